@@ -1,0 +1,57 @@
+# permille. `make` measures this machine; `make test` checks the house.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := quickstart
+.PHONY: quickstart install core static browser test lint audit bench clean help
+
+help:            ## what the targets do
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+quickstart: core ## install the core and the quick start's models, measure, print the table
+	$(BIN)/permille assets fetch quickstart
+	$(BIN)/permille run quickstart
+
+core: $(VENV)/.core
+install: $(VENV)/.dev ## .venv with the core, the quick start's models and the test extras
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[quickstart]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) --editable '.[dev]'
+	$(BIN)/python scripts/build_explorer.py
+	$(BIN)/permille assets fetch quickstart
+	@touch $@
+
+static:          ## build the explorer's page again (make install does it once)
+	$(BIN)/python scripts/build_explorer.py
+
+browser:         # the explorer's tests drive Debian's Chromium; without it they say that they are skipped
+	@command -v chromium >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	       && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	  || echo "no chromium here: the explorer's browser tests will be skipped"
+
+test: install browser ## everything, from a clean clone
+	$(BIN)/python -m pytest
+
+lint: install    ## ruff, mypy, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --verbose
+
+audit: install   ## known vulnerabilities in the locked dependencies (needs the network)
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+bench: install   ## permille beside its peers, in one run
+	$(BIN)/python benchmarks/run.py
+
+clean:           ## remove what the targets made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.envs
+	find . -name __pycache__ -prune -exec rm -rf {} +

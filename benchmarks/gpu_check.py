@@ -1,0 +1,280 @@
+"""What NVML's meter is worth on this machine: one run on a GPU, a table and a JSON.
+
+    python benchmarks/gpu_check.py [--seconds S] [--json FILE]
+
+Without a GPU it says "not run" and exits 0. The checks, per GPU:
+
+    tick       how often the energy counter steps, over many steps
+    agreement  the counter against the power reading, integrated over the same stretch
+    idle       power while this script does nothing
+    adding up  two adjacent spans against the one around both
+    added      time that permille adds to 1 ms kernels (needs torch with CUDA; else said)
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import permille
+from permille.meters import MeterUnavailable, Reading
+from permille.meters.nvml import NvmlMeter, open_meter
+from permille.study.worker import one_pass
+
+Infer = Callable[[], None]
+READ_S = 0.001
+POWER_S = 0.02
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each check")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    args = parser.parse_args()
+    try:
+        meter = open_meter()
+    except MeterUnavailable as error:
+        print(f"not run: {error}")
+        return 0
+    assert isinstance(meter, NvmlMeter)
+    load = cuda_load()
+    found: dict[str, Any] = {
+        "schema": 1,
+        "permille": permille.__version__,
+        "driver": driver(),
+        "devices": {d.name: d.device for d in meter.domains},
+        "load": "1 ms kernels (torch)" if load else "none: torch with CUDA cannot be imported",
+        "counter": counter(meter, args.seconds),
+        "agreement": agreement(meter, args.seconds, load),
+    }
+    meter.close()
+    found["adding_up"] = adding_up(args.seconds / 4, load)
+    found["added"] = added(load) if load else "not run: no load"
+    print(table(found))
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    return 0
+
+
+def driver() -> str:
+    import pynvml
+
+    return str(pynvml.nvmlSystemGetDriverVersion())
+
+
+def counter(meter: NvmlMeter, seconds: float) -> dict[str, dict[str, float | int | None]]:
+    """By GPU with a counter: its tick (median, least, most, s) and its mean power meanwhile (W),
+    with nothing of ours running."""
+    series: dict[str, list[Reading]] = {d.name: [] for d in meter.domains}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for reading in meter.read():
+            series[reading.domain].append(reading)
+        time.sleep(READ_S)
+    return {name: ticks(readings) for name, readings in series.items()}
+
+
+def ticks(readings: Sequence[Reading]) -> dict[str, float | int | None]:
+    """Of one GPU's readings. Pure. None where there is no counter, or too few steps."""
+    told = [(r.t_ns, r.energy_j) for r in readings if r.energy_j is not None]
+    steps = [b[0] for a, b in itertools.pairwise(told) if a[1] != b[1]]
+    gaps = [(b - a) / 1e9 for a, b in itertools.pairwise(steps)]
+    if not gaps:
+        return {"steps": len(steps), "tick_s": None, "idle_w": None}
+    level = dict(told)
+    return {
+        "steps": len(steps),
+        "tick_s": statistics.median(gaps),
+        "tick_least_s": min(gaps),
+        "tick_most_s": max(gaps),
+        "idle_w": (level[steps[-1]] - level[steps[0]]) / ((steps[-1] - steps[0]) / 1e9),
+    }
+
+
+def agreement(
+    meter: NvmlMeter, seconds: float, infer: Infer | None
+) -> dict[str, dict[str, float | None]]:
+    """By GPU: mean power by the counter, by the power reading integrated, and their ratio; under
+    load where there is one."""
+    import pynvml
+
+    handles = {
+        d.name: pynvml.nvmlDeviceGetHandleByIndex(int(d.name.partition(":")[2]))
+        for d in meter.domains
+    }
+    worker = threading.Thread(target=run_for, args=(infer, seconds + 1.0)) if infer else None
+    if worker:
+        worker.start()
+        time.sleep(0.5)
+    powers: dict[str, list[tuple[float, float]]] = {name: [] for name in handles}
+    before = {r.domain: r for r in meter.read()}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for name, handle in handles.items():
+            milliwatts = pynvml.nvmlDeviceGetPowerUsage(handle)
+            powers[name].append((time.monotonic(), milliwatts / 1e3))
+        time.sleep(POWER_S)
+    after = {r.domain: r for r in meter.read()}
+    if worker:
+        worker.join()
+    return {name: compared(before[name], after[name], powers[name]) for name in handles}
+
+
+def compared(
+    before: Reading, after: Reading, powers: Sequence[tuple[float, float]]
+) -> dict[str, float | None]:
+    """Mean watts by the counter beside those of (seconds, watts) by trapezes. Pure."""
+    sampled_s = powers[-1][0] - powers[0][0]
+    pairs = itertools.pairwise(powers)
+    power_w = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairs) / sampled_s
+    if before.energy_j is None or after.energy_j is None:
+        return {"counter_w": None, "power_w": power_w, "ratio": None}
+    counter_w = (after.energy_j - before.energy_j) / ((after.t_ns - before.t_ns) / 1e9)
+    ratio = counter_w / power_w if power_w > 0 else None
+    return {"counter_w": counter_w, "power_w": power_w, "ratio": ratio}
+
+
+def adding_up(seconds: float, infer: Infer | None) -> dict[str, dict[str, Any]]:
+    """By domain: two adjacent spans and the one around both (J)."""
+
+    def work(seconds: float) -> None:
+        if infer:
+            run_for(infer, seconds)
+        else:
+            time.sleep(seconds)
+
+    with permille.record(boundary="node") as rec, rec.span("both"):
+        with rec.span("first"):
+            work(seconds)
+        with rec.span("second"):
+            work(seconds)
+    phases = {name: rec.measured(name)[0].phase for name in ("first", "second", "both")}
+    found: dict[str, dict[str, Any]] = {}
+    for domain in (s.domain.name for s in rec.recording.series):
+        problems = [p.problems[domain].reason for p in phases.values() if domain in p.problems]
+        if problems:
+            found[domain] = {"reason": problems[0]}
+            continue
+        parts = {name: phase.domains[domain] for name, phase in phases.items()}
+        rest_j = parts["both"].energy_j - parts["first"].energy_j - parts["second"].energy_j
+        edge_j = sum(part.edge_j**2 for part in parts.values()) ** 0.5
+        found[domain] = {
+            **{f"{name}_j": part.energy_j for name, part in parts.items()},
+            "rest_j": rest_j,
+            "stated_j": 2 * edge_j,
+        }
+    return found
+
+
+def cuda_load() -> Infer | None:
+    """Kernels of about 1 ms in all, waited for. None without torch and CUDA."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    size = 1024
+    a = torch.randn(size, size, device="cuda")
+
+    def kernels(times: int) -> float:
+        torch.cuda.synchronize()
+        began = time.monotonic()
+        for _ in range(times):
+            torch.mm(a, a)
+        torch.cuda.synchronize()
+        return (time.monotonic() - began) / times
+
+    kernels(50)
+    in_one = max(1, round(0.001 / kernels(200)))
+
+    def infer() -> None:
+        for _ in range(in_one):
+            torch.mm(a, a)
+        torch.cuda.synchronize()
+
+    return infer
+
+
+def run_for(infer: Infer, seconds: float) -> int:
+    """Inferences one by one for so long; how many."""
+    done, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        infer()
+        done += 1
+    return done
+
+
+def added(infer: Infer, repeats: int = 5, n: int = 500) -> dict[str, float]:
+    """Microseconds an inference, in the worker's loop within a recording, and in a plain loop
+    without one; by turns."""
+    bare, under = [], []
+    for _ in range(repeats):
+        began = time.monotonic()
+        for _ in range(n):
+            infer()
+        bare.append(_each_us(time.monotonic() - began, n))
+        with permille.record() as rec, rec.span("query"):
+            began = time.monotonic()
+            one_pass(lambda _: infer(), [None] * n, array("q"), [])
+            under.append(_each_us(time.monotonic() - began, n))
+    return {
+        "bare_us": statistics.median(bare),
+        "under_us": statistics.median(under),
+        "added_us": statistics.median(under) - statistics.median(bare),
+    }
+
+
+def _each_us(seconds: float, n: int) -> float:
+    return 1e6 * seconds / n
+
+
+def table(found: dict[str, Any]) -> str:
+    """For people."""
+    lines = [f"permille {found['permille']}, driver {found['driver']}, load: {found['load']}"]
+    for name, device in found["devices"].items():
+        tick, agreed = found["counter"][name], found["agreement"][name]
+        lines += [
+            f"{name} {device}",
+            f"  tick       {_ms(tick['tick_s'])}, {tick['steps']} steps seen",
+            f"  idle       {_number(tick['idle_w'], 'W')}",
+            f"  agreement  counter {_number(agreed['counter_w'], 'W')}, integrated power"
+            f" {_number(agreed['power_w'], 'W')}, ratio {_number(agreed['ratio'], '')}",
+        ]
+    for name, sums in found["adding_up"].items():
+        if "reason" in sums:
+            lines.append(f"{name} adding up: no figure: {sums['reason']}")
+        else:
+            lines.append(
+                f"{name} adding up: {sums['first_j']:.4g} + {sums['second_j']:.4g} J in"
+                f" {sums['both_j']:.4g} J; rest {sums['rest_j']:.3g} J, stated"
+                f" ±{sums['stated_j']:.3g} J"
+            )
+    extra = found["added"]
+    lines.append(
+        f"added to 1 ms kernels: {extra}"
+        if isinstance(extra, str)
+        else f"added to 1 ms kernels: {extra['added_us']:.3g} us ({extra['bare_us']:.5g} us bare)"
+    )
+    return "\n".join(lines)
+
+
+def _ms(seconds: float | None) -> str:
+    return "not seen" if seconds is None else f"{1000 * seconds:.3g} ms"
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "n/a" if value is None else f"{value:.5g} {unit}".rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The JSON of a run -> docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HEAD = """# Beside its peers
+
+Written by `make bench` from one run; do not edit. The numbers behind it are in `benchmarks/results/peers.json`.
+"""
+
+ACCURACY = """
+## Error against a known trace
+
+A fake powercap tree lies where each tool looks for it, and a process steps its counter every millisecond along a known power, as RAPL does: 60 W; or 20 W with bursts of 200 W for 0.3 s of every second; and 60 W with a counter that wraps, is reset, or whose file vanishes for a while, in the middle of each window. A window is a sleep between two readings of the clock; the truth is the trace's energy between them. permille's windows are spans, codecarbon's tasks (its own API for them), zeus's windows of its monitor. The error is that of reading the counter; how right a real counter is comes on top, and is in permille's interval (`docs/meters.md`).
+
+In each cell: the median of the errors' sizes, the worst error, and how many of the windows were refused, if any.
+"""
+
+OUTSIDE = """
+permille states an interval with each figure. Of {n} figures {outside} had the truth outside it (aim: at most 5 %); of the part of the interval that comes from the window's edges alone, as if the meter were exact, {edges}. Peers state none.
+"""
+
+OVERHEAD = """
+## Time added to an inference
+
+CPU time of the process that runs the inferences beyond the same loop without the tool, by inference; medians, with least and most. The ways take turns. *Whole*: one window around all of them, its start and end included. *One by one*: each inference on its own, which in permille is the worker's loop, two readings of the clock; energy is worked out for the whole span.
+"""
+
+START = """
+## Start
+
+CPU seconds, medians; Python's own start included.
+"""
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The page."""
+    machine, versions = found["machine"], found["versions"]
+    peers = " and ".join(f"{name} {version}" for name, version in versions.items())
+    lines = [
+        HEAD,
+        f"{found['date']}, {machine['cpu']}, {machine['cpus']} CPUs, {machine['system']}, Python"
+        f" {machine['python']}; permille beside {peers}. {_load(found)} The figures are of this"
+        " machine; what carries over are the ratios and the errors.",
+    ]
+    for part, write in (
+        ("accuracy", _accuracy),
+        ("overhead", _overhead),
+        ("recorder", _recorder),
+        ("start", _start),
+    ):
+        if part in found:
+            lines += write(found[part]["found"])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _load(found: Mapping[str, Any]) -> str:
+    parts = [v for v in found.values() if isinstance(v, dict) and "load_before" in v]
+    loads = [load for part in parts for load in (part["load_before"], part["load_after"])]
+    quick = " A quick run: few repeats." if any(part["quick"] for part in parts) else ""
+    return f"Load average {min(loads):.1f} to {max(loads):.1f} meanwhile, its own included.{quick}"
+
+
+def _accuracy(found: Mapping[str, Any]) -> list[str]:
+    rows = found["rows"]
+    tools = list(dict.fromkeys(row["tool"] for row in rows))
+    table = _table(
+        ["trace", "window", "windows", *tools],
+        [
+            [scenario, _seconds(seconds), str(group[0]["windows"]), *map(_errors, group)]
+            for (scenario, seconds), group in _grouped(rows).items()
+        ],
+    )
+    stated = [row for row in rows if row["with_interval"]]
+    n, outside, edges = (
+        sum(row[key] for row in stated) for key in ("with_interval", "outside", "outside_edges")
+    )
+    late = (
+        ""
+        if found["driver_in_real_time"]
+        else "\nThe process that steps the counter could not be given priority: on a busy machine"
+        " its lateness is in the errors of all.\n"
+    )
+    reasons = {row["scenario"]: row["reasons"][0] for row in rows if row["reasons"]}
+    said = ["\nWhy permille refused, one example each:\n"]
+    said += [f"- {scenario}: {reason}" for scenario, reason in reasons.items()]
+    text = OUTSIDE.format(n=n, outside=outside, edges=edges)
+    return [ACCURACY, *table, text, late, *(said if reasons else [])]
+
+
+def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, float], list[Any]]:
+    groups: dict[tuple[str, float], list[Any]] = {}
+    for row in rows:
+        groups.setdefault((row["scenario"], row["seconds"]), []).append(row)
+    return groups
+
+
+def _errors(row: Mapping[str, Any]) -> str:
+    if row["median"] is None:
+        return "all refused"
+    text = f"{_percent(row['median'])}, {_percent(row['worst'], sign=True)}"
+    return text + (f"; {row['refused']} refused" if row["refused"] else "")
+
+
+def _percent(share: float, *, sign: bool = False) -> str:
+    size = abs(share)
+    digits = 0 if size >= 0.1 else 1 if size >= 0.01 else 2 if size >= 0.001 else 3
+    return f"{100 * share:{'+' if sign else ''},.{digits}f} %"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else f"{seconds:g} s"
+
+
+def _overhead(found: Mapping[str, Any]) -> list[str]:
+    table = _table(
+        ["tool", "way", "inference", "CPU added, us", "of the inference", "wall added, us"],
+        [
+            [
+                {"reads": "two bare counter reads"}.get(row["tool"], row["tool"]),
+                row["way"],
+                row["inference"],
+                f"{row['cpu_us']:.3g} [{row['cpu_us_least']:.3g}, {row['cpu_us_most']:.3g}]",
+                _percent(row["cpu_us"] / row["bare_us"], sign=True),
+                f"{row['wall_us']:.3g}",
+            ]
+            for row in found["added"]
+        ],
+    )
+    loop, counted = found["empty_loop_ns"], found["instructions"]
+    lines = [
+        f"\nThe noise of the machine is larger than what permille's loop adds, so it is also shown"
+        f" alone. Around empty inferences the worker's loop takes {loop['one_pass']:.0f} ns, a"
+        f" plain loop {loop['plain']:.0f} ns: **{loop['added'] / 1000:.2f} us added to an"
+        " inference** (aim: 1 us)."
+    ]
+    if counted:
+        lines.append(
+            f" By callgrind it is {counted['added']:,.0f} instructions ({counted['one_pass']:,.0f}"
+            f" less {counted['plain']:,.0f})."
+        )
+    return [OVERHEAD, *table, "".join(lines)]
+
+
+def _recorder(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "\n## What the recorder takes\n",
+        "Its process polls beside the workload. CPU time as a share of one core (aim: 0.5 %):\n",
+        *_table(
+            ["meter", "polls a second", "of one core", "deadlines missed"],
+            [
+                [
+                    row["meter"],
+                    f"{row['polls'] / row['seconds']:.0f}",
+                    _percent(row["share_of_a_core"]),
+                    str(row["missed"]),
+                ]
+                for row in found
+            ],
+        ),
+    ]
+
+
+def _start(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    whole = {(row["tool"], row["what"]): row["cpu_s"] for row in found}
+    rows = []
+    for (tool, what), cpu_s in whole.items():
+        against = whole.get(("codecarbon", what))
+        ratio = f"{cpu_s / against:.2f}" if against and tool != "codecarbon" else ""
+        rows.append([tool, what, f"{cpu_s:.3f}", ratio])
+    return [START, *_table(["tool", "what", "CPU s", "of codecarbon's"], rows)]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(head) + " |",
+        "| " + " | ".join("---" for _ in head) + " |",
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]

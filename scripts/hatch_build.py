@@ -1,0 +1,26 @@
+"""Hatch's hook: a wheel is built with the explorer's page in it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class ExplorerPage(BuildHookInterface[Any]):
+    """Runs ``scripts/build_explorer.py`` for a wheel, and nothing for an editable install."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build the page, unless the source already holds a built one (an sdist may)."""
+        script = Path(self.root) / "scripts" / "build_explorer.py"
+        built = Path(self.root) / "src" / "permille" / "explorer" / "_static" / "explorer.js"
+        if version == "editable" or built.exists():
+            return
+        spec = importlib.util.spec_from_file_location("build_explorer", script)
+        if spec is None or spec.loader is None:
+            raise RuntimeError(f"cannot load {script}")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.build()

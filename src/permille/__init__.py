@@ -1,0 +1,50 @@
+"""permille: what 1,000 inferences of a model cost in energy and carbon, and how sure that is.
+
+with permille.record() as rec:
+    with rec.span("query", inferences=1000):
+        ...
+print(rec["query"].kwh_per_1000)
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as typing's, whose import takes longer than all else here
+if TYPE_CHECKING:
+    from permille.analysis.spans import Result as Result
+    from permille.api import Session as Session
+    from permille.api import record as record
+    from permille.decorator import MeasuredFunction as MeasuredFunction
+    from permille.decorator import measured as measured
+    from permille.errors import PermilleError as PermilleError
+    from permille.records import Estimate as Estimate
+    from permille.records import Provenance as Provenance
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Estimate": "permille.records",
+    "MeasuredFunction": "permille.decorator",
+    "PermilleError": "permille.errors",
+    "Provenance": "permille.records",
+    "Result": "permille.analysis.spans",
+    "Session": "permille.api",
+    "measured": "permille.decorator",
+    "record": "permille.api",
+}
+"""The public names and where they live: imported when first asked for, so that ``import
+permille`` takes a millisecond."""
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'permille' has no attribute {name!r}")
+    import importlib
+
+    found: object = getattr(importlib.import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

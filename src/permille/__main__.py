@@ -1,0 +1,5 @@
+"""``python -m permille``."""
+
+from permille.cli import main
+
+main()

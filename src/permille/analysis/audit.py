@@ -1,0 +1,231 @@
+"""What a study's numbers rest on: where the energy goes, and what another boundary would say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from permille.analysis.regression import EqualSize, Point, at_equal_size
+from permille.analysis.study_cells import METERED, PARTS, StudyCell, pooled
+from permille.records import BOUNDARIES, Boundary
+from permille.units import kwh_from_joules
+
+METHOD = (
+    "ratio: mean over the runs of general-purpose models over that of task-specific ones."
+    " At equal size: least squares of log energy on log parameters and category, one point a"
+    " model (its mean over the datasets), 95 % interval by HC3 and Student's t."
+)
+
+
+def audit(cells: Sequence[StudyCell], pue: float) -> dict[str, Any]:
+    """The documented shape; what the cells do not tell is None, with a note that says so."""
+    measured = [cell for cell in cells if cell.summary.energy is not None]
+    shares, notes = _shares(measured)
+    notes += _without_figure(cells)
+    r, r_log = _correlations(measured)
+    if r is None:
+        notes.append("fewer than three cells with energy and duration: no correlation")
+    tasks = _tasks(cells, pue)
+    return {
+        "schema": 1,
+        "studies": sorted({cell.summary.study for cell in cells}),
+        "cells": len(cells),
+        "runs": sum(cell.summary.done for cell in cells),
+        "pue": pue,
+        "shares": shares,
+        "duration_correlation": r,
+        "duration_correlation_log": r_log,
+        "mean_power_w": _mean_power_w(measured),
+        "tasks": tasks,
+        "kendall_tau": _taus(tasks),
+        "general_to_specific": _general_to_specific(cells),
+        "method": METHOD,
+        "notes": notes,
+    }
+
+
+def _without_figure(cells: Sequence[StudyCell]) -> list[str]:
+    """Why cells have no energy of the node, and how many."""
+    reasons = [cell.summary.problem or "no energy" for cell in cells if not cell.summary.energy]
+    return [
+        f"{reasons.count(reason)} of {len(cells)} cells have no energy of the node: {reason}"
+        for reason in dict.fromkeys(reasons)
+    ]
+
+
+# --- where the energy goes -------------------------------------------------------------------
+
+
+def _shares(cells: Sequence[StudyCell]) -> tuple[dict[str, float | None], list[str]]:
+    """Each component's part of the node's energy, over all runs; None where it was not metered."""
+    notes: list[str] = []
+    total = math.fsum(_total(cell.summary.energy) for cell in cells)
+    shares: dict[str, float | None] = {}
+    others = {part for cell in cells for part in cell.parts} - set(PARTS)
+    for part in (*PARTS, *sorted(others)):
+        with_part = [cell for cell in cells if part in cell.parts]
+        if not with_part or total <= 0:
+            shares[part] = None
+            if cells:
+                notes.append(f"{part.replace('_', ' ')}: not metered here")
+            continue
+        if len(with_part) < len(cells):
+            notes.append(
+                f"{part.replace('_', ' ')}: metered in {len(with_part)} of {len(cells)} cells"
+            )
+        shares[part] = math.fsum(_total(cell.parts[part]) for cell in with_part) / total
+    return shares, notes
+
+
+def _total(sums: Any) -> float:
+    return sums.n * sums.mean if sums is not None else 0.0
+
+
+def _mean_power_w(cells: Sequence[StudyCell]) -> float | None:
+    """Energy over time, over all runs of the node."""
+    seconds = math.fsum(_total(c.summary.seconds) for c in cells)
+    return math.fsum(_total(c.summary.energy) for c in cells) / seconds if seconds > 0 else None
+
+
+def _correlations(cells: Sequence[StudyCell]) -> tuple[float | None, float | None]:
+    """Pearson's r of energy and duration over the cells' means, as they are and in logs."""
+    pairs = [
+        (c.summary.seconds.mean, c.summary.energy.mean)
+        for c in cells
+        if c.summary.seconds is not None and c.summary.energy is not None
+    ]
+    logs = [(math.log(s), math.log(e)) for s, e in pairs if s > 0 and e > 0]
+    return pearson(pairs), pearson(logs)
+
+
+def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Pearson's r; None for fewer than three pairs or where one side does not vary."""
+    n = len(pairs)
+    if n < 3:
+        return None
+    mean_x = math.fsum(x for x, _ in pairs) / n
+    mean_y = math.fsum(y for _, y in pairs) / n
+    xx = math.fsum((x - mean_x) ** 2 for x, _ in pairs)
+    yy = math.fsum((y - mean_y) ** 2 for _, y in pairs)
+    xy = math.fsum((x - mean_x) * (y - mean_y) for x, y in pairs)
+    scale = math.sqrt(xx) * math.sqrt(yy)
+    return max(-1.0, min(1.0, xy / scale)) if scale > 0 else None
+
+
+# --- what another boundary would say ---------------------------------------------------------
+
+
+def _tasks(cells: Sequence[StudyCell], pue: float) -> list[dict[str, Any]]:
+    """kWh per 1,000 by task and boundary: of the task-specific models where there are any."""
+    rows = []
+    for task in dict.fromkeys(cell.summary.cell.task for cell in cells):
+        of_task = [cell for cell in cells if cell.summary.cell.task == task]
+        specific = [c for c in of_task if c.summary.cell.category == "task-specific"]
+        rows += [
+            {
+                "task": task,
+                "boundary": boundary,
+                "kwh_per_1000": _mean_kwh(specific or of_task, boundary, pue),
+                "models": "task-specific" if specific else "all",
+            }
+            for boundary in BOUNDARIES
+        ]
+    return rows
+
+
+def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> float | None:
+    """Mean over runs; None where a cell has no figure, lest the rest pass for the whole."""
+    found = [cell.energy(boundary) for cell in cells]
+    known = [sums for sums in found if sums is not None]
+    if not known or len(known) < len(found):
+        return None
+    return kwh_from_joules(pooled(known).mean) * (pue if boundary == "facility" else 1.0)
+
+
+def _taus(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Kendall's tau (b) of the tasks' ranking between each two metered boundaries."""
+    by_boundary = {
+        b: {r["task"]: r["kwh_per_1000"] for r in tasks if r["boundary"] == b} for b in METERED
+    }
+    rows = []
+    for i, a in enumerate(METERED):
+        for b in METERED[i + 1 :]:
+            shared = [
+                (by_boundary[a][task], by_boundary[b][task])
+                for task in by_boundary[a]
+                if by_boundary[a][task] is not None and by_boundary[b][task] is not None
+            ]
+            rows.append({"a": a, "b": b, "tau": _tau(shared), "tasks": len(shared)})
+    return rows
+
+
+def _tau(pairs: Sequence[tuple[float, float]]) -> float | None:
+    if len(pairs) < 2:
+        return None
+    from scipy.stats import kendalltau
+
+    tau = float(kendalltau([a for a, _ in pairs], [b for _, b in pairs]).statistic)
+    return None if math.isnan(tau) else round(tau, 12)  # 0.9999999999999999 is 1
+
+
+# --- general-purpose against task-specific ---------------------------------------------------
+
+
+def _general_to_specific(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
+    rows = []
+    for task in dict.fromkeys(cell.summary.cell.task for cell in cells):
+        of_task = [cell for cell in cells if cell.summary.cell.task == task]
+        general = [c for c in of_task if c.summary.cell.category == "general-purpose"]
+        specific = [c for c in of_task if c.summary.cell.category == "task-specific"]
+        if not general or not specific:
+            continue
+        for boundary in METERED:
+            of_general = _mean_kwh(general, boundary, 1.0)
+            of_specific = _mean_kwh(specific, boundary, 1.0)
+            ratio = None if not of_general or not of_specific else of_general / of_specific
+            rows.append(
+                {
+                    "task": task,
+                    "boundary": boundary,
+                    "ratio": ratio,
+                    "at_equal_size": _equal_size_json(
+                        at_equal_size(_points([*general, *specific], boundary))
+                    ),
+                }
+            )
+    return rows
+
+
+def _points(cells: Sequence[StudyCell], boundary: Boundary) -> list[Point]:
+    """One point a model whose size is known and whose energy is above 0."""
+    models: dict[str, list[StudyCell]] = {}
+    for cell in cells:
+        models.setdefault(cell.summary.cell.model, []).append(cell)
+    points = []
+    for model, group in models.items():
+        energies = [s.mean for cell in group if (s := cell.energy(boundary)) is not None]
+        params = group[0].summary.params
+        if not params or len(energies) < len(group) or min(energies) <= 0:
+            continue
+        points.append(
+            Point(
+                model=model,
+                params=params,
+                log_energy=math.fsum(map(math.log, energies)) / len(energies),
+                general=group[0].summary.cell.category == "general-purpose",
+            )
+        )
+    return points
+
+
+def _equal_size_json(found: EqualSize) -> dict[str, Any]:
+    return {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "overlap_warning": found.overlap_warning,
+        "slope": found.slope,
+        "models": found.models,
+        "reason": found.reason,
+    }

@@ -1,0 +1,96 @@
+"""Which domains count: the four boundaries, as a pure function of a phase."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Record
+
+SIGNIFICANT = 0.05
+"""A domain weighs on the provenance of a sum from this share of its energy on."""
+
+
+class Bounded(Record):
+    """Energy of a phase within a boundary.
+
+    ``edge_j`` is the standard uncertainty of the edges (k = 1, joules); ``low_j`` and
+    ``high_j`` how far the truth may lie below and above by the meters' accuracy (k = 2, joules).
+    """
+
+    energy_j: float
+    edge_j: float
+    low_j: float
+    high_j: float
+    provenance: Provenance
+    domains: tuple[str, ...]
+    note: str = ""
+
+
+def within(phase: Phase, boundary: Boundary) -> Bounded | str:
+    """The energy of ``phase`` within ``boundary``, or the reason that it cannot be told.
+
+    ``facility`` is the node's energy: the PUE is applied where the question is asked. A domain
+    that belongs inside but could not be determined makes the whole sum undetermined: a meter
+    that failed must never look like free energy.
+    """
+    members: dict[str, DomainEnergy | Problem] = {**phase.domains, **phase.problems}
+    if not members:
+        return "nothing was metered"
+    chosen = _node(members) if boundary in ("node", "facility") else _devices(members, boundary)
+    if not chosen:
+        return f"no meter of the {boundary} boundary's domains; try --boundary node"
+    found: dict[str, DomainEnergy] = {}
+    for name in chosen:
+        member = members[name]
+        if isinstance(member, Problem):
+            return f"{name}: {member.reason}"
+        found[name] = member
+    whole = any(domain.covers for domain in found.values())
+    metered_only = boundary in ("node", "facility") and not whole
+    note = "the sum of what is metered: there is no meter of the whole node"
+    return _sum(found, note if metered_only else "")
+
+
+def unusable(phase: Phase) -> str | None:
+    """Why neither ``compute`` nor ``node`` can be told of a phase; None if one of them can."""
+    compute, node = within(phase, "compute"), within(phase, "node")
+    return compute if isinstance(compute, str) and isinstance(node, str) else None
+
+
+def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) -> list[str]:
+    """The devices in use, and for ``compute`` the CPU and DRAM beside them."""
+    gpus = [n for n, d in members.items() if d.kind == "gpu" and d.in_use]
+    cpus = [n for n, d in members.items() if d.kind == "cpu"]
+    if boundary == "accelerator":
+        return gpus or cpus
+    return gpus + cpus + [n for n, d in members.items() if d.kind == "dram"]
+
+
+def _node(members: Mapping[str, DomainEnergy | Problem]) -> list[str]:
+    """The widest meter of the node and what it leaves out; without one, everything."""
+    nodes = {n: d for n, d in members.items() if isinstance(d, DomainEnergy) and d.kind == "node"}
+    if not nodes:
+        return list(members)
+    widest = max(nodes, key=lambda n: (len(nodes[n].covers), n))
+    inside = nodes[widest].covers
+    rest = [n for n, d in members.items() if d.kind != "node" and d.kind not in inside]
+    return [widest, *rest]
+
+
+def _sum(domains: Mapping[str, DomainEnergy], note: str) -> Bounded:
+    energy_j = sum(d.energy_j for d in domains.values())
+    # Accuracies of one kind of meter are taken to be wrong together: they add up linearly.
+    # Edges are independent: they add up in quadrature.
+    significant = [
+        d.provenance for d in domains.values() if d.energy_j >= SIGNIFICANT * energy_j
+    ] or [d.provenance for d in domains.values()]
+    return Bounded(
+        energy_j=energy_j,
+        edge_j=math.sqrt(sum(d.edge_j**2 for d in domains.values())),
+        low_j=sum(d.energy_j * d.accuracy_low for d in domains.values()),
+        high_j=sum(d.energy_j * d.accuracy_high for d in domains.values()),
+        provenance=max(significant, key=lambda p: p.weakness),
+        domains=tuple(domains),
+        note=note,
+    )

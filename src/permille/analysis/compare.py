@@ -1,0 +1,209 @@
+"""The ratio of two models on the cells they share, from the trials themselves."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from permille.analysis import intervals
+from permille.analysis.summaries import Summary
+from permille.errors import CompareError
+from permille.records import Estimate, Record
+
+
+class CellRatio(Record):
+    """One cell of both models and the ratio of their energies per inference, a over b."""
+
+    a: Summary
+    b: Summary
+    ratio: Estimate
+    warnings: tuple[str, ...] = ()
+
+
+class Comparison(Record):
+    """Model ``a`` over model ``b``; ``ratio`` is the geometric mean over the cells."""
+
+    a: str
+    b: str
+    ratio: Estimate
+    cells: tuple[CellRatio, ...]
+
+
+def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) -> Comparison:
+    """How many times the energy of ``b`` model ``a`` needs, on the same task, dataset, machine,
+    study, source and boundary; with ``net``, of the energies above idle.
+
+    Raises:
+        CompareError: a name that fits no model or several, or nothing that can be compared.
+    """
+    if net:
+        summaries = [msgspec.structs.replace(s, energy=s.net) for s in summaries]
+    names = list(dict.fromkeys(s.cell.model for s in summaries))
+    a, b = find_model(names, a), find_model(names, b)
+    if a == b:
+        raise CompareError(f"both names mean the same model, {a!r}")
+    pairs = [
+        (x, y)
+        for x in summaries
+        if x.cell.model == a
+        for y in summaries
+        if y.cell.model == b and _place(x) == _place(y)
+    ]
+    if not pairs:
+        raise CompareError(_why_not(summaries, a, b))
+    cells, problems = [], []
+    for x, y in pairs:
+        problem = x.problem or y.problem
+        if x.energy is None or y.energy is None:
+            problems.append(f"{x.cell.task} on {x.cell.dataset}: {problem}")
+        else:
+            cells.append(CellRatio(a=x, b=y, ratio=ratio(x, y), warnings=_warnings(x, y)))
+    if not cells:
+        raise CompareError(f"{a!r} and {b!r} share no cell with a figure: {problems[0]}")
+    return Comparison(a=a, b=b, ratio=_overall([c.ratio for c in cells]), cells=tuple(cells))
+
+
+def find_model(names: Sequence[str], text: str) -> str:
+    """The one model that ``text`` names: its whole id, or a part that only one has.
+
+    Raises:
+        CompareError: none, or several.
+    """
+    if text in names:
+        return text
+    found = [name for name in names if text.casefold() in name.casefold()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise CompareError(f"{text!r} fits several models: {', '.join(sorted(found)[:8])}")
+    near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or sorted(names)[:8]
+    raise CompareError(f"no results of a model {text!r}; there are: {', '.join(near) or 'none'}")
+
+
+def ratio(a: Summary, b: Summary) -> Estimate:
+    """Energy of ``a`` over that of ``b``, with what does not cancel between them.
+
+    The spread is the trials'. The accuracy of the same meter on the same domain is one and the
+    same error on both sides, and cancels; that of different meters does not. An estimate is a
+    model with two coefficients, for time and for work, each uncertain by itself: what does not
+    cancel is the difference in how the two sides divide their energy between them.
+
+    Raises:
+        CompareError: a side without a figure.
+    """
+    if a.energy is None or b.energy is None:
+        raise CompareError(f"no figure to compare: {a.problem or b.problem}")
+    plain = intervals.ratio_from(
+        a.energy.n, a.energy.mean, a.energy.sd, b.energy.n, b.energy.mean, b.energy.sd
+    )
+    low, high = _systematic(a, b)
+    edges = math.hypot(a.energy.edge, b.energy.edge)
+    return intervals.with_systematic(plain, math.hypot(low, edges), math.hypot(high, edges))
+
+
+def _systematic(a: Summary, b: Summary) -> tuple[float, float]:
+    """Relative uncertainty (k = 2) of the ratio that comes from the meters, below and above.
+
+    Each coefficient of each domain is one error common to both sides; the ratio moves only as
+    far as its weight in the two energies differs. The coefficients' parts combine in quadrature.
+    """
+    assert a.energy is not None
+    assert b.energy is not None
+    pairs = _coefficients(a, b)
+    if pairs is None:
+        low = 1 - (1 - min(a.energy.low, 1.0)) / (1 + b.energy.high)
+        high = (1 + a.energy.high) / (1 - min(b.energy.low, 0.99)) - 1
+        return low, high
+    below, above = [], []
+    for weight_a, weight_b, low, high in pairs:
+        moved = [(1 + f * weight_a) / (1 + f * weight_b) - 1 for f in (-min(low, 0.99), high)]
+        below.append(max(0.0, -min(moved)))
+        above.append(max(0.0, *moved))
+    return math.hypot(*below), math.hypot(*above)
+
+
+def _coefficients(a: Summary, b: Summary) -> list[tuple[float, float, float, float]] | None:
+    """(share of a's energy, share of b's, low, high) for each coefficient that the two have in
+    common; None where they do not stand on the same meters, and nothing cancels."""
+    if (
+        not a.parts
+        or [p.domain for p in a.parts] != [p.domain for p in b.parts]
+        or a.provenance != b.provenance
+        or not all(p.split for p in (*a.parts, *b.parts))
+    ):
+        return None
+    total_a = math.fsum(p.energy_j for p in a.parts)
+    total_b = math.fsum(p.energy_j for p in b.parts)
+    if total_a <= 0 or total_b <= 0:
+        return None
+    found = []
+    for x, y in zip(a.parts, b.parts, strict=True):
+        low, high = max(x.low, y.low), max(x.high, y.high)
+        if x.time_j is None or y.time_j is None:
+            found.append((x.energy_j / total_a, y.energy_j / total_b, low, high))
+            continue
+        found.append((x.time_j / total_a, y.time_j / total_b, low, high))
+        work_a, work_b = x.energy_j - x.time_j, y.energy_j - y.time_j
+        found.append((work_a / total_a, work_b / total_b, low, high))
+    return found
+
+
+def _overall(ratios: Sequence[Estimate]) -> Estimate:
+    """Geometric mean; the logarithmic half-widths combine in quadrature."""
+    if len(ratios) == 1:
+        return ratios[0]
+    k = len(ratios)
+    value = math.exp(math.fsum(math.log(r.value) for r in ratios) / k)
+    below = [math.log(r.value / r.low) for r in ratios if r.low]
+    above = [math.log(r.high / r.value) for r in ratios if r.high]
+    if len(below) < k or len(above) < k:
+        return Estimate(value=value, low=None, high=None)
+    return Estimate(
+        value=value,
+        low=value * math.exp(-math.hypot(*below) / k),
+        high=value * math.exp(math.hypot(*above) / k),
+    )
+
+
+def _place(s: Summary) -> tuple[str, ...]:
+    """What must be the same for two figures to be compared."""
+    return (s.cell.task, s.cell.dataset, s.study, s.source, s.fingerprint, s.boundary)
+
+
+def _why_not(summaries: Sequence[Summary], a: str, b: str) -> str:
+    of_a = [s for s in summaries if s.cell.model == a]
+    of_b = [s for s in summaries if s.cell.model == b]
+    data_a = {(s.cell.task, s.cell.dataset) for s in of_a}
+    data_b = {(s.cell.task, s.cell.dataset) for s in of_b}
+    if not data_a & data_b:
+        return (
+            f"{a!r} and {b!r} were never run on the same task and dataset:"
+            f" {_listed(data_a)} against {_listed(data_b)}"
+        )
+    if {s.source for s in of_a} != {s.source for s in of_b}:
+        return f"{a!r} and {b!r} were measured by different tools, which are never compared"
+    if {s.study for s in of_a}.isdisjoint(s.study for s in of_b):
+        return f"{a!r} and {b!r} belong to different studies; put both into one study file"
+    return f"{a!r} and {b!r} were measured on different machines or versions, never on the same"
+
+
+def _listed(data: set[tuple[str, str]]) -> str:
+    shown = sorted(f"{task} on {dataset}" for task, dataset in data)
+    return ", ".join(shown[:3]) + (", …" if len(shown) > 3 else "")
+
+
+def _warnings(a: Summary, b: Summary) -> tuple[str, ...]:
+    found = []
+    if a.device != b.device:
+        found.append(f"different devices: {a.device} and {b.device}")
+    if a.provenance != b.provenance:
+        found.append(f"one is {a.provenance}, the other {b.provenance}")
+    found += [
+        f"{s.cell.model}: a single trial, so no interval; repeat it"
+        for s in (a, b)
+        if s.energy is not None and s.energy.n == 1
+    ]
+    return tuple(found)

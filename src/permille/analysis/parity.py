@@ -1,0 +1,140 @@
+"""After how many inferences use has cost as much energy as training.
+
+Parity = (training + fine-tuning) / energy per inference. Its interval here is that of the energy
+per inference by the spread of repeats within each cell (the datasets are the workload, fixed;
+Welch and Satterthwaite's degrees of freedom): what training took has none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from permille.analysis.intervals import student_t
+from permille.analysis.printed import TABLE_5
+from permille.analysis.rows import estimate_json
+from permille.analysis.study_cells import StudyCell
+from permille.analysis.summaries import Sums
+from permille.errors import CompareError
+from permille.records import Boundary, Estimate
+from permille.units import kwh_from_joules
+
+
+def study_rows(
+    cells: Sequence[StudyCell],
+    boundary: Boundary,
+    pue: float = 1.0,
+    per_day: float | None = None,
+    model: str | None = None,
+) -> list[dict[str, Any]]:
+    """The models whose training the study states (table 5), or the one of them named.
+
+    Raises:
+        CompareError: its training is not stated, or the cells do not hold it.
+    """
+    if model is not None and model not in TABLE_5:
+        known = ", ".join(TABLE_5)
+        raise CompareError(
+            f"the training energy of {model!r} is not known; give --training-kwh, or one of {known}"
+        )
+    return [
+        row(
+            name,
+            training_kwh=printed.training,
+            finetuning_kwh=printed.fine_tuning,
+            per_inference=kwh_per_inference(cells, name, boundary, pue),
+            per_day=per_day,
+        )
+        for name, printed in TABLE_5.items()
+        if model in (None, name)
+    ]
+
+
+def row(
+    model: str | None,
+    *,
+    training_kwh: float,
+    finetuning_kwh: float | None,
+    per_inference: Estimate,
+    per_day: float | None = None,
+) -> dict[str, Any]:
+    """One row in the documented shape; ``days`` at a traffic of ``per_day`` inferences."""
+    spent = training_kwh + (finetuning_kwh or 0.0)
+    found = inferences(spent, per_inference)
+    days = None
+    if per_day is not None:
+        days = Estimate(
+            value=found.value / per_day,
+            low=None if found.low is None else found.low / per_day,
+            high=None if found.high is None else found.high / per_day,
+        )
+    return {
+        "model": model,
+        "training_kwh": training_kwh,
+        "finetuning_kwh": finetuning_kwh,
+        "kwh_per_inference": per_inference.value,
+        "kwh_per_inference_low": per_inference.low,
+        "kwh_per_inference_high": per_inference.high,
+        "inferences": estimate_json(found),
+        "days": None if days is None else estimate_json(days),
+    }
+
+
+def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:
+    """Inferences to parity. A low energy per inference makes for many: the ends swap, and the
+    high one is None where the energy's interval reaches 0.
+
+    Raises:
+        CompareError: the energy per inference is not above 0.
+    """
+    if not per_inference.value > 0:
+        raise CompareError(f"the energy per inference must be above 0, not {per_inference.value}")
+    if math.isinf(spent_kwh / per_inference.value):
+        raise CompareError(f"{per_inference.value} kWh per inference is too little to count with")
+    low, high = per_inference.low, per_inference.high
+    return Estimate(
+        value=spent_kwh / per_inference.value,
+        low=None if high is None else spent_kwh / high,
+        high=None if low is None or low <= 0 else spent_kwh / low,
+    )
+
+
+def kwh_per_inference(
+    cells: Sequence[StudyCell], model: str, boundary: Boundary, pue: float = 1.0
+) -> Estimate:
+    """kWh of one inference of a model: the mean over its cells, each counting the same.
+
+    Raises:
+        CompareError: there is no such model, or one of its cells has no figure.
+    """
+    of_model = [cell for cell in cells if cell.summary.cell.model == model]
+    found = [cell.energy(boundary) for cell in of_model]
+    known = [sums for sums in found if sums is not None]
+    if not known:
+        raise CompareError(f"there is no energy of {model!r} here within {boundary}")
+    if len(known) < len(found):
+        raise CompareError(f"a cell of {model!r} has no energy within {boundary}")
+    factor = kwh_from_joules(1.0) / 1000 * (pue if boundary == "facility" else 1.0)
+    mean = mean_of_cells(known)
+    return Estimate(
+        value=mean.value * factor,
+        low=None if mean.low is None else mean.low * factor,
+        high=None if mean.high is None else mean.high * factor,
+    )
+
+
+def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
+    """The mean of the cells' means with its 95 % interval by the spread within the cells."""
+    k = len(cells)
+    value = math.fsum(cell.mean for cell in cells) / k
+    spreads = [(cell.n, cell.sd) for cell in cells if cell.sd is not None]
+    if len(spreads) < k:
+        return Estimate(value=value, low=None, high=None)
+    variances = [(n, sd * sd / n) for n, sd in spreads]
+    total = math.fsum(v for _, v in variances)
+    if total <= 0:
+        return Estimate(value=value, low=value, high=value)
+    freedom = total * total / math.fsum(v * v / (n - 1) for n, v in variances)
+    half = student_t(freedom) * math.sqrt(total) / k
+    return Estimate(value=value, low=value - half, high=value + half)

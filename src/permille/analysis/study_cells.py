@@ -1,0 +1,203 @@
+"""A study as cells with everything that the study's questions need: energy by boundary and by
+component, duration, size, quality. Made of trials, or read from the shipped table."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+
+from permille.analysis import intervals
+from permille.analysis.summaries import Summary, Sums, grouped, summarise
+from permille.records import Boundary, DomainEnergy, Phase, Record, Trial
+from permille.units import kwh_from_joules, per_1000
+
+METERED: tuple[Boundary, ...] = ("accelerator", "compute", "node")
+"""The boundaries that differ in joules; ``facility`` is the node's times a PUE."""
+PARTS = ("cpu", "ram", "active_gpu", "idle_gpus")
+
+
+class StudyCell(Record):
+    """One cell of a study.
+
+    ``summaries`` are by boundary (:data:`METERED`); ``parts`` holds joules per 1,000 inferences
+    by component, only those that every trial has. Lengths are per inference, in the study's own
+    unit. ``logged_g_per_kwh`` is the grid factor of the logs, ``most_j`` the largest energy of
+    one run with its loading (joules, whole node).
+    """
+
+    summaries: dict[str, Summary]
+    parts: dict[str, Sums]
+    architecture: str | None = None
+    input_length: float | None = None
+    output_length: float | None = None
+    logged_g_per_kwh: float | None = None
+    most_j: float | None = None
+
+    @property
+    def summary(self) -> Summary:
+        """The cell within the node: what it is, whatever the boundary."""
+        return self.summaries["node"]
+
+    def energy(self, boundary: Boundary) -> Sums | None:
+        """Joules per 1,000 inferences; of ``facility`` those of the node, without a PUE."""
+        return self.summaries["node" if boundary == "facility" else boundary].energy
+
+
+class Archive(Record):
+    """Sums over every logged run of the study's data, loading included: kWh, and grams by the
+    logs' own grid factor."""
+
+    runs: int
+    cpu_kwh: float
+    ram_kwh: float
+    gpu_kwh: float
+    co2e_g: float
+
+
+class Study(Record):
+    """Cells; the median of runs by task (task-specific models, node, kWh per 1,000); and, for
+    the published study, the sums over its whole archive."""
+
+    cells: tuple[StudyCell, ...]
+    median_kwh: dict[str, float]
+    archive: Archive | None = None
+
+
+def from_trials(trials: Iterable[Trial], archive: Archive | None = None) -> Study:
+    """The study of these trials; those of different machines or sources are different cells."""
+    cells = tuple(_cell(group) for group in grouped(trials))
+    return Study(cells=cells, median_kwh=_medians(cells), archive=archive)
+
+
+def archive_of(trials: Iterable[Trial]) -> Archive | None:
+    """Sums over all phases of all trials; None where one has no logged grid factor or no GPU."""
+    kwh = {"cpu": 0.0, "dram": 0.0, "gpu": 0.0}
+    runs, co2e_g = 0, 0.0
+    for trial in trials:
+        logged = trial.environment.facts.get("logged_g_per_kwh")
+        if logged is None:
+            return None
+        runs += 1
+        for phase in trial.phases.values():
+            for domain in phase.domains.values():
+                if domain.kind not in kwh:
+                    return None
+                energy_kwh = kwh_from_joules(domain.energy_j)
+                kwh[domain.kind] += energy_kwh
+                co2e_g += energy_kwh * float(logged)
+    if not runs:
+        return None
+    return Archive(
+        runs=runs, cpu_kwh=kwh["cpu"], ram_kwh=kwh["dram"], gpu_kwh=kwh["gpu"], co2e_g=co2e_g
+    )
+
+
+def _cell(trials: Sequence[Trial]) -> StudyCell:
+    summaries: dict[str, Summary] = {b: summarise(trials, b)[0] for b in METERED}
+    done = [t for t in trials if t.status == "done" and "query" in t.phases]
+    first = done[0] if done else trials[0]
+    return StudyCell(
+        summaries=summaries,
+        parts=_parts(done),
+        architecture=first.facts.architecture,
+        input_length=_length(first, "input_length"),
+        output_length=_length(first, "output_length"),
+        logged_g_per_kwh=_logged(done),
+        most_j=max((_all_j(t) for t in done), default=None),
+    )
+
+
+def _part(domain: DomainEnergy) -> str:
+    if domain.kind == "gpu":
+        return "active_gpu" if domain.in_use else "idle_gpus"
+    return {"cpu": "cpu", "dram": "ram"}.get(domain.kind, domain.kind)
+
+
+def _by_part(phase: Phase) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for domain in phase.domains.values():
+        part = _part(domain)
+        found[part] = found.get(part, 0.0) + domain.energy_j
+    return found
+
+
+def _parts(done: Sequence[Trial]) -> dict[str, Sums]:
+    """Joules per 1,000 inferences by part; a part that a trial lacks is left out, not 0."""
+    values: dict[str, list[float]] = {}
+    counted = 0
+    for trial in done:
+        query = trial.phases["query"]
+        inferences = query.inferences or trial.protocol.inferences
+        if not inferences:
+            continue
+        counted += 1
+        for part, energy_j in _by_part(query).items():
+            values.setdefault(part, []).append(per_1000(energy_j, inferences))
+    return {part: sums(found) for part, found in values.items() if len(found) == counted}
+
+
+def sums(values: Sequence[float]) -> Sums:
+    """Values as sums, with nothing systematic said of them."""
+    n, mean, sd = intervals.summary(values)
+    return Sums(n=n, mean=mean, sd=sd, low=0.0, high=0.0)
+
+
+def _length(trial: Trial, count: str) -> float | None:
+    total = trial.counts.get(count)
+    inferences = trial.phases["query"].inferences if "query" in trial.phases else None
+    return None if total is None or not inferences else total / inferences
+
+
+def _logged(done: Sequence[Trial]) -> float | None:
+    """The logs' grid factor over the trials: their grams by their kWh."""
+    kwh, grams = 0.0, 0.0
+    for trial in done:
+        logged = trial.environment.facts.get("logged_g_per_kwh")
+        if logged is None:
+            return None
+        energy_kwh = kwh_from_joules(
+            math.fsum(d.energy_j for d in trial.phases["query"].domains.values())
+        )
+        kwh += energy_kwh
+        grams += energy_kwh * float(logged)
+    return grams / kwh if kwh else None
+
+
+def _all_j(trial: Trial) -> float:
+    return math.fsum(d.energy_j for p in trial.phases.values() for d in p.domains.values())
+
+
+def _medians(cells: Sequence[StudyCell]) -> dict[str, float]:
+    values: dict[str, list[float]] = {}
+    for cell in cells:
+        energy = cell.energy("node")
+        if energy is not None and cell.summary.cell.category == "task-specific":
+            values.setdefault(cell.summary.cell.task, []).extend(energy.values)
+    return {
+        task: kwh_from_joules(statistics.median(found)) for task, found in values.items() if found
+    }
+
+
+def pooled(found: Sequence[Sums]) -> Sums:
+    """The runs of several cells as one sample: its exact n, mean and sd.
+
+    Raises:
+        ValueError: there are none.
+    """
+    n = sum(s.n for s in found)
+    if not n:
+        raise ValueError("there is nothing to pool")
+    mean = math.fsum(s.n * s.mean for s in found) / n
+    if n == 1:
+        return Sums(n=1, mean=mean, sd=None, low=0.0, high=0.0)
+    within = math.fsum((s.n - 1) * (s.sd or 0.0) ** 2 for s in found)
+    between = math.fsum(s.n * (s.mean - mean) ** 2 for s in found)
+    total = math.fsum(s.n * s.mean for s in found)
+    return Sums(
+        n=n,
+        mean=mean,
+        sd=math.sqrt((within + between) / (n - 1)),
+        low=math.fsum(s.n * s.mean * s.low for s in found) / total if total else 0.0,
+        high=math.fsum(s.n * s.mean * s.high for s in found) / total if total else 0.0,
+    )

@@ -1,0 +1,299 @@
+"""Trials -> one summary per cell, within one boundary. Joules throughout; no carbon here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from permille.analysis import intervals
+from permille.analysis.boundaries import Bounded, within
+from permille.analysis.parts import Part, parts_of
+from permille.analysis.stopping import decide
+from permille.records import (
+    Boundary,
+    Cell,
+    Estimate,
+    Phase,
+    Provenance,
+    Quality,
+    Record,
+    Stopping,
+    Trial,
+)
+from permille.units import per_1000
+
+
+class Sums(Record):
+    """A figure over the trials of a cell, in joules per 1,000 inferences.
+
+    ``values`` holds one per trial; where only sums are known (the shipped figures of a study) it
+    is empty and ``n``, ``mean`` and ``sd`` stand alone. ``low`` and ``high`` are the systematic
+    uncertainty: how far, relatively, the truth may lie below and above by meter accuracy and
+    edges (k = 2), which no number of repeats makes smaller.
+    """
+
+    n: int
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+    edge: float = 0.0  # the part of low and high that edges make up; relative, k = 2
+    values: tuple[float, ...] = ()
+    asked: Stopping | None = None
+
+    def estimate(self) -> Estimate:
+        """The mean with its 95 % interval: spread of the trials and systematic, combined.
+
+        Trials that were repeated until they were precise enough have the interval of the rule
+        that stopped them, since Student's t would be too narrow there.
+        """
+        spread = intervals.mean_from(self.n, self.mean, self.sd)
+        if self.asked is not None and self.values:
+            spread = decide(
+                self.values,
+                precision=self.asked.precision,
+                max_repeats=max(self.asked.max_repeats, self.n),
+            ).estimate
+        return intervals.with_systematic(spread, self.low, self.high)
+
+
+class Summary(Record):
+    """One cell within one boundary. ``energy`` is None where no trial carries a figure;
+    ``problem`` then says why. ``notes`` are facts a reader of the number should know."""
+
+    study: str
+    source: str
+    cell: Cell
+    fingerprint: str
+    boundary: Boundary
+    device: str | None
+    params: int | None
+    energy: Sums | None
+    net: Sums | None
+    seconds: Sums | None  # per 1,000 inferences; here low and high are 0
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+    quality: Quality | None
+    done: int
+    failed: int
+    invalid: int
+    provenance: Provenance | None
+    domains: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    run: Sums | None = None  # of one trial's whole query, in joules, whatever it holds
+    problem: str | None = None
+    reasons: tuple[str, ...] = ()  # of the trials that failed or are invalid, each once
+    notes: tuple[str, ...] = ()
+
+
+def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False) -> list[Summary]:
+    """One summary per (study, source, cell, protocol, machine), in order of first appearance.
+
+    Trials of different machines (unless ``pool`` asks for it, and then a note says so),
+    protocols or sources are never pooled. Only ``done`` trials whose query phase has a figure
+    within the boundary enter a mean.
+    """
+    return [_summary(group, boundary) for group in grouped(trials, pool=pool)]
+
+
+def grouped(trials: Iterable[Trial], *, pool: bool = False) -> list[list[Trial]]:
+    """The trials that may be pooled with each other, group by group."""
+    groups: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in trials:
+        key = (
+            trial.study,
+            trial.source,
+            trial.cell.id,
+            "" if pool else trial.environment.fingerprint,
+            repr(trial.protocol),
+        )
+        groups.setdefault(key, []).append(trial)
+    return list(groups.values())
+
+
+class _Collected:
+    """The figures of a cell's finished trials, and why one has none."""
+
+    def __init__(self, done: Sequence[Trial], boundary: Boundary) -> None:
+        self.runs: list[Bounded] = []
+        self.counted: list[tuple[Trial, int]] = []
+        self.energies: list[tuple[Bounded, int]] = []
+        self.nets: list[float] = []
+        self.problem: str | None = None
+        for trial in done:
+            self._add(trial, boundary)
+        left_out = len(done) - len(self.runs)
+        self.note = (
+            f"{left_out} of {len(done)} trials have no figure within {boundary} and are left out:"
+            f" {self.problem}"
+            if left_out and self.runs
+            else ""
+        )
+
+    def _add(self, trial: Trial, boundary: Boundary) -> None:
+        bounded = _query(trial, boundary)
+        if isinstance(bounded, str):
+            self.problem = bounded
+            return
+        self.runs.append(bounded)
+        inferences = trial.phases["query"].inferences or trial.protocol.inferences
+        if not inferences:
+            self.problem = "the file does not say how many inferences it was: import --inferences N"
+            return
+        self.energies.append((bounded, inferences))
+        self.counted.append((trial, inferences))
+        net_j = _net_j(trial, bounded, boundary)
+        if net_j is not None:
+            self.nets.append(per_1000(net_j, inferences))
+
+    def seconds(self) -> list[float]:
+        """Seconds per 1,000 inferences, by trial."""
+        return [per_1000(t.phases["query"].seconds, n) for t, n in self.counted]
+
+
+def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
+    first = trials[0]
+    machines = list(dict.fromkeys(t.environment.fingerprint for t in trials))
+    done = [t for t in trials if t.status == "done"]
+    found = _Collected(done, boundary)
+    problem = found.problem
+    if problem is None and not done:
+        problem = next((t.reason for t in reversed(trials) if t.reason), "no finished trial")
+    asked = done[-1].stopping if done else None
+    energy = _energy_sums(found.energies, asked)
+    domains = found.runs[0].domains if found.runs else ()
+    facts = next((t for t in done), first)
+    return Summary(
+        study=first.study,
+        source=first.source,
+        cell=first.cell,
+        fingerprint="+".join(machines),
+        boundary=boundary,
+        device=facts.device,
+        params=facts.facts.params,
+        energy=energy,
+        run=_energy_sums([(bounded, 1000) for bounded in found.runs], None),
+        net=_net_sums(found.nets, energy) if len(found.nets) == len(found.energies) else None,
+        seconds=_sums(found.seconds(), 0.0, 0.0, 0.0) if found.counted else None,
+        latency_p50_s=_mean([t.latency.p50 for t in done if t.latency]),
+        latency_p95_s=_mean([t.latency.p95 for t in done if t.latency]),
+        quality=_quality(done),
+        done=len(done),
+        failed=sum(t.status == "failed" for t in trials),
+        invalid=sum(t.status == "invalid" for t in trials),
+        provenance=max((b.provenance for b in found.runs), key=lambda p: p.weakness, default=None),
+        domains=domains,
+        parts=parts_of(found.counted, domains),
+        problem=None if energy else problem,
+        reasons=tuple(
+            dict.fromkeys(f"{t.status}: {t.reason}" for t in trials if t.status != "done")
+        ),
+        notes=(*_pooled(machines), *_notes(done, found)),
+    )
+
+
+def _pooled(machines: Sequence[str]) -> tuple[str, ...]:
+    if len(machines) == 1:
+        return ()
+    return (f"pooled over {len(machines)} machines or versions (--pool): {', '.join(machines)}",)
+
+
+def _query(trial: Trial, boundary: Boundary) -> Bounded | str:
+    query = trial.phases.get("query")
+    return within(query, boundary) if query else "the trial has no query span"
+
+
+def _net_j(trial: Trial, query: Bounded, boundary: Boundary) -> float | None:
+    """Energy of the query above the idle power of the same domains; None without a baseline."""
+    idle = trial.phases.get("idle")
+    if idle is None:
+        return None
+    baseline = within(idle, boundary)
+    if isinstance(baseline, str) or set(baseline.domains) != set(query.domains):
+        return None
+    return query.energy_j - idle_power_w(idle, baseline) * trial.phases["query"].seconds
+
+
+def idle_power_w(idle: Phase, baseline: Bounded) -> float:
+    """Mean power (W) over the idle phase."""
+    return baseline.energy_j / idle.seconds
+
+
+def _energy_sums(energies: Sequence[tuple[Bounded, int]], asked: Stopping | None) -> Sums | None:
+    if not energies:
+        return None
+    total_j = math.fsum(b.energy_j for b, _ in energies)
+    if total_j <= 0:
+        return _sums([per_1000(b.energy_j, n) for b, n in energies], 0.0, 0.0, 0.0)
+    # Edges are independent from trial to trial; accuracy is the same error in every one.
+    edge = 2 * math.sqrt(math.fsum(b.edge_j**2 for b, _ in energies)) / total_j
+    low = math.fsum(b.low_j for b, _ in energies) / total_j
+    high = math.fsum(b.high_j for b, _ in energies) / total_j
+    return _sums([per_1000(b.energy_j, n) for b, n in energies], low, high, edge, asked)
+
+
+def _sums(
+    values: Sequence[float],
+    low: float,
+    high: float,
+    edge: float,
+    asked: Stopping | None = None,
+) -> Sums:
+    n, mean, sd = intervals.summary(values)
+    return Sums(
+        n=n,
+        mean=mean,
+        sd=sd,
+        low=math.hypot(low, edge),
+        high=math.hypot(high, edge),
+        edge=edge,
+        values=tuple(values),
+        asked=asked,
+    )
+
+
+def _net_sums(nets: Sequence[float], energy: Sums | None) -> Sums | None:
+    """Sums of net energies. A meter's accuracy is relative to what it read, which is more than
+    the net: the absolute uncertainty is the gross one's, and so the relative one is greater."""
+    if not nets or energy is None:
+        return None
+    n, mean, sd = intervals.summary(nets)
+    scale = energy.mean / abs(mean) if mean else math.inf
+    if not math.isfinite(scale):
+        return None
+    return Sums(
+        n=n,
+        mean=mean,
+        sd=sd,
+        low=energy.low * scale,
+        high=energy.high * scale,
+        edge=energy.edge * scale,
+        values=tuple(nets),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
+
+
+def _quality(done: Sequence[Trial]) -> Quality | None:
+    """The quality of the cell: the trials answered the same samples, so their mean value."""
+    found = [t.quality for t in done if t.quality is not None]
+    if not found:
+        return None
+    mean = math.fsum(q.value for q in found) / len(found)
+    first = found[0]
+    return Quality(
+        metric=first.metric,
+        value=mean,
+        n=first.n,
+        standard_error=first.standard_error,
+        unreadable=first.unreadable,
+        others=first.others,
+    )
+
+
+def _notes(done: Sequence[Trial], found: _Collected) -> tuple[str, ...]:
+    notes = [found.note, *(bounded.note for bounded in found.runs)]
+    notes += [note for trial in done for note in trial.notes]
+    return tuple(dict.fromkeys(note for note in notes if note))

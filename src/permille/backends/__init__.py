@@ -1,0 +1,150 @@
+"""Backends: how a model is run. One module a backend, each a plug-in (``permille.backends``).
+
+A backend knows nothing of energy, of datasets or of quality: it turns one request into one
+output. What it imports that is heavy, it imports in ``load``, in the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from permille.records import Category, ModelFacts, Record
+
+
+class ModelSpec(Record):
+    """A model as the study file names it. ``settings`` are the keys of its own backend,
+    already checked against the backend's ``settings`` type; paths in it are absolute."""
+
+    id: str
+    backend: str
+    category: Category
+    prompt: str | None = None
+    settings: dict[str, Any] = {}
+
+
+# --- requests: what one inference is asked -------------------------------------------------
+
+
+class Text(Record):
+    """A text for a task-specific model."""
+
+    text: str
+
+
+class Question(Record):
+    """A question and the text that holds its answer, for a task-specific model."""
+
+    question: str
+    context: str
+
+
+class Choice(Record):
+    """A prompt for a general-purpose model, to be answered by one of ``choices``: the one whose
+    first differing token is the most probable continuation. No free text is generated."""
+
+    prompt: str
+    choices: tuple[str, ...]
+
+
+class Generate(Record):
+    """A prompt for a general-purpose model, to be continued."""
+
+    prompt: str
+    max_new_tokens: int
+
+
+class Chat(Record):
+    """A conversation for a chat model, to be answered. ``messages`` are (role, content), the
+    roles ``system``, ``user`` and ``assistant``; the model's own template lays them out."""
+
+    messages: tuple[tuple[str, str], ...]
+    max_new_tokens: int
+
+
+Request = Text | Question | Choice | Generate | Chat
+
+
+class Traffic(Record):
+    """How a server is asked: ``concurrency`` clients, each one request at a time; or, where
+    ``rate_per_s`` is given, arrivals of a Poisson process at that rate, whatever the answers."""
+
+    concurrency: int = 1
+    rate_per_s: float | None = None
+
+
+# --- outputs -------------------------------------------------------------------------------
+
+
+class Output(Record):
+    """What came back. ``label`` for a classification, ``text`` for a generation, and what was
+    counted on the way. ``first_token_s``: seconds from the request to the first piece of the
+    answer, where it was streamed. Anything more that a task needs is in ``data``."""
+
+    label: str | None = None
+    text: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    first_token_s: float | None = None
+    data: Any = None
+
+
+class Loaded(Protocol):
+    """A model in memory."""
+
+    device: str
+    """What it runs on, in words: ``cpu``, ``cuda:0``."""
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the model is. May read and hash its files: ask after what is measured."""
+        ...
+
+    def infer(self, request: Any) -> Any:
+        """One inference, finished when it returns. The raw answer: cheap, not yet read."""
+        ...
+
+    def read(self, raw: Any) -> Output:
+        """The raw answer of :meth:`infer` as an :class:`Output`; called after the span."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held."""
+        ...
+
+
+@runtime_checkable
+class Served(Protocol):
+    """What a loaded model is besides, where ``infer`` may be called from several threads at once
+    and the study file says how many: it is then measured under load, in its steady state."""
+
+    traffic: Traffic | None
+    """None: one request after the other, as any model."""
+
+
+class Backend(Protocol):
+    """What a plug-in registers: a module-level object of this shape. One that is of no use without
+    the network has ``network = True`` besides: the workers of all others are cut off from it."""
+
+    name: str
+    tasks: Mapping[str, frozenset[Category]]
+    """Hub task name -> the kinds of model with which this backend can do it."""
+    settings: type[Record]
+    """The keys of its own that a ``[[models]]`` table may carry. A field whose name is
+    ``path`` or ends in ``_path`` is a path, resolved against the study's folder."""
+    requires: tuple[str, ...]
+    """Modules that must be importable; missing ones are an error before anything is measured."""
+    install: str
+    """The command that installs them."""
+
+    def check(self, model: ModelSpec, task: str) -> None:
+        """Everything that can be found wrong without loading the model.
+
+        Raises:
+            ModelError: with one line: what, where, how to mend it.
+        """
+        ...
+
+    def load(self, model: ModelSpec, task: str) -> Loaded:
+        """The model, ready to infer."""
+        ...

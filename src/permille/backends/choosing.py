@@ -1,0 +1,56 @@
+"""Telling choices apart: which next token to ask for, which one a text names. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from permille.errors import ModelError
+from permille.records import Record
+
+
+class Step(Record):
+    """One question of a choice: ``tokens`` go after the prompt, and the next token's number says
+    with which of the choices to go on."""
+
+    tokens: tuple[int, ...]
+    branches: dict[int, tuple[str, ...]]
+
+
+def next_step(words: Mapping[str, tuple[int, ...]]) -> Step:
+    """The question that tells some of two or more choices apart: what they share, then branches.
+
+    Raises:
+        ModelError: one choice is the beginning of another, so that no next token tells them
+            apart.
+    """
+    shared = 0
+    while True:
+        short = [choice for choice, tokens in words.items() if len(tokens) <= shared]
+        if short:
+            raise ModelError(
+                f"the label's word {short[0]!r} is the beginning of another's; "
+                "give the labels words that differ: labels = { … }"
+            )
+        branches: dict[int, tuple[str, ...]] = {}
+        for choice, tokens in words.items():
+            branches[tokens[shared]] = (*branches.get(tokens[shared], ()), choice)
+        if len(branches) > 1:
+            first = next(iter(words.values()))
+            return Step(tokens=first[:shared], branches=branches)
+        shared += 1
+
+
+def named(text: str, choices: Sequence[str]) -> str | None:
+    """The one choice that a generated text names, or None.
+
+    It is the one that the text begins with; else the only one that is among its words. Case and
+    blanks around do not matter. Of choices that begin alike the longest counts.
+    """
+    found = text.strip().casefold()
+    words = {choice: choice.strip().casefold() for choice in choices}
+    first = [c for c, word in words.items() if re.match(rf"{re.escape(word)}(?!\w)", found)]
+    if first:
+        return max(first, key=lambda choice: len(words[choice]))
+    inside = [c for c, w in words.items() if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", found)]
+    return inside[0] if len(inside) == 1 else None

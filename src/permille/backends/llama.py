@@ -1,0 +1,293 @@
+"""GGUF models through llama.cpp (xllamacpp), on the CPU unless ``gpu_layers`` says otherwise.
+
+text-classification by choosing: the prompt is read once, and the probabilities that the model
+gives the first token of each choice as the next token are compared; exactly these, by restricting
+the sampler to them (a bias equal for all leaves their ratios alone). Nothing is generated.
+Choices whose words share their first tokens are told apart by their first differing one.
+
+Every prompt is evaluated whole: llama.cpp's prompt cache is off, so that a prompt's shared
+beginning is paid for each time, as by a service whose requests differ. The prompt goes in as it
+is, without a chat template.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from permille.backends import Backend, Chat, Choice, Generate, ModelSpec, Output, files
+from permille.backends.choosing import Step, next_step
+from permille.errors import ModelError
+from permille.records import Category, ModelFacts, Record
+
+if TYPE_CHECKING:
+    import xllamacpp
+
+_MAGIC = b"GGUF"
+_GENERAL: frozenset[Category] = frozenset({"general-purpose"})
+_ANY: frozenset[Category] = frozenset({"general-purpose", "task-specific"})
+_BIAS = 100.0
+"""Added to the logits of all choices. Logits lie some tens apart, so that nothing else is left;
+float32 keeps a difference of two numbers near 100 to 1e-5."""
+_ANSWER_BYTES = 16 << 20
+
+
+class Settings(Record, forbid_unknown_fields=True):
+    """``path``: the .gguf file. ``labels``: dataset's label -> the word to look for, which
+    should begin with a space if the prompt ends in a word or a colon. ``threads``: llama.cpp's
+    own choice if not given. ``context`` in tokens. ``gpu_layers``: how
+    many go to a GPU. ``max_new_tokens``: the task's own if not given."""
+
+    path: str
+    labels: dict[str, str] = {}
+    threads: int | None = None
+    context: int = 2048
+    gpu_layers: int = 0
+    max_new_tokens: int | None = None
+
+
+class LlamaBackend:
+    """The backend, as a plug-in."""
+
+    name = "llama"
+    tasks: Mapping[str, frozenset[Category]] = {
+        "text-classification": _GENERAL,
+        "text-generation": _ANY,
+        "summarization": _GENERAL,
+        "translation": _GENERAL,
+        "question-answering": _GENERAL,
+        "chat": _ANY,
+    }
+    settings: type[Record] = Settings
+    requires: tuple[str, ...] = ("xllamacpp",)
+    install = "pip install 'permille[llama]'"
+
+    def check(self, model: ModelSpec, task: str) -> None:
+        """That the file is a GGUF file.
+
+        Raises:
+            ModelError: it is not, or a setting is out of range.
+        """
+        settings = msgspec.convert(model.settings, Settings)
+        file = files.existing(model.id, "path", settings.path)
+        with file.open("rb") as stream:
+            if stream.read(len(_MAGIC)) != _MAGIC:
+                raise ModelError(f"model {model.id!r}: {file} is not a GGUF file")
+        for key, value, least in (
+            ("threads", settings.threads, 1),
+            ("context", settings.context, 16),
+            ("gpu_layers", settings.gpu_layers, 0),
+        ):
+            if value is not None and value < least:
+                raise ModelError(f"model {model.id!r}: {key} must be at least {least}")
+
+    def load(self, model: ModelSpec, task: str) -> _Llama:
+        """The model in memory.
+
+        Raises:
+            ModelError: llama.cpp cannot load the file, or there is no GPU for ``gpu_layers``.
+        """
+        self.check(model, task)
+        return _Llama(model.id, msgspec.convert(model.settings, Settings))
+
+
+class _Llama:
+    """A loaded model."""
+
+    def __init__(self, model_id: str, settings: Settings) -> None:
+        self._id = model_id
+        self._size_bytes = files.existing(model_id, "path", settings.path).stat().st_size
+        self.device = _device(model_id, settings)
+        self._key = secrets.token_hex(16)
+        self._server = _start(model_id, settings, self._key)
+        self._words: dict[tuple[str, ...], dict[str, tuple[int, ...]]] = {}
+
+    @property
+    def facts(self) -> ModelFacts:
+        """As llama.cpp read them from the file."""
+        meta = self._ask_http("GET", "/v1/models")["data"][0]["meta"]
+        return ModelFacts(params=int(meta["n_params"]), size_bytes=self._size_bytes)
+
+    def infer(self, request: Any) -> Any:
+        """One prompt, answered."""
+        if isinstance(request, Choice):
+            return self._choose(request)
+        if isinstance(request, Generate):
+            return self._complete(
+                [request.prompt], max_tokens=request.max_new_tokens, temperature=0.0
+            )
+        if isinstance(request, Chat):
+            return self._chat(request)
+        raise ModelError(f"backend llama cannot do a {type(request).__name__} request")
+
+    def read(self, raw: Any) -> Output:
+        """The chosen label, or the generated text, with the tokens that llama.cpp counted."""
+        if isinstance(raw, Output):
+            return raw
+        usage, choice = raw["usage"], raw["choices"][0]
+        return Output(
+            text=choice["message"]["content"] if "message" in choice else choice["text"],
+            tokens_in=usage["prompt_tokens"],
+            tokens_out=usage["completion_tokens"],
+        )
+
+    def close(self) -> None:
+        """Stop llama.cpp."""
+        del self._server
+
+    def _choose(self, request: Choice) -> Output:
+        words = self._words.get(request.choices)
+        if words is None:
+            words = self._words[request.choices] = self._tokens_of(request)
+        left = request.choices
+        evaluated = 0
+        probabilities: dict[str, float] = {}
+        while len(left) > 1:
+            step = next_step({choice: words[choice] for choice in left})
+            found, tokens = self._next_token(request.prompt, step)
+            evaluated += tokens
+            if not probabilities:
+                probabilities = {
+                    choice: found[token]
+                    for token, group in step.branches.items()
+                    for choice in group
+                }
+            left = step.branches[max(found, key=lambda token: found[token])]
+        return Output(label=left[0], tokens_in=evaluated, tokens_out=0, data=probabilities)
+
+    def _next_token(self, prompt: str, step: Step) -> tuple[dict[int, float], int]:
+        """Token -> its probability among the step's, and how many tokens were evaluated."""
+        candidates = list(step.branches)
+        answer = self._complete(
+            [prompt, *step.tokens],
+            max_tokens=1,
+            temperature=1.0,
+            samplers=["temperature"],
+            logit_bias=[[token, _BIAS] for token in candidates],
+            n_probs=len(candidates),
+            post_sampling_probs=True,
+            seed=0,
+        )
+        top = answer["choices"][0]["logprobs"]["content"][0]["top_probs"]
+        found = {entry["id"]: float(entry["prob"]) for entry in top}
+        if set(found) != set(candidates):
+            raise ModelError(
+                f"model {self._id!r}: llama.cpp gave probabilities of tokens {sorted(found)}, "
+                f"not of {sorted(candidates)}; it cannot be asked to choose"
+            )
+        return found, answer["timings"]["prompt_n"]
+
+    def _complete(self, prompt: list[str | int], **options: Any) -> Any:
+        return self._whole(
+            self._server.handle_completions({"prompt": prompt, "cache_prompt": False, **options})
+        )
+
+    def _chat(self, request: Chat) -> Any:
+        body = {
+            "messages": [{"role": role, "content": text} for role, text in request.messages],
+            "max_tokens": request.max_new_tokens,
+            "temperature": 0.0,
+            "cache_prompt": False,
+        }
+        return self._whole(self._server.handle_chat_completions(body))
+
+    def _whole(self, answer: Any) -> Any:
+        if "error" in answer:
+            message = str(answer["error"].get("message", answer["error"]))[:300]
+            hint = "; raise context" if "context" in message else ""
+            raise ModelError(f"model {self._id!r}: llama.cpp: {message}{hint}")
+        return answer
+
+    def _tokens_of(self, request: Choice) -> dict[str, tuple[int, ...]]:
+        """Choice -> the tokens that it adds after the prompt.
+
+        They are looked up with the first prompt that asks for these choices; every prompt of a
+        study ends alike.
+        """
+        prompt = self._tokenize(request.prompt)
+        words = {}
+        for choice in request.choices:
+            whole = self._tokenize(request.prompt + choice)
+            if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
+                raise ModelError(
+                    f"model {self._id!r}: the label's word {choice!r} runs into the prompt's end; "
+                    "end the prompt without a blank and begin the words with one"
+                )
+            words[choice] = tuple(whole[len(prompt) :])
+        return words
+
+    def _tokenize(self, text: str) -> list[int]:
+        answer = self._ask_http("POST", "/tokenize", {"content": text, "add_special": True})
+        return list(answer["tokens"])
+
+    def _ask_http(self, method: str, path: str, body: Any = None) -> Any:
+        """What xllamacpp offers only over llama.cpp's own loopback port."""
+        address = self._server.listening_address.removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=60)
+        try:
+            headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            answer = connection.getresponse()
+            content = answer.read(_ANSWER_BYTES)
+            if answer.status != http.HTTPStatus.OK:
+                raise ModelError(f"model {self._id!r}: llama.cpp: {path}: {answer.status}")
+            return json.loads(content)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ModelError(f"model {self._id!r}: llama.cpp: {path}: {error}") from error
+        finally:
+            connection.close()
+
+
+def _device(model_id: str, settings: Settings) -> str:
+    if settings.gpu_layers == 0:
+        return "cpu"
+    import xllamacpp
+
+    kinds = xllamacpp.ggml_backend_dev_type
+    gpus = [
+        device["name"]
+        for device in xllamacpp.get_device_info()
+        if device["type"] == kinds.GGML_BACKEND_DEVICE_TYPE_GPU
+    ]
+    if not gpus:
+        raise ModelError(
+            f"model {model_id!r}: gpu_layers is set, but this build of xllamacpp sees no GPU; "
+            "install its build for your GPU, or leave gpu_layers out"
+        )
+    return str(gpus[0]).lower()
+
+
+def _start(model_id: str, settings: Settings, key: str) -> xllamacpp.Server:
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = settings.path
+    params.n_ctx = settings.context
+    params.n_parallel = 1
+    params.n_gpu_layers = settings.gpu_layers
+    params.cache_prompt = False
+    params.cache_ram_mib = 0
+    params.n_ctx_checkpoints = 0
+    params.warmup = False  # warming up is the protocol's, and measured as such
+    params.verbosity = -1  # errors too: they come back as answers
+    params.hostnames = ["127.0.0.1"]
+    params.api_keys = [key]  # the port is open to every user of this machine
+    params.ui = False
+    params.endpoint_slots = False
+    if settings.threads is not None:
+        params.cpuparams.n_threads = settings.threads
+        params.cpuparams_batch.n_threads = settings.threads
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:
+        raise ModelError(
+            f"model {model_id!r}: llama.cpp cannot load {settings.path}; is the file whole?"
+        ) from error
+
+
+backend: Backend = LlamaBackend()

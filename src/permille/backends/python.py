@@ -1,0 +1,209 @@
+"""A Python callable as a model: for anything that no other backend runs.
+
+    backend = "python"
+    callable = "my_model:classify"      # called with each request
+    load = "my_model:load"              # optional, called once, before anything is measured
+
+With ``callable`` alone, it is called as ``classify(text)``. With ``load`` alone, what ``load()``
+returns is called. With both, it is called as ``classify(loaded, text)``. A general-purpose model
+is called with the prompt and the tuple of choices in the place of the text. The answer is the
+label, a str, or an :class:`~permille.backends.Output`.
+
+For other tasks: a prompt is given as it is and answered by a str, whose length is the callable's
+own affair; a question comes with its context as ``answer(question, context)``; a chat as a tuple
+of (role, content); an embedding is a sequence of numbers.
+
+This is the one backend that runs code of the study's author, because they name it. An exception
+in it goes on as it is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from permille.backends import (
+    Backend,
+    Chat,
+    Choice,
+    Generate,
+    ModelSpec,
+    Output,
+    Question,
+    Text,
+)
+from permille.errors import ModelError
+from permille.records import Category, ModelFacts, Record
+
+
+class Settings(Record, forbid_unknown_fields=True):
+    """``callable`` and ``load`` are ``module:function``; ``python_path`` is a folder in which
+    modules are looked for first. ``labels``: dataset's label -> the callable's word."""
+
+    callable: str | None = None
+    load: str | None = None
+    python_path: str | None = None
+    labels: dict[str, str] = {}
+
+
+class _Callable:
+    """A loaded callable."""
+
+    device = "cpu"
+
+    facts = ModelFacts()
+
+    def __init__(self, function: Callable[..., Any], task: str) -> None:
+        self._function = function
+        self._task = task
+
+    def infer(self, request: Any) -> Any:
+        """Call it; whatever it raises goes on."""
+        if isinstance(request, Choice):
+            return self._function(request.prompt, request.choices)
+        if isinstance(request, Text):
+            return self._function(request.text)
+        if isinstance(request, Question):
+            return self._function(request.question, request.context)
+        if isinstance(request, Generate):
+            return self._function(request.prompt)
+        if isinstance(request, Chat):
+            return self._function(request.messages)
+        raise ModelError(f"backend python cannot do a {type(request).__name__} request")
+
+    def read(self, raw: Any) -> Output:
+        """The answer as an Output.
+
+        Raises:
+            ModelError: it is neither an Output nor what the task asks for nor None (no answer).
+        """
+        if isinstance(raw, Output):
+            return raw
+        if self._task == "feature-extraction":
+            return self._embedding(raw)
+        if isinstance(raw, str) and self._task != "text-classification":
+            return Output(text=raw)
+        if raw is None or isinstance(raw, str):
+            return Output(label=raw)
+        wanted = "a label" if self._task == "text-classification" else "a text"
+        raise ModelError(f"the callable returned a {type(raw).__name__}, not {wanted} (str)")
+
+    def _embedding(self, raw: Any) -> Output:
+        try:
+            return Output(data=[float(value) for value in raw])
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"the callable returned a {type(raw).__name__}, not an embedding (numbers)"
+            ) from error
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class PythonBackend:
+    """The backend, as a plug-in."""
+
+    name = "python"
+    tasks: Mapping[str, frozenset[Category]] = {
+        task: frozenset({"task-specific", "general-purpose"})
+        for task in (
+            "text-classification",
+            "text-generation",
+            "summarization",
+            "translation",
+            "question-answering",
+            "feature-extraction",
+            "chat",
+        )
+    }
+    settings: type[Record] = Settings
+    requires: tuple[str, ...] = ()
+    install = ""
+
+    def check(self, model: ModelSpec, task: str) -> None:
+        """The form of the names, and that the modules' files are there; imports nothing.
+
+        Raises:
+            ModelError: neither name is given, one is malformed, or its module is not found.
+        """
+        settings = msgspec.convert(model.settings, Settings)
+        targets = {"callable": settings.callable, "load": settings.load}
+        if not any(targets.values()):
+            raise ModelError(f'model {model.id!r} needs callable = "module:function" (or load)')
+        for key, target in targets.items():
+            if target is None:
+                continue
+            module, _, function = target.partition(":")
+            parts = module.split(".")
+            if not (function.isidentifier() and all(part.isidentifier() for part in parts)):
+                raise ModelError(
+                    f"model {model.id!r}: {key} {target!r} is not of the form module:function"
+                )
+            if not _is_there(parts, settings.python_path):
+                where = settings.python_path or "the Python path"
+                raise ModelError(
+                    f"model {model.id!r}: no module {module!r} in {where}; set python_path to "
+                    "the folder it lies in, or install it"
+                )
+
+    def load(self, model: ModelSpec, task: str) -> _Callable:
+        """Import and, if so asked, call ``load``.
+
+        Raises:
+            ModelError: there is no such function. What the user's code raises goes on.
+        """
+        self.check(model, task)
+        settings = msgspec.convert(model.settings, Settings)
+        if settings.python_path and settings.python_path not in sys.path:
+            sys.path.insert(0, settings.python_path)
+        call = _find(model.id, settings.callable) if settings.callable else None
+        if settings.load:
+            loaded = _find(model.id, settings.load)()
+            function = loaded if call is None else _bind(call, loaded)
+        else:
+            function = call
+        if not callable(function):
+            raise ModelError(
+                f"model {model.id!r}: {settings.load} returned a {type(function).__name__}, "
+                "which cannot be called; give callable too"
+            )
+        return _Callable(function, task)
+
+
+def _bind(call: Callable[..., Any], loaded: Any) -> Callable[..., Any]:
+    return lambda *request: call(loaded, *request)
+
+
+def _is_there(parts: list[str], folder: str | None) -> bool:
+    """Whether a module can be found, without importing it or its packages."""
+    importlib.invalidate_caches()
+    spec = importlib.machinery.PathFinder.find_spec(parts[0], [folder]) if folder else None
+    try:
+        spec = spec or importlib.util.find_spec(parts[0])
+    except ValueError:  # a module in memory that came from no file
+        return False
+    for number in range(1, len(parts)):
+        if spec is None or spec.submodule_search_locations is None:
+            return False
+        spec = importlib.machinery.PathFinder.find_spec(
+            ".".join(parts[: number + 1]), spec.submodule_search_locations
+        )
+    return spec is not None
+
+
+def _find(model_id: str, target: str) -> Any:
+    name, _, function = target.partition(":")
+    module = importlib.import_module(name)
+    try:
+        return getattr(module, function)
+    except AttributeError as error:
+        raise ModelError(f"model {model_id!r}: module {name!r} has no {function!r}") from error
+
+
+backend: Backend = PythonBackend()

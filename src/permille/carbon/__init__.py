@@ -1,0 +1,1 @@
+"""Carbon: grid intensity by place and year, PUE, equivalences; every figure with its source."""

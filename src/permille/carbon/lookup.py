@@ -1,0 +1,91 @@
+"""From what someone typed to a place of the grid table: exactly, or not at all."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from functools import cache
+
+from permille.carbon.table import GridTable, Place, grid_table
+from permille.errors import CarbonError
+
+LONGEST = 100
+"""No place's name is longer (characters); a longer text is refused unread."""
+
+_APOSTROPHES = "'`\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
+
+
+def fold(text: str) -> str:
+    """``text`` without case, accents, punctuation and a leading "the": how names are compared."""
+    decomposed = unicodedata.normalize("NFKD", text.replace("&", " and "))
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    words = "".join(c if c.isalnum() else " " for c in letters if c not in _APOSTROPHES).split()
+    return " ".join(words[1:] if len(words) > 1 and words[0] == "the" else words)
+
+
+@cache
+def _index() -> dict[str, frozenset[str]]:
+    """Folded codes and names, each with the codes of the places it may mean.
+
+    A bare zone name (``East``) says too little: a zone is found by its code, by an alias, or by
+    its name with its country's.
+    """
+    table = grid_table()
+    index: dict[str, set[str]] = {}
+    for place in table.places.values():
+        keys = [place.code, place.alpha2 or "", *place.aliases, table.full_name(place)]
+        if place.kind != "zone":
+            keys.append(place.name)
+        for key in filter(None, map(fold, keys)):
+            index.setdefault(key, set()).add(place.code)
+    return {key: frozenset(codes) for key, codes in index.items()}
+
+
+def find(text: str) -> Place:
+    """The place that ``text`` names: a code or a name, in any case, with or without accents.
+
+    Raises:
+        CarbonError: there is none, or more than one; the message suggests.
+    """
+    table = grid_table()
+    if len(text) > LONGEST:
+        raise CarbonError(f"a place's name has at most {LONGEST} characters; see: permille regions")
+    if not text.isprintable():
+        raise CarbonError(f"no place is named {text!r}: it holds control characters")
+    folded = fold(text)
+    codes = _exact(table, text.strip()) or _index().get(folded, frozenset())
+    if len(codes) == 1:
+        return table.places[next(iter(codes))]
+    if codes:
+        raise CarbonError(f"{text!r} may be {_listed(table, codes, ' or ')}: give the code")
+    near = suggest(folded)
+    hint = f"did you mean {_listed(table, near, ', ')}?" if near else "see: permille regions"
+    raise CarbonError(f"no grid intensity for the place {text!r}; {hint}")
+
+
+def _exact(table: GridTable, code: str) -> frozenset[str]:
+    """``code`` itself, where it is the code of a place: no name can be mistaken for it."""
+    return frozenset({code.upper(), code.lower(), code} & table.places.keys())
+
+
+def suggest(folded: str, most: int = 5) -> list[str]:
+    """Codes of up to ``most`` places whose folded code or name is near ``folded``."""
+    if not folded:
+        return []
+    index = _index()
+    holding = sorted((k for k in index if _holds(k, folded)), key=lambda k: (len(k), k))
+    keys = holding[:most] + difflib.get_close_matches(folded, index, n=most, cutoff=0.7)
+    codes = [code for key in keys for code in sorted(index[key])]
+    return list(dict.fromkeys(codes))[:most]
+
+
+def _holds(key: str, folded: str) -> bool:
+    """Whether a name has ``folded`` as a run of its words, or begins with it."""
+    return (len(folded) >= 2 and f" {folded} " in f" {key} ") or (
+        len(folded) >= 4 and key.startswith(folded)
+    )
+
+
+def _listed(table: GridTable, codes: frozenset[str] | list[str], joint: str) -> str:
+    ordered = sorted(codes) if isinstance(codes, frozenset) else codes
+    return joint.join(f"{code} ({table.full_name(table.places[code])})" for code in ordered)

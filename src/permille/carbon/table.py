@@ -1,0 +1,104 @@
+"""The grid table that ships with permille: places, yearly intensities, and who measured them.
+
+Built by ``scripts/build_grid_table.py``; the licence of each source is in ``data/sources.csv``.
+``data/electricity_maps.csv`` stands apart because it is under the Open Database License.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from permille.records import Record
+
+PlaceKind = Literal["world", "country", "state", "province", "zone", "cloud"]
+EmissionKind = Literal["lifecycle", "direct"]
+
+WORLD = "WORLD"
+
+
+class Source(Record, frozen=True):
+    """Who a figure is from. ``kind`` says what it counts: ``lifecycle`` with fuel supply and the
+    building of plants, ``direct`` the plants' own emissions only."""
+
+    id: str
+    name: str
+    kind: EmissionKind
+    licence: str
+    url: str
+    attribution: str
+
+
+class Place(Record, frozen=True):
+    """Somewhere with a grid. ``code`` is ISO 3166-1 alpha-3 for a country, ISO 3166-2 for a state
+    or province, Electricity Maps' for a zone, ``cloud/region`` for a cloud's region. ``grid`` is
+    the place whose figures stand in, for a cloud region that has none of its own."""
+
+    code: str
+    kind: PlaceKind
+    alpha2: str | None
+    name: str
+    parent: str | None
+    grid: str | None
+    aliases: tuple[str, ...]
+
+
+class Intensity(Record, frozen=True):
+    """Average grid intensity (gCO2e/kWh) of a place over a calendar year."""
+
+    code: str
+    year: int
+    g_per_kwh: float
+    source: Source
+
+
+class GridTable(Record, frozen=True):
+    """All of it: places by code, and each place's intensities by year, oldest first."""
+
+    places: dict[str, Place]
+    intensities: dict[str, dict[int, Intensity]]
+
+    def of(self, place: Place) -> dict[int, Intensity]:
+        """The intensities that hold for ``place``, by year: its own, or those of its grid."""
+        return self.intensities.get(place.code) or self.intensities[place.grid or place.code]
+
+    def full_name(self, place: Place) -> str:
+        """A place's name with its country's where it lies in one: ``Québec, Canada``."""
+        if place.kind in ("world", "country", "cloud") or place.parent is None:
+            return place.name
+        return f"{place.name}, {self.places[place.parent].name}"
+
+
+def _lines(name: str) -> list[dict[str, str]]:
+    text = (resources.files(__package__) / "data" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+@cache
+def grid_table() -> GridTable:
+    """The table, read once."""
+    sources = {line["id"]: Source(**line) for line in _lines("sources.csv")}  # type: ignore[arg-type]
+    places = {
+        line["code"]: Place(
+            code=line["code"],
+            kind=line["kind"],  # type: ignore[arg-type]
+            alpha2=line["alpha2"] or None,
+            name=line["name"],
+            parent=line["parent"] or None,
+            grid=line["grid"] or None,
+            aliases=tuple(filter(None, line["aliases"].split("|"))),
+        )
+        for line in _lines("places.csv")
+    }
+    intensities: dict[str, dict[int, Intensity]] = {}
+    for line in _lines("intensity.csv") + _lines("electricity_maps.csv"):
+        year = int(line["year"])
+        intensities.setdefault(line["code"], {})[year] = Intensity(
+            code=line["code"],
+            year=year,
+            g_per_kwh=float(line["g_per_kwh"]),
+            source=sources[line["source"]],
+        )
+    return GridTable(places=places, intensities=intensities)

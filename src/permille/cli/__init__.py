@@ -1,0 +1,128 @@
+"""The command line: parse, call, print. Each command is a module, imported when it is named."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import NoReturn, Protocol
+
+from permille import __version__
+from permille.errors import PermilleError, UsageError
+
+COMMANDS = {
+    "run": "measure a study: a file or a preset",
+    "measure": "energy of any command, like hyperfine for joules",
+    "meters": "what can be measured here, how well, and how to unlock the rest",
+    "results": "the table: energy, carbon, quality and latency per 1,000 inferences",
+    "compare": "the ratio of two models, with its interval",
+    "parity": "after how many inferences use outweighs training",
+    "reproduce": "the paper's tables from its data, beside the published ones",
+    "audit": "what a study's numbers rest on",
+    "explore": "every number in the browser: filters, sliders, comparisons",
+    "import": "measurements of other tools, as trials",
+    "regions": "the places whose grid permille knows",
+    "presets": "the studies that ship with permille",
+    "study": "check a study file without measuring anything",
+    "store": "check the store, and keep what can be read of a damaged one",
+    "export": "the results as CSV, JSON, a web page, or the energy section of a model card",
+    "assets": "fetch the models and data of the quick start",
+}
+
+
+class Command(Protocol):
+    """A command module."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add this command's arguments."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; the exit code."""
+        ...
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but errors are one line of ours and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see: {self.prog} --help")
+
+
+def _command(name: str) -> Command:
+    return importlib.import_module(f"permille.cli.{name}_")
+
+
+def _top_level_help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name.ljust(width)}  {help_}" for name, help_ in COMMANDS.items()]
+    return "\n".join(
+        [
+            "What do 1,000 inferences cost? permille measures it, and says how sure it is.",
+            "",
+            "usage: permille COMMAND [options]        permille COMMAND --help for one command",
+            "",
+            *lines,
+            "",
+            "try:   permille meters                   what this machine can measure",
+            "       permille run quickstart           two small classifiers and an LLM, here, now",
+            "       permille measure -- sleep 1       the energy of any command",
+        ]
+    )
+
+
+def dispatch(argv: list[str]) -> int:
+    """Run the command that ``argv`` names; the exit code.
+
+    Raises:
+        PermilleError: anything that permille refuses, with its exit code.
+    """
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_top_level_help())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"permille {__version__}")
+        return 0
+    name = argv[0]
+    if name not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see: permille --help"
+        raise UsageError(f"no command {name!r}; {hint}")
+    command = _command(name)
+    parser = _Parser(
+        prog=f"permille {name}",
+        description=f"{COMMANDS[name]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.configure(parser)
+    rest = argv[1:]
+    after: list[str] = []
+    if name == "measure" and "--" in rest:
+        # Everything after -- is somebody else's command line: argparse must not see it.
+        cut = rest.index("--")
+        rest, after = rest[:cut], rest[cut + 1 :]
+    return command.run(parser.parse_args(rest, argparse.Namespace(command=after)))
+
+
+def main() -> NoReturn:
+    """The ``permille`` program."""
+    try:
+        code = dispatch(sys.argv[1:])
+        sys.stdout.flush()
+    except PermilleError as error:
+        from permille.cli.terminal import plain
+
+        print(f"permille: {plain(str(error))}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("permille: interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # The reader has gone (`permille results | head`): nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)

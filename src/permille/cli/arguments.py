@@ -1,0 +1,132 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from permille.errors import UsageError
+from permille.records import BOUNDARIES
+
+if TYPE_CHECKING:
+    from permille.carbon.settings import CarbonSettings
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def positive_int(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return value
+
+
+def whole_number(text: str) -> int:
+    """0 or a whole number above it, for argparse."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is negative")
+    return value
+
+
+def seconds(text: str) -> float:
+    """0 or more seconds, for argparse."""
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def pue(text: str) -> float:
+    """A power usage effectiveness: at least 1, for argparse."""
+    value = positive_float(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"PUE is at least 1, not {text}")
+    return value
+
+
+def intensity(text: str) -> float:
+    """A grid intensity in gCO2e/kWh: 0 or more, for argparse."""
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a grid intensity in gCO2e/kWh")
+    return value
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """``--store``, whose default is ``PERMILLE_STORE`` or ``permille.db``."""
+    parser.add_argument(
+        "--store",
+        metavar="PATH",
+        type=Path,
+        default=Path(os.environ.get("PERMILLE_STORE") or "permille.db"),
+        help="the store (default: $PERMILLE_STORE or permille.db)",
+    )
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """What a question needs beside the store: boundary, carbon, idle in or out."""
+    parser.add_argument("--study", metavar="NAME", help="only this study")
+    parser.add_argument("--boundary", choices=BOUNDARIES, default=None, help="what counts")
+    add_carbon(parser)
+    parser.add_argument("--net", action="store_true", help="only the energy above idle")
+    parser.add_argument(
+        "--pool", action="store_true", help="count trials of other machines in; it is said"
+    )
+
+
+def add_carbon(parser: argparse.ArgumentParser) -> None:
+    """The grid, its year, and the PUE."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--region", metavar="PLACE", help="the grid's place: FRA, France, US-CA, …")
+    where.add_argument(
+        "--intensity", metavar="G_PER_KWH", type=intensity, help="the grid's gCO2e per kWh"
+    )
+    parser.add_argument("--year", type=int, help="the year of the grid's figure")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="the grid of --region now, by the Electricity Maps API (needs a token)",
+    )
+    parser.add_argument(
+        "--market-intensity",
+        metavar="G_PER_KWH",
+        type=intensity,
+        help="gCO2e per kWh by your contracts, shown beside the location-based figure",
+    )
+    parser.add_argument("--pue", type=pue, default=None, help="power usage effectiveness")
+
+
+def carbon_of(args: argparse.Namespace) -> CarbonSettings:
+    """The grid and PUE that the arguments of :func:`add_carbon` name.
+
+    Raises:
+        UsageError: ``--live`` without a place.
+        CarbonError: as ``carbon.settings.resolve`` and ``carbon.live.resolve_live``.
+    """
+    from permille.carbon.settings import resolve
+
+    if not args.live:
+        return resolve(args.region, args.intensity, args.year, args.pue, args.market_intensity)
+    if args.region is None:
+        raise UsageError("--live needs a place: give --region")
+    if args.year is not None:
+        raise UsageError("--live is the grid of now: leave --year out")
+    from permille.carbon.live import resolve_live
+
+    return resolve_live(args.region, args.pue, args.market_intensity)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help="JSON on stdout, for programs")

@@ -1,0 +1,91 @@
+"""``permille explore``: the explorer in the browser, on this machine alone."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import socket
+from pathlib import Path
+
+from permille.cli.arguments import add_store
+from permille.errors import UsageError
+
+PORT = 8421
+EXAMPLES = """examples:
+  permille explore
+  permille explore --store permille.db --port 9000 --no-open
+  permille export html figures.html     the same as one file, without a server
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``permille explore``."""
+    parser.epilog = EXAMPLES
+    add_store(parser)
+    parser.add_argument("--port", type=_port, help=f"the port (default: {PORT}, or a free one)")
+    parser.add_argument("--no-open", action="store_true", help="do not open the browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    return _serve(explored_store(args.store), args.port, opens=not args.no_open)
+
+
+def explored_store(path: Path) -> Path | None:
+    """The store to show beside the shipped study: None where none was named and there is none."""
+    named = "PERMILLE_STORE" in os.environ or str(path) != "permille.db"
+    return path if named or path.exists() else None
+
+
+def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
+    try:
+        import uvicorn
+
+        from permille.explorer.figures import Figures
+        from permille.explorer.server import app
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the explorer needs {error.name}: pip install 'permille[explorer]'"
+        ) from error
+    figures = Figures(store)
+    figures.state()  # what is wrong with the store is said here, not in the browser
+    listening = _listen(port)
+    port = listening.getsockname()[1]
+    address = f"http://127.0.0.1:{port}/"
+    print(f"the explorer is at {address} (Ctrl-C ends it)", flush=True)
+    config = uvicorn.Config(
+        app(figures, port), log_level="warning", server_header=False, date_header=False
+    )
+    if opens:
+        import webbrowser
+
+        webbrowser.open(address)
+    uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def _listen(port: int | None) -> socket.socket:
+    """A socket on loopback; a free port where none is named and the usual one is taken."""
+    for candidate in (PORT, 0) if port is None else (port,):
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", candidate))
+            listening.listen()  # from here on a request waits instead of being refused
+        except OSError as error:
+            listening.close()
+            if port is None and error.errno == errno.EADDRINUSE:
+                continue
+            raise UsageError(
+                f"cannot listen on port {candidate}: {error.strerror}; name another with --port"
+            ) from error
+        return listening
+    raise UsageError("there is no free port on 127.0.0.1")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 (any that is free) to 65535")
+    return port

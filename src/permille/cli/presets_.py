@@ -1,0 +1,46 @@
+"""``permille presets``: the studies that ship with permille."""
+
+from __future__ import annotations
+
+import argparse
+
+from permille import presets
+from permille.cli.arguments import add_json
+from permille.cli.terminal import console, print_json
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.epilog = (
+        "examples:\n"
+        "  permille presets                       what there is\n"
+        "  permille presets quickstart > my.toml  a study file to begin with"
+    )
+    parser.add_argument("name", nargs="?", help="print this preset's study file")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; the exit code."""
+    chosen = presets.names() if args.name is None else [args.name]
+    if args.json:
+        rows = [
+            {"name": name, "description": presets.describe(name), "study": presets.text(name)}
+            for name in chosen
+        ]
+        print_json({"schema": 1, "presets": rows})
+    elif args.name is not None:
+        print(presets.text(args.name), end="")
+    else:
+        _print_table(chosen)
+    return 0
+
+
+def _print_table(names: list[str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("preset", "what it measures", box=None, pad_edge=False)
+    for name in names:
+        table.add_row(Text(name), Text(presets.describe(name)))
+    console().print(table)

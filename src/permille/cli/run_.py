@@ -1,0 +1,285 @@
+"""``permille run STUDY``: measure a study, keep every trial, print the table and the answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from permille import presets
+from permille.analysis.answer import answers
+from permille.analysis.summaries import Summary, summarise
+from permille.carbon.settings import CarbonSettings
+from permille.cli.arguments import (
+    add_reading,
+    add_store,
+    carbon_of,
+    positive_float,
+    positive_int,
+)
+from permille.cli.dry_run import dry_run
+from permille.cli.progress import View
+from permille.cli.results_ import results_json, show
+from permille.cli.terminal import console, plain, print_json
+from permille.errors import UsageError
+from permille.recorder import Recorder
+from permille.records import Boundary, Trial
+from permille.store import Store
+from permille.study import file
+from permille.study.interrupts import Interrupted, Interrupts
+from permille.study.plan import Plan, make
+from permille.study.runner import DEFAULT_REPEATS, Runner, Tally, Turn
+from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
+
+EXAMPLES = """examples:
+  permille run quickstart
+  permille run study.toml --repeats 5 --region DEU
+  permille run study.toml --precision 0.05 --require measured
+  permille run study.toml --dry-run
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``permille run``."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("study_file", metavar="STUDY", help="a TOML file, or a preset's name")
+    add_store(parser)
+    often = parser.add_mutually_exclusive_group()
+    often.add_argument("--repeats", type=positive_int, metavar="N", help="trials per cell")
+    often.add_argument(
+        "--precision", type=positive_float, metavar="P", help="repeat until within ±P (0.05)"
+    )
+    parser.add_argument("--inferences", type=positive_int, metavar="N", help="per trial")
+    parser.add_argument(
+        "--require", choices=["measured"], help="exit 3 where only an estimate can be had"
+    )
+    parser.add_argument("--shared", action="store_true", help="even beside another run; it is said")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan, measure nothing")
+    parser.add_argument(
+        "--json-lines", action="store_true", help="one JSON line per finished trial on stdout"
+    )
+    parser.add_argument("--json", action="store_true", help="with --dry-run or at the end: JSON")
+    parser.add_argument(
+        "--allow-path",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="a folder outside the study's own that it may read",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over; what was measured stays in the store"
+    )
+    parser.add_argument(
+        "--pass-env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an environment variable that workers may see besides those they need",
+    )
+    add_reading(parser)
+
+
+def load(name: str, allowed: list[Path], **changed: Any) -> Plan:
+    """The plan of a file or preset, with the protocol's settings that the user changed.
+
+    Raises:
+        PermilleError: what is wrong with it.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        study = file.read(path)
+    elif name in presets.names():
+        where = f"preset {name}"
+        study = file.parse(presets.text(name), where=where, folder=Path.cwd())
+    else:
+        known = ", ".join(presets.names())
+        raise UsageError(f"no study file and no preset {name!r}; presets: {known}")
+    given = {key: value for key, value in changed.items() if value is not None}
+    if "repeats" in given:
+        given["precision"] = None
+    if "precision" in given and given["precision"] is not None:
+        if given["precision"] >= 1:
+            raise UsageError("--precision is a share of the mean, such as 0.05 for ±5 %")
+        given["repeats"] = None
+    settings = msgspec.structs.replace(study.settings, **given)
+    return make(msgspec.structs.replace(study, settings=settings), allowed)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the study; 0 all done, 1 some cells failed."""
+    carbon = carbon_of(args)
+    plan = load(
+        args.study_file,
+        args.allow_path,
+        repeats=args.repeats,
+        precision=args.precision,
+        inferences=args.inferences,
+    )
+    if args.dry_run:
+        return dry_run(plan, args)
+    _say_plan(plan, args)
+    try:
+        with (
+            Store(args.store) as store,
+            Recorder(shared=args.shared) as recorder,
+            Interrupts(recorder.token),
+        ):
+            if args.require:
+                recorder.require_measured()
+            tally = _measure(plan, store, recorder, args)
+            _tell(plan, store, recorder, carbon, tally, args)
+    except Interrupted as stop:
+        return stop.code
+    return 1 if tally.failed or tally.invalid or tally.given_up else 0
+
+
+def _tell(
+    plan: Plan,
+    store: Store,
+    recorder: Recorder,
+    carbon: CarbonSettings,
+    tally: Tally,
+    args: argparse.Namespace,
+) -> None:
+    """The table and the answer, or the table as JSON."""
+    if args.json_lines:
+        return
+    boundary: Boundary = args.boundary or "compute"
+    ids = {planned.cell.id for planned in plan.cells}
+    trials = (t for t in store.trials(study=plan.name) if t.cell.id in ids)
+    summaries = summarise(trials, boundary, pool=args.pool)
+    payload = results_json(summaries, boundary, carbon, net=args.net)
+    if args.json:
+        print_json(payload)
+    else:
+        show(payload, summaries, carbon)
+        _close(plan, summaries, tally, recorder, args)
+
+
+def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> Tally:
+    settings = plan.settings
+    repeats = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
+    due = {planned.cell.id: repeats for planned in plan.cells}
+    runner = Runner(plan, store, recorder, pool=args.pool, pass_env=args.pass_env)
+    _say_elsewhere(runner, store, args)
+    if args.fresh:
+        runner.start_over()
+    with View(due, repeats, quiet=args.json_lines) as view:
+
+        def watch(what: str, seen: Turn | Trial) -> None:
+            view.watch(what, seen)
+            if args.json_lines and isinstance(seen, Trial):
+                print(msgspec.json.encode(_line(seen)).decode(), flush=True)
+
+        runner.watch = watch
+        try:
+            return runner.run()
+        except KeyboardInterrupt:
+            kept = runner.tally.done + runner.tally.kept
+            again = " without --fresh" if args.fresh else ""
+            print(
+                plain(
+                    f"permille: interrupted; {kept} finished trials are in {args.store};"
+                    f" run the same command again{again} to go on"
+                ),
+                file=sys.stderr,
+            )
+            raise
+
+
+def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> None:
+    """That trials of this study come from another machine, what differs, and what is done."""
+    here = runner.environment.facts
+    for fingerprint, count in runner.ledger.elsewhere.items():
+        there = store.environment(fingerprint)
+        facts = there.facts if there else {}
+        differs = [
+            f"{name} {facts.get(name, 'none')} → {here.get(name, 'none')}"
+            for name in sorted(facts.keys() | here.keys())
+            if facts.get(name) != here.get(name)
+        ]
+        what = (
+            "they are counted in, as --pool asks"
+            if args.pool
+            else "they are not pooled with this machine's, and results show a row for each;"
+            " --pool counts them together"
+        )
+        print(
+            plain(
+                f"note: {count} finished trials of this study were measured on another machine or"
+                f" other versions ({fingerprint}: {', '.join(differs)[:500]}); {what}"
+            ),
+            file=sys.stderr,
+        )
+
+
+def _line(trial: Trial) -> dict[str, Any]:
+    """One finished trial for ``--json-lines``."""
+    query = trial.phases.get("query")
+    return {
+        "schema": 1,
+        "trial": trial.uid,
+        "study": trial.study,
+        "task": trial.cell.task,
+        "dataset": trial.cell.dataset,
+        "model": trial.cell.model,
+        "repeat": trial.repeat,
+        "status": trial.status,
+        "reason": trial.reason,
+        "seconds": query.seconds if query else None,
+        "inferences": query.inferences if query else None,
+        "domains": {
+            name: {"energy_j": d.energy_j, "provenance": d.provenance}
+            for name, d in (query.domains if query else {}).items()
+        },
+        "quality": trial.quality and {"metric": trial.quality.metric, "value": trial.quality.value},
+    }
+
+
+def _say_plan(plan: Plan, args: argparse.Namespace) -> None:
+    for note in plan.notes:
+        print(plain(f"note: {note}"), file=sys.stderr)
+
+
+def _close(
+    plan: Plan,
+    summaries: list[Summary],
+    tally: Tally,
+    recorder: Recorder,
+    args: argparse.Namespace,
+) -> None:
+    """The answer, what failed, what could not be measured, the bill, and what to try next."""
+    from rich.text import Text
+
+    out = console()
+
+    def say(text: str, style: str = "") -> None:
+        out.print(Text(plain(text), style=style), soft_wrap=True)
+
+    out.print()
+    for sentence in answers(summaries):
+        say(sentence, "bold")
+    if tally.given_up:
+        say(f"{tally.given_up} trials have failed three times and are not tried again", "red")
+    for missing in recorder.missing:
+        if missing.remedy:
+            words = f"{missing.reason}; to unlock it: {missing.remedy}"
+            say(f"not measured here: {missing.meter}: {words}", "dim")
+    if tally.energy_j is not None:
+        share = 100 * tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
+        say(
+            f"this benchmark itself used {format_energy_kwh(kwh_from_joules(tally.energy_j))}"
+            f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
+        )
+    if tally.kept:
+        say(f"{tally.kept} trials were finished before and kept")
+    store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
+    models = list(dict.fromkeys(s.cell.model for s in summaries))
+    if len(models) > 1:
+        say(f"next: permille compare {models[-1]!r} {models[-2]!r} --region FRA{store}")
+    else:
+        say(f"next: permille results --region FRA{store}")

@@ -1,0 +1,57 @@
+"""``permille study check FILE``: everything that can be found wrong without measuring."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from permille.cli.arguments import add_json
+from permille.cli.run_ import load
+from permille.cli.terminal import plain, print_json
+from permille.study.runner import DEFAULT_REPEATS
+
+EXAMPLES = """examples:
+  permille study check study.toml
+  permille study check quickstart --json
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``permille study``."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("action", choices=["check"])
+    parser.add_argument("study_file", metavar="FILE", help="a TOML file, or a preset's name")
+    parser.add_argument(
+        "--allow-path",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="a folder outside the study's own that it may read",
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say that it is right, or fail with what is wrong."""
+    plan = load(args.study_file, args.allow_path)
+    settings = plan.settings
+    cells = [
+        {"id": c.cell.id, "task": c.cell.task, "dataset": c.cell.dataset, "model": c.cell.model}
+        for c in plan.cells
+    ]
+    if args.json:
+        print_json({"schema": 1, "ok": True, "cells": cells, "notes": list(plan.notes)})
+        return 0
+    often = f"{settings.repeats or DEFAULT_REPEATS} repeats"
+    if settings.precision:
+        often = f"up to {settings.max_repeats} repeats (precision ±{settings.precision:g})"
+    print(
+        f"{plain(args.study_file)} is right: {len(cells)} cells, {often},"
+        f" {settings.inferences} inferences a trial"
+    )
+    for cell in cells:
+        print(plain(f"  {cell['task']} / {cell['dataset']} / {cell['model']}"))
+    for note in plan.notes:
+        print(plain(f"note: {note}"))
+    return 0

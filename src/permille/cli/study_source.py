@@ -1,0 +1,68 @@
+"""Where the study's commands take a study from: the shipped figures, or a store."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from permille.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from permille.analysis.study_cells import Study
+
+NAME = "power-hungry-2023"
+
+
+def add_from(parser: argparse.ArgumentParser) -> None:
+    """``--from STORE``: a store instead of the shipped figures."""
+    parser.add_argument(
+        "--from",
+        dest="from_store",
+        metavar="STORE",
+        type=Path,
+        help="take the figures from this store (default: those that ship with permille)",
+    )
+
+
+def published_study(store_path: Path | None) -> Study:
+    """The published study, shipped or of a store that it was imported into.
+
+    Raises:
+        StoreError: the store does not hold it.
+    """
+    from permille.analysis import published
+    from permille.analysis.study_cells import archive_of, from_trials
+    from permille.store import Store
+
+    if store_path is None:
+        return published.load()
+    with Store(store_path, readonly=True) as store:
+        study = from_trials(store.trials(study=NAME), archive_of(store.trials(source=NAME)))
+    if not study.cells:
+        raise StoreError(
+            f"{store_path} does not hold the study; permille import {NAME} PATH --store STORE"
+        )
+    return study
+
+
+def any_study(store_path: Path | None, name: str | None) -> Study:
+    """The study called ``name``, or the only one that there is.
+
+    Raises:
+        UsageError: the store has several and none is named, or it has no such study.
+    """
+    from permille.analysis.study_cells import from_trials
+    from permille.store import Store
+
+    if store_path is None:
+        if name not in (None, NAME):
+            raise UsageError(f"study {name!r} does not ship with permille; name its --from STORE")
+        return published_study(None)
+    with Store(store_path, readonly=True) as store:
+        names = list(dict.fromkeys(trial.study for trial in store.trials()))
+        chosen = name or (names[0] if len(names) == 1 else None)
+        if chosen is None or chosen not in names:
+            there = ", ".join(names) or "no trials"
+            raise UsageError(f"name one of the studies of {store_path} with --study: {there}")
+        return from_trials(store.trials(study=chosen))

@@ -1,0 +1,94 @@
+"""Result rows as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from permille.cli.terminal import plain
+from permille.units import format_energy_kwh, format_mass_g, format_seconds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+def results_table(rows: Sequence[dict[str, Any]], *, net: bool) -> Table:
+    """One line a row. Columns that say the same in every row are left to the title."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    several_data = len({(r["task"], r["dataset"]) for r in rows}) > 1
+    several_machines = len({r["fingerprint"] for r in rows}) > 1
+    if several_data:
+        table.add_column("task / dataset")
+    table.add_column("model", overflow="fold")
+    table.add_column("category")
+    table.add_column(f"{'net ' if net else ''}energy / 1,000", justify="right")
+    table.add_column("CO2e / 1,000", justify="right")
+    table.add_column("p50 / p95", justify="right")
+    table.add_column("quality", justify="right")
+    table.add_column("trials", justify="right")
+    table.add_column("provenance")
+    if several_machines:
+        table.add_column("machine")
+    for row in rows:
+        cells = [_text(f"{row['task']} / {row['dataset']}")] if several_data else []
+        cells += [
+            _text(row["model"]),
+            _text(row["category"]),
+            _energy(row),
+            _estimate(row["co2e_g_per_1000"], format_mass_g),
+            _text(_latency(row["latency_s"])),
+            _text(_quality(row["quality"]) + ("*" if row["pareto"] else "")),
+            _text(_trials(row["trials"])),
+            _text(row["provenance"] or "n/a"),
+        ]
+        if several_machines:
+            cells.append(_text(row["fingerprint"]))
+        table.add_row(*cells)
+    return table
+
+
+def _text(text: str) -> RenderableType:
+    """Foreign words as they are: no markup, no control characters."""
+    from rich.text import Text
+
+    return Text(plain(text, limit=200))
+
+
+def _energy(row: dict[str, Any]) -> RenderableType:
+    """Per 1,000 inferences; where their number is not known, of a whole run, and said."""
+    if row["kwh_per_1000"]["value"] is None and row["kwh_per_trial"]["value"] is not None:
+        return _text(f"{format_energy_kwh(row['kwh_per_trial']['value'])} a run")
+    return _estimate(row["kwh_per_1000"], format_energy_kwh)
+
+
+def _estimate(estimate: dict[str, float | None], form: Any) -> RenderableType:
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    if value is None:
+        return _text("n/a")
+    if low is None or high is None:
+        return _text(f"{form(value)} [n/a]")
+    return _text(f"{form(value)} [{form(low)}, {form(high)}]")
+
+
+def _latency(latency: dict[str, float | None]) -> str:
+    if latency["p50"] is None or latency["p95"] is None:
+        return "n/a"
+    return f"{format_seconds(latency['p50'])} / {format_seconds(latency['p95'])}"
+
+
+def _quality(quality: dict[str, Any] | None) -> str:
+    if quality is None:
+        return "n/a"
+    error = quality["standard_error"]
+    plus_minus = f" ±{196 * error:.1f}" if error is not None else ""
+    unreadable = f", {quality['unreadable']} unreadable" if quality["unreadable"] else ""
+    return f"{quality['metric']} {100 * quality['value']:.1f}{plus_minus} %{unreadable}"
+
+
+def _trials(trials: dict[str, int]) -> str:
+    bad = [f"{trials[k]} {k}" for k in ("failed", "invalid") if trials[k]]
+    return ", ".join([f"{trials['done']} done", *bad])

@@ -1,0 +1,40 @@
+"""What the terminal shows: names made harmless, tables, numbers for people."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_KEEP = {"\t"}
+
+
+def plain(text: str, limit: int = 2000) -> str:
+    """``text`` on one line, without control, format or bidirectional characters, bounded.
+
+    Names of models, datasets and devices are hostile: a terminal escape in one must not reach
+    the terminal.
+    """
+    clean = "".join(
+        c if c in _KEEP or unicodedata.category(c)[0] != "C" else " "
+        for c in text.replace("\n", " ")
+    )
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console. Wide when it is not a terminal, so that nothing is cut in a pipe."""
+    from rich.console import Console
+
+    plain_console = Console(stderr=stderr, highlight=False)
+    if plain_console.is_terminal:
+        return plain_console
+    return Console(stderr=stderr, highlight=False, width=200)
+
+
+def print_json(payload: dict[str, Any]) -> None:
+    """``payload`` on stdout as one JSON document. NaN is refused: it is not JSON."""
+    print(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,104 @@
+"""Datasets by name: permille carries the rule that makes them, the data come by ``permille
+assets fetch``.
+
+``vader-movie-reviews``: the movie-review sentences of Hutto and Gilbert (VADER, ICWSM 2014),
+each with the mean of human ratings from -4 to 4. The label is the rating's sign; sentences with
+a rating nearer to 0 than 0.5, which people were not sure of, are left out.
+
+The split is a rule, not a copy: equal sentences are one; within each label they are ordered by
+sha256 of a salt and the sentence; the first 500 are for testing, the next 2,000 for training.
+No sentence is in both, and both are balanced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator
+
+from permille import assets
+from permille.datasets import DatasetSpec, Sample
+from permille.datasets.rows import Row
+from permille.errors import DatasetError
+from permille.tasks import Task
+
+NAMES = ("vader-movie-reviews",)
+
+_TABLE = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
+_SALT = "permille vader-movie-reviews 1"
+_MIN_RATING = 0.5
+_TEST_PER_LABEL = 500
+_TRAIN_PER_LABEL = 2_000
+_MAX_TABLE_BYTES = 8 << 20
+
+
+def read(spec: DatasetSpec, task: Task) -> Iterator[Row]:
+    """The rows of a bundled dataset, its test part.
+
+    Raises:
+        DatasetError: there is no such dataset, or it is not for this task.
+        AssetError: its data have not been fetched.
+    """
+    if spec.name not in NAMES:
+        raise DatasetError(
+            f"no dataset {spec.name!r}; there are: {', '.join(NAMES)}; for a file of yours write "
+            '{ path = "inbox.jsonl", text = "body", label = "queue" }'
+        )
+    if task.inputs != ("text",) or task.reference not in ("label", None):
+        raise DatasetError(f"dataset {spec.name!r} has text and label; {task.name} needs other")
+    return iter(movie_reviews()[0])
+
+
+def movie_reviews() -> tuple[list[Sample], list[Sample]]:
+    """``vader-movie-reviews``: 1,000 sentences for testing, 4,000 others for training.
+
+    Raises:
+        AssetError: the data have not been fetched.
+        DatasetError: the table is not what it was.
+    """
+    return split(_parse(_table()))
+
+
+def split(rated: dict[str, tuple[str, float]]) -> tuple[list[Sample], list[Sample]]:
+    """The test and the training samples of sentences with their id and mean rating."""
+    test: list[Sample] = []
+    train: list[Sample] = []
+    for label, sign in (("negative", -1), ("positive", 1)):
+        texts = [t for t, (_, rating) in rated.items() if rating * sign >= _MIN_RATING]
+        texts.sort(key=lambda text: hashlib.sha256(f"{_SALT}\n{text}".encode()).digest())
+        samples = [Sample(id=rated[t][0], inputs={"text": t}, reference=label) for t in texts]
+        if len(samples) < _TEST_PER_LABEL + _TRAIN_PER_LABEL:
+            raise DatasetError(f"vader-movie-reviews: only {len(samples)} {label} sentences")
+        test += samples[:_TEST_PER_LABEL]
+        train += samples[_TEST_PER_LABEL : _TEST_PER_LABEL + _TRAIN_PER_LABEL]
+    return test, train
+
+
+def _table() -> str:
+    archive = assets.resolve("asset:vader-ratings/hutto_ICWSM_2014.tar.gz")
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            member = tar.extractfile(_TABLE)
+            if member is None:
+                raise KeyError(_TABLE)
+            with member:
+                content = member.read(_MAX_TABLE_BYTES)
+        return content.decode("utf-8")
+    except (KeyError, tarfile.TarError, EOFError, OSError, UnicodeDecodeError) as error:
+        raise DatasetError(
+            f"{archive} cannot be read: {error}; run: permille assets fetch quickstart"
+        ) from error
+
+
+def _parse(table: str) -> dict[str, tuple[str, float]]:
+    """Sentence -> (id, mean rating) of lines ``id TAB rating TAB sentence``; of equal sentences
+    the first counts."""
+    rated: dict[str, tuple[str, float]] = {}
+    # Not splitlines(): some sentences hold a NEL or other separator that it would cut at.
+    for line in io.StringIO(table, newline="\n"):
+        fields = line.strip("\r\n").split("\t")
+        if len(fields) == 3:
+            row_id, rating, text = fields
+            rated.setdefault(text.strip(), (row_id, float(rating)))
+    return rated

@@ -1,0 +1,105 @@
+"""From a stream of rows to a dataset: which are taken, which are left out and why."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import msgspec
+
+from permille.datasets import Dataset, Sample
+from permille.errors import DatasetError
+from permille.records import Record
+
+MAX_NAMED = 10
+"""How many bad rows are named; all are counted."""
+MAX_LABELS = 1_000
+"""More distinct labels than this are not classes but free text: refused."""
+
+
+class BadRow(Record):
+    """A row that is left out: where it is and what is wrong with it."""
+
+    where: str
+    why: str
+
+
+Row: TypeAlias = Sample | BadRow
+
+
+class _Tally:
+    """What a pass over the rows saw, beside the samples."""
+
+    def __init__(self) -> None:
+        self.named: list[str] = []
+        self.bad = 0
+        self.labels: set[str] = set()
+
+    def good(self, rows: Iterator[Row], name: str, labelled: bool) -> Iterator[Sample]:
+        """The samples among ``rows``; the rest is counted, the first few named."""
+        for row in rows:
+            if isinstance(row, BadRow):
+                self.bad += 1
+                if len(self.named) < MAX_NAMED:
+                    self.named.append(f"{row.where}: {row.why}")
+                continue
+            if labelled and isinstance(row.reference, str):
+                self.labels.add(row.reference)
+                if len(self.labels) > MAX_LABELS:
+                    raise DatasetError(
+                        f"dataset {name!r} has more than {MAX_LABELS} distinct labels; "
+                        "is the label column the right one?"
+                    )
+            yield row
+
+
+def collect(
+    name: str, rows: Iterator[Row], *, limit: int | None, seed: int, labelled: bool = True
+) -> Dataset:
+    """At most ``limit`` samples of ``rows``, shuffled by ``seed``; memory is of that order.
+
+    The order is that of sha256(seed, id): the same on every Python, and a larger ``limit``
+    keeps the samples of a smaller one. ``labelled``: whether references that are strings are names
+    of classes, and not free text.
+
+    Raises:
+        DatasetError: no row is usable, two have the same id, or the labels are no classes.
+    """
+    tally = _Tally()
+    keyed = ((_key(seed, s.id), s) for s in tally.good(rows, name, labelled))
+    if limit is None:
+        chosen = sorted(keyed, key=lambda pair: pair[0])
+    else:
+        chosen = heapq.nsmallest(limit, keyed, key=lambda pair: pair[0])
+    if not chosen:
+        why = f"; {tally.named[0]}" if tally.named else ""
+        count = f"all {tally.bad} rows are unusable" if tally.bad else "it has no rows"
+        raise DatasetError(f"dataset {name!r} cannot be used: {count}{why}")
+    for (a, _), (b, twin) in itertools.pairwise(chosen):
+        if a == b:
+            raise DatasetError(f"dataset {name!r} has two rows with the id {twin.id!r}")
+    samples = tuple(sample for _, sample in chosen)
+    return Dataset(
+        name=name,
+        samples=samples,
+        digest=digest(samples),
+        skipped=tuple(tally.named),
+        skipped_total=tally.bad,
+        labels=tuple(sorted(tally.labels)),
+    )
+
+
+def digest(samples: tuple[Sample, ...]) -> str:
+    """sha256 over the samples in their order: ids, inputs and references."""
+    sha = hashlib.sha256()
+    for sample in samples:
+        sha.update(msgspec.json.encode(sample, order="sorted"))
+        sha.update(b"\n")
+    return sha.hexdigest()
+
+
+def _key(seed: int, sample_id: str) -> bytes:
+    return hashlib.sha256(f"{seed}\n{sample_id}".encode()).digest()

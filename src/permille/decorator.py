@@ -1,0 +1,141 @@
+"""``@permille.measured``: a function whose every call is a recording."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable
+from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
+
+import msgspec
+
+from permille.analysis.spans import Measured, Result, pooled
+from permille.api import Session, checked_inferences, record
+from permille.errors import UsageError
+from permille.records import Boundary
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class MeasuredFunction(Generic[P, R]):
+    """A function of which every call is measured; made by :func:`measured`."""
+
+    __name__: str
+    __qualname__: str
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        inferences: int | Callable[[Any], int] | None,
+        settings: dict[str, Any],
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._inferences, self._settings = function, inferences, settings
+        self._name = function.__qualname__
+        self._calls: list[Measured] = []
+        self._notes: dict[str, None] = {}
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function within a recording of its own."""
+        session = record(**self._settings)
+        try:
+            with session, session.span(self._name):
+                answer = self._function(*args, **kwargs)
+        finally:
+            if session.ended:
+                self._keep(session)
+        if self._inferences is not None:
+            n = self._inferences if isinstance(self._inferences, int) else self._inferences(answer)
+            last = self._calls[-1]
+            phase = msgspec.structs.replace(last.phase, inferences=checked_inferences(n))
+            self._calls[-1] = msgspec.structs.replace(last, phase=phase)
+        return answer
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> Callable[..., R]: ...
+    def __get__(self, instance: object | None, owner: Any = None) -> Any:
+        """As a method: ``obj.method(…)``; its result is then ``type(obj).method.result``."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    @property
+    def result(self) -> Result:
+        """What a call costs, over all the calls so far.
+
+        Raises:
+            UsageError: it has not been called.
+        """
+        if not self._calls:
+            raise UsageError(f"{self._name} has not been called: nothing was measured")
+        return pooled(
+            self._name,
+            self._calls,
+            boundary=self._settings["boundary"],
+            pue=self._settings["pue"],
+            notes=tuple(self._notes),
+        )
+
+    def forget(self) -> None:
+        """Leave the calls so far out of ``result`` (those of a warm-up)."""
+        self._calls.clear()
+        self._notes.clear()
+
+    def _keep(self, session: Session) -> None:
+        self._calls += session.measured(self._name)
+        self._notes |= dict.fromkeys(session.notices)
+
+
+class Decorator(Protocol):
+    """Keeps the parameters and the answer of what it decorates."""
+
+    def __call__(self, function: Callable[P, R], /) -> MeasuredFunction[P, R]:
+        """The function, measured."""
+        ...
+
+
+def measured(
+    *,
+    inferences: int | Callable[[Any], int] | None = None,
+    idle: float = 0.0,
+    boundary: Boundary = "compute",
+    pue: float = 1.0,
+    require: Literal["measured"] | None = None,
+    shared: bool = False,
+) -> Decorator:
+    """A decorator: every call of the function is a recording of its own, with one span.
+
+    ``inferences`` is how many a call makes, or a function of what it returns (``len``). The other
+    arguments are those of :func:`record`, and so are the errors, at the call. Starting a recorder
+    takes some tenths of a second around each call; inside a recording use its ``span``.
+
+    Raises:
+        UsageError: the function is a coroutine or a generator, whose call does not do the work.
+    """
+    if isinstance(inferences, int):
+        checked_inferences(inferences)
+    settings: dict[str, Any] = {
+        "idle": idle,
+        "boundary": boundary,
+        "pue": pue,
+        "require": require,
+        "shared": shared,
+    }
+    record(**settings)  # refuses wrong settings now, and starts nothing
+
+    def decorate(function: Callable[P, R]) -> MeasuredFunction[P, R]:
+        lazy = (
+            inspect.iscoroutinefunction(function)
+            or inspect.isgeneratorfunction(function)
+            or inspect.isasyncgenfunction(function)
+        )
+        if lazy:
+            raise UsageError(
+                f"{function.__qualname__} is a coroutine or a generator: calling it does not do"
+                " its work; put a span where it is awaited or consumed"
+            )
+        return MeasuredFunction(function, inferences, settings)
+
+    return decorate

@@ -1,0 +1,85 @@
+"""Every error that permille raises on purpose.
+
+    PermilleError                  exit code
+    ├── UsageError                 2   the command line is wrong
+    ├── StudyError                 2   the study file is wrong
+    ├── DatasetError               2   the dataset cannot be used
+    ├── ModelError                 2   the model cannot be used
+    ├── AssetError                 2   a quick-start asset is absent or damaged
+    ├── ImportDataError            2   a file to import cannot be read
+    ├── StoreError                 2   the store cannot be read or written
+    ├── CarbonError                2   no such place, year or source
+    ├── CompareError               2   what was asked cannot be compared
+    ├── MeterError                 3   a meter that is needed is missing
+    ├── RecorderError              3   the recorder died, or another holds the machine
+    └── TrialError                 1   one trial failed; the study goes on
+
+Every message is one line: what is wrong, where, and how to mend it.
+"""
+
+from __future__ import annotations
+
+
+class PermilleError(Exception):
+    """The root. ``exit_code`` is what the command line exits with."""
+
+    exit_code = 2
+
+
+class UsageError(PermilleError):
+    """The command line is wrong."""
+
+
+class StudyError(PermilleError):
+    """The study file is wrong."""
+
+
+class DatasetError(PermilleError):
+    """The dataset cannot be used."""
+
+
+class ModelError(PermilleError):
+    """The model cannot be used."""
+
+
+class AssetError(PermilleError):
+    """A downloadable asset is absent or damaged."""
+
+
+class ImportDataError(PermilleError):
+    """A file to import cannot be read."""
+
+
+class StoreError(PermilleError):
+    """The store cannot be read or written."""
+
+
+class CarbonError(PermilleError):
+    """No such place, year or source of grid intensity."""
+
+
+class CompareError(PermilleError):
+    """What was asked cannot be compared."""
+
+
+class MeterError(PermilleError):
+    """A meter that is needed is missing."""
+
+    exit_code = 3
+
+
+class RecorderError(PermilleError):
+    """The recorder died, or another run holds the machine."""
+
+    exit_code = 3
+
+
+class TrialError(PermilleError):
+    """One trial failed; it is kept as failed and the study goes on. ``lines`` are the last
+    that its worker printed."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, lines: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.lines = lines

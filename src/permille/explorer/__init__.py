@@ -1,0 +1,1 @@
+"""The explorer: one page of figures, served on loopback or written as one self-contained file."""

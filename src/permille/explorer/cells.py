@@ -1,0 +1,62 @@
+"""What the explorer shows: the cells of the shipped study and of a store, never pooled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from permille.analysis import published
+from permille.analysis.study_cells import StudyCell, from_trials
+from permille.records import Record
+from permille.store import Group, Store
+
+Origin = Literal["shipped", "store"]
+
+
+class Shown(Record):
+    """A cell with where it comes from. ``id`` is stable, so that a link to it stays good;
+    ``group`` finds its trials in the store and is None for a shipped one. ``architecture`` and
+    ``batch_size`` are None where nobody said."""
+
+    id: str
+    origin: Origin
+    cell: StudyCell
+    batch_size: int | None = None
+    group: Group | None = None
+
+
+def shipped() -> list[Shown]:
+    """The cells of the study that ships with permille."""
+    return [
+        Shown(id=_id("shipped", c.summary.study, c.summary.cell.id), origin="shipped", cell=c)
+        for c in published.load().cells
+    ]
+
+
+def of_store(path: Path) -> list[Shown]:
+    """The cells of a store, opened for reading only.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    with Store(path, readonly=True) as store:
+        return list(_cells(store))
+
+
+def _cells(store: Store) -> Iterator[Shown]:
+    for group in store.groups():
+        trials = store.of_group(group)
+        for cell in from_trials(trials).cells:
+            yield Shown(
+                id=_id("store", *group[:5]),
+                origin="store",
+                cell=cell,
+                batch_size=trials[0].protocol.batch_size,
+                group=group,
+            )
+
+
+def _id(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

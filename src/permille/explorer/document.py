@@ -1,0 +1,264 @@
+"""The one JSON document that the page draws: aggregates by column, grids, factors, sources.
+
+Carbon, PUE, boundary and volume are applied in the page, by the formulas of
+:mod:`permille.analysis.rows`; so energies are sent in joules per 1,000 inferences.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from permille import __version__
+from permille.analysis import audit, parity, published
+from permille.analysis.intervals import student_t
+from permille.analysis.parts import Part
+from permille.analysis.printed import TABLE_5
+from permille.analysis.study_cells import METERED, PARTS, StudyCell
+from permille.analysis.summaries import Summary, Sums
+from permille.carbon.equivalents import equivalents
+from permille.carbon.settings import MEAN_PUE
+from permille.carbon.table import grid_table
+from permille.errors import CompareError
+from permille.explorer.cells import Shown
+
+DIGITS = 12
+"""Significant digits of a number in the document: more than any meter has, fewer bytes."""
+
+
+def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
+    """Everything that the page needs. ``store`` names the store for people, if there is one."""
+    return {
+        "schema": 1,
+        "permille": __version__,
+        "store": store,
+        "cells": {"count": len(cells), "columns": columns([_record(c) for c in cells])},
+        "studies": _studies(cells),
+        "published": _published(),
+        "grid": _grid(),
+        "equivalents": _equivalents(),
+        "mean_pue": MEAN_PUE,
+        "student_t": student_coefficients(),
+    }
+
+
+def encode(found: dict[str, Any]) -> str:
+    """The document as JSON. NaN is refused: it is not JSON."""
+    return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+# --- cells, by column ------------------------------------------------------------------------
+
+
+def columns(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Columns of equal length. One of numbers is a list; any other is ``{"of": distinct values,
+    "at": index of each}``, since names repeat."""
+    names = records[0].keys() if records else ()
+    return {name: _column([record[name] for record in records]) for name in names}
+
+
+def _column(values: list[Any]) -> Any:
+    if all(v is None or isinstance(v, int | float) for v in values):
+        return [_rounded(v) for v in values]
+    distinct: dict[str, int] = {}
+    kept: list[Any] = []
+    at = []
+    for value in values:
+        key = json.dumps(value, sort_keys=True)
+        if key not in distinct:
+            distinct[key] = len(kept)
+            kept.append(value)
+        at.append(distinct[key])
+    return {"of": kept, "at": at}
+
+
+def _rounded(value: float | None) -> float | None:
+    if value is None or isinstance(value, int):
+        return value
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 2**53 else short
+
+
+def _record(shown: Shown) -> dict[str, Any]:
+    cell = shown.cell
+    summary = cell.summary
+    quality = summary.quality
+    record: dict[str, Any] = {
+        "id": shown.id,
+        "origin": shown.origin,
+        "study": summary.study,
+        "source": summary.source,
+        "task": summary.cell.task,
+        "dataset": summary.cell.dataset,
+        "model": summary.cell.model,
+        "category": summary.cell.category,
+        "backend": summary.cell.backend,
+        "settings": summary.cell.settings,
+        "architecture": cell.architecture,
+        "device": summary.device,
+        "fingerprint": summary.fingerprint,
+        "batch_size": shown.batch_size,
+        "params": summary.params,
+        "input_length": cell.input_length,
+        "output_length": cell.output_length,
+        "logged_g_per_kwh": cell.logged_g_per_kwh,
+        "done": summary.done,
+        "failed": summary.failed,
+        "invalid": summary.invalid,
+        "seconds": None if summary.seconds is None else summary.seconds.mean,
+        "latency_p50": summary.latency_p50_s,
+        "latency_p95": summary.latency_p95_s,
+        "metric": quality and quality.metric,
+        "quality": None if quality is None else quality.value,
+        "quality_n": quality and quality.n,
+        "quality_error": quality and quality.standard_error,
+        "unreadable": quality and quality.unreadable,
+        "reasons": list(summary.reasons),
+        "notes": list(summary.notes),
+    }
+    for part in sorted({*PARTS, *cell.parts}):
+        record[f"part_{part}"] = cell.parts[part].mean if part in cell.parts else None
+    for boundary in METERED:
+        record |= _energy(boundary, cell.summaries[boundary])
+    widest = [p for b in reversed(METERED) if (p := cell.summaries[b].parts)]
+    record["parts"] = [_part(part) for part in widest[0]] if widest else []
+    return record
+
+
+def _part(part: Part) -> list[Any]:
+    """Domain, joules, accuracy below and above, joules that go with time, whether it is split."""
+    figures = (part.energy_j, part.low, part.high, part.time_j)
+    return [part.domain, *map(_rounded, figures), part.split]
+
+
+def _energy(boundary: str, summary: Summary) -> dict[str, Any]:
+    return {
+        f"{boundary}_n": summary.energy and summary.energy.n,
+        **_sums(boundary, summary.energy),
+        f"{boundary}_below": summary.energy and summary.energy.low,
+        f"{boundary}_above": summary.energy and summary.energy.high,
+        f"{boundary}_edge": summary.energy and summary.energy.edge,
+        **_sums(f"{boundary}_net", summary.net),
+        f"{boundary}_provenance": summary.provenance,
+        f"{boundary}_domains": list(summary.domains),
+        f"{boundary}_problem": summary.problem,
+    }
+
+
+def _sums(name: str, sums: Sums | None) -> dict[str, float | None]:
+    estimate = sums.estimate() if sums else None
+    return {
+        f"{name}_mean": sums.mean if sums else None,
+        f"{name}_sd": sums.sd if sums else None,
+        f"{name}_low": estimate.low if estimate else None,
+        f"{name}_high": estimate.high if estimate else None,
+    }
+
+
+# --- what stands beside the cells ------------------------------------------------------------
+
+
+def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
+    """By origin and study: what its numbers rest on, and its parity, at a PUE of 1."""
+    groups: dict[tuple[str, str, str], list[StudyCell]] = {}
+    for shown in cells:
+        summary = shown.cell.summary
+        groups.setdefault((shown.origin, summary.study, summary.source), []).append(shown.cell)
+    return [
+        {
+            "origin": origin,
+            "study": study,
+            "source": source,
+            "audit": audit.audit(members, 1.0),
+            "parity": {b: _parity(members, b) for b in METERED},
+        }
+        for (origin, study, source), members in groups.items()
+    ]
+
+
+def _parity(cells: Sequence[StudyCell], boundary: Any) -> list[dict[str, Any]]:
+    """The models whose training the paper states; none where the study did not run them."""
+    found = []
+    for model in TABLE_5:
+        try:
+            found += parity.study_rows(cells, boundary, model=model)
+        except CompareError:  # this study has no such model, or no figure of it
+            continue
+    return found
+
+
+def _published() -> dict[str, Any]:
+    said = published.about()
+    return {
+        "name": said.name,
+        "citation": said.citation,
+        "licence": said.licence,
+        "source": said.source,
+        "machine": said.machine,
+        "notes": list(said.notes),
+    }
+
+
+def _grid() -> dict[str, Any]:
+    """Places with a figure, and each year's gCO2e/kWh with the index of its source."""
+    table = grid_table()
+    sources: dict[str, int] = {}
+    listed: list[dict[str, str]] = []
+    places = []
+    for place in table.places.values():
+        years = {}
+        for figure in table.of(place).values():
+            source = figure.source
+            if source.id not in sources:
+                sources[source.id] = len(listed)
+                listed.append(
+                    {
+                        "name": source.name,
+                        "kind": source.kind,
+                        "licence": source.licence,
+                        "url": source.url,
+                        "attribution": source.attribution,
+                    }
+                )
+            years[str(figure.year)] = [figure.g_per_kwh, sources[source.id]]
+        places.append(
+            {
+                "code": place.code,
+                "name": table.full_name(place),
+                "kind": place.kind,
+                "grid": place.grid,
+                "years": years,
+            }
+        )
+    return {"places": places, "sources": listed}
+
+
+def _equivalents() -> list[dict[str, Any]]:
+    """``per``: how many of it one kWh (basis energy) or one gram (basis carbon) is."""
+    return [
+        {
+            "name": each.name,
+            "unit": each.unit,
+            "basis": each.basis,
+            "per": each.amount,
+            "factor": each.factor,
+            "source": each.source,
+        }
+        for each in equivalents(1.0, 1.0)
+    ]
+
+
+def student_coefficients(degree: int = 24) -> list[float]:
+    """Chebyshev coefficients of log t(95 %, two-sided) in u = 2/df - 1, for df from 1 up.
+
+    The page has no statistics library for one quantile: it evaluates this series, which agrees
+    with the quantile itself to 1e-8 (tested).
+    """
+    import numpy as np
+    from numpy.polynomial import chebyshev
+
+    def log_t(u: Any) -> Any:
+        return np.log([student_t(min(1e12, 2 / (x + 1))) for x in u])
+
+    return [float(c) for c in chebyshev.chebinterpolate(log_t, degree)]

@@ -1,0 +1,97 @@
+"""What a server or a file shows, kept fresh: cells, the document, the rows, the trials."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from permille.explorer import cells, document, runs
+from permille.explorer.page import asset
+from permille.explorer.rows import Rows
+from permille.records import Record
+from permille.store import Store
+
+
+class State(Record):
+    """The figures as of one state of the store. ``tag`` changes when they do."""
+
+    tag: str
+    cells: tuple[cells.Shown, ...]
+    document: str
+    rows: Any
+
+
+class Figures:
+    """The shipped figures and those of a store, if one is named; read again when it changes."""
+
+    def __init__(self, store: Path | None) -> None:
+        self.store = store
+        self._lock = threading.Lock()
+        self._stamp: object = None
+        self._state: State | None = None
+
+    def state(self) -> State:
+        """The figures as the store is now.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self._lock:
+            stamp = _stamp(self.store)
+            if self._state is None or stamp != self._stamp:
+                # A request may still read the old rows: they go when the last one lets go.
+                self._state = _state(self.store)
+                self._stamp = stamp
+            return self._state
+
+    def trials(self, cell_id: str) -> list[dict[str, Any]] | None:
+        """The trials of a cell of the store; None if it has no such cell."""
+        shown = next((c for c in self.state().cells if c.id == cell_id), None)
+        if shown is None or shown.group is None or self.store is None:
+            return None
+        with Store(self.store, readonly=True) as store:
+            return [runs.listed(trial) for trial in store.of_group(shown.group)]
+
+    def run(self, uid: str) -> dict[str, Any] | None:
+        """One trial with its trace; None if there is none."""
+        if self.store is None:
+            return None
+        with Store(self.store, readonly=True) as store:
+            return runs.run(store, uid)
+
+
+def everything(store: Path | None) -> tuple[list[cells.Shown], dict[str, Any]]:
+    """All cells and the document of them.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    shown = cells.shipped() + (cells.of_store(store) if store else [])
+    found = document.document(shown, store=store.name if store else None)
+    found["licences"] = json.loads(asset("licences.json"))
+    return shown, found
+
+
+def _state(store: Path | None) -> State:
+    shown, found = everything(store)
+    text = document.encode(found)
+    tag = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return State(tag=tag, cells=tuple(shown), document=text, rows=Rows(shown))
+
+
+def _stamp(store: Path | None) -> object:
+    """Changes whenever the store does: SQLite writes to the file or to its log."""
+    if store is None:
+        return None
+    found: list[tuple[int, int, int] | None] = []
+    for path in (store, store.with_name(store.name + "-wal")):
+        try:
+            about = path.stat()
+        except FileNotFoundError:
+            found.append(None)
+            continue
+        found.append((about.st_mtime_ns, about.st_size, about.st_ino))
+    return tuple(found)

@@ -1,0 +1,79 @@
+"""The one template, in its two deliveries: linked where served, inlined in a file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from permille.errors import UsageError
+
+BUILT = ("explorer.js", "explorer.css", "licences.json")
+"""What ``scripts/build_explorer.py`` makes of ``web/``."""
+
+
+def asset(name: str) -> str:
+    """A built file of the page.
+
+    Raises:
+        UsageError: it was never built, as in a checkout without ``make install``.
+    """
+    if name not in BUILT:
+        raise KeyError(name)
+    try:
+        found = resources.files(__package__) / "_static" / name
+        return found.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            "the explorer's page is not built in this checkout; python scripts/build_explorer.py"
+        ) from error
+
+
+def served(revision: str) -> str:
+    """The page that loads its script, style and figures from its own server."""
+    return str(_template().render(inline=False, revision=revision))
+
+
+def self_contained(document: str) -> str:
+    """The page with everything inside it; it asks no host for anything."""
+    script, style = asset("explorer.js"), asset("explorer.css")
+    page = _template().render(
+        inline=True,
+        script=_raw(script),
+        style=_raw(style),
+        document=_raw(escape_json(document)),
+        policy=(
+            f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}';"
+            " img-src data: blob:; base-uri 'none'; form-action 'none'"
+        ),
+    )
+    return str(page)
+
+
+def escape_json(text: str) -> str:
+    """JSON that can stand in a script element: no character of it can end the element."""
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _raw(text: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("permille.explorer")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(
+        "page.html"
+    )

@@ -1,0 +1,283 @@
+"""Rows of the selection with the carbon settings applied: DuckDB filters, Python words them.
+
+Every value of a request is bound as a parameter; columns come from the lists below alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from permille.analysis.study_cells import METERED
+from permille.carbon.settings import CarbonSettings, resolve
+from permille.errors import UsageError
+from permille.explorer.cells import Shown
+from permille.records import BOUNDARIES, Record
+from permille.units import JOULES_PER_KWH
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+NAMES = (
+    "task",
+    "dataset",
+    "model",
+    "category",
+    "architecture",
+    "provenance",
+    "device",
+    "study",
+    "origin",
+)
+"""What can be filtered by an exact name."""
+
+_TYPES = {
+    "id": "VARCHAR",
+    "origin": "VARCHAR",
+    "source": "VARCHAR",
+    "study": "VARCHAR",
+    "task": "VARCHAR",
+    "dataset": "VARCHAR",
+    "model": "VARCHAR",
+    "category": "VARCHAR",
+    "architecture": "VARCHAR",
+    "backend": "VARCHAR",
+    "device": "VARCHAR",
+    "params": "BIGINT",
+    "boundary": "VARCHAR",
+    "net": "BOOLEAN",
+    "provenance": "VARCHAR",
+    "value_j": "DOUBLE",
+    "low_j": "DOUBLE",
+    "high_j": "DOUBLE",
+    "done": "BIGINT",
+    "failed": "BIGINT",
+    "invalid": "BIGINT",
+    "seconds": "DOUBLE",
+    "latency_p50": "DOUBLE",
+    "latency_p95": "DOUBLE",
+    "metric": "VARCHAR",
+    "quality": "DOUBLE",
+}
+_PLAIN = [c for c in _TYPES if c not in ("id", "value_j", "low_j", "high_j", "boundary", "net")]
+LONGEST = 300
+"""Characters of one filter's value, at most."""
+
+
+class Question(Record):
+    """What a request asks: filters, boundary, and carbon settings. Made by :func:`question`."""
+
+    names: dict[str, str]
+    search: str
+    least_params: float | None
+    most_params: float | None
+    boundary: str
+    net: bool
+    carbon: CarbonSettings
+
+
+def question(asked: Mapping[str, str]) -> Question:
+    """The question that a query string puts; its names are those of the page's address.
+
+    Raises:
+        UsageError: a value that is too long or not what its name needs.
+        CarbonError: an unknown place or year.
+    """
+    for name, value in asked.items():
+        if len(value) > LONGEST:
+            raise UsageError(f"{name[:40]!r} has more than {LONGEST} characters")
+    boundary = asked.get("boundary", "compute")
+    if boundary not in BOUNDARIES:
+        raise UsageError(f"boundary is one of {', '.join(BOUNDARIES)}")
+    year = _number(asked, "year")
+    return Question(
+        names={name: asked[name] for name in NAMES if asked.get(name)},
+        search=asked.get("search", ""),
+        least_params=_number(asked, "least"),
+        most_params=_number(asked, "most"),
+        boundary=boundary,
+        net=asked.get("net") == "1",
+        carbon=resolve(
+            asked.get("region") or None,
+            _number(asked, "intensity"),
+            None if year is None else int(year),
+            _number(asked, "pue"),
+        ),
+    )
+
+
+def _number(asked: Mapping[str, str], name: str) -> float | None:
+    text = asked.get(name)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise UsageError(f"{name} is a number, not {text[:40]!r}") from error
+    if not 0 <= value < 1e18:
+        raise UsageError(f"{name} is a number from 0 up, not {text[:40]!r}")
+    return value
+
+
+class Rows:
+    """The cells as a table of DuckDB, in memory, that nothing but this class can reach."""
+
+    def __init__(self, cells: Sequence[Shown]) -> None:
+        import duckdb
+
+        self._folder = tempfile.TemporaryDirectory(prefix="permille-")
+        self._db = duckdb.connect(":memory:")
+        _load(self._db, cells, Path(self._folder.name))
+        # From here on a query can reach the folder for its Parquet and nothing else.
+        self._db.execute(f"SET allowed_directories = ['{self._folder.name}']")
+        self._db.execute("SET enable_external_access = false")
+        self._db.execute("SET lock_configuration = true")
+
+    def close(self) -> None:
+        """Free the table and its folder."""
+        self._db.close()
+        self._folder.cleanup()
+
+    def records(self, asked: Question) -> list[dict[str, Any]]:
+        """The rows as they are downloaded; missing is None."""
+        sql, values = _select(asked)
+        found = self._db.cursor().execute(sql, values)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def parquet(self, asked: Question) -> bytes:
+        """The rows as a Parquet file."""
+        sql, values = _select(asked)
+        with tempfile.NamedTemporaryFile(dir=self._folder.name, suffix=".parquet") as file:
+            # The file's name is ours; COPY takes no parameter in its place.
+            self._db.cursor().execute(f"COPY ({sql}) TO '{file.name}' (FORMAT parquet)", values)
+            return Path(file.name).read_bytes()
+
+
+def _load(db: DuckDBPyConnection, cells: Sequence[Shown], folder: Path) -> None:
+    file = folder / "cells.json"
+    with file.open("w", encoding="utf-8") as out:
+        for shown in cells:
+            for record in _lines(shown):
+                out.write(json.dumps(record, allow_nan=False) + "\n")
+    types = ", ".join(f"{name}: '{type_}'" for name, type_ in _TYPES.items())
+    db.execute(
+        f"CREATE TABLE cell AS SELECT * FROM read_json(?, format = 'newline_delimited',"
+        f" columns = {{{types}}})",
+        [str(file)],
+    )
+    file.unlink()
+
+
+def _lines(shown: Shown) -> list[dict[str, Any]]:
+    """One line for each boundary, with idle and without."""
+    cell = shown.cell
+    lines = []
+    for boundary in METERED:
+        summary = cell.summaries[boundary]
+        for net in (False, True):
+            sums = summary.net if net else summary.energy
+            estimate = sums.estimate() if sums else None
+            quality = summary.quality
+            lines.append(
+                {
+                    "id": shown.id,
+                    "origin": shown.origin,
+                    "source": summary.source,
+                    "study": summary.study,
+                    "task": summary.cell.task,
+                    "dataset": summary.cell.dataset,
+                    "model": summary.cell.model,
+                    "category": summary.cell.category,
+                    "architecture": cell.architecture,
+                    "backend": summary.cell.backend,
+                    "device": summary.device,
+                    "params": summary.params,
+                    "boundary": boundary,
+                    "net": net,
+                    "provenance": summary.provenance,
+                    "value_j": estimate and estimate.value,
+                    "low_j": estimate and estimate.low,
+                    "high_j": estimate and estimate.high,
+                    "done": summary.done,
+                    "failed": summary.failed,
+                    "invalid": summary.invalid,
+                    "seconds": summary.seconds and summary.seconds.mean,
+                    "latency_p50": summary.latency_p50_s,
+                    "latency_p95": summary.latency_p95_s,
+                    "metric": quality and quality.metric,
+                    "quality": quality and quality.value,
+                }
+            )
+    return lines
+
+
+def _select(asked: Question) -> tuple[str, list[Any]]:
+    """The query and its parameters, in the order of their marks."""
+    carbon = asked.carbon
+    facility = asked.boundary == "facility"
+    kwh = (carbon.pue if facility else 1.0) / JOULES_PER_KWH
+    grams = kwh * carbon.intensity_g_per_kwh * (1.0 if facility else carbon.pue)
+    figures: list[str] = []
+    values: list[Any] = []
+    for name, factor in (("kwh_per_1000", kwh), ("co2e_g_per_1000", grams)):
+        for column, suffix in (("value_j", ""), ("low_j", "_low"), ("high_j", "_high")):
+            figures.append(f"{column} * ?::DOUBLE AS {name}{suffix}")
+            values.append(factor)
+    settings = {
+        "boundary": asked.boundary,
+        "net": asked.net,
+        "region": carbon.region,
+        "year": carbon.year,
+        "intensity_g_per_kwh": carbon.intensity_g_per_kwh,
+        "intensity_source": carbon.source,
+        "pue": carbon.pue,
+    }
+    kinds = ("VARCHAR", "BOOLEAN", "VARCHAR", "BIGINT", "DOUBLE", "VARCHAR", "DOUBLE")
+    said = [f"?::{kind} AS {name}" for name, kind in zip(settings, kinds, strict=True)]
+    values += settings.values()
+    clauses = ["boundary = ?", "net = ?"]
+    values += ["node" if facility else asked.boundary, asked.net]
+    for name, value in asked.names.items():
+        clauses.append(f"{name} = ?")
+        values.append(value)
+    if asked.search:
+        clauses.append("contains(lower(model), lower(?))")
+        values.append(asked.search)
+    for mark, bound in ((">=", asked.least_params), ("<=", asked.most_params)):
+        if bound is not None:
+            clauses.append(f"params {mark} ?::DOUBLE")
+            values.append(bound)
+    select = ", ".join([*(f"{c}" for c in _PLAIN), *figures, *said])
+    return f"SELECT {select} FROM cell WHERE {' AND '.join(clauses)} ORDER BY rowid", values
+
+
+# --- words -----------------------------------------------------------------------------------
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """The records as CSV. A text that a spreadsheet would take for a formula gets a ' before it
+    (OWASP, CSV Injection)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    names = list(records[0]) if records else []
+    if names:
+        writer.writerow(names)
+    for record in records:
+        writer.writerow([_safe(record[name]) for name in names])
+    return out.getvalue()
+
+
+def _safe(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value

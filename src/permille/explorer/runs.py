@@ -1,0 +1,126 @@
+"""One trial drilled down to: its power by domain, its spans, and all that it rests on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from permille.energy import power_trace
+from permille.records import Phase, Trial
+from permille.store import Raw, Store
+
+POINTS = 240
+"""Stretches of a power trace: about one for each pixel and a half of a phone's chart."""
+SPANS = 200
+"""Spans that are sent of a run, at most."""
+
+
+def listed(trial: Trial) -> dict[str, Any]:
+    """A trial as a line of its cell's page."""
+    query = trial.phases.get("query")
+    return {
+        "uid": trial.uid,
+        "repeat": trial.repeat,
+        "status": trial.status,
+        "reason": trial.reason,
+        "started": trial.started,
+        "seconds": query and query.seconds,
+        "inferences": query and query.inferences,
+    }
+
+
+def run(store: Store, uid: str) -> dict[str, Any] | None:
+    """A trial with its power trace; None if the store has no such trial.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    trial = store.trial(uid)
+    return None if trial is None else _detailed(trial, store.raw(uid))
+
+
+def _detailed(trial: Trial, raw: Raw | None) -> dict[str, Any]:
+    recording = raw.recording if raw else None
+    starts = [s.t_ns[0] for s in recording.series if s.t_ns] if recording else []
+    start = min(starts, default=0)
+    return {
+        **listed(trial),
+        "study": trial.study,
+        "source": trial.source,
+        "model": trial.cell.model,
+        "task": trial.cell.task,
+        "dataset": trial.cell.dataset,
+        "backend": trial.cell.backend,
+        "settings": trial.cell.settings,
+        "device": trial.device,
+        "files": trial.facts.files,
+        "protocol": {
+            "name": trial.protocol.name,
+            "inferences": trial.protocol.inferences,
+            "warmup_max": trial.protocol.warmup_max,
+            "idle_s": trial.protocol.idle_s,
+            "batch_size": trial.protocol.batch_size,
+            "seed": trial.protocol.seed,
+        },
+        "environment": {"fingerprint": trial.environment.fingerprint, **trial.environment.facts},
+        "phases": {name: _phase(phase) for name, phase in trial.phases.items()},
+        "overhead": trial.overhead
+        and {
+            "cpu_s": trial.overhead.cpu_s,
+            "wall_s": trial.overhead.wall_s,
+            "polls": trial.overhead.polls,
+            "missed": trial.overhead.missed,
+        },
+        "notes": list(trial.notes),
+        "again": again(trial),
+        "power": [
+            {
+                "domain": series.domain.name,
+                "provenance": series.domain.provenance,
+                "points": [
+                    [round((series.t_ns[0] - start) / 1e9 + t, 4), float(f"{watts:.5g}")]
+                    for t, watts in power_trace(series, POINTS)
+                ],
+            }
+            for series in (recording.series if recording else ())
+        ],
+        "spans": [
+            {
+                "name": span.name,
+                "from_s": round((span.t0_ns - start) / 1e9, 4),
+                "to_s": round((span.t1_ns - start) / 1e9, 4),
+            }
+            for span in (raw.spans if raw and recording else ())
+        ][:SPANS],
+    }
+
+
+def _phase(phase: Phase) -> dict[str, Any]:
+    return {
+        "seconds": phase.seconds,
+        "inferences": phase.inferences,
+        "domains": {
+            name: {
+                "energy_j": domain.energy_j,
+                "provenance": domain.provenance,
+                "meter": domain.meter,
+                "in_use": domain.in_use,
+                "accuracy_low": domain.accuracy_low,
+                "accuracy_high": domain.accuracy_high,
+            }
+            for name, domain in phase.domains.items()
+        },
+        "problems": {name: problem.reason for name, problem in phase.problems.items()},
+    }
+
+
+def again(trial: Trial) -> str:
+    """How to get the figure again."""
+    if trial.source != "permille":
+        return f"imported from {trial.source}: import the same file again with permille import"
+    if re.fullmatch(r"[A-Za-z0-9._-]+", trial.study):
+        return (
+            f"permille run {trial.study}   (a preset; for a study file of that name, its path),"
+            " on the same machine and versions"
+        )
+    return "permille run with its study file, on the same machine and versions"

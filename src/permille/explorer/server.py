@@ -1,0 +1,164 @@
+"""The explorer served on loopback: it reads, answers GET and HEAD, and trusts no request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from permille.errors import PermilleError
+from permille.explorer import page
+from permille.explorer.figures import Figures
+from permille.explorer.rows import csv_text, question
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LONGEST_QUERY = 8_192
+"""Bytes of a query string, at most."""
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-cache",
+}
+
+
+def app(figures: Figures, port: int) -> Starlette:
+    """The application, for requests to this port of this machine alone."""
+    return Starlette(
+        routes=_routes(figures),
+        middleware=[Middleware(Guard, port=port), Middleware(GZipMiddleware, minimum_size=1_000)],
+        exception_handlers={PermilleError: _refusal},
+    )
+
+
+class Guard:
+    """Refuses what a stranger's page may send, and says with every answer what it may do.
+
+    A name that resolves to 127.0.0.1 (DNS rebinding) fails at Host; another site's script at
+    Origin or Sec-Fetch-Site. A link that is followed from elsewhere is let through.
+    """
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self.app = app
+        self.hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        if port == 80:
+            self.hosts |= {"127.0.0.1", "localhost", "[::1]"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or refuse."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [h for h in message["headers"] if h[0].decode("latin-1") not in HEADERS]
+                headers += [(k.encode(), v.encode()) for k, v in HEADERS.items()]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        refused = self._refused(scope)
+        answer = PlainTextResponse(f"{refused[1]}\n", status_code=refused[0]) if refused else None
+        await (answer or self.app)(scope, receive, sealed)
+
+    def _refused(self, scope: Scope) -> tuple[int, str] | None:
+        headers = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in scope["headers"]]
+        hosts = [value for name, value in headers if name == "host"]
+        said = dict(headers)
+        if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
+            return 421, "this server answers to 127.0.0.1 and localhost alone"
+        if scope["method"] not in ("GET", "HEAD"):
+            return 405, "this server only reads: GET or HEAD"
+        origin = said.get("origin")
+        if origin is not None and origin.removeprefix("http://").lower() not in self.hosts:
+            return 403, "another site's request"
+        if (
+            said.get("sec-fetch-site") in ("cross-site", "same-site")
+            and said.get("sec-fetch-mode") != "navigate"
+        ):
+            return 403, "another site's request"
+        if len(scope["query_string"]) > LONGEST_QUERY:
+            return 414, f"the query has more than {LONGEST_QUERY} bytes"
+        return None
+
+
+def _refusal(request: Request, error: Exception) -> Response:
+    return _json({"error": str(error)}, status=400)
+
+
+def _json(payload: Any, *, status: int = 200, tag: str | None = None) -> Response:
+    text = payload if isinstance(payload, str) else json.dumps(payload, allow_nan=False)
+    headers = {"etag": f'"{tag}"'} if tag else {}
+    return Response(text, status_code=status, media_type="application/json", headers=headers)
+
+
+def _routes(figures: Figures) -> list[Route]:
+    # Plain functions: Starlette runs them in threads, so that a slow one holds up no other.
+    def index(request: Request) -> Response:
+        return Response(page.served(figures.state().tag), media_type="text/html")
+
+    def static(request: Request) -> Response:
+        name = request.path_params["name"]
+        kinds = {"explorer.js": "text/javascript", "explorer.css": "text/css"}
+        if name not in kinds:
+            return PlainTextResponse("no such file\n", status_code=404)
+        return Response(page.asset(name), media_type=kinds[name])
+
+    def document(request: Request) -> Response:
+        state = figures.state()
+        if request.headers.get("if-none-match") == f'"{state.tag}"':
+            return Response(status_code=304, headers={"etag": f'"{state.tag}"'})
+        return _json(state.document, tag=state.tag)
+
+    def rows(request: Request) -> Response:
+        asked = question(request.query_params)
+        kind = request.path_params["kind"]
+        table = figures.state().rows
+        if kind == "parquet":
+            return _download(table.parquet(asked), "application/vnd.apache.parquet", kind)
+        if kind == "csv":
+            return _download(csv_text(table.records(asked)), "text/csv", kind)
+        if kind == "json":
+            found = {"schema": 1, "rows": table.records(asked)}
+            return _download(json.dumps(found, allow_nan=False), "application/json", kind)
+        return PlainTextResponse("csv, json or parquet\n", status_code=404)
+
+    def trials(request: Request) -> Response:
+        found = figures.trials(request.path_params["cell"])
+        return _json({"error": "no such cell"}, status=404) if found is None else _json(found)
+
+    def run(request: Request) -> Response:
+        found = figures.run(request.path_params["uid"])
+        return _json({"error": "no such trial"}, status=404) if found is None else _json(found)
+
+    paths: dict[str, Callable[[Request], Response]] = {
+        "/": index,
+        "/static/{name}": static,
+        "/document.json": document,
+        "/rows.{kind}": rows,
+        "/trials/{cell}": trials,
+        "/run/{uid}": run,
+    }
+    return [Route(path, endpoint, methods=["GET"]) for path, endpoint in paths.items()]
+
+
+def _download(content: bytes | str, kind: str, suffix: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="permille.{suffix}"'}
+    return Response(content, media_type=kind, headers=headers)

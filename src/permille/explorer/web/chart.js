@@ -1,0 +1,194 @@
+// A chart: drawn by Observable Plot as SVG to the width there is, its points named on hover, tap
+// and by the arrow keys, with PNG and SVG to take away. A table always says the same.
+
+import { areaY, barX, dot, line, link, plot, ruleX, ruleY, text, tickX } from "@observablehq/plot";
+import { download, h } from "./dom.js";
+
+/** The marks that the views use: named one by one, so that the bundle holds no others. */
+export const Plot = { areaY, barX, dot, line, link, ruleX, ruleY, text, tickX };
+export const COLOURS = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)", "var(--c7)"];
+const REACH = 22; // pixels from a point at which it answers a pointer or a finger
+const HIGHEST = 1200;
+
+/**
+ * chart(title, {file, draw, describe, open, legend, note}): `draw(width)` gives Plot's options;
+ * elements drawn with className "pt" are points, whose datum `describe` words as a list of lines
+ * and whose page `open` gives the address of.
+ */
+export function chart(title, { file, draw, describe, open, legend, note }) {
+  const canvas = h("div", { class: "canvas" });
+  const tip = h("div", { class: "tip", "aria-live": "polite", hidden: true });
+  const stage = h("div", {
+    class: "stage", tabindex: describe ? "0" : null, role: "group",
+    "aria-label": describe ? `${title}. Arrow keys go from point to point, Enter opens one; the table holds the same.` : title,
+  }, canvas, tip);
+  const take = h("div", { class: "take" },
+    h("button", { type: "button", onclick: () => saveSvg(canvas, file, title) }, "SVG"),
+    h("button", { type: "button", onclick: () => savePng(canvas, file, title) }, "PNG"));
+  const figure = h("figure", { class: "chart" },
+    h("figcaption", {}, h("h2", {}, title), take),
+    legend ? h("ul", { class: "legend" }, legend.map(([text, colour, symbol]) =>
+      h("li", {}, mark(colour, symbol), text))) : null,
+    stage, note ? h("p", { class: "note" }, note) : null);
+  let drawn = 0, points = [], at = -1;
+
+  function redraw() {
+    const width = Math.round(stage.clientWidth);
+    if (!width || width === drawn) return;
+    drawn = width;
+    const svg = plot({ width, ...draw(width), style: { background: "none", fontSize: "12px" } });
+    // Plot brings a style element of its own, which the page's policy refuses: style.css has it.
+    for (const style of svg.querySelectorAll("style")) style.remove();
+    svg.setAttribute("aria-hidden", "true");
+    canvas.replaceChildren(svg);
+    points = describe ? [...svg.querySelectorAll(".pt > *")] : [];
+    at = -1;
+    tip.hidden = true;
+  }
+
+  function centre(point) {
+    const box = point.getBoundingClientRect(), base = stage.getBoundingClientRect();
+    return [box.x + box.width / 2 - base.x, box.y + box.height / 2 - base.y];
+  }
+
+  function show(index) {
+    points[at]?.classList.remove("at");
+    at = index;
+    if (index < 0) { tip.hidden = true; return; }
+    const point = points[index], datum = datumOf(point);
+    if (datum === undefined) return;
+    point.classList.add("at");
+    tip.replaceChildren(...describe(datum).map((line, i) => h(i ? "div" : "strong", {}, line)));
+    tip.hidden = false;
+    const [x, y] = centre(point);
+    const left = Math.max(4, Math.min(x - tip.offsetWidth / 2, stage.clientWidth - tip.offsetWidth - 4));
+    const above = y - tip.offsetHeight - 10;
+    tip.style.left = `${left}px`;
+    tip.style.top = `${above < -30 ? y + 12 : above}px`;
+  }
+
+  function datumOf(point) {
+    const index = point.__data__;
+    return draw.data ? draw.data[index] : undefined;
+  }
+
+  function nearest(event) {
+    const base = stage.getBoundingClientRect();
+    let best = -1, least = REACH;
+    points.forEach((point, i) => {
+      const [x, y] = centre(point);
+      const away = Math.hypot(event.clientX - base.x - x, event.clientY - base.y - y);
+      if (away < least) { least = away; best = i; }
+    });
+    return best;
+  }
+
+  if (describe) {
+    let asked = false;
+    stage.addEventListener("pointermove", (event) => {
+      if (asked) return;
+      asked = true;
+      requestAnimationFrame(() => { asked = false; show(nearest(event)); });
+    });
+    stage.addEventListener("pointerleave", () => show(-1));
+    stage.addEventListener("click", (event) => {
+      const found = nearest(event);
+      // A mouse has shown the name already: its click opens. A finger's first tap shows the name.
+      if (found >= 0 && found === at && open && event.detail && matchMedia("(hover: hover)").matches)
+        location.assign(open(datumOf(points[found])));
+      else show(found);
+    });
+    stage.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (step && points.length) {
+        const order = points.map((p, i) => [centre(p)[0], i]).sort((a, b) => a[0] - b[0]).map((p) => p[1]);
+        const now = order.indexOf(at);
+        show(order[(now + step + order.length) % order.length]);
+      } else if (event.key === "Escape") show(-1);
+      else if (event.key === "Enter" && at >= 0 && open) location.assign(open(datumOf(points[at])));
+      else return;
+      event.preventDefault();
+    });
+    stage.addEventListener("blur", () => show(-1));
+  }
+  new ResizeObserver(redraw).observe(stage);
+  return figure;
+}
+
+const SYMBOLS = {
+  circle: "M5 0a5 5 0 1 0 .01 0z", diamond: "M5 -1L11 5L5 11L-1 5z", square: "M1 1h8v8h-8z", line: "M-1 4h12v2.5h-12z",
+  triangle: "M5 0L10 9H0z",
+};
+
+function mark(colour, symbol = "circle") {
+  const svg = h("svg", { viewBox: "-2 -2 14 14", width: "14", height: "14", "aria-hidden": "true" });
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", SYMBOLS[symbol]);
+  path.style.fill = colour;
+  svg.append(path);
+  return svg;
+}
+
+const KEPT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "fill-opacity", "opacity",
+  "font-family", "font-size", "font-weight", "text-anchor", "font-variant"];
+
+/** The chart as it looks, with every colour written out, so that it stands alone. */
+function standalone(canvas, title) {
+  const svg = canvas.querySelector("svg"), copy = svg.cloneNode(true);
+  const from = [svg, ...svg.querySelectorAll("*")], to = [copy, ...copy.querySelectorAll("*")];
+  from.forEach((element, i) => {
+    const look = getComputedStyle(element);
+    to[i].removeAttribute("class");
+    for (const property of KEPT) {
+      const value = look.getPropertyValue(property);
+      if (value) to[i].setAttribute(property, value);
+    }
+  });
+  const ns = "http://www.w3.org/2000/svg", { width, height } = svg.viewBox.baseVal;
+  const ground = document.createElementNS(ns, "rect");
+  for (const [k, v] of Object.entries({ x: 0, y: 0, width, height, fill: getComputedStyle(document.body).backgroundColor }))
+    ground.setAttribute(k, v);
+  const named = document.createElementNS(ns, "title");
+  named.textContent = title;
+  copy.prepend(named, ground);
+  copy.removeAttribute("aria-hidden");
+  copy.setAttribute("xmlns", ns);
+  return { text: new XMLSerializer().serializeToString(copy), width, height };
+}
+
+function saveSvg(canvas, file, title) {
+  download(standalone(canvas, title).text, "image/svg+xml", `${file}.svg`);
+}
+
+async function savePng(canvas, file, title) {
+  const { text, width, height } = standalone(canvas, title);
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  await image.decode();
+  const paper = h("canvas", { width: String(2 * width), height: String(2 * height) });
+  paper.getContext("2d").drawImage(image, 0, 0, 2 * width, 2 * height);
+  paper.toBlob((blob) => download(blob, "image/png", `${file}.png`), "image/png");
+}
+
+/** `draw` with the data that its points index. */
+export function drawing(data, draw) {
+  draw.data = data;
+  return draw;
+}
+
+export const tall = (rows, each, extra) => Math.min(HIGHEST, rows * each + extra);
+
+/** Ticks of a logarithmic axis: powers of ten, thinned to the width; with 2 and 5 if few lie inside. */
+export function decades(low, high, most) {
+  const from = Math.floor(Math.log10(low)), to = Math.ceil(Math.log10(high));
+  const inside = (steps, every) => {
+    const ticks = [];
+    for (let e = from; e <= to; e += every) ticks.push(...steps.map((s) => s * 10 ** e));
+    return ticks.filter((t) => t >= low * 0.999 && t <= high * 1.001);
+  };
+  const whole = inside([1], 1), fine = inside([1, 2, 5], 1);
+  if (fine.length <= most) return fine;
+  if (whole.length >= 2 && whole.length <= most) return whole;
+  if (whole.length < 2) return fine.filter((_, i) => i % Math.ceil(fine.length / most) === 0);
+  return inside([1], Math.ceil(whole.length / most));
+}

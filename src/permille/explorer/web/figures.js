@@ -1,0 +1,190 @@
+// The formulas of permille.analysis.rows, compare, intervals and budget, on the page's aggregates.
+
+export const JOULES_PER_KWH = 3.6e6;
+export const BOUNDARIES = ["accelerator", "compute", "node", "facility"];
+export const PROVENANCES = ["measured", "replayed", "modelled", "estimated"];
+const LOWER_IS_BETTER = /\b(perplexity|loss|error|wer|cer|fid|mae|mse|rmse)\b/i;
+
+/** Cells from columns: a list of objects. */
+export function cells({ count, columns }) {
+  const found = Array.from({ length: count }, () => ({}));
+  for (const [name, column] of Object.entries(columns)) {
+    const { of, at } = column;
+    for (let i = 0; i < count; i++) found[i][name] = of ? of[at[i]] : column[i];
+  }
+  return found;
+}
+
+/** Joules per 1,000 of a cell within a boundary; null where there is no figure. */
+export function joules(cell, boundary, net) {
+  const b = boundary === "facility" ? "node" : boundary;
+  const gross = cell[`${b}_mean`];
+  const value = net ? cell[`${b}_net_mean`] : gross;
+  if (value === null || value === undefined) return null;
+  const own = net ? `${b}_net` : b;
+  const scale = net ? gross / Math.abs(value) : 1;
+  return {
+    n: cell[`${b}_n`], value, low: cell[`${own}_low`], high: cell[`${own}_high`],
+    sd: cell[`${own}_sd`],
+    below: cell[`${b}_below`] * scale, above: cell[`${b}_above`] * scale,
+    edge: cell[`${b}_edge`] * scale,
+  };
+}
+
+export const provenance = (cell, boundary) =>
+  cell[`${boundary === "facility" ? "node" : boundary}_provenance`];
+export const domains = (cell, boundary) =>
+  cell[`${boundary === "facility" ? "node" : boundary}_domains`];
+export const problem = (cell, boundary) =>
+  cell[`${boundary === "facility" ? "node" : boundary}_problem`];
+
+function times(estimate, factor) {
+  return estimate && {
+    value: estimate.value * factor,
+    low: estimate.low === null ? null : estimate.low * factor,
+    high: estimate.high === null ? null : estimate.high * factor,
+  };
+}
+
+/** kWh per 1,000 inferences: within facility, times the PUE. */
+export function kwh(cell, setting) {
+  const found = joules(cell, setting.boundary, setting.net);
+  return times(found, (setting.boundary === "facility" ? setting.pue : 1) / JOULES_PER_KWH);
+}
+
+/** gCO2e per 1,000 inferences: the PUE counts once. */
+export function grams(cell, setting) {
+  const overhead = setting.boundary === "facility" ? 1 : setting.pue;
+  return times(kwh(cell, setting), setting.intensity * overhead);
+}
+
+export const shown = (cell, setting) =>
+  setting.unit === "kwh" ? kwh(cell, setting) : grams(cell, setting);
+
+// --- ratios ----------------------------------------------------------------------------------
+
+let series = [];
+export function useStudentT(coefficients) { series = coefficients; }
+
+/** Two-sided 95 % quantile of Student's t, df ≥ 1: a Chebyshev series (Clenshaw, 1955). */
+export function studentT(df) {
+  const u = 2 / df - 1;
+  let after = 0, next = 0;
+  for (let k = series.length - 1; k > 0; k--) [next, after] = [2 * u * next - after + series[k], next];
+  return Math.exp(u * next - after + series[0]);
+}
+
+function plainRatio(a, b) {
+  const value = a.value / b.value;
+  if (a.n === 1 || b.n === 1 || a.sd === null || b.sd === null) return { value, low: null, high: null };
+  const ua = (a.sd / a.value) ** 2 / a.n, ub = (b.sd / b.value) ** 2 / b.n;
+  if (ua + ub === 0) return { value, low: value, high: value };
+  const share = ua / (ua + ub);
+  const df = 1 / (share ** 2 / (a.n - 1) + (1 - share) ** 2 / (b.n - 1));
+  const half = studentT(df) * Math.sqrt(ua + ub);
+  return { value, low: value * Math.exp(-half), high: value * Math.exp(half) };
+}
+
+/** Per coefficient that two cells have in common: its share of each one's energy, and how wrong it
+ * may be below and above; null where they do not stand on the same meters. */
+function coefficients(x, y, boundary) {
+  const within = (cell) => {
+    const known = new Map((cell.parts ?? []).map((part) => [part[0], part]));
+    const list = domains(cell, boundary).map((domain) => known.get(domain));
+    return list.every(Boolean) ? list : [];
+  };
+  const a = within(x), b = within(y);
+  if (!a.length || a.length !== b.length || a.some((part, i) => part[0] !== b[i][0])
+    || provenance(x, boundary) !== provenance(y, boundary)
+    || ![...a, ...b].every((part) => part[5])) return null;
+  const total = (parts) => parts.reduce((sum, part) => sum + part[1], 0);
+  const ta = total(a), tb = total(b);
+  if (!(ta > 0 && tb > 0)) return null;
+  return a.flatMap(([, ja, la, ha, wa], i) => {
+    const [, jb, lb, hb, wb] = b[i];
+    const low = Math.max(la, lb), high = Math.max(ha, hb);
+    if (wa === null || wb === null) return [[ja / ta, jb / tb, low, high]];
+    return [[wa / ta, wb / tb, low, high], [(ja - wa) / ta, (jb - wb) / tb, low, high]];
+  });
+}
+
+function systematic(x, y, a, b, setting) {
+  const pairs = coefficients(x, y, setting.boundary);
+  if (!pairs) {
+    return [1 - (1 - Math.min(a.below, 1)) / (1 + b.above),
+      (1 + a.above) / (1 - Math.min(b.below, 0.99)) - 1];
+  }
+  const moved = pairs.map(([p, q, low, high]) =>
+    [-Math.min(low, 0.99), high].map((f) => (1 + f * p) / (1 + f * q) - 1));
+  return [Math.hypot(...moved.map((m) => Math.max(0, -Math.min(...m)))),
+    Math.hypot(...moved.map((m) => Math.max(0, ...m)))];
+}
+
+/** Energy of x over that of y, with what does not cancel between them; null without a figure. */
+export function ratio(x, y, setting) {
+  const a = joules(x, setting.boundary, setting.net), b = joules(y, setting.boundary, setting.net);
+  if (!a || !b || a.value <= 0 || b.value <= 0) return null;
+  const plain = plainRatio(a, b);
+  if (plain.low === null) return plain;
+  const [low, high] = systematic(x, y, a, b, setting);
+  const edges = Math.hypot(a.edge, b.edge);
+  const below = Math.hypot(low, edges) * plain.value, above = Math.hypot(high, edges) * plain.value;
+  return {
+    value: plain.value,
+    low: plain.value - Math.hypot(plain.value - plain.low, below),
+    high: plain.value + Math.hypot(plain.high - plain.value, above),
+  };
+}
+
+/** Geometric mean of ratios; logarithmic half-widths in quadrature. */
+export function overall(ratios) {
+  if (ratios.length === 1) return ratios[0];
+  const k = ratios.length;
+  const value = Math.exp(ratios.reduce((sum, r) => sum + Math.log(r.value), 0) / k);
+  if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
+  const below = ratios.map((r) => Math.log(r.value / r.low));
+  const above = ratios.map((r) => Math.log(r.high / r.value));
+  return { value, low: value * Math.exp(-Math.hypot(...below) / k),
+    high: value * Math.exp(Math.hypot(...above) / k) };
+}
+
+/** What must be the same for two cells to be compared. */
+export const place = (c) => JSON.stringify([c.origin, c.task, c.dataset, c.study, c.source, c.fingerprint]);
+
+// --- the rest --------------------------------------------------------------------------------
+
+/** Parts of a cell's interval, relative (k = 2): as permille results --explain. */
+export function budget(cell, boundary) {
+  const e = joules(cell, boundary, false);
+  if (!e || e.value <= 0) return [];
+  const found = [];
+  if (e.n > 1 && e.sd !== null) {
+    const half = studentT(e.n - 1) * e.sd / Math.sqrt(e.n) / e.value;
+    found.push({ name: `spread of ${e.n} trials (Student t)`, low: half, high: half });
+  }
+  found.push({ name: "edges, ticks and resolution", low: e.edge, high: e.edge });
+  const rest = (side) => Math.sqrt(Math.max(0, side ** 2 - e.edge ** 2));
+  found.push({
+    name: provenance(cell, boundary) === "estimated" ? "the estimate's model" : "meter accuracy",
+    low: rest(e.below), high: rest(e.above),
+  });
+  return found;
+}
+
+export const lowerIsBetter = (metric) => LOWER_IS_BETTER.test(metric);
+
+/** The points that no other beats in both: less energy and better quality. */
+export function front(points, lower) {
+  const better = (p, q) => (lower ? p.quality < q.quality : p.quality > q.quality);
+  const found = [];
+  for (const p of [...points].sort((a, b) => a.value - b.value || (better(a, b) ? -1 : 1))) {
+    if (!found.length || better(p, found[found.length - 1])) found.push(p);
+  }
+  return found;
+}
+
+export function quantile(values, q) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (sorted.length - 1) * q, below = Math.floor(at);
+  return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+}

@@ -1,0 +1,69 @@
+// Numbers for people, by the rules of permille.units.
+
+const TIME = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]];
+const ENERGY = [[1e6, "GWh"], [1e3, "MWh"], [1, "kWh"], [1e-3, "Wh"], [1e-6, "mWh"], [1e-9, "µWh"]];
+const MASS = [[1e6, "t"], [1e3, "kg"], [1, "g"], [1e-3, "mg"], [1e-6, "µg"]];
+
+export const NONE = "n/a";
+
+/** Significant digits, thousands apart, no exponent; digits before the point are kept. */
+export function number(value, digits = 3) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
+  if (value === 0) return "0";
+  const exponent = Number(value.toExponential(digits - 1).split("e")[1]);
+  const [whole, part] = value.toFixed(Math.min(100, Math.max(0, digits - 1 - exponent))).split(".");
+  const apart = whole.replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+  const rest = part ? part.replace(/0+$/, "") : "";
+  return rest ? `${apart}.${rest}` : apart;
+}
+
+function unitOf(value, scale) {
+  return scale.find(([size]) => Math.abs(Number((value / size).toExponential(2))) >= 1)
+    ?? scale[scale.length - 1];
+}
+
+function scaled(value, scale, base, digits) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
+  if (value === 0) return `0 ${base}`;
+  const [size, unit] = unitOf(value, scale);
+  const shown = value / size;
+  if (Math.abs(shown) < 1e-3) return `${shown < 0 ? ">-" : "<"}0.001 ${unit}`;
+  return `${number(shown, digits)} ${unit}`;
+}
+
+export const energy = (kwh, digits = 3) => scaled(kwh, ENERGY, "kWh", digits);
+export const mass = (grams, digits = 3) => scaled(grams, MASS, "g", digits);
+
+export function seconds(value, digits = 3) {
+  if (value === null || value === undefined) return NONE;
+  if (value < 60) return scaled(value, TIME, "s", digits);
+  const whole = Math.round(value);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** [low, high] in the unit of the value; "n/a" where there is no interval, as with one run. */
+export function interval(estimate, kind) {
+  if (!estimate || estimate.low === null || estimate.high === null) return NONE;
+  const scale = kind === "kwh" ? ENERGY : MASS;
+  const [size, unit] = unitOf(estimate.value, scale);
+  const end = (x) => (Number.isFinite(x) ? number(x / size) : "no bound");
+  return `${end(estimate.low)} to ${end(estimate.high)} ${unit}`;
+}
+
+export const figure = (value, kind, digits = 3) =>
+  kind === "kwh" ? energy(value, digits) : mass(value, digits);
+
+export function params(count) {
+  if (!count) return NONE;
+  if (count >= 1e9) return `${number(count / 1e9)} B`;
+  return `${number(count / 1e6)} M`;
+}
+
+export const percent = (share, digits = 3) =>
+  share === null || share === undefined ? NONE : `${number(100 * share, digits)} %`;
+
+export function times(ratio) {
+  if (ratio.low === null || ratio.high === null) return `${number(ratio.value)} × (no interval: ${NONE})`;
+  return `${number(ratio.value)} × [${number(ratio.low)}, ${Number.isFinite(ratio.high) ? number(ratio.high) : "no bound"}]`;
+}

@@ -1,0 +1,169 @@
+// The page: reads the figures and the address, draws a view, and writes the address back.
+
+import { controls } from "./controls.js";
+import { h, own } from "./dom.js";
+import * as figures from "./figures.js";
+import { DEFAULTS, FILTERS, href, inFile, read, write } from "./state.js";
+import { overview } from "./views/overview.js";
+import { tableView } from "./views/table.js";
+import { whatIf } from "./views/whatif.js";
+import { about } from "./views/about.js";
+import { size } from "./views/size.js";
+import { quality } from "./views/quality.js";
+import { compare } from "./views/compare.js";
+import { breakEven } from "./views/breakeven.js";
+import { breakdown } from "./views/breakdown.js";
+import { modelPage } from "./views/model.js";
+import { runPage } from "./views/run.js";
+
+const VIEWS = {
+  overview: ["Overview", overview],
+  size: ["Size", size],
+  quality: ["Quality", quality],
+  compare: ["Compare", compare],
+  whatif: ["What if", whatIf],
+  breakeven: ["Break-even", breakEven],
+  breakdown: ["Where it goes", breakdown],
+  table: ["Table", tableView],
+  about: ["About", about],
+  model: [null, modelPage],
+  run: [null, runPage],
+};
+
+async function figuresOfPage() {
+  const own = document.getElementById("document");
+  if (own) return JSON.parse(own.textContent);
+  const answer = await fetch("/document.json");
+  const found = await answer.json();
+  if (!answer.ok) throw new Error(found.error);
+  return found;
+}
+
+class App {
+  constructor(data) {
+    this.data = data;
+    this.cells = figures.cells(data.cells);
+    this.byId = new Map(this.cells.map((c) => [c.id, c]));
+    this.places = new Map(data.grid.places.map((p) => [p.code, p]));
+    figures.useStudentT(data.student_t);
+    this.inFile = inFile;
+    this.state = read();
+    this.nav = h("nav", { "aria-label": "Views" });
+    this.panel = h("div", { class: "panel" });
+    this.main = h("main", { id: "main", tabindex: "-1" });
+    this.said = h("p", { class: "said", role: "status" });
+    document.getElementById("app").replaceChildren(
+      h("a", { class: "skip", href: "#main", onclick: (e) => { e.preventDefault(); this.main.focus(); } }, "Skip to the figures"),
+      h("header", { class: "top" },
+        h("a", { class: "brand", href: href({ ...DEFAULTS }) }, "permille", h("span", { "aria-hidden": "true" }, " ‰")),
+        h("p", {}, "What 1,000 inferences cost")),
+      this.nav, this.panel, this.said, this.main,
+      h("footer", {}, `permille ${data.permille}. `, h("a", { href: href(DEFAULTS, { view: "about" }), class: "to-about" }, "About the numbers, sources and licences"), "."));
+    this.controls = controls(this);
+    this.panel.replaceChildren(this.controls.element);
+    const reread = () => { this.state = read(); this.render(); };
+    addEventListener("popstate", reread);
+    addEventListener("hashchange", reread);
+    document.addEventListener("click", (event) => this.followed(event));
+    this.render();
+  }
+
+  /** A link to another view of this page does not load it again. */
+  followed(event) {
+    const link = event.target.closest?.("a[href]");
+    if (!link || link.target || link.hasAttribute("download") || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    const to = new URL(link.href), here = new URL(location.href);
+    if (to.origin !== here.origin || to.pathname !== here.pathname || inFile) return;
+    event.preventDefault();
+    if (to.href === here.href) return;
+    const view = this.state.view;
+    history.pushState(null, "", to);
+    this.state = read();
+    this.render();
+    if (this.state.view !== view) { scrollTo(0, 0); this.main.focus({ preventScroll: true }); }
+  }
+
+  /** What the numbers rest on, resolved: the grid's intensity as `permille` would resolve it. */
+  get setting() {
+    const s = this.state;
+    const pue = figuresIn(s.pue, 1, 10) ?? 1;
+    const boundary = figures.BOUNDARIES.includes(s.boundary) ? s.boundary : "compute";
+    const grid = this.grid();
+    return { boundary, net: s.net === "1", unit: s.unit === "co2e" ? "co2e" : "kwh", pue, intensity: grid.intensity, grid };
+  }
+
+  grid() {
+    const { intensity, region, year } = this.state;
+    const given = figuresIn(intensity, 0, 1e5);
+    if (given !== null) return { intensity: given, name: "given", year: null, place: null, source: null, years: [] };
+    const place = this.places.get(region) ?? this.places.get("WORLD");
+    const years = Object.keys(place.years).sort();
+    const chosen = years.includes(year) ? year : years[years.length - 1];
+    const [value, source] = place.years[chosen];
+    return { intensity: value, name: place.name, year: chosen, place, source: this.data.grid.sources[source], years,
+      asked: region && !this.places.has(region) ? region : null };
+  }
+
+  /** The cells that the filters leave; `but` names filters to leave out. */
+  selection(but = []) {
+    const s = this.state, boundary = this.setting.boundary;
+    const on = (field) => s[field] !== "" && !but.includes(field);
+    const search = s.search.toLowerCase();
+    const least = figuresIn(s.least, 0, 1e18), most = figuresIn(s.most, 0, 1e18);
+    return this.cells.filter((c) =>
+      ["task", "dataset", "category", "architecture", "device", "study", "origin"].every((f) => !on(f) || c[f] === s[f])
+      && (!on("provenance") || figures.provenance(c, boundary) === s.provenance)
+      && (!on("search") || c.model.toLowerCase().includes(search))
+      && (!on("least") || least === null || (c.params !== null && c.params >= least))
+      && (!on("most") || most === null || (c.params !== null && c.params <= most)));
+  }
+
+  /** Change the state: the address and the view follow. */
+  set(changes, { replace = false } = {}) {
+    this.state = { ...this.state, ...changes };
+    write(this.state, { replace });
+    this.render();
+  }
+
+  /** Change the state and the address alone: who calls draws what follows from it. */
+  quiet(changes) {
+    this.state = { ...this.state, ...changes };
+    write(this.state, { replace: true });
+  }
+
+  reset() {
+    this.set(Object.fromEntries(FILTERS.map((f) => [f, DEFAULTS[f]])));
+  }
+
+  href(changes) { return href(this.state, changes); }
+
+  render() {
+    const view = own(VIEWS, this.state.view) ? this.state.view : "overview";
+    const [, draw] = VIEWS[view];
+    this.nav.replaceChildren(h("ul", {}, Object.entries(VIEWS).filter(([, [title]]) => title).map(([key, [title]]) =>
+      h("li", {}, h("a", { href: this.href({ view: key, cell: "", model: "", uid: "" }), "aria-current": key === view ? "page" : null }, title)))));
+    this.nav.querySelector("[aria-current]")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    this.controls.update();
+    const focused = document.activeElement?.id;
+    const within = this.main.contains(document.activeElement);
+    this.drawn = (this.drawn ?? 0) + 1;
+    this.main.dataset.view = view;
+    this.main.replaceChildren(...[draw(this)].flat(Infinity).filter(Boolean));
+    this.main.dataset.drawn = this.drawn;
+    document.title = `${VIEWS[view][0] ?? (view === "run" ? "Run" : "Model")} – permille`;
+    if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  }
+}
+
+function figuresIn(text, least, most) {
+  if (text === "") return null;
+  const value = Number(text);
+  return Number.isFinite(value) && value >= least && value <= most ? value : null;
+}
+
+figuresOfPage().then(
+  (data) => { window.permille = new App(data); },
+  (error) => {
+    document.getElementById("app").replaceChildren(
+      h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`));
+  });

@@ -1,0 +1,145 @@
+// Two to six models side by side: ratios with intervals, on the same data, machine and study.
+
+import { chart, decades, drawing, Plot, tall } from "../chart.js";
+import { clean, h, name, table } from "../dom.js";
+import { figure, interval, NONE, number, params, percent, times } from "../format.js";
+import { joules, overall, place, problem, provenance, ratio, shown } from "../figures.js";
+import { groupBy, sourceName } from "../shared.js";
+import { timeEach } from "./table.js";
+
+const COLOURS = ["var(--c0)", "var(--c1)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c7)"];
+const SHAPES = ["circle", "diamond", "square", "triangle", "circle", "diamond"];
+const MOST = 6;
+
+export function compare(app) {
+  const all = app.selection();
+  const models = [...new Set(all.map((c) => c.model))].sort();
+  const chosen = app.state.m.filter((m) => app.cells.some((c) => c.model === m)).slice(0, MOST);
+  const suggestion = suggested(app, all);
+  const shownModels = chosen.length ? chosen : suggestion;
+  return [
+    h("h1", {}, "Compare models"),
+    h("p", { class: "lead" }, chosen.length
+      ? "Each is set against the first, on the same task, dataset, study and machine."
+      : shownModels.length ? "No model is chosen yet; here is a general-purpose one against a task-specific one of the best quality on the same data. Choose two to six." : "Choose two to six models."),
+    h("div", { class: "fields ask" }, Array.from({ length: Math.min(MOST, Math.max(2, shownModels.length + 1)) }, (_, i) => slot(app, i, shownModels, models))),
+    ...(shownModels.length < 2 ? [h("p", {}, "One more model makes a comparison.")] : results(app, shownModels, all)),
+    pairs(app, all),
+  ];
+}
+
+function slot(app, i, chosen, models) {
+  const id = `c-model-${i}`, value = chosen[i] ?? "";
+  const offered = value && !models.includes(value) ? [value, ...models] : models;
+  return h("div", { class: "field" }, h("label", { for: id }, i ? `Model ${i + 1}` : "Set against (the first)"),
+    h("select", { id, onchange: (e) => {
+      const next = [...chosen];
+      next[i] = e.target.value;
+      app.set({ m: [...new Set(next.filter(Boolean))] });
+    } }, h("option", { value: "" }, "–"), offered.map((m) => h("option", { value: m, selected: m === value, disabled: chosen.includes(m) && m !== value }, clean(m, 80)))));
+}
+
+/** The best of each category on the first dataset that has both. */
+function suggested(app, cells) {
+  const best = bestPairs(app, cells)[0];
+  return best ? [best.specific.model, best.general.model] : [];
+}
+
+function bestPairs(app, cells) {
+  const { boundary, net } = app.setting;
+  const merit = (c) => [c.quality ?? -Infinity, -(joules(c, boundary, net)?.value ?? Infinity)];
+  const better = (a, b) => { const [x, y] = [merit(a), merit(b)]; return x[0] - y[0] || x[1] - y[1]; };
+  return [...groupBy(cells.filter((c) => joules(c, boundary, net)?.value > 0), place).values()].flatMap((group) => {
+    const of = (category) => group.filter((c) => c.category === category).sort(better).pop();
+    const specific = of("task-specific"), general = of("general-purpose");
+    return specific && general ? [{ specific, general }] : [];
+  });
+}
+
+function results(app, models, all) {
+  const setting = app.setting, [first, ...rest] = models;
+  const cells = all.filter((c) => models.includes(c.model));
+  const groups = [...groupBy(cells, place).values()].map((g) => groupBy(g, (c) => c.model)).filter((g) => g.has(first));
+  const rows = [];
+  for (const group of groups) {
+    for (const model of rest) {
+      // One model may have several cells in one place (another backend or setting): each is a row.
+      for (const b of group.get(first)) for (const a of group.get(model) ?? []) {
+        rows.push({ model, a, b, ratio: ratio(a, b, setting), where: `${clean(b.task, 60)} on ${clean(b.dataset, 60)}` });
+      }
+    }
+  }
+  const good = rows.filter((r) => r.ratio);
+  const never = rest.filter((m) => !rows.some((r) => r.model === m));
+  return [
+    never.map((m) => h("p", { class: "warn" }, name(m), " and ", name(first), " share no task and dataset of one study and machine in this selection: there is no ratio to give.")),
+    good.length ? ratioChart(app, models, good) : null,
+    good.length ? table("Times the energy of the first: 95 % intervals", [
+      ["Model", (r) => name(r.model)], ["Task and dataset", (r) => r.where], ["Study", (r) => name(sourceName(r.a))],
+      ["Ratio", (r) => h("span", { "data-ratio": r.model, "data-value": String(r.ratio.value), "data-low": String(r.ratio.low), "data-high": String(r.ratio.high) }, times(r.ratio)), { number: true }],
+      ["Mind", (r) => warnings(r, setting).join("; ") || "–"],
+    ], good) : null,
+    good.length ? table("Over all shared tasks and datasets: geometric mean", [
+      ["Model", (r) => name(r.model)], ["Study", (r) => name(r.study)], ["Cells", (r) => number(r.list.length), { number: true }],
+      ["Times the energy of the first", (r) => h("span", { "data-overall": r.model, "data-value": String(r.all.value) }, times(r.all)), { number: true }],
+    ], [...groupBy(good, (r) => JSON.stringify([r.model, sourceName(r.a), r.a.fingerprint])).values()].map((list) => ({ model: list[0].model, study: sourceName(list[0].a), list, all: overall(list.map((r) => r.ratio)) }))) : null,
+    table("Side by side", [
+      ["Model", (c) => h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model))],
+      ["Task and dataset", (c) => `${clean(c.task, 60)} on ${clean(c.dataset, 60)}`], ["Category", (c) => c.category], ["Parameters", (c) => params(c.params), { number: true }],
+      ["Per 1,000", (c) => (shown(c, setting) ? figure(shown(c, setting).value, setting.unit) : `${NONE}: ${clean(problem(c, setting.boundary) ?? "no idle phase", 80)}`), { number: true }],
+      ["95 % interval", (c) => interval(shown(c, setting), setting.unit), { number: true }],
+      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${percent(c.quality)}` : NONE), { number: true }],
+      ["Time each", (c) => (timeEach(c) === null ? NONE : `${number(1000 * timeEach(c))} ms`), { number: true }],
+      ["Batch", (c) => (c.batch_size === null ? "not stated" : number(c.batch_size)), { number: true }],
+      ["Boundary", () => setting.boundary], ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE], ["Hardware", (c) => name(c.device ?? NONE)],
+    ], [...cells].sort((a, b) => (a.task + a.dataset).localeCompare(b.task + b.dataset, "en") || models.indexOf(a.model) - models.indexOf(b.model))),
+  ];
+}
+
+function warnings({ a, b }, setting) {
+  const found = [];
+  if (a.device !== b.device) found.push("different hardware");
+  if (a.batch_size !== b.batch_size) found.push(`batch ${a.batch_size} against ${b.batch_size}`);
+  const [p, q] = [provenance(a, setting.boundary), provenance(b, setting.boundary)];
+  if (p !== q) found.push(`one is ${p}, the other ${q}`);
+  for (const c of [a, b]) if (joules(c, setting.boundary, setting.net).n === 1) found.push(`${clean(c.model, 40)}: a single run, so no interval`);
+  if (a.metric !== b.metric && (a.metric || b.metric)) found.push("quality by different metrics");
+  return found;
+}
+
+function ratioChart(app, models, rows) {
+  const places = [...new Set(rows.map((r) => r.where))];
+  const all = rows.flatMap((r) => [r.ratio.value, r.ratio.low > 0 ? r.ratio.low : r.ratio.value, Number.isFinite(r.ratio.high ?? NaN) ? r.ratio.high : r.ratio.value, 1]);
+  const x = [Math.min(...all) / 1.3, Math.max(...all) * 1.3];
+  const index = (r) => models.indexOf(r.model) - 1, count = models.length - 1;
+  const at = (r) => places.indexOf(r.where) + (count > 1 ? (index(r) / (count - 1) - 0.5) * 0.5 : 0) + 0.14;
+  const draw = drawing(rows, (width) => ({
+    height: tall(places.length, 40 + 14 * count, 64), marginLeft: 10, marginRight: 14, marginTop: 10, marginBottom: 42,
+    x: { type: "log", domain: x, ticks: Math.log10(x[1] / x[0]) > 1.2 ? decades(...x, width / 70) : Math.max(3, Math.floor(width / 130)), tickFormat: (v) => `${number(v)} ×`, label: "times the energy of the first (logarithmic) →", grid: true },
+    y: { domain: [-0.6, places.length - 0.4], ticks: [], label: null, reverse: true },
+    marks: [
+      Plot.ruleX([1], { stroke: "var(--ink)", strokeWidth: 1.5, strokeDasharray: "3 3" }),
+      Plot.text(places, { x: () => x[0], y: (p) => places.indexOf(p) - 0.42, text: (p) => clean(p, Math.floor(width / 8)), textAnchor: "start", fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }),
+      Plot.ruleY(rows.filter((r) => r.ratio.low > 0 && Number.isFinite(r.ratio.high)), { y: at, x1: (r) => r.ratio.low, x2: (r) => r.ratio.high, stroke: (r) => COLOURS[index(r)], strokeWidth: 2.5, strokeOpacity: 0.6 }),
+      Plot.dot(rows, { className: "pt", x: (r) => r.ratio.value, y: at, r: 5, fill: (r) => COLOURS[index(r)], symbol: (r) => SHAPES[index(r)] }),
+    ],
+    color: { type: "identity" }, symbol: { type: "identity" },
+  }));
+  return chart(`Times the energy of ${clean(models[0], 60)}`, {
+    file: "permille-compare", draw,
+    describe: (r) => [name(r.model), times(r.ratio), r.where, sourceName(r.a).slice(0, 120)],
+    legend: models.slice(1).map((m, i) => [name(m), COLOURS[i], SHAPES[i]]),
+    note: "The dashed line is the first model itself. Ratios are of energy within the boundary chosen; on one grid those of carbon are the same.",
+  });
+}
+
+function pairs(app, all) {
+  const setting = app.setting, found = bestPairs(app, all);
+  if (!found.length) return null;
+  return table("Task-specific beside general-purpose, the best quality of each on the same data", [
+    ["Task and dataset", ({ general: g }) => h("a", { href: app.href({ m: [found.find((f) => f.general === g).specific.model, g.model] }) }, `${clean(g.task, 60)} on ${clean(g.dataset, 60)}`)],
+    ["Task-specific", ({ specific }) => name(specific.model)], ["Quality", ({ specific: s }) => percent(s.quality), { number: true }],
+    ["General-purpose", ({ general }) => name(general.model)], ["Quality ", ({ general: g }) => percent(g.quality), { number: true }],
+    ["Times the energy", ({ general, specific }) => times(ratio(general, specific, setting)), { number: true }],
+  ], found);
+}

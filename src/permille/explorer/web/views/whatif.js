@@ -1,0 +1,136 @@
+// What if: a workload's kWh, kilograms and equivalents a day and a year, on any grid.
+
+import { chart, drawing, Plot, tall } from "../chart.js";
+import { clean, h, name, table } from "../dom.js";
+import { energy, interval, mass, NONE, number } from "../format.js";
+import { grams, kwh } from "../figures.js";
+import { groupBy, sourceName } from "../shared.js";
+import { empty } from "./overview.js";
+
+const DAYS = 365; // of a year, as permille.units counts one
+const SIDE_BY_SIDE = ["WORLD", "SWE", "NOR", "FRA", "CAN", "GBR", "DEU", "USA", "JPN", "CHN", "AUS", "POL", "IND", "ZAF"];
+const MOST = 40;
+
+export function whatIf(app) {
+  const setting = app.setting;
+  const all = app.selection();
+  const cells = all.filter((c) => kwh(c, setting));
+  if (!cells.length) return empty(app, all.length);
+  const chosen = cells.find((c) => c.id === app.state.cell) ?? cells[0];
+  const results = h("div", { id: "w-results" });
+  // While a slider is dragged it must not be drawn anew: only what follows from it is.
+  const fill = () => results.replaceChildren(...[answers(app, cells, chosen)].flat(Infinity).filter(Boolean));
+  fill();
+  return [
+    h("h1", {}, "What if it ran every day?"),
+    h("p", { class: "lead" }, "Choose a model, a number of requests a day, and above the grid, the PUE and the boundary. Every figure follows at once."),
+    h("div", { class: "fields ask" }, modelChoice(app, cells, chosen), volume(app, fill)),
+    results,
+  ];
+}
+
+const perDayOf = (state) => Math.min(1e12, Math.max(1, Number(state.day) || 1e6));
+
+function answers(app, cells, chosen) {
+  const setting = app.setting, day = perDayOf(app.state);
+  const perDay = times(kwh(chosen, setting), day / 1000), perDayGrams = times(grams(chosen, setting), day / 1000);
+  return [
+    h("div", { class: "cards" },
+      card("A day", perDay, perDayGrams), card("A year", times(perDay, DAYS), times(perDayGrams, DAYS))),
+    equivalents(app, perDay.value, perDayGrams.value),
+    grids(app, chosen, day),
+    others(app, cells, chosen, day),
+  ];
+}
+
+const times = (e, factor) => ({ value: e.value * factor, low: e.low === null ? null : e.low * factor, high: e.high === null ? null : e.high * factor });
+
+function modelChoice(app, cells, chosen) {
+  const groups = groupBy(cells, (c) => `${c.task} on ${c.dataset}, ${sourceName(c)}`);
+  return h("div", { class: "field wide" }, h("label", { for: "w-model" }, "Model"),
+    h("select", { id: "w-model", onchange: (e) => app.set({ cell: e.target.value }) },
+      [...groups].map(([label, list]) => h("optgroup", { label: clean(label, 90) },
+        list.map((c) => h("option", { value: c.id, selected: c === chosen }, clean(c.model, 80)))))));
+}
+
+function volume(app, fill) {
+  const day = perDayOf(app.state);
+  const change = (value, other, shown) => { app.quiet({ day: String(value) }); other.value = shown; fill(); };
+  const slider = h("input", { id: "w-slide", type: "range", min: "2", max: "10", step: "0.05", "aria-label": "Requests a day, logarithmic",
+    "aria-valuetext": number(day), oninput: () => {
+      const value = rounded(10 ** Number(slider.value));
+      slider.setAttribute("aria-valuetext", number(value));
+      change(value, typed, String(value));
+    } });
+  const typed = h("input", { id: "w-day", type: "number", min: "1", max: "1e12", step: "any", value: String(day),
+    oninput: () => { if (Number(typed.value) >= 1) change(typed.value, slider, String(Math.log10(Number(typed.value)))); } });
+  slider.value = String(Math.log10(day));
+  return h("div", { class: "field wide" }, h("label", { for: "w-day" }, "Requests a day"), h("div", { class: "pair" }, slider, typed));
+}
+
+const rounded = (value) => Number(value.toPrecision(2));
+
+function card(title, ofEnergy, ofCarbon) {
+  const line = (estimate, kind, word) => h("div", { class: "big", "data-figure": `${title}-${kind}`, "data-value": String(estimate.value) },
+    h("strong", {}, word(estimate.value)), h("small", {}, estimate.low === null ? `interval: ${NONE} (one run)` : interval(estimate, kind)));
+  return h("section", { class: "card", "aria-label": title }, h("h2", {}, title), line(ofEnergy, "kwh", energy), line(ofCarbon, "co2e", mass));
+}
+
+function equivalents(app, kwhDay, gramsDay) {
+  const rows = app.data.equivalents.map((e) => ({ ...e, day: e.per * (e.basis === "energy" ? kwhDay : gramsDay) }));
+  return table("What that is like", [
+    ["Like", (e) => e.name], ["A day", (e) => `${number(e.day)} ${e.unit}`, { number: true }], ["A year", (e) => `${number(e.day * DAYS)} ${e.unit}`, { number: true }],
+    ["By", (e) => (e.basis === "energy" ? "energy" : "carbon, so it moves with the grid")], ["Factor and source", (e) => h("small", {}, `${e.factor}. ${e.source}`)],
+  ], rows);
+}
+
+function grids(app, chosen, day) {
+  const setting = app.setting, own = setting.grid;
+  const codes = new Set([...SIDE_BY_SIDE, ...(own.place ? [own.place.code] : [])]);
+  const rows = [...codes].flatMap((code) => {
+    const place = app.places.get(code);
+    if (!place) return [];
+    const years = Object.keys(place.years).sort();
+    const year = own.place?.code === code ? own.year : years[years.length - 1];
+    const [intensity, source] = place.years[year];
+    return [{ code, place: place.name, year, intensity, source: app.data.grid.sources[source], mine: own.place?.code === code,
+      estimate: times(grams(chosen, { ...setting, intensity }), day * DAYS / 1000) }];
+  });
+  if (!own.place) rows.push({ code: "", place: "the intensity given", year: "", intensity: setting.intensity, source: null, mine: true, estimate: times(grams(chosen, setting), day * DAYS / 1000) });
+  rows.sort((a, b) => a.estimate.value - b.estimate.value);
+  const draw = drawing(rows, (width) => ({
+    height: tall(rows.length, 24, 60), marginLeft: Math.min(170, width * 0.36), marginRight: 74, marginTop: 8,
+    x: { label: "CO₂e a year →", grid: true, ticks: Math.max(2, Math.floor(width / 170)), tickFormat: (v) => mass(v) },
+    y: { domain: rows.map((r) => r.code), tickFormat: (c) => clean(rows.find((r) => r.code === c).place, width < 500 ? 18 : 26), label: null, tickSize: 0 },
+    marks: [
+      Plot.barX(rows, { className: "pt", x: (r) => r.estimate.value, y: "code", fill: (r) => (r.mine ? "var(--c1)" : "var(--c0)") }),
+      Plot.text(rows, { x: (r) => r.estimate.value, y: "code", text: (r) => mass(r.estimate.value), textAnchor: "start", dx: 5, fill: "var(--ink)" }),
+    ],
+    color: { type: "identity" },
+  }));
+  return [
+    chart("The same workload on other grids, a year", {
+      file: "permille-grids", draw,
+      describe: (r) => [r.place, `${mass(r.estimate.value)} CO₂e a year`, `${number(r.intensity)} gCO₂e/kWh${r.year ? `, ${r.year}` : ""}`, r.source ? `${r.source.name}, ${r.source.kind}` : "given"],
+      legend: [["the grid chosen above", "var(--c1)", "square"], ["others, their newest year", "var(--c0)", "square"]],
+      note: "Location-based yearly averages. A figure of direct emissions alone is lower than a lifecycle one: the table says which is which.",
+    }),
+    table("The same workload on other grids, a year", [
+      ["Grid", (r) => name(r.place)], ["Year", (r) => r.year], ["gCO₂e per kWh", (r) => number(r.intensity), { number: true }],
+      ["CO₂e a year", (r) => mass(r.estimate.value), { number: true }], ["Counts", (r) => r.source?.kind ?? "as given"],
+    ], rows),
+  ];
+}
+
+function others(app, cells, chosen, day) {
+  const setting = app.setting;
+  const same = cells.filter((c) => c.task === chosen.task && c.dataset === chosen.dataset && c.study === chosen.study && c.origin === chosen.origin)
+    .map((c) => ({ c, energy: kwh(c, setting).value * day / 1000, grams: grams(c, setting).value * day / 1000 }))
+    .sort((a, b) => a.energy - b.energy).slice(0, MOST);
+  return table(`The same requests answered by other models: ${clean(chosen.task, 60)} on ${clean(chosen.dataset, 60)}`, [
+    ["Model", ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), c === chosen ? " (chosen)" : ""]],
+    ["Category", ({ c }) => c.category],
+    ["Energy a day", (r) => energy(r.energy), { number: true }], ["CO₂e a day", (r) => mass(r.grams), { number: true }],
+    ["Energy a year", (r) => energy(r.energy * DAYS), { number: true }], ["CO₂e a year", (r) => mass(r.grams * DAYS), { number: true }],
+  ], same);
+}

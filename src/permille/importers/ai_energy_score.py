@@ -1,0 +1,116 @@
+"""AI Energy Score's ``master_results.csv``: GPU energy of a model over a task's prompts.
+
+``gpu_energy_wh`` (Wh) is of all prompts of a run; only GPUs are metered, so that the one boundary
+these trials have is ``accelerator``. The file does not name the hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from permille.importers import Options, Tally
+from permille.importers import trials as build
+from permille.importers.codecarbon import GPU_ACCURACY
+from permille.importers.files import Source
+from permille.importers.rows import BadValue, not_negative, positive, rows, text
+from permille.records import Phase, Protocol, Provenance, Trial
+from permille.units import joules_from_kwh
+
+SOURCE = "ai-energy-score"
+REQUIRED = ("model_name", "task", "total_prompts", "successful_prompts", "gpu_energy_wh")
+_TOLERANCE = 0.01
+
+
+class Importer:
+    """The ``ai-energy-score`` format."""
+
+    name = SOURCE
+
+    def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
+        """One trial a row: a model on a task, with or without reasoning."""
+        for member in source.members(tally.leave_out):
+            if PurePosixPath(member.name).suffix.lower() != ".csv":
+                continue
+            for at, row in rows(member, tally, REQUIRED, breaks_in_fields=True):
+                try:
+                    yield _trial(row, options)
+                except BadValue as error:
+                    tally.leave_out(member.name, at, str(error))
+
+
+importer = Importer()
+
+
+def _trial(row: dict[str, str], options: Options) -> Trial:
+    model, task = text(row, "model_name"), text(row, "task")
+    if model is None or task is None:
+        raise BadValue("model_name or task is missing")
+    error = text(row, "error_message")
+    answered = not_negative(row, "successful_prompts")
+    failed = None if answered else error or "no prompt was answered"
+    settings = {
+        name: known for name in ("model_class", "reasoning_state") if (known := text(row, name))
+    }
+    notes = ["GPU energy only; the file does not name the hardware"]
+    if error and not failed:
+        notes.append(f"logged with an error: {error[: build.MAX_NAME]}")
+    counts = {
+        ours: value
+        for ours, theirs in (
+            ("tokens_in", "total_prompt_tokens"),
+            ("tokens_out", "total_completion_tokens"),
+        )
+        if (value := not_negative(row, theirs)) is not None
+    }
+    return Trial(
+        uid=f"{SOURCE}:{build.digest(row)}",
+        study=options.study or SOURCE,
+        cell=build.cell(
+            SOURCE,
+            task=task.replace("_", "-"),
+            dataset=SOURCE,
+            model=model,
+            category="unknown",
+            backend=build.UNKNOWN,
+            settings=settings,
+        ),
+        repeat=0,
+        status="failed" if failed else "done",
+        reason=failed,
+        started=text(row, "timestamp") or "",
+        protocol=Protocol(inferences=int(positive(row, "total_prompts")), name=SOURCE),
+        environment=build.environment({}),
+        source=SOURCE,
+        phases={} if failed else {"query": _query(row)},
+        counts={} if failed else counts,
+        notes=tuple(notes),
+    )
+
+
+def _query(row: dict[str, str]) -> Phase:
+    energy_wh = positive(row, "gpu_energy_wh")
+    return Phase(
+        seconds=positive(row, "total_duration_seconds"),
+        domains={
+            "gpu": build.domain(
+                joules_from_kwh(energy_wh / 1000),
+                "gpu",
+                SOURCE,
+                Provenance.MEASURED,
+                GPU_ACCURACY,
+            )
+        },
+        problems=build.GPU_ONLY,
+        inferences=_inferences(row, energy_wh),
+    )
+
+
+def _inferences(row: dict[str, str], energy_wh: float) -> int:
+    """The prompts that the file's own Wh per 1,000 counts: those answered, or all."""
+    answered, asked = positive(row, "successful_prompts"), positive(row, "total_prompts")
+    per_1000 = not_negative(row, "wh_per_1000_queries")
+    for prompts in (answered, asked):
+        if per_1000 is None or abs(energy_wh * 1000 / prompts - per_1000) <= _TOLERANCE * per_1000:
+            return int(prompts)
+    raise BadValue("wh_per_1000_queries does not follow from gpu_energy_wh and the prompts")

@@ -1,0 +1,268 @@
+"""The files to import from: one file, a folder or an archive, streamed and bounded.
+
+Nothing is extracted to disk. Members of an archive that climb out of it, are links, devices or
+sparse are refused by name; what an archive unpacks to is bounded, so that a bomb stops early.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple, Protocol, cast
+
+from permille.errors import ImportDataError
+
+MAX_UNPACKED = 16 << 30
+"""Bytes that one archive may unpack to, all members together."""
+FREE_BYTES = 64 << 20
+MAX_RATIO = 500
+"""An archive may unpack to FREE_BYTES plus this many times its size. Text of one tool, where
+rows resemble each other, packs 10 to 100 times; zeros pack 1,000 to 1,000,000 times."""
+MAX_MEMBERS = 100_000
+MAX_READ = 4 << 20
+"""The most that is read at once: tar headers that claim more are refused."""
+
+_TAR_MAGIC_AT = 257
+_FOREIGN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,  # a compression method that zipfile does not know
+    RuntimeError,  # an encrypted zip member
+)
+
+Refuse = Callable[[str, None, str], None]
+
+
+class Reader(Protocol):
+    """What a member is read with."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to ``size`` bytes, all that is left if negative, none at the end."""
+        ...
+
+
+class Member(NamedTuple):
+    """A file to read; ``stream`` is good until the next member is asked for."""
+
+    name: str
+    stream: Reader
+
+
+class _Named:
+    """A reader whose faults are told with the name of the source."""
+
+    def __init__(self, inner: Reader, path: Path) -> None:
+        self._inner = inner
+        self._path = path
+
+    def read(self, size: int = -1, /) -> bytes:
+        with _readable(self._path):
+            return self._inner.read(size)
+
+
+class Source:
+    """One file, folder or archive. Can be gone through more than once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            raise ImportDataError(f"there is no file or folder {path}")
+
+    def members(self, refuse: Refuse) -> Iterator[Member]:
+        """Every file in it. ``refuse`` is told the name and the reason of what is left out.
+
+        Raises:
+            ImportDataError: it cannot be read (on): damaged, truncated, too large.
+        """
+        if self.path.is_dir():
+            yield from _folder(self.path, refuse)
+            return
+        with _readable(self.path):
+            for member in _file(self.path, refuse):
+                yield Member(member.name, _Named(member.stream, self.path))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _FOREIGN as error:
+        why = str(error) or type(error).__name__
+        raise ImportDataError(f"{path} cannot be read on: {why}") from error
+
+
+def _folder(root: Path, refuse: Refuse) -> Iterator[Member]:
+    def unreadable(error: OSError) -> None:
+        refuse(str(error.filename), None, str(error.strerror))
+
+    for folder, names, files in os.walk(root, onerror=unreadable, followlinks=False):
+        names.sort()
+        for name in sorted(files):
+            path = Path(folder, name)
+            shown = str(path.relative_to(root))
+            if not stat.S_ISREG(path.lstat().st_mode):
+                refuse(shown, None, "not a plain file (a link or a device): not followed")
+                continue
+            try:
+                stream = path.open("rb")
+            except OSError as error:
+                refuse(shown, None, str(error.strerror))
+                continue
+            with stream:
+                yield Member(shown, _Named(stream, path))
+
+
+def _file(path: Path, refuse: Refuse) -> Iterator[Member]:
+    if zipfile.is_zipfile(path):
+        yield from _zip(path, refuse)
+        return
+    size = path.stat().st_size
+    with path.open("rb") as packed:
+        inner = _unpacked(packed)
+        if inner is None:
+            if _is_tar(packed):
+                yield from _tar(packed, size, refuse)
+            else:
+                yield Member(path.name, packed)
+            return
+        with inner:
+            bounded = _Bounded(inner, _budget(size))
+            if _is_tar(bounded):
+                yield from _tar(bounded, size, refuse)
+            else:
+                yield Member(path.stem, io.BufferedReader(cast(io.RawIOBase, bounded)))
+
+
+def _unpacked(packed: IO[bytes]) -> IO[bytes] | None:
+    """The stream inside a gzip, xz or bzip2 file; None for any other."""
+    head = packed.read(6)
+    packed.seek(0)
+    if head.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.open(packed))
+    if head.startswith(b"\xfd7zXZ\x00"):
+        return cast(IO[bytes], lzma.open(packed))
+    if head.startswith(b"BZh"):
+        return cast(IO[bytes], bz2.open(packed))
+    return None
+
+
+def _is_tar(stream: IO[bytes] | _Bounded) -> bool:
+    head = stream.read(_TAR_MAGIC_AT + 5) or b""
+    stream.seek(0)
+    return head[_TAR_MAGIC_AT:] == b"ustar"
+
+
+def _budget(packed_bytes: int) -> int:
+    return min(MAX_UNPACKED, FREE_BYTES + MAX_RATIO * packed_bytes)
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that refuses to unpack beyond its budget, or to read much at once."""
+
+    def __init__(self, inner: IO[bytes], budget: int) -> None:
+        super().__init__()
+        self._inner = inner
+        self._budget = budget
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._inner.tell()
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        if whence == 0:
+            self._check(offset)
+        return self._inner.seek(offset, whence)
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not 0 <= size <= MAX_READ:
+            raise ImportDataError(f"the archive has a header of {size} bytes: refused")
+        data = self._inner.read(size)
+        self._check(self._inner.tell())
+        return data
+
+    def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
+        data = self.read(min(len(buffer), MAX_READ))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _check(self, position: int) -> None:
+        if position > self._budget:
+            raise ImportDataError(
+                f"the archive unpacks to more than {self._budget >> 20} MiB: refused as a bomb;"
+                " unpack it yourself and import the folder if you trust it"
+            )
+
+
+def _tar(stream: IO[bytes] | _Bounded, size: int, refuse: Refuse) -> Iterator[Member]:
+    """The members in their order: a stream is never sought backwards."""
+    bounded = stream if isinstance(stream, _Bounded) else _Bounded(stream, size)
+    with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as archive:
+        for count, member in enumerate(archive):
+            if count >= MAX_MEMBERS:
+                raise ImportDataError(f"the archive has more than {MAX_MEMBERS} members: refused")
+            if member.isdir():
+                continue
+            reason = _refusal(member.name) or (
+                None
+                if member.isreg() and not member.issparse()
+                else "not a plain file (a link, a device or sparse)"
+            )
+            if reason:
+                refuse(member.name, None, reason)
+                continue
+            content = archive.extractfile(member)
+            if content is not None:
+                yield Member(str(PurePosixPath(member.name)), content)
+
+
+def _zip(path: Path, refuse: Refuse) -> Iterator[Member]:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if len(members) > MAX_MEMBERS:
+            raise ImportDataError(f"{path} has more than {MAX_MEMBERS} members: refused")
+        budget = _budget(path.stat().st_size)
+        # zipfile reads no more of a member than its header claims, so the claims bound the sum.
+        if sum(member.file_size for member in members) > budget:
+            raise ImportDataError(
+                f"{path} unpacks to more than {budget >> 20} MiB: refused as a bomb;"
+                " unpack it yourself and import the folder if you trust it"
+            )
+        for member in members:
+            if member.is_dir():
+                continue
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            plain = kind in (0, stat.S_IFREG)
+            reason = _refusal(member.filename) or (
+                None if plain else "not a plain file (a link or a device)"
+            )
+            if reason:
+                refuse(member.filename, None, reason)
+                continue
+            with archive.open(member) as content:
+                yield Member(str(PurePosixPath(member.filename)), content)
+
+
+def _refusal(name: str) -> str | None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
+        return "its path leads out of the archive"
+    return None

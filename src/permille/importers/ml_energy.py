@@ -1,0 +1,181 @@
+"""The ML.ENERGY leaderboard, version 3: GPU energy of servers under load.
+
+Every configuration is a model served on some GPUs at a batch size, with its energy per request
+(or image, or video) and, for text, per token. Only GPUs are metered, so that the one boundary
+these trials have is ``accelerator``; and the energy is that of a busy server, not of requests
+one by one: the batch size is in the protocol, and nothing is pooled with other sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from permille.importers import Options, Tally
+from permille.importers import trials as build
+from permille.importers.codecarbon import GPU_ACCURACY
+from permille.importers.documents import document
+from permille.importers.files import Source
+from permille.records import Category, ModelFacts, Phase, Protocol, Provenance, Trial
+
+SOURCE = "ml-energy"
+
+_TASKS: dict[str, tuple[str, Category]] = {
+    "gpqa": ("text-generation", "general-purpose"),
+    "lm-arena-chat": ("text-generation", "general-purpose"),
+    "sourcegraph-fim": ("text-generation", "general-purpose"),
+    "image-chat": ("image-text-to-text", "general-purpose"),
+    "video-chat": ("video-text-to-text", "general-purpose"),
+    "text-to-image": ("text-to-image", "task-specific"),
+    "text-to-video": ("text-to-video", "task-specific"),
+}
+_RESULTS = {
+    "nickname",
+    "avg_batch_size",
+    "avg_output_len",
+    "avg_power_watts",
+    "batch_latency_s",
+    "energy_per_image_joules",
+    "energy_per_request_joules",
+    "energy_per_token_joules",
+    "energy_per_video_joules",
+    "median_itl_ms",
+    "output_throughput_tokens_per_sec",
+    "p90_itl_ms",
+    "p95_itl_ms",
+    "p99_itl_ms",
+    "throughput_images_per_sec",
+    "throughput_videos_per_sec",
+}
+_TOLERANCE = 0.02
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """The columns that a trial needs; all energies in joules."""
+
+    model_id: str
+    gpu_model: str
+    num_gpus: int
+    avg_power_watts: float
+    total_params_billions: float | None = None
+    activated_params_billions: float | None = None
+    architecture: str | None = None
+    max_num_seqs: int | None = None
+    batch_size: int | None = None
+    avg_batch_size: float | None = None
+    avg_output_len: float | None = None
+    output_throughput_tokens_per_sec: float | None = None
+    batch_latency_s: float | None = None
+    energy_per_request_joules: float | None = None
+    energy_per_token_joules: float | None = None
+    energy_per_image_joules: float | None = None
+    energy_per_video_joules: float | None = None
+
+
+class Importer:
+    """The ``ml-energy`` format: the leaderboard's data, whole or its task files."""
+
+    name = SOURCE
+
+    def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
+        """One trial a configuration of every task file. The files of models repeat them."""
+        for member in source.members(tally.leave_out):
+            if PurePosixPath(member.name).suffix != ".json":
+                continue
+            content = document(member, tally)
+            if not isinstance(content, dict) or not isinstance(content.get("task"), str):
+                continue
+            found = content.get("configurations")
+            for at, raw in enumerate(found if isinstance(found, list) else [], start=1):
+                if not isinstance(raw, dict) or "model_id" not in raw:
+                    continue
+                tally.rows += 1
+                try:
+                    yield _trial(content["task"], raw, options)
+                except (msgspec.ValidationError, ValueError) as error:
+                    tally.leave_out(member.name, at, str(error))
+
+
+importer = Importer()
+
+
+def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
+    if task not in _TASKS:
+        raise ValueError(f"unknown task {task[:40]!r}")
+    hub_task, category = _TASKS[task]
+    it = msgspec.convert(raw, Configuration)
+    energy_j, seconds, counts = _per_inference(it)
+    batch_size = it.max_num_seqs or it.batch_size
+    if batch_size is None:
+        raise ValueError("neither max_num_seqs nor batch_size")
+    domains = {
+        "gpu": build.domain(energy_j, "gpu", SOURCE, Provenance.MEASURED, GPU_ACCURACY),
+    }
+    settings = {name: value for name, value in raw.items() if name not in _RESULTS}
+    return Trial(
+        uid=f"{SOURCE}:{build.digest([task, raw])}",
+        study=options.study or SOURCE,
+        cell=build.cell(
+            SOURCE,
+            task=hub_task,
+            dataset=task,
+            model=it.model_id,
+            category=category,
+            backend="vllm" if it.max_num_seqs else "diffusers",
+            settings={k: v for k, v in settings.items() if k != "model_id"},
+        ),
+        repeat=0,
+        status="done",
+        reason=None,
+        started="",
+        protocol=Protocol(inferences=1, batch_size=batch_size, name=SOURCE),
+        environment=build.environment({"gpu_model": it.gpu_model, "gpu_count": str(it.num_gpus)}),
+        source=SOURCE,
+        device=f"{it.num_gpus} x {it.gpu_model}",
+        facts=ModelFacts(
+            params=_billions(it.total_params_billions),
+            active_params=_billions(it.activated_params_billions),
+            architecture=it.architecture,
+        ),
+        phases={
+            "query": Phase(seconds=seconds, domains=domains, problems=build.GPU_ONLY, inferences=1)
+        },
+        counts=counts,
+        notes=("GPU energy of a server under load: the mean request at this batch size",),
+    )
+
+
+def _per_inference(it: Configuration) -> tuple[float, float, dict[str, float]]:
+    """Joules and server seconds of the mean inference, and what it processed."""
+    if it.energy_per_request_joules is not None:
+        tokens = _positive(it.avg_output_len, "avg_output_len")
+        throughput = _positive(it.output_throughput_tokens_per_sec, "output throughput")
+        energy_j = _positive(it.energy_per_request_joules, "energy_per_request_joules")
+        seconds = tokens / throughput
+        counts = {"tokens_out": tokens}
+        per_token = it.energy_per_token_joules
+        if per_token is not None and abs(per_token * tokens - energy_j) > _TOLERANCE * energy_j:
+            raise ValueError("energy per request is not energy per token times tokens")
+    else:
+        unit = "images" if it.energy_per_image_joules is not None else "videos"
+        energy = it.energy_per_image_joules or it.energy_per_video_joules
+        energy_j = _positive(energy, "energy per request, image or video")
+        batch = _positive(it.batch_size, "batch_size")
+        seconds = _positive(it.batch_latency_s, "batch_latency_s") / batch
+        counts = {unit: 1.0}
+    if it.avg_batch_size is not None:
+        counts["avg_batch_size"] = it.avg_batch_size
+    return energy_j, seconds, counts
+
+
+def _positive(value: float | None, name: str) -> float:
+    if value is None or not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be above 0, not {value}")
+    return float(value)
+
+
+def _billions(value: float | None) -> int | None:
+    return None if value is None or not 0 < value < 1e6 else round(value * 1e9)

@@ -1,0 +1,191 @@
+"""CSV rows of a member: streamed, bounded, each fault named by its line."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+from permille.importers import Tally
+from permille.importers.files import Member, Reader
+
+MAX_LINE = 1 << 20
+"""Characters of a line: a longer one is named and left out."""
+MAX_LINES_OF_ROW = 100
+_CHUNK = 1 << 16
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+class BadValue(ValueError):
+    """A value of a row that makes the row unusable; the message says which and why."""
+
+
+def rows(
+    member: Member,
+    tally: Tally,
+    required: Sequence[str],
+    *,
+    breaks_in_fields: bool = False,
+    wanted: Callable[[Sequence[str]], bool] = lambda header: True,
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """``(line number, column -> text)`` of every well-formed row.
+
+    A row is a line: a field with a line break in it is a bad row, so that a stray quote costs
+    one row and not the rest of the file. With ``breaks_in_fields`` a row goes on while a quote
+    is open, up to MAX_LINES_OF_ROW. A file whose header (empty, if it has none) is not
+    ``wanted`` is passed over, uncounted. Text that is not in the file's encoding (UTF-8, or
+    what its byte order mark says) is kept as ``\\xNN``.
+    """
+    lines = _lines(member, tally)
+    if breaks_in_fields:
+        lines = _joined(lines)
+    header: list[str] | None = None
+    delimiter = ","
+    for number, line in lines:
+        if not line.strip():
+            continue
+        if header is None:
+            delimiter = next((d for d in ",;\t" if d in line), ",")
+            header = [name.strip() for name in _split(line, delimiter) or []]
+            if not wanted(header):
+                return
+            tally.files += 1
+            missing = [name for name in required if name not in header]
+            if missing:
+                tally.leave_out(member.name, number, f"no column {', '.join(missing)}")
+                return
+            continue
+        tally.rows += 1
+        fields = _split(line, delimiter)
+        if fields is None:
+            tally.leave_out(member.name, number, "not CSV: a stray or unclosed quote")
+        elif len(fields) != len(header):
+            reason = f"{len(fields)} fields where the header has {len(header)}"
+            tally.leave_out(member.name, number, reason)
+        else:
+            yield number, dict(zip(header, fields, strict=True))
+    if header is None and wanted(()):
+        tally.files += 1
+        tally.leave_out(member.name, None, "empty")
+
+
+def _joined(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    for number, line in lines:
+        whole = line
+        for _ in range(MAX_LINES_OF_ROW):
+            if whole.count('"') % 2 == 0:
+                break
+            whole += next(lines, (0, ""))[1]
+        yield number, whole
+
+
+def _split(line: str, delimiter: str) -> list[str] | None:
+    try:
+        return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter, strict=True))
+    except (csv.Error, StopIteration):
+        return None
+
+
+def _lines(member: Member, tally: Tally) -> Iterator[tuple[int, str]]:
+    encoding, stream = _encoding(member.stream)
+    text = io.TextIOWrapper(stream, encoding=encoding, errors="backslashreplace")
+    try:
+        for number in itertools.count(1):
+            line = text.readline(MAX_LINE)
+            if not line:
+                return
+            if len(line) == MAX_LINE and not line.endswith("\n"):
+                tally.rows += 1
+                tally.leave_out(member.name, number, f"a line of over {MAX_LINE} characters")
+                while line and not line.endswith("\n"):
+                    line = text.readline(MAX_LINE)
+                continue
+            yield number, line
+    except UnicodeError as error:  # UTF-16 and UTF-32 can be cut within a code unit
+        tally.leave_out(member.name, None, f"not {encoding}: {error}")
+    finally:
+        text.detach()
+
+
+def _encoding(stream: Reader) -> tuple[str, io.BufferedReader[Any]]:
+    reader = io.BufferedReader(cast(io.RawIOBase, _Raw(stream)), _CHUNK)
+    head = reader.peek(4)[:4]
+    return next((name for bom, name in _BOMS if head.startswith(bom)), "utf-8"), reader
+
+
+class _Raw(io.RawIOBase):
+    """Any readable as a raw stream, for BufferedReader."""
+
+    def __init__(self, stream: Reader) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
+        data = self._stream.read(min(len(buffer), _CHUNK))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+def number(row: dict[str, str], column: str) -> float | None:
+    """The finite number in ``column``; None where it is absent, empty or NaN.
+
+    Raises:
+        BadValue: it is not a number, or infinite.
+    """
+    text = row.get(column, "").strip()
+    if text.lower() in ("", "nan", "none", "null", "<na>"):
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadValue(f"{column} is {_shown(text)}, not a number") from None
+    if not math.isfinite(value):
+        raise BadValue(f"{column} is {_shown(text)}, not a finite number")
+    return value
+
+
+def not_negative(row: dict[str, str], column: str) -> float | None:
+    """As :func:`number`, but a negative number is bad too."""
+    value = number(row, column)
+    if value is not None and value < 0:
+        raise BadValue(f"{column} is negative: {value:g}")
+    return value
+
+
+def positive(row: dict[str, str], column: str) -> float:
+    """A number above 0 that must be there.
+
+    Raises:
+        BadValue: absent, not a number, 0 or negative.
+    """
+    value = number(row, column)
+    if value is None:
+        raise BadValue(f"{column} is missing")
+    if value <= 0:
+        raise BadValue(f"{column} must be above 0, not {value:g}")
+    return value
+
+
+def text(row: dict[str, str], column: str) -> str | None:
+    """The text in ``column``; None where it is absent or empty."""
+    return row.get(column, "").strip() or None
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 40 else value[:39] + "…")

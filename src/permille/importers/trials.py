@@ -1,0 +1,93 @@
+"""What every importer builds a trial of: cells, machines, domains."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from permille.records import (
+    Cell,
+    CellCategory,
+    DomainEnergy,
+    DomainKind,
+    Environment,
+    Problem,
+    Provenance,
+)
+
+UNKNOWN = "unknown"
+"""The task or dataset of a run whose file does not tell it."""
+MAX_NAME = 300
+
+GPU_ONLY = {
+    "cpu:0": Problem(reason="only GPUs were metered", kind="cpu"),
+    "dram:0": Problem(reason="only GPUs were metered", kind="dram"),
+}
+"""What a source lacks that meters GPUs alone: so that its sum never passes for a whole node's."""
+
+
+def digest(content: object) -> str:
+    """16 hex digits that stand for ``content``, whatever the order of its keys."""
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
+
+
+def cell(
+    source: str,
+    *,
+    task: str,
+    dataset: str,
+    model: str,
+    category: CellCategory,
+    backend: str,
+    settings: dict[str, Any] | None = None,
+) -> Cell:
+    """A cell of an imported run. ``source`` is part of its id: two tools' runs of the same
+    model are different cells, so that they are never pooled."""
+    content = {
+        "source": source,
+        "task": task[:MAX_NAME],
+        "dataset": dataset[:MAX_NAME],
+        "model": model[:MAX_NAME],
+        "category": category,
+        "backend": backend,
+        "settings": settings or {},
+    }
+    return Cell(
+        id=digest(content),
+        task=task[:MAX_NAME],
+        dataset=dataset[:MAX_NAME],
+        model=model[:MAX_NAME],
+        category=category,
+        backend=backend,
+        settings=settings or {},
+    )
+
+
+def environment(facts: dict[str, str | None], beside: dict[str, str] | None = None) -> Environment:
+    """The machine as the file tells it; ``beside`` holds facts that are not of the machine."""
+    known = {name: value[:MAX_NAME] for name, value in facts.items() if value}
+    return Environment(fingerprint=digest(known)[:12], facts={**known, **(beside or {})})
+
+
+def domain(
+    energy_j: float,
+    kind: DomainKind,
+    meter: str,
+    provenance: Provenance,
+    accuracy: tuple[float, float],
+    *,
+    in_use: bool = True,
+) -> DomainEnergy:
+    """Energy of one imported domain; ``accuracy`` is relative, low and high, k = 2."""
+    return DomainEnergy(
+        energy_j=energy_j,
+        edge_j=0.0,
+        accuracy_low=accuracy[0],
+        accuracy_high=accuracy[1],
+        provenance=provenance,
+        kind=kind,
+        meter=meter,
+        in_use=in_use,
+    )

@@ -1,0 +1,224 @@
+"""AMD GPUs through AMD SMI: the energy counter of each, or its power where it has none.
+
+Needs AMD's ``amdsmi`` package (``pip install permille[amd]``) in the version of the ROCm that is
+installed. Domains are ``gpu:amd0``, …, so that a machine with NVIDIA GPUs too has both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from permille.meters import MeterUnavailable, Observation, Reading
+from permille.meters.gpu_use import Sight, judge, sees_every_process
+from permille.meters.tick import measure_ticks
+from permille.records import Domain, Provenance
+
+WATCH_S = 0.1
+PAUSE_S = 0.001
+HEADROOM = 2.0
+DEFAULT_MAX_POWER_W = 1500.0
+COUNTER_ACCURACY = 0.10
+COUNTER_SOURCE = "energy counter: AMD publishes no bound; taken as ±10 %"
+POWER_ACCURACY = 0.15
+POWER_SOURCE = "no energy counter: socket power integrated; AMD publishes no bound; taken as ±15 %"
+
+_REMEDY = (
+    "if there is an AMD GPU, install ROCm's amd-smi-lib and the amdsmi package of its version "
+    "(`pip install permille[amd]`)"
+)
+
+
+def open_meter() -> AmdMeter:
+    """Every AMD GPU. Watches the counters for up to 0.1 s to find their tick.
+
+    Raises:
+        MeterUnavailable: no package, no library, no GPU.
+    """
+    said = io.StringIO()
+    try:
+        # Without its library the package prints, then fails with a KeyError.
+        with contextlib.redirect_stdout(said):
+            import amdsmi
+    except ImportError as error:
+        raise MeterUnavailable(f"AMD SMI: {error}", _REMEDY) from error
+    except (KeyError, AttributeError, OSError) as error:
+        raise MeterUnavailable("AMD SMI: libamd_smi.so is not here, or too old", _REMEDY) from error
+    try:
+        amdsmi.amdsmi_init()
+    except amdsmi.AmdSmiException as error:
+        raise MeterUnavailable(f"AMD SMI: {_one_line(error)}", _REMEDY) from error
+    gpus: list[Gpu] = []
+    problems: list[str] = []
+    try:
+        for index, handle in enumerate(amdsmi.amdsmi_get_processor_handles()):
+            try:
+                gpus.append(_gpu(amdsmi, index, handle))
+            except amdsmi.AmdSmiException as error:
+                problems.append(f"gpu:amd{index} cannot be read: {_one_line(error)}")
+    except amdsmi.AmdSmiException as error:
+        problems.append(_one_line(error))
+    if not gpus:
+        with contextlib.suppress(amdsmi.AmdSmiException):
+            amdsmi.amdsmi_shut_down()
+        raise MeterUnavailable("AMD SMI finds no GPU that can be read: " + "; ".join(problems))
+    return AmdMeter(amdsmi, gpus, tuple(problems))
+
+
+@dataclass
+class Gpu:
+    """One GPU: its handle and how its energy is read."""
+
+    handle: Any
+    domain: Domain
+    counter: bool
+    uuid: str
+
+
+class AmdMeter:
+    """The AMD GPUs of this machine."""
+
+    name = "amd"
+    slow = False
+    max_interval_s = math.inf  # the counter has 64 bits
+
+    def __init__(self, smi: Any, gpus: list[Gpu], problems: tuple[str, ...]) -> None:
+        import msgspec
+
+        self._smi = smi
+        self._gpus = gpus
+        self._problems = problems
+        self._open = True
+        ticks = measure_ticks(self._values, WATCH_S, PAUSE_S)
+        for gpu, tick_s in zip(gpus, ticks, strict=True):
+            gpu.domain = msgspec.structs.replace(gpu.domain, tick_s=tick_s)
+        self.domains = tuple(gpu.domain for gpu in gpus)
+
+    def _values(self) -> list[float | None]:
+        return [r.energy_j if r.power_w is None else r.power_w for r in self.read()]
+
+    def read(self) -> list[Reading]:
+        """Every GPU now."""
+        readings = []
+        for gpu in self._gpus:
+            name, before_ns = gpu.domain.name, time.monotonic_ns()
+            read = _counter_j if gpu.counter else _power_w
+            try:
+                value = read(self._smi, gpu.handle)
+            except self._smi.AmdSmiException as error:
+                readings.append(Reading(name, before_ns, error=f"AMD SMI: {_one_line(error)}"))
+                continue
+            t_ns = (before_ns + time.monotonic_ns()) // 2
+            if value is None:
+                readings.append(Reading(name, t_ns, error="AMD SMI gives no figure"))
+            elif gpu.counter:
+                readings.append(Reading(name, t_ns, energy_j=value))
+            else:
+                readings.append(Reading(name, t_ns, power_w=value))
+        return readings
+
+    def observe(self, pids: frozenset[int]) -> Observation:
+        """Which GPUs ``pids`` run on, other tenants, throttling, GPUs that are lost."""
+        notices: list[tuple[str | None, str]] = [(None, problem) for problem in self._problems]
+        sights, identity = [], []
+        for gpu in self._gpus:
+            name = gpu.domain.name
+            try:
+                sights.append(self._sight(gpu))
+                if self._throttled(gpu):
+                    notices.append((name, "throttled"))
+                driver = self._smi.amdsmi_get_gpu_driver_info(gpu.handle)
+                identity.append(f"{driver.get('driver_version')} {gpu.uuid}")
+            except self._smi.AmdSmiException as error:
+                sights.append(Sight(name, None, None))  # lost, not idle
+                notices.append((name, f"AMD SMI: {_one_line(error)}"))
+                identity.append(f"? {gpu.uuid}")
+        used, said = judge(sights, pids, sees_every_process())
+        return Observation(used, (*notices, *said), " ".join(identity))
+
+    def close(self) -> None:
+        """Leave AMD SMI."""
+        if self._open:
+            self._open = False
+            with contextlib.suppress(self._smi.AmdSmiException):
+                self._smi.amdsmi_shut_down()
+
+    def _sight(self, gpu: Gpu) -> Sight:
+        processes = self._smi.amdsmi_get_gpu_process_list(gpu.handle)
+        busy = _number(self._smi.amdsmi_get_gpu_activity(gpu.handle).get("gfx_activity"))
+        found = frozenset(int(process["pid"]) for process in processes)
+        return Sight(gpu.domain.name, found, None if busy is None else busy > 0)
+
+    def _throttled(self, gpu: Gpu) -> bool:
+        metrics = self._smi.amdsmi_get_gpu_metrics_info(gpu.handle)
+        return bool(_number(metrics.get("throttle_status")))
+
+
+def _gpu(smi: Any, index: int, handle: Any) -> Gpu:
+    try:
+        counter = _counter_j(smi, handle) is not None
+    except smi.AmdSmiLibraryException:
+        counter = False  # not supported on this GPU, or in a virtual machine
+    if not counter and _power_w(smi, handle) is None:
+        raise smi.AmdSmiLibraryException(smi.AmdSmiRetCode.STATUS_NOT_SUPPORTED)
+    bound = COUNTER_ACCURACY if counter else POWER_ACCURACY
+    domain = Domain(
+        name=f"gpu:amd{index}",
+        kind="gpu",
+        meter="amd",
+        provenance=Provenance.MEASURED,
+        accuracy_low=bound,
+        accuracy_high=bound,
+        accuracy_source=COUNTER_SOURCE if counter else POWER_SOURCE,
+        resolution_j=_resolution_j(smi, handle) if counter else None,
+        max_power_w=_max_power_w(smi, handle),
+        device=str(smi.amdsmi_get_gpu_asic_info(handle).get("market_name")),
+    )
+    return Gpu(handle, domain, counter, str(smi.amdsmi_get_gpu_device_uuid(handle)))
+
+
+def _counter_j(smi: Any, handle: Any) -> float | None:
+    """Counts times microjoules a count; None where the answer has another form."""
+    answer = smi.amdsmi_get_energy_count(handle)
+    counts = _number(answer.get("energy_accumulator"))
+    unit_uj = _number(answer.get("counter_resolution"))
+    return None if counts is None or not unit_uj else counts * unit_uj / 1e6
+
+
+def _resolution_j(smi: Any, handle: Any) -> float:
+    return float(smi.amdsmi_get_energy_count(handle)["counter_resolution"]) / 1e6
+
+
+def _power_w(smi: Any, handle: Any) -> float | None:
+    answer = smi.amdsmi_get_power_info(handle)
+    for key in ("current_socket_power", "socket_power", "average_socket_power"):
+        power_w = _number(answer.get(key))
+        if power_w:  # a GPU never draws 0 W: models without that sensor say so
+            return power_w
+    return None
+
+
+def _max_power_w(smi: Any, handle: Any) -> float:
+    try:
+        cap = _number(smi.amdsmi_get_power_cap_info(handle).get("max_power_cap"))
+    except smi.AmdSmiLibraryException:
+        cap = None
+    if not cap:
+        return DEFAULT_MAX_POWER_W
+    # Microwatts, but watts in some versions: no GPU draws 10 kW, none is capped at 10 mW.
+    return HEADROOM * (cap / 1e6 if cap > 10_000 else cap)
+
+
+def _number(value: Any) -> float | None:
+    """A finite number of 0 or more; None for "N/A" and the rest."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,129 @@
+"""Apple silicon through ``zeus-apple-silicon``: processor, memory, GPU and Neural Engine.
+
+macOS keeps cumulative energy counters ("Energy Model") that need no administrator. Apple says of
+them that they are estimated and may be inaccurate (powermetrics(1)), so their provenance is
+``modelled``.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from typing import Any, NamedTuple
+
+from permille.meters import MeterUnavailable, Observation, Reading
+from permille.meters.tick import measure_ticks
+from permille.records import Domain, DomainKind, Provenance
+
+WATCH_S = 0.3
+PAUSE_S = 0.002
+ACCURACY = 0.25
+SOURCE = "Apple's energy model, by its own word estimated (powermetrics(1)); taken as ±25 %"
+
+
+class Part(NamedTuple):
+    """A part of the chip: the fields (millijoules) whose sum is its energy."""
+
+    domain: str
+    kind: DomainKind
+    fields: tuple[str, ...]
+    max_power_w: float
+
+
+PARTS = (
+    Part("cpu:0", "cpu", ("cpu_total_mj",), 500.0),
+    Part("dram:0", "dram", ("dram_mj",), 200.0),
+    Part("gpu:0", "gpu", ("gpu_mj", "gpu_sram_mj"), 500.0),
+    Part("ane:0", "other", ("ane_mj",), 200.0),
+)
+"""The greatest plausible powers are well above what a whole Mac Studio is rated at (480 W)."""
+
+
+def open_meter() -> AppleMeter:
+    """The counters of this Mac. Watches them for up to 0.3 s to find their tick.
+
+    Raises:
+        MeterUnavailable: this is no Mac with Apple silicon, or the package is not there.
+    """
+    if platform.system() != "Darwin":
+        raise MeterUnavailable("not a Mac")
+    try:
+        import zeus_apple_silicon
+    except ImportError as error:
+        raise MeterUnavailable(
+            f"Apple silicon: {error}", "`pip install zeus-apple-silicon` (M1 and later)"
+        ) from error
+    try:
+        monitor = zeus_apple_silicon.AppleEnergyMonitor()
+        return AppleMeter(monitor)
+    except RuntimeError as error:
+        raise MeterUnavailable(f"Apple silicon: {error}") from error
+
+
+class AppleMeter:
+    """The parts of the chip that the counters name."""
+
+    name = "apple"
+    slow = False
+    looks_at_pids = False
+    max_interval_s = math.inf
+
+    def __init__(self, monitor: Any) -> None:
+        import msgspec
+
+        self._monitor = monitor
+        first = monitor.get_cumulative_energy()
+        self._parts = [part for part in PARTS if _energy_j(first, part) is not None]
+        if not self._parts:
+            raise MeterUnavailable("Apple silicon: this chip's counters are not known")
+        ticks = measure_ticks(lambda: [r.energy_j for r in self.read()], WATCH_S, PAUSE_S)
+        self.domains = tuple(
+            msgspec.structs.replace(_domain(part), tick_s=tick_s)
+            for part, tick_s in zip(self._parts, ticks, strict=True)
+        )
+
+    def read(self) -> list[Reading]:
+        """Every part now; they are read at once."""
+        t_ns = time.monotonic_ns()
+        try:
+            metrics = self._monitor.get_cumulative_energy()
+        except RuntimeError as error:
+            said = f"Apple silicon: {error}"
+            return [Reading(part.domain, t_ns, error=said) for part in self._parts]
+        readings = []
+        for part in self._parts:
+            energy_j = _energy_j(metrics, part)
+            gone = None if energy_j is not None else "its counter is gone"
+            readings.append(Reading(part.domain, t_ns, energy_j=energy_j, error=gone))
+        return readings
+
+    def observe(self, pids: frozenset[int]) -> Observation:
+        """Nothing beside energy: one chip serves every process."""
+        del pids
+        return Observation(identity="apple")
+
+    def close(self) -> None:
+        """Nothing is held that Python does not give back."""
+
+
+def _energy_j(metrics: Any, part: Part) -> float | None:
+    """Joules of a part; None where its first field is. A further field may be absent (M5)."""
+    values = [getattr(metrics, field, None) for field in part.fields]
+    if values[0] is None:
+        return None
+    return float(sum(value for value in values if value is not None)) / 1e3
+
+
+def _domain(part: Part) -> Domain:
+    return Domain(
+        name=part.domain,
+        kind=part.kind,
+        meter="apple",
+        provenance=Provenance.MODELLED,
+        accuracy_low=ACCURACY,
+        accuracy_high=ACCURACY,
+        accuracy_source=SOURCE,
+        resolution_j=1e-3 * len(part.fields),
+        max_power_w=part.max_power_w,
+    )

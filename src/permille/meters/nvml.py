@@ -1,0 +1,289 @@
+"""NVIDIA GPUs through NVML: the energy counter of each, or its power where it has none.
+
+The counter (millijoules since the driver was loaded) exists from Volta on. A GPU without it
+answers with its power, which the recorder integrates; its accuracy is stated wider, because from
+Ampere on that reading is an average over one second. Indices are NVML's, which
+CUDA_VISIBLE_DEVICES does not change.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from permille.meters import Meter, MeterUnavailable, Observation, Reading
+from permille.meters.gpu_use import Sight, judge, sees_every_process
+from permille.meters.tick import measure_ticks
+from permille.records import Domain, Provenance
+
+WATCH_S = 0.3
+PAUSE_S = 0.001
+HEADROOM = 2.0
+"""Greatest plausible power over the GPU's greatest limit: transients of milliseconds reach it."""
+DEFAULT_MAX_POWER_W = 1500.0
+"""Where no limit can be asked for. The largest GPUs sold are rated at 1400 W (2025)."""
+
+_YANG = "Yang et al., SC24, arXiv:2312.02741"
+COUNTER_ACCURACY = 0.05
+COUNTER_SOURCE = f"energy counter: NVIDIA states no bound; taken as ±5 % ({_YANG})"
+POWER_ACCURACY = 0.15
+POWER_SOURCE = (
+    "no energy counter: power integrated; from Ampere on it is a one-second average, and A100 and "
+    f"H100 sample a quarter of the time; taken as ±15 % ({_YANG})"
+)
+
+THROTTLES = {
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x20: "heat (software)",
+    0x40: "heat (hardware)",
+    0x80: "power brake",
+}
+"""nvmlClocksEventReasons that slow a workload down; idle and chosen clocks are not among them."""
+
+_MODULE = Path("/sys/module/nvidia")
+
+
+def open_meter() -> Meter:
+    """Every NVIDIA GPU. Watches the counters for up to 0.3 s to find their tick.
+
+    Raises:
+        MeterUnavailable: no driver, no GPU, or no permission.
+    """
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise _unavailable(error) from error
+    try:
+        gpus, problems = _find(pynvml)
+    except pynvml.NVMLError as error:
+        pynvml.nvmlShutdown()
+        raise _unavailable(error) from error
+    if not gpus:
+        pynvml.nvmlShutdown()
+        if problems:
+            raise _unavailable(next(iter(problems.values())))
+        raise MeterUnavailable("NVML finds no GPU")
+    said = tuple(f"gpu:{index} cannot be read: {error}" for index, error in problems.items())
+    return NvmlMeter(pynvml, gpus, said)
+
+
+@dataclass
+class Gpu:
+    """One GPU: its NVML handle, and how its energy is read."""
+
+    handle: Any
+    domain: Domain
+    counter: bool
+    uuid: str
+
+    def value(self, nvml: Any) -> float:
+        """Joules of the counter, or watts.
+
+        Raises:
+            pynvml.NVMLError: it did not answer.
+        """
+        if self.counter:
+            return float(nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1e3
+        return float(nvml.nvmlDeviceGetPowerUsage(self.handle)) / 1e3
+
+
+class NvmlMeter:
+    """The GPUs of this machine."""
+
+    name = "nvml"
+    slow = False
+    max_interval_s = math.inf  # the counter has 64 bits
+
+    def __init__(self, nvml: Any, gpus: list[Gpu], problems: tuple[str, ...]) -> None:
+        import msgspec
+
+        self._nvml = nvml
+        self._gpus = gpus
+        self._problems = problems
+        self._open = True
+        ticks = measure_ticks(self._values, WATCH_S, PAUSE_S)
+        for gpu, tick_s in zip(gpus, ticks, strict=True):
+            gpu.domain = msgspec.structs.replace(gpu.domain, tick_s=tick_s)
+        self.domains = tuple(gpu.domain for gpu in gpus)
+
+    def _values(self) -> list[float | None]:
+        return [r.energy_j if r.power_w is None else r.power_w for r in self.read()]
+
+    def read(self) -> list[Reading]:
+        """Every GPU now."""
+        readings = []
+        for gpu in self._gpus:
+            name, before_ns = gpu.domain.name, time.monotonic_ns()
+            try:
+                value = gpu.value(self._nvml)
+            except self._nvml.NVMLError as error:
+                readings.append(Reading(name, before_ns, error=f"NVML: {error}"))
+                continue
+            t_ns = (before_ns + time.monotonic_ns()) // 2
+            if gpu.counter:
+                readings.append(Reading(name, t_ns, energy_j=value))
+            else:
+                readings.append(Reading(name, t_ns, power_w=value))
+        return readings
+
+    def observe(self, pids: frozenset[int]) -> Observation:
+        """Which GPUs ``pids`` run on, other tenants, throttling, MIG, GPUs that are lost."""
+        notices: list[tuple[str | None, str]] = [(None, problem) for problem in self._problems]
+        sights: list[Sight] = []
+        for gpu in self._gpus:
+            name = gpu.domain.name
+            try:
+                sights.append(self._sight(gpu))
+                notices += [(name, text) for text in self._conditions(gpu)]
+            except self._nvml.NVMLError as error:
+                # It may be the workload's: a GPU that is lost must not look like one left idle.
+                sights.append(Sight(name, None, None))
+                notices.append((name, f"NVML: {error}"))
+        used, said = judge(sights, pids, sees_every_process())
+        return Observation(used, (*notices, *said), self._identity())
+
+    def close(self) -> None:
+        """Leave NVML."""
+        if self._open:
+            self._open = False
+            try:
+                self._nvml.nvmlShutdown()
+            except self._nvml.NVMLError:
+                return  # the driver has gone: nothing is left to give back
+
+    def _sight(self, gpu: Gpu) -> Sight:
+        nvml = self._nvml
+        found: set[int] | None = None
+        for kind in ("Compute", "Graphics"):
+            for version in ("_v3", "_v2"):
+                ask = getattr(nvml, f"nvmlDeviceGet{kind}RunningProcesses{version}")
+                processes = _optional(nvml, ask, gpu.handle)
+                if processes is not None:
+                    found = (found or set()) | {int(process.pid) for process in processes}
+                    break
+        rates = _optional(nvml, nvml.nvmlDeviceGetUtilizationRates, gpu.handle)
+        busy = None if rates is None else int(rates.gpu) > 0
+        return Sight(gpu.domain.name, None if found is None else frozenset(found), busy)
+
+    def _conditions(self, gpu: Gpu) -> list[str]:
+        nvml, said = self._nvml, []
+        reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksEventReasons, gpu.handle)
+        if reasons is None:  # drivers before 535 know it by its former name
+            reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, gpu.handle)
+        why = [text for bit, text in THROTTLES.items() if (reasons or 0) & bit]
+        if why:
+            said.append(f"throttled: {', '.join(why)}")
+        mig = _optional(nvml, nvml.nvmlDeviceGetMigMode, gpu.handle)
+        if mig is not None and mig[0] == nvml.NVML_DEVICE_MIG_ENABLE:
+            said.append("MIG is on: the figure is of the whole GPU, all its instances")
+        return said
+
+    def _identity(self) -> str:
+        nvml = self._nvml
+        try:
+            driver = str(_optional(nvml, nvml.nvmlSystemGetDriverVersion))
+        except nvml.NVMLError as error:
+            driver = str(error)
+        try:  # made anew when the driver is reloaded, and the counters start again
+            module = str(os.stat(_MODULE).st_ino)
+        except OSError:
+            module = ""
+        return " ".join([driver, module, *(gpu.uuid for gpu in self._gpus)])
+
+
+def _find(nvml: Any) -> tuple[list[Gpu], dict[int, Exception]]:
+    gpus: list[Gpu] = []
+    problems: dict[int, Exception] = {}
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            gpus.append(_gpu(nvml, index))
+        except nvml.NVMLError as error:
+            problems[index] = error
+    return gpus, problems
+
+
+def _gpu(nvml: Any, index: int) -> Gpu:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    counter = _optional(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle) is not None
+    if not counter:
+        nvml.nvmlDeviceGetPowerUsage(handle)  # raises where there is neither
+    bound = COUNTER_ACCURACY if counter else POWER_ACCURACY
+    domain = Domain(
+        name=f"gpu:{index}",
+        kind="gpu",
+        meter="nvml",
+        provenance=Provenance.MEASURED,
+        accuracy_low=bound,
+        accuracy_high=bound,
+        accuracy_source=COUNTER_SOURCE if counter else POWER_SOURCE,
+        resolution_j=1e-3 if counter else None,
+        max_power_w=_max_power_w(nvml, handle),
+        device=_text(nvml, nvml.nvmlDeviceGetName, handle),
+    )
+    pci = _optional(nvml, nvml.nvmlDeviceGetPciInfo_v3, handle)
+    bus = "" if pci is None else bytes(pci.busId).decode("ascii", "replace")
+    uuid = _text(nvml, nvml.nvmlDeviceGetUUID, handle)
+    return Gpu(handle, domain, counter, f"{uuid or 'no UUID'}@{bus}")
+
+
+def _max_power_w(nvml: Any, handle: Any) -> float:
+    limits_mw = _optional(nvml, nvml.nvmlDeviceGetPowerManagementLimitConstraints, handle)
+    greatest_mw = limits_mw[1] if limits_mw else 0
+    enforced_mw = _optional(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle) or 0
+    limit_w = max(greatest_mw, enforced_mw) / 1e3
+    return HEADROOM * limit_w if limit_w > 0 else DEFAULT_MAX_POWER_W
+
+
+def _text(nvml: Any, ask: Callable[..., Any], handle: Any) -> str | None:
+    try:
+        said = _optional(nvml, ask, handle)
+    except UnicodeDecodeError:
+        return None
+    return None if said is None else str(said)
+
+
+def _optional(nvml: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``ask`` answers, or None where this GPU or driver does not offer it.
+
+    Raises:
+        pynvml.NVMLError: anything else went wrong, such as a GPU that is lost.
+    """
+    try:
+        return ask(*arguments)
+    except (
+        nvml.NVMLError_NotSupported,
+        nvml.NVMLError_FunctionNotFound,
+        nvml.NVMLError_NoPermission,
+        nvml.NVMLError_InvalidArgument,
+        nvml.NVMLError_ArgumentVersionMismatch,
+    ):
+        return None
+
+
+def _unavailable(error: Any) -> MeterUnavailable:
+    import pynvml
+
+    code = getattr(error, "value", None)
+    remedies = {
+        pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: (
+            "if there is an NVIDIA GPU, install its driver; in a container, start it with "
+            "`--gpus all` and NVIDIA_DRIVER_CAPABILITIES=compute,utility"
+        ),
+        pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "load the driver: `sudo modprobe nvidia`",
+        pynvml.NVML_ERROR_NO_PERMISSION: (
+            "let this user open /dev/nvidiactl and /dev/nvidia*; in a container, pass them in"
+        ),
+        pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
+            "the driver was updated while it was loaded: reboot or reload it"
+        ),
+    }
+    forbidden = code == pynvml.NVML_ERROR_NO_PERMISSION
+    return MeterUnavailable(f"NVML: {error}", remedies.get(code, ""), forbidden=forbidden)

@@ -1,0 +1,128 @@
+"""A recording played again: its series as domains, at the pace they were recorded.
+
+PERMILLE_REPLAY names a file that holds a :class:`permille.records.Recording` as JSON, or as
+MessagePack. Provenance ``replayed``: what it says of a run made meanwhile is nothing.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import os
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+
+from permille.errors import UsageError
+from permille.meters import MeterUnavailable, Observation, Reading
+from permille.records import Provenance, Recording, Series
+
+LIMIT_BYTES = 256 << 20
+
+
+def open_meter() -> ReplayMeter:
+    """The recording that PERMILLE_REPLAY names.
+
+    Raises:
+        MeterUnavailable: PERMILLE_REPLAY is not set.
+        UsageError: it names a file that is not a recording.
+    """
+    path = os.environ.get("PERMILLE_REPLAY")
+    if not path:
+        raise MeterUnavailable(
+            "no recording to replay", "name one in PERMILLE_REPLAY and `replay` in PERMILLE_METERS"
+        )
+    return ReplayMeter(load_recording(Path(path)))
+
+
+def load_recording(path: Path) -> Recording:
+    """The recording in a file: JSON where its name ends in ``.json``, else MessagePack.
+
+    Raises:
+        UsageError: it cannot be read, or is not a recording that can be played.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LIMIT_BYTES:
+            raise UsageError(f"{path} is {size >> 20} MiB; a recording has at most 256 MiB")
+        raw = path.read_bytes()
+        decode = msgspec.json.decode if path.suffix == ".json" else msgspec.msgpack.decode
+        recording = decode(raw, type=Recording)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UsageError(f"{path} is not a recording: {error}") from error
+    for series in recording.series:
+        problem = why_unplayable(series)
+        if problem:
+            raise UsageError(f"{path}, series {series.domain.name}: {problem}")
+    return recording
+
+
+def why_unplayable(series: Series) -> str | None:
+    """What is wrong with a series; None where it can be played."""
+    if len(series.t_ns) != len(series.energy_j) or len(series.t_ns) < 2:
+        return "it needs two instants or more, each with its energy"
+    if any(b <= a for a, b in pairwise(series.t_ns)):
+        return "its instants do not increase"
+    if not all(map(math.isfinite, series.energy_j)):
+        return "an energy is not finite"
+    if any(b < a for a, b in pairwise(series.energy_j)):
+        return "its energy goes back"
+    return None
+
+
+class ReplayMeter:
+    """A recording from its first instant on, started when the meter is made."""
+
+    name = "replay"
+    slow = False
+    looks_at_pids = False
+    max_interval_s = math.inf
+
+    def __init__(
+        self, recording: Recording, clock_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._series = recording.series
+        self._clock_ns = clock_ns
+        self._start_ns = clock_ns()
+        self._first_ns = min((series.t_ns[0] for series in recording.series), default=0)
+        self.domains = tuple(
+            msgspec.structs.replace(
+                series.domain, meter="replay", provenance=Provenance.REPLAYED, wrap_j=None
+            )
+            for series in recording.series
+        )
+
+    def read(self) -> list[Reading]:
+        """Every domain now: between two recorded instants, in proportion."""
+        t_ns = self._clock_ns()
+        at_ns = self._first_ns + (t_ns - self._start_ns)
+        readings = []
+        for series in self._series:
+            energy_j = energy_at(series, at_ns)
+            error = None if energy_j is not None else "the recording does not reach this instant"
+            readings.append(Reading(series.domain.name, t_ns, energy_j=energy_j, error=error))
+        return readings
+
+    def observe(self, pids: frozenset[int]) -> Observation:
+        """Nothing beside the series is replayed."""
+        del pids
+        return Observation(identity="replay")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def energy_at(series: Series, t_ns: int) -> float | None:
+    """Cumulative joules of ``series`` at ``t_ns`` by linear interpolation; None outside it."""
+    times = series.t_ns
+    if not times[0] <= t_ns <= times[-1]:
+        return None
+    after = bisect.bisect_left(times, t_ns)
+    if times[after] == t_ns:
+        return series.energy_j[after]
+    before = after - 1
+    share = (t_ns - times[before]) / (times[after] - times[before])
+    return series.energy_j[before] + share * (series.energy_j[after] - series.energy_j[before])

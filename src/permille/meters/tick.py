@@ -1,0 +1,42 @@
+"""How often a counter steps, found by watching it."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+ENOUGH = 8
+
+
+def measure_ticks(
+    read: Callable[[], Sequence[float | None]],
+    watch_s: float,
+    pause_s: float,
+    clock_ns: Callable[[], int] = time.monotonic_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[float | None]:
+    """Seconds between the steps of each counter that ``read`` returns, or None.
+
+    Watches for ``watch_s`` seconds at most, or until every counter has stepped ``ENOUGH`` times,
+    reading every ``pause_s``. A tick is the median time between steps, good to about
+    ``pause_s``; None where fewer than two steps were seen.
+    """
+    last = list(read())
+    steps: list[list[int]] = [[] for _ in last]
+    end_ns = clock_ns() + round(watch_s * 1e9)
+    while (now_ns := clock_ns()) < end_ns and any(len(s) <= ENOUGH for s in steps):
+        for i, value in enumerate(read()):
+            if value is not None and last[i] is not None and value != last[i]:
+                steps[i].append(now_ns)
+            last[i] = value
+        sleep(pause_s)
+    return [median_step_s(times) for times in steps]
+
+
+def median_step_s(times_ns: Sequence[int]) -> float | None:
+    """The median of the differences of ``times_ns``, in seconds; None with fewer than two."""
+    if len(times_ns) < 2:
+        return None
+    return statistics.median(b - a for a, b in itertools.pairwise(times_ns)) / 1e9

@@ -1,0 +1,129 @@
+"""The zones of a Linux powercap tree that count energy, each joule once.
+
+A tree may list sub-zones flat at its root, nested in their package, or both ways (sysfs: every
+zone has a symbolic link in the class folder). A zone is known by its folder's name, such as
+``intel-rapl:0:1``, so that one reached by two ways is one zone.
+See the kernel's Documentation/power/powercap/powercap.rst.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from permille.records import DomainKind
+
+_FOLDER = re.compile(r"[a-z0-9-]*rapl[a-z0-9-]*(:\d+){0,2}")
+_PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
+_DEPTH = 4
+_MOST = 4096  # zones: a tree with more is not a machine's
+
+
+class Zone(NamedTuple):
+    """One zone that becomes a domain. ``package`` and ``die`` are as in its name."""
+
+    domain: str
+    kind: DomainKind
+    path: Path
+    folder: str
+    package: int | None
+    die: int | None
+
+
+def read_line(path: Path) -> str:
+    """The first 256 characters of a small file, stripped.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open(encoding="ascii", errors="replace") as file:
+        return file.read(256).strip()
+
+
+def find_folders(root: Path) -> dict[str, Path]:
+    """Every zone's folder below ``root``, by the folder's name."""
+    found: dict[str, Path] = {}
+    pending = [(root, 0)]
+    while pending and len(found) < _MOST:
+        folder, depth = pending.pop(0)
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for name in names:
+            path = folder / name
+            if not _FOLDER.fullmatch(name) or name in found or not path.is_dir():
+                continue
+            if ":" in name:
+                found[name] = path
+            if depth < _DEPTH:
+                pending.append((path, depth + 1))
+    return found
+
+
+def find_zones(root: Path) -> list[Zone]:
+    """The packages, their dram and the platform (psys) below ``root``.
+
+    ``core`` and ``uncore`` lie inside the package and are left out; so is a package that another
+    interface (``intel-rapl-mmio``) shows a second time.
+    """
+    folders = find_folders(root)
+    names: dict[str, str] = {}
+    for folder, path in folders.items():
+        try:
+            names[folder] = read_line(path / "name")
+        except OSError:
+            continue  # a zone without a name cannot be told from its neighbours
+    packages: dict[str, Zone] = {}
+    zones: list[Zone] = []
+    for folder in sorted(names, key=_order):
+        zone = _package(folder, names[folder], folders[folder], packages)
+        if zone is not None:
+            packages[folder] = zone
+            zones.append(zone)
+    taken = {zone.domain for zone in zones}
+    for folder in sorted(names, key=_order):
+        parent = packages.get(folder.rpartition(":")[0])
+        if names[folder] == "dram" and parent is not None:
+            domain = "dram:" + parent.domain.removeprefix("cpu:")
+            if domain not in taken:
+                taken.add(domain)
+                zones.append(
+                    parent._replace(domain=domain, kind="dram", path=folders[folder], folder=folder)
+                )
+        elif names[folder] == "psys" and "psys" not in taken:
+            taken.add("psys")
+            zones.append(Zone("psys", "node", folders[folder], folder, None, None))
+    return zones
+
+
+def without_mirrors(zones: Sequence[Zone], mirrored: Sequence[tuple[Zone, Zone]]) -> list[Zone]:
+    """``zones`` less the second of each pair in ``mirrored``, and less that die's dram."""
+    gone = {second.domain for _, second in mirrored}
+    gone |= {"dram:" + domain.removeprefix("cpu:") for domain in gone}
+    return [zone for zone in zones if zone.domain not in gone]
+
+
+def _order(folder: str) -> tuple[bool, str, list[int]]:
+    prefix, *numbers = folder.split(":")
+    # intel-rapl before intel-rapl-mmio, so that the latter is seen to repeat it.
+    return ("-mmio" in prefix, prefix, [int(n) for n in numbers])
+
+
+def _package(folder: str, name: str, path: Path, packages: dict[str, Zone]) -> Zone | None:
+    match = _PACKAGE.fullmatch(name)
+    if match is None:
+        return None
+    package, die = int(match[1]), int(match[2]) if match[2] else None
+    prefix, _, number = folder.partition(":")
+    same = [other for other in packages.values() if (other.package, other.die) == (package, die)]
+    if any(other.folder.partition(":")[0] != prefix for other in same):
+        return None  # the same package through another interface
+    domain = f"cpu:{package}" + ("" if die is None else f".{die}")
+    if same:
+        # Kernels before 5.3 give both dies of a package the same name: keep both, by zone number.
+        domain = f"{domain}.{number}"
+    return Zone(domain, "cpu", path, folder, package, die)

@@ -1,0 +1,29 @@
+"""Plug-ins by entry point; the built-in meters, backends and tasks come the same way."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+from typing import Any
+
+from permille.errors import PermilleError, StudyError
+
+
+def names(group: str) -> list[str]:
+    """The names registered under ``permille.<group>``, sorted."""
+    return sorted({e.name for e in importlib.metadata.entry_points(group=f"permille.{group}")})
+
+
+def load(group: str, name: str, error: type[PermilleError] = StudyError) -> Any:
+    """The object registered as ``name`` under ``permille.<group>``.
+
+    Raises:
+        PermilleError: (of the class ``error``) there is no such plug-in; names the nearest.
+    """
+    found = importlib.metadata.entry_points(group=f"permille.{group}", name=name)
+    if not found:
+        known = names(group)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        raise error(f"no {group.removesuffix('s')} {name!r}; {hint}")
+    return next(iter(found)).load()

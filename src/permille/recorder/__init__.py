@@ -1,0 +1,227 @@
+"""The recorder: one process for a machine, of its own, that writes down the meters.
+
+This module is the runner's side of it. A :class:`Recorder` holds the machine's lock, starts the
+process and speaks to it; :class:`Marker` is the end that a worker holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from permille.errors import MeterError, RecorderError
+from permille.recorder import wire
+from permille.recorder.lock import acquire
+from permille.records import Domain, Provenance, Record, Recording
+
+START_S = 60.0
+ANSWER_S = 30.0
+"""Seconds to wait for the recorder to start, and for an answer; it polls far more often."""
+
+LATE_NS = 500_000
+"""A start's reading this old (0.5 ms) is made again."""
+
+R = TypeVar("R", bound=Record)
+
+
+class Marker:
+    """A worker's channel: a reading of every meter, made at once when asked."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._channel = socket.socket(fileno=descriptor)
+        self._channel.settimeout(ANSWER_S)
+
+    def mark(self) -> int:
+        """Return once every meter has been read; when that was (ns).
+
+        Raises:
+            RecorderError: the recorder has died; the trial is void.
+        """
+        try:
+            self._channel.sendall(wire.MARK)
+            stamp = wire.exactly(self._channel, wire.STAMP.size)
+        except (OSError, EOFError) as error:
+            raise RecorderError("the recorder died") from error
+        done_ns: int = wire.STAMP.unpack(stamp)[0]
+        return done_ns
+
+    def mark_start(self) -> None:
+        """As :meth:`mark`, for what starts now: on a busy machine the answer may come late, and
+        is asked for again, up to twice.
+
+        Raises:
+            RecorderError: the recorder has died; the trial is void.
+        """
+        for _ in range(3):
+            done_ns = self.mark()
+            if time.monotonic_ns() - done_ns < LATE_NS:
+                return
+
+    def close(self) -> None:
+        """Give the channel back."""
+        self._channel.close()
+
+
+class Recorder:
+    """A running recorder. Use with ``with``; starting it takes the machine's lock.
+
+    Raises:
+        RecorderError: another run measures on this machine, or the process does not start.
+        MeterError: there is no meter at all.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self.shared = shared
+        self.token = uuid.uuid4().hex
+        self._lock = None if shared else acquire()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._release)
+            self._start()
+            undo.pop_all()
+
+    token: str
+    """Marks the run's workers, so that the recorder ends them if the runner is killed."""
+    domains: tuple[Domain, ...]
+    missing: tuple[wire.Missing, ...]
+    interval_s: float
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The recorder's process."""
+        return self._process.pid
+
+    def require_measured(self) -> None:
+        """Refuse a machine on which only an estimate can be had.
+
+        Raises:
+            MeterError: no domain here is measured; says what is missing and how to unlock it.
+        """
+        if any(d.provenance is Provenance.MEASURED for d in self.domains):
+            return
+        lacking = "; ".join(
+            f"{m.meter}: {m.reason}" + (f" ({m.remedy})" if m.remedy else "") for m in self.missing
+        )
+        raise MeterError(f"nothing here can be measured, only estimated: {lacking or 'no meter'}")
+
+    def begin(self) -> None:
+        """Forget what was recorded before now."""
+        self._ask(wire.Request(op="begin"), wire.Marked)
+
+    def mark(self) -> None:
+        """Return once every meter has been read."""
+        self._ask(wire.Request(op="mark"), wire.Marked)
+
+    def watch(self, pid: int) -> None:
+        """Count ``pid`` and its children as the workload (for devices in use)."""
+        self._ask(wire.Request(op="watch", pid=pid), wire.Marked)
+
+    def channel(self) -> int:
+        """A worker's end of a channel for :class:`Marker`: a descriptor to pass on and close."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            self._ask(wire.Request(op="attach"), wire.Marked, [ours.fileno()])
+        return theirs.detach()
+
+    def take(self) -> Recording:
+        """Everything recorded since :meth:`begin`."""
+        recording = self._ask(wire.Request(op="take"), Recording)
+        return msgspec.structs.replace(recording, shared=self.shared)
+
+    def restart(self) -> None:
+        """A new process in place of one that died."""
+        self._end()
+        self._start()
+
+    def stop(self) -> None:
+        """End the process and give the lock back."""
+        self._end()
+        self._release()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "permille.recorder.process"),
+                    *(str(theirs.fileno()), self.token),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                start_new_session=True,
+            )
+        self._control = ours
+        ours.settimeout(START_S)
+        hello = self._receive(wire.Hello)
+        if hello.error is not None:
+            self._end()
+            raise MeterError(hello.error)
+        self._control.settimeout(ANSWER_S)
+        self.domains, self.missing = hello.domains, hello.missing
+        self.interval_s = hello.interval_s
+        if not self.domains:
+            self._end()
+            why = "; ".join(f"{m.meter}: {m.reason}" for m in self.missing)
+            raise MeterError(f"no meter here: {why or 'none is installed'}; see: permille meters")
+
+    def _ask(self, request: wire.Request, kind: type[R], descriptors: list[int] | None = None) -> R:
+        try:
+            wire.send(self._control, request, descriptors)
+        except OSError as error:
+            raise RecorderError(self._death()) from error
+        return self._receive(kind)
+
+    def _receive(self, kind: type[R]) -> R:
+        try:
+            body, _ = wire.receive(self._control)
+        except (OSError, EOFError) as error:
+            raise RecorderError(self._death()) from error
+        return msgspec.msgpack.decode(body, type=kind)
+
+    def _death(self) -> str:
+        """What is known of the recorder's end, with the last line that it said."""
+        try:
+            code: int | None = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "the recorder does not answer"
+        self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, self._stderr.tell() - 4096))
+        said = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        return f"the recorder died (exit {code})" + (f": {said[-1]}" if said else "")
+
+    def _end(self) -> None:
+        self._control.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stderr.close()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

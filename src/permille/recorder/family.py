@@ -1,0 +1,52 @@
+"""The processes of a workload: those that were named, and their descendants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+
+
+def with_children(pids: Collection[int]) -> frozenset[int]:
+    """``pids`` and all that descend from them, of those that live now.
+
+    Linux lists children by thread (proc(5), with CONFIG_PROC_CHILDREN), at a cost that does not
+    grow with the processes of the machine. Elsewhere psutil looks at each of these.
+    """
+    listed = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+    return descendants(pids, listed_children if listed else children_by_psutil)
+
+
+def descendants(
+    pids: Collection[int], children: Callable[[int], Collection[int]]
+) -> frozenset[int]:
+    """``pids`` and their descendants, each asked for once."""
+    family: set[int] = set()
+    pending = list(pids)
+    while pending:
+        pid = pending.pop()
+        if pid not in family:
+            family.add(pid)
+            pending += children(pid)
+    return frozenset(family)
+
+
+def listed_children(pid: int, proc: str = "/proc") -> list[int]:
+    """The children of a process as the kernel lists them; none where it has ended."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"{proc}/{pid}/task"):
+            with open(f"{proc}/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return found  # what it did is in the counters
+    return found
+
+
+def children_by_psutil(pid: int) -> list[int]:
+    """All descendants of a process; none where it has ended."""
+    import psutil
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []

@@ -1,0 +1,134 @@
+"""The recorder's own process: polls every meter on a clock, and answers marks at once.
+
+Run by :mod:`permille.recorder` as ``python -P -m permille.recorder.process FD TOKEN``; ends when
+the other side of its channel is closed, by whatever death, and then ends the workers that the
+runner may have left, which carry TOKEN.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+
+import msgspec
+
+from permille.errors import PermilleError
+from permille.meters.selection import open_all
+from permille.processes import end_marked
+from permille.recorder import wire
+from permille.recorder.polling import Recorder
+
+OBSERVE_S = 1.0
+EARLY_OBSERVE_S = 0.05
+"""A new workload is looked at this soon, then after twice as long, up to ``OBSERVE_S``."""
+
+
+class Server:
+    """The loop: polls on deadlines, and serves the runner's and the workers' channels between."""
+
+    def __init__(self, recorder: Recorder, control: socket.socket) -> None:
+        self._recorder = recorder
+        self._control = control
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+        self._observe_at = time.monotonic() + OBSERVE_S
+        self._observe_gap = OBSERVE_S
+
+    def serve(self) -> None:
+        """Until the runner has gone."""
+        interval = self._recorder.interval_s
+        deadline = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now >= deadline:
+                if now > deadline + interval:
+                    self._recorder.miss()
+                self._recorder.poll()
+                deadline = max(deadline + interval, now)
+            if now >= self._observe_at:
+                self._recorder.observe()
+                self._observe_gap = min(OBSERVE_S, 2 * self._observe_gap)
+                self._observe_at = time.monotonic() + self._observe_gap
+            for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
+                channel = key.fileobj
+                assert isinstance(channel, socket.socket)
+                if channel is not self._control:
+                    self._mark(channel)
+                elif not self._answer():
+                    return
+
+    def _mark(self, channel: socket.socket) -> None:
+        try:
+            asked = channel.recv(1)
+            if asked:
+                channel.sendall(wire.STAMP.pack(self._recorder.mark()))
+                return
+        except OSError:
+            pass  # a worker that was killed: its runner knows
+        self._selector.unregister(channel)
+        channel.close()
+
+    def _answer(self) -> bool:
+        """Serve one request of the runner; False when it has gone."""
+        try:
+            body, descriptors = wire.receive(self._control)
+        except (EOFError, ConnectionError):
+            return False
+        request = msgspec.msgpack.decode(body, type=wire.Request)
+        answer: msgspec.Struct
+        if request.op == "take":
+            self._recorder.mark()  # what is taken ends now: not after the observing
+            self._recorder.observe()
+            answer = self._recorder.take()
+        else:
+            if request.op == "begin":
+                self._recorder.begin()
+            elif request.op in ("attach", "watch"):
+                for descriptor in descriptors:
+                    self._selector.register(socket.socket(fileno=descriptor), selectors.EVENT_READ)
+                self._recorder.watch(request.pid)
+                self._observe_gap = EARLY_OBSERVE_S
+                self._observe_at = time.monotonic() + self._observe_gap
+            edge = request.op in ("mark", "begin")
+            t_ns = self._recorder.mark() if edge else self._recorder.poll()
+            answer = wire.Marked(t_ns=t_ns)
+        try:
+            wire.send(self._control, answer)
+        except ConnectionError:
+            return False
+        return True
+
+
+def main(descriptor: int, token: str) -> int:
+    """Open the meters, say hello, serve; the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to answer
+    control = socket.socket(fileno=descriptor)
+    try:
+        opened = open_all(None)
+    except PermilleError as error:
+        wire.send(control, wire.Hello(error=str(error)))
+        return error.exit_code
+    missing = tuple(
+        wire.Missing(meter=name, reason=reason, remedy=remedy, forbidden=forbidden)
+        for name, reason, remedy, forbidden in opened.unavailable
+    )
+    recorder = Recorder(list(opened.meters))
+    recorder.poll()
+    domains = tuple(counter.domain for counter in recorder.counters.values())
+    wire.send(control, wire.Hello(domains=domains, missing=missing, interval_s=recorder.interval_s))
+    try:
+        Server(recorder, control).serve()
+    finally:
+        end_marked(token)
+    for meter in opened.meters:
+        meter.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
+    sys.exit(main(int(sys.argv[1]), sys.argv[2]))

@@ -1,0 +1,92 @@
+"""How the recorder is spoken to: length-prefixed msgpack on a socket pair.
+
+A worker's channel is simpler, for it lies beside the measured work: one byte out asks for a
+mark, eight bytes back say when it was read.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Literal
+
+import msgspec
+
+from permille.records import Domain, Record, Recording
+
+MARK = b"m"
+_LENGTH = struct.Struct("!I")
+STAMP = struct.Struct("!q")
+
+
+class Request(Record):
+    """What the runner asks. ``attach`` comes with a worker's channel as a descriptor; its
+    ``pid`` 0 only hands over the channel."""
+
+    op: Literal["begin", "mark", "attach", "watch", "take"]
+    pid: int = 0
+
+
+class Missing(Record):
+    """A meter that cannot be used here, and how to unlock it."""
+
+    meter: str
+    reason: str
+    remedy: str
+    forbidden: bool
+
+
+class Hello(Record):
+    """The recorder's first word. ``error`` is set when it cannot measure at all."""
+
+    domains: tuple[Domain, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    interval_s: float = 0.0
+    error: str | None = None
+
+
+class Marked(Record):
+    """A reading was made at ``t_ns``."""
+
+    t_ns: int
+
+
+Answer = Hello | Marked | Recording
+
+
+def send(channel: socket.socket, message: Record, descriptors: list[int] | None = None) -> None:
+    """Send one message, with descriptors if any."""
+    body = msgspec.msgpack.encode(message)
+    packet = _LENGTH.pack(len(body)) + body
+    if descriptors:
+        sent = socket.send_fds(channel, [packet], descriptors)
+        packet = packet[sent:]
+    channel.sendall(packet)
+
+
+def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """One message's body and its descriptors.
+
+    Raises:
+        EOFError: the other side has gone.
+    """
+    head, descriptors, _, _ = socket.recv_fds(channel, _LENGTH.size, 1)
+    if not head:
+        raise EOFError
+    head += exactly(channel, _LENGTH.size - len(head))
+    return exactly(channel, _LENGTH.unpack(head)[0]), list(descriptors)
+
+
+def exactly(channel: socket.socket, size: int) -> bytes:
+    """``size`` bytes.
+
+    Raises:
+        EOFError: the other side has gone.
+    """
+    parts = bytearray()
+    while len(parts) < size:
+        part = channel.recv(size - len(parts))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)

@@ -1,0 +1,60 @@
+"""What was tried of a study, in memory: asked of the store once, then kept up to date."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from permille.analysis.boundaries import within
+from permille.records import Trial
+from permille.store import Tried
+from permille.units import per_1000
+
+
+class Ledger:
+    """Trials of one study and protocol, by cell and repeat.
+
+    Only this machine's count; with ``pool``, another's finished trials count too. ``elsewhere``
+    tells the finished trials of other machines by fingerprint.
+    """
+
+    def __init__(self, tried: Iterable[Tried], fingerprint: str, *, pool: bool) -> None:
+        self.elsewhere: Counter[str] = Counter()
+        self._done: set[tuple[str, int]] = set()
+        self._attempts: Counter[tuple[str, int]] = Counter()
+        self._values: defaultdict[str, list[float]] = defaultdict(list)
+        for trial in tried:
+            here = trial.fingerprint == fingerprint
+            if trial.status == "done":
+                if not here:
+                    self.elsewhere[trial.fingerprint] += 1
+                if here or pool:
+                    self._done.add((trial.cell, trial.repeat))
+            if here:
+                self._attempts[trial.cell, trial.repeat] += 1
+
+    def done(self, cell: str, repeat: int) -> bool:
+        """Whether this repeat is finished."""
+        return (cell, repeat) in self._done
+
+    def attempts(self, cell: str, repeat: int) -> int:
+        """How often it was tried on this machine."""
+        return self._attempts[cell, repeat]
+
+    def values(self, cell: str) -> list[float]:
+        """Joules per 1,000 inferences of the finished trials, as the stopping rule takes them."""
+        return self._values[cell]
+
+    def add(self, trial: Trial) -> None:
+        """Take in a trial that has just been kept."""
+        self._attempts[trial.cell.id, trial.repeat] += 1
+        if trial.status == "done":
+            self._done.add((trial.cell.id, trial.repeat))
+            self.count(trial)
+
+    def count(self, trial: Trial) -> None:
+        """Take a finished trial's energy into :meth:`values`."""
+        query = trial.phases["query"]
+        bounded = within(query, "compute")
+        if not isinstance(bounded, str):
+            self._values[trial.cell.id].append(per_1000(bounded.energy_j, query.inferences or 1))

@@ -1,0 +1,34 @@
+"""Paths that a study file names: inside its folder, or inside one that the user allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from permille import assets
+from permille.errors import StudyError
+
+
+def resolve(text: str, folder: Path, allowed: Sequence[Path], at: str) -> Path:
+    """The path that ``text`` names, symlinks followed, or what ``asset:`` and ``preset:`` name.
+
+    Raises:
+        StudyError: it leaves the study's folder and every allowed one, or is not there.
+        AssetError: the asset has not been fetched.
+    """
+    if assets.is_reference(text):
+        return assets.resolve(text)
+    try:
+        path = (folder / text).resolve()
+        exists = path.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StudyError(f"{at}: {text[:100]!r} is no path: {reason}") from error
+    if not any(path.is_relative_to(root.resolve()) for root in (folder, *allowed)):
+        raise StudyError(
+            f"{at}: {text} lies outside the study's folder; move it there, or allow its folder"
+            f" with --allow-path {path.parent}"
+        )
+    if not exists:
+        raise StudyError(f"{at}: there is no {text} in {folder}")
+    return path

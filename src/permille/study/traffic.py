@@ -1,0 +1,206 @@
+"""A server under load: many requests at once, counted in its steady state.
+
+Closed loop: ``concurrency`` clients, each with one request at a time. Open loop: arrivals of a
+Poisson process at ``rate_per_s``, which do not wait for answers; a latency then counts from the
+arrival, so that what waits for a client is not forgotten.
+
+The rule of the steady state is ML.ENERGY's (Chung et al., arXiv 2505.06371): it begins once as
+many answers have come as there are requests in flight, and ends before the last requests drain,
+while new ones still come. Answers that arrive between count; the others are asked and scored,
+but not counted.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from permille.backends import Traffic
+from permille.errors import ModelError
+
+LEAST_RAMP = 10
+"""Answers before an open loop is taken for steady, at least."""
+MOST_IN_FLIGHT = 512
+"""Requests that an open loop has waiting at most: more, and the server cannot keep up."""
+
+
+class Load:
+    """What was seen. ``durations_ns`` and ``asked`` (the request's number) are of the answers
+    within the steady state, ``t0_ns`` to ``t1_ns``; ``answers`` has each request's first."""
+
+    def __init__(self) -> None:
+        self.durations_ns = array("q")
+        self.asked: list[int] = []
+        self.answers: list[Any] = []
+        self.t0_ns = self.t1_ns = 0
+
+
+def drive(
+    infer: Callable[[Any], Any],
+    requests: Sequence[Any],
+    traffic: Traffic,
+    *,
+    inferences: int,
+    least_s: float,
+    seed: int,
+    mark: Callable[[], None],
+) -> Load:
+    """Ask until ``inferences`` answers and ``least_s`` seconds lie in the steady state, and every
+    request has been answered once. ``mark`` is called, from this thread, at both its edges.
+
+    Raises:
+        ModelError: an open loop's server cannot keep up. What ``infer`` raises goes on.
+    """
+    run = _Run(infer, requests)
+    source = threading.Thread(
+        target=run.guarded, args=(partial(_issue, run, traffic, seed),), daemon=True
+    )
+    source.start()
+    try:
+        open_loop = traffic.rate_per_s is not None
+        run.wait(
+            lambda: run.done >= max(LEAST_RAMP, run.in_flight if open_loop else traffic.concurrency)
+        )
+        mark()
+        run.begin()
+        least_ns = least_s * 1e9
+        run.wait(
+            lambda: (
+                len(run.load.durations_ns) >= inferences
+                and time.monotonic_ns() - run.load.t0_ns >= least_ns
+                and len(run.first) == len(requests)
+            )
+        )
+        run.end()
+        mark()
+    finally:
+        run.stop()
+        source.join()
+    run.raise_error()
+    run.load.answers = [run.first[number] for number in range(len(requests))]
+    return run.load
+
+
+class _Run:
+    """What the clients share, under one lock."""
+
+    def __init__(self, infer: Callable[[Any], Any], requests: Sequence[Any]) -> None:
+        self._infer, self._requests = infer, requests
+        self._changed = threading.Condition()
+        self._steady = self._stopped = False
+        self._next = 0
+        self._error: BaseException | None = None
+        self.load = Load()
+        self.first: dict[int, Any] = {}
+        self.done = self.in_flight = 0
+
+    def take(self) -> int | None:
+        """The number of the next request to be sent, or None when no more shall be."""
+        with self._changed:
+            if self._stopped:
+                return None
+            number = self._next % len(self._requests)
+            self._next += 1
+            self.in_flight += 1
+            return number
+
+    def ask(self, number: int, since_ns: int) -> None:
+        """Send one request and note its answer."""
+        answer = self._infer(self._requests[number])
+        with self._changed:
+            duration_ns = time.monotonic_ns() - since_ns
+            self.done += 1
+            self.in_flight -= 1
+            self.first.setdefault(number, answer)
+            if self._steady:
+                self.load.durations_ns.append(duration_ns)
+                self.load.asked.append(number)
+            self._changed.notify_all()
+
+    def guarded(self, work: Callable[[], None]) -> None:
+        """``work``, whose error ends the run instead of its thread."""
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            with self._changed:
+                self._error = self._error or error
+                self._stopped = True
+                self._changed.notify_all()
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Until it is so; raises what went wrong in a client."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error is not None or ready())
+        self.raise_error()
+
+    def begin(self) -> None:
+        """From now on answers count."""
+        with self._changed:
+            self._steady = True
+            self.load.t0_ns = time.monotonic_ns()
+
+    def end(self) -> None:
+        """From now on no more answers count."""
+        with self._changed:
+            self._steady = False
+            self.load.t1_ns = time.monotonic_ns()
+
+    def stop(self) -> None:
+        """Send no more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def sleep_until(self, t_ns: int) -> bool:
+        """False if the run was stopped before."""
+        with self._changed:
+            while not self._stopped and (left := t_ns - time.monotonic_ns()) > 0:
+                self._changed.wait(left / 1e9)
+            return not self._stopped
+
+    def raise_error(self) -> None:
+        """Raise what went wrong in a client, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+
+def _issue(run: _Run, traffic: Traffic, seed: int) -> None:
+    """Send requests until the run stops, and wait for the last answers."""
+    if traffic.rate_per_s is None:
+        clients = [
+            threading.Thread(target=run.guarded, args=(partial(_client, run),), daemon=True)
+            for _ in range(traffic.concurrency)
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    else:
+        with ThreadPoolExecutor(max_workers=MOST_IN_FLIGHT) as pool:
+            _arrivals(run, traffic.rate_per_s, seed, pool)
+
+
+def _client(run: _Run) -> None:
+    while (number := run.take()) is not None:
+        run.ask(number, time.monotonic_ns())
+
+
+def _arrivals(run: _Run, rate_per_s: float, seed: int, pool: ThreadPoolExecutor) -> None:
+    chance = random.Random(seed)
+    due_ns = time.monotonic_ns()
+    while True:
+        due_ns += int(chance.expovariate(rate_per_s) * 1e9)
+        if not run.sleep_until(due_ns) or (number := run.take()) is None:
+            return
+        if run.in_flight > MOST_IN_FLIGHT:
+            raise ModelError(
+                f"the server cannot keep up with {rate_per_s:g} requests a second: "
+                f"{MOST_IN_FLIGHT} are waiting; lower rate_per_s"
+            )
+        pool.submit(run.guarded, partial(run.ask, number, due_ns))

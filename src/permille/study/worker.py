@@ -1,0 +1,236 @@
+"""The worker: loads one model, runs it, says when it did what. It knows nothing of energy.
+
+Run by the runner, one fresh process a trial, as ``python -P -m permille.study.worker OUT MARK
+RUNNER`` (two descriptors and a process id) with the job on standard input. An exception here is
+the model's: it ends the process, and the runner keeps its last words.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO
+
+import msgspec
+
+from permille import plugins
+from permille.analysis.steady import is_steady, steady_start
+from permille.backends import Backend, Loaded, Output, Served, Traffic
+from permille.datasets import Sample
+from permille.recorder import Marker
+from permille.records import Latency, Span
+from permille.study.containment import contain
+from permille.study.messages import Job, Message, Progress, Result, SpanDone, write
+from permille.study.traffic import drive
+from permille.tasks import Task
+
+WARMUP_S = 30.0
+"""Warm-up ends after this long, steady or not; it is said if not."""
+KEPT_DURATIONS = 100_000
+"""Raw durations kept with a trial; beyond them only the percentiles know."""
+
+
+class Spans:
+    """Marks both edges of a span, then says it."""
+
+    def __init__(self, marker: Marker, say: Callable[[Message], None]) -> None:
+        self._marker, self._say = marker, say
+
+    def around(self, name: str, work: Callable[[], Any], **attributes: Any) -> Any:
+        """Run ``work`` within a span; its result. ``inferences`` is asked of the result."""
+        self._marker.mark_start()
+        t0_ns = time.monotonic_ns()
+        result = work()
+        t1_ns = time.monotonic_ns()
+        self._marker.mark()
+        if isinstance(result, Timings):
+            attributes["inferences"] = len(result.durations_ns)
+        self.done(name, t0_ns, t1_ns, **attributes)
+        return result
+
+    def mark(self) -> None:
+        """A reading of every meter, now."""
+        self._marker.mark()
+
+    def done(self, name: str, t0_ns: int, t1_ns: int, **attributes: Any) -> None:
+        """Say a span whose edges have been marked."""
+        self._say(SpanDone(span=Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=attributes)))
+
+
+class Timings:
+    """One duration per inference (ns), and the answers of the first pass. ``asked``: which
+    sample each inference was of, where they were not whole passes."""
+
+    def __init__(self) -> None:
+        self.durations_ns = array("q")
+        self.answers: list[Any] = []
+        self.asked: list[int] | None = None
+
+
+def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> None:
+    """One trial. ``notes`` go with its result."""
+
+    def say(message: Message) -> None:
+        write(out, message)
+
+    spans = Spans(marker, say)
+    task: Task = plugins.load("tasks", job.task)
+    backend: Backend = plugins.load("backends", job.model.backend)
+    samples = job.dataset.samples
+    say(Progress(stage="load"))
+    model: Loaded = spans.around("load", lambda: backend.load(job.model, job.task))
+    requests = [task.request(sample, job.model, job.dataset) for sample in samples]
+    notes = list(notes)
+    if job.protocol.warmup_max:
+        say(Progress(stage="warmup"))
+        warm: Timings = spans.around(
+            "warmup", lambda: _warm_up(model, requests, job.protocol.warmup_max)
+        )
+        if not is_steady([d / 1e9 for d in warm.durations_ns]):
+            notes.append(
+                f"not steady after {len(warm.durations_ns)} warm-up inferences:"
+                " the first inferences of the trial may be slower than the rest"
+            )
+        typical = sorted(warm.durations_ns)[len(warm.durations_ns) // 2] / 1e9
+        say(Progress(stage="query", per_inference_s=typical))
+    traffic = model.traffic if isinstance(model, Served) else None
+    timings: Timings
+    if traffic is not None:
+        timings = _under_load(spans, job, model, requests, traffic)
+    else:
+        timings = spans.around(
+            "query", lambda: _query(model, requests, job.protocol.inferences, job.least_query_s)
+        )
+    say(_result(job, task, model, timings, samples, notes))
+    model.close()
+
+
+def _warm_up(model: Loaded, requests: Sequence[Any], most: int) -> Timings:
+    """Until the durations are steady, or a bound."""
+    timings = Timings()
+    durations = timings.durations_ns
+    began = time.monotonic()
+    while len(durations) < most and time.monotonic() - began < WARMUP_S:
+        request = requests[len(durations) % len(requests)]
+        t0 = time.monotonic_ns()
+        model.infer(request)
+        durations.append(time.monotonic_ns() - t0)
+        if len(durations) % 10 == 0 and is_steady([d / 1e9 for d in durations]):
+            break
+    return timings
+
+
+def _query(model: Loaded, requests: Sequence[Any], inferences: int, least_s: float) -> Timings:
+    """Whole passes over the requests, until there are enough inferences and seconds."""
+    timings = Timings()
+    durations = timings.durations_ns
+    began = time.monotonic()
+    one_pass(model.infer, requests, durations, timings.answers)
+    unread: list[Any] = []
+    while len(durations) < inferences or time.monotonic() - began < least_s:
+        one_pass(model.infer, requests, durations, unread)
+        unread.clear()
+    return timings
+
+
+def _under_load(
+    spans: Spans, job: Job, model: Loaded, requests: Sequence[Any], traffic: Traffic
+) -> Timings:
+    """Many requests at once; the query span is the steady state."""
+    load = drive(
+        model.infer,
+        requests,
+        traffic,
+        inferences=job.protocol.inferences,
+        least_s=job.least_query_s,
+        seed=job.protocol.seed,
+        mark=spans.mark,
+    )
+    spans.done("query", load.t0_ns, load.t1_ns, inferences=len(load.durations_ns))
+    timings = Timings()
+    timings.durations_ns, timings.answers, timings.asked = (
+        load.durations_ns,
+        load.answers,
+        load.asked,
+    )
+    return timings
+
+
+def one_pass(
+    infer: Callable[[Any], Any],
+    requests: Sequence[Any],
+    durations_ns: array[int],
+    answers: list[Any],
+) -> None:
+    """Each request once: the clock is read twice, the answer kept, and nothing else is done."""
+    clock, keep, note = time.monotonic_ns, answers.append, durations_ns.append
+    for request in requests:
+        t0 = clock()
+        answer = infer(request)
+        note(clock() - t0)
+        keep(answer)
+
+
+def _result(
+    job: Job,
+    task: Task,
+    model: Loaded,
+    timings: Timings,
+    samples: Sequence[Sample],
+    notes: list[str],
+) -> Result:
+    """Read and score the answers, now that nothing is measured."""
+    outputs = [model.read(answer) for answer in timings.answers]
+    durations = timings.durations_ns
+    ordered = sorted(durations)
+    if steady_start([d / 1e9 for d in durations[:KEPT_DURATIONS]]) is None:
+        notes.append("the durations of the query span are not steady")
+    return Result(
+        facts=model.facts,
+        device=model.device,
+        latency=_latency(ordered, outputs),
+        durations_ns=tuple(durations[:KEPT_DURATIONS]),
+        quality=task.score(outputs, samples, job.model),
+        counts=_counts(task, timings, outputs),
+        notes=tuple(notes),
+    )
+
+
+def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str, float]:
+    """What was processed in the query span."""
+    if timings.asked is not None:
+        return task.counts([outputs[number] for number in timings.asked])
+    passes = len(timings.durations_ns) / len(outputs)
+    return {name: total * passes for name, total in task.counts(outputs).items()}
+
+
+def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
+    first = sorted(int(o.first_token_s * 1e9) for o in outputs if o.first_token_s is not None)
+    return Latency(
+        p50=_percentile(ordered_ns, 0.50),
+        p95=_percentile(ordered_ns, 0.95),
+        p99=_percentile(ordered_ns, 0.99),
+        mean=sum(ordered_ns) / len(ordered_ns) / 1e9,
+        n=len(ordered_ns),
+        first_token_p50=_percentile(first, 0.50) if first else None,
+        first_token_p95=_percentile(first, 0.95) if first else None,
+    )
+
+
+def _percentile(ordered_ns: Sequence[int], share: float) -> float:
+    """Linear between the closest ranks, in seconds (Hyndman and Fan's type 7)."""
+    at = share * (len(ordered_ns) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered_ns) - 1)
+    return (ordered_ns[low] + (at - low) * (ordered_ns[high] - ordered_ns[low])) / 1e9
+
+
+if __name__ == "__main__":
+    # The model may print what it likes: our words go through a descriptor of their own.
+    with os.fdopen(int(sys.argv[1]), "wb") as channel:
+        task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
+        said = contain(network=task.network, memory_gib=task.memory_gib, parent=int(sys.argv[3]))
+        main(channel, Marker(int(sys.argv[2])), task, said)

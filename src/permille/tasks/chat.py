@@ -1,0 +1,31 @@
+"""chat: one message of a user is answered, laid out by the model's own chat template.
+
+The message is the text, or the model's prompt with the text in it. No quality: there is no
+reference, and a judge would be another model.
+"""
+
+from __future__ import annotations
+
+from permille.backends import Chat, ModelSpec
+from permille.datasets import Dataset, Sample
+from permille.tasks import Task
+from permille.tasks.generating import Generating
+from permille.tasks.prompting import limit
+
+
+class ChatTask(Generating):
+    """The task, as a plug-in."""
+
+    name = "chat"
+    tokens = 256
+    needs_prompt = False
+
+    def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Chat:
+        """The one message."""
+        return Chat(
+            messages=(("user", self.prompt(sample, model)),),
+            max_new_tokens=limit(model, self.tokens),
+        )
+
+
+task: Task = ChatTask()

@@ -1,0 +1,75 @@
+"""Prompts with placeholders, limits of what is generated, and sums of what was counted. Pure."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+
+from permille.backends import ModelSpec, Output
+from permille.errors import ModelError
+
+MOST_TOKENS = 100_000
+
+
+def fill(prompt: str, values: Mapping[str, str]) -> str:
+    """``prompt`` with each ``{name}`` of ``values`` replaced, all at once: a value that holds a
+    placeholder, or any other brace, stays as it is."""
+    pattern = "|".join(re.escape(f"{{{name}}}") for name in values)
+    return re.sub(pattern, lambda found: values[found.group()[1:-1]], prompt) if values else prompt
+
+
+def check_prompt(model: ModelSpec, inputs: Sequence[str], example: str) -> None:
+    """That a general-purpose model has a prompt, and any prompt a place for every input.
+
+    Raises:
+        ModelError: it has not; shows ``example``.
+    """
+    if model.prompt is None and model.category == "task-specific":
+        return
+    lacking = [f"{{{name}}}" for name in inputs if f"{{{name}}}" not in (model.prompt or "")]
+    if lacking:
+        raise ModelError(
+            f"model {model.id!r} needs a prompt with {' and '.join(lacking)} in it, such as "
+            f'prompt = "{example}"'
+        )
+
+
+def limit(model: ModelSpec, default: int) -> int:
+    """The most tokens to generate: the model's ``max_new_tokens``, or the task's own.
+
+    Raises:
+        ModelError: it is not 1 to 100,000.
+    """
+    given = model.settings.get("max_new_tokens")
+    if given is None:
+        return default
+    if not isinstance(given, int) or not 1 <= given <= MOST_TOKENS:
+        raise ModelError(f"model {model.id!r}: max_new_tokens must be 1 to {MOST_TOKENS:,}")
+    return given
+
+
+def check_installed(task: str, modules: Sequence[str]) -> None:
+    """That the libraries which score ``task`` are installed.
+
+    Raises:
+        ModelError: one is not; its message is the command that installs it.
+    """
+    lacking = [name for name in modules if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise ModelError(
+            f"{task} is scored with {', '.join(lacking)}: pip install 'permille[quality]'"
+        )
+
+
+def token_counts(outputs: Sequence[Output]) -> dict[str, float]:
+    """``tokens_in`` and ``tokens_out`` over all outputs, where every one was counted."""
+    sums: dict[str, float] = {}
+    for name, values in (
+        ("tokens_in", [o.tokens_in for o in outputs]),
+        ("tokens_out", [o.tokens_out for o in outputs]),
+    ):
+        known = [v for v in values if v is not None]
+        if known and len(known) == len(values):
+            sums[name] = float(sum(known))
+    return sums

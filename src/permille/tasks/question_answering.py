@@ -1,0 +1,74 @@
+"""question-answering: a question is answered from a context.
+
+A task-specific model marks a span of the context; a general-purpose model is given its prompt with
+``{question}`` and ``{context}`` in it and answers in its own words, of which the first line counts.
+
+Scored as SQuAD is (Rajpurkar et al., 2016): words in lower case without punctuation and English
+articles; the best over the accepted answers. A question with none (SQuAD 2) is answered right by
+an empty answer alone.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from permille.backends import ModelSpec, Output, Question
+from permille.datasets import Dataset, Sample
+from permille.records import Quality
+from permille.tasks import Kind, Task
+from permille.tasks.generating import Generating, answered, mean_quality
+
+
+class QuestionAnswering(Generating):
+    """The task, as a plug-in."""
+
+    name = "question-answering"
+    inputs: tuple[str, ...] = ("question", "context")
+    reference: str | None = "answers"
+    kinds: Mapping[str, Kind] = {"question": "text", "context": "text", "answers": "texts"}
+    tokens = 16
+    example = "{context}\\nQuestion: {question}\\nAnswer:"
+
+    def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Any:
+        """Question and context, or the prompt with both."""
+        if model.category == "task-specific" and model.prompt is None:
+            return Question(**{name: sample.inputs[name] for name in self.inputs})
+        return super().request(sample, model, dataset)
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """F1 of the words, exact match beside it: means over the samples."""
+        pairs, blank = answered(outputs, samples)
+        lines = [(answer.partition("\n")[0], accepted) for answer, accepted in pairs]
+        scores = {
+            "f1": [max(f1(answer, a) for a in accepted or [""]) for answer, accepted in lines],
+            "exact_match": [
+                float(any(words(answer) == words(a) for a in accepted or [""]))
+                for answer, accepted in lines
+            ],
+        }
+        unreadable = blank if model.category == "general-purpose" else 0
+        return mean_quality("f1", scores, unreadable=unreadable)
+
+
+def words(text: str) -> list[str]:
+    """The words of an answer, as SQuAD compares them."""
+    plain = text.lower().translate(str.maketrans("", "", string.punctuation))
+    return re.sub(r"\b(a|an|the)\b", " ", plain).split()
+
+
+def f1(answer: str, accepted: str) -> float:
+    """Of the words of two answers: 2 × common / all. Two empty ones are equal."""
+    found, wanted = words(answer), words(accepted)
+    if not found or not wanted:
+        return float(found == wanted)
+    common = sum((Counter(found) & Counter(wanted)).values())
+    return 2 * common / (len(found) + len(wanted))
+
+
+task: Task = QuestionAnswering()

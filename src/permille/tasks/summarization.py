@@ -1,0 +1,38 @@
+"""summarization: a text is made short. Scored by ROUGE (Lin, 2004), F-measure with stemming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from permille.backends import ModelSpec, Output
+from permille.datasets import Sample
+from permille.records import Quality
+from permille.tasks import Kind, Task
+from permille.tasks.generating import Generating, answered, mean_quality
+
+_METRICS = ("rougeL", "rouge1", "rouge2")
+
+
+class Summarization(Generating):
+    """The task, as a plug-in."""
+
+    name = "summarization"
+    reference: str | None = "summary"
+    kinds: Mapping[str, Kind] = {"text": "text", "summary": "text"}
+    libraries = ("rouge_score",)
+    example = "Summarise: {text}\\nSummary:"
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """ROUGE-L, with ROUGE-1 and ROUGE-2 beside it, 0 to 1: means over the samples."""
+        from rouge_score.rouge_scorer import RougeScorer
+
+        pairs, blank = answered(outputs, samples)
+        scorer = RougeScorer(list(_METRICS), use_stemmer=True)
+        found = [scorer.score(reference, answer) for answer, reference in pairs]
+        scores = {metric: [f[metric].fmeasure for f in found] for metric in _METRICS}
+        return mean_quality("rougeL", scores, unreadable=blank)
+
+
+task: Task = Summarization()

@@ -1,0 +1,183 @@
+"""Ratios from the trials; what cannot be compared is refused with the reason."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from permille.analysis.answer import answers, short
+from permille.analysis.compare import compare, find_model
+from permille.analysis.summaries import summarise
+from permille.errors import CompareError
+from permille.records import Environment, Phase, Quality, Trial
+from tests.records import ESTIMATED, cell, joules, trial
+
+
+def trials(model: str, *energies: float, **changed: Any) -> list[Trial]:
+    return [trial(e, model=model, repeat=i, **changed) for i, e in enumerate(energies)]
+
+
+def test_the_ratio_comes_from_the_trials() -> None:
+    both = trials("large", 300.0, 303.0, 297.0) + trials("small", 20.0, 20.2, 19.8)
+    found = compare(summarise(both, "compute"), "large", "small")
+    assert found.ratio.value == pytest.approx(15.0)
+    assert found.ratio.low is not None
+    assert found.ratio.high is not None
+    assert 14.5 < found.ratio.low < 15.0 < found.ratio.high < 15.5
+
+
+def test_the_accuracy_of_one_meter_cancels() -> None:
+    def phases(energy_j: float) -> dict[str, Phase]:
+        accurate = joules(energy_j, accuracy_low=0.05, accuracy_high=0.05)
+        return {"query": Phase(seconds=10.0, domains={"cpu:0": accurate}, inferences=1000)}
+
+    both = [
+        trial(e, model=m, repeat=i, phases=phases(e))
+        for m, es in (("large", (30.0, 30.0)), ("small", (10.0, 10.0)))
+        for i, e in enumerate(es)
+    ]
+    ratio = compare(summarise(both, "compute"), "large", "small").ratio
+    assert (ratio.low, ratio.high) == pytest.approx((3.0, 3.0))
+
+
+def test_an_estimates_ratio_is_uncertain_by_what_does_not_cancel() -> None:
+    """Two models that divide their energy alike between time and work: nothing is left of the
+    estimate's error. Two that do not: the two coefficients may be wrong in opposite ways."""
+
+    def made(model: str, energy_j: float, idle_j: float) -> list[Trial]:
+        def estimated(value: float) -> Phase:
+            figure = joules(
+                value, accuracy_low=0.2, accuracy_high=0.6, provenance=ESTIMATED, meter="estimate"
+            )
+            return Phase(seconds=10.0, domains={"cpu:0": figure}, inferences=1000)
+
+        phases = {"query": estimated(energy_j), "idle": estimated(idle_j)}
+        return [trial(model=model, repeat=i, phases=phases) for i in range(3)]
+
+    alike = summarise(made("a", 40.0, 20.0) + made("b", 20.0, 10.0), "compute")
+    ratio = compare(alike, "a", "b").ratio
+    assert (ratio.low, ratio.high) == pytest.approx((2.0, 2.0))
+    apart = summarise(made("a", 40.0, 10.0) + made("b", 20.0, 10.0), "compute")
+    ratio = compare(apart, "a", "b").ratio
+    assert ratio.low is not None
+    assert ratio.high is not None
+    # Time is 1/4 of a and 1/2 of b, work the rest. Each coefficient by itself, -20 or +60 %:
+    time = (1 + 0.6 * 0.25) / (1 + 0.6 * 0.5) - 1, (1 - 0.2 * 0.25) / (1 - 0.2 * 0.5) - 1
+    work = (1 - 0.2 * 0.75) / (1 - 0.2 * 0.5) - 1, (1 + 0.6 * 0.75) / (1 + 0.6 * 0.5) - 1
+    assert ratio.low == pytest.approx(2 * (1 - math.hypot(time[0], work[0])))
+    assert ratio.high == pytest.approx(2 * (1 + math.hypot(time[1], work[1])))
+
+
+def test_an_estimate_without_a_baseline_cancels_nothing() -> None:
+    def made(model: str) -> list[Trial]:
+        figure = joules(
+            10.0, accuracy_low=0.2, accuracy_high=0.6, provenance=ESTIMATED, meter="estimate"
+        )
+        phases = {"query": Phase(seconds=10.0, domains={"cpu:0": figure}, inferences=1000)}
+        return [trial(model=model, repeat=i, phases=phases) for i in range(3)]
+
+    ratio = compare(summarise(made("a") + made("b"), "compute"), "a", "b").ratio
+    assert (ratio.low, ratio.high) == pytest.approx((0.8 / 1.6, 1.6 / 0.8))
+
+
+def test_a_constant_logged_for_both_sides_cancels_as_far_as_its_weight_is_alike() -> None:
+    """A power constant times time is one error on both sides, however uncertain."""
+
+    def made(model: str, gpu_j: float, ram_j: float) -> list[Trial]:
+        domains = {
+            "gpu:0": joules(gpu_j, "gpu"),
+            "dram:0": joules(
+                ram_j, "dram", accuracy_low=0.9, accuracy_high=1.0,
+                provenance=ESTIMATED, meter="codecarbon",
+            ),
+        }  # fmt: skip
+        phases = {"query": Phase(seconds=10.0, domains=domains, inferences=1000)}
+        return [trial(model=model, repeat=i, phases=phases) for i in range(3)]
+
+    alike = compare(
+        summarise(made("a", 60.0, 40.0) + made("b", 6.0, 4.0), "compute"), "a", "b"
+    ).ratio
+    assert (alike.low, alike.high) == pytest.approx((10.0, 10.0))
+    apart = compare(
+        summarise(made("a", 60.0, 40.0) + made("b", 8.0, 2.0), "compute"), "a", "b"
+    ).ratio
+    assert apart.low == pytest.approx(10.0 * (1 - 0.9 * 0.4) / (1 - 0.9 * 0.2))
+    assert apart.high == pytest.approx(10.0 * (1 + 0.4) / (1 + 0.2))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"cell": cell("small", dataset="other")}, "never run on the same task and dataset"),
+        ({"environment": Environment(fingerprint="other")}, "different machines"),
+        ({"source": "codecarbon"}, "different tools"),
+        ({"study": "another"}, "different studies"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(changed: dict[str, Any], words: str) -> None:
+    both = trials("large", 300.0, 300.0) + trials("small", 20.0, 20.0, **changed)
+    with pytest.raises(CompareError, match=words):
+        compare(summarise(both, "compute"), "large", "small")
+
+
+def test_a_side_without_a_figure_is_refused_with_its_reason() -> None:
+    both = trials("large", 300.0) + trials("small", 20.0, status="failed", reason="no memory")
+    with pytest.raises(CompareError, match="no memory"):
+        compare(summarise(both, "compute"), "large", "small")
+
+
+def test_one_trial_gives_a_ratio_without_an_interval_and_says_so() -> None:
+    found = compare(summarise(trials("a", 30.0) + trials("b", 10.0), "compute"), "a", "b")
+    assert found.ratio.value == pytest.approx(3.0)
+    assert found.ratio.low is None
+    assert any("single trial" in w for w in found.cells[0].warnings)
+
+
+def test_several_cells_give_their_geometric_mean() -> None:
+    def on(dataset: str, model: str, energy: float) -> list[Trial]:
+        of = cell(model, dataset=dataset, id=f"{dataset}-{model}")
+        return [trial(energy, model=model, repeat=i, cell=of) for i in range(2)]
+
+    both = on("x", "a", 20.0) + on("x", "b", 10.0) + on("y", "a", 80.0) + on("y", "b", 10.0)
+    found = compare(summarise(both, "compute"), "a", "b")
+    assert len(found.cells) == 2
+    assert found.ratio.value == pytest.approx(4.0)
+
+
+def test_names_may_be_shortened_but_not_guessed() -> None:
+    names = ["org/minilm-int8", "org/smollm2", "org/smollm3"]
+    assert find_model(names, "MiniLM") == "org/minilm-int8"
+    with pytest.raises(CompareError, match="several models"):
+        find_model(names, "smollm")
+    with pytest.raises(CompareError, match="there are: "):
+        find_model(names, "bert")
+    with pytest.raises(CompareError, match="same model"):
+        compare(summarise(trials("a", 1.0), "compute"), "a", "a")
+
+
+def test_the_answer_is_drawn_from_the_data() -> None:
+    def quality(value: float) -> Quality:
+        return Quality(metric="accuracy", value=value, n=200, standard_error=0.028)
+
+    general = cell("llm", category="general-purpose")
+    both = trials("llm", 300.0, 303.0, 297.0, cell=general, quality=quality(0.81))
+    both += trials("mini", 20.0, 20.2, 19.8, quality=quality(0.80))
+    both += trials("lexicon", 0.1, 0.1, 0.1, quality=quality(0.65))
+    (sentence,) = answers(summarise(both, "compute"))
+    assert "llm needs 15 [" in sentence
+    assert (
+        "the energy of mini for the same accuracy (81 % against 80 %, ±5 points each)" in sentence
+    )
+    worse = [t for t in both if t.cell.model != "mini"]
+    (sentence,) = answers(summarise(worse, "compute"))
+    assert "for a higher accuracy (81 % against 65 %" in sentence
+    assert answers(summarise(trials("mini", 1.0), "compute")) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0667, "0.067"), (1.44, "1.4"), (15.2, "15"), (6833.0, "6,800"), (0, "0")]
+)
+def test_ratios_are_shown_with_two_digits(value: float, text: str) -> None:
+    assert short(value) == text

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from permille.analysis import published
+from permille.analysis.parity import (
+    inferences,
+    kwh_per_inference,
+    mean_of_cells,
+    row,
+    study_rows,
+)
+from permille.analysis.study_cells import from_trials, sums
+from permille.errors import CompareError
+from permille.records import Estimate
+from tests.records import trial
+
+
+def test_the_four_models_of_the_study() -> None:
+    rows = study_rows(published.load().cells, "node")
+    assert [r["model"] for r in rows] == [
+        "bigscience/bloomz-7b1",
+        "bigscience/bloomz-3b",
+        "bigscience/bloomz-1b7",
+        "bigscience/bloomz-560m",
+    ]
+    smallest = rows[-1]
+    assert (smallest["training_kwh"], smallest["finetuning_kwh"]) == (10_505, 543)
+    assert smallest["kwh_per_inference"] == pytest.approx(5.427e-5, rel=1e-4)
+    assert smallest["inferences"]["value"] == pytest.approx(203_576_501, abs=1)
+    for r in rows:
+        found = r["inferences"]
+        assert found["low"] < found["value"] < found["high"]
+        assert found["high"] / found["low"] < 1.02
+
+
+def test_a_narrower_boundary_makes_for_later_parity() -> None:
+    cells = published.load().cells
+    node = study_rows(cells, "node", model="bigscience/bloomz-3b")[0]
+    gpu = study_rows(cells, "accelerator", model="bigscience/bloomz-3b")[0]
+    facility = study_rows(cells, "facility", 1.5, model="bigscience/bloomz-3b")[0]
+    assert gpu["inferences"]["value"] > 2 * node["inferences"]["value"]
+    assert facility["inferences"]["value"] == pytest.approx(node["inferences"]["value"] / 1.5)
+
+
+def test_days_at_a_traffic() -> None:
+    per_inference = Estimate(value=1e-4, low=0.8e-4, high=1.25e-4)
+    found = row(
+        "m", training_kwh=100.0, finetuning_kwh=None, per_inference=per_inference, per_day=1000.0
+    )
+    assert found["inferences"] == pytest.approx({"value": 1e6, "low": 8e5, "high": 1.25e6})
+    assert found["days"] == pytest.approx({"value": 1000, "low": 800, "high": 1250})
+    with_tuning = row("m", training_kwh=100.0, finetuning_kwh=50.0, per_inference=per_inference)
+    assert with_tuning["inferences"]["value"] == pytest.approx(1.5e6)
+    assert with_tuning["days"] is None
+
+
+@given(st.floats(1, 1e9), st.floats(1e-9, 1e3), st.floats(0, 2))
+def test_the_ends_of_the_interval_swap(spent: float, kwh: float, width: float) -> None:
+    found = inferences(spent, Estimate(value=kwh, low=kwh * (1 - width), high=kwh * (1 + width)))
+    assert found.low is not None
+    assert found.low <= found.value * (1 + 1e-9)
+    if width < 1:
+        assert found.high is not None
+        assert found.value <= found.high * (1 + 1e-9)
+    else:
+        assert found.high is None
+
+
+@pytest.mark.parametrize("kwh", [0.0, -1.0, float("nan")])
+def test_an_energy_that_is_not_above_0_is_refused(kwh: float) -> None:
+    with pytest.raises(CompareError, match="above 0"):
+        inferences(1.0, Estimate(value=kwh, low=None, high=None))
+
+
+def test_an_energy_too_small_to_count_with_is_refused() -> None:
+    with pytest.raises(CompareError, match="too little"):
+        inferences(1e6, Estimate(value=1e-320, low=None, high=None))
+
+
+def test_the_interval_of_one_cell_is_students() -> None:
+    from permille.analysis.intervals import mean
+
+    values = [1.0, 2.0, 4.0, 8.0]
+    found, expected = mean_of_cells([sums(values)]), mean(values)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (expected.value, expected.low, expected.high)
+    )
+
+
+def test_a_single_run_has_no_interval() -> None:
+    cells = from_trials([trial(36.0, model="m")]).cells
+    found = kwh_per_inference(cells, "m", "node")
+    assert found.value == pytest.approx(36.0 / 3.6e6 / 1000)
+    assert (found.low, found.high) == (None, None)
+
+
+def test_unknown_models_are_refused() -> None:
+    cells = published.load().cells
+    with pytest.raises(CompareError, match="training energy"):
+        study_rows(cells, "node", model="gpt2")
+    with pytest.raises(CompareError, match="no energy of"):
+        kwh_per_inference(cells, "nothing", "node")

@@ -1,0 +1,167 @@
+"""Trials to summaries to rows: what is pooled, what is not, what an interval holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from permille.analysis.budget import budget, parts
+from permille.analysis.rows import row
+from permille.analysis.summaries import Summary, summarise
+from permille.records import Environment, Phase, Problem, Protocol, Quality, Stopping
+from tests.records import ESTIMATED, joules, trial
+
+KWH = 3.6e6
+
+
+def one(found: list[Summary]) -> Summary:
+    (summary,) = found
+    return summary
+
+
+def test_energy_per_1000_is_the_mean_of_the_trials() -> None:
+    summary = one(summarise([trial(30.0), trial(36.0, repeat=1), trial(42.0, repeat=2)], "compute"))
+    assert summary.energy is not None
+    assert summary.energy.mean == pytest.approx(36.0)
+    # Student t, two degrees of freedom: 4.3027 * 6 / sqrt(3).
+    estimate = summary.energy.estimate()
+    assert estimate.low == pytest.approx(36.0 - 14.905, abs=1e-3)
+    assert estimate.high == pytest.approx(36.0 + 14.905, abs=1e-3)
+
+
+def test_what_was_really_run_is_what_counts() -> None:
+    doubled = trial(72.0, inferences=2000, protocol=Protocol(inferences=1000))
+    summary = one(summarise([doubled], "compute"))
+    assert summary.energy is not None
+    assert summary.energy.mean == pytest.approx(36.0)
+
+
+def test_a_single_trial_has_no_interval() -> None:
+    summary = one(summarise([trial(36.0)], "compute"))
+    assert summary.energy is not None
+    assert summary.energy.estimate().low is None
+
+
+def test_failed_and_invalid_trials_are_counted_and_never_averaged() -> None:
+    trials = [
+        trial(36.0),
+        trial(36.0, repeat=1),
+        trial(0.001, repeat=2, status="failed", reason="out of memory"),
+        trial(0.001, repeat=3, status="invalid", reason="reset"),
+    ]
+    summary = one(summarise(trials, "compute"))
+    assert summary.energy is not None
+    assert summary.energy.mean == pytest.approx(36.0)
+    assert (summary.done, summary.failed, summary.invalid) == (2, 1, 1)
+
+
+def test_a_cell_without_a_finished_trial_has_no_figure_and_says_why() -> None:
+    summary = one(summarise([trial(status="failed", reason="out of memory")], "compute"))
+    assert summary.energy is None
+    assert summary.problem == "out of memory"
+    shown = row(summary, intensity_g_per_kwh=100.0, pue=1.0, net=False)
+    assert shown["kwh_per_1000"] == {"value": None, "low": None, "high": None}
+    assert shown["co2e_g_per_1000"]["value"] is None
+    assert budget(summary)[-1].endswith("out of memory")
+
+
+def test_other_machines_protocols_and_sources_are_never_pooled() -> None:
+    other = Environment(fingerprint="other")
+    trials = [
+        trial(36.0),
+        trial(99.0, repeat=1, environment=other),
+        trial(99.0, repeat=2, source="codecarbon"),
+        trial(99.0, repeat=3, protocol=Protocol(inferences=1000, idle_s=3.0)),
+    ]
+    assert len(summarise(trials, "compute")) == 4
+
+
+def test_a_boundary_that_one_trial_cannot_tell_says_why() -> None:
+    lost = Phase(
+        seconds=10.0,
+        domains={"cpu:0": joules(10.0)},
+        problems={"gpu:0": Problem(reason="GPU is lost", kind="gpu")},
+        inferences=1000,
+    )
+    summary = one(summarise([trial(phases={"query": lost})], "compute"))
+    assert summary.energy is None
+    assert summary.problem == "gpu:0: GPU is lost"
+
+
+def test_net_is_above_idle_and_keeps_the_absolute_uncertainty() -> None:
+    query = Phase(
+        seconds=10.0,
+        domains={"cpu:0": joules(36.0, accuracy_low=0.05, accuracy_high=0.05)},
+        inferences=1000,
+    )
+    idle = Phase(seconds=5.0, domains={"cpu:0": joules(9.0)})
+    trials = [trial(repeat=i, phases={"query": query, "idle": idle}) for i in range(2)]
+    summary = one(summarise(trials, "compute"))
+    assert summary.net is not None
+    assert summary.net.mean == pytest.approx(18.0)
+    net = summary.net.estimate()
+    assert net.high is not None
+    assert net.high - net.value == pytest.approx(0.05 * 36.0)
+
+
+def test_without_a_baseline_there_is_no_net() -> None:
+    summary = one(summarise([trial(36.0)], "compute"))
+    assert summary.net is None
+    assert row(summary, intensity_g_per_kwh=1.0, pue=1.0, net=False)["net_kwh_per_1000"] is None
+
+
+def test_an_estimate_is_never_tighter_than_its_model() -> None:
+    query = Phase(
+        seconds=10.0,
+        domains={"cpu:0": joules(36.0, accuracy_low=0.2, accuracy_high=0.6, provenance=ESTIMATED)},
+        inferences=1000,
+    )
+    trials = [trial(repeat=i, phases={"query": query}) for i in range(10)]
+    summary = one(summarise(trials, "compute"))
+    assert summary.provenance == "estimated"
+    assert summary.energy is not None
+    estimate = summary.energy.estimate()
+    assert (estimate.low, estimate.high) == pytest.approx((36.0 * 0.8, 36.0 * 1.6))
+    assert any("model" in part.name and part.high == pytest.approx(0.6) for part in parts(summary))
+
+
+def test_the_rule_that_stopped_the_repeats_gives_the_interval() -> None:
+    asked = Stopping(precision=0.05, max_repeats=30)
+    trials = [trial(36.0 + d, repeat=i, stopping=asked) for i, d in enumerate((0.0, 0.01, 0.02))]
+    summary = one(summarise(trials, "compute"))
+    assert summary.energy is not None
+    estimate = summary.energy.estimate()
+    assert estimate.high is not None
+    assert estimate.high - estimate.value == pytest.approx(0.05 * estimate.value)
+
+
+def test_carbon_is_applied_on_reading() -> None:
+    summary = one(summarise([trial(36.0), trial(36.0, repeat=1)], "compute"))
+    shown = row(summary, intensity_g_per_kwh=500.0, pue=1.2, net=False)
+    assert shown["kwh_per_1000"]["value"] == pytest.approx(36.0 / KWH)
+    assert shown["co2e_g_per_1000"]["value"] == pytest.approx(36.0 / KWH * 500.0 * 1.2)
+
+
+def test_the_facility_holds_the_pue_once() -> None:
+    summary = one(summarise([trial(36.0), trial(36.0, repeat=1)], "facility"))
+    shown = row(summary, intensity_g_per_kwh=500.0, pue=1.2, net=False)
+    assert shown["kwh_per_1000"]["value"] == pytest.approx(36.0 / KWH * 1.2)
+    assert shown["co2e_g_per_1000"]["value"] == pytest.approx(36.0 / KWH * 1.2 * 500.0)
+
+
+def test_net_rows_hold_the_net_figures() -> None:
+    trials = [trial(36.0, repeat=i, idle_j=18.0) for i in range(2)]
+    shown = row(one(summarise(trials, "compute")), intensity_g_per_kwh=1e6, pue=1.0, net=True)
+    assert shown["kwh_per_1000"]["value"] == pytest.approx(18.0 / KWH)
+    assert shown["co2e_g_per_1000"]["value"] == pytest.approx(5.0)
+    assert shown["net_kwh_per_1000"] == shown["kwh_per_1000"]
+
+
+def test_quality_is_the_mean_over_the_trials() -> None:
+    trials = [
+        trial(repeat=i, quality=Quality(metric="accuracy", value=v, n=200, standard_error=0.03))
+        for i, v in enumerate((0.8, 0.82))
+    ]
+    quality = one(summarise(trials, "compute")).quality
+    assert quality is not None
+    assert quality.value == pytest.approx(0.81)
+    assert quality.n == 200

@@ -1,0 +1,202 @@
+"""reproduce, audit and parity as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from permille.analysis.printed import TABLE_2, TABLE_3
+from permille.cli import dispatch
+from permille.errors import CompareError, StoreError, UsageError
+from permille.store import Store
+from tests.records import trial
+from tests.shared import shared
+
+
+def said(capsys: pytest.CaptureFixture[str], *argv: object) -> dict[str, Any]:
+    assert dispatch([*map(str, argv), "--json"]) == 0
+    payload: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return payload
+
+
+def printed(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
+    assert dispatch([*map(str, argv)]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.db"
+    with Store(path) as store:
+        for i in range(3):
+            store.add(trial(36.0 + i, repeat=i))
+    return path
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    archive = shared("power_hungry_2023/raw.tar.xz")
+    path = tmp_path_factory.mktemp("study") / "study.db"
+    assert dispatch(["import", "power-hungry-2023", str(archive), "--store", str(path)]) == 0
+    return path
+
+
+# --- reproduce -------------------------------------------------------------------------------
+
+
+def test_reproduce_has_the_documented_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "reproduce")
+    assert set(found) == {"schema", "table2", "table3", "table4", "table5", "claims"}
+    keys = {"task", "published_kwh", "published_sd", "kwh", "sd", "matches"}
+    assert keys <= set(found["table2"][0])
+    keys = {"model", "published_kwh", "published_co2e_g", "kwh", "co2e_g", "matches"}
+    assert keys <= set(found["table3"][0])
+    assert {"model", "published", "from_rounded", "from_data"} <= set(found["table5"][0])
+    assert {"claim", "published", "found", "note"} <= set(found["claims"][0])
+
+
+@pytest.mark.parametrize("table", ["2", "3", "4", "5", "claims"])
+def test_one_table_alone(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    key = table if table == "claims" else f"table{table}"
+    assert set(said(capsys, "reproduce", "--table", table)) == {"schema", key}
+    assert len(printed(capsys, "reproduce", "--table", table)) > 50
+
+
+def test_the_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, "reproduce")
+    for text in ("Table 2", "2.90718", "Flan-T5-xxl", "395,602,740", "28,879", "gpu_energy alone"):
+        assert text in out
+
+
+def test_a_store_made_by_the_import_gives_the_same(
+    imported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = said(capsys, "reproduce", "--from", imported)
+    shipped = said(capsys, "reproduce")
+    assert [r["task"] for r in ours["table2"] if r["matches"]] == list(TABLE_2)
+    assert [r["model"] for r in ours["table3"] if r["matches"]] == list(TABLE_3)
+    for table, keys in {
+        "table2": ("kwh", "sd", "sd_over_models"),
+        "table3": ("kwh", "co2e_g"),
+        "table5": ("from_data",),
+        "claims": ("found", "matches"),
+    }.items():
+        for a, b in zip(ours[table], shipped[table], strict=True):
+            for key in keys:
+                expected = None if b[key] is None else pytest.approx(b[key], rel=1e-9)
+                assert a[key] == expected, (table, key)
+
+
+def test_the_shipped_table_is_what_the_script_makes_of_the_import(
+    imported: Path, tmp_path: Path
+) -> None:
+    root = Path(__file__).parents[2]
+    script = root / "scripts" / "build_study_table.py"
+    subprocess.run([sys.executable, script, imported, "--to", tmp_path], check=True)
+    for name in ("power_hungry_2023.csv", "power_hungry_2023.json"):
+        shipped = root / "src" / "permille" / "data" / name
+        assert (tmp_path / name).read_bytes() == shipped.read_bytes()
+
+
+def test_a_store_without_the_study_is_refused(small: Path) -> None:
+    with pytest.raises(StoreError, match="does not hold the study"):
+        dispatch(["reproduce", "--from", str(small)])
+
+
+# --- audit -----------------------------------------------------------------------------------
+
+
+def test_audit_has_the_documented_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "audit", "--pue", "1.3")
+    assert set(found["shares"]) == {"cpu", "ram", "idle_gpus", "active_gpu"}
+    assert {"duration_correlation", "tasks", "general_to_specific"} <= set(found)
+    assert set(found["tasks"][0]) >= {"task", "boundary", "kwh_per_1000"}
+    row = found["general_to_specific"][0]
+    assert {"task", "boundary", "ratio", "at_equal_size"} <= set(row)
+    assert {"value", "low", "high", "overlap_warning"} <= set(row["at_equal_size"])
+
+
+def test_the_audit_as_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, "audit")
+    for text in ("idle GPUs", "33.1%", "Kendall tau 0.867", "little overlap", "duration times"):
+        assert text in out
+
+
+def test_the_audit_of_an_import_is_that_of_the_shipped_figures(
+    imported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = said(capsys, "audit", "--from", imported, "--study", "power-hungry-2023")
+    shipped = said(capsys, "audit")
+    assert ours["shares"] == pytest.approx(shipped["shares"], rel=1e-9)
+    assert ours["duration_correlation"] == pytest.approx(shipped["duration_correlation"])
+
+
+def test_an_audit_of_any_store(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "audit", "--from", small)
+    assert found["studies"] == ["study"]
+    assert found["shares"]["cpu"] == 1.0
+    assert "not enough cells" in printed(capsys, "audit", "--from", small)
+
+
+def test_one_of_several_studies_has_to_be_named(small: Path) -> None:
+    with Store(small) as store:
+        store.add(trial(1.0, model="x", study="another"))
+    with pytest.raises(UsageError, match="study, another"):
+        dispatch(["audit", "--from", str(small)])
+    with pytest.raises(UsageError, match="--from"):
+        dispatch(["audit", "--study", "another"])
+    assert dispatch(["audit", "--from", str(small), "--study", "another", "--json"]) == 0
+
+
+# --- parity ----------------------------------------------------------------------------------
+
+
+def test_parity_has_the_documented_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "parity", "--per-day", "1e6")
+    assert len(found["rows"]) == 4
+    assert {"model", "training_kwh", "kwh_per_inference", "inferences"} <= set(found["rows"][0])
+    assert set(found["rows"][0]["inferences"]) == {"value", "low", "high"}
+    assert found["rows"][0]["days"]["value"] == pytest.approx(568.4, abs=0.1)
+
+
+def test_parity_from_given_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = ("--training-kwh", "10505", "--inference-kwh", "5.4e-5")
+    (row,) = said(capsys, "parity", *numbers, "--finetuning-kwh", "543")["rows"]
+    assert int(row["inferences"]["value"]) == 204_592_592
+    assert row["inferences"]["low"] is None
+    (row,) = said(capsys, "parity", *numbers)["rows"]
+    assert row["finetuning_kwh"] is None
+    assert "not counted" in printed(capsys, "parity", *numbers)
+
+
+def test_parity_of_a_model_of_a_store(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = said(capsys, "parity", "--from", small, "--model", "small", "--training-kwh", "1")[
+        "rows"
+    ]
+    assert row["kwh_per_inference"] == pytest.approx(37.0 / 3.6e6 / 1000)
+    assert row["inferences"]["low"] < row["inferences"]["value"] < row["inferences"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--inference-kwh", "1"], "goes with --training-kwh"),
+        (["--finetuning-kwh", "1"], "goes with --training-kwh"),
+        (["--training-kwh", "1"], "goes with --inference-kwh or --model"),
+        (["--training-kwh", "0", "--inference-kwh", "1"], "not a positive number"),
+        (["--per-day", "nan"], "not a positive number"),
+    ],
+)
+def test_parity_refuses_half_a_question(argv: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        dispatch(["parity", *argv])
+
+
+def test_parity_of_a_model_whose_training_is_not_known() -> None:
+    with pytest.raises(CompareError, match="training energy of 'gpt2'"):
+        dispatch(["parity", "--model", "gpt2"])

@@ -1,0 +1,81 @@
+"""What the tests of whole commands share: a folder of their own, a fake powercap tree, the
+program itself in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.powercap import Constant, Driver, FakePowercap
+
+POWER_W = 60.0
+
+
+class Finished:
+    """A finished command."""
+
+    def __init__(self, process: subprocess.CompletedProcess[str]) -> None:
+        self.code = process.returncode
+        self.out = process.stdout
+        self.err = process.stderr
+
+    @property
+    def json(self) -> Any:
+        """Standard output as JSON."""
+        assert self.out, self.err
+        return json.loads(self.out)
+
+
+class Permille(Protocol):
+    """Runs ``permille`` in the test's folder."""
+
+    def __call__(self, *args: str, code: int | None = 0, **env: str) -> Finished: ...
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which nothing of the user's is read or written."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PERMILLE_")}
+    (tmp_path / "tmp").mkdir()
+    # A lock of its own: tests may run side by side.
+    kept["TMPDIR"] = str(tmp_path / "tmp")
+    if "PERMILLE_CACHE" in os.environ:
+        kept["PERMILLE_CACHE"] = os.environ["PERMILLE_CACHE"]
+    return kept
+
+
+@pytest.fixture
+def permille(environment: dict[str, str], tmp_path: Path) -> Permille:
+    def run(*args: str, code: int | None = 0, **env: str) -> Finished:
+        process = subprocess.run(
+            [sys.executable, "-m", "permille", *args],
+            cwd=tmp_path,
+            env=environment | env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+        )
+        finished = Finished(process)
+        if code is not None:
+            assert finished.code == code, f"exit {finished.code}\n{finished.out}\n{finished.err}"
+        return finished
+
+    return run
+
+
+@pytest.fixture
+def powercap(tmp_path: Path, environment: dict[str, str]) -> Iterator[Driver]:
+    """A fake package that draws 60 W, which ``permille`` takes for this machine's."""
+    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=100.0)
+    environment["PERMILLE_POWERCAP"] = str(tree.root)
+    environment["PERMILLE_METERS"] = "rapl"
+    with tree.drive({"cpu:0": Constant(POWER_W)}) as driver:
+        yield driver

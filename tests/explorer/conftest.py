@@ -1,0 +1,240 @@
+"""A store with everything awkward in it, the explorer served from it, and a browser."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from permille.errors import UsageError
+from permille.explorer.page import asset
+from permille.records import (
+    Environment,
+    Latency,
+    ModelFacts,
+    Protocol,
+    Quality,
+    RecorderStats,
+    Recording,
+    Series,
+    Span,
+    Trial,
+)
+from permille.store import Raw, Store
+from tests.records import cell, domain, trial
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
+QUOTES = "\"'=cmd|' /C calc'!A0"
+RIGHT_TO_LEFT = "evil\u202egpj.exe"
+ENDLESS = "n" * 10_000
+FORMULA = "=HYPERLINK(1)"
+
+
+def _repeats(
+    model: str, energies: list[float], category: str, params: int, score: float
+) -> list[Trial]:
+    return [
+        trial(
+            energy_j,
+            model=model,
+            repeat=i,
+            idle_j=energy_j / 4,
+            uid=f"{model[:40]}-{i}",
+            cell=cell(model, category=category),
+            latency=Latency(p50=0.01, p95=0.02, mean=0.011, n=1000),
+            quality=Quality(metric="accuracy", value=score, n=200, standard_error=0.02),
+            facts=ModelFacts(params=params),
+            device="a CPU",
+            environment=Environment(fingerprint="machine", facts={"cpu": "a CPU"}),
+            protocol=Protocol(inferences=1000, batch_size=1),
+        )
+        for i, energy_j in enumerate(energies)
+    ]
+
+
+def trials() -> list[Trial]:
+    """Two models to compare, one with a single run, one that failed, and hostile names."""
+    found = _repeats("small", [36.0, 37.0, 35.5, 36.4], "task-specific", 66_000_000, 0.9)
+    found += _repeats("big", [800.0, 830.0, 790.0], "general-purpose", 7_000_000_000, 0.93)
+    found += _repeats("lonely", [50.0], "task-specific", 110_000_000, 0.88)
+    for i, name in enumerate((HOSTILE, QUOTES, RIGHT_TO_LEFT, ENDLESS, FORMULA)):
+        found += _repeats(name, [60.0 + i, 61.0 + i], "task-specific", 1_000_000 * (i + 1), 0.5)
+    found.append(
+        trial(model="broken", uid="broken-0", status="failed", reason="boom <b>", phases={})
+    )
+    return found
+
+
+def _raw() -> Raw:
+    """20 s at 10 readings a second: 5 W, and 50 W from the 10th second on."""
+    ticks = range(201)
+    t_ns = tuple(i * 100_000_000 for i in ticks)
+    energy_j = tuple(min(i, 100) * 0.5 + max(0, i - 100) * 5.0 for i in ticks)
+    return Raw(
+        recording=Recording(
+            series=(Series(domain=domain(), t_ns=t_ns, energy_j=energy_j),),
+            events=(),
+            stats=RecorderStats(cpu_s=0.1, wall_s=20.0, polls=200, missed=0, interval_s=0.1),
+        ),
+        spans=(
+            Span(name="idle", t0_ns=0, t1_ns=10_000_000_000),
+            Span(name="query", t0_ns=10_000_000_000, t1_ns=20_000_000_000),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("explorer") / "figures.db"
+    with Store(path) as opened:
+        opened.add_many((t, _raw() if t.uid == "small-3" else None) for t in trials())
+    return path
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    try:
+        asset("explorer.js")
+    except UsageError as error:
+        pytest.skip(str(error))
+
+
+class Served:
+    """A running ``permille explore``."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.address = f"http://127.0.0.1:{port}/"
+
+    def ask(
+        self, path: str, method: str = "GET", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request; ``headers`` may name another Host."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        said = {"Host": f"127.0.0.1:{self.port}"} | (headers or {})
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in said.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
+
+
+@pytest.fixture(scope="session")
+def served(store: Path, built: None) -> Iterator[Served]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "permille", "explore", "--no-open", "--port", "0", "--store", store],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"127\.0\.0\.1:(\d+)/", line)
+        assert found, line
+        yield Served(int(found[1]))
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def file(store: Path, built: None) -> Path:
+    from permille.explorer import static_file
+
+    path = store.with_name("figures.html")
+    static_file.write(path, store=store)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no chromium here: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+            env={k: v for k, v in os.environ.items() if k != "DISPLAY"},
+        )
+        yield opened
+        opened.close()
+
+
+class Tab:
+    """A page of the explorer, and everything that it complained of."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.said: list[str] = []
+        page.on("console", lambda message: self.said.append(message.text))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+
+    def go(self, state: str = "") -> Tab:
+        """Open a state of the page, as a link to it would."""
+        self.page.goto("about:blank")
+        mark = "#" if self.address.startswith("file:") else "?"
+        self.page.goto(self.address + (mark + state if state else ""))
+        until(lambda: self.page.evaluate("Boolean(window.permille)"))
+        return self
+
+    @property
+    def url(self) -> str:
+        """The address as it is now; Playwright's own copy lags behind."""
+        return str(self.page.evaluate("location.href"))
+
+    def text(self) -> str:
+        """All that can be read in the view."""
+        return str(self.page.evaluate("document.querySelector('main').innerText"))
+
+    def values(self, column: str) -> dict[str, float]:
+        """The table's unrounded figures of a column, by model."""
+        found = self.page.evaluate(
+            """column => [...document.querySelectorAll('table.all tbody tr')].map(row =>
+              [row.querySelector('th').innerText,
+               row.querySelector(`td[data-column=${column}] [data-value]`)?.dataset.value])""",
+            column,
+        )
+        return {model: float(value) for model, value in found if value is not None}
+
+
+def until(met: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait until ``met``: Playwright's own waiting compiles a function, which the page's policy
+    forbids."""
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, "the page never came to it"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def tab(browser: Browser, served: Served) -> Iterator[Tab]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    yield Tab(page, served.address)
+    page.close()
+
+
+@pytest.fixture
+def file_tab(browser: Browser, file: Path) -> Iterator[Tab]:
+    """The file, opened with the network cut."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+    yield Tab(context.new_page(), file.as_uri())
+    context.close()

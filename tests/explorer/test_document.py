@@ -1,0 +1,93 @@
+"""The document: what the page computes with is what the command line computes with."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.polynomial.chebyshev import chebval
+
+from permille.analysis.intervals import student_t
+from permille.errors import UsageError
+from permille.explorer import cells, document, static_file
+from permille.explorer.page import escape_json
+from permille.records import BOUNDARIES
+
+COEFFICIENTS = document.student_coefficients()
+VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text()
+
+
+def unpacked(columns: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Columns as the page reads them."""
+    return [
+        {
+            name: column["of"][column["at"][i]] if isinstance(column, dict) else column[i]
+            for name, column in columns.items()
+        }
+        for i in range(count)
+    ]
+
+
+@given(st.lists(st.fixed_dictionaries({"a": VALUES, "b": st.lists(st.text())}), min_size=1))
+def test_columns_hold_the_records(records: list[dict[str, Any]]) -> None:
+    packed = json.loads(document.encode(document.columns(records)))
+    for found, record in zip(unpacked(packed, len(records)), records, strict=True):
+        assert found["b"] == record["b"]
+        if isinstance(record["a"], float):
+            assert found["a"] == pytest.approx(record["a"], rel=1e-11)
+        else:
+            assert found["a"] == record["a"]
+
+
+@given(st.floats(1, 1e9))
+def test_the_pages_student_t_is_the_quantile(df: float) -> None:
+    found = math.exp(chebval(2 / df - 1, COEFFICIENTS))
+    assert found == pytest.approx(student_t(df), rel=1e-8)
+
+
+def test_it_opens_with_the_shipped_study() -> None:
+    shown = cells.shipped()
+    found = json.loads(document.encode(document.document(shown, store=None)))
+    assert found["cells"]["count"] == len(shown) == 312
+    rows = unpacked(found["cells"]["columns"], 312)
+    assert len({row["id"] for row in rows}) == 312
+    assert {row["origin"] for row in rows} == {"shipped"}
+    first, cell = rows[0], shown[0].cell
+    for boundary in BOUNDARIES[:3]:
+        energy = cell.energy(boundary)
+        assert energy is not None
+        estimate = energy.estimate()
+        assert first[f"{boundary}_mean"] == pytest.approx(estimate.value, rel=1e-11)
+        assert first[f"{boundary}_low"] == pytest.approx(estimate.low, rel=1e-11)
+        assert first[f"{boundary}_net_mean"] is None
+
+
+def test_shipped_and_stored_cells_stand_apart(store: Path) -> None:
+    shown = cells.shipped() + cells.of_store(store)
+    found = document.document(shown, store="figures.db")
+    assert [(s["origin"], s["study"]) for s in found["studies"]] == [
+        ("shipped", "power-hungry-2023"),
+        ("store", "study"),
+    ]
+    assert cells.of_store(store) == cells.of_store(store)  # ids too: a link stays good
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, built: None) -> None:
+    with pytest.raises(UsageError, match="cannot write"):
+        static_file.write(tmp_path / "none" / "figures.html")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="cannot write"):
+        static_file.write(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+
+@given(st.text())
+def test_no_text_ends_the_script_element(text: str) -> None:
+    escaped = escape_json(json.dumps({"name": text}, ensure_ascii=False))
+    assert "<" not in escaped
+    assert json.loads(escaped) == {"name": text}

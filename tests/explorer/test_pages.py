@@ -1,0 +1,357 @@
+"""The page in a browser: every view, its numbers beside the command line's, its address."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import Permille
+from tests.explorer.conftest import ENDLESS, HOSTILE, Tab, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+AXE = Path(__file__).parents[2] / ("src/permille/explorer/web/node_modules/axe-core/axe.min.js")
+VIEWS = {
+    "overview": "What 1,000 inferences cost",
+    "size": "Size and cost",
+    "quality": "Quality for the cost",
+    "compare": "Compare models",
+    "whatif": "What if it ran every day?",
+    "breakeven": "When use outweighs training",
+    "breakdown": "Where the energy goes",
+    "table": "All figures",
+    "about": "About the numbers",
+    "model&model=small": "small",
+    "run&uid=small-3": "Run of small",
+}
+CHARTS = ["overview", "size", "quality", "compare", "whatif", "breakeven", "breakdown"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_opens_from_its_link(tab: Tab, view: str) -> None:
+    tab.go(f"view={view}")
+    until(
+        lambda: (
+            tab.page.locator("h1").first.inner_text() == VIEWS[view] or VIEWS[view] in tab.text()
+        )
+    )
+    if view in CHARTS:
+        until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
+    assert tab.said == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_file_shows_it_with_the_network_cut(file_tab: Tab, view: str) -> None:
+    asked: list[str] = []
+    file_tab.page.on("request", lambda request: asked.append(request.url))
+    file_tab.go(f"view={view}")
+    until(lambda: VIEWS[view] in file_tab.text())
+    if view in CHARTS:
+        until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
+    assert [url for url in asked if not url.startswith(("file:", "about:", "data:"))] == []
+    assert file_tab.said == []
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", [False, True])
+@pytest.mark.parametrize("boundary", ["compute", "facility"])
+def test_the_tables_figures_are_the_command_lines(
+    tab: Tab, permille: Permille, store: Path, boundary: str, net: bool
+) -> None:
+    rows = permille(
+        *("results", "--json", "--store", str(store), "--boundary", boundary),
+        *("--region", "France", "--year", "2023", "--pue", "1.3", *(["--net"] if net else [])),
+    ).json["rows"]
+    state = f"view=table&origin=store&region=FRA&year=2023&pue=1.3&boundary={boundary}"
+    tab.go(state + ("&net=1" if net else ""))
+    for column, name in (("energy", "kwh_per_1000"), ("carbon", "co2e_g_per_1000")):
+        shown = tab.values(column)
+        for row in rows:
+            if row["model"] in ("small", "big", "lonely"):
+                assert shown[row["model"]] == pytest.approx(row[name]["value"], rel=1e-9)
+    assert "n/a" in tab.page.locator("tr", has_text="lonely").inner_text()  # one run: no interval
+    assert "±" not in tab.text()
+
+
+@pytest.mark.parametrize("net", ["", "1"])
+def test_a_ratio_is_the_command_lines(tab: Tab, permille: Permille, store: Path, net: str) -> None:
+    options = ["--net"] if net else []
+    said = permille("compare", "big", "small", "--json", "--store", str(store), *options).json
+    tab.go(f"view=compare&m=small&m=big&origin=store&net={net}")
+    shown = tab.page.locator("[data-ratio=big]")
+    for key in ("value", "low", "high"):
+        found = float(shown.get_attribute(f"data-{key}") or "")
+        assert found == pytest.approx(said["ratio"][key], rel=1e-7)
+
+
+def test_the_shipped_ratio_over_several_cells_is_the_geometric_mean(tab: Tab) -> None:
+    from permille.analysis import published
+    from permille.analysis.compare import compare
+
+    a, b = "google/flan-t5-xl", "google/flan-t5-base"
+    said = compare(published.summaries("node"), a, b)
+    tab.go(f"view=compare&m={b}&m={a}&boundary=node&origin=shipped")
+    found = tab.page.locator(f'[data-overall="{a}"]').get_attribute("data-value")
+    assert float(found or "") == pytest.approx(said.ratio.value, rel=1e-9)
+    lows = tab.page.locator(f'[data-ratio="{a}"]').evaluate_all(
+        "all => all.map(e => Number(e.dataset.low))"
+    )
+    assert sorted(lows) == pytest.approx(sorted(c.ratio.low or 0 for c in said.cells), rel=1e-7)
+
+
+def test_break_even_is_the_command_lines(tab: Tab, permille: Permille) -> None:
+    said = permille("parity", "--json", "--boundary", "facility", "--pue", "1.5").json["rows"]
+    tab.go("view=breakeven&boundary=facility&pue=1.5")
+    for row in said:
+        shown = tab.page.locator(f'[data-parity="{row["model"]}"]').get_attribute("data-value")
+        assert float(shown or "") == pytest.approx(row["inferences"]["value"], rel=1e-9)
+
+
+def _a_year(tab: Tab, kind: str) -> float:
+    found = tab.page.locator(f'[data-figure="A year-{kind}"]').get_attribute("data-value")
+    return float(found or "")
+
+
+def test_sliders_change_the_workloads_figures(tab: Tab, permille: Permille, store: Path) -> None:
+    tab.go("view=whatif&search=small&origin=store&boundary=node&region=POL")
+    assert tab.page.locator("#w-model").evaluate("s => s.selectedOptions[0].text") == "small"
+    tab.page.locator("#w-slide").evaluate(
+        "s => { s.value = 7; s.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    tab.page.locator("#f-pue").evaluate(
+        "s => { s.value = 1.2; s.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    row = permille(
+        *("results", "--json", "--store", str(store), "--boundary", "node"),
+        *("--region", "POL", "--pue", "1.2"),
+    ).json["rows"][0]
+    assert row["model"] == "small"
+    times = 1e7 / 1000 * 365
+    assert _a_year(tab, "kwh") == pytest.approx(row["kwh_per_1000"]["value"] * times, rel=1e-9)
+    assert _a_year(tab, "co2e") == pytest.approx(row["co2e_g_per_1000"]["value"] * times, rel=1e-9)
+    address = tab.url
+    assert "day=10000000" in address
+    assert "pue=1.2" in address
+    before = tab.page.locator(".cards").inner_text()
+    tab.page.reload()
+    until(lambda: tab.page.evaluate("Boolean(window.permille)"))
+    assert tab.page.locator(".cards").inner_text() == before
+
+
+# --- the address -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["served", "file"])
+def test_filters_are_in_the_address_and_come_back(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    tab: Tab = request.getfixturevalue("tab" if kind == "served" else "file_tab")
+    tab.go("view=table")
+    tab.page.select_option("#f-task", "text-classification")
+    tab.page.select_option("#f-category", "general-purpose")
+    tab.page.fill("#f-search", "flan")
+    until(lambda: "search=flan" in tab.url)
+    tab.page.click("#sort-energy")
+    tab.page.click("#sort-energy")
+    rows = tab.page.locator("table.all tbody th").all_inner_texts()
+    assert rows
+    assert all("flan" in row for row in rows)
+    shown = list(tab.values("energy").values())
+    energies = tab.page.locator("td[data-column=energy] [data-value]").evaluate_all(
+        "all => all.map(e => Number(e.dataset.value))"
+    )
+    assert energies == sorted(energies, reverse=True)
+    assert shown
+    tab.page.reload()
+    until(lambda: tab.page.evaluate("Boolean(window.permille)"))
+    assert tab.page.locator("table.all tbody th").all_inner_texts() == rows
+    assert tab.page.input_value("#f-search") == "flan"
+    assert tab.page.input_value("#f-category") == "general-purpose"
+    tab.page.go_back()
+    until(lambda: "dir=down" not in tab.url)
+
+
+def test_what_matches_nothing_says_so_and_offers_the_way_back(tab: Tab) -> None:
+    tab.go("view=overview&task=%3Cscript%3E&region=Atlantis&boundary=moon&pue=x&view2=1")
+    assert "Nothing to draw" in tab.text()
+    assert tab.page.evaluate("document.title") == "Overview – permille"
+    tab.page.click("main button")
+    until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
+    assert "no grid called" in tab.page.locator("[role=status]").inner_text()
+    assert tab.said == []
+
+
+def test_an_unknown_view_is_the_overview(tab: Tab) -> None:
+    tab.go("view=__proto__")
+    assert tab.page.locator("h1").inner_text() == "What 1,000 inferences cost, by task"
+    assert tab.said == []
+
+
+# --- hostile names ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "view", ["table&rows=500", "overview", "size", "quality", "whatif", "compare&m=small"]
+)
+def test_hostile_names_are_inert(tab: Tab, view: str) -> None:
+    tab.go(f"view={view}&origin=store")
+    assert tab.page.evaluate("document.title") != "owned"
+    assert tab.page.locator("main img").count() == 0
+    assert tab.page.locator("main script").count() == 0
+    assert "\u202e" not in tab.text()
+    assert ENDLESS not in tab.text()
+    wider = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wider <= 0
+    assert tab.said == []
+
+
+def test_a_hostile_name_has_its_page(file_tab: Tab) -> None:
+    from urllib.parse import quote
+
+    file_tab.go(f"view=model&model={quote(HOSTILE)}")
+    assert file_tab.page.locator("h1").inner_text() == HOSTILE
+    assert file_tab.page.locator("main img").count() == 0
+    assert file_tab.said == []
+
+
+# --- downloads -------------------------------------------------------------------------------
+
+
+def _downloaded(tab: Tab, selector: str) -> bytes:
+    with tab.page.expect_download() as waiting:
+        tab.page.click(selector)
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_the_files_csv_is_the_servers(tab: Tab, file_tab: Tab) -> None:
+    state = "view=table&task=text-classification&region=SWE&pue=1.4&boundary=facility"
+    tab.go(state)
+    file_tab.go(state)
+    served = csv.DictReader(io.StringIO(_downloaded(tab, "a:text('CSV')").decode()))
+    filed = csv.DictReader(io.StringIO(_downloaded(file_tab, "button:text('CSV')").decode()))
+    ours = {(r["origin"], r["dataset"], r["model"]): r for r in served}
+    theirs = {(r["origin"], r["dataset"], r["model"]): r for r in filed}
+    assert ours.keys() == theirs.keys()
+    assert any(key[0] == "store" for key in ours)
+    for key, row in ours.items():
+        assert row.keys() == theirs[key].keys()
+        for name, value in row.items():
+            assert _same(value, theirs[key][name]), (key, name)
+
+
+def _same(a: str, b: str) -> bool:
+    try:
+        return float(a) == pytest.approx(float(b), rel=1e-9)
+    except ValueError:
+        return a == b
+
+
+def test_a_chart_is_taken_away_as_svg_and_png(file_tab: Tab) -> None:
+    file_tab.go("view=overview")
+    until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
+    svg = _downloaded(file_tab, ".chart button:text('SVG')").decode()
+    assert svg.startswith("<svg")
+    assert "var(--" not in svg.replace("style", "")
+    assert _downloaded(file_tab, ".chart button:text('PNG')").startswith(b"\x89PNG")
+    assert file_tab.said == []
+
+
+# --- for everyone ----------------------------------------------------------------------------
+
+
+def _findings(tab: Tab) -> list[Any]:
+    tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        (v["id"], v["impact"], [n["target"] for n in v["nodes"]][:3])
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, file: Path, theme: Any) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: python scripts/build_explorer.py")
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme)
+    tab = Tab(context.new_page(), file.as_uri())
+    found = {}
+    for view in VIEWS:
+        # One task of it: axe looks at every cell of a table, and one row is as good as the next.
+        tab.go(f"view={view}&task=text-classification")
+        until(lambda: VIEWS[view] in tab.text())  # noqa: B023
+        found[view] = _findings(tab)
+    context.close()
+    assert {view: each for view, each in found.items() if each} == {}
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_nothing_is_wider_than_the_screen(browser: Browser, file: Path, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    tab = Tab(context.new_page(), file.as_uri())
+    for view in VIEWS:
+        tab.go(f"view={view}")
+        until(lambda: VIEWS[view] in tab.text())  # noqa: B023
+        assert tab.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, view
+        charts = tab.page.locator("figure svg").evaluate_all(
+            "all => all.map(s => s.getBoundingClientRect().width)"
+        )
+        assert all(chart <= width for chart in charts)
+    context.close()
+
+
+def test_a_chart_is_read_by_keyboard(file_tab: Tab) -> None:
+    file_tab.go("view=overview&task=text-classification")
+    until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
+    file_tab.page.locator(".stage").first.focus()
+    file_tab.page.keyboard.press("ArrowRight")
+    tip = file_tab.page.locator(".tip").first
+    assert "per 1,000" in tip.inner_text()
+    first = tip.inner_text()
+    file_tab.page.keyboard.press("ArrowRight")
+    assert tip.inner_text() != first
+    file_tab.page.keyboard.press("Enter")
+    until(lambda: "view=model" in file_tab.url)
+
+
+def test_a_point_is_named_under_the_pointer_and_the_finger(browser: Browser, file: Path) -> None:
+    context = browser.new_context(
+        viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True
+    )
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go("view=size&task=text-classification")
+    until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
+    tab.page.locator("figure svg .pt > *").first.tap()
+    until(lambda: "per 1,000" in tab.page.locator(".tip").first.inner_text())
+    assert "view=size" in tab.url
+    context.close()
+
+
+def test_numbers_are_worded_as_in_the_command_line(file_tab: Tab) -> None:
+    from permille.units import format_energy_kwh
+
+    file_tab.go("view=table&origin=store")
+    found = file_tab.page.evaluate(
+        """() => [...document.querySelectorAll('td[data-column=energy] [data-value]')].map(e =>
+        [Number(e.dataset.value), e.innerText])"""
+    )
+    assert found
+    for value, text in found:
+        assert text == format_energy_kwh(value)
+
+
+def test_the_document_is_the_servers_and_the_files(file: Path, served: Any) -> None:
+    text = file.read_text(encoding="utf-8")
+    start = text.index('id="document">') + len('id="document">')
+    inside = json.loads(text[start : text.index("</script>", start)])
+    sent = json.loads(served.ask("/document.json")[2])
+    assert {k: inside[k] for k in sent} == sent
+    assert "small-3" in inside["runs"]

@@ -1,0 +1,158 @@
+"""Studies of tiny callables whose trials take half a second, and what a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from permille.records import Trial
+from permille.store import Store
+from tests.conftest import POWER_W
+from tests.powercap import Constant, Driver, FakePowercap
+
+MODEL = """
+[[models]]
+id = "{name}"
+backend = "python"
+category = "task-specific"
+callable = "models:{function}"
+{more}
+"""
+HEAD = """
+[study]
+name = "{study}"
+inferences = 2
+repeats = {repeats}
+warmup = 0
+idle_s = 0
+timeout_s = {timeout_s}
+{more}
+
+[[tasks]]
+task = "text-classification"
+datasets = [{{ path = "rows.jsonl", text = "text", label = "label" }}]
+"""
+GOOD = """
+def good(text):
+    return "good" if "good" in text else "bad"
+
+good2 = good3 = good
+"""
+
+MakeStudy = Callable[..., Path]
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> MakeStudy:
+    """Writes models.py, rows.jsonl and a study of the functions named; the study's path."""
+
+    def write(
+        *functions: str,
+        source: str = "",
+        repeats: int = 1,
+        timeout_s: float = 60.0,
+        name: str = "tiny",
+        more: str = "",
+        model: str = "",
+        file: str = "study.toml",
+    ) -> Path:
+        (tmp_path / "models.py").write_text(GOOD + source)
+        rows = [{"text": f"{word} one", "label": word} for word in ("good", "bad")]
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        head = HEAD.format(study=name, repeats=repeats, timeout_s=timeout_s, more=more)
+        tables = [MODEL.format(name=f, function=f, more=model) for f in functions]
+        path = tmp_path / file
+        path.write_text(head + "".join(tables))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def powercap(tmp_path: Path, environment: dict[str, str]) -> Iterator[Driver]:
+    """A fake package as the other tests', but with a stated limit: the edges of a span as short
+    as these are then certain enough on a busy machine too."""
+    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=75.0)
+    environment["PERMILLE_POWERCAP"] = str(tree.root)
+    environment["PERMILLE_METERS"] = "rapl"
+    with tree.drive({"cpu:0": Constant(POWER_W)}) as driver:
+        yield driver
+
+
+def start(path: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """``permille run`` in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "permille", "run", str(path), *arguments],
+        env=environment, cwd=path.parent, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def ours(folder: Path) -> dict[int, str]:
+    """Living processes whose temporary folder is the test's: a run's and all below it, wherever
+    they went."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TMPDIR") != str(folder / "tmp"):
+                continue
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found[process.pid] = " ".join(process.cmdline())
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def await_that(true: Callable[[], Any], seconds: float = 30.0) -> None:
+    """Wait until ``true()``; an AssertionError if it never is."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "never came true"
+        time.sleep(0.01)
+
+
+def kept(folder: Path, store: str = "permille.db") -> list[Trial]:
+    """Every trial in the store, of every round."""
+    path = folder / store
+    if not path.exists():
+        return []
+    with Store(path, readonly=True) as opened:
+        return list(opened.trials(rounds="all"))
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a real, small tmpfs; skips where that is not permitted."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            pytest.skip("mounting a tmpfs is not permitted here (needs root)")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=False, capture_output=True)
+
+
+def as_nobody(*command: str) -> list[str]:
+    """The command without root's right to ignore file modes."""
+    if os.geteuid() != 0:
+        return list(command)
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", *command]

@@ -1,0 +1,64 @@
+"""Ctrl-C once and twice, TERM: what is done is kept, and nothing is left running."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Permille
+from tests.faults.conftest import MakeStudy, await_that, kept, ours, start
+from tests.powercap import Driver
+
+STUBBORN = """
+import signal, time, os, subprocess
+def stubborn(text):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
+    open("began", "w").close()
+    time.sleep(600)
+"""
+
+
+def _left(folder: Path, powercap: Driver) -> set[int]:
+    return set(ours(folder)) - {powercap._process.pid}
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_told_to_stop_once_it_keeps_what_is_done_and_says_how_to_go_on(
+    permille: Permille,
+    powercap: Driver,
+    make_study: MakeStudy,
+    environment: dict[str, str],
+    tmp_path: Path,
+    sign: signal.Signals,
+) -> None:
+    path = make_study("good", repeats=100)
+    process = start(path, environment)
+    await_that(lambda: len(kept(tmp_path)) >= 1)
+    process.send_signal(sign)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + sign
+    assert "run the same command again to go on" in err
+    done = len(kept(tmp_path))
+    assert f"{done} finished trials" in err
+    assert not _left(tmp_path, powercap)
+    permille("run", str(path), "--repeats", str(done + 1))
+    assert len(kept(tmp_path)) == done + 1
+
+
+def test_twice_is_at_once_even_with_a_worker_that_will_not_go(
+    powercap: Driver,
+    make_study: MakeStudy,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    process = start(make_study("stubborn", source=STUBBORN), environment)
+    await_that((tmp_path / "began").exists)
+    assert any("sleep 600" in line for line in ours(tmp_path).values())
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    await_that(lambda: not _left(tmp_path, powercap), 10)

@@ -1,0 +1,119 @@
+"""Many trials: scheduling, memory, descriptors and processes stay bounded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from permille.recorder import Recorder
+from permille.store import Store
+from permille.study import file
+from permille.study.plan import make
+from permille.study.runner import Runner
+from tests.faults.conftest import MakeStudy, ours
+from tests.powercap import Driver
+from tests.records import trial
+
+TRIALS = 10_000
+
+
+def test_60_trials_leak_neither_descriptors_nor_processes_nor_memory(
+    powercap: Driver,
+    make_study: MakeStudy,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
+    plan = make(file.read(make_study("good", repeats=60)))
+    me = psutil.Process()
+    seen: list[tuple[int, int, int]] = []
+
+    def watch(what: str, event: Any) -> None:
+        if what == "trial":
+            assert event.status != "failed", event.reason
+            seen.append((me.num_fds(), len(me.children(recursive=True)), me.memory_info().rss))
+
+    with Store(tmp_path / "soak.db") as store, Recorder() as recorder:
+        Runner(plan, store, recorder, watch).run()
+    assert len(seen) == 60
+    assert {descriptors for descriptors, _, _ in seen[5:]} == {seen[5][0]}
+    assert len({children for _, children, _ in seen}) == 1
+    assert seen[-1][2] - seen[5][2] < 20e6
+    assert set(ours(tmp_path)) <= {powercap._process.pid, os.getpid()}
+
+
+RESUMES = """
+import re, sys; from pathlib import Path
+from permille.cli import dispatch
+code = dispatch(["run", sys.argv[1], "--json"])
+# Not ru_maxrss: a child inherits its parent's from before the exec.
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1))
+print(f"peak {peak}", file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def test_a_store_of_10_000_trials_is_scheduled_at_once_in_under_200_mb(
+    powercap: Driver, make_study: MakeStudy, environment: dict[str, str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The whole command on a study whose trials are done: it asks the store once, whatever the
+    number of cells and repeats, and makes the table."""
+    path = make_study("good", repeats=TRIALS)
+    plan = make(file.read(path))
+    fingerprint = _fingerprint(environment, path, tmp_path)
+    with Store(tmp_path / "permille.db") as store:
+        store.add_many(
+            (
+                trial(
+                    float(i % 7 + 1), repeat=i, uid=str(i), study="tiny", cell=plan.cells[0].cell,
+                    protocol=plan.protocol, environment=fingerprint,
+                ),
+                None,
+            )
+            for i in range(TRIALS)
+        )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", RESUMES, str(path)], env=environment, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    peak_kib = int(done.stderr.rpartition("peak ")[2])
+    assert peak_kib * 1024 < 200e6
+    assert f'"done": {TRIALS}' in done.stdout
+
+
+def test_the_store_is_asked_once_for_what_is_to_be_run(
+    powercap: Driver, make_study: MakeStudy, environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
+    plan = make(file.read(make_study("good", "good2", "good3", repeats=1000)))
+    with Store(tmp_path / "s.db") as store, Recorder() as recorder:
+        statements: list[str] = []
+        store._db.set_trace_callback(statements.append)
+        runner = Runner(plan, store, recorder)
+        assert sum(1 for _ in runner._schedule()) == 3000
+    assert len(statements) <= 2
+
+
+def _fingerprint(environment: dict[str, str], path: Path, folder: Path) -> Any:
+    """This machine, as a run of the study names it."""
+    subprocess.run(
+        [sys.executable, "-m", "permille", "run", str(path), "--repeats", "1", "--json-lines",
+         "--store", "one.db"],
+        env=environment, cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    with Store(folder / "one.db", readonly=True) as store:
+        return next(iter(store.trials())).environment

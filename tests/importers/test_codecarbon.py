@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from permille.importers import Options, Tally
+from permille.importers.codecarbon import importer
+from permille.importers.files import Source
+from permille.records import Provenance, Trial
+from permille.store import Store
+from tests.importers.codecarbon_files import PLAIN, RUN_COLUMNS, TASK_COLUMNS, file, row
+from tests.shared import shared
+
+KWH = 3.6e6
+
+
+def read(path: Path, options: Options | None = None) -> tuple[list[Trial], Tally]:
+    tally = Tally()
+    return list(importer.trials(Source(path), tally, options or Options())), tally
+
+
+def written(tmp_path: Path, content: str | bytes, name: str = "emissions.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize("version", RUN_COLUMNS)
+def test_a_run_of_every_version(tmp_path: Path, version: str) -> None:
+    trials, tally = read(
+        written(tmp_path, file(version, {})), Options(inferences=1000, study="mine")
+    )
+    (trial,) = trials
+    assert tally.bad == []
+    assert (tally.files, tally.rows) == (1, 1)
+    assert trial.uid == "codecarbon:run-1"
+    assert trial.study == "mine"
+    assert trial.source == "codecarbon"
+    assert trial.cell.model == "distilbert-base-uncased"
+    assert (trial.cell.task, trial.cell.dataset, trial.cell.category) == ("unknown",) * 3
+    query = trial.phases["query"]
+    assert query.seconds == 20.0
+    assert query.inferences == 1000
+    energies = {name: domain.energy_j for name, domain in query.domains.items()}
+    assert energies == pytest.approx({"cpu:0": 720, "dram:0": 1080, "gpu": 3600})
+    provenance = {name: domain.provenance for name, domain in query.domains.items()}
+    assert provenance == {
+        "cpu:0": Provenance.ESTIMATED,
+        "dram:0": Provenance.ESTIMATED,
+        "gpu": Provenance.MEASURED,
+    }
+    known = trial.environment.facts
+    assert known.get("codecarbon_version") == (None if version == "2.0.0" else version)
+    assert known["gpu_model"] == "1 x Some GPU"
+    assert float(known["logged_g_per_kwh"]) == pytest.approx(200)
+
+
+@pytest.mark.parametrize("version", TASK_COLUMNS)
+def test_the_tasks_of_a_run_of_every_version(tmp_path: Path, version: str) -> None:
+    content = file(
+        version,
+        {"task_name": "load model", "duration": "5"},
+        {"task_name": "query model", "duration": "30"},
+        tasks=True,
+    )
+    trials, tally = read(written(tmp_path, content), Options(inferences=500))
+    (trial,) = trials
+    assert tally.bad == []
+    assert {n: (p.seconds, p.inferences) for n, p in trial.phases.items()} == {
+        "load": (5.0, None),
+        "query": (30.0, 500),
+    }
+
+
+def test_inferences_are_unknown_unless_said(tmp_path: Path) -> None:
+    (trial,), _ = read(written(tmp_path, file("3.3.2", {})))
+    assert trial.phases["query"].inferences is None
+    assert trial.protocol.inferences == 0
+
+
+def test_a_task_of_another_name_can_be_the_query(tmp_path: Path) -> None:
+    path = written(tmp_path, file("2.8.3", {"task_name": "inference"}, tasks=True))
+    trials, tally = read(path)
+    assert trials == []
+    assert "--query-task" in tally.bad[0].reason
+    (trial,), _ = read(path, Options(query_task="inference"))
+    assert set(trial.phases) == {"query"}
+
+
+def test_a_task_that_comes_twice_is_left_out_with_its_run(tmp_path: Path) -> None:
+    again = {"task_name": "query model"}
+    trials, tally = read(written(tmp_path, file("2.8.3", again, again, tasks=True)))
+    assert trials == []
+    assert "twice" in tally.bad[0].reason
+
+
+def test_rows_of_a_flushed_tracker_are_one_run_whose_last_counts(tmp_path: Path) -> None:
+    half = {"duration": "10", "gpu_energy": "0.0005", "energy_consumed": "0.0010"}
+    trials, tally = read(written(tmp_path, file("3.0.0", half, {}, {"run_id": "run-2"})))
+    assert len(trials) == 2
+    trial = trials[0]
+    assert trial.phases["query"].domains["gpu"].energy_j == pytest.approx(0.0010 * KWH)
+    assert any("cumulative" in note for note in trial.notes)
+    assert tally.bad_count == 0
+
+
+def test_a_run_of_too_many_tasks_is_left_out_whole(tmp_path: Path) -> None:
+    many = ({"task_name": f"t{i}"} for i in range(1001))
+    content = file("2.8.3", *many, {"run_id": "b", "task_name": "query model"}, tasks=True)
+    trials, tally = read(written(tmp_path, content))
+    assert [t.uid for t in trials] == ["codecarbon:b"]
+    assert [bad.reason for bad in tally.bad] == ["more than 1000 tasks in run-1"]
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "NaN", "None"])
+def test_a_missing_energy_is_a_problem_and_never_zero(tmp_path: Path, missing: str) -> None:
+    content = file("3.0.0", {"cpu_energy": missing, "energy_consumed": "0.0013"})
+    (trial,), tally = read(written(tmp_path, content))
+    query = trial.phases["query"]
+    assert set(query.domains) == {"dram:0", "gpu"}
+    assert "no figure" in query.problems["cpu:0"].reason
+    assert tally.bad == []
+
+
+def test_an_energy_of_zero_is_not_free_energy(tmp_path: Path) -> None:
+    content = file("3.0.0", {"gpu_energy": "0.0", "energy_consumed": "0.0005"})
+    (trial,), _ = read(written(tmp_path, content))
+    query = trial.phases["query"]
+    assert "gpu" not in query.domains
+    assert "logged 0" in query.problems["gpu"].reason
+    assert query.problems["gpu"].kind == "gpu"
+
+
+def test_a_machine_without_a_gpu_has_no_gpu_domain(tmp_path: Path) -> None:
+    none = {"gpu_energy": "0", "gpu_count": "0", "gpu_model": "", "energy_consumed": "0.0005"}
+    (trial,), _ = read(written(tmp_path, file("3.3.2", none)))
+    query = trial.phases["query"]
+    assert set(query.domains) == {"cpu:0", "dram:0"}
+    assert query.problems == {}
+
+
+def test_a_pue_in_the_file_is_divided_out(tmp_path: Path) -> None:
+    (trial,), _ = read(written(tmp_path, file("3.3.2", {"pue": "1.25"})))
+    assert trial.phases["query"].domains["gpu"].energy_j == pytest.approx(3600 / 1.25)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"duration": "-1"}, "duration must be above 0"),
+        ({"duration": ""}, "duration is missing"),
+        ({"duration": "0"}, "duration must be above 0"),
+        ({"duration": "inf"}, "not a finite number"),
+        ({"duration": "soon"}, "not a number"),
+        ({"cpu_energy": "-0.1"}, "cpu_energy is negative"),
+        ({"gpu_energy": "1e999"}, "not a finite number"),
+        ({"run_id": ""}, "run_id is missing"),
+        ({"pue": "0.5"}, "pue must be at least 1"),
+        ({"energy_consumed": "1.0"}, "add up"),
+        (
+            {"cpu_energy": "", "gpu_energy": "", "ram_energy": "nan", "energy_consumed": ""},
+            "no component",
+        ),
+    ],
+)
+def test_a_bad_row_is_named_and_the_rest_is_kept(
+    tmp_path: Path, changed: dict[str, str], reason: str
+) -> None:
+    path = written(tmp_path, file("2.8.3", {"run_id": "a"}, changed, {"run_id": "b"}))
+    trials, tally = read(path)
+    assert [trial.uid for trial in trials] == ["codecarbon:a", "codecarbon:b"]
+    assert tally.bad_count == 1
+    assert tally.bad[0].file == "emissions.csv"
+    assert tally.bad[0].row == 3
+    assert reason in tally.bad[0].reason
+
+
+def test_truncated_and_misquoted_rows_cost_one_row_each(tmp_path: Path) -> None:
+    columns = RUN_COLUMNS["2.8.3"]
+    good = [row(columns, run_id=f"r{i}") for i in range(3)]
+    cut = good[1][: len(good[1]) // 2] + "\n"
+    quoted = row(columns, project_name='"open', run_id="q")
+    content = columns + "\n" + good[0] + cut + quoted + good[2]
+    trials, tally = read(written(tmp_path, content))
+    assert [t.uid for t in trials] == ["codecarbon:r0", "codecarbon:r2"]
+    assert [bad.row for bad in tally.bad] == [3, 4]
+    assert "fields where the header has" in tally.bad[0].reason
+    assert "quote" in tally.bad[1].reason
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+def test_other_encodings(tmp_path: Path, encoding: str) -> None:
+    content = file("3.0.0", {"project_name": "modèle"}).encode(encoding)
+    (trial,), tally = read(written(tmp_path, content))
+    assert trial.cell.model == (r"mod\xe8le" if encoding == "cp1252" else "modèle")
+    assert tally.bad == []
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "a,b\n1,2\n", "\x00\x01\x02"])
+def test_files_that_are_not_codecarbons_are_named(tmp_path: Path, content: str) -> None:
+    trials, tally = read(written(tmp_path, content))
+    assert trials == []
+    assert tally.bad_count == 1
+
+
+def test_bad_rows_beyond_the_first_twenty_are_counted(tmp_path: Path) -> None:
+    content = file("3.0.0", *({"duration": "-1", "run_id": f"r{i}"} for i in range(50)))
+    _, tally = read(written(tmp_path, content))
+    assert tally.bad_count == 50
+    assert len(tally.bad) == 20
+
+
+def test_duplicates_are_known_by_run_id(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    written(folder, file("3.0.0", {"run_id": "x"}), "one.csv")
+    written(folder, file("3.0.0", {"run_id": "x"}, {"run_id": "y"}), "two.csv")
+    trials, _ = read(folder)
+    with Store(tmp_path / "s.db") as store:
+        assert store.add_many((t, None) for t in trials) == 2
+        assert store.add_many((t, None) for t in trials) == 0
+
+
+def test_a_run_that_is_in_both_kinds_of_file_is_known_by_its_tasks(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    written(folder, file("2.8.3", {"run_id": "x"}, {"run_id": "y"}), "emissions.csv")
+    query = {"run_id": "x", "task_name": "query model", "duration": "7"}
+    written(folder, file("2.8.3", query, tasks=True), "emissions_base_x.csv")
+    trials, tally = read(folder)
+    assert [t.uid for t in trials] == [f"codecarbon:{run}" for run in "xxy"]
+    assert trials[0].phases["query"].seconds == 7.0
+    assert (tally.files, tally.rows, tally.bad) == (2, 3, [])
+
+
+def test_runs_of_different_machines_have_different_fingerprints(tmp_path: Path) -> None:
+    rows = ({"run_id": "x"}, {"run_id": "y", "gpu_model": "1 x Another"}, {"run_id": "z"})
+    (x, y, z), _ = read(written(tmp_path, file("3.0.0", *rows)))
+    assert x.environment.fingerprint == z.environment.fingerprint
+    assert x.environment.fingerprint != y.environment.fingerprint
+
+
+def test_a_folder_of_the_real_tools_files() -> None:
+    trials, tally = read(shared("samples/codecarbon"))
+    assert len(trials) == 193
+    assert tally.bad == []
+    assert {t.environment.facts["codecarbon_version"] for t in trials} == {"2.1.3", "3.3.2"}
+
+
+def test_the_plain_row_is_consistent() -> None:
+    parts = sum(float(PLAIN[f"{part}_energy"]) for part in ("cpu", "gpu", "ram"))
+    assert parts == pytest.approx(float(PLAIN["energy_consumed"]))

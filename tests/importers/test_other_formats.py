@@ -1,0 +1,291 @@
+"""ML.ENERGY, AI Energy Score and optimum-benchmark: small files by hand, and real samples."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from permille import plugins
+from permille.analysis.boundaries import Bounded, within
+from permille.importers import Importer, Options, Tally
+from permille.importers.files import Source
+from permille.records import Boundary, Provenance, Trial
+from tests.shared import shared
+
+
+def read(name: str, path: Path) -> tuple[list[Trial], Tally]:
+    importer: Importer = plugins.load("importers", name)
+    tally = Tally()
+    return list(importer.trials(Source(path), tally, Options())), tally
+
+
+def saved(path: Path, content: Any) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_every_importer_is_registered_by_its_name() -> None:
+    names = plugins.names("importers")
+    expected = ["ai-energy-score", "codecarbon", "ml-energy", "optimum-benchmark"]
+    assert names == sorted([*expected, "power-hungry-2023"])
+    assert [plugins.load("importers", name).name for name in names] == names
+
+
+# --- ML.ENERGY -------------------------------------------------------------------------------
+
+CHAT: dict[str, Any] = {
+    "model_id": "some/chat",
+    "nickname": "Chat",
+    "gpu_model": "H100",
+    "num_gpus": 2,
+    "avg_power_watts": 500.0,
+    "max_num_seqs": 8,
+    "avg_batch_size": 7.5,
+    "avg_output_len": 600.0,
+    "output_throughput_tokens_per_sec": 1200.0,
+    "energy_per_request_joules": 300.0,
+    "energy_per_token_joules": 0.5,
+    "total_params_billions": 14.0,
+    "activated_params_billions": 3.0,
+    "tensor_parallel": 2,
+}
+IMAGE: dict[str, Any] = {
+    "model_id": "some/image",
+    "gpu_model": "B200",
+    "num_gpus": 1,
+    "avg_power_watts": 500.0,
+    "batch_size": 4,
+    "batch_latency_s": 2.0,
+    "energy_per_image_joules": 250.0,
+    "inference_steps": 20,
+}
+
+
+def leaderboard(path: Path, task: str, *configurations: Any) -> Path:
+    return saved(path / f"{task}.json", {"task": task, "configurations": list(configurations)})
+
+
+def test_a_chat_server(tmp_path: Path) -> None:
+    (trial,), tally = read("ml-energy", leaderboard(tmp_path, "lm-arena-chat", CHAT))
+    assert tally.bad == []
+    assert (trial.cell.task, trial.cell.dataset) == ("text-generation", "lm-arena-chat")
+    assert trial.cell.category == "general-purpose"
+    assert trial.protocol.batch_size == 8
+    assert trial.counts == {"tokens_out": 600.0, "avg_batch_size": 7.5}
+    assert trial.cell.settings["tensor_parallel"] == 2
+    assert "energy_per_request_joules" not in trial.cell.settings
+    assert (trial.facts.params, trial.facts.active_params) == (14_000_000_000, 3_000_000_000)
+    query = trial.phases["query"]
+    assert (query.seconds, query.inferences) == (0.5, 1)
+    assert query.domains["gpu"].energy_j == 300.0
+    assert query.domains["gpu"].provenance is Provenance.MEASURED
+    assert query.domains["gpu"].energy_j / trial.counts["tokens_out"] == 0.5
+
+
+def test_only_the_accelerator_boundary_has_a_figure(tmp_path: Path) -> None:
+    (trial,), _ = read("ml-energy", leaderboard(tmp_path, "text-to-image", IMAGE))
+    query = trial.phases["query"]
+    assert (query.seconds, trial.counts) == (0.5, {"images": 1.0})
+    assert isinstance(within(query, "accelerator"), Bounded)
+    wider: tuple[Boundary, ...] = ("compute", "node", "facility")
+    for boundary in wider:
+        assert "only GPUs" in str(within(query, boundary))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"energy_per_request_joules": -1.0}, "above 0"),
+        ({"energy_per_request_joules": "many"}, "Expected `float"),
+        ({"energy_per_token_joules": 5.0}, "not energy per token"),
+        ({"avg_output_len": None}, "avg_output_len"),
+        ({"max_num_seqs": None}, "batch_size"),
+    ],
+)
+def test_bad_configurations_are_named(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:
+    path = leaderboard(tmp_path, "gpqa", CHAT | changed, CHAT)
+    trials, tally = read("ml-energy", path)
+    assert len(trials) == 1
+    assert reason in tally.bad[0].reason
+    assert tally.bad[0].row == 1
+
+
+def test_other_documents_are_left_alone_or_named(tmp_path: Path) -> None:
+    saved(tmp_path / "index.json", {"models": {}})
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    leaderboard(tmp_path, "unheard-of", CHAT)
+    trials, tally = read("ml-energy", tmp_path)
+    assert trials == []
+    assert sorted(b.file for b in tally.bad) == ["broken.json", "deep.json", "unheard-of.json"]
+
+
+def test_the_whole_leaderboard() -> None:
+    trials, tally = read("ml-energy", shared("samples/mlenergy-leaderboard-v3.tar.xz"))
+    assert len(trials) == len({t.uid for t in trials}) == 187 + 173 + 328 + 50 + 638 + 382 + 100
+    assert tally.bad == []
+    for trial in trials:
+        (gpu,) = trial.phases["query"].domains.values()
+        assert gpu.kind == "gpu"
+
+
+# --- AI Energy Score -------------------------------------------------------------------------
+
+SCORE_COLUMNS = (
+    "model_name,model_class,task,reasoning_state,total_prompts,successful_prompts,failed_prompts,"
+    "total_duration_seconds,avg_total_time,avg_time_to_first_token,total_tokens,"
+    "total_prompt_tokens,total_completion_tokens,throughput_tokens_per_second,gpu_energy_wh,"
+    "wh_per_1000_queries,co2_emissions_g,tokens_per_joule,avg_energy_per_prompt_wh,timestamp,"
+    "error_message"
+)
+SCORE = {
+    "model_name": "some/model",
+    "model_class": "B",
+    "task": "text_generation",
+    "reasoning_state": "off",
+    "total_prompts": "1000",
+    "successful_prompts": "1000",
+    "total_duration_seconds": "60",
+    "total_prompt_tokens": "5000",
+    "total_completion_tokens": "9000",
+    "gpu_energy_wh": "12.5",
+    "wh_per_1000_queries": "12.5",
+    "timestamp": "2025-01-01T00:00:00",
+}
+
+
+def scores(path: Path, *rows: dict[str, str]) -> Path:
+    lines = [
+        ",".join((SCORE | changed).get(c, "") for c in SCORE_COLUMNS.split(",")) for changed in rows
+    ]
+    file = path / "master_results.csv"
+    file.write_text("\n".join([SCORE_COLUMNS, *lines]) + "\n")
+    return file
+
+
+def test_a_score(tmp_path: Path) -> None:
+    (trial,), tally = read("ai-energy-score", scores(tmp_path, {}))
+    assert tally.bad == []
+    assert trial.cell.task == "text-generation"
+    assert trial.cell.settings == {"model_class": "B", "reasoning_state": "off"}
+    assert trial.counts == {"tokens_in": 5000.0, "tokens_out": 9000.0}
+    query = trial.phases["query"]
+    assert query.domains["gpu"].energy_j == pytest.approx(45_000)
+    assert (query.inferences, query.seconds) == (1000, 60.0)
+    assert "only GPUs" in str(within(query, "node"))
+
+
+def test_a_failed_run_is_a_failed_trial_without_energy(tmp_path: Path) -> None:
+    lost = {"successful_prompts": "0", "gpu_energy_wh": "", "error_message": '"CUDA error:\nboom"'}
+    (trial, good), tally = read("ai-energy-score", scores(tmp_path, lost, {}))
+    assert tally.bad == []
+    assert (trial.status, trial.phases) == ("failed", {})
+    assert "boom" in str(trial.reason)
+    assert good.status == "done"
+
+
+@pytest.mark.parametrize(("per_1000", "inferences"), [("25", 500), ("12.5", 1000), ("", 500)])
+def test_which_prompts_count_follows_from_the_file(
+    tmp_path: Path, per_1000: str, inferences: int
+) -> None:
+    half = {"successful_prompts": "500", "wh_per_1000_queries": per_1000}
+    (trial,), _ = read("ai-energy-score", scores(tmp_path, half))
+    assert trial.phases["query"].inferences == inferences
+
+
+def test_scores_that_contradict_themselves_are_named(tmp_path: Path) -> None:
+    trials, tally = read("ai-energy-score", scores(tmp_path, {"wh_per_1000_queries": "99"}))
+    assert trials == []
+    assert "does not follow" in tally.bad[0].reason
+
+
+# --- optimum-benchmark -----------------------------------------------------------------------
+
+
+def part(mean: float, kwh: dict[str, float]) -> dict[str, Any]:
+    times = {"unit": "s", "count": 100, "mean": mean, "p50": mean, "p95": 2 * mean, "values": []}
+    return {"latency": times, "energy": {"unit": "kWh", **kwh}}
+
+
+BENCHMARK: dict[str, Any] = {
+    "config": {
+        "backend": {"name": "pytorch", "model": "tiny", "task": "text-classification"},
+        "scenario": {"name": "inference", "input_shapes": {"batch_size": 4}},
+        "environment": {"cpu": "Some CPU", "cpu_count": 2, "gpu": None},
+    },
+    "report": {
+        "load_model": part(1.0, {"cpu": 1e-6, "ram": 1e-6, "gpu": 0.0}),
+        "forward": part(0.2, {"cpu": 2e-6, "ram": 1e-6, "gpu": 0.0}),
+    },
+}
+
+
+def test_a_benchmark(tmp_path: Path) -> None:
+    (trial,), tally = read("optimum-benchmark", saved(tmp_path / "benchmark.json", BENCHMARK))
+    assert tally.bad == []
+    assert trial.latency is not None
+    assert (trial.latency.p50, trial.latency.n) == (0.2, 100)
+    query = trial.phases["query"]
+    assert (query.inferences, query.seconds) == (4, 0.2)
+    energies = {name: d.energy_j for name, d in query.domains.items()}
+    assert energies == pytest.approx({"cpu:0": 7.2, "dram:0": 3.6})
+    assert {d.provenance for d in query.domains.values()} == {Provenance.ESTIMATED}
+    assert set(trial.phases) == {"load", "query"}
+    assert trial.environment.facts["cpu"] == "Some CPU"
+
+
+def test_a_config_and_a_report_in_one_folder_are_the_same_benchmark(tmp_path: Path) -> None:
+    saved(tmp_path / "benchmark.json", BENCHMARK)
+    saved(tmp_path / "benchmark_config.json", BENCHMARK["config"])
+    saved(tmp_path / "benchmark_report.json", BENCHMARK["report"])
+    trials, tally = read("optimum-benchmark", tmp_path)
+    assert tally.bad == []
+    assert len(trials) == 2
+    assert len({t.uid for t in trials}) == 1
+
+
+def test_a_generating_model_is_its_prefill_and_its_decoding(tmp_path: Path) -> None:
+    both = {
+        "prefill": part(0.1, {"cpu": 1e-6, "ram": 1e-6, "gpu": 3e-6}),
+        "decode": part(0.4, {"cpu": 2e-6, "ram": 1e-6, "gpu": 5e-6}),
+    }
+    path = saved(tmp_path / "benchmark.json", BENCHMARK | {"report": both})
+    (trial,), _ = read("optimum-benchmark", path)
+    query = trial.phases["query"]
+    assert query.seconds == pytest.approx(0.5)
+    assert query.domains["gpu"].energy_j == pytest.approx(8e-6 * 3.6e6)
+    assert trial.latency is None
+
+
+def test_faulty_benchmarks_are_named(tmp_path: Path) -> None:
+    faults = {
+        "report_alone": BENCHMARK["report"],
+        "zero": {"forward": part(0.1, {"cpu": 0.0, "ram": 0.0})},
+        "negative": {"forward": part(0.1, {"cpu": -1.0, "ram": 0.0})},
+        "other": {"train": part(0.1, {"cpu": 1.0})},
+        "text": "nothing",
+    }
+    for name, report in faults.items():
+        whole = report if name == "report_alone" else BENCHMARK | {"report": report}
+        saved(tmp_path / f"{name}.json", whole)
+    watts = copy.deepcopy(BENCHMARK)
+    watts["report"]["forward"]["energy"]["unit"] = "Wh"
+    saved(tmp_path / "units.json", watts)
+    trials, tally = read("optimum-benchmark", tmp_path)
+    assert trials == []
+    assert len(tally.bad) == len(faults) + 1
+
+
+def test_the_real_report() -> None:
+    trials, tally = read("optimum-benchmark", shared("samples/optimum-benchmark"))
+    assert tally.bad == []
+    assert len({t.uid for t in trials}) == 1
+    trial = trials[0]
+    assert sum(d.energy_j for d in trial.phases["query"].domains.values()) == pytest.approx(
+        2.12740223358211e-06 * 3.6e6
+    )
+    assert trial.phases["query"].seconds == pytest.approx(0.07763659377)

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import io
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from permille.importers import Options, Tally
+from permille.importers.files import Source
+from permille.importers.power_hungry_2023 import IDLE_GPU_W, OTHER, STUDY, importer
+from permille.records import Provenance, Trial
+from tests.importers.codecarbon_files import RUN_COLUMNS, TASK_COLUMNS, row
+from tests.shared import shared
+
+TASKS = TASK_COLUMNS["2.3.1"]
+COMPLETE = RUN_COLUMNS["2.3.1"]
+
+
+def base(run_id: str, model: str, gpu_kwh: float = 0.0050) -> str:
+    """A run of 20 s: its idle GPUs are taken to need 7 x 55.4 W x 20 s = 0.002154 kWh."""
+    common = {"run_id": run_id, "project_name": model, "gpu_count": "8"}
+    energies = {"gpu_energy": repr(gpu_kwh), "energy_consumed": repr(gpu_kwh + 0.0005)}
+    return (
+        TASKS
+        + "\n"
+        + row(TASKS, task_name="load model", **common, **energies)
+        + row(TASKS, task_name="query model", **common, **energies)
+    )
+
+
+def complete(*runs: tuple[str, str]) -> str:
+    return COMPLETE + "\n" + "".join(row(COMPLETE, run_id=r, project_name=m) for r, m in runs)
+
+
+def archive(path: Path, members: dict[str, str]) -> Path:
+    with tarfile.open(path, "w:xz") as out:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            data = content.encode()
+            info.size = len(data)
+            out.addfile(info, io.BytesIO(data))
+    return path
+
+
+def read(path: Path) -> tuple[dict[str, Trial], Tally]:
+    tally = Tally()
+    trials = {t.uid: t for t in importer.trials(Source(path), tally, Options())}
+    return trials, tally
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    runs = {
+        "a": "distilbert-base-uncased-finetuned-sst-2-english",
+        "b": "google/flan-t5-base",
+        "c": "bigscience/bloomz-560m",
+        "d": "bigscience/bloom-560m",
+        "e": "microsoft/resnet-50",
+        "f": "microsoft/resnet-50",
+        "g": "sshleifer/distilbart-cnn-6-6",
+        "h": "stabilityai/stable-diffusion-2-1-base",
+        "i": "gpt2",
+        "j": "distilbert-base-uncased-finetuned-sst-2-english",
+    }
+    members = {
+        f"./emissions/base/emissions_base_{run}.csv": base(run, model)
+        for run, model in runs.items()
+    }
+
+    def add(name: str, *ids: str) -> None:
+        members[f"./emissions/complete/{name}.csv"] = complete(*((r, runs[r]) for r in ids))
+
+    add("text_classif_sst2", "a", "j")
+    add("zeroshot_sentiment_sst2", "b", "d")
+    add("zeroshot_sentiment_sst2_bloomz", "c")
+    add("image_class_imagenet", "e")
+    add("image_class_imagenet_resized", "f")
+    add("summarize_xsum_15", "g")
+    add("tti_diffusiondb", "h")
+    members["./model_parameters.csv"] = "model_name,num_parameters\ngoogle/flan-t5-base,222903552\n"
+    members["./performance.csv"] = (
+        'model,task,type,sst2 (acc),imdb (acc),tomatoes (acc),sciq (acc),squad (f1),"squad_v2 (f1,'
+        ' has answer)",samsum (rouge),xsum (rouge),cnn (rouge)\n'
+        "google/flan-t5-base,sentiment,seq2seq,0.9289,0.9466,0.8846,,,,,,\n"
+        "sshleifer/distilbart-xsum-12-6,summarization,seq2seq-finetuned,,,,,,,0.2,0.45,0.23\n"
+    )
+    members["./lengths/complete/sst2_flan.csv"] = (
+        "Input,Output,model,dataset\n" + "28,1,google/flan-t5-base,sst\n" * 1000
+    )
+    return archive(tmp_path / "raw.tar.xz", members)
+
+
+def test_the_papers_set_and_the_rest(small: Path) -> None:
+    trials, tally = read(small)
+    assert tally.bad == []
+    assert {t.study for t in trials.values()} == {STUDY, OTHER}
+    in_paper = {uid for uid, t in trials.items() if t.study == STUDY}
+    assert in_paper == {f"{STUDY}:{run}" for run in "abcfgj"}
+
+
+def test_what_a_run_is(small: Path) -> None:
+    trials, _ = read(small)
+    flan = trials[f"{STUDY}:b"]
+    assert flan.cell.task == "text-classification"
+    assert flan.cell.dataset == "SST2"
+    assert flan.cell.category == "general-purpose"
+    assert flan.facts.params == 222_903_552
+    assert flan.facts.architecture == "Flan-T5"
+    assert flan.quality is not None
+    assert (flan.quality.metric, flan.quality.value, flan.quality.n) == ("accuracy", 0.9289, None)
+    assert flan.counts == {"input_length": 28_000, "output_length": 1000}
+    assert flan.phases["query"].inferences == 1000
+    assert flan.phases["load"].inferences is None
+    assert [trials[f"{STUDY}:{run}"].repeat for run in "aj"] == [0, 1]
+    assert trials[f"{STUDY}:a"].cell == trials[f"{STUDY}:j"].cell
+
+
+def test_the_mislabelled_runs_get_their_own_model(small: Path) -> None:
+    trials, _ = read(small)
+    bart = trials[f"{STUDY}:g"]
+    assert bart.cell.model == "sshleifer/distilbart-xsum-12-6"
+    assert "logged as sshleifer/distilbart-cnn-6-6" in bart.notes
+    assert bart.quality is not None
+    assert bart.quality.value == 0.45
+
+
+def test_a_run_of_no_complete_file_is_kept_apart(small: Path) -> None:
+    trials, _ = read(small)
+    stray = trials[f"{STUDY}:i"]
+    assert stray.study == OTHER
+    assert (stray.cell.task, stray.cell.dataset, stray.cell.category) == ("unknown",) * 3
+    assert stray.phases["query"].inferences is None
+    assert trials[f"{STUDY}:e"].cell.settings == {"set": "image_class_imagenet"}
+
+
+def test_the_gpus_are_split_into_one_in_use_and_seven_idle(small: Path) -> None:
+    trials, _ = read(small)
+    query = trials[f"{STUDY}:a"].phases["query"]
+    active, idle = query.domains["gpu:active"], query.domains["gpu:idle"]
+    assert idle.energy_j == pytest.approx(7 * IDLE_GPU_W * 20)
+    assert active.energy_j + idle.energy_j == pytest.approx(0.0050 * 3.6e6, rel=1e-12)
+    assert (active.in_use, active.provenance) == (True, Provenance.MODELLED)
+    assert (idle.in_use, idle.provenance) == (False, Provenance.ESTIMATED)
+    assert "gpu" not in query.domains
+
+
+def test_a_reading_below_that_of_idle_gpus_is_a_problem(tmp_path: Path) -> None:
+    path = archive(
+        tmp_path / "raw.tar.xz",
+        {"emissions/base/emissions_base_a.csv": base("a", "gpt2", gpu_kwh=0.0010)},
+    )
+    trials, _ = read(path)
+    query = trials[f"{STUDY}:a"].phases["query"]
+    assert set(query.domains) == {"cpu:0", "dram:0"}
+    assert "less than seven idle" in query.problems["gpu:active"].reason
+
+
+def test_unknown_files_and_tasks_are_named(tmp_path: Path) -> None:
+    odd = TASKS + "\n" + row(TASKS, task_name="make tea", run_id="a")
+    members = {
+        "emissions/base/emissions_base_a.csv": odd,
+        "emissions/complete/poetry_sonnets.csv": complete(("a", "m")),
+    }
+    trials, tally = read(archive(tmp_path / "raw.tar.xz", members))
+    assert trials == {}
+    assert [bad.file for bad in tally.bad] == [
+        "emissions/complete/poetry_sonnets.csv",
+        "emissions/base/emissions_base_a.csv",
+    ]
+
+
+@pytest.fixture(scope="module")
+def real() -> list[Trial]:
+    tally = Tally()
+    source = Source(shared("power_hungry_2023/raw.tar.xz"))
+    trials = list(importer.trials(source, tally, Options()))
+    assert tally.bad == []
+    return trials
+
+
+def test_the_real_archive_holds_the_papers_set(real: list[Trial]) -> None:
+    paper = [t for t in real if t.study == STUDY]
+    assert len(real) == 6513
+    assert len(paper) == 3120
+    cells = Counter(t.cell.id for t in paper)
+    assert len(cells) == 312
+    assert set(cells.values()) == {10}
+    assert len({t.cell.model for t in paper}) == 88
+    assert len({t.cell.task for t in paper}) == 10
+    assert len({t.environment.fingerprint for t in paper}) == 1
+    assert all(t.facts.params for t in paper)
+    logged = [t for t in paper if any(n.startswith("logged as") for n in t.notes)]
+    assert len(logged) == 30
+    assert sum(t.quality is not None for t in paper) == 144 * 10
+
+
+def test_the_real_archive_agrees_with_the_tidied_table(real: list[Trial]) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    path = shared("power_hungry_2023/runs.parquet")
+    rows = duckdb.sql(
+        "select run_id, in_paper_set, energy_kwh, gpu_kwh, duration_s, model, num_parameters"
+        f" from '{path}'"
+    ).fetchall()
+    ours = {t.uid.partition(":")[2]: t for t in real}
+    assert len(rows) == len(ours) == 6513
+    for run_id, in_paper, kwh, gpu_kwh, seconds, model, params in rows:
+        trial = ours[run_id]
+        query = trial.phases["query"]
+        joules = {name: d.energy_j for name, d in query.domains.items()}
+        assert (trial.study == STUDY) == in_paper
+        assert sum(joules.values()) == pytest.approx(kwh * 3.6e6, rel=1e-9)
+        gpu_j = joules["gpu:active"] + joules["gpu:idle"]
+        assert gpu_j == pytest.approx(gpu_kwh * 3.6e6, rel=1e-9)
+        assert query.seconds == pytest.approx(seconds, rel=1e-9)
+        if in_paper:
+            assert (trial.cell.model, trial.facts.params) == (model, params)

@@ -1,0 +1,247 @@
+"""NVML: the real nvidia-ml-py over a library of ours, scripted while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from permille.meters.gpu_use import Sight, judge
+from tests.nvml import FakeNvml
+
+PROGRAM = """
+import json, sys
+from permille.meters import MeterUnavailable
+from permille.meters.nvml import open_meter
+import msgspec
+try:
+    meter = open_meter()
+except MeterUnavailable as error:
+    print(json.dumps([error.reason, error.remedy, error.forbidden]))
+    sys.exit()
+print(json.dumps(msgspec.to_builtins(meter.domains)), flush=True)
+for line in sys.stdin:
+    pids = json.loads(line)
+    if pids is None:
+        print(json.dumps([reading._asdict() for reading in meter.read()]), flush=True)
+    else:
+        seen = meter.observe(frozenset(pids))
+        used = None if seen.used is None else sorted(seen.used)
+        print(json.dumps([used, seen.notices, seen.identity]), flush=True)
+meter.close()
+meter.close()
+"""
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> FakeNvml:
+    return FakeNvml(tmp_path_factory.mktemp("nvml"))
+
+
+class Driver:
+    """A process with the meter open, over a scripted library."""
+
+    def __init__(self, library: FakeNvml) -> None:
+        self.script = library.script
+        self._environment = os.environ | library.environment
+        self._process: subprocess.Popen[str] | None = None
+
+    def without_library(self) -> None:
+        self._environment.pop("LD_LIBRARY_PATH")
+
+    def open(self) -> Any:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self._answer()
+
+    def read(self) -> Any:
+        return self._ask("null")
+
+    def observe(self, *pids: int) -> Any:
+        return self._ask(json.dumps(pids))
+
+    def _ask(self, line: str) -> Any:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.communicate()
+            assert self._process.returncode == 0
+
+
+@pytest.fixture
+def nvml(library: FakeNvml) -> Iterator[Driver]:
+    library.script()
+    with Driver(library) as driver:
+        yield driver
+
+
+def test_counter_of_each_gpu(nvml: Driver) -> None:
+    nvml.script(
+        "count=2",
+        "gpu0.name=NVIDIA <script>alert(1)</script>",
+        "gpu0.power_mw=350000",
+        "gpu0.limit_mw=700000",
+        "gpu1.energy_mj=123456789",
+    )
+    first, second = nvml.open()
+    assert first["name"] == "gpu:0"
+    assert first["device"] == "NVIDIA <script>alert(1)</script>"
+    assert first["provenance"] == "measured"
+    assert first["max_power_w"] == 1400.0
+    assert first["resolution_j"] == 0.001
+    assert first["tick_s"] is not None
+    assert second["tick_s"] is None  # it stood still
+    assert second["max_power_w"] == 1500.0
+    (_, reading) = nvml.read()
+    assert (reading["energy_j"], reading["power_w"]) == (123456.789, None)
+
+
+def test_a_gpu_with_power_only_says_so(nvml: Driver) -> None:
+    nvml.script("gpu0.energy_rc=3", "gpu0.power_mw=72500")
+    (domain,) = nvml.open()
+    assert (domain["accuracy_low"], domain["accuracy_high"]) == (0.15, 0.15)
+    assert "power integrated" in domain["accuracy_source"]
+    assert domain["resolution_j"] is None
+    (reading,) = nvml.read()
+    assert (reading["energy_j"], reading["power_w"]) == (None, 72.5)
+
+
+def test_a_counter_that_goes_is_not_swapped_for_power(nvml: Driver) -> None:
+    nvml.script("gpu0.energy_mj=5000")
+    nvml.open()
+    nvml.script("gpu0.energy_rc=3")
+    (reading,) = nvml.read()
+    assert (reading["energy_j"], reading["power_w"]) == (None, None)
+    assert "Not Supported" in reading["error"]
+
+
+def test_a_gpu_lost_and_found(nvml: Driver) -> None:
+    nvml.script("count=2", "gpu0.energy_mj=5000", "gpu1.energy_mj=6000")
+    nvml.open()
+    nvml.script("count=2", "gpu0.rc=15", "gpu1.energy_mj=7000")
+    lost, well = nvml.read()
+    assert lost["energy_j"] is None
+    assert "lost" in lost["error"]
+    assert well["energy_j"] == 7.0
+    used, notices, _ = nvml.observe(1)
+    assert used is None  # the lost one may be the workload's: it must not look idle
+    assert ["gpu:0", "NVML: GPU is lost"] in notices
+    nvml.script("count=2", "gpu0.energy_mj=9000", "gpu1.energy_mj=7000")
+    assert nvml.read()[0]["energy_j"] == 9.0
+
+
+def test_a_gpu_lost_before_is_named(nvml: Driver) -> None:
+    nvml.script("count=2", "gpu0.rc=15")
+    (domain,) = nvml.open()
+    assert domain["name"] == "gpu:1"
+    _, notices, _ = nvml.observe()
+    assert [None, "gpu:0 cannot be read: GPU is lost"] in notices
+
+
+@pytest.mark.parametrize(
+    ("script", "reason", "remedy", "forbidden"),
+    [
+        ("init=9", "Driver Not Loaded", "modprobe", False),
+        ("init=4", "Insufficient Permissions", "/dev/nvidia", True),
+        ("init=18", "mismatch", "reboot", False),
+        ("count=0", "no GPU", "", False),
+        ("gpu0.energy_rc=3\ngpu0.power_rc=3", "Not Supported", "", False),
+        ("gpu0.energy_rc=4\ngpu0.power_rc=4", "Insufficient Permissions", "/dev/nvidia", True),
+    ],
+)
+def test_unavailable(nvml: Driver, script: str, reason: str, remedy: str, forbidden: bool) -> None:
+    nvml.script(script)
+    said = nvml.open()
+    assert reason in said[0]
+    assert remedy in said[1]
+    assert said[2] is forbidden
+
+
+def test_no_driver_at_all(library: FakeNvml) -> None:
+    with Driver(library) as driver:
+        driver.without_library()
+        said = driver.open()
+    assert "Not Found" in said[0]
+    assert "--gpus all" in said[1]
+
+
+def test_throttling_mig_and_identity(nvml: Driver) -> None:
+    nvml.script("gpu0.throttle=1")
+    nvml.open()
+    _, notices, before = nvml.observe()
+    assert notices == []  # an idle clock is no throttle
+    nvml.script("gpu0.throttle=68", "gpu0.mig=1", "driver=590.2")
+    _, notices, after = nvml.observe()
+    assert ["gpu:0", "throttled: power cap, heat (hardware)"] in notices
+    assert any("MIG" in text for _, text in notices)
+    assert before != after
+
+
+def test_tenants_and_the_gpus_in_use(nvml: Driver) -> None:
+    ours, other = os.getpid(), os.getppid()
+    nvml.script("count=3", f"gpu0.pids={ours}", f"gpu1.graphics={other}", "gpu2.mig=0")
+    nvml.open()
+    used, notices, _ = nvml.observe(ours)
+    assert used == ["gpu:0"]
+    assert notices == [["gpu:1", f"another tenant: process {other}"]]
+    nvml.script("count=3", "gpu0.pids_rc=4")
+    assert nvml.observe(ours)[0] is None  # nobody can tell
+
+
+def sight(domain: str = "gpu:0", *pids: int, busy: bool | None = False) -> Sight:
+    return Sight(domain, frozenset(pids), busy)
+
+
+def test_in_a_container_what_cannot_be_told_counts_as_in_use() -> None:
+    sights = [sight("gpu:0", 900), sight("gpu:1", busy=True), sight("gpu:2"), sight("gpu:3", 7)]
+    ours = frozenset({7})
+    used, said = judge(sights, ours, sees_all=False, running=lambda pid: False)
+    assert used == frozenset({"gpu:0", "gpu:1", "gpu:3"})
+    assert [domain for domain, _ in said] == ["gpu:0", "gpu:1"]
+    # On the host an id that is nowhere is a process that has just ended.
+    assert judge(sights, ours, sees_all=True, running=lambda pid: False) == (
+        frozenset({"gpu:3"}),
+        [],
+    )
+
+
+def test_a_tenant_beside_the_workload_is_said() -> None:
+    used, said = judge([sight("gpu:0", 7, 8)], frozenset({7}), True, lambda pid: True)
+    assert used == frozenset({"gpu:0"})
+    assert said == [("gpu:0", "another tenant: process 8")]
+
+
+def test_one_gpu_that_tells_nothing_hides_no_tenant() -> None:
+    sights = [Sight("gpu:0", None, None), sight("gpu:1", 7, 8)]
+    used, said = judge(sights, frozenset({7}), True, lambda pid: True)
+    assert used is None
+    assert said == [("gpu:1", "another tenant: process 8")]

@@ -1,0 +1,272 @@
+"""RAPL on fake trees: every zone once, every fault an error and never a figure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from permille.meters import Meter, MeterUnavailable
+from permille.meters.counter import parse_counter
+from permille.meters.processor import Processor
+from permille.meters.rapl import open_meter
+from permille.meters.rapl_facts import accuracy
+from tests.powercap import Constant, FakePowercap, Layout
+
+INTEL = (
+    "vendor_id : GenuineIntel\ncpu family : 6\nmodel : 106\nmodel name : Intel(R) Xeon(R) 8380\n"
+)
+AMD = "vendor_id : AuthenticAMD\ncpu family : 25\nmodel : 17\nmodel name : AMD EPYC 9654\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "class" / "powercap"
+
+
+def opened(root: Path, cpuinfo: str = INTEL, boot: str = "boot-1") -> Meter:
+    info, boot_id = root.parent / "cpuinfo", root.parent / "boot_id"
+    info.write_text(cpuinfo)
+    boot_id.write_text(boot)
+    return open_meter(root, info, boot_id)
+
+
+def energies(meter: Meter) -> dict[str, float | None]:
+    return {reading.domain: reading.energy_j for reading in meter.read()}
+
+
+@pytest.mark.parametrize("layout", ["flat", "nested", "sysfs"])
+def test_each_zone_once_in_any_layout(root: Path, layout: Layout) -> None:
+    tree = FakePowercap(root, packages=2, core=True, psys=True, mmio=True, layout=layout)
+    for n, zone in enumerate(tree.zones, start=1):
+        tree.set(zone, n * 1_000_000)
+    meter = opened(root)
+    wanted = {"cpu:0", "cpu:1", "dram:0", "dram:1", "psys"}  # no core, no mmio
+    assert energies(meter) == {
+        zone: n for n, zone in enumerate(tree.zones, start=1) if zone in wanted
+    }
+    kinds = {domain.name: (domain.kind, domain.covers) for domain in meter.domains}
+    assert kinds["psys"] == ("node", ("cpu", "dram"))
+    assert kinds["dram:1"] == ("dram", ())
+    meter.close()
+    meter.close()
+
+
+def test_facts_of_a_domain(root: Path) -> None:
+    FakePowercap(root, dram=False, range_uj=65_532_610_987, limit_w=270.0)
+    (domain,) = opened(root).domains
+    assert domain.wrap_j == pytest.approx(65_532.610987)
+    assert domain.resolution_j == pytest.approx(15.258e-6, rel=1e-3)  # 2^-16 J, a server's unit
+    assert domain.max_power_w == 4 * 270.0
+    assert (domain.accuracy_low, domain.accuracy_high) == (0.05, 0.05)
+    assert "10.1145/3177754" in domain.accuracy_source
+    assert domain.provenance == "measured"
+    assert domain.tick_s is None  # it stood still while it was watched
+
+
+def test_max_interval_keeps_two_wraps_apart(root: Path) -> None:
+    FakePowercap(root, range_uj=100_000_000, limit_w=50.0)  # 100 J at 200 W: half a second
+    assert opened(root).max_interval_s == pytest.approx(100 / 200 / 2)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "", "999999999999"])
+def test_an_absurd_limit_is_not_believed(root: Path, text: str) -> None:
+    tree = FakePowercap(root, dram=False, limit_w=100.0)
+    for path in tree.zones["cpu:0"].glob("constraint_0_*_uw"):
+        path.write_text(text)
+    assert opened(root).domains[0].max_power_w == 1000.0
+
+
+def test_a_low_limit_does_not_make_real_power_implausible(root: Path) -> None:
+    FakePowercap(root, dram=False, limit_w=6.0)
+    assert opened(root).domains[0].max_power_w == 100.0
+
+
+def test_a_counter_too_fast_to_follow_is_refused(root: Path) -> None:
+    tree = FakePowercap(root)
+    (tree.zones["dram:0"] / "max_energy_range_uj").write_text("1000000")  # 1 J at 200 W: 2.5 ms
+    meter = opened(root)
+    assert [domain.name for domain in meter.domains] == ["cpu:0"]
+    assert "dram:0: it could wrap" in meter.observe(frozenset()).notices[0][1]
+    (tree.zones["cpu:0"] / "max_energy_range_uj").write_text("1000000")
+    with pytest.raises(MeterUnavailable, match="wrap within 5 ms") as raised:
+        opened(root)
+    assert not raised.value.forbidden
+
+
+def test_dies_of_intel_are_two_counters_of_amd_one(root: Path) -> None:
+    tree = FakePowercap(root, dies=2)
+    for zone in ("cpu:0.0", "cpu:0.1"):
+        tree.set(zone, 5_000_000)
+    assert energies(opened(root)) == {"cpu:0.0": 5, "dram:0.0": 0, "cpu:0.1": 5, "dram:0.1": 0}
+    assert energies(opened(root, AMD)) == {"cpu:0.0": 5, "dram:0.0": 0}
+    tree.set("cpu:0.1", 9_000_000)  # a counter of its own after all
+    assert energies(opened(root, AMD))["cpu:0.1"] == 9
+
+
+def test_two_packages_of_one_name_are_told_apart(root: Path) -> None:
+    tree = FakePowercap(root, dram=False)
+    tree.add_zone("second", "package-0", "intel-rapl:1")
+    tree.set("second", 3_000_000)
+    assert energies(opened(root)) == {"cpu:0": 0, "cpu:0.1": 3}
+
+
+@pytest.mark.parametrize("text", ["nan", "-5", "", "1e6", "0x10", "12 34", "inf", "300000000000"])
+def test_a_value_that_is_no_count_is_an_error(root: Path, text: str) -> None:
+    tree = FakePowercap(root)
+    meter = opened(root)
+    tree.write("cpu:0", text)
+    package, dram = meter.read()
+    assert package.energy_j is None
+    assert package.power_w is None
+    assert package.error is not None
+    assert (dram.energy_j, dram.error) == (0, None)
+
+
+@given(st.binary(max_size=40), st.integers(1, 10**15))
+def test_a_counter_is_joules_or_an_error_never_both(raw: bytes, range_uj: int) -> None:
+    energy_j, error = parse_counter(raw, range_uj)
+    assert (energy_j is None) != (error is None)
+    if energy_j is not None:
+        assert 0 <= energy_j <= range_uj / 1e6
+
+
+@given(st.integers(0, 10**12))
+def test_a_count_is_read_exactly(value: int) -> None:
+    assert parse_counter(f"{value}\n".encode(), 10**12) == (value / 1e6, None)
+
+
+def test_a_vanished_counter_is_an_error_until_it_is_back(root: Path) -> None:
+    tree = FakePowercap(root)
+    tree.set("cpu:0", 1_000_000)
+    meter = opened(root)
+    tree.vanish("cpu:0")
+    for _ in range(2):
+        (gone, dram) = meter.read()
+        assert gone.energy_j is None
+        assert gone.error is not None
+        assert "vanished" in gone.error
+        assert dram.error is None
+    tree.restore("cpu:0")
+    tree.set("cpu:0", 2_000_000)
+    assert energies(meter)["cpu:0"] == 2
+
+
+def test_a_replaced_counter_is_not_read_on(root: Path) -> None:
+    tree = FakePowercap(root)
+    meter = opened(root)
+    tree.counter("cpu:0").rename(root.parent / "old")
+    tree.write("cpu:0", "7000000")
+    assert energies(meter)["cpu:0"] == 7
+
+
+def test_identity_changes_with_the_boot_and_the_driver(root: Path) -> None:
+    tree = FakePowercap(root, dram=False)
+    meter = opened(root)
+    before = meter.observe(frozenset()).identity
+    assert meter.observe(frozenset()).identity == before
+    (root.parent / "boot_id").write_text("boot-2")
+    rebooted = meter.observe(frozenset()).identity
+    zone = tree.zones["cpu:0"]
+    zone.rename(root.parent / "unloaded")
+    zone.mkdir()
+    reloaded = meter.observe(frozenset()).identity
+    assert len({before, rebooted, reloaded}) == 3
+
+
+def test_tick_is_measured(root: Path) -> None:
+    tree = FakePowercap(root)
+    with tree.drive({"cpu:0": Constant(100.0)}, tick_s=0.002):
+        package, dram = opened(root).domains
+    assert package.tick_s is not None
+    assert dram.tick_s is None
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_nothing_there(root: Path, made: bool) -> None:
+    root.parent.mkdir(parents=True)
+    if made:
+        FakePowercap(root, packages=0)
+        (root / "dtpm").mkdir()
+    with pytest.raises(MeterUnavailable, match="no RAPL zones") as raised:
+        opened(root)
+    assert "modprobe" in raised.value.remedy
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+AS_NOBODY = """
+import json, os, sys
+from pathlib import Path
+import encodings.ascii, permille.meters.rapl, permille.meters.selection
+from permille import plugins
+from permille.meters import MeterUnavailable
+for name in plugins.names("meters"):
+    plugins.load("meters", name)  # before the user changes: it may not read the source
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    permille.meters.rapl.open_meter(Path(sys.argv[1]))
+except MeterUnavailable as error:
+    said = [error.forbidden, str(error)]
+opened = permille.meters.selection.open_all(["rapl", "estimate"])
+said.append([domain.provenance for meter in opened.meters for domain in meter.domains])
+said.append([[missing.name, missing.forbidden, missing.remedy] for missing in opened.unavailable])
+print(json.dumps(said))
+"""
+
+
+def test_unreadable_by_this_user(open_to_all: Path) -> None:
+    tree = FakePowercap(open_to_all / "powercap")
+    for zone in tree.zones:
+        tree.counter(zone).chmod(0o400 if os.geteuid() == 0 else 0)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, str(tree.root)],
+        env=os.environ | {"PERMILLE_POWERCAP": str(tree.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    forbidden, said, provenances, unavailable = json.loads(done.stdout)
+    assert forbidden
+    assert "0440 root power" in said  # a group
+    assert "CAP_DAC_READ_SEARCH" in said
+    assert "o+r" not in said
+    # An estimate in its place, labelled, and the remedy kept.
+    assert provenances == ["estimated", "estimated"]
+    assert unavailable[0][:2] == ["rapl", True]
+    assert "0440 root power" in unavailable[0][2]
+
+
+@pytest.mark.parametrize(
+    ("processor", "kind", "bound"),
+    [
+        (Processor("GenuineIntel", 6, 0x3F, "Intel(R) Xeon(R) E5-2690 v3"), "cpu", 0.05),
+        (Processor("GenuineIntel", 6, 0x2D, "Intel(R) Xeon(R) E5-2690"), "cpu", 0.15),
+        (Processor("AuthenticAMD", 23, 0x31, "AMD EPYC 7742"), "cpu", 0.15),
+        (Processor("", None, None, ""), "cpu", 0.15),
+        (Processor("GenuineIntel", 6, 0x3F, "Intel(R) Xeon(R) E5-2690 v3"), "dram", 0.10),
+        (Processor("GenuineIntel", 6, 0x9E, "Intel(R) Core(TM) i7-8700"), "dram", 0.25),
+        (Processor("GenuineIntel", 6, 0x9E, "Intel(R) Core(TM) i7-8700"), "node", 0.20),
+    ],
+)
+def test_accuracy_has_a_source(processor: Processor, kind: str, bound: float) -> None:
+    got, source = accuracy(kind, processor)  # type: ignore[arg-type]
+    assert got == bound
+    assert f"±{bound:.0%}".replace("%", " %") in source

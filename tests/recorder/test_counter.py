@@ -1,0 +1,126 @@
+"""A counter that wraps, resets, vanishes or lies: exact, or void with the reason."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from permille.meters import Reading
+from permille.recorder.counter import Counter
+from tests.records import domain
+
+S = 1_000_000_000
+RANGE_J = 1000.0
+
+
+def feed(counter: Counter, *values: float | str | None, step_s: float = 0.1) -> Counter:
+    """Readings ``step_s`` apart; a text is an error, None a reading left out."""
+    for i, value in enumerate(values):
+        t_ns = round((i + 1) * step_s * S)
+        if isinstance(value, str):
+            counter.add(Reading("cpu:0", t_ns, error=value))
+        elif value is not None:
+            counter.add(Reading("cpu:0", t_ns, energy_j=value))
+    return counter
+
+
+def counter() -> Counter:
+    return Counter(domain(wrap_j=RANGE_J, tick_s=0.001, max_power_w=500.0))
+
+
+def test_a_wrap_is_exact() -> None:
+    c = feed(counter(), 990.0, 996.0, 2.0, 8.0)
+    assert c.series().energy_j == pytest.approx((0.0, 6.0, 12.0, 18.0))
+    assert c.events(S) == ()
+
+
+@given(steps=st.lists(st.floats(0.0, 45.0), min_size=1, max_size=200), start=st.floats(0.0, 999.0))
+def test_wraps_are_exact_on_any_path(steps: list[float], start: float) -> None:
+    total, values = start, [start % RANGE_J]
+    for step in steps:
+        total += step
+        values.append(total % RANGE_J)
+    c = feed(counter(), *values)
+    assert c.series().energy_j[-1] == pytest.approx(math.fsum(steps), abs=1e-6)
+    assert c.events(S) == ()
+
+
+@pytest.mark.parametrize("after", [0.0, 3.0, 200.0])
+def test_a_reset_voids_the_stretch_and_what_follows_counts(after: float) -> None:
+    c = feed(counter(), 400.0, 406.0, after, after + 6.0)
+    (event,) = c.events(S)
+    assert event.kind == "invalid"
+    assert "reset" in event.reason
+    assert (event.t0_ns, event.t1_ns) == (round(0.2 * S), round(0.3 * S))
+    assert c.series().energy_j == pytest.approx((0.0, 6.0, 6.0, 12.0))
+
+
+def test_a_counter_without_a_range_cannot_wrap() -> None:
+    c = feed(Counter(domain(wrap_j=None)), 10.0, 5.0)
+    assert [e.kind for e in c.events(S)] == ["invalid"]
+
+
+def test_a_jump_that_no_power_explains_is_void() -> None:
+    (event,) = feed(counter(), 10.0, 900.0).events(S)
+    assert event.kind == "invalid"
+    assert "not possible" in event.reason
+
+
+def test_energy_gathered_while_the_counter_stood_still_is_possible() -> None:
+    c = feed(counter(), *([10.0] * 10), 400.0)
+    assert c.events(S) == ()
+    assert c.series().energy_j[-1] == pytest.approx(390.0)
+
+
+def test_a_silence_in_which_it_could_wrap_twice_is_void() -> None:
+    c = counter()
+    c.add(Reading("cpu:0", 0, energy_j=10.0))
+    c.add(Reading("cpu:0", 10 * S, energy_j=20.0))
+    (event,) = c.events(10 * S)
+    assert "more than once" in event.reason
+
+
+def test_a_vanished_read_that_comes_back_loses_nothing_and_is_said() -> None:
+    c = feed(counter(), 10.0, "gone", "gone", 28.0)
+    assert c.series().energy_j == pytest.approx((0.0, 18.0))
+    (event,) = c.events(S)
+    assert event.kind == "notice"
+    assert "gone" in event.reason
+
+
+def test_a_failure_that_lasts_is_void_to_the_end() -> None:
+    c = feed(counter(), 10.0, 16.0, "gone")
+    (event,) = c.events(S)
+    assert (event.kind, event.reason, event.t1_ns) == ("invalid", "gone", S)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_what_is_no_energy_is_never_counted(value: float) -> None:
+    c = feed(counter(), 10.0, value)
+    assert c.series().energy_j == (0.0,)
+    assert [e.kind for e in c.events(S)] == ["invalid"]
+
+
+def test_power_is_integrated_by_the_trapezoid_rule() -> None:
+    c = Counter(domain("gpu:0", tick_s=0.1))
+    for i, power_w in enumerate([100.0, 100.0, 200.0]):
+        c.add(Reading("gpu:0", i * S // 10, power_w=power_w))
+    assert c.series().energy_j == pytest.approx((0.0, 10.0, 25.0))
+
+
+def test_a_long_silence_of_a_meter_without_a_counter_is_void() -> None:
+    c = Counter(domain("gpu:0", tick_s=0.1))
+    c.add(Reading("gpu:0", 0, power_w=100.0))
+    c.add(Reading("gpu:0", 5 * S, power_w=100.0))
+    (event,) = c.events(5 * S)
+    assert event.kind == "invalid"
+
+
+def test_begin_keeps_the_last_reading_and_forgets_the_rest() -> None:
+    c = feed(counter(), 10.0, 16.0, 0.0, 6.0)
+    c.begin()
+    assert c.events(S) == ()
+    assert len(c.series().t_ns) == 1

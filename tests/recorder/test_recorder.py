@@ -1,0 +1,126 @@
+"""The recorder's process, through the runner's and the worker's ends of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from permille import energy
+from permille.errors import MeterError, RecorderError
+from permille.recorder import Marker, Recorder
+from permille.records import DomainEnergy, Span
+from tests.conftest import POWER_W
+from tests.powercap import Driver
+
+
+@pytest.fixture
+def here(powercap: Driver, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Driver:
+    """The fake tree in this process's own environment."""
+    for name in ("PERMILLE_POWERCAP", "PERMILLE_METERS", "TMPDIR"):
+        monkeypatch.setenv(name, environment[name])
+    monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
+    return powercap
+
+
+def test_spans_between_marks_have_the_known_energy(here: Driver) -> None:
+    with Recorder() as recorder:
+        recorder.begin()
+        marker = Marker(recorder.channel())
+        marker.mark()
+        t0_ns = time.monotonic_ns()
+        time.sleep(0.5)
+        t1_ns = time.monotonic_ns()
+        marker.mark()
+        marker.close()
+        recording = recorder.take()
+    (series,) = recording.series
+    found = energy.span_energy(series, Span(name="x", t0_ns=t0_ns, t1_ns=t1_ns))
+    assert isinstance(found, DomainEnergy)
+    truth_j = here.energy_j("cpu:0", t0_ns, t1_ns)
+    assert found.energy_j == pytest.approx(truth_j, abs=max(4 * found.edge_j, 0.5))
+    assert truth_j == pytest.approx(POWER_W * (t1_ns - t0_ns) / 1e9, rel=0.01)
+    assert recording.stats.polls >= 5
+    assert recording.stats.cpu_s > 0
+
+
+def test_begin_forgets_what_was_before(here: Driver) -> None:
+    with Recorder() as recorder:
+        time.sleep(0.4)
+        t_ns = time.monotonic_ns()
+        recorder.begin()
+        recording = recorder.take()
+    assert sum(t < t_ns for t in recording.series[0].t_ns) <= 1  # the last one before it
+
+
+def test_a_dead_recorder_is_said_to_both_ends_and_can_be_replaced(here: Driver) -> None:
+    with Recorder() as recorder:
+        marker = Marker(recorder.channel())
+        marker.mark()
+        os.kill(recorder.pid, signal.SIGKILL)
+        with pytest.raises(RecorderError, match="died"):
+            marker.mark()
+        marker.close()
+        with pytest.raises(RecorderError, match="died"):
+            recorder.take()
+        recorder.restart()
+        recorder.begin()
+        assert recorder.take().series[0].t_ns
+
+
+def test_it_dies_with_its_parent(here: Driver, environment: dict[str, str]) -> None:
+    code = (
+        "import sys, time; from permille.recorder import Recorder;"
+        "r = Recorder(); print(r.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_two_at_once_are_refused_unless_shared(here: Driver) -> None:
+    with Recorder():
+        with pytest.raises(RecorderError, match="--shared"):
+            Recorder()
+        with Recorder(shared=True) as second:
+            second.begin()
+            assert second.take().shared is True
+    with Recorder():
+        pass
+
+
+def test_no_meter_is_no_recorder_and_the_lock_is_given_back(
+    here: Driver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PERMILLE_POWERCAP", str(tmp_path / "none"))
+    with pytest.raises(MeterError, match="no meter here"):
+        Recorder()
+    monkeypatch.setenv("PERMILLE_METERS", "estimate")
+    with Recorder() as recorder, pytest.raises(MeterError, match="only estimated"):
+        recorder.require_measured()
+
+
+def test_its_poll_interval_follows_what_the_counter_needs(
+    here: Driver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A counter that could wrap in 40 ms at its greatest power is polled twice in that time."""
+    from tests.powercap import FakePowercap
+
+    tree = FakePowercap(tmp_path / "small", dram=False, range_uj=40_000_000)
+    monkeypatch.setenv("PERMILLE_POWERCAP", str(tree.root))
+    with Recorder() as recorder:
+        assert recorder.interval_s == pytest.approx(0.02)

@@ -1,0 +1,298 @@
+"""Whole runs: real processes, a real recorder, a known power."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from permille.store import Store
+from tests.conftest import POWER_W, Permille
+from tests.powercap import Driver
+
+Study = Callable[..., Path]
+
+
+def rows(permille: Permille, *arguments: str) -> dict[str, dict[str, Any]]:
+    found = permille("results", "--json", *arguments).json
+    return {row["model"]: row for row in found["rows"]}
+
+
+def test_a_study_ends_with_a_table_and_energy_that_is_right(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    finished = permille("run", str(study("quick", "slow")))
+    assert "slow" in finished.out
+    assert "next: permille compare" in finished.out
+    assert "this benchmark itself used" in finished.out
+    found = rows(permille)
+    for row in found.values():
+        assert row["trials"] == {"done": 2, "failed": 0, "invalid": 0}
+        assert row["provenance"] == "measured"
+        assert row["quality"]["metric"] == "accuracy"
+        assert row["quality"]["value"] == 1.0
+        low, value, high = (row["kwh_per_1000"][k] for k in ("low", "value", "high"))
+        assert low < value < high
+    with Store(tmp_path / "permille.db", readonly=True) as store:
+        for trial in store.trials():
+            query = trial.phases["query"]
+            power_w = query.domains["cpu:0"].energy_j / query.seconds
+            assert power_w == pytest.approx(POWER_W, rel=0.05)
+            assert set(trial.phases) == {"idle", "load", "query", "whole"}
+            raw = store.raw(trial.uid)
+            assert raw is not None
+            assert raw.recording is not None
+            assert {span.name for span in raw.spans} == {"idle", "load", "query"}
+            assert len(raw.durations_ns) == min(query.inferences or 0, 100_000)
+
+
+def test_the_query_is_lengthened_by_whole_passes_until_the_meter_can_carry_it(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    permille("run", str(study("quick", repeats=1)))
+    with Store(tmp_path / "permille.db", readonly=True) as store:
+        (trial,) = store.trials()
+    query = trial.phases["query"]
+    assert query.inferences is not None
+    assert query.inferences > 20
+    assert query.inferences % 20 == 0
+    figure = query.domains["cpu:0"]
+    assert 2 * figure.edge_j < 0.02 * figure.energy_j
+
+
+def test_a_second_run_measures_nothing_again_and_a_third_goes_on(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    path = str(study("quick"))
+    permille("run", path)
+    again = permille("run", path, "--json-lines")
+    assert again.out == ""
+    more = permille("run", path, "--repeats", "3", "--json-lines")
+    (line,) = more.out.splitlines()
+    assert json.loads(line)["repeat"] == 2
+    assert rows(permille)["quick"]["trials"]["done"] == 3
+
+
+def test_compare_gives_the_ratio_with_its_interval(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    permille("run", str(study("quick", "slow", repeats=3)))
+    found = permille("compare", "slow", "quick", "--json").json
+    assert found["ratio"]["low"] < found["ratio"]["value"] < found["ratio"]["high"]
+    assert found["ratio"]["value"] > 50
+    reverse = permille("compare", "quick", "slow", "--json").json
+    assert reverse["ratio"]["value"] == pytest.approx(1 / found["ratio"]["value"])
+    assert "slow needs" in permille("compare", "slow", "quick").out
+
+
+def test_carbon_follows_the_place_that_is_asked(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    permille("run", str(study("quick", repeats=1)))
+    found = permille("results", "--json", "--intensity", "500", "--pue", "1.5").json
+    assert found["carbon"]["intensity_g_per_kwh"] == 500
+    (row,) = found["rows"]
+    kwh = row["kwh_per_1000"]["value"]
+    assert row["co2e_g_per_1000"]["value"] == pytest.approx(kwh * 500 * 1.5)
+    facility = permille(
+        "results", "--json", "--intensity", "500", "--pue", "1.5", "--boundary", "facility"
+    ).json["rows"][0]
+    assert facility["kwh_per_1000"]["value"] == pytest.approx(1.5 * kwh)
+    assumed = permille("results", "--json").json["carbon"]
+    assert assumed["assumed"] is True
+    assert "world" in assumed["note"]
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("breaks", "boom on the 7th"),
+        ("dies", "SIGKILL"),
+        ("hangs", "time limit"),
+    ],
+)
+def test_a_failing_model_fails_its_cell_alone(
+    permille: Permille, powercap: Driver, study: Study, model: str, words: str
+) -> None:
+    finished = permille("run", str(study(model, "slow", repeats=1, timeout_s=4)), code=1)
+    assert words in finished.out
+    found = rows(permille)
+    assert found["slow"]["trials"] == {"done": 1, "failed": 0, "invalid": 0}
+    assert found[model]["trials"] == {"done": 0, "failed": 1, "invalid": 0}
+    assert found[model]["kwh_per_1000"]["value"] is None
+    assert words in found[model]["problem"]
+    assert _processes("permille.study.worker") == []
+
+
+def test_a_failure_is_tried_again_at_most_twice(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    path = str(study("breaks", repeats=1))
+    for _ in range(3):
+        permille("run", path, code=1)
+    last = permille("run", path, code=1)
+    assert "failed three times" in last.out
+    assert rows(permille)["breaks"]["trials"]["failed"] == 3
+
+
+def test_garbage_on_stdout_hurts_nobody(permille: Permille, powercap: Driver, study: Study) -> None:
+    finished = permille("run", str(study("babbles", repeats=1)))
+    assert "garbage" not in finished.out + finished.err
+    assert rows(permille)["babbles"]["trials"]["done"] == 1
+
+
+def test_answers_that_are_no_label_fail_the_cell_and_show_both_sets(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    permille("run", str(study("unreadable", repeats=1)), code=1)
+    problem = rows(permille)["unreadable"]["problem"]
+    assert "'neither'" in problem
+    assert "'bad', 'good'" in problem
+
+
+def test_the_recorders_death_voids_the_trial_and_the_next_one_is_measured(
+    permille: Permille,
+    powercap: Driver,
+    study: Study,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    process = _start(study("slow", repeats=2), environment, tmp_path)
+    recorder = _await_process("permille.recorder.process", process)
+    os.kill(recorder, signal.SIGKILL)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    row = rows(permille)["slow"]
+    assert row["trials"] == {"done": 1, "failed": 0, "invalid": 1}
+    assert "recorder died" in out
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
+    permille: Permille,
+    powercap: Driver,
+    study: Study,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    path = study("slow", repeats=50)
+    process = _start(path, environment, tmp_path)
+    _await(lambda: _done(tmp_path) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in err
+    kept = rows(permille)["slow"]["trials"]["done"]
+    assert kept >= 2
+    assert _processes("permille.study.worker", "permille.recorder.process") == []
+    permille("run", str(path), "--repeats", str(kept + 1))
+    assert rows(permille)["slow"]["trials"]["done"] == kept + 1
+
+
+def test_a_store_that_cannot_be_written_is_one_line(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    path = str(study("quick", repeats=1))
+    finished = permille("run", path, "--store", str(tmp_path / "no" / "folder.db"), code=2)
+    assert "there is no folder" in finished.err
+    (tmp_path / "other.db").write_text("this is no database at all, and long enough to be read")
+    finished = permille("run", path, "--store", str(tmp_path / "other.db"), code=2)
+    assert len(finished.err.strip().splitlines()) == 1
+
+
+def test_an_estimate_says_so_everywhere(permille: Permille, study: Study, tmp_path: Path) -> None:
+    finished = permille(
+        "run", str(study("slow", repeats=2)), PERMILLE_POWERCAP=str(tmp_path / "none")
+    )
+    assert "estimated" in finished.out
+    assert "not measured here: rapl" in finished.out
+    row = rows(permille)["slow"]
+    assert row["provenance"] == "estimated"
+    value, low, high = (row["kwh_per_1000"][k] for k in ("value", "low", "high"))
+    assert low <= 0.8 * value
+    assert high >= 1.6 * value
+
+
+def test_required_measured_measures_nothing_where_it_could_only_estimate(
+    permille: Permille, study: Study, tmp_path: Path
+) -> None:
+    path = str(study("slow", repeats=1))
+    permille("run", path, "--require", "measured", code=3, PERMILLE_POWERCAP=str(tmp_path / "none"))
+    assert permille("results", "--json").json["rows"] == []
+
+
+def test_precision_stops_when_it_is_reached(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    permille("run", str(study("slow")), "--precision", "0.2")
+    row = rows(permille)["slow"]
+    assert 3 <= row["trials"]["done"] < 30
+
+
+def test_a_dry_run_measures_nothing(permille: Permille, powercap: Driver, study: Study) -> None:
+    path = str(study("quick", "slow"))
+    found = permille("run", path, "--dry-run", "--json").json
+    assert (found["cells"], found["trials"], found["models"], found["datasets"]) == (2, 4, 2, 1)
+    assert found["expected"] == {"seconds": None, "kwh": None}
+    permille("run", path, "--json-lines")
+    found = permille("run", path, "--dry-run", "--json").json
+    assert found["expected"]["seconds"] > 0
+    assert found["expected"]["kwh"] > 0
+
+
+def _start(path: Path, environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "permille", "run", str(path)],
+        env=environment, cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _await(ready: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not ready():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _await_process(module: str, parent: subprocess.Popen[str]) -> int:
+    """The process of a module below ``parent``, once a worker runs beside it."""
+    import psutil
+
+    found: list[int] = []
+
+    def ready() -> bool:
+        lines = {p.pid: " ".join(p.cmdline()) for p in psutil.Process(parent.pid).children()}
+        found[:] = [pid for pid, line in lines.items() if module in line]
+        return bool(found) and any("permille.study.worker" in line for line in lines.values())
+
+    _await(ready, parent)
+    return found[0]
+
+
+def _done(folder: Path) -> int:
+    path = folder / "permille.db"
+    if not path.exists():
+        return 0
+    with Store(path, readonly=True) as store:
+        return sum(1 for _ in store.trials(status="done"))
+
+
+def _processes(*modules: str) -> list[str]:
+    """Processes of these modules whose parent has gone: nothing may be left behind."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["cmdline", "ppid"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if process.info["ppid"] == 1 and any(module in line for module in modules):
+            found.append(line)
+    return found

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from typing import Any
+
+import pytest
+
+from permille.backends import Traffic
+from permille.errors import ModelError
+from permille.study.traffic import Load, drive
+
+
+class Counting:
+    """Answers after a moment; knows how many were asked at once."""
+
+    def __init__(self, seconds: float = 0.002, fail_at: int | None = None) -> None:
+        self.lock = threading.Lock()
+        self.seconds, self.fail_at = seconds, fail_at
+        self.now = self.most = self.calls = 0
+
+    def __call__(self, request: Any) -> Any:
+        with self.lock:
+            self.calls += 1
+            number = self.calls
+            self.now += 1
+            self.most = max(self.most, self.now)
+        if number == self.fail_at:
+            raise LookupError("the fifth")
+        time.sleep(self.seconds)
+        with self.lock:
+            self.now -= 1
+        return ("answer to", request)
+
+
+class Marks:
+    def __init__(self) -> None:
+        self.at_ns: list[int] = []
+
+    def __call__(self) -> None:
+        self.at_ns.append(time.monotonic_ns())
+
+
+def run(infer: Any, traffic: Traffic, n: int = 30, inferences: int = 50) -> tuple[Load, Marks]:
+    marks = Marks()
+    load = drive(
+        infer,
+        [f"r{i}" for i in range(n)],
+        traffic,
+        inferences=inferences,
+        least_s=0.05,
+        seed=1,
+        mark=marks,
+    )
+    return load, marks
+
+
+@pytest.mark.parametrize("traffic", [Traffic(concurrency=4), Traffic(rate_per_s=400.0)])
+def test_only_the_steady_state_counts(traffic: Traffic) -> None:
+    infer = Counting()
+    load, marks = run(infer, traffic)
+    assert len(load.durations_ns) == len(load.asked) >= 50
+    # What came before the steady state and what drained after it was asked, but is not counted.
+    assert infer.calls > len(load.durations_ns)
+    assert load.answers == [("answer to", f"r{i}") for i in range(30)]
+    assert load.t1_ns - load.t0_ns >= 0.05e9
+    begin, end = marks.at_ns
+    assert begin <= load.t0_ns < load.t1_ns <= end
+    assert infer.now == 0
+    assert isinstance(load.durations_ns, array)
+    assert min(load.durations_ns) >= 0.002e9
+
+
+def test_a_closed_loop_has_exactly_so_many_in_flight() -> None:
+    infer = Counting()
+    run(infer, Traffic(concurrency=5))
+    assert infer.most == 5
+
+
+def test_an_open_loop_does_not_wait_for_answers() -> None:
+    infer = Counting(seconds=0.05)
+    run(infer, Traffic(rate_per_s=300.0), inferences=20)
+    assert infer.most > 5
+
+
+def test_a_failed_request_ends_the_run_with_its_error() -> None:
+    for traffic in (Traffic(concurrency=3), Traffic(rate_per_s=500.0)):
+        with pytest.raises(LookupError, match="the fifth"):
+            run(Counting(fail_at=5), traffic)
+    assert [t.name for t in threading.enumerate() if "ThreadPool" in t.name] == []
+
+
+def test_a_server_that_falls_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("permille.study.traffic.MOST_IN_FLIGHT", 8)
+    with pytest.raises(ModelError, match="cannot keep up with 1000 requests a second"):
+        run(Counting(seconds=0.2), Traffic(rate_per_s=1000.0), inferences=100)
+
+
+def test_every_request_is_answered_once_even_if_there_are_more_than_inferences() -> None:
+    load, _ = run(Counting(seconds=0.0005), Traffic(concurrency=2), n=80, inferences=5)
+    assert len(load.answers) == 80

@@ -1,0 +1,358 @@
+"""The Python interface, on a counter of known power."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import permille
+from permille.errors import CarbonError, MeterError, RecorderError, UsageError
+from permille.records import Boundary
+from tests.conftest import POWER_W
+from tests.powercap import Driver
+
+ROOT = Path(__file__).parent.parent
+ACCURACY = 0.05  # stated for RAPL; the fake counter itself is exact
+
+
+@pytest.fixture
+def machine(
+    powercap: Driver, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Driver]:
+    """This process is on the machine that draws 60 W."""
+    for name in ("PERMILLE_POWERCAP", "PERMILLE_METERS", "TMPDIR"):
+        monkeypatch.setenv(name, environment[name])
+    monkeypatch.setattr("tempfile.tempdir", None)
+    yield powercap
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+
+def about(seconds: float) -> Any:
+    """Joules of so long at 60 W."""
+    return pytest.approx(
+        POWER_W * seconds, rel=0.1
+    )  # the driver of the counter may be late on a busy machine
+
+
+def test_a_span_at_a_known_power(machine: Driver) -> None:
+    with permille.record() as rec:
+        t0_ns = time.monotonic_ns()
+        with rec.span("query", inferences=500):
+            time.sleep(0.3)
+        t1_ns = time.monotonic_ns()
+    result = rec["query"]
+    assert result.valid
+    assert result.reason is None
+    assert result.energy is not None
+    assert result.energy.value == about(result.seconds)
+    assert 0.3 <= result.seconds <= (t1_ns - t0_ns) / 1e9
+    assert result.energy.low is not None
+    assert result.energy.high is not None
+    assert 0 < result.energy.low < result.energy.value * (1 - ACCURACY)
+    assert result.energy.high > result.energy.value * (1 + ACCURACY)
+    assert result.kwh_per_1000 is not None
+    assert result.kwh_per_1000.value == pytest.approx(result.energy.value / 3.6e6 * 2)
+    assert result.provenance == "measured"
+    assert list(result.domains) == ["cpu:0"]
+    assert (result.spans, result.inferences) == (1, 500)
+
+
+def test_nested_and_adjacent_spans_add_up(machine: Driver) -> None:
+    with permille.record() as rec, rec.span("all"):
+        with rec.span("first"):
+            time.sleep(0.15)
+        with rec.span("second"):
+            time.sleep(0.25)
+    results = rec.results
+    assert list(results) == ["first", "second", "all"]
+    energies = {name: r.energy.value for name, r in results.items() if r.energy}
+    assert energies["first"] + energies["second"] <= energies["all"]
+    between_s = results["all"].seconds - results["first"].seconds - results["second"].seconds
+    between_j = energies["all"] - energies["first"] - energies["second"]
+    assert between_j == pytest.approx(POWER_W * between_s, abs=1.5)
+
+
+def test_spans_of_one_name_are_a_mean_with_their_spread(machine: Driver) -> None:
+    with permille.record(idle=0.3) as rec:
+        for n in (100, 200, 300):
+            with rec.span("query", inferences=n):
+                time.sleep(n / 1000)
+    result = rec["query"]
+    assert (result.spans, result.inferences) == (3, 600)
+    assert result.energy is not None
+    assert result.energy.value == about(result.seconds)
+    assert result.energy.high is not None
+    # 6, 12 and 18 J: Student's half-width is 4.303 * 6 / sqrt(3) = 14.9 J
+    assert result.energy.high - result.energy.value == pytest.approx(14.9, rel=0.1)
+    # but every inference costs the same, and the ratio knows it
+    assert result.kwh_per_1000 is not None
+    assert result.kwh_per_1000.value == pytest.approx(POWER_W / 3.6e6, rel=0.05)
+    assert result.kwh_per_1000.high is not None
+    assert result.kwh_per_1000.high < 1.2 * result.kwh_per_1000.value
+    assert result.net is not None
+    assert result.net.value == pytest.approx(0.0, abs=1.5)
+    assert any("one process" in note for note in result.notes)
+
+
+def test_inferences_that_one_span_does_not_tell_are_not_guessed(machine: Driver) -> None:
+    with permille.record() as rec:
+        with rec.span("query", inferences=10):
+            time.sleep(0.3)
+        with rec.span("query"):
+            time.sleep(0.3)
+    assert rec["query"].energy is not None
+    assert rec["query"].inferences is None
+    assert rec["query"].kwh_per_1000 is None
+
+
+def test_an_exception_goes_through_and_the_span_says_so(machine: Driver) -> None:
+    rec = permille.record()
+
+    def fail() -> None:
+        with rec, rec.span("outer"), rec.span("inner"):
+            time.sleep(0.4)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    for name in ("inner", "outer"):
+        assert not rec[name].valid
+        assert rec[name].reason == "1 of 1 spans ended with ZeroDivisionError"
+        assert rec[name].energy is not None
+
+
+def test_a_span_too_short_for_the_meter_has_no_figure(machine: Driver) -> None:
+    with permille.record() as rec, rec.span("blink"):
+        pass
+    result = rec["blink"]
+    assert result.energy is None
+    assert not result.valid
+    assert "too short" in (result.reason or "")
+    assert result.co2e_g("FR") is None
+
+
+def test_a_reset_counter_has_no_figure(machine: Driver) -> None:
+    with permille.record() as rec:
+        time.sleep(0.2)
+        with rec.span("query"):
+            time.sleep(0.4)
+            machine.reset("cpu:0")
+            time.sleep(0.2)
+    assert rec["query"].energy is None
+    assert "reset" in (rec["query"].reason or "")
+
+
+def test_the_recorder_dies_and_the_work_goes_on(machine: Driver) -> None:
+    with permille.record() as rec:
+        with rec.span("query", inferences=3):
+            assert rec._recorder is not None
+            rec._recorder._process.kill()
+            time.sleep(0.4)
+            done = True
+        with rec.span("after"):
+            pass
+    assert done
+    for name in ("query", "after"):
+        assert rec[name].energy is None
+        assert "recorder died" in (rec[name].reason or "")
+    with pytest.raises(RecorderError, match="died"):
+        _ = rec.recording
+
+
+def test_carbon_counts_the_pue_once(machine: Driver) -> None:
+    grams = {}
+    boundaries: tuple[Boundary, ...] = ("node", "facility")
+    for boundary in boundaries:
+        with (
+            permille.record(boundary=boundary, pue=2.0) as rec,
+            rec.span("query"),
+        ):
+            time.sleep(0.2)
+        result = rec["query"]
+        found = result.co2e_g(intensity=360.0)
+        assert found is not None
+        assert result.energy is not None
+        overhead = 2.0 if boundary == "facility" else 1.0
+        assert result.energy.value == about(overhead * result.seconds)
+        grams[boundary] = found.value / result.seconds
+        with pytest.raises(CarbonError):
+            result.co2e_g("Atlantis")
+    assert grams["node"] == pytest.approx(2 * POWER_W * 360 / 3.6e6, rel=0.1)
+    assert grams["facility"] == pytest.approx(grams["node"], rel=0.1)
+
+
+def test_energy_is_not_told_before_the_end(machine: Driver) -> None:
+    with permille.record() as rec:
+        with rec.span("query"):
+            time.sleep(0.05)
+        for ask in (lambda: rec["query"], lambda: rec.results, lambda: rec.recording):
+            with pytest.raises(UsageError, match="ask after the with"):
+                ask()
+    with pytest.raises(UsageError, match="no span 'other' was recorded; there are: query"):
+        rec["other"]
+    with pytest.raises(UsageError, match="lies within"), rec.span("late"):
+        pass
+    with pytest.raises(UsageError, match="used once"), rec:
+        pass
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"idle": -1.0}, {"pue": 0.9}, {"boundary": "town"}, {"require": "guessed"}]
+)
+def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        permille.record(**wrong)
+    with pytest.raises(UsageError):
+        permille.measured(**wrong)
+
+
+@pytest.mark.parametrize("inferences", [0, -1, True])
+def test_inferences_are_counted_from_one_up(inferences: Any, machine: Driver) -> None:
+    with pytest.raises(UsageError, match="from 1 up"):
+        permille.measured(inferences=inferences)
+    with (
+        permille.record() as rec,
+        pytest.raises(UsageError, match="from 1 up"),
+        rec.span("query", inferences=inferences),
+    ):
+        pass
+
+
+def test_one_recording_at_a_time(machine: Driver) -> None:
+    with permille.record():
+        with pytest.raises(RecorderError, match="another permille"), permille.record():
+            pass
+        with permille.record(shared=True) as beside, beside.span("query"):
+            time.sleep(0.4)
+    assert beside["query"].energy is not None
+    assert any("another run" in note for note in beside["query"].notes)
+    with permille.record():
+        pass  # the lock is free again
+
+
+def test_a_measurement_can_be_required(machine: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERMILLE_METERS", "estimate")
+    with pytest.raises(MeterError, match="only estimated"), permille.record(require="measured"):
+        pass
+    with permille.record() as rec, rec.span("query"):
+        time.sleep(1.0)
+    assert rec["query"].provenance == "estimated"
+
+
+def test_a_measured_function(machine: Driver) -> None:
+    @permille.measured(inferences=len)
+    def classify(texts: list[str], *, pause_s: float) -> list[str]:
+        """Slow."""
+        time.sleep(pause_s)
+        return texts
+
+    assert classify.__name__ == "classify"
+    with pytest.raises(UsageError, match="has not been called"):
+        _ = classify.result
+    assert classify(["a"], pause_s=0.05) == ["a"]
+    classify.forget()
+    classify(["a", "b"], pause_s=0.2)
+    classify(["a", "b"], pause_s=0.2)
+    result = classify.result
+    assert (result.spans, result.inferences) == (2, 4)
+    assert result.energy is not None
+    assert result.energy.value == about(result.seconds)
+    assert result.kwh_per_1000 is not None
+    with pytest.raises(TypeError), permille.record(shared=True):
+        classify()  # type: ignore[call-arg]
+
+
+def test_a_measured_method_and_one_that_raises(machine: Driver) -> None:
+    class Model:
+        word = "good"
+
+        @permille.measured(inferences=1)
+        def infer(self, text: str) -> str:
+            time.sleep(0.4)
+            if not text:
+                raise ValueError("empty")
+            return self.word
+
+    assert Model().infer("x") == "good"
+    assert Model.infer.result.valid
+    with pytest.raises(ValueError, match="empty"):
+        Model().infer("")
+    result = Model.infer.result
+    assert not result.valid
+    assert result.reason == "1 of 2 spans ended with ValueError"
+
+
+def test_what_only_starts_work_is_refused() -> None:
+    async def later() -> None: ...
+
+    def generate() -> Iterator[int]:
+        yield 1
+
+    for lazy in (later, generate):
+        with pytest.raises(UsageError, match="calling it does not do its work"):
+            permille.measured()(lazy)
+
+
+def test_the_public_names() -> None:
+    assert sorted(permille.__all__) == [
+        "Estimate",
+        "MeasuredFunction",
+        "PermilleError",
+        "Provenance",
+        "Result",
+        "Session",
+        "__version__",
+        "measured",
+        "record",
+    ]
+    for name in permille.__all__:
+        assert getattr(permille, name) is not None
+    assert set(dir(permille)) == set(permille.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'meter'"):
+        _ = permille.meter
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    program = "import sys, permille; print('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"numpy", "scipy", "msgspec", "psutil", "rich", "asyncio", "subprocess"}
+
+
+def blocks() -> list[str]:
+    text = (ROOT / "docs" / "python.md").read_text()
+    return [part.split("```")[0] for part in text.split("```python\n")[1:]]
+
+
+@pytest.mark.parametrize("number", range(len(blocks())))
+def test_the_documents_code_runs_as_written(
+    number: int, powercap: Driver, environment: dict[str, str], tmp_path: Path
+) -> None:
+    program = tmp_path / "example.py"
+    program.write_text(blocks()[number])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", program],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no figure" not in done.stdout
+    assert "Estimate(value=" in done.stdout
+
+
+def test_the_documents_table_names_every_field() -> None:
+    text = (ROOT / "docs" / "python.md").read_text()
+    table = text.partition("## A result")[2].partition("Spans of one name")[0]
+    fields = {*permille.Result.__struct_fields__, "co2e_g"} - {"name"}
+    assert [name for name in fields if f"`{name}" not in table] == []

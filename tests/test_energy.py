@@ -1,0 +1,219 @@
+"""Energy of spans over known power traces, read by imperfect meters at imperfect instants."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from permille import energy
+from permille.meters import Reading
+from permille.recorder.counter import Counter
+from permille.records import DomainEnergy, Event, RecorderStats, Recording, Series, Span
+from tests.records import domain
+
+S = 1_000_000_000
+STATS = RecorderStats(cpu_s=0.0, wall_s=0.0, polls=0, missed=0, interval_s=0.1)
+
+
+def constant(power_w: float, seconds: float, step_s: float = 0.1) -> Series:
+    """A series read exactly every ``step_s``."""
+    n = round(seconds / step_s) + 1
+    return Series(
+        domain=domain(),
+        t_ns=tuple(round(i * step_s * S) for i in range(n)),
+        energy_j=tuple(power_w * i * step_s for i in range(n)),
+    )
+
+
+def span(t0_s: float, t1_s: float) -> Span:
+    return Span(name="query", t0_ns=round(t0_s * S), t1_ns=round(t1_s * S))
+
+
+def found(result: DomainEnergy | str) -> DomainEnergy:
+    assert isinstance(result, DomainEnergy), result
+    return result
+
+
+def test_a_constant_power_gives_power_times_time() -> None:
+    result = found(energy.span_energy(constant(60.0, 10.0), span(1.0, 6.0)))
+    assert result.energy_j == pytest.approx(300.0)
+    assert result.edge_j == pytest.approx(0.0, abs=1e-9)
+
+
+def test_between_readings_the_uncertainty_covers_any_course_of_the_power() -> None:
+    result = found(energy.span_energy(constant(60.0, 10.0), span(1.05, 6.05)))
+    assert result.energy_j == pytest.approx(300.0)
+    # At each edge 6 J lie in the gap; half of it may be on the wrong side.
+    assert result.edge_j == pytest.approx(math.sqrt(2 * 3.0**2 / 3), rel=1e-6)
+
+
+@pytest.mark.parametrize(("t0", "t1"), [(-1.0, 5.0), (5.0, 11.0)])
+def test_a_span_that_the_series_does_not_reach_over_is_refused(t0: float, t1: float) -> None:
+    reason = energy.span_energy(constant(60.0, 10.0), span(t0, t1))
+    assert isinstance(reason, str)
+    assert "no reading" in reason
+
+
+def test_a_span_too_short_for_the_tick_is_refused() -> None:
+    slow = constant(60.0, 10.0)
+    ticking = Series(domain=domain(tick_s=0.1), t_ns=slow.t_ns, energy_j=slow.energy_j)
+    reason = energy.span_energy(ticking, span(1.0, 1.1))
+    assert isinstance(reason, str)
+    assert "too short for rapl" in reason
+    assert not isinstance(energy.span_energy(ticking, span(1.0, 6.0)), str)
+
+
+def test_a_counter_that_stood_still_is_no_zero_unless_it_stood_still_around_it_too() -> None:
+    running = constant(60.0, 10.0)
+    between = tuple(t + 1 for t in running.t_ns)
+    ticking = Series(
+        domain=domain(tick_s=0.001, resolution_j=6e-5),
+        t_ns=tuple(sorted((*running.t_ns, *between))),
+        energy_j=tuple(level for level in running.energy_j for _ in range(2)),
+    )
+    blink = Span(name="query", t0_ns=running.t_ns[5], t1_ns=between[5])
+    reason = energy.span_energy(ticking, blink)
+    assert isinstance(reason, str)
+    assert "between two of its ticks" in reason
+    off = Series(
+        domain=domain("gpu:1", tick_s=0.1, resolution_j=1e-3),
+        t_ns=running.t_ns,
+        energy_j=(0.0,) * len(running.t_ns),
+    )
+    still = found(energy.span_energy(off, span(2.0, 4.0)))
+    assert still.energy_j == 0.0
+    assert 0 < still.edge_j <= 1e-3
+    # Too short to tell, though nothing moved as far as the series reaches.
+    assert "between two of its ticks" in str(energy.span_energy(off, span(2.0, 2.4)))
+
+
+def test_an_invalid_event_inside_voids_the_span_and_one_outside_does_not() -> None:
+    def event(t0: float, t1: float, name: str | None = "cpu:0") -> Event:
+        return Event(
+            t0_ns=round(t0 * S), t1_ns=round(t1 * S), kind="invalid", reason="reset", domain=name
+        )
+
+    series = constant(60.0, 10.0)
+    assert energy.span_energy(series, span(2, 4), [event(3, 3.1)]) == "reset"
+    assert energy.span_energy(series, span(2, 4), [event(3, 3.1, None)]) == "reset"
+    assert found(energy.span_energy(series, span(2, 4), [event(5, 6)]))
+    assert found(energy.span_energy(series, span(2, 4), [event(3, 3.1, "gpu:0")]))
+
+
+def test_a_phase_names_what_could_not_be_determined() -> None:
+    empty = Series(domain=domain("gpu:0"), t_ns=(), energy_j=())
+    recording = Recording(series=(constant(60.0, 10.0), empty), events=(), stats=STATS)
+    phase = energy.phase(recording, span(1, 2))
+    assert set(phase.domains) == {"cpu:0"}
+    assert phase.problems["gpu:0"].kind == "gpu"
+    assert "no reading" in phase.problems["gpu:0"].reason
+
+
+class Trace:
+    """Piecewise constant power: exact energy at any instant."""
+
+    def __init__(self, pieces: list[tuple[float, float]]) -> None:
+        self.times, self.levels, self.powers = [0.0], [0.0], []
+        for seconds, power_w in pieces:
+            self.powers.append(power_w)
+            self.times.append(self.times[-1] + seconds)
+            self.levels.append(self.levels[-1] + seconds * power_w)
+
+    def at(self, t_s: float) -> float:
+        i = min(bisect.bisect_right(self.times, t_s) - 1, len(self.powers) - 1)
+        return self.levels[i] + (t_s - self.times[i]) * self.powers[i]
+
+
+traces = st.lists(
+    st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 400.0)), min_size=4, max_size=40
+).map(Trace)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    trace=traces,
+    tick_s=st.sampled_from([0.001, 0.01, 0.05]),
+    wrap_j=st.sampled_from([None, 100.0, 262_143.0]),
+    jitter=st.lists(st.floats(0.2, 1.8), min_size=60, max_size=60),
+    edges=st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)),
+    offset=st.floats(0.0, 90.0),
+)
+def test_any_trace_through_ticks_wraps_and_jitter_is_within_the_stated_bound(
+    trace: Trace,
+    tick_s: float,
+    wrap_j: float | None,
+    jitter: list[float],
+    edges: tuple[float, float],
+    offset: float,
+) -> None:
+    """Polls at uneven instants, marks at the edges, a counter that ticks and wraps: the truth is
+    within the bound that the stated uncertainty stands for (rectangular: sqrt(3) times it)."""
+    end = trace.times[-1]
+    first, last = sorted(edge * end for edge in edges)
+    polls, t, i = [0.0], 0.0, 0
+    while t < end:
+        t += 0.05 * jitter[i % len(jitter)]
+        i += 1
+        polls.append(min(t, end))
+    marks = [first, last, end]
+    counter = Counter(domain(tick_s=tick_s, wrap_j=wrap_j, max_power_w=500.0))
+    for poll in sorted({*polls, *marks}):
+        shown = offset + trace.at(math.floor(poll / tick_s) * tick_s)
+        counter.add(Reading("cpu:0", round(poll * S), shown % wrap_j if wrap_j else shown))
+    assert not counter.events(round(end * S))
+    series = counter.series()
+    start, stop = span(first, last).t0_ns, span(first, last).t1_ns
+    result = energy.energy_at(series, stop) - energy.energy_at(series, start)
+    truth = trace.at(last) - trace.at(first)
+    # The lag of a tick is at most one tick's energy at each edge, at the greatest power there.
+    bound = 2 * max(trace.powers) * tick_s + 1e-6
+    assert abs(result - truth) <= bound
+    window = 0.2
+    near = [trace.at(min(end, x + window)) - trace.at(max(0.0, x - window)) for x in (first, last)]
+    assert energy._edge_j(series, start) <= max(near[0], 400.0 * tick_s) + 1e-6
+
+
+@settings(max_examples=100, deadline=None)
+@given(trace=traces, cuts=st.lists(st.floats(0.0, 1.0), min_size=2, max_size=6))
+def test_adjacent_spans_add_up(trace: Trace, cuts: list[float]) -> None:
+    end = trace.times[-1]
+    times = sorted(
+        {*(round(i * end / 40 * S) for i in range(41)), *(round(t * S) for t in (0.0, end))}
+    )
+    series = Series(
+        domain=domain(), t_ns=tuple(times), energy_j=tuple(trace.at(t / S) for t in times)
+    )
+    points = sorted(round(c * times[-1]) for c in cuts)
+    levels = [energy.energy_at(series, p) for p in points]
+    parts = [b - a for a, b in itertools.pairwise(levels)]
+    assert math.fsum(parts) == pytest.approx(levels[-1] - levels[0], abs=1e-6)
+
+
+def test_the_power_trace_gives_the_energy_back() -> None:
+    series = constant(60.0, 10.0)
+    trace = energy.power_trace(series, points=20)
+    assert len(trace) == 20
+    assert all(power == pytest.approx(60.0) for _, power in trace)
+    assert energy.power_trace(Series(domain=domain(), t_ns=(0,), energy_j=(0.0,))) == []
+
+
+def test_a_still_counter_is_believed_in_a_short_span_where_its_meter_is_seen_to_tick() -> None:
+    """DRAM that reads 0 beside a package that moves is no lost reading; alone it might be."""
+    still = Series(domain=domain("dram:0", tick_s=None), t_ns=(0, 1 * S), energy_j=(0.0, 0.0))
+    moving = constant(60.0, 1.0, step_s=0.01)
+    ticking = Series(domain=domain(tick_s=0.001), t_ns=moving.t_ns, energy_j=moving.energy_j)
+    query = span(0.4, 0.6)
+    alone = energy.phase(Recording(series=(still,), events=(), stats=STATS), query)
+    assert "between two of its ticks" in alone.problems["dram:0"].reason
+    beside = energy.phase(Recording(series=(still, ticking), events=(), stats=STATS), query)
+    assert beside.domains["dram:0"].energy_j == 0.0
+    assert not beside.problems
+    shorter = energy.phase(
+        Recording(series=(still, ticking), events=(), stats=STATS), span(0.5, 0.504)
+    )
+    assert "dram:0" in shorter.problems
