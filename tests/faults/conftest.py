@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -89,11 +90,12 @@ def powercap(tmp_path: Path, environment: dict[str, str]) -> Iterator[Driver]:
 
 
 def start(path: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """``permille run`` in a process of its own."""
+    """``permille run`` in a process of its own, told of HUP even where this one is under nohup."""
     return subprocess.Popen(
         [sys.executable, "-m", "permille", "run", str(path), *arguments],
         env=environment, cwd=path.parent, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )  # fmt: skip
 
 
