@@ -206,9 +206,9 @@ def test_a_batch_answers_as_one_by_one(
 ) -> None:
     asked = requests(tmp_path) if callable(requests) else requests
     model = load(made(kind), task, batch_size=len(asked))
+    alone = [ask(model, request) for request in asked]
     assert isinstance(model, Batched)
     together = model.read_batch(model.infer_batch(tuple(asked)))
-    alone = [ask(model, request) for request in asked]
     assert [plain(o) for o in together] == [plain(o) for o in alone]
 
 

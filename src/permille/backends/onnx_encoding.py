@@ -114,7 +114,8 @@ class Filler(Encoder):
     def read(self, raw: Any) -> Output:
         """The tokens as words."""
         guesses, tokens = raw
-        words = [self.model.tokenizer.decode([guess]).strip() for guess in guesses]
+        decode = self.model.tokenizer.decode
+        words = [decode([guess], skip_special_tokens=False).strip() for guess in guesses]
         return Output(data=words, tokens_in=tokens)
 
 
