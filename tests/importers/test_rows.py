@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from permille.importers import Options, Tally, rows
-from permille.importers.codecarbon import REQUIRED, runs
+from permille.importers.codecarbon_rows import REQUIRED, runs
 from permille.importers.files import Member
 from permille.importers.rows import BadValue, number
 from tests.importers.codecarbon_files import RUN_COLUMNS, file, row
