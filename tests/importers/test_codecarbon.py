@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -264,6 +265,15 @@ def test_a_byte_of_no_encoding_is_kept_as_its_number(tmp_path: Path) -> None:
     content = file("3.0.0", {"project_name": "a?b"}).encode().replace(b"a?b", b"a\x81b")
     (trial,), _ = read(written(tmp_path, content))
     assert trial.cell.model == r"a\x81b"
+
+
+def test_a_file_that_is_named_is_read_whatever_its_suffix(tmp_path: Path) -> None:
+    for name in ("emissions", "emissions.csv.bak", "emissions.2.8.3"):
+        trials, _ = read(written(tmp_path, file("2.8.3", {}), name))
+        assert len(trials) == 1
+    trials, _ = read(written(tmp_path, gzip.compress(file("2.8.3", {}).encode()), "run.gz"))
+    assert len(trials) == 1
+    assert read(tmp_path)[0] == []  # but of a folder, what is called CSV
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "a,b\n1,2\n", "\x00\x01\x02"])

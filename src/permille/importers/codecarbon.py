@@ -52,7 +52,7 @@ class Importer:
         """
         for tasks in (True, False):
             for member in source.members(tally.leave_out if tasks else lambda *_: None):
-                if not member.name.lower().endswith((".csv", ".tsv", ".txt")):
+                if not member.is_of(".csv", ".tsv", ".txt"):
                     continue
                 for run in runs(member, tally, tasks=tasks):
                     try:

@@ -9,7 +9,6 @@ one by one: the batch size is in the protocol, and nothing is pooled with other 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -83,7 +82,7 @@ class Importer:
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
         """One trial a configuration of every task file. The files of models repeat them."""
         for member in source.members(tally.leave_out):
-            if PurePosixPath(member.name).suffix != ".json":
+            if not member.is_of(".json"):
                 continue
             content = document(member, tally)
             if not isinstance(content, dict) or not isinstance(content.get("task"), str):
