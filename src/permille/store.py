@@ -92,33 +92,6 @@ class Store:
         self._still_there()
         return new
 
-    def replace_many(self, trials: Iterable[tuple[Trial, Raw | None]]) -> tuple[int, int]:
-        """Keep imported trials, those of a known uid in place of what was there, in one
-        transaction: how many were new, how many replaced another. The first of a uid that comes
-        while this store is open stands; a trial measured here is never replaced.
-
-        Raises:
-            StoreError: it could not be written; nothing was changed.
-        """
-        new = replaced = 0
-        with self._guard("write"), self._db:
-            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS taken (uid TEXT PRIMARY KEY)")
-            for trial, raw in trials:
-                taken = self._db.execute(
-                    "INSERT INTO taken VALUES (?) ON CONFLICT DO NOTHING", (trial.uid,)
-                )
-                if taken.rowcount == 0:
-                    continue
-                gone = self._db.execute(
-                    "DELETE FROM trial WHERE uid = ? AND source = ? AND source <> 'permille'",
-                    (trial.uid, trial.source),
-                ).rowcount
-                kept = self._insert(trial, raw)
-                replaced += gone
-                new += kept - gone
-        self._still_there()
-        return new, replaced
-
     def _still_there(self) -> None:
         """A file that was deleted can still be written, and is lost when it is closed."""
         try:

@@ -35,12 +35,12 @@ def test_the_report(tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[st
         "format": "codecarbon",
         "files": 1,
         "rows": 3,
-        "trials": {"new": 2, "replaced": 0, "duplicate": 0},
+        "trials": {"new": 2, "duplicate": 0},
         "bad": [{"file": "emissions.csv", "row": 3, "reason": "duration must be above 0, not -1"}],
         "bad_count": 1,
     }
     again = imported(capsys, "codecarbon", runs, "--store", store)
-    assert again["trials"] == {"new": 0, "replaced": 0, "duplicate": 2}
+    assert again["trials"] == {"new": 0, "duplicate": 2}
 
 
 def test_what_the_user_says_of_the_runs(
@@ -53,28 +53,16 @@ def test_what_the_user_says_of_the_runs(
     assert [t.phases["query"].inferences for t in trials] == [50, 50]
 
 
-def test_what_is_known_is_taken_anew_if_asked(
+def test_what_is_known_stays_as_it_was_and_how_to_change_that_is_said(
     tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = tmp_path / "s.db"
-    again = tmp_path / "again.csv"
-    again.write_text(file("3.3.2", {"run_id": "a", "duration": "99"}, {"run_id": "c"}))
     imported(capsys, "codecarbon", runs, "--store", store)
     said = ["--store", str(store), "--inferences", "50"]
     assert dispatch(["import", "codecarbon", str(runs), *said]) == 0
-    assert "--replace takes it anew" in capsys.readouterr().out
-    folder = tmp_path / "both"
-    folder.mkdir()
-    runs.rename(folder / "1.csv")
-    again.rename(folder / "2.csv")
-    report = imported(capsys, "codecarbon", folder, *said, "--replace")
-    assert report["trials"] == {"new": 1, "replaced": 2, "duplicate": 1}
+    assert "name another --store" in capsys.readouterr().out
     with Store(store, readonly=True) as opened:
-        trials = {t.uid: t.phases["query"] for t in opened.trials()}
-    assert {uid: query.inferences for uid, query in trials.items()} == {
-        "codecarbon:a": 50, "codecarbon:b": 50, "codecarbon:c": 50,
-    }  # fmt: skip
-    assert trials["codecarbon:a"].seconds == 20.0  # the first of this import stands
+        assert {t.phases["query"].inferences for t in opened.trials()} == {None}
 
 
 def test_the_page_for_people_names_what_was_left_out(

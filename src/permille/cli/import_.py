@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from permille import plugins
 from permille.cli.arguments import add_json, add_store, positive_int
 from permille.errors import ImportDataError
 from permille.importers import Options, Tally
 from permille.records import Trial
-
-if TYPE_CHECKING:
-    from permille.store import Store
 
 BATCH = 1000
 
@@ -43,11 +40,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=Options().query_task,
         help="the CodeCarbon task that holds the inferences (default: %(default)s)",
     )
-    parser.add_argument(
-        "--replace",
-        action="store_true",
-        help="take runs that are known already anew, as with another --inferences",
-    )
     add_store(parser)
     add_json(parser)
 
@@ -61,15 +53,14 @@ def run(args: argparse.Namespace) -> int:
     source = Source(args.path)
     options = Options(study=args.study, inferences=args.inferences, query_task=args.query_task)
     tally = Tally()
-    counts = {"new": 0, "replaced": 0, "duplicate": 0}
+    counts = {"new": 0, "duplicate": 0}
     broken: ImportDataError | None = None
     with Store(args.store) as store:
         try:
             for batch in _batches(importer.trials(source, tally, options)):
-                new, replaced = _keep(store, batch, replace=args.replace)
+                new = store.add_many((trial, None) for trial in batch)
                 counts["new"] += new
-                counts["replaced"] += replaced
-                counts["duplicate"] += len(batch) - new - replaced
+                counts["duplicate"] += len(batch) - new
         except _BrokeOff as error:
             broken = error.reason
             tally.leave_out(str(args.path), None, str(broken))
@@ -80,12 +71,6 @@ def run(args: argparse.Namespace) -> int:
     if not sum(counts.values()):
         raise ImportDataError(f"{args.path} has nothing that {args.format} could import")
     return 0
-
-
-def _keep(store: Store, batch: list[Trial], *, replace: bool) -> tuple[int, int]:
-    """How many were new, and how many replaced another."""
-    pairs = ((trial, None) for trial in batch)
-    return store.replace_many(pairs) if replace else (store.add_many(pairs), 0)
 
 
 class _BrokeOff(Exception):
@@ -133,14 +118,17 @@ def _show(report: dict[str, Any], args: argparse.Namespace) -> None:
         return
     trials = report["trials"]
     out = console()
-    replaced = f" {trials['replaced']} replaced," if args.replace else ""
     out.print(
-        f"{report['files']} files, {report['rows']} rows: {trials['new']} new trials,{replaced}"
+        f"{report['files']} files, {report['rows']} rows: {trials['new']} new trials,"
         f" {trials['duplicate']} known already -> {plain(str(args.store))}",
         markup=False,
     )
-    if trials["duplicate"] and not trials["new"] and not args.replace:
-        out.print("what is known stays as it was imported; --replace takes it anew")
+    if trials["duplicate"] and not trials["new"]:
+        out.print(
+            "what is known stays as it was imported; to import it otherwise (--inferences,"
+            " --query-task), name another --store",
+            soft_wrap=True,
+        )
     if report["bad_count"]:
         out.print(f"left out: {report['bad_count']}")
     for bad in report["bad"]:

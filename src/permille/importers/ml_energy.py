@@ -124,7 +124,8 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
             model=it.model_id,
             category=category,
             backend="vllm" if it.max_num_seqs else "diffusers",
-            settings={k: v for k, v in settings.items() if k != "model_id"},
+            settings={k: v for k, v in settings.items() if k != "model_id"}
+            | {"batch_size": batch_size},
         ),
         repeat=0,
         status="done",
