@@ -122,3 +122,21 @@ def test_the_raw_archive_as_codecarbon(tmp_path: Path, capsys: pytest.CaptureFix
     assert report["trials"]["new"] == 6513
     assert report["trials"]["duplicate"] == 4170  # the complete files list the same runs
     assert report["bad_count"] == 20  # lengths, parameters and performance are no CodeCarbon
+
+
+def test_rows_without_a_figure_for_one_reason_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A leaderboard of GPUs alone, within a boundary that it cannot fill."""
+    store = tmp_path / "s.db"
+    row = {"total_prompts": "10", "successful_prompts": "10", "total_duration_seconds": "5"}
+    columns = ["model_name", "task", *row, "gpu_energy_wh", "wh_per_1000_queries"]
+    lines = [",".join([f"m{i}", "chat", *row.values(), "2", "200"]) for i in range(10)]
+    path = tmp_path / "master_results.csv"
+    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
+    imported(capsys, "ai-energy-score", path, "--store", store)
+    assert dispatch(["results", "--store", str(store)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("no figure") == 1
+    assert "10 rows, m0 on ai-energy-score the first: no figure" in out
+    assert "see --boundary accelerator" in out
