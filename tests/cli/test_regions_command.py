@@ -78,5 +78,6 @@ def test_a_code_is_the_place_and_what_stands_on_its_grid(
 ) -> None:
     assert regions("US-CA", "--json") == 0
     found = json.loads(capsys.readouterr().out)["regions"]
-    assert [place["region"] for place in found] == ["US-CA", "azure/westus"]
+    assert found[0]["region"] == "US-CA"
+    assert "azure/westus" in {place["region"] for place in found}
     assert {place["grid"] for place in found} == {"US-CA"}
