@@ -91,7 +91,8 @@ def _tags(output: Output, sample: Sample, model: ModelSpec) -> list[str]:
 
 def _entities(truths: Sequence[Sequence[str]]) -> bool:
     tags = {tag for sentence in truths for tag in sentence}
-    return "O" in tags and all(tag == "O" or tag[:2] in ("B-", "I-") for tag in tags)
+    named = tags - {"O"}
+    return bool(named) and all(tag[:2] in ("B-", "I-") for tag in named)
 
 
 def _check_names(

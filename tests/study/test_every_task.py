@@ -1,0 +1,205 @@
+"""Each task from the study file to the results, on tiny models made here; and batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from permille.records import Trial
+from permille.store import Store
+from tests import tiny_models as tiny
+from tests.conftest import Permille
+from tests.powercap import Driver
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+STUDY = """
+[study]
+name = "each"
+inferences = 6
+repeats = 1
+warmup = 0
+idle_s = 0.1
+
+[[models]]
+id = "tiny"
+backend = "{backend}"
+category = "task-specific"
+path = "model"
+threads = 1
+{more}
+
+[[tasks]]
+task = "{task}"
+datasets = [{{ path = "{data}"{columns} }}]
+"""
+
+
+def jsonl(folder: Path, *rows: object) -> str:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return "rows.jsonl"
+
+
+def words(folder: Path) -> str:
+    sentences = [(tiny.SENTENCE[:n], tiny.SENTENCE_TAGS[:n]) for n in (8, 5, 4)]
+    return jsonl(folder, *({"tokens": w, "tags": t} for w, t in sentences))
+
+
+def texts(folder: Path) -> str:
+    found = ("a good film", "ada lives in paris", "ada works for acme")
+    return jsonl(folder, *({"text": text, "label": text[0]} for text in found))
+
+
+def pictures(folder: Path) -> str:
+    for name, rgb in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+        for number in range(2):
+            tiny.picture(folder / "data" / name / f"{number}.png", rgb, (40 + number, 30))
+    return "data"
+
+
+def captions(folder: Path) -> str:
+    (folder / "data").mkdir()
+    for number in range(2):
+        tiny.noise(folder / "data" / f"{number}.png", number=number)
+    rows = [{"file_name": f"{n}.png", "text": ["a film", "a good film"]} for n in range(2)]
+    (folder / "data" / "metadata.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return "data"
+
+
+def objects(folder: Path) -> str:
+    for number in range(2):
+        tiny.noise(folder / f"{number}.png", number=number)
+    things = [{"label": "cat", "bbox": [0, 0, 20, 20]}, {"label": "dog", "bbox": [9, 9, 20, 20]}]
+    return jsonl(folder, *({"image": f"{n}.png", "objects": things} for n in range(2)))
+
+
+def recordings(folder: Path) -> str:
+    for number in range(2):
+        tiny.recording(folder / f"{number}.wav", 0.5)
+    return jsonl(folder, *({"audio": f"{n}.wav", "text": "hello"} for n in range(2)))
+
+
+@pytest.fixture
+def run(permille: Permille, powercap: Driver, tmp_path: Path) -> Callable[..., Trial]:
+    """Runs a study of one model; its one trial."""
+
+    def go(
+        kind: str, task: str, data: Any, columns: str = "", backend: str = "transformers",
+        more: str = "",
+    ) -> Trial:  # fmt: skip
+        (tmp_path / "model").mkdir()
+        getattr(tiny, kind)(tmp_path / "model")
+        study = STUDY.format(
+            backend=backend, more=more, task=task, data=data(tmp_path), columns=columns
+        )
+        (tmp_path / "study.toml").write_text(study)
+        permille("run", "study.toml")
+        with Store(tmp_path / "permille.db", readonly=True) as store:
+            (trial,) = store.trials()
+        assert trial.status == "done"
+        return trial
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "data", "columns", "metric", "counted"),
+    [
+        ("tagger", "token-classification", words, "", "entity_f1", {"tokens_in"}),
+        ("masked", "fill-mask", texts, "", "top1_accuracy", {"tokens_in"}),
+        ("tagger", "feature-extraction", texts, ', label = "label"', "precision_at_1",
+         {"tokens_in"}),
+        ("vit", "image-classification", pictures, "", "accuracy", {"images", "pixels"}),
+        ("yolos", "object-detection", objects, "", "map", {"images", "pixels"}),
+        ("captioner", "image-to-text", captions, ', captions = "text"', "rougeL",
+         {"images", "pixels", "tokens_out"}),
+        ("wav2vec2", "automatic-speech-recognition", recordings, "", "wer", {"audio_seconds"}),
+        ("whisper", "automatic-speech-recognition", recordings, "", "wer",
+         {"audio_seconds", "tokens_out"}),
+    ],
+)  # fmt: skip
+def test_a_task_from_end_to_end(
+    run: Any, kind: str, task: str, data: Any, columns: str, metric: str, counted: set[str]
+) -> None:
+    more = "max_new_tokens = 4" if kind in ("captioner", "whisper") else ""
+    trial = run(kind, task, data, columns, more=more)
+    query = trial.phases["query"]
+    assert query.inferences is not None
+    assert query.domains["cpu:0"].energy_j > 0
+    assert trial.quality is not None
+    assert trial.quality.metric == metric
+    if kind in ("vit", "tagger") and metric != "precision_at_1":
+        assert trial.quality.value == 1, "it was trained on this"
+    assert set(trial.counts) == counted
+    if "images" in counted:
+        assert trial.counts["images"] == query.inferences
+    assert trial.facts.params
+
+
+def test_an_image_is_drawn_from_end_to_end(run: Any) -> None:
+    pytest.importorskip("diffusers")
+    more = "steps = 1\nheight = 16\nwidth = 24"
+    trial = run("stable_diffusion", "text-to-image", texts, backend="diffusers", more=more)
+    query = trial.phases["query"]
+    assert trial.quality is None
+    assert trial.counts["images"] == query.inferences
+    assert trial.counts["pixels"] == 16 * 24 * query.inferences
+    assert trial.facts.architecture == "StableDiffusionPipeline"
+
+
+def test_a_batch_counts_its_samples(run: Any, permille: Permille, tmp_path: Path) -> None:
+    trial = run("tagger", "token-classification", words, more="batch_size = 2")
+    query = trial.phases["query"]
+    assert trial.protocol.batch_size == 2
+    assert query.inferences is not None
+    assert query.inferences % 3 == 0
+    assert trial.latency is not None
+    # Three samples a pass, two at once: two calls a pass.
+    assert trial.latency.n == query.inferences // 3 * 2
+    assert trial.quality is not None
+    assert (trial.quality.value, trial.quality.n) == (1, 3)
+    assert trial.counts["tokens_in"] == (10 + 7 + 6) * query.inferences / 3
+    (row,) = permille("results", "--json").json["rows"]
+    kwh = query.domains["cpu:0"].energy_j / query.inferences * 1000 / 3.6e6
+    assert row["kwh_per_1000"]["value"] == pytest.approx(kwh)
+    # The same again measures nothing; another size is another cell.
+    assert permille("run", "study.toml", "--json-lines").out == ""
+    study = tmp_path / "study.toml"
+    study.write_text(study.read_text().replace("batch_size = 2", "batch_size = 3"))
+    (line,) = permille("run", "study.toml", "--json-lines").out.splitlines()
+    assert json.loads(line)
+    assert len(permille("results", "--json").json["rows"]) == 2
+    study.write_text(study.read_text().replace("batch_size = 3", "batch_size = 4"))
+    refused = permille("run", "study.toml", code=2)
+    assert "batch_size = 4, but dataset 'rows.jsonl' gives 3 samples" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "says"),
+    [
+        (
+            "object-detections",
+            texts,
+            "no task 'object-detections'; did you mean 'object-detection'",
+        ),
+        ("text-to-image", texts, "can do none of the study's tasks: text-to-image"),
+        ("image-classification", texts, "has no column 'image'; it has: label, text"),
+        ("image-classification", pictures, "no such file"),
+    ],
+)
+def test_what_is_wrong_is_one_line_before_anything_is_measured(
+    permille: Permille, tmp_path: Path, task: str, data: Any, says: str
+) -> None:
+    (tmp_path / "model").mkdir()
+    study = STUDY.format(
+        backend="transformers", more="", task=task, data=data(tmp_path), columns=""
+    )
+    (tmp_path / "study.toml").write_text(study)
+    refused = permille("run", "study.toml", code=2)
+    assert says in refused.err
+    assert len(refused.err.strip().splitlines()) == 1
