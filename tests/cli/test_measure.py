@@ -251,15 +251,15 @@ def test_a_meter_that_is_here_but_of_no_use_is_said(permille: Permille, tmp_path
 
 
 def test_required_measured_refuses_a_figure_that_is_estimated_all_the_same(
-    permille: Permille, tmp_path: Path
+    permille: Permille, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """A GPU that can be measured does not make a measurement of what is mostly an estimate."""
     fake = FakeNvml(tmp_path)
     fake.script("gpu0.power_mw=10", "gpu0.tick_ms=10")
-    here = {"PERMILLE_METERS": "nvml,estimate", **fake.environment}
-    loose = permille("measure", "--json", "--", "sleep", "2", **here).json
+    environment.update(fake.environment, PERMILLE_METERS="nvml,estimate")
+    loose = permille("measure", "--json", "--", "sleep", "2").json
     assert loose["provenance"] == "estimated"
-    finished = permille("measure", "--require", "measured", "--", "sleep", "2", code=3, **here)
+    finished = permille("measure", "--require", "measured", "--", "sleep", "2", code=3)
     assert "cpu:0" in finished.err
     assert len(finished.err.strip().splitlines()) == 1
 
