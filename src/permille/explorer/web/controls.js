@@ -10,6 +10,7 @@ const WIDE = "(min-width: 60rem)";
 
 export function controls(app) {
   const fields = {};
+  let viewed = null;
   const wide = matchMedia(WIDE).matches;
 
   function field(name, label, input, hint) {
@@ -97,6 +98,9 @@ export function controls(app) {
     for (const name of ["search", "least", "most", "intensity"]) {
       if (document.activeElement !== fields[name]) fields[name].value = s[name];
     }
+    // What if is asked with the settings: they are in sight when it opens.
+    if (s.view === "whatif" && viewed !== "whatif") settings.open = true;
+    viewed = s.view;
     const idle = setting.net ? "above idle" : "idle included";
     settings.querySelector(".now").textContent =
       `${setting.boundary}, ${idle} · ${grid.name}${grid.year ? ` ${grid.year}` : ""}, ${number(setting.intensity)} gCO₂e/kWh · PUE ${number(setting.pue)}`;
