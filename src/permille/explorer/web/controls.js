@@ -109,6 +109,7 @@ export function controls(app) {
     filters.querySelector(".now").textContent =
       `${number(count)} of ${number(app.cells.length)} cells${active.length ? ` · ${active.map((f) => clean(s[f], 24)).join(", ")}` : ""}`;
     app.said.textContent = grid.asked ? `There is no grid called “${clean(grid.asked, 40)}” here: the world's average is used.`
+      : grid.askedYear ? `There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: that of ${grid.year} is used.`
       : count ? "" : "Nothing matches these filters.";
   }
   return { element: h("div", {}, settings, filters), update };

@@ -39,17 +39,17 @@ function shares(app, cells, parts) {
   }).filter((g) => g.total > 0);
   if (!groups.length) return h("p", {}, "No cell of this selection says what its energy is made of.");
   const several = new Set(cells.map(sourceKey)).size > 1;
-  const label = (g, most = 46) => clean(several ? g.key : g.task, most);
+  const label = (g, most = 52) => clean(several ? g.key : g.task, most);
   const bars = groups.flatMap((g) => g.of.filter((p) => p.share !== null));
   const draw = drawing(bars, (width) => {
-    const narrow = width < 640;
+    const narrow = width < (several ? 900 : 640);
     return {
-      height: tall(groups.length, narrow ? 46 : 32, 60), marginLeft: narrow ? 6 : Math.min(310, 16 + 6.6 * Math.max(...groups.map((g) => label(g).length))), marginRight: 16, marginTop: 8, marginBottom: 40,
+      height: tall(groups.length, narrow ? 52 : 32, 60), marginLeft: narrow ? 6 : Math.min(370, 16 + 6.6 * Math.max(...groups.map((g) => label(g).length))), marginRight: 16, marginTop: 8, marginBottom: 40,
       x: { domain: [0, Math.max(1, ...bars.map((b) => b.to))], ticks: 5, tickFormat: (v) => percent(v), label: "share of the node's energy →", grid: true },
       y: { domain: groups.map((g) => g.key), tickFormat: (k) => (narrow ? "" : label(groups.find((g) => g.key === k))), tickSize: 0, label: null, padding: narrow ? 0.5 : 0.25 },
       marks: [
         Plot.barX(bars, { className: "pt", x1: "from", x2: "to", y: "key", fill: "colour", insetLeft: 0.5, insetRight: 0.5 }),
-        narrow ? Plot.text(groups, { x: 0, y: "key", text: (g) => label(g, Math.floor(width / 7.8)), textAnchor: "start", dy: -19, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
+        narrow ? Plot.text(groups, { x: 0, y: "key", text: (g) => label(g, Math.floor(width / 7.8)), textAnchor: "start", dy: -21, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
       ],
       color: { type: "identity" },
     };
@@ -110,9 +110,42 @@ function boundaries(names, tasks) {
   });
 }
 
+function ratioChart(rows) {
+  const points = rows.flatMap((r) => [
+    { r, value: r.ratio, low: null, high: null, what: "ratio of the means", symbol: "circle", colour: "var(--c0)" },
+    ...(r.at_equal_size.value > 0 ? [{ r, ...r.at_equal_size, what: "at equal size", symbol: "diamond", colour: "var(--c1)" }] : []),
+  ]).filter((p) => p.value > 0);
+  if (!points.length) return null;
+  const label = (r) => clean(`${r.task}, ${r.boundary}`, 52);
+  const bars = points.filter((p) => p.low > 0 && p.high !== null);
+  const x = extent([1, ...points.map((p) => p.value), ...bars.flatMap((p) => [p.low, p.high])]);
+  const draw = drawing(points, (width) => {
+    const narrow = width < 640, left = narrow ? 6 : 16 + 6.6 * Math.max(...rows.map((r) => label(r).length));
+    return {
+      height: tall(rows.length, narrow ? 44 : 30, 60), marginLeft: left, marginRight: 16, marginTop: 8, marginBottom: 40,
+      x: { type: "log", domain: x, ticks: decades(...x, (width - left) / 76), tickFormat: (v) => `${number(v)} ×`, label: "times the energy of task-specific models (logarithmic) →", grid: true },
+      y: { type: "point", domain: rows.map(label), tickFormat: (n) => (narrow ? "" : n), tickSize: 0, label: null },
+      marks: [
+        Plot.ruleX([1], { stroke: "var(--ink)", strokeWidth: 1.5, strokeDasharray: "3 3" }),
+        narrow ? Plot.text(rows, { x: () => x[0], y: label, text: label, textAnchor: "start", dy: -14, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
+        Plot.link(bars, { x1: "low", x2: "high", y1: (p) => label(p.r), y2: (p) => label(p.r), stroke: "var(--c1)", strokeWidth: 2.5, strokeOpacity: 0.5 }),
+        Plot.dot(points, { className: "pt", x: "value", y: (p) => label(p.r), r: 5, fill: "colour", symbol: "symbol" }),
+      ],
+      color: { type: "identity" }, symbol: { type: "identity" },
+    };
+  });
+  return chart("General-purpose over task-specific models", {
+    file: "permille-audit-ratios", draw,
+    describe: (p) => [label(p.r), `${p.what}: ${number(p.value)} ×`, p.low === null ? NONE : `${number(p.low)} to ${p.high === null ? "no bound" : number(p.high)}`],
+    legend: [["ratio of the means", "var(--c0)", "circle"], ["at equal size, 95 % interval", "var(--c1)", "diamond"]],
+    note: "The dashed line is 1: as much energy as the task-specific models.",
+  });
+}
+
 function ratios(found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
   return [
+    ratioChart(rows),
     table("General-purpose over task-specific: how many times the energy", [
       ["Task", (r) => name(r.task)], ["Boundary", (r) => r.boundary], ["Ratio of the means", (r) => `${number(r.ratio)} ×`, { number: true }],
       ["At equal size", (r) => (r.at_equal_size.value === null ? NONE : `${number(r.at_equal_size.value)} ×`), { number: true }],

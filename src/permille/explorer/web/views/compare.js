@@ -145,7 +145,7 @@ function ratioChart(app, models, rows) {
   return chart(`Times the energy of ${clean(models[0], 60)}`, {
     file: "permille-compare", draw,
     describe: (r) => [name(r.model), times(r.ratio), r.where, sourceName(r.a).slice(0, 120)],
-    legend: models.slice(1).map((m, i) => [name(m), COLOURS[i], SHAPES[i]]),
+    legend: models.slice(1).map((m, i) => [name(m), COLOURS[i], SHAPES[i], m]).filter(([, , , m]) => rows.some((r) => r.model === m)),
     note: "The dashed line is the first model itself. Ratios are of energy within the boundary chosen; on one grid those of carbon are the same.",
   });
 }

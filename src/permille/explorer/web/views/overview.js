@@ -30,10 +30,10 @@ export function overview(app) {
   }
   const low = Math.min(...points.map((p) => p.value)) * 0.8, high = Math.max(...points.map((p) => p.value)) * 1.25;
   const draw = drawing(points, (width) => {
-    const narrow = width < 640;
+    const narrow = width < (several ? 900 : 640);
     // On a phone a task's name stands over its points, which make room for it.
     const at = (thing) => (narrow ? thing.row + 0.18 + (thing.y - thing.row) * 0.72 : thing.y);
-    const half = narrow ? 0.15 : 0.2, most = narrow ? Math.floor(width / 7.8) : 46;
+    const half = narrow ? 0.15 : 0.2, most = narrow ? Math.floor(width / 7.8) : 52;
     const left = narrow ? 8 : 20 + 6.6 * Math.max(...tasks.map((t) => clean(t.key, most).length));
     return {
       height: tall(tasks.length, narrow ? 72 : 50, 70),

@@ -113,9 +113,8 @@ const LONG = ["params", "done", "failed", "invalid", "year"];
 const DOUBLE = /^(seconds|latency_|quality$|kwh_|co2e_|intensity_g|pue)/;
 
 /** The rows in Parquet, by the types of the server's file. */
-function asParquet(records) {
+function asParquet(records, fields) {
   const kind = (field) => (LONG.includes(field) ? "long" : field === "net" ? "boolean" : DOUBLE.test(field) ? "double" : "text");
-  const fields = Object.keys(records[0] ?? {});
   return parquet(fields.map((f) => [f, kind(f), records.map((r) => r[f])]), records.length);
 }
 
@@ -130,5 +129,5 @@ function downloads(app, rows) {
   return h("p", { class: "take" }, "Take this selection away, with the settings above applied and named: ",
     h("button", { type: "button", onclick: () => download(csv(records()), "text/csv", "permille.csv") }, "CSV"), " ",
     h("button", { type: "button", onclick: () => download(JSON.stringify({ schema: 1, rows: records() }, null, 1), "application/json", "permille.json") }, "JSON"), " ",
-    h("button", { type: "button", onclick: () => download(asParquet(records()), "application/vnd.apache.parquet", "permille.parquet") }, "Parquet"));
+    h("button", { type: "button", onclick: () => download(asParquet(records(), Object.keys(record(app.cells[0], setting))), "application/vnd.apache.parquet", "permille.parquet") }, "Parquet"));
 }
