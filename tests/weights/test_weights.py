@@ -44,7 +44,7 @@ def test_safetensors_in_shards_with_their_config(tmp_path: Path) -> None:
     two = safetensors(tmp_path / "model-00002-of-00002.safetensors", {"c": [7]})
     config = tmp_path / "config.json"
     config.write_text('{"architectures": ["TinyModel"]}')
-    facts = weights.read([one, two, config])
+    facts = weights.read([one, two, config], ".safetensors")
     assert facts.params == 15 + 1 + 7
     assert facts.active_params is None
     assert facts.architecture == "TinyModel"
@@ -63,7 +63,7 @@ def test_of_a_mixture_of_experts_only_some_are_active(
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     file = safetensors(tmp_path / "model.safetensors", MOE)
-    facts = weights.read([file, tmp_path / "config.json"])
+    facts = weights.read([file, tmp_path / "config.json"], ".safetensors")
     assert facts.params == 40 + 16 + 4 * 32
     assert facts.active_params == 40 + 16 + 32
 
@@ -71,7 +71,7 @@ def test_of_a_mixture_of_experts_only_some_are_active(
 def test_packed_weights_are_not_counted(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "gptq"}}')
     file = safetensors(tmp_path / "model.safetensors", {"qweight": [8, 8]})
-    facts = weights.read([file, tmp_path / "config.json"])
+    facts = weights.read([file, tmp_path / "config.json"], ".safetensors")
     assert facts.params is None
     assert facts.size_bytes == file.stat().st_size
 
@@ -86,7 +86,7 @@ def test_gguf_of_a_mixture_of_experts(tmp_path: Path) -> None:
         "tokenizer.ggml.scores": [1.0, 2.0],
     }
     file.write_bytes(gguf(said, {"blk.0.ffn_up_exps.weight": (4, 8, 4), "output.weight": (4, 10)}))
-    facts = weights.read([file])
+    facts = weights.read([file], ".gguf")
     assert facts.params == 128 + 40
     assert facts.active_params == 64 + 40
     assert facts.architecture == "tiny"
@@ -95,12 +95,12 @@ def test_gguf_of_a_mixture_of_experts(tmp_path: Path) -> None:
 @quickstart_assets.needed
 def test_real_files() -> None:
     smol = assets.path("smollm2-135m") / "SmolLM2-135M-Instruct.Q4_1.gguf"
-    facts = weights.read([smol])
+    facts = weights.read([smol], ".gguf")
     assert facts.params == 134_515_008  # as llama.cpp counts
     assert facts.active_params is None
     assert facts.architecture == "llama"
     # MiniLM-L6 has 22,713,216 parameters; the export leaves out its pooler (384 x 384 + 384).
-    minilm = weights.read([assets.path("minilm-int8") / "model.onnx"])
+    minilm = weights.read([assets.path("minilm-int8") / "model.onnx"], ".onnx")
     assert minilm.params == 22_713_216 - 384 * 385
 
 
@@ -112,7 +112,7 @@ def test_damaged_files_are_said_to_be(tmp_path: Path, name: str, content: bytes)
     file = tmp_path / name
     file.write_bytes(content)
     with pytest.raises(weights.UnreadableWeightsError, match=r"m\.(safetensors|onnx|gguf)"):
-        weights.read([file])
+        weights.read([file], file.suffix)
 
 
 @quickstart_assets.needed
@@ -124,15 +124,15 @@ def test_a_file_that_is_cut_off(tmp_path: Path, asset: str, file: str) -> None:
     with (assets.path(asset) / file).open("rb") as stream:
         (tmp_path / file).write_bytes(stream.read(10_000))
     with pytest.raises(weights.UnreadableWeightsError, match=file):
-        weights.read([tmp_path / file])
+        weights.read([tmp_path / file], Path(file).suffix)
 
 
 def test_a_safetensors_file_that_is_cut_off(tmp_path: Path) -> None:
     file = safetensors(tmp_path / "m.safetensors", {"a": [100]})
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(weights.UnreadableWeightsError, match="cut off"):
-        weights.read([file])
+        weights.read([file], file.suffix)
 
 
 def test_nothing_is_known_of_other_files(tmp_path: Path) -> None:
-    assert weights.read([tmp_path / "model.py"]).params is None
+    assert weights.read([tmp_path / "model.py"], ".onnx").params is None

@@ -49,9 +49,7 @@ def fetch(wanted: Wanted) -> Fetched:
             there = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
             chosen = _choose_cached(wanted, there)
         else:
-            info = hub.HfApi().model_info(
-                wanted.repo, revision=wanted.revision, timeout=TIMEOUT_S
-            )
+            info = hub.HfApi().model_info(wanted.repo, revision=wanted.revision, timeout=TIMEOUT_S)
             chosen = choose(wanted, [file.rfilename for file in info.siblings or ()])
             folder = Path(
                 hub.snapshot_download(

@@ -13,6 +13,8 @@ from permille.errors import ModelError
 from permille.records import Record
 
 FORMATS = ("transformers", "diffusers", "onnx", "gguf")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""A revision that cannot move."""
 _READERS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 """Configurations, vocabularies, tokenizers, templates."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
@@ -67,7 +69,7 @@ def _transformers(wanted: Wanted, names: list[str]) -> Chosen:
     if not weights:
         weights = _pickles(wanted, [n for n in top if n.startswith("pytorch_model")], top)
     code = [n for n in names if n.endswith(".py")] if wanted.remote_code else []
-    return Chosen(names=tuple([*weights, *_readers(top), *code]))
+    return Chosen(names=(*weights, *_readers(top), *code))
 
 
 def _diffusers(wanted: Wanted, names: list[str]) -> Chosen:
@@ -77,7 +79,7 @@ def _diffusers(wanted: Wanted, names: list[str]) -> Chosen:
     weights = [n for n in parts if _PART.fullmatch(n.partition("/")[2])]
     if not weights:
         weights = _pickles(wanted, [], parts)
-    return Chosen(names=tuple(["model_index.json", *weights, *_readers(parts)]))
+    return Chosen(names=("model_index.json", *weights, *_readers(parts)))
 
 
 def _onnx(wanted: Wanted, names: list[str]) -> Chosen:
@@ -87,7 +89,7 @@ def _onnx(wanted: Wanted, names: list[str]) -> Chosen:
     data = [n for n in names if n.startswith(model) and n != model]
     folder = model.rpartition("/")[0]
     beside = [n for n in names if n.rpartition("/")[0] in ("", folder)]
-    return Chosen(names=tuple([model, *data, *_readers(beside)]), main=model)
+    return Chosen(names=(model, *data, *_readers(beside)), main=model)
 
 
 def _gguf(wanted: Wanted, names: list[str]) -> Chosen:

@@ -40,8 +40,9 @@ class Header(Record):
     experts_used: int | None = None
 
 
-def read(files: Iterable[Path]) -> ModelFacts:
-    """The facts of a model from its files; what they do not tell is None.
+def read(files: Iterable[Path], suffix: str) -> ModelFacts:
+    """The facts of a model from its files, whose weights are those with ``suffix``
+    (``.safetensors``, ``.onnx`` or ``.gguf``); what they do not tell is None.
 
     ``size_bytes`` is of the weights alone. In a mixture of experts ``active_params`` are the
     parameters that one token goes through: all but the experts' plus the share of the experts'
@@ -54,15 +55,14 @@ def read(files: Iterable[Path]) -> ModelFacts:
     """
     from permille.weights import gguf, onnx, safetensors
 
-    readers = {".safetensors": safetensors.read, ".onnx": onnx.read, ".gguf": gguf.read}
+    reader = {".safetensors": safetensors.read, ".onnx": onnx.read, ".gguf": gguf.read}[suffix]
     there = sorted(files)
-    kinds = [kind for kind in readers if any(file.suffix == kind for file in there)]
-    if not kinds:
+    weights = [file for file in there if file.suffix == suffix]
+    if not weights:
         return ModelFacts()
-    weights = [file for file in there if file.suffix == kinds[0]]
-    headers = [readers[kinds[0]](file) for file in weights]
+    headers = [reader(file) for file in weights]
     config = _config(there)
-    packed = kinds[0] == ".safetensors" and "quantization_config" in config
+    packed = suffix == ".safetensors" and "quantization_config" in config
     tensors = None if packed else _all_tensors(headers)
     experts = next((h.experts for h in headers if h.experts), None) or _number(config, _EXPERTS)
     used = next((h.experts_used for h in headers if h.experts_used), None)

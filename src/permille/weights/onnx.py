@@ -57,10 +57,14 @@ def _model(content: _Bytes) -> Header | None:
         if not isinstance(value, memoryview):
             continue
         if field == _NODE:
-            packed = packed or any(f == _OP_TYPE and v in _PACKED for f, v in _fields(value))
+            packed = packed or any(f == _OP_TYPE and _is_packed(v) for f, v in _fields(value))
         elif field == _INITIALIZER and (tensor := _tensor(value)) is not None:
             tensors.append(tensor)
     return Header(tensors=None if packed else tuple(tensors))
+
+
+def _is_packed(operator: int | _Bytes) -> bool:
+    return isinstance(operator, memoryview) and bytes(operator) in _PACKED
 
 
 def _tensor(content: _Bytes) -> Tensor | None:
