@@ -126,7 +126,8 @@ def _write(name: str, content: bytes) -> Any:
     ("build", "says"),
     [
         (lambda folder: folder / "none.jsonl", "none.jsonl: no such file"),
-        (_write("a.parquet", b""), r"not a \.jsonl or \.csv file"),
+        (_write("a.xlsx", b""), r"not a \.jsonl, \.csv or \.parquet file, nor a folder"),
+        (_write("a.parquet", b""), "cannot be read as Parquet"),
         (_write("a.jsonl", b""), "it has no rows"),
         (_write("a.csv", b""), "it has no rows"),
         (_write("a.csv", b"text,label\n"), "it has no rows"),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from permille.backends import Choice, ModelSpec, Output, Text
 from permille.datasets import Dataset, Sample
 from permille.errors import ModelError
-from permille.tasks.text_classification import macro_f1, task
+from permille.tasks.labelling import macro_f1
+from permille.tasks.text_classification import task
 
 LABELS = ("negative", "positive")
 PAIRS = st.lists(

@@ -6,7 +6,7 @@ output. What it imports that is heavy, it imports in ``load``, in the worker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from permille.records import Category, ModelFacts, Record
@@ -62,7 +62,38 @@ class Chat(Record):
     max_new_tokens: int
 
 
-Request = Text | Question | Choice | Generate | Chat
+class Words(Record):
+    """A text as its words, each of which is to be tagged."""
+
+    words: tuple[str, ...]
+
+
+class Masked(Record):
+    """A text with one word left out, between ``before`` and ``after``, which is to be found."""
+
+    before: str
+    after: str
+
+
+class Picture(Record):
+    """An encoded image (JPEG, PNG, …). To decode it is part of the inference."""
+
+    content: bytes
+
+
+class Sound(Record):
+    """An encoded recording (WAV, FLAC, …). To decode it is part of the inference."""
+
+    content: bytes
+
+
+class Draw(Record):
+    """A prompt of which an image is made; size and steps are the model's settings."""
+
+    prompt: str
+
+
+Request = Text | Question | Choice | Generate | Chat | Words | Masked | Picture | Sound | Draw
 
 
 class Traffic(Record):
@@ -76,16 +107,29 @@ class Traffic(Record):
 # --- outputs -------------------------------------------------------------------------------
 
 
+class Likelihood(Record):
+    """How likely a model finds a text: the sum of the natural logarithms of its tokens'
+    probabilities, over how many tokens, and the bytes of the text that they stand for."""
+
+    log_likelihood: float
+    tokens: int
+    utf8_bytes: int
+
+
 class Output(Record):
     """What came back. ``label`` for a classification, ``text`` for a generation, and what was
     counted on the way. ``first_token_s``: seconds from the request to the first piece of the
-    answer, where it was streamed. Anything more that a task needs is in ``data``."""
+    answer, where it was streamed. ``counted``: what else was processed (``images``, ``pixels``,
+    ``audio_seconds``). ``likelihood``: of the prompt itself. Anything more that a task needs is in
+    ``data``."""
 
     label: str | None = None
     text: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
     first_token_s: float | None = None
+    counted: dict[str, float] = {}
+    likelihood: Likelihood | None = None
     data: Any = None
 
 
@@ -120,6 +164,22 @@ class Served(Protocol):
 
     traffic: Traffic | None
     """None: one request after the other, as any model."""
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """What a loaded model is besides, where several requests can go through it at once. ``infer``
+    and ``read`` stay what they are for one."""
+
+    batch_size: int
+
+    def infer_batch(self, requests: Sequence[Any]) -> Any:
+        """The raw answers of at most ``batch_size`` requests, finished when it returns."""
+        ...
+
+    def read_batch(self, raw: Any) -> Sequence[Output]:
+        """The raw answers of :meth:`infer_batch` as outputs, one a request."""
+        ...
 
 
 class Backend(Protocol):

@@ -1,11 +1,35 @@
-"""A folder of a model, opened by transformers: safetensors, and no code of the model's own."""
+"""Where a model's processor and weights come from: the seam of backend transformers.
+
+:func:`open_model` is the one place that makes an :class:`Opened`, for every task; the modalities
+take it as it is. Whatever else can supply a processor and a model (weights drawn at random, say)
+returns an ``Opened`` from there; whatever can turn a name into a folder does it before, so that
+``settings.path`` is a folder here. It is read from safetensors, and code of the model's own is not
+run.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from permille.backends import ModelSpec
 from permille.errors import ModelError
+
+if TYPE_CHECKING:
+    from permille.backends.transformers import Settings
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model ready for its device, and what makes its inputs: a tokenizer, an image processor, or
+    both. ``folder`` is where they were read, None if nowhere. ``forced_tokens``: what is generated
+    is exactly this long, whatever the model says; None: until it ends."""
+
+    processor: Any
+    model: Any
+    device: Any
+    folder: str | None
+    forced_tokens: int | None = None
 
 
 def find_device(model_id: str, name: str) -> Any:
@@ -32,27 +56,33 @@ def find_device(model_id: str, name: str) -> Any:
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
-def open_model(
-    spec: ModelSpec, task: str, folder: str, *, dtype: str | None, pickle: bool
-) -> tuple[Any, Any]:
-    """Tokenizer and model of a folder, for a task.
+def open_model(spec: ModelSpec, task: str, settings: Settings) -> Opened:
+    """Processor and model for a task.
 
     Raises:
-        ModelError: the files are damaged, or lack weights that the task needs.
+        ModelError: the device is not there, the files are damaged, or lack weights that the task
+            needs.
     """
+    device = find_device(spec.id, settings.device)
+    return _open_folder(spec, task, settings, device)
+
+
+def _open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> Opened:
     import transformers
     from safetensors import SafetensorError
 
     transformers.utils.logging.disable_progress_bar()
+    folder = settings.path
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **local)
-        kind = getattr(transformers, _auto_class(spec, config, task))
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
+        kind = getattr(transformers, auto_class(spec, config, task))
+        reader = getattr(transformers, _PROCESSORS.get(task, "AutoTokenizer"))
+        processor = reader.from_pretrained(folder, **local)
         model, info = kind.from_pretrained(
             folder,
-            dtype=dtype or "auto",
-            use_safetensors=not pickle,
+            dtype=settings.dtype or "auto",
+            use_safetensors=not settings.allow_pickle,
             output_loading_info=True,
             **local,
         )
@@ -65,12 +95,33 @@ def open_model(
             f"model {spec.id!r}: {folder} has no weights for {', '.join(missing[:3])}; "
             f"it was not made for {task}"
         )
-    return tokenizer, model
+    return Opened(processor=processor, model=model, device=device, folder=folder)
 
 
-def _auto_class(spec: ModelSpec, config: Any, task: str) -> str:
-    if task == "feature-extraction":
-        return "AutoModel"
+_PROCESSORS = {
+    "image-classification": "AutoImageProcessor",
+    "object-detection": "AutoImageProcessor",
+    "image-to-text": "AutoProcessor",
+    "automatic-speech-recognition": "AutoProcessor",
+}
+
+_HEADS = {
+    "feature-extraction": "AutoModel",
+    "token-classification": "AutoModelForTokenClassification",
+    "fill-mask": "AutoModelForMaskedLM",
+    "image-classification": "AutoModelForImageClassification",
+    "object-detection": "AutoModelForObjectDetection",
+    "image-to-text": "AutoModelForImageTextToText",
+}
+
+
+def auto_class(spec: ModelSpec, config: Any, task: str) -> str:
+    """The name of transformers' class that does a task with such a model."""
+    if task in _HEADS:
+        return _HEADS[task]
+    if task == "automatic-speech-recognition":
+        generates = hasattr(config, "decoder_layers") or hasattr(config, "decoder")
+        return "AutoModelForSpeechSeq2Seq" if generates else "AutoModelForCTC"
     if spec.category == "task-specific" and task == "text-classification":
         return "AutoModelForSequenceClassification"
     if spec.category == "task-specific" and task == "question-answering" and spec.prompt is None:

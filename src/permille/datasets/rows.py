@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from permille.datasets import Dataset, Sample
+from permille.datasets import Dataset, Sample, media
 from permille.errors import DatasetError
 from permille.records import Record
 
@@ -81,7 +81,7 @@ def collect(
     for (a, _), (b, twin) in itertools.pairwise(chosen):
         if a == b:
             raise DatasetError(f"dataset {name!r} has two rows with the id {twin.id!r}")
-    samples = tuple(sample for _, sample in chosen)
+    samples = tuple(_identified(sample) for _, sample in chosen)
     return Dataset(
         name=name,
         samples=samples,
@@ -93,12 +93,26 @@ def collect(
 
 
 def digest(samples: tuple[Sample, ...]) -> str:
-    """sha256 over the samples in their order: ids, inputs and references."""
+    """sha256 over the samples in their order: ids, inputs and references; of images and
+    recordings the content counts, and not where they lie."""
     sha = hashlib.sha256()
     for sample in samples:
-        sha.update(msgspec.json.encode(sample, order="sorted"))
+        inputs = {
+            name: value["sha256"] if media.is_reference(value) else value
+            for name, value in sample.inputs.items()
+        }
+        counted = msgspec.structs.replace(sample, inputs=inputs)
+        sha.update(msgspec.json.encode(counted, order="sorted"))
         sha.update(b"\n")
     return sha.hexdigest()
+
+
+def _identified(sample: Sample) -> Sample:
+    """With the sha256 of the files that it names."""
+    if not any(media.is_reference(value) for value in sample.inputs.values()):
+        return sample
+    inputs = {name: media.with_digest(value) for name, value in sample.inputs.items()}
+    return msgspec.structs.replace(sample, inputs=inputs)
 
 
 def _key(seed: int, sample_id: str) -> bytes:

@@ -9,9 +9,11 @@ from permille.backends import ModelSpec, Output
 from permille.datasets import Dataset, Sample
 from permille.records import Quality
 
-Kind = Literal["text", "label", "texts"]
+Kind = Literal["text", "label", "texts", "words", "tags", "image", "audio", "objects"]
 """What a column holds: free text; the name of a class; any number of texts, all of them right
-(a list, one text, or SQuAD's ``{"text": […]}``)."""
+(a list, one text, or SQuAD's ``{"text": […]}``); a list of words, and of their tags; the path of
+an image or a recording; the objects in an image, ``[{"label": …, "bbox": [x, y, width, height]}]``
+in pixels (COCO's)."""
 
 
 class Task(Protocol):
@@ -22,7 +24,8 @@ class Task(Protocol):
     inputs: tuple[str, ...]
     """Columns that a dataset must have, by the task's own names."""
     reference: str | None
-    """The column that answers are scored against, or None."""
+    """The column that answers are scored against, or None. A task with ``optional_reference =
+    True`` besides does without, unless the study file names the column."""
     kinds: Mapping[str, Kind]
     """What each of these columns holds."""
 

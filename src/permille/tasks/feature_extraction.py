@@ -1,10 +1,13 @@
 """feature-extraction: a text becomes a vector, its embedding.
 
-No quality: whether embeddings are good shows in what they are used for.
+Where the study file names a column of classes (``label = "topic"``), quality is that of retrieval:
+the share of texts whose nearest other text by cosine is of the same class (precision at 1). Without
+one it is None: whether embeddings are good shows in what they are used for.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from permille.backends import ModelSpec, Output, Text
@@ -20,8 +23,9 @@ class FeatureExtraction:
 
     name = "feature-extraction"
     inputs: tuple[str, ...] = ("text",)
-    reference: str | None = None
-    kinds: Mapping[str, Kind] = {"text": "text"}
+    reference: str | None = "label"
+    optional_reference = True
+    kinds: Mapping[str, Kind] = {"text": "text", "label": "label"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
         """Nothing has to fit."""
@@ -33,10 +37,10 @@ class FeatureExtraction:
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """None; but vectors that are none, or not all as long, are no embeddings.
+        """Precision at 1, with its standard error; None without classes.
 
         Raises:
-            ModelError: they are not.
+            ModelError: the answers are no vectors, or not all as long: no embeddings.
         """
         lengths = {len(o.data) if isinstance(o.data, list) else 0 for o in outputs}
         if len(lengths) > 1 or 0 in lengths:
@@ -44,11 +48,31 @@ class FeatureExtraction:
                 f"model {model.id!r} answers vectors of {sorted(lengths)} numbers, "
                 "not embeddings of one length"
             )
-        return None
+        first = {s.id: (o.data, s.reference) for o, s in zip(outputs, samples, strict=True)}
+        if len(first) < 2 or any(label is None for _, label in first.values()):
+            return None
+        share = precision_at_1([v for v, _ in first.values()], [c for _, c in first.values()])
+        error = math.sqrt(share * (1 - share) / len(first))
+        return Quality(metric="precision_at_1", value=share, n=len(first), standard_error=error)
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
         """Tokens in, where every text's were counted."""
         return token_counts(outputs)
+
+
+def precision_at_1(vectors: Sequence[Sequence[float]], labels: Sequence[str]) -> float:
+    """Share of the vectors (N x D) whose nearest other one by cosine has the same label (N)."""
+    import numpy as np
+
+    matrix = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    matrix /= np.where(lengths > 0, lengths, 1)
+    right = 0
+    for number, vector in enumerate(matrix):
+        likeness = matrix @ vector
+        likeness[number] = -np.inf
+        right += labels[int(likeness.argmax())] == labels[number]
+    return right / len(labels)
 
 
 task: Task = FeatureExtraction()

@@ -1,11 +1,19 @@
-"""text-generation: a text is continued. One inference is one continuation.
+"""text-generation: a text is continued.
 
-There is no quality: the probability of a reference needs the model's logits, which backends that
-serve text do not give, and a continuation has no one right answer.
+Without a reference a continuation is not scored. Where the backend can tell how likely the model
+finds the dataset's own texts, quality is the perplexity of these, by token: the exponential of the
+mean negative log-likelihood. It depends on the tokenizer, so bits per byte stand beside it, which
+compare. Lower is better.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+from permille.backends import ModelSpec, Output
+from permille.datasets import Sample
+from permille.records import Quality
 from permille.tasks import Task
 from permille.tasks.generating import Generating
 
@@ -15,6 +23,24 @@ class TextGeneration(Generating):
 
     name = "text-generation"
     needs_prompt = False
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """The perplexity of the prompts, where every one's likelihood is known; else None."""
+        first = {s.id: o for o, s in reversed(list(zip(outputs, samples, strict=True)))}
+        known = [o.likelihood for o in first.values() if o.likelihood is not None]
+        tokens = sum(likelihood.tokens for likelihood in known)
+        if len(known) < len(first) or not tokens:
+            return None
+        nats = -sum(likelihood.log_likelihood for likelihood in known)
+        size = sum(likelihood.utf8_bytes for likelihood in known)
+        return Quality(
+            metric="perplexity",
+            value=math.exp(min(nats / tokens, 700.0)),
+            n=len(known),
+            others={"bits_per_byte": nats / math.log(2) / size},
+        )
 
 
 task: Task = TextGeneration()

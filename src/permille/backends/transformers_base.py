@@ -1,0 +1,102 @@
+"""What every model of backend transformers shares: its device, batches, and its facts.
+
+A runner turns a list of requests of one kind into raw answers (``run``, within the measured span)
+and these into outputs (``outputs``, after it). ``Runner`` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from permille.backends import ModelSpec, Output
+from permille.backends.transformers_files import Opened
+from permille.errors import ModelError
+from permille.records import ModelFacts
+
+
+class Runner:
+    """A loaded model; each modality has its own ``run`` and ``outputs``."""
+
+    def __init__(self, spec: ModelSpec, opened: Opened, settings: Any, task: str) -> None:
+        import torch
+
+        self.torch = torch
+        self.id, self.settings, self.task = spec.id, settings, task
+        self.processor, self.model = opened.processor, opened.model
+        self.forced_tokens = opened.forced_tokens
+        self._opened = opened
+        self._device = opened.device
+        self.device = str(opened.device)
+        self.batch_size: int = settings.batch_size
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        self._params = sum(p.numel() for p in self.model.parameters())
+        self.model.eval().to(self._device)
+        if settings.compile:
+            self.model.compile()
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Counted in memory and on disk."""
+        folder = self._opened.folder
+        weights = [*Path(folder).glob("*.safetensors")] if folder else []
+        return ModelFacts(
+            params=self._params,
+            architecture=type(self.model).__name__,
+            size_bytes=sum(file.stat().st_size for file in weights) or None,
+        )
+
+    def run(self, requests: Sequence[Any]) -> Any:
+        """The raw answers of requests of one kind; the device may still be at work."""
+        raise NotImplementedError
+
+    def outputs(self, raw: Any) -> list[Output]:
+        """The raw answers as outputs, one a request."""
+        raise NotImplementedError
+
+    def infer(self, request: Any) -> Any:
+        """One inference; the device is done when this returns."""
+        return self.infer_batch((request,))
+
+    def infer_batch(self, requests: Sequence[Any]) -> Any:
+        """Several at once; the device is done when this returns."""
+        with self.torch.inference_mode():
+            raw = self.run(requests)
+        if self._device.type == "cuda":
+            self.torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            self.torch.mps.synchronize()
+        return raw
+
+    def read(self, raw: Any) -> Output:
+        """The one answer of :meth:`infer`."""
+        return self.outputs(raw)[0]
+
+    def read_batch(self, raw: Any) -> list[Output]:
+        """The answers of :meth:`infer_batch`."""
+        return self.outputs(raw)
+
+    def close(self) -> None:
+        """Let go of the model."""
+        del self.model, self._opened
+
+    def to_device(self, inputs: Any) -> Any:
+        """Inputs where the model is, images and sound in its own precision."""
+        moved = inputs.to(self._device)
+        for name in ("pixel_values", "input_features", "input_values"):
+            if name in moved:
+                moved[name] = moved[name].to(self.model.dtype)
+        return moved
+
+    def refuse(self, request: Any) -> ModelError:
+        """That this is no request for this model."""
+        return ModelError(
+            f"backend transformers cannot do a {type(request).__name__} request for {self.task}"
+        )
+
+
+def lengths(inputs: Any) -> list[int]:
+    """Tokens of each text of a batch, without padding."""
+    return [int(n) for n in inputs["attention_mask"].sum(dim=1).tolist()]

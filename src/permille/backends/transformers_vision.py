@@ -1,0 +1,73 @@
+"""Images: their class, the objects in them, a caption. Decoded and resized within the inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from permille.backends import Output, Picture
+from permille.backends.pixels import image
+from permille.backends.transformers_base import Runner
+
+_LEAST_SCORE = 0.05
+"""Boxes below this score are left out, as COCO's own evaluations do to bound their number."""
+
+
+class Vision(Runner):
+    """Classifiers, detectors and captioners."""
+
+    def run(self, requests: Sequence[Any]) -> Any:
+        """One forward pass of all of them; a caption is generated."""
+        if not all(isinstance(request, Picture) for request in requests):
+            raise self.refuse(requests[0])
+        images = [image(request.content) for request in requests]
+        inputs = self.to_device(self.processor(images=images, return_tensors="pt"))
+        sizes = [(picture.height, picture.width) for picture in images]
+        if self.task == "image-classification":
+            return sizes, self.model(**inputs).logits.argmax(dim=-1)
+        if self.task == "object-detection":
+            return sizes, self.model(**inputs)
+        limit = self.forced_tokens or self.settings.max_new_tokens or 20
+        made = self.model.generate(
+            **inputs, max_new_tokens=limit, min_new_tokens=self.forced_tokens,
+            do_sample=False, num_beams=1,
+        )  # fmt: skip
+        return sizes, made
+
+    def outputs(self, raw: Any) -> list[Output]:
+        """Numbers to names, boxes to pixels, tokens to text."""
+        sizes, value = raw
+        counted = [{"images": 1.0, "pixels": float(height * width)} for height, width in sizes]
+        if self.task == "image-classification":
+            names = self.model.config.id2label
+            return [Output(label=names[int(v)], counted=c)
+                    for v, c in zip(value, counted, strict=True)]  # fmt: skip
+        if self.task == "object-detection":
+            found = self.processor.post_process_object_detection(
+                value, threshold=_LEAST_SCORE, target_sizes=sizes
+            )
+            return [Output(data=self._things(f), counted=c)
+                    for f, c in zip(found, counted, strict=True)]  # fmt: skip
+        tokenizer = self.processor.tokenizer
+        special = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
+        kept = [[t for t in row if t not in special] for row in value.tolist()]
+        return [
+            Output(
+                text=tokenizer.decode(row, skip_special_tokens=True),
+                tokens_out=self.forced_tokens or len(row),
+                counted=c,
+            )
+            for row, c in zip(kept, counted, strict=True)
+        ]
+
+    def _things(self, found: Any) -> list[dict[str, Any]]:
+        names = self.model.config.id2label
+        things = []
+        for score, label, box in zip(
+            found["scores"].tolist(), found["labels"].tolist(), found["boxes"].tolist(), strict=True
+        ):
+            x0, y0, x1, y1 = box
+            things.append(
+                {"label": names[label], "score": score, "bbox": [x0, y0, x1 - x0, y1 - y0]}
+            )
+        return things

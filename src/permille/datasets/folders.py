@@ -1,0 +1,75 @@
+"""Image folders, laid out as the Hub's ``imagefolder``: a folder for each class, or files beside a
+``metadata.jsonl`` or ``metadata.csv`` whose ``file_name`` names them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from permille.datasets import DatasetSpec
+from permille.datasets.rows import Row
+from permille.datasets.values import layout, row
+from permille.errors import DatasetError
+from permille.tasks import Task
+
+MAX_FILES = 1_000_000
+_METADATA = ("metadata.jsonl", "metadata.csv")
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"}
+
+
+def read(
+    folder: Path,
+    spec: DatasetSpec,
+    task: Task,
+    *,
+    read_file: Callable[[DatasetSpec, Task], Iterator[Row]],
+) -> Iterator[Row]:
+    """The images of a folder. ``read_file`` reads its metadata, where it has any.
+
+    Raises:
+        DatasetError: the task asks for no image, or for more than a folder can tell.
+    """
+    images = [name for name in task.inputs if task.kinds[name] == "image"]
+    if len(images) != 1 or len(task.inputs) != 1:
+        raise DatasetError(f"{folder} is a folder; {task.name} needs a file of rows")
+    for name in _METADATA:
+        if (folder / name).is_file():
+            columns = {images[0]: "file_name"} | spec.columns
+            path = str(folder / name)
+            return read_file(msgspec.structs.replace(spec, path=path, columns=columns), task)
+    if task.reference is not None and task.kinds[task.reference] != "label":
+        raise DatasetError(
+            f"{folder} has no {' or '.join(_METADATA)}, "
+            f"which {task.name} needs for {task.reference}"
+        )
+    return _by_class(folder, spec, task, images[0])
+
+
+def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterator[Row]:
+    """A row for each image below the folder; its class is the folder that it lies in."""
+    plain = msgspec.structs.replace(spec, columns={})
+    plan = layout(plain, task, root=folder)
+    for number, path in enumerate(_files(folder), 1):
+        if number > MAX_FILES:
+            raise DatasetError(f"{folder} has more than {MAX_FILES:,} images; take a sample of it")
+        name = path.relative_to(folder).as_posix()
+        fields = {image: name, "id": name}
+        if plan.reference is not None:
+            fields[plan.reference] = path.parent.name if path.parent != folder else ""
+        named = msgspec.structs.replace(plan, columns=plan.columns | {"id": "id"})
+        yield row(name[:80], number, fields, named)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Images below a folder in the order of their names; links to folders are not followed."""
+    try:
+        for root, folders, names in os.walk(folder):
+            folders.sort()
+            for name in sorted(names):
+                if Path(name).suffix.lower() in _SUFFIXES:
+                    yield Path(root, name)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read: {error.strerror or error}") from error

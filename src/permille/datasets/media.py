@@ -1,0 +1,152 @@
+"""Images and recordings of a dataset: files, checked by their headers and bounded, never decoded
+here.
+
+A value of a sample is ``{"path": …, "sha256": …}``; the digest of a dataset counts the content
+alone, so that a dataset that is moved stays the same. What comes without a file of its own (from
+the Hub, from Parquet) is kept in the cache under its sha256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+from permille.assets import cache_folder
+from permille.errors import DatasetError
+
+Medium = Literal["image", "audio"]
+
+MAX_BYTES = 64 << 20
+MAX_PIXELS = 64_000_000
+"""Of one image; a bomb of a few kB can say that it has billions."""
+MAX_SECONDS = 600.0
+"""Of one recording."""
+_IMAGES = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+_NEEDS = {"image": ("PIL", "vision"), "audio": ("soundfile", "audio")}
+
+
+class BadMedium(ValueError):
+    """Why a file cannot be used."""
+
+
+def check_installed(medium: Medium) -> None:
+    """That the library which reads such files is installed.
+
+    Raises:
+        DatasetError: it is not; its message is the command that installs it.
+    """
+    module, extra = _NEEDS[medium]
+    if importlib.util.find_spec(module) is None:
+        raise DatasetError(
+            f"{medium} files are read with {module}: pip install 'permille[{extra}]'"
+        )
+
+
+def reference(text: str, root: Path, medium: Medium) -> dict[str, str]:
+    """The file that ``text`` names below ``root``, its header checked.
+
+    Raises:
+        BadMedium: it leaves ``root`` (symlinks followed), is not there, or not of that kind.
+    """
+    try:
+        path = (root / text).resolve()
+        inside = path.is_relative_to(root.resolve())
+        size = path.stat().st_size if inside and path.is_file() else None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadMedium(f"{text[:60]!r} is no path") from error
+    if not inside:
+        raise BadMedium(f"{text[:60]!r} leaves the dataset's folder")
+    if size is None:
+        raise BadMedium(f"no file {text[:60]!r}")
+    if size > MAX_BYTES:
+        raise BadMedium(f"{text[:60]!r} is larger than {MAX_BYTES >> 20} MiB")
+    _check(path, medium)
+    return {"path": str(path)}
+
+
+def keep(content: bytes, medium: Medium) -> dict[str, str]:
+    """``content`` as a file of the cache, its header checked.
+
+    Raises:
+        BadMedium: too large, or not of that kind.
+    """
+    if len(content) > MAX_BYTES:
+        raise BadMedium(f"larger than {MAX_BYTES >> 20} MiB")
+    sha256 = hashlib.sha256(content).hexdigest()
+    folder = cache_folder() / "media"
+    path = folder / sha256
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(content)
+        os.replace(file.name, path)
+    _check(path, medium)
+    return {"path": str(path), "sha256": sha256}
+
+
+def with_digest(value: Any) -> Any:
+    """A reference with the sha256 of its content; anything else as it is."""
+    if not is_reference(value) or "sha256" in value:
+        return value
+    with Path(value["path"]).open("rb") as stream:
+        return value | {"sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def is_reference(value: Any) -> bool:
+    """Whether a sample's value is an image or a recording."""
+    return isinstance(value, dict) and "path" in value
+
+
+def read(value: dict[str, str]) -> bytes:
+    """The content of a reference.
+
+    Raises:
+        DatasetError: the file is gone, or no longer what it was when the study was planned.
+    """
+    path = Path(value["path"])
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != value.get("sha256"):
+        raise DatasetError(f"{path} has changed since the study was planned")
+    return content
+
+
+def _check(path: Path, medium: Medium) -> None:
+    if medium == "image":
+        _check_image(path)
+    else:
+        _check_audio(path)
+
+
+def _check_image(path: Path) -> None:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_IMAGES) as image:  # reads the header alone
+                width, height = image.size
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+        raise BadMedium(f"{path.name[:60]!r} is no image that is read here") from error
+    except SyntaxError as error:  # Pillow's word for a broken PNG
+        raise BadMedium(f"{path.name[:60]!r} is a broken image") from error
+    if width * height > MAX_PIXELS:
+        raise BadMedium(f"{path.name[:60]!r} has {width}×{height} pixels, too many")
+
+
+def _check_audio(path: Path) -> None:
+    import soundfile
+
+    try:
+        found = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise BadMedium(f"{path.name[:60]!r} is no recording that is read here") from error
+    if not 0 < found.duration <= MAX_SECONDS:
+        raise BadMedium(f"{path.name[:60]!r} lasts {found.duration:g} s")

@@ -1,0 +1,68 @@
+"""automatic-speech-recognition: a recording is written down. One recording is one inference.
+
+Scored by the word error rate over the whole dataset, by jiwer: insertions, deletions and
+substitutions over the words of the reference, in lower case and without punctuation. Lower is
+better.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from permille.backends import ModelSpec, Output
+from permille.datasets import Dataset, Sample
+from permille.records import Quality
+from permille.tasks import Kind, Task
+from permille.tasks.generating import Generating, answered
+from permille.tasks.picturing import media_counts, sound
+
+
+class AutomaticSpeechRecognition(Generating):
+    """The task, as a plug-in."""
+
+    name = "automatic-speech-recognition"
+    inputs: tuple[str, ...] = ("audio",)
+    reference: str | None = "text"
+    kinds: Mapping[str, Kind] = {"audio": "audio", "text": "text"}
+    tokens = 224
+    libraries = ("jiwer",)
+    needs_prompt = False
+
+    def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Any:
+        """The encoded recording."""
+        return sound(sample)
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """The word error rate; that of the characters beside it."""
+        import jiwer
+
+        pairs, blank = answered(outputs, samples)
+        said = [(plain(answer), plain(reference)) for answer, reference in pairs]
+        said = [(answer, reference) for answer, reference in said if reference]
+        if not said:
+            return None
+        answers, references = [a for a, _ in said], [r for _, r in said]
+        return Quality(
+            metric="wer",
+            value=float(jiwer.wer(references, answers)),
+            n=len(said),
+            unreadable=blank,
+            others={"cer": float(jiwer.cer(references, answers))},
+        )
+
+    def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
+        """Seconds of audio, and the tokens written."""
+        return media_counts(outputs) | super().counts(outputs)
+
+
+def plain(text: str) -> str:
+    """A transcript as it is compared: lower case, no punctuation, single blanks."""
+    kept = text.lower().translate(str.maketrans("", "", string.punctuation))
+    return " ".join(kept.split())
+
+
+task: Task = AutomaticSpeechRecognition()

@@ -1,0 +1,79 @@
+"""fill-mask: a word is left out of a text, and the model says which it was.
+
+The word is chosen by the sample's id alone, so that every model is asked the same. Scored by the
+share of words that are the model's first choice, and by those among its first five. A model whose
+vocabulary has no single token for a word cannot answer it, and is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from permille.backends import Masked, ModelSpec, Output
+from permille.datasets import Dataset, Sample
+from permille.records import Quality
+from permille.tasks import Kind, Task
+from permille.tasks.prompting import token_counts
+
+FIRST = 5
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_REACH = 1_000
+"""The word lies in the first thousand characters: models cut long texts off."""
+
+
+class FillMask:
+    """The task, as a plug-in."""
+
+    name = "fill-mask"
+    inputs: tuple[str, ...] = ("text",)
+    reference: str | None = None
+    kinds: Mapping[str, Kind] = {"text": "text"}
+
+    def check(self, model: ModelSpec, dataset: Dataset) -> None:
+        """Nothing has to fit."""
+
+    def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Masked:
+        """The text with one of its words left out."""
+        before, _, after = split(sample)
+        return Masked(before=before, after=after)
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """The share of words found first, with its standard error; among the first five beside."""
+        ranks: dict[str, int | None] = {}
+        for output, sample in zip(outputs, samples, strict=True):
+            word = split(sample)[1].casefold()
+            found = [str(guess).strip().casefold() for guess in output.data or ()]
+            ranks.setdefault(sample.id, found.index(word) if word in found else None)
+        n = len(ranks)
+        if not n:
+            return None
+        first = sum(rank == 0 for rank in ranks.values()) / n
+        among = sum(rank is not None and rank < FIRST for rank in ranks.values()) / n
+        return Quality(
+            metric="top1_accuracy",
+            value=first,
+            n=n,
+            standard_error=math.sqrt(first * (1 - first) / n),
+            others={f"top{FIRST}_accuracy": among},
+        )
+
+    def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
+        """Tokens in, where every text's were counted."""
+        return token_counts(outputs)
+
+
+def split(sample: Sample) -> tuple[str, str, str]:
+    """The text before the word that is left out, the word, and the text after it."""
+    text = str(sample.inputs["text"])
+    words = list(_WORD.finditer(text[:_REACH])) or list(re.finditer(r"\S+", text))
+    number = int.from_bytes(hashlib.sha256(sample.id.encode()).digest()[:8], "big")
+    chosen = words[number % len(words)]
+    return text[: chosen.start()], chosen.group(), text[chosen.end() :]
+
+
+task: Task = FillMask()

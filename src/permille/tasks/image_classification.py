@@ -1,0 +1,45 @@
+"""image-classification: an image gets one of the dataset's labels. Scored by accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from permille.backends import ModelSpec, Output, Picture
+from permille.datasets import Dataset, Sample
+from permille.records import Quality
+from permille.tasks import Kind, Task
+from permille.tasks.labelling import label_quality
+from permille.tasks.picturing import media_counts, picture
+
+
+class ImageClassification:
+    """The task, as a plug-in."""
+
+    name = "image-classification"
+    inputs: tuple[str, ...] = ("image",)
+    reference: str | None = "label"
+    kinds: Mapping[str, Kind] = {"image": "image", "label": "label"}
+
+    def check(self, model: ModelSpec, dataset: Dataset) -> None:
+        """Nothing has to fit: a model may know a thousand classes beside the dataset's."""
+
+    def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Picture:
+        """The encoded image."""
+        return picture(sample)
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """Accuracy, with its standard error; macro-F1 beside it.
+
+        Raises:
+            ModelError: the model answers in other labels than the dataset's.
+        """
+        return label_quality(outputs, samples, model)
+
+    def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
+        """Images and their pixels, as they come in the files."""
+        return media_counts(outputs)
+
+
+task: Task = ImageClassification()

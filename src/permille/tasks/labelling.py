@@ -1,0 +1,91 @@
+"""Answers that are one of the dataset's labels, scored. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from permille.backends import ModelSpec, Output
+from permille.datasets import Sample
+from permille.errors import ModelError
+from permille.records import Quality
+
+
+def label_quality(
+    outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+) -> Quality | None:
+    """Accuracy, with its standard error; macro-F1 beside it. None without samples.
+
+    An answer without a label is wrong and counted as unreadable. A sample that was asked more than
+    once counts once, its first answer.
+
+    Raises:
+        ModelError: the model answers in other labels than the dataset's, so that its accuracy
+            would be 0 for its names alone.
+    """
+    meaning = {word: label for label, word in words_of(model).items()}
+    answers: dict[str, tuple[str, str | None]] = {}
+    for output, sample in zip(outputs, samples, strict=True):
+        raw = output.label
+        answer = None if raw is None else meaning.get(raw, raw)
+        answers.setdefault(sample.id, (sample.reference, answer))
+    if not answers:
+        return None
+    pairs = list(answers.values())
+    _check_names(pairs, model)
+    right = sum(truth == answer for truth, answer in pairs)
+    n = len(pairs)
+    accuracy = right / n
+    return Quality(
+        metric="accuracy",
+        value=accuracy,
+        n=n,
+        standard_error=math.sqrt(accuracy * (1 - accuracy) / n),
+        unreadable=sum(answer is None for _, answer in pairs),
+        others={"macro_f1": macro_f1(pairs)},
+    )
+
+
+def macro_f1(pairs: Sequence[tuple[str, str | None]]) -> float:
+    """The mean over the true labels of 2 TP / (2 TP + FP + FN), of (truth, answer) pairs.
+
+    An answer that is no true label's is a false negative for its truth alone.
+
+    Raises:
+        ValueError: there are no pairs.
+    """
+    labels = {truth for truth, _ in pairs}
+    if not labels:
+        raise ValueError("no answers to score")
+    scores = []
+    for label in sorted(labels):
+        hits = sum(truth == answer == label for truth, answer in pairs)
+        truths = sum(truth == label for truth, _ in pairs)
+        answers = sum(answer == label for _, answer in pairs)
+        scores.append(2 * hits / (truths + answers))
+    return sum(scores) / len(scores)
+
+
+def words_of(model: ModelSpec) -> Mapping[str, str]:
+    """The dataset's label -> the model's word for it, where the study file gives them."""
+    return model.settings.get("labels") or {}
+
+
+def _check_names(pairs: Sequence[tuple[str, str | None]], model: ModelSpec) -> None:
+    truths = {truth for truth, _ in pairs}
+    answers = {answer for _, answer in pairs if answer is not None}
+    if answers and not answers & truths and len(truths) > 1:
+        raise ModelError(
+            f"model {model.id!r} answers {listed(answers)}, but the dataset's labels are "
+            f"{listed(truths)}; say which is which: labels = {{ {_example(truths, answers)} }}"
+        )
+
+
+def _example(truths: set[str], answers: set[str]) -> str:
+    return f'"{min(truths)}" = "{min(answers)}", …'
+
+
+def listed(labels: Sequence[str] | set[str] | Mapping[str, str]) -> str:
+    """The first ten labels, in order, for a message."""
+    shown = sorted(labels)
+    return ", ".join(map(repr, shown[:10])) + (", …" if len(shown) > 10 else "")

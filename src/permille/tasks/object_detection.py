@@ -1,0 +1,143 @@
+"""object-detection: the objects in an image, each with its label and box.
+
+Scored as COCO is, by pycocotools (Lin et al., 2014): mean average precision over IoU 0.50 to 0.95.
+A model's labels are its own; those that the dataset does not have do not count, as COCO's
+evaluation does, and ``labels`` in the study file says which of its words means which.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from permille.backends import ModelSpec, Output, Picture
+from permille.datasets import Dataset, Sample
+from permille.errors import ModelError
+from permille.records import Quality
+from permille.tasks import Kind, Task
+from permille.tasks.picturing import media_counts, picture
+from permille.tasks.prompting import check_installed
+
+
+class ObjectDetection:
+    """The task, as a plug-in."""
+
+    name = "object-detection"
+    inputs: tuple[str, ...] = ("image",)
+    reference: str | None = "objects"
+    kinds: Mapping[str, Kind] = {"image": "image", "objects": "objects"}
+
+    def check(self, model: ModelSpec, dataset: Dataset) -> None:
+        """That the scorer is installed.
+
+        Raises:
+            ModelError: it is not.
+        """
+        check_installed(self.name, ("pycocotools",))
+
+    def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Picture:
+        """The encoded image."""
+        return picture(sample)
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """Mean average precision, that at IoU 0.50 beside it; None where no image has an object.
+
+        Raises:
+            ModelError: what the model finds has none of the dataset's labels.
+        """
+        first = {s.id: (o, s) for o, s in reversed(list(zip(outputs, samples, strict=True)))}
+        pairs = [first[i] for i in dict.fromkeys(s.id for s in samples)]
+        truths = [list(sample.reference) for _, sample in pairs]
+        found = [_named(output, model) for output, _ in pairs]
+        labels = sorted({thing["label"] for things in truths for thing in things})
+        if not labels:
+            return None
+        answered = {thing["label"] for things in found for thing in things}
+        if answered and not answered & set(labels):
+            raise ModelError(
+                f"model {model.id!r} finds {', '.join(sorted(answered)[:10])}, but the dataset's"
+                f" objects are {', '.join(labels[:10])}; say which is which:"
+                f' labels = {{ "{labels[0]}" = "{min(answered)}", … }}'
+            )
+        at_all, at_50 = mean_average_precision(truths, found)
+        return Quality(metric="map", value=at_all, n=len(pairs), others={"map_50": at_50})
+
+    def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
+        """Images and their pixels, as they come in the files."""
+        return media_counts(outputs)
+
+
+Things = Sequence[Mapping[str, Any]]
+
+
+def mean_average_precision(
+    truths: Sequence[Things], found: Sequence[Things]
+) -> tuple[float, float]:
+    """COCO's AP, over IoU 0.50 to 0.95 and at 0.50, of objects by image: ``label`` and ``bbox``
+    ([x, y, width, height]), those found with a ``score`` besides.
+
+    Raises:
+        ValueError: no image has an object.
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    names = sorted({thing["label"] for things in truths for thing in things})
+    if not names:
+        raise ValueError("no object in any image")
+    number = {name: i for i, name in enumerate(names, 1)}
+    annotations = [
+        _annotation(thing, image, number) | {"area": _area(thing), "iscrowd": 0}
+        for image, things in enumerate(truths, 1)
+        for thing in things
+    ]
+    detections = [
+        _annotation(thing, image, number) | {"score": float(thing["score"])}
+        for image, things in enumerate(found, 1)
+        for thing in things
+        if thing["label"] in number
+    ]
+    if not detections:
+        return 0.0, 0.0
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+        truth = COCO()
+        truth.dataset = {
+            "info": {},
+            "images": [{"id": i} for i in range(1, len(truths) + 1)],
+            "categories": [{"id": i, "name": name} for name, i in number.items()],
+            "annotations": [a | {"id": i} for i, a in enumerate(annotations, 1)],
+        }
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(detections), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+def _annotation(thing: Mapping[str, Any], image: int, number: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "image_id": image,
+        "category_id": number[thing["label"]],
+        "bbox": [float(value) for value in thing["bbox"]],
+    }
+
+
+def _area(thing: Mapping[str, Any]) -> float:
+    return float(thing["bbox"][2]) * float(thing["bbox"][3])
+
+
+def _named(output: Output, model: ModelSpec) -> list[dict[str, Any]]:
+    words = model.settings.get("labels") or {}
+    meaning = {theirs: ours for ours, theirs in words.items()}
+    if not isinstance(output.data, list | tuple):
+        raise ModelError(f"model {model.id!r} answered no list of objects")
+    return [dict(thing) | {"label": meaning.get(thing["label"], thing["label"])}
+            for thing in output.data]  # fmt: skip
+
+
+task: Task = ObjectDetection()

@@ -1,0 +1,40 @@
+"""What the tasks share whose input is an image or a recording. One file of them is one inference;
+it is read before the measured span and decoded within it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from permille.backends import Output, Picture, Sound
+from permille.datasets import Sample, media
+
+_MEDIA_COUNTS = ("images", "pixels", "audio_seconds")
+
+
+def picture(sample: Sample) -> Picture:
+    """The encoded image of a sample.
+
+    Raises:
+        DatasetError: its file is gone, or has changed.
+    """
+    return Picture(content=media.read(sample.inputs["image"]))
+
+
+def sound(sample: Sample) -> Sound:
+    """The encoded recording of a sample.
+
+    Raises:
+        DatasetError: its file is gone, or has changed.
+    """
+    return Sound(content=media.read(sample.inputs["audio"]))
+
+
+def media_counts(outputs: Sequence[Output]) -> dict[str, float]:
+    """Sums of ``images``, ``pixels`` and ``audio_seconds``, where every output has its own."""
+    sums = {}
+    for name in _MEDIA_COUNTS:
+        values = [output.counted.get(name) for output in outputs]
+        known = [value for value in values if value is not None]
+        if known and len(known) == len(values):
+            sums[name] = float(sum(known))
+    return sums

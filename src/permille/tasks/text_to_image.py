@@ -1,0 +1,43 @@
+"""text-to-image: an image is made of a prompt. One image is one inference.
+
+No quality: without a reference model there is no right measure of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from permille.backends import Draw, ModelSpec, Output
+from permille.datasets import Dataset, Sample
+from permille.records import Quality
+from permille.tasks import Kind, Task
+from permille.tasks.picturing import media_counts
+
+
+class TextToImage:
+    """The task, as a plug-in."""
+
+    name = "text-to-image"
+    inputs: tuple[str, ...] = ("text",)
+    reference: str | None = None
+    kinds: Mapping[str, Kind] = {"text": "text"}
+
+    def check(self, model: ModelSpec, dataset: Dataset) -> None:
+        """Nothing has to fit."""
+
+    def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Draw:
+        """The prompt."""
+        return Draw(prompt=str(sample.inputs["text"]))
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """None: an image is not scored."""
+        return None
+
+    def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
+        """Images and pixels made."""
+        return media_counts(outputs)
+
+
+task: Task = TextToImage()

@@ -1,0 +1,110 @@
+"""token-classification: every word of a text gets a tag, such as those of named entities.
+
+Scored as CoNLL-2000 and -2003 are, by seqeval (Nakayama, 2018): F1 of whole entities under the
+IOB2 scheme, micro-averaged. A dataset whose tags are no IOB tags (parts of speech) is scored by
+the accuracy of its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from permille.backends import ModelSpec, Output, Words
+from permille.datasets import Dataset, Sample
+from permille.errors import ModelError
+from permille.records import Quality
+from permille.tasks import Kind, Task
+from permille.tasks.prompting import check_installed, token_counts
+
+
+class TokenClassification:
+    """The task, as a plug-in."""
+
+    name = "token-classification"
+    inputs: tuple[str, ...] = ("tokens",)
+    reference: str | None = "tags"
+    kinds: Mapping[str, Kind] = {"tokens": "words", "tags": "tags"}
+
+    def check(self, model: ModelSpec, dataset: Dataset) -> None:
+        """That the scorer is installed.
+
+        Raises:
+            ModelError: it is not.
+        """
+        check_installed(self.name, ("seqeval",))
+
+    def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Words:
+        """The words."""
+        return Words(words=tuple(sample.inputs["tokens"]))
+
+    def score(
+        self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
+    ) -> Quality | None:
+        """F1 of the entities, precision, recall and the words' accuracy beside it.
+
+        Raises:
+            ModelError: an answer has not one tag for each word, or the model's tags are none of
+                the dataset's, so that its score would be 0 for their names alone.
+        """
+        first = {s.id: (o, s) for o, s in reversed(list(zip(outputs, samples, strict=True)))}
+        pairs = [first[i] for i in dict.fromkeys(s.id for s in samples)]
+        if not pairs:
+            return None
+        truths = [list(sample.reference) for _, sample in pairs]
+        answers = [_tags(output, sample, model) for output, sample in pairs]
+        _check_names(truths, answers, model)
+        flat = [t == a for ts, given in zip(truths, answers, strict=True)
+                for t, a in zip(ts, given, strict=True)]  # fmt: skip
+        accuracy = sum(flat) / len(flat)
+        if not _entities(truths):
+            return Quality(metric="accuracy", value=accuracy, n=len(pairs))
+        from seqeval.metrics import f1_score, precision_score, recall_score
+
+        return Quality(
+            metric="entity_f1",
+            value=float(f1_score(truths, answers, zero_division=0)),
+            n=len(pairs),
+            others={
+                "precision": float(precision_score(truths, answers, zero_division=0)),
+                "recall": float(recall_score(truths, answers, zero_division=0)),
+                "accuracy": accuracy,
+            },
+        )
+
+    def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
+        """Tokens in, where every text's were counted."""
+        return token_counts(outputs)
+
+
+def _tags(output: Output, sample: Sample, model: ModelSpec) -> list[str]:
+    """An answer's tags in the dataset's words; what was cut off, past a model's longest input,
+    is outside of any entity."""
+    words = model.settings.get("labels") or {}
+    meaning = {theirs: ours for ours, theirs in words.items()}
+    found = output.data
+    wanted = len(sample.reference)
+    if not isinstance(found, list | tuple) or len(found) > wanted:
+        raise ModelError(f"model {model.id!r} did not answer one tag for each of {wanted} words")
+    tags = [meaning.get(str(tag), str(tag)) for tag in found]
+    return tags + ["O"] * (wanted - len(tags))
+
+
+def _entities(truths: Sequence[Sequence[str]]) -> bool:
+    tags = {tag for sentence in truths for tag in sentence}
+    return "O" in tags and all(tag == "O" or tag[:2] in ("B-", "I-") for tag in tags)
+
+
+def _check_names(
+    truths: Sequence[Sequence[str]], answers: Sequence[Sequence[str]], model: ModelSpec
+) -> None:
+    ours = {tag for sentence in truths for tag in sentence} - {"O"}
+    theirs = {tag for sentence in answers for tag in sentence} - {"O"}
+    if ours and theirs and not ours & theirs:
+        raise ModelError(
+            f"model {model.id!r} answers {', '.join(sorted(theirs)[:10])}, but the dataset's tags"
+            f" are {', '.join(sorted(ours)[:10])}; say which is which:"
+            f' labels = {{ "{min(ours)}" = "{min(theirs)}", … }}'
+        )
+
+
+task: Task = TokenClassification()
