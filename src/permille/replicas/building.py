@@ -53,7 +53,7 @@ def build(spec: ModelSpec, task: str, settings: Settings, device: Any) -> Opened
     fill_zeros(model, getattr(config, "initializer_range", None) or _RANGE)
     tokens = settings.max_new_tokens or DEFAULT_TOKENS
     return Opened(
-        processor=processor(described, config, task),
+        processor=processor(described, config, task, spec.prompt or ""),
         model=model,
         device=device,
         folder=None,
@@ -95,7 +95,7 @@ def fill_zeros(model: Any, scale: float) -> None:
                 parameter.normal_(std=scale)
 
 
-def processor(described: Description, config: Any, task: str) -> Any:
+def processor(described: Description, config: Any, task: str, prompt: str = "") -> Any:
     """What turns a request into the model's inputs: a tokenizer, an image processor, or both."""
     images = described.images and standins.image_processor(described.images)
     if images is not None and task != "image-to-text":
@@ -107,7 +107,7 @@ def processor(described: Description, config: Any, task: str) -> Any:
         shape = "decoder"
     else:
         shape = "encoder"
-    made = standins.tokenizer(inner, shape)
+    made = standins.tokenizer(inner, shape, prompt)
     return standins.Captions(images, made) if images is not None else made
 
 

@@ -10,6 +10,7 @@ tokenizer makes of English.
 from __future__ import annotations
 
 import itertools
+import re
 import string
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,14 +28,14 @@ def word(number: int) -> str:
     return f"w{number % WORDS}"
 
 
-def tokenizer(config: Any, kind: Kind) -> Any:
+def tokenizer(config: Any, kind: Kind, prompt: str = "") -> Any:
     """A fast tokenizer for a model of this configuration, which has ``vocab_size`` and the ids of
-    its special tokens."""
+    its special tokens. The words of ``prompt`` are one token each."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     special = _special_ids(config)
-    vocabulary = _vocabulary(config.vocab_size, special)
+    vocabulary = _vocabulary(config.vocab_size, special, re.findall(r"[a-z]+", prompt.lower()))
     made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -78,16 +79,19 @@ def _special_ids(config: Any) -> dict[str, int]:
     return {name: taken.get(name, next(free) if name not in taken else 0) for name in given}
 
 
-def _vocabulary(size: int, special: dict[str, int]) -> dict[str, int]:
-    """Exactly ``size`` tokens: special ones, labels, made-up words, pieces, and more words."""
+def _vocabulary(size: int, special: dict[str, int], own: list[str]) -> dict[str, int]:
+    """Exactly ``size`` tokens: special ones, labels, a prompt's ``own`` words, made-up words,
+    pieces, and more words."""
     letters = string.ascii_lowercase + string.digits
     pieces = [*letters, *string.punctuation, *(f"##{c}" for c in letters)]
     pairs = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
     words = (f"w{number}" for number in itertools.count())
-    known = [*LABELS, *itertools.islice(words, WORDS), *pieces, *pairs, *(f"##{p}" for p in pairs)]
+    made_up = itertools.islice(words, WORDS)
+    known = [*LABELS, *own, *made_up, *pieces, *pairs, *(f"##{p}" for p in pairs)]
     ids = (i for i in range(size) if i not in special.values())
     vocabulary = dict(special)
-    for token, number in zip(itertools.chain(known, words), ids, strict=False):
+    tokens = itertools.chain(dict.fromkeys(known), words)
+    for token, number in zip(tokens, ids, strict=False):
         vocabulary[token] = number
     return vocabulary
 

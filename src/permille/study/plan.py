@@ -16,6 +16,7 @@ from permille.datasets import Dataset, DatasetSpec
 from permille.datasets.opening import open_dataset
 from permille.errors import ModelError, StudyError
 from permille.records import Cell, ModelFacts, Protocol, Record
+from permille.study import replicas
 from permille.study.file import ModelEntry, Settings, StudyFile, TaskEntry, nearest
 from permille.study.paths import resolve
 from permille.tasks import Task
@@ -62,12 +63,12 @@ def make(study: StudyFile, allowed: Sequence[Path] = ()) -> Plan:
         if entry.task not in known:
             raise StudyError(f"{study.where}: no task {entry.task!r}; {nearest(entry.task, known)}")
         task: Task = plugins.load("tasks", entry.task)
-        able = [m for m in models if _can(m, entry)]
-        for dataset in _datasets(entry, task, study, allowed):
+        able = [_asked(m, task) for m in models if _can(m, entry)]
+        for dataset in _datasets(entry, task, able, study, allowed):
             notes += _dataset_notes(dataset, settings.inferences)
             cells += [_cell(task, m, dataset, study) for m in able]
     for model in models:
-        if not any(cell.model is model.spec for cell in cells):
+        if not any(cell.model.id == model.spec.id for cell in cells):
             tasks = ", ".join(entry.task for entry in study.tasks)
             raise StudyError(
                 f"{study.where}: model {model.spec.id!r} ({model.spec.category}, backend"
@@ -108,6 +109,7 @@ def _model(entry: ModelEntry, study: StudyFile, allowed: Sequence[Path]) -> _Mod
             f"{at}: backend {entry.backend} needs {', '.join(lacking)}: {backend.install}"
         )
     fields = backend.settings.__struct_fields__
+    entry = replicas.apply(entry, study.settings, fields, at)
     for key in entry.own:
         if key not in fields:
             known = ["id", "backend", "category", "prompt", "tasks", "params", "network", *fields]
@@ -130,9 +132,14 @@ def _model(entry: ModelEntry, study: StudyFile, allowed: Sequence[Path]) -> _Mod
         id=entry.id,
         backend=entry.backend,
         category=entry.category,
-        prompt=entry.prompt,
+        prompt=entry.prompt if isinstance(entry.prompt, str) else None,
         settings=settings,
     )
+    if isinstance(entry.prompt, dict):
+        for name in entry.prompt:
+            if name not in plugins.names("tasks"):
+                known = plugins.names("tasks")
+                raise StudyError(f"{at} prompt: no task {name!r}; {nearest(name, known)}")
     return _Model(entry=entry, spec=spec, backend=backend, files=files)
 
 
@@ -156,10 +163,23 @@ def _can(model: _Model, entry: TaskEntry) -> bool:
     return model.spec.category in model.backend.tasks.get(entry.task, frozenset())
 
 
+def _asked(model: _Model, task: Task) -> _Model:
+    """A model with its prompt for this task, where it has one for each."""
+    if not isinstance(model.entry.prompt, dict):
+        return model
+    spec = msgspec.structs.replace(model.spec, prompt=model.entry.prompt.get(task.name))
+    return msgspec.structs.replace(model, spec=spec)
+
+
 def _datasets(
-    entry: TaskEntry, task: Task, study: StudyFile, allowed: Sequence[Path]
+    entry: TaskEntry,
+    task: Task,
+    models: Sequence[_Model],
+    study: StudyFile,
+    allowed: Sequence[Path],
 ) -> list[Dataset]:
     opened = []
+    specs = [model.spec for model in models]
     for given in entry.datasets:
         path = None
         if given.path is not None:
@@ -174,6 +194,11 @@ def _datasets(
                 )
         spec = DatasetSpec(name=given.name, path=path, columns=given.columns, labels=given.labels)
         settings = study.settings
+        if path is None and specs:
+            made_up = replicas.samples(given.name, task, specs, settings.inferences)
+            if made_up is not None:
+                opened.append(made_up)
+                continue
         opened.append(open_dataset(spec, task, limit=settings.inferences, seed=settings.seed))
     return opened
 
@@ -195,6 +220,8 @@ def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
 
 
 def _cell(task: Task, model: _Model, dataset: Dataset, study: StudyFile) -> PlannedCell:
+    spec = replicas.forced(model.spec, task, dataset.name)
+    model = msgspec.structs.replace(model, spec=spec)
     try:
         task.check(model.spec, dataset)
         model.backend.check(model.spec, task.name)
@@ -203,6 +230,8 @@ def _cell(task: Task, model: _Model, dataset: Dataset, study: StudyFile) -> Plan
         named = text if model.spec.id in text else f"model {model.spec.id!r}: {text}"
         raise ModelError(f"{study.where}: {named}") from error
     settings = {**model.entry.own, "prompt": model.spec.prompt}
+    if replicas.is_replica(spec) and "max_new_tokens" in spec.settings:
+        settings["max_new_tokens"] = spec.settings["max_new_tokens"]
     content = {
         "task": task.name,
         "dataset": dataset.name,

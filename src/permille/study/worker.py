@@ -188,12 +188,15 @@ def _result(
     ordered = sorted(durations)
     if steady_start([d / 1e9 for d in durations[:KEPT_DURATIONS]]) is None:
         notes.append("the durations of the query span are not steady")
+    facts = model.facts
+    if facts.weights == "replica":
+        notes.append("replica: energy and time only")
     return Result(
-        facts=model.facts,
+        facts=facts,
         device=model.device,
         latency=_latency(ordered, outputs),
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
-        quality=task.score(outputs, samples, job.model),
+        quality=None if facts.weights == "replica" else task.score(outputs, samples, job.model),
         counts=_counts(task, timings, outputs),
         notes=tuple(notes),
     )
