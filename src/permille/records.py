@@ -232,8 +232,9 @@ class Stopping(Record):
 
 
 class Latency(Record):
-    """Seconds per inference over the query span; ``first_token_*`` until the first piece of a
-    streamed answer."""
+    """Seconds that an answer takes over the query span; where several samples go through at once,
+    those of the whole batch, for which each of them waits. ``n``: calls that were timed.
+    ``first_token_*`` until the first piece of a streamed answer."""
 
     p50: float
     p95: float

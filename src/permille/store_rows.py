@@ -23,7 +23,8 @@ class Tried(NamedTuple):
 class Raw(msgspec.Struct, frozen=True, kw_only=True):
     """What a trial was computed from: kept, so that it can be audited and computed again.
 
-    ``durations_ns`` holds one duration per inference of the query span, in order.
+    ``durations_ns`` holds one duration per call of the query span (an inference, or a batch of
+    them), in order.
     """
 
     recording: Recording | None = None

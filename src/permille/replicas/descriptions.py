@@ -13,7 +13,7 @@ from permille.backends import ModelSpec
 from permille.errors import ModelError
 from permille.records import Record
 
-_OF_PIPELINES = ("pipeline", "side", "steps", "scheduler", "safety_checker")
+_OF_PIPELINES = ("pipeline", "scheduler", "safety_checker")
 
 
 class Description(Record):
@@ -29,14 +29,13 @@ class Description(Record):
 
 
 class PipelineDescription(Record):
-    """A pipeline of diffusers: its class, the ``side`` of its image in pixels, its ``steps`` and
-    ``scheduler``, and the values of its ``parts`` (``unet``, ``vae``, ``text_encoder``, …)."""
+    """A pipeline of diffusers: its class, the ``class`` and values of its ``scheduler``, whether a
+    ``safety_checker`` looks at its images, and the values of its ``parts`` (``unet``, ``vae``,
+    ``text_encoder``, ``text_encoder_2``). Steps and sizes are the pipeline's own defaults."""
 
     id: str
     pipeline: str
-    side: int
-    steps: int
-    scheduler: str
+    scheduler: dict[str, Any]
     safety_checker: bool
     parts: dict[str, dict[str, Any]]
     note: str | None = None

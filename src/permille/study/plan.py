@@ -31,6 +31,7 @@ class PlannedCell(Record):
     files: dict[str, str]
     params: int | None = None
     network: bool = False
+    batch_size: int = 1
 
     @property
     def facts(self) -> ModelFacts:
@@ -46,6 +47,18 @@ class Plan(Record):
     protocol: Protocol
     cells: tuple[PlannedCell, ...]
     notes: tuple[str, ...] = ()
+
+    def protocol_of(self, planned: PlannedCell) -> Protocol:
+        """The protocol of a cell's trials: the study's, at the model's batch size."""
+        return msgspec.structs.replace(self.protocol, batch_size=planned.batch_size)
+
+    @property
+    def by_protocol(self) -> dict[Protocol, list[str]]:
+        """The ids of the cells by the protocol of their trials."""
+        found: dict[Protocol, list[str]] = {}
+        for planned in self.cells:
+            found.setdefault(self.protocol_of(planned), []).append(planned.cell.id)
+        return found
 
 
 def make(study: StudyFile, allowed: Sequence[Path] = ()) -> Plan:
@@ -229,6 +242,12 @@ def _cell(task: Task, model: _Model, dataset: Dataset, study: StudyFile) -> Plan
         text = str(error)
         named = text if model.spec.id in text else f"model {model.spec.id!r}: {text}"
         raise ModelError(f"{study.where}: {named}") from error
+    batch_size = int(model.spec.settings.get("batch_size", 1))
+    if batch_size > len(dataset.samples):
+        raise StudyError(
+            f"{study.where}: model {model.spec.id!r}: batch_size = {batch_size}, but dataset"
+            f" {dataset.name!r} gives {len(dataset.samples)} samples: a batch would never be full"
+        )
     settings = {**model.entry.own, "prompt": model.spec.prompt}
     if replicas.is_replica(spec) and "max_new_tokens" in spec.settings:
         settings["max_new_tokens"] = spec.settings["max_new_tokens"]
@@ -259,6 +278,7 @@ def _cell(task: Task, model: _Model, dataset: Dataset, study: StudyFile) -> Plan
         files=model.files,
         params=model.entry.params,
         network=_network(model, study),
+        batch_size=batch_size,
     )
 
 

@@ -15,7 +15,7 @@ from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
 from permille.recorder import Recorder
 from permille.records import Environment, Recording, Span, Stopping, Trial
-from permille.store import Raw, Store
+from permille.store import Raw, Store, Tried
 from permille.study import containment, process
 from permille.study.environment import describe
 from permille.study.ledger import Ledger
@@ -101,12 +101,8 @@ class Runner:
 
     def start_over(self) -> None:
         """Begin a new round of every cell on this machine; what is there stays in the store."""
-        self._store.start_over(
-            self._plan.name,
-            [planned.cell.id for planned in self._plan.cells],
-            self._plan.protocol,
-            self.environment.fingerprint,
-        )
+        for protocol, cells in self._plan.by_protocol.items():
+            self._store.start_over(self._plan.name, cells, protocol, self.environment.fingerprint)
         self.ledger = self._open_ledger()
 
     def run(self) -> Tally:
@@ -124,15 +120,18 @@ class Runner:
 
     def _open_ledger(self) -> Ledger:
         plan, fingerprint = self._plan, self.environment.fingerprint
-        self._rounds = self._store.rounds(plan.name, plan.protocol, fingerprint)
-        tried = self._store.tried(plan.name, plan.protocol)
+        self._rounds: dict[str, int] = {}
+        tried: list[Tried] = []
+        for protocol in plan.by_protocol:
+            self._rounds |= self._store.rounds(plan.name, protocol, fingerprint)
+            tried += self._store.tried(plan.name, protocol)
         ledger = Ledger(tried, fingerprint, pool=self._pool)
         if self._stopping is not None:
             for trial in self._store.trials(study=plan.name, source="permille", status="done"):
                 ours = self._pool or trial.environment.fingerprint == fingerprint
                 current = trial.round == self._rounds.get(trial.cell.id, 0)
                 elsewhere = trial.environment.fingerprint != fingerprint
-                if ours and (current or elsewhere) and trial.protocol == plan.protocol:
+                if ours and (current or elsewhere) and trial.protocol in plan.by_protocol:
                     ledger.count(trial)
         return ledger
 
@@ -204,7 +203,7 @@ class Runner:
             study=self._plan.name,
             repeat=repeat,
             started=started,
-            protocol=self._plan.protocol,
+            protocol=self._plan.protocol_of(planned),
             environment=self.environment,
             recording=recording,
             spans=spans,
@@ -233,7 +232,7 @@ class Runner:
             task=planned.cell.task,
             model=planned.model,
             dataset=planned.dataset,
-            protocol=self._plan.protocol,
+            protocol=self._plan.protocol_of(planned),
             least_query_s=self._least_query_s,
             network=planned.network,
             memory_gib=self._plan.settings.memory_gib,

@@ -18,8 +18,8 @@ import msgspec
 
 from permille import plugins
 from permille.analysis.steady import is_steady, steady_start
-from permille.backends import Backend, Loaded, Output, Served, Traffic
-from permille.datasets import Sample
+from permille.backends import Backend, Batched, Loaded, Output, Served, Traffic
+from permille.errors import ModelError
 from permille.recorder import Marker
 from permille.records import Latency, Span
 from permille.study.containment import contain
@@ -47,7 +47,7 @@ class Spans:
         t1_ns = time.monotonic_ns()
         self._marker.mark()
         if isinstance(result, Timings):
-            attributes["inferences"] = len(result.durations_ns)
+            attributes["inferences"] = result.inferences
         self.done(name, t0_ns, t1_ns, **attributes)
         return result
 
@@ -61,13 +61,39 @@ class Spans:
 
 
 class Timings:
-    """One duration per inference (ns), and the answers of the first pass. ``asked``: which
-    sample each inference was of, where they were not whole passes."""
+    """One duration per call (ns), the inferences in all of them, and the answers of the first
+    pass. ``asked``: which sample each inference was of, where they were not whole passes."""
 
     def __init__(self) -> None:
         self.durations_ns = array("q")
+        self.inferences = 0
         self.answers: list[Any] = []
         self.asked: list[int] | None = None
+
+
+class Calls:
+    """What the model is called with, over and over: each request, or a batch of them at once.
+
+    Raises:
+        ModelError: the study asks for batches, and the model takes none.
+    """
+
+    def __init__(self, model: Loaded, requests: Sequence[Any], batch_size: int) -> None:
+        self.inferences = len(requests)
+        self.batched = batch_size > 1
+        self.ask: Sequence[Any] = requests
+        self.infer: Callable[[Any], Any] = model.infer
+        self._read: Callable[[Any], Sequence[Output]] = lambda raw: (model.read(raw),)
+        if self.batched:
+            if not isinstance(model, Batched):
+                raise ModelError(f"this model takes one sample at a time, not {batch_size}")
+            steps = range(0, len(requests), batch_size)
+            self.ask = [tuple(requests[i : i + batch_size]) for i in steps]
+            self.infer, self._read = model.infer_batch, model.read_batch
+
+    def read(self, answers: Sequence[Any]) -> list[Output]:
+        """An output for each request of one pass."""
+        return [output for answer in answers for output in self._read(answer)]
 
 
 def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> None:
@@ -79,59 +105,60 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     spans = Spans(marker, say)
     task: Task = plugins.load("tasks", job.task)
     backend: Backend = plugins.load("backends", job.model.backend)
-    samples = job.dataset.samples
     say(Progress(stage="load"))
     model: Loaded = spans.around("load", lambda: backend.load(job.model, job.task))
-    requests = [task.request(sample, job.model, job.dataset) for sample in samples]
+    requests = [task.request(sample, job.model, job.dataset) for sample in job.dataset.samples]
+    batch_size = job.protocol.batch_size
+    calls = Calls(model, requests, batch_size)
     notes = list(notes)
     if job.protocol.warmup_max:
         say(Progress(stage="warmup"))
-        warm: Timings = spans.around(
-            "warmup", lambda: _warm_up(model, requests, job.protocol.warmup_max)
-        )
+        warm: Timings = spans.around("warmup", lambda: _warm_up(calls, job.protocol.warmup_max))
         if not is_steady([d / 1e9 for d in warm.durations_ns]):
             notes.append(
-                f"not steady after {len(warm.durations_ns)} warm-up inferences:"
+                f"not steady after {warm.inferences} warm-up inferences:"
                 " the first inferences of the trial may be slower than the rest"
             )
         typical = sorted(warm.durations_ns)[len(warm.durations_ns) // 2] / 1e9
-        say(Progress(stage="query", per_inference_s=typical))
+        say(Progress(stage="query", per_inference_s=typical / batch_size))
     traffic = model.traffic if isinstance(model, Served) else None
     timings: Timings
     if traffic is not None:
         timings = _under_load(spans, job, model, requests, traffic)
     else:
         timings = spans.around(
-            "query", lambda: _query(model, requests, job.protocol.inferences, job.least_query_s)
+            "query", lambda: _query(calls, job.protocol.inferences, job.least_query_s)
         )
-    say(_result(job, task, model, timings, samples, notes))
+    say(_result(job, task, model, timings, calls.read(timings.answers), notes))
     model.close()
 
 
-def _warm_up(model: Loaded, requests: Sequence[Any], most: int) -> Timings:
-    """Until the durations are steady, or a bound."""
+def _warm_up(calls: Calls, most: int) -> Timings:
+    """Until the durations are steady, or a bound: ``most`` calls."""
     timings = Timings()
     durations = timings.durations_ns
     began = time.monotonic()
     while len(durations) < most and time.monotonic() - began < WARMUP_S:
-        request = requests[len(durations) % len(requests)]
+        asked = calls.ask[len(durations) % len(calls.ask)]
         t0 = time.monotonic_ns()
-        model.infer(request)
+        calls.infer(asked)
         durations.append(time.monotonic_ns() - t0)
+        timings.inferences += len(asked) if calls.batched else 1
         if len(durations) % 10 == 0 and is_steady([d / 1e9 for d in durations]):
             break
     return timings
 
 
-def _query(model: Loaded, requests: Sequence[Any], inferences: int, least_s: float) -> Timings:
+def _query(calls: Calls, inferences: int, least_s: float) -> Timings:
     """Whole passes over the requests, until there are enough inferences and seconds."""
     timings = Timings()
-    durations = timings.durations_ns
     began = time.monotonic()
-    one_pass(model.infer, requests, durations, timings.answers)
+    one_pass(calls.infer, calls.ask, timings.durations_ns, timings.answers)
+    timings.inferences += calls.inferences
     unread: list[Any] = []
-    while len(durations) < inferences or time.monotonic() - began < least_s:
-        one_pass(model.infer, requests, durations, unread)
+    while timings.inferences < inferences or time.monotonic() - began < least_s:
+        one_pass(calls.infer, calls.ask, timings.durations_ns, unread)
+        timings.inferences += calls.inferences
         unread.clear()
     return timings
 
@@ -151,11 +178,8 @@ def _under_load(
     )
     spans.done("query", load.t0_ns, load.t1_ns, inferences=len(load.durations_ns))
     timings = Timings()
-    timings.durations_ns, timings.answers, timings.asked = (
-        load.durations_ns,
-        load.answers,
-        load.asked,
-    )
+    timings.durations_ns, timings.inferences = load.durations_ns, len(load.durations_ns)
+    timings.answers, timings.asked = load.answers, load.asked
     return timings
 
 
@@ -179,24 +203,24 @@ def _result(
     task: Task,
     model: Loaded,
     timings: Timings,
-    samples: Sequence[Sample],
+    outputs: Sequence[Output],
     notes: list[str],
 ) -> Result:
-    """Read and score the answers, now that nothing is measured."""
-    outputs = [model.read(answer) for answer in timings.answers]
+    """Score the answers, now that nothing is measured."""
     durations = timings.durations_ns
     ordered = sorted(durations)
     if steady_start([d / 1e9 for d in durations[:KEPT_DURATIONS]]) is None:
         notes.append("the durations of the query span are not steady")
     facts = model.facts
-    if facts.weights == "replica":
+    replica = facts.weights == "replica"
+    if replica:
         notes.append("replica: energy and time only")
     return Result(
         facts=facts,
         device=model.device,
         latency=_latency(ordered, outputs),
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
-        quality=None if facts.weights == "replica" else task.score(outputs, samples, job.model),
+        quality=None if replica else task.score(outputs, job.dataset.samples, job.model),
         counts=_counts(task, timings, outputs),
         notes=tuple(notes),
     )
@@ -206,7 +230,7 @@ def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str
     """What was processed in the query span."""
     if timings.asked is not None:
         return task.counts([outputs[number] for number in timings.asked])
-    passes = len(timings.durations_ns) / len(outputs)
+    passes = timings.inferences / len(outputs)
     return {name: total * passes for name, total in task.counts(outputs).items()}
 
 

@@ -12,6 +12,7 @@ from permille.datasets import Dataset, Sample
 from permille.records import Quality
 from permille.tasks import Kind, Task
 from permille.tasks.picturing import media_counts
+from permille.tasks.prompting import token_counts
 
 
 class TextToImage:
@@ -36,8 +37,8 @@ class TextToImage:
         return None
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Images and pixels made."""
-        return media_counts(outputs)
+        """Images and pixels made, and the prompts' tokens where every one's were counted."""
+        return media_counts(outputs) | token_counts(outputs)
 
 
 task: Task = TextToImage()
