@@ -57,6 +57,7 @@ class Settings(Record, forbid_unknown_fields=True):
     threads: int | None = None
     compile: bool = False
     allow_pickle: bool = False
+    trust_remote_code: bool = False
 
 
 class TransformersBackend:
@@ -81,6 +82,7 @@ class TransformersBackend:
     settings: type[Record] = Settings
     requires: tuple[str, ...] = ("torch", "transformers")
     install = "pip install 'permille[torch]'"
+    hub_format = "transformers"
 
     def check(self, model: ModelSpec, task: str) -> None:
         """That the folder holds a model, in a form that may be read.

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from permille.backends import Masked, Output, Question, Text, Words
+from permille.backends.spans import best_span
 from permille.backends.transformers_base import Runner, lengths
 from permille.errors import ModelError
 
-_ANSWER_TOKENS = 30
-"""A span that answers a question is at most this long, as in BERT's own evaluation on SQuAD."""
 _GUESSES = 5
 
 
@@ -105,6 +104,8 @@ class Encoding(Runner):
 
     def _spans(self, requests: Sequence[Question]) -> Any:
         """The best span of each context: the greatest sum of its start's and its end's logit."""
+        import numpy as np
+
         encoded = self.processor(
             [request.question for request in requests],
             [request.context for request in requests],
@@ -121,17 +122,11 @@ class Encoding(Runner):
         found = self.model(**inputs)
         answers = []
         for row, request in enumerate(requests):
-            inside = self.torch.tensor([part == 1 for part in parts[row]])
-            first, last = self._best_span(found.start_logits[row], found.end_logits[row], inside)
+            start, end = (
+                logits[row].float().cpu().numpy()
+                for logits in (found.start_logits, found.end_logits)
+            )
+            inside = np.array([part == 1 for part in parts[row]])
+            first, last = best_span(start, end, inside)
             answers.append(request.context[places[row][first][0] : places[row][last][1]])
         return "spans", inputs, answers
-
-    def _best_span(self, start: Any, end: Any, inside: Any) -> tuple[int, int]:
-        torch = self.torch
-        start, end = (
-            logits.float().cpu().masked_fill(~inside, -torch.inf) for logits in (start, end)
-        )
-        sums = start[:, None] + end[None, :]
-        ones = torch.ones_like(sums, dtype=torch.bool)
-        allowed = ones.triu() & ones.tril(_ANSWER_TOKENS - 1)
-        return divmod(int(sums.masked_fill(~allowed, -torch.inf).argmax()), len(inside))

@@ -77,7 +77,7 @@ def _open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) ->
 
     transformers.utils.logging.disable_progress_bar()
     folder = str(settings.path)
-    local = {"local_files_only": True, "trust_remote_code": False}
+    local = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **local)
         kind = getattr(transformers, auto_class(spec, config, task))

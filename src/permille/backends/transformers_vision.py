@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from permille.backends import Output, Picture
@@ -26,7 +27,8 @@ class Vision(Runner):
         if self.task == "image-classification":
             return sizes, self.model(**inputs).logits.argmax(dim=-1)
         if self.task == "object-detection":
-            return sizes, self.model(**inputs)
+            found = self.model(**inputs)  # of which the hidden states would fill the memory
+            return sizes, SimpleNamespace(logits=found.logits, pred_boxes=found.pred_boxes)
         limit = self.forced_tokens or self.settings.max_new_tokens or 20
         made = self.model.generate(
             **inputs, max_new_tokens=limit, min_new_tokens=self.forced_tokens,

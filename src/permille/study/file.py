@@ -20,7 +20,18 @@ MAX_ENTRIES = 10_000
 MAX_DOTS = 200
 """In one line: tomllib's time goes with the square of a dotted key's length."""
 
-_COMMON_MODEL_KEYS = ("id", "backend", "category", "prompt", "tasks", "params", "network")
+COMMON_MODEL_KEYS = (
+    "id",
+    "backend",
+    "category",
+    "prompt",
+    "tasks",
+    "params",
+    "network",
+    "repo",
+    "revision",
+    "file",
+)
 _NAME = re.compile(r"[\w.][\w .+:@-]{0,99}")
 
 Positive = Annotated[int, msgspec.Meta(gt=0, le=100_000_000)]
@@ -53,7 +64,9 @@ class Settings(Record, forbid_unknown_fields=True):
 class ModelEntry(Record):
     """A ``[[models]]`` table: the common keys, and the backend's own, not yet checked.
 
-    ``prompt`` may be a table, of a prompt for each task."""
+    A model without a ``path`` comes from the Hub: ``repo`` (the id, if not given), at ``revision``
+    (``main``), of its files ``file`` where there are several. ``prompt`` may be a table, of a
+    prompt for each task."""
 
     id: str
     backend: str
@@ -62,6 +75,9 @@ class ModelEntry(Record):
     tasks: tuple[str, ...] | None = None
     params: int | None = None
     network: bool | None = None
+    repo: str | None = None
+    revision: str | None = None
+    file: str | None = None
     own: dict[str, Any] = {}
 
 
@@ -226,8 +242,8 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         at = f"[[models]] {i}"
         if isinstance(table.get("id"), str):
             at += f" ({table['id']!r})"
-        common = {k: v for k, v in table.items() if k in _COMMON_MODEL_KEYS}
-        own = {k: v for k, v in table.items() if k not in _COMMON_MODEL_KEYS}
+        common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
+        own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = _convert({**common, "own": own}, ModelEntry, where, at)
         if any(m.id == model.id for m in models):
             raise StudyError(f"{where}: {at}: the id is there twice; ids must differ")
