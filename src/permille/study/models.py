@@ -15,6 +15,7 @@ from permille.backends import Backend, ModelSpec
 from permille.errors import ModelError, StudyError
 from permille.hub import client, selection
 from permille.records import ModelFacts, Record
+from permille.study import replicas
 from permille.study.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile, nearest
 from permille.study.paths import resolve
 
@@ -50,6 +51,7 @@ def open_entry(
     """
     at = f"{study.where}: model {entry.id!r}"
     backend = _backend(entry, at)
+    entry = replicas.apply(entry, study.settings, backend.settings.__struct_fields__, at)
     own, paths, recorded = dict(entry.own), _paths(entry, study, allowed, at), dict(entry.own)
     own |= {key: str(path) for key, path in paths.items()}
     files = {name: file for key, path in paths.items() for name, file in _files(path, key).items()}
@@ -69,7 +71,7 @@ def open_entry(
         id=entry.id,
         backend=entry.backend,
         category=entry.category,
-        prompt=entry.prompt,
+        prompt=entry.prompt if isinstance(entry.prompt, str) else None,
         settings=_checked(own, backend, at),
     )
     digests = {name: _digest(file) for name, file in files.items()}
@@ -95,6 +97,9 @@ def _backend(entry: ModelEntry, at: str) -> Backend:
         raise StudyError(
             f"{at}: backend {entry.backend} needs {', '.join(lacking)}: {backend.install}"
         )
+    for name in entry.prompt if isinstance(entry.prompt, dict) else ():
+        if name not in plugins.names("tasks"):
+            raise StudyError(f"{at} prompt: no task {name!r}; {nearest(name, plugins.names('tasks'))}")
     fields = backend.settings.__struct_fields__
     for key in entry.own:
         if key not in fields:

@@ -15,6 +15,7 @@ from permille.datasets.opening import open_dataset
 from permille.errors import ModelError, StudyError
 from permille.hub.selection import Wanted
 from permille.records import Cell, ModelFacts, Protocol, Record
+from permille.study import replicas
 from permille.study.file import Settings, StudyFile, TaskEntry, nearest
 from permille.study.models import Model, open_entry
 from permille.study.paths import resolve
@@ -77,12 +78,12 @@ def make(study: StudyFile, allowed: Sequence[Path] = (), *, fetch: bool = True) 
         if entry.task not in known:
             raise StudyError(f"{study.where}: no task {entry.task!r}; {nearest(entry.task, known)}")
         task: Task = plugins.load("tasks", entry.task)
-        able = [m for m in models if _can(m, entry)]
-        for dataset in _datasets(entry, task, study, allowed):
+        able = [_asked(m, task) for m in models if _can(m, entry)]
+        for dataset in _datasets(entry, task, able, study, allowed):
             notes += _dataset_notes(dataset, settings.inferences)
             cells += [_cell(task, m, dataset, study) for m in able]
     for model in models:
-        if not any(cell.model is model.spec for cell in cells):
+        if not any(cell.model.id == model.spec.id for cell in cells):
             tasks = ", ".join(entry.task for entry in study.tasks)
             raise StudyError(
                 f"{study.where}: model {model.spec.id!r} ({model.spec.category}, backend"
@@ -108,10 +109,23 @@ def _can(model: Model, entry: TaskEntry) -> bool:
     return model.spec.category in model.backend.tasks.get(entry.task, frozenset())
 
 
+def _asked(model: Model, task: Task) -> Model:
+    """A model with its prompt for this task, where it has one for each."""
+    if not isinstance(model.entry.prompt, dict):
+        return model
+    spec = msgspec.structs.replace(model.spec, prompt=model.entry.prompt.get(task.name))
+    return msgspec.structs.replace(model, spec=spec)
+
+
 def _datasets(
-    entry: TaskEntry, task: Task, study: StudyFile, allowed: Sequence[Path]
+    entry: TaskEntry,
+    task: Task,
+    models: Sequence[Model],
+    study: StudyFile,
+    allowed: Sequence[Path],
 ) -> list[Dataset]:
     opened = []
+    specs = [model.spec for model in models]
     for given in entry.datasets:
         path = None
         if given.path is not None:
@@ -126,6 +140,11 @@ def _datasets(
                 )
         spec = DatasetSpec(name=given.name, path=path, columns=given.columns, labels=given.labels)
         settings = study.settings
+        if path is None and specs:
+            made_up = replicas.samples(given.name, task, specs, settings.inferences)
+            if made_up is not None:
+                opened.append(made_up)
+                continue
         opened.append(open_dataset(spec, task, limit=settings.inferences, seed=settings.seed))
     return opened
 
@@ -147,6 +166,8 @@ def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
 
 
 def _cell(task: Task, model: Model, dataset: Dataset, study: StudyFile) -> PlannedCell:
+    spec = replicas.forced(model.spec, task, dataset.name)
+    model = msgspec.structs.replace(model, spec=spec)
     try:
         if dataset.samples:
             task.check(model.spec, dataset)
@@ -163,6 +184,8 @@ def _cell(task: Task, model: Model, dataset: Dataset, study: StudyFile) -> Plann
             f" {dataset.name!r} gives {len(dataset.samples)} samples: a batch would never be full"
         )
     settings = {**model.recorded, "prompt": model.spec.prompt}
+    if replicas.is_replica(spec) and "max_new_tokens" in spec.settings:
+        settings["max_new_tokens"] = spec.settings["max_new_tokens"]
     content = {
         "task": task.name,
         "dataset": dataset.name,
