@@ -76,15 +76,18 @@ class Masked(Record):
 
 
 class Picture(Record):
-    """An encoded image (JPEG, PNG, …). To decode it is part of the inference."""
+    """An encoded image (JPEG, PNG, …). To decode it is part of the inference. ``max_new_tokens``:
+    of a text about it, where one is asked for."""
 
     content: bytes
+    max_new_tokens: int | None = None
 
 
 class Sound(Record):
     """An encoded recording (WAV, FLAC, …). To decode it is part of the inference."""
 
     content: bytes
+    max_new_tokens: int
 
 
 class Draw(Record):
@@ -184,7 +187,9 @@ class Batched(Protocol):
 
 class Backend(Protocol):
     """What a plug-in registers: a module-level object of this shape. One that is of no use without
-    the network has ``network = True`` besides: the workers of all others are cut off from it."""
+    the network has ``network = True`` besides: the workers of all others are cut off from it. One
+    whose models the Hub may have names their form, ``hub_format`` (``permille.hub.selection``): it
+    is then given the ``path`` of what was fetched."""
 
     name: str
     tasks: Mapping[str, frozenset[Category]]

@@ -1,31 +1,35 @@
-"""ONNX models through onnxruntime, on the CPU.
+"""ONNX models through onnxruntime, on the CPU, one sample at a time.
 
-text-classification, in two forms. A classifier: ``model.onnx`` puts out logits, ``config.json``
+    backend = "onnx"
+    path = "models/vit-base"    # a folder with model.onnx in it, or the .onnx file
+
+Texts: ``tokenizer.json`` lies beside the model, and texts are cut at ``max_length`` tokens.
+text-classification has two forms. A classifier: ``model.onnx`` puts out logits, ``config.json``
 beside it names the classes (``id2label``), or the study file does (``classes``). An encoder with
 a head: ``model.onnx`` puts out token embeddings, which are averaged over the tokens (not the
-padding), scaled to length 1, and given to the linear head of ``head_path``. ``tokenizer.json``
-lies beside the model. Batch 1; texts are cut at ``max_length`` tokens.
+padding), scaled to length 1, and given to the linear head of ``head_path``. token-classification,
+fill-mask, question-answering and feature-extraction are in ``onnx_encoding``.
+
+Images: ``preprocessor_config.json`` beside the model says how they are resized and normalised;
+image-classification, and object-detection with outputs as DETR's family has, are in
+``onnx_vision``.
 """
 
 from __future__ import annotations
 
-import json
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from permille.backends import Backend, ModelSpec, Output, Text, files, heads
-from permille.backends.onnx_text import TextModel, embedding
+from permille.backends import Backend, Loaded, ModelSpec, files, heads, model_config
 from permille.errors import ModelError
-from permille.records import Category, ModelFacts, Record
+from permille.records import Category, Record
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_MAX_CONFIG_BYTES = 16 << 20
+_VISION = ("image-classification", "object-detection")
+_NAMELESS = ("fill-mask", "question-answering", "feature-extraction")
+"""Tasks whose answers are no classes."""
 
 
 class Settings(Record, forbid_unknown_fields=True):
@@ -48,11 +52,21 @@ class OnnxBackend:
 
     name = "onnx"
     tasks: Mapping[str, frozenset[Category]] = {
-        "text-classification": frozenset({"task-specific"}),
+        task: frozenset({"task-specific"})
+        for task in (
+            "text-classification",
+            "token-classification",
+            "fill-mask",
+            "question-answering",
+            "feature-extraction",
+            "image-classification",
+            "object-detection",
+        )
     }
     settings: type[Record] = Settings
     requires: tuple[str, ...] = ("onnxruntime", "tokenizers", "numpy")
     install = "pip install permille"
+    hub_format = "onnx"
 
     def check(self, model: ModelSpec, task: str) -> None:
         """That the files are there, the head is one, and the classes have names.
@@ -61,69 +75,52 @@ class OnnxBackend:
             ModelError: one of them is not so.
         """
         settings = msgspec.convert(model.settings, Settings)
-        files.existing(model.id, "path", _model_file(settings))
-        files.existing(model.id, "tokenizer_path", _tokenizer_file(settings))
-        _labels(model.id, settings)
         for key, value in (("threads", settings.threads), ("max_length", settings.max_length)):
             if value is not None and value < 1:
                 raise ModelError(f"model {model.id!r}: {key} must be at least 1, not {value}")
+        if settings.head_path and task != "text-classification":
+            raise ModelError(f"model {model.id!r}: head_path is for text-classification")
+        file = files.existing(model.id, "path", _model_file(settings))
+        _labels(model.id, settings, task)
+        if task not in _VISION:
+            files.existing(model.id, "tokenizer_path", _tokenizer_file(settings))
+            return
+        if importlib.util.find_spec("PIL") is None:
+            raise ModelError(f"{task} needs PIL: pip install 'permille[vision]'")
+        from permille.backends.onnx_vision import check_detector, preparation
 
-    def load(self, model: ModelSpec, task: str) -> _Classifier:
+        preparation(model.id, file)
+        if task == "object-detection":
+            check_detector(model.id, file)
+
+    def load(self, model: ModelSpec, task: str) -> Loaded:
         """The model in memory.
 
         Raises:
-            ModelError: the files are damaged, or not a model of either form.
+            ModelError: the files are damaged, or not a model for the task.
         """
         self.check(model, task)
-        return _Classifier(model.id, msgspec.convert(model.settings, Settings))
+        settings = msgspec.convert(model.settings, Settings)
+        file, labels = _model_file(settings), _labels(model.id, settings, task)
+        if task in _VISION:
+            from permille.backends.onnx_vision import Vision
 
+            return Vision(model.id, task, file, labels, settings.threads)
+        from permille.backends.onnx_classifying import Classifier
+        from permille.backends.onnx_encoding import ENCODERS
+        from permille.backends.onnx_text import TextModel
 
-class _Classifier:
-    """A loaded classifier, of either form."""
-
-    device = "cpu"
-
-    def __init__(self, model_id: str, settings: Settings) -> None:
-        self._id = model_id
-        self._settings = settings
-        self.labels = _labels(model_id, settings)
-        self._head = _load_head(settings)
-        self._model = TextModel(
-            model_id,
-            _model_file(settings),
+        text = TextModel(
+            model.id,
+            file,
             _tokenizer_file(settings),
             threads=settings.threads,
             max_length=settings.max_length,
+            pairs=task == "question-answering",
         )
-        if self._head is None:
-            self._output = _logits(model_id, self._model.outputs, self.labels)
-        else:
-            self._output = _embeddings(model_id, self._model.outputs, self._head[0].shape[1])
-        self.facts = ModelFacts(size_bytes=_model_file(settings).stat().st_size)
-
-    def infer(self, request: Any) -> Any:
-        """One text to (the class's number, tokens read)."""
-        if not isinstance(request, Text):
-            raise ModelError(f"backend onnx cannot do a {type(request).__name__} request")
-        values, mask = self._model.run(request.text, self._output)
-        if self._head is not None:
-            weights, bias = self._head
-            values = weights @ embedding(values, mask) + bias
-        if values.shape != (len(self.labels),):
-            raise ModelError(
-                f"model {self._id!r} puts out {list(values.shape)} for a text, "
-                f"but there are {len(self.labels)} classes"
-            )
-        return int(values.argmax()), len(mask)
-
-    def read(self, raw: Any) -> Output:
-        """The class's name."""
-        number, tokens = raw
-        return Output(label=self.labels[number], tokens_in=tokens)
-
-    def close(self) -> None:
-        """Let go of the session."""
-        del self._model
+        if task == "text-classification":
+            return Classifier(model.id, text, file, labels, settings.head_path)
+        return ENCODERS[task](model.id, text, file, labels)
 
 
 # --- files -------------------------------------------------------------------------------
@@ -140,8 +137,11 @@ def _tokenizer_file(settings: Settings) -> Path:
     return _model_file(settings).parent / "tokenizer.json"
 
 
-def _labels(model_id: str, settings: Settings) -> tuple[str, ...]:
-    """The classes in the order of the scores: the head's, the study file's or config.json's."""
+def _labels(model_id: str, settings: Settings, task: str) -> tuple[str, ...]:
+    """The classes in the order of the scores: the head's, the study file's or config.json's; none
+    for a task without."""
+    if task in _NAMELESS:
+        return ()
     if settings.head_path:
         if settings.classes:
             raise ModelError(f"model {model_id!r}: classes and head_path: the head names its own")
@@ -151,75 +151,16 @@ def _labels(model_id: str, settings: Settings) -> tuple[str, ...]:
             raise ModelError(f"model {model_id!r}: classes: two or more, all different")
         return settings.classes
     config = _model_file(settings).parent / "config.json"
-    mend = 'give classes = ["…", "…"], in the order of the logits, or head_path for an encoder'
+    mend = 'give classes = ["…", "…"], in the order of the logits'
+    if task == "text-classification":
+        mend += ", or head_path for an encoder"
     if not config.is_file():
         raise ModelError(f"model {model_id!r}: no {config} to name the classes; {mend}")
-    labels = _id2label(config)
+    # Detectors name the gaps in COCO's numbers alike, "N/A".
+    labels = model_config.class_names(config, unique=task != "object-detection")
     if labels is None:
         raise ModelError(f"model {model_id!r}: {config} has no usable id2label; {mend}")
     return labels
-
-
-def _id2label(config: Path) -> tuple[str, ...] | None:
-    """The names under ``id2label``, keyed "0" to "n-1", or None."""
-    try:
-        with config.open("rb") as stream:
-            content = json.loads(stream.read(_MAX_CONFIG_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return None
-    names = content.get("id2label") if isinstance(content, dict) else None
-    if not isinstance(names, dict):
-        return None
-    values = [names.get(str(number)) for number in range(len(names))]
-    labels = tuple(value for value in values if isinstance(value, str) and value)
-    whole = len(labels) == len(values) >= 2 and len(set(labels)) == len(labels)
-    return labels if whole else None
-
-
-# --- what the session puts out ------------------------------------------------------------
-
-
-def _load_head(settings: Settings) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    if not settings.head_path:
-        return None
-    import numpy as np
-
-    head = heads.read(Path(settings.head_path))
-    return np.array(head.weights, dtype=np.float32), np.array(head.bias, dtype=np.float32)
-
-
-def _embeddings(model_id: str, outputs: Mapping[str, list[Any]], width: int) -> str:
-    """The output with the embeddings: batch x tokens x D, or batch x D; D is ``width``."""
-    fitting = [n for n, shape in outputs.items() if len(shape) in (2, 3)]
-    fitting = [n for n in fitting if outputs[n][-1] == width or isinstance(outputs[n][-1], str)]
-    if not fitting:
-        raise ModelError(
-            f"model {model_id!r} puts out {_shapes(outputs)}: "
-            f"no embeddings of {width}, which its head takes"
-        )
-    return fitting[0]
-
-
-def _logits(model_id: str, outputs: Mapping[str, list[Any]], labels: tuple[str, ...]) -> str:
-    """The output with the logits: batch x classes."""
-    flat = [name for name, shape in outputs.items() if len(shape) == 2]
-    if not flat:
-        raise ModelError(
-            f"model {model_id!r} puts out {_shapes(outputs)}, which are no logits of classes; "
-            "give head_path for an encoder"
-        )
-    name = "logits" if "logits" in flat else flat[0]
-    width = outputs[name][1]
-    if isinstance(width, int) and width != len(labels):
-        raise ModelError(
-            f"model {model_id!r} has {width} classes, but {len(labels)} are named: "
-            f"{', '.join(labels[:10])}"
-        )
-    return name
-
-
-def _shapes(outputs: Mapping[str, list[Any]]) -> str:
-    return ", ".join(f"{name} {shape}" for name, shape in outputs.items())
 
 
 backend: Backend = OnnxBackend()

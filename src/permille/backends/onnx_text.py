@@ -1,17 +1,17 @@
-"""A text model in ONNX with its tokenizer: text in, the session's first fitting output out."""
+"""A text model in ONNX with its tokenizer: texts to tokens, tokens to the session's outputs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from permille.backends.onnx_session import Session
 from permille.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
-    import onnxruntime
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _DEFAULT_MAX_LENGTH = 512
@@ -19,7 +19,7 @@ _DEFAULT_MAX_LENGTH = 512
 
 class TextModel:
     """A session and its tokenizer, at batch 1. ``outputs`` maps the session's outputs to their
-    shapes, whose free axes are names.
+    shapes, whose free axes are names. ``pairs``: texts are pairs of which the second is cut.
 
     Raises:
         ModelError: the files are damaged, or the session's inputs are not a text model's.
@@ -33,12 +33,12 @@ class TextModel:
         *,
         threads: int | None = None,
         max_length: int | None = None,
+        pairs: bool = False,
     ) -> None:
-        self._id = model_id
-        self._tokenizer = _open_tokenizer(model_id, tokenizer, max_length)
-        self._session = _open_session(model_id, model, threads)
-        self._inputs = _declared_inputs(model_id, self._session)
-        self.outputs = {o.name: list(o.shape) for o in self._session.get_outputs()}
+        self.tokenizer = _open_tokenizer(model_id, tokenizer, max_length, pairs=pairs)
+        self.session = Session(model_id, model, threads)
+        self._inputs = _declared_inputs(model_id, self.session)
+        self.outputs = self.session.outputs
 
     def run(self, text: str, output: str) -> tuple[NDArray[np.float32], list[int]]:
         """One output for a text, without its batch axis, and the tokens' attention mask.
@@ -46,21 +46,25 @@ class TextModel:
         Raises:
             ModelError: onnxruntime cannot run the model.
         """
-        import numpy as np
-        import onnxruntime.capi.onnxruntime_pybind11_state as ort
+        encoding = self.tokenizer.encode(text)
+        (values,) = self.evaluate(encoding, output)
+        return values, encoding.attention_mask
 
-        encoding = self._tokenizer.encode(text)
+    def evaluate(self, encoding: Encoding, *outputs: str) -> list[NDArray[Any]]:
+        """The outputs named, without their batch axis.
+
+        Raises:
+            ModelError: onnxruntime cannot run the model.
+        """
+        import numpy as np
+
         columns = {
             "input_ids": encoding.ids,
             "attention_mask": encoding.attention_mask,
             "token_type_ids": encoding.type_ids,
         }
         feed = {name: np.array([columns[name]], dtype=np.int64) for name in self._inputs}
-        try:
-            (values,) = self._session.run([output], feed)
-        except (ort.InvalidArgument, ort.Fail, ort.NotImplemented, ort.RuntimeException) as error:
-            raise ModelError(f"model {self._id!r}: onnxruntime: {_first_line(error)}") from error
-        return values[0], encoding.attention_mask
+        return [values[0] for values in self.session.run(outputs, feed)]
 
 
 def embedding(values: NDArray[np.float32], mask: list[int]) -> NDArray[np.float32]:
@@ -75,7 +79,7 @@ def embedding(values: NDArray[np.float32], mask: list[int]) -> NDArray[np.float3
     return values / np.float32(length) if length > 0 else values
 
 
-def _open_tokenizer(model_id: str, file: Path, max_length: int | None) -> Tokenizer:
+def _open_tokenizer(model_id: str, file: Path, max_length: int | None, *, pairs: bool) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
@@ -83,44 +87,18 @@ def _open_tokenizer(model_id: str, file: Path, max_length: int | None) -> Tokeni
     except Exception as error:  # tokenizers raises nothing narrower
         raise ModelError(f"model {model_id!r}: {file} is not a tokenizer: {error}") from error
     own = tokenizer.truncation["max_length"] if tokenizer.truncation else _DEFAULT_MAX_LENGTH
-    tokenizer.enable_truncation(max_length or own)
+    strategy = "only_second" if pairs else "longest_first"
+    tokenizer.enable_truncation(max_length or own, strategy=strategy)
     # A tokenizer saved with padding to a fixed length would have every text cost the same.
     tokenizer.no_padding()
     return tokenizer
 
 
-def _open_session(model_id: str, file: Path, threads: int | None) -> onnxruntime.InferenceSession:
-    import onnxruntime
-    import onnxruntime.capi.onnxruntime_pybind11_state as ort
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is fatal is raised; the rest is not for stderr
-    if threads is not None:
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-    try:
-        return onnxruntime.InferenceSession(
-            str(file), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except (
-        *(ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.Fail),
-        *(ort.NoSuchFile, ort.NotImplemented, ort.RuntimeException),
-    ) as error:
-        raise ModelError(
-            f"model {model_id!r}: {file} is not a model that onnxruntime can run: "
-            f"{_first_line(error)}"
-        ) from error
-
-
-def _declared_inputs(model_id: str, session: onnxruntime.InferenceSession) -> list[str]:
-    names = [i.name for i in session.get_inputs()]
+def _declared_inputs(model_id: str, session: Session) -> list[str]:
+    names = list(session.inputs)
     if "input_ids" not in names or not set(names) <= set(_INPUTS):
         raise ModelError(
             f"model {model_id!r} takes the inputs {', '.join(names)}; a text model takes "
             f"input_ids and, if it wants, {' and '.join(_INPUTS[1:])}"
         )
     return names
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0][:300]

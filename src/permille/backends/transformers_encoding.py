@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from permille.backends import Masked, Output, Question, Text, Words
+from permille.backends.spans import best_span
 from permille.backends.transformers_base import Runner, lengths
 from permille.errors import ModelError
 
-_ANSWER_TOKENS = 30
-"""A span that answers a question is at most this long, as in BERT's own evaluation on SQuAD."""
 _GUESSES = 5
 
 
@@ -51,7 +50,7 @@ class Encoding(Runner):
         elif kind == "vector":
             found = [Output(data=v) for v in value.float().tolist()]
         elif kind == "tags":
-            found = [Output(data=[names[int(n)] for n in tags]) for tags in value]
+            found = [Output(data=[None if n is None else names[n] for n in tags]) for tags in value]
         elif kind == "guesses":
             found = [Output(data=[self.processor.decode([int(t)]).strip() for t in tokens])
                      for tokens in value]  # fmt: skip
@@ -75,7 +74,7 @@ class Encoding(Runner):
         return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
     def _tags(self, requests: Sequence[Words]) -> Any:
-        """Of each word the tag of its first token."""
+        """Of each word the tag of its first token; None of one that the tokenizer drops."""
         inputs = self._encode(
             [list(request.words) for request in requests], is_split_into_words=True
         )
@@ -85,9 +84,13 @@ class Encoding(Runner):
             for place, word in enumerate(inputs.word_ids(row)):
                 if word is not None:
                     seen.setdefault(word, place)
-            places.append([seen[word] for word in sorted(seen)])
-        best = self.model(**inputs).logits.argmax(dim=-1)
-        return "tags", inputs, [best[row, at].tolist() for row, at in enumerate(places)]
+            places.append([seen.get(word) for word in range(max(seen, default=-1) + 1)])
+        best = self.model(**inputs).logits.argmax(dim=-1).tolist()
+        found = [
+            [None if at is None else best[row][at] for at in words]
+            for row, words in enumerate(places)
+        ]
+        return "tags", inputs, found
 
     def _guesses(self, requests: Sequence[Masked]) -> Any:
         """The likeliest tokens in the place of the mask."""
@@ -105,6 +108,8 @@ class Encoding(Runner):
 
     def _spans(self, requests: Sequence[Question]) -> Any:
         """The best span of each context: the greatest sum of its start's and its end's logit."""
+        import numpy as np
+
         encoded = self.processor(
             [request.question for request in requests],
             [request.context for request in requests],
@@ -121,17 +126,11 @@ class Encoding(Runner):
         found = self.model(**inputs)
         answers = []
         for row, request in enumerate(requests):
-            inside = self.torch.tensor([part == 1 for part in parts[row]])
-            first, last = self._best_span(found.start_logits[row], found.end_logits[row], inside)
+            start, end = (
+                logits[row].float().cpu().numpy()
+                for logits in (found.start_logits, found.end_logits)
+            )
+            inside = np.array([part == 1 for part in parts[row]])
+            first, last = best_span(start, end, inside)
             answers.append(request.context[places[row][first][0] : places[row][last][1]])
         return "spans", inputs, answers
-
-    def _best_span(self, start: Any, end: Any, inside: Any) -> tuple[int, int]:
-        torch = self.torch
-        start, end = (
-            logits.float().cpu().masked_fill(~inside, -torch.inf) for logits in (start, end)
-        )
-        sums = start[:, None] + end[None, :]
-        ones = torch.ones_like(sums, dtype=torch.bool)
-        allowed = ones.triu() & ones.tril(_ANSWER_TOKENS - 1)
-        return divmod(int(sums.masked_fill(~allowed, -torch.inf).argmax()), len(inside))

@@ -88,8 +88,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
 
 
-def load(name: str, allowed: list[Path], **changed: Any) -> Plan:
-    """The plan of a file or preset, with the protocol's settings that the user changed.
+def load(name: str, allowed: list[Path], *, fetch: bool = True, **changed: Any) -> Plan:
+    """The plan of a file or preset, with the protocol's settings that the user changed. ``fetch``:
+    what it needs of the Hub is downloaded.
 
     Raises:
         PermilleError: what is wrong with it.
@@ -111,7 +112,7 @@ def load(name: str, allowed: list[Path], **changed: Any) -> Plan:
             raise UsageError("--precision is a share of the mean, such as 0.05 for ±5 %")
         given["repeats"] = None
     settings = msgspec.structs.replace(study.settings, **given)
-    return make(msgspec.structs.replace(study, settings=settings), allowed)
+    return make(msgspec.structs.replace(study, settings=settings), allowed, fetch=fetch)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -120,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
     plan = load(
         args.study_file,
         args.allow_path,
+        fetch=not args.dry_run,
         repeats=args.repeats,
         precision=args.precision,
         inferences=args.inferences,

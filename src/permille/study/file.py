@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -20,7 +20,18 @@ MAX_ENTRIES = 10_000
 MAX_DOTS = 200
 """In one line: tomllib's time goes with the square of a dotted key's length."""
 
-_COMMON_MODEL_KEYS = ("id", "backend", "category", "prompt", "tasks", "params", "network")
+COMMON_MODEL_KEYS = (
+    "id",
+    "backend",
+    "category",
+    "prompt",
+    "tasks",
+    "params",
+    "network",
+    "repo",
+    "revision",
+    "file",
+)
 _NAME = re.compile(r"[\w.][\w .+:@-]{0,99}")
 
 Positive = Annotated[int, msgspec.Meta(gt=0, le=100_000_000)]
@@ -29,7 +40,9 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 7)]
 
 class Settings(Record, forbid_unknown_fields=True):
     """The ``[study]`` table: the protocol of every trial, and what its workers may have:
-    ``network`` (a ``[[models]]`` table may say otherwise), ``memory_gib`` of private memory."""
+    ``network`` (a ``[[models]]`` table may say otherwise), ``memory_gib`` of private memory.
+    ``weights`` ("replica" builds models at random, see docs/replicas.md), ``device`` and ``dtype``
+    are for every model whose backend has such a key and whose table does not say otherwise."""
 
     name: str
     description: str = ""
@@ -43,18 +56,28 @@ class Settings(Record, forbid_unknown_fields=True):
     timeout_s: Seconds = 3600.0
     network: bool = False
     memory_gib: Annotated[float, msgspec.Meta(gt=0, le=65_536)] | None = None
+    weights: Literal["replica"] | None = None
+    device: str | None = None
+    dtype: str | None = None
 
 
 class ModelEntry(Record):
-    """A ``[[models]]`` table: the common keys, and the backend's own, not yet checked."""
+    """A ``[[models]]`` table: the common keys, and the backend's own, not yet checked.
+
+    A model without a ``path`` comes from the Hub: ``repo`` (the id, if not given), at ``revision``
+    (``main``), of its files ``file`` where there are several. ``prompt`` may be a table, of a
+    prompt for each task."""
 
     id: str
     backend: str
     category: Category
-    prompt: str | None = None
+    prompt: str | dict[str, str] | None = None
     tasks: tuple[str, ...] | None = None
     params: int | None = None
     network: bool | None = None
+    repo: str | None = None
+    revision: str | None = None
+    file: str | None = None
     own: dict[str, Any] = {}
 
 
@@ -197,17 +220,18 @@ def _convert(table: object, kind: Any, where: str, at: str) -> Any:
         message = str(error)
         what, _, path = message.partition(" - at `$")
         key = path.rstrip("`").lstrip(".")
-        raise StudyError(f"{where}: {at}{' ' + key if key else ''}: {_plain(what)}") from error
+        raise StudyError(f"{where}: {at}{' ' + key if key else ''}: {_plain(what, at)}") from error
 
 
-def _plain(message: str) -> str:
+def _plain(message: str, at: str) -> str:
     """msgspec's words for types, as a user of TOML knows them."""
     for theirs, ours in (("`str`", "text"), ("`int`", "a whole number"), ("`float`", "a number")):
         message = message.replace(theirs, ours)
     if message.startswith("Object missing required field"):
         return f"{message.rpartition(' ')[2].strip('`')} is missing"
-    if message.startswith("Invalid enum value"):  # the category is the only closed set here
-        words = " or ".join(repr(word) for word in get_args(Category))
+    if message.startswith("Invalid enum value"):  # of the two closed sets here
+        closed = ("replica",) if at == "[study]" else get_args(Category)
+        words = " or ".join(repr(word) for word in closed)
         message = f"{message.replace('enum value', 'value')}; {words}"
     return message[:1].lower() + message[1:]
 
@@ -218,8 +242,8 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         at = f"[[models]] {i}"
         if isinstance(table.get("id"), str):
             at += f" ({table['id']!r})"
-        common = {k: v for k, v in table.items() if k in _COMMON_MODEL_KEYS}
-        own = {k: v for k, v in table.items() if k not in _COMMON_MODEL_KEYS}
+        common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
+        own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = _convert({**common, "own": own}, ModelEntry, where, at)
         if any(m.id == model.id for m in models):
             raise StudyError(f"{where}: {at}: the id is there twice; ids must differ")

@@ -1,0 +1,44 @@
+"""What a model's own JSON files say: its classes, its mask, how it takes images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+_MAX_BYTES = 16 << 20
+
+
+def read(file: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or None if there is none that can be read."""
+    try:
+        with file.open("rb") as stream:
+            content = json.loads(stream.read(_MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def class_names(config: Path, *, unique: bool = True) -> tuple[str, ...] | None:
+    """The names under ``id2label``, keyed "0" to "n-1", or None. ``unique``: all different, and
+    two at least."""
+    names = (read(config) or {}).get("id2label")
+    if not isinstance(names, dict):
+        return None
+    values = [names.get(str(number)) for number in range(len(names))]
+    labels = tuple(value for value in values if isinstance(value, str) and value)
+    whole = len(labels) == len(values) >= 1
+    if unique:
+        whole = whole and len(labels) >= 2 and len(set(labels)) == len(labels)
+    return labels if whole else None
+
+
+def mask_token(folder: Path) -> str | None:
+    """The word that stands for one left out, by the tokenizer's own files."""
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        found = (read(folder / name) or {}).get("mask_token")
+        if isinstance(found, dict):
+            found = found.get("content")
+        if isinstance(found, str) and found:
+            return found
+    return None

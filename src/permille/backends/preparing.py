@@ -1,0 +1,162 @@
+"""An image as the numbers that a vision model takes, by its own ``preprocessor_config.json``.
+
+What the file may ask for: resize, centre crop, rescale, normalise, channels in reverse; anything
+else that would change the numbers is refused by name. Defaults are the Hub's for such a file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from permille.errors import ModelError
+from permille.records import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BICUBIC, _BILINEAR = 3, 2
+_MOST_EDGE = 4_096
+_UNKNOWN = ("do_thumbnail", "do_align_long_axis", "do_split_image", "do_image_splitting")
+
+
+class Preparation(Record):
+    """``size``: (height, width), or the shortest edge with the longest that it may lead to, both
+    cut to a multiple (YOLOS: 16).
+    ``crop``: (height, width). ``scale``, ``mean`` and ``std``: x * scale, less mean, over std."""
+
+    size: tuple[int, int] | None = None
+    shortest: int | None = None
+    longest: int | None = None
+    multiple: int = 1
+    crop: tuple[int, int] | None = None
+    resample: int = _BILINEAR
+    scale: float = 1.0
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    reverse: bool = False
+
+
+def from_config(config: dict[str, Any], where: str) -> Preparation:
+    """The preparation that ``config`` describes; ``where`` is named in errors.
+
+    Raises:
+        ModelError: it asks for what is not done here, or its numbers are none.
+    """
+    unknown = [key for key in _UNKNOWN if config.get(key)]
+    if unknown:
+        raise ModelError(f"{where}: {unknown[0]} is not done here")
+    try:
+        size, shortest, longest = _size(config) if config.get("do_resize", True) else (None,) * 3
+        crop = _pair(config["crop_size"]) if config.get("do_center_crop") else None
+        if shortest is not None and config.get("crop_pct") is not None:  # ConvNeXt's way
+            if shortest >= 384:
+                size, shortest = (shortest, shortest), None
+            else:
+                crop = (shortest, shortest)
+                shortest = int(shortest / float(config["crop_pct"]))
+        normalise = config.get("do_normalize", True) and "image_mean" in config
+        made = Preparation(
+            size=size,
+            shortest=shortest,
+            longest=longest,
+            multiple=16 if _kind(config).startswith("Yolos") else 1,
+            crop=crop,
+            resample=int(config.get("resample", _BILINEAR)),
+            scale=float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True)
+            else 1.0,
+            mean=_three(config["image_mean"]) if normalise else None,
+            std=_three(config["image_std"]) if normalise else None,
+            reverse=bool(config.get("do_flip_channel_order", False)),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{where}: no usable {error}") from error
+    edges = [*(made.size or ()), *(made.crop or ()), made.shortest or 1, made.longest or 1]
+    if not all(1 <= edge <= _MOST_EDGE for edge in edges) or 0.0 in (made.std or ()):
+        raise ModelError(f"{where}: a size is not 1 to {_MOST_EDGE}, or image_std is 0")
+    return made
+
+
+def prepare(image: Any, how: Preparation) -> NDArray[np.float32]:
+    """A PIL image in RGB as 3 x height x width."""
+    import numpy as np
+
+    target = how.size or _edges(image.height, image.width, how)
+    if target is not None and target != (image.height, image.width):
+        image = image.resize((target[1], target[0]), resample=how.resample)
+    values = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
+    if how.crop is not None:
+        values = _centre(values, *how.crop)
+    if how.reverse:
+        values = values[::-1]
+    values = values * np.float32(how.scale)
+    if how.mean is not None and how.std is not None:
+        mean, std = (np.array(v, dtype=np.float32)[:, None, None] for v in (how.mean, how.std))
+        values = (values - mean) / std
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _edges(height: int, width: int, how: Preparation) -> tuple[int, int] | None:
+    """Height and width whose shorter is ``shortest``, unless the longer would pass ``longest``."""
+    shortest, longest, multiple = how.shortest, how.longest, how.multiple
+    if shortest is None:
+        return None
+    short, long = min(height, width), max(height, width)
+    exact = float(shortest)
+    if longest is not None and long / short * shortest > longest:
+        exact = longest * short / long
+    edge = round(exact)
+    other = long if edge == short else int(exact * long / short)
+    edge, other = (max(1, value - value % multiple) for value in (edge, other))
+    return (edge, other) if height <= width else (other, edge)
+
+
+def _centre(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """The middle of C x H x W; what lies beyond its edges is 0."""
+    import numpy as np
+
+    grow = [max(0, height - values.shape[1]), max(0, width - values.shape[2])]
+    pads = [(0, 0), *((-(-g // 2), g - -(-g // 2)) for g in grow)]
+    values = np.pad(values, pads)
+    top, left = (values.shape[1] - height) // 2, (values.shape[2] - width) // 2
+    return values[:, top : top + height, left : left + width]
+
+
+def _size(config: dict[str, Any]) -> tuple[tuple[int, int] | None, int | None, int | None]:
+    size = config["size"]
+    if isinstance(size, dict) and "shortest_edge" in size:
+        longest = size.get("longest_edge")
+        return None, int(size["shortest_edge"]), None if longest is None else int(longest)
+    if isinstance(size, int) and (config.get("max_size") or config.get("do_center_crop")):
+        longest = config.get("max_size")
+        return None, size, None if longest is None else int(longest)
+    return _pair(size), None, None
+
+
+def _kind(config: dict[str, Any]) -> str:
+    return str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    if isinstance(size, int):
+        return size, size
+    return int(size["height"]), int(size["width"])
+
+
+def _three(values: Any) -> tuple[float, ...]:
+    found = tuple(float(value) for value in values)
+    if len(found) != 3:
+        raise ValueError("image_mean and image_std of three channels")
+    return found
+
+
+Layout = Literal["channels first", "channels last"]
+
+
+def layout(shape: list[Any]) -> Layout | None:
+    """Where a model's input (batch, …) has its three channels, or None if nowhere."""
+    if len(shape) != 4:
+        return None
+    if shape[1] == 3 or (isinstance(shape[1], str) and shape[3] != 3):
+        return "channels first"
+    return "channels last" if shape[3] == 3 else None
