@@ -173,8 +173,19 @@ def _presence(path: Path, readonly: bool) -> None:
             f"there is no store at {path}; `permille run quickstart` makes one,"
             " or name another with --store or PERMILLE_STORE"
         )
+    plain(path)
     if not readonly and not path.parent.is_dir():
         raise StoreError(f"cannot write the store {path}: there is no folder {path.parent}")
+
+
+def plain(path: Path) -> None:
+    """A pipe would be waited for, and a device never ends.
+
+    Raises:
+        StoreError: something is there, and it is no file.
+    """
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is no store, but a folder, a pipe or a device")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -260,6 +271,7 @@ def snapshot(
         StoreError: it is being written meanwhile, three times over.
         OSError: it cannot be read, or there is no room.
     """
+    plain(path)
     parts = [path, path.with_name(f"{path.name}-wal")]
     for _ in range(3):
         before = [_state(part) for part in parts]
