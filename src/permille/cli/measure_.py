@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from permille.analysis.commands import Figure, figure, ratio
+from permille.analysis.commands import Figure, figure, ratio, recorders_j
 from permille.analysis.rows import estimate_json, scaled
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import (
@@ -188,6 +188,7 @@ def _payload(
         ],
         "recorder": {
             "cpu_s": sum(r.recorder.cpu_s for r in runs),
+            "energy_j": recorders_j([(r.phase, r.recorder) for r in runs]),
             "interval_s": runs[0].recorder.interval_s,
             "missed": sum(r.recorder.missed for r in runs),
         },
