@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from permille.analysis.commands import figure
-from permille.records import Phase, Problem
+from permille.analysis.commands import figure, recorders_j
+from permille.records import Phase, Problem, RecorderStats
 from tests.records import ESTIMATED, joules
 
 
@@ -70,6 +70,12 @@ def test_the_parts_of_the_interval_make_it_up() -> None:
     high = math.hypot(*(part.high for part in found.parts))
     assert found.energy.high == pytest.approx(found.energy.value * (1 + high))
     assert [part.name.split()[0] for part in found.parts] == ["spread", "edges,", "meter"]
+
+
+def test_the_recorders_energy_is_the_processors_power_for_its_time() -> None:
+    stats = RecorderStats(cpu_s=0.01, wall_s=2.0, polls=20, missed=0, interval_s=0.1)
+    assert recorders_j([(run(100.0), stats), (run(60.0), stats)]) == pytest.approx(0.8)
+    assert recorders_j([(Phase(seconds=2.0, domains={}), stats)]) is None
 
 
 def test_the_weakest_run_gives_the_provenance() -> None:

@@ -92,7 +92,8 @@ def test_two_commands_and_their_ratio(permille: Permille, powercap: Driver, tmp_
     ).json  # fmt: skip
     assert [c["command"] for c in found["commands"]] == [["sleep", "0.8"], ["sleep", "0.4"]]
     assert found["ratio"]["low"] < found["ratio"]["value"] < found["ratio"]["high"]
-    assert found["ratio"]["value"] == pytest.approx(2.0, rel=0.1)
+    long, short = (c["seconds"] for c in found["commands"])
+    assert found["ratio"]["value"] == pytest.approx(long / short, rel=0.1)
     assert "| `sleep 0.8` |" in table.read_text()
 
 
@@ -134,6 +135,8 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--", "a", "---"], "give one command"),
         (["--", "no-such-program-here"], "cannot run 'no-such-program-here'"),
         (["--repeats", "0", "--", "true"], "positive"),
+        (["--export-markdown", "/no/folder/x.md", "--", "true"], "no such folder"),
+        (["--export-markdown", "/", "--", "sleep", "0.3"], "cannot write /"),
         (["--pue", "0.5", "--", "true"], "at least 1"),
         (["--region", "Atlantis", "--", "true"], "Atlantis"),
         (["sleep", "1"], "unrecognized"),

@@ -12,7 +12,7 @@ from permille.analysis.parts import Part as DomainPart
 from permille.analysis.parts import parts_of
 from permille.analysis.rows import scaled
 from permille.analysis.summaries import Sums, energy_sums
-from permille.records import Boundary, Estimate, Phase, Provenance, Record
+from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats
 from permille.units import kwh_from_joules, per_1000
 
 
@@ -111,6 +111,19 @@ def _side(
         provenance=max((b.provenance for b in bounded), key=lambda p: p.weakness),
         problem=None,
     )
+
+
+def recorders_j(runs: Sequence[tuple[Phase, RecorderStats]]) -> float | None:
+    """What the recorder itself took over all runs, at most (J): the processors' mean power in the
+    run for as long as the recorder was on one, as if nothing else had used any of it. It is in
+    the figures of the runs. None where a run has no figure of a processor."""
+    total_j = 0.0
+    for phase, stats in runs:
+        cpus = [d.energy_j for d in phase.domains.values() if d.kind == "cpu"]
+        if not cpus or not phase.seconds:
+            return None
+        total_j += math.fsum(cpus) / phase.seconds * stats.cpu_s
+    return total_j
 
 
 def per_inference(

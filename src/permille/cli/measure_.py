@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from permille.analysis.commands import Figure, figure, ratio
+from permille.analysis.commands import Figure, figure, ratio, recorders_j
 from permille.analysis.rows import estimate_json, scaled
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import (
@@ -75,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure one command, or two and their ratio."""
     commands = _commands(args.command)
     carbon = carbon_of(args)
+    if args.export_markdown and not args.export_markdown.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {args.export_markdown}: there is no such folder")
     with Recorder(shared=args.shared) as recorder:
         if args.require:
             recorder.require_measured()
@@ -92,8 +94,6 @@ def run(args: argparse.Namespace) -> int:
         }
     if args.require:
         _require_measured(payloads)
-    if args.export_markdown:
-        args.export_markdown.write_text(markdown(payloads), encoding="utf-8")
     if args.json:
         print_json(payload)
     else:
@@ -104,7 +104,17 @@ def run(args: argparse.Namespace) -> int:
             if not args.idle and any(p["provenance"] == "estimated" for p in payloads):
                 print("  (of estimates; --idle 1 tells time from work and narrows it)")
         show_missing(payloads, missing)
+    if args.export_markdown:
+        _write(args.export_markdown, markdown(payloads))
     return 0 if payload["valid"] else 1
+
+
+def _write(path: Path, text: str) -> None:
+    """Raises UsageError: it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _commands(words: list[str]) -> list[list[str]]:
@@ -188,6 +198,7 @@ def _payload(
         ],
         "recorder": {
             "cpu_s": sum(r.recorder.cpu_s for r in runs),
+            "energy_j": recorders_j([(r.phase, r.recorder) for r in runs]),
             "interval_s": runs[0].recorder.interval_s,
             "missed": sum(r.recorder.missed for r in runs),
         },

@@ -60,6 +60,10 @@ def show(payload: dict[str, Any], carbon: CarbonSettings, *, explain: bool) -> N
         say("  the interval is made of, in quadrature:")
         for part in payload["uncertainty"]:
             say(f"  {line(Part(**part))}")
+        recorder = payload["recorder"]
+        taken = recorder["energy_j"]
+        of_it = "" if taken is None else f", at most {_joules(taken)}, which is in the figure"
+        say(f"  the recorder took {format_seconds(recorder['cpu_s'])} of one CPU{of_it}")
 
 
 def show_missing(payloads: list[dict[str, Any]], missing: list[Missing]) -> None:
