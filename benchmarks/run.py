@@ -3,7 +3,7 @@
     python benchmarks/run.py [--quick] [PART …]
 
 Parts: accuracy, overhead, recorder, start. Writes results/peers.json and docs/benchmarks.md.
-Takes about nine minutes, ``--quick`` about three, on an otherwise idle machine.
+Takes about twenty minutes, ``--quick`` about five, on an otherwise idle machine.
 """
 
 from __future__ import annotations

@@ -53,6 +53,18 @@ def test_what_the_user_says_of_the_runs(
     assert [t.phases["query"].inferences for t in trials] == [50, 50]
 
 
+def test_what_is_known_stays_as_it_was_and_how_to_change_that_is_said(
+    tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "s.db"
+    imported(capsys, "codecarbon", runs, "--store", store)
+    said = ["--store", str(store), "--inferences", "50"]
+    assert dispatch(["import", "codecarbon", str(runs), *said]) == 0
+    assert "name another --store" in capsys.readouterr().out
+    with Store(store, readonly=True) as opened:
+        assert {t.phases["query"].inferences for t in opened.trials()} == {None}
+
+
 def test_the_page_for_people_names_what_was_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,3 +122,21 @@ def test_the_raw_archive_as_codecarbon(tmp_path: Path, capsys: pytest.CaptureFix
     assert report["trials"]["new"] == 6513
     assert report["trials"]["duplicate"] == 4170  # the complete files list the same runs
     assert report["bad_count"] == 20  # lengths, parameters and performance are no CodeCarbon
+
+
+def test_rows_without_a_figure_for_one_reason_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A leaderboard of GPUs alone, within a boundary that it cannot fill."""
+    store = tmp_path / "s.db"
+    row = {"total_prompts": "10", "successful_prompts": "10", "total_duration_seconds": "5"}
+    columns = ["model_name", "task", *row, "gpu_energy_wh", "wh_per_1000_queries"]
+    lines = [",".join([f"m{i}", "chat", *row.values(), "2", "200"]) for i in range(10)]
+    path = tmp_path / "master_results.csv"
+    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
+    imported(capsys, "ai-energy-score", path, "--store", store)
+    assert dispatch(["results", "--store", str(store)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("no figure") == 1
+    assert "10 rows, m0 on ai-energy-score the first: no figure" in out
+    assert "see --boundary accelerator" in out

@@ -71,3 +71,13 @@ def test_hostile_queries_are_inert() -> None:
     with pytest.raises(CarbonError) as refused:
         regions("\x1b[31m[bold]Atlantis")
     assert str(refused.value).isprintable()
+
+
+def test_a_code_is_the_place_and_what_stands_on_its_grid(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert regions("US-CA", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["regions"]
+    assert found[0]["region"] == "US-CA"
+    assert "azure/westus" in {place["region"] for place in found}
+    assert {place["grid"] for place in found} == {"US-CA"}

@@ -6,16 +6,26 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-TEXT = (FOLDER.parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
+TESTS = FOLDER.parent
+TEXT = (TESTS.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
+NAMED = re.findall(r"`(?:(\w+)/)?(test_\w+\.py)::(test_\w+)`", TEXT)
+"""(folder, or none for this one; module; test)."""
 
 
 def test_every_named_test_is_there() -> None:
-    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", TEXT)
-    assert len(named) > 30
-    for module, test in named:
-        assert f"def {test}(" in (FOLDER / module).read_text(encoding="utf-8"), test
+    assert len(NAMED) > 60
+    for folder, module, test in NAMED:
+        path = (TESTS / folder if folder else FOLDER) / module
+        assert re.search(rf"^ *def {test}\(", path.read_text(encoding="utf-8"), re.M), test
 
 
 def test_every_module_of_faults_is_named() -> None:
     modules = {path.name for path in FOLDER.glob("test_*.py")} - {"test_docs.py"}
-    assert {module for module in modules if f"`{module}::" in TEXT} == modules
+    assert {module for folder, module, _ in NAMED if not folder} == modules
+
+
+def test_every_promise_names_a_test() -> None:
+    rows = [line for line in TEXT.splitlines() if line.startswith("| ")]
+    promises = [row for row in rows if not row.startswith(("| promise", "| ---"))]
+    assert len(promises) > 30
+    assert [row for row in promises if "::test_" not in row] == []

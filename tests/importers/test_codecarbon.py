@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -79,13 +80,59 @@ def test_inferences_are_unknown_unless_said(tmp_path: Path) -> None:
     assert trial.protocol.inferences == 0
 
 
+ODD_TASKS = file(
+    "2.8.3",
+    {"task_name": "load dataset", "duration": "4"},
+    {"task_name": "inference", "duration": "6", "gpu_energy": "0.002", "energy_consumed": "0.0025"},
+    tasks=True,
+)
+
+
 def test_a_task_of_another_name_can_be_the_query(tmp_path: Path) -> None:
-    path = written(tmp_path, file("2.8.3", {"task_name": "inference"}, tasks=True))
-    trials, tally = read(path)
+    path = written(tmp_path, ODD_TASKS)
+    trials, tally = read(path, Options(inferences=1000))
+    assert trials == []  # which of the two answered them?
+    assert "'load dataset', 'inference'); name the one" in tally.bad[0].reason
+    (trial,), _ = read(path, Options(query_task="inference", inferences=1000))
+    assert {n: (p.seconds, p.inferences) for n, p in trial.phases.items()} == {
+        "load dataset": (4.0, None),
+        "query": (6.0, 1000),
+    }
+
+
+def test_without_a_query_task_the_energy_is_that_of_all_and_said_to_be(tmp_path: Path) -> None:
+    (trial,), tally = read(written(tmp_path, ODD_TASKS))
+    assert tally.bad == []
+    assert set(trial.phases) == {"load dataset", "inference", "query"}
+    query = trial.phases["query"]
+    assert (query.seconds, query.inferences) == (10.0, None)
+    energies = {name: domain.energy_j for name, domain in query.domains.items()}
+    assert energies == pytest.approx({"cpu:0": 1440, "dram:0": 2160, "gpu": 0.003 * KWH})
+    assert any("all 2 tasks together" in note for note in trial.notes)
+
+
+@pytest.mark.parametrize(("logged", "reason"), [("", "no figure"), ("0", "logged 0")])
+def test_a_component_that_one_task_lacks_is_lacking_in_all(
+    tmp_path: Path, logged: str, reason: str
+) -> None:
+    lacking = {"task_name": "b", "gpu_energy": logged, "energy_consumed": "0.0005"}
+    (trial,), _ = read(written(tmp_path, file("2.8.3", {"task_name": "a"}, lacking, tasks=True)))
+    query = trial.phases["query"]
+    assert set(query.domains) == {"cpu:0", "dram:0"}
+    assert reason in query.problems["gpu"].reason
+
+
+def test_a_runs_only_task_is_its_query(tmp_path: Path) -> None:
+    path = written(tmp_path, file("3.3.2", {"task_name": "inference"}, tasks=True))
+    (trial,), _ = read(path, Options(inferences=50))
+    assert {n: p.inferences for n, p in trial.phases.items()} == {"query": 50}
+    assert any("only task, 'inference'" in note for note in trial.notes)
+
+
+def test_a_run_that_was_cut_off_after_its_loading_has_no_query(tmp_path: Path) -> None:
+    trials, tally = read(written(tmp_path, file("2.8.3", {"task_name": "load model"}, tasks=True)))
     assert trials == []
-    assert "--query-task" in tally.bad[0].reason
-    (trial,), _ = read(path, Options(query_task="inference"))
-    assert set(trial.phases) == {"query"}
+    assert "no task 'query model'" in tally.bad[0].reason
 
 
 def test_a_task_that_comes_twice_is_left_out_with_its_run(tmp_path: Path) -> None:
@@ -102,6 +149,19 @@ def test_rows_of_a_flushed_tracker_are_one_run_whose_last_counts(tmp_path: Path)
     trial = trials[0]
     assert trial.phases["query"].domains["gpu"].energy_j == pytest.approx(0.0010 * KWH)
     assert any("cumulative" in note for note in trial.notes)
+    assert tally.bad_count == 0
+
+
+def test_rows_of_trackers_that_take_turns_are_one_run_each(tmp_path: Path) -> None:
+    half = {"duration": "10", "gpu_energy": "0.0005", "energy_consumed": "0.0010"}
+    x, y = {"run_id": "x"}, {"run_id": "y"}
+    rows = (half | x, half | y, x, y, {"run_id": "z"})
+    trials, tally = read(written(tmp_path, file("3.0.0", *rows)))
+    assert [(t.uid, t.phases["query"].seconds) for t in trials] == [
+        ("codecarbon:x", 20.0),
+        ("codecarbon:y", 20.0),
+        ("codecarbon:z", 20.0),
+    ]
     assert tally.bad_count == 0
 
 
@@ -189,12 +249,31 @@ def test_truncated_and_misquoted_rows_cost_one_row_each(tmp_path: Path) -> None:
     assert "quote" in tally.bad[1].reason
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252"],
+)
 def test_other_encodings(tmp_path: Path, encoding: str) -> None:
     content = file("3.0.0", {"project_name": "modèle"}).encode(encoding)
     (trial,), tally = read(written(tmp_path, content))
-    assert trial.cell.model == (r"mod\xe8le" if encoding == "cp1252" else "modèle")
+    assert trial.cell.model == "modèle"
+    assert trial.phases["query"].seconds == 20.0
     assert tally.bad == []
+
+
+def test_a_byte_of_no_encoding_is_kept_as_its_number(tmp_path: Path) -> None:
+    content = file("3.0.0", {"project_name": "a?b"}).encode().replace(b"a?b", b"a\x81b")
+    (trial,), _ = read(written(tmp_path, content))
+    assert trial.cell.model == r"a\x81b"
+
+
+def test_a_file_that_is_named_is_read_whatever_its_suffix(tmp_path: Path) -> None:
+    for name in ("emissions", "emissions.csv.bak", "emissions.2.8.3"):
+        trials, _ = read(written(tmp_path, file("2.8.3", {}), name))
+        assert len(trials) == 1
+    trials, _ = read(written(tmp_path, gzip.compress(file("2.8.3", {}).encode()), "run.gz"))
+    assert len(trials) == 1
+    assert read(tmp_path)[0] == []  # but of a folder, what is called CSV
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "a,b\n1,2\n", "\x00\x01\x02"])

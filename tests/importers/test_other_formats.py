@@ -11,6 +11,9 @@ import pytest
 
 from permille import plugins
 from permille.analysis.boundaries import Bounded, within
+from permille.analysis.compare import compare
+from permille.analysis.summaries import summarise
+from permille.errors import CompareError
 from permille.importers import Importer, Options, Tally
 from permille.importers.files import Source
 from permille.records import Boundary, Provenance, Trial
@@ -94,6 +97,21 @@ def test_only_the_accelerator_boundary_has_a_figure(tmp_path: Path) -> None:
     wider: tuple[Boundary, ...] = ("compute", "node", "facility")
     for boundary in wider:
         assert "only GPUs" in str(within(query, boundary))
+
+
+def test_models_are_compared_at_the_same_batch_size_alone(tmp_path: Path) -> None:
+    path = leaderboard(
+        tmp_path,
+        "gpqa",
+        *(CHAT | {"model_id": m, "max_num_seqs": n} for m, n in (("a", 8), ("a", 64), ("b", 8))),
+        CHAT | {"model_id": "c", "max_num_seqs": 64},
+    )
+    trials, _ = read("ml-energy", path)
+    summaries = summarise(trials, "accelerator")
+    (both,) = compare(summaries, "a", "b").cells
+    assert {both.a.cell.settings["batch_size"], both.b.cell.settings["batch_size"]} == {8}
+    with pytest.raises(CompareError, match="never measured at the same batch size"):
+        compare(summaries, "b", "c")
 
 
 @pytest.mark.parametrize(

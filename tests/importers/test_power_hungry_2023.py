@@ -100,6 +100,17 @@ def test_the_papers_set_and_the_rest(small: Path) -> None:
     assert in_paper == {f"{STUDY}:{run}" for run in "abcfgj"}
 
 
+def test_the_folder_of_the_emissions_alone_tells_the_places_too(
+    tmp_path: Path, small: Path
+) -> None:
+    folder = tmp_path / "unpacked"
+    with tarfile.open(small) as packed:
+        packed.extractall(folder, filter="data")
+    whole, _ = read(small)
+    alone, _ = read(folder / "emissions")
+    assert {uid: t.cell for uid, t in alone.items()} == {uid: t.cell for uid, t in whole.items()}
+
+
 def test_what_a_run_is(small: Path) -> None:
     trials, _ = read(small)
     flan = trials[f"{STUDY}:b"]

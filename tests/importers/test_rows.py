@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import io
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from permille.importers import Options, Tally, rows
-from permille.importers.codecarbon import REQUIRED, runs
+from permille.importers.codecarbon_rows import REQUIRED, runs
 from permille.importers.files import Member
 from permille.importers.rows import BadValue, number
 from tests.importers.codecarbon_files import RUN_COLUMNS, file, row
@@ -102,26 +99,3 @@ def test_what_is_not_a_finite_number_is_bad(text: str) -> None:
 def test_required_columns_are_those_the_importer_needs() -> None:
     assert set(REQUIRED) <= set(COLUMNS.split(","))
     assert Options().query_task == "query model"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS and sparse files as on Linux")
-def test_two_gigabytes_are_streamed_in_little_memory(tmp_path: Path) -> None:
-    path = tmp_path / "big.csv"
-    with path.open("wb") as stream:
-        stream.write(file("3.3.2", {"run_id": "first"}).encode())
-        stream.truncate(2 << 30)  # sparse: 2 GiB without a line break
-        stream.seek(0, 2)
-        stream.write(("\n" + row(COLUMNS, run_id="last")).encode())
-    script = (
-        "import resource, sys, pathlib\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20))\n"
-        "from permille.importers import Options, Tally\n"
-        "from permille.importers.codecarbon import importer\n"
-        "from permille.importers.files import Source\n"
-        "source = Source(pathlib.Path(sys.argv[1]))\n"
-        "print([t.uid for t in importer.trials(source, Tally(), Options())])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
-    )
-    assert done.stdout.strip() == "['codecarbon:first', 'codecarbon:last']", done.stderr

@@ -76,15 +76,18 @@ class Masked(Record):
 
 
 class Picture(Record):
-    """An encoded image (JPEG, PNG, …). To decode it is part of the inference."""
+    """An encoded image (JPEG, PNG, …). To decode it is part of the inference. ``max_new_tokens``:
+    of a text about it, where one is asked for."""
 
     content: bytes
+    max_new_tokens: int | None = None
 
 
 class Sound(Record):
     """An encoded recording (WAV, FLAC, …). To decode it is part of the inference."""
 
     content: bytes
+    max_new_tokens: int
 
 
 class Draw(Record):

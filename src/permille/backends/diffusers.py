@@ -72,6 +72,9 @@ class DiffusersBackend:
             value = getattr(settings, key)
             if value is not None and value < 1:
                 raise ModelError(f"model {model.id!r}: {key} must be at least 1, not {value}")
+        if (settings.height is None) != (settings.width is None):
+            # Pipelines pass over a single one in silence, and make their own size.
+            raise ModelError(f"model {model.id!r}: give height and width both, or neither")
         check_pipeline(model.id, Path(settings.path), allow_pickle=settings.allow_pickle)
 
     def load(self, model: ModelSpec, task: str) -> Loaded:
@@ -150,7 +153,7 @@ def open_pipeline(spec: ModelSpec, settings: Settings) -> Any:
     try:
         return DiffusionPipeline.from_pretrained(
             settings.path,
-            torch_dtype=getattr(torch, settings.dtype),
+            dtype=getattr(torch, settings.dtype),
             use_safetensors=not settings.allow_pickle,
             local_files_only=True,
             trust_remote_code=False,

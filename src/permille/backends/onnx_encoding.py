@@ -49,7 +49,8 @@ class Encoder:
 
 
 class Tagger(Encoder):
-    """token-classification: of each word the tag of its first token."""
+    """token-classification: of each word the tag of its first token; None of one that the
+    tokenizer drops."""
 
     asks = Words
 
@@ -70,13 +71,15 @@ class Tagger(Encoder):
         for place, word in enumerate(encoding.word_ids):
             if word is not None:
                 first.setdefault(word, place)
-        places = [first[word] for word in sorted(first)]
-        return logits[places].argmax(axis=-1).tolist(), len(encoding.ids)
+        best = logits.argmax(axis=-1).tolist()
+        places = [first.get(word) for word in range(max(first, default=-1) + 1)]
+        return [None if at is None else best[at] for at in places], len(encoding.ids)
 
     def read(self, raw: Any) -> Output:
         """The tags' names."""
         tags, tokens = raw
-        return Output(data=[self.classes[tag] for tag in tags], tokens_in=tokens)
+        names = [None if tag is None else self.classes[tag] for tag in tags]
+        return Output(data=names, tokens_in=tokens)
 
 
 class Filler(Encoder):
@@ -111,7 +114,8 @@ class Filler(Encoder):
     def read(self, raw: Any) -> Output:
         """The tokens as words."""
         guesses, tokens = raw
-        words = [self.model.tokenizer.decode([guess]).strip() for guess in guesses]
+        decode = self.model.tokenizer.decode
+        words = [decode([guess], skip_special_tokens=False).strip() for guess in guesses]
         return Output(data=words, tokens_in=tokens)
 
 

@@ -6,7 +6,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Any
 
-from permille.datasets.media import MAX_PIXELS, MAX_SECONDS
+from permille.datasets.media import IMAGES, MAX_PIXELS, MAX_SECONDS
 from permille.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def image(content: bytes) -> Any:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(content)) as found:
+        with Image.open(io.BytesIO(content), formats=IMAGES) as found:
             if found.width * found.height > MAX_PIXELS:
                 raise ModelError(f"an image of {found.width}×{found.height} pixels, too many")
             turned = ImageOps.exif_transpose(found)

@@ -21,12 +21,14 @@ _UNKNOWN = ("do_thumbnail", "do_align_long_axis", "do_split_image", "do_image_sp
 
 
 class Preparation(Record):
-    """``size``: (height, width), or the shortest edge with the longest that it may lead to.
+    """``size``: (height, width), or the shortest edge with the longest that it may lead to, both
+    cut to a multiple (YOLOS: 16).
     ``crop``: (height, width). ``scale``, ``mean`` and ``std``: x * scale, less mean, over std."""
 
     size: tuple[int, int] | None = None
     shortest: int | None = None
     longest: int | None = None
+    multiple: int = 1
     crop: tuple[int, int] | None = None
     resample: int = _BILINEAR
     scale: float = 1.0
@@ -58,6 +60,7 @@ def from_config(config: dict[str, Any], where: str) -> Preparation:
             size=size,
             shortest=shortest,
             longest=longest,
+            multiple=16 if _kind(config).startswith("Yolos") else 1,
             crop=crop,
             resample=int(config.get("resample", _BILINEAR)),
             scale=float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True)
@@ -78,7 +81,7 @@ def prepare(image: Any, how: Preparation) -> NDArray[np.float32]:
     """A PIL image in RGB as 3 x height x width."""
     import numpy as np
 
-    target = how.size or _edges(image.height, image.width, how.shortest, how.longest)
+    target = how.size or _edges(image.height, image.width, how)
     if target is not None and target != (image.height, image.width):
         image = image.resize((target[1], target[0]), resample=how.resample)
     values = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
@@ -93,10 +96,9 @@ def prepare(image: Any, how: Preparation) -> NDArray[np.float32]:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _edges(
-    height: int, width: int, shortest: int | None, longest: int | None
-) -> tuple[int, int] | None:
+def _edges(height: int, width: int, how: Preparation) -> tuple[int, int] | None:
     """Height and width whose shorter is ``shortest``, unless the longer would pass ``longest``."""
+    shortest, longest, multiple = how.shortest, how.longest, how.multiple
     if shortest is None:
         return None
     short, long = min(height, width), max(height, width)
@@ -104,9 +106,8 @@ def _edges(
     if longest is not None and long / short * shortest > longest:
         exact = longest * short / long
     edge = round(exact)
-    if edge == short:
-        return height, width
-    other = int(exact * long / short)
+    other = long if edge == short else int(exact * long / short)
+    edge, other = (max(1, value - value % multiple) for value in (edge, other))
     return (edge, other) if height <= width else (other, edge)
 
 
@@ -130,6 +131,10 @@ def _size(config: dict[str, Any]) -> tuple[tuple[int, int] | None, int | None, i
         longest = config.get("max_size")
         return None, size, None if longest is None else int(longest)
     return _pair(size), None, None
+
+
+def _kind(config: dict[str, Any]) -> str:
+    return str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
 
 
 def _pair(size: Any) -> tuple[int, int]:

@@ -11,7 +11,11 @@ label, a str, or an :class:`~permille.backends.Output`.
 
 For other tasks: a prompt is given as it is and answered by a str, whose length is the callable's
 own affair; a question comes with its context as ``answer(question, context)``; a chat as a tuple
-of (role, content); an embedding is a sequence of numbers.
+of (role, content); an embedding is a sequence of numbers. Words come as a tuple and are answered by
+as many tags; a text with a word left out as ``guess(before, after)``, answered by words, the
+likeliest first; an image or a recording as the bytes of its file, answered by a label, a text, or
+for object-detection by ``[{"label": …, "score": …, "bbox": [x, y, width, height]}]`` in pixels. An
+image that is made is not looked at, but must be something.
 
 This is the one backend that runs code of the study's author, because they name it. An exception
 in it goes on as it is.
@@ -32,14 +36,23 @@ from permille.backends import (
     Backend,
     Chat,
     Choice,
+    Draw,
     Generate,
+    Masked,
     ModelSpec,
     Output,
+    Picture,
     Question,
+    Sound,
     Text,
+    Words,
 )
 from permille.errors import ModelError
 from permille.records import Category, ModelFacts, Record
+
+_LABELS = ("text-classification", "image-classification")
+_LISTS: dict[str, type] = {"token-classification": str, "fill-mask": str, "object-detection": dict}
+"""Tasks answered by a list, and what it holds."""
 
 
 class Settings(Record, forbid_unknown_fields=True):
@@ -71,10 +84,16 @@ class _Callable:
             return self._function(request.text)
         if isinstance(request, Question):
             return self._function(request.question, request.context)
-        if isinstance(request, Generate):
+        if isinstance(request, Generate | Draw):
             return self._function(request.prompt)
         if isinstance(request, Chat):
             return self._function(request.messages)
+        if isinstance(request, Words):
+            return self._function(request.words)
+        if isinstance(request, Masked):
+            return self._function(request.before, request.after)
+        if isinstance(request, Picture | Sound):
+            return self._function(request.content)
         raise ModelError(f"backend python cannot do a {type(request).__name__} request")
 
     def read(self, raw: Any) -> Output:
@@ -87,12 +106,29 @@ class _Callable:
             return raw
         if self._task == "feature-extraction":
             return self._embedding(raw)
-        if isinstance(raw, str) and self._task != "text-classification":
+        if self._task in _LISTS:
+            return self._list(raw)
+        if self._task == "text-to-image":
+            return self._image(raw)
+        if isinstance(raw, str) and self._task not in _LABELS:
             return Output(text=raw)
         if raw is None or isinstance(raw, str):
             return Output(label=raw)
-        wanted = "a label" if self._task == "text-classification" else "a text"
+        wanted = "a label" if self._task in _LABELS else "a text"
         raise ModelError(f"the callable returned a {type(raw).__name__}, not {wanted} (str)")
+
+    def _list(self, raw: Any) -> Output:
+        kind = _LISTS[self._task]
+        if not isinstance(raw, list | tuple) or not all(isinstance(x, kind) for x in raw):
+            raise ModelError(
+                f"the callable returned a {type(raw).__name__}, not a list of {kind.__name__}"
+            )
+        return Output(data=list(raw))
+
+    def _image(self, raw: Any) -> Output:
+        if raw is None:
+            raise ModelError("the callable returned None, not an image")
+        return Output(counted={"images": 1.0})
 
     def _embedding(self, raw: Any) -> Output:
         try:
@@ -120,6 +156,13 @@ class PythonBackend:
             "question-answering",
             "feature-extraction",
             "chat",
+            "token-classification",
+            "fill-mask",
+            "image-classification",
+            "object-detection",
+            "image-to-text",
+            "text-to-image",
+            "automatic-speech-recognition",
         )
     }
     settings: type[Record] = Settings

@@ -8,6 +8,7 @@ from typing import Any
 from permille.backends import Output, Sound
 from permille.backends.pixels import waveform
 from permille.backends.transformers_base import Runner
+from permille.errors import ModelError
 
 
 class Audio(Runner):
@@ -17,6 +18,7 @@ class Audio(Runner):
         super().__init__(*args)
         extractor = getattr(self.processor, "feature_extractor", self.processor)
         self._rate = int(extractor.sampling_rate)
+        self._most: int | None = getattr(extractor, "n_samples", None)  # Whisper's 30 s
 
     def run(self, requests: Sequence[Any]) -> Any:
         """One forward pass of all of them, or their generated texts."""
@@ -24,34 +26,31 @@ class Audio(Runner):
             raise self.refuse(requests[0])
         waves = [waveform(request.content, self._rate) for request in requests]
         seconds = [len(wave) / self._rate for wave in waves]
-        inputs = self.to_device(
-            self.processor(
-                waves, sampling_rate=self._rate, return_tensors="pt", **self._padding(waves)
+        if self._most is not None and max(len(wave) for wave in waves) > self._most:
+            raise ModelError(
+                f"model {self.id!r} hears {self._most / self._rate:g} s, and a recording lasts "
+                f"{max(seconds):.1f} s; cut it, or leave it out"
             )
+        inputs = self.to_device(
+            self.processor(waves, sampling_rate=self._rate, return_tensors="pt", **self._padding())
         )
         if not self.model.can_generate():
             return seconds, self.model(**inputs).logits.argmax(dim=-1)
-        limit = self.forced_tokens or self.settings.max_new_tokens or 224
-        made = self.model.generate(
-            **inputs, max_new_tokens=limit, min_new_tokens=self.forced_tokens,
-            do_sample=False, num_beams=1,
-        )  # fmt: skip
-        return seconds, made
+        return seconds, self.write(inputs, requests[0].max_new_tokens)
 
     def outputs(self, raw: Any) -> list[Output]:
-        """Tokens to text."""
+        """Tokens to text. A model that labels frames writes no tokens."""
         seconds, value = raw
-        generates = self.model.can_generate()
-        texts = self.processor.batch_decode(value, skip_special_tokens=generates)
+        found: list[tuple[str, int | None]]
+        if self.model.can_generate():
+            found = [*self.written(value)]
+        else:
+            found = [(text, None) for text in self.processor.batch_decode(value)]
         return [
-            Output(
-                text=text,
-                tokens_out=len(tokens) if generates else None,
-                counted={"audio_seconds": length},
-            )
-            for text, tokens, length in zip(texts, value.tolist(), seconds, strict=True)
+            Output(text=text, tokens_out=count, counted={"audio_seconds": length})
+            for (text, count), length in zip(found, seconds, strict=True)
         ]
 
-    def _padding(self, waves: Sequence[Any]) -> dict[str, Any]:
+    def _padding(self) -> dict[str, Any]:
         """Whisper's extractor pads every recording to 30 s itself; others pad a batch."""
-        return {} if hasattr(self.model.config, "max_source_positions") else {"padding": True}
+        return {} if self._most is not None else {"padding": True}

@@ -90,6 +90,28 @@ class Runner:
                 moved[name] = moved[name].to(self.model.dtype)
         return moved
 
+    def write(self, inputs: Any, most: int | None) -> Any:
+        """The tokens that a model writes about images or sound, greedily."""
+        return self.model.generate(
+            **inputs,
+            max_new_tokens=self.forced_tokens or most,
+            min_new_tokens=self.forced_tokens,
+            do_sample=False,
+            num_beams=1,
+        )
+
+    def written(self, tokens: Any) -> list[tuple[str, int]]:
+        """The text of each row of :meth:`write`, and how many tokens it took: those that are no
+        words of the model's own, and the end if it came."""
+        tokenizer = self.processor.tokenizer
+        special, end = set(tokenizer.all_special_ids), tokenizer.eos_token_id
+        found = []
+        for row in tokens.tolist():
+            text = tokenizer.decode(row, skip_special_tokens=True)
+            count = sum(token not in special for token in row) + (end in row[1:])
+            found.append((text, self.forced_tokens or count))
+        return found
+
     def refuse(self, request: Any) -> ModelError:
         """That this is no request for this model."""
         return ModelError(

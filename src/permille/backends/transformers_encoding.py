@@ -50,7 +50,7 @@ class Encoding(Runner):
         elif kind == "vector":
             found = [Output(data=v) for v in value.float().tolist()]
         elif kind == "tags":
-            found = [Output(data=[names[int(n)] for n in tags]) for tags in value]
+            found = [Output(data=[None if n is None else names[n] for n in tags]) for tags in value]
         elif kind == "guesses":
             found = [Output(data=[self.processor.decode([int(t)]).strip() for t in tokens])
                      for tokens in value]  # fmt: skip
@@ -74,7 +74,7 @@ class Encoding(Runner):
         return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
     def _tags(self, requests: Sequence[Words]) -> Any:
-        """Of each word the tag of its first token."""
+        """Of each word the tag of its first token; None of one that the tokenizer drops."""
         inputs = self._encode(
             [list(request.words) for request in requests], is_split_into_words=True
         )
@@ -84,9 +84,13 @@ class Encoding(Runner):
             for place, word in enumerate(inputs.word_ids(row)):
                 if word is not None:
                     seen.setdefault(word, place)
-            places.append([seen[word] for word in sorted(seen)])
-        best = self.model(**inputs).logits.argmax(dim=-1)
-        return "tags", inputs, [best[row, at].tolist() for row, at in enumerate(places)]
+            places.append([seen.get(word) for word in range(max(seen, default=-1) + 1)])
+        best = self.model(**inputs).logits.argmax(dim=-1).tolist()
+        found = [
+            [None if at is None else best[row][at] for at in words]
+            for row, words in enumerate(places)
+        ]
+        return "tags", inputs, found
 
     def _guesses(self, requests: Sequence[Masked]) -> Any:
         """The likeliest tokens in the place of the mask."""

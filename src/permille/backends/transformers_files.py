@@ -77,8 +77,7 @@ def _open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) ->
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **local)
         kind = getattr(transformers, auto_class(spec, config, task))
-        reader = getattr(transformers, _PROCESSORS.get(task, "AutoTokenizer"))
-        processor = reader.from_pretrained(folder, **local)
+        processor = _open_processor(folder, config, task, local)
         model, info = kind.from_pretrained(
             folder,
             dtype=settings.dtype or "auto",
@@ -97,6 +96,34 @@ def _open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) ->
         )
     return Opened(processor=processor, model=model, device=device, folder=folder)
 
+
+def _open_processor(folder: str, config: Any, task: str, local: dict[str, Any]) -> Any:
+    import transformers
+
+    if task == "image-to-text" and config.model_type == "vision-encoder-decoder":
+        return ImageAndText(
+            transformers.AutoImageProcessor.from_pretrained(folder, **local),
+            transformers.AutoTokenizer.from_pretrained(folder, **local),
+        )
+    reader = getattr(transformers, _PROCESSORS.get(task, "AutoTokenizer"))
+    if task == "token-classification" and config.model_type in _BYTE_LEVEL:
+        return reader.from_pretrained(folder, add_prefix_space=True, **local)
+    return reader.from_pretrained(folder, **local)
+
+
+class ImageAndText:
+    """The two halves of a processor, for architectures that have no whole one."""
+
+    def __init__(self, image_processor: Any, tokenizer: Any) -> None:
+        self.image_processor, self.tokenizer = image_processor, tokenizer
+
+    def __call__(self, images: Any, return_tensors: str) -> Any:
+        """Images as the model takes them."""
+        return self.image_processor(images=images, return_tensors=return_tensors)
+
+
+_BYTE_LEVEL = ("roberta", "longformer", "gpt2", "bloom", "deberta", "bart")
+"""Architectures whose tokenizers take words one by one only with a blank before each."""
 
 _PROCESSORS = {
     "image-classification": "AutoImageProcessor",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from permille.backends import Output, Picture
 from permille.backends.pixels import image
 from permille.backends.transformers_base import Runner
+from permille.errors import ModelError
 
 _LEAST_SCORE = 0.05
 """Boxes below this score are left out, as COCO's own evaluations do to bound their number."""
@@ -24,17 +26,18 @@ class Vision(Runner):
         images = [image(request.content) for request in requests]
         inputs = self.to_device(self.processor(images=images, return_tensors="pt"))
         sizes = [(picture.height, picture.width) for picture in images]
+        mask = inputs.get("pixel_mask")
+        if mask is not None and not bool(mask.all()) and not self._heeds_mask():
+            raise ModelError(
+                f"model {self.id!r}: images of different sizes are padded in a batch, which would "
+                "move its boxes; batch_size = 1"
+            )
         if self.task == "image-classification":
             return sizes, self.model(**inputs).logits.argmax(dim=-1)
         if self.task == "object-detection":
             found = self.model(**inputs)  # of which the hidden states would fill the memory
             return sizes, SimpleNamespace(logits=found.logits, pred_boxes=found.pred_boxes)
-        limit = self.forced_tokens or self.settings.max_new_tokens or 20
-        made = self.model.generate(
-            **inputs, max_new_tokens=limit, min_new_tokens=self.forced_tokens,
-            do_sample=False, num_beams=1,
-        )  # fmt: skip
-        return sizes, made
+        return sizes, self.write(inputs, requests[0].max_new_tokens)
 
     def outputs(self, raw: Any) -> list[Output]:
         """Numbers to names, boxes to pixels, tokens to text."""
@@ -50,17 +53,13 @@ class Vision(Runner):
             )
             return [Output(data=self._things(f), counted=c)
                     for f, c in zip(found, counted, strict=True)]  # fmt: skip
-        tokenizer = self.processor.tokenizer
-        special = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
-        kept = [[t for t in row if t not in special] for row in value.tolist()]
         return [
-            Output(
-                text=tokenizer.decode(row, skip_special_tokens=True),
-                tokens_out=self.forced_tokens or len(row),
-                counted=c,
-            )
-            for row, c in zip(kept, counted, strict=True)
+            Output(text=text, tokens_out=count, counted=c)
+            for (text, count), c in zip(self.written(value), counted, strict=True)
         ]
+
+    def _heeds_mask(self) -> bool:
+        return "pixel_mask" in inspect.signature(self.model.forward).parameters
 
     def _things(self, found: Any) -> list[dict[str, Any]]:
         names = self.model.config.id2label

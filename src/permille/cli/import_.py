@@ -123,6 +123,12 @@ def _show(report: dict[str, Any], args: argparse.Namespace) -> None:
         f" {trials['duplicate']} known already -> {plain(str(args.store))}",
         markup=False,
     )
+    if trials["duplicate"] and not trials["new"]:
+        out.print(
+            "what is known stays as it was imported; to import it otherwise (--inferences,"
+            " --query-task), name another --store",
+            soft_wrap=True,
+        )
     if report["bad_count"]:
         out.print(f"left out: {report['bad_count']}")
     for bad in report["bad"]:

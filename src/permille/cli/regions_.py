@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 def _matches(table: GridTable, place: Place, query: str | None) -> bool:
     if query is None:
         return True
+    if query.upper() in table.places:  # a code: the place, and what stands on its grid
+        return query.upper() in (place.code, _newest(table, place).code)
     names = (place.code, place.alpha2 or "", table.full_name(place), *place.aliases)
     wanted = fold(query)
     return bool(wanted) and any(wanted in fold(name) for name in names)

@@ -170,11 +170,16 @@ def footing(payload: dict[str, Any], carbon: CarbonSettings) -> list[str]:
             "estimated: no energy counter can be read here, so watts are modelled from CPU time;"
             " `permille meters` says how to unlock measured figures"
         )
+    without: dict[str, list[str]] = {}
     for r in payload["rows"]:
         where = f"{r['model']} on {r['dataset']}"
         lines += [f"{where}: {reason}" for reason in r["reasons"][:3]]
         if r["problem"] and not r["reasons"]:
-            lines.append(f"{where}: no figure: {r['problem']}")
+            without.setdefault(r["problem"], []).append(where)
+    for problem, places in without.items():
+        if len(places) > 3:
+            places = [f"{len(places)} rows, {places[0]} the first"]
+        lines += [f"{place}: no figure: {problem}" for place in places]
     # The same note with another figure in it is one note.
     notes = {re.sub(r"\d+", "", n): n for r in payload["rows"] for n in r["notes"]}
     lines += [f"note: {note}" for note in list(notes.values())[:8]]

@@ -24,7 +24,7 @@ from permille.cli.dry_run import dry_run
 from permille.cli.progress import View
 from permille.cli.results_ import results_json, show
 from permille.cli.terminal import console, plain, print_json
-from permille.errors import UsageError
+from permille.errors import StudyError, UsageError
 from permille.recorder import Recorder
 from permille.records import Boundary, Trial
 from permille.store import Store
@@ -80,6 +80,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="an environment variable that workers may see besides those they need",
     )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="read weights from pickles, which can run code, where the study file says so too",
+    )
     add_reading(parser)
 
 
@@ -123,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.dry_run:
         return dry_run(plan, args)
+    _pickles(plan, allowed=args.allow_pickle)
     _say_plan(plan, args)
     try:
         with (
@@ -240,6 +246,23 @@ def _line(trial: Trial) -> dict[str, Any]:
         },
         "quality": trial.quality and {"metric": trial.quality.metric, "value": trial.quality.value},
     }
+
+
+def _pickles(plan: Plan, *, allowed: bool) -> None:
+    """A study file may come from a stranger: that it allows a pickle is not enough.
+
+    Raises:
+        StudyError: a model's weights are to be read from a pickle, and the user has not said so.
+    """
+    models = {p.cell.model for p in plan.cells if p.model.settings.get("allow_pickle")}
+    for model in sorted(models):
+        if not allowed:
+            raise StudyError(
+                f"model {model!r}: the study file has its weights read from a pickle, which can"
+                " run code: add --allow-pickle if you trust whoever made it"
+            )
+        said = f"WARNING: model {model!r} is read from a pickle, which can run code"
+        print(plain(said), file=sys.stderr)
 
 
 def _say_plan(plan: Plan, args: argparse.Namespace) -> None:

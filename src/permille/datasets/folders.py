@@ -55,7 +55,8 @@ def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterat
     for number, path in enumerate(_files(folder), 1):
         if number > MAX_FILES:
             raise DatasetError(f"{folder} has more than {MAX_FILES:,} images; take a sample of it")
-        name = path.relative_to(folder).as_posix()
+        # A name that is no text cannot be an id: its row is a bad one.
+        name = path.relative_to(folder).as_posix().encode(errors="replace").decode()
         fields = {image: name, "id": name}
         if plan.reference is not None:
             fields[plan.reference] = path.parent.name if path.parent != folder else ""

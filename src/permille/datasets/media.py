@@ -3,13 +3,15 @@ here.
 
 A value of a sample is ``{"path": …, "sha256": …}``; the digest of a dataset counts the content
 alone, so that a dataset that is moved stays the same. What comes without a file of its own (from
-the Hub, from Parquet) is kept in the cache under its sha256.
+the Hub, from Parquet) is held as ``{"content": …}`` until it is known which rows are taken, and
+those are kept in the cache under their sha256.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
 import tempfile
 import warnings
@@ -26,7 +28,7 @@ MAX_PIXELS = 64_000_000
 """Of one image; a bomb of a few kB can say that it has billions."""
 MAX_SECONDS = 600.0
 """Of one recording."""
-_IMAGES = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+IMAGES = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 _NEEDS = {"image": ("PIL", "vision"), "audio": ("soundfile", "audio")}
 
 
@@ -65,8 +67,20 @@ def reference(text: str, root: Path, medium: Medium) -> dict[str, str]:
         raise BadMedium(f"no file {text[:60]!r}")
     if size > MAX_BYTES:
         raise BadMedium(f"{text[:60]!r} is larger than {MAX_BYTES >> 20} MiB")
-    _check(path, medium)
+    _check(path, path.name, medium)
     return {"path": str(path)}
+
+
+def held(content: bytes, medium: Medium) -> dict[str, Any]:
+    """``content`` as a value of a sample, its header checked; :func:`with_digest` keeps it.
+
+    Raises:
+        BadMedium: too large, or not of that kind.
+    """
+    if len(content) > MAX_BYTES:
+        raise BadMedium(f"larger than {MAX_BYTES >> 20} MiB")
+    _check(io.BytesIO(content), f"the {medium}", medium)
+    return {"content": content}
 
 
 def keep(content: bytes, medium: Medium) -> dict[str, str]:
@@ -75,8 +89,10 @@ def keep(content: bytes, medium: Medium) -> dict[str, str]:
     Raises:
         BadMedium: too large, or not of that kind.
     """
-    if len(content) > MAX_BYTES:
-        raise BadMedium(f"larger than {MAX_BYTES >> 20} MiB")
+    return _keep(held(content, medium)["content"])
+
+
+def _keep(content: bytes) -> dict[str, str]:
     sha256 = hashlib.sha256(content).hexdigest()
     folder = cache_folder() / "media"
     path = folder / sha256
@@ -85,21 +101,22 @@ def keep(content: bytes, medium: Medium) -> dict[str, str]:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(content)
         os.replace(file.name, path)
-    _check(path, medium)
     return {"path": str(path), "sha256": sha256}
 
 
 def with_digest(value: Any) -> Any:
-    """A reference with the sha256 of its content; anything else as it is."""
+    """A reference with the sha256 of its content, in a file; anything else as it is."""
     if not is_reference(value) or "sha256" in value:
         return value
+    if "content" in value:
+        return _keep(value["content"])
     with Path(value["path"]).open("rb") as stream:
         return value | {"sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
 
 
 def is_reference(value: Any) -> bool:
     """Whether a sample's value is an image or a recording."""
-    return isinstance(value, dict) and "path" in value
+    return isinstance(value, dict) and ("path" in value or "content" in value)
 
 
 def read(value: dict[str, str]) -> bytes:
@@ -118,35 +135,35 @@ def read(value: dict[str, str]) -> bytes:
     return content
 
 
-def _check(path: Path, medium: Medium) -> None:
-    if medium == "image":
-        _check_image(path)
-    else:
-        _check_audio(path)
+def _check(file: Path | io.BytesIO, name: str, medium: Medium) -> None:
+    check = _check_image if medium == "image" else _check_audio
+    check(file, repr(name[:60]))
 
 
-def _check_image(path: Path) -> None:
+def _check_image(file: Path | io.BytesIO, name: str) -> None:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_IMAGES) as image:  # reads the header alone
+            with Image.open(file, formats=IMAGES) as image:  # reads the header alone
                 width, height = image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
-        raise BadMedium(f"{path.name[:60]!r} is no image that is read here") from error
+    except Image.DecompressionBombError as error:
+        raise BadMedium(f"{name} has too many pixels") from error
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise BadMedium(f"{name} is no image that is read here") from error
     except SyntaxError as error:  # Pillow's word for a broken PNG
-        raise BadMedium(f"{path.name[:60]!r} is a broken image") from error
+        raise BadMedium(f"{name} is a broken image") from error
     if width * height > MAX_PIXELS:
-        raise BadMedium(f"{path.name[:60]!r} has {width}×{height} pixels, too many")
+        raise BadMedium(f"{name} has too many pixels, {width}×{height}")
 
 
-def _check_audio(path: Path) -> None:
+def _check_audio(file: Path | io.BytesIO, name: str) -> None:
     import soundfile
 
     try:
-        found = soundfile.info(str(path))
+        found = soundfile.info(str(file) if isinstance(file, Path) else file)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise BadMedium(f"{path.name[:60]!r} is no recording that is read here") from error
+        raise BadMedium(f"{name} is no recording that is read here") from error
     if not 0 < found.duration <= MAX_SECONDS:
-        raise BadMedium(f"{path.name[:60]!r} lasts {found.duration:g} s")
+        raise BadMedium(f"{name} lasts {found.duration:g} s; up to {MAX_SECONDS:g} are read")

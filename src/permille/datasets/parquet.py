@@ -20,7 +20,7 @@ def read(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
         DatasetError: DuckDB is not installed, the file is not Parquet, or a column is not there.
     """
     if importlib.util.find_spec("duckdb") is None:
-        raise DatasetError(f"{path}: Parquet is read with duckdb: pip install 'permille[explorer]'")
+        raise DatasetError(f"{path}: Parquet is read with duckdb: pip install 'permille[parquet]'")
     if set(path.name) & set("*?["):
         raise DatasetError(f"{path}: a name with *, ? or [ means several files here; rename it")
     return _read(path, columns)

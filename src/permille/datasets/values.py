@@ -120,13 +120,13 @@ def _value(fields: Mapping[str, Any], name: str, plan: Layout) -> Any:
     return readers[kind](fields, column)
 
 
-def _medium(fields: Mapping[str, Any], column: str, kind: Any, root: Path) -> dict[str, str]:
+def _medium(fields: Mapping[str, Any], column: str, kind: Any, root: Path) -> dict[str, Any]:
     """A path below the dataset's folder; or, from Parquet, the content itself."""
     value = fields.get(column)
     if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
-        return media.keep(value["bytes"], kind)
+        return media.held(value["bytes"], kind)
     if isinstance(value, bytes):
-        return media.keep(value, kind)
+        return media.held(value, kind)
     return media.reference(_text(fields, column), root, kind)
 
 

@@ -7,7 +7,6 @@ these trials have is ``accelerator``. The file does not name the hardware.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
@@ -30,7 +29,7 @@ class Importer:
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
         """One trial a row: a model on a task, with or without reasoning."""
         for member in source.members(tally.leave_out):
-            if PurePosixPath(member.name).suffix.lower() != ".csv":
+            if not member.is_of(".csv"):
                 continue
             for at, row in rows(member, tally, REQUIRED, breaks_in_fields=True):
                 try:

@@ -56,10 +56,16 @@ class Reader(Protocol):
 
 
 class Member(NamedTuple):
-    """A file to read; ``stream`` is good until the next member is asked for."""
+    """A file to read; ``stream`` is good until the next member is asked for. ``chosen``: it is
+    the one file that the user named."""
 
     name: str
     stream: Reader
+    chosen: bool = False
+
+    def is_of(self, *suffixes: str) -> bool:
+        """Whether it is to be read as one of these kinds: by its suffix, or since it was named."""
+        return self.chosen or PurePosixPath(self.name).suffix.lower() in suffixes
 
 
 class _Named:
@@ -93,7 +99,7 @@ class Source:
             return
         with _readable(self.path):
             for member in _file(self.path, refuse):
-                yield Member(member.name, _Named(member.stream, self.path))
+                yield member._replace(stream=_Named(member.stream, self.path))
 
 
 @contextmanager
@@ -137,14 +143,15 @@ def _file(path: Path, refuse: Refuse) -> Iterator[Member]:
             if _is_tar(packed):
                 yield from _tar(packed, size, refuse)
             else:
-                yield Member(path.name, packed)
+                yield Member(path.name, packed, chosen=True)
             return
         with inner:
             bounded = _Bounded(inner, _budget(size))
             if _is_tar(bounded):
                 yield from _tar(bounded, size, refuse)
             else:
-                yield Member(path.stem, io.BufferedReader(cast(io.RawIOBase, bounded)))
+                unpacked = io.BufferedReader(cast(io.RawIOBase, bounded))
+                yield Member(path.stem, unpacked, chosen=True)
 
 
 def _unpacked(packed: IO[bytes]) -> IO[bytes] | None:

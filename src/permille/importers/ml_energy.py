@@ -9,7 +9,6 @@ one by one: the batch size is in the protocol, and nothing is pooled with other 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -83,7 +82,7 @@ class Importer:
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
         """One trial a configuration of every task file. The files of models repeat them."""
         for member in source.members(tally.leave_out):
-            if PurePosixPath(member.name).suffix != ".json":
+            if not member.is_of(".json"):
                 continue
             content = document(member, tally)
             if not isinstance(content, dict) or not isinstance(content.get("task"), str):
@@ -125,7 +124,8 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
             model=it.model_id,
             category=category,
             backend="vllm" if it.max_num_seqs else "diffusers",
-            settings={k: v for k, v in settings.items() if k != "model_id"},
+            settings={k: v for k, v in settings.items() if k != "model_id"}
+            | {"batch_size": batch_size},
         ),
         repeat=0,
         status="done",

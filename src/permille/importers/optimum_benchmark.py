@@ -89,7 +89,7 @@ class Importer:
         configs: dict[str, Any] = {}
         for member in source.members(tally.leave_out):
             path = PurePosixPath(member.name)
-            if path.suffix != ".json":
+            if not member.is_of(".json"):
                 continue
             content = document(member, tally)
             folder = str(path.parent)

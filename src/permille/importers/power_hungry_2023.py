@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from permille.importers import Options, Tally, codecarbon
 from permille.importers import trials as build
-from permille.importers.codecarbon import Line
+from permille.importers.codecarbon_rows import Line, runs
 from permille.importers.files import Source
 from permille.importers.power_hungry_study import Study, architecture, model_name, read_study
 from permille.importers.rows import BadValue
@@ -50,7 +50,7 @@ class Importer:
         for member in source.members(tally.leave_out):
             if not _is_base(member.name):
                 continue
-            for run in codecarbon.runs(member, tally, tasks=True):
+            for run in runs(member, tally, tasks=True):
                 try:
                     yield _trial(run, study)
                 except BadValue as error:

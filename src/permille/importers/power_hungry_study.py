@@ -132,7 +132,7 @@ def read_study(source: Source, tally: Tally) -> Study:
         "performance.csv": _read_quality,
     }
     for member in source.members(lambda *_: None):  # refusals are told when the runs are read
-        path = PurePosixPath(member.name)
+        path = PurePosixPath(source.path.resolve().name, member.name)  # it may be "emissions"
         if path.parts[-3:-1] == ("emissions", "complete") and path.suffix == ".csv":
             _read_places(member, tally, study)
         elif path.parts[-3:-1] == ("lengths", "complete") and path.suffix == ".csv":

@@ -43,8 +43,9 @@ def rows(
     A row is a line: a field with a line break in it is a bad row, so that a stray quote costs
     one row and not the rest of the file. With ``breaks_in_fields`` a row goes on while a quote
     is open, up to MAX_LINES_OF_ROW. A file whose header (empty, if it has none) is not
-    ``wanted`` is passed over, uncounted. Text that is not in the file's encoding (UTF-8, or
-    what its byte order mark says) is kept as ``\\xNN``.
+    ``wanted`` is passed over, uncounted. A byte that is not UTF-8 (nor what the file's byte order
+    mark says) is taken for Windows-1252's, which holds all of Latin-1's letters: names only,
+    since a number is the same in all of them.
     """
     lines = _lines(member, tally)
     if breaks_in_fields:
@@ -98,7 +99,7 @@ def _split(line: str, delimiter: str) -> list[str] | None:
 
 def _lines(member: Member, tally: Tally) -> Iterator[tuple[int, str]]:
     encoding, stream = _encoding(member.stream)
-    text = io.TextIOWrapper(stream, encoding=encoding, errors="backslashreplace")
+    text = io.TextIOWrapper(stream, encoding=encoding, errors=_AS_WINDOWS)
     try:
         for number in itertools.count(1):
             line = text.readline(MAX_LINE)
@@ -120,7 +121,23 @@ def _lines(member: Member, tally: Tally) -> Iterator[tuple[int, str]]:
 def _encoding(stream: Reader) -> tuple[str, io.BufferedReader[Any]]:
     reader = io.BufferedReader(cast(io.RawIOBase, _Raw(stream)), _CHUNK)
     head = reader.peek(4)[:4]
-    return next((name for bom, name in _BOMS if head.startswith(bom)), "utf-8"), reader
+    marked = next((name for bom, name in _BOMS if head.startswith(bom)), None)
+    if marked is None and len(head) == 4 and b"\0" in head:
+        # UTF-16 without its mark: every other byte of plain letters is 0.
+        shapes = {"1010": "utf-16-le", "0101": "utf-16-be"}
+        marked = shapes.get("".join("01"[byte > 0] for byte in head))
+    return marked or "utf-8", reader
+
+
+def _as_windows(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError) or error.encoding != "utf-8":
+        return codecs.backslashreplace_errors(error)  # type: ignore[return-value]
+    found = error.object[error.start : error.end]
+    return found.decode("cp1252", "backslashreplace"), error.end
+
+
+_AS_WINDOWS = "permille-windows-1252"
+codecs.register_error(_AS_WINDOWS, _as_windows)
 
 
 class _Raw(io.RawIOBase):

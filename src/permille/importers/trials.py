@@ -22,8 +22,8 @@ UNKNOWN = "unknown"
 MAX_NAME = 300
 
 GPU_ONLY = {
-    "cpu:0": Problem(reason="only GPUs were metered", kind="cpu"),
-    "dram:0": Problem(reason="only GPUs were metered", kind="dram"),
+    "cpu:0": Problem(reason="only GPUs were metered; see --boundary accelerator", kind="cpu"),
+    "dram:0": Problem(reason="only GPUs were metered; see --boundary accelerator", kind="dram"),
 }
 """What a source lacks that meters GPUs alone: so that its sum never passes for a whole node's."""
 

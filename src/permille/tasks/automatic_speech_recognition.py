@@ -17,6 +17,7 @@ from permille.records import Quality
 from permille.tasks import Kind, Task
 from permille.tasks.generating import Generating, answered
 from permille.tasks.picturing import media_counts, sound
+from permille.tasks.prompting import limit
 
 
 class AutomaticSpeechRecognition(Generating):
@@ -32,7 +33,7 @@ class AutomaticSpeechRecognition(Generating):
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Any:
         """The encoded recording."""
-        return sound(sample)
+        return sound(sample, limit(model, self.tokens))
 
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec

@@ -15,6 +15,7 @@ from permille.records import Quality
 from permille.tasks import Kind, Task
 from permille.tasks.generating import Generating, answered, mean_quality
 from permille.tasks.picturing import media_counts, picture
+from permille.tasks.prompting import limit
 
 
 class ImageToText(Generating):
@@ -30,7 +31,7 @@ class ImageToText(Generating):
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Any:
         """The encoded image."""
-        return picture(sample)
+        return picture(sample, limit(model, self.tokens))
 
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec

@@ -11,22 +11,22 @@ from permille.datasets import Sample, media
 _MEDIA_COUNTS = ("images", "pixels", "audio_seconds")
 
 
-def picture(sample: Sample) -> Picture:
-    """The encoded image of a sample.
+def picture(sample: Sample, max_new_tokens: int | None = None) -> Picture:
+    """The encoded image of a sample, and how much may be written about it.
 
     Raises:
         DatasetError: its file is gone, or has changed.
     """
-    return Picture(content=media.read(sample.inputs["image"]))
+    return Picture(content=media.read(sample.inputs["image"]), max_new_tokens=max_new_tokens)
 
 
-def sound(sample: Sample) -> Sound:
-    """The encoded recording of a sample.
+def sound(sample: Sample, max_new_tokens: int) -> Sound:
+    """The encoded recording of a sample, and how much may be written of it.
 
     Raises:
         DatasetError: its file is gone, or has changed.
     """
-    return Sound(content=media.read(sample.inputs["audio"]))
+    return Sound(content=media.read(sample.inputs["audio"]), max_new_tokens=max_new_tokens)
 
 
 def media_counts(outputs: Sequence[Output]) -> dict[str, float]:

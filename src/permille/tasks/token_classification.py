@@ -1,7 +1,7 @@
 """token-classification: every word of a text gets a tag, such as those of named entities.
 
-Scored as CoNLL-2000 and -2003 are, by seqeval (Nakayama, 2018): F1 of whole entities under the
-IOB2 scheme, micro-averaged. A dataset whose tags are no IOB tags (parts of speech) is scored by
+Scored as CoNLL-2000 and -2003 are (conlleval), by seqeval (Nakayama, 2018): F1 of whole entities,
+micro-averaged. A dataset whose tags are no IOB tags (parts of speech) is scored by
 the accuracy of its words.
 """
 
@@ -78,15 +78,15 @@ class TokenClassification:
 
 
 def _tags(output: Output, sample: Sample, model: ModelSpec) -> list[str]:
-    """An answer's tags in the dataset's words; what was cut off, past a model's longest input,
-    is outside of any entity."""
+    """An answer's tags in the dataset's words. What was cut off, past a model's longest input, or
+    has no tag (None), is outside of any entity."""
     words = model.settings.get("labels") or {}
     meaning = {theirs: ours for ours, theirs in words.items()}
     found = output.data
     wanted = len(sample.reference)
     if not isinstance(found, list | tuple) or len(found) > wanted:
         raise ModelError(f"model {model.id!r} did not answer one tag for each of {wanted} words")
-    tags = [meaning.get(str(tag), str(tag)) for tag in found]
+    tags = ["O" if tag is None else meaning.get(str(tag), str(tag)) for tag in found]
     return tags + ["O"] * (wanted - len(tags))
 
 
