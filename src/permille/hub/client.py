@@ -39,7 +39,7 @@ def fetch(wanted: Wanted) -> Fetched:
     import huggingface_hub as hub
 
     at = f"model {wanted.model_id!r}: {wanted.repo} ({wanted.revision[:12]})"
-    with _one_line(ModelError, at, "model"):
+    with one_line(ModelError, at, "model"):
         if is_offline():
             folder = Path(
                 hub.snapshot_download(
@@ -79,7 +79,7 @@ def size(wanted: Wanted) -> int | None:
     import huggingface_hub as hub
 
     at = f"model {wanted.model_id!r}: {wanted.repo} ({wanted.revision[:12]})"
-    with _one_line(ModelError, at, "model"):
+    with one_line(ModelError, at, "model"):
         info = hub.HfApi().model_info(
             wanted.repo, revision=wanted.revision, timeout=TIMEOUT_S, files_metadata=True
         )
@@ -96,7 +96,7 @@ def dataset_commit(repo: str, revision: str) -> str:
     """
     import huggingface_hub as hub
 
-    with _one_line(DatasetError, f"dataset {repo} ({revision[:12]})", "dataset"):
+    with one_line(DatasetError, f"dataset {repo} ({revision[:12]})", "dataset"):
         info = hub.HfApi().dataset_info(repo, revision=revision, timeout=TIMEOUT_S)
     return str(info.sha)
 
@@ -118,8 +118,8 @@ def _choose_cached(wanted: Wanted, there: list[str]) -> Chosen:
 
 
 @contextlib.contextmanager
-def _one_line(kind: type[PermilleError], at: str, what: Kind) -> Iterator[None]:
-    """The client's errors as ours."""
+def one_line(kind: type[PermilleError], at: str, what: Kind) -> Iterator[None]:
+    """The client's errors as ours: ``kind``, with ``at`` in front."""
     from huggingface_hub import errors
 
     try:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from permille.datasets import HubSource
 from permille.errors import StudyError
 from permille.records import Category, Record
 
@@ -82,10 +83,12 @@ class ModelEntry(Record):
 
 
 class DatasetEntry(Record):
-    """A dataset: a bundled name, or a file with the names of its columns."""
+    """A dataset: a name that permille knows, or a file or a place on the Hub with the names of
+    its columns."""
 
     name: str
     path: str | None = None
+    hub: HubSource | None = None
     columns: dict[str, str] = {}
     labels: tuple[str, ...] = ()
 
@@ -268,14 +271,26 @@ def _tasks(value: object, where: str) -> tuple[TaskEntry, ...]:
 
 
 def _dataset(value: object, where: str, at: str) -> DatasetEntry:
-    """``"name"``, or ``{path = …, column = …}``, with an optional ``name`` and ``labels``."""
+    """``"name"``; ``{path = …, column = …}``; or ``{hub = …, split = …, column = …}``, the tables
+    with an optional ``name`` and ``labels``."""
     if isinstance(value, str):
         return DatasetEntry(name=value)
     table = _table(value, where, at)
-    if "path" not in table:
-        raise StudyError(f"{where}: {at}: a table needs a path, as in {{ path = 'inbox.jsonl' }}")
-    columns = {k: v for k, v in table.items() if k not in ("path", "name", "labels")}
-    entry = {k: v for k, v in table.items() if k in ("path", "name", "labels")}
-    entry.setdefault("name", Path(str(table["path"])).name)
+    if ("path" in table) == ("hub" in table):
+        raise StudyError(
+            f"{where}: {at}: a table needs a path or a hub, as in {{ path = 'inbox.jsonl' }} or"
+            " { hub = 'owner/name', split = 'test' }"
+        )
+    own = {"name", "labels", "path"}
+    entry: dict[str, Any] = {}
+    if "hub" in table:
+        places = [name for name in HubSource.__struct_fields__ if name != "repo"]
+        given = {k: table[k] for k in places if k in table}
+        entry["hub"] = _convert({"repo": table["hub"], **given}, HubSource, where, at)
+        own |= {"hub", *places}
+    columns = {k: v for k, v in table.items() if k not in own}
+    entry |= {k: v for k, v in table.items() if k in ("path", "name", "labels")}
+    entry.setdefault("name", Path(str(table.get("path") or table["hub"])).name)
+    hub = entry.pop("hub", None)
     found: DatasetEntry = _convert({**entry, "columns": columns}, DatasetEntry, where, at)
-    return found
+    return msgspec.structs.replace(found, hub=hub)

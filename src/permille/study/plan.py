@@ -79,7 +79,7 @@ def make(study: StudyFile, allowed: Sequence[Path] = (), *, fetch: bool = True) 
             raise StudyError(f"{study.where}: no task {entry.task!r}; {nearest(entry.task, known)}")
         task: Task = plugins.load("tasks", entry.task)
         able = [_asked(m, task) for m in models if _can(m, entry)]
-        for dataset in _datasets(entry, task, able, study, allowed):
+        for dataset in _datasets(entry, task, able, study, allowed, fetch=fetch):
             notes += _dataset_notes(dataset, settings.inferences)
             cells += [_cell(task, m, dataset, study) for m in able]
     for model in models:
@@ -123,6 +123,8 @@ def _datasets(
     models: Sequence[Model],
     study: StudyFile,
     allowed: Sequence[Path],
+    *,
+    fetch: bool,
 ) -> list[Dataset]:
     opened = []
     specs = [model.spec for model in models]
@@ -138,19 +140,27 @@ def _datasets(
                     f"{study.where}: dataset {given.name!r} has no key {column!r};"
                     f" {nearest(column, names)}"
                 )
-        spec = DatasetSpec(name=given.name, path=path, columns=given.columns, labels=given.labels)
-        settings = study.settings
+        spec = DatasetSpec(
+            name=given.name,
+            path=path,
+            hub=given.hub,
+            columns=given.columns,
+            labels=given.labels,
+        )
+        limit, seed = study.settings.inferences, study.settings.seed
         if path is None and specs:
-            made_up = replicas.samples(given.name, task, specs, settings.inferences)
+            made_up = replicas.samples(given.name, task, specs, limit)
             if made_up is not None:
                 opened.append(made_up)
                 continue
-        opened.append(open_dataset(spec, task, limit=settings.inferences, seed=settings.seed))
+        opened.append(open_dataset(spec, task, limit=limit, seed=seed, fetch=fetch))
     return opened
 
 
 def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
     notes = []
+    if dataset.origin:
+        notes.append(f"{dataset.name}: {dataset.origin}")
     if dataset.skipped_total:
         shown = "; ".join(dataset.skipped)
         more = dataset.skipped_total - len(dataset.skipped)
@@ -197,6 +207,7 @@ def _cell(task: Task, model: Model, dataset: Dataset, study: StudyFile) -> Plann
         "files": model.files,
     }
     digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+    shown = settings | {"dataset_origin": dataset.origin}  # its samples are in the id already
     cell = Cell(
         id=digest[:16],
         task=task.name,
@@ -204,7 +215,7 @@ def _cell(task: Task, model: Model, dataset: Dataset, study: StudyFile) -> Plann
         model=model.spec.id,
         category=model.spec.category,
         backend=model.spec.backend,
-        settings={k: v for k, v in settings.items() if v is not None},
+        settings={k: v for k, v in shown.items() if v is not None},
     )
     return PlannedCell(
         cell=cell,
