@@ -38,7 +38,9 @@ def stand_in(dataset: str, task: Task, inferences: int) -> Dataset | None:
 
 def _sample(number: int, task: Task, lengths: Lengths) -> Sample:
     inputs = {name: _input(name, task.kinds[name], number, lengths) for name in task.inputs}
-    return Sample(id=f"stand-in-{number}", inputs=inputs, reference=_reference(task, inputs, number))
+    return Sample(
+        id=f"stand-in-{number}", inputs=inputs, reference=_reference(task, inputs, number)
+    )
 
 
 def _input(name: str, kind: str, number: int, lengths: Lengths) -> Any:
