@@ -24,6 +24,7 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     settings = plan.settings
     repeats = settings.repeats or DEFAULT_REPEATS
     size = download_bytes(plan)
+    expected = _expected(plan, repeats, args)
     payload = {
         "schema": 1,
         "cells": len(plan.cells),
@@ -31,7 +32,7 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
         "models": len({c.cell.model for c in plan.cells}),
         "datasets": len({c.cell.dataset for c in plan.cells}),
         "downloads_gb": None if size is None else size / 1e9,
-        "expected": _expected(plan, repeats, args),
+        "expected": expected,
         "notes": list(plan.notes),
     }
     if args.json:
@@ -45,7 +46,7 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     )
     for line in _cells(plan):
         out.print(plain(line), markup=False)
-    for line in (*plan.notes, _downloads(size), _outlook(payload["expected"])):
+    for line in (*plan.notes, _downloads(size), _outlook(expected)):
         out.print(plain(line), markup=False, soft_wrap=True)
     return 0
 

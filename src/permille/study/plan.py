@@ -15,6 +15,7 @@ from permille.datasets.opening import open_dataset
 from permille.errors import ModelError, StudyError
 from permille.hub.selection import Wanted
 from permille.records import Cell, ModelFacts, Protocol, Record
+from permille.replicas import inputs
 from permille.study import replicas
 from permille.study.file import Settings, StudyFile, TaskEntry, nearest
 from permille.study.models import Model, open_entry
@@ -82,9 +83,8 @@ def make(study: StudyFile, allowed: Sequence[Path] = (), *, fetch: bool = True) 
         asked = [_asked(m, task) for m in models if able(m.entry, entry.task)]
         for dataset in _datasets(entry, task, asked, study, allowed):
             notes += _dataset_notes(dataset, settings.inferences)
-            cells += [
-                _cell(task, m, dataset, study) for m in asked if _chosen(study, task, dataset, m)
-            ]
+            chosen = [m for m in asked if _chosen(study, task, dataset, m)]
+            cells += [_cell(task, m, dataset, study) for m in chosen]
     for model in models:
         if not any(cell.model.id == model.spec.id for cell in cells):
             tasks = ", ".join(entry.task for entry in study.tasks)
@@ -151,6 +151,8 @@ def _datasets(
 
 
 def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
+    if inputs.is_stand_in(dataset):
+        return [replicas.NOTE]
     notes = []
     if dataset.skipped_total:
         shown = "; ".join(dataset.skipped)
