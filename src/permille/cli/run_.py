@@ -130,11 +130,14 @@ def _tell(
 def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> Tally:
     settings = plan.settings
     repeats = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
-    due = {planned.cell.id: repeats for planned in plan.cells}
     runner = Runner(plan, store, recorder, pool=args.pool, pass_env=args.pass_env)
     _say_elsewhere(runner, store, args)
     if args.fresh:
         runner.start_over()
+    due = {
+        planned.cell.id: sum(runner.is_due(planned, repeat) for repeat in range(repeats))
+        for planned in plan.cells
+    }
     with View(due, repeats, quiet=args.json_lines) as view:
 
         def watch(what: str, seen: Turn | Trial) -> None:
