@@ -190,9 +190,12 @@ def _overall(ratios: Sequence[Estimate]) -> Estimate:
 
 def _place(s: Summary) -> tuple[str, ...]:
     """What must be the same for two figures to be compared. Another tool's runs at another batch
-    size were another experiment; in a study of ours it is what its author set beside the other."""
+    size were another experiment; in a study of ours it is what its author set beside the other.
+    A replica is compared with replicas alone."""
     batch = "" if s.source == "permille" else str(s.cell.settings.get("batch_size", ""))
-    return (s.cell.task, s.cell.dataset, s.study, s.source, s.fingerprint, s.boundary, batch)
+    weights = str(s.cell.settings.get("weights", ""))
+    where = (s.cell.task, s.cell.dataset, s.study, s.source, s.fingerprint, s.boundary)
+    return (*where, batch, weights)
 
 
 def _why_not(summaries: Sequence[Summary], a: str, b: str) -> str:
@@ -209,6 +212,10 @@ def _why_not(summaries: Sequence[Summary], a: str, b: str) -> str:
         return f"{a!r} and {b!r} were measured by different tools, which are never compared"
     if {s.study for s in of_a}.isdisjoint(s.study for s in of_b):
         return f"{a!r} and {b!r} belong to different studies; put both into one study file"
+    if {s.cell.settings.get("weights") for s in of_a}.isdisjoint(
+        s.cell.settings.get("weights") for s in of_b
+    ):
+        return f"of {a!r} and {b!r} one is a replica, which is compared with replicas alone"
     if not {s.fingerprint for s in of_a}.isdisjoint(s.fingerprint for s in of_b):
         return f"{a!r} and {b!r} were never measured at the same batch size on the same machine"
     return f"{a!r} and {b!r} were measured on different machines or versions, never on the same"

@@ -36,8 +36,9 @@ _SEED = 0
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``path``: the pipeline's folder; or, without one, ``weights = "replica"``. ``steps`` of denoising; ``height`` and ``width`` in pixels;
-    ``guidance``: the scale. ``threads`` of torch on a CPU. ``batch_size``: images at once."""
+    """``path``: the pipeline's folder; or, without one, ``weights = "replica"``. ``steps`` of
+    denoising; ``height`` and ``width`` in pixels; ``guidance``: the scale. ``threads`` of torch on
+    a CPU. ``batch_size``: images at once."""
 
     path: str | None = None
     weights: Literal["replica"] | None = None

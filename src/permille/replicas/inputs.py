@@ -15,6 +15,8 @@ from permille.tasks import Task
 MOST = {"text": 50, "image": 8}
 """Different samples that are made; more inferences are passes over them."""
 
+_ID = "stand-in-"
+
 
 def stand_in(dataset: str, task: Task, inferences: int) -> Dataset | None:
     """Samples of the mean length of a dataset's; None where it is none of the study's.
@@ -36,9 +38,14 @@ def stand_in(dataset: str, task: Task, inferences: int) -> Dataset | None:
     )
 
 
+def is_stand_in(dataset: Dataset) -> bool:
+    """Whether a dataset is made up."""
+    return bool(dataset.samples) and dataset.samples[0].id.startswith(_ID)
+
+
 def _sample(number: int, task: Task, lengths: Lengths) -> Sample:
     inputs = {name: _input(name, task.kinds[name], number, lengths) for name in task.inputs}
-    return Sample(id=f"stand-in-{number}", inputs=inputs, reference=_reference(task, inputs, number))
+    return Sample(id=f"{_ID}{number}", inputs=inputs, reference=_reference(task, inputs, number))
 
 
 def _input(name: str, kind: str, number: int, lengths: Lengths) -> Any:

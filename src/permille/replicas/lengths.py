@@ -55,7 +55,7 @@ def published_answer_tokens(task: str, dataset: str, model: str) -> int | None:
     if words is None:
         return None
     end = 1 if "t5" in model else 0
-    return max(1, round(words * _tree()["tokens_per_word"])) + end
+    return max(1, round(words * float(_tree()["tokens_per_word"]))) + end
 
 
 def limit() -> int:
@@ -64,7 +64,7 @@ def limit() -> int:
 
 
 def _tokens(words: float | None) -> int | None:
-    return None if words is None else max(1, round(words * _tree()["tokens_per_word"]))
+    return None if words is None else max(1, round(words * float(_tree()["tokens_per_word"])))
 
 
 @cache

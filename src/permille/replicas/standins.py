@@ -89,11 +89,8 @@ def _vocabulary(size: int, special: dict[str, int], own: list[str]) -> dict[str,
     made_up = itertools.islice(words, WORDS)
     known = [*LABELS, *own, *made_up, *pieces, *pairs, *(f"##{p}" for p in pairs)]
     ids = (i for i in range(size) if i not in special.values())
-    vocabulary = dict(special)
     tokens = itertools.chain(dict.fromkeys(known), words)
-    for token, number in zip(tokens, ids, strict=False):
-        vocabulary[token] = number
-    return vocabulary
+    return special | dict(zip(tokens, ids, strict=False))
 
 
 def _frame(kind: Kind, special: dict[str, int]) -> Any:
@@ -118,6 +115,7 @@ class Captions:
     tokenizer: Any
 
     def __call__(self, **inputs: Any) -> Any:
+        """The images as the model's inputs."""
         return self.image_processor(**inputs)
 
 

@@ -101,13 +101,15 @@ class TaskEntry(Record):
 
 
 class StudyFile(Record):
-    """A study file, its form checked; ``folder`` is what its paths are relative to."""
+    """A study file, its form checked; ``folder`` is what its paths are relative to. ``only``: of
+    its grid, the cells (task, dataset, model) that are run; None: all."""
 
     where: str
     folder: Path
     settings: Settings
     models: tuple[ModelEntry, ...]
     tasks: tuple[TaskEntry, ...]
+    only: frozenset[tuple[str, str, str]] | None = None
 
 
 def read(path: Path) -> StudyFile:

@@ -99,7 +99,9 @@ def _backend(entry: ModelEntry, at: str) -> Backend:
         )
     for name in entry.prompt if isinstance(entry.prompt, dict) else ():
         if name not in plugins.names("tasks"):
-            raise StudyError(f"{at} prompt: no task {name!r}; {nearest(name, plugins.names('tasks'))}")
+            raise StudyError(
+                f"{at} prompt: no task {name!r}; {nearest(name, plugins.names('tasks'))}"
+            )
     fields = backend.settings.__struct_fields__
     for key in entry.own:
         if key not in fields:

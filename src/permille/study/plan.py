@@ -15,10 +15,12 @@ from permille.datasets.opening import open_dataset
 from permille.errors import ModelError, StudyError
 from permille.hub.selection import Wanted
 from permille.records import Cell, ModelFacts, Protocol, Record
+from permille.replicas import inputs
 from permille.study import replicas
 from permille.study.file import Settings, StudyFile, TaskEntry, nearest
 from permille.study.models import Model, open_entry
 from permille.study.paths import resolve
+from permille.study.selection import able
 from permille.tasks import Task
 
 
@@ -78,10 +80,11 @@ def make(study: StudyFile, allowed: Sequence[Path] = (), *, fetch: bool = True) 
         if entry.task not in known:
             raise StudyError(f"{study.where}: no task {entry.task!r}; {nearest(entry.task, known)}")
         task: Task = plugins.load("tasks", entry.task)
-        able = [_asked(m, task) for m in models if _can(m, entry)]
-        for dataset in _datasets(entry, task, able, study, allowed, fetch=fetch):
+        asked = [_asked(m, task) for m in models if able(m.entry, entry.task)]
+        for dataset in _datasets(entry, task, asked, study, allowed, fetch=fetch):
             notes += _dataset_notes(dataset, settings.inferences)
-            cells += [_cell(task, m, dataset, study) for m in able]
+            chosen = [m for m in asked if _chosen(study, task, dataset, m)]
+            cells += [_cell(task, m, dataset, study) for m in chosen]
     for model in models:
         if not any(cell.model.id == model.spec.id for cell in cells):
             tasks = ", ".join(entry.task for entry in study.tasks)
@@ -103,10 +106,8 @@ def make(study: StudyFile, allowed: Sequence[Path] = (), *, fetch: bool = True) 
     )
 
 
-def _can(model: Model, entry: TaskEntry) -> bool:
-    if model.entry.tasks is not None and entry.task not in model.entry.tasks:
-        return False
-    return model.spec.category in model.backend.tasks.get(entry.task, frozenset())
+def _chosen(study: StudyFile, task: Task, dataset: Dataset, model: Model) -> bool:
+    return study.only is None or (task.name, dataset.name, model.spec.id) in study.only
 
 
 def _asked(model: Model, task: Task) -> Model:
@@ -158,6 +159,8 @@ def _datasets(
 
 
 def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
+    if inputs.is_stand_in(dataset):
+        return [replicas.NOTE]
     notes = []
     if dataset.origin:
         notes.append(f"{dataset.name}: {dataset.origin}")

@@ -13,6 +13,7 @@ from permille.replicas import inputs, lengths
 from permille.study.file import ModelEntry, Settings
 from permille.tasks import Task
 
+NOTE = "replicas are fed made-up inputs as long as the study's; energy and time only"
 _COMMON = ("weights", "device", "dtype")
 
 
