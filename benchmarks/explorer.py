@@ -1,19 +1,23 @@
 """What the explorer weighs and how long it takes: run by hand, `python benchmarks/explorer.py`.
 
-Page weight, time to the first chart in headless Chromium (median of 5, from navigation to the
-first point on screen) with the shipped aggregates and with 824 and more, and the times of reading
-a store and of a filtered query. ``--trials N`` sets how many trials lie behind the store.
+Page weight; time to the first chart in headless Chromium (median of 5, from navigation to the
+first point on screen) with the shipped aggregates and with 824 that have ``--trials`` behind them;
+the times of reading such a store and of a filtered query. ``--rows 10000000`` does the same
+questions on a store of that many trials in 15,000 cells, which takes 15 minutes and 20 GB to fill.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import math
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +25,86 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.records import cell, trial
 
+from permille.analysis.study_cells import from_trials
 from permille.explorer import cells, document, static_file
+from permille.explorer.figures import Figures
 from permille.explorer.rows import Rows, question
+from permille.records import Trial
 from permille.store import Store
 
 REPEATS = 5
 CELLS = 512  # with the 312 shipped ones, 824
+MANY_CELLS = 15_000
+TASKS = 10
+BATCH = 20_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=10_000)
-    trials: int = parser.parse_args().trials
+    parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=0, help="ask a store of so many trials, too")
+    args = parser.parse_args()
+    print(f"load of the machine as it began: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
-        shipped = Path(folder) / "shipped.html"
-        static_file.write(shipped)
-        weigh("file, shipped study", shipped)
-        path = Path(folder) / "many.db"
-        fill(path, trials)
-        read_s, shown = timed(lambda: cells.shipped() + cells.of_store(path))
-        print(f"read {trials:,} trials into {len(shown)} cells: {read_s:.2f} s (once, then kept)")
-        load_s, rows = timed(lambda: Rows(shown))
-        asked = question({"task": "text-classification", "region": "FRA"})
-        query_s = statistics.median(timed(lambda: rows.records(asked))[0] for _ in range(REPEATS))
-        rows.close()
-        print(f"rows: loaded in {load_s:.2f} s; a filtered query {1000 * query_s:.1f} ms")
-        text = document.encode(document.document(shown, store=path.name))
-        print(f"document of {len(shown)} cells: {len(text) / 1000:,.0f} kB")
-        many = Path(folder) / "many.html"
-        static_file.write(many, store=path)
-        weigh(f"file, {len(shown)} cells, {trials:,} trials", many)
-        first_charts({"shipped study": shipped, f"{len(shown)} cells": many})
+        pages(Path(folder), args.trials)
+    if args.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            questions(Path(folder) / "rows.db", args.rows)
+
+
+def pages(folder: Path, trials: int) -> None:
+    """Weights and first charts."""
+    shipped = folder / "shipped.html"
+    static_file.write(shipped)
+    weigh("file, shipped study", shipped)
+    path = folder / "many.db"
+    fill(path, trials, CELLS)
+    raw_s, _ = timed(lambda: raw(path))
+    print(f"{trials:,} trials read one by one: {raw_s:.2f} s")
+    read_s, shown = timed(lambda: cells.shipped() + cells.of_store(path))
+    print(f"the same through the roll-up, {len(shown)} cells: {read_s:.2f} s")
+    text = document.encode(document.document(shown, store=path.name))
+    print(f"document of {len(shown)} cells: {len(text) / 1000:,.0f} kB")
+    many = folder / "many.html"
+    static_file.write(many, store=path)
+    weigh(f"file, {len(shown)} cells, {trials:,} trials", many)
+    first_charts(
+        {"shipped study": shipped, f"{len(shown)} cells, {trials:,} trials behind them": many}
+    )
+
+
+def questions(path: Path, rows: int) -> None:
+    """Times of answers from a store of many trials."""
+    fill(path, rows, MANY_CELLS)
+    print(f"the store of {rows:,} trials: {path.stat().st_size / 1e9:.1f} GB")
+    read_s, shown = timed(lambda: cells.of_store(path))
+    print(f"its {len(shown):,} cells from the roll-up: {read_s:.2f} s")
+    load_s, table = timed(lambda: Rows(shown))
+    print(f"the table of them: {load_s:.2f} s (once for each state of the store)")
+    for what, asked in (
+        ("one task", {"task": "task-3", "region": "FRA"}),
+        ("a search", {"search": "model-77", "boundary": "facility", "pue": "1.3"}),
+        ("all of them", {}),
+    ):
+        put = question(asked)
+        found = [timed(lambda put=put: table.records(put)) for _ in range(REPEATS)]
+        print(f"{what}: {len(found[0][1]):,} rows in {1000 * median(found):.0f} ms")
+    table.close()
+    figures = Figures(path)
+    opened_s, _ = timed(figures.state)
+    print(f"permille explore opens it, the first time: {opened_s:.1f} s")
+    group = figures.state().cells[-1]
+    found = [timed(lambda: figures.trials(group.id)) for _ in range(REPEATS)]
+    print(f"the newest trials of one cell: {1000 * median(found):.0f} ms")
+
+
+def median(found: list[tuple[float, Any]]) -> float:
+    return statistics.median(seconds for seconds, _ in found)
+
+
+def raw(path: Path) -> int:
+    with Store(path, readonly=True) as store:
+        return len(from_trials(store.trials()).cells)
 
 
 def weigh(what: str, path: Path) -> None:
@@ -65,20 +118,27 @@ def timed(what: Any) -> tuple[float, Any]:
     return time.perf_counter() - start, found
 
 
-def fill(path: Path, trials: int) -> None:
-    """A store of CELLS cells with as many repeats as come to the number of trials."""
-    with Store(path) as store:
-        store.add_many(
-            (
-                trial(
-                    30.0 + i % CELLS + (i // CELLS % 7) / 10,
-                    uid=str(i),
-                    repeat=i // CELLS,
-                    cell=cell(f"model-{i % CELLS}", id=f"cell-{i % CELLS}"),
-                ),
-                None,
-            )
-            for i in range(trials)
+def fill(path: Path, trials: int, count: int) -> None:
+    """A store of ``count`` cells, one after another, with as many repeats as come to ``trials``."""
+    start = time.perf_counter()
+    store = Store(path)
+    for first in range(0, trials, BATCH):
+        store.add_many((t, None) for t in made(first, min(trials, first + BATCH), trials / count))
+    added_s = time.perf_counter() - start
+    store.close()
+    rolled_s = time.perf_counter() - start - added_s
+    print(f"{trials:,} trials came in in {added_s:.0f} s and were rolled up in {rolled_s:.0f} s")
+
+
+def made(first: int, last: int, repeats: float) -> Iterator[Trial]:
+    for i in range(first, last):
+        number = int(i / repeats)
+        repeat = i - math.ceil(number * repeats)
+        yield trial(
+            30.0 + number + repeat % 7 / 10,
+            uid=str(i),
+            repeat=repeat,
+            cell=cell(f"model-{number}", id=f"cell-{number}", task=f"task-{number % TASKS}"),
         )
 
 

@@ -13,7 +13,7 @@ Written by `make bench` from one run; do not edit. The numbers behind it are in 
 ACCURACY = """
 ## Error against a known trace
 
-A fake powercap tree lies where each tool looks for it, and a process steps its counter every millisecond along a known power, as RAPL does: 60 W; or 20 W with bursts of 200 W for 0.3 s of every second; and 60 W with a counter that wraps, is reset, or whose file vanishes for a while, in the middle of each window. A window is a sleep between two readings of the clock; the truth is the trace's energy between them. permille's windows are spans, codecarbon's tasks (its own API for them), zeus's windows of its monitor. The error is that of reading the counter; how right a real counter is comes on top, and is in permille's interval (`docs/meters.md`).
+A fake powercap tree lies where each tool looks for it, and a process steps its counter every millisecond along a known power, as RAPL does: 60 W; or 20 W with bursts of 200 W for 0.3 s of every second; and 60 W with a counter that wraps, is reset, or whose file vanishes for a while, in the middle of each window. A window is a sleep between two readings of the clock; the truth is the trace's energy between them. permille's windows are spans, codecarbon's tasks (its own API for them), zeus's windows of its monitor. All run as root, which reading RAPL takes; permille's recorder then asks the kernel for its turn at once (SCHED_FIFO), which matters on a busy machine. The error is that of reading the counter; how right a real counter is comes on top, and is in permille's interval (`docs/meters.md`).
 
 In each cell: the median of the errors' sizes, the worst error, and how many of the windows were refused, if any.
 """

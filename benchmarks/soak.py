@@ -6,11 +6,12 @@ On a fake powercap tree, whose tick of 1 ms lets a query span be short. Prints, 
 of a trial; of that the worker's own (its start and imports, timed by themselves all along, and its
 load and query spans) and what lies beyond; the greatest memory of the runner, the memory of the
 recorder, descriptors and children of the runner after the first and the last trial. Where it has
-got to goes to standard error.
+got to goes to standard error; Ctrl-C ends it with the figures of what was reached.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -126,14 +127,15 @@ def _run(folder: Path, trials: int) -> Watch:
     plan = make(file.read(folder / "soak.toml"))
     with Store(folder / "soak.db") as store, Recorder() as recorder:
         watch = Watch()
-        Runner(plan, store, recorder, watch).run()
-        watch.look()
+        with contextlib.suppress(KeyboardInterrupt):
+            Runner(plan, store, recorder, watch).run()
+            watch.look()
     return watch
 
 
 def _figures(watch: Watch, store_bytes: int) -> dict[str, Any]:
     start_s = median(watch.starts)
-    beyond = [wall - start_s - own for wall, own in zip(watch.walls, watch.own, strict=True)]
+    beyond = [wall - start_s - own for wall, own in zip(watch.walls, watch.own, strict=False)]
     tenth = max(1, len(beyond) // 10)
     hwm = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     assert hwm is not None

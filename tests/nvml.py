@@ -14,6 +14,8 @@ import subprocess
 from pathlib import Path
 
 SOURCE = Path(__file__).parent / "meters" / "fake_nvml.c"
+LEAST = SOURCE.with_name("least_nvml.c")
+"""A library with the least functions that a measurement needs."""
 
 
 class FakeNvml:
@@ -24,11 +26,11 @@ class FakeNvml:
         FileNotFoundError: there is no gcc.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, source: Path = SOURCE) -> None:
         self._script = folder / "nvml.txt"
         library = folder / "libnvidia-ml.so.1"
         flags = ("-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-D_GNU_SOURCE")
-        subprocess.run(["gcc", *flags, "-o", library, SOURCE], check=True)
+        subprocess.run(["gcc", *flags, "-o", library, source], check=True)
         self.environment = {"LD_LIBRARY_PATH": str(folder), "FAKE_NVML": str(self._script)}
         self.script()
 

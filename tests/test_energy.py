@@ -6,6 +6,7 @@ import bisect
 import itertools
 import math
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,7 +82,7 @@ def test_a_counter_that_stood_still_is_no_zero_unless_it_stood_still_around_it_t
     assert isinstance(reason, str)
     assert "between two of its ticks" in reason
     off = Series(
-        domain=domain("gpu:1", tick_s=0.1, resolution_j=1e-3),
+        domain=domain("dram:1", tick_s=0.1, resolution_j=1e-3),
         t_ns=running.t_ns,
         energy_j=(0.0,) * len(running.t_ns),
     )
@@ -90,6 +91,19 @@ def test_a_counter_that_stood_still_is_no_zero_unless_it_stood_still_around_it_t
     assert 0 < still.edge_j <= 1e-3
     # Too short to tell, though nothing moved as far as the series reaches.
     assert "between two of its ticks" in str(energy.span_energy(off, span(2.0, 2.4)))
+
+
+@pytest.mark.parametrize("name", ["cpu:0", "gpu:0", "node:0"])
+def test_a_measured_0_of_what_draws_power_is_a_meter_that_hangs(name: str) -> None:
+    levels = (0.0,) * 11
+    at = tuple(i * S for i in range(11))
+    hangs = Series(domain=domain(name, tick_s=0.001), t_ns=at, energy_j=levels)
+    reason = energy.span_energy(hangs, span(2.0, 8.0))
+    assert isinstance(reason, str)
+    assert "hangs" in reason
+    idle = msgspec.structs.replace(hangs.domain, kind="gpu", in_use=False)
+    off = found(energy.span_energy(msgspec.structs.replace(hangs, domain=idle), span(2.0, 8.0)))
+    assert off.energy_j == 0.0
 
 
 def test_an_invalid_event_inside_voids_the_span_and_one_outside_does_not() -> None:

@@ -17,6 +17,7 @@ from permille.records import (
     Event,
     Phase,
     Problem,
+    Provenance,
     Recording,
     Series,
     Span,
@@ -42,6 +43,10 @@ STILL_S = 0.5
 STILL_TICKS = 5
 """A counter that did not move within a span is believed from this length on (seconds, ticks); from
 that many ticks of another domain of the same meter on, where that one did move meanwhile."""
+
+NEVER_STILL = ("cpu", "gpu", "node")
+"""Kinds whose hardware draws power while it is used: a measured 0 J of theirs is a meter that
+hangs. (A GPU that nobody uses may be off.)"""
 
 
 class NotCovered(ValueError):
@@ -72,7 +77,8 @@ def span_energy(
 
     ``meter_tick_s`` is the tick of another domain of the same meter that moved within the span.
     Refused: no reading on one side of the span, an event of kind ``invalid`` that touches it,
-    edges so uncertain that the figure would mean nothing (:data:`CARRIES`).
+    edges so uncertain that the figure would mean nothing (:data:`CARRIES`), 0 J of what cannot
+    but draw power (:data:`NEVER_STILL`).
     """
     for event in events:
         if _touches(event, span, series.domain):
@@ -96,6 +102,8 @@ def span_energy(
             else "has passed between two of its ticks"
         )
         return f"too short for {domain.meter}: {span.seconds:.3g} s {said}"
+    if energy_j <= 0 and _never_still(domain):
+        return f"{domain.meter} hangs: its counter did not move in {span.seconds:.3g} s"
     return DomainEnergy(
         energy_j=energy_j,
         edge_j=edge_j,
@@ -107,6 +115,11 @@ def span_energy(
         covers=domain.covers,
         in_use=domain.in_use,
     )
+
+
+def _never_still(domain: Domain) -> bool:
+    measured = domain.provenance is Provenance.MEASURED
+    return measured and domain.in_use and domain.kind in NEVER_STILL
 
 
 def phase(recording: Recording, span: Span) -> Phase:

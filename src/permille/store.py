@@ -6,6 +6,7 @@ A trial is committed whole or not at all, and is on disk when :meth:`Store.add` 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,9 +17,11 @@ from typing import Literal, Self
 
 import msgspec
 
+from permille import store_rollup
 from permille.errors import StoreError
 from permille.records import Environment, Protocol, Status, Trial
 from permille.store_file import damaged, failure, open_file
+from permille.store_rollup import Rolled
 from permille.store_rows import (
     Group,
     Raw,
@@ -30,7 +33,10 @@ from permille.store_rows import (
     read_trial,
 )
 
-__all__ = ["Group", "Raw", "Store", "Tried"]
+__all__ = ["Group", "Raw", "Rolled", "Store", "Tried"]
+
+ROLLED_AT_ONCE = 100
+"""Groups of the roll-up that are written in one transaction."""
 
 Rounds = Literal["latest", "all"]
 _KEY = ("study", "source", "cell", "protocol", "fingerprint")
@@ -60,11 +66,15 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(roll_up=kind is None)
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self, *, roll_up: bool = True) -> None:
+        """Close the file; after writing, what came in is rolled up first."""
         try:
+            if roll_up and self._file is not None:
+                # What cannot be rolled up is read from its trials: nothing is lost with it.
+                with contextlib.suppress(sqlite3.Error, StoreError):
+                    self._roll_up()
             with self._guard("close"):
                 self._db.close()
         finally:
@@ -112,8 +122,9 @@ class Store:
             f" VALUES ({', '.join('?' * len(columns))}) ON CONFLICT (uid) DO NOTHING",
             tuple(columns.values()),
         )
-        if cursor.rowcount == 0:
+        if cursor.rowcount == 0 or cursor.lastrowid is None:
             return 0
+        store_rollup.mark(self._db, columns, cursor.lastrowid)
         if raw is not None:
             parts = [("spans", raw.spans), ("durations", raw.durations_ns)]
             if raw.recording is not None:
@@ -160,15 +171,35 @@ class Store:
         """The groups whose trials may be pooled, in order of first appearance; of each cell the
         newest round."""
         with self._guard("read"):
-            rows = self._db.execute(
-                "SELECT study, source, cell, fingerprint, protocol, count(*), max(id) FROM trial"
-                f" WHERE {_LATEST} GROUP BY study, source, cell, fingerprint, protocol"
-                " ORDER BY min(id)"
-            ).fetchall()
-        return [Group(*row) for row in rows]
+            return store_rollup.groups(self._db)
 
-    def of_group(self, group: Group) -> list[Trial]:
-        """The trials of one group, in the order they came.
+    def cells(self) -> Iterator[tuple[Group, Rolled]]:
+        """Every group as one cell: from the roll-up, and where it has none yet from its trials.
+
+        Raises:
+            StoreError: a trial that had to be read is damaged.
+        """
+        with self._guard("read"):
+            kept = store_rollup.kept(self._db)
+        for group, found in kept:
+            yield group, found or store_rollup.rolled(self.of_group(group))
+
+    def _roll_up(self) -> None:
+        made = []
+        for group in store_rollup.stale(self._db):
+            with contextlib.suppress(StoreError):  # a damaged trial: whoever reads it says so
+                made.append((group, store_rollup.rolled(self.of_group(group))))
+            if len(made) == ROLLED_AT_ONCE:
+                self._keep(made)
+                made = []
+        self._keep(made)
+
+    def _keep(self, made: list[tuple[Group, Rolled]]) -> None:
+        with self._db:
+            store_rollup.write(self._db, made)
+
+    def of_group(self, group: Group, *, newest: int | None = None) -> list[Trial]:
+        """The trials of one group, in the order they came; only the ``newest`` so many, if said.
 
         Raises:
             StoreError: one is damaged.
@@ -176,10 +207,13 @@ class Store:
         with self._guard("read"):
             rows = self._db.execute(
                 "SELECT uid, body, crc FROM trial WHERE study = ? AND cell = ? AND source = ?"
-                f" AND fingerprint = ? AND protocol = ? AND {_LATEST} ORDER BY id",
-                (group.study, group.cell, group.source, group.fingerprint, group.protocol),
+                f" AND fingerprint = ? AND protocol = ? AND {_LATEST} ORDER BY id DESC LIMIT ?",
+                (
+                    *(group.study, group.cell, group.source, group.fingerprint, group.protocol),
+                    -1 if newest is None else newest,
+                ),
             ).fetchall()
-        return [self._decoded(*row) for row in rows]
+        return [self._decoded(*row) for row in reversed(rows)]
 
     def trial(self, uid: str) -> Trial | None:
         """The trial of that uid, or None.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from permille.errors import StoreError
 
 APPLICATION_ID = 0x70_65_72_6D  # "perm"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_S = 30.0
 """Seconds to wait for another writer's transaction."""
 CHECKED_BYTES = 64 * 2**20
@@ -61,7 +61,29 @@ CREATE TABLE start (
 ) WITHOUT ROWID;
 """
 
-STEPS = (_SCHEMA_1, _SCHEMA_2)
+# The roll-up (store_rollup.py). A body of NULL is made when a writer closes the store.
+_SCHEMA_3 = """
+CREATE TABLE rollup (
+    study       TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    cell        TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    protocol    TEXT NOT NULL,
+    round       INTEGER NOT NULL,
+    first       INTEGER NOT NULL,
+    newest      INTEGER NOT NULL,
+    trials      INTEGER NOT NULL,
+    made_by     TEXT NOT NULL DEFAULT '',
+    crc         INTEGER NOT NULL DEFAULT 0,
+    body        BLOB,
+    UNIQUE (study, source, cell, fingerprint, protocol, round)
+);
+INSERT INTO rollup (study, source, cell, fingerprint, protocol, round, first, newest, trials)
+    SELECT study, source, cell, fingerprint, protocol, round, min(id), max(id), count(*)
+    FROM trial GROUP BY study, source, cell, fingerprint, protocol, round;
+"""
+
+STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 """``STEPS[n]`` takes a file from schema n to n + 1; a new file takes them all."""
 
 # What SQLite says where it may read the file but cannot make the files it needs beside it.
@@ -151,8 +173,19 @@ def _presence(path: Path, readonly: bool) -> None:
             f"there is no store at {path}; `permille run quickstart` makes one,"
             " or name another with --store or PERMILLE_STORE"
         )
+    plain(path)
     if not readonly and not path.parent.is_dir():
         raise StoreError(f"cannot write the store {path}: there is no folder {path.parent}")
+
+
+def plain(path: Path) -> None:
+    """A pipe would be waited for, and a device never ends.
+
+    Raises:
+        StoreError: something is there, and it is no file.
+    """
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is no store, but a folder, a pipe or a device")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -238,6 +271,7 @@ def snapshot(
         StoreError: it is being written meanwhile, three times over.
         OSError: it cannot be read, or there is no room.
     """
+    plain(path)
     parts = [path, path.with_name(f"{path.name}-wal")]
     for _ in range(3):
         before = [_state(part) for part in parts]

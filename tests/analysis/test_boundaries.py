@@ -108,3 +108,14 @@ def test_accuracies_add_up_and_edges_combine_in_quadrature() -> None:
     assert isinstance(found, Bounded)
     assert (found.low_j, found.high_j) == pytest.approx((7.0, 9.0))
     assert found.edge_j == pytest.approx(5.0)
+
+
+def test_many_small_estimates_weigh_as_one() -> None:
+    def provenance(share: float) -> Provenance:
+        small = {f"other:{i}": joules(share, "cpu", provenance=ESTIMATED) for i in range(3)}
+        found = within(phase({"cpu:0": joules(100.0), **small}), "compute")
+        assert isinstance(found, Bounded)
+        return found.provenance
+
+    assert provenance(1.0) == "measured"  # 3 % of it
+    assert provenance(2.0) == "estimated"  # 6 %, though none is 5 % by itself

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
-from permille.analysis.commands import figure
-from permille.records import Phase, Problem
+from permille.analysis.commands import figure, recorders_j
+from permille.records import Phase, Problem, RecorderStats
 from tests.records import ESTIMATED, joules
 
 
@@ -51,6 +52,30 @@ def test_net_takes_the_idle_power_off_each_run() -> None:
     found = figure([run(100.0), run(102.0)], [idle, idle], "compute")
     assert found.net is not None
     assert found.net.value == pytest.approx(61.0)
+
+
+def test_net_is_as_uncertain_as_the_gross_energy_and_its_baseline() -> None:
+    idle = Phase(seconds=1.0, domains={"cpu:0": joules(20.0, edge_j=0.5)})
+    found = figure([run(100.0)], [idle], "compute")
+    assert found.net is not None
+    assert found.net.high is not None
+    # 5 % of 100 J by the meter; twice 0.5 J, at k = 2, by the edges of a baseline half as long.
+    assert found.net.high - found.net.value == pytest.approx(math.hypot(5.0, 2.0))
+
+
+def test_the_parts_of_the_interval_make_it_up() -> None:
+    found = figure([run(90.0, edge_j=1.0), run(110.0, edge_j=1.0)], [None] * 2, "compute")
+    assert found.energy is not None
+    assert found.energy.high is not None
+    high = math.hypot(*(part.high for part in found.parts))
+    assert found.energy.high == pytest.approx(found.energy.value * (1 + high))
+    assert [part.name.split()[0] for part in found.parts] == ["spread", "edges,", "meter"]
+
+
+def test_the_recorders_energy_is_the_processors_power_for_its_time() -> None:
+    stats = RecorderStats(cpu_s=0.01, wall_s=2.0, polls=20, missed=0, interval_s=0.1)
+    assert recorders_j([(run(100.0), stats), (run(60.0), stats)]) == pytest.approx(0.8)
+    assert recorders_j([(Phase(seconds=2.0, domains={}), stats)]) is None
 
 
 def test_the_weakest_run_gives_the_provenance() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from permille.analysis.answer import answers, short
 from permille.analysis.compare import compare, find_model
+from permille.analysis.stopping import RATIO_CAUTION
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
-from permille.records import Environment, Phase, Quality, Trial
+from permille.records import Environment, Phase, Quality, Stopping, Trial
 from tests.records import ESTIMATED, cell, joules, trial
 
 
@@ -40,6 +41,21 @@ def test_the_accuracy_of_one_meter_cancels() -> None:
     ]
     ratio = compare(summarise(both, "compute"), "large", "small").ratio
     assert (ratio.low, ratio.high) == pytest.approx((3.0, 3.0))
+
+
+def test_cells_that_a_rule_stopped_have_a_wider_ratio() -> None:
+    """The rule stops where the spread happens to be small (docs/statistics.md)."""
+
+    def width(**changed: Any) -> float:
+        a, b = (300.0, 303.0, 297.0), (20.0, 20.2, 19.8)
+        both = trials("large", *a, **changed) + trials("small", *b, **changed)
+        ratio = compare(summarise(both, "compute"), "large", "small").ratio
+        assert ratio.low is not None
+        assert ratio.high is not None
+        return math.log(ratio.high / ratio.low)
+
+    stopped = width(stopping=Stopping(precision=0.05, max_repeats=10))
+    assert stopped == pytest.approx(RATIO_CAUTION * width(), rel=0.02)
 
 
 def test_an_estimates_ratio_is_uncertain_by_what_does_not_cancel() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from permille.analysis.budget import budget, parts
@@ -101,6 +103,18 @@ def test_net_is_above_idle_and_keeps_the_absolute_uncertainty() -> None:
     net = summary.net.estimate()
     assert net.high is not None
     assert net.high - net.value == pytest.approx(0.05 * 36.0)
+
+
+def test_a_short_baseline_makes_the_net_uncertain() -> None:
+    """Its edges weigh as often as it fits into the query: here 20 times."""
+    query = Phase(seconds=10.0, domains={"cpu:0": joules(36.0)}, inferences=1000)
+    idle = Phase(seconds=0.5, domains={"cpu:0": joules(0.9, edge_j=0.1)})
+    trials = [trial(repeat=i, phases={"query": query, "idle": idle}) for i in range(2)]
+    summary = one(summarise(trials, "compute"))
+    assert summary.net is not None
+    net = summary.net.estimate()
+    assert net.high is not None
+    assert net.high - net.value == pytest.approx(2 * 20 * 0.1 / math.sqrt(2))
 
 
 def test_without_a_baseline_there_is_no_net() -> None:

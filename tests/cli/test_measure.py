@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import POWER_W, Permille
+from tests.nvml import FakeNvml
 from tests.powercap import Driver, FakePowercap
 
 
@@ -90,7 +92,8 @@ def test_two_commands_and_their_ratio(permille: Permille, powercap: Driver, tmp_
     ).json  # fmt: skip
     assert [c["command"] for c in found["commands"]] == [["sleep", "0.8"], ["sleep", "0.4"]]
     assert found["ratio"]["low"] < found["ratio"]["value"] < found["ratio"]["high"]
-    assert found["ratio"]["value"] == pytest.approx(2.0, rel=0.1)
+    long, short = (c["seconds"] for c in found["commands"])
+    assert found["ratio"]["value"] == pytest.approx(long / short, rel=0.1)
     assert "| `sleep 0.8` |" in table.read_text()
 
 
@@ -132,6 +135,8 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--", "a", "---"], "give one command"),
         (["--", "no-such-program-here"], "cannot run 'no-such-program-here'"),
         (["--repeats", "0", "--", "true"], "positive"),
+        (["--export-markdown", "/no/folder/x.md", "--", "true"], "no such folder"),
+        (["--export-markdown", "/", "--", "sleep", "0.3"], "cannot write /"),
         (["--pue", "0.5", "--", "true"], "at least 1"),
         (["--region", "Atlantis", "--", "true"], "Atlantis"),
         (["sleep", "1"], "unrecognized"),
@@ -200,7 +205,7 @@ def test_a_second_measurement_is_refused_unless_shared(
 ) -> None:
     first = subprocess.Popen(
         [sys.executable, "-m", "permille", "measure", "--", "sleep", "60"],
-        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL,
+        env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     lock = Path(environment["TMPDIR"]) / "permille.lock"
     try:
@@ -213,8 +218,66 @@ def test_a_second_measurement_is_refused_unless_shared(
         found = permille("measure", "--shared", "--json", "--", "sleep", "0.5").json
         assert any("--shared" in note for note in found["notes"])
     finally:
-        first.send_signal(signal.SIGKILL)
+        os.killpg(first.pid, signal.SIGKILL)
         first.wait()
     # The lock does not outlive its holder's death.
     assert permille("measure", "--json", "--", "sleep", "0.5").json["valid"] is True
-    subprocess.run(["pkill", "-f", "sleep 60"], check=False)
+
+
+def test_an_unknown_meter_is_a_wrong_command(permille: Permille) -> None:
+    finished = permille("measure", "--", "true", code=2, PERMILLE_METERS="rapll")
+    assert "did you mean 'rapl'?" in finished.err
+
+
+def test_explain_shows_what_the_interval_is_made_of(permille: Permille, powercap: Driver) -> None:
+    words = permille("measure", "--repeats", "2", "--explain", "--", "sleep", "1").out
+    assert "spread of 2 runs" in words
+    assert "edges, ticks" in words
+    assert "meter accuracy (cpu:0" in words
+    found = permille("measure", "--repeats", "2", "--json", "--", "sleep", "1").json
+    energy = found["energy_j"]
+    high = math.hypot(*(part["high"] for part in found["uncertainty"]))
+    assert energy["high"] == pytest.approx(energy["value"] * (1 + math.hypot(high)), rel=1e-9)
+
+
+def test_a_meter_that_is_here_but_of_no_use_is_said(permille: Permille, tmp_path: Path) -> None:
+    tree = FakePowercap(tmp_path / "powercap", dram=False)
+    (tree.zones["cpu:0"] / "max_energy_range_uj").write_text("1000000")  # wraps in a millisecond
+    root = str(tree.root)
+    found = permille("measure", "--json", "--", "sleep", "0.5", PERMILLE_POWERCAP=root).json
+    assert found["provenance"] == "estimated"
+    (rapl,) = found["not_measured"]
+    assert rapl["meter"] == "rapl"
+    assert "wrap within 5 ms" in rapl["reason"]
+    words = permille("measure", "--", "sleep", "0.5", PERMILLE_POWERCAP=root).out
+    assert "not measured: rapl" in words
+
+
+def test_required_measured_refuses_a_figure_that_is_estimated_all_the_same(
+    permille: Permille, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A GPU that can be measured does not make a measurement of what is mostly an estimate."""
+    fake = FakeNvml(tmp_path)
+    fake.script("gpu0.power_mw=10", "gpu0.tick_ms=10")
+    environment.update(fake.environment, PERMILLE_METERS="nvml,estimate")
+    loose = permille("measure", "--json", "--", "sleep", "2").json
+    assert loose["provenance"] == "estimated"
+    finished = permille("measure", "--require", "measured", "--", "sleep", "2", code=3)
+    assert "cpu:0" in finished.err
+    assert len(finished.err.strip().splitlines()) == 1
+
+
+def test_the_ratio_of_estimates_is_narrower_beside_a_baseline(
+    permille: Permille, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+
+    def width(*options: str) -> float:
+        found = permille(
+            "measure", "--json", "--repeats", "2", *options, "--", "sleep", "1", "---", "sleep",
+            "1", PERMILLE_POWERCAP=str(tmp_path / "empty"), PERMILLE_METERS="estimate",
+        ).json  # fmt: skip
+        return float(found["ratio"]["high"] / found["ratio"]["low"])
+
+    # Without one nothing cancels: the two could be wrong in opposite ways.
+    assert width("--idle", "1") < width()

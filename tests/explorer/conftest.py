@@ -21,6 +21,8 @@ from permille.records import (
     Environment,
     Latency,
     ModelFacts,
+    Phase,
+    Problem,
     Protocol,
     Quality,
     RecorderStats,
@@ -30,7 +32,7 @@ from permille.records import (
     Trial,
 )
 from permille.store import Raw, Store
-from tests.records import cell, domain, trial
+from tests.records import cell, domain, joules, trial
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -43,8 +45,22 @@ FORMULA = "=HYPERLINK(1)"
 
 
 def _repeats(
-    model: str, energies: list[float], category: str, params: int, score: float
+    model: str,
+    energies: list[float],
+    category: str,
+    params: int,
+    score: float,
+    **changed: Any,
 ) -> list[Trial]:
+    plain: dict[str, Any] = {
+        "cell": cell(model, category=category),
+        "latency": Latency(p50=0.01, p95=0.02, mean=0.011, n=1000),
+        "quality": Quality(metric="accuracy", value=score, n=200, standard_error=0.02),
+        "facts": ModelFacts(params=params),
+        "device": "a CPU",
+        "environment": Environment(fingerprint="machine", facts={"cpu": "a CPU"}),
+        "protocol": Protocol(inferences=1000, batch_size=1),
+    }
     return [
         trial(
             energy_j,
@@ -52,13 +68,7 @@ def _repeats(
             repeat=i,
             idle_j=energy_j / 4,
             uid=f"{model[:40]}-{i}",
-            cell=cell(model, category=category),
-            latency=Latency(p50=0.01, p95=0.02, mean=0.011, n=1000),
-            quality=Quality(metric="accuracy", value=score, n=200, standard_error=0.02),
-            facts=ModelFacts(params=params),
-            device="a CPU",
-            environment=Environment(fingerprint="machine", facts={"cpu": "a CPU"}),
-            protocol=Protocol(inferences=1000, batch_size=1),
+            **(plain | changed),
         )
         for i, energy_j in enumerate(energies)
     ]
@@ -71,6 +81,40 @@ def trials() -> list[Trial]:
     found += _repeats("lonely", [50.0], "task-specific", 110_000_000, 0.88)
     for i, name in enumerate((HOSTILE, QUOTES, RIGHT_TO_LEFT, ENDLESS, FORMULA)):
         found += _repeats(name, [60.0 + i, 61.0 + i], "task-specific", 1_000_000 * (i + 1), 0.5)
+    found += _repeats(
+        "copy",
+        [41.0, 42.0],
+        "task-specific",
+        66_000_000,
+        0.0,
+        quality=None,
+        facts=ModelFacts(params=66_000_000, weights="replica"),
+        cell=cell("copy", settings={"weights": "replica"}),
+    )
+    # Another tool's figure under the same study's name, and a machine of another kind.
+    found += _repeats("imported", [300.0, 310.0], "task-specific", 10, 0.7, source="codecarbon")
+    elsewhere = Environment(fingerprint="elsewhere", facts={"cpu": "another CPU"})
+    found += _repeats(
+        "far", [20.0, 21.0], "task-specific", 9, 0.7, environment=elsewhere, device="another CPU"
+    )
+    # A task and a metric that the explorer knows nothing of.
+    found += _repeats(
+        "babbler",
+        [90.0, 91.0],
+        "general-purpose",
+        8_000_000,
+        0.0,
+        cell=cell("babbler", task="olfaction", dataset="smells", category="general-purpose"),
+        quality=Quality(metric="perplexity", value=23.4, n=50, standard_error=0.5),
+    )
+    # Of whose CPU nothing is known: it has a figure within accelerator alone.
+    gpu = Phase(
+        seconds=10.0,
+        domains={"gpu:0": joules(500.0, "gpu")},
+        problems={"cpu:0": Problem(reason="no counter", kind="cpu")},
+        inferences=1000,
+    )
+    found += _repeats("half", [1.0, 1.0], "task-specific", 8, 0.6, phases={"query": gpu})
     found.append(
         trial(model="broken", uid="broken-0", status="failed", reason="boom <b>", phases={})
     )

@@ -73,7 +73,9 @@ def test_shipped_and_stored_cells_stand_apart(store: Path) -> None:
     assert [(s["origin"], s["study"]) for s in found["studies"]] == [
         ("shipped", "power-hungry-2023"),
         ("store", "study"),
+        ("store", "study"),
     ]
+    assert [s["source"] for s in found["studies"][1:]] == ["permille", "codecarbon"]
     assert cells.of_store(store) == cells.of_store(store)  # ids too: a link stays good
 
 

@@ -146,6 +146,104 @@ def test_sliders_change_the_workloads_figures(tab: Tab, permille: Permille, stor
     assert tab.page.locator(".cards").inner_text() == before
 
 
+@pytest.mark.parametrize(
+    ("boundary", "net", "year", "pue"),
+    [("accelerator", "", "2021", ""), ("facility", "1", "2023", "1.56"), ("compute", "1", "", "2")],
+)
+def test_what_if_is_the_command_lines_for_any_setting(
+    tab: Tab, permille: Permille, store: Path, boundary: str, net: str, year: str, pue: str
+) -> None:
+    state = f"view=whatif&search=big&origin=store&boundary={boundary}&net={net}&region=DEU"
+    tab.go(f"{state}&year={year}&pue={pue}&day=2500")
+    options = ["--boundary", boundary, "--region", "DEU"]
+    options += ["--net"] if net else []
+    options += ["--year", year] if year else []
+    options += ["--pue", pue] if pue else []
+    rows = permille("results", "--json", "--store", str(store), *options).json["rows"]
+    row = next(row for row in rows if row["model"] == "big")
+    for kind, name in (("kwh", "kwh_per_1000"), ("co2e", "co2e_g_per_1000")):
+        assert _a_year(tab, kind) == pytest.approx(row[name]["value"] * 2.5 * 365, rel=1e-9)
+    said = tab.page.locator("#w-said").inner_text()
+    for word in ("2,500 requests a day", boundary, "Germany", year, pue):
+        assert word in said
+
+
+def test_the_same_workload_on_other_grids_is_the_command_lines(
+    tab: Tab, permille: Permille, store: Path
+) -> None:
+    from permille.units import format_mass_g
+
+    tab.go("view=whatif&search=big&origin=store&day=1000000")
+    table = tab.page.get_by_role("region", name="The same workload on other grids, a year")
+    for code, place in (("NOR", "Norway"), ("IND", "India")):
+        said = permille("results", "--json", "--store", str(store), "--region", code).json
+        row = next(row for row in said["rows"] if row["model"] == "big")
+        grams = row["co2e_g_per_1000"]["value"] * 1000 * 365
+        shown = table.locator("tr", has_text=place).inner_text()
+        assert format_mass_g(grams) in shown
+
+
+def test_the_document_carries_the_budget_of_the_command_line(tab: Tab, store: Path) -> None:
+    from permille.analysis.budget import parts
+    from permille.analysis.summaries import summarise
+    from permille.store import Store
+
+    with Store(store, readonly=True) as opened:
+        summaries = summarise(opened.trials(), "compute")
+    big = next(s for s in summaries if s.cell.model == "big")
+    tab.go("view=model&model=big")
+    shown = tab.page.get_by_role("region", name="What the interval is made of").inner_text()
+    for part in parts(big):
+        assert f"{100 * part.high:.3g} %".replace(".0 ", " ") in shown
+
+
+# --- sources and labels ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", ["overview", "breakdown"])
+def test_one_name_of_two_sources_is_two_studies(tab: Tab, view: str) -> None:
+    tab.go(f"view={view}&study=study&task=text-classification&boundary=node")
+    rows = tab.page.locator("main table").first.locator("tbody tr").all_inner_texts()
+    assert len([row for row in rows if "study (imported, codecarbon)" in row]) == 1
+    assert len([row for row in rows if "imported" not in row]) >= 1
+
+
+def test_sources_are_never_compared_and_it_says_why(tab: Tab) -> None:
+    tab.go("view=compare&m=small&m=imported&m=far&m=babbler&m=copy")
+    warned = tab.page.locator(".warn").all_inner_texts()
+    assert any("imported" in w and "different tools" in w for w in warned)
+    assert any("far" in w and "another CPU" in w and "different machines" in w for w in warned)
+    assert any("babbler" in w and "never run on the same" in w for w in warned)
+    row = tab.page.locator("tr", has=tab.page.locator("[data-ratio=copy]")).inner_text()
+    assert "random weights" in row
+
+
+@pytest.mark.parametrize(
+    "view",
+    ["table&search=copy", "model&model=copy", "run&uid=copy-0", "whatif&search=copy", "size"],
+)
+def test_a_replica_is_labelled_wherever_it_stands(tab: Tab, view: str) -> None:
+    tab.go(f"view={view}&origin=store")
+    until(lambda: "replica: random weights" in tab.text())
+
+
+def test_a_task_and_a_metric_that_are_new_are_shown_as_they_are(tab: Tab) -> None:
+    tab.go("view=table&task=olfaction")
+    row = tab.page.locator("table.all tbody tr").inner_text()
+    assert "perplexity 23.4" in row
+    assert "%" not in row
+    tab.go("view=overview&origin=store")
+    assert "olfaction" in (tab.page.locator(".canvas svg").first.text_content() or "")
+
+
+def test_a_boundary_that_has_figures_is_offered(tab: Tab) -> None:
+    tab.go("view=overview&search=half&task=text-classification")
+    assert "none has a figure within the compute boundary" in tab.text()
+    tab.page.click("button:text('show accelerator')")
+    until(lambda: tab.page.locator("figure svg .pt > *").count() == 1)
+    assert "boundary=accelerator" in tab.url
+
+
 # --- the address -----------------------------------------------------------------------------
 
 
@@ -189,6 +287,11 @@ def test_what_matches_nothing_says_so_and_offers_the_way_back(tab: Tab) -> None:
     assert tab.said == []
 
 
+def test_a_year_that_a_grid_lacks_is_said(tab: Tab) -> None:
+    tab.go("view=whatif&region=DEU&year=1066")
+    assert "no figure of Germany for 1066" in tab.page.locator("[role=status]").inner_text()
+
+
 def test_an_unknown_view_is_the_overview(tab: Tab) -> None:
     tab.go("view=__proto__")
     assert tab.page.locator("h1").inner_text() == "What 1,000 inferences cost, by task"
@@ -223,6 +326,41 @@ def test_a_hostile_name_has_its_page(file_tab: Tab) -> None:
 
 
 # --- downloads -------------------------------------------------------------------------------
+
+
+def _read_parquet(data: bytes, file: Path) -> list[dict[str, Any]]:
+    import duckdb
+
+    file.write_bytes(data)
+    with duckdb.connect() as db:
+        found = db.execute("SELECT * FROM read_parquet(?)", [str(file)])
+        names = [f"{column[0]}:{column[1]}" for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+@pytest.mark.parametrize("narrowed", ["task=text-classification", "search=lonely", "search=%C3%A9"])
+def test_the_files_parquet_is_the_servers(
+    tab: Tab, file_tab: Tab, tmp_path: Path, narrowed: str
+) -> None:
+    state = f"view=table&{narrowed}&region=SWE&pue=1.4&boundary=node&net=1"
+    tab.go(state)
+    file_tab.go(state)
+    served = _read_parquet(_downloaded(tab, "a:text('Parquet')"), tmp_path / "a.parquet")
+    filed = _read_parquet(_downloaded(file_tab, "button:text('Parquet')"), tmp_path / "b.parquet")
+    by_name = [
+        sorted(rows, key=lambda r: (r["origin:VARCHAR"], r["dataset:VARCHAR"], r["model:VARCHAR"]))
+        for rows in (served, filed)
+    ]
+    assert len(served) == len(filed)
+    for ours, theirs in zip(*by_name, strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(_alike(ours[name], theirs[name]) for name in ours)
+
+
+def _alike(a: object, b: object) -> bool:
+    if isinstance(a, float) and isinstance(b, float):
+        return a == pytest.approx(b, rel=1e-9)
+    return a == b
 
 
 def _downloaded(tab: Tab, selector: str) -> bytes:
@@ -277,11 +415,11 @@ def _findings(tab: Tab) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Browser, file: Path, theme: Any) -> None:
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
+def test_axe_finds_nothing_serious(browser: Browser, file: Path, theme: Any, width: int) -> None:
     if not AXE.exists():
         pytest.skip("axe-core is not installed: python scripts/build_explorer.py")
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme)
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
     tab = Tab(context.new_page(), file.as_uri())
     found = {}
     for view in VIEWS:
@@ -291,6 +429,31 @@ def test_axe_finds_nothing_serious(browser: Browser, file: Path, theme: Any) -> 
         found[view] = _findings(tab)
     context.close()
     assert {view: each for view, each in found.items() if each} == {}
+
+
+@pytest.mark.parametrize("view", CHARTS)
+def test_every_chart_has_its_figures_in_a_table(file_tab: Tab, view: str) -> None:
+    file_tab.go(f"view={view}&task=text-classification")
+    until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
+    assert file_tab.page.locator("main table tbody tr").count() > 0
+    hidden = file_tab.page.locator("figure svg").evaluate_all(
+        "all => all.map(s => s.getAttribute('aria-hidden'))"
+    )
+    assert set(hidden) == {"true"}
+
+
+def test_all_of_it_is_reached_by_keyboard(file_tab: Tab) -> None:
+    """Whatever can be clicked is a link, a button or a field: the tab key comes by."""
+    file_tab.go("view=table&task=text-classification&origin=store")
+    reached = set()
+    for _ in range(60):
+        file_tab.page.keyboard.press("Tab")
+        reached.add(file_tab.page.evaluate("document.activeElement.id"))
+    assert {"f-boundary", "f-region", "f-pue", "f-task", "f-search", "sort-energy"} <= reached
+    file_tab.page.locator("#sort-energy").focus()
+    file_tab.page.keyboard.press("Enter")
+    until(lambda: "sort=energy" in file_tab.url)
+    assert file_tab.page.evaluate("document.activeElement.id") == "sort-energy"
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])

@@ -121,6 +121,14 @@ def test_a_newer_file_is_refused_and_left_alone(permille: Permille, tmp_path: Pa
     assert "newer permille" in permille("results", code=2).err
 
 
+def test_what_is_no_file_is_refused_unopened(permille: Permille, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("pipe", "/dev/zero", str(tmp_path)):
+        for command in (["results"], ["import", "codecarbon", "x.csv"], ["store", "check"]):
+            said = permille(*command, "--store", path, code=2).err
+            assert "pipe or a device" in said or "there is no file or folder x.csv" in said
+
+
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     db = sqlite3.connect(path)

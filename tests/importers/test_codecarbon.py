@@ -152,6 +152,16 @@ def test_rows_of_a_flushed_tracker_are_one_run_whose_last_counts(tmp_path: Path)
     assert tally.bad_count == 0
 
 
+def test_a_row_that_says_the_same_again_is_counted_as_known(tmp_path: Path) -> None:
+    x, y = {"run_id": "x"}, {"run_id": "y"}
+    trials, tally = read(written(tmp_path, file("3.0.0", x, x, y, x)))
+    assert sorted(t.uid for t in trials) == [f"codecarbon:{run}" for run in "xxxy"]
+    assert not any("cumulative" in note for trial in trials for note in trial.notes)
+    with Store(tmp_path / "s.db") as store:
+        assert store.add_many((t, None) for t in trials) == 2
+    assert tally.bad_count == 0
+
+
 def test_rows_of_trackers_that_take_turns_are_one_run_each(tmp_path: Path) -> None:
     half = {"duration": "10", "gpu_energy": "0.0005", "energy_consumed": "0.0010"}
     x, y = {"run_id": "x"}, {"run_id": "y"}

@@ -201,3 +201,10 @@ def test_an_encrypted_or_damaged_zip_is_named(tmp_path: Path) -> None:
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ImportDataError, match="there is no file or folder"):
         Source(tmp_path / "nothing")
+
+
+def test_pipes_and_devices_are_refused_before_they_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ImportDataError, match="a pipe or a device"):
+            Source(path)

@@ -26,3 +26,10 @@ def test_every_variable_is_named() -> None:
 
 def test_every_kind_of_device_is_named() -> None:
     assert {kind for kind in KINDS if f"{kind}+http" not in TEXT} == set()
+
+
+def test_every_test_that_it_names_is_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", TEXT)
+    assert len(named) > 30
+    for module, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / module).read_text(encoding="utf-8"), test

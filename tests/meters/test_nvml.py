@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pytest
 
 from permille.meters.gpu_use import Sight, judge
-from tests.nvml import FakeNvml
+from permille.meters.nvml import UNLISTED
+from tests.nvml import LEAST, FakeNvml
 
 PROGRAM = """
 import json, sys
@@ -194,6 +196,23 @@ def test_no_driver_at_all(library: FakeNvml) -> None:
     assert "--gpus all" in said[1]
 
 
+def test_a_library_with_the_least_functions_measures_and_says_what_it_cannot_see(
+    tmp_path: Path,
+) -> None:
+    with Driver(FakeNvml(tmp_path, LEAST)) as driver:
+        (domain,) = driver.open()
+        assert domain["device"] == "Least"
+        assert domain["tick_s"] == pytest.approx(0.01, rel=0.3)
+        (first,), (second,) = driver.read(), driver.read()
+        assert first["error"] is None
+        assert second["energy_j"] >= first["energy_j"] > 0
+        used, notices, _ = driver.observe(1)
+    assert used is None  # every GPU counts
+    said = " ".join(text for _, text in notices)
+    assert "does not list its processes" in said
+    assert "throttled" in said
+
+
 def test_throttling_mig_and_identity(nvml: Driver) -> None:
     nvml.script("gpu0.throttle=1")
     nvml.open()
@@ -214,7 +233,9 @@ def test_tenants_and_the_gpus_in_use(nvml: Driver) -> None:
     assert used == ["gpu:0"]
     assert notices == [["gpu:1", f"another tenant: process {other}"]]
     nvml.script("count=3", "gpu0.pids_rc=4")
-    assert nvml.observe(ours)[0] is None  # nobody can tell
+    used, notices, _ = nvml.observe(ours)
+    assert used is None  # nobody can tell
+    assert ["gpu:0", UNLISTED] in notices
 
 
 def sight(domain: str = "gpu:0", *pids: int, busy: bool | None = False) -> Sight:

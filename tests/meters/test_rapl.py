@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from permille.meters import Meter, MeterUnavailable
 from permille.meters.counter import parse_counter
+from permille.meters.mirrors import is_mirror
 from permille.meters.processor import Processor
 from permille.meters.rapl import open_meter
 from permille.meters.rapl_facts import accuracy
@@ -110,6 +111,55 @@ def test_dies_of_intel_are_two_counters_of_amd_one(root: Path) -> None:
     assert energies(opened(root, AMD)) == {"cpu:0.0": 5, "dram:0.0": 0}
     tree.set("cpu:0.1", 9_000_000)  # a counter of its own after all
     assert energies(opened(root, AMD))["cpu:0.1"] == 9
+
+
+@pytest.mark.parametrize("cpuinfo", [INTEL, AMD])
+def test_dies_that_step_as_one_are_one_on_any_processor(root: Path, cpuinfo: str) -> None:
+    tree = FakePowercap(root, dies=2, dram=False)
+    one = {"cpu:0.0": Constant(60.0), "cpu:0.1": Constant(60.0)}
+    with tree.drive(one, start_uj={"cpu:0.0": 7_000_000, "cpu:0.1": 7_000_000}):
+        assert [domain.name for domain in opened(root, cpuinfo).domains] == ["cpu:0.0"]
+
+
+@pytest.mark.parametrize("cpuinfo", [INTEL, AMD])
+def test_dies_that_step_apart_are_two_on_any_processor(root: Path, cpuinfo: str) -> None:
+    tree = FakePowercap(root, dies=2, dram=False)
+    two = {"cpu:0.0": Constant(60.0), "cpu:0.1": Constant(60.0)}
+    with tree.drive(two, start_uj={"cpu:0.0": 7_000_000, "cpu:0.1": 9_000_000}):
+        assert len(opened(root, cpuinfo).domains) == 2
+
+
+def test_one_file_under_two_names_is_one_counter(root: Path) -> None:
+    tree = FakePowercap(root, dies=2, dram=False)
+    tree.counter("cpu:0.1").unlink()
+    tree.counter("cpu:0.1").hardlink_to(tree.counter("cpu:0.0"))
+    assert [domain.name for domain in opened(root).domains] == ["cpu:0.0"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "one"),
+    [
+        ([5.0, 5.0, 5.06], [5.0, 5.06, 5.06], True),
+        ([5.0, 5.0, 5.06], [5.0, 5.0, 5.0], True),  # the second steps a moment later
+        ([5.0, 5.06, 5.12], [5.0, 5.15, 5.30], False),  # the same origin, another power
+        ([5.0, 5.06, 5.12], [9.0, 9.06, 9.12], False),
+        ([5.0, 5.06, None], [5.0, None, 5.12], None),
+        ([5.0, 5.0], [5.0, 5.0], None),
+    ],
+)
+def test_two_counters_are_one_where_they_never_part(
+    first: list[float | None], second: list[float | None], one: bool | None
+) -> None:
+    assert is_mirror(first, second) is one
+
+
+def test_a_pipe_in_a_counters_place_holds_nobody_up(root: Path) -> None:
+    tree = FakePowercap(root, dram=False)
+    tree.counter("cpu:0").unlink()
+    os.mkfifo(tree.counter("cpu:0"))
+    (reading,) = opened(root).read()
+    assert reading.energy_j is None
+    assert reading.error is not None
 
 
 def test_two_packages_of_one_name_are_told_apart(root: Path) -> None:

@@ -26,10 +26,28 @@ def test_every_preset_is_a_study_file_with_a_description(name: str) -> None:
 
 
 def test_names_that_are_not_there() -> None:
-    with pytest.raises(StudyError, match="no preset 'none'; there are: quickstart"):
+    with pytest.raises(StudyError, match="no preset 'none'; there are: batching, llm-sizes"):
         presets.text("none")
     with pytest.raises(AssetError, match=r"ships no file 'x\.json'"):
         presets.file("x.json")
+
+
+@quickstart_assets.needed
+@pytest.mark.parametrize(
+    ("name", "needs", "cells"),
+    [("sentiment", "torch", 4), ("llm-sizes", "xllamacpp", 4), ("batching", "torch", 7)],
+)
+def test_the_presets_of_the_hub_can_be_planned_without_it(
+    tmp_path: Path, name: str, needs: str, cells: int
+) -> None:
+    pytest.importorskip(needs, reason="its extra is not installed")
+    study = file.parse(presets.text(name), where=name, folder=tmp_path)
+    made = plan.make(study, fetch=False)
+    assert len(made.cells) == cells
+    assert all(cell.wanted is not None for cell in made.cells)
+    assert {cell.batch_size for cell in made.cells} == (
+        {1, 2, 4, 8, 16, 32, 64} if name == "batching" else {1}
+    )
 
 
 @quickstart_assets.needed

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Record
 
 SIGNIFICANT = 0.05
-"""A domain weighs on the provenance of a sum from this share of its energy on."""
+"""Domains of one provenance or a weaker one give a sum theirs from this share of its energy on."""
 
 
 class Bounded(Record):
@@ -82,15 +82,39 @@ def _sum(domains: Mapping[str, DomainEnergy], note: str) -> Bounded:
     energy_j = sum(d.energy_j for d in domains.values())
     # Accuracies of one kind of meter are taken to be wrong together: they add up linearly.
     # Edges are independent: they add up in quadrature.
-    significant = [
-        d.provenance for d in domains.values() if d.energy_j >= SIGNIFICANT * energy_j
-    ] or [d.provenance for d in domains.values()]
     return Bounded(
         energy_j=energy_j,
         edge_j=math.sqrt(sum(d.edge_j**2 for d in domains.values())),
         low_j=sum(d.energy_j * d.accuracy_low for d in domains.values()),
         high_j=sum(d.energy_j * d.accuracy_high for d in domains.values()),
-        provenance=max(significant, key=lambda p: p.weakness),
+        provenance=_weakest(list(domains.values()), energy_j),
         domains=tuple(domains),
         note=note,
     )
+
+
+def _weakest(domains: Sequence[DomainEnergy], energy_j: float) -> Provenance:
+    """The weakest provenance at which, or below which, a significant share of the energy lies:
+    many small estimates weigh as one large one."""
+    for provenance in sorted({d.provenance for d in domains}, key=lambda p: -p.weakness):
+        weak_j = sum(d.energy_j for d in domains if d.provenance.weakness >= provenance.weakness)
+        if weak_j >= SIGNIFICANT * energy_j:
+            return provenance
+    raise AssertionError("the shares of a sum add up to all of it")
+
+
+def above_idle(
+    gross: Bounded, seconds: float, idle: Phase | None, boundary: Boundary
+) -> tuple[float, float] | None:
+    """(Joules of ``gross``, which took ``seconds``, above the idle power of the same domains; the
+    standard uncertainty of its edges and of the baseline's, k = 1, joules); None without a
+    baseline.
+
+    The baseline's edges weigh the more the shorter it was against what is measured.
+    """
+    baseline = within(idle, boundary) if idle else "no baseline"
+    if idle is None or isinstance(baseline, str) or set(baseline.domains) != set(gross.domains):
+        return None
+    times = seconds / idle.seconds
+    net_j = gross.energy_j - baseline.energy_j * times
+    return net_j, math.hypot(gross.edge_j, baseline.edge_j * times)

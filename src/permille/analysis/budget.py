@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from permille.analysis import intervals
 from permille.analysis.summaries import Summary
 from permille.records import Record
 
@@ -18,29 +18,53 @@ class Part(Record):
 
 
 def parts(summary: Summary) -> tuple[Part, ...]:
-    """The parts of a cell's interval: repeats, edges and ticks, meter accuracy or the estimate's
-    model. They combine in quadrature on each side."""
+    """The parts of a cell's interval. They combine in quadrature on each side."""
     sums = summary.energy
     if sums is None or sums.mean <= 0:
         return ()
-    found = []
-    spread = intervals.mean_from(sums.n, sums.mean, sums.sd)
-    if spread.low is not None and spread.high is not None:
-        half = (spread.high - spread.low) / 2 / sums.mean
-        found.append(Part(name=f"spread of {sums.n} trials (Student t)", low=half, high=half))
-    found.append(Part(name="edges, ticks and resolution", low=sums.edge, high=sums.edge))
-    low = math.sqrt(max(0.0, sums.low**2 - sums.edge**2))
-    high = math.sqrt(max(0.0, sums.high**2 - sums.edge**2))
-    what = "the estimate's model" if summary.provenance == "estimated" else "meter accuracy"
-    found.append(Part(name=f"{what} ({', '.join(summary.domains)})", low=low, high=high))
-    return tuple(found)
+    spread = sums.spread()
+    rule = "Student t" if sums.asked is None else f"asked for ±{100 * sums.asked.precision:g} %"
+    return budget_parts(
+        repeats=f"spread of {sums.n} trials ({rule})",
+        half=None if spread.high is None else (spread.high - spread.value) / spread.value,
+        edge=sums.edge,
+        accuracy=(
+            math.sqrt(max(0.0, sums.low**2 - sums.edge**2)),
+            math.sqrt(max(0.0, sums.high**2 - sums.edge**2)),
+        ),
+        estimated=summary.provenance == "estimated",
+        domains=summary.domains,
+    )
+
+
+def budget_parts(
+    *,
+    repeats: str,
+    half: float | None,
+    edge: float,
+    accuracy: tuple[float, float],
+    estimated: bool,
+    domains: Sequence[str],
+) -> tuple[Part, ...]:
+    """Repeats (``half`` is None with one), edges and ticks, meter accuracy or the estimate's
+    model, each relative and at k = 2."""
+    what = "the estimate's model" if estimated else "meter accuracy"
+    found = [] if half is None else [Part(name=repeats, low=half, high=half)]
+    found.append(Part(name="edges, ticks and resolution", low=edge, high=edge))
+    low, high = accuracy
+    return (*found, Part(name=f"{what} ({', '.join(domains)})", low=low, high=high))
+
+
+def line(part: Part) -> str:
+    """One part for people."""
+    return f"  −{100 * part.low:.3g} % / +{100 * part.high:.3g} %  {part.name}"
 
 
 def budget(summary: Summary) -> list[str]:
     """The budget in lines for people."""
     cell = summary.cell
     lines = [f"{cell.model}, {cell.task} on {cell.dataset}, within {summary.boundary}:"]
-    lines += [f"  −{100 * p.low:.3g} % / +{100 * p.high:.3g} %  {p.name}" for p in parts(summary)]
+    lines += map(line, parts(summary))
     if summary.energy is None:
         lines.append(f"  no figure: {summary.problem}")
     return lines

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.analysis import intervals
-from permille.analysis.boundaries import Bounded, within
+from permille.analysis import compare, intervals
+from permille.analysis.boundaries import Bounded, above_idle, within
+from permille.analysis.budget import Part, budget_parts
+from permille.analysis.parts import Part as DomainPart
+from permille.analysis.parts import parts_of
 from permille.analysis.rows import scaled
-from permille.records import Boundary, Estimate, Phase, Provenance, Record
+from permille.analysis.summaries import Sums, energy_sums
+from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats
 from permille.units import kwh_from_joules, per_1000
 
 
@@ -21,7 +25,7 @@ class DomainMean(Record):
 
 class Figure(Record):
     """What a command costs, a run. ``energy`` is None where it cannot be told; ``reason`` says
-    why. ``runs_j`` are the runs one by one."""
+    why. ``runs_j`` are the runs one by one; ``parts`` what the interval is made of."""
 
     energy: Estimate | None
     net: Estimate | None
@@ -30,6 +34,7 @@ class Figure(Record):
     provenance: Provenance | None
     reason: str | None
     runs_j: tuple[float, ...] = ()
+    parts: tuple[Part, ...] = ()
     note: str = ""
 
 
@@ -64,8 +69,61 @@ def figure(
         provenance=max((b.provenance for b in bounded), key=lambda p: p.weakness),
         reason=None,
         runs_j=tuple(values),
+        parts=_parts(values, bounded),
         note=bounded[0].note,
     )
+
+
+class CommandSide(Record):
+    """One command's side of a ratio (see ``compare.Side``)."""
+
+    energy: Sums | None
+    parts: tuple[DomainPart, ...]
+    provenance: Provenance | None
+    problem: str | None
+
+
+def ratio(
+    a: tuple[Sequence[Phase], Sequence[Phase | None]],
+    b: tuple[Sequence[Phase], Sequence[Phase | None]],
+    boundary: Boundary,
+) -> Estimate | None:
+    """Energy of one command over another's, each with its runs and the idle phases before them;
+    None where one has no figure, or none above 0."""
+    sides = [_side(*runs, boundary) for runs in (a, b)]
+    if any(side.energy is None or side.energy.mean <= 0 for side in sides):
+        return None
+    return compare.ratio(*sides)
+
+
+def _side(
+    phases: Sequence[Phase], idles: Sequence[Phase | None], boundary: Boundary
+) -> CommandSide:
+    found = [within(phase, boundary) for phase in phases]
+    problem = next((f for f in found if isinstance(f, str)), None)
+    bounded = [f for f in found if isinstance(f, Bounded)]
+    if problem is not None:
+        return CommandSide(energy=None, parts=(), provenance=None, problem=problem)
+    runs = [(phase, idle, 1000) for phase, idle in zip(phases, idles, strict=True)]
+    return CommandSide(
+        energy=energy_sums([(b, 1000) for b in bounded]),
+        parts=parts_of(runs, bounded[0].domains),
+        provenance=max((b.provenance for b in bounded), key=lambda p: p.weakness),
+        problem=None,
+    )
+
+
+def recorders_j(runs: Sequence[tuple[Phase, RecorderStats]]) -> float | None:
+    """What the recorder itself took over all runs, at most (J): the processors' mean power in the
+    run for as long as the recorder was on one, as if nothing else had used any of it. It is in
+    the figures of the runs. None where a run has no figure of a processor."""
+    total_j = 0.0
+    for phase, stats in runs:
+        cpus = [d.energy_j for d in phase.domains.values() if d.kind == "cpu"]
+        if not cpus or not phase.seconds:
+            return None
+        total_j += math.fsum(cpus) / phase.seconds * stats.cpu_s
+    return total_j
 
 
 def per_inference(
@@ -97,15 +155,43 @@ def _estimate(values: Sequence[float], bounded: Sequence[Bounded]) -> Estimate:
     total = math.fsum(b.energy_j for b in bounded)
     if total <= 0:
         return Estimate(value=intervals.mean(values).value, low=None, high=None)
-    edge = 2 * math.sqrt(math.fsum(b.edge_j**2 for b in bounded)) / total
-    low = math.hypot(math.fsum(b.low_j for b in bounded) / total, edge)
-    high = math.hypot(math.fsum(b.high_j for b in bounded) / total, edge)
+    edge, low, high = _relative(bounded, total)
+    return intervals.not_negative(_combined(values, math.hypot(low, edge), math.hypot(high, edge)))
+
+
+def _combined(values: Sequence[float], low: float, high: float) -> Estimate:
+    """The mean, its interval made of the values' spread, if there are two, and the meters'."""
     spread = intervals.mean(values)
     if spread.low is None:
-        estimate = intervals.systematic_only(spread.value, low, high)
-    else:
-        estimate = intervals.with_systematic(spread, low, high)
-    return intervals.not_negative(estimate)
+        return intervals.systematic_only(spread.value, low, high)
+    return intervals.with_systematic(spread, low, high)
+
+
+def _relative(bounded: Sequence[Bounded], total: float) -> tuple[float, float, float]:
+    """(Edges, accuracy below, accuracy above), relative to all energy, k = 2. Edges are
+    independent from run to run; accuracy is the same error in every one."""
+    edge = 2 * math.sqrt(math.fsum(b.edge_j**2 for b in bounded)) / total
+    low = math.fsum(b.low_j for b in bounded) / total
+    return edge, low, math.fsum(b.high_j for b in bounded) / total
+
+
+def _parts(values: Sequence[float], bounded: Sequence[Bounded]) -> tuple[Part, ...]:
+    """What the interval of the mean is made of."""
+    total = math.fsum(b.energy_j for b in bounded)
+    spread = intervals.mean(values)
+    if total <= 0:
+        return ()
+    edge, low, high = _relative(bounded, total)
+    estimated = any(b.provenance is Provenance.ESTIMATED for b in bounded)
+    half = None if spread.high is None else (spread.high - spread.value) / spread.value
+    return budget_parts(
+        repeats=f"spread of {len(values)} runs (Student t)",
+        half=half,
+        edge=edge,
+        accuracy=(low, high),
+        estimated=estimated,
+        domains=bounded[0].domains,
+    )
 
 
 def _net(
@@ -115,15 +201,21 @@ def _net(
     boundary: Boundary,
     overhead: float,
 ) -> Estimate | None:
-    """Above the idle power measured just before each run; None without a baseline."""
-    values = []
-    for phase, idle, gross in zip(phases, idles, bounded, strict=True):
-        baseline = within(idle, boundary) if idle else "no baseline"
-        if idle is None or isinstance(baseline, str) or baseline.domains != gross.domains:
-            return None
-        idle_power_w = baseline.energy_j / idle.seconds
-        values.append((gross.energy_j - idle_power_w * phase.seconds) * overhead)
-    return intervals.mean(values)
+    """Above the idle power measured just before each run; None without a baseline. The meters'
+    accuracy counts as it does in the gross energy."""
+    nets = [
+        above_idle(gross, phase.seconds, idle, boundary)
+        for phase, idle, gross in zip(phases, idles, bounded, strict=True)
+    ]
+    known = [net for net in nets if net is not None]
+    mean_j = math.fsum(net_j for net_j, _ in known) / len(nets)
+    if len(known) < len(nets) or not mean_j:
+        return None
+    edge = math.sqrt(math.fsum(edge_j**2 for _, edge_j in known)) / len(nets)
+    _, low, high = _relative(bounded, abs(mean_j) * len(nets))
+    edge = 2 * edge / abs(mean_j)
+    values = [net_j * overhead for net_j, _ in known]
+    return _combined(values, math.hypot(low, edge), math.hypot(high, edge))
 
 
 def _domains(phases: Sequence[Phase]) -> dict[str, DomainMean]:

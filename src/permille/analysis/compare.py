@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
 from permille.analysis import intervals
-from permille.analysis.summaries import Summary
+from permille.analysis.parts import Part
+from permille.analysis.summaries import Summary, Sums
 from permille.errors import CompareError
-from permille.records import Estimate, Record
+from permille.records import Estimate, Provenance, Record
 
 
 class CellRatio(Record):
@@ -83,7 +85,27 @@ def find_model(names: Sequence[str], text: str) -> str:
     raise CompareError(f"no results of a model {text!r}; there are: {', '.join(near) or 'none'}")
 
 
-def ratio(a: Summary, b: Summary) -> Estimate:
+class Side(Protocol):
+    """What a ratio needs of either side; a summary is one."""
+
+    @property
+    def energy(self) -> Sums | None:
+        """Its energy."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The same by domain."""
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """How it came to be."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is none."""
+
+
+def ratio(a: Side, b: Side) -> Estimate:
     """Energy of ``a`` over that of ``b``, with what does not cancel between them.
 
     The spread is the trials'. The accuracy of the same meter on the same domain is one and the
@@ -96,15 +118,13 @@ def ratio(a: Summary, b: Summary) -> Estimate:
     """
     if a.energy is None or b.energy is None:
         raise CompareError(f"no figure to compare: {a.problem or b.problem}")
-    plain = intervals.ratio_from(
-        a.energy.n, a.energy.mean, a.energy.sd, b.energy.n, b.energy.mean, b.energy.sd
-    )
+    plain = intervals.ratio_from(*a.energy.for_ratio(), *b.energy.for_ratio())
     low, high = _systematic(a, b)
     edges = math.hypot(a.energy.edge, b.energy.edge)
     return intervals.with_systematic(plain, math.hypot(low, edges), math.hypot(high, edges))
 
 
-def _systematic(a: Summary, b: Summary) -> tuple[float, float]:
+def _systematic(a: Side, b: Side) -> tuple[float, float]:
     """Relative uncertainty (k = 2) of the ratio that comes from the meters, below and above.
 
     Each coefficient of each domain is one error common to both sides; the ratio moves only as
@@ -125,7 +145,7 @@ def _systematic(a: Summary, b: Summary) -> tuple[float, float]:
     return math.hypot(*below), math.hypot(*above)
 
 
-def _coefficients(a: Summary, b: Summary) -> list[tuple[float, float, float, float]] | None:
+def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] | None:
     """(share of a's energy, share of b's, low, high) for each coefficient that the two have in
     common; None where they do not stand on the same meters, and nothing cancels."""
     if (
@@ -170,9 +190,12 @@ def _overall(ratios: Sequence[Estimate]) -> Estimate:
 
 def _place(s: Summary) -> tuple[str, ...]:
     """What must be the same for two figures to be compared. Another tool's runs at another batch
-    size were another experiment; in a study of ours it is what its author set beside the other."""
+    size were another experiment; in a study of ours it is what its author set beside the other.
+    A replica is compared with replicas alone."""
     batch = "" if s.source == "permille" else str(s.cell.settings.get("batch_size", ""))
-    return (s.cell.task, s.cell.dataset, s.study, s.source, s.fingerprint, s.boundary, batch)
+    weights = str(s.cell.settings.get("weights", ""))
+    where = (s.cell.task, s.cell.dataset, s.study, s.source, s.fingerprint, s.boundary)
+    return (*where, batch, weights)
 
 
 def _why_not(summaries: Sequence[Summary], a: str, b: str) -> str:
@@ -189,6 +212,10 @@ def _why_not(summaries: Sequence[Summary], a: str, b: str) -> str:
         return f"{a!r} and {b!r} were measured by different tools, which are never compared"
     if {s.study for s in of_a}.isdisjoint(s.study for s in of_b):
         return f"{a!r} and {b!r} belong to different studies; put both into one study file"
+    if {s.cell.settings.get("weights") for s in of_a}.isdisjoint(
+        s.cell.settings.get("weights") for s in of_b
+    ):
+        return f"of {a!r} and {b!r} one is a replica, which is compared with replicas alone"
     if not {s.fingerprint for s in of_a}.isdisjoint(s.fingerprint for s in of_b):
         return f"{a!r} and {b!r} were never measured at the same batch size on the same machine"
     return f"{a!r} and {b!r} were measured on different machines or versions, never on the same"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.records import Record, Trial
+from permille.records import Phase, Record
 from permille.units import per_1000
 
 
@@ -28,24 +28,26 @@ TWO_COEFFICIENTS = "estimate"
 """The meter whose energies are a sum of watts × time and watts × work."""
 
 
-def parts_of(trials: Sequence[tuple[Trial, int]], domains: Sequence[str]) -> tuple[Part, ...]:
-    """Means by domain over the trials that are counted."""
+def parts_of(
+    runs: Sequence[tuple[Phase, Phase | None, int]], domains: Sequence[str]
+) -> tuple[Part, ...]:
+    """Means by domain over runs: (what was measured, the idle phase before it, inferences)."""
     found = []
     for name in domains:
-        figures = [(t.phases["query"].domains.get(name), t, n) for t, n in trials]
-        known = [(d, t, n) for d, t, n in figures if d is not None]
+        figures = [(query.domains.get(name), query, idle, n) for query, idle, n in runs]
+        known = [(d, query, idle, n) for d, query, idle, n in figures if d is not None]
         if not known or len(known) < len(figures):
             continue
         first = known[0][0]
-        times = [_time_j(name, t) for _, t, _ in known]
+        times = [(_time_j(name, query, idle), n) for _, query, idle, n in known]
         two = first.meter == TWO_COEFFICIENTS
-        split = [per_1000(j, n) for j, (_, _, n) in zip(times, known, strict=True) if j is not None]
+        split = [per_1000(time_j, n) for time_j, n in times if time_j is not None]
         found.append(
             Part(
                 domain=name,
-                energy_j=math.fsum(per_1000(d.energy_j, n) for d, _, n in known) / len(known),
-                low=max(d.accuracy_low for d, _, _ in known),
-                high=max(d.accuracy_high for d, _, _ in known),
+                energy_j=math.fsum(per_1000(d.energy_j, n) for d, _, _, n in known) / len(known),
+                low=max(d.accuracy_low for d, _, _, _ in known),
+                high=max(d.accuracy_high for d, _, _, _ in known),
                 time_j=math.fsum(split) / len(split) if two and len(split) == len(known) else None,
                 split=not two or len(split) == len(known),
             )
@@ -53,12 +55,10 @@ def parts_of(trials: Sequence[tuple[Trial, int]], domains: Sequence[str]) -> tup
     return tuple(found)
 
 
-def _time_j(name: str, trial: Trial) -> float | None:
+def _time_j(name: str, query: Phase, idle: Phase | None) -> float | None:
     """What the domain would have used in the query's time at its idle power, at most what it
     did use; None without a baseline."""
-    idle = trial.phases.get("idle")
     if idle is None or name not in idle.domains:
         return None
-    query = trial.phases["query"]
     idle_power_w = idle.domains[name].energy_j / idle.seconds
     return min(query.domains[name].energy_j, idle_power_w * query.seconds)

@@ -57,6 +57,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         "device": summary.device,
         "params": summary.params,
         "batch_size": cell.settings.get("batch_size"),
+        "weights": cell.settings.get("weights"),
         "kwh_per_1000": estimate_json(headline),
         "co2e_g_per_1000": estimate_json(
             headline and scaled(headline, lambda kwh: co2e_g(kwh, to_grams))

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 
 from permille.analysis import intervals
-from permille.analysis.boundaries import Bounded, within
+from permille.analysis.boundaries import Bounded, above_idle, within
 from permille.analysis.parts import Part, parts_of
-from permille.analysis.stopping import decide
+from permille.analysis.stopping import decide, stopped_summary
 from permille.records import (
     Boundary,
     Cell,
     Estimate,
-    Phase,
     Provenance,
     Quality,
     Record,
@@ -47,14 +46,20 @@ class Sums(Record):
         Trials that were repeated until they were precise enough have the interval of the rule
         that stopped them, since Student's t would be too narrow there.
         """
-        spread = intervals.mean_from(self.n, self.mean, self.sd)
+        return intervals.with_systematic(self.spread(), self.low, self.high)
+
+    def for_ratio(self) -> tuple[int, float, float | None]:
+        """Number, mean and sd as a ratio takes them (see ``stopping.stopped_summary``)."""
         if self.asked is not None and self.values:
-            spread = decide(
-                self.values,
-                precision=self.asked.precision,
-                max_repeats=max(self.asked.max_repeats, self.n),
-            ).estimate
-        return intervals.with_systematic(spread, self.low, self.high)
+            return stopped_summary(self.values)
+        return self.n, self.mean, self.sd
+
+    def spread(self) -> Estimate:
+        """The mean with the interval that the trials alone give it."""
+        if self.asked is not None and self.values:
+            most = max(self.asked.max_repeats, self.n)
+            return decide(self.values, precision=self.asked.precision, max_repeats=most).estimate
+        return intervals.mean_from(self.n, self.mean, self.sd)
 
 
 class Summary(Record):
@@ -118,7 +123,7 @@ class _Collected:
         self.runs: list[Bounded] = []
         self.counted: list[tuple[Trial, int]] = []
         self.energies: list[tuple[Bounded, int]] = []
-        self.nets: list[float] = []
+        self.nets: list[tuple[float, float]] = []  # with the edges, k = 1; per 1,000 inferences
         self.problem: str | None = None
         for trial in done:
             self._add(trial, boundary)
@@ -142,9 +147,10 @@ class _Collected:
             return
         self.energies.append((bounded, inferences))
         self.counted.append((trial, inferences))
-        net_j = _net_j(trial, bounded, boundary)
-        if net_j is not None:
-            self.nets.append(per_1000(net_j, inferences))
+        seconds, idle = trial.phases["query"].seconds, trial.phases.get("idle")
+        net = above_idle(bounded, seconds, idle, boundary)
+        if net is not None:
+            self.nets.append((per_1000(net[0], inferences), per_1000(net[1], inferences)))
 
     def seconds(self) -> list[float]:
         """Seconds per 1,000 inferences, by trial."""
@@ -160,7 +166,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
     if problem is None and not done:
         problem = next((t.reason for t in reversed(trials) if t.reason), "no finished trial")
     asked = done[-1].stopping if done else None
-    energy = _energy_sums(found.energies, asked)
+    energy = energy_sums(found.energies, asked)
     domains = found.runs[0].domains if found.runs else ()
     facts = next((t for t in done), first)
     return Summary(
@@ -172,7 +178,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         device=facts.device,
         params=facts.facts.params,
         energy=energy,
-        run=_energy_sums([(bounded, 1000) for bounded in found.runs], None),
+        run=energy_sums([(bounded, 1000) for bounded in found.runs]),
         net=_net_sums(found.nets, energy) if len(found.nets) == len(found.energies) else None,
         seconds=_sums(found.seconds(), 0.0, 0.0, 0.0) if found.counted else None,
         latency_p50_s=_mean([t.latency.p50 for t in done if t.latency]),
@@ -183,7 +189,9 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         invalid=sum(t.status == "invalid" for t in trials),
         provenance=max((b.provenance for b in found.runs), key=lambda p: p.weakness, default=None),
         domains=domains,
-        parts=parts_of(found.counted, domains),
+        parts=parts_of(
+            [(t.phases["query"], t.phases.get("idle"), n) for t, n in found.counted], domains
+        ),
         problem=None if energy else problem,
         reasons=tuple(
             dict.fromkeys(f"{t.status}: {t.reason}" for t in trials if t.status != "done")
@@ -203,23 +211,10 @@ def _query(trial: Trial, boundary: Boundary) -> Bounded | str:
     return within(query, boundary) if query else "the trial has no query span"
 
 
-def _net_j(trial: Trial, query: Bounded, boundary: Boundary) -> float | None:
-    """Energy of the query above the idle power of the same domains; None without a baseline."""
-    idle = trial.phases.get("idle")
-    if idle is None:
-        return None
-    baseline = within(idle, boundary)
-    if isinstance(baseline, str) or set(baseline.domains) != set(query.domains):
-        return None
-    return query.energy_j - idle_power_w(idle, baseline) * trial.phases["query"].seconds
-
-
-def idle_power_w(idle: Phase, baseline: Bounded) -> float:
-    """Mean power (W) over the idle phase."""
-    return baseline.energy_j / idle.seconds
-
-
-def _energy_sums(energies: Sequence[tuple[Bounded, int]], asked: Stopping | None) -> Sums | None:
+def energy_sums(
+    energies: Sequence[tuple[Bounded, int]], asked: Stopping | None = None
+) -> Sums | None:
+    """Sums of (energy, inferences) of each trial; None without one."""
     if not energies:
         return None
     total_j = math.fsum(b.energy_j for b, _ in energies)
@@ -252,24 +247,22 @@ def _sums(
     )
 
 
-def _net_sums(nets: Sequence[float], energy: Sums | None) -> Sums | None:
-    """Sums of net energies. A meter's accuracy is relative to what it read, which is more than
-    the net: the absolute uncertainty is the gross one's, and so the relative one is greater."""
+def _net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums | None:
+    """Sums of net energies, each with its edges. A meter's accuracy is relative to what it read,
+    which is more than the net: the absolute uncertainty is the gross one's, and so the relative
+    one is greater."""
     if not nets or energy is None:
         return None
-    n, mean, sd = intervals.summary(nets)
-    scale = energy.mean / abs(mean) if mean else math.inf
-    if not math.isfinite(scale):
+    values = [value for value, _ in nets]
+    n, mean, _ = intervals.summary(values)
+    if not mean:
         return None
-    return Sums(
-        n=n,
-        mean=mean,
-        sd=sd,
-        low=energy.low * scale,
-        high=energy.high * scale,
-        edge=energy.edge * scale,
-        values=tuple(nets),
+    scale = energy.mean / abs(mean)
+    edge = 2 * math.sqrt(math.fsum(edge**2 for _, edge in nets)) / n / abs(mean)
+    low, high = (
+        math.sqrt(max(0.0, side**2 - energy.edge**2)) for side in (energy.low, energy.high)
     )
+    return _sums(values, low * scale, high * scale, edge)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -187,7 +187,9 @@ class Batched(Protocol):
 
 class Backend(Protocol):
     """What a plug-in registers: a module-level object of this shape. One that is of no use without
-    the network has ``network = True`` besides: the workers of all others are cut off from it."""
+    the network has ``network = True`` besides: the workers of all others are cut off from it. One
+    whose models the Hub may have names their form, ``hub_format`` (``permille.hub.selection``): it
+    is then given the ``path`` of what was fetched."""
 
     name: str
     tasks: Mapping[str, frozenset[Category]]

@@ -36,10 +36,12 @@ _SEED = 0
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``path``: the pipeline's folder. ``steps`` of denoising; ``height`` and ``width`` in pixels;
-    ``guidance``: the scale. ``threads`` of torch on a CPU. ``batch_size``: images at once."""
+    """``path``: the pipeline's folder; or, without one, ``weights = "replica"``. ``steps`` of
+    denoising; ``height`` and ``width`` in pixels; ``guidance``: the scale. ``threads`` of torch on
+    a CPU. ``batch_size``: images at once."""
 
-    path: str
+    path: str | None = None
+    weights: Literal["replica"] | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     steps: int | None = None
@@ -75,7 +77,17 @@ class DiffusersBackend:
         if (settings.height is None) != (settings.width is None):
             # Pipelines pass over a single one in silence, and make their own size.
             raise ModelError(f"model {model.id!r}: give height and width both, or neither")
-        check_pipeline(model.id, Path(settings.path), allow_pickle=settings.allow_pickle)
+        if settings.weights == "replica":
+            from permille.replicas.descriptions import check
+
+            check(model, task)
+        elif settings.path is None:
+            raise ModelError(
+                f"model {model.id!r}: it has no path, the pipeline's folder"
+                ' (or, for its energy and time alone, weights = "replica")'
+            )
+        else:
+            check_pipeline(model.id, Path(settings.path), allow_pickle=settings.allow_pickle)
 
     def load(self, model: ModelSpec, task: str) -> Loaded:
         """The pipeline on its device.
@@ -86,8 +98,12 @@ class DiffusersBackend:
         self.check(model, task)
         settings = msgspec.convert(model.settings, Settings)
         device = find_device(model.id, settings.device)
+        if settings.weights == "replica":
+            from permille.replicas.pipelines import build
+
+            return Drawing(model, build(model, settings, device), settings, device, None)
         pipeline = open_pipeline(model, settings)
-        return Drawing(model, pipeline, settings, device, weights_in(Path(settings.path)))
+        return Drawing(model, pipeline, settings, device, weights_in(Path(str(settings.path))))
 
 
 def check_pipeline(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
@@ -167,7 +183,7 @@ def open_pipeline(spec: ModelSpec, settings: Settings) -> Any:
 
 
 class Drawing:
-    """A loaded pipeline."""
+    """A loaded pipeline. ``weights``: the files they are from; None where they are random."""
 
     def __init__(
         self,
@@ -175,7 +191,7 @@ class Drawing:
         pipeline: Any,
         settings: Settings,
         device: Any,
-        weights: Sequence[Path],
+        weights: Sequence[Path] | None,
     ) -> None:
         import torch
 
@@ -206,7 +222,8 @@ class Drawing:
         return ModelFacts(
             params=sum(p.numel() for part in modules for p in part.parameters()),
             architecture=type(self._pipeline).__name__,
-            size_bytes=sum(file.stat().st_size for file in self._weights) or None,
+            size_bytes=sum(file.stat().st_size for file in self._weights or ()) or None,
+            weights="replica" if self._weights is None else None,
         )
 
     def infer(self, request: Any) -> Any:

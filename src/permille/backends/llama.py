@@ -66,6 +66,7 @@ class LlamaBackend:
     settings: type[Record] = Settings
     requires: tuple[str, ...] = ("xllamacpp",)
     install = "pip install 'permille[llama]'"
+    hub_format = "gguf"
 
     def check(self, model: ModelSpec, task: str) -> None:
         """That the file is a GGUF file.

@@ -66,6 +66,7 @@ class OnnxBackend:
     settings: type[Record] = Settings
     requires: tuple[str, ...] = ("onnxruntime", "tokenizers", "numpy")
     install = "pip install permille"
+    hub_format = "onnx"
 
     def check(self, model: ModelSpec, task: str) -> None:
         """That the files are there, the head is one, and the classes have names.

@@ -40,12 +40,14 @@ _NEEDS = {
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``path``: the model's folder. ``labels``: the dataset's label -> the model's. ``max_length``:
+    """``path``: the model's folder; or, without one, ``weights = "replica"`` (docs/replicas.md).
+    ``labels``: the dataset's label -> the model's. ``max_length``:
     tokens at which an input is cut (the tokenizer's own, or 512). ``threads`` of torch on a CPU.
     ``compile``: through torch.compile, which the first inferences pay for. ``batch_size``: samples
     that go through at once."""
 
-    path: str
+    path: str | None = None
+    weights: Literal["replica"] | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
     labels: dict[str, str] = {}
@@ -55,6 +57,7 @@ class Settings(Record, forbid_unknown_fields=True):
     threads: int | None = None
     compile: bool = False
     allow_pickle: bool = False
+    trust_remote_code: bool = False
 
 
 class TransformersBackend:
@@ -79,6 +82,7 @@ class TransformersBackend:
     settings: type[Record] = Settings
     requires: tuple[str, ...] = ("torch", "transformers")
     install = "pip install 'permille[torch]'"
+    hub_format = "transformers"
 
     def check(self, model: ModelSpec, task: str) -> None:
         """That the folder holds a model, in a form that may be read.
@@ -96,7 +100,17 @@ class TransformersBackend:
             raise ModelError(
                 f"model {model.id!r}: labels are chosen one prompt at a time; batch_size = 1"
             )
-        check_folder(model.id, Path(settings.path), allow_pickle=settings.allow_pickle)
+        if settings.weights == "replica":
+            from permille.replicas.descriptions import check
+
+            check(model, task)
+        elif settings.path is None:
+            raise ModelError(
+                f"model {model.id!r}: it has no path, the model's folder"
+                ' (or, for its energy and time alone, weights = "replica")'
+            )
+        else:
+            check_folder(model.id, Path(settings.path), allow_pickle=settings.allow_pickle)
 
     def load(self, model: ModelSpec, task: str) -> Loaded:
         """The model on its device.

@@ -46,6 +46,7 @@ class Runner:
             params=self._params,
             architecture=type(self.model).__name__,
             size_bytes=sum(file.stat().st_size for file in weights) or None,
+            weights="replica" if folder is None else None,
         )
 
     def run(self, requests: Sequence[Any]) -> Any:

@@ -61,9 +61,13 @@ def open_model(spec: ModelSpec, task: str, settings: Settings) -> Opened:
 
     Raises:
         ModelError: the device is not there, the files are damaged, or lack weights that the task
-            needs.
+            needs; or there is no description to build a replica from.
     """
     device = find_device(spec.id, settings.device)
+    if settings.weights == "replica":
+        from permille.replicas.building import build
+
+        return build(spec, task, settings, device)
     return _open_folder(spec, task, settings, device)
 
 
@@ -72,8 +76,8 @@ def _open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) ->
     from safetensors import SafetensorError
 
     transformers.utils.logging.disable_progress_bar()
-    folder = settings.path
-    local = {"local_files_only": True, "trust_remote_code": False}
+    folder = str(settings.path)
+    local = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **local)
         kind = getattr(transformers, auto_class(spec, config, task))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from permille.analysis import intervals
-from permille.analysis.commands import Figure, figure
+from msgspec import to_builtins
+
+from permille.analysis.commands import Figure, figure, ratio, recorders_j
 from permille.analysis.rows import estimate_json, scaled
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import (
@@ -20,16 +21,15 @@ from permille.cli.arguments import (
     seconds,
     whole_number,
 )
-from permille.cli.results_ import carbon_text
-from permille.cli.terminal import console, plain, print_json
-from permille.errors import UsageError
+from permille.cli.measure_text import markdown, show, show_missing, show_ratio
+from permille.cli.terminal import print_json
+from permille.errors import MeterError, UsageError
 from permille.recorder import Recorder
-from permille.records import BOUNDARIES, Boundary, Estimate
+from permille.recorder.wire import Missing
+from permille.records import BOUNDARIES, Boundary, Estimate, Provenance
 from permille.study.command import Run, measure
 from permille.units import (
     co2e_g,
-    format_energy_kwh,
-    format_mass_g,
     format_seconds,
     kwh_from_joules,
     per_1000,
@@ -75,35 +75,46 @@ def run(args: argparse.Namespace) -> int:
     """Measure one command, or two and their ratio."""
     commands = _commands(args.command)
     carbon = carbon_of(args)
+    if args.export_markdown and not args.export_markdown.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {args.export_markdown}: there is no such folder")
     with Recorder(shared=args.shared) as recorder:
         if args.require:
             recorder.require_measured()
         measured = [(command, _runs(recorder, command, args)) for command in commands]
-        missing = recorder.missing
-    payloads = [_payload(command, runs, carbon, args) for command, runs in measured]
+        missing = [meter for meter in recorder.missing if meter.present]
+    payloads = [_payload(command, runs, carbon, missing, args) for command, runs in measured]
     payload = payloads[0]
     if len(payloads) == 2:
         payload = {
             "schema": 1,
             "commands": payloads,
-            "ratio": estimate_json(_ratio(payloads[0], payloads[1])),
+            "ratio": estimate_json(_ratio(measured, payloads, args.boundary)),
             "valid": all(p["valid"] for p in payloads),
             "reason": next((p["reason"] for p in payloads if p["reason"]), None),
         }
-    if args.export_markdown:
-        args.export_markdown.write_text(_markdown(payloads), encoding="utf-8")
+    if args.require:
+        _require_measured(payloads)
     if args.json:
         print_json(payload)
     else:
         for one in payloads:
-            _show(one, carbon, explain=args.explain)
+            show(one, carbon, explain=args.explain)
         if len(payloads) == 2:
-            _show_ratio(payload["ratio"])
-        for meter in missing:
-            remedy = f"; to unlock it: {meter.remedy}" if meter.remedy else ""
-            if meter.forbidden:
-                print(plain(f"not measured: {meter.meter}: {meter.reason}{remedy}"))
+            show_ratio(payload["ratio"])
+            if not args.idle and any(p["provenance"] == "estimated" for p in payloads):
+                print("  (of estimates; --idle 1 tells time from work and narrows it)")
+        show_missing(payloads, missing)
+    if args.export_markdown:
+        _write(args.export_markdown, markdown(payloads))
     return 0 if payload["valid"] else 1
+
+
+def _write(path: Path, text: str) -> None:
+    """Raises UsageError: it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _commands(words: list[str]) -> list[list[str]]:
@@ -140,7 +151,11 @@ def _runs(recorder: Recorder, command: list[str], args: argparse.Namespace) -> l
 
 
 def _payload(
-    command: list[str], runs: list[Run], carbon: CarbonSettings, args: argparse.Namespace
+    command: list[str],
+    runs: list[Run],
+    carbon: CarbonSettings,
+    missing: list[Missing],
+    args: argparse.Namespace,
 ) -> dict[str, Any]:
     boundary: Boundary = args.boundary
     found = figure([r.phase for r in runs], [r.idle for r in runs], boundary, carbon.pue)
@@ -177,12 +192,32 @@ def _payload(
         "valid": reason is None,
         "reason": reason,
         "notes": list(dict.fromkeys([n for r in runs for n in r.notices] + _noted(found))),
+        "uncertainty": [to_builtins(part) for part in found.parts],
+        "not_measured": [
+            {"meter": m.meter, "reason": m.reason, "remedy": m.remedy or None} for m in missing
+        ],
         "recorder": {
             "cpu_s": sum(r.recorder.cpu_s for r in runs),
+            "energy_j": recorders_j([(r.phase, r.recorder) for r in runs]),
             "interval_s": runs[0].recorder.interval_s,
             "missed": sum(r.recorder.missed for r in runs),
         },
     }
+
+
+def _require_measured(payloads: list[dict[str, Any]]) -> None:
+    """Refuse figures that rest on more than a meter's measurement.
+
+    Raises:
+        MeterError: one of them does.
+    """
+    for payload in payloads:
+        if payload["provenance"] not in (None, Provenance.MEASURED):
+            weak = [n for n, d in payload["domains"].items() if d["provenance"] != "measured"]
+            raise MeterError(
+                f"the energy within {payload['boundary']} is {payload['provenance']}"
+                f" ({', '.join(weak)}), and a measurement is required; see: permille meters"
+            )
 
 
 def _pairs(runs: list[Run], found: Figure) -> Iterator[tuple[Run, float | None]]:
@@ -194,78 +229,13 @@ def _noted(found: Figure) -> list[str]:
     return [found.note] if found.note else []
 
 
-def _ratio(a: dict[str, Any], b: dict[str, Any]) -> Estimate | None:
+def _ratio(
+    measured: Sequence[tuple[list[str], list[Run]]],
+    payloads: list[dict[str, Any]],
+    boundary: Boundary,
+) -> Estimate | None:
     """Energy of the first command over the second's, from their runs."""
-    sides = [[run["energy_j"] for run in p["runs"]] for p in (a, b)]
-    if not (a["valid"] and b["valid"]) or any(None in side or min(side) <= 0 for side in sides):
+    if not all(payload["valid"] for payload in payloads):
         return None
-    return intervals.ratio(sides[0], sides[1])
-
-
-def _interval(estimate: dict[str, Any], form: Any) -> str:
-    if estimate["low"] is None:
-        return str(form(estimate["value"]))
-    return f"{form(estimate['value'])} [{form(estimate['low'])}, {form(estimate['high'])}]"
-
-
-def _joules(value: float) -> str:
-    return f"{value:,.3g} J" if abs(value) < 1000 else f"{value:,.0f} J"
-
-
-def _show(payload: dict[str, Any], carbon: CarbonSettings, *, explain: bool) -> None:
-    from rich.text import Text
-
-    out = console()
-
-    def say(text: str, style: str = "") -> None:
-        out.print(Text(plain(text), style=style), soft_wrap=True)
-
-    say(" ".join(payload["command"]), "bold")
-    if payload["energy_j"]["value"] is None or not payload["valid"]:
-        say(f"  no figure: {payload['reason']}", "red")
-        if payload["energy_j"]["value"] is None:
-            return
-    provenance = payload["provenance"]
-    say(
-        f"  energy   {_interval(payload['energy_j'], _joules)}, {provenance}"
-        f" ({payload['boundary']}; 95 %)"
-    )
-    if payload["net_energy_j"]:
-        say(f"  net      {_interval(payload['net_energy_j'], _joules)} above idle")
-    if payload["kwh_per_1000"]:
-        say(f"  per 1,000 inferences {_interval(payload['kwh_per_1000'], format_energy_kwh)}")
-    say(f"  carbon   {_interval(payload['co2e_g'], format_mass_g)} CO2e at {carbon_text(carbon)}")
-    runs = len(payload["runs"])
-    say(
-        f"  time     {format_seconds(payload['seconds'])}"
-        + (f", mean of {runs}" if runs > 1 else "")
-    )
-    for name, domain in payload["domains"].items():
-        say(f"  {name:<8} {_joules(domain['energy_j'])}, {domain['provenance']}")
-    for note in payload["notes"]:
-        say(f"  note: {note}")
-
-
-def _show_ratio(ratio: dict[str, Any]) -> None:
-    from permille.analysis.answer import times_text
-
-    if ratio["value"] is None:
-        print("ratio: n/a")
-        return
-    found = Estimate(value=ratio["value"], low=ratio["low"], high=ratio["high"])
-    print(f"the first needs {times_text(found)} the energy of the second")
-
-
-def _markdown(payloads: list[dict[str, Any]]) -> str:
-    lines = [
-        "| command | energy | time | runs | provenance |",
-        "| --- | ---: | ---: | ---: | --- |",
-    ]
-    for p in payloads:
-        command = plain(" ".join(p["command"])).replace("|", "\\|").replace("`", "'")
-        energy = "n/a" if p["energy_j"]["value"] is None else _interval(p["energy_j"], _joules)
-        lines.append(
-            f"| `{command}` | {energy} | {format_seconds(p['seconds'])} | {len(p['runs'])} |"
-            f" {p['provenance'] or p['reason']} |"
-        )
-    return "\n".join(lines) + "\n"
+    a, b = (([r.phase for r in runs], [r.idle for r in runs]) for _, runs in measured)
+    return ratio(a, b, boundary)

@@ -72,6 +72,7 @@ def _here(meter: Meter, *, used: bool) -> dict[str, Any]:
         "reason": None if used else "not used: see docs/meters.md, or name it in PERMILLE_METERS",
         "remedy": None,
         "forbidden": False,
+        "present": True,
         "domains": [_domain(domain) for domain in meter.domains],
     }
 
@@ -84,6 +85,7 @@ def _missing(unavailable: Unavailable) -> dict[str, Any]:
         "reason": unavailable.reason,
         "remedy": unavailable.remedy or None,
         "forbidden": unavailable.forbidden,
+        "present": unavailable.present,
         "domains": [],
     }
 

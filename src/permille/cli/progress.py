@@ -8,17 +8,18 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from permille.analysis.boundaries import within
 from permille.cli.terminal import plain
 from permille.records import Trial
 from permille.study.runner import Turn
-from permille.units import format_seconds
+from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
 class TimeLeft:
-    """Seconds left, from what each cell's trials took so far; None while a cell is unknown."""
+    """Seconds left, from what each cell's trials took so far."""
 
     def __init__(self, due: dict[str, int]) -> None:
         self._due = dict(due)
@@ -29,16 +30,31 @@ class TimeLeft:
         self._took.setdefault(cell, []).append(seconds)
         self._due[cell] = max(0, self._due[cell] - 1)
 
-    def seconds(self) -> float | None:
-        """What is left, or None."""
-        left = 0.0
-        for cell, due in self._due.items():
-            if not due:
-                continue
-            if cell not in self._took:
-                return None
-            left += due * sum(self._took[cell]) / len(self._took[cell])
-        return left
+    @property
+    def unknown(self) -> int:
+        """Cells that are due and of which no trial is over yet."""
+        return sum(1 for cell, due in self._due.items() if due and cell not in self._took)
+
+    @property
+    def cells_done(self) -> int:
+        """Cells of which nothing is due any more."""
+        return sum(1 for due in self._due.values() if not due)
+
+    def seconds(self) -> float:
+        """What is left of the cells that are known; of the others nothing is counted."""
+        return sum(
+            due * sum(self._took[cell]) / len(self._took[cell])
+            for cell, due in self._due.items()
+            if due and cell in self._took
+        )
+
+    def __str__(self) -> str:
+        if not self.unknown:
+            return f"{format_seconds(self.seconds())} left"
+        cells = "1 cell" if self.unknown == 1 else f"{self.unknown} cells"
+        if not self.seconds():
+            return f"time left not known yet ({cells} not tried yet)"
+        return f"over {format_seconds(self.seconds())} left ({cells} not tried yet)"
 
 
 class View:
@@ -46,9 +62,11 @@ class View:
 
     def __init__(self, due: dict[str, int], repeats: int, *, quiet: bool) -> None:
         self._left = TimeLeft(due)
+        self._cells = len(due)
         self._total = sum(due.values())
         self._repeats = repeats
         self._done = 0
+        self._energy_j: float | None = None
         self._quiet = quiet
         self._began = time.monotonic()
         self._bar: Progress | None = None
@@ -64,12 +82,12 @@ class View:
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
-                TextColumn("{task.completed}/{task.total} trials · {task.fields[left]}"),
+                TextColumn("{task.completed}/{task.total} trials{task.fields[so_far]}"),
                 console=console(stderr=True),
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task("starting", total=self._total, left="")
+            self._task = self._bar.add_task("starting", total=self._total, so_far="")
         return self
 
     def __exit__(
@@ -100,7 +118,11 @@ class View:
     def _trial(self, trial: Trial) -> None:
         self._done += 1
         self._left.finished(trial.cell.id, time.monotonic() - self._began)
-        self._update(completed=self._done, left=self._left_text())
+        whole = trial.phases.get("whole")
+        spent = within(whole, "node") if whole else "not recorded"
+        if not isinstance(spent, str):
+            self._energy_j = (self._energy_j or 0.0) + spent.energy_j
+        self._update(completed=self._done, so_far=f" · {self._so_far()}")
         if self._bar is None and not self._quiet:
             print(self._line(trial), file=sys.stderr, flush=True)
         elif self._bar is not None and trial.status != "done":
@@ -110,12 +132,17 @@ class View:
         reason = f": {trial.reason}" if trial.reason else ""
         return plain(
             f"[{self._done}/{self._total}] {trial.cell.model} on {trial.cell.dataset},"
-            f" repeat {trial.repeat + 1}: {trial.status}{reason} · {self._left_text()}"
+            f" repeat {trial.repeat + 1}: {trial.status}{reason} · {self._so_far()}"
         )
 
-    def _left_text(self) -> str:
-        left = self._left.seconds()
-        return "time left not known yet" if left is None else f"{format_seconds(left)} left"
+    def _so_far(self) -> str:
+        """Cells done, energy of all trials with all that they measured, and the time left."""
+        energy = (
+            "energy not known"
+            if self._energy_j is None
+            else f"{format_energy_kwh(kwh_from_joules(self._energy_j))} so far"
+        )
+        return f"{self._left.cells_done}/{self._cells} cells · {energy} · {self._left}"
 
     def _update(self, **fields: Any) -> None:
         if self._bar is not None and self._task is not None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from permille import presets
 from permille.analysis.answer import answers
 from permille.analysis.summaries import Summary, summarise
 from permille.carbon.settings import CarbonSettings
@@ -17,20 +16,18 @@ from permille.cli.arguments import (
     add_reading,
     add_store,
     carbon_of,
-    positive_float,
-    positive_int,
 )
 from permille.cli.dry_run import dry_run
+from permille.cli.planning import add_planning, planned
 from permille.cli.progress import View
 from permille.cli.results_ import results_json, show
 from permille.cli.terminal import console, plain, print_json
-from permille.errors import StudyError, UsageError
+from permille.errors import StudyError
 from permille.recorder import Recorder
 from permille.records import Boundary, Trial
 from permille.store import Store
-from permille.study import file
 from permille.study.interrupts import Interrupted, Interrupts
-from permille.study.plan import Plan, make
+from permille.study.plan import Plan
 from permille.study.runner import DEFAULT_REPEATS, Runner, Tally, Turn
 from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
 
@@ -39,6 +36,7 @@ EXAMPLES = """examples:
   permille run study.toml --repeats 5 --region DEU
   permille run study.toml --precision 0.05 --require measured
   permille run study.toml --dry-run
+  permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
 """
 
 
@@ -47,12 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("study_file", metavar="STUDY", help="a TOML file, or a preset's name")
     add_store(parser)
-    often = parser.add_mutually_exclusive_group()
-    often.add_argument("--repeats", type=positive_int, metavar="N", help="trials per cell")
-    often.add_argument(
-        "--precision", type=positive_float, metavar="P", help="repeat until within ±P (0.05)"
-    )
-    parser.add_argument("--inferences", type=positive_int, metavar="N", help="per trial")
+    add_planning(parser)
     parser.add_argument(
         "--require", choices=["measured"], help="exit 3 where only an estimate can be had"
     )
@@ -88,42 +81,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
 
 
-def load(name: str, allowed: list[Path], **changed: Any) -> Plan:
-    """The plan of a file or preset, with the protocol's settings that the user changed.
-
-    Raises:
-        PermilleError: what is wrong with it.
-    """
-    path = Path(name)
-    if path.suffix == ".toml" or path.exists():
-        study = file.read(path)
-    elif name in presets.names():
-        where = f"preset {name}"
-        study = file.parse(presets.text(name), where=where, folder=Path.cwd())
-    else:
-        known = ", ".join(presets.names())
-        raise UsageError(f"no study file and no preset {name!r}; presets: {known}")
-    given = {key: value for key, value in changed.items() if value is not None}
-    if "repeats" in given:
-        given["precision"] = None
-    if "precision" in given and given["precision"] is not None:
-        if given["precision"] >= 1:
-            raise UsageError("--precision is a share of the mean, such as 0.05 for ±5 %")
-        given["repeats"] = None
-    settings = msgspec.structs.replace(study.settings, **given)
-    return make(msgspec.structs.replace(study, settings=settings), allowed)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the study; 0 all done, 1 some cells failed."""
     carbon = carbon_of(args)
-    plan = load(
-        args.study_file,
-        args.allow_path,
-        repeats=args.repeats,
-        precision=args.precision,
-        inferences=args.inferences,
-    )
+    plan = planned(args, fetch=not args.dry_run)
     if args.dry_run:
         return dry_run(plan, args)
     _pickles(plan, allowed=args.allow_pickle)
@@ -169,11 +130,14 @@ def _tell(
 def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> Tally:
     settings = plan.settings
     repeats = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
-    due = {planned.cell.id: repeats for planned in plan.cells}
     runner = Runner(plan, store, recorder, pool=args.pool, pass_env=args.pass_env)
     _say_elsewhere(runner, store, args)
     if args.fresh:
         runner.start_over()
+    due = {
+        planned.cell.id: sum(runner.is_due(planned, repeat) for repeat in range(repeats))
+        for planned in plan.cells
+    }
     with View(due, repeats, quiet=args.json_lines) as view:
 
         def watch(what: str, seen: Turn | Trial) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from permille.cli.arguments import add_json
-from permille.cli.run_ import load
+from permille.cli.planning import load
 from permille.cli.terminal import plain, print_json
 from permille.study.runner import DEFAULT_REPEATS
 

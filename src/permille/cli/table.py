@@ -36,7 +36,7 @@ def results_table(rows: Sequence[dict[str, Any]], *, net: bool) -> Table:
     for row in rows:
         cells = [_text(f"{row['task']} / {row['dataset']}")] if several_data else []
         cells += [
-            _text(row["model"]),
+            _text(row["model"] + (" (replica)" if row["weights"] == "replica" else "")),
             _text(row["category"]),
             _energy(row),
             _estimate(row["co2e_g_per_1000"], format_mass_g),

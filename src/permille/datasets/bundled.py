@@ -18,7 +18,7 @@ import tarfile
 from collections.abc import Iterator
 
 from permille import assets
-from permille.datasets import DatasetSpec, Sample
+from permille.datasets import DatasetSpec, Sample, pairs
 from permille.datasets.rows import Row
 from permille.errors import DatasetError
 from permille.tasks import Task
@@ -41,9 +41,11 @@ def read(spec: DatasetSpec, task: Task) -> Iterator[Row]:
         AssetError: its data have not been fetched.
     """
     if spec.name not in NAMES:
+        known = [*NAMES, *(pair.name for pair in pairs.all_pairs() if pair.task == task.name)]
         raise DatasetError(
-            f"no dataset {spec.name!r}; there are: {', '.join(NAMES)}; for a file of yours write "
-            '{ path = "inbox.jsonl", text = "body", label = "queue" }'
+            f"no dataset {spec.name!r} for {task.name}; there are: {', '.join(known)}; for others "
+            'write { path = "inbox.jsonl", text = "body", label = "queue" } for a file of yours, '
+            'or { hub = "owner/name", split = "test", text = …, label = … }'
         )
     if task.inputs != ("text",) or task.reference not in ("label", None):
         raise DatasetError(f"dataset {spec.name!r} has text and label; {task.name} needs other")

@@ -1,21 +1,49 @@
-"""A dataset by its description: bundled or in a file, and which samples of it are taken."""
+"""A dataset by its description: bundled, in a file or on the Hub; which samples are taken."""
 
 from __future__ import annotations
 
-from permille.datasets import Dataset, DatasetSpec, bundled, local, rows
+import msgspec
+
+from permille.datasets import Dataset, DatasetSpec, HubSource, bundled, local, pairs, rows
+from permille.errors import DatasetError
 from permille.tasks import Task
 
 
-def open_dataset(spec: DatasetSpec, task: Task, *, limit: int | None, seed: int) -> Dataset:
+def open_dataset(
+    spec: DatasetSpec, task: Task, *, limit: int | None, seed: int, fetch: bool = True
+) -> Dataset:
     """The samples of ``spec`` for ``task``.
 
     At most ``limit`` samples are taken (None: all). Which, and in what order, follows from
     ``seed`` and the rows' ids alone, so that every model is asked the same in the same order.
+    Without ``fetch`` a dataset of the Hub has no samples.
 
     Raises:
         DatasetError: no such dataset or file, a column that is missing, no usable row.
         AssetError: the dataset is one of the quick start's and has not been fetched.
     """
-    source = local.read(spec, task) if spec.path else bundled.read(spec, task)
+    spec, source = _on_hub(spec, task)
+    if source is not None and not fetch:
+        return Dataset(name=spec.name, samples=(), digest="", labels=spec.labels)
+    if source is not None:
+        from permille.datasets import hub
+
+        return hub.open_dataset(spec, source, task, limit=limit, seed=seed)
+    lines = local.read(spec, task) if spec.path else bundled.read(spec, task)
     labelled = task.reference is not None and task.kinds[task.reference] == "label"
-    return rows.collect(spec.name, source, limit=limit, seed=seed, labelled=labelled)
+    return rows.collect(spec.name, lines, limit=limit, seed=seed, labelled=labelled)
+
+
+def _on_hub(spec: DatasetSpec, task: Task) -> tuple[DatasetSpec, HubSource | None]:
+    """The dataset with its columns and its place on the Hub, where it has one."""
+    if spec.path is not None or spec.hub is not None or spec.name in bundled.NAMES:
+        return spec, spec.hub
+    pair = pairs.find(task.name, spec.name)
+    if pair is None:
+        return spec, None
+    if pair.absent is not None:
+        raise DatasetError(
+            f"dataset {spec.name!r} cannot be had for {task.name}: {pair.absent}; "
+            'take another, or a file of yours: { path = "…" }'
+        )
+    return msgspec.structs.replace(spec, columns=pair.columns), pair.source

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from permille.analysis import published
-from permille.analysis.study_cells import StudyCell, from_trials
+from permille.analysis.study_cells import StudyCell
 from permille.records import Record
 from permille.store import Group, Store
 
@@ -17,13 +17,14 @@ Origin = Literal["shipped", "store"]
 
 class Shown(Record):
     """A cell with where it comes from. ``id`` is stable, so that a link to it stays good;
-    ``group`` finds its trials in the store and is None for a shipped one. ``architecture`` and
-    ``batch_size`` are None where nobody said."""
+    ``group`` finds its trials in the store and is None for a shipped one. ``batch_size`` is
+    None where nobody said; ``weights`` is ``replica`` where the weights are random."""
 
     id: str
     origin: Origin
     cell: StudyCell
     batch_size: int | None = None
+    weights: str | None = None
     group: Group | None = None
 
 
@@ -46,16 +47,15 @@ def of_store(path: Path) -> list[Shown]:
 
 
 def _cells(store: Store) -> Iterator[Shown]:
-    for group in store.groups():
-        trials = store.of_group(group)
-        for cell in from_trials(trials).cells:
-            yield Shown(
-                id=_id("store", *group[:5]),
-                origin="store",
-                cell=cell,
-                batch_size=trials[0].protocol.batch_size,
-                group=group,
-            )
+    for group, found in store.cells():
+        yield Shown(
+            id=_id("store", *group[:5]),
+            origin="store",
+            cell=found.cell,
+            batch_size=found.batch_size,
+            weights=found.weights,
+            group=group,
+        )
 
 
 def _id(*parts: str) -> str:

@@ -96,6 +96,7 @@ def _record(shown: Shown) -> dict[str, Any]:
         "backend": summary.cell.backend,
         "settings": summary.cell.settings,
         "architecture": cell.architecture,
+        "weights": shown.weights,
         "device": summary.device,
         "fingerprint": summary.fingerprint,
         "batch_size": shown.batch_size,
@@ -114,6 +115,7 @@ def _record(shown: Shown) -> dict[str, Any]:
         "quality_n": quality and quality.n,
         "quality_error": quality and quality.standard_error,
         "unreadable": quality and quality.unreadable,
+        "asked": _asked(cell),
         "reasons": list(summary.reasons),
         "notes": list(summary.notes),
     }
@@ -126,6 +128,12 @@ def _record(shown: Shown) -> dict[str, Any]:
     return record
 
 
+def _asked(cell: StudyCell) -> float | None:
+    """The relative half-width that the repeats were made for; None where their number was fixed."""
+    found = [s.energy.asked for s in cell.summaries.values() if s.energy]
+    return next((asked.precision for asked in found if asked), None)
+
+
 def _part(part: Part) -> list[Any]:
     """Domain, joules, accuracy below and above, joules that go with time, whether it is split."""
     figures = (part.energy_j, part.low, part.high, part.time_j)
@@ -136,9 +144,6 @@ def _energy(boundary: str, summary: Summary) -> dict[str, Any]:
     return {
         f"{boundary}_n": summary.energy and summary.energy.n,
         **_sums(boundary, summary.energy),
-        f"{boundary}_below": summary.energy and summary.energy.low,
-        f"{boundary}_above": summary.energy and summary.energy.high,
-        f"{boundary}_edge": summary.energy and summary.energy.edge,
         **_sums(f"{boundary}_net", summary.net),
         f"{boundary}_provenance": summary.provenance,
         f"{boundary}_domains": list(summary.domains),
@@ -153,6 +158,9 @@ def _sums(name: str, sums: Sums | None) -> dict[str, float | None]:
         f"{name}_sd": sums.sd if sums else None,
         f"{name}_low": estimate.low if estimate else None,
         f"{name}_high": estimate.high if estimate else None,
+        f"{name}_below": sums.low if sums else None,
+        f"{name}_above": sums.high if sums else None,
+        f"{name}_edge": sums.edge if sums else None,
     }
 
 

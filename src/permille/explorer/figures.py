@@ -48,12 +48,13 @@ class Figures:
             return self._state
 
     def trials(self, cell_id: str) -> list[dict[str, Any]] | None:
-        """The trials of a cell of the store; None if it has no such cell."""
+        """The newest trials of a cell of the store; None if it has no such cell."""
         shown = next((c for c in self.state().cells if c.id == cell_id), None)
         if shown is None or shown.group is None or self.store is None:
             return None
         with Store(self.store, readonly=True) as store:
-            return [runs.listed(trial) for trial in store.of_group(shown.group)]
+            trials = store.of_group(shown.group, newest=runs.LISTED)
+        return [runs.listed(trial) for trial in trials]
 
     def run(self, uid: str) -> dict[str, Any] | None:
         """One trial with its trace; None if there is none."""

@@ -11,6 +11,8 @@ from permille.store import Raw, Store
 
 POINTS = 240
 """Stretches of a power trace: about one for each pixel and a half of a phone's chart."""
+LISTED = 500
+"""Trials of a cell that are listed, at most: the newest."""
 SPANS = 200
 """Spans that are sent of a run, at most."""
 
@@ -53,6 +55,7 @@ def _detailed(trial: Trial, raw: Raw | None) -> dict[str, Any]:
         "backend": trial.cell.backend,
         "settings": trial.cell.settings,
         "device": trial.device,
+        "weights": trial.facts.weights,
         "files": trial.facts.files,
         "protocol": {
             "name": trial.protocol.name,

@@ -49,8 +49,8 @@ def _trials(path: Path, shown: list[cells.Shown]) -> dict[str, Any]:
         for each in shown:
             if each.group is None:
                 continue
-            of_cell = store.of_group(each.group)
-            trials[each.id] = [runs.listed(trial) for trial in of_cell[-room:]] if room else []
+            of_cell = store.of_group(each.group, newest=min(runs.LISTED, max(1, room)))
+            trials[each.id] = [runs.listed(trial) for trial in of_cell] if room else []
             room -= len(trials[each.id])
             done = [trial.uid for trial in of_cell if trial.status == "done"]
             if done and len(details) < TRACED:

@@ -40,7 +40,8 @@ _MACHINE = (
 
 
 class Line(Record):
-    """One row: a run, or one task of a run. Energies in kWh, None where the file has none."""
+    """One row: a run, or one task of a run. Energies in kWh, None where the file has none.
+    ``rows``: how many of the run so far it stands for; ``twins``: how many say just the same."""
 
     line: int
     run_id: str
@@ -53,6 +54,7 @@ class Line(Record):
     pue: float
     machine: dict[str, str | None]
     rows: int = 1
+    twins: int = 0
 
 
 def runs(member: Member, tally: Tally, *, tasks: bool) -> Iterator[list[Line]]:
@@ -73,8 +75,9 @@ def runs(member: Member, tally: Tally, *, tasks: bool) -> Iterator[list[Line]]:
 
 def _last_rows(lines: Iterator[Line]) -> Iterator[Line]:
     """Of each run the row of the longest time: a tracker that is flushed appends a row each time,
-    each with the run's total so far, and several trackers may take turns in one file. What was
-    read before an error comes before the error."""
+    each with the run's total so far, and several trackers may take turns in one file. A row that
+    says the same again comes again, to be counted as known. What was read before an error comes
+    before the error."""
     last: dict[str, Line] = {}
     broken: ImportDataError | None = None
     try:
@@ -82,17 +85,24 @@ def _last_rows(lines: Iterator[Line]) -> Iterator[Line]:
             before = last.pop(line.run_id, None)
             last[line.run_id] = line if before is None else _longer(before, line)
             if len(last) > OPEN_RUNS:
-                yield last.pop(next(iter(last)))
+                yield from _with_twins(last.pop(next(iter(last))))
     except ImportDataError as error:
         broken = error
-    yield from last.values()
+    for line in last.values():
+        yield from _with_twins(line)
     if broken is not None:
         raise broken
 
 
 def _longer(before: Line, line: Line) -> Line:
+    if (line.seconds, line.energy_kwh) == (before.seconds, before.energy_kwh):
+        return msgspec.structs.replace(before, twins=before.twins + 1)
     kept = line if line.seconds >= before.seconds else before
-    return msgspec.structs.replace(kept, rows=before.rows + 1)
+    return msgspec.structs.replace(kept, rows=before.rows + 1, twins=before.twins)
+
+
+def _with_twins(line: Line) -> Iterator[Line]:
+    return itertools.repeat(line, 1 + line.twins)
 
 
 def _lines(member: Member, tally: Tally, tasks: bool) -> Iterator[Line]:

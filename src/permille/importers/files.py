@@ -87,6 +87,8 @@ class Source:
         self.path = path
         if not path.exists():
             raise ImportDataError(f"there is no file or folder {path}")
+        if not (path.is_file() or path.is_dir()):
+            raise ImportDataError(f"{path} is a pipe or a device: save it as a file first")
 
     def members(self, refuse: Refuse) -> Iterator[Member]:
         """Every file in it. ``refuse`` is told the name and the reason of what is left out.

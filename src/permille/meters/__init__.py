@@ -17,14 +17,19 @@ from permille.records import Domain
 class MeterUnavailable(MeterError):
     """Nothing to read here. ``reason`` says why, ``remedy`` how to unlock it ("" if nothing can).
 
-    ``forbidden`` is true where the hardware is there and only the permission is missing.
+    ``forbidden`` is true where the hardware is there and only the permission is missing;
+    ``present`` where something is there that could not be used, for this or another reason: what
+    is then not measured is said beside every figure.
     """
 
-    def __init__(self, reason: str, remedy: str = "", *, forbidden: bool = False) -> None:
+    def __init__(
+        self, reason: str, remedy: str = "", *, forbidden: bool = False, present: bool = False
+    ) -> None:
         super().__init__(f"{reason}; {remedy}" if remedy else reason)
         self.reason = reason
         self.remedy = remedy
         self.forbidden = forbidden
+        self.present = present or forbidden
 
 
 class Reading(NamedTuple):

@@ -65,7 +65,9 @@ def open_meter() -> AmdMeter:
     if not gpus:
         with contextlib.suppress(amdsmi.AmdSmiException):
             amdsmi.amdsmi_shut_down()
-        raise MeterUnavailable("AMD SMI finds no GPU that can be read: " + "; ".join(problems))
+        raise MeterUnavailable(
+            "AMD SMI finds no GPU that can be read: " + "; ".join(problems), present=bool(problems)
+        )
     return AmdMeter(amdsmi, gpus, tuple(problems))
 
 

@@ -27,7 +27,8 @@ class Counter:
             OSError: it cannot be opened.
         """
         self.close()
-        self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        # What is no file, such as a pipe without a writer, must not hold the recorder up.
+        self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         status = os.fstat(self.descriptor)
         self.inode = (status.st_dev, status.st_ino)
 

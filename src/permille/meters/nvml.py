@@ -8,6 +8,7 @@ CUDA_VISIBLE_DEVICES does not change.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import time
@@ -46,6 +47,12 @@ THROTTLES = {
 }
 """nvmlClocksEventReasons that slow a workload down; idle and chosen clocks are not among them."""
 
+LIBRARY = "libnvidia-ml.so.1"
+UNLISTED = (
+    "the driver does not list its processes: it is counted as in use, and nobody can tell whether"
+    " another tenant uses it too"
+)
+UNTHROTTLED = "the driver does not say whether it is throttled"
 _MODULE = Path("/sys/module/nvidia")
 
 
@@ -58,7 +65,7 @@ def open_meter() -> Meter:
     import pynvml
 
     try:
-        pynvml.nvmlInit()
+        _init(pynvml)
     except pynvml.NVMLError as error:
         raise _unavailable(error) from error
     try:
@@ -142,6 +149,8 @@ class NvmlMeter:
             name = gpu.domain.name
             try:
                 sights.append(self._sight(gpu))
+                if sights[-1].pids is None:
+                    notices.append((name, UNLISTED))
                 notices += [(name, text) for text in self._conditions(gpu)]
             except self._nvml.NVMLError as error:
                 # It may be the workload's: a GPU that is lost must not look like one left idle.
@@ -178,6 +187,8 @@ class NvmlMeter:
         reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksEventReasons, gpu.handle)
         if reasons is None:  # drivers before 535 know it by its former name
             reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, gpu.handle)
+        if reasons is None:
+            said.append(UNTHROTTLED)
         why = [text for bit, text in THROTTLES.items() if (reasons or 0) & bit]
         if why:
             said.append(f"throttled: {', '.join(why)}")
@@ -197,6 +208,24 @@ class NvmlMeter:
         except OSError:
             module = ""
         return " ".join([driver, module, *(gpu.uuid for gpu in self._gpus)])
+
+
+def _init(nvml: Any) -> None:
+    """Start NVML, also in a library without ``nvmlInitWithFlags`` (drivers before 375, and what
+    stands in for the driver's), which nvidia-ml-py cannot.
+
+    Raises:
+        pynvml.NVMLError: it does not start.
+    """
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError_FunctionNotFound:
+        try:  # nvidia-ml-py has just loaded it: the same name is the same library
+            code = ctypes.CDLL(LIBRARY).nvmlInit_v2()
+        except (OSError, AttributeError):
+            raise nvml.NVMLError(nvml.NVML_ERROR_FUNCTION_NOT_FOUND) from None
+        if code != nvml.NVML_SUCCESS:
+            raise nvml.NVMLError(code) from None
 
 
 def _find(nvml: Any) -> tuple[list[Gpu], dict[int, Exception]]:
@@ -286,4 +315,6 @@ def _unavailable(error: Any) -> MeterUnavailable:
         ),
     }
     forbidden = code == pynvml.NVML_ERROR_NO_PERMISSION
-    return MeterUnavailable(f"NVML: {error}", remedies.get(code, ""), forbidden=forbidden)
+    present = code != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
+    remedy = remedies.get(code, "")
+    return MeterUnavailable(f"NVML: {error}", remedy, forbidden=forbidden, present=present)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from permille.meters import Meter, MeterUnavailable, Observation, Reading
 from permille.meters.counter import Counter
+from permille.meters.mirrors import is_mirror
 from permille.meters.processor import CPUINFO, Processor, read_processor
 from permille.meters.rapl_facts import accuracy, max_power_w
 from permille.meters.tick import measure_ticks
@@ -25,7 +26,7 @@ ROOT = Path("/sys/class/powercap")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 LEAST_INTERVAL_S = 0.005
-WATCH_S = 0.05
+WATCH_S = 0.2
 PAUSE_S = 0.00005
 
 REMEDY = (
@@ -38,7 +39,7 @@ REMEDY = (
 def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path = BOOT_ID) -> Meter:
     """The RAPL counters below ``root``, which defaults to PERMILLE_POWERCAP or the system's.
 
-    Watches them for up to 50 ms to find their tick.
+    Watches them for up to 0.2 s to find their tick.
 
     Raises:
         MeterUnavailable: no zone is there, or none that may be read.
@@ -54,11 +55,21 @@ def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path 
     counters, problems = _open_counters(zones, processor)
     if not counters:
         raise _unavailable(problems)
-    ticks = measure_ticks(lambda: [c.read()[0] for c in counters], WATCH_S, PAUSE_S)
-    for counter, tick_s in zip(counters, ticks, strict=True):
+    looks: list[list[float | None]] = []
+
+    def look() -> list[float | None]:
+        looks.append([counter.read()[0] for counter in counters.values()])
+        return looks[-1]
+
+    ticks = measure_ticks(look, WATCH_S, PAUSE_S)
+    for counter, tick_s in zip(counters.values(), ticks, strict=True):
         counter.domain = _with_tick(counter.domain, tick_s)
+    seen = dict(zip(counters, zip(*looks, strict=True), strict=True))
+    kept = without_mirrors(list(counters), _mirrored_dies(counters, seen, processor))
+    for zone in counters.keys() - kept:
+        counters.pop(zone).close()
     notices = tuple(f"{name}: {error}" for name, error in problems)
-    return RaplMeter(counters, boot_id, notices)
+    return RaplMeter(list(counters.values()), boot_id, notices)
 
 
 class RaplMeter:
@@ -103,7 +114,7 @@ class RaplMeter:
 
 def _open_counters(
     zones: Sequence[Zone], processor: Processor
-) -> tuple[list[Counter], list[tuple[str, OSError | str]]]:
+) -> tuple[dict[Zone, Counter], list[tuple[str, OSError | str]]]:
     counters: dict[Zone, Counter] = {}
     problems: list[tuple[str, OSError | str]] = []
     for zone in zones:
@@ -122,31 +133,33 @@ def _open_counters(
             problems.append((zone.domain, error))
         else:
             counters[zone] = counter
-    if processor.vendor == "AuthenticAMD":
-        kept = without_mirrors(list(counters), _mirrored_dies(counters))
-        for zone in counters.keys() - kept:
-            counters.pop(zone).close()
-    return list(counters.values()), problems
+    return counters, problems
 
 
-def _mirrored_dies(counters: dict[Zone, Counter]) -> list[tuple[Zone, Zone]]:
-    """Pairs of dies of an AMD package that show one register.
+def _mirrored_dies(
+    counters: Mapping[Zone, Counter],
+    seen: Mapping[Zone, Sequence[float | None]],
+    processor: Processor,
+) -> list[tuple[Zone, Zone]]:
+    """Pairs of dies of one package that show one register (see :mod:`permille.meters.mirrors`).
 
-    Some kernels list the dies of an AMD package as ``package-N-die-M`` while the register is the
-    package's: every zone then counts the whole package (codecarbon#1274). Two counters are one
-    where a reading of the second lies between two of the first, taken around it.
+    Where both stood still while they were watched, they are one if they are one file, or on AMD,
+    whose register is the package's, if they say the same.
     """
     pairs = []
-    first: dict[int | None, Zone] = {}
-    for zone, counter in counters.items():
+    leads: dict[int | None, Zone] = {}
+    for zone in counters:
         if zone.kind != "cpu" or zone.die is None:
             continue
-        lead = first.setdefault(zone.package, zone)
+        lead = leads.setdefault(zone.package, zone)
         if lead is zone:
             continue
-        before, between, after = counters[lead].read()[0], counter.read()[0], None
-        after = counters[lead].read()[0]
-        if None not in (before, between, after) and before <= between <= after:  # type: ignore[operator]
+        one = is_mirror(seen[lead], seen[zone])
+        if one is None:
+            one = counters[lead].inode == counters[zone].inode or (
+                processor.vendor == "AuthenticAMD" and seen[lead][-1] == seen[zone][-1]
+            )
+        if one:
             pairs.append((lead, zone))
     return pairs
 
@@ -193,4 +206,4 @@ def _unavailable(problems: Sequence[tuple[str, OSError | str]]) -> MeterUnavaila
             "RAPL is here, but its counters may be read by root only", REMEDY, forbidden=True
         )
     said = "; ".join(f"{name}: {error}" for name, error in problems)
-    return MeterUnavailable(f"RAPL is here, but no counter can be used ({said})")
+    return MeterUnavailable(f"RAPL is here, but no counter can be used ({said})", present=True)

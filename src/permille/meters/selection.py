@@ -23,12 +23,14 @@ VARIABLE = "PERMILLE_METERS"
 
 
 class Unavailable(NamedTuple):
-    """A meter that could not be opened, why, and how to unlock it ("" if nothing can)."""
+    """A meter that could not be opened, why, and how to unlock it ("" if nothing can). The rest
+    is as in :class:`~permille.meters.MeterUnavailable`."""
 
     name: str
     reason: str
     remedy: str = ""
     forbidden: bool = False
+    present: bool = False
 
 
 class Opened(NamedTuple):
@@ -82,7 +84,7 @@ def try_open(name: str) -> Meter | Unavailable:
         factory: OpenMeter = plugins.load("meters", name, UsageError)
         return factory()
     except MeterUnavailable as error:
-        return Unavailable(name, error.reason, error.remedy, error.forbidden)
+        return Unavailable(name, error.reason, error.remedy, error.forbidden, error.present)
     except ImportError as error:
         return Unavailable(name, f"its module cannot be imported: {error}")
 
@@ -119,7 +121,8 @@ def _open_one(name: str, meters: list[Meter], unavailable: list[Unavailable]) ->
         if domain.name in taken:
             meter.close()
             reason = f"{taken[domain.name]} has {domain.name} already"
-            unavailable.append(Unavailable(name, reason, f"name one of them in {VARIABLE}"))
+            remedy = f"name one of them in {VARIABLE}"
+            unavailable.append(Unavailable(name, reason, remedy, present=True))
             return
     meters.append(meter)
 

@@ -38,7 +38,9 @@ def open_meter() -> WallMeter:
     meter = WallMeter(parse_source(text))
     (reading,) = meter.read()
     if reading.error is not None:
-        raise MeterUnavailable(reading.error, f"check {VARIABLE}, and that the device is on")
+        raise MeterUnavailable(
+            reading.error, f"check {VARIABLE}, and that the device is on", present=True
+        )
     return meter
 
 

@@ -14,12 +14,13 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
 import msgspec
 
-from permille.errors import MeterError, RecorderError
+from permille.errors import MeterError, RecorderError, UsageError
 from permille.recorder import wire
 from permille.recorder.lock import acquire
 from permille.records import Domain, Provenance, Record, Recording
@@ -30,8 +31,19 @@ ANSWER_S = 30.0
 
 LATE_NS = 500_000
 """A start's reading this old (0.5 ms) is made again."""
+STARTS = 10
+"""How often, at most."""
 
 R = TypeVar("R", bound=Record)
+
+
+def until_fresh(mark: Callable[[], int]) -> None:
+    """Ask for a mark until its answer comes at once: on a busy machine this process waits for its
+    turn, and what starts then would start well after the reading."""
+    for _ in range(STARTS):
+        done_ns = mark()
+        if time.monotonic_ns() - done_ns < LATE_NS:
+            return
 
 
 class Marker:
@@ -56,16 +68,12 @@ class Marker:
         return done_ns
 
     def mark_start(self) -> None:
-        """As :meth:`mark`, for what starts now: on a busy machine the answer may come late, and
-        is asked for again, up to twice.
+        """As :meth:`mark`, for what starts now (see :func:`until_fresh`).
 
         Raises:
             RecorderError: the recorder has died; the trial is void.
         """
-        for _ in range(3):
-            done_ns = self.mark()
-            if time.monotonic_ns() - done_ns < LATE_NS:
-                return
+        until_fresh(self.mark)
 
     def close(self) -> None:
         """Give the channel back."""
@@ -78,6 +86,7 @@ class Recorder:
     Raises:
         RecorderError: another run measures on this machine, or the process does not start.
         MeterError: there is no meter at all.
+        UsageError: PERMILLE_METERS, or a meter's own variable, is wrong.
     """
 
     def __init__(self, *, shared: bool = False) -> None:
@@ -128,9 +137,9 @@ class Recorder:
         """Forget what was recorded before now."""
         self._ask(wire.Request(op="begin"), wire.Marked)
 
-    def mark(self) -> None:
-        """Return once every meter has been read."""
-        self._ask(wire.Request(op="mark"), wire.Marked)
+    def mark(self) -> int:
+        """Return once every meter has been read; when that was (ns)."""
+        return self._ask(wire.Request(op="mark"), wire.Marked).t_ns
 
     def watch(self, pid: int) -> None:
         """Count ``pid`` and its children as the workload (for devices in use)."""
@@ -178,7 +187,7 @@ class Recorder:
         hello = self._receive(wire.Hello)
         if hello.error is not None:
             self._end()
-            raise MeterError(hello.error)
+            raise UsageError(hello.error) if hello.usage else MeterError(hello.error)
         self._control.settimeout(ANSWER_S)
         self.domains, self.missing = hello.domains, hello.missing
         self.interval_s = hello.interval_s

@@ -34,15 +34,18 @@ class Missing(Record):
     reason: str
     remedy: str
     forbidden: bool
+    present: bool
 
 
 class Hello(Record):
-    """The recorder's first word. ``error`` is set when it cannot measure at all."""
+    """The recorder's first word. ``error`` is set when it cannot measure at all, ``usage`` where
+    that is the caller's fault."""
 
     domains: tuple[Domain, ...] = ()
     missing: tuple[Missing, ...] = ()
     interval_s: float = 0.0
     error: str | None = None
+    usage: bool = False
 
 
 class Marked(Record):

@@ -9,7 +9,7 @@ from typing import IO
 
 from permille import energy
 from permille.errors import UsageError
-from permille.recorder import Recorder
+from permille.recorder import Recorder, until_fresh
 from permille.records import Phase, Record, RecorderStats, Span
 
 
@@ -38,7 +38,7 @@ def measure(
         t0_ns = time.monotonic_ns()
         time.sleep(idle_s)
         idle_span = Span(name="idle", t0_ns=t0_ns, t1_ns=time.monotonic_ns())
-    recorder.mark()
+    until_fresh(recorder.mark)
     t0_ns = time.monotonic_ns()
     try:
         process = subprocess.Popen(command, stdout=stdout)

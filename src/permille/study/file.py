@@ -7,10 +7,11 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from permille.datasets import HubSource
 from permille.errors import StudyError
 from permille.records import Category, Record
 
@@ -20,7 +21,18 @@ MAX_ENTRIES = 10_000
 MAX_DOTS = 200
 """In one line: tomllib's time goes with the square of a dotted key's length."""
 
-_COMMON_MODEL_KEYS = ("id", "backend", "category", "prompt", "tasks", "params", "network")
+COMMON_MODEL_KEYS = (
+    "id",
+    "backend",
+    "category",
+    "prompt",
+    "tasks",
+    "params",
+    "network",
+    "repo",
+    "revision",
+    "file",
+)
 _NAME = re.compile(r"[\w.][\w .+:@-]{0,99}")
 
 Positive = Annotated[int, msgspec.Meta(gt=0, le=100_000_000)]
@@ -29,7 +41,9 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 7)]
 
 class Settings(Record, forbid_unknown_fields=True):
     """The ``[study]`` table: the protocol of every trial, and what its workers may have:
-    ``network`` (a ``[[models]]`` table may say otherwise), ``memory_gib`` of private memory."""
+    ``network`` (a ``[[models]]`` table may say otherwise), ``memory_gib`` of private memory.
+    ``weights`` ("replica" builds models at random, see docs/replicas.md), ``device`` and ``dtype``
+    are for every model whose backend has such a key and whose table does not say otherwise."""
 
     name: str
     description: str = ""
@@ -43,26 +57,38 @@ class Settings(Record, forbid_unknown_fields=True):
     timeout_s: Seconds = 3600.0
     network: bool = False
     memory_gib: Annotated[float, msgspec.Meta(gt=0, le=65_536)] | None = None
+    weights: Literal["replica"] | None = None
+    device: str | None = None
+    dtype: str | None = None
 
 
 class ModelEntry(Record):
-    """A ``[[models]]`` table: the common keys, and the backend's own, not yet checked."""
+    """A ``[[models]]`` table: the common keys, and the backend's own, not yet checked.
+
+    A model without a ``path`` comes from the Hub: ``repo`` (the id, if not given), at ``revision``
+    (``main``), of its files ``file`` where there are several. ``prompt`` may be a table, of a
+    prompt for each task."""
 
     id: str
     backend: str
     category: Category
-    prompt: str | None = None
+    prompt: str | dict[str, str] | None = None
     tasks: tuple[str, ...] | None = None
     params: int | None = None
     network: bool | None = None
+    repo: str | None = None
+    revision: str | None = None
+    file: str | None = None
     own: dict[str, Any] = {}
 
 
 class DatasetEntry(Record):
-    """A dataset: a bundled name, or a file with the names of its columns."""
+    """A dataset: a name that permille knows, or a file or a place on the Hub with the names of
+    its columns."""
 
     name: str
     path: str | None = None
+    hub: HubSource | None = None
     columns: dict[str, str] = {}
     labels: tuple[str, ...] = ()
 
@@ -75,13 +101,15 @@ class TaskEntry(Record):
 
 
 class StudyFile(Record):
-    """A study file, its form checked; ``folder`` is what its paths are relative to."""
+    """A study file, its form checked; ``folder`` is what its paths are relative to. ``only``: of
+    its grid, the cells (task, dataset, model) that are run; None: all."""
 
     where: str
     folder: Path
     settings: Settings
     models: tuple[ModelEntry, ...]
     tasks: tuple[TaskEntry, ...]
+    only: frozenset[tuple[str, str, str]] | None = None
 
 
 def read(path: Path) -> StudyFile:
@@ -197,17 +225,18 @@ def _convert(table: object, kind: Any, where: str, at: str) -> Any:
         message = str(error)
         what, _, path = message.partition(" - at `$")
         key = path.rstrip("`").lstrip(".")
-        raise StudyError(f"{where}: {at}{' ' + key if key else ''}: {_plain(what)}") from error
+        raise StudyError(f"{where}: {at}{' ' + key if key else ''}: {_plain(what, at)}") from error
 
 
-def _plain(message: str) -> str:
+def _plain(message: str, at: str) -> str:
     """msgspec's words for types, as a user of TOML knows them."""
     for theirs, ours in (("`str`", "text"), ("`int`", "a whole number"), ("`float`", "a number")):
         message = message.replace(theirs, ours)
     if message.startswith("Object missing required field"):
         return f"{message.rpartition(' ')[2].strip('`')} is missing"
-    if message.startswith("Invalid enum value"):  # the category is the only closed set here
-        words = " or ".join(repr(word) for word in get_args(Category))
+    if message.startswith("Invalid enum value"):  # of the two closed sets here
+        closed = ("replica",) if at == "[study]" else get_args(Category)
+        words = " or ".join(repr(word) for word in closed)
         message = f"{message.replace('enum value', 'value')}; {words}"
     return message[:1].lower() + message[1:]
 
@@ -218,8 +247,8 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         at = f"[[models]] {i}"
         if isinstance(table.get("id"), str):
             at += f" ({table['id']!r})"
-        common = {k: v for k, v in table.items() if k in _COMMON_MODEL_KEYS}
-        own = {k: v for k, v in table.items() if k not in _COMMON_MODEL_KEYS}
+        common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
+        own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = _convert({**common, "own": own}, ModelEntry, where, at)
         if any(m.id == model.id for m in models):
             raise StudyError(f"{where}: {at}: the id is there twice; ids must differ")
@@ -244,14 +273,26 @@ def _tasks(value: object, where: str) -> tuple[TaskEntry, ...]:
 
 
 def _dataset(value: object, where: str, at: str) -> DatasetEntry:
-    """``"name"``, or ``{path = …, column = …}``, with an optional ``name`` and ``labels``."""
+    """``"name"``; ``{path = …, column = …}``; or ``{hub = …, split = …, column = …}``, the tables
+    with an optional ``name`` and ``labels``."""
     if isinstance(value, str):
         return DatasetEntry(name=value)
     table = _table(value, where, at)
-    if "path" not in table:
-        raise StudyError(f"{where}: {at}: a table needs a path, as in {{ path = 'inbox.jsonl' }}")
-    columns = {k: v for k, v in table.items() if k not in ("path", "name", "labels")}
-    entry = {k: v for k, v in table.items() if k in ("path", "name", "labels")}
-    entry.setdefault("name", Path(str(table["path"])).name)
+    if ("path" in table) == ("hub" in table):
+        raise StudyError(
+            f"{where}: {at}: a table needs a path or a hub, as in {{ path = 'inbox.jsonl' }} or"
+            " { hub = 'owner/name', split = 'test' }"
+        )
+    own = {"name", "labels", "path"}
+    entry: dict[str, Any] = {}
+    if "hub" in table:
+        places = [name for name in HubSource.__struct_fields__ if name != "repo"]
+        given = {k: table[k] for k in places if k in table}
+        entry["hub"] = _convert({"repo": table["hub"], **given}, HubSource, where, at)
+        own |= {"hub", *places}
+    columns = {k: v for k, v in table.items() if k not in own}
+    entry |= {k: v for k, v in table.items() if k in ("path", "name", "labels")}
+    entry.setdefault("name", Path(str(table.get("path") or table["hub"])).name)
+    hub = entry.pop("hub", None)
     found: DatasetEntry = _convert({**entry, "columns": columns}, DatasetEntry, where, at)
-    return found
+    return msgspec.structs.replace(found, hub=hub)

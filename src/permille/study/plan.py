@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from permille import plugins
-from permille.backends import Backend, ModelSpec
+from permille.backends import ModelSpec
 from permille.datasets import Dataset, DatasetSpec
 from permille.datasets.opening import open_dataset
 from permille.errors import ModelError, StudyError
+from permille.hub.selection import Wanted
 from permille.records import Cell, ModelFacts, Protocol, Record
-from permille.study.file import ModelEntry, Settings, StudyFile, TaskEntry, nearest
+from permille.replicas import inputs
+from permille.study import replicas
+from permille.study.file import Settings, StudyFile, TaskEntry, nearest
+from permille.study.models import Model, open_entry
 from permille.study.paths import resolve
+from permille.study.selection import able
 from permille.tasks import Task
 
 
@@ -27,15 +30,14 @@ class PlannedCell(Record):
     cell: Cell
     model: ModelSpec
     dataset: Dataset
-    files: dict[str, str]
+    facts: ModelFacts = ModelFacts()
+    """What is known of the model before it is loaded, from its files."""
     params: int | None = None
+    """As the study file says, against what is counted."""
     network: bool = False
     batch_size: int = 1
-
-    @property
-    def facts(self) -> ModelFacts:
-        """What is known of the model before it is loaded."""
-        return ModelFacts(params=self.params, files=self.files)
+    wanted: Wanted | None = None
+    """The model is yet to be had from the Hub."""
 
 
 class Plan(Record):
@@ -60,13 +62,16 @@ class Plan(Record):
         return found
 
 
-def make(study: StudyFile, allowed: Sequence[Path] = ()) -> Plan:
+def make(study: StudyFile, allowed: Sequence[Path] = (), *, fetch: bool = True) -> Plan:
     """The plan of a study: tasks × datasets × the models that can do the task.
+
+    ``fetch``: what it needs of the Hub is downloaded. Without, models and datasets of the Hub are
+    planned unseen, and the plan cannot be run.
 
     Raises:
         PermilleError: the first thing found wrong, on one line, with the way to mend it.
     """
-    models = [_model(entry, study, allowed) for entry in study.models]
+    models = [open_entry(entry, study, allowed, fetch=fetch) for entry in study.models]
     settings = study.settings
     cells: list[PlannedCell] = []
     notes: list[str] = []
@@ -75,12 +80,13 @@ def make(study: StudyFile, allowed: Sequence[Path] = ()) -> Plan:
         if entry.task not in known:
             raise StudyError(f"{study.where}: no task {entry.task!r}; {nearest(entry.task, known)}")
         task: Task = plugins.load("tasks", entry.task)
-        able = [m for m in models if _can(m, entry)]
-        for dataset in _datasets(entry, task, study, allowed):
+        asked = [_asked(m, task) for m in models if able(m.entry, entry.task)]
+        for dataset in _datasets(entry, task, asked, study, allowed, fetch=fetch):
             notes += _dataset_notes(dataset, settings.inferences)
-            cells += [_cell(task, m, dataset, study) for m in able]
+            chosen = [m for m in asked if _chosen(study, task, dataset, m)]
+            cells += [_cell(task, m, dataset, study) for m in chosen]
     for model in models:
-        if not any(cell.model is model.spec for cell in cells):
+        if not any(cell.model.id == model.spec.id for cell in cells):
             tasks = ", ".join(entry.task for entry in study.tasks)
             raise StudyError(
                 f"{study.where}: model {model.spec.id!r} ({model.spec.category}, backend"
@@ -100,79 +106,29 @@ def make(study: StudyFile, allowed: Sequence[Path] = ()) -> Plan:
     )
 
 
-class _Model(Record):
-    """A model with its backend and the files it stands on."""
-
-    entry: ModelEntry
-    spec: ModelSpec
-    backend: Any
-    files: dict[str, str]
+def _chosen(study: StudyFile, task: Task, dataset: Dataset, model: Model) -> bool:
+    return study.only is None or (task.name, dataset.name, model.spec.id) in study.only
 
 
-def _model(entry: ModelEntry, study: StudyFile, allowed: Sequence[Path]) -> _Model:
-    at = f"{study.where}: model {entry.id!r}"
-    if entry.backend not in plugins.names("backends"):
-        known = plugins.names("backends")
-        raise StudyError(f"{at}: no backend {entry.backend!r}; {nearest(entry.backend, known)}")
-    backend: Backend = plugins.load("backends", entry.backend)
-    lacking = [m for m in backend.requires if importlib.util.find_spec(m) is None]
-    if lacking:
-        raise StudyError(
-            f"{at}: backend {entry.backend} needs {', '.join(lacking)}: {backend.install}"
-        )
-    fields = backend.settings.__struct_fields__
-    for key in entry.own:
-        if key not in fields:
-            known = ["id", "backend", "category", "prompt", "tasks", "params", "network", *fields]
-            raise StudyError(f"{at} has no key {key!r}; {nearest(key, known)}")
-    own = dict(entry.own)
-    files: dict[str, str] = {}
-    for key in own:
-        if (key == "path" or key.endswith("_path")) and isinstance(own[key], str):
-            path = resolve(own[key], study.folder, allowed, f"{at} {key}")
-            files.update(_digests(path, key))
-            own[key] = str(path)
-    if "python_path" in fields:
-        own.setdefault("python_path", str(study.folder))
-    try:
-        checked = msgspec.convert(own, backend.settings, strict=True)
-    except msgspec.ValidationError as error:
-        raise StudyError(f"{at}: {str(error).replace(' - at `$.', ' - at `')}") from error
-    settings = {k: v for k, v in msgspec.structs.asdict(checked).items() if v is not None}
-    spec = ModelSpec(
-        id=entry.id,
-        backend=entry.backend,
-        category=entry.category,
-        prompt=entry.prompt,
-        settings=settings,
-    )
-    return _Model(entry=entry, spec=spec, backend=backend, files=files)
-
-
-def _digests(path: Path, key: str) -> dict[str, str]:
-    """sha256 of the file, or of each file of the folder, by name; the Python path is code that
-    the user runs, not a model, and is left out."""
-    if key == "python_path":
-        return {}
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    found = {}
-    for file in files:
-        with file.open("rb") as stream:
-            name = file.name if path.is_file() else str(file.relative_to(path))
-            found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
-
-
-def _can(model: _Model, entry: TaskEntry) -> bool:
-    if model.entry.tasks is not None and entry.task not in model.entry.tasks:
-        return False
-    return model.spec.category in model.backend.tasks.get(entry.task, frozenset())
+def _asked(model: Model, task: Task) -> Model:
+    """A model with its prompt for this task, where it has one for each."""
+    if not isinstance(model.entry.prompt, dict):
+        return model
+    spec = msgspec.structs.replace(model.spec, prompt=model.entry.prompt.get(task.name))
+    return msgspec.structs.replace(model, spec=spec)
 
 
 def _datasets(
-    entry: TaskEntry, task: Task, study: StudyFile, allowed: Sequence[Path]
+    entry: TaskEntry,
+    task: Task,
+    models: Sequence[Model],
+    study: StudyFile,
+    allowed: Sequence[Path],
+    *,
+    fetch: bool,
 ) -> list[Dataset]:
     opened = []
+    specs = [model.spec for model in models]
     for given in entry.datasets:
         path = None
         if given.path is not None:
@@ -185,20 +141,35 @@ def _datasets(
                     f"{study.where}: dataset {given.name!r} has no key {column!r};"
                     f" {nearest(column, names)}"
                 )
-        spec = DatasetSpec(name=given.name, path=path, columns=given.columns, labels=given.labels)
-        settings = study.settings
-        opened.append(open_dataset(spec, task, limit=settings.inferences, seed=settings.seed))
+        spec = DatasetSpec(
+            name=given.name,
+            path=path,
+            hub=given.hub,
+            columns=given.columns,
+            labels=given.labels,
+        )
+        limit, seed = study.settings.inferences, study.settings.seed
+        if path is None and specs:
+            made_up = replicas.samples(given.name, task, specs, limit)
+            if made_up is not None:
+                opened.append(made_up)
+                continue
+        opened.append(open_dataset(spec, task, limit=limit, seed=seed, fetch=fetch))
     return opened
 
 
 def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
+    if inputs.is_stand_in(dataset):
+        return [replicas.NOTE]
     notes = []
+    if dataset.origin:
+        notes.append(f"{dataset.name}: {dataset.origin}")
     if dataset.skipped_total:
         shown = "; ".join(dataset.skipped)
         more = dataset.skipped_total - len(dataset.skipped)
         also = f"; and {more} more" if more > 0 else ""
         notes.append(f"{dataset.name}: {dataset.skipped_total} bad rows left out: {shown}{also}")
-    if len(dataset.samples) < inferences:
+    if 0 < len(dataset.samples) < inferences:
         passes = -(-inferences // len(dataset.samples))
         notes.append(
             f"{dataset.name}: {len(dataset.samples)} samples for {inferences} inferences:"
@@ -207,21 +178,27 @@ def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
     return notes
 
 
-def _cell(task: Task, model: _Model, dataset: Dataset, study: StudyFile) -> PlannedCell:
+def _cell(task: Task, model: Model, dataset: Dataset, study: StudyFile) -> PlannedCell:
+    spec = replicas.forced(model.spec, task, dataset.name)
+    model = msgspec.structs.replace(model, spec=spec)
     try:
-        task.check(model.spec, dataset)
-        model.backend.check(model.spec, task.name)
+        if dataset.samples:
+            task.check(model.spec, dataset)
+        if model.wanted is None:
+            model.backend.check(model.spec, task.name)
     except ModelError as error:
         text = str(error)
         named = text if model.spec.id in text else f"model {model.spec.id!r}: {text}"
         raise ModelError(f"{study.where}: {named}") from error
     batch_size = int(model.spec.settings.get("batch_size", 1))
-    if batch_size > len(dataset.samples):
+    if dataset.samples and batch_size > len(dataset.samples):
         raise StudyError(
             f"{study.where}: model {model.spec.id!r}: batch_size = {batch_size}, but dataset"
             f" {dataset.name!r} gives {len(dataset.samples)} samples: a batch would never be full"
         )
-    settings = {**model.entry.own, "prompt": model.spec.prompt}
+    settings = {**model.recorded, "prompt": model.spec.prompt}
+    if replicas.is_replica(spec) and "max_new_tokens" in spec.settings:
+        settings["max_new_tokens"] = spec.settings["max_new_tokens"]
     content = {
         "task": task.name,
         "dataset": dataset.name,
@@ -233,6 +210,7 @@ def _cell(task: Task, model: _Model, dataset: Dataset, study: StudyFile) -> Plan
         "files": model.files,
     }
     digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+    shown = settings | {"dataset_origin": dataset.origin}  # its samples are in the id already
     cell = Cell(
         id=digest[:16],
         task=task.name,
@@ -240,20 +218,21 @@ def _cell(task: Task, model: _Model, dataset: Dataset, study: StudyFile) -> Plan
         model=model.spec.id,
         category=model.spec.category,
         backend=model.spec.backend,
-        settings={k: v for k, v in settings.items() if v is not None},
+        settings={k: v for k, v in shown.items() if v is not None},
     )
     return PlannedCell(
         cell=cell,
         model=model.spec,
         dataset=dataset,
-        files=model.files,
+        facts=model.read,
         params=model.entry.params,
         network=_network(model, study),
         batch_size=batch_size,
+        wanted=model.wanted,
     )
 
 
-def _network(model: _Model, study: StudyFile) -> bool:
+def _network(model: Model, study: StudyFile) -> bool:
     """Whether the model's workers may use the network: as the study says, else only for a
     backend that is of no use without (it has ``network = True``)."""
     if model.entry.network is not None:

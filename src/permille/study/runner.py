@@ -105,6 +105,11 @@ class Runner:
             self._store.start_over(self._plan.name, cells, protocol, self.environment.fingerprint)
         self.ledger = self._open_ledger()
 
+    def is_due(self, planned: PlannedCell, repeat: int) -> bool:
+        """Whether that repeat is still to be run; a study's precision may be reached before."""
+        tried = self.ledger.attempts(planned.cell.id, repeat)
+        return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
+
     def run(self) -> Tally:
         """Every trial that is not finished, repeat by repeat over all cells."""
         try:

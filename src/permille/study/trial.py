@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from permille import energy
 from permille.analysis.boundaries import unusable
 from permille.energy import notices
@@ -90,12 +88,15 @@ def make(
 
 
 def _facts(planned: PlannedCell, result: Result | None) -> ModelFacts:
-    facts = result.facts if result else planned.facts
-    return msgspec.structs.replace(
-        facts,
-        params=planned.params if planned.params is not None else facts.params,
-        files=planned.files or facts.files,
-    )
+    """What the study file says, else what the loaded model says, else what its files say."""
+    said, read = result.facts if result else ModelFacts(), planned.facts
+    merged = {
+        name: mine if (mine := getattr(said, name)) not in (None, {}) else getattr(read, name)
+        for name in ModelFacts.__struct_fields__
+    }
+    if planned.params is not None:
+        merged["params"] = planned.params
+    return ModelFacts(**merged | {"files": read.files or said.files})
 
 
 def _void(phases: dict[str, Phase], recording: Recording | None) -> str | None:

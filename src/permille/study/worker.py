@@ -211,12 +211,16 @@ def _result(
     ordered = sorted(durations)
     if steady_start([d / 1e9 for d in durations[:KEPT_DURATIONS]]) is None:
         notes.append("the durations of the query span are not steady")
+    facts = model.facts
+    replica = facts.weights == "replica"
+    if replica:
+        notes.append("replica: energy and time only")
     return Result(
-        facts=model.facts,
+        facts=facts,
         device=model.device,
         latency=_latency(ordered, outputs),
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
-        quality=task.score(outputs, job.dataset.samples, job.model),
+        quality=None if replica else task.score(outputs, job.dataset.samples, job.model),
         counts=_counts(task, timings, outputs),
         notes=tuple(notes),
     )

@@ -40,7 +40,8 @@ class TokenClassification:
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """F1 of the entities, precision, recall and the words' accuracy beside it.
+        """F1 of the entities, precision, recall and the words' accuracy beside it; None for a
+        dataset without tags.
 
         Raises:
             ModelError: an answer has not one tag for each word, or the model's tags are none of
@@ -48,7 +49,7 @@ class TokenClassification:
         """
         first = {s.id: (o, s) for o, s in reversed(list(zip(outputs, samples, strict=True)))}
         pairs = [first[i] for i in dict.fromkeys(s.id for s in samples)]
-        if not pairs:
+        if not pairs or any(sample.reference is None for _, sample in pairs):
             return None
         truths = [list(sample.reference) for _, sample in pairs]
         answers = [_tags(output, sample, model) for output, sample in pairs]

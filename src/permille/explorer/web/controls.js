@@ -10,6 +10,7 @@ const WIDE = "(min-width: 60rem)";
 
 export function controls(app) {
   const fields = {};
+  let viewed = null;
   const wide = matchMedia(WIDE).matches;
 
   function field(name, label, input, hint) {
@@ -97,6 +98,9 @@ export function controls(app) {
     for (const name of ["search", "least", "most", "intensity"]) {
       if (document.activeElement !== fields[name]) fields[name].value = s[name];
     }
+    // What if is asked with the settings: they are in sight when it opens.
+    if (s.view === "whatif" && viewed !== "whatif") settings.open = true;
+    viewed = s.view;
     const idle = setting.net ? "above idle" : "idle included";
     settings.querySelector(".now").textContent =
       `${setting.boundary}, ${idle} · ${grid.name}${grid.year ? ` ${grid.year}` : ""}, ${number(setting.intensity)} gCO₂e/kWh · PUE ${number(setting.pue)}`;
@@ -105,6 +109,7 @@ export function controls(app) {
     filters.querySelector(".now").textContent =
       `${number(count)} of ${number(app.cells.length)} cells${active.length ? ` · ${active.map((f) => clean(s[f], 24)).join(", ")}` : ""}`;
     app.said.textContent = grid.asked ? `There is no grid called “${clean(grid.asked, 40)}” here: the world's average is used.`
+      : grid.askedYear ? `There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: that of ${grid.year} is used.`
       : count ? "" : "Nothing matches these filters.";
   }
   return { element: h("div", {}, settings, filters), update };

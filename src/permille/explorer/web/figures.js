@@ -18,16 +18,12 @@ export function cells({ count, columns }) {
 /** Joules per 1,000 of a cell within a boundary; null where there is no figure. */
 export function joules(cell, boundary, net) {
   const b = boundary === "facility" ? "node" : boundary;
-  const gross = cell[`${b}_mean`];
-  const value = net ? cell[`${b}_net_mean`] : gross;
+  const value = cell[net ? `${b}_net_mean` : `${b}_mean`];
   if (value === null || value === undefined) return null;
   const own = net ? `${b}_net` : b;
-  const scale = net ? gross / Math.abs(value) : 1;
   return {
     n: cell[`${b}_n`], value, low: cell[`${own}_low`], high: cell[`${own}_high`],
-    sd: cell[`${own}_sd`],
-    below: cell[`${b}_below`] * scale, above: cell[`${b}_above`] * scale,
-    edge: cell[`${b}_edge`] * scale,
+    sd: cell[`${own}_sd`], below: cell[`${own}_below`], above: cell[`${own}_above`], edge: cell[`${own}_edge`],
   };
 }
 
@@ -158,9 +154,11 @@ export function budget(cell, boundary) {
   const e = joules(cell, boundary, false);
   if (!e || e.value <= 0) return [];
   const found = [];
-  if (e.n > 1 && e.sd !== null) {
-    const half = studentT(e.n - 1) * e.sd / Math.sqrt(e.n) / e.value;
-    found.push({ name: `spread of ${e.n} trials (Student t)`, low: half, high: half });
+  if (e.high !== null) {
+    // The interval is made of the spread and of what the meters may be wrong by, in quadrature.
+    const half = Math.sqrt(Math.max(0, (e.high / e.value - 1) ** 2 - e.above ** 2));
+    const rule = cell.asked === null ? "Student t" : `asked for ±${100 * cell.asked} %`;
+    found.push({ name: `spread of ${e.n} trials (${rule})`, low: half, high: half });
   }
   found.push({ name: "edges, ticks and resolution", low: e.edge, high: e.edge });
   const rest = (side) => Math.sqrt(Math.max(0, side ** 2 - e.edge ** 2));

@@ -101,7 +101,7 @@ class App {
     const chosen = years.includes(year) ? year : years[years.length - 1];
     const [value, source] = place.years[chosen];
     return { intensity: value, name: place.name, year: chosen, place, source: this.data.grid.sources[source], years,
-      asked: region && !this.places.has(region) ? region : null };
+      asked: region && !this.places.has(region) ? region : null, askedYear: year && year !== chosen ? year : null };
   }
 
   /** The cells that the filters leave; `but` names filters to leave out. */

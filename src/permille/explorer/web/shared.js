@@ -1,8 +1,8 @@
 // What several views need: the wording of a cell, colours by category, the sentence of settings.
 
-import { name } from "./dom.js";
+import { h, name } from "./dom.js";
 import { figure, interval, NONE, number, params } from "./format.js";
-import { problem, provenance, shown } from "./figures.js";
+import { BOUNDARIES, problem, provenance, shown } from "./figures.js";
 
 export const CATEGORIES = ["task-specific", "general-purpose", "unknown"];
 export const COLOUR = { "task-specific": "var(--c0)", "general-purpose": "var(--c1)", unknown: "var(--c2)" };
@@ -17,10 +17,19 @@ export function categoryLegend(cells) {
   return there.map((c) => [c, COLOUR[c], SYMBOL[c]]);
 }
 
-/** Name the study where there are several: figures of two are never pooled. */
-export function sourceName(cell) {
-  return cell.origin === "shipped" ? `${cell.study} (shipped)` : `${cell.study} (store, by ${cell.source})`;
+/** Where a figure is from, for people: shipped, measured here, or another tool's. */
+export function sourceName({ origin, study, source }) {
+  if (origin === "shipped") return `${study} (shipped)`;
+  if (source === "permille") return study;
+  return study === source ? `${study} (imported)` : `${study} (imported, ${source})`;
 }
+
+/** What figures of one study have in common: those of two are never pooled, whatever their names. */
+export const sourceKey = (cell) => JSON.stringify([cell.origin, cell.study, cell.source]);
+
+/** Said with every figure of a model whose weights are random. */
+export const REPLICA = "replica: random weights, energy and time only";
+export const replica = (cell) => (cell.weights === "replica" ? h("small", { class: "label" }, REPLICA) : null);
 
 /** Lines that word a cell in a chart. */
 export function words(cell, setting) {
@@ -31,6 +40,7 @@ export function words(cell, setting) {
   } else lines.push(`no figure: ${problem(cell, setting.boundary) ?? "unknown"}`);
   lines.push(`${provenance(cell, setting.boundary) ?? NONE}, ${setting.boundary}; ${params(cell.params)} parameters`);
   lines.push(sourceName(cell).slice(0, 120));
+  if (cell.weights === "replica") lines.push(REPLICA);
   return lines;
 }
 
@@ -49,7 +59,19 @@ export function drawable(cells, setting) {
 }
 
 export const leftOut = (left, setting) => left
-  ? `${left} without a figure within ${setting.boundary}${setting.net ? ", above idle" : ""} (or none above 0): not drawn, listed in the table.` : null;
+  ? `${number(left)} without a figure within ${setting.boundary}${setting.net ? ", above idle" : ""} (or none above 0): not drawn, listed in the table.` : null;
+
+/** Offers the boundary within which the most of those that cannot be drawn have a figure. */
+export function elsewhere(app) {
+  const setting = app.setting;
+  const bare = app.selection().filter((c) => !(shown(c, setting)?.value > 0));
+  const counts = BOUNDARIES.filter((b) => b !== "facility").map((b) =>
+    [b, bare.filter((c) => shown(c, { ...setting, boundary: b })?.value > 0).length]).sort((a, b) => b[1] - a[1]);
+  const [boundary, count] = counts[0];
+  if (!count) return null;
+  return h("p", {}, `${number(count)} cells have a figure within ${boundary} alone: `,
+    h("button", { type: "button", onclick: () => app.set({ boundary }) }, `show ${boundary}`));
+}
 
 /** Places of one study apart from those of another. */
 export function groupBy(list, key) {

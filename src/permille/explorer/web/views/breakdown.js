@@ -4,7 +4,7 @@ import { chart, decades, drawing, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
 import { BOUNDARIES, joules } from "../figures.js";
-import { groupBy } from "../shared.js";
+import { groupBy, sourceKey, sourceName } from "../shared.js";
 import { extent } from "./size.js";
 
 const PARTS = [["active_gpu", "GPUs in use", "var(--c0)"], ["idle_gpus", "idle GPUs", "var(--c2)"], ["cpu", "CPU", "var(--c1)"], ["ram", "DRAM", "var(--c3)"]];
@@ -21,13 +21,14 @@ export function breakdown(app) {
     h("h1", {}, "Where the energy goes"),
     h("p", { class: "lead" }, "Of the whole machine (node), while it answered: what is metered or estimated of it. Below, what each study's numbers rest on, as permille audit prints it."),
     shares(app, cells, parts),
-    app.data.studies.map((s) => audit(app, s)),
+    app.data.studies.filter((s) => cells.some((c) => sourceKey(c) === sourceKey(s))).map((s) => audit(app, s)),
   ];
 }
 
 function shares(app, cells, parts) {
   const known = cells.filter((c) => parts.some(([k]) => c[`part_${k}`] !== null));
-  const groups = [...groupBy(known, (c) => `${c.task} · ${c.study} (${c.origin})`)].map(([key, list]) => {
+  const groups = [...groupBy(known, (c) => JSON.stringify([c.task, sourceKey(c)])).values()].map((list) => {
+    const key = `${list[0].task} · ${sourceName(list[0])}`;
     // A part's joules over the whole's, each counted by its runs; a cell without the part has none to give.
     const total = list.reduce((sum, c) => sum + c.done * (joules(c, "node", false)?.value ?? 0), 0);
     const of = parts.map(([k, label, colour]) => ({ label, colour, task: list[0].task, key,
@@ -37,18 +38,18 @@ function shares(app, cells, parts) {
     return { key, task: list[0].task, list, of, total };
   }).filter((g) => g.total > 0);
   if (!groups.length) return h("p", {}, "No cell of this selection says what its energy is made of.");
-  const several = new Set(cells.map((c) => c.study + c.origin)).size > 1;
-  const label = (g) => clean(several ? g.key : g.task, 44);
+  const several = new Set(cells.map(sourceKey)).size > 1;
+  const label = (g, most = 52) => clean(several ? g.key : g.task, most);
   const bars = groups.flatMap((g) => g.of.filter((p) => p.share !== null));
   const draw = drawing(bars, (width) => {
-    const narrow = width < 640;
+    const narrow = width < (several ? 900 : 640);
     return {
-      height: tall(groups.length, narrow ? 46 : 32, 60), marginLeft: narrow ? 6 : Math.min(310, 16 + 6.6 * Math.max(...groups.map((g) => label(g).length))), marginRight: 16, marginTop: 8, marginBottom: 40,
+      height: tall(groups.length, narrow ? 52 : 32, 60), marginLeft: narrow ? 6 : Math.min(370, 16 + 6.6 * Math.max(...groups.map((g) => label(g).length))), marginRight: 16, marginTop: 8, marginBottom: 40,
       x: { domain: [0, Math.max(1, ...bars.map((b) => b.to))], ticks: 5, tickFormat: (v) => percent(v), label: "share of the node's energy →", grid: true },
       y: { domain: groups.map((g) => g.key), tickFormat: (k) => (narrow ? "" : label(groups.find((g) => g.key === k))), tickSize: 0, label: null, padding: narrow ? 0.5 : 0.25 },
       marks: [
         Plot.barX(bars, { className: "pt", x1: "from", x2: "to", y: "key", fill: "colour", insetLeft: 0.5, insetRight: 0.5 }),
-        narrow ? Plot.text(groups, { x: 0, y: "key", text: label, textAnchor: "start", dy: -19, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
+        narrow ? Plot.text(groups, { x: 0, y: "key", text: (g) => label(g, Math.floor(width / 7.8)), textAnchor: "start", dy: -21, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
       ],
       color: { type: "identity" },
     };
@@ -72,7 +73,7 @@ function audit(app, study) {
   const names = [...groupBy(drawnTasks, (t) => t.task)].map(([k, list]) => [k, Math.max(...list.map((t) => t.kwh))]).sort((a, b) => a[1] - b[1]).map(([k]) => k);
   const r = found.duration_correlation;
   return h("section", { class: "audit" },
-    h("h2", {}, "What ", name(study.study), ` (${study.origin === "shipped" ? "shipped" : "store"}) rests on: ${number(found.cells)} cells, ${number(found.runs)} runs`),
+    h("h2", {}, "What ", name(sourceName(study)), ` rests on: ${number(found.cells)} cells, ${number(found.runs)} runs`),
     h("p", {}, Object.entries(found.shares).filter(([, s]) => s !== null).map(([k, s]) => `${(PARTS.find(([p]) => p === k)?.[1]) ?? k} ${percent(s)}`).join(", ") || "It is not known what the energy is made of", "."),
     h("p", {}, r === null || found.mean_power_w === null ? "Too few cells to tell how much of the energy is time."
       : `Energy and duration correlate at ${r.toFixed(5)}; mean power ${number(found.mean_power_w)} W. ${r > 0.99 ? "Energy here is duration times a constant, nearly." : "Energy is more than duration times a constant."}`),
@@ -93,7 +94,7 @@ function boundaries(names, tasks) {
     const narrow = width < 640;
     return {
       height: tall(names.length, narrow ? 44 : 30, 60), marginLeft: narrow ? 6 : 170, marginRight: 16, marginTop: 8, marginBottom: 40,
-      x: { type: "log", domain: x, ticks: decades(...x, width / 70), tickFormat: (v) => energy(v), label: "Energy per 1,000 (logarithmic) →", grid: true },
+      x: { type: "log", domain: x, ticks: decades(...x, (width - (narrow ? 22 : 186)) / 76), tickFormat: (v) => energy(v), label: "Energy per 1,000 (logarithmic) →", grid: true },
       y: { type: "point", domain: names, tickFormat: (n) => (narrow ? "" : clean(n, 26)), tickSize: 0, label: null },
       marks: [
         Plot.link(names.map((n) => ({ n, list: tasks.filter((t) => t.task === n).map((t) => t.kwh) })), { x1: (d) => Math.min(...d.list), x2: (d) => Math.max(...d.list), y1: "n", y2: "n", stroke: "var(--line)", strokeWidth: 2 }),
@@ -109,9 +110,42 @@ function boundaries(names, tasks) {
   });
 }
 
+function ratioChart(rows) {
+  const points = rows.flatMap((r) => [
+    { r, value: r.ratio, low: null, high: null, what: "ratio of the means", symbol: "circle", colour: "var(--c0)" },
+    ...(r.at_equal_size.value > 0 ? [{ r, ...r.at_equal_size, what: "at equal size", symbol: "diamond", colour: "var(--c1)" }] : []),
+  ]).filter((p) => p.value > 0);
+  if (!points.length) return null;
+  const label = (r) => clean(`${r.task}, ${r.boundary}`, 52);
+  const bars = points.filter((p) => p.low > 0 && p.high !== null);
+  const x = extent([1, ...points.map((p) => p.value), ...bars.flatMap((p) => [p.low, p.high])]);
+  const draw = drawing(points, (width) => {
+    const narrow = width < 640, left = narrow ? 6 : 16 + 6.6 * Math.max(...rows.map((r) => label(r).length));
+    return {
+      height: tall(rows.length, narrow ? 44 : 30, 60), marginLeft: left, marginRight: 16, marginTop: 8, marginBottom: 40,
+      x: { type: "log", domain: x, ticks: decades(...x, (width - left) / 76), tickFormat: (v) => `${number(v)} ×`, label: "times the energy of task-specific models (logarithmic) →", grid: true },
+      y: { type: "point", domain: rows.map(label), tickFormat: (n) => (narrow ? "" : n), tickSize: 0, label: null },
+      marks: [
+        Plot.ruleX([1], { stroke: "var(--ink)", strokeWidth: 1.5, strokeDasharray: "3 3" }),
+        narrow ? Plot.text(rows, { x: () => x[0], y: label, text: label, textAnchor: "start", dy: -14, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
+        Plot.link(bars, { x1: "low", x2: "high", y1: (p) => label(p.r), y2: (p) => label(p.r), stroke: "var(--c1)", strokeWidth: 2.5, strokeOpacity: 0.5 }),
+        Plot.dot(points, { className: "pt", x: "value", y: (p) => label(p.r), r: 5, fill: "colour", symbol: "symbol" }),
+      ],
+      color: { type: "identity" }, symbol: { type: "identity" },
+    };
+  });
+  return chart("General-purpose over task-specific models", {
+    file: "permille-audit-ratios", draw,
+    describe: (p) => [label(p.r), `${p.what}: ${number(p.value)} ×`, p.low === null ? NONE : `${number(p.low)} to ${p.high === null ? "no bound" : number(p.high)}`],
+    legend: [["ratio of the means", "var(--c0)", "circle"], ["at equal size, 95 % interval", "var(--c1)", "diamond"]],
+    note: "The dashed line is 1: as much energy as the task-specific models.",
+  });
+}
+
 function ratios(found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
   return [
+    ratioChart(rows),
     table("General-purpose over task-specific: how many times the energy", [
       ["Task", (r) => name(r.task)], ["Boundary", (r) => r.boundary], ["Ratio of the means", (r) => `${number(r.ratio)} ×`, { number: true }],
       ["At equal size", (r) => (r.at_equal_size.value === null ? NONE : `${number(r.at_equal_size.value)} ×`), { number: true }],

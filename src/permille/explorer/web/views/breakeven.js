@@ -11,7 +11,7 @@ export function breakEven(app) {
   const boundary = setting.boundary === "facility" ? "node" : setting.boundary;
   const overhead = setting.boundary === "facility" ? setting.pue : 1;
   const stated = app.data.studies.flatMap((s) => s.parity[boundary].map((row) => ({
-    model: row.model, study: `${s.study} (${s.origin})`, training: row.training_kwh + (row.finetuning_kwh ?? 0), said: row,
+    model: row.model, study: sourceName(s), training: row.training_kwh + (row.finetuning_kwh ?? 0), said: row,
     each: row.kwh_per_inference * overhead, low: row.kwh_per_inference_low === null ? null : row.kwh_per_inference_low * overhead,
     high: row.kwh_per_inference_high === null ? null : row.kwh_per_inference_high * overhead })));
   const own = ownRow(app, setting);

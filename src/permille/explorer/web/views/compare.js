@@ -2,9 +2,9 @@
 
 import { chart, decades, drawing, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
-import { figure, interval, NONE, number, params, percent, times } from "../format.js";
-import { joules, overall, place, problem, provenance, ratio, shown } from "../figures.js";
-import { groupBy, sourceName } from "../shared.js";
+import { figure, interval, NONE, number, params, quality, times } from "../format.js";
+import { domains, joules, overall, place, problem, provenance, ratio, shown } from "../figures.js";
+import { elsewhere, groupBy, replica, REPLICA, sourceKey, sourceName } from "../shared.js";
 import { timeEach } from "./table.js";
 
 const COLOURS = ["var(--c0)", "var(--c1)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c7)"];
@@ -70,9 +70,11 @@ function results(app, models, all) {
     }
   }
   const good = rows.filter((r) => r.ratio);
+  const bare = rows.filter((r) => !r.ratio);
   const never = rest.filter((m) => !rows.some((r) => r.model === m));
   return [
-    never.map((m) => h("p", { class: "warn" }, name(m), " and ", name(first), " share no task and dataset of one study and machine in this selection: there is no ratio to give.")),
+    never.map((m) => h("p", { class: "warn" }, "No ratio of ", name(m), " to ", name(first), ": ", whyNot(cells, m, first))),
+    bare.length ? h("p", { class: "warn" }, `${bare.length} of the cells that they share have no figure within ${setting.boundary}${setting.net ? ", above idle" : ""}: ${clean(problem(bare[0].a, setting.boundary) ?? problem(bare[0].b, setting.boundary) ?? "one has no idle phase", 160)}. `, elsewhere(app)) : null,
     good.length ? ratioChart(app, models, good) : null,
     good.length ? table("Times the energy of the first: 95 % intervals", [
       ["Model", (r) => name(r.model)], ["Task and dataset", (r) => r.where], ["Study", (r) => name(sourceName(r.a))],
@@ -82,13 +84,13 @@ function results(app, models, all) {
     good.length ? table("Over all shared tasks and datasets: geometric mean", [
       ["Model", (r) => name(r.model)], ["Study", (r) => name(r.study)], ["Cells", (r) => number(r.list.length), { number: true }],
       ["Times the energy of the first", (r) => h("span", { "data-overall": r.model, "data-value": String(r.all.value) }, times(r.all)), { number: true }],
-    ], [...groupBy(good, (r) => JSON.stringify([r.model, sourceName(r.a), r.a.fingerprint])).values()].map((list) => ({ model: list[0].model, study: sourceName(list[0].a), list, all: overall(list.map((r) => r.ratio)) }))) : null,
+    ], [...groupBy(good, (r) => JSON.stringify([r.model, sourceKey(r.a), r.a.fingerprint])).values()].map((list) => ({ model: list[0].model, study: sourceName(list[0].a), list, all: overall(list.map((r) => r.ratio)) }))) : null,
     table("Side by side", [
-      ["Model", (c) => h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model))],
+      ["Model", (c) => [h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model)), replica(c)]],
       ["Task and dataset", (c) => `${clean(c.task, 60)} on ${clean(c.dataset, 60)}`], ["Category", (c) => c.category], ["Parameters", (c) => params(c.params), { number: true }],
       ["Per 1,000", (c) => (shown(c, setting) ? figure(shown(c, setting).value, setting.unit) : `${NONE}: ${clean(problem(c, setting.boundary) ?? "no idle phase", 80)}`), { number: true }],
       ["95 % interval", (c) => interval(shown(c, setting), setting.unit), { number: true }],
-      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${percent(c.quality)}` : NONE), { number: true }],
+      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${quality(c.metric, c.quality)}` : NONE), { number: true }],
       ["Time each", (c) => (timeEach(c) === null ? NONE : `${number(1000 * timeEach(c))} ms`), { number: true }],
       ["Batch", (c) => (c.batch_size === null ? "not stated" : number(c.batch_size)), { number: true }],
       ["Boundary", () => setting.boundary], ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE], ["Hardware", (c) => name(c.device ?? NONE)],
@@ -96,10 +98,25 @@ function results(app, models, all) {
   ];
 }
 
+/** Why two models have no cell in common, as permille compare words it. */
+function whyNot(cells, a, b) {
+  const of = (model) => cells.filter((c) => c.model === model);
+  const shared = of(a).flatMap((x) => of(b).filter((y) => x.task === y.task && x.dataset === y.dataset).map((y) => [x, y]));
+  if (!shared.length) return "they were never run on the same task and dataset in this selection.";
+  const tools = shared.filter(([x, y]) => x.source === y.source && x.origin === y.origin);
+  if (!tools.length) return "they were measured by different tools, which are never compared.";
+  if (!tools.some(([x, y]) => x.study === y.study)) return "they belong to different studies, which may have other protocols: put both into one study file.";
+  const [x, y] = tools.find(([p, q]) => p.study === q.study);
+  return `they were measured on different machines or versions: ${clean(x.device ?? "hardware not stated", 60)} (${clean(x.fingerprint, 20)}) and ${clean(y.device ?? "hardware not stated", 60)} (${clean(y.fingerprint, 20)}).`;
+}
+
 function warnings({ a, b }, setting) {
   const found = [];
+  const [da, db] = [a, b].map((c) => (domains(c, setting.boundary) ?? []).join(", "));
+  if (da !== db) found.push(`the boundary holds other meters: ${clean(da, 60)} against ${clean(db, 60)}`);
+  for (const c of [a, b]) if (c.weights === "replica") found.push(`${clean(c.model, 40)}: ${REPLICA}`);
   if (a.device !== b.device) found.push("different hardware");
-  if (a.batch_size !== b.batch_size) found.push(`batch ${a.batch_size} against ${b.batch_size}`);
+  if (a.batch_size !== b.batch_size) found.push(`batch ${a.batch_size ?? "not stated"} against ${b.batch_size ?? "not stated"}`);
   const [p, q] = [provenance(a, setting.boundary), provenance(b, setting.boundary)];
   if (p !== q) found.push(`one is ${p}, the other ${q}`);
   for (const c of [a, b]) if (joules(c, setting.boundary, setting.net).n === 1) found.push(`${clean(c.model, 40)}: a single run, so no interval`);
@@ -128,7 +145,7 @@ function ratioChart(app, models, rows) {
   return chart(`Times the energy of ${clean(models[0], 60)}`, {
     file: "permille-compare", draw,
     describe: (r) => [name(r.model), times(r.ratio), r.where, sourceName(r.a).slice(0, 120)],
-    legend: models.slice(1).map((m, i) => [name(m), COLOURS[i], SHAPES[i]]),
+    legend: models.slice(1).map((m, i) => [name(m), COLOURS[i], SHAPES[i], m]).filter(([, , , m]) => rows.some((r) => r.model === m)),
     note: "The dashed line is the first model itself. Ratios are of energy within the boundary chosen; on one grid those of carbon are the same.",
   });
 }
@@ -138,8 +155,8 @@ function pairs(app, all) {
   if (!found.length) return null;
   return table("Task-specific beside general-purpose, the best quality of each on the same data", [
     ["Task and dataset", ({ general: g }) => h("a", { href: app.href({ m: [found.find((f) => f.general === g).specific.model, g.model] }) }, `${clean(g.task, 60)} on ${clean(g.dataset, 60)}`)],
-    ["Task-specific", ({ specific }) => name(specific.model)], ["Quality", ({ specific: s }) => percent(s.quality), { number: true }],
-    ["General-purpose", ({ general }) => name(general.model)], ["Quality ", ({ general: g }) => percent(g.quality), { number: true }],
+    ["Task-specific", ({ specific }) => name(specific.model)], ["Quality", ({ specific: s }) => quality(s.metric, s.quality), { number: true }],
+    ["General-purpose", ({ general }) => name(general.model)], ["Quality ", ({ general: g }) => quality(g.metric, g.quality), { number: true }],
     ["Times the energy", ({ general, specific }) => times(ratio(general, specific, setting)), { number: true }],
   ], found);
 }

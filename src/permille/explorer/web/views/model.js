@@ -1,9 +1,9 @@
 // A model's page: all of its cells; of one, its boundaries, budget, runs, and how to get it again.
 
 import { clean, h, name, own, table } from "../dom.js";
-import { energy, interval, mass, NONE, number, params, percent, seconds } from "../format.js";
+import { energy, interval, mass, NONE, number, params, percent, quality, qualityHalf, seconds } from "../format.js";
 import { BOUNDARIES, budget, grams, joules, kwh, problem, provenance } from "../figures.js";
-import { sourceName } from "../shared.js";
+import { REPLICA, replica, sourceName } from "../shared.js";
 import { picker, timeEach } from "./table.js";
 
 export function modelPage(app) {
@@ -18,14 +18,15 @@ export function modelPage(app) {
   return [
     h("h1", {}, name(model)),
     h("p", { class: "lead" }, `${cells.length === 1 ? "One cell" : `${cells.length} cells`}; ${[...new Set(cells.map((c) => c.category))].join(", ")}; ${params(cell.params)} parameters${cell.architecture ? `; ${clean(cell.architecture, 60)}` : ""}.`),
+    cell.weights === "replica" ? h("p", { class: "warn" }, `This is a ${REPLICA}: its answers mean nothing and its quality is unknown.`) : null,
     h("p", {}, h("label", { class: "check" }, picker(app, cell), " compare this model"), " ",
       app.state.m.length > 1 ? h("a", { href: app.href({ view: "compare" }) }, "to the comparison") : ""),
     table("All cells of this model, per 1,000 inferences", [
       ["Task and dataset", (c) => h("a", { href: app.href({ cell: c.id, model }), "aria-current": c === cell ? "true" : null }, name(`${c.task} on ${c.dataset}`))],
-      ["Study", (c) => name(sourceName(c))], ["Energy", (c) => (kwh(c, setting) ? energy(kwh(c, setting).value) : NONE), { number: true }],
+      ["Study", (c) => [name(sourceName(c)), replica(c)]], ["Energy", (c) => (kwh(c, setting) ? energy(kwh(c, setting).value) : NONE), { number: true }],
       ["95 % interval", (c) => interval(kwh(c, setting), "kwh"), { number: true }],
       ["CO₂e", (c) => (grams(c, setting) ? mass(grams(c, setting).value) : NONE), { number: true }],
-      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${percent(c.quality)}` : NONE), { number: true }], ["Time each", (c) => seconds(timeEach(c)), { number: true }],
+      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${quality(c.metric, c.quality)}` : NONE), { number: true }], ["Time each", (c) => seconds(timeEach(c)), { number: true }],
       ["Runs", (c) => number(c.done), { number: true }], ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE],
     ], cells),
     one(app, cell, setting),
@@ -48,10 +49,10 @@ function one(app, cell, setting) {
     ], parts) : null,
     h("h2", {}, "What it rests on"),
     h("dl", {}, [
-      ["Study", sourceName(cell)], ["Measured by", cell.source], ["Hardware", cell.device ?? NONE], ["Machine and versions", `fingerprint ${cell.fingerprint}`], ["Backend", cell.backend],
+      ["Study", sourceName(cell)], ["Measured by", cell.source], ["Weights", cell.weights === "replica" ? REPLICA : "the model's own, or not stated"], ["Hardware", cell.device ?? NONE], ["Machine and versions", `fingerprint ${cell.fingerprint}`], ["Backend", cell.backend],
       ["Batch", cell.batch_size === null ? "not stated" : number(cell.batch_size)], ["Settings", Object.keys(cell.settings).length ? JSON.stringify(cell.settings) : "none"],
       ["Runs", `${cell.done} done, ${cell.failed} failed, ${cell.invalid} invalid`],
-      ["Quality", cell.metric ? `${cell.metric} ${percent(cell.quality)}${cell.quality_error ? ` ± ${number(196 * cell.quality_error, 2)} points` : ""}${cell.quality_n ? `, ${number(cell.quality_n)} samples` : ""}${cell.unreadable ? `, ${number(cell.unreadable)} answers unreadable (counted wrong)` : ""}` : NONE],
+      ["Quality", cell.metric ? `${clean(cell.metric, 40)} ${quality(cell.metric, cell.quality)}${cell.quality_error ? ` ${qualityHalf(cell.metric, cell.quality, cell.quality_error)}` : ""}${cell.quality_n ? `, ${number(cell.quality_n)} samples` : ""}${cell.unreadable ? `, ${number(cell.unreadable)} answers unreadable (counted wrong)` : ""}` : NONE],
       ["Latency", cell.latency_p50 === null ? `${seconds(timeEach(cell))} each, by the mean` : `${seconds(cell.latency_p50)} median, ${seconds(cell.latency_p95)} at the 95th percentile`],
       ["Get it again", again(cell)],
     ].map(([k, v]) => [h("dt", {}, k), h("dd", {}, name(v))])),
@@ -76,13 +77,15 @@ function runs(app, cell) {
   const waiting = h("p", {}, "Reading the runs …");
   box.append(waiting);
   trials(app, cell.id).then((found) => {
-    waiting.replaceWith(found === null ? h("p", {}, "The runs are not in this file.") : table(`${number(found.length)} runs`, [
+    waiting.replaceWith(found === null ? h("p", {}, "The runs are not in this file.") : table(found.length < cell.done + cell.failed + cell.invalid ? `The newest ${number(found.length)} of ${number(cell.done + cell.failed + cell.invalid)} runs` : runsOf(found.length), [
       ["Run", (t) => (app.inFile && !own(app.data.runs, t.uid) ? `repeat ${t.repeat}` : h("a", { href: app.href({ view: "run", uid: t.uid, cell: cell.id }) }, `repeat ${t.repeat}`))],
       ["Status", (t) => t.status], ["Started", (t) => clean(t.started, 40)], ["Query", (t) => seconds(t.seconds), { number: true }], ["Inferences", (t) => (t.inferences === null ? NONE : number(t.inferences)), { number: true }], ["Reason", (t) => clean(t.reason ?? "–", 200)],
     ], found));
   }, (error) => waiting.replaceWith(h("p", { class: "warn" }, `The runs cannot be read: ${error.message}`)));
   return box;
 }
+
+const runsOf = (count) => (count === 1 ? "One run" : `${number(count)} runs`);
 
 async function trials(app, id) {
   if (app.inFile) return own(app.data.trials, id) ?? null;

@@ -2,9 +2,9 @@
 
 import { chart, decades, drawing, Plot } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
-import { figure, interval, number, percent } from "../format.js";
+import { figure, interval, number, percent, quality as worded, qualityHalf } from "../format.js";
 import { front, lowerIsBetter } from "../figures.js";
-import { categoryLegend, COLOUR, drawable, groupBy, sourceName, SYMBOL, words } from "../shared.js";
+import { categoryLegend, COLOUR, drawable, groupBy, replica, sourceKey, sourceName, SYMBOL, words } from "../shared.js";
 import { extent } from "./size.js";
 
 const MOST = 24;
@@ -12,7 +12,7 @@ const MOST = 24;
 export function quality(app) {
   const setting = app.setting;
   const { points } = drawable(app.selection().filter((c) => c.metric && c.quality !== null), setting);
-  const groups = [...groupBy(points, (p) => JSON.stringify([p.cell.task, p.cell.dataset, p.cell.metric, sourceName(p.cell), p.cell.fingerprint])).values()];
+  const groups = [...groupBy(points, (p) => JSON.stringify([p.cell.task, p.cell.dataset, p.cell.metric, sourceKey(p.cell), p.cell.fingerprint])).values()];
   const enough = groups.filter((g) => g.length > 1);
   return [
     h("h1", {}, "Quality for the cost"),
@@ -28,17 +28,20 @@ function one(app, points, setting) {
   const { task, dataset, metric } = points[0].cell;
   for (const p of points) { p.quality = p.cell.quality; p.error = p.cell.quality_error; }
   const lower = lowerIsBetter(metric), best = front(points, lower);
-  const x = extent(points.map((p) => p.value)), values = points.map((p) => p.quality);
+  const x = extent(points.flatMap((p) => [p.value, p.low > 0 ? p.low : p.value, Number.isFinite(p.high ?? NaN) ? p.high : p.value])), values = points.map((p) => p.quality);
+  const share = points.every((p) => worded(metric, p.quality).endsWith("%"));
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;
+  const y = [Math.min(...values) - pad, Math.max(...values) + pad];
+  const within = (value) => Math.max(y[0], Math.min(y[1], value));
   const title = `${clean(task, 60)} on ${clean(dataset, 60)}`;
   const draw = drawing(points, (width) => ({
     height: 300, marginLeft: 52, marginRight: 16, marginTop: 24, marginBottom: 42,
-    x: { type: "log", domain: x, ticks: decades(...x, width / 70), tickFormat: (v) => figure(v, setting.unit), label: "Per 1,000 (logarithmic) →", grid: true },
-    y: { domain: [Math.min(...values) - pad, Math.max(...values) + pad], ticks: 5, tickFormat: (v) => percent(v), label: `↑ ${clean(metric, 40)}${lower ? " (lower is better)" : ""}`, grid: true },
+    x: { type: "log", domain: x, ticks: decades(...x, (width - 68) / 76), tickFormat: (v) => figure(v, setting.unit), label: "Per 1,000 (logarithmic) →", grid: true },
+    y: { domain: y, ticks: 5, tickFormat: (v) => (share ? percent(v) : number(v)), label: `↑ ${clean(metric, 40)}${lower ? " (lower is better)" : ""}`, grid: true },
     marks: [
       Plot.line(best, { x: "value", y: "quality", curve: "step-after", stroke: "var(--soft)", strokeWidth: 1.5, strokeDasharray: "5 4" }),
-      Plot.ruleX(points.filter((p) => p.error), { x: "value", y1: (p) => p.quality - 1.96 * p.error, y2: (p) => p.quality + 1.96 * p.error, stroke: (p) => COLOUR[p.cell.category], strokeOpacity: 0.35 }),
-      Plot.ruleY(points.filter((p) => p.low > 0 && p.high), { y: "quality", x1: (p) => Math.max(p.low, x[0]), x2: (p) => Math.min(p.high, x[1]), stroke: (p) => COLOUR[p.cell.category], strokeOpacity: 0.35 }),
+      Plot.ruleX(points.filter((p) => p.error), { x: "value", y1: (p) => within(p.quality - 1.96 * p.error), y2: (p) => within(p.quality + 1.96 * p.error), stroke: (p) => COLOUR[p.cell.category], strokeOpacity: 0.35 }),
+      Plot.ruleY(points.filter((p) => p.low > 0 && Number.isFinite(p.high ?? NaN)), { y: "quality", x1: "low", x2: "high", stroke: (p) => COLOUR[p.cell.category], strokeOpacity: 0.35 }),
       Plot.dot(points, { className: "pt", x: "value", y: "quality", r: 4.5, fill: (p) => COLOUR[p.cell.category], fillOpacity: (p) => (best.includes(p) ? 1 : 0.45), stroke: (p) => (best.includes(p) ? "var(--ink)" : "none"), symbol: (p) => SYMBOL[p.cell.category] }),
     ],
     color: { type: "identity" }, symbol: { type: "identity" }, opacity: { type: "identity" },
@@ -46,15 +49,15 @@ function one(app, points, setting) {
   return h("div", {},
     chart(title, {
       file: `permille-quality-${task}-${dataset}`.replace(/[^A-Za-z0-9-]/g, "_").slice(0, 80), draw,
-      describe: (p) => [...words(p.cell, setting), `${metric.slice(0, 40)} ${percent(p.quality)}${p.error ? ` ± ${number(196 * p.error, 2)} points` : ""}`],
+      describe: (p) => [...words(p.cell, setting), `${clean(metric, 40)} ${worded(metric, p.quality)}${p.error ? ` ${qualityHalf(metric, p.quality, p.error)}` : ""}`],
       open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
       legend: [...categoryLegend(points.map((p) => p.cell)), ["Pareto front", "var(--soft)", "line"]],
       note: sourceName(points[0].cell).slice(0, 140),
     }),
     h("details", {}, h("summary", {}, `The same in words: ${points.length} models`),
       table(title, [
-        ["Model", (p) => h("a", { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) }, name(p.cell.model))],
-        ["Category", (p) => p.cell.category], [clean(metric, 30), (p) => percent(p.quality), { number: true }],
+        ["Model", (p) => [h("a", { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) }, name(p.cell.model)), replica(p.cell)]],
+        ["Category", (p) => p.cell.category], [clean(metric, 30), (p) => worded(metric, p.quality), { number: true }],
         ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }], ["95 % interval", (p) => interval(p, setting.unit), { number: true }],
         ["On the front", (p) => (best.includes(p) ? "yes" : "no")],
       ], [...points].sort((a, b) => (lower ? 1 : -1) * (a.quality - b.quality)))));

@@ -4,6 +4,7 @@ import { chart, COLOURS, drawing, Plot } from "../chart.js";
 import { clean, h, name, own, table } from "../dom.js";
 import { energy, number, percent, seconds } from "../format.js";
 import { JOULES_PER_KWH } from "../figures.js";
+import { REPLICA } from "../shared.js";
 import { asked } from "./model.js";
 
 const BANDS = { idle: "var(--c2)", load: "var(--c5)", warmup: "var(--c4)", query: "var(--c3)" };
@@ -24,6 +25,7 @@ function page(app, run) {
     h("h1", {}, "Run of ", name(run.model)),
     h("p", { class: "lead" }, name(`${run.task} on ${run.dataset}`), `, repeat ${run.repeat}: ${run.status}${run.reason ? `, ${clean(run.reason, 300)}` : ""}. `,
       app.state.cell ? h("a", { href: app.href({ view: "model", uid: "" }) }, "All cells of the model") : null),
+    run.weights === "replica" ? h("p", { class: "warn" }, `This is a ${REPLICA}.`) : null,
     run.power.some((p) => p.points.length) ? trace(run) : h("p", {}, "This run came without a recording: there is no power over time to draw."),
     table("Energy by phase and domain", [
       ["Phase", (r) => r.phase], ["Length", (r) => seconds(r.seconds), { number: true }], ["Domain", (r) => name(r.domain)],

@@ -3,11 +3,11 @@
 import { chart, COLOURS, decades, drawing, Plot } from "../chart.js";
 import { h, name, own, table } from "../dom.js";
 import { figure, interval, params } from "../format.js";
-import { CATEGORIES, drawable, leftOut, sourceName, SYMBOL, unitName, words } from "../shared.js";
+import { CATEGORIES, drawable, elsewhere, leftOut, replica, sourceName, SYMBOL, unitName, words } from "../shared.js";
 import { empty } from "./overview.js";
 
 const GROUPS = { category: "Category", architecture: "Architecture", task: "Task", study: "Study" };
-const LISTED = 200;
+const LISTED = 50;
 
 export function size(app) {
   const setting = app.setting;
@@ -20,7 +20,7 @@ export function size(app) {
   const x = extent(points.map((p) => p.cell.params)), y = extent(points.flatMap((p) => [p.value, p.low > 0 ? p.low : p.value, p.high ?? p.value]));
   const draw = drawing(points, (width) => ({
     height: Math.max(320, Math.min(560, width * 0.55)), marginLeft: 62, marginRight: 14, marginTop: 26, marginBottom: 44,
-    x: { type: "log", domain: x, ticks: decades(...x, width / 80), tickFormat: params, label: "Parameters (logarithmic) →", grid: true },
+    x: { type: "log", domain: x, ticks: decades(...x, (width - 76) / 76), tickFormat: params, label: "Parameters (logarithmic) →", grid: true },
     y: { type: "log", domain: y, ticks: decades(...y, 9), tickFormat: (v) => figure(v, setting.unit), label: `↑ ${unitName(setting) === "energy" ? "Energy" : "CO₂e"} per 1,000 (logarithmic)`, grid: true },
     marks: [
       Plot.ruleX(points.filter((p) => p.low > 0 && p.high), { x: (p) => p.cell.params, y1: "low", y2: "high", stroke: colourOf, strokeOpacity: 0.28, strokeWidth: 1.5 }),
@@ -41,8 +41,9 @@ export function size(app) {
       legend: [...keys.map(([k, c]) => [k, c, by === "category" ? SYMBOL[k] : "circle"]), ...(by === "category" ? [] : CATEGORIES.filter((c) => points.some((p) => p.cell.category === c)).map((c) => [c, "var(--soft)", SYMBOL[c]]))],
       note: [leftOut(drawn.left, setting), unknown ? `${unknown} of unknown size are not drawn.` : null].filter(Boolean).join(" ") || null,
     }),
+    drawn.left ? elsewhere(app) : null,
     table(points.length > LISTED ? `The ${LISTED} largest of ${points.length} points; the Table has all` : "The same, in words", [
-      ["Model", (p) => h("a", { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) }, name(p.cell.model))],
+      ["Model", (p) => [h("a", { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) }, name(p.cell.model)), replica(p.cell)]],
       ["Task", (p) => name(p.cell.task)], ["Dataset", (p) => name(p.cell.dataset)], ["Study", (p) => name(sourceName(p.cell))],
       ["Parameters", (p) => params(p.cell.params), { number: true }],
       ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }], ["95 % interval", (p) => interval(p, setting.unit), { number: true }],

@@ -1,10 +1,11 @@
 // The table: every cell that the filters leave, sortable; what every chart draws, in words.
 
-import { download, h, name, own } from "../dom.js";
-import { figure, interval, NONE, number, params, percent, seconds } from "../format.js";
+import { clean, download, h, name, own } from "../dom.js";
+import { parquet } from "../parquet.js";
+import { figure, interval, NONE, number, params, quality, seconds } from "../format.js";
 import { grams, kwh, provenance } from "../figures.js";
 import { rowsQuery } from "../state.js";
-import { sourceName } from "../shared.js";
+import { replica, sourceName } from "../shared.js";
 
 const PAGE = 100;
 
@@ -16,10 +17,11 @@ const COLUMNS = {
   dataset: ["Dataset", (c) => name(c.dataset), (c) => c.dataset],
   category: ["Category", (c) => c.category, (c) => c.category],
   params: ["Parameters", (c) => params(c.params), (c) => c.params, true],
-  quality: ["Quality", (c) => (c.metric ? `${c.metric} ${percent(c.quality)}` : NONE), (c) => c.quality, true],
+  quality: ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${quality(c.metric, c.quality)}` : NONE), (c) => c.quality, true],
   latency: ["Time each", (c) => seconds(timeEach(c)), (c) => timeEach(c), true],
   runs: ["Runs", (c) => number(c.done) + (c.failed + c.invalid ? ` (+${c.failed + c.invalid} not)` : ""), (c) => c.done, true],
   provenance: ["Provenance", (c, s) => provenance(c, s.boundary) ?? NONE, (c, s) => provenance(c, s.boundary)],
+  architecture: ["Architecture", (c) => (c.architecture === null ? NONE : name(c.architecture)), (c) => c.architecture],
   device: ["Hardware", (c) => name(c.device ?? NONE), (c) => c.device],
   study: ["Study", (c) => name(sourceName(c)), (c) => sourceName(c)],
 };
@@ -41,7 +43,7 @@ export function tableView(app) {
     h("button", { type: "button", id: `sort-${key}`, onclick: () => app.set({ sort: key, dir: state.sort === key && state.dir !== "down" ? "down" : "up" }) },
       title, h("span", { "aria-hidden": "true" }, state.sort === key ? (state.dir === "down" ? " ▾" : " ▴") : "")));
   const line = (c) => h("tr", { "data-cell": c.id },
-    h("th", { scope: "row" }, h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model))),
+    h("th", { scope: "row" }, h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model)), replica(c)),
     Object.entries(COLUMNS).map(([key, [, cell, , number_]]) => h("td", { class: number_ ? "number" : null, "data-column": key }, cell(c, setting))),
     h("td", {}, picker(app, c)));
   return [
@@ -85,7 +87,7 @@ export function record(c, setting) {
   const energy = kwh(c, setting), carbon = grams(c, setting), grid = setting.grid;
   return {
     origin: c.origin, source: c.source, study: c.study, task: c.task, dataset: c.dataset, model: c.model,
-    category: c.category, architecture: c.architecture, backend: c.backend, device: c.device, params: c.params,
+    category: c.category, architecture: c.architecture, weights: c.weights, backend: c.backend, device: c.device, params: c.params,
     provenance: provenance(c, setting.boundary), done: c.done, failed: c.failed, invalid: c.invalid,
     seconds: c.seconds, latency_p50: c.latency_p50, latency_p95: c.latency_p95, metric: c.metric, quality: c.quality,
     kwh_per_1000: energy?.value ?? null, kwh_per_1000_low: energy?.low ?? null, kwh_per_1000_high: energy?.high ?? null,
@@ -107,6 +109,15 @@ export function csv(records) {
   return [Object.keys(records[0]), ...records.map(Object.values)].map((row) => row.map(safe).join(",") + "\r\n").join("");
 }
 
+const LONG = ["params", "done", "failed", "invalid", "year"];
+const DOUBLE = /^(seconds|latency_|quality$|kwh_|co2e_|intensity_g|pue)/;
+
+/** The rows in Parquet, by the types of the server's file. */
+function asParquet(records, fields) {
+  const kind = (field) => (LONG.includes(field) ? "long" : field === "net" ? "boolean" : DOUBLE.test(field) ? "double" : "text");
+  return parquet(fields.map((f) => [f, kind(f), records.map((r) => r[f])]), records.length);
+}
+
 function downloads(app, rows) {
   const setting = app.setting;
   if (!app.inFile) {
@@ -117,6 +128,6 @@ function downloads(app, rows) {
   const records = () => rows.map((c) => record(c, setting));
   return h("p", { class: "take" }, "Take this selection away, with the settings above applied and named: ",
     h("button", { type: "button", onclick: () => download(csv(records()), "text/csv", "permille.csv") }, "CSV"), " ",
-    h("button", { type: "button", onclick: () => download(JSON.stringify({ schema: 1, rows: records() }, null, 1), "application/json", "permille.json") }, "JSON"),
-    h("small", {}, " Parquet: permille explore has it."));
+    h("button", { type: "button", onclick: () => download(JSON.stringify({ schema: 1, rows: records() }, null, 1), "application/json", "permille.json") }, "JSON"), " ",
+    h("button", { type: "button", onclick: () => download(asParquet(records(), Object.keys(record(app.cells[0], setting))), "application/vnd.apache.parquet", "permille.parquet") }, "Parquet"));
 }

@@ -4,7 +4,7 @@ import { chart, drawing, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
-import { groupBy, sourceName } from "../shared.js";
+import { groupBy, replica, sourceKey, sourceName } from "../shared.js";
 import { empty } from "./overview.js";
 
 const DAYS = 365; // of a year, as permille.units counts one
@@ -35,18 +35,20 @@ function answers(app, cells, chosen) {
   const setting = app.setting, day = perDayOf(app.state);
   const perDay = times(kwh(chosen, setting), day / 1000), perDayGrams = times(grams(chosen, setting), day / 1000);
   return [
+    h("p", { id: "w-said" }, name(chosen.model), `: ${clean(chosen.task, 60)} on ${clean(chosen.dataset, 60)}, ${clean(sourceName(chosen), 80)}; ${number(day)} requests a day; ${setting.boundary}, idle ${setting.net ? "left out" : "included"}; ${setting.grid.name}${setting.grid.year ? ` ${setting.grid.year}` : ""}, ${number(setting.intensity)} gCO₂e/kWh; PUE ${number(setting.pue)}.`, replica(chosen)),
     h("div", { class: "cards" },
       card("A day", perDay, perDayGrams), card("A year", times(perDay, DAYS), times(perDayGrams, DAYS))),
     equivalents(app, perDay.value, perDayGrams.value),
     grids(app, chosen, day),
     others(app, cells, chosen, day),
+    every(app, cells, day),
   ];
 }
 
 const times = (e, factor) => ({ value: e.value * factor, low: e.low === null ? null : e.low * factor, high: e.high === null ? null : e.high * factor });
 
 function modelChoice(app, cells, chosen) {
-  const groups = groupBy(cells, (c) => `${c.task} on ${c.dataset}, ${sourceName(c)}`);
+  const groups = groupBy(cells, (c) => `${clean(c.task, 40)} on ${clean(c.dataset, 40)}, ${clean(sourceName(c), 60)}`);
   return h("div", { class: "field wide" }, h("label", { for: "w-model" }, "Model"),
     h("select", { id: "w-model", onchange: (e) => app.set({ cell: e.target.value }) },
       [...groups].map(([label, list]) => h("optgroup", { label: clean(label, 90) },
@@ -78,10 +80,10 @@ function card(title, ofEnergy, ofCarbon) {
 
 function equivalents(app, kwhDay, gramsDay) {
   const rows = app.data.equivalents.map((e) => ({ ...e, day: e.per * (e.basis === "energy" ? kwhDay : gramsDay) }));
-  return table("What that is like", [
+  return [table("What that is like", [
     ["Like", (e) => e.name], ["A day", (e) => `${number(e.day)} ${e.unit}`, { number: true }], ["A year", (e) => `${number(e.day * DAYS)} ${e.unit}`, { number: true }],
-    ["By", (e) => (e.basis === "energy" ? "energy" : "carbon, so it moves with the grid")], ["Factor and source", (e) => h("small", {}, `${e.factor}. ${e.source}`)],
-  ], rows);
+    ["By", (e) => (e.basis === "energy" ? "energy" : "carbon, which moves with the grid")],
+  ], rows), h("p", { class: "note" }, "Factors and their sources: ", h("a", { href: app.href({ view: "about" }) }, "About the numbers"), ".")];
 }
 
 function grids(app, chosen, day) {
@@ -99,8 +101,8 @@ function grids(app, chosen, day) {
   if (!own.place) rows.push({ code: "", place: "the intensity given", year: "", intensity: setting.intensity, source: null, mine: true, estimate: times(grams(chosen, setting), day * DAYS / 1000) });
   rows.sort((a, b) => a.estimate.value - b.estimate.value);
   const draw = drawing(rows, (width) => ({
-    height: tall(rows.length, 24, 60), marginLeft: Math.min(170, width * 0.36), marginRight: 74, marginTop: 8,
-    x: { label: "CO₂e a year →", grid: true, ticks: Math.max(2, Math.floor(width / 170)), tickFormat: (v) => mass(v) },
+    height: tall(rows.length, 24, 66), marginLeft: Math.min(170, width * 0.36), marginRight: 74, marginTop: 8, marginBottom: 42,
+    x: { label: "CO₂e a year →", grid: true, ticks: Math.max(2, Math.floor(width / 190)), tickFormat: (v) => mass(v) },
     y: { domain: rows.map((r) => r.code), tickFormat: (c) => clean(rows.find((r) => r.code === c).place, width < 500 ? 18 : 26), label: null, tickSize: 0 },
     marks: [
       Plot.barX(rows, { className: "pt", x: (r) => r.estimate.value, y: "code", fill: (r) => (r.mine ? "var(--c1)" : "var(--c0)") }),
@@ -122,13 +124,25 @@ function grids(app, chosen, day) {
   ];
 }
 
+/** The same volume of each cell that the filters leave, whatever its task. */
+function every(app, cells, day) {
+  const rows = cells.map((c) => ({ c, kwh: kwh(c, app.setting).value * day / 1000, grams: grams(c, app.setting).value * day / 1000 }))
+    .sort((a, b) => b.kwh - a.kwh).slice(0, MOST);
+  return h("details", {}, h("summary", {}, `Every cell of this selection at that volume${cells.length > MOST ? `: the ${MOST} dearest of ${number(cells.length)}; filters narrow it` : ""}`),
+    table("Every cell of this selection at that volume", [
+      ["Model", ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), replica(c)]],
+      ["Task and dataset", ({ c }) => name(`${c.task} on ${c.dataset}`)], ["Study", ({ c }) => name(sourceName(c))],
+      ["Energy a year", (r) => energy(r.kwh * DAYS), { number: true }], ["CO₂e a year", (r) => mass(r.grams * DAYS), { number: true }],
+    ], rows));
+}
+
 function others(app, cells, chosen, day) {
   const setting = app.setting;
-  const same = cells.filter((c) => c.task === chosen.task && c.dataset === chosen.dataset && c.study === chosen.study && c.origin === chosen.origin)
+  const same = cells.filter((c) => c.task === chosen.task && c.dataset === chosen.dataset && sourceKey(c) === sourceKey(chosen))
     .map((c) => ({ c, energy: kwh(c, setting).value * day / 1000, grams: grams(c, setting).value * day / 1000 }))
     .sort((a, b) => a.energy - b.energy).slice(0, MOST);
   return table(`The same requests answered by other models: ${clean(chosen.task, 60)} on ${clean(chosen.dataset, 60)}`, [
-    ["Model", ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), c === chosen ? " (chosen)" : ""]],
+    ["Model", ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), c === chosen ? " (chosen)" : "", replica(c)]],
     ["Category", ({ c }) => c.category],
     ["Energy a day", (r) => energy(r.energy), { number: true }], ["CO₂e a day", (r) => mass(r.grams), { number: true }],
     ["Energy a year", (r) => energy(r.energy * DAYS), { number: true }], ["CO₂e a year", (r) => mass(r.grams * DAYS), { number: true }],

@@ -1,0 +1,91 @@
+"""From the command line to a plan: which study, which part of it, with which of its settings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from permille import presets
+from permille.cli.arguments import positive_float, positive_int
+from permille.errors import UsageError
+from permille.study import file
+from permille.study.plan import Plan, make
+from permille.study.selection import Selection, select
+
+
+def add_planning(parser: argparse.ArgumentParser) -> None:
+    """The arguments that change what is run."""
+    often = parser.add_mutually_exclusive_group()
+    often.add_argument("--repeats", type=positive_int, metavar="N", help="trials per cell")
+    often.add_argument(
+        "--precision", type=positive_float, metavar="P", help="repeat until within ±P (0.05)"
+    )
+    parser.add_argument("--inferences", type=positive_int, metavar="N", help="per trial")
+    parser.add_argument("--tasks", metavar="LIST", help="only these; commas, * and ? allowed")
+    parser.add_argument("--models", metavar="LIST", help="only these; commas, * and ? allowed")
+    parser.add_argument(
+        "--shard", metavar="I/N", help="every N-th cell from the I-th on: a machine's share"
+    )
+    parser.add_argument(
+        "--weights",
+        choices=["replica"],
+        help="random weights, no download: energy and time only (docs/replicas.md)",
+    )
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps")
+
+
+def planned(args: argparse.Namespace, *, fetch: bool) -> Plan:
+    """The plan of a command line with :func:`add_planning`'s arguments.
+
+    Raises:
+        PermilleError: what is wrong with it.
+    """
+    return load(
+        args.study_file,
+        args.allow_path,
+        fetch=fetch,
+        chosen=Selection(tasks=args.tasks, models=args.models, shard=args.shard),
+        repeats=args.repeats,
+        precision=args.precision,
+        inferences=args.inferences,
+        weights=args.weights,
+        device=args.device,
+    )
+
+
+def load(
+    name: str,
+    allowed: list[Path],
+    *,
+    fetch: bool = True,
+    chosen: Selection | None = None,
+    **changed: Any,
+) -> Plan:
+    """The plan of a file or preset, or of what was ``chosen`` of it, with the protocol's settings
+    that the user changed. ``fetch``: what it needs of the Hub is downloaded.
+
+    Raises:
+        PermilleError: what is wrong with it.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        study = file.read(path)
+    elif name in presets.names():
+        where = f"preset {name}"
+        study = file.parse(presets.text(name), where=where, folder=Path.cwd())
+    else:
+        known = ", ".join(presets.names())
+        raise UsageError(f"no study file and no preset {name!r}; presets: {known}")
+    given = {key: value for key, value in changed.items() if value is not None}
+    if "repeats" in given:
+        given["precision"] = None
+    if "precision" in given and given["precision"] is not None:
+        if given["precision"] >= 1:
+            raise UsageError("--precision is a share of the mean, such as 0.05 for ±5 %")
+        given["repeats"] = None
+    settings = msgspec.structs.replace(study.settings, **given)
+    study = msgspec.structs.replace(study, settings=settings)
+    return make(select(study, chosen) if chosen else study, allowed, fetch=fetch)

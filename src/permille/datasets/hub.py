@@ -1,0 +1,233 @@
+"""Datasets of the Hub, streamed by the datasets library: no script, nothing but what is used.
+
+A split may be larger than any disk, so that at most :data:`MOST_ROWS` rows are read (of images and
+recordings :data:`MOST_MEDIA`), from its beginning; the samples are drawn from them as from a file,
+by the seed and the rows' ids. What was drawn is kept in permille's cache, under the commit, so that
+the same study needs the network once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from permille.assets import cache_folder
+from permille.datasets import Dataset, DatasetSpec, HubSource, media, rows
+from permille.datasets.rows import Row
+from permille.datasets.values import Layout, layout, missing, row
+from permille.errors import DatasetError
+from permille.hub import client
+from permille.hub.selection import COMMIT
+from permille.tasks import Task
+
+MOST_ROWS = 100_000
+MOST_MEDIA = 2_000
+_NOWHERE = Path(os.devnull)
+"""The root of a row's paths: what the Hub says names no file of this machine."""
+_FORM = 1
+"""Of what is kept in the cache; another number is another file."""
+
+
+def open_dataset(
+    spec: DatasetSpec, source: HubSource, task: Task, *, limit: int | None, seed: int
+) -> Dataset:
+    """At most ``limit`` samples of a dataset of the Hub.
+
+    Raises:
+        DatasetError: the library is not installed, or the Hub has no such dataset, revision,
+            configuration, split or column, or cannot be reached.
+    """
+    if importlib.util.find_spec("datasets") is None:
+        raise DatasetError(
+            f"dataset {spec.name!r}: the Hub's are read with datasets: "
+            "pip install 'permille[datasets]'"
+        )
+    plan = _layout(spec, source, task)
+    commit = _commit(source)
+    kept = _kept_at([source, commit, plan, limit, seed, MOST_ROWS, MOST_MEDIA, _FORM])
+    found = _kept(kept, spec.name)
+    if found is None:
+        reader = _Reader(source, commit, plan, spec.name)
+        labelled = plan.reference is not None and plan.kinds[plan.reference] == "label"
+        drawn = rows.collect(spec.name, reader.rows(), limit=limit, seed=seed, labelled=labelled)
+        found = msgspec.structs.replace(drawn, origin=_origin(source, commit, reader.cut_at))
+        _keep(kept, found)
+    return found
+
+
+class _Reader:
+    """One pass over a split. ``cut_at``: the rows read where the split may have more."""
+
+    def __init__(self, source: HubSource, commit: str, plan: Layout, name: str) -> None:
+        self._source, self._commit, self._plan, self._name = source, commit, plan, name
+        self.cut_at: int | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """The rows as samples, or why not."""
+        import datasets
+
+        plan = self._plan
+        heavy = any(kind in ("image", "audio") for kind in plan.kinds.values())
+        most = MOST_MEDIA if heavy else MOST_ROWS
+        datasets.disable_progress_bars()
+        with client.one_line(DatasetError, f"dataset {self._name!r}", "dataset"):
+            try:
+                stream = self._open()
+                features = stream.features
+                for number, fields in enumerate(stream, 1):
+                    named = {k: name_classes(fields[k], features[k]) for k in plan.used}
+                    yield row(f"row {number}", number, _shaped(named, plan, self._source), plan)
+                    if number == most:
+                        self.cut_at = most
+                        return
+            except (datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
+                raise DatasetError(f"dataset {self._name!r}: {_said(error)}") from error
+
+    def _open(self) -> Any:
+        """The split as a stream of its used columns, nothing decoded."""
+        import datasets
+
+        source = self._source
+        stream = datasets.load_dataset(
+            source.repo,
+            name=source.config,
+            split=source.split,
+            revision=self._commit,
+            data_files={source.split: source.files} if source.files else None,
+            streaming=True,
+        )
+        if stream.features is None:  # JSON and CSV do not say; a first row does
+            stream = stream._resolve_features()
+        there = list(stream.features)
+        if absent := sorted(self._plan.used - set(there)):
+            raise missing(f"dataset {self._name!r} ({source.repo})", absent, there)
+        stream = stream.select_columns(sorted(self._plan.used))
+        for column, feature in stream.features.items():
+            if isinstance(feature, datasets.Image | datasets.Audio):
+                stream = stream.cast_column(column, type(feature)(decode=False))
+        return stream
+
+
+def name_classes(value: Any, feature: Any) -> Any:
+    """``value`` with the names of classes in place of their numbers; a number that is no class
+    (the Hub's -1 for a label that is kept secret) becomes None."""
+    names = getattr(feature, "names", None)
+    if names is not None and isinstance(value, int):
+        return names[value] if 0 <= value < len(names) else None
+    if isinstance(feature, dict) and isinstance(value, dict):
+        return {k: name_classes(v, feature.get(k)) for k, v in value.items()}
+    inner = getattr(feature, "feature", None)
+    if isinstance(inner, dict) and isinstance(value, dict):  # a list of records, by column
+        return {k: [name_classes(x, inner.get(k)) for x in v] for k, v in value.items()}
+    if inner is not None and isinstance(value, list):
+        return [name_classes(item, inner) for item in value]
+    return value
+
+
+def _shaped(fields: dict[str, Any], plan: Layout, source: HubSource) -> dict[str, Any]:
+    """A row in the form that files have: words of a text, boxes by their sides."""
+    for name, column in plan.columns.items():
+        kind, value = plan.kinds.get(name), fields[column]
+        if kind == "words" and isinstance(value, str):
+            fields[column] = value.split()
+        elif kind == "objects" and source.boxes == "corners" and isinstance(value, dict):
+            boxes = [_by_sides(box) for box in value.get("bbox") or []]
+            fields[column] = {**value, "bbox": boxes}
+    return fields
+
+
+def _by_sides(box: Any) -> Any:
+    """``[x0, y0, x1, y1]`` as ``[x, y, width, height]``; what is none goes on, to be refused."""
+    if isinstance(box, list) and len(box) == 4 and all(isinstance(n, int | float) for n in box):
+        return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+    return box
+
+
+def _layout(spec: DatasetSpec, source: HubSource, task: Task) -> Layout:
+    if not source.unscored or task.reference is None:
+        return layout(spec, task, root=_NOWHERE)
+    found = layout(spec, task, root=_NOWHERE)
+    columns = {k: v for k, v in found.columns.items() if k != task.reference}
+    return msgspec.structs.replace(found, columns=columns, reference=None)
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:240]
+    if "scripts are no longer supported" in text:
+        return (
+            "its repository is a script, which is not run; its conversion may be had: "
+            'revision = "refs/convert/parquet"'
+        )
+    return text
+
+
+def _origin(source: HubSource, commit: str, cut_at: int | None) -> str:
+    """Where the samples come from, to be recorded."""
+    parts = [f"{source.repo}@{commit[:12]}", source.config, source.files, source.split]
+    drawn = f"drawn from its first {cut_at:,} rows" if cut_at else None
+    return ", ".join(part for part in [*parts, drawn] if part)
+
+
+# --- what is kept ---------------------------------------------------------------------------
+
+
+def _commit(source: HubSource) -> str:
+    """The commit of the revision; offline the one that it was last seen to be."""
+    if COMMIT.fullmatch(source.revision):
+        return source.revision
+    seen = (
+        _folder() / "refs" / hashlib.sha256(f"{source.repo}@{source.revision}".encode()).hexdigest()
+    )
+    if client.is_offline():
+        try:
+            return seen.read_text(encoding="ascii")
+        except OSError as error:
+            raise DatasetError(
+                f"dataset {source.repo} has not been read on this machine yet, and HF_HUB_OFFLINE "
+                'is set; unset it, or give a path = "…"'
+            ) from error
+    commit = client.dataset_commit(source.repo, source.revision)
+    _write(seen, commit.encode("ascii"))
+    return commit
+
+
+def _folder() -> Path:
+    return cache_folder() / "hub-datasets"
+
+
+def _kept_at(key: Any) -> Path:
+    digest = hashlib.sha256(msgspec.json.encode(key, order="sorted")).hexdigest()
+    return _folder() / f"{digest}.json"
+
+
+def _kept(path: Path, name: str) -> Dataset | None:
+    """What was drawn before; None if nothing was, or it is not what it was."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Dataset)
+    except (OSError, msgspec.DecodeError):
+        return None
+    files = (v for s in found.samples for v in s.inputs.values() if media.is_reference(v))
+    if rows.digest(found.samples) != found.digest or not all(
+        Path(value["path"]).is_file() for value in files
+    ):
+        return None
+    return msgspec.structs.replace(found, name=name)
+
+
+def _keep(path: Path, dataset: Dataset) -> None:
+    _write(path, msgspec.json.encode(dataset))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """At once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    os.replace(file.name, path)

@@ -1,0 +1,168 @@
+"""The calls to the Hub, through its own client, and their errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from permille.errors import DatasetError, ModelError, PermilleError
+from permille.hub.selection import Chosen, Wanted, choose
+from permille.records import Record
+
+TIMEOUT_S = 20.0
+Kind = Literal["model", "dataset"]
+
+
+class Fetched(Record):
+    """A model on this disk: what a backend opens (a file, or a folder), the commit that it is of,
+    and where each of its files lies."""
+
+    path: Path
+    folder: Path
+    commit: str
+    files: dict[str, Path]
+
+
+def fetch(wanted: Wanted) -> Fetched:
+    """The model's files, downloaded unless they are in the Hub's cache.
+
+    A branch is looked up each time, so that a run says which commit it measured. Offline it is
+    what the cache had last.
+
+    Raises:
+        ModelError: the Hub has no such model, revision or file, it is gated, or cannot be reached;
+            or, offline, the cache has it not.
+    """
+    import huggingface_hub as hub
+
+    at = f"model {wanted.model_id!r}: {wanted.repo} ({wanted.revision[:12]})"
+    with one_line(ModelError, at, "model"):
+        if is_offline():
+            folder = Path(
+                hub.snapshot_download(
+                    wanted.repo, revision=wanted.revision, local_files_only=True, allow_patterns=[]
+                )
+            )
+            there = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+            chosen = _choose_cached(wanted, there)
+        else:
+            info = hub.HfApi().model_info(wanted.repo, revision=wanted.revision, timeout=TIMEOUT_S)
+            chosen = choose(wanted, [file.rfilename for file in info.siblings or ()])
+            folder = Path(
+                hub.snapshot_download(
+                    wanted.repo,
+                    revision=wanted.revision,
+                    allow_patterns=[glob.escape(name) for name in chosen.names],
+                )
+            )
+            if folder.name != info.sha:
+                raise ModelError(f"{at} has moved to another commit meanwhile; run again")
+    files = {name: folder / name for name in chosen.names}
+    return Fetched(
+        path=folder / chosen.main if chosen.main else folder,
+        folder=folder,
+        commit=folder.name,
+        files=files,
+    )
+
+
+def size(wanted: Wanted) -> int | None:
+    """Bytes that :func:`fetch` would have in the cache afterwards; None where the Hub does not
+    say.
+
+    Raises:
+        ModelError: as :func:`fetch`.
+    """
+    import huggingface_hub as hub
+
+    at = f"model {wanted.model_id!r}: {wanted.repo} ({wanted.revision[:12]})"
+    with one_line(ModelError, at, "model"):
+        info = hub.HfApi().model_info(
+            wanted.repo, revision=wanted.revision, timeout=TIMEOUT_S, files_metadata=True
+        )
+    sizes = {file.rfilename: file.size for file in info.siblings or ()}
+    found = [sizes[name] for name in choose(wanted, list(sizes)).names]
+    return None if None in found else sum(filter(None, found))
+
+
+def dataset_commit(repo: str, revision: str) -> str:
+    """The commit that a dataset's revision is now.
+
+    Raises:
+        DatasetError: the Hub has no such dataset or revision, it is gated, or cannot be reached.
+    """
+    import huggingface_hub as hub
+
+    with one_line(DatasetError, f"dataset {repo} ({revision[:12]})", "dataset"):
+        info = hub.HfApi().dataset_info(repo, revision=revision, timeout=TIMEOUT_S)
+    return str(info.sha)
+
+
+def is_offline() -> bool:
+    """Whether the user keeps the Hub's client off the network."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _choose_cached(wanted: Wanted, there: list[str]) -> Chosen:
+    try:
+        return choose(wanted, there)
+    except ModelError as error:
+        raise ModelError(
+            f"{error}; only what is in the Hub's cache is looked at, since HF_HUB_OFFLINE is set"
+        ) from error
+
+
+@contextlib.contextmanager
+def one_line(kind: type[PermilleError], at: str, what: Kind) -> Iterator[None]:
+    """The client's errors as ours: ``kind``, with ``at`` in front."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise kind(
+            f"{at} is gated: accept its conditions on its page on the Hub, and set HF_TOKEN"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise kind(
+            f"{at}: the Hub has no such {what} (or it is private: set HF_TOKEN); "
+            'for one on this disk give its path = "…"'
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise kind(f"{at}: the Hub has no such revision of it") from error
+    except errors.HFValidationError as error:
+        raise kind(
+            f'{at} is no id of the Hub (owner/name); for a {what} on this disk give its path = "…"'
+        ) from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        if not is_offline():
+            raise kind(_unreachable(at, error)) from error
+        raise kind(
+            f"{at} is not in the Hub's cache, and HF_HUB_OFFLINE is set; unset it, or run once on "
+            "a machine that has it"
+        ) from error
+    except errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", "no")
+        raise kind(f"{at}: the Hub answers with status {status}; try again later") from error
+    except (_transport_error(), OSError) as error:
+        raise kind(_unreachable(at, error)) from error
+
+
+def _unreachable(at: str, error: BaseException) -> str:
+    said = " ".join(str(error).split())[:120]
+    return (
+        f"{at}: the Hub cannot be reached ({said}); connect, set HF_HUB_OFFLINE=1 to use what is "
+        'in its cache, or give a path = "…"'
+    )
+
+
+def _transport_error() -> Any:
+    """What the client's HTTP library raises: httpx's or httpx2's, by its version."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")

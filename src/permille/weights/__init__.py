@@ -1,0 +1,133 @@
+"""What a model's own files tell of it: sizes, parameters in all and in use, architecture.
+
+Only headers are read, never a weight. A count that the file does not let one be sure of (packed
+quantised weights, for one) is None.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from permille.records import ModelFacts, Record
+
+MAX_CONFIG_BYTES = 16 << 20
+
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+_USED = ("num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_top_k", "top_k_experts")
+
+
+class UnreadableWeightsError(ValueError):
+    """A file is not what its name says, or is damaged. In words."""
+
+
+class Tensor(Record):
+    """A tensor by its name and how many numbers it holds."""
+
+    name: str
+    numbers: int
+
+
+class Header(Record):
+    """What a weights file says. ``tensors`` is None where the numbers in it are packed, so that
+    they cannot be counted; ``experts`` and ``experts_used`` are of a mixture of experts."""
+
+    tensors: tuple[Tensor, ...] | None
+    architecture: str | None = None
+    experts: int | None = None
+    experts_used: int | None = None
+
+
+def read(files: Iterable[Path], suffix: str) -> ModelFacts:
+    """The facts of a model from its files, whose weights are those with ``suffix``
+    (``.safetensors``, ``.onnx`` or ``.gguf``); what they do not tell is None.
+
+    ``size_bytes`` is of the weights alone. In a mixture of experts ``active_params`` are the
+    parameters that one token goes through: all but the experts' plus the share of the experts'
+    that are used, ``num_experts_per_tok / num_local_experts`` (config.json) or ``expert_used_count
+    / expert_count`` (GGUF).
+
+    Raises:
+        UnreadableWeightsError: a file is damaged, or not of the kind that its name says.
+        OSError: a file cannot be read.
+    """
+    from permille.weights import gguf, onnx, safetensors
+
+    reader = {".safetensors": safetensors.read, ".onnx": onnx.read, ".gguf": gguf.read}[suffix]
+    there = sorted(files)
+    weights = [file for file in there if file.suffix == suffix]
+    if not weights:
+        return ModelFacts()
+    headers = [reader(file) for file in weights]
+    config = _config(there)
+    packed = suffix == ".safetensors" and "quantization_config" in config
+    tensors = None if packed else _all_tensors(headers)
+    experts = next((h.experts for h in headers if h.experts), None) or _number(config, _EXPERTS)
+    used = next((h.experts_used for h in headers if h.experts_used), None)
+    used = used or _number(config, _USED)
+    params = sum(t.numbers for t in tensors) if tensors else None
+    named = next((h.architecture for h in headers if h.architecture), None)
+    beside = [file for file in there if ".onnx" in file.name and file not in weights]
+    return ModelFacts(
+        params=params,
+        active_params=_active(tensors, experts, used) if tensors else None,
+        architecture=named or _architecture(config),
+        size_bytes=sum(f.stat().st_size for f in [*weights, *beside]),
+    )
+
+
+def _all_tensors(headers: Iterable[Header]) -> tuple[Tensor, ...] | None:
+    """The tensors of all files together; None if one file cannot be counted."""
+    found: list[Tensor] = []
+    for header in headers:
+        if header.tensors is None:
+            return None
+        found += header.tensors
+    return tuple(found)
+
+
+def _active(tensors: Iterable[Tensor], experts: int | None, used: int | None) -> int | None:
+    """Parameters that one token goes through, or None where nothing is a choice of experts."""
+    if not experts or not used or used > experts:
+        return None
+    total = chosen = 0
+    for tensor in tensors:
+        total += tensor.numbers
+        # Hub: model.layers.0.mlp.experts.3.w1 or …experts.gate_up_proj; llama.cpp: ffn_up_exps.
+        if ".experts." in tensor.name or "_exps" in tensor.name:
+            chosen += tensor.numbers
+    return total - chosen + chosen * used // experts if chosen else None
+
+
+def _config(files: Iterable[Path]) -> dict[str, Any]:
+    """The model's config.json, or nothing."""
+    for file in files:
+        if file.name == "config.json":
+            try:
+                with file.open("rb") as stream:
+                    found = json.loads(stream.read(MAX_CONFIG_BYTES))
+            except (ValueError, RecursionError) as error:
+                raise UnreadableWeightsError(f"{file} is not JSON") from error
+            return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _number(config: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    """The first of ``names`` that is a whole number, in the config or in its text model's."""
+    text = config.get("text_config")
+    for place in (config, text if isinstance(text, dict) else {}):
+        for name in names:
+            value = place.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                return value
+    return None
+
+
+def _architecture(config: Mapping[str, Any]) -> str | None:
+    named = config.get("architectures")
+    if isinstance(named, list) and named and isinstance(named[0], str):
+        return named[0]
+    kind = config.get("model_type")
+    return kind if isinstance(kind, str) else None

@@ -1,0 +1,99 @@
+"""The header of a GGUF file: key-value pairs, then names and shapes of the tensors.
+
+https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from permille.weights import Header, Tensor, UnreadableWeightsError
+
+_MAGIC = b"GGUF"
+_SIZES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_MAX_STRING = 16 << 20
+_MAX_ITEMS = 10_000_000
+_MAX_TENSORS = 1_000_000
+
+
+def read(path: Path) -> Header:
+    """Tensors (their numbers, whatever the quantisation), architecture and experts.
+
+    Raises:
+        UnreadableWeightsError: the file is none, of another version, or cut off.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        if stream.read(4) != _MAGIC:
+            raise UnreadableWeightsError(f"{path} is not a GGUF file")
+        try:
+            return _read(stream)
+        except (struct.error, ValueError, KeyError, UnicodeDecodeError) as error:
+            raise UnreadableWeightsError(f"{path}: its GGUF header is damaged") from error
+
+
+def _read(stream: BinaryIO) -> Header:
+    version, tensors, pairs = _take(stream, "IQQ")
+    if version not in (2, 3) or tensors > _MAX_TENSORS or pairs > _MAX_TENSORS:
+        raise ValueError("not a version that is read")
+    said: dict[str, Any] = {}
+    for _ in range(pairs):
+        name = _string(stream)
+        (kind,) = _take(stream, "I")
+        said[name] = _value(stream, kind)
+    found = []
+    for _ in range(tensors):
+        name = _string(stream)
+        (dimensions,) = _take(stream, "I")
+        if dimensions > 8:
+            raise ValueError("a tensor of more than 8 dimensions")
+        shape = _take(stream, f"{dimensions}Q")
+        _take(stream, "IQ")  # its type and where it lies
+        found.append(Tensor(name=name, numbers=math.prod(shape)))
+    architecture = said.get("general.architecture")
+    return Header(
+        tensors=tuple(found),
+        architecture=architecture if isinstance(architecture, str) else None,
+        experts=_whole(said.get(f"{architecture}.expert_count")),
+        experts_used=_whole(said.get(f"{architecture}.expert_used_count")),
+    )
+
+
+def _take(stream: BinaryIO, form: str) -> tuple[Any, ...]:
+    form = f"<{form}"
+    return struct.unpack(form, stream.read(struct.calcsize(form)))
+
+
+def _string(stream: BinaryIO) -> str:
+    (length,) = _take(stream, "Q")
+    if length > _MAX_STRING:
+        raise ValueError("a string of more than 16 MiB")
+    content = stream.read(length)
+    if len(content) < length:
+        raise ValueError("the file ends within a string")
+    return content.decode("utf-8", "replace")
+
+
+def _value(stream: BinaryIO, kind: int) -> Any:
+    """A value; of an array only that it is one."""
+    if kind == _STRING:
+        return _string(stream)
+    if kind != _ARRAY:
+        return _take(stream, _SIZES[kind])[0]
+    of, length = _take(stream, "IQ")
+    if length > _MAX_ITEMS or of == _ARRAY:
+        raise ValueError("an array that no model needs")
+    if of == _STRING:
+        for _ in range(length):
+            _string(stream)
+    else:
+        stream.seek(length * struct.calcsize(_SIZES[of]), 1)
+    return None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

@@ -1,0 +1,178 @@
+"""The roll-up: what it holds is what the trials come to, and it is never the only truth."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from permille import store_rollup
+from permille.analysis.study_cells import StudyCell, from_trials
+from permille.records import Environment, Latency, ModelFacts, Stopping, Trial
+from permille.store import Store
+from permille.store_file import create
+from tests.records import cell, trial
+
+FIGURES = ("energy", "net", "run", "seconds")
+
+
+def _without_values(found: StudyCell) -> StudyCell:
+    lean = msgspec.structs.replace
+    return lean(
+        found,
+        parts={k: lean(v, values=()) for k, v in found.parts.items()},
+        summaries={
+            boundary: lean(
+                summary,
+                **{
+                    name: figure and lean(figure, values=() if not figure.asked else figure.values)
+                    for name in FIGURES
+                    for figure in [getattr(summary, name)]
+                },
+            )
+            for boundary, summary in found.summaries.items()
+        },
+    )
+
+
+def _raw(path: Path) -> list[StudyCell]:
+    """What the trials themselves come to."""
+    with Store(path, readonly=True) as store:
+        return [_without_values(c) for c in from_trials(store.trials()).cells]
+
+
+def _rolled(path: Path) -> list[StudyCell]:
+    """What the roll-up alone says: it is an error here that trials had to be read."""
+    with closing(sqlite3.connect(path)) as db:
+        kept = store_rollup.kept(db)
+    assert all(found is not None for _, found in kept)
+    return [found.cell for _, found in kept if found]
+
+
+@st.composite
+def _trials(draw: st.DrawFn) -> list[Trial]:
+    """Of several models, machines, sources and outcomes; some with idle, some to be stopped."""
+    return [
+        trial(
+            draw(st.floats(1, 1e6)),
+            uid=str(i),
+            repeat=i,
+            inferences=draw(st.sampled_from([10, 1000])),
+            idle_j=draw(st.none() | st.floats(0.1, 10)),
+            cell=cell(draw(st.sampled_from(["a", "b"]))),
+            source=draw(st.sampled_from(["permille", "codecarbon"])),
+            environment=Environment(fingerprint=draw(st.sampled_from(["one", "two"]))),
+            status=draw(st.sampled_from(["done", "done", "failed", "invalid"])),
+            reason=draw(st.none() | st.sampled_from(["boom", "bang"])),
+            stopping=draw(st.none() | st.just(Stopping(precision=0.1, max_repeats=5))),
+            facts=ModelFacts(params=draw(st.none() | st.integers(1, 10**12))),
+            latency=draw(st.none() | st.just(Latency(p50=0.1, p95=0.2, mean=0.1, n=9))),
+        )
+        for i in range(draw(st.integers(1, 12)))
+    ]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_trials(), st.integers(0, 12))
+def test_the_roll_up_is_what_the_trials_come_to(
+    tmp_path_factory: pytest.TempPathFactory, trials: Sequence[Trial], cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("rollup") / "s.db"
+    for part in (trials[:cut], trials[cut:]):  # in two goes: the second makes stale, then anew
+        with Store(path) as store:
+            store.add_many((t, None) for t in part)
+    assert _rolled(path) == _raw(path)
+
+
+def test_two_thousand_trials_are_one_row_with_their_sums(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add_many((trial(30.0 + i % 7, uid=str(i), repeat=i), None) for i in range(2000))
+    (found,) = _rolled(path)
+    energy = found.energy("compute")
+    values = [30.0 + i % 7 for i in range(2000)]
+    mean = sum(values) / 2000
+    assert energy is not None
+    assert energy.n == 2000
+    assert energy.mean == pytest.approx(mean, rel=1e-12)
+    spread = (sum((v - mean) ** 2 for v in values) / 1999) ** 0.5
+    assert energy.sd == pytest.approx(spread, rel=1e-12)
+    assert energy.values == ()
+
+
+def test_a_new_trial_is_seen_before_it_is_rolled_up(tmp_path: Path) -> None:
+    """A writer that was killed leaves the row stale: readers take the trials."""
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add(trial(36.0))
+    store = Store(path)
+    store.add(trial(72.0, repeat=1))
+    store.close(roll_up=False)
+    with Store(path, readonly=True) as reader:
+        ((group, found),) = reader.cells()
+    energy = found.cell.energy("compute")
+    assert group.trials == 2
+    assert energy is not None
+    assert energy.mean == pytest.approx(54.0)
+    with Store(path):  # the next writer makes it
+        pass
+    assert _rolled(path) == _raw(path)
+
+
+def test_a_roll_up_of_other_code_or_damaged_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add(trial(36.0))
+    for change in ("made_by = 'x'", "crc = crc + 1", "body = x'00'"):
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute(f"UPDATE rollup SET {change}")
+            assert [found for _, found in store_rollup.kept(db)] == [None]
+        with Store(path, readonly=True) as reader:
+            ((_, found),) = reader.cells()
+        assert found.cell == from_trials([trial(36.0)]).cells[0]
+
+
+def test_only_the_newest_round_counts(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add_many([(trial(36.0), None), (trial(99.0, repeat=1, round=1), None)])
+    (found,) = _rolled(path)
+    energy = found.energy("compute")
+    assert energy is not None
+    assert (energy.n, energy.mean) == (1, 99.0)
+
+
+def test_an_older_store_gets_its_roll_up_from_the_next_writer(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add_many((trial(36.0 + i, repeat=i), None) for i in range(3))
+    raw = _raw(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE rollup; PRAGMA user_version = 2")
+        create(db, 2)
+        assert [found for _, found in store_rollup.kept(db)] == [None]
+    with Store(path):
+        pass
+    assert _rolled(path) == raw
+
+
+def test_what_is_in_doubt_is_read_from_damaged_trials_only_to_say_so(tmp_path: Path) -> None:
+    from permille.errors import StoreError
+
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        store.add(trial(36.0))
+        store.add(trial(36.0, model="other"))
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE trial SET body = x'7b7d' WHERE model = 'small'")
+        db.execute("UPDATE rollup SET body = NULL")
+    with Store(path):  # makes what it can, and does not fail
+        pass
+    with Store(path, readonly=True) as reader, pytest.raises(StoreError, match="damaged"):
+        list(reader.cells())
