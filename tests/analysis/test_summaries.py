@@ -117,6 +117,24 @@ def test_a_short_baseline_makes_the_net_uncertain() -> None:
     assert net.high - net.value == pytest.approx(2 * 20 * 0.1 / math.sqrt(2))
 
 
+def test_an_energys_interval_ends_at_0_and_a_nets_may_not() -> None:
+    idle = Phase(seconds=10.0, domains={"cpu:0": joules(2.0)})
+
+    def query(energy_j: float) -> Phase:
+        return Phase(seconds=10.0, domains={"cpu:0": joules(energy_j)}, inferences=1000)
+
+    trials = [
+        trial(repeat=i, phases={"query": query(j), "idle": idle}) for i, j in enumerate((3.0, 9.0))
+    ]
+    summary = one(summarise(trials, "compute"))
+    assert summary.energy is not None
+    assert summary.net is not None
+    assert summary.energy.estimate().low == 0.0
+    net_low = summary.net.estimate().low
+    assert net_low is not None
+    assert net_low < 0
+
+
 def test_without_a_baseline_there_is_no_net() -> None:
     summary = one(summarise([trial(36.0)], "compute"))
     assert summary.net is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from permille.analysis import intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
 from permille.analysis.parts import Part, parts_of
@@ -39,6 +41,7 @@ class Sums(Record):
     edge: float = 0.0  # the part of low and high that edges make up; relative, k = 2
     values: tuple[float, ...] = ()
     asked: Stopping | None = None
+    signed: bool = False  # a net energy, whose interval may reach below 0
 
     def estimate(self) -> Estimate:
         """The mean with its 95 % interval: spread of the trials and systematic, combined.
@@ -46,7 +49,8 @@ class Sums(Record):
         Trials that were repeated until they were precise enough have the interval of the rule
         that stopped them, since Student's t would be too narrow there.
         """
-        return intervals.with_systematic(self.spread(), self.low, self.high)
+        found = intervals.with_systematic(self.spread(), self.low, self.high)
+        return found if self.signed else intervals.not_negative(found)
 
     def for_ratio(self) -> tuple[int, float, float | None]:
         """Number, mean and sd as a ratio takes them (see ``stopping.stopped_summary``)."""
@@ -262,7 +266,8 @@ def _net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums 
     low, high = (
         math.sqrt(max(0.0, side**2 - energy.edge**2)) for side in (energy.low, energy.high)
     )
-    return _sums(values, low * scale, high * scale, edge)
+    found = _sums(values, low * scale, high * scale, edge)
+    return msgspec.structs.replace(found, signed=True)
 
 
 def _mean(values: Sequence[float]) -> float | None:
