@@ -16,6 +16,7 @@ import pytest
 
 from permille.store import Store
 from tests.conftest import POWER_W, Permille
+from tests.nvml import FakeNvml
 from tests.powercap import Driver
 
 Study = Callable[..., Path]
@@ -226,6 +227,19 @@ def test_required_measured_measures_nothing_where_it_could_only_estimate(
     path = str(study("slow", repeats=1))
     permille("run", path, "--require", "measured", code=3, PERMILLE_POWERCAP=str(tmp_path / "none"))
     assert permille("results", "--json").json["rows"] == []
+
+
+def test_required_measured_stops_at_the_first_trial_that_is_estimated_all_the_same(
+    permille: Permille, environment: dict[str, str], study: Study, tmp_path: Path
+) -> None:
+    """A GPU that can be measured does not make a measurement of what is mostly an estimate."""
+    fake = FakeNvml(tmp_path)
+    fake.script("gpu0.power_mw=10", "gpu0.tick_ms=10")
+    environment.update(fake.environment, PERMILLE_METERS="nvml,estimate")
+    path = str(study("slow", repeats=3))
+    finished = permille("run", path, "--require", "measured", code=3)
+    assert "cpu:0" in finished.err.strip().splitlines()[-1]
+    assert rows(permille)["slow"]["trials"]["done"] == 1
 
 
 def test_precision_stops_when_it_is_reached(

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from permille.analysis.answer import answers
+from permille.analysis.boundaries import within
 from permille.analysis.summaries import Summary, summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import (
@@ -22,9 +23,9 @@ from permille.cli.planning import add_planning, planned
 from permille.cli.progress import View
 from permille.cli.results_ import results_json, show
 from permille.cli.terminal import console, plain, print_json
-from permille.errors import StudyError
+from permille.errors import MeterError, StudyError
 from permille.recorder import Recorder
-from permille.records import Boundary, Trial
+from permille.records import Boundary, Provenance, Trial
 from permille.store import Store
 from permille.study.interrupts import Interrupted, Interrupts
 from permille.study.plan import Plan
@@ -142,8 +143,12 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
 
         def watch(what: str, seen: Turn | Trial) -> None:
             view.watch(what, seen)
-            if args.json_lines and isinstance(seen, Trial):
+            if not isinstance(seen, Trial):
+                return
+            if args.json_lines:
                 print(msgspec.json.encode(_line(seen)).decode(), flush=True)
+            if args.require:
+                _require_measured(seen, args.boundary or "compute")
 
         runner.watch = watch
         try:
@@ -159,6 +164,23 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
                 file=sys.stderr,
             )
             raise
+
+
+def _require_measured(trial: Trial, boundary: Boundary) -> None:
+    """Stop at the first trial whose energy rests on more than measurements.
+
+    Raises:
+        MeterError: it does; the trial is kept.
+    """
+    query = trial.phases.get("query")
+    found = within(query, boundary) if query and trial.status == "done" else "not done"
+    if isinstance(found, str) or query is None or found.provenance is Provenance.MEASURED:
+        return
+    weak = [n for n, d in query.domains.items() if d.provenance is not Provenance.MEASURED]
+    raise MeterError(
+        f"the energy within {boundary} is {found.provenance} ({', '.join(weak)}), and a"
+        " measurement is required; see: permille meters"
+    )
 
 
 def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> None:
