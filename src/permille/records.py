@@ -245,6 +245,16 @@ class Latency(Record):
     first_token_p95: float | None = None
 
 
+class EachInference(Record):
+    """Joules of single inferences within the ``compute`` boundary: of ``n`` that the meters could
+    carry, while ``refused`` were too short for them."""
+
+    n: int
+    refused: int
+    p50_j: float | None
+    p95_j: float | None
+
+
 class Quality(Record):
     """A score of the answers against the references, on ``n`` distinct samples (None where an
     imported score does not say).
@@ -291,6 +301,7 @@ class Trial(Record):
     facts: ModelFacts = ModelFacts()
     phases: dict[str, Phase] = {}
     latency: Latency | None = None
+    each: EachInference | None = None
     quality: Quality | None = None
     counts: dict[str, float] = {}
     overhead: RecorderStats | None = None

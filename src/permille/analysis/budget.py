@@ -67,4 +67,9 @@ def budget(summary: Summary) -> list[str]:
     lines += map(line, parts(summary))
     if summary.energy is None:
         lines.append(f"  no figure: {summary.problem}")
+    if summary.inference_p50_j is not None:
+        lines.append(
+            f"  one inference by itself: median {summary.inference_p50_j:.3g} J, 95 % below"
+            f" {summary.inference_p95_j:.3g} J, within compute"
+        )
     return lines

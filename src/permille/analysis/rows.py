@@ -65,6 +65,13 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         "net_kwh_per_1000": None if net_kwh is None else estimate_json(net_kwh),
         "kwh_per_trial": estimate_json(kwh_per_1000(summary.run, overhead)),
         "latency_s": {"p50": summary.latency_p50_s, "p95": summary.latency_p95_s},
+        "inference_energy_j": None
+        if summary.inference_p50_j is None
+        else {
+            "p50": summary.inference_p50_j,
+            "p95": summary.inference_p95_j,
+            "boundary": "compute",
+        },
         "quality": quality
         and {
             "metric": quality.metric,

@@ -93,6 +93,8 @@ class Summary(Record):
     problem: str | None = None
     reasons: tuple[str, ...] = ()  # of the trials that failed or are invalid, each once
     notes: tuple[str, ...] = ()
+    inference_p50_j: float | None = None
+    inference_p95_j: float | None = None
 
 
 def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False) -> list[Summary]:
@@ -187,6 +189,8 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         seconds=_sums(found.seconds(), 0.0, 0.0, 0.0) if found.counted else None,
         latency_p50_s=_mean([t.latency.p50 for t in done if t.latency]),
         latency_p95_s=_mean([t.latency.p95 for t in done if t.latency]),
+        inference_p50_j=_mean([t.each.p50_j for t in done if t.each and t.each.p50_j is not None]),
+        inference_p95_j=_mean([t.each.p95_j for t in done if t.each and t.each.p95_j is not None]),
         quality=_quality(done),
         done=len(done),
         failed=sum(t.status == "failed" for t in trials),

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from permille import energy
 from permille.analysis.boundaries import unusable
+from permille.analysis.inferences import each_inference
 from permille.energy import notices
 from permille.records import (
     Domain,
+    EachInference,
     Environment,
     ModelFacts,
     Phase,
@@ -77,6 +79,7 @@ def make(
         facts=_facts(planned, result),
         phases=phases,
         latency=result.latency if result else None,
+        each=_each(recording, spans, result),
         quality=result.quality if result else None,
         counts=result.counts if result else {},
         overhead=recording.stats if recording else None,
@@ -85,6 +88,15 @@ def make(
         round=round,
         last_lines=last_lines if failure else (),
     )
+
+
+def _each(
+    recording: Recording | None, spans: Sequence[Span], result: Result | None
+) -> EachInference | None:
+    query = next((span for span in spans if span.name == "query"), None)
+    if recording is None or result is None or query is None:
+        return None
+    return each_inference(recording, query, result.durations_ns)
 
 
 def _facts(planned: PlannedCell, result: Result | None) -> ModelFacts:
