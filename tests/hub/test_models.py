@@ -195,7 +195,7 @@ class TestNothingOfAModelIsExecuted:
     ) -> None:
         hub.add("models", "tiny/sentiment", self.folder(tmp_path, pickled=flag))
         write("allow_pickle = true", backend="transformers")
-        permille("run", "study.toml", code=1)
+        permille("run", "study.toml", "--allow-pickle", code=1)
         assert only_trial(tmp_path).status == "failed"
         assert not flag.exists()
 
