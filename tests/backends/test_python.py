@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from permille.backends import Chat, Choice, Generate, ModelSpec, Output, Question, Text
+from permille.backends import (
+    Chat,
+    Choice,
+    Draw,
+    Generate,
+    Masked,
+    ModelSpec,
+    Output,
+    Picture,
+    Question,
+    Sound,
+    Text,
+    Words,
+)
 from permille.backends.python import backend
 from permille.errors import ModelError
 
@@ -32,6 +45,21 @@ def first(prompt, choices):
 
 def number(text):
     return 7
+
+def tags(words):
+    return ["O"] * len(words)
+
+def guess(before, after):
+    return [before, after]
+
+def size(content):
+    return str(len(content))
+
+def boxes(content):
+    return [{"label": "x", "score": 1.0, "bbox": [0, 0, len(content), 1]}]
+
+def draw(prompt):
+    return object() if prompt else None
 """
 
 
@@ -92,6 +120,52 @@ def test_each_kind_of_request_has_its_arguments(
     model = ModelSpec(id="m", backend="python", category="task-specific", settings=own)
     loaded = backend.load(model, task)
     assert loaded.read(loaded.infer(request_)) == output
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "request_", "output"),
+    [
+        ("token-classification", "tags", Words(words=("a", "b")), Output(data=["O", "O"])),
+        ("fill-mask", "guess", Masked(before="a", after="b"), Output(data=["a", "b"])),
+        ("image-classification", "size", Picture(content=b"abc"), Output(label="3")),
+        ("image-to-text", "size", Picture(content=b"abc"), Output(text="3")),
+        (
+            "automatic-speech-recognition",
+            "size",
+            Sound(content=b"abc", max_new_tokens=1),
+            Output(text="3"),
+        ),
+        (
+            "object-detection",
+            "boxes",
+            Picture(content=b"abc"),
+            Output(data=[{"label": "x", "score": 1.0, "bbox": [0, 0, 3, 1]}]),
+        ),
+        ("text-to-image", "draw", Draw(prompt="a"), Output(counted={"images": 1.0})),
+    ],
+)
+def test_words_images_and_sound_have_their_arguments_and_answers(
+    folder: Path, task: str, name: str, request_: Any, output: Output
+) -> None:
+    model = backend.load(spec(folder, callable=name), task)
+    assert model.read(model.infer(request_)) == output
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "request_", "says"),
+    [
+        ("token-classification", "size", Picture(content=b"a"), "a str, not a list of str"),
+        ("object-detection", "tags", Words(words=("a",)), "not a list of dict"),
+        ("image-classification", "number", Picture(content=b"a"), "a int, not a label"),
+        ("text-to-image", "draw", Draw(prompt=""), "None, not an image"),
+    ],
+)
+def test_an_answer_of_another_kind_is_refused(
+    folder: Path, task: str, name: str, request_: Any, says: str
+) -> None:
+    model = backend.load(spec(folder, callable=name), task)
+    with pytest.raises(ModelError, match=says):
+        model.read(model.infer(request_))
 
 
 def test_an_embedding_is_numbers(folder: Path) -> None:
