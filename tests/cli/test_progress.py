@@ -1,0 +1,24 @@
+"""What a run says of itself: cells done, energy so far, and no time left that is made up."""
+
+from __future__ import annotations
+
+from permille.cli.progress import TimeLeft
+
+
+def test_time_left_counts_only_cells_that_were_tried_and_says_so() -> None:
+    left = TimeLeft({"a": 2, "b": 3})
+    assert str(left) == "time left not known yet (2 cells not tried yet)"
+    left.finished("a", 60.0)
+    assert (left.seconds(), left.unknown) == (60.0, 1)
+    assert str(left) == "over 1 min 0 s left (1 cell not tried yet)"
+    left.finished("b", 10.0)
+    assert left.seconds() == 60.0 + 2 * 10.0
+    assert str(left).endswith("left")
+    assert left.cells_done == 0
+    left.finished("a", 80.0)
+    assert (left.seconds(), left.cells_done) == (20.0, 1)
+
+
+def test_what_was_finished_before_is_not_waited_for() -> None:
+    left = TimeLeft({"a": 0, "b": 1})
+    assert (left.unknown, left.cells_done) == (1, 1)

@@ -1,0 +1,35 @@
+"""The page's server, started and asked as written."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from permille.store import Store
+from tests import quickstart_assets
+from tests.backends.test_endpoint import free_port
+from tests.conftest import Permille
+from tests.docs.pages import write_files
+from tests.powercap import Driver
+
+
+@quickstart_assets.needed
+def test_the_example_runs(
+    permille: Permille, powercap: Driver, environment: dict[str, str], tmp_path: Path
+) -> None:
+    assert write_files("llm-server.md", tmp_path) == ["server.py", "questions.jsonl", "study.toml"]
+    study = (tmp_path / "study.toml").read_text()
+    for port in dict.fromkeys(re.findall(r"180\d\d", study)):  # ports that nobody else has
+        study = study.replace(port, str(free_port()))
+    (tmp_path / "study.toml").write_text(study.replace("rate_per_s = 2.0", "rate_per_s = 0.5"))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    permille("run", "study.toml", "--repeats", "1", "--inferences", "4", PATH=path)
+    with Store(tmp_path / "permille.db", readonly=True) as store:
+        trials = store.trials()
+    assert [trial.status for trial in trials] == ["done"] * 3
+    for trial in trials:
+        assert trial.latency is not None
+        assert trial.latency.first_token_p50 is not None
+        assert trial.counts["tokens_out"] > 0

@@ -1,0 +1,44 @@
+"""The page's scripts, run as written on a real export."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Permille
+from tests.docs.pages import commands, write_files
+from tests.powercap import Driver
+from tests.study.conftest import MODEL, MODELS, ROWS, STUDY
+
+PAGE = "reading-results.md"
+
+
+@pytest.fixture
+def exported(permille: Permille, powercap: Driver, tmp_path: Path) -> Path:
+    (tmp_path / "models.py").write_text(MODELS)
+    (tmp_path / "rows.jsonl").write_text("\n".join(ROWS) + "\n")
+    models = "".join(MODEL.format(name=name) for name in ("quick", "slow"))
+    study = STUDY.format(repeats=2, warmup=0, timeout_s=60.0, models=models)
+    (tmp_path / "study.toml").write_text(study)
+    permille("run", "study.toml")
+    assert write_files(PAGE, tmp_path) == ["with_pandas.py", "with_polars.py"]
+    export, compare = commands(PAGE)
+    permille(*export)
+    assert permille(*compare).json["ratio"]["value"] < 1
+    return tmp_path
+
+
+@pytest.mark.parametrize(("module", "says"), [("pandas", "cheapest: quick, "), ("polars", "slow")])
+def test_the_scripts_run(exported: Path, module: str, says: str) -> None:
+    done = subprocess.run(
+        [sys.executable, f"with_{module}.py"],
+        cwd=exported,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout

@@ -1,0 +1,85 @@
+"""The forecast of a run: what it is made of."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from permille.cli.planning import load
+from permille.study.calibration import DATASET, MODEL, Calibration
+from permille.study.forecast import A100_OPERATIONS_PER_S, download_bytes, forecast, published
+from permille.study.plan import Plan
+from permille.study.selection import Selection
+
+pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
+REFERENCE_S = published()["text-classification", DATASET, MODEL].seconds
+THERE = Calibration(
+    device="cuda",
+    inference_s=REFERENCE_S,
+    operations_per_s=A100_OPERATIONS_PER_S,
+    bytes_per_s=2e12,
+    load_s_per_param=0.0,
+    power_w=300.0,
+)
+
+
+def plan(task: str, model: str) -> Plan:
+    chosen = Selection(tasks=task, models=model)
+    made = load("power-hungry-2023", [], weights="replica", chosen=chosen, repeats=1)
+    protocol = msgspec.structs.replace(made.protocol, idle_s=0.0, warmup_max=0)
+    return msgspec.structs.replace(made, protocol=protocol)
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        ("text-classification", MODEL),
+        ("text-to-image", "segmind/tiny-sd"),
+        ("image-classification", "microsoft/resnet-50"),
+    ],
+)
+def test_on_the_studys_own_machine_it_is_the_studys_time(task: str, model: str) -> None:
+    made = plan(task, model)
+    wanted = sum(
+        1000 * found.seconds for key, found in published().items() if key[::2] == (task, model)
+    )
+    found = forecast(made, 1, THERE)
+    assert found.seconds == pytest.approx(wanted)
+    assert found.kwh == pytest.approx(300 * wanted / 3.6e6)
+    assert forecast(made, 3, THERE).seconds == pytest.approx(3 * wanted)
+
+
+def test_a_slow_memory_and_slow_arithmetic_are_bounds() -> None:
+    decoding = plan("text-generation", "gpt2")
+    usual = forecast(decoding, 1, THERE).seconds
+    slow = msgspec.structs.replace(THERE, bytes_per_s=1e9)
+    found = forecast(decoding, 1, slow).seconds
+    assert usual is not None
+    assert found == pytest.approx(3 * 1000 * 10 * 4 * 124_439_808 / 1e9)
+    drawing = plan("text-to-image", "segmind/tiny-sd")
+    before, after = (
+        forecast(drawing, 1, msgspec.structs.replace(THERE, operations_per_s=rate)).seconds
+        for rate in (A100_OPERATIONS_PER_S, A100_OPERATIONS_PER_S / 100)
+    )
+    assert before is not None
+    assert after == pytest.approx(100 * before)
+
+
+def test_without_a_meter_there_is_no_energy() -> None:
+    blind = msgspec.structs.replace(THERE, power_w=None)
+    found = forecast(plan("fill-mask", "roberta-base"), 1, blind)
+    assert found.seconds is not None
+    assert found.kwh is None
+
+
+def test_a_cell_that_is_none_of_the_studys_is_not_guessed() -> None:
+    made = plan("fill-mask", "roberta-base")
+    other = made.cells[0]
+    cell = msgspec.structs.replace(other.cell, dataset="inbox")
+    made = msgspec.structs.replace(made, cells=(msgspec.structs.replace(other, cell=cell),))
+    found = forecast(made, 1, THERE)
+    assert (found.seconds, found.kwh) == (None, None)
+
+
+def test_replicas_download_nothing() -> None:
+    assert download_bytes(plan("fill-mask", "*")) == 0

@@ -1,0 +1,129 @@
+"""Replicas through the whole run: one small model of every task of the study, end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from permille.cli import dispatch
+from permille.errors import ModelError, StudyError
+from permille.store import Store
+from permille.study import file
+from permille.study.plan import make
+
+pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
+pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
+
+HEAD = """
+[study]
+name = "replicas"
+inferences = 2
+repeats = 1
+warmup = 0
+idle_s = 0.1
+weights = "replica"
+"""
+SMALL = {
+    "text-classification": ("distilbert-base-uncased-finetuned-sst-2-english", "SST2"),
+    "question-answering": ("distilbert-base-cased-distilled-squad", "SQuAD"),
+    "fill-mask": ("distilbert-base-uncased", "C4"),
+    "token-classification": ("elastic/distilbert-base-cased-finetuned-conll03-english", "WikiANN"),
+    "image-classification": ("microsoft/resnet-18", "CIFAR10"),
+    "object-detection": ("hustvl/yolos-tiny", "CPPE-5"),
+    "text-generation": ("distilgpt2", "WikiText"),
+    "summarization": ("ainize/bart-base-cnn", "XSum"),
+    "image-to-text": ("microsoft/git-base", "COCO"),
+    "text-to-image": ("segmind/tiny-sd", "SD Prompts"),
+}
+
+
+def model(model_id: str, task: str, category: str = "task-specific", more: str = "") -> str:
+    backend = "diffusers" if task == "text-to-image" else "transformers"
+    return (
+        f'[[models]]\nid = "{model_id}"\nbackend = "{backend}"\ncategory = "{category}"\n'
+        f'tasks = ["{task}"]\nthreads = 1\n{more}\n'
+    )
+
+
+def pair(task: str, dataset: str) -> str:
+    return f'[[tasks]]\ntask = "{task}"\ndatasets = ["{dataset}"]\n'
+
+
+def test_a_small_model_of_every_task_runs_end_to_end(tmp_path: Path, capsys: Any) -> None:
+    path, store = tmp_path / "study.toml", tmp_path / "store.db"
+    drawn = "steps = 1\nheight = 64\nwidth = 64"
+    path.write_text(
+        HEAD
+        + "".join(
+            model(name, task, more=drawn if task == "text-to-image" else "")
+            for task, (name, _) in SMALL.items()
+        )
+        + "".join(pair(task, dataset) for task, (_, dataset) in SMALL.items())
+    )
+    status = dispatch(["run", str(path), "--store", str(store), "--json"])
+    said = capsys.readouterr()
+    rows = json.loads(said.out)["rows"]
+    assert (status, [row["reasons"] for row in rows]) == (0, [[]] * 10)
+    assert {row["weights"] for row in rows} == {"replica"}
+    assert "10/10 cells" in said.err
+    with Store(store) as opened:
+        trials = {trial.cell.task: trial for trial in opened.trials()}
+    assert set(trials) == set(SMALL)
+    for trial in trials.values():
+        assert trial.quality is None
+        assert trial.facts.weights == "replica"
+        assert "replica: energy and time only" in trial.notes
+    for task in ("text-generation", "summarization"):
+        assert trials[task].counts["tokens_out"] == 2 * 10
+    assert trials["summarization"].counts["tokens_in"] == 2 * (round(1.3 * 49.85) + 1)
+
+
+def test_a_general_purpose_model_has_a_prompt_for_each_task(tmp_path: Path) -> None:
+    prompts = (
+        "[models.prompt]\n"
+        'text-classification = "Is this kind or not? {text}\\nMood:"\n'
+        'question-answering = "Text: {context}\\nQuestion: {question}\\nAnswer:"\n'
+    )
+    name = "bigscience/bloomz-560m"
+    text = (
+        HEAD
+        + f'[[models]]\nid = "{name}"\nbackend = "transformers"\ncategory = "general-purpose"\n'
+        + prompts
+        + pair("text-classification", "SST2")
+        + pair("question-answering", "SciQ")
+    )
+    plan = make(file.parse(text, where="study.toml", folder=tmp_path))
+    asked = {planned.cell.task: planned.model.prompt for planned in plan.cells}
+    assert asked["text-classification"] != asked["question-answering"]
+    assert all(asked.values())
+    with pytest.raises(ModelError, match="needs a prompt"):
+        make(file.parse(text + pair("summarization", "XSum"), where="s", folder=tmp_path))
+    wrong = text.replace("\nquestion-answering =", "\nquestion-answring =")
+    with pytest.raises(StudyError, match="did you mean 'question-answering'"):
+        make(file.parse(wrong, where="s", folder=tmp_path))
+
+
+def test_a_replica_is_another_cell_than_the_model_itself(tmp_path: Path) -> None:
+    made = HEAD + model("distilgpt2", "text-generation") + pair("text-generation", "WikiText")
+    plan = make(file.parse(made, where="s", folder=tmp_path))
+    assert plan.cells[0].cell.settings["weights"] == "replica"
+    assert plan.cells[0].cell.settings["max_new_tokens"] == 10
+
+
+def test_a_backend_that_builds_none_is_refused(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + '[[models]]\nid = "m"\nbackend = "python"\ncategory = "task-specific"\ncallable = "m:f"\n'
+        + pair("text-classification", "SST2")
+    )
+    with pytest.raises(StudyError, match="backend python builds no replicas"):
+        make(file.parse(text, where="s", folder=tmp_path))
+
+
+def test_another_word_for_weights_is_refused(tmp_path: Path) -> None:
+    text = HEAD.replace('"replica"', '"random"') + model("gpt2", "text-generation")
+    with pytest.raises(StudyError, match=r"'random'.*'replica'"):
+        file.parse(text + pair("text-generation", "WikiText"), where="s", folder=tmp_path)
