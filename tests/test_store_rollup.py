@@ -78,7 +78,9 @@ def _trials(draw: st.DrawFn) -> list[Trial]:
     ]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(_trials(), st.integers(0, 12))
 def test_the_roll_up_is_what_the_trials_come_to(
     tmp_path_factory: pytest.TempPathFactory, trials: Sequence[Trial], cut: int

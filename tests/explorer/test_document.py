@@ -26,7 +26,11 @@ def unpacked(columns: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """Columns as the page reads them."""
     return [
         {
-            name: column["of"][column["at"][i]] if isinstance(column, dict) else column[i]
+            name: column[i]
+            if isinstance(column, list)
+            else column["all"]
+            if "all" in column
+            else column["of"][column["at"][i]]
             for name, column in columns.items()
         }
         for i in range(count)

@@ -326,7 +326,7 @@ def test_a_full_disk_stops_the_run_cleanly_and_all_before_is_readable(
     make_study: MakeStudy,
     tmpfs: Callable[[str], Path],
 ) -> None:
-    disk = tmpfs("192k")
+    disk = tmpfs("256k")
     path = str(make_study("good", repeats=200))
     store = disk / "full.db"
     done = permille("run", path, "--store", str(store), "--json-lines", code=2)

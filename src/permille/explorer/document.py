@@ -53,12 +53,14 @@ def encode(found: dict[str, Any]) -> str:
 
 def columns(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Columns of equal length. One of numbers is a list; any other is ``{"of": distinct values,
-    "at": index of each}``, since names repeat."""
+    "at": index of each}``, since names repeat; one of a single value is ``{"all": value}``."""
     names = records[0].keys() if records else ()
     return {name: _column([record[name] for record in records]) for name in names}
 
 
 def _column(values: list[Any]) -> Any:
+    if all(v == values[0] and type(v) is type(values[0]) for v in values):
+        return {"all": values[0]}
     if all(v is None or isinstance(v, int | float) for v in values):
         return [_rounded(v) for v in values]
     distinct: dict[str, int] = {}

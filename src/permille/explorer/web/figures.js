@@ -9,8 +9,8 @@ const LOWER_IS_BETTER = /\b(perplexity|loss|error|wer|cer|fid|mae|mse|rmse)\b/i;
 export function cells({ count, columns }) {
   const found = Array.from({ length: count }, () => ({}));
   for (const [name, column] of Object.entries(columns)) {
-    const { of, at } = column;
-    for (let i = 0; i < count; i++) found[i][name] = of ? of[at[i]] : column[i];
+    const { of, at } = column, single = !Array.isArray(column) && !of;
+    for (let i = 0; i < count; i++) found[i][name] = single ? column.all : of ? of[at[i]] : column[i];
   }
   return found;
 }
