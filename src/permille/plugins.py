@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+from functools import cache
 from typing import Any
 
 from permille.errors import PermilleError, StudyError
@@ -11,7 +12,13 @@ from permille.errors import PermilleError, StudyError
 
 def names(group: str) -> list[str]:
     """The names registered under ``permille.<group>``, sorted."""
-    return sorted({e.name for e in importlib.metadata.entry_points(group=f"permille.{group}")})
+    return sorted(_registered(group).names)
+
+
+@cache
+def _registered(group: str) -> importlib.metadata.EntryPoints:
+    """Read once: a plan of 312 cells asks thousands of times."""
+    return importlib.metadata.entry_points(group=f"permille.{group}")
 
 
 def load(group: str, name: str, error: type[PermilleError] = StudyError) -> Any:
@@ -20,7 +27,7 @@ def load(group: str, name: str, error: type[PermilleError] = StudyError) -> Any:
     Raises:
         PermilleError: (of the class ``error``) there is no such plug-in; names the nearest.
     """
-    found = importlib.metadata.entry_points(group=f"permille.{group}", name=name)
+    found = _registered(group).select(name=name)
     if not found:
         known = names(group)
         near = difflib.get_close_matches(name, known, n=1)
