@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from permille import assets
 from permille.records import Trial
 from permille.store import Store
-from tests import tiny_onnx
+from tests import quickstart_assets, tiny_onnx
 from tests.conftest import Permille
 from tests.fake_hub import FakeHub
 from tests.powercap import Driver
@@ -92,6 +93,24 @@ def test_a_model_is_fetched_pinned_and_recorded(
     assert not any("pytorch_model" in path for path in hub.asked)
 
 
+def test_a_model_in_the_folder_that_the_hub_has_for_onnx(
+    permille: Permille,
+    powercap: Driver,
+    hub: FakeHub,
+    write: Write,
+    onnx_folder: Path,
+    tmp_path: Path,
+) -> None:
+    (onnx_folder / "onnx").mkdir()
+    (onnx_folder / "model.onnx").rename(onnx_folder / "onnx" / "model.onnx")
+    hub.add("models", "tiny/sentiment", onnx_folder)
+    write()
+    permille("run", "study.toml")
+    trial = only_trial(tmp_path)
+    assert trial.status == "done", trial.reason
+    assert set(trial.facts.files) == {"onnx/model.onnx", "tokenizer.json", "config.json"}
+
+
 def test_offline_it_is_what_the_cache_has(
     permille: Permille, hub: FakeHub, write: Write, onnx_folder: Path
 ) -> None:
@@ -158,6 +177,81 @@ def test_a_dry_run_fetches_nothing(
     plan = permille("run", "study.toml", "--dry-run", "--json").json
     assert plan["cells"] == 1
     assert not any("resolve" in path for path in hub.asked)
+
+
+TRANSFORMERS = 'labels = { good = "LABEL_1", bad = "LABEL_0" }'
+
+
+def test_a_folder_of_transformers(
+    permille: Permille, powercap: Driver, hub: FakeHub, write: Write, tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers", reason="needs 'permille[torch]'")
+    folder = tmp_path / "published"
+    folder.mkdir()
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(vocab_size=4, intermediate_size=8, **small)
+    model = transformers.BertForSequenceClassification(config)
+    model.save_pretrained(folder)
+    tokenizer = tiny_onnx.write_tokenizer(tmp_path, ["?", "good", "bad", "film"])
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(tokenizer), unk_token="?", pad_token="?"
+    ).save_pretrained(folder)
+    (folder / "tf_model.h5").write_bytes(b"not wanted")
+    commit = hub.add("models", "tiny/sentiment", folder)
+    write(f'revision = "{commit}"\n{TRANSFORMERS}', backend="transformers")
+    permille("run", "study.toml")
+    trial = only_trial(tmp_path)
+    assert trial.status == "done", trial.reason
+    assert trial.facts.params == sum(p.numel() for p in model.parameters())
+    assert trial.facts.architecture == "BertForSequenceClassification"
+    assert "model.safetensors" in trial.facts.files
+    assert "tf_model.h5" not in trial.facts.files
+
+
+def test_a_pipeline_of_diffusers(
+    permille: Permille, powercap: Driver, hub: FakeHub, tmp_path: Path
+) -> None:
+    pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
+    from tests import tiny_models
+
+    folder = tmp_path / "published"
+    folder.mkdir()
+    tiny_models.stable_diffusion(folder)
+    hub.add("models", "tiny/sentiment", folder)
+    (tmp_path / "prompts.csv").write_text("text\na cat\na dog\n")
+    study = STUDY.format(backend="diffusers", more="steps = 2")
+    study = study.replace("text-classification", "text-to-image").replace("rows", "prompts")
+    (tmp_path / "study.toml").write_text(study)
+    permille("run", "study.toml")
+    trial = only_trial(tmp_path)
+    assert trial.status == "done", trial.reason
+    assert trial.counts["images"] == 2
+    assert any(name.startswith("unet/") for name in trial.facts.files)
+
+
+@quickstart_assets.needed
+def test_a_gguf_file_among_several(
+    permille: Permille, powercap: Driver, hub: FakeHub, write: Write, tmp_path: Path
+) -> None:
+    real = assets.path("smollm2-135m") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    name = ("models", "tiny/sentiment")
+    hub.repos[name] = {"smol-q4_1.gguf": real.read_bytes(), "smol-q8_0.gguf": b"GGUF"}
+    prompt = 'prompt = "{text} is"\nlabels = { good = " good", bad = " bad" }'
+    study = STUDY.format(backend="llama", more=prompt).replace("task-specific", "general-purpose")
+    (tmp_path / "study.toml").write_text(study)
+    refused = permille("study", "check", "study.toml", code=2)
+    assert (
+        '2 GGUF files; say which: file = "…"; there are: smol-q4_1.gguf, smol-q8_0' in refused.err
+    )
+    (tmp_path / "study.toml").write_text(
+        study.replace(prompt, prompt + '\nfile = "smol-q4_1.gguf"')
+    )
+    permille("run", "study.toml")
+    trial = only_trial(tmp_path)
+    assert trial.status == "done", trial.reason
+    assert set(trial.facts.files) == {"smol-q4_1.gguf"}
+    assert trial.facts.params == 134_515_008
+    assert not any("q8_0" in path for path in hub.asked)
 
 
 CANARY = b"cposix\nsystem\n(S'touch {flag}'\ntR."

@@ -61,6 +61,7 @@ class DiffusersBackend:
     settings: type[Record] = Settings
     requires: tuple[str, ...] = ("torch", "transformers", "diffusers", "PIL")
     install = "pip install 'permille[diffusers]'"
+    hub_format = "diffusers"
 
     def check(self, model: ModelSpec, task: str) -> None:
         """That the folder holds a pipeline, in a form that may be read.

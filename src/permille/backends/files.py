@@ -1,4 +1,4 @@
-"""Whether a model's files are there to be read."""
+"""Whether a model's files are there to be read, and where."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ def existing(model_id: str, key: str, path: str | Path) -> Path:
         raise ModelError(
             f"model {model_id!r}: {key} {str(file)!r} cannot be read: {error.strerror}"
         ) from error
+
+
+def folder_of(file: Path) -> Path:
+    """Where a model's configuration and tokenizer lie: beside it; or, as in repositories of the
+    Hub that have ``onnx/model.onnx``, in the folder above."""
+    folder = file.parent
+    if folder.name == "onnx" and not (folder / "config.json").exists():
+        return folder.parent
+    return folder

@@ -134,7 +134,7 @@ def _model_file(settings: Settings) -> Path:
 def _tokenizer_file(settings: Settings) -> Path:
     if settings.tokenizer_path:
         return Path(settings.tokenizer_path)
-    return _model_file(settings).parent / "tokenizer.json"
+    return files.folder_of(_model_file(settings)) / "tokenizer.json"
 
 
 def _labels(model_id: str, settings: Settings, task: str) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ def _labels(model_id: str, settings: Settings, task: str) -> tuple[str, ...]:
         if len(settings.classes) < 2 or len(set(settings.classes)) < len(settings.classes):
             raise ModelError(f"model {model_id!r}: classes: two or more, all different")
         return settings.classes
-    config = _model_file(settings).parent / "config.json"
+    config = files.folder_of(_model_file(settings)) / "config.json"
     mend = 'give classes = ["…", "…"], in the order of the logits'
     if task == "text-classification":
         mend += ", or head_path for an encoder"

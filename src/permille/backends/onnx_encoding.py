@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from permille.backends import Masked, Output, Question, Text, Words, model_config
+from permille.backends import Masked, Output, Question, Text, Words, files, model_config
 from permille.backends.onnx_text import TextModel, embedding
 from permille.backends.spans import best_span
 from permille.errors import ModelError
@@ -23,7 +23,7 @@ class Encoder:
     def __init__(self, model_id: str, model: TextModel, file: Path, classes: tuple[str, ...]):
         self.id, self.model, self.classes = model_id, model, classes
         self.facts = ModelFacts(size_bytes=file.stat().st_size)
-        self.prepare(file.parent)
+        self.prepare(files.folder_of(file))
 
     def prepare(self, folder: Path) -> None:
         """Find what the task needs among the session's outputs and in the model's files."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from permille.backends import Output, Picture, model_config
+from permille.backends import Output, Picture, files, model_config
 from permille.backends.onnx_session import Session, shapes
 from permille.backends.pixels import image
 from permille.backends.preparing import Preparation, from_config, layout, prepare
@@ -128,7 +128,7 @@ def check_detector(model_id: str, file: Path) -> None:
     Raises:
         ModelError: ``config.json`` beside it names another architecture, or none.
     """
-    path = file.parent / "config.json"
+    path = files.folder_of(file) / "config.json"
     kind = (model_config.read(path) or {}).get("model_type")
     if kind not in _SOFTMAX:
         raise ModelError(
@@ -143,7 +143,7 @@ def preparation(model_id: str, file: Path) -> Preparation:
     Raises:
         ModelError: there is none that can be read, or it asks for what is not done here.
     """
-    path = file.parent / _CONFIG
+    path = files.folder_of(file) / _CONFIG
     config = model_config.read(path)
     if config is None:
         raise ModelError(

@@ -69,25 +69,6 @@ def fetch(wanted: Wanted) -> Fetched:
     )
 
 
-def size(wanted: Wanted) -> int | None:
-    """Bytes that :func:`fetch` would have in the cache afterwards; None where the Hub does not
-    say.
-
-    Raises:
-        ModelError: as :func:`fetch`.
-    """
-    import huggingface_hub as hub
-
-    at = f"model {wanted.model_id!r}: {wanted.repo} ({wanted.revision[:12]})"
-    with one_line(ModelError, at, "model"):
-        info = hub.HfApi().model_info(
-            wanted.repo, revision=wanted.revision, timeout=TIMEOUT_S, files_metadata=True
-        )
-    sizes = {file.rfilename: file.size for file in info.siblings or ()}
-    found = [sizes[name] for name in choose(wanted, list(sizes)).names]
-    return None if None in found else sum(filter(None, found))
-
-
 def dataset_commit(repo: str, revision: str) -> str:
     """The commit that a dataset's revision is now.
 
