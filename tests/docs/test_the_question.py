@@ -43,7 +43,9 @@ def test_the_ratio_has_its_interval(text: str) -> None:
 
 def test_the_intervals_are_explained_and_the_machine_is_named() -> None:
     parts = block(PAGE, "parts")
-    assert [line.split(",")[0] for line in parts.splitlines() if "within compute" in line] == MODELS
+    assert [
+        line.split(",")[0] for line in parts.splitlines() if line.endswith("within compute:")
+    ] == MODELS
     assert parts.count("spread of 3 trials") == len(MODELS)
     assert "Python 3." in block(PAGE, "machine")
 

@@ -21,7 +21,7 @@ HEAD = "minilm-sentiment-head.json"
 @pytest.mark.parametrize("name", presets.names())
 def test_every_preset_is_a_study_file_with_a_description(name: str) -> None:
     study = file.parse(presets.text(name), where=name, folder=Path.cwd())
-    assert study.settings.name == name
+    assert study.settings.name.startswith(name)  # the one of 2023 is told from the published one
     assert presets.describe(name) == study.settings.description != ""
 
 
