@@ -105,8 +105,12 @@ def _failed_twice(folder: Path) -> set[tuple[object, object]]:
     first, and nothing is killed until they are done. The store knows them, not what was said: a
     runner may die between the one and the other."""
     trials = kept(folder)
-    bad = Counter((t.cell.model, t.repeat) for t in trials if t.status != "done")
-    done = {(t.cell.model, t.repeat) for t in trials if t.status == "done"}
+    bad: Counter[tuple[object, object]] = Counter(
+        (t.cell.model, t.repeat) for t in trials if t.status != "done"
+    )
+    done: set[tuple[object, object]] = {
+        (t.cell.model, t.repeat) for t in trials if t.status == "done"
+    }
     return {key for key, count in bad.items() if count >= 2} - done
 
 
