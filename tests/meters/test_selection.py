@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from permille import plugins
 from permille.errors import UsageError
 from permille.meters.selection import Opened, open_all
 from tests.meters.test_replay import recording
@@ -97,7 +99,7 @@ def test_a_replay_is_not_mixed_with_live_meters(
 
 
 @pytest.fixture
-def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installed package that registers a meter that works and one that does not."""
     folder = tmp_path / "site"
     metadata = folder / "acme-1.0.dist-info"
@@ -112,7 +114,11 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "def open_meter():\n"
         "    return ReplayMeter(recording((1, 2), (0.0, 1.0)))\n"
     )
-    monkeypatch.syspath_prepend(folder)
+    with monkeypatch.context() as installed:
+        installed.syspath_prepend(folder)
+        plugins._registered.cache_clear()
+        yield
+    plugins._registered.cache_clear()
 
 
 @pytest.mark.usefixtures("third_party")
