@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,19 @@ def test_the_counter_is_compared_by_mean_power(load: Any) -> None:
     assert found["ratio"] == pytest.approx(1.0)
     gone = Reading("gpu:0", 0, error="lost")
     assert load("gpu_check").compared(before, gone, [(0.0, 1.0), (1.0, 1.0)])["ratio"] is None
+
+
+def test_a_replica_is_beside_real_weights_by_the_pairs_of_one_repeat(load: Any) -> None:
+    found = load("replica_against_real").ratio([(1.0, 2.0), (2.0, 4.0), (4.0, 8.0)])
+    assert found == pytest.approx({"value": 0.5, "low": 0.5, "high": 0.5})
+    wide = load("replica_against_real").ratio([(2.0, 1.0), (1.0, 2.0)])
+    assert wide["value"] == pytest.approx(1.0)
+    assert wide["low"] < 0.5 < 2.0 < wide["high"]
+
+
+def test_texts_are_as_many_tokens_for_every_tokenizer(load: Any, tmp_path: Path) -> None:
+    load("replica_against_real").write_texts(tmp_path / "t.jsonl", 14)
+    lines = (tmp_path / "t.jsonl").read_text().splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    assert len(set(texts)) == len(texts) == 50
+    assert {len(text.split()) for text in texts} == {14}

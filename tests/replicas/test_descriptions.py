@@ -65,12 +65,19 @@ def test_what_is_like_another_takes_over_its_values_key_by_key() -> None:
     assert describe("nota-ai/bk-sdm-tiny").safety_checker  # type: ignore[union-attr]
 
 
+def test_todays_names_of_models_that_had_no_owner_are_known() -> None:
+    assert describe("google-bert/bert-base-uncased") == describe("bert-base-uncased")
+    assert describe("openai-community/gpt2") == describe("gpt2")
+
+
 @pytest.mark.parametrize(
     ("model_id", "backend", "settings", "words"),
     [
         ("bert-base-uncase", "transformers", {}, "did you mean 'bert-base-uncased'"),
         ("gpt-17", "transformers", {}, "no description of its architecture"),
         ("segmind/tiny-sd", "transformers", {}, "built by backend diffusers"),
+        ("stranger/gpt2", "transformers", {}, "did you mean 'gpt2'"),
+        ("mine", "transformers", {"architecture": "gpt-17"}, "no description of its architecture"),
         ("gpt2", "diffusers", {}, "built by backend transformers"),
         ("gpt2", "transformers", {"path": "/models/gpt2"}, "leave path out"),
     ],

@@ -117,6 +117,27 @@ def test_a_replica_is_another_cell_than_the_model_itself(tmp_path: Path) -> None
     assert plan.cells[0].cell.settings["max_new_tokens"] == 10
 
 
+def test_an_architecture_is_named_where_the_id_does_not_say_it(tmp_path: Path) -> None:
+    made = model("mine", "text-generation", more='architecture = "distilgpt2"')
+    text = HEAD + made + pair("text-generation", "WikiText")
+    plan = make(file.parse(text, where="s", folder=tmp_path))
+    assert plan.cells[0].cell.settings["architecture"] == "distilgpt2"
+    real = text.replace('weights = "replica"', "")
+    with pytest.raises(StudyError, match="architecture is of replicas alone"):
+        make(file.parse(real, where="s", folder=tmp_path))
+    unknown = text.replace('"distilgpt2"', '"distilgpt3"')
+    with pytest.raises(ModelError, match="did you mean 'distilgpt2'"):
+        make(file.parse(unknown, where="s", folder=tmp_path))
+
+
+def test_a_model_of_the_hub_is_replicated_by_its_repo(tmp_path: Path) -> None:
+    made = model("mine", "text-generation", more='repo = "distilbert/distilgpt2"\nrevision = "v1"')
+    text = HEAD + made + pair("text-generation", "WikiText")
+    settings = make(file.parse(text, where="s", folder=tmp_path)).cells[0].cell.settings
+    assert settings["architecture"] == "distilbert/distilgpt2"
+    assert "revision" not in settings
+
+
 def test_a_backend_that_builds_none_is_refused(tmp_path: Path) -> None:
     text = (
         HEAD

@@ -36,12 +36,14 @@ _SEED = 0
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``path``: the pipeline's folder; or, without one, ``weights = "replica"``. ``steps`` of
-    denoising; ``height`` and ``width`` in pixels; ``guidance``: the scale. ``threads`` of torch on
-    a CPU. ``batch_size``: images at once."""
+    """``path``: the pipeline's folder; or, without one, ``weights = "replica"``, of the model
+    whose ``architecture`` is meant, where the id does not say it. ``steps`` of denoising;
+    ``height`` and ``width`` in pixels; ``guidance``: the scale. ``threads`` of torch on a CPU.
+    ``batch_size``: images at once."""
 
     path: str | None = None
     weights: Literal["replica"] | None = None
+    architecture: str | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     steps: int | None = None

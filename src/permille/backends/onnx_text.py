@@ -84,7 +84,9 @@ def _open_tokenizer(model_id: str, file: Path, max_length: int | None, *, pairs:
 
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # tokenizers raises nothing narrower
+    except Exception as error:
+        if type(error) is not Exception:  # tokenizers raises nothing narrower, and nothing else
+            raise
         raise ModelError(f"model {model_id!r}: {file} is not a tokenizer: {error}") from error
     own = tokenizer.truncation["max_length"] if tokenizer.truncation else _DEFAULT_MAX_LENGTH
     strategy = "only_second" if pairs else "longest_first"

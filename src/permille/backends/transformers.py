@@ -40,14 +40,15 @@ _NEEDS = {
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``path``: the model's folder; or, without one, ``weights = "replica"`` (docs/replicas.md).
-    ``labels``: the dataset's label -> the model's. ``max_length``:
-    tokens at which an input is cut (the tokenizer's own, or 512). ``threads`` of torch on a CPU.
-    ``compile``: through torch.compile, which the first inferences pay for. ``batch_size``: samples
-    that go through at once."""
+    """``path``: the model's folder; or, without one, ``weights = "replica"`` (docs/replicas.md),
+    of the model whose ``architecture`` is meant, where the id does not say it. ``labels``: the
+    dataset's label -> the model's. ``max_length``: tokens at which an input is cut (the tokenizer's
+    own, or 512). ``threads`` of torch on a CPU. ``compile``: through torch.compile, which the first
+    inferences pay for. ``batch_size``: samples that go through at once."""
 
     path: str | None = None
     weights: Literal["replica"] | None = None
+    architecture: str | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
     labels: dict[str, str] = {}

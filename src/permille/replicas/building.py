@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from permille.backends import ModelSpec
 from permille.errors import ModelError
 from permille.replicas import standins
-from permille.replicas.descriptions import Description, describe
+from permille.replicas.descriptions import Description, of
 
 if TYPE_CHECKING:
     from permille.backends.transformers import Settings
@@ -38,7 +38,7 @@ def build(spec: ModelSpec, task: str, settings: Settings, device: Any) -> Opened
 
     from permille.backends.transformers_files import Opened, auto_class
 
-    described = describe(spec.id)
+    described = of(spec)
     if not isinstance(described, Description):
         raise ModelError(f"model {spec.id!r}: a replica of it is built by backend diffusers")
     config = configuration(described)

@@ -14,6 +14,10 @@ from permille.errors import ModelError
 from permille.records import Record
 
 _OF_PIPELINES = ("pipeline", "scheduler", "safety_checker")
+_FIRST_OWNERS = (
+    "albert", "distilbert", "facebookai", "google-bert", "google-t5", "openai-community"
+)  # fmt: skip
+"""Whose models the Hub held without an owner's name in 2023, as they are called here."""
 
 
 class Description(Record):
@@ -52,6 +56,15 @@ def ids() -> list[str]:
     return sorted(_tree()["models"])
 
 
+def of(spec: ModelSpec) -> Description | PipelineDescription:
+    """The architecture that a replica is built by: the one that its settings name, else its own.
+
+    Raises:
+        ModelError: permille ships no description of it.
+    """
+    return describe(spec.settings.get("architecture") or spec.id)
+
+
 def describe(model_id: str) -> Description | PipelineDescription:
     """The architecture of a model.
 
@@ -59,6 +72,9 @@ def describe(model_id: str) -> Description | PipelineDescription:
         ModelError: permille ships no description of it.
     """
     tree = _tree()
+    owner, _, name = model_id.partition("/")
+    if owner.lower() in _FIRST_OWNERS and name in tree["models"]:
+        model_id = name
     if model_id not in tree["models"]:
         near = difflib.get_close_matches(model_id, ids(), n=1)
         more = f"; did you mean {near[0]!r}?" if near else "; permille presets power-hungry-2023"
@@ -82,7 +98,7 @@ def check(spec: ModelSpec, task: str) -> None:
     Raises:
         ModelError: no description, of another backend's kind, or files are named besides.
     """
-    found = describe(spec.id)
+    found = of(spec)
     wanted = "diffusers" if isinstance(found, PipelineDescription) else "transformers"
     if spec.backend != wanted:
         raise ModelError(f"model {spec.id!r}: a replica of it is built by backend {wanted}")

@@ -11,7 +11,7 @@ from permille.backends import ModelSpec
 from permille.errors import ModelError
 from permille.replicas import standins
 from permille.replicas.building import SEED, fill_zeros, quietly
-from permille.replicas.descriptions import PipelineDescription, describe
+from permille.replicas.descriptions import PipelineDescription, of
 
 if TYPE_CHECKING:
     from permille.backends.diffusers import Settings
@@ -39,7 +39,7 @@ def build(spec: ModelSpec, settings: Settings, device: Any) -> Any:
     import diffusers
     import torch
 
-    described = describe(spec.id)
+    described = of(spec)
     if not isinstance(described, PipelineDescription):
         raise ModelError(f"model {spec.id!r}: a replica of it is built by backend transformers")
     dtype = getattr(torch, settings.dtype)

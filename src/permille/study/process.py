@@ -44,25 +44,11 @@ def run(
         TrialError: it failed; the reason, and the last lines that it printed.
     """
     words_out, words_in = os.pipe()
-    with tempfile.TemporaryFile() as task:
-        task.write(msgspec.msgpack.encode(job))
-        task.seek(0)
-        try:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "permille.study.worker"),
-                    *(str(words_in), str(mark), str(os.getpid())),
-                ],
-                stdin=task,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[words_in, mark],
-                start_new_session=True,
-                env={**environment, VARIABLE: token},
-            )
-        finally:
-            os.close(words_in)
-            os.close(mark)
+    try:
+        process = _start(job, words_in, mark, {**environment, VARIABLE: token})
+    finally:
+        os.close(words_in)
+        os.close(mark)
     tail = bytearray()
     left: dict[int, str] = {}
     try:
@@ -92,6 +78,27 @@ def run(
             f"the worker left {len(left)} of its processes running ({names}): its work may not"
             " have ended with it; they were killed",
             lines(tail),
+        )
+
+
+def _start(
+    job: Job, words: int, mark: int, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """A worker in a session of its own, which reads its job on stdin."""
+    with tempfile.TemporaryFile() as task:
+        task.write(msgspec.msgpack.encode(job))
+        task.seek(0)
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "permille.study.worker"),
+                *(str(words), str(mark), str(os.getpid())),
+            ],
+            stdin=task,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[words, mark],
+            start_new_session=True,
+            env=environment,
         )
 
 

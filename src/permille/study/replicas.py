@@ -24,10 +24,12 @@ def is_replica(spec: ModelSpec) -> bool:
 
 def apply(entry: ModelEntry, settings: Settings, keys: Sequence[str], at: str) -> ModelEntry:
     """A model's table with the study's ``weights``, ``device`` and ``dtype``, where its backend has
-    such ``keys`` and the table does not say otherwise.
+    such ``keys`` and the table does not say otherwise. A replica of a model of the Hub is one of
+    the architecture of its ``repo``; nothing is fetched.
 
     Raises:
-        StudyError: the models are to be replicas, which its backend does not build.
+        StudyError: the models are to be replicas, which its backend does not build; or an
+            architecture is named of a model that is none.
     """
     if settings.weights is not None and "weights" not in keys:
         raise StudyError(
@@ -36,7 +38,13 @@ def apply(entry: ModelEntry, settings: Settings, keys: Sequence[str], at: str) -
         )
     common = {name: getattr(settings, name) for name in _COMMON if name in keys}
     given = {name: value for name, value in common.items() if value is not None}
-    return msgspec.structs.replace(entry, own={**given, **entry.own})
+    own = {**given, **entry.own}
+    if "architecture" in own and own.get("weights") != "replica":
+        raise StudyError(f'{at}: architecture is of replicas alone; add weights = "replica"')
+    if settings.weights is None or entry.repo is None or "path" in own:
+        return msgspec.structs.replace(entry, own=own)
+    own.setdefault("architecture", entry.repo)
+    return msgspec.structs.replace(entry, own=own, repo=None, revision=None, file=None)
 
 
 def samples(name: str, task: Task, specs: Iterable[ModelSpec], inferences: int) -> Dataset | None:
