@@ -173,15 +173,14 @@ class Store:
         with self._guard("read"):
             return store_rollup.groups(self._db)
 
-    def cells(self, study: str | None = None) -> Iterator[tuple[Group, Rolled]]:
-        """Every group, of one study or of all, as one cell: from the roll-up, and where it has
-        none yet from its trials.
+    def cells(self) -> Iterator[tuple[Group, Rolled]]:
+        """Every group as one cell: from the roll-up, and where it has none yet from its trials.
 
         Raises:
             StoreError: a trial that had to be read is damaged.
         """
         with self._guard("read"):
-            kept = store_rollup.kept(self._db, study)
+            kept = store_rollup.kept(self._db)
         for group, found in kept:
             yield group, found or store_rollup.rolled(self.of_group(group))
 

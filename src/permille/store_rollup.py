@@ -69,15 +69,10 @@ def groups(db: sqlite3.Connection) -> list[Group]:
     return [Group(*row) for row in found.fetchall()]
 
 
-def kept(
-    db: sqlite3.Connection, study: str | None = None
-) -> list[tuple[Group, Rolled | None]]:
-    """The groups, of one study or of all, with what is rolled up of them; None where the trials
-    must be read."""
+def kept(db: sqlite3.Connection) -> list[tuple[Group, Rolled | None]]:
+    """The groups with what is rolled up of them; None where the trials must be read."""
     found = db.execute(
-        f"SELECT {_GROUP}, body, crc, made_by FROM rollup"
-        f" WHERE (? IS NULL OR study = ?) AND {_NEWEST_ROUND} ORDER BY first",
-        (study, study),
+        f"SELECT {_GROUP}, body, crc, made_by FROM rollup WHERE {_NEWEST_ROUND} ORDER BY first"
     )
     return [(Group(*row[:-3]), _read(*row[-3:])) for row in found.fetchall()]
 

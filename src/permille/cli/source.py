@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 
-from permille.analysis.study_cells import METERED
 from permille.analysis.summaries import Summary, summarise
 from permille.cli.study_source import NAME
 from permille.records import Boundary
@@ -32,7 +31,7 @@ def summaries_of(args: argparse.Namespace) -> tuple[list[Summary], Boundary]:
             boundary: Boundary = args.boundary or (
                 PUBLISHED_BOUNDARY if args.study == NAME else "compute"
             )
-            found = _of_store(store, args.study, boundary, pool=args.pool)
+            found = summarise(store.trials(study=args.study), boundary, pool=args.pool)
         if found or args.study != NAME:
             return found, boundary
     if args.study not in (None, NAME):
@@ -47,10 +46,3 @@ def summaries_of(args: argparse.Namespace) -> tuple[list[Summary], Boundary]:
 
     boundary = args.boundary or PUBLISHED_BOUNDARY
     return published.summaries(boundary), boundary
-
-
-def _of_store(store: Store, study: str | None, boundary: Boundary, *, pool: bool) -> list[Summary]:
-    """From the store's roll-up where that can answer: a row a cell, whatever lies behind it."""
-    if pool or boundary not in METERED:
-        return summarise(store.trials(study=study), boundary, pool=pool)
-    return [found.cell.summaries[boundary] for _, found in store.cells(study)]
