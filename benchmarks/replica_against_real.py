@@ -255,7 +255,10 @@ def markdown(results: dict[str, Any]) -> str:
             row["task"],
             f"{row['tokens_in']:g}, {out}",
             f"{row['params']['real'] / 1e6:.1f} M, {row['params']['replica'] / 1e6:.1f} M",
-            *("{value:.3f} [{low:.3f}, {high:.3f}]".format(**row[k]) for k in ("seconds", "energy")),
+            *(
+                "{value:.3f} [{low:.3f}, {high:.3f}]".format(**row[k])
+                for k in ("seconds", "energy")
+            ),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     here = results["machine"]
