@@ -167,11 +167,27 @@ class Store:
         except ValueError as error:
             raise StoreError(damaged(self.path, f"trial {uid}: {error}")) from error
 
-    def groups(self) -> list[Group]:
-        """The groups whose trials may be pooled, in order of first appearance; of each cell the
-        newest round."""
+    def by_cell(self, study: str | None = None) -> Iterator[list[Trial]]:
+        """All trials of a cell at a time, those of one study or of all, in order of first
+        appearance; of each the newest round. Memory holds one cell's.
+
+        Raises:
+            StoreError: the file is damaged; names the trial.
+        """
         with self._guard("read"):
-            return store_rollup.groups(self._db)
+            cells = self._db.execute(
+                "SELECT study, cell FROM trial WHERE ? IS NULL OR study = ?"
+                " GROUP BY study, cell ORDER BY min(id)",
+                (study, study),
+            ).fetchall()
+        for cell in cells:
+            with self._guard("read"):
+                rows = self._db.execute(
+                    "SELECT uid, body, crc FROM trial WHERE study = ? AND cell = ?"
+                    f" AND {_LATEST} ORDER BY id",
+                    cell,
+                ).fetchall()
+            yield [self._decoded(*row) for row in rows]
 
     def cells(self) -> Iterator[tuple[Group, Rolled]]:
         """Every group as one cell: from the roll-up, and where it has none yet from its trials.

@@ -63,14 +63,9 @@ def mark(db: sqlite3.Connection, columns: Mapping[str, object], number: int) -> 
     )
 
 
-def groups(db: sqlite3.Connection) -> list[Group]:
-    """The groups in order of first appearance; of each cell the newest round."""
-    found = db.execute(f"SELECT {_GROUP} FROM rollup WHERE {_NEWEST_ROUND} ORDER BY first")
-    return [Group(*row) for row in found.fetchall()]
-
-
 def kept(db: sqlite3.Connection) -> list[tuple[Group, Rolled | None]]:
-    """The groups with what is rolled up of them; None where the trials must be read."""
+    """The groups in order of first appearance, of each cell the newest round, with what is rolled
+    up of them; None where the trials must be read."""
     found = db.execute(
         f"SELECT {_GROUP}, body, crc, made_by FROM rollup WHERE {_NEWEST_ROUND} ORDER BY first"
     )

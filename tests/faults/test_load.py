@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -51,10 +52,10 @@ def test_60_trials_leak_neither_descriptors_nor_processes_nor_memory(
     assert set(ours(tmp_path)) <= {powercap._process.pid, os.getpid()}
 
 
-RESUMES = """
+TOLD = """
 import re, sys; from pathlib import Path
 from permille.cli import dispatch
-code = dispatch(["run", sys.argv[1], "--json"])
+code = dispatch(sys.argv[1:])
 # Not ru_maxrss: a child inherits its parent's from before the exec.
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1))
 print(f"peak {peak}", file=sys.stderr)
@@ -83,13 +84,34 @@ def test_a_store_of_10_000_trials_is_scheduled_at_once_in_under_200_mb(
             for i in range(TRIALS)
         )  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", RESUMES, str(path)], env=environment, cwd=tmp_path,
+        [sys.executable, "-c", TOLD, "run", str(path), "--json"], env=environment, cwd=tmp_path,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     peak_kib = int(done.stderr.rpartition("peak ")[2])
     assert peak_kib * 1024 < 200e6
     assert f'"done": {TRIALS}' in done.stdout
+
+
+def test_results_hold_the_trials_of_one_cell_at_a_time(tmp_path: Path) -> None:
+    peaks = []
+    for cells in (4, 200):
+        path = tmp_path / f"{cells}.db"
+        with Store(path) as store:
+            store.add_many(
+                (trial(float(repeat), model=f"m{number}", repeat=repeat), None)
+                for number in range(cells)
+                for repeat in range(100)
+            )
+        done = subprocess.run(
+            [sys.executable, "-c", TOLD, "results", "--json", "--store", str(path)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        rows = json.loads(done.stdout)["rows"]
+        assert [row["trials"]["done"] for row in rows] == [100] * cells
+        assert [row["model"] for row in rows] == [f"m{number}" for number in range(cells)]
+        peaks.append(int(done.stderr.rpartition("peak ")[2]))
+    assert peaks[1] - peaks[0] < 30_000  # kB; the 20,000 trials at once are 40 MB more
 
 
 def test_the_store_is_asked_once_for_what_is_to_be_run(

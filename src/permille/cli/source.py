@@ -31,7 +31,11 @@ def summaries_of(args: argparse.Namespace) -> tuple[list[Summary], Boundary]:
             boundary: Boundary = args.boundary or (
                 PUBLISHED_BOUNDARY if args.study == NAME else "compute"
             )
-            found = summarise(store.trials(study=args.study), boundary, pool=args.pool)
+            found = [
+                summary
+                for trials in store.by_cell(args.study)
+                for summary in summarise(trials, boundary, pool=args.pool)
+            ]
         if found or args.study != NAME:
             return found, boundary
     if args.study not in (None, NAME):
