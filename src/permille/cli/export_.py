@@ -1,39 +1,44 @@
-"""``permille export FORMAT FILE``: the results for a spreadsheet, a program, or a model card."""
+"""``permille export FORMAT FILE``: the results for a spreadsheet, a program, a model card, or as
+another tool's file."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from permille.carbon.settings import CarbonSettings
+from permille.cli import codecarbon_csv
 from permille.cli.arguments import add_reading, add_store, carbon_of
 from permille.cli.explore_ import explored_store
 from permille.cli.model_card import model_card
+from permille.cli.parquet import as_parquet
 from permille.cli.results_ import results_json
 from permille.cli.source import summaries_of
+from permille.cli.spreadsheet import as_csv
 from permille.cli.terminal import plain
 from permille.errors import UsageError
+from permille.records import Trial
+from permille.store import Store
 
 EXAMPLES = """examples:
   permille export csv results.csv --region FRA
   permille export json - --study quickstart
   permille export model-card - --model MiniLM
   permille export html figures.html            the explorer as one file, for any browser
+  permille export codecarbon emissions.csv     a line a trial, for tools that read CodeCarbon's
 """
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille export``."""
     parser.epilog = EXAMPLES
-    parser.add_argument("format", choices=["html", *_WRITERS])
+    parser.add_argument("format", choices=["html", *_WRITERS, "codecarbon"])
     parser.add_argument("file", metavar="FILE", help="where to; - is standard output")
     parser.add_argument("--model", help="only models whose id has this in it")
     add_store(parser)
@@ -45,19 +50,39 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "html":
         return _html(args)
     carbon = carbon_of(args)
+    if args.format == "codecarbon":
+        return _codecarbon(args, carbon)
     summaries, boundary = summaries_of(args)
     if args.model:
         summaries = [s for s in summaries if args.model in s.cell.model]
     if not summaries:
         raise UsageError("there are no such results to export; see: permille results")
     payload = results_json(summaries, boundary, carbon, net=args.net)
-    text = _WRITERS[args.format](payload, carbon)
-    if args.file == "-":
-        sys.stdout.write(text)
-    else:
-        _replace(Path(args.file), text)
-        print(plain(f"{len(payload['rows'])} rows are in {args.file}"), file=sys.stderr)
+    _put(args.file, _WRITERS[args.format](payload, carbon), len(payload["rows"]))
     return 0
+
+
+def _codecarbon(args: argparse.Namespace, carbon: CarbonSettings) -> int:
+    """A line a trial. What has no figure within the boundary is left out, and said."""
+    if args.net or args.pool:
+        raise UsageError(
+            "a file of CodeCarbon's holds gross energy, run by run: no --net, no --pool"
+        )
+    with Store(args.store, readonly=True) as store:
+        trials = _trials(store, args)
+        found = list(codecarbon_csv.lines(trials, args.boundary or "compute", carbon))
+    rows = [line for line in found if not isinstance(line, str)]
+    for reason, count in Counter(line for line in found if isinstance(line, str)).items():
+        trials_are = "trial is" if count == 1 else "trials are"
+        print(plain(f"{count} {trials_are} left out: {reason}"), file=sys.stderr)
+    if not rows:
+        raise UsageError("there are no such trials to export; see: permille results")
+    _put(args.file, as_csv(rows).encode(), len(rows))
+    return 0
+
+
+def _trials(store: Store, args: argparse.Namespace) -> Iterator[Trial]:
+    return (t for t in store.trials(study=args.study) if (args.model or "") in t.cell.model)
 
 
 def _html(args: argparse.Namespace) -> int:
@@ -74,33 +99,44 @@ def _html(args: argparse.Namespace) -> int:
     return 0
 
 
-def as_csv(payload: dict[str, Any], carbon: CarbonSettings) -> str:
-    """One line a row. No cell begins as a formula does: text that would is put behind an
-    apostrophe (OWASP, CSV Injection), and holds no control characters."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    flat = [_flat(row, payload, carbon) for row in payload["rows"]]
-    writer.writerow(flat[0])
-    writer.writerows([[_cell(value) for value in row.values()] for row in flat])
-    return out.getvalue()
+def _csv(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
+    """One line a row."""
+    return as_csv([_flat(row, payload, carbon) for row in payload["rows"]]).encode()
 
 
-def as_json(payload: dict[str, Any], carbon: CarbonSettings) -> str:
+def _parquet(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
+    """The same, each column of one type."""
+    rows = [_flat(row, payload, carbon) for row in payload["rows"]]
+    return as_parquet(rows, {name: _TYPES.get(name, float) for name in rows[0]})
+
+
+def _json(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
     """As ``permille results --json``."""
-    return json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return (json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-_WRITERS: dict[str, Callable[[dict[str, Any], CarbonSettings], str]] = {
-    "csv": as_csv,
-    "json": as_json,
-    "model-card": model_card,
+def _model_card(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
+    return model_card(payload, carbon).encode()
+
+
+_WRITERS: dict[str, Callable[[dict[str, Any], CarbonSettings], bytes]] = {
+    "csv": _csv,
+    "parquet": _parquet,
+    "json": _json,
+    "model-card": _model_card,
 }
+_NAMES = ("study", "task", "dataset", "model", "category", "backend", "device")
+_TYPES: dict[str, type] = {
+    **dict.fromkeys((*_NAMES, "metric", "provenance", "boundary", "source", "fingerprint"), str),
+    **dict.fromkeys(("params", "done", "failed", "invalid"), int),
+    "net": bool,
+}
+"""Of the columns that are no numbers with a fraction."""
 
 
 def _flat(row: dict[str, Any], payload: dict[str, Any], carbon: CarbonSettings) -> dict[str, Any]:
     quality = row["quality"] or {}
-    names = ("study", "task", "dataset", "model", "category", "backend", "device", "params")
-    found = {name: row[name] for name in names}
+    found = {name: row[name] for name in (*_NAMES, "params")}
     for figure in ("kwh_per_1000", "co2e_g_per_1000", "net_kwh_per_1000"):
         for part in ("value", "low", "high"):
             suffix = "" if part == "value" else f"_{part}"
@@ -121,20 +157,17 @@ def _flat(row: dict[str, Any], payload: dict[str, Any], carbon: CarbonSettings) 
     }
 
 
-def _cell(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    # A blank before a formula does not hold every spreadsheet off.
-    text = plain(value).replace("\t", " ")
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
-
-
-def _replace(path: Path, text: str) -> None:
-    """The whole text, or what was there before."""
+def _put(file: str, content: bytes, rows: int) -> None:
+    """To standard output, or into a file: whole, or what was there before stays."""
+    if file == "-":
+        sys.stdout.buffer.write(content)
+        return
+    path = Path(file)
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8", newline="")
+        part.write_bytes(content)
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    print(plain(f"{rows} rows are in {file}"), file=sys.stderr)

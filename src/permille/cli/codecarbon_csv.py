@@ -1,0 +1,86 @@
+"""Trials as CodeCarbon's ``emissions.csv``: a line a finished trial, for tools that read it.
+
+The columns and units are those of CodeCarbon 3 (kWh, kg, W, seconds of the query span), and as
+there energies hold the PUE and powers do not. After them come four that it has not: how many
+inferences it was, the boundary, the provenance and who measured. What is not known is empty,
+never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from permille.analysis.boundaries import Bounded, within
+from permille.carbon.footprint import footprint
+from permille.carbon.settings import CarbonSettings
+from permille.records import Boundary, DomainKind, Trial
+from permille.units import kg_from_g, kwh_from_joules
+
+_PARTS: dict[str, DomainKind] = {"cpu": "cpu", "gpu": "gpu", "ram": "dram"}
+
+
+def lines(
+    trials: Iterable[Trial], boundary: Boundary, carbon: CarbonSettings
+) -> Iterator[dict[str, Any] | str]:
+    """A line for each finished trial; or, where it has no figure within the boundary, why."""
+    for trial in trials:
+        query = trial.phases.get("query")
+        if trial.status != "done" or query is None:
+            continue
+        found = within(query, boundary)
+        yield found if isinstance(found, str) else _line(trial, found, boundary, carbon)
+
+
+def _line(
+    trial: Trial, found: Bounded, boundary: Boundary, carbon: CarbonSettings
+) -> dict[str, Any]:
+    query, facts = trial.phases["query"], trial.environment.facts
+    emitted_kg = kg_from_g(
+        footprint(kwh_from_joules(found.energy_j) * carbon.pue, carbon, "facility").location_g
+    )
+    joules = {part: _joules(trial, found, kind) for part, kind in _PARTS.items()}
+    place = None if carbon.assumed else carbon.region
+    country = place if place is not None and len(place) == 3 else None
+    return {
+        "timestamp": trial.started,
+        "project_name": trial.cell.model,
+        "run_id": trial.uid,
+        "experiment_id": trial.study,
+        "duration": query.seconds,
+        "emissions": emitted_kg,
+        "emissions_rate": emitted_kg / query.seconds,
+        **{f"{part}_power": _per(joules[part], query.seconds) for part in joules},
+        **{f"{part}_energy": _kwh(joules[part], carbon.pue) for part in joules},
+        "energy_consumed": _kwh(found.energy_j, carbon.pue),
+        "country_name": carbon.name if country else None,
+        "country_iso_code": country,
+        "region": None if country else place,
+        "os": facts.get("system") or facts.get("os"),
+        "python_version": facts.get("python") or facts.get("python_version"),
+        "cpu_count": facts.get("cpus") or facts.get("cpu_count"),
+        "cpu_model": facts.get("cpu") or facts.get("cpu_model"),
+        "gpu_model": facts.get("gpu_model") or (facts.get("devices") if joules["gpu"] else None),
+        "ram_total_size": facts.get("memory_gib") or facts.get("ram_total_size"),
+        "tracking_mode": "machine",
+        "pue": carbon.pue,
+        "inferences": query.inferences,
+        "boundary": boundary,
+        "provenance": found.provenance,
+        "measured_by": trial.source,
+    }
+
+
+def _joules(trial: Trial, found: Bounded, kind: DomainKind) -> float | None:
+    """Of the domains of a kind that count; None where there are none."""
+    domains = trial.phases["query"].domains
+    counted = [domains[name].energy_j for name in found.domains if domains[name].kind == kind]
+    return sum(counted) if counted else None
+
+
+def _per(energy_j: float | None, seconds: float) -> float | None:
+    return None if energy_j is None else energy_j / seconds
+
+
+def _kwh(energy_j: float | None, pue: float) -> float | None:
+    return None if energy_j is None else kwh_from_joules(energy_j) * pue

@@ -1,0 +1,122 @@
+"""``permille export``: what other programs read is what permille holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from permille.cli import dispatch
+from permille.errors import UsageError
+from permille.records import Phase, Problem
+from permille.store import Store
+from permille.units import joules_from_kwh
+from tests.records import ESTIMATED, joules, trial
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Two trials with a GPU, one without, one whose GPU was lost and one that failed."""
+    path = tmp_path / "permille.db"
+    cpu, dram = joules(30.0), joules(6.0, "dram", provenance=ESTIMATED)
+    domains = {"cpu:0": cpu, "dram:0": dram, "gpu:0": joules(200.0, "gpu")}
+    whole = Phase(seconds=10.0, domains=domains, inferences=1000)
+    lost = Phase(
+        seconds=10.0, domains={"cpu:0": cpu}, inferences=1000,
+        problems={"gpu:0": Problem(reason="it was lost", kind="gpu")},
+    )  # fmt: skip
+    with Store(path) as opened:
+        for repeat in range(2):
+            opened.add(trial(repeat=repeat, model="large", phases={"query": whole}))
+        opened.add(trial(36.0, model="small"))
+        opened.add(trial(1.0, model="lost", phases={"query": lost}))
+        opened.add(trial(2.0, model="failed", status="failed", reason="it fell", phases={}))
+    return path
+
+
+def export(*arguments: str, store: Path) -> None:
+    assert dispatch(["export", *arguments, "--store", str(store)]) == 0
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_parquet_holds_what_the_csv_does_each_column_of_its_type(
+    store: Path, tmp_path: Path
+) -> None:
+    export("csv", str(tmp_path / "r.csv"), store=store)
+    export("parquet", str(tmp_path / "r.parquet"), store=store)
+    found = duckdb.execute("SELECT * FROM read_parquet(?)", [str(tmp_path / "r.parquet")])
+    types = {name: str(kind) for name, kind, *_ in found.description or ()}
+    rows = [dict(zip(types, row, strict=True)) for row in found.fetchall()]
+    assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows] == lines(
+        tmp_path / "r.csv"
+    )
+    assert (types["model"], types["done"], types["net"]) == ("VARCHAR", "BIGINT", "BOOLEAN")
+    assert types["quality"] == types["kwh_per_1000"] == "DOUBLE"  # of quality, none is known
+
+
+def test_codecarbons_file_comes_back_as_the_same_energy(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "emissions.csv"
+    export("codecarbon", str(file), "--region", "FRA", "--pue", "1.5", store=store)
+    said = capsys.readouterr().err
+    assert "1 trial is left out: gpu:0: it was lost" in said
+    assert "3 rows are in" in said
+    first, _, small = lines(file)
+    assert (first["project_name"], first["country_iso_code"], first["inferences"]) == (
+        "large",
+        "FRA",
+        "1000",
+    )
+    assert float(first["gpu_power"]) == pytest.approx(20.0)
+    assert joules_from_kwh(float(first["gpu_energy"])) == pytest.approx(1.5 * 200.0)
+    assert joules_from_kwh(float(first["energy_consumed"])) == pytest.approx(1.5 * 236.0)
+    assert (small["gpu_energy"], small["gpu_power"], small["ram_energy"]) == ("", "", "")
+
+    other = tmp_path / "other.db"
+    arguments = ["import", "codecarbon", str(file), "--inferences", "1000", "--store", str(other)]
+    assert dispatch([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bad"] == []
+    with Store(other) as opened:
+        back = {t.cell.model: t for t in opened.trials()}
+        count = len(list(opened.trials()))
+    assert count == 3
+    domains = back["large"].phases["query"].domains
+    assert {d.kind: d.energy_j for d in domains.values()} == pytest.approx(
+        {"cpu": 30.0, "dram": 6.0, "gpu": 200.0}
+    )
+    assert back["large"].started == "2026-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("arguments", [["--net"], ["--pool"], ["--model", "none such"]])
+def test_codecarbons_file_is_refused_where_it_cannot_say_it(
+    arguments: list[str], store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError):
+        export("codecarbon", str(tmp_path / "e.csv"), *arguments, store=store)
+    assert not (tmp_path / "e.csv").exists()
+
+
+def test_a_place_that_nobody_named_is_no_country(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "e.csv"
+    export("codecarbon", str(file), store=store)
+    assert {(row["country_iso_code"], row["region"]) for row in lines(file)} == {("", "")}
+    export("codecarbon", str(file), "--region", "US-CA", store=store)
+    assert {(row["country_iso_code"], row["region"]) for row in lines(file)} == {("", "US-CA")}
+
+
+def test_an_export_that_cannot_be_written_leaves_what_was_there(
+    store: Path, tmp_path: Path
+) -> None:
+    for file in (tmp_path / "absent" / "r.csv", tmp_path / "folder"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        with pytest.raises(UsageError, match="cannot write"):
+            export("csv", str(file), store=store)
+    assert not [p for p in tmp_path.iterdir() if p.suffix == ".part" or p.name == "absent"]
