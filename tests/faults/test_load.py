@@ -41,13 +41,13 @@ def test_60_trials_leak_neither_descriptors_nor_processes_nor_memory(
     def watch(what: str, event: Any) -> None:
         if what == "trial":
             assert event.status != "failed", event.reason
-            seen.append((me.num_fds(), len(me.children(recursive=True)), me.memory_info().rss))
+            seen.append((me.num_fds(), len(ours(tmp_path)), me.memory_info().rss))
 
     with Store(tmp_path / "soak.db") as store, Recorder() as recorder:
         Runner(plan, store, recorder, watch).run()
     assert len(seen) == 60
     assert {descriptors for descriptors, _, _ in seen[5:]} == {seen[5][0]}
-    assert len({children for _, children, _ in seen}) == 1
+    assert len({processes for _, processes, _ in seen}) == 1
     assert seen[-1][2] - seen[5][2] < 20e6
     assert set(ours(tmp_path)) <= {powercap._process.pid, os.getpid()}
 

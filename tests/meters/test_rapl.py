@@ -143,6 +143,11 @@ def test_one_file_under_two_names_is_one_counter(root: Path) -> None:
         ([5.0, 5.0, 5.06], [5.0, 5.0, 5.0], True),  # the second steps a moment later
         ([5.0, 5.06, 5.12], [5.0, 5.15, 5.30], False),  # the same origin, another power
         ([5.0, 5.06, 5.12], [9.0, 9.06, 9.12], False),
+        ([5.0, 5.06, 5.12], [5.0, 5.06, 6.3], True),  # the reader was held up between the two
+        ([6.2, 6.2, 6.26], [5.0, 6.2, 6.26], True),  # the driver was
+        ([99.97, 0.03, 0.09], [99.97, 0.03, 0.09], True),  # both wrap
+        ([99.97, 99.97, 0.03], [99.97, 0.03, 0.03], True),
+        ([99.97, 0.03, 0.09], [50.0, 50.06, 50.12], False),
         ([5.0, 5.06, None], [5.0, None, 5.12], None),
         ([5.0, 5.0], [5.0, 5.0], None),
     ],
@@ -150,7 +155,7 @@ def test_one_file_under_two_names_is_one_counter(root: Path) -> None:
 def test_two_counters_are_one_where_they_never_part(
     first: list[float | None], second: list[float | None], one: bool | None
 ) -> None:
-    assert is_mirror(first, second) is one
+    assert is_mirror(first, second, 100.0) is one
 
 
 def test_a_pipe_in_a_counters_place_holds_nobody_up(root: Path) -> None:

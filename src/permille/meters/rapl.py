@@ -154,7 +154,7 @@ def _mirrored_dies(
         lead = leads.setdefault(zone.package, zone)
         if lead is zone:
             continue
-        one = is_mirror(seen[lead], seen[zone])
+        one = is_mirror(seen[lead], seen[zone], counters[lead].range_uj / 1e6)
         if one is None:
             one = counters[lead].inode == counters[zone].inode or (
                 processor.vendor == "AuthenticAMD" and seen[lead][-1] == seen[zone][-1]
