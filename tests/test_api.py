@@ -241,7 +241,7 @@ def test_a_measurement_can_be_required(machine: Driver, monkeypatch: pytest.Monk
     with pytest.raises(MeterError, match="only estimated"), permille.record(require="measured"):
         pass
     with permille.record() as rec, rec.span("query"):
-        time.sleep(1.0)
+        time.sleep(3.0)  # long enough for its edges on a machine that holds the recorder up
     assert rec["query"].provenance == "estimated"
 
 
