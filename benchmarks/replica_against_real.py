@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 from run import machine  # beside this file
-from scipy import stats
 
 from permille import assets
+from permille.analysis import intervals
 from permille.records import Trial
 from permille.replicas.standins import LABELS
 from permille.store import Store
@@ -38,6 +38,7 @@ PINS = HERE / "replicas.txt"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 NEW_TOKENS = 32
+AIM = 0.05
 
 STUDY = """
 [study]
@@ -212,33 +213,36 @@ def rows(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
 
 def counted(trial: Trial) -> dict[str, float]:
     """Tokens of an inference."""
-    made = trial.phases["query"].inferences or 1
-    return {name: trial.counts[name] / made for name in trial.counts if name.startswith("tokens")}
+    n = inferences(trial)
+    return {name: trial.counts[name] / n for name in trial.counts if name.startswith("tokens")}
+
+
+def inferences(trial: Trial) -> int:
+    """How many the query was."""
+    found = trial.phases["query"].inferences
+    assert found is not None, f"{trial.uid} does not say how many inferences it was"
+    return found
 
 
 def seconds(trial: Trial) -> float:
     """Of an inference."""
-    query = trial.phases["query"]
-    return query.seconds / (query.inferences or 1)
+    return trial.phases["query"].seconds / inferences(trial)
 
 
 def joules(trial: Trial) -> float:
     """Of an inference, gross, of all that is metered."""
-    query = trial.phases["query"]
-    return sum(d.energy_j for d in query.domains.values()) / (query.inferences or 1)
+    domains = trial.phases["query"].domains
+    return sum(d.energy_j for d in domains.values()) / inferences(trial)
 
 
 def ratio(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
     """The geometric mean of replica over real, with its 95 % interval by Student's t over the
     repeats, which were measured in turns."""
-    logs = np.log([replica / real for replica, real in pairs])
-    half = float(stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs))
-    middle = float(logs.mean())
-    return {
-        "value": math.exp(middle),
-        "low": math.exp(middle - half),
-        "high": math.exp(middle + half),
-    }
+    found = intervals.mean([math.log(replica / real) for replica, real in pairs])
+    assert found.low is not None, "one repeat has no interval"
+    assert found.high is not None
+    ends = {"value": found.value, "low": found.low, "high": found.high}
+    return {name: math.exp(value) for name, value in ends.items()}
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -267,17 +271,24 @@ def markdown(results: dict[str, Any]) -> str:
         "",
         f"{results['date']}, {here['cpu']} ({here['cpus']} CPUs), float32;"
         f" {results['repeats']} fresh processes each, in turns, {results['inferences']} inferences"
-        f" or more each; energy is {energy}.",
+        f" or more each; energy is {energy}. {verdict(results['rows'])}",
     ]
     return "\n".join(lines)
+
+
+def verdict(found: Sequence[dict[str, Any]]) -> str:
+    """Whether the aim is met, interval and all."""
+    ratios = [row[figure] for row in found for figure in ("seconds", "energy")]
+    met = all(r["low"] >= 1 - AIM and r["high"] <= 1 + AIM for r in ratios)
+    return f"Every interval lies within ±{AIM:.0%}." if met else f"Not all lie within ±{AIM:.0%}."
 
 
 def put(text: str) -> None:
     """The text between the page's markers."""
     begin, end = "<!-- replicas -->", "<!-- /replicas -->"
     page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(begin)
-    _, _, after = rest.partition(end)
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
     PAGE.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 

@@ -139,6 +139,7 @@ class Store:
         self,
         *,
         study: str | None = None,
+        cell: str | None = None,
         source: str | None = None,
         status: Status | None = None,
         rounds: Rounds = "latest",
@@ -149,7 +150,7 @@ class Store:
         Raises:
             StoreError: the file is damaged; names the trial.
         """
-        wanted = {"study": study, "source": source, "status": status}
+        wanted = {"study": study, "cell": cell, "source": source, "status": status}
         clauses = [f"{column} = ?" for column, value in wanted.items() if value is not None]
         if rounds == "latest":
             clauses.append(_LATEST)
@@ -180,14 +181,8 @@ class Store:
                 " GROUP BY study, cell ORDER BY min(id)",
                 (study, study),
             ).fetchall()
-        for cell in cells:
-            with self._guard("read"):
-                rows = self._db.execute(
-                    "SELECT uid, body, crc FROM trial WHERE study = ? AND cell = ?"
-                    f" AND {_LATEST} ORDER BY id",
-                    cell,
-                ).fetchall()
-            yield [self._decoded(*row) for row in rows]
+        for of_study, cell in cells:
+            yield list(self.trials(study=of_study, cell=cell))
 
     def cells(self) -> Iterator[tuple[Group, Rolled]]:
         """Every group as one cell: from the roll-up, and where it has none yet from its trials.

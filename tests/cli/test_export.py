@@ -104,6 +104,19 @@ def test_codecarbons_file_is_refused_where_it_cannot_say_it(
     assert not (tmp_path / "e.csv").exists()
 
 
+def test_what_another_tool_did_not_say_is_empty(tmp_path: Path) -> None:
+    path, file = tmp_path / "other.db", tmp_path / "e.csv"
+    untimed = Phase(seconds=0.0, domains={"gpu": joules(5.0, "gpu")}, inferences=1)
+    with Store(path) as opened:
+        opened.add(trial(source="ml-energy", phases={"query": untimed}))
+    export("codecarbon", str(file), store=path)
+    (line,) = lines(file)
+    assert {
+        line[name] for name in ("gpu_power", "emissions_rate", "tracking_mode", "gpu_model")
+    } == {""}
+    assert joules_from_kwh(float(line["gpu_energy"])) == pytest.approx(5.0)
+
+
 def test_a_place_that_nobody_named_is_no_country(store: Path, tmp_path: Path) -> None:
     file = tmp_path / "e.csv"
     export("codecarbon", str(file), store=store)

@@ -49,7 +49,7 @@ def _line(
         "experiment_id": trial.study,
         "duration": query.seconds,
         "emissions": emitted_kg,
-        "emissions_rate": emitted_kg / query.seconds,
+        "emissions_rate": _per(emitted_kg, query.seconds),
         **{f"{part}_power": _per(joules[part], query.seconds) for part in joules},
         **{f"{part}_energy": _kwh(joules[part], carbon.pue) for part in joules},
         "energy_consumed": _kwh(found.energy_j, carbon.pue),
@@ -60,9 +60,9 @@ def _line(
         "python_version": facts.get("python") or facts.get("python_version"),
         "cpu_count": facts.get("cpus") or facts.get("cpu_count"),
         "cpu_model": facts.get("cpu") or facts.get("cpu_model"),
-        "gpu_model": facts.get("gpu_model") or (facts.get("devices") if joules["gpu"] else None),
+        "gpu_model": facts.get("gpu_model"),
         "ram_total_size": facts.get("memory_gib") or facts.get("ram_total_size"),
-        "tracking_mode": "machine",
+        "tracking_mode": "machine" if trial.source == "permille" else facts.get("tracking_mode"),
         "pue": carbon.pue,
         "inferences": query.inferences,
         "boundary": boundary,
@@ -78,8 +78,9 @@ def _joules(trial: Trial, found: Bounded, kind: DomainKind) -> float | None:
     return sum(counted) if counted else None
 
 
-def _per(energy_j: float | None, seconds: float) -> float | None:
-    return None if energy_j is None else energy_j / seconds
+def _per(amount: float | None, seconds: float) -> float | None:
+    """A second's share; None where another tool's file told no time."""
+    return None if amount is None or seconds <= 0 else amount / seconds
 
 
 def _kwh(energy_j: float | None, pue: float) -> float | None:
