@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser test lint figures audit bench clean help
+.PHONY: quickstart install core static browser test lint docs figures audit bench clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,6 +48,12 @@ lint: install    ## ruff, mypy, import-linter
 
 figures: install ## the quick start's figures in README.md and docs/the-question.md, from a run here
 	$(BIN)/python scripts/refresh_quickstart.py
+
+docs: install    ## the documentation as a site in build/docs, strict about links
+	$(PIP) --editable '.[docs]'
+	$(BIN)/python scripts/build_reference.py
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 audit: install   ## known vulnerabilities in the locked dependencies (needs the network)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt

@@ -72,6 +72,18 @@ def _top_level_help() -> str:
     )
 
 
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The parser of one command, with all its arguments."""
+    parser = _Parser(
+        prog=f"permille {name}",
+        description=f"{COMMANDS[name]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _command(name).configure(parser)
+    return parser
+
+
 def dispatch(argv: list[str]) -> int:
     """Run the command that ``argv`` names; the exit code.
 
@@ -91,14 +103,7 @@ def dispatch(argv: list[str]) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see: permille --help"
         raise UsageError(f"no command {name!r}; {hint}")
-    command = _command(name)
-    parser = _Parser(
-        prog=f"permille {name}",
-        description=f"{COMMANDS[name]}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    command.configure(parser)
+    command, parser = _command(name), parser_of(name)
     rest = argv[1:]
     after: list[str] = []
     if name == "measure" and "--" in rest:

@@ -38,7 +38,7 @@ EXAMPLES = """examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille export``."""
     parser.epilog = EXAMPLES
-    parser.add_argument("format", choices=["html", *_WRITERS, "codecarbon"])
+    parser.add_argument("format", choices=["html", *_WRITERS, "codecarbon"], help="the format")
     parser.add_argument("file", metavar="FILE", help="where to; - is standard output")
     parser.add_argument("--model", help="only models whose id has this in it")
     add_store(parser)

@@ -25,8 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.epilog = EXAMPLES
     parser.add_argument("--model", metavar="NAME", help="a model of the study or store")
-    parser.add_argument("--training-kwh", metavar="X", type=positive_float)
-    parser.add_argument("--finetuning-kwh", metavar="X", type=positive_float)
+    parser.add_argument(
+        "--training-kwh", metavar="X", type=positive_float, help="kWh of training the model"
+    )
+    parser.add_argument(
+        "--finetuning-kwh", metavar="X", type=positive_float, help="kWh of fine-tuning it"
+    )
     parser.add_argument(
         "--inference-kwh", metavar="Y", type=positive_float, help="kWh of one inference"
     )

@@ -37,7 +37,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="KG",
         help="kgCO2e of making the hardware: adds the SCI score (ISO/IEC 21031)",
     )
-    parser.add_argument("--lifespan-years", type=positive_float, default=4.0, metavar="Y")
+    parser.add_argument(
+        "--lifespan-years",
+        type=positive_float,
+        default=4.0,
+        metavar="Y",
+        help="years over which the embodied carbon of the hardware is spread",
+    )
     parser.add_argument(
         "--share-in-use", type=positive_float, default=1.0, metavar="S", help="of it, 0 to 1"
     )

@@ -18,7 +18,11 @@ _SHOWN = 20
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille store``."""
     parser.epilog = EXAMPLES
-    parser.add_argument("action", choices=["check", "repair"])
+    parser.add_argument(
+        "action",
+        choices=["check", "repair"],
+        help="check: name what is damaged; repair: keep what can be read in a new file",
+    )
     add_store(parser)
     add_json(parser)
 

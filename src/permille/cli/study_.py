@@ -19,7 +19,7 @@ EXAMPLES = """examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille study``."""
     parser.epilog = EXAMPLES
-    parser.add_argument("action", choices=["check"])
+    parser.add_argument("action", choices=["check"], help="check a study file")
     parser.add_argument("study_file", metavar="FILE", help="a TOML file, or a preset's name")
     parser.add_argument(
         "--allow-path",
