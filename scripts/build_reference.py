@@ -79,8 +79,7 @@ def plug_ins() -> str:
             continue
         kind = group.removeprefix("permille.")
         parts.append(f"## {group}\n\n| name | what it is |\n| --- | --- |")
-        for name in plugins.names(kind):
-            parts.append(f"| `{name}` | {_first_line(group, name)} |")
+        parts += [f"| `{name}` | {_first_line(group, name)} |" for name in plugins.names(kind)]
         parts.append("")
     return "\n".join(parts)
 
