@@ -47,34 +47,44 @@ def from_config(config: dict[str, Any], where: str) -> Preparation:
     if unknown:
         raise ModelError(f"{where}: {unknown[0]} is not done here")
     try:
-        size, shortest, longest = _size(config) if config.get("do_resize", True) else (None,) * 3
-        crop = _pair(config["crop_size"]) if config.get("do_center_crop") else None
-        if shortest is not None and config.get("crop_pct") is not None:  # ConvNeXt's way
-            if shortest >= 384:
-                size, shortest = (shortest, shortest), None
-            else:
-                crop = (shortest, shortest)
-                shortest = int(shortest / float(config["crop_pct"]))
-        normalise = config.get("do_normalize", True) and "image_mean" in config
-        made = Preparation(
-            size=size,
-            shortest=shortest,
-            longest=longest,
-            multiple=16 if _kind(config).startswith("Yolos") else 1,
-            crop=crop,
-            resample=int(config.get("resample", _BILINEAR)),
-            scale=float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True)
-            else 1.0,
-            mean=_three(config["image_mean"]) if normalise else None,
-            std=_three(config["image_std"]) if normalise else None,
-            reverse=bool(config.get("do_flip_channel_order", False)),
-        )  # fmt: skip
+        made = _described(config)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{where}: no usable {error}") from error
     edges = [*(made.size or ()), *(made.crop or ()), made.shortest or 1, made.longest or 1]
     if not all(1 <= edge <= _MOST_EDGE for edge in edges) or 0.0 in (made.std or ()):
         raise ModelError(f"{where}: a size is not 1 to {_MOST_EDGE}, or image_std is 0")
     return made
+
+
+def _described(config: dict[str, Any]) -> Preparation:
+    size, shortest, longest = _size(config) if config.get("do_resize", True) else (None,) * 3
+    crop = _pair(config["crop_size"]) if config.get("do_center_crop") else None
+    if shortest is not None and config.get("crop_pct") is not None:
+        size, shortest, crop = _by_crop_share(shortest, float(config["crop_pct"]), crop)
+    normalise = config.get("do_normalize", True) and "image_mean" in config
+    rescale = config.get("do_rescale", True)
+    return Preparation(
+        size=size,
+        shortest=shortest,
+        longest=longest,
+        multiple=16 if _kind(config).startswith("Yolos") else 1,
+        crop=crop,
+        resample=int(config.get("resample", _BILINEAR)),
+        scale=float(config.get("rescale_factor", 1 / 255)) if rescale else 1.0,
+        mean=_three(config["image_mean"]) if normalise else None,
+        std=_three(config["image_std"]) if normalise else None,
+        reverse=bool(config.get("do_flip_channel_order", False)),
+    )
+
+
+def _by_crop_share(
+    shortest: int, share: float, crop: tuple[int, int] | None
+) -> tuple[tuple[int, int] | None, int | None, tuple[int, int] | None]:
+    """Size, shortest edge and crop of ConvNeXt's processor: below 384 pixels it enlarges and crops
+    the centre, from 384 on it warps to a square."""
+    if shortest >= 384:
+        return (shortest, shortest), None, crop
+    return None, int(shortest / share), (shortest, shortest)
 
 
 def prepare(image: Any, how: Preparation) -> NDArray[np.float32]:
