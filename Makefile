@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser test lint docs figures audit bench clean help
+.PHONY: quickstart install core static browser check test lint docs figures audit bench clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -16,6 +16,11 @@ quickstart: core ## install the core and the quick start's models, measure, prin
 
 core: $(VENV)/.core
 install: $(VENV)/.dev ## .venv with the core, the quick start's models and the test extras
+
+$(VENV)/.check: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[check]'
+	@touch $@
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,10 +42,13 @@ browser:         # the explorer's tests drive Debian's Chromium; without it they
 	       && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 	  || echo "no chromium here: the explorer's browser tests will be skipped"
 
-test: install browser ## everything, from a clean clone
-	$(BIN)/python -m pytest
+check: lint      ## a minute: lint, types, import rules, the fast tests; no torch, no browser
+	$(BIN)/python -m pytest -m "not slow and not measuring" -n 2 --dist loadgroup
 
-lint: install    ## ruff, mypy, import-linter
+test: install browser ## everything, from a clean clone; with the coverage of src/permille
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+
+lint: $(VENV)/.check ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -49,8 +57,7 @@ lint: install    ## ruff, mypy, import-linter
 figures: install ## the quick start's figures in README.md and docs/the-question.md, from a run here
 	$(BIN)/python scripts/refresh_quickstart.py
 
-docs: install    ## the documentation as a site in build/docs, strict about links
-	$(PIP) --editable '.[docs]'
+docs: $(VENV)/.check ## the documentation as a site in build/docs, strict about links
 	$(BIN)/python scripts/build_reference.py
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"

@@ -18,6 +18,18 @@ from tests.powercap import Constant, Driver, FakePowercap
 POWER_W = 60.0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """How the tests may run side by side (`pytest -n 2 --dist loadgroup`).
+
+    What measures in real time stays on one worker, so that two measurements never compete for the
+    processor; the tests of any other file stay together, since they share what is slow to set up.
+    """
+    for item in items:
+        measuring = item.get_closest_marker("measuring") is not None
+        group = "measuring" if measuring else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 class Finished:
     """A finished command."""
 

@@ -17,6 +17,8 @@ from permille.records import Boundary
 from tests.conftest import POWER_W
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 ROOT = Path(__file__).parent.parent
 ACCURACY = 0.05  # stated for RAPL; the fake counter itself is exact
 

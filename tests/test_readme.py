@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import Permille
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

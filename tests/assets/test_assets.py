@@ -17,6 +17,8 @@ from permille import assets, presets
 from permille.assets import pins
 from permille.errors import AssetError
 
+pytestmark = pytest.mark.slow
+
 MODEL = b"weights " * 1000
 
 

@@ -15,6 +15,8 @@ from permille.backends.diffusers import backend
 from permille.errors import ModelError
 from tests import tiny_models as tiny
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 

@@ -16,6 +16,8 @@ from permille.backends.llama import _Llama, backend
 from permille.errors import ModelError
 from tests import quickstart_assets
 
+pytestmark = pytest.mark.slow
+
 TASK = "text-classification"
 PROMPT = "Review: A gripping, beautifully acted film.\nSentiment:"
 WORDS = (" negative", " positive")

@@ -11,6 +11,8 @@ from permille.backends import Chat, Choice, Generate, ModelSpec, Output, Questio
 from permille.backends.transformers import backend
 from permille.errors import ModelError
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
 transformers = pytest.importorskip(
     "transformers", reason="not installed: pip install 'permille[torch]'"

@@ -25,6 +25,8 @@ from permille.backends.transformers import backend
 from permille.errors import ModelError
 from tests import tiny_models as tiny
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.nvml import FakeNvml
 
+pytestmark = pytest.mark.measuring
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "gpu_check.py"
 

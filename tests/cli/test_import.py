@@ -13,6 +13,8 @@ from permille.store import Store
 from tests.importers.codecarbon_files import file
 from tests.shared import shared
 
+pytestmark = pytest.mark.slow
+
 
 def imported(capsys: pytest.CaptureFixture[str], *argv: object) -> dict[str, Any]:
     assert dispatch(["import", *map(str, argv), "--json"]) == 0

@@ -17,6 +17,8 @@ from tests.conftest import POWER_W, Permille
 from tests.nvml import FakeNvml
 from tests.powercap import Driver, FakePowercap
 
+pytestmark = pytest.mark.measuring
+
 
 def test_the_energy_of_a_command(permille: Permille, powercap: Driver) -> None:
     found = permille("measure", "--json", "--", "sleep", "1").json

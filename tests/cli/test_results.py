@@ -11,6 +11,8 @@ from permille.store import Store
 from tests.conftest import Permille
 from tests.records import cell, trial
 
+pytestmark = pytest.mark.slow
+
 
 def test_without_a_store_the_shipped_study_answers_and_says_so(permille: Permille) -> None:
     finished = permille("results", "--json")

@@ -17,6 +17,8 @@ from permille.store import Store
 from tests.records import trial
 from tests.shared import shared
 
+pytestmark = pytest.mark.slow
+
 
 def said(capsys: pytest.CaptureFixture[str], *argv: object) -> dict[str, Any]:
     assert dispatch([*map(str, argv), "--json"]) == 0

@@ -12,6 +12,8 @@ from permille.tasks import Task
 from tests.conftest import Permille
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 PAGE = (Path(__file__).parents[2] / "docs" / "callable.md").read_text()
 
 

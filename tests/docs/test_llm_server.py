@@ -7,12 +7,16 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from permille.store import Store
 from tests import quickstart_assets
 from tests.backends.test_endpoint import free_port
 from tests.conftest import Permille
 from tests.docs.pages import write_files
 from tests.powercap import Driver
+
+pytestmark = pytest.mark.measuring
 
 
 @quickstart_assets.needed

@@ -13,6 +13,8 @@ from tests.docs.pages import commands, write_files
 from tests.powercap import Driver
 from tests.study.conftest import MODEL, MODELS, ROWS, STUDY
 
+pytestmark = pytest.mark.measuring
+
 PAGE = "reading-results.md"
 
 

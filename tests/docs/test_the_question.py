@@ -11,6 +11,8 @@ import pytest
 
 from permille import presets
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "the-question.md").read_text(encoding="utf-8")

@@ -12,6 +12,8 @@ from tests.conftest import Permille
 from tests.docs.pages import commands, write_files
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 PAGE = "your-model.md"
 
 

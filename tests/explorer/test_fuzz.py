@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from tests.explorer.conftest import Served
 
+pytestmark = pytest.mark.slow
+
 NAMES = [
     *("task", "dataset", "model", "search", "category", "architecture", "provenance", "device"),
     *("study", "origin", "least", "most", "boundary", "net", "region", "year", "intensity", "pue"),

@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import Permille
 from tests.explorer.conftest import ENDLESS, HOSTILE, Tab, until
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 

@@ -19,6 +19,8 @@ from tests.faults.conftest import MakeStudy
 from tests.powercap import Driver
 from tests.records import cell, trial
 
+pytestmark = pytest.mark.measuring
+
 ESCAPE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202ereversed\u200b"
 MARKUP = "[red]markup[/red] <script>alert(1)</script>"
 FORMULA = '=HYPERLINK("http://evil","click")'

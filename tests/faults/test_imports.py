@@ -29,6 +29,8 @@ from permille.importers.files import Source
 from tests.conftest import Permille
 from tests.importers.codecarbon_files import RUN_COLUMNS, file, row
 
+pytestmark = pytest.mark.slow
+
 ESCAPES = ["../evil.csv", "a/../../evil.csv", "/evil.csv", "..\\evil.csv", "C:\\evil.csv"]
 
 

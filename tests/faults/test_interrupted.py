@@ -11,6 +11,8 @@ from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours, start
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 STUBBORN = """
 import signal, time, os, subprocess
 def stubborn(text):

@@ -20,6 +20,8 @@ from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours, start
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 KILLS = 100
 MODELS = ("good", "good2", "good3")
 REPEATS = 30

@@ -21,6 +21,8 @@ from tests.faults.conftest import MakeStudy, ours
 from tests.powercap import Driver
 from tests.records import trial
 
+pytestmark = pytest.mark.measuring
+
 TRIALS = 10_000
 
 

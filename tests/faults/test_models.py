@@ -15,6 +15,8 @@ from tests.conftest import Permille
 from tests.faults.conftest import kept
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 [study]
 name = "canary"

@@ -6,12 +6,15 @@ import sqlite3
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from permille.records import Environment, Trial
 from permille.store import Store
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, kept
 from tests.powercap import Driver
+
+pytestmark = pytest.mark.measuring
 
 
 def _as_if_elsewhere(folder: Path) -> None:

@@ -25,6 +25,8 @@ from tests.faults.conftest import MakeStudy, as_nobody, await_that, kept, start
 from tests.powercap import Driver
 from tests.records import domain, trial
 
+pytestmark = pytest.mark.slow
+
 
 def _raw() -> Raw:
     times = tuple(range(0, 50_000_000, 1_000_000))

@@ -22,6 +22,8 @@ from permille.store import Store
 from tests.faults.conftest import as_nobody
 from tests.records import trial
 
+pytestmark = pytest.mark.slow
+
 _SHORT = settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -19,6 +19,8 @@ from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, kept, ours
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 BAD = """
 import ctypes, mmap, os, resource, signal, subprocess, sys, time
 

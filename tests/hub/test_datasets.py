@@ -25,6 +25,8 @@ from tests.conftest import Permille
 from tests.fake_hub import FakeHub
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.slow
+
 datasets = pytest.importorskip("datasets", reason="not installed: pip install 'permille[datasets]'")
 
 MODELS = """

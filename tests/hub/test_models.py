@@ -17,6 +17,8 @@ from tests.conftest import Permille
 from tests.fake_hub import FakeHub
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[..., None]
 
 STUDY = """

@@ -14,6 +14,8 @@ from permille.records import Provenance, Trial
 from tests.importers.codecarbon_files import RUN_COLUMNS, TASK_COLUMNS, row
 from tests.shared import shared
 
+pytestmark = pytest.mark.slow
+
 TASKS = TASK_COLUMNS["2.3.1"]
 COMPLETE = RUN_COLUMNS["2.3.1"]
 

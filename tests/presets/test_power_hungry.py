@@ -15,6 +15,8 @@ from permille.cli.planning import load
 from permille.study import file
 from permille.study.selection import grid
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
 NAME = "power-hungry-2023"
 

@@ -15,6 +15,8 @@ from permille.presets import vader
 from permille.study import file, plan
 from tests import quickstart_assets
 
+pytestmark = pytest.mark.slow
+
 HEAD = "minilm-sentiment-head.json"
 
 

@@ -18,6 +18,8 @@ from permille.records import DomainEnergy, Span
 from tests.conftest import POWER_W
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 
 @pytest.fixture
 def here(powercap: Driver, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Driver:

@@ -12,6 +12,8 @@ from permille.errors import ModelError
 from permille.replicas import standins
 from permille.replicas.standins import word
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
 transformers = pytest.importorskip("transformers")
 

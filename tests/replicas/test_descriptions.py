@@ -12,6 +12,8 @@ from permille.errors import ModelError
 from permille.replicas import descriptions
 from permille.replicas.descriptions import Description, PipelineDescription, describe
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
 pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
 

@@ -15,6 +15,8 @@ from tests import tiny_models as tiny
 from tests.conftest import Permille
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 

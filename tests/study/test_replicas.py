@@ -14,6 +14,8 @@ from permille.store import Store
 from permille.study import file
 from permille.study.plan import make
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
 pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
 

@@ -19,6 +19,8 @@ from tests.conftest import POWER_W, Permille
 from tests.nvml import FakeNvml
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 Study = Callable[..., Path]
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from permille.store import Store
 from tests import quickstart_assets
 from tests.backends.test_endpoint import command, free_port
 from tests.conftest import Permille
 from tests.powercap import Driver
+
+pytestmark = pytest.mark.measuring
 
 STUDY = """
 [study]
