@@ -75,6 +75,7 @@ def ask(port: int, request: Any, **settings: Any) -> Output:
 
 
 @quickstart_assets.needed
+@pytest.mark.slow
 class TestReal:
     def test_a_completion_is_greedy_and_counted(self, port: int) -> None:
         request = Generate(prompt="The capital of France is", max_new_tokens=4)
