@@ -1,4 +1,4 @@
-"""The reference pages of the documentation that follow from the code: commands and plug-ins.
+"""The reference pages of the documentation that follow from the code.
 
 python scripts/build_reference.py           write them
 python scripts/build_reference.py --check   fail where a page is not what the code says
@@ -7,10 +7,19 @@ python scripts/build_reference.py --check   fail where a page is not what the co
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
+import itertools
+import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
 
 from permille import cli, plugins
 
@@ -93,6 +102,93 @@ def _first_line(group: str, name: str) -> str:
     return _cell(module.__doc__.strip().split("\n\n")[0])
 
 
+def study_file() -> str:
+    """Every key of a study file: its type and default from the records that check it, and the
+    meaning and example from the text below each field."""
+    from permille.datasets import HubSource
+    from permille.study.file import ModelEntry, Settings, TaskEntry
+
+    parts = ["# The study file\n", GENERATED]
+    parts.append("A TOML file. An unknown key is an error that names the nearest right one.\n")
+    parts += _keys("[study]", Settings, ())
+    parts += _keys("[[models]]", ModelEntry, ("own",))
+    for name in plugins.names("backends"):
+        parts += _keys(
+            f'[[models]] with backend = "{name}"', plugins.load("backends", name).settings
+        )
+    parts += _keys("[[tasks]]", TaskEntry, ())
+    parts += _keys("A dataset with hub = …", HubSource, ("repo",))
+    return "\n".join(parts)
+
+
+def _keys(title: str, record: type[msgspec.Struct], without: tuple[str, ...] = ()) -> list[str]:
+    notes = _field_notes(record)
+    rows = [
+        f"## {title}\n",
+        "| key | type | default | meaning | example |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for field in msgspec.structs.fields(record):
+        if field.name in without:
+            continue
+        if field.name not in notes:
+            raise SystemExit(
+                f"{record.__module__}.{record.__name__}.{field.name}: no text below it"
+            )
+        meaning, _, example = notes[field.name].partition(" Such as ")
+        cells = [
+            f"`{field.name}`",
+            _type(field.type),
+            _default(field),
+            _cell(meaning),
+            example.rstrip("."),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return [*rows, ""]
+
+
+def _field_notes(record: type) -> dict[str, str]:
+    """Field -> the string that stands below it in the class."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for field, below in itertools.pairwise(tree.body):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+        ):
+            found[field.target.id] = " ".join(str(below.value.value).split())
+    return found
+
+
+_TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+
+
+def _type(kind: Any) -> str:
+    """A type in a TOML user's words."""
+    if get_origin(kind) is Annotated:
+        return _type(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_type(part) for part in get_args(kind) if part is not type(None))
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{word!r}`".replace("'", '"') for word in get_args(kind))
+    if get_origin(kind) is tuple:
+        return "list"
+    if get_origin(kind) is dict:
+        return "table"
+    return _TYPES.get(getattr(kind, "__name__", ""), "table")
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "*required*"
+    if field.default in (None, "", ()) or field.default is msgspec.NODEFAULT:
+        return ""
+    return f"`{json.dumps(field.default)}`"
+
+
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
@@ -102,7 +198,11 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("``", "`").replace("<", "&lt;")
 
 
-PAGES: dict[str, Callable[[], str]] = {"commands.md": commands, "plug-ins.md": plug_ins}
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands,
+    "plug-ins.md": plug_ins,
+    "study-file.md": study_file,
+}
 
 
 def main() -> None:

@@ -53,26 +53,37 @@ _ANY: frozenset[Category] = frozenset({"general-purpose", "task-specific"})
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``url``: up to and with ``/v1``. ``model``: the server's name for it; the id if not given.
-    ``api``: how a prompt is sent; a chat always goes to chat. ``key_env``: the environment
-    variable that holds the key. ``labels``: dataset's label -> the word to look for. ``stream``:
-    to see the time to the first token. ``timeout_s``: of one answer. ``rate_per_s``: arrivals, in
-    place of ``concurrency``. ``serve_wait_s``: until a started server must answer."""
+    """The keys of a ``[[models]]`` table with this backend."""
 
     url: str
+    """The address up to and including /v1. Such as `"http://127.0.0.1:8000/v1"`."""
     model: str | None = None
+    """The server's name for the model; the `id` if not given. Such as `"default"`."""
     api: Literal["completions", "chat"] = "completions"
+    """How a prompt is sent; conversations always go to chat. Such as `"chat"`."""
     key_env: str | None = None
+    """The environment variable that holds the API key. Such as `"MY_SERVER_KEY"`."""
     labels: dict[str, str] = {}
+    """The dataset's label -> the word to look for. Such as `{ positive = "Positive" }`."""
     max_new_tokens: int | None = None
+    """The most tokens of an answer; the task's own if not given. Such as `64`."""
     stream: bool = False
+    """Whether answers are streamed, which gives the time to the first token. Such as `true`."""
     timeout_s: float = 120.0
+    """Seconds within which an answer must be complete. Such as `30.0`."""
     concurrency: int = 1
+    """Clients, each with one request at a time. Such as `8`."""
     rate_per_s: float | None = None
+    """Instead of `concurrency`: requests per second, arriving at random. Such as `2.0`."""
     serve: str | None = None
+    """The command that starts the server. Such as `"llama-server -m model.gguf --port 8000"`."""
     serve_wait_s: float = 600.0
+    """Seconds until a started server must answer. Such as `120.0`."""
     remote: bool = False
+    """Whether the server runs on another machine, whose energy is then not measured. Such as
+    `true`."""
     extra: dict[str, Any] = {}
+    """Further fields of each request. Such as `{ top_k = 1 }`."""
 
 
 class EndpointBackend:

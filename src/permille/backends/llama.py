@@ -38,17 +38,21 @@ _ANSWER_BYTES = 16 << 20
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``path``: the .gguf file. ``labels``: dataset's label -> the word to look for, which
-    should begin with a space if the prompt ends in a word or a colon. ``threads``: llama.cpp's
-    own choice if not given. ``context`` in tokens. ``gpu_layers``: how
-    many go to a GPU. ``max_new_tokens``: the task's own if not given."""
+    """The keys of a ``[[models]]`` table with this backend."""
 
     path: str
+    """The .gguf file. Such as `"models/smollm2.gguf"`."""
     labels: dict[str, str] = {}
+    """The dataset's label -> the word to look for; it begins with a space if the prompt ends in a
+    word or a colon. Such as `{ positive = " Positive" }`."""
     threads: int | None = None
+    """Threads of llama.cpp; its own choice if not given. Such as `2`."""
     context: int = 2048
+    """Tokens of context. Such as `4096`."""
     gpu_layers: int = 0
+    """How many layers go to a GPU. Such as `99`."""
     max_new_tokens: int | None = None
+    """The most tokens of an answer; the task's own if not given. Such as `64`."""
 
 
 class LlamaBackend:

@@ -33,18 +33,22 @@ _NAMELESS = ("fill-mask", "question-answering", "feature-extraction")
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``path``: the .onnx file, or the folder with model.onnx in it. ``classes``: the classes in
-    the order of the logits. ``labels``: the dataset's label -> the model's. ``threads``: of
-    onnxruntime; its own choice if not given. ``max_length`` in tokens: the tokenizer's own, or
-    512."""
+    """The keys of a ``[[models]]`` table with this backend."""
 
     path: str
+    """The .onnx file, or the folder that holds model.onnx. Such as `"models/minilm"`."""
     head_path: str | None = None
+    """A linear classification head on the embedding (JSON). Such as `"head.json"`."""
     tokenizer_path: str | None = None
+    """The tokenizer.json, where it does not lie beside the model. Such as `"tokenizer.json"`."""
     classes: tuple[str, ...] = ()
+    """The classes in the order of the logits. Such as `["negative", "positive"]`."""
     labels: dict[str, str] = {}
+    """The dataset's label -> the model's. Such as `{ neg = "negative" }`."""
     threads: int | None = None
+    """Threads of onnxruntime; its own choice if not given. Such as `1`."""
     max_length: int | None = None
+    """Tokens at which an input is cut; the tokenizer's own limit, or 512. Such as `256`."""
 
 
 class OnnxBackend:

@@ -56,13 +56,18 @@ _LISTS: dict[str, type] = {"token-classification": str, "fill-mask": str, "objec
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``callable`` and ``load`` are ``module:function``; ``python_path`` is a folder in which
-    modules are looked for first. ``labels``: dataset's label -> the callable's word."""
+    """The keys of a ``[[models]]`` table with this backend."""
 
     callable: str | None = None
+    """The function that answers one sample, as `module:function`. Such as `"model:predict"`."""
     load: str | None = None
+    """A function that is called once and returns the callable, as `module:function`. Such as
+    `"model:load"`."""
     python_path: str | None = None
+    """The folder in which modules are looked for first; the study's own if not given. Such as
+    `"src"`."""
     labels: dict[str, str] = {}
+    """The dataset's label -> the callable's word. Such as `{ pos = "positive" }`."""
 
 
 class _Callable:

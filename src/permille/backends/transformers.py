@@ -40,25 +40,38 @@ _NEEDS = {
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """``path``: the model's folder; or, without one, ``weights = "replica"`` (docs/replicas.md),
-    of the model whose ``architecture`` is meant, where the id does not say it. ``labels``: the
-    dataset's label -> the model's. ``max_length``: tokens at which an input is cut (the tokenizer's
-    own, or 512). ``threads`` of torch on a CPU. ``compile``: through torch.compile, which the first
-    inferences pay for. ``batch_size``: samples that go through at once."""
+    """The keys of a ``[[models]]`` table with this backend."""
 
     path: str | None = None
+    """The model's folder; without one, the model comes from the Hub. Such as `"models/flan-t5"`."""
     weights: Literal["replica"] | None = None
+    """`replica`: random weights, for energy and time alone. Such as `"replica"`."""
     architecture: str | None = None
+    """Of a replica: the model whose architecture is meant, where the id does not say it. Such as
+    `"bert-base-uncased"`."""
     device: str = "cpu"
+    """Where it runs. Such as `"cuda:0"`."""
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    """The numbers' type; as the files say, if not given. Such as `"float16"`."""
     labels: dict[str, str] = {}
+    """The dataset's label -> the model's. Such as `{ positive = "LABEL_1" }`."""
     max_length: int | None = None
+    """Tokens at which an input is cut; the tokenizer's own limit, or 512. Such as `256`."""
     max_new_tokens: int | None = None
+    """The most tokens of an answer; the task's own if not given. Such as `64`."""
     batch_size: int = 1
+    """Samples that go through at once. Such as `8`."""
     threads: int | None = None
+    """Threads of the library on a CPU; its own choice if not given. Such as `2`."""
     compile: bool = False
+    """Whether to compile the model with torch.compile; the first inferences pay for it. Such as
+    `true`."""
     allow_pickle: bool = False
+    """Whether weights may be read from a pickle; the user must say `--allow-pickle` as well. Such
+    as `true`."""
     trust_remote_code: bool = False
+    """Whether code that comes with a Hub model may run; needs a pinned `revision`. Such as
+    `true`."""
 
 
 class TransformersBackend:

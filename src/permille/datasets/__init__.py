@@ -17,18 +17,23 @@ class Sample(Record):
 
 
 class HubSource(Record):
-    """A dataset on the Hub: a configuration (``config``) and ``split`` of ``repo`` at ``revision``
-    (a branch, a tag or a commit), or those of its ``files`` that a pattern matches. ``boxes``: an
-    object's box is ``[x, y, width, height]``, or two ``corners``. ``unscored``: it lacks the
-    column that answers are scored against."""
+    """A dataset on the Hub."""
 
     repo: str
+    """The dataset's repository. Such as `"rotten_tomatoes"`."""
     config: str | None = None
+    """The configuration (subset). Such as `"en"`."""
     split: str = "test"
+    """The split. Such as `"validation"`."""
     revision: str = "main"
+    """The branch, tag or commit. Such as `"main"`."""
     files: str | None = None
+    """Only the files that this pattern matches. Such as `"*.parquet"`."""
     boxes: Literal["sides", "corners"] = "sides"
+    """How an object's box is given: `[x, y, width, height]`, or two `corners`. Such as
+    `"corners"`."""
     unscored: bool = False
+    """Whether it lacks the column that answers are scored against. Such as `true`."""
 
 
 class DatasetSpec(Record):

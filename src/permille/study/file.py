@@ -40,45 +40,72 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 7)]
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """The ``[study]`` table: the protocol of every trial, and what its workers may have:
-    ``network`` (a ``[[models]]`` table may say otherwise), ``memory_gib`` of private memory.
-    ``weights`` ("replica" builds models at random, see docs/replicas.md), ``device`` and ``dtype``
-    are for every model whose backend has such a key and whose table does not say otherwise."""
+    """The ``[study]`` table: the protocol of every trial, and what its workers may have."""
 
     name: str
+    """The study's name in the store and in every table, such as `support-inbox`."""
     description: str = ""
+    """A sentence about the study, shown by `permille presets`."""
     inferences: Positive = 1000
+    """Inferences per trial; whole passes over the samples, so a trial may make a few more. Such as
+    `200`."""
     repeats: Annotated[int, msgspec.Meta(gt=0, le=10_000)] | None = None
+    """Trials per cell, each in a fresh process; 10 if neither this nor `precision` is given. Such
+    as `5`."""
     precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    """Instead of `repeats`: repeat until the 95 % interval of the mean is within ± this share. Such
+    as `0.05`."""
     max_repeats: Annotated[int, msgspec.Meta(gt=1, le=10_000)] = 30
+    """The most trials per cell under `precision`. Such as `50`."""
     seed: int = 0
+    """Decides which samples are taken, and in which order. Such as `7`."""
     warmup: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50
+    """The most inferences before measuring starts; fewer if the durations are steady earlier. Such
+    as `0`."""
     idle_s: Seconds = 5.0
+    """Seconds for which the idle machine is recorded before each trial. Such as `2.0`."""
     timeout_s: Seconds = 3600.0
+    """Seconds after which a trial is stopped and counted as failed. Such as `600.0`."""
     network: bool = False
+    """Whether workers may use the network; a model's own key wins. Such as `true`."""
     memory_gib: Annotated[float, msgspec.Meta(gt=0, le=65_536)] | None = None
+    """The most private memory of a worker in GiB (Linux). Such as `8.0`."""
     weights: Literal["replica"] | None = None
+    """`replica`: build every model with random weights, for its energy and time alone (see
+    Replicas). Such as `"replica"`."""
     device: str | None = None
+    """Where the models run, for backends that have the key. Such as `"cuda"`."""
     dtype: str | None = None
+    """The numbers' type, for backends that have the key. Such as `"bfloat16"`."""
 
 
 class ModelEntry(Record):
-    """A ``[[models]]`` table: the common keys, and the backend's own, not yet checked.
-
-    A model without a ``path`` comes from the Hub: ``repo`` (the id, if not given), at ``revision``
-    (``main``), of its files ``file`` where there are several. ``prompt`` may be a table, of a
-    prompt for each task."""
+    """A ``[[models]]`` table: the keys that every backend shares, and in ``own`` the backend's,
+    not yet checked. A model without a ``path`` comes from the Hub."""
 
     id: str
+    """The model's name in every table; for a model of the Hub, its repository. Such as
+    `"google/flan-t5-base"`."""
     backend: str
+    """What runs the model. Such as `"transformers"`."""
     category: Category
+    """`task-specific` or `general-purpose`: decides how the model is asked. Such as
+    `"task-specific"`."""
     prompt: str | dict[str, str] | None = None
+    """For general-purpose models: the prompt with the task's inputs in braces, or a table with a
+    prompt for each task. Such as `"Positive or negative? {text}"`."""
     tasks: tuple[str, ...] | None = None
+    """The only tasks of the study that this model is used for. Such as `["summarization"]`."""
     params: int | None = None
+    """The number of parameters, where the model's files do not tell it. Such as `7_000_000_000`."""
     network: bool | None = None
+    """Whether this model's workers may use the network. Such as `true`."""
     repo: str | None = None
+    """The Hub repository, where it is not the `id`. Such as `"google/flan-t5-base"`."""
     revision: str | None = None
+    """The branch, tag or commit of the repository; `main` if not given. Such as `"7bcac57"`."""
     file: str | None = None
+    """Which file of the repository, where it holds several. Such as `"model-q4.gguf"`."""
     own: dict[str, Any] = {}
 
 
@@ -97,7 +124,10 @@ class TaskEntry(Record):
     """A ``[[tasks]]`` table."""
 
     task: str
+    """The task, as the Hub names it. Such as `"text-classification"`."""
     datasets: tuple[DatasetEntry, ...]
+    """Datasets by name, or tables with `path` (or `hub`) and the names of the columns. Such as `[{
+    path = "inbox.jsonl", text = "body", label = "queue" }]`."""
 
 
 class StudyFile(Record):
