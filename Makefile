@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check test lint docs figures audit bench clean help
+.PHONY: quickstart install core static browser check test lint docs figures audit bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -67,6 +67,10 @@ audit: install   ## known vulnerabilities in the locked dependencies (needs the 
 
 bench: install   ## permille beside its peers, in one run
 	$(BIN)/python benchmarks/run.py
+
+release-check: install ## build sdist and wheel, and use the wheel outside of this checkout
+	$(PIP) --editable '.[release]'
+	$(BIN)/python scripts/release_check.py
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.envs
