@@ -45,8 +45,7 @@ def _may_be_replaced(path: Path, never: Path | None) -> None:
     if path.is_symlink():
         raise UsageError(f"cannot write {path}: it is a link; name the file itself")
     if never is not None and path.resolve() in {
-        never.resolve().with_name(never.resolve().name + suffix)
-        for suffix in ("", *_OF_A_DATABASE)
+        never.resolve().with_name(never.resolve().name + suffix) for suffix in ("", *_OF_A_DATABASE)
     }:
         raise UsageError(f"cannot write {path}: it is the store, or its log; name another file")
     if not path.exists():

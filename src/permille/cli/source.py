@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -62,8 +61,11 @@ def summaries_of(args: argparse.Namespace) -> Found:
             boundary: Boundary = args.boundary or (
                 PUBLISHED_BOUNDARY if args.study == NAME else "compute"
             )
-            found = list(_pooled(store, args.study, boundary) if args.pool
-                         else _rolled(store, args.study, boundary))
+            found = list(
+                _pooled(store, args.study, boundary)
+                if args.pool
+                else _rolled(store, args.study, boundary)
+            )
         if found or damage or args.study != NAME:
             return Found(found, boundary, damage)
     if args.study not in (None, NAME):

@@ -115,7 +115,7 @@ def open_file(path: Path, *, readonly: bool) -> Opened:
                 if error.sqlite_errorcode & 0xFF not in _NO_ROOM_BESIDE:
                     raise
         return _copied(path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise failure("open", path, error) from error
 
 
@@ -136,8 +136,10 @@ def checkpoint(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
 
 
-def failure(verb: str, path: Path, error: sqlite3.Error) -> StoreError:
+def failure(verb: str, path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     """What SQLite met, as one line with the way to mend it."""
+    if isinstance(error, UnicodeDecodeError):  # its own words quote a damaged schema
+        return StoreError(damaged(path, "its schema"))
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _CORRUPT:
         endless = code == sqlite3.SQLITE_INTERRUPT

@@ -18,7 +18,7 @@ from permille.store import rollup
 from permille.store.file import harden, snapshot
 from permille.store.gate import refusal
 from permille.store.log import log_problem
-from permille.store.rows import KEYS, Raw, Row, columns_of, read_raw, read_trial
+from permille.store.rows import Raw, Row, columns_of, read_raw, read_trial
 from permille.store.schema import SCHEMA_VERSION, create, entries, expected
 from permille.store.seals import DamageError, added, total
 from permille.store.trials import Store, raw_of
@@ -113,7 +113,7 @@ def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
     place: a store's tables always begin on the same pages."""
     try:
         return _readable(copy)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         problems.append(f"the first page: {error}")
     if copy.stat().st_size < 2 * _FIRST_PAGE:
         raise StoreError(f"{path} is no store, nor what is left of one")
@@ -126,7 +126,7 @@ def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
         file.write(page)
     try:
         return _readable(copy)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is no store, nor what is left of one: {error}") from error
 
 

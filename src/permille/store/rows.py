@@ -11,7 +11,6 @@ import msgspec
 from permille.records import Protocol, Recording, Span, Status, Trial
 from permille.store.seals import seal
 
-
 MOST_RAW_BYTES = 256 * 2**20
 """Of one part of a recording, unpacked."""
 

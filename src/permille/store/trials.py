@@ -17,7 +17,7 @@ from permille import plugins
 from permille.errors import StoreError
 from permille.records import Environment, Protocol, Status, Trial
 from permille.store import rollup
-from permille.store.file import Budget, checkpoint, damaged, failure, is_corrupt, open_file
+from permille.store.file import checkpoint, damaged, failure, is_corrupt, open_file
 from permille.store.gate import refusal
 from permille.store.rollup import Fold, Kept
 from permille.store.rows import (
@@ -543,7 +543,7 @@ class Store:
             yield
         except DamageError as error:
             raise StoreError(damaged(self.path, str(error))) from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise failure(verb, self.path, error) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class Settings(Record, forbid_unknown_fields=True):
     repeats: Annotated[int, msgspec.Meta(gt=0, le=10_000)] | None = None
     precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     max_repeats: Annotated[int, msgspec.Meta(gt=1, le=10_000)] = 30
-    seed: int = 0
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
     warmup: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50
     idle_s: Seconds = 5.0
     timeout_s: Seconds = 3600.0
@@ -74,7 +75,7 @@ class ModelEntry(Record):
     category: Category
     prompt: str | dict[str, str] | None = None
     tasks: tuple[str, ...] | None = None
-    params: int | None = None
+    params: Annotated[int, msgspec.Meta(gt=0, le=10**18)] | None = None
     network: bool | None = None
     repo: str | None = None
     revision: str | None = None
@@ -181,7 +182,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 
 def _bound(tree: object, where: str) -> None:
-    """Refuse what is nested or numerous beyond any study."""
+    """Refuse what is nested or numerous beyond any study, and numbers that no store can keep."""
     entries = 0
     level: list[object] = [tree]
     for _ in range(MAX_DEPTH + 1):
@@ -191,12 +192,22 @@ def _bound(tree: object, where: str) -> None:
                 inner.extend(value.values())
             elif isinstance(value, list):
                 inner.extend(value)
+        for value in inner:
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise StudyError(f"{where} has a whole number beyond 64 bits: {_short(value)}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise StudyError(f"{where} has {value} where a finite number belongs")
         entries += len(inner)
         if entries > MAX_ENTRIES:
             raise StudyError(f"{where} has more than {MAX_ENTRIES:,} entries")
         level = inner
     if level:
         raise StudyError(f"{where} is nested more than {MAX_DEPTH} deep")
+
+
+def _short(value: int) -> str:
+    """About 10 to the so many: its digits may be thousands."""
+    return f"about {'-' if value < 0 else ''}2**{value.bit_length()}"
 
 
 def _known(table: Mapping[str, Any], known: Sequence[str], where: str, at: str) -> None:

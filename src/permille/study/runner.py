@@ -219,9 +219,7 @@ class Runner:
             last_lines=last_lines,
         )
         durations = results[0].durations_ns if results else ()
-        return keepable(
-            trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
-        )
+        return keepable(trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations))
 
     def _idle(self, planned: PlannedCell, repeat: int) -> Span:
         """The baseline: the machine left alone, just before the trial."""
