@@ -31,9 +31,9 @@ CHECKED_BYTES = 64 * 2**20
 """Files up to this size are checked as a whole before they are written."""
 MOST_BODY_BYTES = 256 * 2**20
 """Of one value in the file."""
-_STEPS = 100_000
 _LEAST_STEPS = 100_000_000
 _STEPS_PER_BYTE = 20
+"""A scan takes some tens of steps a row, and no row is smaller than some tens of bytes."""
 
 # What SQLite says where it may read the file but cannot make the files it needs beside it.
 _NO_ROOM_BESIDE = {
@@ -56,13 +56,16 @@ _CORRUPT = {
 class Budget:
     """A limit to what reading may take: in a damaged or hostile file a table need not end."""
 
+    STEPS = 100_000
+    """Of SQLite's machine, between two looks at what is left."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._left: float = float("inf")
 
     def __call__(self) -> int:
         """SQLite's progress handler: 1 ends the statement."""
-        self._left -= _STEPS
+        self._left -= self.STEPS
         return int(self._left < 0)
 
     def file_bytes(self) -> int:
@@ -200,7 +203,7 @@ def _connect(path: Path, mode: str) -> tuple[sqlite3.Connection, Budget]:
     with contextlib.ExitStack() as undo:
         undo.callback(db.close)
         harden(db)
-        db.set_progress_handler(budget, _STEPS)
+        db.set_progress_handler(budget, Budget.STEPS)
         db.execute("PRAGMA foreign_keys = ON")
         undo.pop_all()
     return db, budget

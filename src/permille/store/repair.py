@@ -15,11 +15,11 @@ from typing import Any
 from permille.errors import StoreError
 from permille.records import Record, Trial
 from permille.store import rollup
-from permille.store.file import harden, snapshot
+from permille.store.file import Budget, harden, snapshot
 from permille.store.gate import refusal
 from permille.store.log import log_problem
 from permille.store.rows import Raw, Row, columns_of, read_raw, read_trial
-from permille.store.schema import SCHEMA_VERSION, create, entries, expected
+from permille.store.schema import APPLICATION_ID, SCHEMA_VERSION, create, entries, expected
 from permille.store.seals import DamageError, added, total
 from permille.store.trials import Store, raw_of
 
@@ -141,6 +141,9 @@ def _readable(copy: Path) -> sqlite3.Connection:
     with contextlib.ExitStack() as undo:
         undo.callback(db.close)
         harden(db)
+        budget = Budget(copy)
+        budget.renew()
+        db.set_progress_handler(budget, Budget.STEPS)
         found = entries(db)
         known = {entry for n in range(1, SCHEMA_VERSION + 1) for entry in expected(n)}
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -160,15 +163,29 @@ def _structure(db: sqlite3.Connection) -> list[str]:
     except sqlite3.Error as error:
         return [f"the file: {error}"]
     wrong = [] if found == ["ok"] else [f"the file: {' '.join(line.split())}" for line in found]
-    ours = {entry for n in range(1, SCHEMA_VERSION + 1) for entry in expected(n)}
-    foreign = sorted(f"{kind} {name}" for kind, name, _, _ in entries(db) - ours)
-    return wrong + [f"{what} is not permille's; it was not run" for what in foreign]
+    return wrong + _schema(db)
+
+
+def _schema(db: sqlite3.Connection) -> list[str]:
+    """What of the schema is not as permille makes it."""
+    found = entries(db)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    known = next((n for n in range(SCHEMA_VERSION, 0, -1) if found == expected(n)), None)
+    if known is not None:
+        whole = (application, version) == (APPLICATION_ID, known)
+        return [] if whole else [f"the numbers of the first page: {application}, {version}"]
+    ours = expected(version if 0 < version <= SCHEMA_VERSION else SCHEMA_VERSION)
+    return [
+        *(f"{kind} {name} is not permille's; it was not run" for kind, name, *_ in found - ours),
+        *(f"{kind} {name} is missing, or changed" for kind, name, *_ in ours - found),
+    ]
 
 
 def _counts(db: sqlite3.Connection, good: int) -> list[str]:
     """What was kept, by the counts that every writer leaves, against what is there."""
-    if not any(name == "totals" for _, name, _, _ in entries(db)):
-        return []  # of a schema before there were counts
+    if not expected(SCHEMA_VERSION) <= entries(db):
+        return []  # of a schema before there were counts, or one that is named as damaged
     wrong = []
     for table in ("trial", "raw", "start"):
         try:

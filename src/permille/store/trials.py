@@ -538,7 +538,7 @@ class Store:
 
     @contextmanager
     def _guard(self, verb: str) -> Iterator[None]:
-        self._budget.renew()
+        self._budget.renew(limited=verb == "read")
         try:
             yield
         except DamageError as error:
