@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser test lint figures audit bench clean help
+.PHONY: quickstart install core static browser test lint figures audit flips bench clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -51,6 +51,9 @@ figures: install ## the quick start's figures in README.md and docs/the-question
 
 audit: install   ## known vulnerabilities in the locked dependencies (needs the network)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+flips: install   ## 2,000 flipped bits over a whole store: none may change a figure unsaid
+	PERMILLE_FLIPS=2000 $(BIN)/python -m pytest -s tests/faults/test_store_flips.py
 
 bench: install   ## permille beside its peers, in one run
 	$(BIN)/python benchmarks/run.py

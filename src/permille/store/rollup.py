@@ -137,7 +137,7 @@ def _read(row: tuple[object, ...]) -> Kept:
     if seal(tuple(row[:-2]), b"" if body is None else body) != row[-1]:
         raise DamageError("a row of the roll-up is not what was written")
     *key, first, newest, trials, seals, fold = row[:-2]
-    group = Group(*key[:5], trials, newest, key[5], first, seals)  # type: ignore[arg-type]
+    group = Group._make([*key[:5], trials, newest, key[5], first, seals])
     return Kept(group, fold, body)  # type: ignore[arg-type]
 
 
