@@ -100,8 +100,8 @@ def _poisoned(path: Path) -> None:
         for i in range(3)
     ]
     for one in trials:
-        row = {**columns_of(one), "body": msgspec.json.encode(one)}
-        row["crc"] = zlib.crc32(row["body"])
+        body = msgspec.json.encode(one)
+        row = {**columns_of(one), "body": body, "crc": zlib.crc32(body)}
         db.execute(
             f"INSERT INTO trial ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
             tuple(row.values()),

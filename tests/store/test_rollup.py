@@ -232,8 +232,8 @@ def test_an_older_store_gets_its_roll_up_from_the_next_writer(tmp_path: Path) ->
     with closing(sqlite3.connect(path)) as db:
         create(db, to=2)
         for one in trials:
-            row = {**columns_of(one), "body": msgspec.json.encode(one)}
-            row["crc"] = zlib.crc32(row["body"])
+            body = msgspec.json.encode(one)
+            row = {**columns_of(one), "body": body, "crc": zlib.crc32(body)}
             names = ", ".join(row)
             db.execute(
                 f"INSERT INTO trial ({names}) VALUES ({', '.join('?' * len(row))})",

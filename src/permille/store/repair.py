@@ -9,8 +9,9 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from permille.errors import StoreError
 from permille.records import Record, Trial
@@ -23,8 +24,11 @@ from permille.store.schema import APPLICATION_ID, SCHEMA_VERSION, create, entrie
 from permille.store.seals import DamageError, added, total
 from permille.store.trials import Store, raw_of
 
+_T = TypeVar("_T")
 PROBLEMS_SHOWN = 1000
 _MOST_IDS = 10_000_000
+_AT_ONCE = 100
+"""Trials that are put in the new file in one transaction."""
 _FIRST_PAGE = 4096
 """Bytes of SQLite's default page; the first holds the schema and nothing else."""
 _SIZE_AT = slice(28, 32)  # the file's size in pages, big-endian (sqlite.org/fileformat2.html)
@@ -96,16 +100,22 @@ def _examine(path: Path, target: Store | None) -> Report:
             copy = snapshot(path, Path(folder))
             with closing(_remains(copy, path, problems)) as db:
                 problems += _structure(db)
-                for trial, raw in _read(db, problems):
-                    good += 1
+                for batch in _batched(_read(db, problems), _AT_ONCE):
+                    good += len(batch)
                     if target is not None:
-                        target.add(trial, raw)
+                        target.add_many(batch)
                 problems += _counts(db, good)
                 if target is not None:
                     target.restore_rounds()
     except OSError as error:
         raise StoreError(f"cannot read the store {path}: {error.strerror or error}") from error
     return Report(trials=good, problems=tuple(problems[:PROBLEMS_SHOWN]))
+
+
+def _batched(found: Iterator[_T], size: int) -> Iterator[list[_T]]:
+    """Lists of at most so many (``itertools.batched`` comes with Python 3.12)."""
+    while batch := list(islice(found, size)):
+        yield batch
 
 
 def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:

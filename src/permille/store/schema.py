@@ -150,7 +150,7 @@ def create(db: sqlite3.Connection, version: int = 0, *, to: int = SCHEMA_VERSION
 
 def functions(db: sqlite3.Connection) -> None:
     """What reading asks of SQLite beyond its own functions."""
-    db.create_aggregate("seal_sum", 1, Adding)  # type: ignore[arg-type]
+    db.create_aggregate("seal_sum", 1, Adding)
 
 
 def _of_row(crc: object, *row: object) -> int:

@@ -139,7 +139,7 @@ class Store:
         parts_seal = added(part[-1] for part in parts)
         keys = (number, *(columns[name] for name in KEYS[1:-1]), parts_seal)
         body = msgspec.json.encode(trial)
-        row = Row(*keys, body, seal(keys, body))  # type: ignore[arg-type]
+        row = Row._make([*keys, body, seal(keys, body)])
         self._db.execute(
             f"INSERT INTO trial ({', '.join(KEYS)}, body, seal)"
             f" VALUES ({', '.join('?' * len(row))})",
