@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check test lint docs figures audit bench release-check clean help
+.PHONY: quickstart install core static browser check test lint docs figures audit flips bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -64,6 +64,9 @@ docs: $(VENV)/.check ## the documentation as a site in build/docs, strict about 
 
 audit: install   ## known vulnerabilities in the locked dependencies (needs the network)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+flips: install   ## 2,000 flipped bits over a whole store: none may change a figure unsaid
+	PERMILLE_FLIPS=2000 $(BIN)/python -m pytest -s tests/faults/test_store_flips.py
 
 bench: install   ## permille beside its peers, in one run
 	$(BIN)/python benchmarks/run.py

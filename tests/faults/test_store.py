@@ -18,8 +18,8 @@ import pytest
 from permille.errors import StoreError
 from permille.records import Protocol, RecorderStats, Recording, Series, Span, Trial
 from permille.store import Raw, Store
-from permille.store_file import SCHEMA_VERSION, STEPS, create
-from permille.store_repair import check, repair
+from permille.store.repair import check, repair
+from permille.store.schema import SCHEMA_VERSION, STEPS, create
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, as_nobody, await_that, kept, start
 from tests.powercap import Driver
@@ -99,7 +99,7 @@ def test_a_migration_that_is_cut_off_changes_nothing(
     trials = [trial(1.0)]
     _version_1(path, trials)
     broken = STEPS[1] + " CREATE TABLE trial (id INTEGER);"  # fails after all the rest
-    monkeypatch.setattr("permille.store_file.STEPS", (STEPS[0], broken))
+    monkeypatch.setattr("permille.store.schema.STEPS", (STEPS[0], broken))
     with pytest.raises(StoreError, match="already exists"):
         Store(path)
     monkeypatch.undo()
@@ -213,8 +213,13 @@ def test_damage_is_named_and_repaired_by_the_command(permille: Permille, tmp_pat
     db.execute("UPDATE trial SET body = ? WHERE id = 3", (flipped,))
     db.commit()
     db.close()
-    assert trials[2].uid in permille("results", code=2).err
-    assert "permille store repair" in permille("results", code=2).err
+    whole = permille("results", "--json").json  # of the roll-up, which is what was written
+    assert [row["trials"]["done"] for row in whole["rows"]] == [2, 2, 2]
+    pooled = permille("results", "--pool", "--json", code=1)  # of the trials themselves
+    assert trials[2].uid in pooled.err
+    assert "permille store repair" in pooled.err
+    assert any(trials[2].uid in line for line in pooled.json["damage"])
+    assert [row["trials"]["done"] for row in pooled.json["rows"]] == [2, 2, 1]
     found = permille("store", "check", "--json", code=1).json
     assert found["trials"] == 5
     assert any(trials[2].uid in problem for problem in found["problems"])
@@ -378,7 +383,7 @@ def test_a_store_that_may_not_be_written_is_read_and_refuses_a_run(
 
 @pytest.mark.parametrize("log", [False, True])
 def test_a_store_in_a_read_only_folder_is_read(
-    tmpfs: Callable[[str], Path], tmp_path: Path, log: bool
+    tmpfs: Callable[[str], Path], tmp_path: Path, log: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With and without a log that a killed writer left: trials in it are read too."""
     disk = tmpfs("4m")
@@ -387,6 +392,7 @@ def test_a_store_in_a_read_only_folder_is_read(
     if log:
         copy = tmp_path / "copy.db"
         shutil.copyfile(path, copy)
+        monkeypatch.setattr("permille.store.trials.checkpoint", lambda db: None)
         with Store(copy) as store:
             trials.append(trial(99.0, repeat=99))
             store.add(trials[-1])

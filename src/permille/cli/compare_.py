@@ -11,7 +11,7 @@ from permille.analysis.rows import estimate_json, row
 from permille.analysis.summaries import Summary
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
-from permille.cli.source import summaries_of
+from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import console, plain, print_json
 
 EXAMPLES = """examples:
@@ -33,13 +33,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the ratio A / B."""
     carbon = carbon_of(args)
-    summaries, _ = summaries_of(args)
+    summaries, _, damage = summaries_of(args)
     found = compare(summaries, args.a, args.b, net=args.net)
     if args.json:
-        print_json(comparison_json(found, carbon, net=args.net))
+        print_json(comparison_json(found, carbon, net=args.net) | {"damage": damage})
     else:
         _show(found)
-    return 0
+    return say_damage(damage)
 
 
 def comparison_json(found: Comparison, carbon: CarbonSettings, *, net: bool) -> dict[str, Any]:

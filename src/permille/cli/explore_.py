@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 from permille.cli.arguments import add_store
+from permille.cli.source import say_damage
 from permille.errors import UsageError
 
 PORT = 8421
@@ -49,7 +50,8 @@ def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
             f"the explorer needs {error.name}: pip install 'permille[explorer]'"
         ) from error
     figures = Figures(store)
-    figures.state()  # what is wrong with the store is said here, not in the browser
+    # What is wrong with the store is said here, not only in the browser.
+    say_damage(list(figures.state().damage))
     listening = _listen(port)
     port = listening.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,10 +18,11 @@ from permille.cli.explore_ import explored_store
 from permille.cli.model_card import model_card
 from permille.cli.parquet import as_parquet
 from permille.cli.results_ import results_json
-from permille.cli.source import summaries_of
+from permille.cli.source import say_damage, summaries_of
 from permille.cli.spreadsheet import as_csv
 from permille.cli.terminal import plain
 from permille.errors import UsageError
+from permille.output import write_whole
 from permille.records import Trial
 from permille.store import Store
 
@@ -52,14 +52,15 @@ def run(args: argparse.Namespace) -> int:
     carbon = carbon_of(args)
     if args.format == "codecarbon":
         return _codecarbon(args, carbon)
-    summaries, boundary = summaries_of(args)
+    summaries, boundary, damage = summaries_of(args)
     if args.model:
         summaries = [s for s in summaries if args.model in s.cell.model]
+    code = say_damage(damage)
     if not summaries:
         raise UsageError("there are no such results to export; see: permille results")
     payload = results_json(summaries, boundary, carbon, net=args.net)
-    _put(args.file, _WRITERS[args.format](payload, carbon), len(payload["rows"]))
-    return 0
+    _put(args, _WRITERS[args.format](payload, carbon), len(payload["rows"]))
+    return code
 
 
 def _codecarbon(args: argparse.Namespace, carbon: CarbonSettings) -> int:
@@ -68,17 +69,19 @@ def _codecarbon(args: argparse.Namespace, carbon: CarbonSettings) -> int:
         raise UsageError(
             "a file of CodeCarbon's holds gross energy, run by run: no --net, no --pool"
         )
-    with Store(args.store, readonly=True) as store:
+    damage: list[str] = []
+    with Store(args.store, readonly=True, damage=damage) as store:
         trials = _trials(store, args)
         found = list(codecarbon_csv.lines(trials, args.boundary or "compute", carbon))
     rows = [line for line in found if not isinstance(line, str)]
     for reason, count in Counter(line for line in found if isinstance(line, str)).items():
         trials_are = "trial is" if count == 1 else "trials are"
         print(plain(f"{count} {trials_are} left out: {reason}"), file=sys.stderr)
+    code = say_damage(damage)
     if not rows:
         raise UsageError("there are no such trials to export; see: permille results")
-    _put(args.file, as_csv(rows).encode(), len(rows))
-    return 0
+    _put(args, as_csv(rows).encode(), len(rows))
+    return code
 
 
 def _trials(store: Store, args: argparse.Namespace) -> Iterator[Trial]:
@@ -94,9 +97,9 @@ def _html(args: argparse.Namespace) -> int:
         raise UsageError("html is written to a file: permille export html figures.html")
     from permille.explorer import static_file
 
-    size = static_file.write(Path(args.file), store=explored_store(args.store))
+    size, damage = static_file.write(Path(args.file), store=explored_store(args.store))
     print(plain(f"{args.file}: {size / 1000:,.0f} kB, opens without a server or a network"))
-    return 0
+    return say_damage(damage)
 
 
 def _csv(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
@@ -157,17 +160,10 @@ def _flat(row: dict[str, Any], payload: dict[str, Any], carbon: CarbonSettings) 
     }
 
 
-def _put(file: str, content: bytes, rows: int) -> None:
+def _put(args: argparse.Namespace, content: bytes, rows: int) -> None:
     """To standard output, or into a file: whole, or what was there before stays."""
-    if file == "-":
+    if args.file == "-":
         sys.stdout.buffer.write(content)
         return
-    path = Path(file)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    print(plain(f"{rows} rows are in {file}"), file=sys.stderr)
+    write_whole(Path(args.file), content, never=args.store)
+    print(plain(f"{rows} rows are in {args.file}"), file=sys.stderr)

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     broken: ImportDataError | None = None
     with Store(args.store) as store:
         try:
-            for batch in _batches(importer.trials(source, tally, options)):
+            for batch in _batches(_keepable(importer.trials(source, tally, options), tally, args)):
                 new = store.add_many((trial, None) for trial in batch)
                 counts["new"] += new
                 counts["duplicate"] += len(batch) - new
@@ -71,6 +71,18 @@ def run(args: argparse.Namespace) -> int:
     if not sum(counts.values()):
         raise ImportDataError(f"{args.path} has nothing that {args.format} could import")
     return 0
+
+
+def _keepable(trials: Iterator[Trial], tally: Tally, args: argparse.Namespace) -> Iterator[Trial]:
+    """The trials that a store can keep; of the others why not."""
+    from permille.store import refusal
+
+    for trial in trials:
+        reason = refusal(trial)
+        if reason is None:
+            yield trial
+        else:
+            tally.leave_out(str(args.path), None, f"run {trial.uid}: {reason}")
 
 
 class _BrokeOff(Exception):

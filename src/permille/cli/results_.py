@@ -14,7 +14,7 @@ from permille.carbon.equivalents import equivalents
 from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
-from permille.cli.source import summaries_of
+from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import console, plain, print_json
 from permille.records import Boundary
 from permille.units import format_mass_g
@@ -57,15 +57,15 @@ def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)
     hardware = _hardware(args)
-    summaries, boundary = summaries_of(args)
+    summaries, boundary, damage = summaries_of(args)
     if args.task:
         summaries = [s for s in summaries if s.cell.task == args.task]
     payload = results_json(summaries, boundary, carbon, net=args.net, hardware=hardware)
     if args.json:
-        print_json(payload)
+        print_json(payload | {"damage": damage})
     else:
         show(payload, summaries, carbon, explain=args.explain)
-    return 0
+    return say_damage(damage)
 
 
 def _hardware(args: argparse.Namespace) -> Hardware | None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from typing import NamedTuple
 
+import msgspec
+
+from permille.analysis.rolled import CELLS
 from permille.analysis.summaries import Summary, summarise
 from permille.cli.study_source import NAME
+from permille.cli.terminal import plain
 from permille.records import Boundary
 from permille.store import Store
 
@@ -15,8 +21,31 @@ PUBLISHED_BOUNDARY: Boundary = "node"
 """What the shipped study's published figures are about; the default where it is all there is."""
 
 
-def summaries_of(args: argparse.Namespace) -> tuple[list[Summary], Boundary]:
-    """The summaries that ``--store``, ``--study`` and ``--boundary`` ask for, and their boundary.
+DAMAGE_SHOWN = 5
+"""Lines about a damaged store that a command prints, at most; ``--json`` has them all."""
+
+
+class Found(NamedTuple):
+    """Summaries, their boundary, and a line for each thing in the store that could not be read
+    and is in none of them."""
+
+    summaries: list[Summary]
+    boundary: Boundary
+    damage: list[str]
+
+
+def say_damage(damage: list[str]) -> int:
+    """Warn of what could not be read; the exit code that goes with it."""
+    for line in damage[:DAMAGE_SHOWN]:
+        print(plain(f"WARNING: left out of these figures: {line}"), file=sys.stderr)
+    if len(damage) > DAMAGE_SHOWN:
+        print(f"WARNING: … and {len(damage) - DAMAGE_SHOWN} more like it", file=sys.stderr)
+    return 1 if damage else 0
+
+
+def summaries_of(args: argparse.Namespace) -> Found:
+    """The summaries that ``--store``, ``--study`` and ``--boundary`` ask for, and their boundary;
+    those of all that can be read, where the store is damaged.
 
     The study that ships with permille answers where its name is given and the store does not
     hold it, and, said so, where no store was named and there is none. The boundary is
@@ -27,19 +56,20 @@ def summaries_of(args: argparse.Namespace) -> tuple[list[Summary], Boundary]:
     """
     named = "PERMILLE_STORE" in os.environ or str(args.store) != "permille.db"
     if args.store.exists() or (named and args.study != NAME):
-        with Store(args.store, readonly=True) as store:
+        damage: list[str] = []
+        with Store(args.store, readonly=True, damage=damage) as store:
             boundary: Boundary = args.boundary or (
                 PUBLISHED_BOUNDARY if args.study == NAME else "compute"
             )
-            found = [
-                summary
-                for trials in store.by_cell(args.study)
-                for summary in summarise(trials, boundary, pool=args.pool)
-            ]
-        if found or args.study != NAME:
-            return found, boundary
+            found = list(
+                _pooled(store, args.study, boundary)
+                if args.pool
+                else _rolled(store, args.study, boundary)
+            )
+        if found or damage or args.study != NAME:
+            return Found(found, boundary, damage)
     if args.study not in (None, NAME):
-        return [], args.boundary or "compute"
+        return Found([], args.boundary or "compute", [])
     if args.study is None:
         print(
             f"there is no store at {args.store}: these are the figures of {NAME}, which ship with"
@@ -49,4 +79,28 @@ def summaries_of(args: argparse.Namespace) -> tuple[list[Summary], Boundary]:
     from permille.analysis import published
 
     boundary = args.boundary or PUBLISHED_BOUNDARY
-    return published.summaries(boundary), boundary
+    return Found(published.summaries(boundary), boundary, [])
+
+
+def _rolled(store: Store, study: str | None, boundary: Boundary) -> list[Summary]:
+    """From the roll-up, which is a row a group however many trials there are; the groups of a
+    cell stand together."""
+    by_cell: dict[tuple[str, str], list[Summary]] = {}
+    for group, found in store.cells(CELLS, study):
+        by_cell.setdefault((group.study, group.cell), []).append(
+            _within(found.cell.summaries, boundary)
+        )
+    return [summary for summaries in by_cell.values() for summary in summaries]
+
+
+def _within(summaries: dict[str, Summary], boundary: Boundary) -> Summary:
+    """The facility's joules are the node's: the PUE is applied where carbon is."""
+    if boundary in summaries:
+        return summaries[boundary]
+    return msgspec.structs.replace(summaries["node"], boundary=boundary)
+
+
+def _pooled(store: Store, study: str | None, boundary: Boundary) -> Iterator[Summary]:
+    """Trials of all machines together, which no roll-up holds."""
+    for trials in store.by_cell(study):
+        yield from summarise(trials, boundary, pool=True)

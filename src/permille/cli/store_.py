@@ -6,7 +6,7 @@ import argparse
 
 from permille.cli.arguments import add_json, add_store
 from permille.cli.terminal import plain, print_json
-from permille.store_repair import check, repair
+from permille.store.repair import check, repair
 
 EXAMPLES = """examples:
   permille store check

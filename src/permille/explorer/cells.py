@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from permille.analysis import published
+from permille.analysis.rolled import CELLS
 from permille.analysis.study_cells import StudyCell
 from permille.records import Record
 from permille.store import Group, Store
@@ -36,26 +39,42 @@ def shipped() -> list[Shown]:
     ]
 
 
-def of_store(path: Path) -> list[Shown]:
-    """The cells of a store, opened for reading only.
+def of_store(path: Path, damage: list[str] | None = None) -> list[Shown]:
+    """The cells of a store, opened for reading only. With a list as ``damage``, those of all that
+    can be read, and the list is told of the rest.
 
     Raises:
         StoreError: it cannot be read.
     """
-    with Store(path, readonly=True) as store:
-        return list(_cells(store))
+    with Store(path, readonly=True, damage=damage) as store:
+        return list(_cells(store, damage if damage is not None else []))
 
 
-def _cells(store: Store) -> Iterator[Shown]:
-    for group, found in store.cells():
+def _cells(store: Store, damage: Sequence[str]) -> Iterator[Shown]:
+    said = len(damage)
+    for group, found in store.cells(CELLS):
         yield Shown(
             id=_id("store", *group[:5]),
             origin="store",
-            cell=found.cell,
+            cell=_noted(found.cell, damage[said:]),
             batch_size=found.batch_size,
             weights=found.weights,
             group=group,
         )
+        said = len(damage)
+
+
+def _noted(cell: StudyCell, damage: Sequence[str]) -> StudyCell:
+    """With a note of each trial that is in none of its figures because it is damaged."""
+    if not damage:
+        return cell
+    notes = tuple(f"left out: {line}" for line in damage)
+    replace = msgspec.structs.replace
+    summaries = {
+        boundary: replace(summary, notes=(*summary.notes, *notes))
+        for boundary, summary in cell.summaries.items()
+    }
+    return replace(cell, summaries=summaries)
 
 
 def _id(*parts: str) -> str:

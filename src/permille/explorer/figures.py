@@ -19,6 +19,7 @@ class State(Record):
     """The figures as of one state of the store. ``tag`` changes when they do."""
 
     tag: str
+    damage: tuple[str, ...]
     cells: tuple[cells.Shown, ...]
     document: str
     rows: Any
@@ -65,13 +66,16 @@ class Figures:
 
 
 def everything(store: Path | None) -> tuple[list[cells.Shown], dict[str, Any]]:
-    """All cells and the document of them.
+    """All cells and the document of them, with ``damage``: a line for each thing in the store
+    that could not be read.
 
     Raises:
-        StoreError: the store cannot be read.
+        StoreError: the store cannot be read at all.
     """
-    shown = cells.shipped() + (cells.of_store(store) if store else [])
+    damage: list[str] = []
+    shown = cells.shipped() + (cells.of_store(store, damage) if store else [])
     found = document.document(shown, store=store.name if store else None)
+    found["damage"] = damage
     found["licences"] = json.loads(asset("licences.json"))
     return shown, found
 
@@ -80,7 +84,13 @@ def _state(store: Path | None) -> State:
     shown, found = everything(store)
     text = document.encode(found)
     tag = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return State(tag=tag, cells=tuple(shown), document=text, rows=Rows(shown))
+    return State(
+        tag=tag,
+        damage=tuple(found["damage"]),
+        cells=tuple(shown),
+        document=text,
+        rows=Rows(shown),
+    )
 
 
 def _stamp(store: Path | None) -> object:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from permille.errors import UsageError
 from permille.explorer import cells, document, runs
 from permille.explorer.figures import everything
 from permille.explorer.page import self_contained
+from permille.output import write_whole
 from permille.store import Store
 
 LISTED = 2_000
@@ -18,34 +17,34 @@ TRACED = 60
 """Trials whose power trace goes into a file, at most: the newest finished one of each cell."""
 
 
-def write(path: Path, *, store: Path | None = None) -> int:
-    """Write the page to ``path``, with the shipped figures and those of ``store``; its bytes.
+class Written(NamedTuple):
+    """The page's bytes, and a line for each thing in the store that could not be read."""
+
+    size: int
+    damage: list[str]
+
+
+def write(path: Path, *, store: Path | None = None) -> Written:
+    """Write the page to ``path``, with the shipped figures and those of ``store``.
 
     Raises:
-        StoreError: the store cannot be read.
+        StoreError: the store cannot be read at all.
         UsageError: the file cannot be written.
     """
     shown, found = everything(store)
     if store is not None:
-        found |= _trials(store, shown)
+        found |= _trials(store, shown, found["damage"])
     data = self_contained(document.encode(found)).encode()
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)  # whole or not at all
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    return len(data)
+    write_whole(path, data, never=store)
+    return Written(len(data), found["damage"])
 
 
-def _trials(path: Path, shown: list[cells.Shown]) -> dict[str, Any]:
+def _trials(path: Path, shown: list[cells.Shown], damage: list[str]) -> dict[str, Any]:
     """Trials by cell, and the runs that are drilled down to."""
     trials: dict[str, list[dict[str, Any]]] = {}
     details: dict[str, Any] = {}
     room = LISTED
-    with Store(path, readonly=True) as store:
+    with Store(path, readonly=True, damage=damage) as store:
         for each in shown:
             if each.group is None:
                 continue

@@ -94,7 +94,7 @@ class Importer:
                 tally.rows += 1
                 try:
                     yield _trial(content["task"], raw, options)
-                except (msgspec.ValidationError, ValueError) as error:
+                except (msgspec.ValidationError, ValueError, OverflowError) as error:
                     tally.leave_out(member.name, at, str(error))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -37,7 +37,7 @@ _MAX_CONFIGS = 10_000
 
 class _Times(msgspec.Struct):
     unit: str
-    count: int
+    count: Annotated[int, msgspec.Meta(ge=0, le=10**12)]
     mean: float
     p50: float
     p95: float
@@ -56,7 +56,7 @@ class _Part(msgspec.Struct):
 
 
 class _Shapes(msgspec.Struct):
-    batch_size: int = 1
+    batch_size: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 1
 
 
 class _Scenario(msgspec.Struct):
@@ -105,7 +105,7 @@ class Importer:
                 if config is None:
                     raise ValueError("no config beside this report (benchmark_config.json)")
                 yield _trial(msgspec.convert(config, _Config), report, options)
-            except (msgspec.ValidationError, ValueError) as error:
+            except (msgspec.ValidationError, ValueError, OverflowError) as error:
                 tally.leave_out(member.name, None, str(error))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ class Settings(Record, forbid_unknown_fields=True):
     as `0.05`."""
     max_repeats: Annotated[int, msgspec.Meta(gt=1, le=10_000)] = 30
     """The most trials per cell under `precision`. Such as `50`."""
-    seed: int = 0
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
     """Decides which samples are taken, and in which order. Such as `7`."""
     warmup: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50
     """The most inferences before measuring starts; fewer if the durations are steady earlier. Such
@@ -96,7 +97,7 @@ class ModelEntry(Record):
     prompt for each task. Such as `"Positive or negative? {text}"`."""
     tasks: tuple[str, ...] | None = None
     """The only tasks of the study that this model is used for. Such as `["summarization"]`."""
-    params: int | None = None
+    params: Annotated[int, msgspec.Meta(gt=0, le=10**18)] | None = None
     """The number of parameters, where the model's files do not tell it. Such as `7_000_000_000`."""
     network: bool | None = None
     """Whether this model's workers may use the network. Such as `true`."""
@@ -211,7 +212,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 
 def _bound(tree: object, where: str) -> None:
-    """Refuse what is nested or numerous beyond any study."""
+    """Refuse what is nested or numerous beyond any study, and numbers that no store can keep."""
     entries = 0
     level: list[object] = [tree]
     for _ in range(MAX_DEPTH + 1):
@@ -221,12 +222,22 @@ def _bound(tree: object, where: str) -> None:
                 inner.extend(value.values())
             elif isinstance(value, list):
                 inner.extend(value)
+        for value in inner:
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise StudyError(f"{where} has a whole number beyond 64 bits: {_short(value)}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise StudyError(f"{where} has {value} where a finite number belongs")
         entries += len(inner)
         if entries > MAX_ENTRIES:
             raise StudyError(f"{where} has more than {MAX_ENTRIES:,} entries")
         level = inner
     if level:
         raise StudyError(f"{where} is nested more than {MAX_DEPTH} deep")
+
+
+def _short(value: int) -> str:
+    """About 10 to the so many: its digits may be thousands."""
+    return f"about {'-' if value < 0 else ''}2**{value.bit_length()}"
 
 
 def _known(table: Mapping[str, Any], known: Sequence[str], where: str, at: str) -> None:

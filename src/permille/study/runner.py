@@ -21,7 +21,7 @@ from permille.study.environment import describe
 from permille.study.ledger import Ledger
 from permille.study.messages import Job, Message, Progress, Result, SpanDone
 from permille.study.plan import Plan, PlannedCell
-from permille.study.trial import least_query_s, make
+from permille.study.trial import keepable, least_query_s, make
 
 DEFAULT_REPEATS = 10
 RETRIES = 2
@@ -219,7 +219,7 @@ class Runner:
             last_lines=last_lines,
         )
         durations = results[0].durations_ns if results else ()
-        return trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
+        return keepable(trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations))
 
     def _idle(self, planned: PlannedCell, repeat: int) -> Span:
         """The baseline: the machine left alone, just before the trial."""

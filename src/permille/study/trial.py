@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from permille import energy
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
@@ -22,6 +24,7 @@ from permille.records import (
     Stopping,
     Trial,
 )
+from permille.store import Raw, refusal
 from permille.study.messages import Result
 from permille.study.plan import PlannedCell
 
@@ -88,6 +91,27 @@ def make(
         round=round,
         last_lines=last_lines if failure else (),
     )
+
+
+def keepable(trial: Trial, raw: Raw) -> tuple[Trial, Raw]:
+    """The trial as it is; where the store could not read it back (a quality that is no number,
+    say), a failed one with the reason and without the figures."""
+    reason = refusal(trial, raw)
+    if reason is None:
+        return trial, raw
+    failed = msgspec.structs.replace(
+        trial,
+        status="failed",
+        reason=f"{trial.reason + '; ' if trial.reason else ''}it cannot be kept: {reason}",
+        facts=ModelFacts(),
+        phases={},
+        latency=None,
+        each=None,
+        quality=None,
+        counts={},
+        overhead=None,
+    )
+    return failed, Raw() if refusal(failed, raw) else raw
 
 
 def _each(

@@ -30,6 +30,26 @@ class Tensor(Record):
     numbers: int
 
 
+MOST_NUMBERS = 10**16
+"""In one tensor, or in all of a model: ten thousand times the largest that there is."""
+
+
+def tensor(name: object, shape: Iterable[object]) -> Tensor:
+    """A tensor of that shape.
+
+    Raises:
+        ValueError: the shape is none: not of whole numbers, or beyond what a model can have.
+    """
+    numbers = 1
+    for length in shape:
+        if not isinstance(length, int) or isinstance(length, bool) or length < 0:
+            raise ValueError(f"a tensor of shape {str(length)[:50]}")
+        numbers *= length
+        if numbers > MOST_NUMBERS:
+            raise ValueError(f"a tensor of more than {MOST_NUMBERS:g} numbers")
+    return Tensor(name=str(name), numbers=numbers)
+
+
 class Header(Record):
     """What a weights file says. ``tensors`` is None where the numbers in it are packed, so that
     they cannot be counted; ``experts`` and ``experts_used`` are of a mixture of experts."""
@@ -68,6 +88,8 @@ def read(files: Iterable[Path], suffix: str) -> ModelFacts:
     used = next((h.experts_used for h in headers if h.experts_used), None)
     used = used or _number(config, _USED)
     params = sum(t.numbers for t in tensors) if tensors else None
+    if params is not None and params > MOST_NUMBERS:
+        raise UnreadableWeightsError(f"{weights[0]} says it has {params:g} parameters")
     named = next((h.architecture for h in headers if h.architecture), None)
     beside = [file for file in there if ".onnx" in file.name and file not in weights]
     return ModelFacts(

@@ -5,12 +5,11 @@ https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, lit
 
 from __future__ import annotations
 
-import math
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from permille.weights import Header, Tensor, UnreadableWeightsError
+from permille.weights import Header, UnreadableWeightsError, tensor
 
 _MAGIC = b"GGUF"
 _SIZES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -53,7 +52,7 @@ def _read(stream: BinaryIO) -> Header:
             raise ValueError("a tensor of more than 8 dimensions")
         shape = _take(stream, f"{dimensions}Q")
         _take(stream, "IQ")  # its type and where it lies
-        found.append(Tensor(name=name, numbers=math.prod(shape)))
+        found.append(tensor(name, shape))
     architecture = said.get("general.architecture")
     return Header(
         tensors=tuple(found),

@@ -7,12 +7,11 @@ GraphProto.node 1 and .initializer 5, NodeProto.op_type 4, TensorProto.dims 1, .
 
 from __future__ import annotations
 
-import math
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from permille.weights import Header, Tensor, UnreadableWeightsError
+from permille.weights import Header, Tensor, UnreadableWeightsError, tensor
 
 _GRAPH, _NODE, _INITIALIZER = 7, 1, 5
 _OP_TYPE = 4
@@ -58,8 +57,8 @@ def _model(content: _Bytes) -> Header | None:
             continue
         if field == _NODE:
             packed = packed or any(f == _OP_TYPE and _is_packed(v) for f, v in _fields(value))
-        elif field == _INITIALIZER and (tensor := _tensor(value)) is not None:
-            tensors.append(tensor)
+        elif field == _INITIALIZER and (found := _tensor(value)) is not None:
+            tensors.append(found)
     return Header(tensors=None if packed else tuple(tensors))
 
 
@@ -80,7 +79,7 @@ def _tensor(content: _Bytes) -> Tensor | None:
             name = bytes(value).decode("utf-8", "replace")
     if not dims or kind in _NOT_WEIGHTS or name.endswith(_SCALES):
         return None
-    return Tensor(name=name, numbers=math.prod(dims))
+    return tensor(name, dims)
 
 
 def _fields(content: _Bytes) -> Iterator[tuple[int, int | _Bytes]]:

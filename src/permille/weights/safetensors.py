@@ -6,10 +6,9 @@ https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
-from permille.weights import Header, Tensor, UnreadableWeightsError
+from permille.weights import Header, UnreadableWeightsError, tensor
 
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""
@@ -29,8 +28,8 @@ def read(path: Path) -> Header:
         try:
             header = json.loads(stream.read(length))
             tensors = [(n, t) for n, t in header.items() if n != "__metadata__"]
-            found = tuple(Tensor(name=n, numbers=math.prod(t["shape"])) for n, t in tensors)
-            end = max((t["data_offsets"][1] for _, t in tensors), default=0)
+            found = tuple(tensor(n, t["shape"]) for n, t in tensors)
+            end = max((int(t["data_offsets"][1]) for _, t in tensors), default=0)
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
             raise UnreadableWeightsError(f"{path}: its safetensors header is damaged") from error
     size = path.stat().st_size

@@ -9,16 +9,26 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 from permille.errors import StoreError
 from permille.records import Record, Trial
-from permille.store import Store
-from permille.store_file import SCHEMA_VERSION, create, snapshot
-from permille.store_rows import Raw, columns_of, read_raw, read_trial
+from permille.store import rollup
+from permille.store.file import Budget, harden, snapshot
+from permille.store.gate import refusal
+from permille.store.log import log_problem
+from permille.store.rows import Raw, Row, columns_of, read_raw, read_trial
+from permille.store.schema import APPLICATION_ID, SCHEMA_VERSION, create, entries, expected
+from permille.store.seals import DamageError, added, total
+from permille.store.trials import Store, raw_of
 
+_T = TypeVar("_T")
 PROBLEMS_SHOWN = 1000
 _MOST_IDS = 10_000_000
+_AT_ONCE = 100
+"""Trials that are put in the new file in one transaction."""
 _FIRST_PAGE = 4096
 """Bytes of SQLite's default page; the first holds the schema and nothing else."""
 _SIZE_AT = slice(28, 32)  # the file's size in pages, big-endian (sqlite.org/fileformat2.html)
@@ -84,13 +94,17 @@ def _examine(path: Path, target: Store | None) -> Report:
     good = 0
     try:
         with tempfile.TemporaryDirectory(prefix="permille-store-") as folder:
+            log = log_problem(path)
+            if log is not None:
+                problems.append(log)
             copy = snapshot(path, Path(folder))
             with closing(_remains(copy, path, problems)) as db:
                 problems += _structure(db)
-                for trial, raw in _read(db, problems):
-                    good += 1
+                for batch in _batched(_read(db, problems), _AT_ONCE):
+                    good += len(batch)
                     if target is not None:
-                        target.add(trial, raw)
+                        target.add_many(batch)
+                problems += _counts(db, good)
                 if target is not None:
                     target.restore_rounds()
     except OSError as error:
@@ -98,12 +112,18 @@ def _examine(path: Path, target: Store | None) -> Report:
     return Report(trials=good, problems=tuple(problems[:PROBLEMS_SHOWN]))
 
 
+def _batched(found: Iterator[_T], size: int) -> Iterator[list[_T]]:
+    """Lists of at most so many (``itertools.batched`` comes with Python 3.12)."""
+    while batch := list(islice(found, size)):
+        yield batch
+
+
 def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
     """A connection to the copy; if its first page is lost, that of an empty store takes its
     place: a store's tables always begin on the same pages."""
     try:
         return _readable(copy)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         problems.append(f"the first page: {error}")
     if copy.stat().st_size < 2 * _FIRST_PAGE:
         raise StoreError(f"{path} is no store, nor what is left of one")
@@ -116,19 +136,32 @@ def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
         file.write(page)
     try:
         return _readable(copy)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is no store, nor what is left of one: {error}") from error
 
 
 def _readable(copy: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(copy)
+    """A connection to the copy, if its tables of trials and recordings are permille's own.
+
+    Raises:
+        sqlite3.Error: they are not, or cannot be read.
+        StoreError: a newer permille wrote it.
+    """
+    db = sqlite3.connect(copy, isolation_level=None)
     with contextlib.ExitStack() as undo:
         undo.callback(db.close)
-        db.text_factory = bytes
-        db.execute("SELECT id, uid, body FROM trial LIMIT 0")
-        db.execute("SELECT trial, kind, body FROM raw LIMIT 0")
-        if db.execute("PRAGMA user_version").fetchone()[0] > SCHEMA_VERSION:
+        harden(db)
+        budget = Budget(copy)
+        budget.renew()
+        db.set_progress_handler(budget, Budget.STEPS)
+        found = entries(db)
+        known = {entry for n in range(1, SCHEMA_VERSION + 1) for entry in expected(n)}
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION and not found <= known:
             raise StoreError(f"{copy.name} was written by a newer permille; upgrade to repair it")
+        ours = {name for kind, name, _, _ in found & known if kind == "table"}
+        if not {"trial", "raw"} <= ours:
+            raise sqlite3.DatabaseError("it has no tables of permille's")
         undo.pop_all()
     return db
 
@@ -136,45 +169,103 @@ def _readable(copy: Path) -> sqlite3.Connection:
 def _structure(db: sqlite3.Connection) -> list[str]:
     """What SQLite itself finds wrong, at most 100 lines."""
     try:
-        found = [str(row[0], "utf-8", "replace") for row in db.execute("PRAGMA integrity_check")]
+        found = [str(row[0]) for row in db.execute("PRAGMA integrity_check")]
     except sqlite3.Error as error:
         return [f"the file: {error}"]
-    return [] if found == ["ok"] else [f"the file: {' '.join(line.split())}" for line in found]
+    wrong = [] if found == ["ok"] else [f"the file: {' '.join(line.split())}" for line in found]
+    return wrong + _schema(db)
+
+
+def _schema(db: sqlite3.Connection) -> list[str]:
+    """What of the schema is not as permille makes it."""
+    found = entries(db)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    known = next((n for n in range(SCHEMA_VERSION, 0, -1) if found == expected(n)), None)
+    if known is not None:
+        whole = (application, version) == (APPLICATION_ID, known)
+        return [] if whole else [f"the numbers of the first page: {application}, {version}"]
+    ours = expected(version if 0 < version <= SCHEMA_VERSION else SCHEMA_VERSION)
+    return [
+        *(f"{kind} {name} is not permille's; it was not run" for kind, name, *_ in found - ours),
+        *(f"{kind} {name} is missing, or changed" for kind, name, *_ in ours - found),
+    ]
+
+
+def _counts(db: sqlite3.Connection, good: int) -> list[str]:
+    """What was kept, by the counts that every writer leaves, against what is there."""
+    if not expected(SCHEMA_VERSION) <= entries(db):
+        return []  # of a schema before there were counts, or one that is named as damaged
+    wrong = []
+    for table in ("trial", "raw", "start"):
+        try:
+            rows = db.execute(f"SELECT seal FROM {table} NOT INDEXED").fetchall()
+            kept = total(db, table)
+            if kept != (len(rows), added(row[0] for row in rows)):
+                wrong.append(f"the table {table} had {kept.rows} rows, and {len(rows)} are found")
+        except (sqlite3.Error, DamageError, TypeError) as error:
+            wrong.append(f"the table {table}: {error}")
+    try:
+        rollup.read(db)
+    except (sqlite3.Error, DamageError) as error:
+        wrong.append(str(error))
+    return wrong
 
 
 def _read(db: sqlite3.Connection, problems: list[str]) -> Iterator[tuple[Trial, Raw | None]]:
     """Every trial that can be read and is what was written, one by one."""
-    checked = any(row[1] == b"crc" for row in db.execute("PRAGMA table_info(trial)"))
+    names = [row[1] for row in db.execute("PRAGMA table_info(trial)")]
+    seen: set[str] = set()
     for number in _ids(db, problems):
         try:
-            row = db.execute("SELECT * FROM trial WHERE id = ?", (number,)).fetchone()
-            if row is None:
+            found = db.execute(
+                f"SELECT {', '.join(names)} FROM trial NOT INDEXED WHERE id = ?", (number,)
+            ).fetchone()
+            if found is None:
                 continue
-            names = [column[0] for column in db.execute("SELECT * FROM trial LIMIT 0").description]
-            trial = _trial(dict(zip(names, row, strict=True)), checked)
+            row = dict(zip(names, found, strict=True))
+            trial = _trial(row)
+            if trial.uid in seen:
+                raise ValueError("it is there twice")
+            reason = refusal(trial)
+            if reason is not None:
+                raise ValueError(reason)
         except (sqlite3.Error, ValueError) as error:
             problems.append(f"trial {_uid(db, number)} is lost: {error}")
             continue
+        seen.add(trial.uid)
         try:
-            rows = db.execute("SELECT kind, body FROM raw WHERE trial = ?", (number,)).fetchall()
-            raw = read_raw((str(kind, "ascii"), body) for kind, body in rows) if rows else None
+            raw = _recording(db, row)
         except (sqlite3.Error, ValueError, TypeError) as error:
             problems.append(f"trial {trial.uid} is whole, its recording is lost: {error}")
             raw = None
         yield trial, raw
 
 
-def _trial(row: dict[str, bytes | int], checked: bool) -> Trial:
+def _trial(row: dict[str, Any]) -> Trial:
+    """The trial of a row of any schema."""
     body = row["body"]
     if not isinstance(body, bytes):
         raise ValueError("its body is no bytes")
-    crc = row["crc"] if checked else zlib.crc32(body)
-    trial = read_trial(body, int(crc))
+    if "seal" in row:
+        whole = Row(**row).sealed
+    else:  # of a schema before seals, or before any checksum
+        whole = row.get("crc", zlib.crc32(body)) == zlib.crc32(body)
+    if not whole:
+        raise ValueError("its checksum does not match")
+    trial = read_trial(body)
     for column, value in columns_of(trial).items():
-        found = row.get(column, value)
-        if (str(found, "utf-8", "replace") if isinstance(found, bytes) else found) != value:
+        if row.get(column, value) != value:
             raise ValueError(f"its {column} is said twice, and differs")
     return trial
+
+
+def _recording(db: sqlite3.Connection, row: dict[str, Any]) -> Raw | None:
+    if "seal" in row:
+        return raw_of(db, Row(**row))
+    query = "SELECT kind, body FROM raw WHERE trial = ?"
+    parts = db.execute(query, (row["id"],)).fetchall()
+    return read_raw(parts) if parts else None
 
 
 def _uid(db: sqlite3.Connection, number: int) -> str:
@@ -183,9 +274,7 @@ def _uid(db: sqlite3.Connection, number: int) -> str:
         row = db.execute("SELECT uid FROM trial WHERE id = ?", (number,)).fetchone()
     except sqlite3.Error:
         row = None
-    if row is None or not isinstance(row[0], bytes):
-        return f"number {number}"
-    return str(row[0], "utf-8", "replace")
+    return str(row[0]) if row is not None else f"number {number}"
 
 
 def _ids(db: sqlite3.Connection, problems: list[str]) -> Iterator[int]:

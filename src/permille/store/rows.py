@@ -9,6 +9,10 @@ from typing import NamedTuple
 import msgspec
 
 from permille.records import Protocol, Recording, Span, Status, Trial
+from permille.store.seals import seal
+
+MOST_RAW_BYTES = 256 * 2**20
+"""Of one part of a recording, unpacked."""
 
 
 class Tried(NamedTuple):
@@ -33,7 +37,8 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(NamedTuple):
-    """What trials have in common that may be pooled, how many there are, and the newest's row."""
+    """What trials have in common that may be pooled, how many there are and the newest's number;
+    then their round, the first's number and the sum of their seals."""
 
     study: str
     source: str
@@ -42,6 +47,49 @@ class Group(NamedTuple):
     protocol: str
     trials: int
     newest: int
+    round: int
+    first: int
+    seals: int
+
+
+KEYS = (
+    "id", "uid", "study", "cell", "repeat", "status", "source", "task", "dataset", "model",
+    "fingerprint", "protocol", "round", "parts",
+)  # fmt: skip
+"""The columns of a trial that its seal is made of, before its body."""
+
+
+class Row(NamedTuple):
+    """A trial's row. ``parts`` is the sum of the seals of its recording's parts."""
+
+    id: int
+    uid: str
+    study: str
+    cell: str
+    repeat: int
+    status: Status
+    source: str
+    task: str
+    dataset: str
+    model: str
+    fingerprint: str
+    protocol: str
+    round: int
+    parts: int
+    body: bytes
+    seal: int
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the row is what was written."""
+        return isinstance(self.body, bytes) and seal(tuple(self[:-2]), self.body) == self.seal
+
+    @property
+    def group(self) -> tuple[str, str, str, str, str, int]:
+        """What the row has in common with the trials that it may be pooled with."""
+        return (
+            self.study, self.source, self.cell, self.fingerprint, self.protocol, self.round,
+        )  # fmt: skip
 
 
 def pack(value: object) -> bytes:
@@ -68,18 +116,28 @@ def columns_of(trial: Trial) -> dict[str, str | int]:
     }
 
 
-def read_trial(body: bytes, crc: int) -> Trial:
-    """The trial of a row.
+def read_trial(body: bytes) -> Trial:
+    """The trial of a row's body.
 
     Raises:
-        ValueError: it is not what was written.
+        ValueError: it is none (a version before this one let through what cannot be read back).
     """
-    if zlib.crc32(body) != crc:
-        raise ValueError("its checksum does not match")
     try:
         return _TRIAL.decode(body)
-    except msgspec.DecodeError as error:
-        raise ValueError(str(error)) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"it cannot be read: {error}") from error
+
+
+def was_whole(crc: object, keys: tuple[object, ...], body: object) -> bool:
+    """Whether a row of a schema before seals is what was written: its checksum is of its body
+    alone, but all of its keys can be told from the body too."""
+    if not isinstance(body, bytes) or zlib.crc32(body) != crc:
+        return False
+    try:
+        told = columns_of(read_trial(body))
+    except ValueError:
+        return True  # as it was written, and whoever reads it says what is wrong
+    return keys[1:-1] == tuple(told[name] for name in KEYS[1:-1])
 
 
 def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:
@@ -89,7 +147,7 @@ def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:
         ValueError: it is not what was written.
     """
     try:
-        whole = {kind: zlib.decompress(body) for kind, body in parts}
+        whole = {kind: _unpacked(body) for kind, body in parts}
         decode = msgspec.msgpack.decode
         return Raw(
             recording=decode(whole["recording"], type=Recording) if "recording" in whole else None,
@@ -98,6 +156,15 @@ def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:
         )
     except (zlib.error, msgspec.DecodeError, KeyError) as error:
         raise ValueError(str(error)) from error
+
+
+def _unpacked(body: bytes) -> bytes:
+    """At most so much: a few kilobytes can hold many gigabytes of zeros."""
+    unpacking = zlib.decompressobj()
+    found = unpacking.decompress(body, MOST_RAW_BYTES)
+    if not unpacking.eof:
+        raise ValueError("it is cut off, or too large")
+    return found
 
 
 def protocol_key(protocol: Protocol) -> str:

@@ -1,0 +1,76 @@
+"""What a store's roll-up keeps of each group of trials: its cell, with every boundary's sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from permille.analysis.study_cells import StudyCell, from_trials
+from permille.analysis.summaries import Sums
+from permille.records import Record, Trial
+
+
+class Rolled(Record):
+    """A group as one cell. ``weights`` is that of :class:`permille.records.ModelFacts`."""
+
+    cell: StudyCell
+    batch_size: int
+    weights: str | None
+
+
+class CellFold:
+    """The fold of permille's figures (see :class:`permille.store.Fold`).
+
+    ``version`` goes up by one with every change of what the same trials come to, or of the records
+    that hold it: figures that stores keep are then made anew. A test with golden sums says when.
+    """
+
+    version = 1
+
+    def of(self, trials: Sequence[Trial]) -> Rolled:
+        """What the trials of one group come to.
+
+        Raises:
+            ValueError: they are not of one group.
+        """
+        (cell,) = from_trials(trials).cells
+        done = next((trial for trial in trials if trial.status == "done"), trials[0])
+        return Rolled(
+            cell=cell, batch_size=trials[0].protocol.batch_size, weights=done.facts.weights
+        )
+
+    def pack(self, found: Rolled) -> bytes:
+        """Without the values one by one, which only the interval of a stopping rule needs."""
+        cell = found.cell
+        lean = msgspec.structs.replace(
+            cell,
+            parts={name: _lean(sums) for name, sums in cell.parts.items()},
+            summaries={
+                boundary: msgspec.structs.replace(
+                    summary,
+                    energy=summary.energy and _lean(summary.energy),
+                    net=summary.net and _lean(summary.net),
+                    run=summary.run and _lean(summary.run),
+                    seconds=summary.seconds and _lean(summary.seconds),
+                )
+                for boundary, summary in cell.summaries.items()
+            },
+        )
+        return msgspec.msgpack.encode(msgspec.structs.replace(found, cell=lean))
+
+    def unpack(self, body: bytes) -> Rolled:
+        """As :meth:`pack` made it.
+
+        Raises:
+            ValueError: the body is none of this fold's.
+        """
+        return _ROLLED.decode(body)
+
+
+def _lean(sums: Sums) -> Sums:
+    return sums if sums.asked else msgspec.structs.replace(sums, values=())
+
+
+_ROLLED = msgspec.msgpack.Decoder(Rolled)
+CELLS = CellFold()

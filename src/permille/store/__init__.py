@@ -1,0 +1,12 @@
+"""The store: one SQLite file of trials and their raw recordings, each row under a seal.
+
+A trial is committed whole or not at all, and is in the file itself, not only in its log, when
+:meth:`Store.add` returns. Joules are stored, carbon never: it is applied on reading.
+"""
+
+from permille.store.gate import refusal
+from permille.store.rollup import Fold
+from permille.store.rows import Group, Raw, Tried
+from permille.store.trials import Store
+
+__all__ = ["Fold", "Group", "Raw", "Store", "Tried", "refusal"]

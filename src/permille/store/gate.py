@@ -1,0 +1,84 @@
+"""The gate before any write: what could not be read back, or is not bounded, is not written."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from permille.records import Trial
+from permille.store.rows import Raw, pack, read_raw, read_trial
+
+MOST = 1e30
+"""The greatest magnitude of any figure: its square is still finite, and so are sums of them."""
+_MOST_INT = 2**63 - 1
+
+
+def refusal(trial: Trial, raw: Raw | None = None) -> str | None:
+    """Why this trial cannot be kept; None if it can, as it is."""
+    try:
+        body = msgspec.json.encode(trial)
+        back = read_trial(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return _unbounded(trial) or f"it could not be read back: {error}"
+    wrong = _unbounded(trial) or _senseless(trial)
+    if wrong is None and back != trial and msgspec.json.encode(back) != body:
+        return "it would be read back as another"
+    return wrong or (None if raw is None else _raw(raw))
+
+
+def _raw(raw: Raw) -> str | None:
+    try:
+        parts = [("spans", pack(raw.spans)), ("durations", pack(raw.durations_ns))]
+        if raw.recording is not None:
+            parts.append(("recording", pack(raw.recording)))
+        read_raw(parts)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return f"its recording could not be read back: {error}"
+    return None
+
+
+def _unbounded(trial: Trial) -> str | None:
+    """The first number that is not finite or too large, by the way that leads to it."""
+    stack: list[tuple[str, object]] = [("", trial)]
+    while stack:
+        where, value = stack.pop()
+        if isinstance(value, bool | str) or value is None:
+            continue
+        if isinstance(value, msgspec.Struct):
+            stack += [(f"{where}.{name}", getattr(value, name)) for name in value.__struct_fields__]
+        elif isinstance(value, dict):
+            stack += [(f"{where}.{name}", inner) for name, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            stack += [(where, inner) for inner in value]
+        elif isinstance(value, int) and not -_MOST_INT <= value <= _MOST_INT:
+            return f"{where[1:]} is beyond 64 bits"
+        elif isinstance(value, float) and not abs(value) <= MOST:
+            what = f"{value:g}" if math.isfinite(value) else f"{value}, not a finite number"
+            return f"{where[1:]} is {what}"
+    return None
+
+
+def _senseless(trial: Trial) -> str | None:
+    """The first count or duration below what there can be."""
+    protocol, facts = trial.protocol, trial.facts
+    least: list[tuple[str, float | None, float]] = [
+        ("repeat", trial.repeat, 0),
+        ("round", trial.round, 0),
+        ("protocol.batch_size", protocol.batch_size, 1),
+        ("protocol.inferences", protocol.inferences, 0),
+        ("protocol.warmup_max", protocol.warmup_max, 0),
+        ("protocol.idle_s", protocol.idle_s, 0),
+        ("facts.params", facts.params, 0),
+        ("facts.active_params", facts.active_params, 0),
+        ("facts.size_bytes", facts.size_bytes, 0),
+        *((f"phases.{name}.seconds", phase.seconds, 0) for name, phase in trial.phases.items()),
+        *((f"phases.{n}.inferences", phase.inferences, 0) for n, phase in trial.phases.items()),
+        *((f"counts.{name}", count, 0) for name, count in trial.counts.items()),
+    ]
+    if trial.latency is not None:
+        least += [(f"latency.{n}", getattr(trial.latency, n), 0) for n in ("p50", "p95", "mean")]
+    for name, value, bound in least:
+        if value is not None and value < bound:
+            return f"{name} is {value:g}, below {bound:g}"
+    return None

@@ -1,0 +1,105 @@
+"""The write-ahead log as it lies there, before SQLite opens it.
+
+SQLite takes the log up to the first frame whose checksum does not fit and forgets the rest without
+a word, as it must after a power cut. So a flipped bit loses every transaction behind it. Here the
+log is read first: a whole frame of this log that does not fit is damage, and is said.
+https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+
+from permille.errors import StoreError
+
+_HEADER_BYTES = 32
+_FRAME_BYTES = 24
+_MAGIC = 0x377F0682
+_WAL_FORMAT = b"\2\2"  # at 18 in the file's own header: it is to be read with its log
+_TRIES = 4
+
+
+def log_of(path: Path) -> Path:
+    """Where SQLite keeps the log of the file at ``path``."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def log_problem(path: Path) -> str | None:
+    """What is wrong with the log of the store at ``path``; None if nothing is, or there is none.
+
+    A log that is being written meanwhile is looked at again.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    log = log_of(path)
+    found: str | None = None
+    for _ in range(_TRIES):
+        try:
+            before = log.stat()
+            if before.st_size == 0:
+                return None
+            with path.open("rb") as file:
+                header = file.read(20)
+            found = _problem(header, log)
+            if found is None:
+                return None
+            time.sleep(0.05)
+            now = log.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"cannot read the store's log {log}: {error.strerror}") from error
+        if (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
+            return found
+    return found
+
+
+def _problem(header: bytes, log: Path) -> str | None:
+    name = log.name
+    if not header:
+        return f"it is empty, but {name} beside it is not"
+    with log.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+        if len(head) < _HEADER_BYTES:
+            return None  # a writer was stopped before it had written anything
+        if header[18:20] != _WAL_FORMAT:
+            return f"its header does not know of its log {name}"
+        magic, _, page_bytes, _, salt_1, salt_2, sum_1, sum_2 = struct.unpack(">8I", head)
+        order = ">" if magic & 1 else "<"
+        seen = _checksum(order, head[:24])
+        if magic & ~1 != _MAGIC or seen != (sum_1, sum_2) or not 512 <= page_bytes <= 65536:
+            return f"the header of its log {name}"
+        broken: int | None = None
+        number = 0
+        while len(frame := file.read(_FRAME_BYTES + page_bytes)) == _FRAME_BYTES + page_bytes:
+            number += 1
+            _, _, *said = struct.unpack(">6I", frame[:_FRAME_BYTES])
+            ours = said[:2] == [salt_1, salt_2]
+            if broken is not None:
+                if ours:
+                    return _broken(name, broken)
+                continue
+            now = _checksum(order, frame[:8] + frame[_FRAME_BYTES:], seen)
+            fits = list(now) == said[2:]
+            if ours != fits:
+                return _broken(name, number)
+            if not fits:  # of an older log in the same file, or of a flipped bit in both
+                broken = number
+            seen = now
+    return None
+
+
+def _broken(name: str, frame: int) -> str:
+    return f"its log {name} breaks off at frame {frame}; trials that it held from there are missing"
+
+
+def _checksum(order: str, data: bytes, start: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    first, second = start
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    return first, second

@@ -1,0 +1,149 @@
+"""The roll-up: beside the trials, a row for each group of them: how many there are, the sum of
+their seals, and what they come to, made when they come in.
+
+A question over the whole store then reads one row a group, however many trials lie behind it; and
+whoever reads a group's trials holds them against the row. What they come to is made by the
+:class:`Fold` that the store is given. Adding a trial marks its group's row as stale in the same
+transaction; closing the store makes stale rows anew. A reader that meets a row which is stale, or
+of another version of the fold, reads the group's trials instead.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from permille.records import Trial
+from permille.store.rows import Group, Row
+from permille.store.seals import DamageError, added, grow, seal, total
+
+KEY = ("study", "source", "cell", "fingerprint", "protocol", "round")
+_COLUMNS = (*KEY, "first", "newest", "trials", "seals", "fold", "body", "seal")
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM rollup NOT INDEXED"
+_UPSERT = (
+    f"INSERT INTO rollup ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[len(KEY) :])
+)
+
+T = TypeVar("T")
+
+
+class Fold(Protocol[T]):
+    """What the trials of one group come to. ``version`` is another whenever the same trials come
+    to something else, or are packed in another way."""
+
+    version: int
+
+    def of(self, trials: Sequence[Trial]) -> T:
+        """What these trials of one group come to."""
+        ...
+
+    def pack(self, found: T) -> bytes:
+        """It as the roll-up keeps it."""
+        ...
+
+    def unpack(self, body: bytes) -> T:
+        """It as it was kept.
+
+        Raises:
+            ValueError: the body is none of this fold's.
+        """
+        ...
+
+
+class Kept(NamedTuple):
+    """A row of the roll-up. ``body`` is None where the trials must be read."""
+
+    group: Group
+    fold: int
+    body: bytes | None
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str, int]:
+        """The columns of :data:`KEY`."""
+        return key_of(self.group)
+
+    def sealed(self) -> tuple[object, ...]:
+        """The whole row, sealed anew."""
+        group = self.group
+        keys = (*self.key, group.first, group.newest, group.trials, group.seals, self.fold)
+        body = self.body
+        return (*keys, body, seal(keys, b"" if body is None else body))
+
+
+def key_of(group: Group) -> tuple[str, str, str, str, str, int]:
+    """The columns of :data:`KEY`."""
+    return (*group[:5], group.round)
+
+
+def mark(db: sqlite3.Connection, row: Row) -> None:
+    """Count a trial just inserted into its group, which has to be made anew.
+
+    Raises:
+        DamageError: the group's row is damaged.
+    """
+    where = " AND ".join(f"{column} = ?" for column in KEY)
+    old = db.execute(f"{_SELECT.removesuffix(' NOT INDEXED')} WHERE {where}", row.group).fetchone()
+    if old is None:
+        group = Group(*row.group[:5], 1, row.id, row.round, row.id, row.seal)
+    else:
+        before = _read(old).group
+        group = before._replace(
+            trials=before.trials + 1, newest=row.id, seals=added([before.seals, row.seal])
+        )
+    _put(db, Kept(group, 0, None), None if old is None else old[-1])
+
+
+def keep(db: sqlite3.Connection, group: Group, version: int, body: bytes) -> None:
+    """Keep what was made of a group, unless it has grown meanwhile.
+
+    Raises:
+        DamageError: the group's row is damaged.
+    """
+    where = " AND ".join(f"{column} = ?" for column in KEY)
+    old = db.execute(f"{_SELECT} WHERE {where}", key_of(group)).fetchone()
+    if old is not None and _read(old).group == group:
+        _put(db, Kept(group, version, body), old[-1])
+
+
+def _put(db: sqlite3.Connection, kept: Kept, old_seal: int | None) -> None:
+    row = kept.sealed()
+    db.execute(_UPSERT, row)
+    grow(db, "rollup", int(old_seal is None), [row[-1], -(old_seal or 0)])  # type: ignore[list-item]
+
+
+def read(db: sqlite3.Connection) -> list[Kept]:
+    """Every row, in order of first appearance.
+
+    Raises:
+        DamageError: a row is not what was written, or one is missing or there twice, or they do
+            not account for every trial.
+    """
+    rows = db.execute(_SELECT).fetchall()
+    found = [_read(row) for row in rows]
+    if total(db, "rollup") != (len(rows), added(row[-1] for row in rows)):
+        raise DamageError("rows of the roll-up are missing, or there twice")
+    groups = [kept.group for kept in found]
+    trials = (sum(group.trials for group in groups), added(group.seals for group in groups))
+    if total(db, "trial") != trials:
+        raise DamageError("the roll-up does not account for every trial")
+    return sorted(found, key=lambda kept: kept.group.first)
+
+
+def _read(row: tuple[object, ...]) -> Kept:
+    body = row[-2]
+    if seal(tuple(row[:-2]), b"" if body is None else body) != row[-1]:
+        raise DamageError("a row of the roll-up is not what was written")
+    *key, first, newest, trials, seals, fold = row[:-2]
+    group = Group._make([*key[:5], trials, newest, key[5], first, seals])
+    return Kept(group, fold, body)  # type: ignore[arg-type]
+
+
+def newest_rounds(kept: Sequence[Kept]) -> list[Kept]:
+    """Of each cell under one protocol on one machine the newest round that has a trial."""
+    last: dict[tuple[str, ...], int] = {}
+    for one in kept:
+        last[one.key[:5]] = max(last.get(one.key[:5], 0), one.group.round)
+    return [one for one in kept if one.group.round == last[one.key[:5]]]
