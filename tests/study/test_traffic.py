@@ -52,6 +52,7 @@ def run(infer: Any, traffic: Traffic, n: int = 30, inferences: int = 50) -> tupl
         least_s=0.05,
         seed=1,
         mark=marks,
+        digest=lambda answer: answer[1],
     )
     return load, marks
 
@@ -60,7 +61,7 @@ def run(infer: Any, traffic: Traffic, n: int = 30, inferences: int = 50) -> tupl
 def test_only_the_steady_state_counts(traffic: Traffic) -> None:
     infer = Counting()
     load, marks = run(infer, traffic)
-    assert len(load.durations_ns) == len(load.asked) >= 50
+    assert len(load.durations_ns) == len(load.outputs) >= 50
     # What came before the steady state and what drained after it was asked, but is not counted.
     assert infer.calls > len(load.durations_ns)
     assert load.answers == [("answer to", f"r{i}") for i in range(30)]
@@ -93,7 +94,9 @@ def test_a_failed_request_ends_the_run_with_its_error() -> None:
 
 def test_a_server_that_falls_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("permille.study.traffic.MOST_IN_FLIGHT", 8)
-    with pytest.raises(ModelError, match="cannot keep up with 1000 requests a second"):
+    with pytest.raises(
+        ModelError, match=r"cannot keep up with rate_per_s = 1000: .* requests are in flight"
+    ):
         run(Counting(seconds=0.2), Traffic(rate_per_s=1000.0), inferences=100)
 
 

@@ -42,6 +42,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 7)]
 class Settings(Record, forbid_unknown_fields=True):
     """The ``[study]`` table: the protocol of every trial, and what its workers may have:
     ``network`` (a ``[[models]]`` table may say otherwise), ``memory_gib`` of private memory.
+    ``max_failures``: how many inferences of a trial may fail, a count (3) or a share (0.01).
     ``weights`` ("replica" builds models at random, see docs/replicas.md), ``device`` and ``dtype``
     are for every model whose backend has such a key and whose table does not say otherwise."""
 
@@ -57,6 +58,10 @@ class Settings(Record, forbid_unknown_fields=True):
     timeout_s: Seconds = 3600.0
     network: bool = False
     memory_gib: Annotated[float, msgspec.Meta(gt=0, le=65_536)] | None = None
+    max_failures: (
+        Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
+        | Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    ) = 0
     weights: Literal["replica"] | None = None
     device: str | None = None
     dtype: str | None = None
