@@ -99,7 +99,9 @@ class Answer:
         if isinstance(reason, str) and reason:
             self._reasons[number] = reason.lower()
             if reason.lower() not in _COMPLETE:
-                raise InferenceError(f"{self._at}: the answer ended with finish_reason {reason!r}")
+                raise InferenceError(
+                    f"{self._at}: the answer ended with finish_reason {reason[:50]!r}"
+                )
         part = choice.get("message") or choice.get("delta")
         text, aside = _said(part) if isinstance(part, dict) else (_string(choice.get("text")), None)
         if text is None and aside is None:
