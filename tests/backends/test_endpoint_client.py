@@ -144,7 +144,11 @@ def test_what_cannot_be_read_fails_at_the_first_answer() -> None:
 
 
 def test_a_connection_is_not_used_for_the_next_after_a_failure() -> None:
-    answers = [chat(), Streamed([*data({"error": "died"}), *GOOD, DONE]), Streamed([*GOOD, DONE])]
+    answers: list[Whole | Streamed] = [
+        chat(),
+        Streamed([*data({"error": "died"}), *GOOD, DONE]),
+        Streamed([*GOOD, DONE]),
+    ]
     with serving(lambda number, asked: answers[number - 1]) as server:
         loaded = backend.load(spec(server.port, stream=True), "chat")
         with pytest.raises(InferenceError, match="died"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -49,7 +50,7 @@ def test_what_servers_send_beside_plain_events(body: bytes, read: list[Event]) -
 def test_an_event_is_there_as_soon_as_it_is_complete() -> None:
     taken = []
 
-    def pieces():  # type: ignore[no-untyped-def]
+    def pieces() -> Iterator[bytes]:
         for piece in (b"data: a\n\n", b"data: b\r\n\r", b"\ndata: c\n\n"):
             taken.append(piece)
             yield piece

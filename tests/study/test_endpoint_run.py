@@ -86,7 +86,7 @@ def test_a_failure_fails_the_trial_with_the_servers_words(run: Any, load: str) -
 
 @LOADS
 def test_failures_that_are_allowed_are_counted_said_and_in_no_other_figure(
-    run: Any, load: str
+    run: Any, permille: Permille, load: str
 ) -> None:
     trial = run(every_third_fails, study="max_failures = 0.9", model=f"stream = true\n{load}")
     assert trial.status == "done"
@@ -95,6 +95,12 @@ def test_failures_that_are_allowed_are_counted_said_and_in_no_other_figure(
     assert trial.latency.n == done
     assert trial.latency.p50 >= 0.02  # a failure comes at once, and is no latency
     assert trial.counts["tokens_out"] == 4 * done
+    (row,) = permille("results", "--json").json["rows"]
+    assert row["inference_failures"] == {
+        "failed": failed,
+        "tried": done + failed,
+        "share": pytest.approx(failed / (done + failed)),
+    }
     (note,) = [note for note in trial.notes if "inferences failed" in note]
     assert note.startswith(f"{failed:.0f} of {done + failed:.0f} inferences failed")
     assert "engine died" in note
@@ -115,6 +121,7 @@ def test_what_came_from_the_servers_cache_is_said_with_its_share(run: Any, load:
     trial = run(reply, model=load)
     done = trial.phases["query"].inferences
     assert trial.counts["tokens_cached"] == 19 * done
+    assert trial.counts["failed"] == 0
     assert any("95 % of the prompt tokens came from the server's cache" in n for n in trial.notes)
 
 

@@ -90,7 +90,21 @@ def test_a_failed_request_ends_the_run_with_its_error() -> None:
     for traffic in (Traffic(concurrency=3), Traffic(rate_per_s=500.0)):
         with pytest.raises(LookupError, match="the fifth"):
             run(Counting(fail_at=5), traffic)
-    assert [t.name for t in threading.enumerate() if "ThreadPool" in t.name] == []
+
+
+def test_an_error_does_not_wait_for_what_is_in_flight() -> None:
+    answered = threading.Event()
+
+    def infer(request: Any) -> Any:
+        if request == "r3":
+            raise LookupError("the fourth")
+        answered.wait()
+
+    for traffic in (Traffic(concurrency=5), Traffic(rate_per_s=500.0)):
+        with pytest.raises(LookupError, match="the fourth"):
+            run(infer, traffic)
+    assert not answered.is_set()
+    answered.set()
 
 
 def test_a_server_that_falls_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

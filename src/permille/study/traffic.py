@@ -18,12 +18,12 @@ with their number itself. Where the window is too short to tell, it goes on.
 from __future__ import annotations
 
 import math
+import queue
 import random
 import threading
 import time
 from array import array
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -99,7 +99,8 @@ def drive(
         mark()
     finally:
         run.stop()
-        source.join()
+    # Not after an error: a server that cannot keep up may take minutes over what is in flight.
+    source.join()
     run.raise_error()
     run.load.answers = [run.first[number] for number in range(len(requests))]
     return run.load
@@ -230,8 +231,39 @@ def _issue(run: _Run, traffic: Traffic, seed: int) -> None:
         for client in clients:
             client.join()
     else:
-        with ThreadPoolExecutor(max_workers=MOST_IN_FLIGHT) as pool:
-            _arrivals(run, traffic.rate_per_s, seed, pool)
+        senders = _Clients()
+        _arrivals(run, traffic.rate_per_s, seed, senders)
+        senders.join()
+
+
+class _Clients:
+    """Threads that send one request after another, as many as are in flight at most. They are
+    daemons, which those of the standard library's pools are not: a worker that ends with an error
+    must not wait for the answers that it has given up."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Do ``work`` at once, in a thread that is idle or in a new one."""
+        if not self._idle.acquire(blocking=False):
+            self._threads.append(threading.Thread(target=self._serve, daemon=True))
+            self._threads[-1].start()
+        self._work.put(work)
+
+    def join(self) -> None:
+        """Wait until all is done."""
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+            self._idle.release()
 
 
 def _client(run: _Run) -> None:
@@ -239,7 +271,7 @@ def _client(run: _Run) -> None:
         run.ask(number, time.monotonic_ns())
 
 
-def _arrivals(run: _Run, rate_per_s: float, seed: int, pool: ThreadPoolExecutor) -> None:
+def _arrivals(run: _Run, rate_per_s: float, seed: int, clients: _Clients) -> None:
     chance = random.Random(seed)
     t0_ns = due_ns = time.monotonic_ns()
     while True:
@@ -252,7 +284,7 @@ def _arrivals(run: _Run, rate_per_s: float, seed: int, pool: ThreadPoolExecutor)
                 _too_slow(rate_per_s, run.done, seconds)
                 + f", and {run.in_flight} requests are in flight; lower rate_per_s"
             )
-        pool.submit(run.guarded, partial(run.ask, number, due_ns))
+        clients.submit(partial(run.guarded, partial(run.ask, number, due_ns)))
 
 
 def _too_slow(rate_per_s: float, done: int, seconds: float) -> str:

@@ -277,8 +277,7 @@ def _result(
 def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str, float]:
     """What was processed in the query span."""
     if timings.outputs is not None:
-        failed = {"failed": float(timings.failed)} if timings.failed else {}
-        return task.counts(timings.outputs) | failed
+        return task.counts(timings.outputs) | {"failed": float(timings.failed)}
     passes = timings.inferences / len(outputs)
     return {name: total * passes for name, total in task.counts(outputs).items()}
 

@@ -213,13 +213,12 @@ class _Connection:
         headers = {"Content-Type": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        if self._http.sock is None:
+        if self._socket is None or not self._is_open():
             self._http.timeout = self.left_s()
             self._http.connect()
             inner: socket.socket = self._http.sock
             self._socket = inner
             self._http.sock = _DeadlineSocket(inner, self)
-        assert self._socket is not None
         self._socket.settimeout(self.left_s())
         self._http.request(method, target, body, headers)
         return self._http.getresponse()
@@ -241,7 +240,7 @@ class _Connection:
 
     def is_usable(self) -> bool:
         """Whether another request may go through it: not long idle, and not closed meanwhile."""
-        if self._http.sock is None or self._socket is None:
+        if self._socket is None or not self._is_open():
             return False
         if time.monotonic() - self._used_s > _IDLE_S:
             return False
@@ -252,6 +251,9 @@ class _Connection:
     def close(self) -> None:
         """Close it."""
         self._http.close()
+
+    def _is_open(self) -> bool:
+        return bool(self._http.sock)  # http.client sets it to None where the server will close
 
 
 class _DeadlineSocket:
