@@ -5,6 +5,7 @@
     ├── StudyError                 2   the study file is wrong
     ├── DatasetError               2   the dataset cannot be used
     ├── ModelError                 2   the model cannot be used
+    │   └── InferenceError         2   one inference failed
     ├── AssetError                 2   a quick-start asset is absent or damaged
     ├── ImportDataError            2   a file to import cannot be read
     ├── StoreError                 2   the store cannot be read or written
@@ -40,6 +41,10 @@ class DatasetError(PermilleError):
 
 class ModelError(PermilleError):
     """The model cannot be used."""
+
+
+class InferenceError(ModelError):
+    """One inference failed; a study may allow some to (``max_failures``)."""
 
 
 class AssetError(PermilleError):

@@ -284,7 +284,8 @@ class Trial(Record):
 
     ``source`` says who measured: ``permille``, ``codecarbon``, ``power-hungry-2023``, ….
     ``phases`` maps ``idle``, ``load``, ``warmup``, ``query`` to their energy. ``counts`` holds
-    what was processed in the query span (``tokens_in``, ``tokens_out``, ``images``, …).
+    what was processed in the query span (``tokens_in``, ``tokens_out``, ``images``, …) and, of a
+    server, how many inferences ``failed``: they are in no other figure but the energy.
     """
 
     uid: str

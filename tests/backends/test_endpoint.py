@@ -18,8 +18,9 @@ import pytest
 
 from permille import assets
 from permille.backends import Chat, Choice, Generate, ModelSpec, Output, Text, Traffic
-from permille.backends.endpoint import _Endpoint, backend
-from permille.errors import ModelError
+from permille.backends.endpoint import backend
+from permille.backends.endpoint.plugin import _Endpoint
+from permille.errors import InferenceError, ModelError
 from tests import quickstart_assets
 
 ROOT = Path(__file__).parents[2]
@@ -210,7 +211,7 @@ REQUEST = Generate(prompt="x", max_new_tokens=1)
         (b"<html>", 200, {}, r"not JSON: b'<html>'"),
         (b"[1]", 200, {}, "no object"),
         (b"[" * 100_000, 200, {}, "not JSON"),
-        (b'{"choices": []}', 200, {}, "has no text"),
+        (b'{"choices": []}', 200, {}, "has no choices"),
         (b'{"choices": [{"text": 7}]}', 200, {}, "has no text"),
         (b'{"error": "bad\\nmodel"}', 404, {}, "status 404: .*bad"),
         (b"x" * (16 << 20) + b"y", 200, {}, "more than 16 MiB"),
@@ -223,12 +224,10 @@ REQUEST = Generate(prompt="x", max_new_tokens=1)
 def test_nonsense_is_one_line(
     misbehaving: Callable[..., int], reply: Any, status: int, settings: Any, says: str
 ) -> None:
-    loaded = load(spec(misbehaving(reply, status), **settings))
     with pytest.raises(ModelError, match=says) as caught:
-        loaded.read(loaded.infer(REQUEST))
+        load(spec(misbehaving(reply, status), **settings)).infer(REQUEST)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
-    loaded.close()
 
 
 def test_an_answer_without_usage_counts_nothing(misbehaving: Callable[..., int]) -> None:
@@ -240,8 +239,8 @@ def test_an_answer_without_usage_counts_nothing(misbehaving: Callable[..., int])
 
 def test_an_embedding_that_is_none(misbehaving: Callable[..., int]) -> None:
     loaded = load(spec(misbehaving(b'{"data": [{"embedding": "abc"}]}')), "feature-extraction")
-    with pytest.raises(ModelError, match="has no embedding"):
-        loaded.read(loaded.infer(Text(text="x")))
+    with pytest.raises(InferenceError, match="has no embedding"):
+        loaded.infer(Text(text="x"))
     loaded.close()
 
 
@@ -254,7 +253,7 @@ def test_an_embedding_that_is_none(misbehaving: Callable[..., int]) -> None:
         ({"url": "ftp://localhost/v1"}, "not of the form"),
         ({"url": "http://user:pass@localhost/v1"}, "key_env"),
         ({"url": "http://localhost:99999/v1"}, "Port out of range"),
-        ({"url": "http://api.example.com/v1"}, "is not this machine"),
+        ({"url": "http://api.example.com/v1"}, "not known to be this machine"),
         ({"concurrency": 0}, "concurrency must be"),
         ({"max_new_tokens": 0}, "max_new_tokens must be"),
         ({"rate_per_s": 0.0}, "rate_per_s must be above 0"),
@@ -292,5 +291,7 @@ def test_a_server_that_never_answers_is_stopped() -> None:
 
 def test_traffic_is_what_the_study_file_asks(misbehaving: Callable[..., int]) -> None:
     port = misbehaving(b"{}")
-    assert load(spec(port, concurrency=4)).traffic == Traffic(concurrency=4)
-    assert load(spec(port, rate_per_s=2.5)).traffic == Traffic(rate_per_s=2.5)
+    for settings in ({"concurrency": 4}, {"rate_per_s": 2.5}):
+        loaded = load(spec(port, **settings))
+        assert loaded.traffic == Traffic(**settings)
+        loaded.close()

@@ -9,7 +9,8 @@ import pytest
 
 from permille.backends import Traffic
 from permille.errors import ModelError
-from permille.study.traffic import Load, drive
+from permille.study.failures import FAILED
+from permille.study.traffic import Load, _Run, drive
 
 
 class Counting:
@@ -52,6 +53,7 @@ def run(infer: Any, traffic: Traffic, n: int = 30, inferences: int = 50) -> tupl
         least_s=0.05,
         seed=1,
         mark=marks,
+        digest=lambda answer: answer[1],
     )
     return load, marks
 
@@ -60,7 +62,7 @@ def run(infer: Any, traffic: Traffic, n: int = 30, inferences: int = 50) -> tupl
 def test_only_the_steady_state_counts(traffic: Traffic) -> None:
     infer = Counting()
     load, marks = run(infer, traffic)
-    assert len(load.durations_ns) == len(load.asked) >= 50
+    assert len(load.durations_ns) == len(load.outputs) >= 50
     # What came before the steady state and what drained after it was asked, but is not counted.
     assert infer.calls > len(load.durations_ns)
     assert load.answers == [("answer to", f"r{i}") for i in range(30)]
@@ -88,13 +90,114 @@ def test_a_failed_request_ends_the_run_with_its_error() -> None:
     for traffic in (Traffic(concurrency=3), Traffic(rate_per_s=500.0)):
         with pytest.raises(LookupError, match="the fifth"):
             run(Counting(fail_at=5), traffic)
-    assert [t.name for t in threading.enumerate() if "ThreadPool" in t.name] == []
+
+
+def test_an_error_does_not_wait_for_what_is_in_flight() -> None:
+    answered = threading.Event()
+
+    def infer(request: Any) -> Any:
+        if request == "r3":
+            raise LookupError("the fourth")
+        answered.wait()
+
+    for traffic in (Traffic(concurrency=5), Traffic(rate_per_s=500.0)):
+        with pytest.raises(LookupError, match="the fourth"):
+            run(infer, traffic)
+    assert not answered.is_set()
+    answered.set()
 
 
 def test_a_server_that_falls_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("permille.study.traffic.MOST_IN_FLIGHT", 8)
-    with pytest.raises(ModelError, match="cannot keep up with 1000 requests a second"):
+    with pytest.raises(
+        ModelError, match=r"cannot keep up with rate_per_s = 1000: .* requests are in flight"
+    ):
         run(Counting(seconds=0.2), Traffic(rate_per_s=1000.0), inferences=100)
+
+
+class Serial(Counting):
+    """Answers one request at a time, in order of arrival."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.turn = threading.Lock()
+
+    def __call__(self, request: Any) -> Any:
+        with self.turn:
+            return super().__call__(request)
+
+
+def test_a_server_of_half_the_asked_rate_is_refused_with_its_figures() -> None:
+    figures = (
+        r"rate_per_s = 100: in \S+ s it answered \d+ requests, \S+ a second, and requests in"
+        r" flight rose from \d+ to \d+; lower rate_per_s"
+    )
+    with pytest.raises(ModelError, match=figures):
+        run(Serial(0.02), Traffic(rate_per_s=100.0), inferences=40)
+
+
+def backlog(arrivals: int, in_flight: int) -> bool:
+    """What is made of so many arrivals, after which so many more are in flight."""
+    steady = _Run(lambda request: request, ["r"], lambda answer: answer)
+    steady.begin()
+    for _ in range(arrivals):
+        steady.take()
+    steady.in_flight = in_flight
+    return steady.keeps_up(10.0)
+
+
+@pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 4), (100, 10), (500, 50), (0, 0)])
+def test_a_few_more_in_flight_are_chance(arrivals: int, in_flight: int) -> None:
+    assert backlog(arrivals, in_flight)
+
+
+@pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 13), (100, 26), (1000, 80)])
+def test_more_in_flight_than_chance_allows_are_an_overload(arrivals: int, in_flight: int) -> None:
+    with pytest.raises(ModelError, match=f"rose from 0 to {in_flight}"):
+        backlog(arrivals, in_flight)
+
+
+@pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 8), (100, 20), (400, 45)])
+def test_what_may_be_either_is_watched_for_longer(arrivals: int, in_flight: int) -> None:
+    assert not backlog(arrivals, in_flight)
+
+
+class Numbered(Counting):
+    """Its answers tell how many had been asked before."""
+
+    def __call__(self, request: Any) -> Any:
+        answer = super().__call__(request)
+        return (answer, self.calls)
+
+
+def test_what_is_kept_of_every_answer_is_of_the_steady_state_alone() -> None:
+    load, _ = run(Numbered(), Traffic(concurrency=4), n=5, inferences=50)
+    # The first answers, of which each request's first is one, came while the load still grew.
+    assert len(load.outputs) == len(load.durations_ns) >= 50
+    assert min(load.outputs) > 4
+    assert min(number for _, number in load.answers) <= 4
+
+
+def test_failures_are_neither_timed_nor_read() -> None:
+    numbers = iter(range(10_000))
+
+    def infer(request: Any) -> Any:
+        time.sleep(0.001)
+        return FAILED if next(numbers) % 4 == 3 else ("answer to", request)
+
+    load, _ = run(infer, Traffic(concurrency=1), n=3, inferences=40)
+    assert load.failed >= 10
+    assert len(load.durations_ns) == len(load.outputs) >= 40
+    assert FAILED not in load.outputs
+
+
+def test_a_request_that_always_fails_ends_no_run() -> None:
+    load, _ = run(
+        lambda request: FAILED if request == "r1" else ("answer to", request),
+        Traffic(concurrency=2),
+        n=3,
+    )
+    assert load.answers == [("answer to", "r0"), FAILED, ("answer to", "r2")]
 
 
 def test_every_request_is_answered_once_even_if_there_are_more_than_inferences() -> None:

@@ -81,6 +81,12 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
             "unreadable": quality.unreadable,
             "others": quality.others,
         },
+        "inference_failures": summary.failures
+        and {
+            "failed": summary.failures.failed,
+            "tried": summary.failures.tried,
+            "share": summary.failures.share,
+        },
         "trials": {"done": summary.done, "failed": summary.failed, "invalid": summary.invalid},
         "provenance": summary.provenance,
         "source": summary.source,

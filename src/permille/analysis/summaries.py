@@ -66,6 +66,18 @@ class Sums(Record):
         return intervals.mean_from(self.n, self.mean, self.sd)
 
 
+class InferenceFailures(Record):
+    """Inferences that failed in the query spans of a cell's finished trials, of all tried."""
+
+    failed: int
+    tried: int
+
+    @property
+    def share(self) -> float:
+        """What share of all that were tried failed."""
+        return self.failed / self.tried
+
+
 class Summary(Record):
     """One cell within one boundary. ``energy`` is None where no trial carries a figure;
     ``problem`` then says why. ``notes`` are facts a reader of the number should know."""
@@ -95,6 +107,7 @@ class Summary(Record):
     notes: tuple[str, ...] = ()
     inference_p50_j: float | None = None
     inference_p95_j: float | None = None
+    failures: InferenceFailures | None = None  # None: no inference of this cell could fail alone
 
 
 def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False) -> list[Summary]:
@@ -192,6 +205,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         inference_p50_j=_mean([t.each.p50_j for t in done if t.each and t.each.p50_j is not None]),
         inference_p95_j=_mean([t.each.p95_j for t in done if t.each and t.each.p95_j is not None]),
         quality=_quality(done),
+        failures=_failures(done),
         done=len(done),
         failed=sum(t.status == "failed" for t in trials),
         invalid=sum(t.status == "invalid" for t in trials),
@@ -276,6 +290,20 @@ def _net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums 
 
 def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
+
+
+def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
+    known = [
+        (int(trial.counts["failed"]), query.inferences)
+        for trial in done
+        if "failed" in trial.counts
+        and (query := trial.phases.get("query")) is not None
+        and query.inferences
+    ]
+    if not known:
+        return None
+    failed = sum(failed for failed, _ in known)
+    return InferenceFailures(failed=failed, tried=failed + sum(done for _, done in known))
 
 
 def _quality(done: Sequence[Trial]) -> Quality | None:

@@ -121,15 +121,18 @@ class Likelihood(Record):
 
 class Output(Record):
     """What came back. ``label`` for a classification, ``text`` for a generation, and what was
-    counted on the way. ``first_token_s``: seconds from the request to the first piece of the
-    answer, where it was streamed. ``counted``: what else was processed (``images``, ``pixels``,
-    ``audio_seconds``). ``likelihood``: of the prompt itself. Anything more that a task needs is in
-    ``data``."""
+    counted on the way: of ``tokens_in`` a server took ``tokens_cached`` from its cache, of
+    ``tokens_out`` it says that ``tokens_reasoning`` were reasoning. ``first_token_s``: seconds
+    from the request to the first piece of the answer, where it was streamed. ``counted``: what
+    else was processed (``images``, ``pixels``, ``audio_seconds``). ``likelihood``: of the prompt
+    itself. Anything more that a task needs is in ``data``."""
 
     label: str | None = None
     text: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
+    tokens_cached: int | None = None
+    tokens_reasoning: int | None = None
     first_token_s: float | None = None
     counted: dict[str, float] = {}
     likelihood: Likelihood | None = None
@@ -163,7 +166,9 @@ class Loaded(Protocol):
 @runtime_checkable
 class Served(Protocol):
     """What a loaded model is besides, where ``infer`` may be called from several threads at once
-    and the study file says how many: it is then measured under load, in its steady state."""
+    and the study file says how many: it is then measured under load, in its steady state. Every
+    answer is read, since each has its own time to the first token and its own counts; ``infer``
+    raises InferenceError for one that failed."""
 
     traffic: Traffic | None
     """None: one request after the other, as any model."""

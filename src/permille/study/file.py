@@ -71,6 +71,12 @@ class Settings(Record, forbid_unknown_fields=True):
     """Whether workers may use the network; a model's own key wins. Such as `true`."""
     memory_gib: Annotated[float, msgspec.Meta(gt=0, le=65_536)] | None = None
     """The most private memory of a worker in GiB (Linux). Such as `8.0`."""
+    max_failures: (
+        Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
+        | Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    ) = 0
+    """How many inferences of a trial may fail before the trial does: a count, or a share. Such as
+    `0.01`."""
     weights: Literal["replica"] | None = None
     """`replica`: build every model with random weights, for its energy and time alone (see
     Replicas). Such as `"replica"`."""

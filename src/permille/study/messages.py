@@ -20,7 +20,7 @@ class Job(Record):
 
     ``least_query_s``: the query span goes on, by whole passes, for at least this long, so that
     the meters can carry it. ``network``: whether it may use it; ``memory_gib``: at most this
-    much private memory.
+    much private memory. ``max_failures``: inferences that may fail, a count or a share.
     """
 
     task: str
@@ -30,6 +30,7 @@ class Job(Record):
     least_query_s: float
     network: bool = False
     memory_gib: float | None = None
+    max_failures: int | float = 0
 
 
 class Progress(Record, tag=True):

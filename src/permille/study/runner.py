@@ -241,6 +241,7 @@ class Runner:
             least_query_s=self._least_query_s,
             network=planned.network,
             memory_gib=self._plan.settings.memory_gib,
+            max_failures=self._plan.settings.max_failures,
         )
 
     def _expect(self, progress: Progress) -> float | None:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import msgspec
@@ -23,6 +23,7 @@ from permille.errors import ModelError
 from permille.recorder import Marker
 from permille.records import Latency, Span
 from permille.study.containment import contain
+from permille.study.failures import FAILED, Tally, answered, failed_note
 from permille.study.messages import Job, Message, Progress, Result, SpanDone, write
 from permille.study.traffic import drive
 from permille.tasks import Task
@@ -61,14 +62,16 @@ class Spans:
 
 
 class Timings:
-    """One duration per call (ns), the inferences in all of them, and the answers of the first
-    pass. ``asked``: which sample each inference was of, where they were not whole passes."""
+    """One duration per call (ns), the inferences in all of them, and each request's first answer.
+    A server's have more: ``outputs``, what each inference counted, and how many ``failed``, which
+    are in nothing else here."""
 
     def __init__(self) -> None:
         self.durations_ns = array("q")
         self.inferences = 0
         self.answers: list[Any] = []
-        self.asked: list[int] | None = None
+        self.outputs: list[Output] | None = None
+        self.failed = 0
 
 
 class Calls:
@@ -110,10 +113,15 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     requests = [task.request(sample, job.model, job.dataset) for sample in job.dataset.samples]
     batch_size = job.protocol.batch_size
     calls = Calls(model, requests, batch_size)
+    tally = Tally(model.infer, job.max_failures, job.protocol.inferences)
+    if isinstance(model, Served):
+        calls.infer = tally.infer
     notes = list(notes)
     if job.protocol.warmup_max:
         say(Progress(stage="warmup"))
         warm: Timings = spans.around("warmup", lambda: _warm_up(calls, job.protocol.warmup_max))
+        if not warm.durations_ns:
+            raise ModelError(f"no inference of the warm-up succeeded; first: {tally.words()}")
         if not is_steady([d / 1e9 for d in warm.durations_ns]):
             notes.append(
                 f"not steady after {warm.inferences} warm-up inferences:"
@@ -124,12 +132,17 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     traffic = model.traffic if isinstance(model, Served) else None
     timings: Timings
     if traffic is not None:
-        timings = _under_load(spans, job, model, requests, traffic)
+        timings = _under_load(spans, job, model, calls, traffic)
+    elif isinstance(model, Served):
+        timings = spans.around("query", lambda: _query_served(calls, job, model))
     else:
         timings = spans.around(
             "query", lambda: _query(calls, job.protocol.inferences, job.least_query_s)
         )
-    say(_result(job, task, model, timings, calls.read(timings.answers), notes))
+    tally.check()
+    if timings.failed:
+        notes.append(failed_note(timings.failed, timings.inferences, tally.words()))
+    say(_result(job, task, model, timings, calls, notes))
     model.close()
 
 
@@ -141,7 +154,8 @@ def _warm_up(calls: Calls, most: int) -> Timings:
     while len(durations) < most and time.monotonic() - began < WARMUP_S:
         asked = calls.ask[len(durations) % len(calls.ask)]
         t0 = time.monotonic_ns()
-        calls.infer(asked)
+        if calls.infer(asked) is FAILED:
+            continue
         durations.append(time.monotonic_ns() - t0)
         timings.inferences += len(asked) if calls.batched else 1
         if len(durations) % 10 == 0 and is_steady([d / 1e9 for d in durations]):
@@ -163,23 +177,52 @@ def _query(calls: Calls, inferences: int, least_s: float) -> Timings:
     return timings
 
 
-def _under_load(
-    spans: Spans, job: Job, model: Loaded, requests: Sequence[Any], traffic: Traffic
-) -> Timings:
+def _query_served(calls: Calls, job: Job, model: Loaded) -> Timings:
+    """As :func:`_query`; but every answer is read, and one that failed is counted as nothing
+    else."""
+    timings = Timings()
+    timings.outputs = []
+    began = time.monotonic()
+    while (
+        not timings.answers
+        or timings.inferences < job.protocol.inferences
+        or time.monotonic() - began < job.least_query_s
+    ):
+        durations, answers = array("q"), list[Any]()
+        one_pass(calls.infer, calls.ask, durations, answers)
+        for duration_ns, answer in zip(durations, answers, strict=True):
+            if answer is FAILED:
+                timings.failed += 1
+                continue
+            timings.durations_ns.append(duration_ns)
+            timings.outputs.append(_counted(model.read(answer)))
+        timings.inferences = len(timings.durations_ns)
+        known = timings.answers or answers
+        timings.answers = [a if b is FAILED else b for a, b in zip(answers, known, strict=True)]
+    return timings
+
+
+def _counted(output: Output) -> Output:
+    """What is kept of every answer: its counts, not its text."""
+    return msgspec.structs.replace(output, text=None, label=None, data=None)
+
+
+def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Traffic) -> Timings:
     """Many requests at once; the query span is the steady state."""
     load = drive(
-        model.infer,
-        requests,
+        calls.infer,
+        calls.ask,
         traffic,
         inferences=job.protocol.inferences,
         least_s=job.least_query_s,
         seed=job.protocol.seed,
         mark=spans.mark,
+        digest=lambda answer: _counted(model.read(answer)),
     )
     spans.done("query", load.t0_ns, load.t1_ns, inferences=len(load.durations_ns))
     timings = Timings()
     timings.durations_ns, timings.inferences = load.durations_ns, len(load.durations_ns)
-    timings.answers, timings.asked = load.answers, load.asked
+    timings.answers, timings.outputs, timings.failed = load.answers, load.outputs, load.failed
     return timings
 
 
@@ -203,11 +246,16 @@ def _result(
     task: Task,
     model: Loaded,
     timings: Timings,
-    outputs: Sequence[Output],
+    calls: Calls,
     notes: list[str],
 ) -> Result:
     """Score the answers, now that nothing is measured."""
     durations = timings.durations_ns
+    answers, samples = answered(timings.answers, job.dataset.samples, notes)
+    outputs = calls.read(answers)
+    every = timings.outputs if timings.outputs is not None else outputs
+    counts = _counts(task, timings, outputs)
+    notes += cache_notes(counts)
     ordered = sorted(durations)
     if steady_start([d / 1e9 for d in durations[:KEPT_DURATIONS]]) is None:
         notes.append("the durations of the query span are not steady")
@@ -218,18 +266,18 @@ def _result(
     return Result(
         facts=facts,
         device=model.device,
-        latency=_latency(ordered, outputs),
+        latency=_latency(ordered, every),
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
-        quality=None if replica else task.score(outputs, job.dataset.samples, job.model),
-        counts=_counts(task, timings, outputs),
+        quality=None if replica else task.score(outputs, samples, job.model),
+        counts=counts,
         notes=tuple(notes),
     )
 
 
 def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str, float]:
     """What was processed in the query span."""
-    if timings.asked is not None:
-        return task.counts([outputs[number] for number in timings.asked])
+    if timings.outputs is not None:
+        return task.counts(timings.outputs) | {"failed": float(timings.failed)}
     passes = timings.inferences / len(outputs)
     return {name: total * passes for name, total in task.counts(outputs).items()}
 
@@ -245,6 +293,19 @@ def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
         first_token_p50=_percentile(first, 0.50) if first else None,
         first_token_p95=_percentile(first, 0.95) if first else None,
     )
+
+
+def cache_notes(counts: Mapping[str, float]) -> list[str]:
+    """That prompts were answered from a server's cache, which makes them cheaper than new ones."""
+    cached = counts.get("tokens_cached", 0.0)
+    if not cached:
+        return []
+    total = counts.get("tokens_in", 0.0)
+    share = f"{100 * cached / total:.2g} % of the" if total >= cached else f"{cached:,.0f}"
+    return [
+        f"{share} prompt tokens came from the server's cache, so these inferences cost less than"
+        " those of new prompts; switch the cache off (extra), or ask more different questions"
+    ]
 
 
 def _percentile(ordered_ns: Sequence[int], share: float) -> float:

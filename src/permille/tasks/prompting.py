@@ -63,8 +63,14 @@ def check_installed(task: str, modules: Sequence[str]) -> None:
 
 
 def token_counts(outputs: Sequence[Output]) -> dict[str, float]:
-    """``tokens_in`` and ``tokens_out`` over all outputs, where every one was counted."""
+    """``tokens_in`` and ``tokens_out`` over all outputs, where every one was counted; of them
+    ``tokens_cached`` and ``tokens_reasoning``, as far as they were stated."""
     sums: dict[str, float] = {}
+    # Servers leave these out of an answer that had none (vLLM), so the known ones are the sum.
+    for name in ("tokens_cached", "tokens_reasoning"):
+        stated = [v for o in outputs if (v := getattr(o, name)) is not None]
+        if stated:
+            sums[name] = float(sum(stated))
     for name, values in (
         ("tokens_in", [o.tokens_in for o in outputs]),
         ("tokens_out", [o.tokens_out for o in outputs]),

@@ -1,0 +1,140 @@
+"""Checks of a server's address and command, before any request is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+import shutil
+import socket
+from urllib.parse import SplitResult, urlsplit
+
+from permille.errors import ModelError
+
+_CONNECT_S = 5.0
+
+
+def parse_url(at: str, text: str) -> SplitResult:
+    """The parts of a server's address.
+
+    Raises:
+        ModelError: it is not an address, or holds more than one.
+    """
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise ModelError(f"{at}: url {text!r}: {error}") from error
+    extra = url.username or url.password or url.query or url.fragment
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or extra:
+        raise ModelError(
+            f"{at}: url {text!r} is not of the form http://HOST:PORT/v1 (a key goes to key_env)"
+        )
+    return url
+
+
+def check_here(at: str, host: str) -> None:
+    """That a host is this machine.
+
+    Raises:
+        ModelError: it is not, as far as can be known without asking the network.
+    """
+    if not is_here(host):
+        raise ModelError(
+            f"{at}: {host} is not known to be this machine, whose meters see no other's energy;"
+            " if the server runs here, write 127.0.0.1 in its place; if it runs elsewhere, run"
+            " permille there, or set remote = true to measure only what the requests cost here"
+        )
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine: loopback, the unspecified address that servers print
+    (0.0.0.0), an address of an interface, or this machine's own name. No name is looked up: a
+    query to a name server would tell others what is measured, and its answer can be forged."""
+    name = host.rstrip(".").lower()
+    address = _address(name)
+    if address is not None:
+        return address.is_loopback or address.is_unspecified or address in _own_addresses()
+    return name == "localhost" or name.endswith(".localhost") or name in _own_names()
+
+
+def is_listening(url: SplitResult) -> bool:
+    """Whether something accepts connections there."""
+    try:
+        _connect(url)
+    except OSError:
+        return False
+    return True
+
+
+def check_listening(at: str, url: SplitResult) -> None:
+    """That something accepts connections there.
+
+    Raises:
+        ModelError: nothing does.
+    """
+    try:
+        _connect(url)
+    except OSError as error:
+        raise ModelError(
+            f"{at}: no server at {url.hostname}:{_port(url)} ({error}); start it, or give serve = "
+            '"its command"'
+        ) from error
+
+
+def check_command(at: str, command: str) -> None:
+    """That a command can be started.
+
+    Raises:
+        ModelError: there is no such program.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ModelError(f"{at}: serve {command!r}: {error}") from error
+    if not words or shutil.which(words[0]) is None:
+        raise ModelError(f"{at}: serve: there is no program {words[0] if words else ''!r}")
+
+
+def _connect(url: SplitResult) -> None:
+    socket.create_connection((url.hostname, _port(url)), timeout=_CONNECT_S).close()
+
+
+def _port(url: SplitResult) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _address(host: str) -> _Address | None:
+    """The address that a host is written as, or None where it is a name."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        try:  # the old short forms, such as 127.1, which a connection understands too
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _own_addresses() -> frozenset[_Address]:
+    import psutil
+
+    written = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries]
+    # Hardware addresses are among them, and are no IP addresses.
+    return frozenset(found for text in written if (found := _ip(text)) is not None)
+
+
+def _ip(text: str) -> _Address | None:
+    try:
+        return ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _own_names() -> frozenset[str]:
+    name = socket.gethostname().rstrip(".").lower()
+    short = name.partition(".")[0]
+    return frozenset({name, short, f"{short}.local"} - {"", ".local"})

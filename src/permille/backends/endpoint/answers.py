@@ -1,0 +1,248 @@
+"""What a server's answer says: its text, what it counted, and whether it failed. Pure.
+
+An answer comes as one object, or in a stream as many. One that says of itself that it failed is
+never an inference, whatever its HTTP status was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from permille.backends import Output
+from permille.errors import InferenceError
+
+_COMPLETE = frozenset(
+    {
+        *("stop", "length", "tool_calls", "tool_call", "tool_use", "function_call"),  # OpenAI
+        *("eos", "eos_token", "stop_sequence", "end_turn", "max_tokens", "model_length"),
+        *("complete", "completed"),
+    }
+)
+"""Reasons for which an answer ends as it should (lower case): OpenAI's, TGI's, Anthropic's,
+Mistral's, Cohere's. Any other ("error", "abort", "content_filter", …) is a failure."""
+_CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
+_REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
+_MOST_WORDS = 300
+
+
+class Answer:
+    """One answer, put together from the objects in which it comes. ``at`` begins every message;
+    ``asked_tokens`` is how many the request allowed."""
+
+    def __init__(self, at: str, asked_tokens: int | None) -> None:
+        self._at, self._asked_tokens = at, asked_tokens
+        self._texts: list[str] = []
+        self._choices: set[int] = set()
+        self._reasons: dict[int, str] = {}
+        self._readable = False
+        self._usage: dict[str, Any] = {}
+        self._timings: dict[str, Any] = {}
+        self._last: Any = None
+
+    def add(self, event: dict[str, Any]) -> bool:
+        """Take in one object; whether it holds something of the answer itself.
+
+        Raises:
+            InferenceError: it says that the inference failed.
+        """
+        check_no_error(self._at, event)
+        self._last = event
+        # A server may state its counts again and again as they grow: the last are the answer's.
+        if isinstance(event.get("usage"), dict):
+            self._usage = event["usage"]
+        if isinstance(event.get("timings"), dict):
+            self._timings = event["timings"]
+        choices = event.get("choices")
+        if not isinstance(choices, list):
+            return False
+        said = [self._choice(c, number) for number, c in enumerate(choices) if isinstance(c, dict)]
+        return any(said)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every choice has said why it ended."""
+        return bool(self._choices) and self._choices <= set(self._reasons)
+
+    def output(self, first_token_s: float | None = None) -> Output:
+        """The whole answer.
+
+        Raises:
+            InferenceError: there is none, or it was cut off before the tokens that were asked.
+        """
+        if not self._choices:
+            raise InferenceError(f"{self._at}: the answer has no choices: {_short(self._last)}")
+        if not self._readable:
+            raise InferenceError(
+                f"{self._at}: the answer has no text, reasoning, tool call or refusal:"
+                f" {_short(self._last)}"
+            )
+        tokens_out = count(self._usage.get("completion_tokens"))
+        reasoned = count(_inner(self._usage, "completion_tokens_details", "reasoning_tokens"))
+        self._check_not_cut_off(tokens_out, reasoned)
+        return Output(
+            text="".join(self._texts),
+            tokens_in=count(self._usage.get("prompt_tokens")),
+            tokens_out=tokens_out,
+            tokens_cached=_cached(self._usage, self._timings),
+            tokens_reasoning=reasoned,
+            first_token_s=first_token_s,
+        )
+
+    def _choice(self, choice: dict[str, Any], place: int) -> bool:
+        number = count(choice.get("index"))
+        number = place if number is None else number
+        self._choices.add(number)
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason:
+            self._reasons[number] = reason.lower()
+            if reason.lower() not in _COMPLETE:
+                raise InferenceError(
+                    f"{self._at}: the answer ended with finish_reason {reason[:50]!r}"
+                )
+        part = choice.get("message") or choice.get("delta")
+        text, aside = _said(part) if isinstance(part, dict) else (_string(choice.get("text")), None)
+        if text is None and aside is None:
+            return False
+        self._readable = True
+        if text and number == 0:  # of several choices (n) the first is the answer
+            self._texts.append(text)
+        return bool(text or aside)
+
+    def _check_not_cut_off(self, tokens_out: int | None, reasoned: int | None) -> None:
+        """A context that is full ends an answer as ``length`` does, early.
+
+        One token less is let pass: servers differ in whether the last is counted; and reasoning
+        is among the completion's tokens with some, beside them with others.
+        """
+        if self._asked_tokens is None or tokens_out is None:
+            return
+        made = tokens_out + (reasoned or 0)
+        if _CUT_OFF & set(self._reasons.values()) and made < self._asked_tokens - 1:
+            raise InferenceError(
+                f"{self._at}: the answer was cut off after {tokens_out} of {self._asked_tokens}"
+                " tokens; is the server's context too small?"
+            )
+
+
+def check_no_error(at: str, event: dict[str, Any]) -> None:
+    """That an object is not an error.
+
+    Raises:
+        InferenceError: it is; the server's words.
+    """
+    error = event.get("error")
+    if not error and (event.get("object") == "error" or event.get("type") == "error"):
+        error = event
+    if not error and event.get("detail") and "choices" not in event and "data" not in event:
+        error = event["detail"]  # FastAPI's form
+    if error:
+        raise InferenceError(f"{at}: the server answered with an error: {error_words(error)}")
+
+
+def error_words(error: Any) -> str:
+    """A server's words for what went wrong, on one bounded line."""
+    message = error.get("message") if isinstance(error, dict) else None
+    found = message if isinstance(message, str) and message else error
+    text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
+    return " ".join(text.split())[:_MOST_WORDS]
+
+
+def embedding(at: str, body: dict[str, Any]) -> Output:
+    """The vector of a text.
+
+    Raises:
+        InferenceError: there is none.
+    """
+    check_no_error(at, body)
+    entries = body.get("data")
+    found = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    entry = next((e for e in found if e.get("index", 0) == 0), {})
+    values = entry.get("embedding")
+    if not (isinstance(values, list) and values and all(_is_number(v) for v in values)):
+        raise InferenceError(f"{at}: the answer has no embedding: {_short(body)}")
+    usage = body.get("usage")
+    tokens = count(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
+    return Output(data=[float(value) for value in values], tokens_in=tokens)
+
+
+def params_of(models: dict[str, Any], name: str) -> int | None:
+    """The parameters of the model ``name`` in a list of models, where the server tells them.
+
+    A server of one model may call it by another name, its file's: it is the one."""
+    listed = models.get("data")
+    entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
+    asked = [e for e in entries if e.get("id") == name]
+    entry = (asked or (entries if len(entries) == 1 else [{}]))[0]
+    params = count(_inner(entry, "meta", "n_params"))
+    return params if params else None
+
+
+def count(value: Any) -> int | None:
+    """A count of something, or None where it cannot be one."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value < 2**53 else None
+
+
+def _said(part: dict[str, Any]) -> tuple[str | None, str | None]:
+    """(the answer's text, what else was generated) of a message or a part of one; None where
+    there is no such thing. Reasoning is generated, but is not the answer."""
+    content = _content(part.get("content"))
+    text = content or _string(part.get("refusal")) or _calls(part)
+    aside = next((found for key in _REASONING if (found := _content(part.get(key)))), None)
+    return text if text is not None else content, aside
+
+
+def _content(value: Any) -> str | None:
+    """A text, or a list of parts that have one."""
+    if not isinstance(value, list):
+        return _string(value)
+    texts = [_part(part) for part in value]
+    known = [text for text in texts if text is not None]
+    return "".join(known) if known else None
+
+
+def _part(part: Any) -> str | None:
+    if not isinstance(part, dict):
+        return _string(part)
+    return next((found for key in ("text", "refusal") if (found := _string(part.get(key)))), None)
+
+
+def _calls(part: dict[str, Any]) -> str | None:
+    """Tool calls as the JSON in which they came; the text of such an answer."""
+    calls = part.get("tool_calls") or part.get("function_call")
+    return json.dumps(calls, ensure_ascii=False) if isinstance(calls, list | dict) else None
+
+
+def _cached(usage: dict[str, Any], timings: dict[str, Any]) -> int | None:
+    """Tokens of the prompt that the server took from its cache, by whichever name it says so:
+    OpenAI's and vLLM's, DeepSeek's, Moonshot's, llama.cpp's."""
+    stated: Sequence[Any] = (
+        _inner(usage, "prompt_tokens_details", "cached_tokens"),
+        _inner(usage, "input_tokens_details", "cached_tokens"),
+        usage.get("prompt_cache_hit_tokens"),
+        usage.get("cached_tokens"),
+        usage.get("cache_read_input_tokens"),
+        timings.get("cache_n"),
+    )
+    known = [found for value in stated if (found := count(value)) is not None]
+    return max(known, default=None)
+
+
+def _inner(table: dict[str, Any], key: str, name: str) -> Any:
+    inner = table.get(key)
+    return inner.get(name) if isinstance(inner, dict) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _short(value: Any) -> str:
+    return str(value)[:200]

@@ -1,0 +1,257 @@
+"""The ``endpoint`` backend: settings checked, the server started and waited for, requests sent."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from permille.backends import (
+    Backend,
+    Chat,
+    Choice,
+    Generate,
+    ModelSpec,
+    Output,
+    Text,
+    Traffic,
+)
+from permille.backends.choosing import named
+from permille.backends.endpoint import address, answers
+from permille.backends.endpoint.http import Body, Client
+from permille.backends.endpoint.server import Server, wait_until_ready
+from permille.backends.endpoint.settings import Settings, check_ranges
+from permille.backends.endpoint.stream import events
+from permille.errors import InferenceError, ModelError
+from permille.records import Category, ModelFacts, Record
+
+CHOICE_TOKENS = 8
+"""Generated for a choice, unless ``max_new_tokens`` says otherwise."""
+_FACTS_S = 5.0
+"""How long facts about the model are waited for."""
+_GENERAL: frozenset[Category] = frozenset({"general-purpose"})
+_ANY: frozenset[Category] = frozenset({"general-purpose", "task-specific"})
+
+
+class EndpointBackend:
+    """The backend, as a plug-in."""
+
+    name = "endpoint"
+    tasks: Mapping[str, frozenset[Category]] = {
+        "text-classification": _GENERAL,
+        "text-generation": _ANY,
+        "summarization": _GENERAL,
+        "translation": _GENERAL,
+        "question-answering": _GENERAL,
+        "chat": _ANY,
+        "feature-extraction": frozenset({"task-specific"}),
+    }
+    settings: type[Record] = Settings
+    requires: tuple[str, ...] = ()
+    install = ""
+    network = True  # a worker's network is cut otherwise, and the server is on it
+
+    def check(self, model: ModelSpec, task: str) -> None:
+        """The settings, and that a server that permille does not start is there.
+
+        Raises:
+            ModelError: one of them is out of range, the key is not set, the server is elsewhere
+                without ``remote``, or nobody listens at ``url``.
+        """
+        settings = msgspec.convert(model.settings, Settings)
+        at = f"model {model.id!r}"
+        url = address.parse_url(at, settings.url)
+        check_ranges(at, settings)
+        if settings.key_env and not os.environ.get(settings.key_env):
+            raise ModelError(f"{at}: key_env: {settings.key_env} is not set in the environment")
+        if not settings.remote:
+            address.check_here(at, url.hostname or "")
+        if settings.serve is None:
+            address.check_listening(at, url)
+        else:
+            address.check_command(at, settings.serve)
+
+    def load(self, model: ModelSpec, task: str) -> _Endpoint:
+        """The server, started if so asked, and answering.
+
+        Raises:
+            ModelError: it does not answer, or answers nonsense.
+        """
+        self.check(model, task)
+        return _Endpoint(model.id, msgspec.convert(model.settings, Settings), task)
+
+
+class _Endpoint:
+    """A server that answers."""
+
+    def __init__(self, model_id: str, settings: Settings, task: str) -> None:
+        self._settings = settings
+        self._task = task
+        self._name = settings.model or model_id
+        self._body = {"model": self._name, **settings.extra}
+        key = os.environ.get(settings.key_env) if settings.key_env else None
+        self._client = Client(model_id, settings.url, key, settings.timeout_s)
+        self._server: Server | None = None
+        if settings.serve is not None:
+            if address.is_listening(urlsplit(settings.url)):
+                raise ModelError(
+                    f"model {model_id!r}: something answers at {settings.url} already; stop it, "
+                    "or leave serve out"
+                )
+            self._server = Server(model_id, settings.serve)
+        try:
+            wait_until_ready(self._probe, self._server, settings.serve_wait_s)
+        except ModelError:
+            self.close()
+            raise
+        self.device = (
+            f"elsewhere ({urlsplit(settings.url).hostname}): its energy is not in the figures"
+            if settings.remote
+            else "server"
+        )
+        many = settings.concurrency > 1 or settings.rate_per_s is not None
+        self.traffic = (
+            Traffic(concurrency=settings.concurrency, rate_per_s=settings.rate_per_s)
+            if many
+            else None
+        )
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The parameters, where the server tells them (llama.cpp's does). Many have no such
+        route: that is no reason to lose what was measured."""
+        try:
+            models = self._client.get("/models", timeout_s=min(self._settings.timeout_s, _FACTS_S))
+        except InferenceError:
+            return ModelFacts()
+        return ModelFacts(params=answers.params_of(models, self._name))
+
+    def infer(self, request: Any) -> Any:
+        """One request, and its whole answer, read: one that failed is known at once. Any thread
+        may call this.
+
+        Raises:
+            InferenceError: the server, or its answer, says that it failed, or nothing of it can
+                be read.
+        """
+        if isinstance(request, Text) and self._task == "feature-extraction":
+            body = self._client.post("/embeddings", self._embed(request.text), self._client.whole)
+            return request, answers.embedding(self._client.at, body)
+        path, body = self._question(request)
+        if self._settings.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body = {"temperature": 0, **body, **self._body}
+        t0_ns = time.monotonic_ns()
+        return request, self._client.post(path, body, lambda came: self._answer(came, body, t0_ns))
+
+    def read(self, raw: Any) -> Output:
+        """The text, the label found in it, or the embedding."""
+        request: Any
+        output: Output
+        request, output = raw
+        if isinstance(request, Choice):
+            label = named(output.text or "", request.choices)
+            return msgspec.structs.replace(output, label=label)
+        return output
+
+    def close(self) -> None:
+        """Stop the server if it was started here."""
+        self._client.close()
+        if self._server is not None:
+            self._server.stop()
+
+    def _probe(self, timeout_s: float | None) -> None:
+        """One small inference, to see whether the server can do any.
+
+        A list of models, or a route for health, may answer while the model still loads. Whether
+        the answer can be read is left to the first that counts: a reasoning model's first token
+        may be none of its text.
+        """
+        if self._task == "feature-extraction":
+            path, body = "/embeddings", self._embed("Hello")
+        else:
+            chat = Chat(messages=(("user", "Hello"),), max_new_tokens=1)
+            text = Generate(prompt="Hello", max_new_tokens=1)
+            path, body = self._question(chat if self._task == "chat" else text)
+            body = {"temperature": 0, **body, **self._body}
+        content = self._client.post(
+            path, body, lambda came: b"".join(came.pieces), timeout_s=timeout_s
+        )
+        try:
+            answer = self._client.parse(content)
+        except InferenceError:
+            return
+        answers.check_no_error(self._client.at, answer)
+
+    def _embed(self, text: str) -> dict[str, Any]:
+        return {**self._body, "input": text}
+
+    def _question(self, request: Any) -> tuple[str, dict[str, Any]]:
+        if isinstance(request, Choice):
+            prompt, most = request.prompt, self._settings.max_new_tokens or CHOICE_TOKENS
+        elif isinstance(request, Generate):
+            prompt, most = request.prompt, request.max_new_tokens
+        elif isinstance(request, Chat):
+            messages = [{"role": role, "content": text} for role, text in request.messages]
+            return "/chat/completions", {"messages": messages, "max_tokens": request.max_new_tokens}
+        else:
+            raise ModelError(f"backend endpoint cannot do a {type(request).__name__} request")
+        if self._settings.api == "chat":
+            messages = [{"role": "user", "content": prompt}]
+            return "/chat/completions", {"messages": messages, "max_tokens": most}
+        return "/completions", {"prompt": prompt, "max_tokens": most}
+
+    def _answer(self, came: Body, body: dict[str, Any], t0_ns: int) -> Output:
+        asked = answers.count(body.get("max_completion_tokens") or body.get("max_tokens"))
+        answer = answers.Answer(self._client.at, asked)
+        # A server that cannot stream, or has nothing but an error to say, answers in one object.
+        if not body.get("stream") or came.content_type.startswith("application/json"):
+            answer.add(self._client.whole(came))
+            return answer.output()
+        return self._streamed(came, answer, t0_ns)
+
+    def _streamed(self, came: Body, answer: answers.Answer, t0_ns: int) -> Output:
+        first_s = None
+        for event in events(came.pieces):
+            if event.data.strip() == "[DONE]":
+                break
+            if event.type == "error":
+                raise InferenceError(
+                    f"{self._client.at}: the server answered with an error:"
+                    f" {answers.error_words(_object_or_text(event.data))}"
+                )
+            for data in self._objects(event.data):
+                if answer.add(data) and first_s is None:
+                    first_s = (time.monotonic_ns() - t0_ns) / 1e9
+        else:
+            if not answer.is_finished:
+                raise InferenceError(
+                    f"{self._client.at}: the stream broke off: it has neither [DONE] nor a"
+                    " finish_reason"
+                )
+        return answer.output(first_s)
+
+    def _objects(self, data: str) -> list[dict[str, Any]]:
+        """The object of an event; or of each line, where a server leaves out the blank lines that
+        keep its events apart."""
+        lines = data.split("\n")
+        if len(lines) == 1 or isinstance(_object_or_text(data), dict):
+            return [self._client.parse(data)]
+        return [self._client.parse(line) for line in lines if line and line.strip() != "[DONE]"]
+
+
+def _object_or_text(data: str) -> Any:
+    try:
+        found = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return data
+    if isinstance(found, dict) and found.get("error"):
+        return found["error"]
+    return found
+
+
+backend: Backend = EndpointBackend()

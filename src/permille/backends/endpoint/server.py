@@ -1,0 +1,110 @@
+"""A server's own process: started, waited for, stopped. Its energy is then this machine's."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+from permille.backends.endpoint.http import Refused, TimedOut
+from permille.errors import InferenceError, ModelError
+
+POLL_S = 0.1
+STOP_S = 10.0
+"""Between TERM and KILL."""
+_LOADING = frozenset(
+    {
+        HTTPStatus.SERVICE_UNAVAILABLE,  # llama.cpp: "Loading model"
+        HTTPStatus.BAD_GATEWAY,  # a proxy, whose server has not started yet
+        HTTPStatus.GATEWAY_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+    }
+)
+"""Statuses that a server gives for a while. Any other is its last word."""
+
+
+class Server:
+    """A running server. It stays in the worker's process group, so that it ends with the worker
+    whatever happens.
+
+    Raises:
+        ModelError: it cannot be started.
+    """
+
+    def __init__(self, model_id: str, command: str) -> None:
+        self._at = f"model {model_id!r}: serve"
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
+        try:
+            self._process = subprocess.Popen(
+                shlex.split(command),
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+            )
+        except (OSError, ValueError) as error:
+            self._log.close()
+            raise ModelError(f"{self._at} {command!r}: {error}") from error
+
+    def check_running(self) -> None:
+        """That it has not ended.
+
+        Raises:
+            ModelError: it has; the last line that it printed.
+        """
+        code = self._process.poll()
+        if code is not None:
+            raise ModelError(f"{self._at}: it ended with {code}: {self._last_line()}")
+
+    def stop(self) -> None:
+        """End it: TERM, a while, KILL."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def _last_line(self) -> str:
+        self._log.seek(max(0, self._log.seek(0, 2) - 4096))
+        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1][:300] if lines else "it said nothing"
+
+
+def wait_until_ready(
+    probe: Callable[[float | None], None], server: Server | None, wait_s: float
+) -> None:
+    """Ask for one inference until it is answered. ``server`` is the one that was started here,
+    whose port may not be open yet; one that runs already must answer, if only that it loads.
+    ``probe`` takes how long it may wait, or None for as long as any answer.
+
+    Raises:
+        ModelError: the server ends, refuses, or is not ready in time; its last words.
+    """
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        last: InferenceError
+        left_s = deadline_s - time.monotonic()
+        try:
+            # A first inference may take far longer than any later one: it compiles, or loads.
+            probe(None if server is None else max(left_s, POLL_S))
+        except Refused as error:
+            if error.status not in _LOADING:
+                raise
+            last = error
+        except InferenceError as error:
+            if server is None:
+                raise
+            last = error
+        else:
+            return
+        if server is not None:
+            server.check_running()
+        if isinstance(last, TimedOut) or time.monotonic() > deadline_s:
+            raise ModelError(f"{last}; not ready after {wait_s:g} s: raise serve_wait_s")
+        time.sleep(POLL_S)

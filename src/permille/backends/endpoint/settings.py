@@ -1,0 +1,69 @@
+"""The keys of a ``[[models]]`` table whose backend is ``endpoint``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from permille.errors import ModelError
+from permille.records import Record
+
+
+class Settings(Record, forbid_unknown_fields=True):
+    """The keys of a ``[[models]]`` table with this backend."""
+
+    url: str
+    """The address up to and including /v1. Such as `"http://127.0.0.1:8000/v1"`."""
+    model: str | None = None
+    """The server's name for the model; the `id` if not given. Such as `"default"`."""
+    api: Literal["completions", "chat"] = "completions"
+    """How a prompt is sent; conversations always go to chat. Such as `"chat"`."""
+    key_env: str | None = None
+    """The environment variable that holds the API key. Such as `"MY_SERVER_KEY"`."""
+    labels: dict[str, str] = {}
+    """The dataset's label -> the word to look for. Such as `{ positive = "Positive" }`."""
+    max_new_tokens: int | None = None
+    """The most tokens of an answer; the task's own if not given. Such as `64`."""
+    stream: bool = False
+    """Whether answers are streamed, which gives the time to the first token. Such as `true`."""
+    timeout_s: float = 120.0
+    """Seconds within which an answer must be complete. Such as `30.0`."""
+    concurrency: int = 1
+    """Clients, each with one request at a time. Such as `8`."""
+    rate_per_s: float | None = None
+    """Instead of `concurrency`: requests per second, arriving at random. Such as `2.0`."""
+    serve: str | None = None
+    """The command that starts the server. Such as `"llama-server -m model.gguf --port 8000"`."""
+    serve_wait_s: float = 600.0
+    """Seconds until a started server must answer. Such as `120.0`."""
+    remote: bool = False
+    """Whether the server runs on another machine, whose energy is then not measured. Such as
+    `true`."""
+    extra: dict[str, Any] = {}
+    """Further fields of each request. Such as `{ top_k = 1 }`."""
+
+
+def check_ranges(at: str, settings: Settings) -> None:
+    """That every number can be one, and that no two keys contradict each other.
+
+    Raises:
+        ModelError: one cannot, or two do.
+    """
+    for key, value in (
+        ("concurrency", settings.concurrency),
+        ("max_new_tokens", settings.max_new_tokens),
+    ):
+        if value is not None and not 1 <= value <= 100_000:
+            raise ModelError(f"{at}: {key} must be 1 to 100,000, not {value}")
+    for name, seconds in (
+        ("timeout_s", settings.timeout_s),
+        ("serve_wait_s", settings.serve_wait_s),
+        ("rate_per_s", settings.rate_per_s),
+    ):
+        if seconds is not None and not 0 < seconds <= 1e6:
+            raise ModelError(f"{at}: {name} must be above 0, not {seconds}")
+    if settings.rate_per_s is not None and settings.concurrency > 1:
+        raise ModelError(f"{at}: concurrency and rate_per_s: keep one")
+    if settings.remote and settings.serve is not None:
+        raise ModelError(
+            f"{at}: serve starts the server on this machine, so remote = true is wrong; drop one"
+        )

@@ -1,0 +1,152 @@
+"""Whole runs of servers that fail, cache, queue and fall behind: study file in, figures out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from permille.records import Trial
+from permille.store import Store
+from tests.backends.openai_server import (
+    DONE,
+    USAGE,
+    Reply,
+    Streamed,
+    Whole,
+    chat,
+    data,
+    delta,
+    serving,
+)
+from tests.conftest import Permille
+from tests.powercap import Driver
+
+STUDY = """
+[study]
+name = "served"
+inferences = {inferences}
+repeats = 1
+warmup = 0
+idle_s = 0.2
+{study}
+
+[[models]]
+id = "m"
+backend = "endpoint"
+category = "general-purpose"
+url = "http://127.0.0.1:{port}/v1"
+max_new_tokens = 4
+{model}
+
+[[tasks]]
+task = "chat"
+datasets = [{{ path = "q.jsonl", text = "q" }}]
+"""
+
+
+@pytest.fixture
+def run(permille: Permille, powercap: Driver, tmp_path: Path) -> Any:
+    def one(
+        reply: Reply, *, code: int = 0, study: str = "", model: str = "", inferences: int = 12
+    ) -> Trial:
+        (tmp_path / "q.jsonl").write_text('{"q": "one"}\n{"q": "two"}\n')
+        with serving(reply) as server:
+            (tmp_path / "study.toml").write_text(
+                STUDY.format(port=server.port, study=study, model=model, inferences=inferences)
+            )
+            permille("run", "study.toml", code=code)
+        with Store(tmp_path / "permille.db", readonly=True) as store:
+            (trial,) = store.trials()
+        return trial
+
+    return one
+
+
+def every_third_fails(number: int, asked: dict[str, Any]) -> Whole | Streamed:
+    pieces = data(delta(content="a"))
+    if number % 3 == 0:
+        return Streamed([*pieces, *data({"error": {"message": "engine died"}})])
+    time.sleep(0.02)
+    return Streamed([*pieces, *data(delta("stop"), {"choices": [], "usage": USAGE}), DONE])
+
+
+LOADS = pytest.mark.parametrize("load", ["", "concurrency = 2"])
+
+
+@LOADS
+def test_a_failure_fails_the_trial_with_the_servers_words(run: Any, load: str) -> None:
+    trial = run(every_third_fails, code=1, model=f"stream = true\n{load}")
+    assert trial.status == "failed"
+    assert "engine died" in trial.reason
+
+
+@LOADS
+def test_failures_that_are_allowed_are_counted_said_and_in_no_other_figure(
+    run: Any, permille: Permille, load: str
+) -> None:
+    trial = run(every_third_fails, study="max_failures = 0.9", model=f"stream = true\n{load}")
+    assert trial.status == "done"
+    done, failed = trial.phases["query"].inferences, trial.counts["failed"]
+    assert done >= 12
+    assert trial.latency.n == done
+    assert trial.latency.p50 >= 0.02  # a failure comes at once, and is no latency
+    assert trial.counts["tokens_out"] == 4 * done
+    (row,) = permille("results", "--json").json["rows"]
+    assert row["inference_failures"] == {
+        "failed": failed,
+        "tried": done + failed,
+        "share": pytest.approx(failed / (done + failed)),
+    }
+    (note,) = [note for note in trial.notes if "inferences failed" in note]
+    assert note.startswith(f"{failed:.0f} of {done + failed:.0f} inferences failed")
+    assert "engine died" in note
+
+
+def test_too_many_failures_fail_the_trial(run: Any) -> None:
+    trial = run(every_third_fails, code=1, study="max_failures = 2", model="stream = true")
+    assert "3 of 8 inferences failed, more than max_failures = 2 allows" in trial.reason
+
+
+@LOADS
+def test_what_came_from_the_servers_cache_is_said_with_its_share(run: Any, load: str) -> None:
+    cached = USAGE | {"prompt_tokens_details": {"cached_tokens": 19}}
+
+    def reply(number: int, asked: dict[str, Any]) -> Whole:
+        return Whole(chat().body | {"usage": cached})
+
+    trial = run(reply, model=load)
+    done = trial.phases["query"].inferences
+    assert trial.counts["tokens_cached"] == 19 * done
+    assert trial.counts["failed"] == 0
+    assert any("95 % of the prompt tokens came from the server's cache" in n for n in trial.notes)
+
+
+class OneAtATime:
+    """Half of an answer's time goes by before its first token, and half after."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.turn = seconds, threading.Lock()
+
+    def __call__(self, number: int, asked: dict[str, Any]) -> Streamed:
+        with self.turn:  # the pieces are sent once the turn is over: only the queue counts here
+            time.sleep(self.seconds)
+        end = data(delta("stop"), {"choices": [], "usage": USAGE})
+        return Streamed([*data(delta(content="a")), self.seconds, *end, DONE])
+
+
+def test_under_load_the_time_to_the_first_token_is_the_steady_states(run: Any) -> None:
+    trial = run(OneAtATime(0.1), model="stream = true\nconcurrency = 4", inferences=20)
+    # Two clients wait while a third is served and the fourth ends its answer: 0.3 s in the steady
+    # state, where the very first answers began after 0.1 s, 0.2 s, ….
+    assert trial.latency.first_token_p50 > 0.2
+    assert trial.latency.first_token_p50 < trial.latency.p50
+
+
+def test_a_server_that_falls_behind_is_an_error_with_its_figures(run: Any) -> None:
+    trial = run(OneAtATime(0.05), code=1, model="rate_per_s = 40.0\nstream = true", inferences=30)
+    assert "the server cannot keep up with rate_per_s = 40: in " in trial.reason
+    assert "requests in flight rose from" in trial.reason
