@@ -197,7 +197,7 @@ def test_an_answer_that_is_no_label_is_refused(folder: Path) -> None:
 
 
 def test_check_finds_the_module_without_running_it(folder: Path) -> None:
-    (folder / "loud_for_tests.py").write_text("raise SystemExit('it ran')")
+    (folder / "loud_for_tests.py").write_text("raise SystemExit('it ran')\ndef f(text): ...\n")
     own = {"callable": "loud_for_tests:f", "python_path": str(folder)}
     backend.check(ModelSpec(id="m", backend="python", category="task-specific", settings=own), TASK)
     assert "loud_for_tests" not in sys.modules
@@ -207,7 +207,7 @@ def test_check_finds_a_module_in_a_package_without_running_the_package(folder: P
     package = folder / "package_for_tests"
     package.mkdir()
     (package / "__init__.py").write_text("raise SystemExit('it ran')")
-    (package / "inner.py").write_text("")
+    (package / "inner.py").write_text("def f(text): ...\n")
     own = {"callable": "package_for_tests.inner:f", "python_path": str(folder)}
     model = ModelSpec(id="m", backend="python", category="task-specific", settings=own)
     backend.check(model, TASK)
@@ -224,7 +224,7 @@ def test_check_finds_a_module_in_a_package_without_running_the_package(folder: P
         ({"callable": "os.system('x'):f"}, "not of the form module:function"),
         ({"callable": "a:b.c"}, "not of the form module:function"),
         ({"load": "no_such_module_at_all:f"}, "no module 'no_such_module_at_all'"),
-        ({"callable": "os.path.join:f"}, "no module"),
+        ({"callable": "os.path.join:f"}, "os is a module of Python itself"),
     ],
 )
 def test_malformed_names_are_found_before_anything_runs(settings: Any, says: str) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -28,11 +29,14 @@ from permille.backends import (
     Backend,
     Chat,
     Choice,
+    Execution,
     Generate,
     ModelSpec,
     Output,
+    StandsOn,
     Text,
     Traffic,
+    serve_files,
 )
 from permille.backends.choosing import named
 from permille.backends.endpoint_address import (
@@ -115,6 +119,16 @@ class EndpointBackend:
             check_listening(at, url)
         else:
             check_command(at, settings.serve)
+
+    def stands_on(self, model: ModelSpec) -> StandsOn:
+        """The files that the server's command names."""
+        serve = model.settings.get("serve")
+        return serve_files.named_in(serve, Path.cwd()) if serve else StandsOn()
+
+    def executes(self, model: ModelSpec) -> tuple[Execution, ...]:
+        """The server's command."""
+        serve = model.settings.get("serve")
+        return (Execution(kind="command", what=serve),) if serve else ()
 
     def load(self, model: ModelSpec, task: str) -> _Endpoint:
         """The server, started if so asked, and answering.

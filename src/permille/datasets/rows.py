@@ -21,10 +21,12 @@ MAX_LABELS = 1_000
 
 
 class BadRow(Record):
-    """A row that is left out: where it is and what is wrong with it."""
+    """A row that is left out: where it is and what is wrong with it. ``asked``: nothing is, but the
+    study file lists the labels that it wants."""
 
     where: str
     why: str
+    asked: bool = False
 
 
 Row: TypeAlias = Sample | BadRow
@@ -36,6 +38,8 @@ class _Tally:
     def __init__(self) -> None:
         self.named: list[str] = []
         self.bad = 0
+        self.unasked = 0
+        self.good_rows = 0
         self.labels: set[str] = set()
 
     def good(self, rows: Iterator[Row], name: str, labelled: bool) -> Iterator[Sample]:
@@ -43,6 +47,7 @@ class _Tally:
         for row in rows:
             if isinstance(row, BadRow):
                 self.bad += 1
+                self.unasked += not row.asked
                 if len(self.named) < MAX_NAMED:
                     self.named.append(f"{row.where}: {row.why}")
                 continue
@@ -53,11 +58,17 @@ class _Tally:
                         f"dataset {name!r} has more than {MAX_LABELS} distinct labels; "
                         "is the label column the right one?"
                     )
+            self.good_rows += 1
             yield row
 
 
 def collect(
-    name: str, rows: Iterator[Row], *, limit: int | None, seed: int, labelled: bool = True
+    name: str,
+    rows: Iterator[Row],
+    *,
+    limit: int | None,
+    seed: int,
+    labelled: bool = True,
 ) -> Dataset:
     """At most ``limit`` samples of ``rows``, shuffled by ``seed``; memory is of that order.
 
@@ -88,6 +99,8 @@ def collect(
         digest=digest(samples),
         skipped=tuple(tally.named),
         skipped_total=tally.bad,
+        unwanted_total=tally.bad - tally.unasked,
+        usable_total=tally.good_rows,
         labels=tuple(sorted(tally.labels)),
     )
 
