@@ -25,8 +25,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
+import io
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +72,26 @@ class Settings(Record, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """An answer, and the recording that it is of, whose seconds are counted after the span."""
+
+    content: bytes
+    answer: Any
+
+
+def _seconds(content: bytes) -> dict[str, float]:
+    """How long a recording lasts, where that can be read."""
+    if importlib.util.find_spec("soundfile") is None:
+        return {}
+    import soundfile
+
+    try:
+        return {"audio_seconds": float(soundfile.info(io.BytesIO(content)).duration)}
+    except soundfile.LibsndfileError:
+        return {}
+
+
 class _Callable:
     """A loaded callable."""
 
@@ -96,8 +119,10 @@ class _Callable:
             return self._function(request.words)
         if isinstance(request, Masked):
             return self._function(request.before, request.after)
-        if isinstance(request, Picture | Sound):
+        if isinstance(request, Picture):
             return self._function(request.content)
+        if isinstance(request, Sound):
+            return _Heard(request.content, self._function(request.content))
         raise ModelError(f"backend python cannot do a {type(request).__name__} request")
 
     def read(self, raw: Any) -> Output:
@@ -106,6 +131,10 @@ class _Callable:
         Raises:
             ModelError: it is neither an Output nor what the task asks for nor None (no answer).
         """
+        if isinstance(raw, _Heard):
+            output = self.read(raw.answer)
+            seconds = {} if "audio_seconds" in output.counted else _seconds(raw.content)
+            return msgspec.structs.replace(output, counted={**output.counted, **seconds})
         if isinstance(raw, Output):
             return raw
         if self._task == "feature-extraction":
