@@ -23,6 +23,7 @@ from permille.backends import (
 )
 from permille.backends.python import backend
 from permille.errors import ModelError
+from tests import tiny_models
 
 TASK = "text-classification"
 CODE = """
@@ -241,3 +242,11 @@ def test_a_function_that_is_not_there(folder: Path) -> None:
 def test_a_load_that_returns_nothing_to_call(folder: Path) -> None:
     with pytest.raises(ModelError, match="returned a dict, which cannot be called"):
         backend.load(spec(folder, load="load"), TASK)
+
+
+def test_seconds_of_audio_are_counted_after_the_inference(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("soundfile")
+    tiny_models.recording(tmp_path / "a.wav", 0.25)
+    model = backend.load(spec(folder, callable="size"), "automatic-speech-recognition")
+    sound = Sound(content=(tmp_path / "a.wav").read_bytes(), max_new_tokens=1)
+    assert model.read(model.infer(sound)).counted == {"audio_seconds": 0.25}

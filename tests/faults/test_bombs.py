@@ -38,9 +38,7 @@ def check(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=300,
-        preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)
-        ),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from permille.backends import Text
 from permille.backends.python import backend as python
 from permille.backends.transformers import backend as transformers
 from permille.errors import ModelError, PermilleError, StudyError, TrialError
@@ -144,7 +145,7 @@ def test_a_worker_imports_the_planned_source_even_where_python_has_an_older_one_
     path.write_text("def predict(text): return 'new'\n")
     os.utime(path, (1e9, 1e9))
     loaded = python.load(plan(tmp_path, own).cells[0].model, "text-classification")
-    assert loaded._function("x") == "new"
+    assert loaded.infer(Text(text="x")) == "new"
     del sys.modules["stale_for_tests"]
 
 

@@ -127,6 +127,7 @@ class _Search:
         self._must_be_there = check
         self._found = Source()
         self._tried: set[str] = set()
+        self._own: set[str] = set()
         self._queue: list[Module] = []
 
     def run(self) -> Source:
@@ -146,7 +147,7 @@ class _Search:
 
     def _add_one(self, name: str) -> bool:
         if name in self._tried:
-            return name in self._found.modules or name in self._found.others
+            return name in self._own
         self._tried.add(name)
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names or top == "permille":
@@ -155,6 +156,7 @@ class _Search:
         if found is None:
             return False
         path, is_package = found
+        self._own.add(name)
         if path.suffix == ".py":
             self.read(name, path, is_package=is_package)
         elif path.is_file():

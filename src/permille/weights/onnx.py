@@ -97,10 +97,9 @@ def _locations(content: _Bytes, budget: _Budget) -> set[str]:
             continue
         for part, entry in _fields(tensor, budget):
             if part == _EXTERNAL and isinstance(entry, memoryview):
-                pair = dict(_fields(entry, budget))
+                pair = {f: bytes(v) for f, v in _fields(entry, budget) if not isinstance(v, int)}
                 if pair.get(_ENTRY_KEY) == b"location":
-                    value = pair.get(_ENTRY_VALUE, b"")
-                    found.add(bytes(value).decode("utf-8", "replace") if value else "")
+                    found.add(pair.get(_ENTRY_VALUE, b"").decode("utf-8", "replace"))
     return {name for name in found if name and "\0" not in name}
 
 
