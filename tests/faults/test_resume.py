@@ -32,15 +32,12 @@ def _as_if_elsewhere(folder: Path) -> None:
 def test_edited_code_is_measured_anew_and_the_run_says_why(
     permille: Permille, powercap: Driver, make_study: MakeStudy, tmp_path: Path
 ) -> None:
-    path = str(
-        make_study(
-            "good", source="import words\ngood = lambda text: words.OF['good' in text]\n"))
-        )
-    )
-    (tmp_path / "words.py").write_text('WORD = "good"\n')
+    source = "import words\ngood = lambda text: words.OF['good' in text]\n"
+    path = str(make_study("good", source=source))
+    (tmp_path / "words.py").write_text('OF = ["bad", "good"]\n')
     first = permille("run", path, "--json").json["rows"]
     assert [row["quality"]["value"] for row in first] == [1.0]
-    (tmp_path / "words.py").write_text('WORD = "none"\n')
+    (tmp_path / "words.py").write_text('OF = ["good", "bad"]\n')
     again = permille("run", path)
     assert "good (text-classification / rows.jsonl) is measured anew: words.py changed" in again.err
     assert len(kept(tmp_path)) == 2
