@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser test lint figures audit bench clean help
+.PHONY: quickstart install core static browser test fuzz lint figures audit bench clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -39,6 +39,9 @@ browser:         # the explorer's tests drive Debian's Chromium; without it they
 
 test: install browser ## everything, from a clean clone
 	$(BIN)/python -m pytest
+
+fuzz: install    ## the seams that strangers reach, for longer than the tests do
+	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py
 
 lint: install    ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .

@@ -321,3 +321,5 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise failure(verb, self.path, error) from error
+        except UnicodeDecodeError as error:
+            raise StoreError(damaged(self.path, "it holds what is no text")) from error

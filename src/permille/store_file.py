@@ -129,6 +129,8 @@ def open_file(path: Path, *, readonly: bool) -> Opened:
         return _copied(path)
     except sqlite3.Error as error:
         raise failure("open", path, error) from error
+    except UnicodeDecodeError as error:  # SQLite names what is damaged, and the name is damaged too
+        raise StoreError(damaged(path, "its names are no text")) from error
 
 
 def failure(verb: str, path: Path, error: sqlite3.Error) -> StoreError:
