@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check test lint docs figures audit flips bench release-check clean help
+.PHONY: quickstart install core static browser check test fuzz lint docs figures audit flips bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -47,6 +47,9 @@ check: lint      ## a minute: lint, types, import rules, the fast tests; no torc
 
 test: install browser ## everything, from a clean clone; with the coverage of src/permille
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+
+fuzz: install    ## the seams that strangers reach, for longer than the tests do
+	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py
 
 lint: $(VENV)/.check ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .

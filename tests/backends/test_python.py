@@ -23,6 +23,7 @@ from permille.backends import (
 )
 from permille.backends.python import backend
 from permille.errors import ModelError
+from tests import tiny_models
 
 TASK = "text-classification"
 CODE = """
@@ -197,7 +198,7 @@ def test_an_answer_that_is_no_label_is_refused(folder: Path) -> None:
 
 
 def test_check_finds_the_module_without_running_it(folder: Path) -> None:
-    (folder / "loud_for_tests.py").write_text("raise SystemExit('it ran')")
+    (folder / "loud_for_tests.py").write_text("raise SystemExit('it ran')\ndef f(text): ...\n")
     own = {"callable": "loud_for_tests:f", "python_path": str(folder)}
     backend.check(ModelSpec(id="m", backend="python", category="task-specific", settings=own), TASK)
     assert "loud_for_tests" not in sys.modules
@@ -207,7 +208,7 @@ def test_check_finds_a_module_in_a_package_without_running_the_package(folder: P
     package = folder / "package_for_tests"
     package.mkdir()
     (package / "__init__.py").write_text("raise SystemExit('it ran')")
-    (package / "inner.py").write_text("")
+    (package / "inner.py").write_text("def f(text): ...\n")
     own = {"callable": "package_for_tests.inner:f", "python_path": str(folder)}
     model = ModelSpec(id="m", backend="python", category="task-specific", settings=own)
     backend.check(model, TASK)
@@ -224,7 +225,7 @@ def test_check_finds_a_module_in_a_package_without_running_the_package(folder: P
         ({"callable": "os.system('x'):f"}, "not of the form module:function"),
         ({"callable": "a:b.c"}, "not of the form module:function"),
         ({"load": "no_such_module_at_all:f"}, "no module 'no_such_module_at_all'"),
-        ({"callable": "os.path.join:f"}, "no module"),
+        ({"callable": "os.path.join:f"}, "os is a module of Python itself"),
     ],
 )
 def test_malformed_names_are_found_before_anything_runs(settings: Any, says: str) -> None:
@@ -241,3 +242,11 @@ def test_a_function_that_is_not_there(folder: Path) -> None:
 def test_a_load_that_returns_nothing_to_call(folder: Path) -> None:
     with pytest.raises(ModelError, match="returned a dict, which cannot be called"):
         backend.load(spec(folder, load="load"), TASK)
+
+
+def test_seconds_of_audio_are_counted_after_the_inference(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("soundfile")
+    tiny_models.recording(tmp_path / "a.wav", 0.25)
+    model = backend.load(spec(folder, callable="size"), "automatic-speech-recognition")
+    sound = Sound(content=(tmp_path / "a.wav").read_bytes(), max_new_tokens=1)
+    assert model.read(model.infer(sound)).counted == {"audio_seconds": 0.25}

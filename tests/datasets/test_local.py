@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from permille.datasets import Dataset, DatasetSpec, local
@@ -169,6 +169,7 @@ def test_a_column_that_the_task_does_not_know(tmp_path: Path) -> None:
         opened(path, columns={"txt": "text"})
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.tuples(TEXTS, st.sampled_from(["x", "y"])), min_size=1, max_size=8))
 def test_csv_and_jsonl_give_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]

@@ -287,3 +287,25 @@ def test_a_file_name_that_is_no_text_is_a_bad_row(folder: Path) -> None:
     found = opened(folder, seeing)
     assert len(found.samples) == 2
     assert found.skipped[0].isprintable()
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_folder_of_recordings_with_metadata_is_a_dataset(tmp_path: Path, kind: str) -> None:
+    tiny.recording(tmp_path / "a.wav", 0.1)
+    tiny.recording(tmp_path / "b.wav", 0.2)
+    rows = [{"file_name": f"{name}.wav", "transcription": f"word {name}"} for name in "ab"]
+    if kind == "csv":
+        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    else:
+        lines = [json.dumps(row) for row in rows]
+    (tmp_path / f"metadata.{kind}").write_text("\n".join(lines))
+    spec = DatasetSpec(name="d", path=str(tmp_path), columns={"text": "transcription"})
+    task = listening
+    found = open_dataset(spec, task, limit=None, seed=0)
+    assert {Path(s.inputs["audio"]["path"]).name: s.reference for s in found.samples} == {
+        "a.wav": "word a",
+        "b.wav": "word b",
+    }
+    (tmp_path / f"metadata.{kind}").unlink()
+    with pytest.raises(DatasetError, match=r"has no metadata\.jsonl or metadata\.csv"):
+        open_dataset(spec, task, limit=None, seed=0)

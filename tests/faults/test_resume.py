@@ -32,6 +32,56 @@ def _as_if_elsewhere(folder: Path) -> None:
         store.add_many((trial, None) for trial in moved)
 
 
+def test_edited_code_is_measured_anew_and_the_run_says_why(
+    permille: Permille, powercap: Driver, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    source = "import words\ngood = lambda text: words.OF['good' in text]\n"
+    path = str(make_study("good", source=source))
+    (tmp_path / "words.py").write_text('OF = ["bad", "good"]\n')
+    first = permille("run", path, "--json").json["rows"]
+    assert [row["quality"]["value"] for row in first] == [1.0]
+    (tmp_path / "words.py").write_text('OF = ["good", "bad"]\n')
+    again = permille("run", path)
+    assert "good (text-classification / rows.jsonl) is measured anew: words.py changed" in again.err
+    assert len(kept(tmp_path)) == 2
+    assert kept(tmp_path)[-1].quality.value == 0.0  # type: ignore[union-attr]
+    third = permille("run", path)
+    assert "measured anew" not in third.err
+    assert "1 trials were finished before and kept" in third.out
+
+
+SERVED = """
+[[models]]
+id = "served"
+backend = "endpoint"
+category = "general-purpose"
+prompt = "{text}"
+url = "http://127.0.0.1:9/v1"
+serve = "touch ran"
+"""
+
+
+def test_a_study_file_in_anothers_hand_runs_no_command_unless_the_user_says_so(
+    permille: Permille, powercap: Driver, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    path = make_study("good")
+    path.write_text(path.read_text() + SERVED)
+    found = permille("study", "check", str(path), "--json").json["executes"]
+    assert found == [
+        {"model": "good", "kind": "callable", "what": "models:good"},
+        {"model": "served", "kind": "command", "what": "touch ran"},
+    ]
+    assert "it runs a command: touch ran" in permille("study", "check", str(path)).out
+    path.chmod(0o666)
+    refused = permille("run", str(path), code=2)
+    assert refused.err.count("\n") == 1
+    assert "touch ran" in refused.err
+    assert "--allow-commands" in refused.err
+    assert not (tmp_path / "ran").exists()
+    permille("run", str(path), "--allow-commands", code=1)
+    assert (tmp_path / "ran").exists()
+
+
 def test_another_machine_is_not_pooled_unless_asked(
     permille: Permille, powercap: Driver, make_study: MakeStudy, tmp_path: Path
 ) -> None:

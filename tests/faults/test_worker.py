@@ -268,6 +268,77 @@ def test_what_the_allow_list_lets_through() -> None:
     assert set(allowed(everything, ["AWS_REGION"])) == {*kept_names, "AWS_REGION"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "x") for name in (
+            "HF_APIKEY", "HF_APITOKEN", "LLAMA_PWD", "CUDA_PASSPHRASE", "ORT_CREDS", "HF_DSN",
+            "TORCH_ACCESSKEY", "GGML_PRIVATE_PEM", "HF_CONNECTION_STRING", "HF_BEARER", "HF_COOKIE",
+            "hf_token", "TRITON_DB_URI", "OMP_JWT", "HF_WEBHOOK", "HF_USERPASSWORD", "HF_AUTHFILE",
+        )),
+        ("HF_X", "hf_" + "a1B2" * 8),
+        ("HF_X", "sk-proj-" + "a1B2" * 8),
+        ("HF_X", "ghp_" + "a1B2" * 9),
+        ("HF_X", "github_pat_" + "a1B2" * 9),
+        ("HF_X", "AKIA" + "A1B2" * 4),
+        ("HF_X", "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"),
+        ("HF_X", "-----BEGIN RSA PRIVATE KEY-----\nMII"),
+        ("HF_X", "postgres://me:pass@host/db"),
+        ("HF_X", "https://:pass@host"),
+        ("HF_X", "Server=h;Uid=me;Pwd=pass;"),
+        ("HF_X", "Authorization: Bearer abc"),
+        ("HF_X", '{"key": "hf_' + "a1B2" * 8 + '"}'),
+        ("HF_X", "https://host/?token=abc"),
+    ],
+)  # fmt: skip
+def test_secrets_by_other_names_and_by_their_shape_reach_no_worker_unless_named(
+    name: str, value: str
+) -> None:
+    assert not allowed({name: value})
+    assert allowed({name: value}, [name]) == {name: value}
+
+
+def test_what_only_looks_like_a_secret_is_let_through() -> None:
+    everything = {
+        "TOKENIZERS_PARALLELISM": "false", "PATH": "/opt/sk-learn/bin:/usr/bin",
+        "HF_ENDPOINT": "https://huggingface.co", "KMP_AFFINITY": "granularity=fine,compact,1,0",
+        "CUDA_VISIBLE_DEVICES": "GPU-8a1b2c3d-aaaa-bbbb-cccc-1234567890ab",
+        "HF_HOME": "/data/hf_home",
+        "LD_LIBRARY_PATH": "/usr/lib:/opt/lib", "PYTHONPATH": "/srv/keys",
+    }  # fmt: skip
+    assert allowed(everything) == everything
+
+
+REJOINS = """
+import ctypes, json, os, pathlib, subprocess
+def good(text):
+    libc = ctypes.CDLL(None, use_errno=True)
+    found = {}
+    for name in ("net", "mnt"):
+        try:
+            space = os.open(f"/proc/1/ns/{name}", os.O_RDONLY)
+        except OSError as error:
+            found[name] = error.strerror
+        else:
+            found[name] = libc.setns(space, 0)
+    child = subprocess.run(["nsenter", "-t", "1", "-n", "true"], capture_output=True)
+    found["child"] = child.returncode
+    (pathlib.Path(__file__).parent / "rejoined.json").write_text(json.dumps(found))
+    return "good"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who may rejoin is root")
+def test_a_worker_of_root_cannot_rejoin_the_network(
+    permille: Permille, powercap: Driver, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    if not _can_cut():
+        pytest.skip("no network namespaces here")
+    permille("run", str(make_study("good", source=REJOINS, repeats=1)), code=None)
+    found = json.loads(next(tmp_path.rglob("rejoined.json")).read_text())
+    assert 0 not in (found["net"], found["mnt"], found["child"]), found
+
+
 def _can_cut() -> bool:
     for flags in (["-n"], ["-rn"]):
         if subprocess.run(["unshare", *flags, "true"], capture_output=True).returncode == 0:

@@ -7,20 +7,53 @@ output. What it imports that is heavy, it imports in ``load``, in the worker.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from permille.records import Category, ModelFacts, Record
 
 
+class SourceFile(Record):
+    """A file of Python source, as it was when the study was planned."""
+
+    path: str
+    sha256: str
+
+
+class StandsOn(Record):
+    """What decides a model's answers beside its settings and what its paths lead to, as far as it
+    can be known without running anything.
+
+    ``files`` by the names they are shown under. ``code``: modules by name. ``foreign``: modules
+    that are called and lie elsewhere than in the study's folder. ``unseen``: what cannot be known,
+    in words."""
+
+    files: dict[str, Path] = {}
+    code: dict[str, SourceFile] = {}
+    foreign: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+class Execution(Record):
+    """What a study has run: a ``callable`` of a module, a ``command``, or the ``code`` that comes
+    with a model or can come with its pickle."""
+
+    kind: Literal["callable", "command", "code"]
+    what: str
+
+
 class ModelSpec(Record):
     """A model as the study file names it. ``settings`` are the keys of its own backend,
-    already checked against the backend's ``settings`` type; paths in it are absolute."""
+    already checked against the backend's ``settings`` type; paths in it are absolute. ``code``:
+    the source that a callable rests on, by the names of its modules: what is imported is this,
+    or nothing."""
 
     id: str
     backend: str
     category: Category
     prompt: str | None = None
     settings: dict[str, Any] = {}
+    code: dict[str, SourceFile] = {}
 
 
 # --- requests: what one inference is asked -------------------------------------------------
@@ -187,6 +220,29 @@ class Batched(Protocol):
 
     def read_batch(self, raw: Any) -> Sequence[Output]:
         """The raw answers of :meth:`infer_batch` as outputs, one a request."""
+        ...
+
+
+@runtime_checkable
+class Standing(Protocol):
+    """What a backend is besides, whose models stand on more than their settings and the files of
+    their ``path`` settings."""
+
+    def stands_on(self, model: ModelSpec) -> StandsOn:
+        """All of it; asked before :meth:`Backend.check`.
+
+        Raises:
+            ModelError: what is there cannot be right, with file and line.
+        """
+        ...
+
+
+@runtime_checkable
+class Executing(Protocol):
+    """What a backend is besides, whose models run what a study file says."""
+
+    def executes(self, model: ModelSpec) -> Sequence[Execution]:
+        """All that is run for a model."""
         ...
 
 

@@ -12,15 +12,27 @@ is, without a chat template.
 
 from __future__ import annotations
 
+import glob
 import http.client
 import json
+import re
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from permille.backends import Backend, Chat, Choice, Generate, ModelSpec, Output, files
+from permille.backends import (
+    Backend,
+    Chat,
+    Choice,
+    Generate,
+    ModelSpec,
+    Output,
+    StandsOn,
+    files,
+)
 from permille.backends.choosing import Step, next_step
 from permille.errors import ModelError
 from permille.records import Category, ModelFacts, Record
@@ -29,6 +41,7 @@ if TYPE_CHECKING:
     import xllamacpp
 
 _MAGIC = b"GGUF"
+_PART = re.compile(r"(.+)-\d{5}-of-(\d{5})\.gguf")
 _GENERAL: frozenset[Category] = frozenset({"general-purpose"})
 _ANY: frozenset[Category] = frozenset({"general-purpose", "task-specific"})
 _BIAS = 100.0
@@ -90,6 +103,15 @@ class LlamaBackend:
         ):
             if value is not None and value < least:
                 raise ModelError(f"model {model.id!r}: {key} must be at least {least}")
+
+    def stands_on(self, model: ModelSpec) -> StandsOn:
+        """The other parts of a model in several files, of which the study file names the first."""
+        file = Path(str(model.settings["path"]))
+        part = _PART.fullmatch(file.name)
+        if part is None:
+            return StandsOn()
+        parts = sorted(file.parent.glob(f"{glob.escape(part[1])}-*-of-{part[2]}.gguf"))
+        return StandsOn(files={p.name: p for p in parts})
 
     def load(self, model: ModelSpec, task: str) -> _Llama:
         """The model in memory.

@@ -17,17 +17,34 @@ image-classification, and object-detection with outputs as DETR's family has, ar
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from permille.backends import Backend, Loaded, ModelSpec, files, heads, model_config
+from permille.backends import (
+    Backend,
+    Loaded,
+    ModelSpec,
+    StandsOn,
+    files,
+    heads,
+    model_config,
+)
 from permille.errors import ModelError
 from permille.records import Category, Record
+from permille.weights import onnx as weights_onnx
 
 _VISION = ("image-classification", "object-detection")
+_BESIDE = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "config.json",
+    "preprocessor_config.json",
+)
 _NAMELESS = ("fill-mask", "question-answering", "feature-extraction")
 """Tasks whose answers are no classes."""
 
@@ -96,6 +113,18 @@ class OnnxBackend:
         preparation(model.id, file)
         if task == "object-detection":
             check_detector(model.id, file)
+
+    def stands_on(self, model: ModelSpec) -> StandsOn:
+        """What lies beside a model that is named by its file: weights that it keeps outside of
+        itself, the tokenizer, the names of its classes, how it takes images."""
+        file = Path(str(model.settings["path"]))
+        if not file.is_file():
+            return StandsOn()  # a folder, all of whose files count
+        folder = files.folder_of(file)
+        beside = [folder / name for name in _BESIDE]
+        beside += [file.parent / name for name in weights_onnx.external(file)]
+        beside += sorted(file.parent.glob(f"{glob.escape(file.name)}?*"))
+        return StandsOn(files={f"beside/{p.name}": p for p in beside if p.is_file() and p != file})
 
     def load(self, model: ModelSpec, task: str) -> Loaded:
         """The model in memory.

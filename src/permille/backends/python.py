@@ -23,11 +23,14 @@ in it goes on as it is.
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import importlib.machinery
 import importlib.util
+import io
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,6 +40,7 @@ from permille.backends import (
     Chat,
     Choice,
     Draw,
+    Execution,
     Generate,
     Masked,
     ModelSpec,
@@ -44,8 +48,11 @@ from permille.backends import (
     Picture,
     Question,
     Sound,
+    StandsOn,
     Text,
     Words,
+    planned_source,
+    source,
 )
 from permille.errors import ModelError
 from permille.records import Category, ModelFacts, Record
@@ -68,6 +75,26 @@ class Settings(Record, forbid_unknown_fields=True):
     `"src"`."""
     labels: dict[str, str] = {}
     """The dataset's label -> the callable's word. Such as `{ pos = "positive" }`."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """An answer, and the recording that it is of, whose seconds are counted after the span."""
+
+    content: bytes
+    answer: Any
+
+
+def _seconds(content: bytes) -> dict[str, float]:
+    """How long a recording lasts, where that can be read."""
+    if importlib.util.find_spec("soundfile") is None:
+        return {}
+    import soundfile
+
+    try:
+        return {"audio_seconds": float(soundfile.info(io.BytesIO(content)).duration)}
+    except soundfile.LibsndfileError:
+        return {}
 
 
 class _Callable:
@@ -97,8 +124,10 @@ class _Callable:
             return self._function(request.words)
         if isinstance(request, Masked):
             return self._function(request.before, request.after)
-        if isinstance(request, Picture | Sound):
+        if isinstance(request, Picture):
             return self._function(request.content)
+        if isinstance(request, Sound):
+            return _Heard(request.content, self._function(request.content))
         raise ModelError(f"backend python cannot do a {type(request).__name__} request")
 
     def read(self, raw: Any) -> Output:
@@ -107,6 +136,10 @@ class _Callable:
         Raises:
             ModelError: it is neither an Output nor what the task asks for nor None (no answer).
         """
+        if isinstance(raw, _Heard):
+            output = self.read(raw.answer)
+            seconds = {} if "audio_seconds" in output.counted else _seconds(raw.content)
+            return msgspec.structs.replace(output, counted={**output.counted, **seconds})
         if isinstance(raw, Output):
             return raw
         if self._task == "feature-extraction":
@@ -175,30 +208,45 @@ class PythonBackend:
     install = ""
 
     def check(self, model: ModelSpec, task: str) -> None:
-        """The form of the names, and that the modules' files are there; imports nothing.
+        """The form of the names, that the modules are there and are Python, and that they have
+        such functions; runs nothing.
 
         Raises:
-            ModelError: neither name is given, one is malformed, or its module is not found.
+            ModelError: one of these is not so; of source it names file and line.
         """
-        settings = msgspec.convert(model.settings, Settings)
-        targets = {"callable": settings.callable, "load": settings.load}
-        if not any(targets.values()):
-            raise ModelError(f'model {model.id!r} needs callable = "module:function" (or load)')
+        self.stands_on(model)
+
+    def stands_on(self, model: ModelSpec) -> StandsOn:
+        """The modules, and those of the project that they import.
+
+        Raises:
+            ModelError: as :meth:`check`.
+        """
+        targets, folder = _targets(model), _python_path(model)
+        modules = tuple(dict.fromkeys(t.partition(":")[0] for t in targets.values()))
+        found = source.collect(modules, [folder] if folder else [])
+        unseen = []
         for key, target in targets.items():
-            if target is None:
-                continue
-            module, _, function = target.partition(":")
-            parts = module.split(".")
-            if not (function.isidentifier() and all(part.isidentifier() for part in parts)):
-                raise ModelError(
-                    f"model {model.id!r}: {key} {target!r} is not of the form module:function"
-                )
-            if not _is_there(parts, settings.python_path):
-                where = settings.python_path or "the Python path"
-                raise ModelError(
-                    f"model {model.id!r}: no module {module!r} in {where}; set python_path to "
-                    "the folder it lies in, or install it"
-                )
+            unseen += _check_target(f"model {model.id!r}: {key}", target, found, folder)
+        if found.unseen:
+            unseen.append(
+                f"{found.unseen[0]} imports by a name that is made as it runs: a change of such a"
+                " module is not noticed (--fresh measures anew)"
+            )
+        foreign = [m for m in modules if folder is None or not source.locate(m, [folder])]
+        specs = [source.installed(name) for name in foreign if name not in found.modules]
+        origins = [Path(spec.origin) for spec in specs if spec and spec.origin]
+        others = [*found.others, *(path for path in origins if path.is_file())]
+        return StandsOn(
+            files={_shown(path, folder): path for path in others},
+            code=found.digests(),
+            foreign=tuple(foreign),
+            unseen=tuple(unseen),
+        )
+
+    def executes(self, model: ModelSpec) -> tuple[Execution, ...]:
+        """The callable, and what makes it."""
+        return tuple(Execution(kind="callable", what=target) for target in _targets(model).values())
 
     def load(self, model: ModelSpec, task: str) -> _Callable:
         """Import and, if so asked, call ``load``.
@@ -206,13 +254,14 @@ class PythonBackend:
         Raises:
             ModelError: there is no such function. What the user's code raises goes on.
         """
-        self.check(model, task)
+        _targets(model)
         settings = msgspec.convert(model.settings, Settings)
         if settings.python_path and settings.python_path not in sys.path:
             sys.path.insert(0, settings.python_path)
-        call = _find(model.id, settings.callable) if settings.callable else None
+        planned_source.install(model.code)
+        call = _find(model, settings.callable) if settings.callable else None
         if settings.load:
-            loaded = _find(model.id, settings.load)()
+            loaded = _find(model, settings.load)()
             function = loaded if call is None else _bind(call, loaded)
         else:
             function = call
@@ -228,30 +277,75 @@ def _bind(call: Callable[..., Any], loaded: Any) -> Callable[..., Any]:
     return lambda *request: call(loaded, *request)
 
 
-def _is_there(parts: list[str], folder: str | None) -> bool:
-    """Whether a module can be found, without importing it or its packages."""
-    importlib.invalidate_caches()
-    spec = importlib.machinery.PathFinder.find_spec(parts[0], [folder]) if folder else None
-    try:
-        spec = spec or importlib.util.find_spec(parts[0])
-    except ValueError:  # a module in memory that came from no file
-        return False
-    for number in range(1, len(parts)):
-        if spec is None or spec.submodule_search_locations is None:
-            return False
-        spec = importlib.machinery.PathFinder.find_spec(
-            ".".join(parts[: number + 1]), spec.submodule_search_locations
+def _targets(model: ModelSpec) -> dict[str, str]:
+    """``callable`` and ``load``, those that are given.
+
+    Raises:
+        ModelError: none is, one is malformed, or is of Python's own library.
+    """
+    settings = msgspec.convert(model.settings, Settings)
+    given = {"callable": settings.callable, "load": settings.load}
+    targets = {key: target for key, target in given.items() if target is not None}
+    if not targets:
+        raise ModelError(f'model {model.id!r} needs callable = "module:function" (or load)')
+    for key, target in targets.items():
+        at = f"model {model.id!r}: {key} {target!r}"
+        module, _, function = target.partition(":")
+        parts = module.split(".")
+        if not (function.isidentifier() and all(part.isidentifier() for part in parts)):
+            raise ModelError(f"{at} is not of the form module:function")
+        if parts[0] in sys.stdlib_module_names:
+            raise ModelError(
+                f"{at}: {parts[0]} is a module of Python itself, which a study may not call; write"
+                " a function of your own, in a file of another name in the study's folder"
+            )
+    return targets
+
+
+def _python_path(model: ModelSpec) -> Path | None:
+    text = model.settings.get("python_path")
+    return Path(text) if text else None
+
+
+def _check_target(at: str, target: str, found: source.Source, folder: Path | None) -> list[str]:
+    """That a function is there; what only running can tell, in words."""
+    name, _, function = target.partition(":")
+    module = found.modules.get(name)
+    if module is None:
+        roots = [folder] if folder else []
+        if source.locate(name, roots) or source.installed(name):
+            return []  # compiled, or of an installed package: not read
+        raise ModelError(
+            f"{at}: no module {name!r} in {folder or 'the Python path'}; set python_path to the"
+            " folder it lies in, or install it"
         )
-    return spec is not None
+    if function in module.names:
+        return []
+    if module.surely:
+        near = difflib.get_close_matches(function, module.names, 1)
+        mend = f"did you mean {near[0]}?" if near else f"it has: {', '.join(module.names)[:200]}"
+        raise ModelError(f"{at}: {module.path}:1: module {name!r} has no {function!r}; {mend}")
+    return [f"whether {module.path.name} has {function!r} is known only when it runs"]
 
 
-def _find(model_id: str, target: str) -> Any:
+def _shown(path: Path, folder: Path | None) -> str:
+    inside = folder is not None and path.is_relative_to(folder)
+    return path.relative_to(folder).as_posix() if inside and folder else str(path)
+
+
+def _find(model: ModelSpec, target: str) -> Any:
     name, _, function = target.partition(":")
     module = importlib.import_module(name)
+    planned = model.code.get(name)
+    if planned is not None and getattr(module, "__file__", None) != planned.path:
+        raise ModelError(
+            f"model {model.id!r}: another module {name!r} was imported before"
+            f" ({getattr(module, '__file__', 'built in')}); give {planned.path} another name"
+        )
     try:
         return getattr(module, function)
     except AttributeError as error:
-        raise ModelError(f"model {model_id!r}: module {name!r} has no {function!r}") from error
+        raise ModelError(f"model {model.id!r}: module {name!r} has no {function!r}") from error
 
 
 backend: Backend = PythonBackend()

@@ -25,7 +25,7 @@ from typing import Literal
 
 import msgspec
 
-from permille.backends import Backend, Loaded, ModelSpec, files
+from permille.backends import Backend, Execution, Loaded, ModelSpec, files, model_config
 from permille.errors import ModelError
 from permille.records import Category, Record
 
@@ -125,6 +125,14 @@ class TransformersBackend:
             )
         else:
             check_folder(model.id, Path(settings.path), allow_pickle=settings.allow_pickle)
+            if settings.trust_remote_code:
+                check_own_code(model.id, Path(settings.path))
+
+    def executes(self, model: ModelSpec) -> tuple[Execution, ...]:
+        """The code that comes with it, where the study file lets it run."""
+        if not model.settings.get("trust_remote_code"):
+            return ()
+        return (Execution(kind="code", what="the code that comes with the model"),)
 
     def load(self, model: ModelSpec, task: str) -> Loaded:
         """The model on its device.
@@ -172,6 +180,14 @@ def check_folder(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
         ModelError: no config.json, no weights, or only a pickle.
     """
     files.existing(model_id, "path", folder / "config.json")
+    adapter = model_config.read(folder / "adapter_config.json")
+    if adapter is not None:
+        base = str(adapter.get("base_model_name_or_path"))
+        raise ModelError(
+            f"model {model_id!r}: {folder} is an adapter of {base}, which would be read from"
+            " elsewhere, whatever lies there; merge the two (peft: merge_and_unload) and give the"
+            " merged model's folder"
+        )
     if any(folder.glob("*.safetensors")):
         return
     pickled = next(iter(sorted(folder.glob("*.bin"))), None)
@@ -182,6 +198,30 @@ def check_folder(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
             f"model {model_id!r}: {pickled.name} is a pickle, which can run code; convert "
             "it to safetensors, or say allow_pickle = true if you trust it"
         )
+
+
+def check_own_code(model_id: str, folder: Path) -> None:
+    """That the code which a model asks for is its own: another repository's has no pinned commit.
+
+    Raises:
+        ModelError: it is not.
+    """
+    for file in sorted(folder.glob("*.json")):
+        asked = (model_config.read(file) or {}).get("auto_map")
+        for name in _texts(asked):
+            if "--" in name:
+                raise ModelError(
+                    f"model {model_id!r}: {file.name} asks for code of another repository"
+                    f" ({name.partition('--')[0]}), of which no commit is pinned; it is not run"
+                )
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in _texts(inner)]
+    if isinstance(value, list):
+        return [text for inner in value for text in _texts(inner)]
+    return [value] if isinstance(value, str) else []
 
 
 backend: Backend = TransformersBackend()

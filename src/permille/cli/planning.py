@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from permille import presets
 from permille.cli.arguments import positive_float, positive_int
 from permille.errors import UsageError
 from permille.study import file
+from permille.study.containment import is_secret
 from permille.study.plan import Plan, make
 from permille.study.selection import Selection, select
 
@@ -37,6 +40,25 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps")
 
 
+def add_allowances(parser: argparse.ArgumentParser) -> None:
+    """What a study file may have only where the user says so too."""
+    parser.add_argument(
+        "--allow-path",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="a folder outside the study's own that it may read",
+    )
+    parser.add_argument(
+        "--allow-module",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an installed module or package whose functions it may call",
+    )
+
+
 def planned(args: argparse.Namespace, *, fetch: bool) -> Plan:
     """The plan of a command line with :func:`add_planning`'s arguments.
 
@@ -47,6 +69,8 @@ def planned(args: argparse.Namespace, *, fetch: bool) -> Plan:
         args.study_file,
         args.allow_path,
         fetch=fetch,
+        modules=args.allow_module,
+        passed=_passed(args.pass_env),
         chosen=Selection(tasks=args.tasks, models=args.models, shard=args.shard),
         repeats=args.repeats,
         precision=args.precision,
@@ -56,16 +80,26 @@ def planned(args: argparse.Namespace, *, fetch: bool) -> Plan:
     )
 
 
+def _passed(names: Sequence[str]) -> dict[str, str]:
+    """The variables that workers are given besides and that are no secret: an answer may depend on
+    them. A secret may change from run to run, and is not to be found in a digest."""
+    given = {name: os.environ[name] for name in names if name in os.environ}
+    return {name: value for name, value in given.items() if not is_secret(name, value)}
+
+
 def load(
     name: str,
     allowed: list[Path],
     *,
     fetch: bool = True,
+    modules: Sequence[str] = (),
+    passed: Mapping[str, str] | None = None,
     chosen: Selection | None = None,
     **changed: Any,
 ) -> Plan:
     """The plan of a file or preset, or of what was ``chosen`` of it, with the protocol's settings
-    that the user changed. ``fetch``: what it needs of the Hub is downloaded.
+    that the user changed. ``fetch``, ``modules`` and ``passed`` as :func:`permille.study.plan.make`
+    has them.
 
     Raises:
         PermilleError: what is wrong with it.
@@ -88,4 +122,10 @@ def load(
         given["repeats"] = None
     settings = msgspec.structs.replace(study.settings, **given)
     study = msgspec.structs.replace(study, settings=settings)
-    return make(select(study, chosen) if chosen else study, allowed, fetch=fetch)
+    return make(
+        select(study, chosen) if chosen else study,
+        allowed,
+        fetch=fetch,
+        modules=modules,
+        passed=passed,
+    )

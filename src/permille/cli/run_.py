@@ -19,7 +19,7 @@ from permille.cli.arguments import (
     carbon_of,
 )
 from permille.cli.dry_run import dry_run
-from permille.cli.planning import add_planning, planned
+from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.progress import View
 from permille.cli.results_ import results_json, show
 from permille.cli.terminal import console, plain, print_json
@@ -27,7 +27,10 @@ from permille.errors import MeterError, StudyError
 from permille.recorder import Recorder
 from permille.records import Boundary, Provenance, Trial
 from permille.store import Store
+from permille.study.anew import measured_anew
+from permille.study.execution import executions
 from permille.study.interrupts import Interrupted, Interrupts
+from permille.study.ownership import why_not_own
 from permille.study.plan import Plan
 from permille.study.runner import DEFAULT_REPEATS, Runner, Tally, Turn
 from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
@@ -56,14 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--json-lines", action="store_true", help="one JSON line per finished trial on stdout"
     )
     parser.add_argument("--json", action="store_true", help="with --dry-run or at the end: JSON")
-    parser.add_argument(
-        "--allow-path",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="DIR",
-        help="a folder outside the study's own that it may read",
-    )
+    add_allowances(parser)
     parser.add_argument(
         "--fresh", action="store_true", help="start over; what was measured stays in the store"
     )
@@ -73,6 +69,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="an environment variable that workers may see besides those they need",
+    )
+    parser.add_argument(
+        "--allow-commands",
+        action="store_true",
+        help="run the commands of a study file that is not in your own hand (SECURITY.md)",
     )
     parser.add_argument(
         "--allow-pickle",
@@ -89,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return dry_run(plan, args)
     _pickles(plan, allowed=args.allow_pickle)
+    _commands(plan, args)
     _say_plan(plan, args)
     try:
         with (
@@ -133,6 +135,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
     repeats = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
     runner = Runner(plan, store, recorder, pool=args.pool, pass_env=args.pass_env)
     _say_elsewhere(runner, store, args)
+    _say_anew(plan, runner, store)
     if args.fresh:
         runner.start_over()
     due = {
@@ -209,6 +212,16 @@ def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> No
         )
 
 
+def _say_anew(plan: Plan, runner: Runner, store: Store) -> None:
+    """Which cells are measured anew because something about them has changed."""
+    tried = runner.ledger.cells
+    new = [planned for planned in plan.cells if planned.cell.id not in tried]
+    others = tried - {planned.cell.id for planned in plan.cells} if new else set()
+    before = [t for cell in sorted(others) for t in store.trials(study=plan.name, cell=cell)]
+    for sentence in measured_anew(new, before):
+        print(plain(f"note: {sentence}"), file=sys.stderr)
+
+
 def _line(trial: Trial) -> dict[str, Any]:
     """One finished trial for ``--json-lines``."""
     query = trial.phases.get("query")
@@ -247,6 +260,29 @@ def _pickles(plan: Plan, *, allowed: bool) -> None:
             )
         said = f"WARNING: model {model!r} is read from a pickle, which can run code"
         print(plain(said), file=sys.stderr)
+
+
+def _commands(plan: Plan, args: argparse.Namespace) -> None:
+    """A study file may come from a stranger, and commands in it are run: one that is not in the
+    user's own hand is asked about.
+
+    Raises:
+        StudyError: there are commands, the file is another's, and the user has not said so.
+    """
+    asked = [e for e in executions(plan) if e.kind != "callable"]
+    path = Path(args.study_file)
+    reason = why_not_own(path) if path.exists() else None  # a preset is permille's own
+    if args.allow_commands or not asked or reason is None:
+        return
+    shown = "; ".join(f"{e.model}: {e.what}" for e in asked)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        print(plain(f"{path} ({reason}) runs: {shown}"), file=sys.stderr)
+        print("run this? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    raise StudyError(
+        f"{path} runs commands, and {reason}: {shown}; read it, then add --allow-commands"
+    )
 
 
 def _say_plan(plan: Plan, args: argparse.Namespace) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from permille.cli.arguments import add_json
-from permille.cli.planning import load
+from permille.cli.planning import add_allowances, load
 from permille.cli.terminal import plain, print_json
+from permille.study.execution import executions
 from permille.study.runner import DEFAULT_REPEATS
 
 EXAMPLES = """examples:
@@ -16,32 +16,38 @@ EXAMPLES = """examples:
 """
 
 
+_KINDS = {"callable": "your code", "command": "a command", "code": "a stranger's code"}
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille study``."""
     parser.epilog = EXAMPLES
     parser.add_argument("action", choices=["check"], help="check a study file")
     parser.add_argument("study_file", metavar="FILE", help="a TOML file, or a preset's name")
-    parser.add_argument(
-        "--allow-path",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="DIR",
-        help="a folder outside the study's own that it may read",
-    )
+    add_allowances(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Say that it is right, or fail with what is wrong."""
-    plan = load(args.study_file, args.allow_path)
+    plan = load(args.study_file, args.allow_path, modules=args.allow_module)
+    runs = executions(plan)
     settings = plan.settings
     cells = [
         {"id": c.cell.id, "task": c.cell.task, "dataset": c.cell.dataset, "model": c.cell.model}
         for c in plan.cells
     ]
     if args.json:
-        print_json({"schema": 1, "ok": True, "cells": cells, "notes": list(plan.notes)})
+        executed = [{"model": e.model, "kind": e.kind, "what": e.what} for e in runs]
+        print_json(
+            {
+                "schema": 1,
+                "ok": True,
+                "cells": cells,
+                "executes": executed,
+                "notes": list(plan.notes),
+            }
+        )
         return 0
     often = f"{settings.repeats or DEFAULT_REPEATS} repeats"
     if settings.precision:
@@ -52,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     )
     for cell in cells:
         print(plain(f"  {cell['task']} / {cell['dataset']} / {cell['model']}"))
+    for each in runs:
+        print(plain(f"it runs {_KINDS[each.kind]}: {each.what} (model {each.model})"))
     for note in plan.notes:
         print(plain(f"note: {note}"))
     return 0

@@ -53,7 +53,9 @@ class DatasetSpec(Record):
 
 class Dataset(Record):
     """Samples, ready. ``digest`` is the sha256 of their content, ``skipped`` names the first bad
-    rows that were left out (``line 7: no text``), ``skipped_total`` counts them all. ``labels``
+    rows that were left out (``line 7: no text``), ``skipped_total`` counts them all,
+    ``unwanted_total`` those among them whose label is not one that the study file lists, and
+    ``usable_total`` the rows that samples were taken from. ``labels``
     are all labels of the dataset, sorted, not only those of the samples taken. ``origin`` says
     where on the Hub they come from. No samples: planned, but not fetched."""
 
@@ -63,4 +65,6 @@ class Dataset(Record):
     skipped: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     skipped_total: int = 0
+    unwanted_total: int = 0
+    usable_total: int = 0
     origin: str | None = None

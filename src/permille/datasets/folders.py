@@ -1,5 +1,6 @@
-"""Image folders, laid out as the Hub's ``imagefolder``: a folder for each class, or files beside a
-``metadata.jsonl`` or ``metadata.csv`` whose ``file_name`` names them."""
+"""Folders of images or recordings, laid out as the Hub's ``imagefolder`` and ``audiofolder``: files
+beside a ``metadata.jsonl`` or ``metadata.csv`` whose ``file_name`` names them; or, of images, a
+folder for each class."""
 
 from __future__ import annotations
 
@@ -27,17 +28,17 @@ def read(
     *,
     read_file: Callable[[DatasetSpec, Task], Iterator[Row]],
 ) -> Iterator[Row]:
-    """The images of a folder. ``read_file`` reads its metadata, where it has any.
+    """The images or recordings of a folder. ``read_file`` reads its metadata, where it has any.
 
     Raises:
-        DatasetError: the task asks for no image, or for more than a folder can tell.
+        DatasetError: the task asks for neither, or for more than a folder can tell.
     """
-    images = [name for name in task.inputs if task.kinds[name] == "image"]
-    if len(images) != 1 or len(task.inputs) != 1:
+    media = [name for name in task.inputs if task.kinds[name] in ("image", "audio")]
+    if len(media) != 1 or len(task.inputs) != 1:
         raise DatasetError(f"{folder} is a folder; {task.name} needs a file of rows")
     for name in _METADATA:
         if (folder / name).is_file():
-            columns = {images[0]: "file_name"} | spec.columns
+            columns = {media[0]: "file_name"} | spec.columns
             path = str(folder / name)
             return read_file(msgspec.structs.replace(spec, path=path, columns=columns), task)
     if task.reference is not None and task.kinds[task.reference] != "label":
@@ -45,7 +46,7 @@ def read(
             f"{folder} has no {' or '.join(_METADATA)}, "
             f"which {task.name} needs for {task.reference}"
         )
-    return _by_class(folder, spec, task, images[0])
+    return _by_class(folder, spec, task, media[0])
 
 
 def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterator[Row]:

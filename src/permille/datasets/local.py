@@ -7,6 +7,7 @@ cannot be used is left out and named, never guessed at.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,14 +113,16 @@ def _parse_json(line: bytes | None) -> Fields | None:
 
 def _read_csv(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
     try:
-        with path.open("r", encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
+        with path.open("rb") as stream:
+            text = _CsvText(stream, path)
+            reader = csv.reader(text, strict=True)
             header = next(reader, None)
             if header is None:
                 return
             if absent := sorted(columns.used - set(header)):
                 raise missing(path, absent, header)
             for count, values in enumerate(reader, 1):
+                text.row_bytes = 0
                 if count > MAX_ROWS:
                     raise DatasetError(f"{path} has more than {MAX_ROWS:,} rows; take a sample")
                 if not values:
@@ -134,3 +137,30 @@ def _read_csv(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
         raise DatasetError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+class _CsvText:
+    """Lines for the csv module, which itself would take in one of any length. A row may have
+    several: ``row_bytes`` counts them, and whoever takes the row sets it back to 0."""
+
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        self._lines = self._read(stream, path)
+        self.row_bytes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
+
+    def _read(self, stream: BinaryIO, path: Path) -> Iterator[str]:
+        number = 0
+        # A "\r" alone may end a line too, as in files of old Macs; csv wants such lines apart.
+        while chunk := stream.readline(MAX_LINE_BYTES + 1):
+            self.row_bytes += len(chunk)
+            if self.row_bytes > MAX_LINE_BYTES:
+                raise DatasetError(
+                    f"{path}, line {number + 1}: a row is longer than {MAX_LINE_BYTES >> 20} MiB;"
+                    " is this a CSV file?"
+                )
+            if number == 0:
+                chunk = chunk.removeprefix(_BOM)
+            number += 1
+            yield from io.StringIO(chunk.decode("utf-8"), newline="")

@@ -1,16 +1,50 @@
-"""Parquet files, read by DuckDB: only the columns that are used, a batch of rows at a time."""
+"""Parquet files, read by DuckDB in a process of its own: only the columns that are used.
+
+A file of 1 kB can say that it has a million texts of many MiB each. The process has a bound of
+memory that the system keeps, and hands rows over one at a time.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import resource
+import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import msgspec
+
+from permille.datasets.media import MAX_BYTES
 from permille.datasets.values import Fields, Layout, missing
 from permille.errors import DatasetError
 
 MAX_ROWS = 1_000_000
-_BATCH = 256
+MAX_ROW_BYTES = MAX_BYTES + (1 << 20)
+"""An image or recording, and a line of text."""
+MEMORY_BYTES = 4 << 30
+MAX_TOTAL_BYTES = 8 << 30
+"""Of all rows together, which bounds the time."""
+_BATCH_BYTES, _MOST_ROWS = 8 << 20, 256
+_LENGTH = struct.Struct("!I")
+
+
+class _Asked(msgspec.Struct):
+    path: str
+    columns: list[str]
+
+
+class _Said(msgspec.Struct):
+    """``row``, or ``too_large`` for one that is left out; ``there``: the file's columns, where one
+    that is asked for is not; ``error``: why nothing more comes."""
+
+    row: list[Any] | None = None
+    too_large: bool = False
+    there: list[str] | None = None
+    error: str | None = None
 
 
 def read(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
@@ -27,24 +61,119 @@ def read(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
 
 
 def _read(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
+    names = sorted(columns.used)
+    with _reader(path, names) as stream:
+        for number, said in enumerate(_answers(stream, path), 1):
+            if said.there is not None:
+                raise missing(path, sorted(columns.used - set(said.there)), said.there)
+            if said.error is not None:
+                raise DatasetError(f"{path} cannot be read as Parquet: {said.error}")
+            if number > MAX_ROWS:
+                raise DatasetError(f"{path} has more than {MAX_ROWS:,} rows; take a sample")
+            if said.row is None:
+                yield number, f"larger than {MAX_ROW_BYTES >> 20} MiB"
+            else:
+                yield number, dict(zip(names, said.row, strict=True))
+
+
+@contextlib.contextmanager
+def _reader(path: Path, names: list[str]) -> Iterator[BinaryIO]:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "permille.datasets.parquet"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+            stdin.write(msgspec.msgpack.encode(_Asked(path=str(path), columns=names)))
+        with process.stdout as stdout:
+            yield stdout  # type: ignore[misc]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(stream: BinaryIO, path: Path) -> Iterator[_Said]:
+    decoder = msgspec.msgpack.Decoder(_Said)
+    while True:
+        head = stream.read(_LENGTH.size)
+        size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else None
+        if size == 0:
+            return
+        body = stream.read(size) if size is not None and size <= 2 * MAX_ROW_BYTES else b""
+        if not body or len(body) != size:
+            raise DatasetError(
+                f"{path}: its rows need more than {MEMORY_BYTES >> 30} GiB to be read, or its"
+                " reader broke off; is it a whole Parquet file?"
+            )
+        yield decoder.decode(body)
+
+
+# --- in the process of its own -----------------------------------------------------------
+
+
+def _main() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    asked = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Asked)
+    try:
+        for said in _rows(asked):
+            _say(said)
+    except MemoryError:
+        _say(_Said(error=f"its rows need more than {MEMORY_BYTES >> 30} GiB"))
+    sys.stdout.buffer.write(_LENGTH.pack(0))
+    sys.stdout.buffer.flush()
+
+
+def _rows(asked: _Asked) -> Iterator[_Said]:
     import duckdb
 
     try:
         with duckdb.connect(config={"threads": 1, "memory_limit": "1GB"}) as connection:
-            found = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [str(path)])
+            found = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [asked.path])
             there = [column[0] for column in found.description or ()]
-            if absent := sorted(columns.used - set(there)):
-                raise missing(path, absent, there)
-            names = sorted(columns.used)
-            listed = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
-            found = connection.execute(f"SELECT {listed} FROM read_parquet(?)", [str(path)])
-            number = 0
-            while batch := found.fetchmany(_BATCH):
+            if not set(asked.columns) <= set(there):
+                yield _Said(there=there)
+                return
+            listed = ", ".join('"' + name.replace('"', '""') + '"' for name in asked.columns)
+            found = connection.execute(f"SELECT {listed} FROM read_parquet(?)", [asked.path])
+            rows = 1  # at first, and after a large one; then as many as are small
+            total = 0
+            while batch := found.fetchmany(rows):
+                largest = 0
                 for values in batch:
-                    number += 1
-                    if number > MAX_ROWS:
-                        raise DatasetError(f"{path} has more than {MAX_ROWS:,} rows; take a sample")
-                    yield number, dict(zip(names, values, strict=True))
+                    size = _bytes_of(values)
+                    largest = max(largest, size)
+                    total += size
+                    large = size > MAX_ROW_BYTES
+                    yield _Said(too_large=True) if large else _Said(row=list(values))
+                if total > MAX_TOTAL_BYTES:
+                    yield _Said(error=f"its rows are more than {MAX_TOTAL_BYTES >> 30} GiB")
+                    return
+                rows = min(2 * rows, _MOST_ROWS, max(1, _BATCH_BYTES // (largest or 1)))
     except duckdb.Error as error:
-        said = (str(error).splitlines() or [""])[0][:200]
-        raise DatasetError(f"{path} cannot be read as Parquet: {said}") from error
+        yield _Said(error=(str(error).splitlines() or [""])[0][:200])
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_bytes_of(inner) for pair in value.items() for inner in pair)
+    if isinstance(value, list | tuple):
+        return sum(map(_bytes_of, value))
+    return 8
+
+
+def _say(said: _Said) -> None:
+    # What msgpack has no form for (a date, a decimal) is of no use to any task: it becomes empty.
+    body = msgspec.msgpack.encode(said, enc_hook=lambda value: {})
+    sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)
+
+
+if __name__ == "__main__":
+    _main()

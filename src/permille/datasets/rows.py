@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import itertools
+import sys
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -16,15 +16,19 @@ from permille.records import Record
 
 MAX_NAMED = 10
 """How many bad rows are named; all are counted."""
+MAX_HELD_BYTES = 1 << 30
+"""Of samples, while the first of them are looked for; half of it once they are found."""
 MAX_LABELS = 1_000
 """More distinct labels than this are not classes but free text: refused."""
 
 
 class BadRow(Record):
-    """A row that is left out: where it is and what is wrong with it."""
+    """A row that is left out: where it is and what is wrong with it. ``asked``: nothing is, but the
+    study file lists the labels that it wants."""
 
     where: str
     why: str
+    asked: bool = False
 
 
 Row: TypeAlias = Sample | BadRow
@@ -36,6 +40,8 @@ class _Tally:
     def __init__(self) -> None:
         self.named: list[str] = []
         self.bad = 0
+        self.unasked = 0
+        self.good_rows = 0
         self.labels: set[str] = set()
 
     def good(self, rows: Iterator[Row], name: str, labelled: bool) -> Iterator[Sample]:
@@ -43,6 +49,7 @@ class _Tally:
         for row in rows:
             if isinstance(row, BadRow):
                 self.bad += 1
+                self.unasked += not row.asked
                 if len(self.named) < MAX_NAMED:
                     self.named.append(f"{row.where}: {row.why}")
                 continue
@@ -53,11 +60,17 @@ class _Tally:
                         f"dataset {name!r} has more than {MAX_LABELS} distinct labels; "
                         "is the label column the right one?"
                     )
+            self.good_rows += 1
             yield row
 
 
 def collect(
-    name: str, rows: Iterator[Row], *, limit: int | None, seed: int, labelled: bool = True
+    name: str,
+    rows: Iterator[Row],
+    *,
+    limit: int | None,
+    seed: int,
+    labelled: bool = True,
 ) -> Dataset:
     """At most ``limit`` samples of ``rows``, shuffled by ``seed``; memory is of that order.
 
@@ -69,11 +82,7 @@ def collect(
         DatasetError: no row is usable, two have the same id, or the labels are no classes.
     """
     tally = _Tally()
-    keyed = ((_key(seed, s.id), s) for s in tally.good(rows, name, labelled))
-    if limit is None:
-        chosen = sorted(keyed, key=lambda pair: pair[0])
-    else:
-        chosen = heapq.nsmallest(limit, keyed, key=lambda pair: pair[0])
+    chosen = _first(tally.good(rows, name, labelled), limit, seed, name)
     if not chosen:
         why = f"; {tally.named[0]}" if tally.named else ""
         count = f"all {tally.bad} rows are unusable" if tally.bad else "it has no rows"
@@ -88,8 +97,50 @@ def collect(
         digest=digest(samples),
         skipped=tuple(tally.named),
         skipped_total=tally.bad,
+        unwanted_total=tally.bad - tally.unasked,
+        usable_total=tally.good_rows,
         labels=tuple(sorted(tally.labels)),
     )
+
+
+def _first(
+    samples: Iterator[Sample], limit: int | None, seed: int, name: str
+) -> list[tuple[bytes, Sample]]:
+    """The first ``limit`` by their keys, never more than twice as many held.
+
+    Raises:
+        DatasetError: they are too large to be held.
+    """
+    kept: list[tuple[bytes, Sample]] = []
+    held = 0
+    for sample in samples:
+        kept.append((_key(seed, sample.id), sample))
+        held += _bytes_of(sample.inputs) + _bytes_of(sample.reference)
+        full = limit is not None and len(kept) >= 2 * limit + 100
+        if full or held > MAX_HELD_BYTES:
+            kept.sort(key=_by_key)
+            del kept[limit:]
+            held = sum(_bytes_of(s.inputs) + _bytes_of(s.reference) for _, s in kept)
+            if held > MAX_HELD_BYTES // 2:
+                raise DatasetError(
+                    f"dataset {name!r}: its samples take more than {MAX_HELD_BYTES >> 21} MiB; ask"
+                    " for fewer inferences, or take shorter samples"
+                )
+    kept.sort(key=_by_key)
+    return kept[:limit]
+
+
+def _by_key(pair: tuple[bytes, Sample]) -> bytes:
+    return pair[0]
+
+
+def _bytes_of(value: Any) -> int:
+    """About how much memory a value takes."""
+    if isinstance(value, dict):
+        return 64 + sum(_bytes_of(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return 64 + sum(map(_bytes_of, value))
+    return sys.getsizeof(value)
 
 
 def digest(samples: tuple[Sample, ...]) -> str:

@@ -88,7 +88,7 @@ def row(where: str, number: int, fields: Fields, plan: Layout) -> Row:
         if plan.reference is not None:
             reference = _value(fields, plan.reference, plan)
             if plan.labels and reference not in plan.labels:
-                raise _Unusable(f"unknown label {reference!r:.60}")
+                return BadRow(where=where, why=f"unknown label {reference!r:.60}", asked=True)
         inputs = {name: _value(fields, name, plan) for name in plan.inputs}
         if reference is not None and plan.reference and plan.kinds[plan.reference] == "tags":
             _check_tags(inputs, reference)

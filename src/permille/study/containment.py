@@ -25,14 +25,48 @@ ALLOWED = re.compile(
 )
 """Names of variables that a worker is given: what programs and accelerators need to run."""
 SECRET = re.compile(
-    r"(^|_)(TOKEN|TOKENS|KEY|KEYS|SECRET|SECRETS|PASSWORD|PASSWD|PASS|CREDENTIAL|CREDENTIALS|AUTH)"
-    r"(_|$)|^PERMILLE_(WALL|REPLAY|STORE)$"
+    r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PWD|CREDS?(_|$)|CREDENTIAL|APIKEY|KEYS?(_|$)|AUTH|BEARER"
+    r"|COOKIE|DSN|CONN(ECTION)?_?STR|SIGNATURE|PRIVATE|WEBHOOK"
+    r"|(^|_)(PASS|PAT|SAS|JWT|OTP|PIN|LOGIN)(_|$)"
+    r"|(DATABASE|DB|REDIS|MONGO|MONGODB|POSTGRES|MYSQL|AMQP|BROKER)_?UR[IL]"
+    r"|^PERMILLE_(WALL|REPLAY|STORE)$",
+    re.IGNORECASE,
 )
-"""Never given, whatever allows it above, but by ``--pass-env``. A wall meter's address may
-carry a password."""
+"""Names of variables that are never given, whatever allows them above, but by ``--pass-env``:
+these words anywhere. A wall meter's address may carry a password."""
+SECRET_VALUE = re.compile(
+    r"(hf|api_org)_[A-Za-z0-9]{16,}|(sk|pk|rk)[-_][A-Za-z0-9_-]{16,}"
+    r"|(gh[pousr]|github_pat|glpat)[-_][A-Za-z0-9_-]{16,}|xox[a-z]-[A-Za-z0-9-]{10,}"
+    r"|(AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9_-]{20,}"
+    r"|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}|nvapi-[A-Za-z0-9_-]{20,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?"
+)
+"""Pieces of a value that are secrets by their shape, whatever the variable's name: the prefixes
+that the Hub, OpenAI, Stripe, GitHub, GitLab, Slack, AWS, Google, npm, PyPI and NVIDIA put before
+their keys, and JSON Web Tokens."""
+SECRET_TEXT = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]*:[^/\s@]+@|\bBearer\s+\S"
+    r"|(?<![a-z])(password|passwd|pwd|accountkey|sharedaccesskey|secret|token|api_?key)\s*=\s*\S",
+    re.IGNORECASE,
+)
+"""A private key, a password within an address, a connection string."""
+_PIECES = re.compile(r"[\s,;=&?\"'{}()]+")
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_CAPABILITIES = {
+    "CAP_NET_ADMIN": 12,
+    "CAP_SYS_MODULE": 16,
+    "CAP_SYS_RAWIO": 17,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_SYS_ADMIN": 21,
+    "CAP_MKNOD": 27,
+    "CAP_BPF": 39,
+}
+"""What lets a process of root go back to the machine's network: into another process's namespace
+(setns), into another process, the kernel or its devices. capabilities(7)."""
+_CAPABILITY_VERSION_3 = 0x20080522
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -42,8 +76,15 @@ def environment(everything: Mapping[str, str], also: Iterable[str] = ()) -> dict
     return {
         name: value
         for name, value in everything.items()
-        if name in named or (ALLOWED.fullmatch(name) and not SECRET.search(name))
+        if name in named or (ALLOWED.fullmatch(name) and not is_secret(name, value))
     }
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable holds a secret, by its name or by its value's shape."""
+    if SECRET.search(name) or SECRET_TEXT.search(value):
+        return True
+    return any(SECRET_VALUE.fullmatch(piece) for piece in _PIECES.split(value))
 
 
 def contain(*, network: bool, memory_gib: float | None, parent: int) -> tuple[str, ...]:
@@ -55,6 +96,8 @@ def contain(*, network: bool, memory_gib: float | None, parent: int) -> tuple[st
     notes = []
     if not network:
         reason = cut_network()
+        if reason is None:
+            reason = _stay_cut()
         if reason is not None:
             notes.append(f"the worker's network could not be cut: {reason}")
     if memory_gib is not None:
@@ -93,6 +136,31 @@ def cut_network() -> str | None:
         except OSError as error:
             return f"cut, but the user could not be mapped: {error.strerror}"
     return _raise_loopback()
+
+
+def _stay_cut() -> str | None:
+    """Give up what leads back to the network, for this process and all that it starts; None, or why
+    it could not be done. Without privilege there is nothing to give up."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then their upper halves
+    if libc.capget(header, sets) != 0:
+        return f"it may be rejoined: {os.strerror(ctypes.get_errno())}"
+    held = sets[1] | sets[4] << 32
+    if not any(held >> number & 1 for number in _CAPABILITIES.values()):
+        return None
+    for name, number in _CAPABILITIES.items():
+        # EINVAL: a kernel older than the capability, which it then cannot give.
+        if libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0 and held >> number & 1:
+            return f"it may be rejoined: {name}: {os.strerror(ctypes.get_errno())}"
+        half, bit = divmod(number, 32)
+        for kind in range(3):
+            sets[half * 3 + kind] &= ~(1 << bit)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    if libc.capset(header, sets) != 0:
+        return f"it may be rejoined: {os.strerror(ctypes.get_errno())}"
+    return None
 
 
 def _raise_loopback() -> str | None:

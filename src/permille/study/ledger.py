@@ -15,15 +15,17 @@ class Ledger:
     """Trials of one study and protocol, by cell and repeat.
 
     Only this machine's count; with ``pool``, another's finished trials count too. ``elsewhere``
-    tells the finished trials of other machines by fingerprint.
+    tells the finished trials of other machines by fingerprint; ``cells`` are all that were tried.
     """
 
     def __init__(self, tried: Iterable[Tried], fingerprint: str, *, pool: bool) -> None:
         self.elsewhere: Counter[str] = Counter()
+        self.cells: set[str] = set()
         self._done: set[tuple[str, int]] = set()
         self._attempts: Counter[tuple[str, int]] = Counter()
         self._values: defaultdict[str, list[float]] = defaultdict(list)
         for trial in tried:
+            self.cells.add(trial.cell)
             here = trial.fingerprint == fingerprint
             if trial.status == "done":
                 if not here:

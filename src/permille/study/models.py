@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from permille import plugins, weights
-from permille.backends import Backend, ModelSpec
+from permille.backends import Backend, ModelSpec, Standing, StandsOn
 from permille.errors import ModelError, StudyError
 from permille.hub import client, selection
 from permille.records import ModelFacts, Record
 from permille.study import replicas
 from permille.study.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile, nearest
 from permille.study.paths import resolve
+from permille.study.stamps import Stamp
 
 _SUFFIXES = {
     "transformers": ".safetensors",
@@ -39,12 +40,20 @@ class Model(Record):
     recorded: dict[str, Any]
     read: ModelFacts = ModelFacts()
     wanted: selection.Wanted | None = None
+    stamps: tuple[Stamp, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def open_entry(
-    entry: ModelEntry, study: StudyFile, allowed: Sequence[Path], *, fetch: bool
+    entry: ModelEntry,
+    study: StudyFile,
+    allowed: Sequence[Path],
+    *,
+    fetch: bool,
+    modules: Sequence[str] = (),
 ) -> Model:
-    """The model of an entry. ``fetch``: what it needs of the Hub is downloaded.
+    """The model of an entry. ``fetch``: what it needs of the Hub is downloaded. ``modules``: those
+    outside the study's folder that the user allows to be called.
 
     Raises:
         PermilleError: what is wrong, where, and how to mend it, on one line.
@@ -74,16 +83,53 @@ def open_entry(
         prompt=entry.prompt if isinstance(entry.prompt, str) else None,
         settings=_checked(own, backend, at),
     )
-    digests = {name: _digest(file) for name, file in files.items()}
+    facts = _facts(files, entry, backend, at)
+    stands = _stands_on(spec, backend, wanted, modules, at)
+    files |= stands.files
+    stamps = tuple(Stamp.of(name, file) for name, file in files.items())
+    code = {_name(file.path, spec): file for file in stands.code.values()}
+    digests = {stamp.name: stamp.sha256 for stamp in stamps}
+    digests |= {name: file.sha256 for name, file in code.items()}
     return Model(
         entry=entry,
-        spec=spec,
+        spec=msgspec.structs.replace(spec, code=stands.code),
         backend=backend,
         files=digests,
         recorded={key: value for key, value in recorded.items() if value is not None},
-        read=msgspec.structs.replace(_facts(files, entry, backend, at), files=digests),
+        read=msgspec.structs.replace(facts, files=digests),
         wanted=wanted,
+        stamps=stamps,
+        notes=tuple(f"{entry.id}: {text}" for text in stands.unseen),
     )
+
+
+def _stands_on(
+    spec: ModelSpec,
+    backend: Backend,
+    wanted: selection.Wanted | None,
+    modules: Sequence[str],
+    at: str,
+) -> StandsOn:
+    """What its answers rest on besides; a study file alone calls nothing outside its folder."""
+    if wanted is not None or not isinstance(backend, Standing):
+        return StandsOn()
+    try:
+        stands = backend.stands_on(spec)
+    except ModelError as error:
+        raise ModelError(f"{at.partition(': model ')[0]}: {error}") from error
+    for name in stands.foreign:
+        if not any(name == given or name.startswith(f"{given}.") for given in modules):
+            raise StudyError(
+                f"{at}: module {name} lies outside the study's folder; move it there, or allow it"
+                f" with --allow-module {name.partition('.')[0]}"
+            )
+    return stands
+
+
+def _name(path: str, spec: ModelSpec) -> str:
+    """A file of source as it is shown: below the folder in which modules are looked for."""
+    folder, file = Path(str(spec.settings.get("python_path", "/"))), Path(path)
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else path
 
 
 def _backend(entry: ModelEntry, at: str) -> Backend:
@@ -162,18 +208,24 @@ def _paths(
 
 
 def _files(path: Path, key: str) -> dict[str, Path]:
-    """The file, or each file of the folder, by name; the Python path is code that the user runs,
-    not a model, and is left out."""
+    """The file, or each file of the folder, by name; of another setting than ``path`` with that
+    setting's, since two may lead to files of one name. The Python path is not a model: of it counts
+    what is imported."""
     if key == "python_path":
         return {}
+    before = "" if key == "path" else f"{key}/"
     if path.is_file():
-        return {path.name: path}
-    return {str(p.relative_to(path)): p for p in sorted(path.rglob("*")) if p.is_file()}
+        return {before + path.name: path}
+    return {f"{before}{p.relative_to(path)}": p for p in _below(path)}
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _below(folder: Path) -> Iterator[Path]:
+    """The files below a folder, through links to folders too, each folder once."""
+    seen: set[Path] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        seen.add(Path(root).resolve())
+        folders[:] = [n for n in sorted(folders) if Path(root, n).resolve() not in seen]
+        yield from (p for n in sorted(names) if (p := Path(root, n)).is_file())
 
 
 def _facts(files: Mapping[str, Path], entry: ModelEntry, backend: Backend, at: str) -> ModelFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ from permille import plugins
 from permille.backends import ModelSpec
 from permille.datasets import Dataset, DatasetSpec
 from permille.datasets.opening import open_dataset
-from permille.errors import ModelError, StudyError
+from permille.errors import DatasetError, ModelError, StudyError
 from permille.hub.selection import Wanted
 from permille.records import Cell, ModelFacts, Protocol, Record
 from permille.replicas import inputs
@@ -21,6 +21,7 @@ from permille.study.file import Settings, StudyFile, TaskEntry, nearest
 from permille.study.models import Model, open_entry
 from permille.study.paths import resolve
 from permille.study.selection import able
+from permille.study.stamps import Stamp
 from permille.tasks import Task
 
 
@@ -38,6 +39,8 @@ class PlannedCell(Record):
     batch_size: int = 1
     wanted: Wanted | None = None
     """The model is yet to be had from the Hub."""
+    stamps: tuple[Stamp, ...] = ()
+    """The model's files, as they were when they were hashed."""
 
 
 class Plan(Record):
@@ -62,19 +65,29 @@ class Plan(Record):
         return found
 
 
-def make(study: StudyFile, allowed: Sequence[Path] = (), *, fetch: bool = True) -> Plan:
+def make(
+    study: StudyFile,
+    allowed: Sequence[Path] = (),
+    *,
+    fetch: bool = True,
+    modules: Sequence[str] = (),
+    passed: Mapping[str, str] | None = None,
+) -> Plan:
     """The plan of a study: tasks × datasets × the models that can do the task.
 
     ``fetch``: what it needs of the Hub is downloaded. Without, models and datasets of the Hub are
-    planned unseen, and the plan cannot be run.
+    planned unseen, and the plan cannot be run. ``modules``: those outside the study's folder that
+    may be called. ``passed``: the environment variables that workers are given besides.
 
     Raises:
         PermilleError: the first thing found wrong, on one line, with the way to mend it.
     """
-    models = [open_entry(entry, study, allowed, fetch=fetch) for entry in study.models]
+    models = [
+        open_entry(entry, study, allowed, fetch=fetch, modules=modules) for entry in study.models
+    ]
     settings = study.settings
     cells: list[PlannedCell] = []
-    notes: list[str] = []
+    notes: list[str] = [note for model in models for note in model.notes]
     for entry in study.tasks:
         known = plugins.names("tasks")
         if entry.task not in known:
@@ -84,7 +97,7 @@ def make(study: StudyFile, allowed: Sequence[Path] = (), *, fetch: bool = True) 
         for dataset in _datasets(entry, task, asked, study, allowed, fetch=fetch):
             notes += _dataset_notes(dataset, settings.inferences)
             chosen = [m for m in asked if _chosen(study, task, dataset, m)]
-            cells += [_cell(task, m, dataset, study) for m in chosen]
+            cells += [_cell(task, m, dataset, study, passed or {}) for m in chosen]
     for model in models:
         if not any(cell.model.id == model.spec.id for cell in cells):
             tasks = ", ".join(entry.task for entry in study.tasks)
@@ -154,8 +167,27 @@ def _datasets(
             if made_up is not None:
                 opened.append(made_up)
                 continue
-        opened.append(open_dataset(spec, task, limit=limit, seed=seed, fetch=fetch))
+        dataset = open_dataset(spec, task, limit=limit, seed=seed, fetch=fetch)
+        if path is not None:
+            _check_mostly_good(dataset, study.where)
+        opened.append(dataset)
     return opened
+
+
+def _check_mostly_good(dataset: Dataset, where: str) -> None:
+    """That at least half of the rows of a user's file can be used: of a file with fewer, the file,
+    or its columns, are others than are meant, and a figure on the rest would be of other data.
+
+    Raises:
+        DatasetError: more are bad.
+    """
+    bad = dataset.skipped_total - dataset.unwanted_total
+    if bad > dataset.usable_total:
+        raise DatasetError(
+            f"{where}: dataset {dataset.name!r}: {bad} of {bad + dataset.usable_total} rows are bad"
+            f" ({'; '.join(dataset.skipped[:3])}); mend them, take them out of the file, or name"
+            " the right columns"
+        )
 
 
 def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
@@ -178,7 +210,9 @@ def _dataset_notes(dataset: Dataset, inferences: int) -> list[str]:
     return notes
 
 
-def _cell(task: Task, model: Model, dataset: Dataset, study: StudyFile) -> PlannedCell:
+def _cell(
+    task: Task, model: Model, dataset: Dataset, study: StudyFile, passed: Mapping[str, str]
+) -> PlannedCell:
     spec = replicas.forced(model.spec, task, dataset.name)
     model = msgspec.structs.replace(model, spec=spec)
     try:
@@ -203,11 +237,14 @@ def _cell(task: Task, model: Model, dataset: Dataset, study: StudyFile) -> Plann
         "task": task.name,
         "dataset": dataset.name,
         "samples": dataset.digest,
+        "labels": dataset.labels,
         "model": model.spec.id,
         "category": model.spec.category,
         "backend": model.spec.backend,
         "settings": settings,
         "files": model.files,
+        "network": _network(model, study),
+        "environment": passed,
     }
     digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
     shown = settings | {"dataset_origin": dataset.origin}  # its samples are in the id already
@@ -229,6 +266,7 @@ def _cell(task: Task, model: Model, dataset: Dataset, study: StudyFile) -> Plann
         network=_network(model, study),
         batch_size=batch_size,
         wanted=model.wanted,
+        stamps=model.stamps,
     )
 
 

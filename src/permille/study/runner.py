@@ -16,7 +16,7 @@ from permille.processes import end_marked
 from permille.recorder import Recorder
 from permille.records import Environment, Recording, Span, Stopping, Trial
 from permille.store import Raw, Store, Tried
-from permille.study import containment, process
+from permille.study import containment, process, stamps
 from permille.study.environment import describe
 from permille.study.ledger import Ledger
 from permille.study.messages import Job, Message, Progress, Result, SpanDone
@@ -181,6 +181,7 @@ class Runner:
         try:
             self._recorder.begin()
             spans.append(self._idle(planned, repeat))
+            stamps.check(planned.stamps)
             process.run(
                 self._job(planned),
                 self._recorder.channel(),

@@ -142,7 +142,7 @@ def _number(config: Mapping[str, Any], names: Iterable[str]) -> int | None:
     for place in (config, text if isinstance(text, dict) else {}):
         for name in names:
             value = place.get(name)
-            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53:
                 return value
     return None
 

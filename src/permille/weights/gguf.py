@@ -14,9 +14,13 @@ from permille.weights import Header, UnreadableWeightsError, tensor
 _MAGIC = b"GGUF"
 _SIZES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_MAX_NAME = 1 << 16
 _MAX_STRING = 16 << 20
 _MAX_ITEMS = 10_000_000
 _MAX_TENSORS = 1_000_000
+_MAX_HEADER_BYTES = 256 << 20
+_MAX_READS = 6_000_000
+"""Of a whole header: some seconds. The largest vocabularies have half a million words."""
 
 
 def read(path: Path) -> Header:
@@ -30,9 +34,34 @@ def read(path: Path) -> Header:
         if stream.read(4) != _MAGIC:
             raise UnreadableWeightsError(f"{path} is not a GGUF file")
         try:
-            return _read(stream)
+            return _read(_Bounded(stream))  # type: ignore[arg-type]
         except (struct.error, ValueError, KeyError, UnicodeDecodeError) as error:
             raise UnreadableWeightsError(f"{path}: its GGUF header is damaged") from error
+
+
+class _Bounded:
+    """A header's stream, of which no more is read than a header has: a file of holes may say that
+    it has terabytes."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._reads, self._bytes = _MAX_READS, _MAX_HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        """The next bytes.
+
+        Raises:
+            ValueError: there were more than a header has.
+        """
+        self._reads -= 1
+        self._bytes -= size
+        if self._reads < 0 or self._bytes < 0:
+            raise ValueError("more than a header has")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Past what is not looked at."""
+        return self._stream.seek(offset, whence)
 
 
 def _read(stream: BinaryIO) -> Header:
@@ -43,7 +72,9 @@ def _read(stream: BinaryIO) -> Header:
     for _ in range(pairs):
         name = _string(stream)
         (kind,) = _take(stream, "I")
-        said[name] = _value(stream, kind)
+        value = _value(stream, kind)
+        if name.startswith("general.") or name.endswith((".expert_count", ".expert_used_count")):
+            said[name] = value
     found = []
     for _ in range(tensors):
         name = _string(stream)

@@ -8,14 +8,19 @@ GraphProto.node 1 and .initializer 5, NodeProto.op_type 4, TensorProto.dims 1, .
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from permille.weights import Header, Tensor, UnreadableWeightsError, tensor
 
 _GRAPH, _NODE, _INITIALIZER = 7, 1, 5
 _OP_TYPE = 4
-_DIMS, _TYPE, _NAME = 1, 2, 8
+_DIMS, _TYPE, _NAME, _EXTERNAL = 1, 2, 8, 13
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+_MOST_FIELDS = 2_000_000
+"""Of a whole file: some seconds. A graph of 100,000 nodes has fewer."""
+_MOST_DIMS = 64
 _NOT_WEIGHTS = {6, 7, 8, 9, 12, 13}
 """int32, int64, string, bool, uint32, uint64: shapes, indices and biases of integers."""
 _PACKED = {b"MatMulNBits", b"MatMulBnb4", b"GatherBlockQuantized", b"QMoE"}
@@ -23,6 +28,7 @@ _PACKED = {b"MatMulNBits", b"MatMulBnb4", b"GatherBlockQuantized", b"QMoE"}
 _SCALES = ("_scale", "_zero_point", "_scales", "_zp")
 
 _Bytes = memoryview
+_T = TypeVar("_T")
 
 
 def read(path: Path) -> Header:
@@ -34,30 +40,82 @@ def read(path: Path) -> Header:
         UnreadableWeightsError: the file is no ONNX model, or is cut off.
         OSError: it cannot be read.
     """
-    try:
-        with path.open("rb") as stream:
-            # Closed with its last slice, which an exception may hold for a while.
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        header = _model(memoryview(mapped))
-    except (ValueError, IndexError) as error:
-        raise UnreadableWeightsError(f"{path} is not a whole ONNX file") from error
+    header = _opened(path, _model)
     if header is None:
         raise UnreadableWeightsError(f"{path} holds no ONNX graph")
     return header
 
 
-def _model(content: _Bytes) -> Header | None:
-    graph = next((value for field, value in _fields(content) if field == _GRAPH), None)
-    if not isinstance(graph, memoryview):
+def external(path: Path) -> list[str]:
+    """The names of the files beside it in which the model keeps weights; none for what is no ONNX
+    file, which :func:`read` says."""
+    try:
+        return sorted(_opened(path, _locations))
+    except (UnreadableWeightsError, OSError):
+        return []
+
+
+def _opened(path: Path, look: Callable[[_Bytes, _Budget], _T]) -> _T:
+    try:
+        with path.open("rb") as stream:
+            # Closed with its last slice, which an exception may hold for a while.
+            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        return look(memoryview(mapped), _Budget())
+    except (ValueError, IndexError) as error:
+        raise UnreadableWeightsError(f"{path} is not a whole ONNX file: {error}") from error
+
+
+class _Budget:
+    """How many fields of a file may still be looked at: a file of many GB may consist of two-byte
+    fields alone."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_FIELDS
+
+    def spend(self) -> None:
+        """Count one.
+
+        Raises:
+            ValueError: there are more than a model has.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"more than {_MOST_FIELDS:,} fields")
+
+
+def _graph(content: _Bytes, budget: _Budget) -> _Bytes | None:
+    found = next((value for field, value in _fields(content, budget) if field == _GRAPH), None)
+    return found if isinstance(found, memoryview) else None
+
+
+def _locations(content: _Bytes, budget: _Budget) -> set[str]:
+    graph = _graph(content, budget)
+    found = set()
+    for field, initializer in _fields(graph, budget) if graph is not None else ():
+        if field != _INITIALIZER or not isinstance(initializer, memoryview):
+            continue
+        for part, entry in _fields(initializer, budget):
+            if part == _EXTERNAL and isinstance(entry, memoryview):
+                pair = {f: bytes(v) for f, v in _fields(entry, budget) if not isinstance(v, int)}
+                if pair.get(_ENTRY_KEY) == b"location":
+                    found.add(pair.get(_ENTRY_VALUE, b"").decode("utf-8", "replace"))
+    return {name for name in found if name and "\0" not in name}
+
+
+def _model(content: _Bytes, budget: _Budget) -> Header | None:
+    graph = _graph(content, budget)
+    if graph is None:
         return None
     tensors = []
     packed = False
-    for field, value in _fields(graph):
+    for field, value in _fields(graph, budget):
         if not isinstance(value, memoryview):
             continue
         if field == _NODE:
-            packed = packed or any(f == _OP_TYPE and _is_packed(v) for f, v in _fields(value))
-        elif field == _INITIALIZER and (found := _tensor(value)) is not None:
+            packed = packed or any(
+                f == _OP_TYPE and _is_packed(v) for f, v in _fields(value, budget)
+            )
+        elif field == _INITIALIZER and (found := _tensor(value, budget)) is not None:
             tensors.append(found)
     return Header(tensors=None if packed else tuple(tensors))
 
@@ -66,13 +124,15 @@ def _is_packed(operator: int | _Bytes) -> bool:
     return isinstance(operator, memoryview) and bytes(operator) in _PACKED
 
 
-def _tensor(content: _Bytes) -> Tensor | None:
+def _tensor(content: _Bytes, budget: _Budget) -> Tensor | None:
     """An initializer, or None for one that is no weight."""
     dims: list[int] = []
     kind, name = 0, ""
-    for field, value in _fields(content):
+    for field, value in _fields(content, budget):
         if field == _DIMS:
             dims += [value] if isinstance(value, int) else _varints(value)
+            if len(dims) > _MOST_DIMS:
+                raise ValueError(f"a tensor of more than {_MOST_DIMS} dimensions")
         elif field == _TYPE and isinstance(value, int):
             kind = value
         elif field == _NAME and isinstance(value, memoryview):
@@ -82,12 +142,15 @@ def _tensor(content: _Bytes) -> Tensor | None:
     return tensor(name, dims)
 
 
-def _fields(content: _Bytes) -> Iterator[tuple[int, int | _Bytes]]:
+def _fields(content: _Bytes, budget: _Budget) -> Iterator[tuple[int, int | _Bytes]]:
     """Field numbers and values of a message; a value of fixed width is given as its bytes."""
     at = 0
     while at < len(content):
+        budget.spend()
         key, at = _varint(content, at)
         kind = key & 7
+        if not key >> 3:
+            raise ValueError("a field number that protobuf does not have")
         if kind == 0:
             value, at = _varint(content, at)
             yield key >> 3, value
@@ -119,6 +182,8 @@ def _varint(content: _Bytes, at: int) -> tuple[int, int]:
 
 def _varints(content: _Bytes) -> list[int]:
     found, at = [], 0
+    if len(content) > _MOST_DIMS * 10:
+        raise ValueError(f"a tensor of more than {_MOST_DIMS} dimensions")
     while at < len(content):
         value, at = _varint(content, at)
         found.append(value)

@@ -5,13 +5,25 @@ https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from permille.weights import Header, UnreadableWeightsError, tensor
 
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""
+
+_Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""No number is larger: one of a million digits takes minutes to multiply."""
+
+
+class _Entry(msgspec.Struct):
+    """A tensor's; of anything else in it nothing is kept."""
+
+    shape: Annotated[list[_Size], msgspec.Meta(max_length=64)]
+    data_offsets: tuple[_Size, _Size]
 
 
 def read(path: Path) -> Header:
@@ -26,11 +38,12 @@ def read(path: Path) -> Header:
         if not 2 <= length <= MAX_HEADER_BYTES:
             raise UnreadableWeightsError(f"{path} is not a safetensors file")
         try:
-            header = json.loads(stream.read(length))
-            tensors = [(n, t) for n, t in header.items() if n != "__metadata__"]
-            found = tuple(tensor(n, t["shape"]) for n, t in tensors)
-            end = max((int(t["data_offsets"][1]) for _, t in tensors), default=0)
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+            header = msgspec.json.decode(stream.read(length), type=dict[str, msgspec.Raw])
+            header.pop("__metadata__", None)
+            entries = {n: msgspec.json.decode(raw, type=_Entry) for n, raw in header.items()}
+            found = tuple(tensor(n, e.shape) for n, e in entries.items())
+            end = max((e.data_offsets[1] for e in entries.values()), default=0)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise UnreadableWeightsError(f"{path}: its safetensors header is damaged") from error
     size = path.stat().st_size
     if size != 8 + length + end:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,11 +15,14 @@ from permille.backends import (
     Backend,
     Chat,
     Choice,
+    Execution,
     Generate,
     ModelSpec,
     Output,
+    StandsOn,
     Text,
     Traffic,
+    serve_files,
 )
 from permille.backends.choosing import named
 from permille.backends.endpoint import address, answers
@@ -74,6 +78,16 @@ class EndpointBackend:
             address.check_listening(at, url)
         else:
             address.check_command(at, settings.serve)
+
+    def stands_on(self, model: ModelSpec) -> StandsOn:
+        """The files that the server's command names."""
+        serve = model.settings.get("serve")
+        return serve_files.named_in(serve, Path.cwd()) if serve else StandsOn()
+
+    def executes(self, model: ModelSpec) -> tuple[Execution, ...]:
+        """The server's command."""
+        serve = model.settings.get("serve")
+        return (Execution(kind="command", what=serve),) if serve else ()
 
     def load(self, model: ModelSpec, task: str) -> _Endpoint:
         """The server, started if so asked, and answering.

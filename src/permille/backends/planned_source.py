@@ -1,0 +1,64 @@
+"""In a worker: a module of the plan is imported from the file that was planned, or not at all.
+
+Its source is compiled here. Python's own cache of compiled modules is looked up by the second of
+the file's last change and its size, so that an edit within one second would run the code of before:
+https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from permille.backends import SourceFile
+from permille.errors import ModelError
+
+
+def install(code: Mapping[str, SourceFile]) -> None:
+    """From now on, import the modules of ``code`` from it."""
+    if code:
+        sys.meta_path.insert(0, _Finder(code))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, code: Mapping[str, SourceFile]) -> None:
+        self._code = code
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        planned = self._code.get(fullname)
+        if planned is None:
+            return None
+        file = Path(planned.path)
+        return importlib.util.spec_from_file_location(
+            fullname,
+            file,
+            loader=_Loader(fullname, planned),
+            submodule_search_locations=[str(file.parent)] if file.name == "__init__.py" else None,
+        )
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, fullname: str, planned: SourceFile) -> None:
+        super().__init__(fullname, planned.path)
+        self._sha256 = planned.sha256
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The code of the file's bytes, once they are those of the plan."""
+        content: Any = self.get_data(self.path)
+        if hashlib.sha256(content).hexdigest() != self._sha256:
+            raise ModelError(changed(self.path))
+        return self.source_to_code(content, self.path)
+
+
+def changed(path: str | Path) -> str:
+    """What is said where a file is no longer the one that was planned."""
+    return f"{path} has changed since the study was planned; run the same command again"

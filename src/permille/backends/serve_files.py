@@ -1,0 +1,89 @@
+"""The files that a command names: a server's program, its script and what that imports, its model.
+
+A command is not run to find out what it reads. What its words do not name stays unseen: a file
+that a shell script starts, a configuration that a server looks for by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from permille.backends import StandsOn, source
+from permille.errors import ModelError
+
+_WRITTEN = (".log", ".out", ".err", ".pid", ".sock", ".db", ".sqlite")
+"""Ends of names of what a server writes, which does not decide its answers."""
+_MODELS = ("*.safetensors", "*.gguf", "*.onnx", "config.json")
+_MOST_WORDS = 1_000
+
+
+def named_in(command: str, folder: Path) -> StandsOn:
+    """The files that ``command`` names, as it is run in ``folder``."""
+    found: dict[str, Path] = {}
+    words = list(_words(command))[:_MOST_WORDS]
+    if words and (program := shutil.which(words[0], path=os.environ.get("PATH"))):
+        found[words[0]] = Path(program)
+    for before, word in zip(["", *words], words, strict=False):
+        for text in dict.fromkeys((word, word.partition("=")[2])):
+            for path in _files(text, before, folder):
+                found[_shown(path, folder)] = path
+    return StandsOn(files=found)
+
+
+def _words(command: str) -> Iterator[str]:
+    """The words of a command, and those of a command within it: ``sh -c "python server.py"``."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # said by the check of the command
+        return
+    for word in words:
+        yield word
+        if " " in word and word != command:
+            yield from _words(word)
+
+
+def _files(text: str, before: str, folder: Path) -> Iterator[Path]:
+    if before == "-m" and all(part.isidentifier() for part in text.split(".")):
+        yield from _source([text, f"{text}.__main__"], folder)
+        return
+    path = folder / text
+    try:
+        if not text or text.endswith(_WRITTEN) or "log" in before.lower():
+            return
+        if path.is_dir():
+            if any(next(path.glob(kind), None) for kind in _MODELS):
+                yield from (p for p in sorted(path.rglob("*")) if p.is_file())
+            return
+        if not path.is_file():
+            return
+    except (OSError, ValueError):  # no name of a file
+        return
+    yield path
+    if path.suffix == ".py":
+        yield from _script(path)
+
+
+def _script(path: Path) -> Iterator[Path]:
+    try:
+        found = source.collect_script(path)
+    except ModelError:  # of another Python, perhaps: its own bytes count all the same
+        return
+    yield from (module.path for module in found.modules.values())
+    yield from found.others
+
+
+def _source(names: list[str], folder: Path) -> Iterator[Path]:
+    own = [name for name in names if source.locate(name, [folder])]
+    try:
+        found = source.collect(own, [folder], check=False)
+    except ModelError:
+        return
+    yield from (module.path for module in found.modules.values())
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)

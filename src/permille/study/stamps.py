@@ -1,0 +1,62 @@
+"""Files as they were when the study was planned, and whether they still are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from permille.backends.planned_source import changed
+from permille.errors import TrialError
+from permille.records import Record
+
+
+class Stamp(Record):
+    """A file: its content, and what the file system said of it as the content was read."""
+
+    name: str
+    path: str
+    sha256: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, name: str, file: Path) -> Stamp:
+        """The stamp of a file as it is now."""
+        found = file.stat()  # before the content: a change while it is read is seen later
+        return cls(
+            name=name,
+            path=str(file),
+            sha256=_digest(file),
+            size=found.st_size,
+            mtime_ns=found.st_mtime_ns,
+            inode=found.st_ino,
+        )
+
+    def is_current(self) -> bool:
+        """Whether the file is what it was. Its content is read again only where the file system
+        says that it was written."""
+        file = Path(self.path)
+        try:
+            found = file.stat()
+            told = (found.st_size, found.st_mtime_ns, found.st_ino)
+            return told == (self.size, self.mtime_ns, self.inode) or _digest(file) == self.sha256
+        except OSError:
+            return False
+
+
+def check(stamps: Iterable[Stamp]) -> None:
+    """That no file has changed.
+
+    Raises:
+        TrialError: one has; what would be measured is not what the study says.
+    """
+    for stamp in stamps:
+        if not stamp.is_current():
+            raise TrialError(changed(stamp.path))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
