@@ -102,7 +102,7 @@ class Finisher:
         return _attributes_waited if hasattr(answer, "__dict__") else None
 
     def _sequence(self, answer: Any, depth: int) -> Any:
-        if _COMPLETE.issuperset(map(type, answer)):
+        if set(map(type, answer)) <= _COMPLETE:
             return answer
         return type(answer)([self.finish(item, depth + 1) for item in answer])
 
@@ -111,7 +111,7 @@ class Finisher:
         return self._sequence(pieces if isinstance(answer, Iterator) else list(pieces), depth)
 
     def _mapping(self, answer: Mapping[Any, Any], depth: int) -> Mapping[Any, Any]:
-        if type(answer) is dict and _COMPLETE.issuperset(map(type, answer.values())):
+        if type(answer) is dict and set(map(type, answer.values())) <= _COMPLETE:
             return answer
         return {key: self.finish(value, depth + 1) for key, value in answer.items()}
 
@@ -167,7 +167,7 @@ def wait_for(answer: Any, depth: int = 0) -> None:
     if issubclass(kind, Mapping):
         answer = tuple(answer.values())
     if isinstance(answer, list | tuple):
-        if not _COMPLETE.issuperset(map(type, answer)):
+        if not set(map(type, answer)) <= _COMPLETE:
             for item in answer:
                 wait_for(item, depth + 1)
         return

@@ -252,6 +252,11 @@ class Store:
             ).fetchall()
         return [Tried(*row) for row in found]
 
+    def version(self) -> int:
+        """Changes when another connection, of whichever process, has written to the file."""
+        with self._guard("read"):
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     def environment(self, fingerprint: str) -> Environment | None:
         """The machine that a fingerprint stands for, of one of its trials."""
         with self._guard("read"):

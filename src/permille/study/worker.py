@@ -12,6 +12,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Any, BinaryIO
 
 import msgspec
@@ -23,14 +24,24 @@ from permille.errors import ModelError
 from permille.recorder import Marker
 from permille.records import Latency, Span
 from permille.study.containment import contain
-from permille.study.messages import Job, Message, Progress, Result, SpanDone, write
+from permille.study.failing import describe
+from permille.study.messages import (
+    KEPT_DURATIONS,
+    MOST_NOTES,
+    NOTE_LIMIT,
+    Failure,
+    Job,
+    Message,
+    Progress,
+    Result,
+    SpanDone,
+    write,
+)
 from permille.study.traffic import drive
 from permille.tasks import Task
 
 WARMUP_S = 30.0
 """Warm-up ends after this long, steady or not; it is said if not."""
-KEPT_DURATIONS = 100_000
-"""Raw durations kept with a trial; beyond them only the percentiles know."""
 
 
 class Spans:
@@ -96,6 +107,26 @@ class Calls:
         return [output for answer in answers for output in self._read(answer)]
 
 
+class FailureReport:
+    """Sends the exception that ends the worker. It goes on, so that Python prints its traceback
+    too: the last lines that are kept."""
+
+    def __init__(self, out: BinaryIO, job: Job) -> None:
+        self._out, self._folder = out, job.model.settings.get("python_path")
+
+    def __enter__(self) -> None:
+        """Nothing has failed yet."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception):
+            write(self._out, Failure(text=describe(error, self._folder)))
+
+
 def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> None:
     """One trial. ``notes`` go with its result."""
 
@@ -129,7 +160,9 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
         timings = spans.around(
             "query", lambda: _query(calls, job.protocol.inferences, job.least_query_s)
         )
-    say(_result(job, task, model, timings, calls.read(timings.answers), notes))
+    outputs = calls.read(timings.answers)
+    _must_answer(outputs)
+    say(_result(job, task, model, timings, outputs, notes))
     model.close()
 
 
@@ -222,8 +255,23 @@ def _result(
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
         quality=None if replica else task.score(outputs, job.dataset.samples, job.model),
         counts=_counts(task, timings, outputs),
-        notes=tuple(notes),
+        notes=tuple(note[:NOTE_LIMIT] for note in notes[:MOST_NOTES]),
     )
+
+
+def _must_answer(outputs: Sequence[Output]) -> None:
+    """Refuse a model that answers nothing at all: it has no energy per answer, and a quality of 0
+    would look like a figure.
+
+    Raises:
+        ModelError: every answer is empty.
+    """
+    empty = Output()
+    if all(msgspec.structs.replace(output, tokens_in=None) == empty for output in outputs):
+        raise ModelError(
+            f"the model returned None for each of the {len(outputs)} samples:"
+            " does its function return the answer?"
+        )
 
 
 def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str, float]:
@@ -258,6 +306,7 @@ def _percentile(ordered_ns: Sequence[int], share: float) -> float:
 if __name__ == "__main__":
     # The model may print what it likes: our words go through a descriptor of their own.
     with os.fdopen(int(sys.argv[1]), "wb") as channel:
-        task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
-        said = contain(network=task.network, memory_gib=task.memory_gib, parent=int(sys.argv[3]))
-        main(channel, Marker(int(sys.argv[2])), task, said)
+        job = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
+        notes = contain(network=job.network, memory_gib=job.memory_gib, parent=int(sys.argv[3]))
+        with FailureReport(channel, job):
+            main(channel, Marker(int(sys.argv[2])), job, notes)
