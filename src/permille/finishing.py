@@ -8,12 +8,14 @@ are looked for among the modules that are loaded already: none is imported here.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 from permille.errors import ModelError
 
@@ -134,6 +136,8 @@ class Finisher:
 
     def _run(self, work: Any) -> Any:
         if self._loop is None:
+            import asyncio  # not at every worker's start
+
             self._loop = asyncio.Runner()
         # Runner.run would set a signal handler around every call.
         return self._loop.get_loop().run_until_complete(work)
@@ -248,7 +252,8 @@ def _torch_wait(tensor: Any) -> None:
 
 def _future_result(kind: type) -> Callable[[Any], Any] | None:
     """How to wait for the result of a future; None for other types."""
-    if issubclass(kind, asyncio.Future):
+    asyncio_future = getattr(sys.modules.get("asyncio"), "Future", None)
+    if asyncio_future is not None and issubclass(kind, asyncio_future):
         return None  # awaited in its loop
     if _has(kind, "result", "done"):  # concurrent.futures, Dask
         return lambda future: future.result()

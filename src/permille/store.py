@@ -238,6 +238,16 @@ class Store:
             ).fetchone()
         return None if row is None else self._decoded(*row)
 
+    def uids(self, prefix: str, *, most: int) -> list[str]:
+        """The uids that begin with ``prefix``, ``most`` at most."""
+        with self._guard("read"):
+            found = self._db.execute(
+                "SELECT uid FROM trial WHERE substr(uid, 1, ?) = ? ORDER BY uid LIMIT ?",
+                (len(prefix), prefix, most),
+            ).fetchall()
+        exact = [uid for (uid,) in found if uid == prefix]
+        return exact or [uid for (uid,) in found]
+
     def tried(self, study: str, protocol: Protocol) -> list[Tried]:
         """Every trial of a study under one protocol, on any machine, of the newest rounds,
         a round without a trial yet among them."""

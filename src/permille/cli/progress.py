@@ -136,9 +136,10 @@ class View:
 
     def _line(self, trial: Trial) -> str:
         reason = f": {trial.reason}" if trial.reason else ""
+        more = "" if trial.status == "done" else f" (see: permille trial {trial.uid[:8]})"
         return plain(
             f"[{self._done}/{self._total}] {trial.cell.model} on {trial.cell.dataset},"
-            f" repeat {trial.repeat + 1}: {trial.status}{reason} · {self._so_far()}"
+            f" repeat {trial.repeat + 1}: {trial.status}{reason}{more} · {self._so_far()}"
         )
 
     def _so_far(self) -> str:

@@ -13,8 +13,9 @@ from permille.records import Latency, ModelFacts, Protocol, Quality, Record, Spa
 
 MAX_MESSAGE = 4 * 2**20
 """Bytes of one message: a result with all of its durations and the hashes of 10,000 files."""
-KEPT_DURATIONS = 100_000
-"""Raw durations kept with a trial; beyond them only the percentiles are known."""
+KEPT_DURATIONS = 20_000
+"""Raw durations kept with a trial, the first; of more, the percentiles are those of so many taken
+evenly over the span."""
 MOST_MESSAGES = 100
 """Messages of one worker; ours sends about ten."""
 MOST_NOTES, NOTE_LIMIT = 100, 2_000
@@ -26,11 +27,14 @@ class Job(Record):
     """One trial, as its worker is given it.
 
     ``least_query_s``: the query span goes on, by whole passes, for at least this long, so that
-    the meters can carry it. ``network``: whether it may use it; ``memory_gib``: at most this
+    the meters can carry it. ``task_target`` and ``backend_target`` say where the plug-ins are, as
+    ``module:attribute``. ``network``: whether it may use it; ``memory_gib``: at most this
     much private memory.
     """
 
     task: str
+    task_target: str
+    backend_target: str
     model: ModelSpec
     dataset: Dataset
     protocol: Protocol

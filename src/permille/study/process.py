@@ -20,7 +20,7 @@ from permille.study.messages import Failure, Inbox, Job, Message
 
 TAIL_BYTES = 8192
 """How much of what a worker prints is held."""
-LINES, LINE_LIMIT = 20, 500
+LINES, LINE_LIMIT = 50, 500
 """Lines of it, and characters of each, that are kept with a failed trial."""
 GRACE_S = 1.0
 """Between TERM and KILL."""

@@ -347,6 +347,8 @@ class Runner:
     def _job(self, planned: PlannedCell) -> Job:
         return Job(
             task=planned.cell.task,
+            task_target=plugins.target("tasks", planned.cell.task),
+            backend_target=plugins.target("backends", planned.model.backend),
             model=planned.model,
             dataset=planned.dataset,
             protocol=self._plan.protocol_of(planned),

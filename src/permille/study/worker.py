@@ -7,6 +7,7 @@ the model's: it ends the process, and the runner keeps its last words.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -42,6 +43,8 @@ from permille.tasks import Task
 
 WARMUP_S = 30.0
 """Warm-up ends after this long, steady or not; it is said if not."""
+STEADY_OF = 5_000
+"""Durations of the query span that are looked at for whether it was steady, at most."""
 
 
 class Spans:
@@ -134,8 +137,8 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
         write(out, message)
 
     spans = Spans(marker, say)
-    task: Task = plugins.load("tasks", job.task)
-    backend: Backend = plugins.load("backends", job.model.backend)
+    task: Task = plugins.load_target(job.task_target)
+    backend: Backend = plugins.load_target(job.backend_target)
     say(Progress(stage="load"))
     model: Loaded = spans.around("load", lambda: backend.load(job.model, job.task))
     requests = [task.request(sample, job.model, job.dataset) for sample in job.dataset.samples]
@@ -241,8 +244,13 @@ def _result(
 ) -> Result:
     """Score the answers, now that nothing is measured."""
     durations = timings.durations_ns
-    ordered = sorted(durations)
-    if steady_start([d / 1e9 for d in durations[:KEPT_DURATIONS]]) is None:
+    sample = evenly(durations, KEPT_DURATIONS, calls_per_pass=len(timings.answers))
+    latency = msgspec.structs.replace(
+        _latency(sorted(sample), outputs),
+        n=len(durations),
+        mean=sum(durations) / len(durations) / 1e9,
+    )
+    if steady_start([d / 1e9 for d in evenly(sample, STEADY_OF, calls_per_pass=1)]) is None:
         notes.append("the durations of the query span are not steady")
     facts = model.facts
     replica = facts.weights == "replica"
@@ -251,12 +259,23 @@ def _result(
     return Result(
         facts=facts,
         device=model.device,
-        latency=_latency(ordered, outputs),
+        latency=latency,
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
         quality=None if replica else task.score(outputs, job.dataset.samples, job.model),
         counts=_counts(task, timings, outputs),
         notes=tuple(note[:NOTE_LIMIT] for note in notes[:MOST_NOTES]),
     )
+
+
+def evenly(durations: array[int], most: int, *, calls_per_pass: int) -> array[int]:
+    """All of the durations, or ``most`` at most, evenly over the span. The step shares no factor
+    with the length of a pass, so that it meets every sample, not the same few each time."""
+    if len(durations) <= most:
+        return durations
+    step = -(-len(durations) // most)
+    while math.gcd(step, calls_per_pass) > 1:
+        step += 1
+    return durations[::step]
 
 
 def _must_answer(outputs: Sequence[Output]) -> None:
