@@ -298,7 +298,7 @@ def test_a_coroutine_is_measured_where_it_is_awaited(machine: Driver) -> None:
         return text
 
     assert inspect.iscoroutinefunction(later) or sys.version_info < (3, 12)
-    assert asyncio.run(later("ab")) == "ab"  # type: ignore[arg-type]
+    assert asyncio.run(later("ab")) == "ab"
     assert later.result.seconds >= 0.3
     assert later.result.inferences == 2
 
