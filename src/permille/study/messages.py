@@ -13,9 +13,8 @@ from permille.records import Latency, ModelFacts, Protocol, Quality, Record, Spa
 
 MAX_MESSAGE = 4 * 2**20
 """Bytes of one message: a result with all of its durations and the hashes of 10,000 files."""
-KEPT_DURATIONS = 20_000
-"""Raw durations kept with a trial, the first; of more, the percentiles are those of so many taken
-evenly over the span."""
+KEPT_DURATIONS = 100_000
+"""Raw durations kept with a trial: the first. Beyond them only the percentiles are known."""
 MOST_MESSAGES = 100
 """Messages of one worker; ours sends about ten."""
 MOST_NOTES, NOTE_LIMIT = 100, 2_000

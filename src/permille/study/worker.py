@@ -43,8 +43,9 @@ from permille.tasks import Task
 
 WARMUP_S = 30.0
 """Warm-up ends after this long, steady or not; it is said if not."""
-STEADY_OF = 5_000
-"""Durations of the query span that are looked at for whether it was steady, at most."""
+SUMMED_OF, STEADY_OF = 20_000, 5_000
+"""Durations of the query span, at most, of which the percentiles are taken, and that are looked at
+for whether it was steady: evenly over the span. All of them would take a third of a short trial."""
 
 
 class Spans:
@@ -244,7 +245,7 @@ def _result(
 ) -> Result:
     """Score the answers, now that nothing is measured."""
     durations = timings.durations_ns
-    sample = evenly(durations, KEPT_DURATIONS, calls_per_pass=len(timings.answers))
+    sample = evenly(durations, SUMMED_OF, calls_per_pass=len(timings.answers))
     latency = msgspec.structs.replace(
         _latency(sorted(sample), outputs),
         n=len(durations),
