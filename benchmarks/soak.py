@@ -2,11 +2,12 @@
 
     python benchmarks/soak.py [TRIALS]          10,000 by default, about an hour (Linux)
 
-On a fake powercap tree, whose tick of 1 ms lets a query span be short. Prints, as JSON: the time
-of a trial; of that the worker's own (its start and imports, timed by themselves all along, and its
-load and query spans) and what lies beyond; the greatest memory of the runner, the memory of the
-recorder, descriptors and children of the runner after the first and the last trial. Where it has
-got to goes to standard error; Ctrl-C ends it with the figures of what was reached.
+On a fake powercap tree, whose tick of 1 ms lets a query span be short. Prints, as JSON: the time of
+a trial, and the processor time of runner and worker together; of that the worker's own (its start
+and imports, timed by themselves all along, and its load and query spans) and what lies beyond; the
+greatest memory of the runner, the memory of the recorder, descriptors and children of the runner
+after the first and the last trial. Where it has got to goes to standard error; Ctrl-C ends it with
+the figures of what was reached.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import contextlib
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -74,6 +77,7 @@ class Watch:
         self.loads: list[float] = []
         self.status: dict[str, int] = {}
         self.began = time.monotonic()
+        self.cpu = [_cpu_s()]
 
     def __call__(self, what: str, event: Any) -> None:
         """One event of the runner."""
@@ -81,6 +85,7 @@ class Watch:
             return
         self.walls.append(time.monotonic() - self.began)
         self.status[event.status] = self.status.get(event.status, 0) + 1
+        self.cpu.append(_cpu_s())
         self.own.append(sum(p.seconds for n, p in event.phases.items() if n in ("load", "query")))
         if len(self.walls) == 1 or len(self.walls) % EVERY == 0:
             self.look()
@@ -144,6 +149,7 @@ def _figures(watch: Watch, store_bytes: int) -> dict[str, Any]:
         "status": watch.status,
         "hours": sum(watch.walls) / 3600,
         "trial_s": median(watch.walls),
+        "cpu_s": median(after - before for before, after in pairwise(watch.cpu)),
         "worker_start_s": start_s,
         "worker_spans_s": median(watch.own),
         "beyond_s": median(beyond),
@@ -156,6 +162,13 @@ def _figures(watch: Watch, store_bytes: int) -> dict[str, Any]:
         "load_average": {"median": median(watch.loads), "greatest": max(watch.loads)},
         "processors": os.cpu_count(),
     }
+
+
+def _cpu_s() -> float:
+    """Processor time of the runner and of the workers that have ended; on a busy machine it says
+    more than the time on the clock."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _start_s() -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -290,15 +293,68 @@ def test_a_measured_method_and_one_that_raises(machine: Driver) -> None:
     assert result.reason == "1 of 2 spans ended with ValueError"
 
 
-def test_what_only_starts_work_is_refused() -> None:
-    async def later() -> None: ...
+def test_a_coroutine_is_measured_where_it_is_awaited(machine: Driver) -> None:
+    @permille.measured(inferences=len)
+    async def later(text: str) -> str:
+        await asyncio.sleep(0.3)
+        return text
 
-    def generate() -> Iterator[int]:
-        yield 1
+    assert inspect.iscoroutinefunction(later) or sys.version_info < (3, 12)
+    assert asyncio.run(later("ab")) == "ab"
+    assert later.result.seconds >= 0.3
+    assert later.result.inferences == 2
 
-    for lazy in (later, generate):
-        with pytest.raises(UsageError, match="calling it does not do its work"):
-            permille.measured()(lazy)
+
+def test_a_generator_is_run_to_its_end_within_the_call(machine: Driver) -> None:
+    done = []
+
+    @permille.measured(inferences=len)
+    def words() -> Iterator[str]:
+        for word in ("a", "b", "c"):
+            time.sleep(0.1)
+            done.append(word)
+            yield word
+
+    assert next(words()) == "a"
+    assert done == ["a", "b", "c"]
+    assert words.result.seconds >= 0.3
+    assert words.result.inferences == 3
+
+
+def test_an_asynchronous_generator_is_run_to_its_end(machine: Driver) -> None:
+    @permille.measured()
+    async def words() -> Any:
+        for word in ("a", "b"):
+            await asyncio.sleep(0.15)
+            yield word
+
+    async def gather() -> list[str]:
+        return [word async for word in words()]
+
+    assert asyncio.run(gather()) == ["a", "b"]
+    assert words.result.seconds >= 0.3
+
+
+def test_a_future_that_a_function_returns_is_waited_for(machine: Driver) -> None:
+    with ThreadPoolExecutor() as pool:
+
+        @permille.measured()
+        def later() -> list[Future[None]]:
+            return [pool.submit(time.sleep, 0.3)]
+
+        (future,) = later()
+    assert future.result() is None
+    assert later.result.seconds >= 0.3
+
+
+def test_a_function_that_returns_anothers_generator_is_refused(machine: Driver) -> None:
+    @permille.measured()
+    def lazy() -> Any:
+        return (number for number in range(3))
+
+    with pytest.raises(UsageError, match="returned a generator, whose work has not begun"):
+        lazy()
+    assert not lazy.result.valid
 
 
 def test_the_public_names() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
-from collections.abc import Callable
-from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import msgspec
 
 from permille.analysis.spans import Measured, Result, pooled
 from permille.api import Session, checked_inferences, record
 from permille.errors import UsageError
+from permille.finishing import promise_name, wait_for
 from permille.records import Boundary
 
 P = ParamSpec("P")
@@ -34,24 +37,67 @@ class MeasuredFunction(Generic[P, R]):
         functools.update_wrapper(self, function)
         self._function, self._inferences, self._settings = function, inferences, settings
         self._name = function.__qualname__
+        if sys.version_info >= (3, 12) and inspect.iscoroutinefunction(function):
+            inspect.markcoroutinefunction(cast("Callable[..., Any]", self))
         self._calls: list[Measured] = []
         self._notes: dict[str, None] = {}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function within a recording of its own."""
+        """Call the function within a recording of its own, which ends when its answer is there."""
+        if inspect.iscoroutinefunction(self._function):
+            return cast("R", self._awaited(self._function, *args, **kwargs))
+        if inspect.isasyncgenfunction(self._function):
+            return cast("R", self._gathered(self._function, *args, **kwargs))
+        with self._recorded() as answers:
+            answer = self._function(*args, **kwargs)
+            if inspect.isgeneratorfunction(self._function):
+                items = list(cast("Iterator[Any]", answer))
+                wait_for(items)
+                answers.append(items)
+                return cast("R", iter(items))
+            if (promise := promise_name(answer)) is not None:
+                raise UsageError(
+                    f"{self._name} returned {promise}, whose work has not begun; put a span where"
+                    " it is awaited or consumed"
+                )
+            wait_for(answer)
+            answers.append(answer)
+        return answer
+
+    async def _awaited(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with self._recorded() as answers:
+            answer = await function(*args, **kwargs)
+            wait_for(answer)
+            answers.append(answer)
+        return answer
+
+    async def _gathered(
+        self, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        with self._recorded() as answers:
+            items = [item async for item in function(*args, **kwargs)]
+            wait_for(items)
+            answers.append(items)
+        for item in items:
+            yield item
+
+    @contextmanager
+    def _recorded(self) -> Iterator[list[Any]]:
+        """One call, recorded; ``inferences`` is asked of the answer that is put in the list."""
         session = record(**self._settings)
+        answers: list[Any] = []
         try:
             with session, session.span(self._name):
-                answer = self._function(*args, **kwargs)
+                yield answers
         finally:
             if session.ended:
                 self._keep(session)
-        if self._inferences is not None:
-            n = self._inferences if isinstance(self._inferences, int) else self._inferences(answer)
+        if self._inferences is not None and answers:
+            count = self._inferences
+            n = count if isinstance(count, int) else count(answers[0])
             last = self._calls[-1]
             phase = msgspec.structs.replace(last.phase, inferences=checked_inferences(n))
             self._calls[-1] = msgspec.structs.replace(last, phase=phase)
-        return answer
 
     @overload
     def __get__(self, instance: None, owner: Any = None) -> Self: ...
@@ -111,8 +157,11 @@ def measured(
     arguments are those of :func:`record`, and so are the errors, at the call. Starting a recorder
     takes some tenths of a second around each call; inside a recording use its ``span``.
 
-    Raises:
-        UsageError: the function is a coroutine or a generator, whose call does not do the work.
+    The call ends when its answer is there. A coroutine is measured where it is awaited, with all
+    that its event loop does meanwhile. A generator is run to its end within the call, and what it
+    yielded is iterated over afterwards. Futures and arrays that a device still computes are waited
+    for. A function that returns a coroutine or a generator which it did not make itself is refused
+    with a UsageError at the call: its work has not begun.
     """
     if isinstance(inferences, int):
         checked_inferences(inferences)
@@ -126,16 +175,6 @@ def measured(
     record(**settings)  # refuses wrong settings now, and starts nothing
 
     def decorate(function: Callable[P, R]) -> MeasuredFunction[P, R]:
-        lazy = (
-            inspect.iscoroutinefunction(function)
-            or inspect.isgeneratorfunction(function)
-            or inspect.isasyncgenfunction(function)
-        )
-        if lazy:
-            raise UsageError(
-                f"{function.__qualname__} is a coroutine or a generator: calling it does not do"
-                " its work; put a span where it is awaited or consumed"
-            )
         return MeasuredFunction(function, inferences, settings)
 
     return decorate

@@ -81,10 +81,13 @@ class RecorderError(PermilleError):
 
 class TrialError(PermilleError):
     """One trial failed; it is kept as failed and the study goes on. ``lines`` are the last
-    that its worker printed."""
+    that its worker printed; ``by_signal``: it was killed, which the next one need not be."""
 
     exit_code = 1
 
-    def __init__(self, message: str, lines: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, lines: tuple[str, ...] = (), *, by_signal: bool = False
+    ) -> None:
         super().__init__(message)
         self.lines = lines
+        self.by_signal = by_signal

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib.metadata
+import importlib
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 from permille.errors import PermilleError, StudyError
 
@@ -18,6 +20,8 @@ def names(group: str) -> list[str]:
 @cache
 def _registered(group: str) -> importlib.metadata.EntryPoints:
     """Read once: a plan of 312 cells asks thousands of times."""
+    import importlib.metadata  # as long to import as all else that a worker needs
+
     return importlib.metadata.entry_points(group=f"permille.{group}")
 
 
@@ -27,10 +31,37 @@ def load(group: str, name: str, error: type[PermilleError] = StudyError) -> Any:
     Raises:
         PermilleError: (of the class ``error``) there is no such plug-in; names the nearest.
     """
+    return _entry_point(group, name, error).load()
+
+
+def target(group: str, name: str, error: type[PermilleError] = StudyError) -> str:
+    """Where the object registered as ``name`` is, as ``module:attribute``: for :func:`load_target`
+    in another process, which then need not read what is registered.
+
+    Raises:
+        PermilleError: as :func:`load`.
+    """
+    return _entry_point(group, name, error).value
+
+
+def load_target(value: str) -> Any:
+    """The object at ``module:attribute``."""
+    module, _, attribute = value.partition(":")
+    found: Any = importlib.import_module(module.strip())
+    for part in attribute.strip().split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _entry_point(
+    group: str, name: str, error: type[PermilleError]
+) -> importlib.metadata.EntryPoint:
+    import difflib
+
     found = _registered(group).select(name=name)
     if not found:
         known = names(group)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
         raise error(f"no {group.removesuffix('s')} {name!r}; {hint}")
-    return next(iter(found)).load()
+    return next(iter(found))

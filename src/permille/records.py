@@ -118,6 +118,7 @@ class Recording(Record):
     events: tuple[Event, ...]
     stats: RecorderStats
     shared: bool = False  # another run was allowed on this machine at the time
+    marks: tuple[int, ...] = ()  # when readings that a worker asked for were done (ns)
 
 
 class Span(Record):

@@ -17,6 +17,10 @@ likeliest first; an image or a recording as the bytes of its file, answered by a
 for object-detection by ``[{"label": …, "score": …, "bbox": [x, y, width, height]}]`` in pixels. An
 image that is made is not looked at, but must be something.
 
+An inference ends when its answer is there: a generator is run to its end, a coroutine or a future
+is awaited, an array that a device still computes is waited for (``permille.finishing``), all of it
+within the measured call. A str that comes in pieces is put together.
+
 This is the one backend that runs code of the study's author, because they name it. An exception
 in it goes on as it is.
 """
@@ -26,6 +30,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import io
 import sys
 from collections.abc import Callable, Mapping
@@ -55,6 +60,7 @@ from permille.backends import (
     source,
 )
 from permille.errors import ModelError
+from permille.finishing import Finisher, Pieces, synchronise
 from permille.records import Category, ModelFacts, Record
 
 _LABELS = ("text-classification", "image-classification")
@@ -104,12 +110,26 @@ class _Callable:
 
     facts = ModelFacts()
 
-    def __init__(self, function: Callable[..., Any], task: str) -> None:
+    def __init__(self, function: Callable[..., Any], task: str, finisher: Finisher) -> None:
         self._function = function
         self._task = task
+        self._finisher = finisher
+        self._readable = False
 
     def infer(self, request: Any) -> Any:
-        """Call it; whatever it raises goes on."""
+        """Call it, and wait for its answer; whatever it raises goes on.
+
+        Raises:
+            ModelError: the first answer is not what the task asks for.
+        """
+        answer = self._finisher.finish(self._call(request))
+        synchronise()
+        if not self._readable:
+            self.read(answer)
+            self._readable = True
+        return answer
+
+    def _call(self, request: Any) -> Any:
         if isinstance(request, Choice):
             return self._function(request.prompt, request.choices)
         if isinstance(request, Text):
@@ -142,6 +162,8 @@ class _Callable:
             return msgspec.structs.replace(output, counted={**output.counted, **seconds})
         if isinstance(raw, Output):
             return raw
+        if isinstance(raw, Pieces) and self._task not in _LISTS and _are_text(raw):
+            return self.read("".join(raw))
         if self._task == "feature-extraction":
             return self._embedding(raw)
         if self._task in _LISTS:
@@ -177,7 +199,8 @@ class _Callable:
             ) from error
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Give back the event loop of asynchronous callables."""
+        self._finisher.close()
 
 
 class PythonBackend:
@@ -260,8 +283,9 @@ class PythonBackend:
             sys.path.insert(0, settings.python_path)
         planned_source.install(model.code)
         call = _find(model, settings.callable) if settings.callable else None
+        finisher = Finisher()
         if settings.load:
-            loaded = _find(model, settings.load)()
+            loaded = _loaded(_find(model, settings.load)(), finisher)
             function = loaded if call is None else _bind(call, loaded)
         else:
             function = call
@@ -270,7 +294,16 @@ class PythonBackend:
                 f"model {model.id!r}: {settings.load} returned a {type(function).__name__}, "
                 "which cannot be called; give callable too"
             )
-        return _Callable(function, task)
+        return _Callable(function, task, finisher)
+
+
+def _are_text(pieces: Pieces) -> bool:
+    return bool(pieces) and all(isinstance(piece, str) for piece in pieces)
+
+
+def _loaded(promise: Any, finisher: Finisher) -> Any:
+    """What ``load`` gave; an asynchronous ``load`` is awaited."""
+    return finisher.finish(promise) if inspect.isawaitable(promise) else promise
 
 
 def _bind(call: Callable[..., Any], loaded: Any) -> Callable[..., Any]:

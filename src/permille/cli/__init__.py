@@ -16,6 +16,7 @@ COMMANDS = {
     "measure": "energy of any command, like hyperfine for joules",
     "meters": "what can be measured here, how well, and how to unlock the rest",
     "results": "the table: energy, carbon, quality and latency per 1,000 inferences",
+    "trial": "all that is kept of one trial: spans, energy, settings, what failed",
     "compare": "the ratio of two models, with its interval",
     "parity": "after how many inferences use outweighs training",
     "reproduce": "the paper's tables from its data, beside the published ones",

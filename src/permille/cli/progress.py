@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from permille.analysis.boundaries import within
 from permille.cli.terminal import plain
 from permille.records import Trial
-from permille.study.runner import Turn
+from permille.study.runner import NotRun, Turn
 from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ class TimeLeft:
     def finished(self, cell: str, seconds: float) -> None:
         """One trial of ``cell`` is over."""
         self._took.setdefault(cell, []).append(seconds)
+        self._due[cell] = max(0, self._due[cell] - 1)
+
+    def left_out(self, cell: str) -> None:
+        """One trial of ``cell`` is not made after all."""
         self._due[cell] = max(0, self._due[cell] - 1)
 
     @property
@@ -99,10 +103,12 @@ class View:
         if self._bar is not None:
             self._bar.stop()
 
-    def watch(self, what: str, seen: Turn | Trial) -> None:
+    def watch(self, what: str, seen: Turn | Trial | NotRun) -> None:
         """Take in one event of the runner."""
         if isinstance(seen, Turn):
             self._turn(seen)
+        elif isinstance(seen, NotRun):
+            self._left.left_out(seen.cell.cell.id)
         else:
             self._trial(seen)
 
@@ -130,9 +136,10 @@ class View:
 
     def _line(self, trial: Trial) -> str:
         reason = f": {trial.reason}" if trial.reason else ""
+        more = "" if trial.status == "done" else f" (see: permille trial {trial.uid[:8]})"
         return plain(
             f"[{self._done}/{self._total}] {trial.cell.model} on {trial.cell.dataset},"
-            f" repeat {trial.repeat + 1}: {trial.status}{reason} · {self._so_far()}"
+            f" repeat {trial.repeat + 1}: {trial.status}{reason}{more} · {self._so_far()}"
         )
 
     def _so_far(self) -> str:

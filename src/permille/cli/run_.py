@@ -32,7 +32,7 @@ from permille.study.execution import executions
 from permille.study.interrupts import Interrupted, Interrupts
 from permille.study.ownership import why_not_own
 from permille.study.plan import Plan
-from permille.study.runner import DEFAULT_REPEATS, Runner, Tally, Turn
+from permille.study.runner import DEFAULT_REPEATS, NotRun, Runner, Tally, Turn
 from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
 
 EXAMPLES = """examples:
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             _tell(plan, store, recorder, carbon, tally, args)
     except Interrupted as stop:
         return stop.code
-    return 1 if tally.failed or tally.invalid or tally.given_up else 0
+    return 1 if tally.failed or tally.invalid or tally.given_up or tally.left_out else 0
 
 
 def _tell(
@@ -143,9 +143,15 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
         for planned in plan.cells
     }
     with View(due, repeats, quiet=args.json_lines) as view:
+        not_run: dict[tuple[str, str], list[NotRun]] = {}
 
-        def watch(what: str, seen: Turn | Trial) -> None:
+        def watch(what: str, seen: Turn | Trial | NotRun) -> None:
             view.watch(what, seen)
+            if isinstance(seen, NotRun):
+                not_run.setdefault((seen.cell.cell.id, seen.status), []).append(seen)
+                if args.json_lines:
+                    line = _line_of_not_run(seen, plan.name)
+                    print(msgspec.json.encode(line).decode(), flush=True)
             if not isinstance(seen, Trial):
                 return
             if args.json_lines:
@@ -155,7 +161,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
 
         runner.watch = watch
         try:
-            return runner.run()
+            tally = runner.run()
         except KeyboardInterrupt:
             kept = runner.tally.done + runner.tally.kept
             again = " without --fresh" if args.fresh else ""
@@ -167,6 +173,40 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
                 file=sys.stderr,
             )
             raise
+    for repeats_of_cell in not_run.values():
+        print(plain(_summary(repeats_of_cell)), file=sys.stderr)
+    return tally
+
+
+def _summary(not_run: list[NotRun]) -> str:
+    """The repeats of one cell that were not tried, in a line."""
+    first, count = not_run[0], len(not_run)
+    what = "is not tried again" if first.status == "given-up" else "is left out of this run"
+    if count > 1:
+        what = what.replace("is", "are", 1)
+    repeats = f"repeat {first.repeat + 1}" if count == 1 else f"{count} repeats"
+    cell = first.cell.cell
+    return f"permille: {cell.model} on {cell.dataset}: {repeats} {what}: {first.reason}"
+
+
+def _line_of_not_run(seen: NotRun, study: str) -> dict[str, Any]:
+    """A repeat that was not tried, for ``--json-lines``: no trial, no figures."""
+    cell = seen.cell.cell
+    return {
+        "schema": 1,
+        "trial": None,
+        "study": study,
+        "task": cell.task,
+        "dataset": cell.dataset,
+        "model": cell.model,
+        "repeat": seen.repeat,
+        "status": seen.status,
+        "reason": seen.reason,
+        "seconds": None,
+        "inferences": None,
+        "domains": {},
+        "quality": None,
+    }
 
 
 def _require_measured(trial: Trial, boundary: Boundary) -> None:
@@ -309,7 +349,19 @@ def _close(
     for sentence in answers(summaries):
         say(sentence, "bold")
     if tally.given_up:
-        say(f"{tally.given_up} trials have failed three times and are not tried again", "red")
+        say(
+            f"{tally.given_up} trials have failed three times and are not tried again; when the"
+            " cause is mended, start over with --fresh",
+            "red",
+        )
+    if tally.left_out:
+        say(
+            f"{tally.left_out} trials were left out of this run, as their models fail for the same"
+            " reason each time",
+            "red",
+        )
+    if tally.elsewhere:
+        say(f"{tally.elsewhere} trials were made meanwhile by another run of this study")
     for missing in recorder.missing:
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -91,7 +90,7 @@ class Recorder:
 
     def __init__(self, *, shared: bool = False) -> None:
         self.shared = shared
-        self.token = uuid.uuid4().hex
+        self.token = os.urandom(16).hex()
         self._lock = None if shared else acquire()
         with contextlib.ExitStack() as undo:
             undo.callback(self._release)

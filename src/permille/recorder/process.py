@@ -23,6 +23,8 @@ from permille.recorder import wire
 from permille.recorder.polling import Recorder
 
 OBSERVE_S = 1.0
+MOST_MARKS = 1_000
+"""Instants of marks that are kept between two takes; a worker asks for some twenty."""
 EARLY_OBSERVE_S = 0.05
 """A new workload is looked at this soon, then after twice as long, up to ``OBSERVE_S``."""
 
@@ -37,6 +39,7 @@ class Server:
         self._selector.register(control, selectors.EVENT_READ)
         self._observe_at = time.monotonic() + OBSERVE_S
         self._observe_gap = OBSERVE_S
+        self._marks: list[int] = []
 
     def serve(self) -> None:
         """Until the runner has gone."""
@@ -63,12 +66,14 @@ class Server:
 
     def _mark(self, channel: socket.socket) -> None:
         try:
-            asked = channel.recv(1)
-            if asked:
-                channel.sendall(wire.STAMP.pack(self._recorder.mark()))
-                return
+            if channel.recv(1):
+                done_ns = self._recorder.mark()
+                if len(self._marks) < MOST_MARKS:
+                    self._marks.append(done_ns)
+                if channel.send(wire.STAMP.pack(done_ns)) == wire.STAMP.size:
+                    return
         except OSError:
-            pass  # a worker that was killed: its runner knows
+            pass  # a worker that was killed, or that does not read its answers: never wait for it
         self._selector.unregister(channel)
         channel.close()
 
@@ -83,13 +88,16 @@ class Server:
         if request.op == "take":
             self._recorder.mark()  # what is taken ends now: not after the observing
             self._recorder.observe()
-            answer = self._recorder.take()
+            answer = msgspec.structs.replace(self._recorder.take(), marks=tuple(self._marks))
         else:
             if request.op == "begin":
                 self._recorder.begin()
+                self._marks.clear()
             elif request.op in ("attach", "watch"):
                 for descriptor in descriptors:
-                    self._selector.register(socket.socket(fileno=descriptor), selectors.EVENT_READ)
+                    channel = socket.socket(fileno=descriptor)
+                    channel.setblocking(False)
+                    self._selector.register(channel, selectors.EVENT_READ)
                 self._recorder.watch(request.pid)
                 self._observe_gap = EARLY_OBSERVE_S
                 self._observe_at = time.monotonic() + self._observe_gap

@@ -289,6 +289,23 @@ class Store:
             row = self._row(uid)
             return None if row is None else next(iter(self._decoded(row)), None)
 
+    def uids(self, prefix: str, *, most: int) -> list[str]:
+        """The uids that begin with ``prefix``, ``most`` at most; the exact one alone if it is
+        there. The index is not used: it may be damaged where the trials are not."""
+        with self._guard("read"):
+            found = self._db.execute(
+                "SELECT uid FROM trial NOT INDEXED WHERE substr(uid, 1, ?) = ?"
+                " ORDER BY uid LIMIT ?",
+                (len(prefix), prefix, most),
+            ).fetchall()
+        exact = [uid for (uid,) in found if uid == prefix]
+        return exact or [uid for (uid,) in found]
+
+    def version(self) -> int:
+        """Changes when another connection, of whichever process, has written to the file."""
+        with self._guard("read"):
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     def tried(self, study: str, protocol: Protocol) -> list[Tried]:
         """Every trial of a study under one protocol, on any machine, of the newest rounds,
         a round without a trial yet among them."""

@@ -43,6 +43,10 @@ class Ledger:
         """How often it was tried on this machine."""
         return self._attempts[cell, repeat]
 
+    def tried(self) -> dict[tuple[str, int], int]:
+        """How often each repeat of each cell was tried on this machine."""
+        return dict(self._attempts)
+
     def values(self, cell: str) -> list[float]:
         """Joules per 1,000 inferences of the finished trials, as the stopping rule takes them."""
         return self._values[cell]

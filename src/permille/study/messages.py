@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -11,7 +11,14 @@ from permille.backends import ModelSpec
 from permille.datasets import Dataset
 from permille.records import Latency, ModelFacts, Protocol, Quality, Record, Span
 
-MAX_MESSAGE = 16 * 2**20
+MAX_MESSAGE = 4 * 2**20
+"""Bytes of one message: a result with all of its durations and the hashes of 10,000 files."""
+KEPT_DURATIONS = 100_000
+"""Raw durations kept with a trial: the first. Beyond them only the percentiles are known."""
+MOST_MESSAGES = 100
+"""Messages of one worker; ours sends about ten."""
+MOST_NOTES, NOTE_LIMIT = 100, 2_000
+"""Notes of one worker, and characters of each."""
 _LENGTH = struct.Struct("!I")
 
 
@@ -19,11 +26,14 @@ class Job(Record):
     """One trial, as its worker is given it.
 
     ``least_query_s``: the query span goes on, by whole passes, for at least this long, so that
-    the meters can carry it. ``network``: whether it may use it; ``memory_gib``: at most this
+    the meters can carry it. ``task_target`` and ``backend_target`` say where the plug-ins are, as
+    ``module:attribute``. ``network``: whether it may use it; ``memory_gib``: at most this
     much private memory. ``max_failures``: inferences that may fail, a count or a share.
     """
 
     task: str
+    task_target: str
+    backend_target: str
     model: ModelSpec
     dataset: Dataset
     protocol: Protocol
@@ -47,18 +57,27 @@ class SpanDone(Record, tag=True):
 
 
 class Result(Record, tag=True):
-    """The worker's last word."""
+    """What a worker sends last, where all went well."""
 
     facts: ModelFacts
-    device: str
+    device: Annotated[str, msgspec.Meta(max_length=200)]
     latency: Latency
-    durations_ns: tuple[int, ...]
+    durations_ns: Annotated[tuple[int, ...], msgspec.Meta(max_length=KEPT_DURATIONS)]
     quality: Quality | None
-    counts: dict[str, float]
-    notes: tuple[str, ...] = ()
+    counts: Annotated[dict[str, float], msgspec.Meta(max_length=100)]
+    notes: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)], ...],
+        msgspec.Meta(max_length=MOST_NOTES),
+    ] = ()
 
 
-Message = Progress | SpanDone | Result
+class Failure(Record, tag=True):
+    """The exception that ends the worker, in one line, with the place in the user's code."""
+
+    text: Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)]
+
+
+Message = Progress | SpanDone | Result | Failure
 
 
 def write(stream: BinaryIO, message: Message) -> None:
@@ -69,10 +88,13 @@ def write(stream: BinaryIO, message: Message) -> None:
 
 
 class Inbox:
-    """Reassembles a worker's messages from what its pipe gives."""
+    """Reassembles a worker's messages from what its pipe gives. Holds one message at most, and
+    takes no more of them than a worker of ours sends: what runs in a worker cannot make the
+    runner grow."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._taken = 0
         self._decoder = msgspec.msgpack.Decoder(Message)
 
     def feed(self, data: bytes) -> list[Message]:
@@ -90,6 +112,9 @@ class Inbox:
             end = _LENGTH.size + size
             if len(self._buffer) < end:
                 break
+            self._taken += 1
+            if self._taken > MOST_MESSAGES:
+                raise ValueError(f"more than {MOST_MESSAGES} messages")
             try:
                 found.append(self._decoder.decode(bytes(self._buffer[_LENGTH.size : end])))
             except msgspec.DecodeError as error:

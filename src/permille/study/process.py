@@ -15,14 +15,13 @@ import msgspec
 
 from permille.errors import TrialError
 from permille.processes import VARIABLE, end_marked
-from permille.study.messages import Inbox, Job, Message
+from permille.study.failing import OURS
+from permille.study.messages import Failure, Inbox, Job, Message
 
 TAIL_BYTES = 8192
 """How much of what a worker prints is held."""
-LINES, LINE_LIMIT = 20, 500
+LINES, LINE_LIMIT = 50, 500
 """Lines of it, and characters of each, that are kept with a failed trial."""
-OURS = "permille.errors."
-"""What a traceback puts before the name of an error of ours."""
 GRACE_S = 1.0
 """Between TERM and KILL."""
 
@@ -51,9 +50,17 @@ def run(
         os.close(mark)
     tail = bytearray()
     left: dict[int, str] = {}
+    failures: list[str] = []
+
+    def receive(message: Message) -> None:
+        if isinstance(message, Failure):
+            failures.append(message.text)
+        else:
+            hear(message)
+
     try:
         started(process.pid)
-        ended = _listen(process, words_out, hear, time.monotonic() + timeout_s, tail)
+        ended = _listen(process, words_out, receive, time.monotonic() + timeout_s, tail)
         if ended and process.returncode == 0:
             left = end_marked(token, grace_s=GRACE_S)
     except ValueError as error:
@@ -71,7 +78,11 @@ def run(
             f"no end after the time limit of {timeout_s:g} s; it was stopped", lines(tail)
         )
     if process.returncode != 0:
-        raise TrialError(_reason(process.returncode, lines(tail)), lines(tail))
+        raise TrialError(
+            _reason(process.returncode, failures, lines(tail)),
+            lines(tail),
+            by_signal=process.returncode < 0,
+        )
     if left:
         names = ", ".join(sorted(set(left.values())))[:200]
         raise TrialError(
@@ -177,8 +188,11 @@ def _group_alive(group: int) -> bool:
     return True
 
 
-def _reason(code: int, last: Sequence[str]) -> str:
-    said = f": {last[-1].removeprefix(OURS)}" if last else ""
+def _reason(code: int, failures: Sequence[str], last: Sequence[str]) -> str:
+    """The exception that the worker reported; only without one, the last line that it printed,
+    which may be a warning about something else."""
+    known = [*failures[:1], *(line.removeprefix(OURS) for line in last[-1:])]
+    said = f": {known[0]}" if known else ""
     if code < 0:
         try:
             name = signal.Signals(-code).name

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from permille import plugins
 from permille.analysis.boundaries import within
 from permille.analysis.stopping import decide
+from permille.backends import Backend
 from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
 from permille.recorder import Recorder
 from permille.records import Environment, Recording, Span, Stopping, Trial
 from permille.store import Raw, Store, Tried
-from permille.study import containment, process, stamps
+from permille.store.rows import protocol_key
+from permille.study import containment, evidence, process, stamps
+from permille.study.claims import Claims
 from permille.study.environment import describe
 from permille.study.ledger import Ledger
 from permille.study.messages import Job, Message, Progress, Result, SpanDone
 from permille.study.plan import Plan, PlannedCell
 from permille.study.trial import keepable, least_query_s, make
 
+LINUX = sys.platform == "linux"
+GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg", "/dev/nvhost-gpu")
+"""Device files of which Linux has one where it has a GPU."""
 DEFAULT_REPEATS = 10
 RETRIES = 2
 """A repeat that failed, or was invalid, is tried again on the next run, at most this often."""
 
-Watch = Callable[[str, "Turn | Trial"], None]
+SAME_FAILURES = 2
+"""A model that failed this often in succession for one reason is not tried again in this run."""
+
+Watch = Callable[[str, "Turn | Trial | NotRun"], None]
 
 
 @dataclass(frozen=True)
@@ -40,15 +53,29 @@ class Turn:
     expected_s: float | None = None
 
 
+@dataclass(frozen=True)
+class NotRun:
+    """A repeat that this run leaves out, and why: ``given-up`` after three failures, ``left-out``
+    since its model fails for the same reason each time."""
+
+    cell: PlannedCell
+    repeat: int
+    status: Literal["given-up", "left-out"]
+    reason: str
+
+
 @dataclass
 class Tally:
-    """What a run did. ``kept`` trials were there already."""
+    """What a run did. ``kept`` trials were there already; ``elsewhere`` were made meanwhile by
+    another run of the study."""
 
     done: int = 0
     failed: int = 0
     invalid: int = 0
     kept: int = 0
     given_up: int = 0
+    left_out: int = 0
+    elsewhere: int = 0
     energy_j: float | None = None
     recorder_cpu_s: float = 0.0
     wall_s: float = 0.0
@@ -96,7 +123,10 @@ class Runner:
         self.environment: Environment = describe(recorder.domains)
         self._pool = pool
         self._worker_environment = containment.environment(os.environ, pass_env)
+        self._version = store.version()
         self.ledger = self._open_ledger()
+        self._tried_elsewhere: set[tuple[str, int]] = set()
+        self._failures: dict[str, list[str]] = {}
         self.tally = Tally()
 
     def start_over(self) -> None:
@@ -113,15 +143,48 @@ class Runner:
     def run(self) -> Tally:
         """Every trial that is not finished, repeat by repeat over all cells."""
         try:
-            for planned, repeat in self._schedule():
+            with Claims(self._store.path) as claims:
+                passed_over = [
+                    (planned, repeat)
+                    for planned, repeat in self._schedule()
+                    if not self._make(planned, repeat, claims, wait=False)
+                ]
+                # Another run makes these; should it die, they are ours.
+                for planned, repeat in passed_over:
+                    self._make(planned, repeat, claims, wait=True)
+        finally:
+            end_marked(self._recorder.token)
+        return self.tally
+
+    def _make(self, planned: PlannedCell, repeat: int, claims: Claims, *, wait: bool) -> bool:
+        """Make one trial and keep it; False if another run makes it just now."""
+        protocol = protocol_key(self._plan.protocol_of(planned))
+        name = "\0".join((self._plan.name, planned.cell.id, protocol, str(repeat)))
+        with claims.on(name, wait=wait) as ours:
+            if not ours:
+                return False
+            self._catch_up()
+            key = (planned.cell.id, repeat)
+            if key in self._tried_elsewhere or not self.is_due(planned, repeat):
+                self.tally.elsewhere += 1
+            elif not self._precise(planned):
                 trial, raw = self._trial(planned, repeat)
                 self._store.add(trial, raw)
                 self.ledger.add(trial)
                 self.tally.add(trial)
                 self.watch("trial", trial)
-        finally:
-            end_marked(self._recorder.token)
-        return self.tally
+        return True
+
+    def _catch_up(self) -> None:
+        """Take in what another run has kept since this one looked."""
+        version = self._store.version()
+        if version == self._version:
+            return
+        self._version, before = version, self.ledger.tried()
+        self.ledger = self._open_ledger()
+        for key, times in self.ledger.tried().items():
+            if times > before.get(key, 0):
+                self._tried_elsewhere.add(key)
 
     def _open_ledger(self) -> Ledger:
         plan, fingerprint = self._plan, self.environment.fingerprint
@@ -151,8 +214,42 @@ class Runner:
                     self.tally.kept += 1
                 elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
                     self.tally.given_up += 1
+                    self._leave_out(planned, repeat, "given-up", self._last_reason(planned, repeat))
+                elif (reason := self._same_failure(planned)) is not None:
+                    self.tally.left_out += 1
+                    self._leave_out(planned, repeat, "left-out", reason)
                 elif not self._precise(planned):
                     yield planned, repeat
+
+    def _leave_out(
+        self,
+        planned: PlannedCell,
+        repeat: int,
+        status: Literal["given-up", "left-out"],
+        reason: str,
+    ) -> None:
+        self.watch("not-run", NotRun(planned, repeat, status, reason))
+
+    def _last_reason(self, planned: PlannedCell, repeat: int) -> str:
+        tried = self._store.trials(study=self._plan.name, cell=planned.cell.id, source="permille")
+        reasons = [trial.reason for trial in tried if trial.repeat == repeat and trial.reason]
+        last = f", the last time: {reasons[-1]}" if reasons else ""
+        return f"failed three times{last}; when the cause is mended, run with --fresh"
+
+    def _same_failure(self, planned: PlannedCell) -> str | None:
+        """Why the cell's other repeats would fail too, or None."""
+        reasons = self._failures.get(planned.cell.id, [])
+        if len(reasons) < SAME_FAILURES:
+            return None
+        return f"the model failed {len(reasons)} times in succession: {reasons[-1]}"
+
+    def _note_failure(self, planned: PlannedCell, reason: str | None) -> None:
+        """Remember failures in succession whose reasons differ by their numbers at most."""
+        reasons = self._failures.setdefault(planned.cell.id, [])
+        if reason is None or (reasons and _shape(reasons[-1]) != _shape(reason)):
+            reasons.clear()
+        if reason is not None:
+            reasons.append(reason)
 
     def _precise(self, planned: PlannedCell) -> bool:
         """Whether the cell needs no more repeats for the study's precision."""
@@ -169,8 +266,11 @@ class Runner:
         failure: str | None = None
         last_lines: tuple[str, ...] = ()
         recording: Recording | None = None
+        same_again = True
 
         def hear(message: Message) -> None:
+            if results:
+                raise ValueError("a message after the result")
             if isinstance(message, SpanDone):
                 spans.append(_believable(message.span, spans))
             elif isinstance(message, Result):
@@ -182,6 +282,7 @@ class Runner:
             self._recorder.begin()
             spans.append(self._idle(planned, repeat))
             stamps.check(planned.stamps)
+            began_ns = time.monotonic_ns()
             process.run(
                 self._job(planned),
                 self._recorder.channel(),
@@ -192,7 +293,7 @@ class Runner:
                 environment=self._worker_environment,
             )
         except TrialError as error:
-            failure, last_lines = str(error), error.lines
+            failure, last_lines, same_again = str(error), error.lines, not error.by_signal
         except RecorderError as error:
             failure = str(error)
         else:
@@ -203,6 +304,16 @@ class Runner:
             # Its marks failed too, which ended the worker: the meters are to blame, not the model.
             failure = None
             self._recorder.restart()
+        notes: list[str] = []
+        if failure is None and recording is not None:
+            assignment = self._assignment(planned, began_ns, recording)
+            contradiction = evidence.contradiction(assignment, spans[1:], results[0], recording)
+            if contradiction is not None:
+                failure = f"what the worker reported cannot be so: {contradiction}"
+                results.clear()
+            elif (note := evidence.unseen_gpu(results[0], recording)) is not None:
+                notes.append(note)
+        self._note_failure(planned, failure if same_again else None)
         trial = make(
             planned,
             uid=uuid.uuid4().hex,
@@ -218,6 +329,7 @@ class Runner:
             stopping=self._stopping,
             round=self._rounds.get(planned.cell.id, 0),
             last_lines=last_lines,
+            notes=notes,
         )
         durations = results[0].durations_ns if results else ()
         return keepable(trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations))
@@ -236,6 +348,8 @@ class Runner:
     def _job(self, planned: PlannedCell) -> Job:
         return Job(
             task=planned.cell.task,
+            task_target=plugins.target("tasks", planned.cell.task),
+            backend_target=plugins.target("backends", planned.model.backend),
             model=planned.model,
             dataset=planned.dataset,
             protocol=self._plan.protocol_of(planned),
@@ -245,11 +359,31 @@ class Runner:
             max_failures=self._plan.settings.max_failures,
         )
 
+    def _assignment(
+        self, planned: PlannedCell, began_ns: int, recording: Recording
+    ) -> evidence.Assignment:
+        backend: Backend = plugins.load("backends", planned.model.backend)
+        gpu_metered = any(series.domain.kind == "gpu" for series in recording.series)
+        return evidence.Assignment(
+            began_ns=began_ns,
+            samples=len(planned.dataset.samples),
+            batch_size=planned.batch_size,
+            inferences=self._plan.protocol.inferences,
+            least_query_s=self._least_query_s,
+            served="concurrency" in backend.settings.__struct_fields__,
+            has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
+        )
+
     def _expect(self, progress: Progress) -> float | None:
         if progress.per_inference_s is None:
             return None
         at_least = progress.per_inference_s * self._plan.protocol.inferences
         return max(at_least, self._least_query_s)
+
+
+def _shape(reason: str) -> str:
+    """A reason without its numbers: addresses, counts and times differ from trial to trial."""
+    return re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", reason)
 
 
 def _believable(span: Span, before: Sequence[Span]) -> Span:

@@ -58,6 +58,7 @@ def make(
     stopping: Stopping | None,
     round: int,
     last_lines: tuple[str, ...],
+    notes: Sequence[str] = (),
 ) -> Trial:
     """The trial: ``done``, ``failed`` (the workload's fault) or ``invalid`` (the meters')."""
     phases = {span.name: energy.phase(recording, span) for span in spans} if recording else {}
@@ -65,9 +66,9 @@ def make(
         phases |= _whole(recording)
     reason = failure or _void(phases, recording)
     status = "failed" if failure else "invalid" if reason else "done"
-    notes = list(result.notes) if result else []
+    all_notes = [*(result.notes if result else ()), *notes]
     if recording:
-        notes += notices(recording)
+        all_notes += notices(recording)
     return Trial(
         uid=uid,
         study=study,
@@ -87,7 +88,7 @@ def make(
         counts=result.counts if result else {},
         overhead=recording.stats if recording else None,
         stopping=stopping,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(all_notes)),
         round=round,
         last_lines=last_lines if failure else (),
     )

@@ -7,11 +7,13 @@ the model's: it ends the process, and the runner keeps its last words.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any, BinaryIO
 
 import msgspec
@@ -23,15 +25,28 @@ from permille.errors import ModelError
 from permille.recorder import Marker
 from permille.records import Latency, Span
 from permille.study.containment import contain
+from permille.study.failing import describe
 from permille.study.failures import FAILED, Tally, answered, failed_note
-from permille.study.messages import Job, Message, Progress, Result, SpanDone, write
+from permille.study.messages import (
+    KEPT_DURATIONS,
+    MOST_NOTES,
+    NOTE_LIMIT,
+    Failure,
+    Job,
+    Message,
+    Progress,
+    Result,
+    SpanDone,
+    write,
+)
 from permille.study.traffic import drive
 from permille.tasks import Task
 
 WARMUP_S = 30.0
 """Warm-up ends after this long, steady or not; it is said if not."""
-KEPT_DURATIONS = 100_000
-"""Raw durations kept with a trial; beyond them only the percentiles know."""
+SUMMED_OF, STEADY_OF = 20_000, 5_000
+"""Durations of the query span, at most, of which the percentiles are taken, and that are looked at
+for whether it was steady: evenly over the span. All of them would take a third of a short trial."""
 
 
 class Spans:
@@ -99,6 +114,26 @@ class Calls:
         return [output for answer in answers for output in self._read(answer)]
 
 
+class FailureReport:
+    """Sends the exception that ends the worker. It goes on, so that Python prints its traceback
+    too: the last lines that are kept."""
+
+    def __init__(self, out: BinaryIO, job: Job) -> None:
+        self._out, self._folder = out, job.model.settings.get("python_path")
+
+    def __enter__(self) -> None:
+        """Nothing has failed yet."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception):
+            write(self._out, Failure(text=describe(error, self._folder)))
+
+
 def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> None:
     """One trial. ``notes`` go with its result."""
 
@@ -106,8 +141,8 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
         write(out, message)
 
     spans = Spans(marker, say)
-    task: Task = plugins.load("tasks", job.task)
-    backend: Backend = plugins.load("backends", job.model.backend)
+    task: Task = plugins.load_target(job.task_target)
+    backend: Backend = plugins.load_target(job.backend_target)
     say(Progress(stage="load"))
     model: Loaded = spans.around("load", lambda: backend.load(job.model, job.task))
     requests = [task.request(sample, job.model, job.dataset) for sample in job.dataset.samples]
@@ -253,11 +288,17 @@ def _result(
     durations = timings.durations_ns
     answers, samples = answered(timings.answers, job.dataset.samples, notes)
     outputs = calls.read(answers)
+    _must_answer(outputs)
     every = timings.outputs if timings.outputs is not None else outputs
     counts = _counts(task, timings, outputs)
     notes += cache_notes(counts)
-    ordered = sorted(durations)
-    if steady_start([d / 1e9 for d in durations[:KEPT_DURATIONS]]) is None:
+    sample = evenly(durations, SUMMED_OF, calls_per_pass=len(timings.answers))
+    latency = msgspec.structs.replace(
+        _latency(sorted(sample), every),
+        n=len(durations),
+        mean=sum(durations) / len(durations) / 1e9,
+    )
+    if steady_start([d / 1e9 for d in evenly(sample, STEADY_OF, calls_per_pass=1)]) is None:
         notes.append("the durations of the query span are not steady")
     facts = model.facts
     replica = facts.weights == "replica"
@@ -266,12 +307,38 @@ def _result(
     return Result(
         facts=facts,
         device=model.device,
-        latency=_latency(ordered, every),
+        latency=latency,
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
         quality=None if replica else task.score(outputs, samples, job.model),
         counts=counts,
-        notes=tuple(notes),
+        notes=tuple(note[:NOTE_LIMIT] for note in notes[:MOST_NOTES]),
     )
+
+
+def evenly(durations: array[int], most: int, *, calls_per_pass: int) -> array[int]:
+    """All of the durations, or ``most`` at most, evenly over the span. The step shares no factor
+    with the length of a pass, so that it meets every sample, not the same few each time."""
+    if len(durations) <= most:
+        return durations
+    step = -(-len(durations) // most)
+    while math.gcd(step, calls_per_pass) > 1:
+        step += 1
+    return durations[::step]
+
+
+def _must_answer(outputs: Sequence[Output]) -> None:
+    """Refuse a model that answers nothing at all: it has no energy per answer, and a quality of 0
+    would look like a figure.
+
+    Raises:
+        ModelError: every answer is empty.
+    """
+    empty = Output()
+    if all(msgspec.structs.replace(output, tokens_in=None) == empty for output in outputs):
+        raise ModelError(
+            f"the model returned None for each of the {len(outputs)} samples:"
+            " does its function return the answer?"
+        )
 
 
 def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str, float]:
@@ -319,6 +386,7 @@ def _percentile(ordered_ns: Sequence[int], share: float) -> float:
 if __name__ == "__main__":
     # The model may print what it likes: our words go through a descriptor of their own.
     with os.fdopen(int(sys.argv[1]), "wb") as channel:
-        task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
-        said = contain(network=task.network, memory_gib=task.memory_gib, parent=int(sys.argv[3]))
-        main(channel, Marker(int(sys.argv[2])), task, said)
+        job = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
+        notes = contain(network=job.network, memory_gib=job.memory_gib, parent=int(sys.argv[3]))
+        with FailureReport(channel, job):
+            main(channel, Marker(int(sys.argv[2])), job, notes)

@@ -1,0 +1,87 @@
+"""Which run makes a trial, where two runs of one study share a store (``--shared``).
+
+A claim is a lock on one byte of a file beside the store, whose offset stands for the trial: the
+kernel gives it up when its holder dies, by whatever signal. The file is empty, and goes with the
+last run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from permille.errors import StoreError
+
+_OFFSETS = 2**62
+_AGAIN_S = 0.2
+"""Between two looks whether another run has finished a trial."""
+
+
+class Claims:
+    """The claims of this process on the trials of one store. Use with ``with``.
+
+    Raises:
+        StoreError: no file can be made beside the store.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._path = store.with_name(store.name + "-claims")
+        self._file = self._open()
+
+    def __enter__(self) -> Claims:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            # Nobody else holds a claim: whoever comes next makes the file anew.
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pass  # the other run takes it away
+        else:
+            if self._is_current():
+                self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    @contextmanager
+    def on(self, trial: str, *, wait: bool) -> Iterator[bool]:
+        """Whether the trial is ours to make, as long as the ``with`` lasts. ``wait`` until the
+        run that makes it has finished, or died."""
+        digest = hashlib.sha256(trial.encode()).digest()
+        offset = int.from_bytes(digest[:8]) % _OFFSETS
+        ours = self._lock(offset)
+        while wait and not ours:
+            time.sleep(_AGAIN_S)
+            ours = self._lock(offset)
+        try:
+            yield ours
+        finally:
+            if ours:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, offset)
+
+    def _lock(self, offset: int) -> bool:
+        while True:
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+            except (BlockingIOError, PermissionError):
+                return False
+            if self._is_current():
+                return True
+            os.close(self._file)  # the last run took its file away as we came
+            self._file = self._open()
+
+    def _is_current(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            raise StoreError(f"cannot make {self._path}: {error.strerror}") from error

@@ -1,0 +1,38 @@
+"""An exception in a worker, in one line: what was raised, and where in the user's own code."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+LIMIT = 400
+"""Characters of the exception's own text."""
+OURS = "permille.errors."
+"""What a traceback puts before the name of an error of ours."""
+
+
+def describe(error: BaseException, folder: str | None) -> str:
+    """``ValueError: no such word (models.py:12, in classify)``. ``folder`` holds the user's code;
+    the place is the innermost frame that lies in it."""
+    said = " ".join(traceback.format_exception_only(error)[-1].split()).removeprefix(OURS)
+    if len(said) > LIMIT:
+        said = said[:LIMIT] + "…"
+    where = _place(error, folder) if folder else None
+    return f"{said} ({where})" if where else said
+
+
+def _place(error: BaseException, folder: str) -> str | None:
+    if isinstance(error, SyntaxError) and error.filename:
+        return _within(error.filename, error.lineno, None, folder)
+    place = None
+    for frame in traceback.extract_tb(error.__traceback__):
+        place = _within(frame.filename, frame.lineno, frame.name, folder) or place
+    return place
+
+
+def _within(file: str, line: int | None, function: str | None, folder: str) -> str | None:
+    path = Path(file)
+    if not path.is_relative_to(folder) or "site-packages" in path.relative_to(folder).parts:
+        return None  # not the user's own code; an environment may lie in their folder
+    place = f"{path.relative_to(folder)}:{line}"
+    return f"{place}, in {function}" if function and function != "<module>" else place
