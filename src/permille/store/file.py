@@ -175,10 +175,11 @@ def _presence(path: Path, readonly: bool) -> None:
             f"the store {path} is empty: nothing was ever kept in it; `permille run quickstart"
             f" --store {path}` does"
         )
-    if not readonly and not path.exists() and log_of(path).exists():
+    log = log_of(path)
+    if not readonly and not path.exists() and log.exists() and log.stat().st_size:
         raise StoreError(
-            f"there is no {path}, but its log {log_of(path).name}: put the file back beside it, or"
-            " name another with --store"
+            f"there is no {path}, but its log {log.name}: put the file back beside it, or name"
+            " another with --store"
         )
     if not readonly and not path.parent.is_dir():
         raise StoreError(f"cannot write the store {path}: there is no folder {path.parent}")
