@@ -255,12 +255,28 @@ def _make(path: Path) -> None:
         with contextlib.closing(db):
             create(db)
         with contextlib.suppress(FileExistsError):
-            os.link(part, path)
+            _appear(part, path)
     except OSError as error:
         raise StoreError(f"cannot write the store {path}: {error.strerror}") from error
     finally:
         for suffix in ("", "-journal"):
             part.with_name(part.name + suffix).unlink(missing_ok=True)
+
+
+def _appear(part: Path, path: Path) -> None:
+    """Put ``part`` at ``path``, where nothing is yet.
+
+    Raises:
+        FileExistsError: something is.
+    """
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        part.rename(path)
 
 
 def _upgrade(db: sqlite3.Connection, path: Path) -> None:
