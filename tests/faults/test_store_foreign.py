@@ -146,3 +146,16 @@ def test_a_log_without_its_file_or_beside_an_empty_one_is_not_thrown_away(tmp_pa
         with pytest.raises(StoreError, match=r"log|empty"):
             Store(path, readonly=readonly)
     assert log.read_bytes() == b"x" * 5000
+
+
+def test_a_new_store_appears_as_a_whole_without_hard_links_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    path = tmp_path / "s.db"
+    _store(path)
+    assert check(path).problems == ()
+    assert [one.name for one in tmp_path.glob(".*")] == []

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     code = say_damage(damage)
     if not summaries:
         raise UsageError("there are no such results to export; see: permille results")
-    payload = results_json(summaries, boundary, carbon, net=args.net)
+    payload = results_json(summaries, boundary, carbon, net=args.net, damage=damage)
     _put(args, _WRITERS[args.format](payload, carbon), len(payload["rows"]))
     return code
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from permille.analysis.pareto import fronts
@@ -60,9 +61,11 @@ def run(args: argparse.Namespace) -> int:
     summaries, boundary, damage = summaries_of(args)
     if args.task:
         summaries = [s for s in summaries if s.cell.task == args.task]
-    payload = results_json(summaries, boundary, carbon, net=args.net, hardware=hardware)
+    payload = results_json(
+        summaries, boundary, carbon, net=args.net, hardware=hardware, damage=damage
+    )
     if args.json:
-        print_json(payload | {"damage": damage})
+        print_json(payload)
     else:
         show(payload, summaries, carbon, explain=args.explain)
     return say_damage(damage)
@@ -85,6 +88,7 @@ def results_json(
     *,
     net: bool,
     hardware: Hardware | None = None,
+    damage: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The documented shape of ``permille results --json``."""
     rows = [
@@ -104,6 +108,7 @@ def results_json(
             for e in equivalents(0.0, 0.0)
         ],
         "rows": rows,
+        "damage": list(damage),
     }
 
 

@@ -175,10 +175,11 @@ def _presence(path: Path, readonly: bool) -> None:
             f"the store {path} is empty: nothing was ever kept in it; `permille run quickstart"
             f" --store {path}` does"
         )
-    if not readonly and not path.exists() and log_of(path).exists():
+    log = log_of(path)
+    if not readonly and not path.exists() and log.exists() and log.stat().st_size:
         raise StoreError(
-            f"there is no {path}, but its log {log_of(path).name}: put the file back beside it, or"
-            " name another with --store"
+            f"there is no {path}, but its log {log.name}: put the file back beside it, or name"
+            " another with --store"
         )
     if not readonly and not path.parent.is_dir():
         raise StoreError(f"cannot write the store {path}: there is no folder {path.parent}")
@@ -254,12 +255,28 @@ def _make(path: Path) -> None:
         with contextlib.closing(db):
             create(db)
         with contextlib.suppress(FileExistsError):
-            os.link(part, path)
+            _appear(part, path)
     except OSError as error:
         raise StoreError(f"cannot write the store {path}: {error.strerror}") from error
     finally:
         for suffix in ("", "-journal"):
             part.with_name(part.name + suffix).unlink(missing_ok=True)
+
+
+def _appear(part: Path, path: Path) -> None:
+    """Put ``part`` at ``path``, where nothing is yet.
+
+    Raises:
+        FileExistsError: something is.
+    """
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        part.rename(path)
 
 
 def _upgrade(db: sqlite3.Connection, path: Path) -> None:
