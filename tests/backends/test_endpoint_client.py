@@ -7,8 +7,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from permille.backends.endpoint import address, backend
 from permille.errors import InferenceError, ModelError
 from tests.backends.openai_server import DONE, Streamed, Whole, chat, data, delta, serving
 from tests.backends.test_endpoint import free_port
+from tests.dripping import dripping
 
 USAGE = {"choices": [], "usage": {"prompt_tokens": 20, "completion_tokens": 4}}
 ASK = Chat(messages=(("user", "x"),), max_new_tokens=16)
@@ -158,31 +157,6 @@ def test_a_connection_is_not_used_for_the_next_after_a_failure() -> None:
 
 
 # --- servers that do not come to an end --------------------------------------------------
-
-
-@contextmanager
-def dripping(head: bytes) -> Iterator[int]:
-    """A server that sends ``head`` and then a byte now and then, for ever."""
-    ended = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def drip() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                try:
-                    connection.sendall(head)
-                    while not ended.wait(0.02):
-                        connection.sendall(b" ")
-                except OSError:
-                    pass
-
-        thread = threading.Thread(target=drip)
-        thread.start()
-        try:
-            yield int(listener.getsockname()[1])
-        finally:
-            ended.set()
-            thread.join()
 
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -23,6 +23,7 @@ from permille.meters import MeterUnavailable
 from permille.meters import wall as wall_module
 from permille.meters.wall import open_meter
 from permille.meters.wall_source import parse_source, take
+from tests.dripping import dripping
 
 SHELLY = {
     "id": 0,
@@ -192,6 +193,15 @@ def test_what_is_no_figure_is_an_error(
     with pytest.raises(MeterUnavailable, match=problem) as raised:
         open_meter()
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_device_that_drips_meets_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wall_module, "TIMEOUT_S", 0.3)
+    for head in (b"HTTP/1.1 200 OK\r\nX-Slow:", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"):
+        with dripping(head) as port:
+            monkeypatch.setenv("PERMILLE_WALL", f"http://127.0.0.1:{port}/#power_w=w")
+            with pytest.raises(MeterUnavailable, match=r"timed out|did not come in time"):
+                open_meter()
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import os
 import ssl
 import time
 
+from permille.deadline import Connection
 from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.wall_source import VARIABLE, Source, parse_source, take
 from permille.records import Domain, Provenance
@@ -105,24 +106,19 @@ def fetch_json(source: Source) -> object:
         OSError, http.client.HTTPException: it did not answer.
         ValueError: it answered with something else than JSON.
     """
-    connection: http.client.HTTPConnection
-    if source.secure:
-        context = ssl.create_default_context()
-        if not source.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(
-            source.host, source.port, timeout=TIMEOUT_S, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(source.host, source.port, timeout=TIMEOUT_S)
+    context = ssl.create_default_context() if source.secure else None
+    if context is not None and not source.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    scheme = "https" if source.secure else "http"
+    connection = Connection(scheme, source.host, source.port, context)
+    connection.deadline_s = time.monotonic() + TIMEOUT_S
     headers = {"Accept": "application/json"}
     if source.user is not None:
         pair = f"{source.user}:{source.password or ''}".encode()
         headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
     try:
-        connection.request("GET", source.target, headers=headers)
-        response = connection.getresponse()
+        response = connection.send("GET", source.target, None, headers)
         raw = response.read(LIMIT_BYTES + 1)
     finally:
         connection.close()

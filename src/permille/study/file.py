@@ -277,7 +277,12 @@ def _convert(table: object, kind: Any, where: str, at: str) -> Any:
 
 def _plain(message: str, at: str) -> str:
     """msgspec's words for types, as a user of TOML knows them."""
-    for theirs, ours in (("`str`", "text"), ("`int`", "a whole number"), ("`float`", "a number")):
+    for theirs, ours in (
+        ("`int | float`", "a number"),
+        ("`str`", "text"),
+        ("`int`", "a whole number"),
+        ("`float`", "a number"),
+    ):
         message = message.replace(theirs, ours)
     if message.startswith("Object missing required field"):
         return f"{message.rpartition(' ')[2].strip('`')} is missing"

@@ -4,19 +4,16 @@ bounded answers, one-line errors."""
 from __future__ import annotations
 
 import http.client
-import io
 import json
-import select
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
+from permille.deadline import Connection
 from permille.errors import InferenceError
 
 MAX_ANSWER_BYTES = 16 << 20
@@ -24,9 +21,6 @@ _PIECE_BYTES = 1 << 16
 _ERROR_BYTES = 4000
 _DRAIN_S = 1.0
 """How long the end of a body is waited for once its content is complete."""
-_IDLE_S = 1.0
-"""A connection that was idle for longer is not used again: many servers close one after some
-seconds (uvicorn after 5)."""
 _CLOSING_S = 0.2
 """A kept connection that ends so soon after a request was being closed as it was sent (llama.cpp's
 server does so after a stream), and the request is sent again; one that ends later has failed."""
@@ -60,10 +54,12 @@ class Client:
     def __init__(self, model_id: str, url: str, key: str | None, timeout_s: float) -> None:
         self.at = f"model {model_id!r}: {url}"
         self._url = urlsplit(url)
-        self._key = key
+        self._headers = {"Content-Type": "application/json"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._timeout_s = timeout_s
         self._kept = threading.local()
-        self._open: set[_Connection] = set()
+        self._open: set[Connection] = set()
 
     def get(self, path: str, *, timeout_s: float | None = None) -> dict[str, Any]:
         """The JSON object at ``path``.
@@ -149,30 +145,30 @@ class Client:
 
     def _send(
         self, method: str, target: str, body: bytes | None, deadline_s: float
-    ) -> tuple[_Connection, http.client.HTTPResponse]:
+    ) -> tuple[Connection, http.client.HTTPResponse]:
         """The head of the answer to a request, over the kept connection or a new one."""
-        kept: _Connection | None = getattr(self._kept, "connection", None)
+        kept: Connection | None = getattr(self._kept, "connection", None)
         if kept is not None and kept.is_usable():
             kept.deadline_s, t0_s = deadline_s, time.monotonic()
             try:
-                return kept, kept.send(method, target, body, self._key)
+                return kept, kept.send(method, target, body, self._headers)
             except _HUNG_UP:
                 if time.monotonic() - t0_s > _CLOSING_S:
                     raise
         self._drop()
         made = self._new_connection()
         made.deadline_s = deadline_s
-        return made, made.send(method, target, body, self._key)
+        return made, made.send(method, target, body, self._headers)
 
-    def _new_connection(self) -> _Connection:
-        made = _Connection(self._url.scheme, self._url.hostname or "", self._url.port)
+    def _new_connection(self) -> Connection:
+        made = Connection(self._url.scheme, self._url.hostname or "", self._url.port)
         self._kept.connection = made
         self._open.add(made)
         return made
 
     def _drop(self) -> None:
         """Close this thread's connection."""
-        kept: _Connection | None = getattr(self._kept, "connection", None)
+        kept: Connection | None = getattr(self._kept, "connection", None)
         if kept is not None:
             kept.close()
             self._open.discard(kept)
@@ -189,107 +185,7 @@ class Client:
             raise http.client.IncompleteRead(b"", response.length)
 
 
-class _Connection:
-    """A connection whose every answer, head and body, must be there by ``deadline_s``.
-
-    A socket's own time-out is for one read: a server that sends a byte now and then never meets
-    it.
-    """
-
-    def __init__(self, scheme: str, host: str, port: int | None) -> None:
-        self._http = (
-            http.client.HTTPSConnection(host, port, context=ssl.create_default_context())
-            if scheme == "https"
-            else http.client.HTTPConnection(host, port)
-        )
-        self.deadline_s = 0.0
-        self._used_s = 0.0
-        self._socket: socket.socket | None = None
-
-    def send(
-        self, method: str, target: str, body: bytes | None, key: str | None
-    ) -> http.client.HTTPResponse:
-        """Send a request; its answer, of which the head has been read."""
-        headers = {"Content-Type": "application/json"}
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        if self._socket is None or not self._is_open():
-            self._http.timeout = self.left_s()
-            self._http.connect()
-            inner: socket.socket = self._http.sock
-            self._socket = inner
-            self._http.sock = _DeadlineSocket(inner, self)
-        self._socket.settimeout(self.left_s())
-        self._http.request(method, target, body, headers)
-        return self._http.getresponse()
-
-    def left_s(self) -> float:
-        """Seconds until the deadline.
-
-        Raises:
-            TimeoutError: it is over.
-        """
-        left_s = self.deadline_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        return left_s
-
-    def finish(self) -> None:
-        """Note that an answer has been read to its end."""
-        self._used_s = time.monotonic()
-
-    def is_usable(self) -> bool:
-        """Whether another request may go through it: not long idle, and not closed meanwhile."""
-        if self._socket is None or not self._is_open():
-            return False
-        if time.monotonic() - self._used_s > _IDLE_S:
-            return False
-        poll = select.poll()  # not select(), which takes no descriptor above 1,023
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)  # between two answers there is nothing to read but the end
-
-    def close(self) -> None:
-        """Close it."""
-        self._http.close()
-
-    def _is_open(self) -> bool:
-        return bool(self._http.sock)  # http.client sets it to None where the server will close
-
-
-class _DeadlineSocket:
-    """A socket, as far as ``http.client`` uses one, whose reads end at the deadline."""
-
-    def __init__(self, inner: socket.socket, connection: _Connection) -> None:
-        self._inner, self._connection = inner, connection
-
-    def makefile(self, mode: Literal["rb"]) -> io.BufferedReader:
-        raw = self._inner.makefile(mode, buffering=0)
-        return io.BufferedReader(_DeadlineReader(raw, self._inner, self._connection))
-
-    def sendall(self, data: bytes) -> None:
-        self._inner.sendall(data)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _DeadlineReader(io.RawIOBase):
-    def __init__(self, raw: socket.SocketIO, inner: socket.socket, connection: _Connection) -> None:
-        self._raw, self._inner, self._connection = raw, inner, connection
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._inner.settimeout(self._connection.left_s())
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-def _drain(connection: _Connection, response: http.client.HTTPResponse) -> bool:
+def _drain(connection: Connection, response: http.client.HTTPResponse) -> bool:
     """Read what little is left of a body; whether the connection can be used again."""
     connection.deadline_s = min(connection.deadline_s, time.monotonic() + _DRAIN_S)
     try:
