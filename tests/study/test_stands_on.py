@@ -14,6 +14,7 @@ from permille.backends.python import backend as python
 from permille.backends.transformers import backend as transformers
 from permille.errors import ModelError, PermilleError, StudyError, TrialError
 from permille.study import file, stamps
+from permille.study.environment import describe
 from permille.study.execution import executions
 from permille.study.models import Model, open_entry
 from permille.study.ownership import why_not_own
@@ -419,3 +420,13 @@ def test_what_was_downloaded_is_not_in_ones_own_hand(
     path.parent.mkdir(parents=True)
     path.touch(mode=0o644)
     assert why_not_own(path) == "it lies among the downloads"
+
+
+def test_threads_and_devices_that_a_variable_sets_are_another_machines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = describe([])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert describe([]).fingerprint != before.fingerprint
+    assert describe([]).facts["OMP_NUM_THREADS"] == "1"

@@ -124,7 +124,7 @@ class OnnxBackend:
         beside = [folder / name for name in _BESIDE]
         beside += [file.parent / name for name in weights_onnx.external(file)]
         beside += sorted(file.parent.glob(f"{glob.escape(file.name)}?*"))
-        return StandsOn(files={f"beside/{p.name}": p for p in beside if p.is_file() and p != file})
+        return StandsOn(files={p.name: p for p in beside if p.is_file() and p != file})
 
     def load(self, model: ModelSpec, task: str) -> Loaded:
         """The model in memory.

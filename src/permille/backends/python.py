@@ -257,11 +257,13 @@ class PythonBackend:
                 " module is not noticed (--fresh measures anew)"
             )
         foreign = [m for m in modules if folder is None or not source.locate(m, [folder])]
-        specs = [source.installed(name) for name in foreign if name not in found.modules]
-        origins = [Path(spec.origin) for spec in specs if spec and spec.origin]
-        others = [*found.others, *(path for path in origins if path.is_file())]
+        files = {_shown(path, folder): path for path in found.others}
+        for name in (name for name in foreign if name not in found.modules):
+            spec = source.installed(name)
+            if spec and spec.origin and Path(spec.origin).is_file():
+                files[name] = Path(spec.origin)
         return StandsOn(
-            files={_shown(path, folder): path for path in others},
+            files=files,
             code=found.digests(),
             foreign=tuple(foreign),
             unseen=tuple(unseen),
@@ -363,7 +365,7 @@ def _check_target(at: str, target: str, found: source.Source, folder: Path | Non
 
 def _shown(path: Path, folder: Path | None) -> str:
     inside = folder is not None and path.is_relative_to(folder)
-    return path.relative_to(folder).as_posix() if inside and folder else str(path)
+    return path.relative_to(folder).as_posix() if inside and folder else path.name
 
 
 def _find(model: ModelSpec, target: str) -> Any:

@@ -23,6 +23,15 @@ _PACKAGES = (
     "diffusers",
     "xllamacpp",
 )
+_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+)
+"""Variables that reach every worker, and that its energy and time depend on."""
 
 
 def describe(domains: Iterable[Domain]) -> Environment:
@@ -42,6 +51,7 @@ def describe(domains: Iterable[Domain]) -> Environment:
         "meters": ", ".join(sorted({d.meter for d in found})),
         "devices": ", ".join(f"{d.name}: {d.device}" for d in found if d.device),
         **{name: version for name in _PACKAGES if (version := _version(name))},
+        **{name: os.environ[name] for name in _VARIABLES if name in os.environ},
     }
     digest = hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()
     return Environment(fingerprint=digest[:12], facts={**facts, "permille": __version__})

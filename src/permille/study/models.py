@@ -28,6 +28,10 @@ _SUFFIXES = {
 }
 
 
+_PRESETS = "permille.presets"
+"""Where the callables of permille's own presets lie."""
+
+
 class Model(Record):
     """A model with its backend. ``files`` are the sha256 of what it stands on; ``read`` is what
     is known from them; ``recorded`` are its settings as a cell keeps them; ``wanted`` is what is
@@ -85,9 +89,10 @@ def open_entry(
     )
     facts = _facts(files, entry, backend, at)
     stands = _stands_on(spec, backend, wanted, modules, at)
-    files |= stands.files
+    there = {file.resolve() for file in files.values()}
+    files |= {name: file for name, file in stands.files.items() if file.resolve() not in there}
     stamps = tuple(Stamp.of(name, file) for name, file in files.items())
-    code = {_name(file.path, spec): file for file in stands.code.values()}
+    code = {_name(module, file.path, spec): file for module, file in stands.code.items()}
     digests = {stamp.name: stamp.sha256 for stamp in stamps}
     digests |= {name: file.sha256 for name, file in code.items()}
     return Model(
@@ -118,7 +123,8 @@ def _stands_on(
     except ModelError as error:
         raise ModelError(f"{at.partition(': model ')[0]}: {error}") from error
     for name in stands.foreign:
-        if not any(name == given or name.startswith(f"{given}.") for given in modules):
+        allowed = (*modules, _PRESETS)
+        if not any(name == given or name.startswith(f"{given}.") for given in allowed):
             raise StudyError(
                 f"{at}: module {name} lies outside the study's folder; move it there, or allow it"
                 f" with --allow-module {name.partition('.')[0]}"
@@ -126,10 +132,11 @@ def _stands_on(
     return stands
 
 
-def _name(path: str, spec: ModelSpec) -> str:
-    """A file of source as it is shown: below the folder in which modules are looked for."""
+def _name(module: str, path: str, spec: ModelSpec) -> str:
+    """A file of source as it is shown: below the folder in which modules are looked for, else as
+    its module, since where packages lie differs from machine to machine."""
     folder, file = Path(str(spec.settings.get("python_path", "/"))), Path(path)
-    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else path
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else module
 
 
 def _backend(entry: ModelEntry, at: str) -> Backend:
