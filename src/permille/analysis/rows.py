@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from permille.analysis.quality import as_json
 from permille.analysis.summaries import Summary, Sums
 from permille.records import Estimate
 from permille.units import co2e_g, kwh_from_joules
@@ -46,7 +47,6 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
     to_grams = intensity_g_per_kwh * (1.0 if facility else pue)
     net_kwh = kwh_per_1000(summary.net, overhead)
     cell = summary.cell
-    quality = summary.quality
     return {
         "study": summary.study,
         "task": cell.task,
@@ -72,15 +72,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
             "p95": summary.inference_p95_j,
             "boundary": "compute",
         },
-        "quality": quality
-        and {
-            "metric": quality.metric,
-            "value": quality.value,
-            "n": quality.n,
-            "standard_error": quality.standard_error,
-            "unreadable": quality.unreadable,
-            "others": quality.others,
-        },
+        "quality": as_json(summary.quality),
         "trials": {"done": summary.done, "failed": summary.failed, "invalid": summary.invalid},
         "provenance": summary.provenance,
         "source": summary.source,

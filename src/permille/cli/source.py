@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from permille.analysis import comparable
 from permille.analysis.summaries import Summary, summarise
 from permille.cli.study_source import NAME
 from permille.records import Boundary
@@ -16,6 +17,13 @@ PUBLISHED_BOUNDARY: Boundary = "node"
 
 
 def summaries_of(args: argparse.Namespace) -> tuple[list[Summary], Boundary]:
+    """The summaries that count, as :func:`all_summaries_of` finds them: without those that newer
+    ones supersede."""
+    found, boundary = all_summaries_of(args)
+    return comparable.current(found), boundary
+
+
+def all_summaries_of(args: argparse.Namespace) -> tuple[list[Summary], Boundary]:
     """The summaries that ``--store``, ``--study`` and ``--boundary`` ask for, and their boundary.
 
     The study that ships with permille answers where its name is given and the store does not

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from permille.analysis import published
+from permille.analysis import comparable, published
 from permille.analysis.study_cells import StudyCell
 from permille.records import Record
 from permille.store import Group, Store
@@ -43,7 +43,9 @@ def of_store(path: Path) -> list[Shown]:
         StoreError: it cannot be read.
     """
     with Store(path, readonly=True) as store:
-        return list(_cells(store))
+        found = list(_cells(store))
+    kept = {id(s) for s in comparable.current(shown.cell.summary for shown in found)}
+    return [shown for shown in found if id(shown.cell.summary) in kept]
 
 
 def _cells(store: Store) -> Iterator[Shown]:
