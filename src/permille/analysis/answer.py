@@ -14,7 +14,13 @@ from permille.records import Estimate
 
 
 def answers(summaries: Sequence[Summary]) -> list[str]:
-    """One sentence per (task, dataset) that has both kinds of model with a figure.
+    """One sentence per (task, dataset) that has both kinds of model with a figure: the two of
+    :func:`pairs` side by side."""
+    return [f"{a.cell.task} on {a.cell.dataset}: {_sentence(a, b)}" for a, b in pairs(summaries)]
+
+
+def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
+    """A general-purpose and a task-specific model for each place that has both with a figure.
 
     Of the general-purpose models it is the cheapest that is as good as the best of them; it is
     set beside the cheapest task-specific model that is as good as it, or, where none is, beside
@@ -37,7 +43,7 @@ def answers(summaries: Sequence[Summary]) -> list[str]:
                 if as_good
                 else _cheapest_as_good(specific, max(specific, key=_merit))
             )
-            found.append(f"{a.cell.task} on {a.cell.dataset}: {_sentence(a, b)}")
+            found.append((a, b))
     return found
 
 

@@ -12,6 +12,7 @@ from permille.analysis.parts import Part as DomainPart
 from permille.analysis.parts import parts_of
 from permille.analysis.rows import scaled
 from permille.analysis.summaries import Sums, energy_sums
+from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
 from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats
 from permille.units import kwh_from_joules, per_1000
@@ -60,7 +61,7 @@ def figure(
                 reason=found,
             )
         bounded.append(found)
-    overhead = pue if boundary == "facility" else 1.0
+    overhead = energy_overhead(pue, boundary)
     values = [b.energy_j * overhead for b in bounded]
     return Figure(
         energy=_estimate(values, bounded),
@@ -143,7 +144,7 @@ def per_inference(
         if isinstance(found, str):
             return None
         bounded.append(found)
-    overhead = pue if boundary == "facility" else 1.0
+    overhead = energy_overhead(pue, boundary)
     values = [b.energy_j * overhead for b in bounded]
     each_j = math.fsum(values) / sum(inferences)
     mean_n = sum(inferences) / len(inferences)

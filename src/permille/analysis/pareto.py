@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from permille import metrics
 from permille.analysis import quality
 from permille.analysis.comparable import place
 from permille.analysis.compare import ratio
@@ -24,7 +25,14 @@ def fronts(summaries: Sequence[Summary]) -> list[bool | None]:
     for s in summaries:
         if _known(s):
             groups.setdefault(_key(s), []).append(s)
+    for group in groups.values():
+        group.sort(key=_goodness, reverse=True)  # most are beaten by the best: soon found
     return [_on_front(s, groups[_key(s)]) if _known(s) else None for s in summaries]
+
+
+def _goodness(s: Summary) -> float:
+    assert s.quality is not None
+    return metrics.goodness(s.quality.metric, s.quality.value)
 
 
 def _known(s: Summary) -> bool:
@@ -46,6 +54,8 @@ def _beats(o: Summary, s: Summary) -> bool:
         return False
     assert o.energy is not None
     assert s.energy is not None
+    if o.energy.value > s.energy.value:
+        return False
     level = quality.compared(o.quality, s.quality).level
     if level == "unknown":  # no error is known of either: by the values themselves
         assert o.quality is not None
@@ -53,7 +63,7 @@ def _beats(o: Summary, s: Summary) -> bool:
         level = quality.by_value(o.quality, s.quality)
     if level == "worse":
         return False
-    return needs_less(o, s) or (level == "better" and o.energy.value <= s.energy.value)
+    return level == "better" or needs_less(o, s)
 
 
 def needs_less(a: Summary, b: Summary) -> bool:

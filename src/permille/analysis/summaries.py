@@ -58,6 +58,8 @@ class Sums(Record):
     @property
     def value(self) -> float:
         """The figure itself: the mean, without a first repeat that a stopping rule left out."""
+        if self.asked is None or not self.values:
+            return self.mean
         return self.spread().value
 
     def for_ratio(self) -> tuple[int, float, float | None]:
