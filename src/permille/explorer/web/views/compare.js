@@ -100,6 +100,7 @@ function whyNot(cells, a, b) {
   const tools = shared.filter(([x, y]) => x.source === y.source && x.origin === y.origin);
   if (!tools.length) return "they were measured by different tools, which are never compared.";
   if (!tools.some(([x, y]) => x.study === y.study)) return "they belong to different studies, which may have other protocols: put both into one study file.";
+  if (!tools.some(([x, y]) => (x.weights === "replica") === (y.weights === "replica"))) return "one is a replica, which is compared with replicas alone.";
   const [x, y] = tools.find(([p, q]) => p.study === q.study);
   return `they were measured on different machines or versions: ${clean(x.device ?? "hardware not stated", 60)} (${clean(x.fingerprint, 20)}) and ${clean(y.device ?? "hardware not stated", 60)} (${clean(y.fingerprint, 20)}).`;
 }
