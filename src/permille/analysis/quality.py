@@ -149,7 +149,7 @@ def mcnemar(first_alone: int, second_alone: int) -> float:
     one and only the other answered right."""
     n, least = first_alone + second_alone, min(first_alone, second_alone)
     tail = sum(math.comb(n, k) for k in range(least + 1))
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, 2 * tail / (1 << n))
 
 
 @lru_cache(maxsize=4096)

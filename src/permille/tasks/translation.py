@@ -47,7 +47,7 @@ class Translation(Generating):
 def _without_each(pairs: Sequence[tuple[str, Any]]) -> list[float]:
     """BLEU without each pair in turn, from the pairs' own counts: these add up over a corpus."""
     import sacrebleu
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     each = [sacrebleu.corpus_bleu([answer], [[reference]]) for answer, reference in pairs]
     rows = [[*e.counts, *e.totals, e.sys_len, e.ref_len] for e in each]
