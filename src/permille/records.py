@@ -262,7 +262,9 @@ class Quality(Record):
 
     ``standard_error`` is of the sampling of the dataset. ``unreadable`` counts answers of a
     general-purpose model that could not be read; they are wrong in ``value`` already.
-    ``others`` holds further metrics.
+    ``others`` holds further metrics. ``scores`` are those of the single samples, packed (see
+    :mod:`permille.metrics`), empty in what was stored before they were kept, and ``samples`` is
+    the digest of the samples' ids in their order.
     """
 
     metric: str
@@ -271,6 +273,8 @@ class Quality(Record):
     standard_error: float | None = None
     unreadable: int = 0
     others: dict[str, float] = {}
+    scores: bytes = b""
+    samples: str = ""
 
 
 class Environment(Record):

@@ -6,9 +6,12 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from permille.analysis.answer import answers, short
 from permille.analysis.compare import compare, find_model
+from permille.analysis.intervals import geometric_mean, on_log_scale, ratio_with_systematic
 from permille.analysis.stopping import RATIO_CAUTION
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
@@ -82,8 +85,10 @@ def test_an_estimates_ratio_is_uncertain_by_what_does_not_cancel() -> None:
     # Time is 1/4 of a and 1/2 of b, work the rest. Each coefficient by itself, -20 or +60 %:
     time = (1 + 0.6 * 0.25) / (1 + 0.6 * 0.5) - 1, (1 - 0.2 * 0.25) / (1 - 0.2 * 0.5) - 1
     work = (1 - 0.2 * 0.75) / (1 - 0.2 * 0.5) - 1, (1 + 0.6 * 0.75) / (1 + 0.6 * 0.5) - 1
-    assert ratio.low == pytest.approx(2 * (1 - math.hypot(time[0], work[0])))
-    assert ratio.high == pytest.approx(2 * (1 + math.hypot(time[1], work[1])))
+    below = math.hypot(math.log1p(time[0]), math.log1p(work[0]))
+    above = math.hypot(math.log1p(time[1]), math.log1p(work[1]))
+    assert ratio.low == pytest.approx(2 * math.exp(-below))
+    assert ratio.high == pytest.approx(2 * math.exp(above))
 
 
 def test_an_estimate_without_a_baseline_cancels_nothing() -> None:
@@ -183,12 +188,11 @@ def test_the_answer_is_drawn_from_the_data() -> None:
     both += trials("lexicon", 0.1, 0.1, 0.1, quality=quality(0.65))
     (sentence,) = answers(summarise(both, "compute"))
     assert "llm needs 15 [" in sentence
-    assert (
-        "the energy of mini for the same accuracy (81 % against 80 %, ±5 points each)" in sentence
-    )
+    assert "the energy of mini for the same accuracy, within error (81.0 [" in sentence
+    assert "compared as independent" in sentence
     worse = [t for t in both if t.cell.model != "mini"]
     (sentence,) = answers(summarise(worse, "compute"))
-    assert "for a higher accuracy (81 % against 65 %" in sentence
+    assert "for a higher accuracy (81.0 [" in sentence
     assert answers(summarise(trials("mini", 1.0), "compute")) == []
 
 
@@ -197,3 +201,51 @@ def test_the_answer_is_drawn_from_the_data() -> None:
 )
 def test_ratios_are_shown_with_two_digits(value: float, text: str) -> None:
     assert short(value) == text
+
+
+ENERGIES = st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=6)
+ACCURACY = st.floats(0.0, 5.0)
+
+
+@given(a=ENERGIES, b=ENERGIES, low=ACCURACY, high=ACCURACY, edge_j=st.floats(0.0, 1e9))
+def test_a_ratio_is_above_zero_and_holds_its_value(
+    a: list[float], b: list[float], low: float, high: float, edge_j: float
+) -> None:
+    """On the linear scale, a noisy ratio read "1.2 [-0.00046, 1,000]" or was a traceback."""
+
+    def made(model: str, energies: list[float], data: str) -> list[Trial]:
+        def phase(energy_j: float) -> Phase:
+            figure = joules(energy_j, accuracy_low=low, accuracy_high=high, edge_j=edge_j)
+            return Phase(seconds=10.0, domains={"cpu:0": figure}, inferences=1000)
+
+        of = cell(model, dataset=data, id=f"{model}-{data}")
+        return [
+            trial(model=model, cell=of, repeat=i, phases={"query": phase(e)})
+            for i, e in enumerate(energies)
+        ]
+
+    both = [t for d in ("x", "y") for t in (*made("a", a, d), *made("b", b, d))]
+    found = compare(summarise(both, "compute"), "a", "b")
+    for ratio in (found.ratio, *(c.ratio for c in found.cells)):
+        assert 0 < ratio.value < math.inf
+        if ratio.low is not None and ratio.high is not None:
+            assert 0 < ratio.low <= ratio.value <= ratio.high < math.inf
+
+
+@given(value=st.floats(1e-300, 1e300), below=st.floats(0.0, 1e308), above=st.floats(0.0, 1e308))
+def test_an_interval_on_the_log_scale_is_bounded(value: float, below: float, above: float) -> None:
+    once = on_log_scale(value, below, above)
+    for found in (once, ratio_with_systematic(once, above, below), geometric_mean([once, once])):
+        assert found.low is not None
+        assert found.high is not None
+        assert 0 < found.low <= found.value <= found.high < math.inf
+
+
+def test_energies_that_are_not_above_zero_have_no_ratio() -> None:
+    idle = summarise(
+        [trial(10.0, model=m, repeat=i, idle_j=i_j) for m, i_j in (("a", 5.0), ("b", 20.0))
+         for i in range(2)],
+        "compute",
+    )  # fmt: skip
+    with pytest.raises(CompareError, match="above 0"):
+        compare(idle, "a", "b", net=True)

@@ -11,7 +11,7 @@ from tests.records import cell, trial
 def one(
     model: str, energy_j: float, value: float | None, metric: str = "accuracy", dataset: str = "x"
 ) -> Trial:
-    quality = None if value is None else Quality(metric=metric, value=value, n=100)
+    quality = None if value is None else Quality(metric=metric, value=value, n=10_000)
     of = cell(model, dataset=dataset, id=f"{dataset}-{model}")
     return trial(energy_j, model=model, cell=of, quality=quality)
 

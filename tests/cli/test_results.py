@@ -90,7 +90,7 @@ def test_what_was_asked_stands_beside_the_carbon(permille: Permille, store: Path
 
 def test_the_table_shows_the_front_and_the_grid(permille: Permille, store: Path) -> None:
     out = permille("results", "--region", "FRA", "--explain").out
-    assert "accuracy 90.0 %*" in out
+    assert "accuracy 90.0 [82.6, 94.5] %*" in " ".join(out.split())
     assert "France" in out
     assert "spread of 3 trials" in out
 

@@ -5,36 +5,71 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from permille import metrics
+from permille.analysis import quality
+from permille.analysis.comparable import current, place
 from permille.analysis.compare import ratio
 from permille.analysis.summaries import Summary
-from permille.records import Estimate, Quality
+from permille.records import Estimate
 
 
 def answers(summaries: Sequence[Summary]) -> list[str]:
-    """One sentence per (task, dataset) that has both kinds of model with a figure.
+    """One sentence per (task, dataset) that has both kinds of model with a figure: the two of
+    :func:`pairs` side by side."""
+    return [f"{a.cell.task} on {a.cell.dataset}: {_sentence(a, b)}" for a, b in pairs(summaries)]
 
-    The general-purpose and the task-specific model of the best quality are set side by side;
-    of models without a known quality, those of the least energy.
+
+def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
+    """A general-purpose and a task-specific model for each place that has both with a figure.
+
+    Of the general-purpose models it is the cheapest that is as good as the best of them; it is
+    set beside the cheapest task-specific model that is as good as it, or, where none is, beside
+    the cheapest that is as good as the best task-specific one. Of models without a known quality
+    it is those of the least energy.
     """
     groups: dict[tuple[str, ...], list[Summary]] = {}
-    for s in summaries:
-        if s.energy is not None and s.energy.mean > 0:
-            key = (s.cell.task, s.cell.dataset, s.study, s.source, s.fingerprint)
-            groups.setdefault(key, []).append(s)
+    for s in current(summaries):
+        if s.energy is not None and s.energy.value > 0:
+            groups.setdefault(place(s), []).append(s)
     found = []
-    for (task, dataset, *_), members in groups.items():
+    for members in groups.values():
         general = [s for s in members if s.cell.category == "general-purpose"]
         specific = [s for s in members if s.cell.category == "task-specific"]
         if general and specific:
-            a, b = max(general, key=_merit), max(specific, key=_merit)
-            found.append(f"{task} on {dataset}: {_sentence(a, b)}")
+            a = _cheapest_as_good(general, max(general, key=_merit))
+            as_good = [s for s in specific if _as_good(s, a)]
+            b = (
+                min(as_good, key=_energy)
+                if as_good
+                else _cheapest_as_good(specific, max(specific, key=_merit))
+            )
+            found.append((a, b))
     return found
 
 
 def _merit(summary: Summary) -> tuple[float, float]:
+    found = summary.quality
+    good = -math.inf if found is None else metrics.goodness(found.metric, found.value)
+    return good, -_energy(summary)
+
+
+def _energy(summary: Summary) -> float:
     assert summary.energy is not None
-    quality = summary.quality.value if summary.quality else -math.inf
-    return quality, -summary.energy.mean
+    return summary.energy.value
+
+
+def _as_good(s: Summary, other: Summary) -> bool:
+    """Whether it answers, and is not told to be worse than the other."""
+    if s.quality is None or other.quality is None or quality.nothing_read(s.quality):
+        return False
+    level = quality.compared(s.quality, other.quality).level
+    if level == "unknown" and s.quality.metric == other.quality.metric:
+        level = quality.by_value(s.quality, other.quality)
+    return level in ("better", "same")
+
+
+def _cheapest_as_good(models: Sequence[Summary], best: Summary) -> Summary:
+    return min((s for s in models if s is best or _as_good(s, best)), key=_energy)
 
 
 def _sentence(a: Summary, b: Summary) -> str:
@@ -45,7 +80,7 @@ def _sentence(a: Summary, b: Summary) -> str:
             f"{a.cell.model} and {b.cell.model} cannot be told apart in energy"
             f" ({times_text(times)})"
         )
-    return f"{words} {_for_quality(a.quality, b.quality)}."
+    return f"{words} {quality.verdict_text(a.quality, b.quality)}."
 
 
 def times_text(ratio: Estimate) -> str:
@@ -61,17 +96,3 @@ def short(value: float) -> str:
         return "0"
     digits = 1 - math.floor(math.log10(abs(value)))
     return f"{round(value, digits):,.{max(0, digits)}f}"
-
-
-def _for_quality(a: Quality | None, b: Quality | None) -> str:
-    if a is None or b is None or a.metric != b.metric:
-        return "(quality not known)"
-    error_a, error_b = a.standard_error or 0.0, b.standard_error or 0.0
-    # Taking the two as independent overstates the error of a difference on the same samples.
-    apart = abs(a.value - b.value) > 1.96 * math.hypot(error_a, error_b)
-    level = "the same" if not apart else "a higher" if a.value > b.value else "a lower"
-    widest = 1.96 * max(error_a, error_b)
-    return (
-        f"for {level} {a.metric} ({100 * a.value:.0f} % against {100 * b.value:.0f} %,"
-        f" ±{100 * widest:.0f} points each)"
-    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from permille.analysis.regression import EqualSize, Point, at_equal_size
 from permille.analysis.study_cells import METERED, PARTS, StudyCell, pooled
+from permille.carbon.footprint import energy_overhead
 from permille.records import BOUNDARIES, Boundary
 from permille.units import kwh_from_joules
 
@@ -140,7 +141,7 @@ def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> flo
     known = [sums for sums in found if sums is not None]
     if not known or len(known) < len(found):
         return None
-    return kwh_from_joules(pooled(known).mean) * (pue if boundary == "facility" else 1.0)
+    return kwh_from_joules(pooled(known).mean) * energy_overhead(pue, boundary)
 
 
 def _taus(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

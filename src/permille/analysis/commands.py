@@ -12,6 +12,8 @@ from permille.analysis.parts import Part as DomainPart
 from permille.analysis.parts import parts_of
 from permille.analysis.rows import scaled
 from permille.analysis.summaries import Sums, energy_sums
+from permille.carbon.footprint import energy_overhead
+from permille.errors import CompareError
 from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats
 from permille.units import kwh_from_joules, per_1000
 
@@ -59,7 +61,7 @@ def figure(
                 reason=found,
             )
         bounded.append(found)
-    overhead = pue if boundary == "facility" else 1.0
+    overhead = energy_overhead(pue, boundary)
     values = [b.energy_j * overhead for b in bounded]
     return Figure(
         energy=_estimate(values, bounded),
@@ -91,9 +93,10 @@ def ratio(
     """Energy of one command over another's, each with its runs and the idle phases before them;
     None where one has no figure, or none above 0."""
     sides = [_side(*runs, boundary) for runs in (a, b)]
-    if any(side.energy is None or side.energy.mean <= 0 for side in sides):
+    try:
+        return compare.ratio(*sides)
+    except CompareError:  # a side has no energy, or none above 0: there is no ratio to print
         return None
-    return compare.ratio(*sides)
 
 
 def _side(
@@ -141,7 +144,7 @@ def per_inference(
         if isinstance(found, str):
             return None
         bounded.append(found)
-    overhead = pue if boundary == "facility" else 1.0
+    overhead = energy_overhead(pue, boundary)
     values = [b.energy_j * overhead for b in bounded]
     each_j = math.fsum(values) / sum(inferences)
     mean_n = sum(inferences) / len(inferences)

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from permille.analysis import intervals
+from permille.analysis.comparable import current, place, weights
 from permille.analysis.parts import Part
 from permille.analysis.summaries import Summary, Sums
 from permille.errors import CompareError
@@ -43,6 +44,7 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
     """
     if net:
         summaries = [msgspec.structs.replace(s, energy=s.net) for s in summaries]
+    summaries = current(summaries)
     names = list(dict.fromkeys(s.cell.model for s in summaries))
     a, b = find_model(names, a), find_model(names, b)
     if a == b:
@@ -52,7 +54,7 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
         for x in summaries
         if x.cell.model == a
         for y in summaries
-        if y.cell.model == b and _place(x) == _place(y)
+        if y.cell.model == b and place(x) == place(y)
     ]
     if not pairs:
         raise CompareError(_why_not(summaries, a, b))
@@ -62,10 +64,17 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
         if x.energy is None or y.energy is None:
             problems.append(f"{x.cell.task} on {x.cell.dataset}: {problem}")
         else:
-            cells.append(CellRatio(a=x, b=y, ratio=ratio(x, y), warnings=_warnings(x, y)))
+            try:
+                times = ratio(x, y)
+            except CompareError as error:
+                problems.append(f"{x.cell.task} on {x.cell.dataset}: {error}")
+                continue
+            cells.append(CellRatio(a=x, b=y, ratio=times, warnings=_warnings(x, y)))
     if not cells:
         raise CompareError(f"{a!r} and {b!r} share no cell with a figure: {problems[0]}")
-    return Comparison(a=a, b=b, ratio=_overall([c.ratio for c in cells]), cells=tuple(cells))
+    return Comparison(
+        a=a, b=b, ratio=intervals.geometric_mean([c.ratio for c in cells]), cells=tuple(cells)
+    )
 
 
 def find_model(names: Sequence[str], text: str) -> str:
@@ -116,16 +125,30 @@ def ratio(a: Side, b: Side) -> Estimate:
     Raises:
         CompareError: a side without a figure.
     """
-    if a.energy is None or b.energy is None:
-        raise CompareError(f"no figure to compare: {a.problem or b.problem}")
-    plain = intervals.ratio_from(*a.energy.for_ratio(), *b.energy.for_ratio())
-    low, high = _systematic(a, b)
+    for side in (a, b):
+        if side.energy is None:
+            raise CompareError(f"no figure to compare: {side.problem}")
+        if side.energy.for_ratio()[1] <= 0:
+            raise CompareError("a ratio needs energies above 0, and one is not: measure for longer")
+    assert a.energy is not None
+    assert b.energy is not None
+    try:
+        plain = intervals.ratio_from(*a.energy.for_ratio(), *b.energy.for_ratio())
+    except ValueError as error:
+        raise CompareError(str(error)) from error
+    below, above = _systematic(a, b)
     edges = math.hypot(a.energy.edge, b.energy.edge)
-    return intervals.with_systematic(plain, math.hypot(low, edges), math.hypot(high, edges))
+    return intervals.ratio_with_systematic(
+        plain, math.hypot(below, edges), math.hypot(above, edges)
+    )
+
+
+_MOST_BELOW = 0.99
+"""An accuracy of 100 % or more below would let the truth be 0, and its logarithm without end."""
 
 
 def _systematic(a: Side, b: Side) -> tuple[float, float]:
-    """Relative uncertainty (k = 2) of the ratio that comes from the meters, below and above.
+    """How far the logarithm of the ratio may be wrong by the meters, below and above (k = 2).
 
     Each coefficient of each domain is one error common to both sides; the ratio moves only as
     far as its weight in the two energies differs. The coefficients' parts combine in quadrature.
@@ -134,12 +157,14 @@ def _systematic(a: Side, b: Side) -> tuple[float, float]:
     assert b.energy is not None
     pairs = _coefficients(a, b)
     if pairs is None:
-        low = 1 - (1 - min(a.energy.low, 1.0)) / (1 + b.energy.high)
-        high = (1 + a.energy.high) / (1 - min(b.energy.low, 0.99)) - 1
-        return low, high
+        least_a, least_b = (math.log1p(-min(s.low, _MOST_BELOW)) for s in (a.energy, b.energy))
+        return math.log1p(b.energy.high) - least_a, math.log1p(a.energy.high) - least_b
     below, above = [], []
     for weight_a, weight_b, low, high in pairs:
-        moved = [(1 + f * weight_a) / (1 + f * weight_b) - 1 for f in (-min(low, 0.99), high)]
+        moved = [
+            math.log1p(f * weight_a) - math.log1p(f * weight_b)
+            for f in (-min(low, _MOST_BELOW), high)
+        ]
         below.append(max(0.0, -min(moved)))
         above.append(max(0.0, *moved))
     return math.hypot(*below), math.hypot(*above)
@@ -171,33 +196,6 @@ def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] |
     return found
 
 
-def _overall(ratios: Sequence[Estimate]) -> Estimate:
-    """Geometric mean; the logarithmic half-widths combine in quadrature."""
-    if len(ratios) == 1:
-        return ratios[0]
-    k = len(ratios)
-    value = math.exp(math.fsum(math.log(r.value) for r in ratios) / k)
-    below = [math.log(r.value / r.low) for r in ratios if r.low]
-    above = [math.log(r.high / r.value) for r in ratios if r.high]
-    if len(below) < k or len(above) < k:
-        return Estimate(value=value, low=None, high=None)
-    return Estimate(
-        value=value,
-        low=value * math.exp(-math.hypot(*below) / k),
-        high=value * math.exp(math.hypot(*above) / k),
-    )
-
-
-def _place(s: Summary) -> tuple[str, ...]:
-    """What must be the same for two figures to be compared. Another tool's runs at another batch
-    size were another experiment; in a study of ours it is what its author set beside the other.
-    A replica is compared with replicas alone."""
-    batch = "" if s.source == "permille" else str(s.cell.settings.get("batch_size", ""))
-    weights = str(s.cell.settings.get("weights", ""))
-    where = (s.cell.task, s.cell.dataset, s.study, s.source, s.fingerprint, s.boundary)
-    return (*where, batch, weights)
-
-
 def _why_not(summaries: Sequence[Summary], a: str, b: str) -> str:
     of_a = [s for s in summaries if s.cell.model == a]
     of_b = [s for s in summaries if s.cell.model == b]
@@ -212,9 +210,7 @@ def _why_not(summaries: Sequence[Summary], a: str, b: str) -> str:
         return f"{a!r} and {b!r} were measured by different tools, which are never compared"
     if {s.study for s in of_a}.isdisjoint(s.study for s in of_b):
         return f"{a!r} and {b!r} belong to different studies; put both into one study file"
-    if {s.cell.settings.get("weights") for s in of_a}.isdisjoint(
-        s.cell.settings.get("weights") for s in of_b
-    ):
+    if {weights(s.cell) for s in of_a}.isdisjoint(weights(s.cell) for s in of_b):
         return f"of {a!r} and {b!r} one is a replica, which is compared with replicas alone"
     if not {s.fingerprint for s in of_a}.isdisjoint(s.fingerprint for s in of_b):
         return f"{a!r} and {b!r} were never measured at the same batch size on the same machine"

@@ -9,6 +9,7 @@ repeats that a stopping rule has ended use :mod:`permille.analysis.stopping`, wh
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 from permille.records import Estimate
@@ -79,6 +80,8 @@ def ratio_from(
     if ma <= 0 or mb <= 0:
         raise ValueError(f"a ratio needs positive means, not {ma:g} and {mb:g}")
     value = ma / mb
+    if not 0 < value < math.inf:
+        raise ValueError(f"the ratio of {ma:g} to {mb:g} is beyond what a number holds")
     if na == 1 or nb == 1 or sa is None or sb is None:
         return Estimate(value=value, low=None, high=None)
     ua = (sa / ma) ** 2 / na
@@ -88,7 +91,62 @@ def ratio_from(
     share = ua / (ua + ub)
     df = 1 / (share**2 / (na - 1) + (1 - share) ** 2 / (nb - 1))
     half = student_t(df, confidence) * math.sqrt(ua + ub)
-    return Estimate(value=value, low=value * math.exp(-half), high=value * _exp(half))
+    return on_log_scale(value, half, half)
+
+
+def on_log_scale(value: float, below: float, above: float) -> Estimate:
+    """A positive ``value`` whose logarithm may lie ``below`` and ``above`` less and more.
+
+    The interval of every ratio is made here: 0 < low <= value <= high whatever the widths are,
+    where half-widths on the linear scale could reach below 0.
+
+    Raises:
+        ValueError: a value that is not positive and finite, or a negative width.
+    """
+    if not 0 < value < math.inf or not (below >= 0 and above >= 0):
+        raise ValueError(f"no interval of {value:g} with widths {below:g} and {above:g}")
+    return Estimate(
+        value=value,
+        low=min(value, max(value * math.exp(-below), sys.float_info.min)),
+        high=max(value, min(value * _exp(above), sys.float_info.max)),
+    )
+
+
+def ratio_with_systematic(ratio: Estimate, below: float, above: float) -> Estimate:
+    """``ratio`` widened by what repeats cannot show: its logarithm may be wrong by ``below`` and
+    ``above`` (k = 2). Each side is the root of the sum of squares, on the log scale, where errors
+    that multiply add up (GUM, JCGM 100:2008, 5.1.6). Without an interval there is none to widen.
+
+    Raises:
+        ValueError: as :func:`on_log_scale`.
+    """
+    if ratio.low is None or ratio.high is None:
+        return ratio
+    return on_log_scale(
+        ratio.value,
+        math.hypot(math.log(ratio.value) - math.log(ratio.low), below),
+        math.hypot(math.log(ratio.high) - math.log(ratio.value), above),
+    )
+
+
+def geometric_mean(ratios: Sequence[Estimate]) -> Estimate:
+    """The geometric mean of independent ratios; their logarithmic half-widths combine in
+    quadrature. No interval where one of them has none.
+
+    Raises:
+        ValueError: there are none, or one is not positive.
+    """
+    if len(ratios) == 1:
+        return ratios[0]
+    k = len(ratios)
+    value = math.exp(math.fsum(math.log(r.value) for r in ratios) / k)
+    ends = [(r.low, r.high) for r in ratios if r.low is not None and r.high is not None]
+    if len(ends) < k:
+        return Estimate(value=value, low=None, high=None)
+    logs = [math.log(r.value) for r in ratios]
+    below = [at - math.log(low) for at, (low, _) in zip(logs, ends, strict=True)]
+    above = [math.log(high) - at for at, (_, high) in zip(logs, ends, strict=True)]
+    return on_log_scale(value, math.hypot(*below) / k, math.hypot(*above) / k)
 
 
 def with_systematic(estimate: Estimate, low: float, high: float) -> Estimate:
@@ -175,7 +233,7 @@ def student_t(df: float, confidence: float = CONFIDENCE) -> float:
 
 
 def _exp(x: float) -> float:
-    return math.exp(x) if x < 700 else math.inf
+    return math.exp(min(x, 700.0))
 
 
 def _check(n: int, mean: float, sd: float | None) -> None:

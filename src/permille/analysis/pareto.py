@@ -4,41 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from permille import metrics
+from permille.analysis import quality
+from permille.analysis.comparable import place
+from permille.analysis.compare import ratio
 from permille.analysis.summaries import Summary
-
-LESS_IS_BETTER = frozenset({"perplexity", "pseudo-perplexity", "wer", "cer", "fid"})
-"""Metrics that are better the lower they are; all others are better the higher."""
+from permille.errors import CompareError
 
 
 def fronts(summaries: Sequence[Summary]) -> list[bool | None]:
-    """For each summary whether it lies on the Pareto front of its own (task, dataset, study,
-    source, machine, boundary, metric): no other there needs less or equal energy for better or
-    equal quality, one of the two strictly. None where energy or quality is not known. Fronts
-    across tasks mean nothing and are not drawn.
+    """For each summary whether it lies on the Pareto front of its own place and metric.
+
+    It does where no other there needs less energy and is as good, nor is better for no more
+    energy. *As good* is not told apart by a test on the shared samples, and *less energy* a ratio
+    whose interval lies below 1; where there is no interval, the figures as they are. A model none
+    of whose answers could be read is never on a front. None where energy or quality is not known.
+    Fronts across tasks mean nothing and are not drawn.
     """
-    return [_on_front(s, [o for o in summaries if _place(o) == _place(s)]) for s in summaries]
+    groups: dict[tuple[str, ...], list[Summary]] = {}
+    for s in summaries:
+        if _known(s):
+            groups.setdefault(_key(s), []).append(s)
+    for group in groups.values():
+        group.sort(key=_goodness, reverse=True)  # most are beaten by the best: soon found
+    return [_on_front(s, groups[_key(s)]) if _known(s) else None for s in summaries]
 
 
-def _on_front(s: Summary, others: Sequence[Summary]) -> bool | None:
-    mine = _point(s)
-    if mine is None:
-        return None
-    return not any(
-        theirs != mine and theirs[0] <= mine[0] and theirs[1] >= mine[1]
-        for theirs in map(_point, others)
-        if theirs is not None
-    )
+def _goodness(s: Summary) -> float:
+    assert s.quality is not None
+    return metrics.goodness(s.quality.metric, s.quality.value)
 
 
-def _point(s: Summary) -> tuple[float, float] | None:
-    """(energy, goodness), or None."""
-    if s.energy is None or s.quality is None:
-        return None
-    sign = -1.0 if s.quality.metric.casefold() in LESS_IS_BETTER else 1.0
-    return s.energy.mean, sign * s.quality.value
+def _known(s: Summary) -> bool:
+    return s.energy is not None and s.quality is not None
 
 
-def _place(s: Summary) -> tuple[str | None, ...]:
-    metric = s.quality.metric if s.quality else None
-    cell = s.cell
-    return (cell.task, cell.dataset, s.study, s.source, s.fingerprint, s.boundary, metric)
+def _key(s: Summary) -> tuple[str, ...]:
+    return (*place(s), s.quality.metric if s.quality else "")
+
+
+def _on_front(s: Summary, group: Sequence[Summary]) -> bool:
+    if quality.nothing_read(s.quality):
+        return False
+    return not any(_beats(o, s) for o in group if o is not s)
+
+
+def _beats(o: Summary, s: Summary) -> bool:
+    if quality.nothing_read(o.quality):
+        return False
+    assert o.energy is not None
+    assert s.energy is not None
+    if o.energy.value > s.energy.value:
+        return False
+    level = quality.compared(o.quality, s.quality).level
+    if level == "unknown":  # no error is known of either: by the values themselves
+        assert o.quality is not None
+        assert s.quality is not None
+        level = quality.by_value(o.quality, s.quality)
+    if level == "worse":
+        return False
+    return level == "better" or needs_less(o, s)
+
+
+def needs_less(a: Summary, b: Summary) -> bool:
+    """Whether ``a`` needs less energy than ``b``, beyond what the interval of their ratio leaves
+    open; without an interval, by the figures."""
+    if a.energy is None or b.energy is None:
+        return False
+    try:
+        times = ratio(a, b)
+    except CompareError:  # one is not above 0: there is no ratio, but an order
+        return a.energy.value < b.energy.value
+    return (times.value if times.high is None else times.high) < 1

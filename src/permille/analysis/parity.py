@@ -16,6 +16,7 @@ from permille.analysis.printed import TABLE_5
 from permille.analysis.rows import estimate_json
 from permille.analysis.study_cells import StudyCell
 from permille.analysis.summaries import Sums
+from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
 from permille.records import Boundary, Estimate
 from permille.units import kwh_from_joules
@@ -115,7 +116,7 @@ def kwh_per_inference(
         raise CompareError(f"there is no energy of {model!r} here within {boundary}")
     if len(known) < len(found):
         raise CompareError(f"a cell of {model!r} has no energy within {boundary}")
-    factor = kwh_from_joules(1.0) / 1000 * (pue if boundary == "facility" else 1.0)
+    factor = kwh_from_joules(1.0) / 1000 * energy_overhead(pue, boundary)
     mean = mean_of_cells(known)
     return Estimate(
         value=mean.value * factor,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from permille.analysis.quality import as_json
 from permille.analysis.summaries import Summary, Sums
+from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.records import Estimate
 from permille.units import co2e_g, kwh_from_joules
 
@@ -40,13 +42,11 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
     the carbon alone, since the energy named is then the machine's. With ``net`` the headline
     kWh and carbon are those above idle.
     """
-    facility = summary.boundary == "facility"
-    overhead = pue if facility else 1.0
+    overhead = energy_overhead(pue, summary.boundary)
     headline = kwh_per_1000(summary.net if net else summary.energy, overhead)
-    to_grams = intensity_g_per_kwh * (1.0 if facility else pue)
+    to_grams = intensity_g_per_kwh * carbon_overhead(pue, summary.boundary)
     net_kwh = kwh_per_1000(summary.net, overhead)
     cell = summary.cell
-    quality = summary.quality
     return {
         "study": summary.study,
         "task": cell.task,
@@ -72,15 +72,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
             "p95": summary.inference_p95_j,
             "boundary": "compute",
         },
-        "quality": quality
-        and {
-            "metric": quality.metric,
-            "value": quality.value,
-            "n": quality.n,
-            "standard_error": quality.standard_error,
-            "unreadable": quality.unreadable,
-            "others": quality.others,
-        },
+        "quality": as_json(summary.quality),
         "inference_failures": summary.failures
         and {
             "failed": summary.failures.failed,

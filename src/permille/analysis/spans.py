@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from permille.analysis.commands import DomainMean, figure, per_inference
 from permille.analysis.rows import scaled
+from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import resolve
 from permille.records import Boundary, Estimate, Phase, Provenance, Record
 from permille.units import co2e_g, kwh_from_joules
@@ -61,7 +62,7 @@ class Result(Record):
             CarbonError: an unknown place or year, a number out of range.
         """
         settings = resolve(region, intensity, year, self.pue)
-        overhead = 1.0 if self.boundary == "facility" else settings.pue
+        overhead = carbon_overhead(settings.pue, self.boundary)
         grams = settings.intensity_g_per_kwh * overhead
         return self.energy and scaled(self.energy, lambda j: co2e_g(kwh_from_joules(j), grams))
 

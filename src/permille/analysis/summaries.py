@@ -9,12 +9,15 @@ import msgspec
 
 from permille.analysis import intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
+from permille.analysis.comparable import pooled_by
 from permille.analysis.parts import Part, parts_of
+from permille.analysis.quality import nothing_read, over_trials
 from permille.analysis.stopping import decide, stopped_summary
 from permille.records import (
     Boundary,
     Cell,
     Estimate,
+    Protocol,
     Provenance,
     Quality,
     Record,
@@ -51,6 +54,13 @@ class Sums(Record):
         """
         found = intervals.with_systematic(self.spread(), self.low, self.high)
         return found if self.signed else intervals.not_negative(found)
+
+    @property
+    def value(self) -> float:
+        """The figure itself: the mean, without a first repeat that a stopping rule left out."""
+        if self.asked is None or not self.values:
+            return self.mean
+        return self.spread().value
 
     def for_ratio(self) -> tuple[int, float, float | None]:
         """Number, mean and sd as a ratio takes them (see ``stopping.stopped_summary``)."""
@@ -108,6 +118,8 @@ class Summary(Record):
     inference_p50_j: float | None = None
     inference_p95_j: float | None = None
     failures: InferenceFailures | None = None  # None: no inference of this cell could fail alone
+    protocol: Protocol | None = None
+    last_started: str = ""  # of its trials, whatever became of them; UTC, ISO 8601
 
 
 def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False) -> list[Summary]:
@@ -124,14 +136,7 @@ def grouped(trials: Iterable[Trial], *, pool: bool = False) -> list[list[Trial]]
     """The trials that may be pooled with each other, group by group."""
     groups: dict[tuple[str, ...], list[Trial]] = {}
     for trial in trials:
-        key = (
-            trial.study,
-            trial.source,
-            trial.cell.id,
-            "" if pool else trial.environment.fingerprint,
-            repr(trial.protocol),
-        )
-        groups.setdefault(key, []).append(trial)
+        groups.setdefault(pooled_by(trial, across_machines=pool), []).append(trial)
     return list(groups.values())
 
 
@@ -188,6 +193,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
     energy = energy_sums(found.energies, asked)
     domains = found.runs[0].domains if found.runs else ()
     facts = next((t for t in done), first)
+    quality = over_trials([t.quality for t in done if t.quality is not None])
     return Summary(
         study=first.study,
         source=first.source,
@@ -204,7 +210,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         latency_p95_s=_mean([t.latency.p95 for t in done if t.latency]),
         inference_p50_j=_mean([t.each.p50_j for t in done if t.each and t.each.p50_j is not None]),
         inference_p95_j=_mean([t.each.p95_j for t in done if t.each and t.each.p95_j is not None]),
-        quality=_quality(done),
+        quality=quality,
         failures=_failures(done),
         done=len(done),
         failed=sum(t.status == "failed" for t in trials),
@@ -218,7 +224,9 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         reasons=tuple(
             dict.fromkeys(f"{t.status}: {t.reason}" for t in trials if t.status != "done")
         ),
-        notes=(*_pooled(machines), *_notes(done, found)),
+        notes=(*_pooled(machines), *_unread(quality), *_notes(done, found)),
+        protocol=first.protocol,
+        last_started=max(t.started for t in trials),
     )
 
 
@@ -226,6 +234,12 @@ def _pooled(machines: Sequence[str]) -> tuple[str, ...]:
     if len(machines) == 1:
         return ()
     return (f"pooled over {len(machines)} machines or versions (--pool): {', '.join(machines)}",)
+
+
+def _unread(quality: Quality | None) -> tuple[str, ...]:
+    if not nothing_read(quality):
+        return ()
+    return ("none of its answers could be read, and all count as wrong: check how it is set up",)
 
 
 def _query(trial: Trial, boundary: Boundary) -> Bounded | str:
@@ -304,23 +318,6 @@ def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
         return None
     failed = sum(failed for failed, _ in known)
     return InferenceFailures(failed=failed, tried=failed + sum(done for _, done in known))
-
-
-def _quality(done: Sequence[Trial]) -> Quality | None:
-    """The quality of the cell: the trials answered the same samples, so their mean value."""
-    found = [t.quality for t in done if t.quality is not None]
-    if not found:
-        return None
-    mean = math.fsum(q.value for q in found) / len(found)
-    first = found[0]
-    return Quality(
-        metric=first.metric,
-        value=mean,
-        n=first.n,
-        standard_error=first.standard_error,
-        unreadable=first.unreadable,
-        others=first.others,
-    )
 
 
 def _notes(done: Sequence[Trial], found: _Collected) -> tuple[str, ...]:

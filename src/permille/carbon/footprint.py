@@ -16,13 +16,25 @@ class Footprint(Record, frozen=True):
     market_g: float | None
 
 
+def energy_overhead(pue: float, boundary: Boundary) -> float:
+    """What a machine's energy is multiplied by to be that of ``boundary``: the PUE within
+    ``facility``, which is the node with all that keeps it running, else 1."""
+    return pue if boundary == "facility" else 1.0
+
+
+def carbon_overhead(pue: float, boundary: Boundary) -> float:
+    """What the carbon of an energy within ``boundary`` is multiplied by: the PUE, unless the
+    energy holds it already (see :func:`energy_overhead`). So it counts once."""
+    return 1.0 if boundary == "facility" else pue
+
+
 def footprint(energy_kwh: float, settings: CarbonSettings, boundary: Boundary) -> Footprint:
     """The footprint of an energy (kWh) that was taken within ``boundary``.
 
     The PUE counts once: the energy of ``facility`` holds it already; that of any other boundary
     is the machine's, and its carbon is multiplied.
     """
-    overhead = 1.0 if boundary == "facility" else settings.pue
+    overhead = carbon_overhead(settings.pue, boundary)
     market = settings.market_intensity_g_per_kwh
     return Footprint(
         location_g=overhead * co2e_g(energy_kwh, settings.intensity_g_per_kwh),

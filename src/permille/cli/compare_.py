@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from permille.analysis.answer import short, times_text
-from permille.analysis.compare import Comparison, compare
+from permille.analysis.answer import times_text
+from permille.analysis.compare import CellRatio, Comparison, compare
+from permille.analysis.quality import compared, verdict_text
 from permille.analysis.rows import estimate_json, row
 from permille.analysis.summaries import Summary
 from permille.carbon.settings import CarbonSettings, to_json
@@ -63,6 +64,7 @@ def comparison_json(found: Comparison, carbon: CarbonSettings, *, net: bool) -> 
                 "dataset": cell.a.cell.dataset,
                 "study": cell.a.study,
                 "ratio": estimate_json(cell.ratio),
+                "quality": _verdict_json(cell),
                 "a": side(cell.a),
                 "b": side(cell.b),
                 "warnings": list(cell.warnings),
@@ -70,6 +72,12 @@ def comparison_json(found: Comparison, carbon: CarbonSettings, *, net: bool) -> 
             for cell in found.cells
         ],
     }
+
+
+def _verdict_json(cell: CellRatio) -> dict[str, Any]:
+    """Whether the quality of A is better or worse than B's, and by which test."""
+    found = compared(cell.a.quality, cell.b.quality)
+    return {"a_is": found.level, "test": found.test, "p": found.p, "samples": found.samples}
 
 
 def _show(found: Comparison) -> None:
@@ -83,7 +91,7 @@ def _show(found: Comparison) -> None:
         )
         a, b = cell.a.quality, cell.b.quality
         if a and b and a.metric == b.metric:
-            line += f"; {a.metric} {short(100 * a.value)} % against {short(100 * b.value)} %"
+            line += f", {verdict_text(a, b)}"
         out.print(Text(plain(line)), soft_wrap=True)
         for warning in cell.warnings:
             out.print(Text(plain(f"  note: {warning}")), soft_wrap=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from permille.analysis.comparable import current_trials
 from permille.carbon.settings import CarbonSettings
 from permille.cli import codecarbon_csv
 from permille.cli.arguments import add_reading, add_store, carbon_of
@@ -85,7 +86,8 @@ def _codecarbon(args: argparse.Namespace, carbon: CarbonSettings) -> int:
 
 
 def _trials(store: Store, args: argparse.Namespace) -> Iterator[Trial]:
-    return (t for t in store.trials(study=args.study) if (args.model or "") in t.cell.model)
+    counting = current_trials(store.trials(study=args.study))
+    return (t for t in counting if (args.model or "") in t.cell.model)
 
 
 def _html(args: argparse.Namespace) -> int:
@@ -149,6 +151,8 @@ def _flat(row: dict[str, Any], payload: dict[str, Any], carbon: CarbonSettings) 
         "latency_p95_s": row["latency_s"]["p95"],
         "metric": quality.get("metric"),
         "quality": quality.get("value"),
+        "quality_low": quality.get("low"),
+        "quality_high": quality.get("high"),
         **{status: row["trials"][status] for status in ("done", "failed", "invalid")},
         "provenance": row["provenance"],
         "boundary": row["boundary"],

@@ -12,6 +12,7 @@ from msgspec import to_builtins
 
 from permille.analysis.commands import Figure, figure, ratio, recorders_j
 from permille.analysis.rows import estimate_json, scaled
+from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import (
     add_carbon,
@@ -165,7 +166,7 @@ def _payload(
         reason = f"the command exited with {failed}; --ignore-failure counts it all the same"
     inferences = args.inferences
     energy = found.energy
-    to_grams = carbon.intensity_g_per_kwh * (1.0 if boundary == "facility" else carbon.pue)
+    to_grams = carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
     return {
         "schema": 1,
         "command": command,

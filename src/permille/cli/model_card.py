@@ -7,6 +7,7 @@ from typing import Any
 
 from permille.carbon.settings import CarbonSettings
 from permille.cli.terminal import plain
+from permille.metrics import interval_text
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@])")
@@ -51,10 +52,15 @@ def _cells(row: dict[str, Any]) -> list[str]:
         _figure(row["kwh_per_1000"], format_energy_kwh),
         _figure(row["co2e_g_per_1000"], format_mass_g),
         "n/a" if None in seconds else " / ".join(format_seconds(s) for s in seconds),
-        "n/a" if not quality else f"{escaped(quality['metric'])} {quality['value']:.3f}",
+        "n/a" if not quality else _quality(quality),
         row["provenance"] or "n/a",
         str(row["trials"]["done"]),
     ]
+
+
+def _quality(quality: dict[str, Any]) -> str:
+    words = interval_text(quality["metric"], quality["value"], quality["low"], quality["high"])
+    return f"{escaped(quality['metric'])} {words}"
 
 
 def _figure(figure: dict[str, float | None], form: Any) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from permille.analysis import comparable
 from permille.analysis.pareto import fronts
 from permille.analysis.rows import row
 from permille.analysis.summaries import Summary
@@ -15,10 +16,10 @@ from permille.carbon.equivalents import equivalents
 from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
-from permille.cli.source import say_damage, summaries_of
+from permille.cli.source import all_summaries_of, say_damage
 from permille.cli.terminal import console, plain, print_json
 from permille.records import Boundary
-from permille.units import format_mass_g
+from permille.units import format_energy_kwh, format_mass_g
 
 EXAMPLES = """examples:
   permille results --region FRA
@@ -49,6 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--share-in-use", type=positive_float, default=1.0, metavar="S", help="of it, 0 to 1"
     )
     parser.add_argument(
+        "--superseded",
+        action="store_true",
+        help="also the figures of older code or settings, with what differs",
+    )
+    parser.add_argument(
         "--explain", action="store_true", help="show what the intervals are made of"
     )
     add_json(parser)
@@ -58,12 +64,23 @@ def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)
     hardware = _hardware(args)
-    summaries, boundary, damage = summaries_of(args)
+    found, boundary, damage = all_summaries_of(args)
     if args.task:
-        summaries = [s for s in summaries if s.cell.task == args.task]
+        found = [s for s in found if s.cell.task == args.task]
+    summaries, older = comparable.split(found)
     payload = results_json(
         summaries, boundary, carbon, net=args.net, hardware=hardware, damage=damage
     )
+    payload["superseded"] = len(older)
+    if args.superseded:
+        old = [o.summary for o in older]
+        rows = results_json(old, boundary, carbon, net=args.net, hardware=hardware)["rows"]
+        payload["rows"] += [
+            # A figure that no longer counts is no winner.
+            r | {"pareto": None, "superseded": o.differs}
+            for r, o in zip(rows, older, strict=True)
+        ]
+        summaries = [*summaries, *old]
     if args.json:
         print_json(payload)
     else:
@@ -97,6 +114,7 @@ def results_json(
     ]
     for shown, on_front, summary in zip(rows, fronts(summaries), summaries, strict=True):
         shown["pareto"] = on_front
+        shown["superseded"] = None
         shown |= _beside(shown, summary, carbon, hardware)
     return {
         "schema": 1,
@@ -107,6 +125,7 @@ def results_json(
             {"name": e.name, "unit": e.unit, "factor": e.factor, "source": e.source}
             for e in equivalents(0.0, 0.0)
         ],
+        "superseded": 0,
         "rows": rows,
         "damage": list(damage),
     }
@@ -174,6 +193,7 @@ def footing(payload: dict[str, Any], carbon: CarbonSettings) -> list[str]:
     ]
     if any(r["pareto"] for r in payload["rows"]):
         lines.append("* no other model of its task and dataset needs less energy and is as good")
+    lines += _superseded_lines(payload)
     lines += _carbon_lines(payload["rows"])
     here = [r for r in payload["rows"] if r["source"] == "permille"]
     if any(r["provenance"] == "estimated" for r in here):
@@ -197,6 +217,24 @@ def footing(payload: dict[str, Any], carbon: CarbonSettings) -> list[str]:
     if len(notes) > 8:
         lines.append(f"… and {len(notes) - 8} more notes in --json")
     return lines
+
+
+def _superseded_lines(payload: dict[str, Any]) -> list[str]:
+    """What has newer figures: how many there are, or, where they are shown, what differs."""
+    shown = [r for r in payload["rows"] if r["superseded"]]
+    if shown:
+        return [f"superseded: {_old_figure(r)}: {r['superseded']}" for r in shown]
+    count = payload["superseded"]
+    if not count:
+        return []
+    rows = "1 row" if count == 1 else f"{count} rows"
+    return [f"{rows} of older code or settings, which newer figures supersede: --superseded"]
+
+
+def _old_figure(row: dict[str, Any]) -> str:
+    kwh = row["kwh_per_1000"]["value"]
+    figure = "no figure" if kwh is None else format_energy_kwh(kwh)
+    return f"{row['model']} on {row['dataset']}, {figure}"
 
 
 def _carbon_lines(rows: list[dict[str, Any]]) -> list[str]:

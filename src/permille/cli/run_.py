@@ -119,8 +119,8 @@ def _tell(
     if args.json_lines:
         return
     boundary: Boundary = args.boundary or "compute"
-    ids = {planned.cell.id for planned in plan.cells}
-    trials = (t for t in store.trials(study=plan.name) if t.cell.id in ids)
+    asked = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
+    trials = (t for t in store.trials(study=plan.name) if asked.get(t.cell.id) == t.protocol)
     summaries = summarise(trials, boundary, pool=args.pool)
     payload = results_json(summaries, boundary, carbon, net=args.net)
     if args.json:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from permille.analysis import comparable
 from permille.analysis.rolled import CELLS
 from permille.analysis.summaries import Summary, summarise
 from permille.cli.study_source import NAME
@@ -44,6 +45,13 @@ def say_damage(damage: list[str]) -> int:
 
 
 def summaries_of(args: argparse.Namespace) -> Found:
+    """The summaries that count, as :func:`all_summaries_of` finds them: without those that newer
+    ones supersede."""
+    found = all_summaries_of(args)
+    return found._replace(summaries=comparable.current(found.summaries))
+
+
+def all_summaries_of(args: argparse.Namespace) -> Found:
     """The summaries that ``--store``, ``--study`` and ``--boundary`` ask for, and their boundary;
     those of all that can be read, where the store is damaged.
 

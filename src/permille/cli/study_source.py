@@ -52,6 +52,7 @@ def any_study(store_path: Path | None, name: str | None) -> Study:
     Raises:
         UsageError: the store has several and none is named, or it has no such study.
     """
+    from permille.analysis.comparable import current_trials
     from permille.analysis.study_cells import from_trials
     from permille.store import Store
 
@@ -65,4 +66,4 @@ def any_study(store_path: Path | None, name: str | None) -> Study:
         if chosen is None or chosen not in names:
             there = ", ".join(names) or "no trials"
             raise UsageError(f"name one of the studies of {store_path} with --study: {there}")
-        return from_trials(store.trials(study=chosen))
+        return from_trials(current_trials(store.trials(study=chosen)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from permille.cli.terminal import plain
+from permille.metrics import interval_text
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def results_table(rows: Sequence[dict[str, Any]], *, net: bool) -> Table:
     for row in rows:
         cells = [_text(f"{row['task']} / {row['dataset']}")] if several_data else []
         cells += [
-            _text(row["model"] + (" (replica)" if row["weights"] == "replica" else "")),
+            _text(row["model"] + _labels(row)),
             _text(row["category"]),
             _energy(row),
             _estimate(row["co2e_g_per_1000"], format_mass_g),
@@ -49,6 +50,11 @@ def results_table(rows: Sequence[dict[str, Any]], *, net: bool) -> Table:
             cells.append(_text(row["fingerprint"]))
         table.add_row(*cells)
     return table
+
+
+def _labels(row: dict[str, Any]) -> str:
+    replica = " (replica)" if row["weights"] == "replica" else ""
+    return replica + (" (superseded)" if row["superseded"] else "")
 
 
 def _text(text: str) -> RenderableType:
@@ -83,10 +89,9 @@ def _latency(latency: dict[str, float | None]) -> str:
 def _quality(quality: dict[str, Any] | None) -> str:
     if quality is None:
         return "n/a"
-    error = quality["standard_error"]
-    plus_minus = f" ±{196 * error:.1f}" if error is not None else ""
+    words = interval_text(quality["metric"], quality["value"], quality["low"], quality["high"])
     unreadable = f", {quality['unreadable']} unreadable" if quality["unreadable"] else ""
-    return f"{quality['metric']} {100 * quality['value']:.1f}{plus_minus} %{unreadable}"
+    return f"{quality['metric']} {words}{unreadable}"
 
 
 def _trials(trials: dict[str, int]) -> str:

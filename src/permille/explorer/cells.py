@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from permille.analysis import published
+from permille.analysis import comparable, published
 from permille.analysis.rolled import CELLS
 from permille.analysis.study_cells import StudyCell
 from permille.records import Record
@@ -47,7 +47,9 @@ def of_store(path: Path, damage: list[str] | None = None) -> list[Shown]:
         StoreError: it cannot be read.
     """
     with Store(path, readonly=True, damage=damage) as store:
-        return list(_cells(store, damage if damage is not None else []))
+        found = list(_cells(store, damage if damage is not None else []))
+    kept = {id(s) for s in comparable.current(shown.cell.summary for shown in found)}
+    return [shown for shown in found if id(shown.cell.summary) in kept]
 
 
 def _cells(store: Store, damage: Sequence[str]) -> Iterator[Shown]:

@@ -6,15 +6,21 @@ Carbon, PUE, boundary and volume are applied in the page, by the formulas of
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from permille import __version__
-from permille.analysis import audit, parity, published
+from permille.analysis import audit, comparable, parity, published
+from permille.analysis.answer import pairs
 from permille.analysis.intervals import student_t
+from permille.analysis.pareto import fronts
 from permille.analysis.parts import Part
 from permille.analysis.printed import TABLE_5
+from permille.analysis.quality import interval
 from permille.analysis.study_cells import METERED, PARTS, StudyCell
 from permille.analysis.summaries import Summary, Sums
 from permille.carbon.equivalents import equivalents
@@ -22,6 +28,8 @@ from permille.carbon.settings import MEAN_PUE
 from permille.carbon.table import grid_table
 from permille.errors import CompareError
 from permille.explorer.cells import Shown
+from permille.metrics import in_percent, metric_of
+from permille.records import Quality
 
 DIGITS = 12
 """Significant digits of a number in the document: more than any meter has, fewer bytes."""
@@ -29,11 +37,14 @@ DIGITS = 12
 
 def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
     """Everything that the page needs. ``store`` names the store for people, if there is one."""
+    ranks, answers = _ranked(cells)
+    records = [_record(c) | ranked for c, ranked in zip(cells, ranks, strict=True)]
     return {
         "schema": 1,
         "permille": __version__,
         "store": store,
-        "cells": {"count": len(cells), "columns": columns([_record(c) for c in cells])},
+        "cells": {"count": len(cells), "columns": columns(records)},
+        "answers": answers,
         "studies": _studies(cells),
         "published": _published(),
         "grid": _grid(),
@@ -88,6 +99,7 @@ def _record(shown: Shown) -> dict[str, Any]:
     quality = summary.quality
     record: dict[str, Any] = {
         "id": shown.id,
+        "place": _place(shown),
         "origin": shown.origin,
         "study": summary.study,
         "source": summary.source,
@@ -116,6 +128,7 @@ def _record(shown: Shown) -> dict[str, Any]:
         "quality": None if quality is None else quality.value,
         "quality_n": quality and quality.n,
         "quality_error": quality and quality.standard_error,
+        **_quality(quality),
         "unreadable": quality and quality.unreadable,
         "asked": _asked(cell),
         "reasons": list(summary.reasons),
@@ -128,6 +141,24 @@ def _record(shown: Shown) -> dict[str, Any]:
     widest = [p for b in reversed(METERED) if (p := cell.summaries[b].parts)]
     record["parts"] = [_part(part) for part in widest[0]] if widest else []
     return record
+
+
+def _place(shown: Shown) -> str:
+    """The same for cells that may be ranked or divided; never so for shipped and stored ones."""
+    key = "\0".join((shown.origin, *comparable.place(shown.cell.summary)))
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def _quality(quality: Quality | None) -> dict[str, Any]:
+    """Its interval, which way is better, and whether it is printed in percent: the page knows
+    nothing of metrics."""
+    found = quality and interval(quality)
+    return {
+        "quality_low": found and found.low,
+        "quality_high": found and found.high,
+        "lower_is_better": None if quality is None else metric_of(quality.metric).lower_is_better,
+        "in_percent": None if quality is None else in_percent(quality.metric, quality.value),
+    }
 
 
 def _asked(cell: StudyCell) -> float | None:
@@ -145,6 +176,7 @@ def _part(part: Part) -> list[Any]:
 def _energy(boundary: str, summary: Summary) -> dict[str, Any]:
     return {
         f"{boundary}_n": summary.energy and summary.energy.n,
+        f"{boundary}_spread": summary.energy and _spread(summary.energy),
         **_sums(boundary, summary.energy),
         **_sums(f"{boundary}_net", summary.net),
         f"{boundary}_provenance": summary.provenance,
@@ -153,17 +185,58 @@ def _energy(boundary: str, summary: Summary) -> dict[str, Any]:
     }
 
 
+def _spread(sums: Sums) -> float | None:
+    """Half of the interval that the trials alone give the figure, relative to it."""
+    spread = sums.spread()
+    if spread.high is None or spread.value <= 0:
+        return None
+    return (spread.high - spread.value) / spread.value
+
+
 def _sums(name: str, sums: Sums | None) -> dict[str, float | None]:
+    """The estimate as the command line prints it, and what a ratio takes, which differ where a
+    stopping rule left a cold first repeat out."""
     estimate = sums.estimate() if sums else None
+    n, mean, sd = sums.for_ratio() if sums else (None, None, None)
     return {
-        f"{name}_mean": sums.mean if sums else None,
-        f"{name}_sd": sums.sd if sums else None,
+        f"{name}_mean": estimate.value if estimate else None,
+        f"{name}_ratio_n": n,
+        f"{name}_ratio_mean": mean,
+        f"{name}_ratio_sd": sd,
         f"{name}_low": estimate.low if estimate else None,
         f"{name}_high": estimate.high if estimate else None,
         f"{name}_below": sums.low if sums else None,
         f"{name}_above": sums.high if sums else None,
         f"{name}_edge": sums.edge if sums else None,
     }
+
+
+# --- ranks -----------------------------------------------------------------------------------
+
+
+def _summaries(cells: Sequence[Shown], boundary: str, *, net: bool) -> list[Summary]:
+    found = [shown.cell.summaries[boundary] for shown in cells]
+    return [msgspec.structs.replace(s, energy=s.net) for s in found] if net else found
+
+
+def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, list[list[str]]]]:
+    """(By cell, whether it is on the front of each boundary, gross and net; by the same, the ids
+    of the general-purpose and the task-specific model of each answer.) Shipped and stored cells
+    are never ranked together."""
+    by_cell: dict[str, dict[str, Any]] = {shown.id: {} for shown in cells}
+    answers: dict[str, list[list[str]]] = {}
+    for boundary in METERED:
+        for net in (False, True):
+            name = f"{boundary}_net" if net else boundary
+            answers[name] = []
+            for origin in ("shipped", "store"):
+                members = [shown for shown in cells if shown.origin == origin]
+                summaries = _summaries(members, boundary, net=net)
+                ids = {id(s): shown.id for s, shown in zip(summaries, members, strict=True)}
+                for shown, on_front in zip(members, fronts(summaries), strict=True):
+                    by_cell[shown.id][f"{name}_front"] = on_front
+                answers[name] += [[ids[id(a)], ids[id(b)]] for a, b in pairs(summaries)]
+    return [by_cell[shown.id] for shown in cells], answers
 
 
 # --- what stands beside the cells ------------------------------------------------------------

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from permille.analysis.study_cells import METERED
+from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.carbon.settings import CarbonSettings, resolve
 from permille.errors import UsageError
 from permille.explorer.cells import Shown
-from permille.records import BOUNDARIES, Record
+from permille.records import BOUNDARIES, Boundary, Record
 from permille.units import JOULES_PER_KWH
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Question(Record):
     search: str
     least_params: float | None
     most_params: float | None
-    boundary: str
+    boundary: Boundary
     net: bool
     carbon: CarbonSettings
 
@@ -92,8 +93,9 @@ def question(asked: Mapping[str, str]) -> Question:
     for name, value in asked.items():
         if len(value) > LONGEST:
             raise UsageError(f"{name[:40]!r} has more than {LONGEST} characters")
-    boundary = asked.get("boundary", "compute")
-    if boundary not in BOUNDARIES:
+    named = asked.get("boundary", "compute")
+    boundary = next((b for b in BOUNDARIES if b == named), None)
+    if boundary is None:
         raise UsageError(f"boundary is one of {', '.join(BOUNDARIES)}")
     year = _number(asked, "year")
     return Question(
@@ -222,9 +224,9 @@ def _lines(shown: Shown) -> list[dict[str, Any]]:
 def _select(asked: Question) -> tuple[str, list[Any]]:
     """The query and its parameters, in the order of their marks."""
     carbon = asked.carbon
-    facility = asked.boundary == "facility"
-    kwh = (carbon.pue if facility else 1.0) / JOULES_PER_KWH
-    grams = kwh * carbon.intensity_g_per_kwh * (1.0 if facility else carbon.pue)
+    boundary = asked.boundary
+    kwh = energy_overhead(carbon.pue, boundary) / JOULES_PER_KWH
+    grams = kwh * carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
     figures: list[str] = []
     values: list[Any] = []
     for name, factor in (("kwh_per_1000", kwh), ("co2e_g_per_1000", grams)):
@@ -244,7 +246,7 @@ def _select(asked: Question) -> tuple[str, list[Any]]:
     said = [f"?::{kind} AS {name}" for name, kind in zip(settings, kinds, strict=True)]
     values += settings.values()
     clauses = ["boundary = ?", "net = ?"]
-    values += ["node" if facility else asked.boundary, asked.net]
+    values += ["node" if boundary == "facility" else boundary, asked.net]
     for name, value in asked.names.items():
         clauses.append(f"{name} = ?")
         values.append(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from permille import plugins
+from permille.analysis.comparable import same_model_twice
 from permille.backends import ModelSpec
 from permille.datasets import Dataset, DatasetSpec
 from permille.datasets.opening import open_dataset
@@ -98,6 +99,14 @@ def make(
             notes += _dataset_notes(dataset, settings.inferences)
             chosen = [m for m in asked if _chosen(study, task, dataset, m)]
             cells += [_cell(task, m, dataset, study, passed or {}) for m in chosen]
+    twice = same_model_twice([planned.cell for planned in cells])
+    if twice is not None:
+        one = twice[0]
+        raise StudyError(
+            f"{study.where}: model {one.model!r} is to answer two different datasets called"
+            f" {one.dataset!r} for {one.task}, and no table could tell them apart; give one"
+            ' another name, as in { path = "…", name = "…" }'
+        )
     for model in models:
         if not any(cell.model.id == model.spec.id for cell in cells):
             tasks = ", ".join(entry.task for entry in study.tasks)

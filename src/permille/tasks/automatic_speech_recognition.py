@@ -13,9 +13,10 @@ from typing import Any
 
 from permille.backends import ModelSpec, Output
 from permille.datasets import Dataset, Sample
+from permille.metrics import pseudo_values, ratios_without, scored
 from permille.records import Quality
 from permille.tasks import Kind, Task
-from permille.tasks.generating import Generating, answered
+from permille.tasks.generating import Generating, answered, distinct
 from permille.tasks.picturing import media_counts, sound
 from permille.tasks.prompting import limit
 
@@ -42,15 +43,23 @@ class AutomaticSpeechRecognition(Generating):
         import jiwer
 
         pairs, blank = answered(outputs, samples)
-        said = [(plain(answer), plain(reference)) for answer, reference in pairs]
-        said = [(answer, reference) for answer, reference in said if reference]
+        said = {
+            name: (plain(answer), plain(reference))
+            for name, (answer, reference) in zip(distinct(samples), pairs, strict=True)
+            if plain(reference)
+        }
         if not said:
             return None
-        answers, references = [a for a, _ in said], [r for _, r in said]
-        return Quality(
-            metric="wer",
-            value=float(jiwer.wer(references, answers)),
-            n=len(said),
+        answers, references = [a for a, _ in said.values()], [r for _, r in said.values()]
+        each = [jiwer.process_words(r, a) for a, r in said.values()]
+        wrong = [o.substitutions + o.deletions + o.insertions for o in each]
+        words = [o.hits + o.substitutions + o.deletions for o in each]
+        value = sum(wrong) / sum(words)
+        return scored(
+            "wer",
+            pseudo_values(value, ratios_without(wrong, words)),
+            said,
+            value=value,
             unreadable=blank,
             others={"cer": float(jiwer.cer(references, answers))},
         )

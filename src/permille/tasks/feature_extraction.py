@@ -7,12 +7,12 @@ one it is None: whether embeddings are good shows in what they are used for.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from permille.backends import ModelSpec, Output, Text
 from permille.datasets import Dataset, Sample
 from permille.errors import ModelError
+from permille.metrics import scored
 from permille.records import Quality
 from permille.tasks import Kind, Task
 from permille.tasks.prompting import token_counts
@@ -51,9 +51,8 @@ class FeatureExtraction:
         first = {s.id: (o.data, s.reference) for o, s in zip(outputs, samples, strict=True)}
         if len(first) < 2 or any(label is None for _, label in first.values()):
             return None
-        share = precision_at_1([v for v, _ in first.values()], [c for _, c in first.values()])
-        error = math.sqrt(share * (1 - share) / len(first))
-        return Quality(metric="precision_at_1", value=share, n=len(first), standard_error=error)
+        right = _nearest_alike([v for v, _ in first.values()], [c for _, c in first.values()])
+        return scored("precision_at_1", [float(r) for r in right], first)
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
         """Tokens in, where every text's were counted."""
@@ -62,17 +61,23 @@ class FeatureExtraction:
 
 def precision_at_1(vectors: Sequence[Sequence[float]], labels: Sequence[str]) -> float:
     """Share of the vectors (N x D) whose nearest other one by cosine has the same label (N)."""
+    right = _nearest_alike(vectors, labels)
+    return sum(right) / len(right)
+
+
+def _nearest_alike(vectors: Sequence[Sequence[float]], labels: Sequence[str]) -> list[bool]:
+    """Of each of the vectors (N x D) whether its nearest other one by cosine has its label (N)."""
     import numpy as np
 
     matrix = np.asarray(vectors, dtype=np.float32)
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     matrix /= np.where(lengths > 0, lengths, 1)
-    right = 0
+    right = []
     for number, vector in enumerate(matrix):
         likeness = matrix @ vector
         likeness[number] = -np.inf
-        right += labels[int(likeness.argmax())] == labels[number]
-    return right / len(labels)
+        right.append(labels[int(likeness.argmax())] == labels[number])
+    return right
 
 
 task: Task = FeatureExtraction()

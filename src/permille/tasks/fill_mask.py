@@ -8,12 +8,12 @@ vocabulary has no single token for a word cannot answer it, and is wrong.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping, Sequence
 
 from permille.backends import Masked, ModelSpec, Output
 from permille.datasets import Dataset, Sample
+from permille.metrics import scored
 from permille.records import Quality
 from permille.tasks import Kind, Task
 from permille.tasks.prompting import token_counts
@@ -52,13 +52,11 @@ class FillMask:
         n = len(ranks)
         if not n:
             return None
-        first = sum(rank == 0 for rank in ranks.values()) / n
         among = sum(rank is not None and rank < FIRST for rank in ranks.values()) / n
-        return Quality(
-            metric="top1_accuracy",
-            value=first,
-            n=n,
-            standard_error=math.sqrt(first * (1 - first) / n),
+        return scored(
+            "top1_accuracy",
+            [float(rank == 0) for rank in ranks.values()],
+            ranks,
             others={f"top{FIRST}_accuracy": among},
         )
 

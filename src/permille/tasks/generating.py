@@ -7,13 +7,13 @@ table are generated, or the task's own number.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from permille.backends import Generate, ModelSpec, Output
 from permille.datasets import Dataset, Sample
+from permille.metrics import scored
 from permille.records import Quality
 from permille.tasks import Kind
 from permille.tasks.prompting import check_installed, check_prompt, fill, limit, token_counts
@@ -76,19 +76,26 @@ def answered(
     return pairs, sum(not answer for answer, _ in pairs)
 
 
+def distinct(samples: Sequence[Sample]) -> list[str]:
+    """The ids of the samples, each once, in the order in which :func:`answered` has them."""
+    return list(dict.fromkeys(sample.id for sample in samples))
+
+
 def mean_quality(
-    metric: str, scores: Mapping[str, Sequence[float]], *, unreadable: int
+    metric: str,
+    scores: Mapping[str, Sequence[float]],
+    samples: Sequence[Sample],
+    *,
+    unreadable: int,
 ) -> Quality | None:
     """The means of scores per sample, ``metric``'s with its standard error; None without any."""
     values = scores[metric]
     if not values:
         return None
-    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    return Quality(
-        metric=metric,
-        value=fmean(values),
-        n=len(values),
-        standard_error=error,
+    return scored(
+        metric,
+        values,
+        distinct(samples),
         unreadable=unreadable,
         others={name: fmean(found) for name, found in scores.items() if name != metric},
     )

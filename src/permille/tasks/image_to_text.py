@@ -45,7 +45,7 @@ class ImageToText(Generating):
             max((scorer.score(c, answer)["rougeL"].fmeasure for c in captions), default=0.0)
             for answer, captions in pairs
         ]
-        return mean_quality("rougeL", {"rougeL": best}, unreadable=blank)
+        return mean_quality("rougeL", {"rougeL": best}, samples, unreadable=blank)
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
         """Images, their pixels, and the tokens of the captions."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from permille.backends import ModelSpec, Output
 from permille.datasets import Sample
 from permille.errors import ModelError
+from permille.metrics import scored
 from permille.records import Quality
 
 
@@ -33,14 +33,10 @@ def label_quality(
         return None
     pairs = list(answers.values())
     _check_names(pairs, model)
-    right = sum(truth == answer for truth, answer in pairs)
-    n = len(pairs)
-    accuracy = right / n
-    return Quality(
-        metric="accuracy",
-        value=accuracy,
-        n=n,
-        standard_error=math.sqrt(accuracy * (1 - accuracy) / n),
+    return scored(
+        "accuracy",
+        [float(truth == answer) for truth, answer in pairs],
+        answers,
         unreadable=sum(answer is None for _, answer in pairs),
         others={"macro_f1": macro_f1(pairs)},
     )

@@ -53,7 +53,7 @@ class QuestionAnswering(Generating):
             ],
         }
         unreadable = blank if model.category == "general-purpose" else 0
-        return mean_quality("f1", scores, unreadable=unreadable)
+        return mean_quality("f1", scores, samples, unreadable=unreadable)
 
 
 def words(text: str) -> list[str]:

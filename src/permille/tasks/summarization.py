@@ -32,7 +32,7 @@ class Summarization(Generating):
         scorer = RougeScorer(list(_METRICS), use_stemmer=True)
         found = [scorer.score(reference, answer) for answer, reference in pairs]
         scores = {metric: [f[metric].fmeasure for f in found] for metric in _METRICS}
-        return mean_quality("rougeL", scores, unreadable=blank)
+        return mean_quality("rougeL", scores, samples, unreadable=blank)
 
 
 task: Task = Summarization()

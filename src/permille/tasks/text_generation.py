@@ -13,9 +13,13 @@ from collections.abc import Sequence
 
 from permille.backends import ModelSpec, Output
 from permille.datasets import Sample
+from permille.metrics import pseudo_values, ratios_without, scored
 from permille.records import Quality
 from permille.tasks import Task
 from permille.tasks.generating import Generating
+
+MOST_NATS = 80.0
+"""By token, at most: no vocabulary has e^80 words, and a score is kept in single precision."""
 
 
 class TextGeneration(Generating):
@@ -35,12 +39,21 @@ class TextGeneration(Generating):
             return None
         nats = -sum(likelihood.log_likelihood for likelihood in known)
         size = sum(likelihood.utf8_bytes for likelihood in known)
-        return Quality(
-            metric="perplexity",
-            value=math.exp(min(nats / tokens, 700.0)),
-            n=len(known),
+        value = _perplexity(nats / tokens)
+        means = ratios_without(
+            [-likelihood.log_likelihood for likelihood in known], [k.tokens for k in known]
+        )
+        return scored(
+            "perplexity",
+            pseudo_values(value, [_perplexity(mean) for mean in means]),
+            first,
+            value=value,
             others={"bits_per_byte": nats / math.log(2) / size},
         )
+
+
+def _perplexity(nats_per_token: float) -> float:
+    return math.exp(min(nats_per_token, MOST_NATS))
 
 
 task: Task = TextGeneration()

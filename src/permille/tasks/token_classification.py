@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from permille.backends import ModelSpec, Output, Words
 from permille.datasets import Dataset, Sample
 from permille.errors import ModelError
+from permille.metrics import pseudo_values, ratios_without, scored
 from permille.records import Quality
 from permille.tasks import Kind, Task
+from permille.tasks.generating import distinct
 from permille.tasks.prompting import check_installed, token_counts
 
 
@@ -58,13 +60,22 @@ class TokenClassification:
                 for t, a in zip(ts, given, strict=True)]  # fmt: skip
         accuracy = sum(flat) / len(flat)
         if not _entities(truths):
-            return Quality(metric="accuracy", value=accuracy, n=len(pairs))
+            right = [
+                sum(t == a for t, a in zip(ts, given, strict=True))
+                for ts, given in zip(truths, answers, strict=True)
+            ]
+            without = ratios_without(right, [len(ts) for ts in truths])
+            return scored(
+                "accuracy", pseudo_values(accuracy, without), distinct(samples), value=accuracy
+            )
         from seqeval.metrics import f1_score, precision_score, recall_score
 
-        return Quality(
-            metric="entity_f1",
-            value=float(f1_score(truths, answers, zero_division=0)),
-            n=len(pairs),
+        value = float(f1_score(truths, answers, zero_division=0))
+        return scored(
+            "entity_f1",
+            pseudo_values(value, ratios_without(*_entity_counts(truths, answers))),
+            distinct(samples),
+            value=value,
             others={
                 "precision": float(precision_score(truths, answers, zero_division=0)),
                 "recall": float(recall_score(truths, answers, zero_division=0)),
@@ -94,6 +105,21 @@ def _entities(truths: Sequence[Sequence[str]]) -> bool:
     tags = {tag for sentence in truths for tag in sentence}
     named = tags - {"O"}
     return bool(named) and all(tag[:2] in ("B-", "I-") for tag in named)
+
+
+def _entity_counts(
+    truths: Sequence[Sequence[str]], answers: Sequence[Sequence[str]]
+) -> tuple[list[int], list[int]]:
+    """By sentence: twice the entities found right, and those that there are and that were found.
+    The F1 of a set of sentences is the one's sum over the other's."""
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    right, there = [], []
+    for tags, given in zip(truths, answers, strict=True):
+        true, found = set(get_entities(list(tags))), set(get_entities(list(given)))
+        right.append(2 * len(true & found))
+        there.append(len(true) + len(found))
+    return right, there
 
 
 def _check_names(

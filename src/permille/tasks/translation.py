@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from permille.backends import ModelSpec, Output
 from permille.datasets import Sample
+from permille.metrics import pseudo_values, scored
 from permille.records import Quality
 from permille.tasks import Kind, Task
-from permille.tasks.generating import Generating, answered
+from permille.tasks.generating import Generating, answered, distinct
 
 
 class Translation(Generating):
@@ -24,21 +26,38 @@ class Translation(Generating):
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """BLEU of the whole corpus, chrF beside it, both 0 to 1 (sacreBLEU's over 100). A measure
-        of a corpus has no standard error from its samples."""
+        """BLEU of the whole corpus, chrF beside it, both 0 to 1 (sacreBLEU's over 100)."""
         import sacrebleu
 
         pairs, blank = answered(outputs, samples)
         if not pairs:
             return None
         answers, references = [a for a, _ in pairs], [[r for _, r in pairs]]
-        return Quality(
-            metric="bleu",
-            value=sacrebleu.corpus_bleu(answers, references).score / 100,
-            n=len(pairs),
+        value = sacrebleu.corpus_bleu(answers, references).score / 100
+        return scored(
+            "bleu",
+            pseudo_values(value, _without_each(pairs)),
+            distinct(samples),
+            value=value,
             unreadable=blank,
             others={"chrf": sacrebleu.corpus_chrf(answers, references).score / 100},
         )
+
+
+def _without_each(pairs: Sequence[tuple[str, Any]]) -> list[float]:
+    """BLEU without each pair in turn, from the pairs' own counts: these add up over a corpus."""
+    import sacrebleu
+    from sacrebleu.metrics.bleu import BLEU
+
+    each = [sacrebleu.corpus_bleu([answer], [[reference]]) for answer, reference in pairs]
+    rows = [[*e.counts, *e.totals, e.sys_len, e.ref_len] for e in each]
+    sums = [sum(column) for column in zip(*rows, strict=True)]
+    found = []
+    for row in rows:
+        rest = [total - own for total, own in zip(sums, row, strict=True)]
+        score = BLEU.compute_bleu(rest[:4], rest[4:8], rest[8], rest[9], smooth_method="exp")
+        found.append(score.score / 100)
+    return found
 
 
 task: Task = Translation()

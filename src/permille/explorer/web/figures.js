@@ -3,7 +3,6 @@
 export const JOULES_PER_KWH = 3.6e6;
 export const BOUNDARIES = ["accelerator", "compute", "node", "facility"];
 export const PROVENANCES = ["measured", "replayed", "modelled", "estimated"];
-const LOWER_IS_BETTER = /\b(perplexity|loss|error|wer|cer|fid|mae|mse|rmse)\b/i;
 
 /** Cells from columns: a list of objects. */
 export function cells({ count, columns }) {
@@ -22,8 +21,9 @@ export function joules(cell, boundary, net) {
   if (value === null || value === undefined) return null;
   const own = net ? `${b}_net` : b;
   return {
-    n: cell[`${b}_n`], value, low: cell[`${own}_low`], high: cell[`${own}_high`],
-    sd: cell[`${own}_sd`], below: cell[`${own}_below`], above: cell[`${own}_above`], edge: cell[`${own}_edge`],
+    n: cell[`${b}_n`], spread: cell[`${b}_spread`], value, low: cell[`${own}_low`], high: cell[`${own}_high`],
+    ratioN: cell[`${own}_ratio_n`], ratioMean: cell[`${own}_ratio_mean`], ratioSd: cell[`${own}_ratio_sd`],
+    below: cell[`${own}_below`], above: cell[`${own}_above`], edge: cell[`${own}_edge`],
   };
 }
 
@@ -71,14 +71,25 @@ export function studentT(df) {
 }
 
 function plainRatio(a, b) {
-  const value = a.value / b.value;
-  if (a.n === 1 || b.n === 1 || a.sd === null || b.sd === null) return { value, low: null, high: null };
-  const ua = (a.sd / a.value) ** 2 / a.n, ub = (b.sd / b.value) ** 2 / b.n;
+  const value = a.ratioMean / b.ratioMean;
+  if (a.ratioN === 1 || b.ratioN === 1 || a.ratioSd === null || b.ratioSd === null) return { value, low: null, high: null };
+  const ua = (a.ratioSd / a.ratioMean) ** 2 / a.ratioN, ub = (b.ratioSd / b.ratioMean) ** 2 / b.ratioN;
   if (ua + ub === 0) return { value, low: value, high: value };
   const share = ua / (ua + ub);
-  const df = 1 / (share ** 2 / (a.n - 1) + (1 - share) ** 2 / (b.n - 1));
+  const df = 1 / (share ** 2 / (a.ratioN - 1) + (1 - share) ** 2 / (b.ratioN - 1));
   const half = studentT(df) * Math.sqrt(ua + ub);
-  return { value, low: value * Math.exp(-half), high: value * Math.exp(half) };
+  return onLogScale(value, half, half);
+}
+
+const LEAST = 2.2250738585072014e-308;
+
+/** The interval of a ratio whose logarithm may lie so far below and above: 0 < low ≤ value ≤ high. */
+function onLogScale(value, below, above) {
+  return {
+    value,
+    low: Math.min(value, Math.max(value * Math.exp(-below), LEAST)),
+    high: Math.max(value, Math.min(value * Math.exp(Math.min(above, 700)), Number.MAX_VALUE)),
+  };
 }
 
 /** Per coefficient that two cells have in common: its share of each one's energy, and how wrong it
@@ -107,11 +118,11 @@ function coefficients(x, y, boundary) {
 function systematic(x, y, a, b, setting) {
   const pairs = coefficients(x, y, setting.boundary);
   if (!pairs) {
-    return [1 - (1 - Math.min(a.below, 1)) / (1 + b.above),
-      (1 + a.above) / (1 - Math.min(b.below, 0.99)) - 1];
+    const least = (side) => Math.log1p(-Math.min(side.below, 0.99));
+    return [Math.log1p(b.above) - least(a), Math.log1p(a.above) - least(b)];
   }
   const moved = pairs.map(([p, q, low, high]) =>
-    [-Math.min(low, 0.99), high].map((f) => (1 + f * p) / (1 + f * q) - 1));
+    [-Math.min(low, 0.99), high].map((f) => Math.log1p(f * p) - Math.log1p(f * q)));
   return [Math.hypot(...moved.map((m) => Math.max(0, -Math.min(...m)))),
     Math.hypot(...moved.map((m) => Math.max(0, ...m)))];
 }
@@ -119,17 +130,14 @@ function systematic(x, y, a, b, setting) {
 /** Energy of x over that of y, with what does not cancel between them; null without a figure. */
 export function ratio(x, y, setting) {
   const a = joules(x, setting.boundary, setting.net), b = joules(y, setting.boundary, setting.net);
-  if (!a || !b || a.value <= 0 || b.value <= 0) return null;
+  if (!a || !b || a.ratioMean <= 0 || b.ratioMean <= 0) return null;
   const plain = plainRatio(a, b);
   if (plain.low === null) return plain;
   const [low, high] = systematic(x, y, a, b, setting);
   const edges = Math.hypot(a.edge, b.edge);
-  const below = Math.hypot(low, edges) * plain.value, above = Math.hypot(high, edges) * plain.value;
-  return {
-    value: plain.value,
-    low: plain.value - Math.hypot(plain.value - plain.low, below),
-    high: plain.value + Math.hypot(plain.high - plain.value, above),
-  };
+  return onLogScale(plain.value,
+    Math.hypot(Math.log(plain.value) - Math.log(plain.low), low, edges),
+    Math.hypot(Math.log(plain.high) - Math.log(plain.value), high, edges));
 }
 
 /** Geometric mean of ratios; logarithmic half-widths in quadrature. */
@@ -140,12 +148,11 @@ export function overall(ratios) {
   if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
   const below = ratios.map((r) => Math.log(r.value / r.low));
   const above = ratios.map((r) => Math.log(r.high / r.value));
-  return { value, low: value * Math.exp(-Math.hypot(...below) / k),
-    high: value * Math.exp(Math.hypot(...above) / k) };
+  return onLogScale(value, Math.hypot(...below) / k, Math.hypot(...above) / k);
 }
 
 /** What must be the same for two cells to be compared. */
-export const place = (c) => JSON.stringify([c.origin, c.task, c.dataset, c.study, c.source, c.fingerprint]);
+export const place = (c) => c.place;
 
 // --- the rest --------------------------------------------------------------------------------
 
@@ -154,9 +161,8 @@ export function budget(cell, boundary) {
   const e = joules(cell, boundary, false);
   if (!e || e.value <= 0) return [];
   const found = [];
-  if (e.high !== null) {
-    // The interval is made of the spread and of what the meters may be wrong by, in quadrature.
-    const half = Math.sqrt(Math.max(0, (e.high / e.value - 1) ** 2 - e.above ** 2));
+  if (e.spread !== null) {
+    const half = e.spread;
     const rule = cell.asked === null ? "Student t" : `asked for ±${100 * cell.asked} %`;
     found.push({ name: `spread of ${e.n} trials (${rule})`, low: half, high: half });
   }
@@ -169,16 +175,20 @@ export function budget(cell, boundary) {
   return found;
 }
 
-export const lowerIsBetter = (metric) => LOWER_IS_BETTER.test(metric);
+/** A column that is kept for each boundary, gross and above idle. */
+const within = (cell, { boundary, net }, what) => {
+  const b = boundary === "facility" ? "node" : boundary;
+  return cell[`${net ? `${b}_net` : b}_${what}`];
+};
 
-/** The points that no other beats in both: less energy and better quality. */
-export function front(points, lower) {
-  const better = (p, q) => (lower ? p.quality < q.quality : p.quality > q.quality);
-  const found = [];
-  for (const p of [...points].sort((a, b) => a.value - b.value || (better(a, b) ? -1 : 1))) {
-    if (!found.length || better(p, found[found.length - 1])) found.push(p);
-  }
-  return found;
+/** Whether a cell lies on the Pareto front of its place, as permille.analysis.pareto says. */
+export const onFront = (cell, setting) => within(cell, setting, "front") === true;
+
+/** The general-purpose and the task-specific cell of each answer, by permille.analysis.answer. */
+export function answers(app) {
+  const { boundary, net } = app.setting, b = boundary === "facility" ? "node" : boundary;
+  return (app.data.answers[net ? `${b}_net` : b] ?? []).map(([general, specific]) =>
+    ({ general: app.byId.get(general), specific: app.byId.get(specific) }));
 }
 
 export function quantile(values, q) {

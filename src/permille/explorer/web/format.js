@@ -63,13 +63,13 @@ export function params(count) {
 export const percent = (share, digits = 3) =>
   share === null || share === undefined ? NONE : `${number(100 * share, digits)} %`;
 
-/** A quality for people: a share of one as %, any other (a perplexity, a BLEU of 0 to 100) as it is. */
-export const quality = (metric, value) => (value === null || value === undefined ? NONE
-  : value >= 0 && value <= 1 && !/perplexity|loss|fid|mae|mse|psnr/i.test(metric) ? percent(value) : number(value));
+/** A cell's quality for people, in the unit that permille.metrics gives it. */
+export const quality = (cell, value = cell.quality) => (value === null || value === undefined ? NONE
+  : cell.in_percent ? percent(value) : number(value, 4));
 
-/** Half of a quality's 95 % interval, in the terms of `quality`. */
-export const qualityHalf = (metric, value, error) => (quality(metric, value).endsWith("%")
-  ? `± ${number(196 * error, 2)} points` : `± ${number(1.96 * error, 2)}`);
+/** The same with its 95 % interval, where it has one. */
+export const qualityInterval = (cell) => (cell.quality_low === null || cell.quality_high === null ? quality(cell)
+  : `${quality(cell)} [${quality(cell, cell.quality_low)}, ${quality(cell, cell.quality_high)}]`);
 
 export function times(ratio) {
   if (ratio.low === null || ratio.high === null) return `${number(ratio.value)} × (no interval: ${NONE})`;

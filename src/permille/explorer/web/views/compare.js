@@ -2,8 +2,8 @@
 
 import { chart, decades, drawing, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
-import { figure, interval, NONE, number, params, quality, times } from "../format.js";
-import { domains, joules, overall, place, problem, provenance, ratio, shown } from "../figures.js";
+import { figure, interval, NONE, number, params, qualityInterval, times } from "../format.js";
+import { answers, domains, joules, overall, place, problem, provenance, ratio, shown } from "../figures.js";
 import { elsewhere, groupBy, replica, REPLICA, sourceKey, sourceName } from "../shared.js";
 import { timeEach } from "./table.js";
 
@@ -21,7 +21,7 @@ export function compare(app) {
     h("h1", {}, "Compare models"),
     h("p", { class: "lead" }, chosen.length
       ? "Each is set against the first, on the same task, dataset, study and machine."
-      : shownModels.length ? "No model is chosen yet; here is a general-purpose one against a task-specific one of the best quality on the same data. Choose two to six." : "Choose two to six models."),
+      : shownModels.length ? "No model is chosen yet; here is a general-purpose one against the cheapest task-specific one that is as good on the same data. Choose two to six." : "Choose two to six models."),
     h("div", { class: "fields ask" }, Array.from({ length: Math.min(MOST, Math.max(2, shownModels.length + 1)) }, (_, i) => slot(app, i, shownModels, models))),
     ...(shownModels.length < 2 ? [h("p", {}, "One more model makes a comparison.")] : results(app, shownModels, all)),
     pairs(app, all),
@@ -39,21 +39,15 @@ function slot(app, i, chosen, models) {
     } }, h("option", { value: "" }, "–"), offered.map((m) => h("option", { value: m, selected: m === value, disabled: chosen.includes(m) && m !== value }, clean(m, 80)))));
 }
 
-/** The best of each category on the first dataset that has both. */
+/** The two models of the first answer of this selection. */
 function suggested(app, cells) {
   const best = bestPairs(app, cells)[0];
   return best ? [best.specific.model, best.general.model] : [];
 }
 
 function bestPairs(app, cells) {
-  const { boundary, net } = app.setting;
-  const merit = (c) => [c.quality ?? -Infinity, -(joules(c, boundary, net)?.value ?? Infinity)];
-  const better = (a, b) => { const [x, y] = [merit(a), merit(b)]; return x[0] - y[0] || x[1] - y[1]; };
-  return [...groupBy(cells.filter((c) => joules(c, boundary, net)?.value > 0), place).values()].flatMap((group) => {
-    const of = (category) => group.filter((c) => c.category === category).sort(better).pop();
-    const specific = of("task-specific"), general = of("general-purpose");
-    return specific && general ? [{ specific, general }] : [];
-  });
+  const there = new Set(cells);
+  return answers(app).filter(({ general, specific }) => there.has(general) && there.has(specific));
 }
 
 function results(app, models, all) {
@@ -90,7 +84,7 @@ function results(app, models, all) {
       ["Task and dataset", (c) => `${clean(c.task, 60)} on ${clean(c.dataset, 60)}`], ["Category", (c) => c.category], ["Parameters", (c) => params(c.params), { number: true }],
       ["Per 1,000", (c) => (shown(c, setting) ? figure(shown(c, setting).value, setting.unit) : `${NONE}: ${clean(problem(c, setting.boundary) ?? "no idle phase", 80)}`), { number: true }],
       ["95 % interval", (c) => interval(shown(c, setting), setting.unit), { number: true }],
-      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${quality(c.metric, c.quality)}` : NONE), { number: true }],
+      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE), { number: true }],
       ["Time each", (c) => (timeEach(c) === null ? NONE : `${number(1000 * timeEach(c))} ms`), { number: true }],
       ["Batch", (c) => (c.batch_size === null ? "not stated" : number(c.batch_size)), { number: true }],
       ["Boundary", () => setting.boundary], ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE], ["Hardware", (c) => name(c.device ?? NONE)],
@@ -106,6 +100,7 @@ function whyNot(cells, a, b) {
   const tools = shared.filter(([x, y]) => x.source === y.source && x.origin === y.origin);
   if (!tools.length) return "they were measured by different tools, which are never compared.";
   if (!tools.some(([x, y]) => x.study === y.study)) return "they belong to different studies, which may have other protocols: put both into one study file.";
+  if (!tools.some(([x, y]) => (x.weights === "replica") === (y.weights === "replica"))) return "one is a replica, which is compared with replicas alone.";
   const [x, y] = tools.find(([p, q]) => p.study === q.study);
   return `they were measured on different machines or versions: ${clean(x.device ?? "hardware not stated", 60)} (${clean(x.fingerprint, 20)}) and ${clean(y.device ?? "hardware not stated", 60)} (${clean(y.fingerprint, 20)}).`;
 }
@@ -153,10 +148,10 @@ function ratioChart(app, models, rows) {
 function pairs(app, all) {
   const setting = app.setting, found = bestPairs(app, all);
   if (!found.length) return null;
-  return table("Task-specific beside general-purpose, the best quality of each on the same data", [
+  return table("General-purpose beside the cheapest task-specific one that is as good, on the same data", [
     ["Task and dataset", ({ general: g }) => h("a", { href: app.href({ m: [found.find((f) => f.general === g).specific.model, g.model] }) }, `${clean(g.task, 60)} on ${clean(g.dataset, 60)}`)],
-    ["Task-specific", ({ specific }) => name(specific.model)], ["Quality", ({ specific: s }) => quality(s.metric, s.quality), { number: true }],
-    ["General-purpose", ({ general }) => name(general.model)], ["Quality ", ({ general: g }) => quality(g.metric, g.quality), { number: true }],
+    ["Task-specific", ({ specific }) => name(specific.model)], ["Quality", ({ specific: s }) => qualityInterval(s), { number: true }],
+    ["General-purpose", ({ general }) => name(general.model)], ["Quality ", ({ general: g }) => qualityInterval(g), { number: true }],
     ["Times the energy", ({ general, specific }) => times(ratio(general, specific, setting)), { number: true }],
   ], found);
 }

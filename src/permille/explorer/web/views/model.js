@@ -1,7 +1,7 @@
 // A model's page: all of its cells; of one, its boundaries, budget, runs, and how to get it again.
 
 import { clean, h, name, own, table } from "../dom.js";
-import { energy, interval, mass, NONE, number, params, percent, quality, qualityHalf, seconds } from "../format.js";
+import { energy, interval, mass, NONE, number, params, percent, qualityInterval, seconds } from "../format.js";
 import { BOUNDARIES, budget, grams, joules, kwh, problem, provenance } from "../figures.js";
 import { REPLICA, replica, sourceName } from "../shared.js";
 import { picker, timeEach } from "./table.js";
@@ -26,7 +26,7 @@ export function modelPage(app) {
       ["Study", (c) => [name(sourceName(c)), replica(c)]], ["Energy", (c) => (kwh(c, setting) ? energy(kwh(c, setting).value) : NONE), { number: true }],
       ["95 % interval", (c) => interval(kwh(c, setting), "kwh"), { number: true }],
       ["CO₂e", (c) => (grams(c, setting) ? mass(grams(c, setting).value) : NONE), { number: true }],
-      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${quality(c.metric, c.quality)}` : NONE), { number: true }], ["Time each", (c) => seconds(timeEach(c)), { number: true }],
+      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE), { number: true }], ["Time each", (c) => seconds(timeEach(c)), { number: true }],
       ["Runs", (c) => number(c.done), { number: true }], ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE],
     ], cells),
     one(app, cell, setting),
@@ -52,7 +52,7 @@ function one(app, cell, setting) {
       ["Study", sourceName(cell)], ["Measured by", cell.source], ["Weights", cell.weights === "replica" ? REPLICA : "the model's own, or not stated"], ["Hardware", cell.device ?? NONE], ["Machine and versions", `fingerprint ${cell.fingerprint}`], ["Backend", cell.backend],
       ["Batch", cell.batch_size === null ? "not stated" : number(cell.batch_size)], ["Settings", Object.keys(cell.settings).length ? JSON.stringify(cell.settings) : "none"],
       ["Runs", `${cell.done} done, ${cell.failed} failed, ${cell.invalid} invalid`],
-      ["Quality", cell.metric ? `${clean(cell.metric, 40)} ${quality(cell.metric, cell.quality)}${cell.quality_error ? ` ${qualityHalf(cell.metric, cell.quality, cell.quality_error)}` : ""}${cell.quality_n ? `, ${number(cell.quality_n)} samples` : ""}${cell.unreadable ? `, ${number(cell.unreadable)} answers unreadable (counted wrong)` : ""}` : NONE],
+      ["Quality", cell.metric ? `${clean(cell.metric, 40)} ${qualityInterval(cell)}${cell.quality_n ? `, ${number(cell.quality_n)} samples` : ""}${cell.unreadable ? `, ${number(cell.unreadable)} answers unreadable (counted wrong)` : ""}` : NONE],
       ["Latency", cell.latency_p50 === null ? `${seconds(timeEach(cell))} each, by the mean` : `${seconds(cell.latency_p50)} median, ${seconds(cell.latency_p95)} at the 95th percentile`],
       ["Get it again", again(cell)],
     ].map(([k, v]) => [h("dt", {}, k), h("dd", {}, name(v))])),

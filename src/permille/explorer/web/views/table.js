@@ -2,7 +2,7 @@
 
 import { clean, download, h, name, own } from "../dom.js";
 import { parquet } from "../parquet.js";
-import { figure, interval, NONE, number, params, quality, seconds } from "../format.js";
+import { figure, interval, NONE, number, params, qualityInterval, seconds } from "../format.js";
 import { grams, kwh, provenance } from "../figures.js";
 import { rowsQuery } from "../state.js";
 import { replica, sourceName } from "../shared.js";
@@ -17,7 +17,7 @@ const COLUMNS = {
   dataset: ["Dataset", (c) => name(c.dataset), (c) => c.dataset],
   category: ["Category", (c) => c.category, (c) => c.category],
   params: ["Parameters", (c) => params(c.params), (c) => c.params, true],
-  quality: ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${quality(c.metric, c.quality)}` : NONE), (c) => c.quality, true],
+  quality: ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE), (c) => c.quality, true],
   latency: ["Time each", (c) => seconds(timeEach(c)), (c) => timeEach(c), true],
   runs: ["Runs", (c) => number(c.done) + (c.failed + c.invalid ? ` (+${c.failed + c.invalid} not)` : ""), (c) => c.done, true],
   provenance: ["Provenance", (c, s) => provenance(c, s.boundary) ?? NONE, (c, s) => provenance(c, s.boundary)],

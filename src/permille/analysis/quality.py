@@ -1,0 +1,268 @@
+"""How sure a quality is, and whether one model's is better than another's.
+
+A share of answers that are right has Wilson's interval (1927): of 4 right ones in 4 it says
+[51, 100] %, where the normal approximation says ±0. Any other score has a percentile bootstrap over
+its samples (Efron, 1979). Two models that answered the same samples are compared sample by sample:
+McNemar's exact test where answers are right or wrong, a sign-flip permutation test where they have
+a score. Where single scores are not known (imports, trials of before they were kept) the two are
+taken as independent, which is less able to tell them apart; the verdict says by which test.
+
+Everything random has a fixed seed: the same trials give the same words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+from permille import metrics
+from permille.metrics import metric_of, unpack
+from permille.records import Estimate, Quality, Record
+
+Z95 = 1.959963984540054
+LEVEL = 0.05
+RESAMPLES = 2_000
+FLIPS = 10_000
+_EXACT_FLIPS = 12
+_AT_ONCE = 2_000_000
+"""Random numbers held at a time."""
+_SEED = 1_000
+
+Level = Literal["better", "worse", "same", "unknown"]
+Test = Literal["mcnemar", "permutation", "independent", "none"]
+
+
+class Verdict(Record):
+    """Whether the quality of one model is better than that of another.
+
+    ``same``: they cannot be told apart at 95 %, which on few samples says little. ``unknown``:
+    they have no quality, or not by one metric. ``samples`` are those that both answered, where
+    the test is of pairs.
+    """
+
+    level: Level
+    test: Test = "none"
+    p: float | None = None
+    samples: int | None = None
+
+
+def interval(quality: Quality) -> Estimate:
+    """The quality with its 95 % interval; without one where nothing says how sure it is."""
+    value, n, metric = quality.value, quality.n, metric_of(quality.metric)
+    scores = unpack(quality.scores)
+    whole = set(scores) <= {0.0, 1.0}
+    if metric.proportion and n and whole and 0 <= value <= 1:
+        return wilson(value, n)
+    if len(scores) > 1 and min(scores) < max(scores):
+        low, high = _bootstrap(tuple(scores))
+    elif scores and metric.most == 1.0 and 0 <= value <= 1:
+        # Samples that all score alike say nothing of the spread. Of scores between 0 and 1 none
+        # spread further than those that are right or wrong.
+        return wilson(value, len(scores))
+    elif not scores and quality.standard_error:
+        low, high = value - Z95 * quality.standard_error, value + Z95 * quality.standard_error
+    else:
+        return Estimate(value=value, low=None, high=None)
+    most = math.inf if metric.most is None else metric.most
+    return Estimate(
+        value=value,
+        low=min(value, max(low, metric.least)),
+        high=max(value, min(high, most)),
+    )
+
+
+def wilson(share: float, n: int, z: float = Z95) -> Estimate:
+    """Wilson's interval of a share of ``n``.
+
+    Raises:
+        ValueError: n < 1, or a share outside 0 to 1.
+    """
+    if n < 1 or not 0 <= share <= 1:
+        raise ValueError(f"a share of 0 to 1 of 1 or more, not {share:g} of {n}")
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Estimate(
+        value=share,
+        low=0.0 if share == 0 else max(0.0, min(share, centre - half)),
+        high=1.0 if share == 1 else min(1.0, max(share, centre + half)),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _bootstrap(scores: tuple[float, ...]) -> tuple[float, float]:
+    """The 2.5 and 97.5 % quantiles of the mean of resampled scores."""
+    import numpy as np
+
+    values = np.asarray(scores)
+    random = np.random.default_rng(_SEED)
+    n, means = len(values), []
+    for start in range(0, RESAMPLES, step := max(1, _AT_ONCE // n)):
+        drawn = random.integers(0, n, size=(min(step, RESAMPLES - start), n), dtype=np.int32)
+        means.append(values[drawn].mean(axis=1))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def compared(a: Quality | None, b: Quality | None) -> Verdict:
+    """Whether ``a`` is better or worse than ``b``, or cannot be told apart from it."""
+    if a is None or b is None or a.metric != b.metric:
+        return Verdict(level="unknown")
+    pairs = _pairs(a, b)
+    if pairs is None:
+        return _independent(a, b)
+    ours, theirs = pairs
+    if set(ours) | set(theirs) <= {0.0, 1.0}:
+        test: Test = "mcnemar"
+        p = mcnemar(
+            sum(x > y for x, y in zip(ours, theirs, strict=True)),
+            sum(x < y for x, y in zip(ours, theirs, strict=True)),
+        )
+    else:
+        test, p = "permutation", _flipped(tuple(x - y for x, y in zip(ours, theirs, strict=True)))
+    return Verdict(level=_level(a, b, p < LEVEL), test=test, p=p, samples=len(ours))
+
+
+def _pairs(a: Quality, b: Quality) -> tuple[list[float], list[float]] | None:
+    """The scores of the same samples, side by side; None where they are not known to be."""
+    if not a.samples or a.samples != b.samples:
+        return None
+    ours, theirs = unpack(a.scores), unpack(b.scores)
+    return (ours, theirs) if ours and len(ours) == len(theirs) else None
+
+
+def _level(a: Quality, b: Quality, apart: bool) -> Level:
+    ours, theirs = (metrics.goodness(q.metric, q.value) for q in (a, b))
+    if not apart or ours == theirs:
+        return "same"
+    return "better" if ours > theirs else "worse"
+
+
+def by_value(a: Quality, b: Quality) -> Level:
+    """Which of two values of one metric is better, whatever their error."""
+    return _level(a, b, apart=True)
+
+
+def mcnemar(first_alone: int, second_alone: int) -> float:
+    """The exact two-sided p of McNemar's test (1947), from the numbers of samples that only the
+    one and only the other answered right."""
+    n, least = first_alone + second_alone, min(first_alone, second_alone)
+    tail = sum(math.comb(n, k) for k in range(least + 1))
+    return min(1.0, 2 * tail / (1 << n))
+
+
+@lru_cache(maxsize=4096)
+def _flipped(differences: tuple[float, ...]) -> float:
+    """The two-sided p of the mean of paired differences, under flips of their signs: all of them
+    where there are few, else :data:`FLIPS` at random (Phipson and Smyth, 2010)."""
+    import numpy as np
+
+    values = np.asarray([d for d in differences if d])
+    n = len(values)
+    if not n:
+        return 1.0
+    reached = abs(values.sum()) * (1 - 1e-9)
+    if n <= _EXACT_FLIPS:
+        flips = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+        return float((abs((1 - 2 * flips) @ values) >= reached).mean())
+    random = np.random.default_rng(_SEED)
+    hits = 0
+    for start in range(0, FLIPS, step := max(1, _AT_ONCE // n)):
+        signs = random.integers(0, 2, size=(min(step, FLIPS - start), n), dtype=np.int8)
+        hits += int((abs((1.0 - 2.0 * signs) @ values) >= reached).sum())
+    return (1 + hits) / (1 + FLIPS)
+
+
+def _independent(a: Quality, b: Quality) -> Verdict:
+    """As of different samples: Newcombe's (1998, method 10) interval of the difference, made of
+    the two intervals. Without an interval, nothing can be told but that the values are equal."""
+    ours, theirs = interval(a), interval(b)
+    ends = (ours.low, ours.high, theirs.low, theirs.high)
+    if None in ends:
+        return Verdict(level="same" if a.value == b.value else "unknown")
+    low_a, high_a, low_b, high_b = (end for end in ends if end is not None)
+    difference = a.value - b.value
+    below = math.hypot(a.value - low_a, high_b - b.value)
+    above = math.hypot(high_a - a.value, b.value - low_b)
+    apart = difference - below > 0 or difference + above < 0
+    return Verdict(level=_level(a, b, apart), test="independent")
+
+
+def nothing_read(quality: Quality | None) -> bool:
+    """Whether no answer at all could be read: such a model is no winner, however little it
+    needs."""
+    return quality is not None and bool(quality.n) and quality.unreadable >= (quality.n or 0)
+
+
+def quality_text(quality: Quality) -> str:
+    """``accuracy 93.2 [90.1, 95.4] %``."""
+    found = interval(quality)
+    words = metrics.interval_text(quality.metric, quality.value, found.low, found.high)
+    return f"{quality.metric} {words}"
+
+
+def verdict_text(a: Quality | None, b: Quality | None) -> str:
+    """``for the same accuracy (…)``, ``for a higher …``: how a's quality stands to b's."""
+    found = compared(a, b)
+    if a is None or b is None or a.metric != b.metric:
+        return "(quality not known)"
+    values = " against ".join(
+        metrics.interval_text(q.metric, q.value, (i := interval(q)).low, i.high) for q in (a, b)
+    )
+    if found.level == "unknown":
+        return f"({a.metric} {values}; no error is known, so neither is called better)"
+    more = "higher" if a.value > b.value else "lower"
+    same = f"the same {a.metric}, within error"
+    level = same if found.level == "same" else f"a {more} {a.metric}"
+    return f"for {level} ({values}; {_test_text(found)})"
+
+
+def _test_text(found: Verdict) -> str:
+    if found.test == "independent":
+        return "the samples' own scores are not kept: compared as independent"
+    if found.test == "none" or found.p is None:
+        return "equal"
+    name = "exact McNemar" if found.test == "mcnemar" else "paired permutation"
+    return f"{found.samples} shared samples, {name} p = {found.p:.2g}"
+
+
+def as_json(quality: Quality | None) -> dict[str, object] | None:
+    """What ``--json`` says of a quality."""
+    if quality is None:
+        return None
+    found = interval(quality)
+    return {
+        "metric": quality.metric,
+        "value": quality.value,
+        "low": found.low,
+        "high": found.high,
+        "lower_is_better": metric_of(quality.metric).lower_is_better,
+        "n": quality.n,
+        "standard_error": quality.standard_error,
+        "unreadable": quality.unreadable,
+        "others": quality.others,
+    }
+
+
+def over_trials(found: Sequence[Quality]) -> Quality | None:
+    """The quality of a cell from its trials', which answered the same samples: the mean value, and
+    of each sample the mean score. More trials are no more samples, so ``n`` stays."""
+    if not found:
+        return None
+    first = found[0]
+    scores = [unpack(q.scores) for q in found if q.samples == first.samples]
+    together = b""
+    if all(scores) and len(scores) == len(found) and len({len(s) for s in scores}) == 1:
+        columns = zip(*scores, strict=True)
+        together = metrics.pack([math.fsum(column) / len(scores) for column in columns])
+    return Quality(
+        metric=first.metric,
+        value=math.fsum(q.value for q in found) / len(found),
+        n=first.n,
+        standard_error=first.standard_error,
+        unreadable=min(q.unreadable for q in found),
+        others=first.others,
+        scores=together,
+        samples=first.samples if together else "",
+    )

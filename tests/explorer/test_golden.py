@@ -1,0 +1,210 @@
+"""Golden vectors: the page's own functions, run in Node, give what the command line's do."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from permille.analysis import answer, budget, comparable, compare, intervals, pareto
+from permille.analysis.rows import row
+from permille.analysis.study_cells import from_trials
+from permille.analysis.summaries import Summary
+from permille.errors import CompareError
+from permille.explorer import document
+from permille.explorer.cells import Shown
+from permille.metrics import scored
+from permille.records import BOUNDARIES, Environment, Estimate, Phase, Provenance, Stopping, Trial
+from tests.records import ESTIMATED, cell, joules, trial
+
+WEB = Path(__file__).parents[2] / "src/permille/explorer/web"
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="node is not on this machine's PATH")
+
+STOPPED = Stopping(precision=0.05, max_repeats=10)
+IDS = [str(i) for i in range(40)]
+G_PER_KWH, PUE = 371.5, 1.37
+
+
+def phases(energy_j: float, idle_j: float | None, **changed: Any) -> dict[str, Phase]:
+    """A run on a CPU, its memory and a GPU, each with an accuracy and edges of its own."""
+    plain: dict[str, Any] = {"accuracy_low": 0.03, "accuracy_high": 0.05, "edge_j": energy_j / 900}
+
+    def at(joule: float, inferences: int | None) -> Phase:
+        domains = {
+            "cpu:0": joules(joule, **(plain | changed)),
+            "dram:0": joules(joule / 7, "dram", **(plain | changed)),
+            "gpu:0": joules(joule * 2, "gpu", **(plain | changed)),
+        }
+        return Phase(seconds=10.0, domains=domains, inferences=inferences)
+
+    found = {"query": at(energy_j, 1000)}
+    return found if idle_j is None else found | {"idle": at(idle_j, None)}
+
+
+def repeats(model: str, energies: list[float], *, idle_j: float | None = 3.0, right: int = 30,
+            metric: str = "accuracy", meter: dict[str, Any] | None = None,
+            **changed: Any) -> list[Trial]:  # fmt: skip
+    quality = scored(metric, [1.0] * right + [0.0] * (40 - right), IDS)
+    return [
+        trial(
+            model=model, repeat=i, quality=quality, phases=phases(e, idle_j, **(meter or {})),
+            **({"cell": cell(model)} | changed),
+        )
+        for i, e in enumerate(energies)
+    ]  # fmt: skip
+
+
+def all_trials() -> list[Trial]:
+    """What the page and the command line have disagreed about, and its neighbours."""
+    estimate = {"provenance": ESTIMATED, "meter": "estimate", "accuracy_high": 0.6}
+    general = cell("llm", category="general-purpose")
+    fixed = [
+        *repeats("llm", [200.0, 206.0, 198.0], cell=general, right=31),
+        *repeats("small", [20.0, 20.4, 19.7]),
+        *repeats("one", [50.0]),
+        *repeats("still", [30.0, 30.0], right=12),
+        *repeats("cold, stopped", [125.0, 100.1, 100.6, 100.2, 101.1], stopping=STOPPED),
+        *repeats("stopped", [50.0, 50.3, 49.8], stopping=STOPPED, right=39),
+        *repeats("noisy", [1.0, 900.0]),
+        *repeats("below idle", [10.0, 10.2], idle_j=25.0),
+        *repeats("no idle", [40.0, 41.0], idle_j=None),
+        *repeats("estimated", [60.0, 61.0], meter=estimate),
+        *repeats("modelled", [62.0, 61.0], meter={"provenance": Provenance.MODELLED}),
+        *repeats("replica", [70.0, 71.0], cell=cell("replica", settings={"weights": "replica"})),
+        *repeats("far", [8.0, 8.1], environment=Environment(fingerprint="another")),
+        *repeats("words", [5.0, 5.1], metric="wer", right=4),
+        *repeats("more words", [6.0, 6.1], metric="wer", right=38),
+        *repeats("same", [44.0, 44.0], cell=cell("same", id="y", dataset="y")),
+        *repeats("other", [22.0, 22.5], cell=cell("other", id="z", dataset="y")),
+        trial(model="failed", status="failed", reason="no memory", phases={}),
+    ]
+    for size in (1, 8):
+        of = cell(f"imported {size}", settings={"batch_size": size})
+        fixed += repeats(f"imported {size}", [33.0, 35.0 + size], source="ml-energy", cell=of)
+    return fixed
+
+
+def shown() -> list[Shown]:
+    return [
+        Shown(id=f"c{i}", origin="store", cell=c)
+        for i, c in enumerate(from_trials(all_trials()).cells)
+    ]
+
+
+def summary_of(of: Shown, boundary: str, *, net: bool) -> Summary:
+    found = of.cell.summaries["node" if boundary == "facility" else boundary]
+    found = msgspec.structs.replace(found, boundary=boundary)
+    return msgspec.structs.replace(found, energy=found.net) if net else found
+
+
+def same(found: dict[str, float | None] | None, said: dict[str, float | None]) -> None:
+    if found is None:
+        assert said["value"] is None
+        return
+    for key in ("value", "low", "high"):
+        if said[key] is None:
+            assert found[key] is None
+        else:
+            assert found[key] == pytest.approx(said[key], rel=1e-9, abs=1e-15)
+
+
+def as_dict(estimate: Estimate) -> dict[str, float | None]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+@needs_node
+def test_the_pages_functions_give_the_command_lines_figures(
+    tmp_path: Path,
+) -> None:
+    cells = shown()
+    settings = [
+        {"boundary": b, "net": net, "pue": PUE, "intensity": G_PER_KWH, "unit": "kwh"}
+        for b in BOUNDARIES
+        for net in (False, True)
+    ]
+    pairs = [
+        (a, b)
+        for a, b in itertools.permutations(cells, 2)
+        if comparable.place(a.cell.summary) == comparable.place(b.cell.summary)
+    ]
+    cases = tmp_path / "cases.json"
+    cases.write_text(
+        json.dumps(
+            {
+                "document": document.document(cells, store="golden"),
+                "settings": settings,
+                "pairs": [(a.id, b.id) for a, b in pairs],
+            }
+        ),
+        encoding="utf-8",
+    )
+    figures = tmp_path / "figures.mjs"
+    figures.write_text((WEB / "figures.js").read_text(encoding="utf-8"), encoding="utf-8")
+    script = Path(__file__).with_name("golden.mjs")
+    command = [str(NODE), str(script), str(figures), str(cases)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 0, run.stderr
+    for setting, page in zip(settings, json.loads(run.stdout), strict=True):
+        _check(cells, pairs, setting, page)
+
+
+def _check(
+    cells: list[Shown], pairs: list[tuple[Shown, Shown]], setting: dict[str, Any],
+    page: dict[str, Any],
+) -> None:  # fmt: skip
+    boundary, net = setting["boundary"], setting["net"]
+    summaries = [summary_of(of, boundary, net=net) for of in cells]
+    on_front = pareto.fronts(summaries)
+    for of, summary, front in zip(cells, summaries, on_front, strict=True):
+        found = page["cells"][of.id]
+        said = row(summary, intensity_g_per_kwh=G_PER_KWH, pue=PUE, net=False)
+        same(found["kwh"], said["kwh_per_1000"])
+        same(found["grams"], said["co2e_g_per_1000"])
+        assert found["front"] is (front is True)
+        if not net:
+            said_parts = budget.parts(summary)
+            assert len(found["budget"]) == len(said_parts)
+            for part, said_part in zip(found["budget"], said_parts, strict=True):
+                ends = (said_part.low, said_part.high)
+                assert (part["low"], part["high"]) == pytest.approx(ends, rel=1e-9, abs=1e-9)
+    ratios = []
+    for (a, b), found in zip(pairs, page["ratios"], strict=True):
+        try:
+            said_ratio = compare.ratio(*(summary_of(of, boundary, net=net) for of in (a, b)))
+        except CompareError:
+            assert found is None
+            continue
+        same(found, as_dict(said_ratio))
+        ratios.append(said_ratio)
+    if ratios:
+        same(page["overall"], as_dict(intervals.geometric_mean(ratios)))
+    ids = {id(s): of.id for s, of in zip(summaries, cells, strict=True)}
+    assert page["answers"] == [[ids[id(a)], ids[id(b)]] for a, b in answer.pairs(summaries)]
+
+
+def test_a_stopped_cell_is_sent_without_its_cold_first_repeat() -> None:
+    """It read 100.5 [95.5, 105.5] on the command line and 105.4 with that interval in the page."""
+    (of,) = [s for s in shown() if s.cell.summary.cell.model == "cold, stopped"]
+    record = document.document([of], store=None)["cells"]["columns"]
+    said = of.cell.summaries["compute"].energy
+    assert said is not None
+    sent = record["compute_mean"]["all"]
+    assert sent == said.estimate().value
+    assert sent < said.mean
+    assert record["compute_ratio_mean"]["all"] == said.for_ratio()[1]
+
+
+def test_what_may_not_be_compared_has_another_place() -> None:
+    records = document.document(shown(), store=None)["cells"]["columns"]
+    names = [records["model"]["of"][i] for i in records["model"]["at"]]
+    places = dict(zip(names, records["place"]["at"], strict=True))
+    alone = ("replica", "far", "imported 1", "imported 8", "same")
+    assert len({places[name] for name in (*alone, "small")}) == len(alone) + 1
+    assert places["same"] == places["other"]
