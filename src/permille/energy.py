@@ -11,6 +11,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from permille import disturbance
 from permille.records import (
     Domain,
     DomainEnergy,
@@ -186,7 +187,13 @@ def phase(recording: Recording, span: Span) -> Phase:
         else:
             domains[domain.name] = found
     inferences = span.attributes.get("inferences")
-    return Phase(seconds=span.seconds, domains=domains, problems=problems, inferences=inferences)
+    return Phase(
+        seconds=span.seconds,
+        domains=domains,
+        problems=problems,
+        inferences=inferences,
+        disturbance=disturbance.of_span(recording.cpu, span),
+    )
 
 
 def _moving_tick_s(recording: Recording, series: Series, span: Span) -> float | None:

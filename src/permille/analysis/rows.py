@@ -82,6 +82,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
             "others": quality.others,
         },
         "trials": {"done": summary.done, "failed": summary.failed, "invalid": summary.invalid},
+        "disturbed": summary.disturbed,
         "provenance": summary.provenance,
         "source": summary.source,
         "boundary": summary.boundary,

@@ -11,6 +11,7 @@ from permille.analysis import intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.stopping import decide, stopped_summary
+from permille.disturbance import share_disturbed
 from permille.records import (
     Boundary,
     Cell,
@@ -95,6 +96,7 @@ class Summary(Record):
     notes: tuple[str, ...] = ()
     inference_p50_j: float | None = None
     inference_p95_j: float | None = None
+    disturbed: float | None = None  # share of the finished trials that others disturbed
 
 
 def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False) -> list[Summary]:
@@ -195,6 +197,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         done=len(done),
         failed=sum(t.status == "failed" for t in trials),
         invalid=sum(t.status == "invalid" for t in trials),
+        disturbed=share_disturbed([t.phases for t in done]),
         provenance=max((b.provenance for b in found.runs), key=lambda p: p.weakness, default=None),
         domains=domains,
         parts=parts_of(

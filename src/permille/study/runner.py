@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from permille.analysis.boundaries import within
 from permille.analysis.stopping import decide
+from permille.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
 from permille.recorder import Recorder
 from permille.records import Environment, Recording, Span, Stopping, Trial
 from permille.store import Raw, Store, Tried
 from permille.study import containment, process
+from permille.study.elsewhere import judged
 from permille.study.environment import describe
 from permille.study.ledger import Ledger
 from permille.study.messages import Job, Message, Progress, Result, SpanDone
@@ -80,6 +82,7 @@ class Runner:
         watch: Watch = lambda what, seen: None,
         *,
         pool: bool = False,
+        quiet: bool = False,
         pass_env: Sequence[str] = (),
     ) -> None:
         self._plan = plan
@@ -95,6 +98,7 @@ class Runner:
         )
         self.environment: Environment = describe(recorder.domains)
         self._pool = pool
+        self._quiet = quiet
         self._worker_environment = containment.environment(os.environ, pass_env)
         self.ledger = self._open_ledger()
         self.tally = Tally()
@@ -210,7 +214,7 @@ class Runner:
             started=started,
             protocol=self._plan.protocol_of(planned),
             environment=self.environment,
-            recording=recording,
+            recording=judged(recording, planned),
             spans=spans,
             result=results[0] if results else None,
             failure=failure,
@@ -218,6 +222,8 @@ class Runner:
             round=self._rounds.get(planned.cell.id, 0),
             last_lines=last_lines,
         )
+        if self._quiet:
+            trial = only_quiet(trial)
         durations = results[0].durations_ns if results else ()
         return trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from permille import energy
+from permille import disturbance, energy
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
 from permille.energy import notices
@@ -64,7 +64,7 @@ def make(
     status = "failed" if failure else "invalid" if reason else "done"
     notes = list(result.notes) if result else []
     if recording:
-        notes += notices(recording)
+        notes += [*notices(recording), *disturbance.notes(phases)]
     return Trial(
         uid=uid,
         study=study,
