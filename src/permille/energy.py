@@ -271,7 +271,7 @@ def _edge_j(series: Series, t_ns: int) -> float:
     Three parts, each a rectangular distribution (GUM 4.3.7) of the half-width named:
     interpolation, at most the energy that can lie on the nearer side of the edge
     (:data:`PEAK`); the counter's tick, at most the energy of one tick at the greatest power
-    nearby, or of as long as it was seen not to step (:func:`_stale_s`); its resolution.
+    nearby, or of as long as it was seen not to step (:func:`_held_back_j`); its resolution.
     """
     before, fraction = _locate(series, t_ns)
     domain = series.domain
@@ -284,24 +284,29 @@ def _edge_j(series: Series, t_ns: int) -> float:
         most_w = min(domain.max_power_w or UNKNOWN_MAX_POWER_W, PEAK * nearby_w)
         nearer_s = gap_s * min(fraction, 1 - fraction)
         interpolation = min(gap_j * max(fraction, 1 - fraction), most_w * nearer_s)
-    tick = nearby_w * max(tick_s, _stale_s(series, before))
+    tick = _held_back_j(series, before, nearby_w)
     resolution = (domain.resolution_j or 0.0) / 2
     return math.sqrt((interpolation**2 + tick**2 + resolution**2) / 3)
 
 
-def _stale_s(series: Series, at: int) -> float:
-    """How long the reading ``at`` may hold energy back, where it was seen to (seconds).
+def _held_back_j(series: Series, at: int, nearby_w: float) -> float:
+    """What the counter may not have shown yet at the reading ``at`` (joules), half-width.
 
-    A mark waits two ticks for the next step (``recorder.polling``). Where none came, what the
-    counter shows may be as old as the last reading that showed less; 0 where all is well.
+    One tick's energy, as a rule: a mark waits two ticks for the next step
+    (``recorder.polling``). Where none came, all that the power nearby would have given since it
+    was first seen at this level, and what was missing already when that was.
     """
+    tick_s = _tick_s(series.domain)
     level, since = series.energy_j[at], at
     while since > 0 and series.energy_j[since - 1] == level:
         since -= 1
     seen_s = (series.t_ns[at] - series.t_ns[since]) / 1e9
-    if since == at or seen_s < STALE_TICKS * _tick_s(series.domain):
-        return 0.0
-    return (series.t_ns[at] - series.t_ns[max(0, since - 1)]) / 1e9
+    if since == at or seen_s < STALE_TICKS * tick_s:
+        return nearby_w * tick_s
+    before = max(0, since - 1)
+    expected_j = nearby_w * (series.t_ns[at] - series.t_ns[before]) / 1e9
+    came_j = level - series.energy_j[before]
+    return max(nearby_w * max(tick_s, seen_s), expected_j - came_j)
 
 
 def _tick_s(domain: Domain) -> float:
