@@ -173,6 +173,7 @@ class Runner:
         failure: str | None = None
         last_lines: tuple[str, ...] = ()
         recording: Recording | None = None
+        fault: str | None = None
 
         def hear(message: Message) -> None:
             if isinstance(message, SpanDone):
@@ -196,14 +197,18 @@ class Runner:
             )
         except TrialError as error:
             failure, last_lines = str(error), error.lines
+            fault = _recorders(error)
         except RecorderError as error:
-            failure = str(error)
+            fault = str(error)
         else:
             failure = None if results else "the worker ended without a result"
-        try:
-            recording = self._recorder.take()
-        except RecorderError:
-            # Its marks failed too, which ended the worker: the meters are to blame, not the model.
+        if fault is None:
+            try:
+                recording = self._recorder.take()
+            except RecorderError as error:
+                fault = str(error)
+        if fault is not None:
+            # The meters are to blame, not the model, whatever became of the worker.
             failure = None
             self._recorder.restart()
         trial = make(
@@ -218,6 +223,7 @@ class Runner:
             spans=spans,
             result=results[0] if results else None,
             failure=failure,
+            fault=fault,
             stopping=self._stopping,
             round=self._rounds.get(planned.cell.id, 0),
             last_lines=last_lines,
@@ -254,6 +260,13 @@ class Runner:
             return None
         at_least = progress.per_inference_s * self._plan.protocol.inferences
         return max(at_least, self._least_query_s)
+
+
+def _recorders(error: TrialError) -> str | None:
+    """What a worker says of the recorder that gave it no answer; None if it failed by itself."""
+    if not error.lines or not error.lines[-1].startswith(f"{process.OURS}RecorderError"):
+        return None
+    return "the recorder did not answer the worker: a meter may block; see: permille meters"
 
 
 def _believable(span: Span, before: Sequence[Span]) -> Span:

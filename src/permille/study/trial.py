@@ -52,6 +52,7 @@ def make(
     spans: Sequence[Span],
     result: Result | None,
     failure: str | None,
+    fault: str | None = None,
     stopping: Stopping | None,
     round: int,
     last_lines: tuple[str, ...],
@@ -60,7 +61,7 @@ def make(
     phases = {span.name: energy.phase(recording, span) for span in spans} if recording else {}
     if recording:
         phases |= _whole(recording)
-    reason = failure or _void(phases, recording)
+    reason = failure or fault or _void(phases, recording)
     status = "failed" if failure else "invalid" if reason else "done"
     notes = list(result.notes) if result else []
     if recording:
