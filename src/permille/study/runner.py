@@ -202,11 +202,10 @@ class Runner:
             fault = str(error)
         else:
             failure = None if results else "the worker ended without a result"
-        if fault is None:
-            try:
-                recording = self._recorder.take()
-            except RecorderError as error:
-                fault = str(error)
+        try:
+            recording = self._recorder.take()
+        except RecorderError as error:
+            fault = str(error)
         if fault is not None:
             # The meters are to blame, not the model, whatever became of the worker.
             failure = None
