@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from permille import energy
 from permille.meters import Reading
 from permille.recorder.counter import Counter
-from permille.records import DomainEnergy, Event, RecorderStats, Recording, Series, Span
+from permille.records import (
+    DomainEnergy,
+    Event,
+    Provenance,
+    RecorderStats,
+    Recording,
+    Series,
+    Span,
+)
 from tests.records import domain
 
 S = 1_000_000_000
@@ -82,7 +90,7 @@ def test_a_counter_that_stood_still_is_no_zero_unless_it_stood_still_around_it_t
     assert isinstance(reason, str)
     assert "between two of its ticks" in reason
     off = Series(
-        domain=domain("dram:1", tick_s=0.1, resolution_j=1e-3),
+        domain=domain("ane:1", tick_s=0.1, resolution_j=1e-3),
         t_ns=running.t_ns,
         energy_j=(0.0,) * len(running.t_ns),
     )
@@ -93,7 +101,7 @@ def test_a_counter_that_stood_still_is_no_zero_unless_it_stood_still_around_it_t
     assert "between two of its ticks" in str(energy.span_energy(off, span(2.0, 2.4)))
 
 
-@pytest.mark.parametrize("name", ["cpu:0", "gpu:0", "node:0"])
+@pytest.mark.parametrize("name", ["cpu:0", "dram:0", "gpu:0", "node:0"])
 def test_a_measured_0_of_what_draws_power_is_a_meter_that_hangs(name: str) -> None:
     levels = (0.0,) * 11
     at = tuple(i * S for i in range(11))
@@ -104,6 +112,60 @@ def test_a_measured_0_of_what_draws_power_is_a_meter_that_hangs(name: str) -> No
     idle = msgspec.structs.replace(hangs.domain, kind="gpu", in_use=False)
     off = found(energy.span_energy(msgspec.structs.replace(hangs, domain=idle), span(2.0, 8.0)))
     assert off.energy_j == 0.0
+
+
+@pytest.mark.parametrize(("name", "power_w"), [("cpu:0", 0.01), ("gpu:0", 0.1), ("node:0", 0.2)])
+def test_a_power_that_no_hardware_in_use_has_is_refused(name: str, power_w: float) -> None:
+    series = constant(power_w, 10.0)
+    little = msgspec.structs.replace(series, domain=domain(name))
+    assert "draws more" in str(energy.span_energy(little, span(1.0, 9.0)))
+    modelled = domain(name, provenance=Provenance.MODELLED)
+    assert found(energy.span_energy(msgspec.structs.replace(series, domain=modelled), span(1, 9)))
+
+
+def stopping(name: str, stop_s: tuple[float, float], **changed: float) -> Series:
+    """60 W for 10 s, read every 0.1 s, by a counter that stands still between two instants."""
+    steps = [0.0 if stop_s[0] <= i / 10 < stop_s[1] else 6.0 for i in range(100)]
+    return Series(
+        domain=domain(name, **({"tick_s": 0.001} | changed)),
+        t_ns=tuple(i * S // 10 for i in range(101)),
+        energy_j=tuple(itertools.accumulate(steps, initial=0.0)),
+    )
+
+
+@pytest.mark.parametrize("name", ["cpu:0", "dram:0", "gpu:0", "node:0"])
+@pytest.mark.parametrize("stop_s", [(2.0, 4.0), (6.0, 99.0), (0.0, 3.0), (8.2, 99.0)])
+def test_a_counter_that_stops_within_a_span_voids_it(
+    name: str, stop_s: tuple[float, float]
+) -> None:
+    reason = energy.span_energy(stopping(name, stop_s), span(1.0, 9.0))
+    assert "stopped: its counter stood still for" in str(reason)
+
+
+def test_a_stop_outside_the_span_of_a_device_left_idle_or_of_a_coarse_counter_is_none() -> None:
+    assert found(energy.span_energy(stopping("cpu:0", (0.0, 2.0)), span(3.0, 9.0)))
+    assert found(energy.span_energy(stopping("gpu:0", (4.0, 6.0), in_use=False), span(1.0, 9.0)))
+    slow = stopping("gpu:0", (4.0, 4.8), tick_s=0.1)
+    assert found(energy.span_energy(slow, span(1.0, 9.0)))
+    coarse = stopping("node:0", (4.0, 6.0), resolution_j=60.0)
+    assert found(energy.span_energy(coarse, span(1.0, 9.0)))
+
+
+def test_an_edge_that_saw_no_step_states_what_was_seen() -> None:
+    """A mark at 1.5 s sees no step for 2 ms; the counter last moved somewhere in the 0.1 s before.
+    Then it goes on with what it had held back."""
+    times = [0, *(i * S // 10 for i in range(1, 16)), round(1.502 * S)]
+    times += [i * S // 10 for i in range(16, 101)]
+    levels = [
+        60.0 * min(t, 1.4 * S) / S if 1.4 * S < t <= 1.502 * S else 60.0 * t / S for t in times
+    ]
+    late = Series(domain=domain(tick_s=0.001), t_ns=tuple(times), energy_j=tuple(levels))
+    result = found(energy.span_energy(late, span(1.502, 9.0)))
+    truth_j = 60.0 * (9.0 - 1.502)
+    assert abs(result.energy_j - truth_j) == pytest.approx(6.12)
+    assert 2 * result.edge_j > 6.12
+    sharp = found(energy.span_energy(late, span(2.0, 9.0)))
+    assert 2 * sharp.edge_j < 0.2
 
 
 def test_an_invalid_event_inside_voids_the_span_and_one_outside_does_not() -> None:
@@ -217,17 +279,17 @@ def test_the_power_trace_gives_the_energy_back() -> None:
 
 
 def test_a_still_counter_is_believed_in_a_short_span_where_its_meter_is_seen_to_tick() -> None:
-    """DRAM that reads 0 beside a package that moves is no lost reading; alone it might be."""
-    still = Series(domain=domain("dram:0", tick_s=None), t_ns=(0, 1 * S), energy_j=(0.0, 0.0))
+    """A part that reads 0 beside a package that moves is no lost reading; alone it might be."""
+    still = Series(domain=domain("ane:0", tick_s=None), t_ns=(0, 1 * S), energy_j=(0.0, 0.0))
     moving = constant(60.0, 1.0, step_s=0.01)
     ticking = Series(domain=domain(tick_s=0.001), t_ns=moving.t_ns, energy_j=moving.energy_j)
     query = span(0.4, 0.6)
     alone = energy.phase(Recording(series=(still,), events=(), stats=STATS), query)
-    assert "between two of its ticks" in alone.problems["dram:0"].reason
+    assert "between two of its ticks" in alone.problems["ane:0"].reason
     beside = energy.phase(Recording(series=(still, ticking), events=(), stats=STATS), query)
-    assert beside.domains["dram:0"].energy_j == 0.0
+    assert beside.domains["ane:0"].energy_j == 0.0
     assert not beside.problems
     shorter = energy.phase(
         Recording(series=(still, ticking), events=(), stats=STATS), span(0.5, 0.504)
     )
-    assert "dram:0" in shorter.problems
+    assert "ane:0" in shorter.problems

@@ -11,9 +11,11 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from permille import disturbance
 from permille.records import (
     Domain,
     DomainEnergy,
+    DomainKind,
     Event,
     Phase,
     Problem,
@@ -44,9 +46,22 @@ STILL_TICKS = 5
 """A counter that did not move within a span is believed from this length on (seconds, ticks); from
 that many ticks of another domain of the same meter on, where that one did move meanwhile."""
 
-NEVER_STILL = ("cpu", "gpu", "node")
-"""Kinds whose hardware draws power while it is used: a measured 0 J of theirs is a meter that
-hangs. (A GPU that nobody uses may be off.)"""
+LEAST_W: dict[DomainKind, float] = {"cpu": 0.1, "dram": 0.001, "gpu": 0.5, "node": 0.5}
+"""Mean power below which no hardware of a kind runs while it is used (watts): what a meter then
+says is not its power, and 0 J is a meter that hangs. Laptops' packages idle at some tenths of a
+watt; memory refreshes itself even when nobody reads it. (A GPU that nobody uses may be off.)"""
+
+STOP_S = 0.5
+SHORTEST_STOP_S = 0.25
+STOP_SHARE = 0.1
+STOP_TICKS = 10
+"""A counter that stops within a span and goes on later has lost that time, unseen in the sum. It
+has stopped after a tenth of the span, at least 0.25 s and at most 0.5 s, and never before ten
+ticks. A shorter stop of a counter of milliseconds is a reader that was held up."""
+
+
+STALE_TICKS = 1.5
+"""A reading seen unchanged for as many ticks is older than one tick."""
 
 
 class NotCovered(ValueError):
@@ -77,8 +92,8 @@ def span_energy(
 
     ``meter_tick_s`` is the tick of another domain of the same meter that moved within the span.
     Refused: no reading on one side of the span, an event of kind ``invalid`` that touches it,
-    edges so uncertain that the figure would mean nothing (:data:`CARRIES`), 0 J of what cannot
-    but draw power (:data:`NEVER_STILL`).
+    edges so uncertain that the figure would mean nothing (:data:`CARRIES`), a counter of what
+    cannot but draw power (:data:`LEAST_W`) that stands still, or nearly so, or stops for a while.
     """
     for event in events:
         if _touches(event, span, series.domain):
@@ -102,8 +117,10 @@ def span_energy(
             else "has passed between two of its ticks"
         )
         return f"too short for {domain.meter}: {span.seconds:.3g} s {said}"
-    if energy_j <= 0 and _never_still(domain):
-        return f"{domain.meter} hangs: its counter did not move in {span.seconds:.3g} s"
+    if _draws_power(domain):
+        problem = _too_little(series, span, energy_j)
+        if problem is not None:
+            return problem
     return DomainEnergy(
         energy_j=energy_j,
         edge_j=edge_j,
@@ -117,9 +134,44 @@ def span_energy(
     )
 
 
-def _never_still(domain: Domain) -> bool:
+def _draws_power(domain: Domain) -> bool:
     measured = domain.provenance is Provenance.MEASURED
-    return measured and domain.in_use and domain.kind in NEVER_STILL
+    return measured and domain.in_use and domain.kind in LEAST_W
+
+
+def _too_little(series: Series, span: Span, energy_j: float) -> str | None:
+    """Why this is less than hardware that is used can draw, or None."""
+    meter = series.domain.meter
+    if energy_j <= 0:
+        return f"{meter} hangs: its counter did not move in {span.seconds:.3g} s"
+    power_w = energy_j / span.seconds
+    if power_w < LEAST_W[series.domain.kind]:
+        return (
+            f"{meter} says {power_w:.2g} W: a {series.domain.kind} in use draws more, so that is"
+            " not its power"
+        )
+    still_s = longest_still_s(series, span)
+    # A coarse counter rests between its steps: three of them at this power are no stop.
+    resting_s = 3 * (series.domain.resolution_j or 0.0) / power_w
+    least_s = min(STOP_S, max(SHORTEST_STOP_S, STOP_SHARE * span.seconds))
+    if still_s > max(least_s, STOP_TICKS * _tick_s(series.domain), resting_s):
+        return (
+            f"{meter} stopped: its counter stood still for {still_s:.3g} s of {span.seconds:.3g} s"
+        )
+    return None
+
+
+def longest_still_s(series: Series, span: Span) -> float:
+    """Seconds of the longest stretch within ``span`` over which readings show one energy."""
+    first = max(0, bisect_right(series.t_ns, span.t0_ns) - 1)
+    last = min(len(series.t_ns), bisect_right(series.t_ns, span.t1_ns) + 1)
+    longest_ns, since = 0, first
+    for i in range(first, last):
+        if series.energy_j[i] != series.energy_j[since]:
+            since = i
+        stretch = min(series.t_ns[i], span.t1_ns) - max(series.t_ns[since], span.t0_ns)
+        longest_ns = max(longest_ns, stretch)
+    return longest_ns / 1e9
 
 
 def phase(recording: Recording, span: Span) -> Phase:
@@ -135,7 +187,13 @@ def phase(recording: Recording, span: Span) -> Phase:
         else:
             domains[domain.name] = found
     inferences = span.attributes.get("inferences")
-    return Phase(seconds=span.seconds, domains=domains, problems=problems, inferences=inferences)
+    return Phase(
+        seconds=span.seconds,
+        domains=domains,
+        problems=problems,
+        inferences=inferences,
+        disturbance=disturbance.of_span(recording.cpu, span),
+    )
 
 
 def _moving_tick_s(recording: Recording, series: Series, span: Span) -> float | None:
@@ -213,7 +271,7 @@ def _edge_j(series: Series, t_ns: int) -> float:
     Three parts, each a rectangular distribution (GUM 4.3.7) of the half-width named:
     interpolation, at most the energy that can lie on the nearer side of the edge
     (:data:`PEAK`); the counter's tick, at most the energy of one tick at the greatest power
-    nearby; its resolution.
+    nearby, or of as long as it was seen not to step (:func:`_held_back_j`); its resolution.
     """
     before, fraction = _locate(series, t_ns)
     domain = series.domain
@@ -226,9 +284,29 @@ def _edge_j(series: Series, t_ns: int) -> float:
         most_w = min(domain.max_power_w or UNKNOWN_MAX_POWER_W, PEAK * nearby_w)
         nearer_s = gap_s * min(fraction, 1 - fraction)
         interpolation = min(gap_j * max(fraction, 1 - fraction), most_w * nearer_s)
-    tick = nearby_w * tick_s
+    tick = _held_back_j(series, before, nearby_w)
     resolution = (domain.resolution_j or 0.0) / 2
     return math.sqrt((interpolation**2 + tick**2 + resolution**2) / 3)
+
+
+def _held_back_j(series: Series, at: int, nearby_w: float) -> float:
+    """What the counter may not have shown yet at the reading ``at`` (joules), half-width.
+
+    One tick's energy, as a rule: a mark waits two ticks for the next step
+    (``recorder.polling``). Where none came, all that the power nearby would have given since it
+    was first seen at this level, and what was missing already when that was.
+    """
+    tick_s = _tick_s(series.domain)
+    level, since = series.energy_j[at], at
+    while since > 0 and series.energy_j[since - 1] == level:
+        since -= 1
+    seen_s = (series.t_ns[at] - series.t_ns[since]) / 1e9
+    if since == at or seen_s < STALE_TICKS * tick_s:
+        return nearby_w * tick_s
+    before = max(0, since - 1)
+    expected_j = nearby_w * (series.t_ns[at] - series.t_ns[before]) / 1e9
+    came_j = level - series.energy_j[before]
+    return max(nearby_w * max(tick_s, seen_s), expected_j - came_j)
 
 
 def _tick_s(domain: Domain) -> float:

@@ -101,6 +101,17 @@ class Series(Record):
     energy_j: tuple[float, ...]
 
 
+class CpuSeries(Record):
+    """CPU seconds used at increasing instants: by the whole machine, of them by the run's own
+    processes, and those that the hypervisor took. Same lengths. ``cpus``: of the machine."""
+
+    cpus: int
+    t_ns: tuple[int, ...]
+    busy_s: tuple[float, ...]
+    own_s: tuple[float, ...]
+    steal_s: tuple[float, ...]
+
+
 class RecorderStats(Record):
     """What the recorder itself took: its CPU time (s), polls made and deadlines missed."""
 
@@ -119,6 +130,7 @@ class Recording(Record):
     stats: RecorderStats
     shared: bool = False  # another run was allowed on this machine at the time
     marks: tuple[int, ...] = ()  # when readings that a worker asked for were done (ns)
+    cpu: CpuSeries | None = None  # None: the system does not tell
 
 
 class Span(Record):
@@ -165,6 +177,15 @@ class Problem(Record):
     in_use: bool = True
 
 
+class Disturbance(Record):
+    """What others took of the machine's CPU time during a span (shares of all of it): processes
+    that are not the run's, and the hypervisor. ``disturbed``: enough of it to spoil a figure."""
+
+    others: float
+    steal: float
+    disturbed: bool
+
+
 class Phase(Record):
     """One span of a trial with its energy. ``domains`` holds only what could be determined;
     ``problems`` names, by domain, what could not and why."""
@@ -173,6 +194,7 @@ class Phase(Record):
     domains: dict[str, DomainEnergy]
     problems: dict[str, Problem] = {}
     inferences: int | None = None
+    disturbance: Disturbance | None = None  # None: it cannot be told
 
 
 class Estimate(Record):

@@ -54,6 +54,41 @@ def test_a_meter_of_the_node_is_not_added_to_what_it_covers() -> None:
     assert sum_of(within(phase({**domains, "wall": wall}), "node")) == 600.0
 
 
+@pytest.mark.parametrize("psys_j", [0.2, 50.0, 119.0])
+def test_a_whole_below_its_parts_is_left_out_and_said(psys_j: float) -> None:
+    psys = joules(psys_j, "node", covers=("cpu", "dram"))
+    found = within(phase({**NODE_OF_TWO_GPUS, "psys": psys}), "node")
+    assert isinstance(found, Bounded)
+    assert found.energy_j == pytest.approx(475.0)
+    assert "psys" not in found.domains
+    assert "less than the 120 J of what it covers" in found.note
+    assert "no meter of the whole node" in found.note
+
+
+def test_a_wall_meter_below_its_parts_leaves_the_platforms_figure() -> None:
+    psys = joules(150.0, "node", covers=("cpu", "dram"))
+    wall = joules(140.0, "node", covers=("cpu", "dram", "gpu", "node", "other"), meter="wall")
+    found = within(phase({**NODE_OF_TWO_GPUS, "psys": psys, "node": wall}), "node")
+    assert isinstance(found, Bounded)
+    assert found.energy_j == pytest.approx(150.0 + 300.0 + 55.0)
+    assert found.note.startswith("node says 140 J")
+
+
+def test_platform_zones_of_two_sockets_are_one_whole_or_none() -> None:
+    domains = {
+        "cpu:0": joules(50.0),
+        "cpu:1": joules(50.0),
+        "psys": joules(80.0, "node", covers=("cpu", "dram")),
+        "psys:1": joules(80.0, "node", covers=("cpu", "dram")),
+    }
+    assert sum_of(within(phase(domains), "node")) == pytest.approx(160.0)
+    assert sum_of(within(phase(domains), "compute")) == pytest.approx(100.0)
+    del domains["psys:1"]
+    domains["psys"] = joules(180.0, "node", covers=("cpu", "dram"))
+    one_lost = phase(domains, psys_1=Problem(reason="rapl hangs", kind="node"))
+    assert within(one_lost, "node") == "psys:1: rapl hangs"
+
+
 def test_the_sum_of_what_is_metered_says_that_it_is_no_whole_node() -> None:
     found = within(phase(NODE_OF_TWO_GPUS), "node")
     assert isinstance(found, Bounded)

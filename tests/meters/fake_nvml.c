@@ -52,7 +52,7 @@ static int get_of(void *handle, const char *key, char *out, size_t size) {
 
 static long long number(void *handle, const char *key, long long otherwise) {
     char text[256];
-    return get_of(handle, key, text, sizeof text) ? atoll(text) : otherwise;
+    return get_of(handle, key, text, sizeof text) ? (long long)strtoull(text, NULL, 10) : otherwise;
 }
 
 static rc text_of(void *handle, const char *key, const char *otherwise, char *out, unsigned size) {
@@ -101,11 +101,11 @@ rc nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *mj) {
     rc bad = (rc)number(handle, "rc", OK);
     if (!bad) bad = (rc)number(handle, "energy_rc", OK);
     if (bad) return bad;
-    long long given = number(handle, "energy_mj", -1), tick = number(handle, "tick_ms", 20);
+    long long given = number(handle, "energy_mj", -2), tick = number(handle, "tick_ms", 20);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     long long ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-    *mj = given >= 0 ? (unsigned long long)given
+    *mj = given != -2 ? (unsigned long long)given
                      : (unsigned long long)(ms / tick * tick * number(handle, "power_mw", 70000) / 1000);
     return OK;
 }

@@ -119,6 +119,24 @@ def test_power_only_and_a_lost_gpu(smi: FakeSmi) -> None:
     assert ("gpu:amd0", "AMD SMI: Error code: 15 | lost") in seen.notices
 
 
+@pytest.mark.parametrize("power", [0xFFFF, 0xFFFFFFFF, "N/A", 0, -1])
+def test_a_power_that_is_not_available_is_none(smi: FakeSmi, power: object) -> None:
+    smi.gpus[:] = [{"power": 210, "pids": [1], "cap": 2**64 - 1}]
+    meter = open_meter()
+    assert meter.domains[0].max_power_w == 1500.0
+    smi.gpus[0]["power"] = power
+    (reading,) = meter.read()
+    assert (reading.power_w, reading.energy_j) == (None, None)
+    assert reading.error is not None
+
+
+def test_a_counter_that_is_not_available_is_none(smi: FakeSmi) -> None:
+    smi.gpus[0]["count"] = 2**64 - 1
+    smi.gpus[0]["power"] = 210
+    meter = open_meter()
+    assert meter.read()[0].power_w == 210
+
+
 def test_use_throttling_identity(smi: FakeSmi) -> None:
     smi.gpus.append({"count": 5, "unit": 15.3, "pids": [77]})
     meter = open_meter()

@@ -137,6 +137,22 @@ def test_a_gpu_with_power_only_says_so(nvml: Driver) -> None:
     assert (reading["energy_j"], reading["power_w"]) == (None, 72.5)
 
 
+def test_a_figure_that_is_not_available_is_none(nvml: Driver) -> None:
+    """Where NVML has no figure it may say so by the greatest number of the field."""
+    nvml.script("gpu0.energy_mj=18446744073709551615", "gpu0.power_mw=72500")
+    (domain,) = nvml.open()
+    assert "power integrated" in domain["accuracy_source"]
+    nvml.script("gpu0.power_mw=4294967295")
+    (reading,) = nvml.read()
+    assert (reading["energy_j"], reading["power_w"]) == (None, None)
+    assert "not available" in reading["error"]
+
+
+def test_a_limit_that_no_gpu_has_is_not_believed(nvml: Driver) -> None:
+    nvml.script("gpu0.limit_mw=4294967295")
+    assert nvml.open()[0]["max_power_w"] == 1500.0
+
+
 def test_a_counter_that_goes_is_not_swapped_for_power(nvml: Driver) -> None:
     nvml.script("gpu0.energy_mj=5000")
     nvml.open()

@@ -253,7 +253,45 @@ def test_nothing_there(root: Path, made: bool) -> None:
         (root / "dtpm").mkdir()
     with pytest.raises(MeterUnavailable, match="no RAPL zones") as raised:
         opened(root)
-    assert "modprobe" in raised.value.remedy
+    assert ("modprobe" if made else "PERMILLE_POWERCAP") in raised.value.remedy
+    assert not raised.value.present
+
+
+def test_links_that_lead_nowhere_are_named_with_what_to_mount(root: Path) -> None:
+    FakePowercap(root, layout="sysfs")
+    (root.parent / "devices").rename(root.parent / "gone")
+    with pytest.raises(MeterUnavailable, match="lead nowhere") as raised:
+        opened(root)
+    assert "/sys/devices/virtual/powercap" in raised.value.remedy
+    assert "modprobe" not in str(raised.value)
+    assert raised.value.present
+
+
+def test_one_link_that_leads_nowhere_is_said_beside_the_others(root: Path) -> None:
+    tree = FakePowercap(root, packages=2, dram=False, layout="sysfs")
+    tree.zones["cpu:1"].rename(root.parent / "gone")
+    meter = opened(root)
+    assert [domain.name for domain in meter.domains] == ["cpu:0"]
+    ((_, said),) = meter.observe(frozenset()).notices
+    assert said.startswith("intel-rapl:1: its link leads nowhere")
+
+
+def test_zones_of_which_none_is_known_are_no_virtual_machines(root: Path) -> None:
+    tree = FakePowercap(root, dram=False)
+    (tree.zones["cpu:0"] / "name").unlink()
+    with pytest.raises(MeterUnavailable, match="no zone of intel-rapl:0") as raised:
+        opened(root)
+    assert raised.value.present
+    assert "modprobe" not in str(raised.value)
+
+
+@pytest.mark.parametrize("names", [("psys", "psys-1"), ("psys", "psys")])
+def test_each_sockets_platform_zone_is_a_domain(root: Path, names: tuple[str, str]) -> None:
+    tree = FakePowercap(root, packages=2, dram=False)
+    for number, name in enumerate(names):
+        tree.add_zone(f"p{number}", name, f"intel-rapl:{number + 2}")
+        tree.set(f"p{number}", (7 + number) * 1_000_000)
+    assert energies(opened(root)) == {"cpu:0": 0, "cpu:1": 0, "psys": 7, "psys:1": 8}
 
 
 @pytest.fixture

@@ -111,6 +111,19 @@ def test_power_is_integrated_by_the_trapezoid_rule() -> None:
     assert c.series().energy_j == pytest.approx((0.0, 10.0, 25.0))
 
 
+@pytest.mark.parametrize("power_w", [0xFFFFFFFF / 1e3, 65535.0, 1e12])
+@pytest.mark.parametrize("most_w", [700.0, None])
+def test_a_power_that_no_device_has_is_never_integrated(
+    power_w: float, most_w: float | None
+) -> None:
+    c = Counter(domain("gpu:0", tick_s=0.1, max_power_w=most_w))
+    for i, value in enumerate([300.0, 300.0, power_w, 300.0, power_w]):
+        c.add(Reading("gpu:0", i * S // 10, power_w=value))
+    assert c.series().energy_j == pytest.approx((0.0, 30.0, 90.0))
+    kinds = [(event.kind, "not possible" in event.reason) for event in c.events(S)]
+    assert kinds == [("notice", True), ("invalid", True)]
+
+
 def test_a_long_silence_of_a_meter_without_a_counter_is_void() -> None:
     c = Counter(domain("gpu:0", tick_s=0.1))
     c.add(Reading("gpu:0", 0, power_w=100.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from permille import energy
@@ -16,7 +18,7 @@ from permille.errors import MeterError, RecorderError
 from permille.recorder import Marker, Recorder
 from permille.records import DomainEnergy, Span
 from tests.conftest import POWER_W
-from tests.powercap import Driver
+from tests.powercap import Driver, FakePowercap
 
 pytestmark = pytest.mark.measuring
 
@@ -126,3 +128,48 @@ def test_its_poll_interval_follows_what_the_counter_needs(
     monkeypatch.setenv("PERMILLE_POWERCAP", str(tree.root))
     with Recorder() as recorder:
         assert recorder.interval_s == pytest.approx(0.02)
+
+
+def recorders_of(parent: int) -> list[int]:
+    """Living recorder processes that this process has started."""
+    found = []
+    for child in psutil.Process(parent).children():
+        with contextlib.suppress(psutil.Error):
+            if "permille.recorder.process" in child.cmdline():
+                found.append(child.pid)
+    return found
+
+
+def test_a_meter_that_blocks_as_it_is_opened_leaves_no_recorder(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name in the powercap tree that is a pipe: to read it never ends."""
+    tree = FakePowercap(tmp_path / "tree", dram=False)
+    name = tree.zones["cpu:0"] / "name"
+    name.unlink()
+    os.mkfifo(name)
+    monkeypatch.setenv("PERMILLE_POWERCAP", str(tree.root))
+    monkeypatch.setenv("PERMILLE_METERS", "rapl")
+    monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
+    monkeypatch.setattr("permille.recorder.START_S", 2.0)
+    before = recorders_of(os.getpid())
+    with pytest.raises(RecorderError, match="does not answer: a meter may block"):
+        Recorder(shared=True)
+    assert recorders_of(os.getpid()) == before
+
+
+def test_an_answer_that_is_late_is_never_taken_for_the_next(
+    here: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("permille.recorder.ANSWER_S", 1.0)
+    with Recorder() as recorder:
+        recorder.begin()
+        os.kill(recorder.pid, signal.SIGSTOP)
+        with pytest.raises(RecorderError, match="does not answer"):
+            recorder.mark()
+        os.kill(recorder.pid, signal.SIGCONT)
+        with pytest.raises(RecorderError, match="does not answer"):
+            recorder.take()
+        recorder.restart()
+        recorder.begin()
+        assert recorder.take().series[0].t_ns

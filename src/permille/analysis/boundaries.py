@@ -11,6 +11,9 @@ SIGNIFICANT = 0.05
 """Domains of one provenance or a weaker one give a sum theirs from this share of its energy on."""
 
 
+METERED_ONLY = "the sum of what is metered: there is no meter of the whole node"
+
+
 class Bounded(Record):
     """Energy of a phase within a boundary.
 
@@ -37,7 +40,11 @@ def within(phase: Phase, boundary: Boundary) -> Bounded | str:
     members: dict[str, DomainEnergy | Problem] = {**phase.domains, **phase.problems}
     if not members:
         return "nothing was metered"
-    chosen = _node(members) if boundary in ("node", "facility") else _devices(members, boundary)
+    note = ""
+    if boundary in ("node", "facility"):
+        chosen, note = _node(members)
+    else:
+        chosen = _devices(members, boundary)
     if not chosen:
         return f"no meter of the {boundary} boundary's domains; try --boundary node"
     found: dict[str, DomainEnergy] = {}
@@ -46,10 +53,7 @@ def within(phase: Phase, boundary: Boundary) -> Bounded | str:
         if isinstance(member, Problem):
             return f"{name}: {member.reason}"
         found[name] = member
-    whole = any(domain.covers for domain in found.values())
-    metered_only = boundary in ("node", "facility") and not whole
-    note = "the sum of what is metered: there is no meter of the whole node"
-    return _sum(found, note if metered_only else "")
+    return _sum(found, note)
 
 
 def unusable(phase: Phase) -> str | None:
@@ -67,15 +71,40 @@ def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) 
     return gpus + cpus + [n for n, d in members.items() if d.kind == "dram"]
 
 
-def _node(members: Mapping[str, DomainEnergy | Problem]) -> list[str]:
-    """The widest meter of the node and what it leaves out; without one, everything."""
+def _node(members: Mapping[str, DomainEnergy | Problem]) -> tuple[list[str], str]:
+    """(The widest meter of the node and what it leaves out; without one, everything; a note).
+
+    A meter may have several domains of the node, such as a platform zone for each socket: they
+    count together. One that says less than what it covers is no meter of the whole.
+    """
     nodes = {n: d for n, d in members.items() if isinstance(d, DomainEnergy) and d.kind == "node"}
     if not nodes:
-        return list(members)
+        return list(members), METERED_ONLY
     widest = max(nodes, key=lambda n: (len(nodes[n].covers), n))
     inside = nodes[widest].covers
+    whole = [n for n, d in nodes.items() if (d.meter, d.covers) == (nodes[widest].meter, inside)]
+    parts = [
+        n
+        for n, d in members.items()
+        if isinstance(d, DomainEnergy) and d.kind in inside and n not in whole
+    ]
+    whole_j = sum(nodes[n].energy_j for n in whole)
+    parts_j = _parts_j([d for n in parts if isinstance(d := members[n], DomainEnergy)])
+    if whole_j < parts_j:
+        chosen, note = _node({n: d for n, d in members.items() if n not in whole})
+        said = f"says {whole_j:.3g} J, less than the {parts_j:.3g} J of what it covers"
+        return chosen, f"{', '.join(whole)} {said} ({', '.join(parts)}), and is left out; {note}"
+    # A zone of the same name that could not be read: without it the sum is a part.
+    name = widest.partition(":")[0]
+    lost = [n for n, d in members.items() if isinstance(d, Problem) and n.partition(":")[0] == name]
     rest = [n for n, d in members.items() if d.kind != "node" and d.kind not in inside]
-    return [widest, *rest]
+    return [*whole, *lost, *rest], "" if inside else METERED_ONLY
+
+
+def _parts_j(parts: Sequence[DomainEnergy]) -> float:
+    """What parts of a node make up at least: a smaller meter of the node may cover the others."""
+    apart_j = sum(d.energy_j for d in parts if d.kind != "node")
+    return max([apart_j, *(d.energy_j for d in parts if d.kind == "node")])
 
 
 def _sum(domains: Mapping[str, DomainEnergy], note: str) -> Bounded:

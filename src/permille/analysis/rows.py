@@ -80,6 +80,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
             "share": summary.failures.share,
         },
         "trials": {"done": summary.done, "failed": summary.failed, "invalid": summary.invalid},
+        "disturbed": summary.disturbed,
         "provenance": summary.provenance,
         "source": summary.source,
         "boundary": summary.boundary,

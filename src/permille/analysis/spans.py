@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from permille import disturbance
 from permille.analysis.commands import DomainMean, figure, per_inference
 from permille.analysis.rows import scaled
 from permille.carbon.footprint import carbon_overhead
@@ -33,7 +34,8 @@ class Result(Record):
     above the idle power. ``kwh_per_1000`` is per 1,000 inferences, None where they were not told.
     ``inferences`` is their number over all the spans, ``seconds`` the mean length of a span.
     Where the energy cannot be told it is None, ``valid`` is false and ``reason`` says why; it is
-    false too, beside an energy, where a span was left by an exception.
+    false too, beside an energy, where a span was left by an exception. ``disturbed`` is the share
+    of the spans during which other processes used over 5 % of the CPU time; None: not known.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Result(Record):
     valid: bool
     reason: str | None
     notes: tuple[str, ...] = ()
+    disturbed: float | None = None
 
     def co2e_g(
         self, region: str | None = None, *, intensity: float | None = None, year: int | None = None
@@ -97,8 +100,18 @@ def pooled(
         provenance=found.provenance,
         valid=energy is not None and not any(span.raised for span in spans),
         reason=found.reason or _raised(spans),
-        notes=(*notes, *([found.note] if found.note else []), *_of_one_process(spans)),
+        notes=(
+            *notes,
+            *([found.note] if found.note else []),
+            *dict.fromkeys(said for span in spans for said in disturbance.notes(_named(span))),
+            *_of_one_process(spans),
+        ),
+        disturbed=disturbance.share_disturbed([_named(span) for span in spans]),
     )
+
+
+def _named(span: Measured) -> dict[str, Phase]:
+    return {"measured": span.phase} | ({} if span.idle is None else {"idle": span.idle})
 
 
 def _raised(spans: Sequence[Measured]) -> str | None:

@@ -13,6 +13,7 @@ from permille.analysis.comparable import pooled_by
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
 from permille.analysis.stopping import decide, stopped_summary
+from permille.disturbance import share_disturbed
 from permille.records import (
     Boundary,
     Cell,
@@ -120,6 +121,7 @@ class Summary(Record):
     failures: InferenceFailures | None = None  # None: no inference of this cell could fail alone
     protocol: Protocol | None = None
     last_started: str = ""  # of its trials, whatever became of them; UTC, ISO 8601
+    disturbed: float | None = None  # share of the finished trials that others disturbed
 
 
 def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False) -> list[Summary]:
@@ -215,6 +217,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         done=len(done),
         failed=sum(t.status == "failed" for t in trials),
         invalid=sum(t.status == "invalid" for t in trials),
+        disturbed=share_disturbed([t.phases for t in done]),
         provenance=max((b.provenance for b in found.runs), key=lambda p: p.weakness, default=None),
         domains=domains,
         parts=parts_of(

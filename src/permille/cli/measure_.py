@@ -24,11 +24,12 @@ from permille.cli.arguments import (
 )
 from permille.cli.measure_text import markdown, show, show_missing, show_ratio
 from permille.cli.terminal import print_json
+from permille.disturbance import refusal, share_disturbed
 from permille.errors import MeterError, UsageError
 from permille.recorder import Recorder
 from permille.recorder.wire import Missing
 from permille.records import BOUNDARIES, Boundary, Estimate, Provenance
-from permille.study.command import Run, measure
+from permille.study.command import Run, measure, spans_of
 from permille.units import (
     co2e_g,
     format_seconds,
@@ -64,6 +65,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--require", choices=["measured"], help="exit 3 where only an estimate can be had"
     )
     parser.add_argument("--shared", action="store_true", help="even beside another run; it is said")
+    parser.add_argument(
+        "--quiet-machine",
+        action="store_true",
+        help="no figure where other processes used over 5 %% of the CPU time",
+    )
     parser.add_argument(
         "-i", "--ignore-failure", action="store_true", help="a command may exit with other than 0"
     )
@@ -164,6 +170,9 @@ def _payload(
     reason = found.reason
     if failed and not args.ignore_failure:
         reason = f"the command exited with {failed}; --ignore-failure counts it all the same"
+    spans = [spans_of(r.phase, r.idle) for r in runs]
+    if args.quiet_machine and reason is None:
+        reason = next((why for one in spans if (why := refusal(one))), None)
     inferences = args.inferences
     energy = found.energy
     to_grams = carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
@@ -186,9 +195,15 @@ def _payload(
         "seconds": found.seconds,
         "inferences": inferences,
         "runs": [
-            {"energy_j": energy_j, "seconds": run.phase.seconds, "exit_code": run.exit_code}
+            {
+                "energy_j": energy_j,
+                "seconds": run.phase.seconds,
+                "exit_code": run.exit_code,
+                "others_cpu": run.phase.disturbance and run.phase.disturbance.others,
+            }
             for run, energy_j in _pairs(runs, found)
         ],
+        "disturbed": share_disturbed(spans),
         "provenance": found.provenance,
         "valid": reason is None,
         "reason": reason,

@@ -23,6 +23,7 @@ from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.progress import View
 from permille.cli.results_ import results_json, show
 from permille.cli.terminal import console, plain, print_json
+from permille.disturbance import disturbed
 from permille.errors import MeterError, StudyError
 from permille.recorder import Recorder
 from permille.records import Boundary, Provenance, Trial
@@ -54,6 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--require", choices=["measured"], help="exit 3 where only an estimate can be had"
     )
     parser.add_argument("--shared", action="store_true", help="even beside another run; it is said")
+    parser.add_argument(
+        "--quiet-machine",
+        action="store_true",
+        help="a trial during which others used over 5 %% of the CPU time is invalid",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan, measure nothing")
     parser.add_argument(
         "--json-lines", action="store_true", help="one JSON line per finished trial on stdout"
@@ -133,7 +139,9 @@ def _tell(
 def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> Tally:
     settings = plan.settings
     repeats = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
-    runner = Runner(plan, store, recorder, pool=args.pool, pass_env=args.pass_env)
+    runner = Runner(
+        plan, store, recorder, pool=args.pool, pass_env=args.pass_env, quiet=args.quiet_machine
+    )
     _say_elsewhere(runner, store, args)
     _say_anew(plan, runner, store)
     if args.fresh:
@@ -277,6 +285,7 @@ def _line(trial: Trial) -> dict[str, Any]:
         "reason": trial.reason,
         "seconds": query.seconds if query else None,
         "inferences": query.inferences if query else None,
+        "disturbed": disturbed(trial.phases),
         "domains": {
             name: {"energy_j": d.energy_j, "provenance": d.provenance}
             for name, d in (query.domains if query else {}).items()

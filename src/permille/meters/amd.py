@@ -22,6 +22,9 @@ WATCH_S = 0.1
 PAUSE_S = 0.001
 HEADROOM = 2.0
 DEFAULT_MAX_POWER_W = 1500.0
+MOST_LIMIT_W = 10_000.0
+"""No GPU has a greater limit: a driver that states one states none."""
+NOT_AVAILABLE = (2**16 - 1, 2**32 - 1, 2**64 - 1)
 COUNTER_ACCURACY = 0.10
 COUNTER_SOURCE = "energy counter: AMD publishes no bound; taken as ±10 %"
 POWER_ACCURACY = 0.15
@@ -186,7 +189,7 @@ def _gpu(smi: Any, index: int, handle: Any) -> Gpu:
 def _counter_j(smi: Any, handle: Any) -> float | None:
     """Counts times microjoules a count; None where the answer has another form."""
     answer = smi.amdsmi_get_energy_count(handle)
-    counts = _number(answer.get("energy_accumulator"))
+    counts = _available(answer.get("energy_accumulator"))
     unit_uj = _number(answer.get("counter_resolution"))
     return None if counts is None or not unit_uj else counts * unit_uj / 1e6
 
@@ -198,7 +201,7 @@ def _resolution_j(smi: Any, handle: Any) -> float:
 def _power_w(smi: Any, handle: Any) -> float | None:
     answer = smi.amdsmi_get_power_info(handle)
     for key in ("current_socket_power", "socket_power", "average_socket_power"):
-        power_w = _number(answer.get(key))
+        power_w = _available(answer.get(key))
         if power_w:  # a GPU never draws 0 W: models without that sensor say so
             return power_w
     return None
@@ -206,13 +209,20 @@ def _power_w(smi: Any, handle: Any) -> float | None:
 
 def _max_power_w(smi: Any, handle: Any) -> float:
     try:
-        cap = _number(smi.amdsmi_get_power_cap_info(handle).get("max_power_cap"))
+        cap = _available(smi.amdsmi_get_power_cap_info(handle).get("max_power_cap"))
     except smi.AmdSmiLibraryException:
         cap = None
     if not cap:
         return DEFAULT_MAX_POWER_W
     # Microwatts, but watts in some versions: no GPU draws 10 kW, none is capped at 10 mW.
-    return HEADROOM * (cap / 1e6 if cap > 10_000 else cap)
+    limit_w = cap / 1e6 if cap > MOST_LIMIT_W else cap
+    return HEADROOM * limit_w if limit_w <= MOST_LIMIT_W else DEFAULT_MAX_POWER_W
+
+
+def _available(value: Any) -> float | None:
+    """A number as :func:`_number`, unless it is the greatest of its field: AMD SMI then means that
+    there is none (amdsmi.h: UINT16_MAX, UINT32_MAX or UINT64_MAX where it is not supported)."""
+    return None if value in NOT_AVAILABLE else _number(value)
 
 
 def _number(value: Any) -> float | None:

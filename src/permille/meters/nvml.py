@@ -29,6 +29,10 @@ HEADROOM = 2.0
 DEFAULT_MAX_POWER_W = 1500.0
 """Where no limit can be asked for. The largest GPUs sold are rated at 1400 W (2025)."""
 
+MOST_LIMIT_W = 10_000.0
+"""No GPU has a greater limit: a driver that states one states none."""
+NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)
+
 _YANG = "Yang et al., SC24, arXiv:2312.02741"
 COUNTER_ACCURACY = 0.05
 COUNTER_SOURCE = f"energy counter: NVIDIA states no bound; taken as ±5 % ({_YANG})"
@@ -91,15 +95,17 @@ class Gpu:
     counter: bool
     uuid: str
 
-    def value(self, nvml: Any) -> float:
-        """Joules of the counter, or watts.
+    def value(self, nvml: Any) -> float | None:
+        """Joules of the counter, or watts; None where it says that there is no figure.
 
         Raises:
             pynvml.NVMLError: it did not answer.
         """
         if self.counter:
-            return float(nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1e3
-        return float(nvml.nvmlDeviceGetPowerUsage(self.handle)) / 1e3
+            said = _available(nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle))
+        else:
+            said = _available(nvml.nvmlDeviceGetPowerUsage(self.handle))
+        return None if said is None else said / 1e3
 
 
 class NvmlMeter:
@@ -135,7 +141,9 @@ class NvmlMeter:
                 readings.append(Reading(name, before_ns, error=f"NVML: {error}"))
                 continue
             t_ns = (before_ns + time.monotonic_ns()) // 2
-            if gpu.counter:
+            if value is None:
+                readings.append(Reading(name, t_ns, error="NVML: the figure is not available"))
+            elif gpu.counter:
                 readings.append(Reading(name, t_ns, energy_j=value))
             else:
                 readings.append(Reading(name, t_ns, power_w=value))
@@ -241,10 +249,13 @@ def _find(nvml: Any) -> tuple[list[Gpu], dict[int, Exception]]:
 
 def _gpu(nvml: Any, index: int) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    counter = _optional(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle) is not None
-    if not counter:
-        nvml.nvmlDeviceGetPowerUsage(handle)  # raises where there is neither
-    bound = COUNTER_ACCURACY if counter else POWER_ACCURACY
+    counter = _available(_optional(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle))
+    if counter is None:
+        power = _available(nvml.nvmlDeviceGetPowerUsage(handle))  # raises where there is neither
+        if power is None:
+            raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
+    counts = counter is not None
+    bound = COUNTER_ACCURACY if counts else POWER_ACCURACY
     domain = Domain(
         name=f"gpu:{index}",
         kind="gpu",
@@ -252,23 +263,29 @@ def _gpu(nvml: Any, index: int) -> Gpu:
         provenance=Provenance.MEASURED,
         accuracy_low=bound,
         accuracy_high=bound,
-        accuracy_source=COUNTER_SOURCE if counter else POWER_SOURCE,
-        resolution_j=1e-3 if counter else None,
+        accuracy_source=COUNTER_SOURCE if counts else POWER_SOURCE,
+        resolution_j=1e-3 if counts else None,
         max_power_w=_max_power_w(nvml, handle),
         device=_text(nvml, nvml.nvmlDeviceGetName, handle),
     )
     pci = _optional(nvml, nvml.nvmlDeviceGetPciInfo_v3, handle)
     bus = "" if pci is None else bytes(pci.busId).decode("ascii", "replace")
     uuid = _text(nvml, nvml.nvmlDeviceGetUUID, handle)
-    return Gpu(handle, domain, counter, f"{uuid or 'no UUID'}@{bus}")
+    return Gpu(handle, domain, counts, f"{uuid or 'no UUID'}@{bus}")
 
 
 def _max_power_w(nvml: Any, handle: Any) -> float:
     limits_mw = _optional(nvml, nvml.nvmlDeviceGetPowerManagementLimitConstraints, handle)
-    greatest_mw = limits_mw[1] if limits_mw else 0
-    enforced_mw = _optional(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle) or 0
-    limit_w = max(greatest_mw, enforced_mw) / 1e3
-    return HEADROOM * limit_w if limit_w > 0 else DEFAULT_MAX_POWER_W
+    enforced_mw = _optional(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+    stated_mw = [_available(said) for said in (limits_mw[1] if limits_mw else None, enforced_mw)]
+    limit_w = max((said for said in stated_mw if said is not None), default=0.0) / 1e3
+    return HEADROOM * limit_w if 0 < limit_w <= MOST_LIMIT_W else DEFAULT_MAX_POWER_W
+
+
+def _available(said: int | None) -> float | None:
+    """A figure, or None where there is none: NVML then says so, or gives the greatest number of
+    the field (nvml.h, NVML_VALUE_NOT_AVAILABLE is -1)."""
+    return None if said is None or said in NOT_AVAILABLE else float(said)
 
 
 def _text(nvml: Any, ask: Callable[..., Any], handle: Any) -> str | None:

@@ -19,7 +19,14 @@ from permille.meters.mirrors import is_mirror
 from permille.meters.processor import CPUINFO, Processor, read_processor
 from permille.meters.rapl_facts import accuracy, max_power_w
 from permille.meters.tick import measure_ticks
-from permille.meters.zones import Zone, find_zones, read_line, without_mirrors
+from permille.meters.zones import (
+    Zone,
+    dangling_links,
+    find_folders,
+    find_zones,
+    read_line,
+    without_mirrors,
+)
 from permille.records import Domain, Provenance
 
 ROOT = Path("/sys/class/powercap")
@@ -36,6 +43,9 @@ REMEDY = (
 )
 
 
+MOUNT = "in a container mount /sys/devices/virtual/powercap too, read-only"
+
+
 def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path = BOOT_ID) -> Meter:
     """The RAPL counters below ``root``, which defaults to PERMILLE_POWERCAP or the system's.
 
@@ -45,14 +55,12 @@ def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path 
         MeterUnavailable: no zone is there, or none that may be read.
     """
     root = root or Path(os.environ.get("PERMILLE_POWERCAP") or ROOT)
-    zones = find_zones(root)
+    zones, dangling = find_zones(root), dangling_links(root)
     if not zones:
-        raise MeterUnavailable(
-            f"no RAPL zones under {root}",
-            "a virtual machine has none; on bare metal try `sudo modprobe intel_rapl_msr`",
-        )
+        raise _nothing(root, dangling)
     processor = read_processor(cpuinfo)
     counters, problems = _open_counters(zones, processor)
+    problems += [(name, f"its link leads nowhere; {MOUNT}") for name in dangling]
     if not counters:
         raise _unavailable(problems)
     looks: list[list[float | None]] = []
@@ -194,6 +202,42 @@ def _longest_interval_s(domain: Domain) -> float:
     assert domain.wrap_j is not None
     assert domain.max_power_w is not None
     return domain.wrap_j / domain.max_power_w / 2
+
+
+def _nothing(root: Path, dangling: Sequence[str]) -> MeterUnavailable:
+    """Why no zone was found below ``root``: each cause has its own mend."""
+    if dangling:
+        return MeterUnavailable(
+            f"RAPL is here, but its links under {root} lead nowhere ({', '.join(dangling[:4])})",
+            MOUNT,
+            present=True,
+        )
+    try:
+        os.listdir(root)
+    except PermissionError:
+        return MeterUnavailable(f"{root} may not be listed by this user", REMEDY, forbidden=True)
+    except NotADirectoryError:
+        return MeterUnavailable(f"{root} is no folder", "see PERMILLE_POWERCAP")
+    except FileNotFoundError:
+        if root != ROOT:
+            return MeterUnavailable(f"no RAPL zones: there is no {root}", _WHERE)
+    except OSError as error:
+        return MeterUnavailable(f"{root} cannot be listed: {error.strerror}")
+    zones = find_folders(root)
+    if zones:
+        return MeterUnavailable(
+            f"RAPL is here, but no zone of {', '.join(sorted(zones)[:4])} under {root} is a"
+            " package, memory or the platform that can be read",
+            "see that their files `name` can be read",
+            present=True,
+        )
+    return MeterUnavailable(
+        f"no RAPL zones under {root}",
+        "a virtual machine has none; on bare metal try `sudo modprobe intel_rapl_msr`",
+    )
+
+
+_WHERE = "PERMILLE_POWERCAP says where they are; unset, /sys/class/powercap is read"
 
 
 def _unavailable(problems: Sequence[tuple[str, OSError | str]]) -> MeterUnavailable:

@@ -18,6 +18,8 @@ from permille.records import DomainKind
 
 _FOLDER = re.compile(r"[a-z0-9-]*rapl[a-z0-9-]*(:\d+){0,2}")
 _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
+_PLATFORM = re.compile(r"psys(?:-(\d+))?")
+"""The kernel names a second socket's platform zone ``psys-1`` (intel_rapl_common.c)."""
 _DEPTH = 4
 _MOST = 4096  # zones: a tree with more is not a machine's
 
@@ -94,10 +96,27 @@ def find_zones(root: Path) -> list[Zone]:
                 zones.append(
                     parent._replace(domain=domain, kind="dram", path=folders[folder], folder=folder)
                 )
-        elif names[folder] == "psys" and "psys" not in taken:
-            taken.add("psys")
-            zones.append(Zone("psys", "node", folders[folder], folder, None, None))
+    platforms = [
+        folder for folder in sorted(names, key=_order) if _PLATFORM.fullmatch(names[folder])
+    ]
+    for number, folder in enumerate(platforms):
+        domain = "psys" if number == 0 else f"psys:{number}"
+        zones.append(Zone(domain, "node", folders[folder], folder, None, None))
     return zones
+
+
+def dangling_links(root: Path) -> list[str]:
+    """Names of the links to zones directly below ``root`` that lead nowhere, as in a container
+    that was given the class folder and not the devices that its links lead to."""
+    try:
+        names = sorted(os.listdir(root))
+    except OSError:
+        return []
+    return [
+        name
+        for name in names
+        if _FOLDER.fullmatch(name) and (root / name).is_symlink() and not (root / name).exists()
+    ]
 
 
 def without_mirrors(zones: Sequence[Zone], mirrored: Sequence[tuple[Zone, Zone]]) -> list[Zone]:

@@ -28,6 +28,9 @@ START_S = 60.0
 ANSWER_S = 30.0
 """Seconds to wait for the recorder to start, and for an answer; it polls far more often."""
 
+END_S = 5.0
+"""Seconds for a recorder to end by itself."""
+
 LATE_NS = 500_000
 """A start's reading this old (0.5 ms) is made again."""
 STARTS = 10
@@ -102,6 +105,7 @@ class Recorder:
     domains: tuple[Domain, ...]
     missing: tuple[wire.Missing, ...]
     interval_s: float
+    _fault: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -181,9 +185,13 @@ class Recorder:
                 stderr=self._stderr,
                 start_new_session=True,
             )
-        self._control = ours
+        self._control, self._fault = ours, None
         ours.settimeout(START_S)
-        hello = self._receive(wire.Hello)
+        try:
+            hello = self._receive(wire.Hello)
+        except RecorderError:
+            self._end(wait_s=0.0)  # a meter that blocks as it is opened: nobody waits for it
+            raise
         if hello.error is not None:
             self._end()
             raise UsageError(hello.error) if hello.usage else MeterError(hello.error)
@@ -196,34 +204,46 @@ class Recorder:
             raise MeterError(f"no meter here: {why or 'none is installed'}; see: permille meters")
 
     def _ask(self, request: wire.Request, kind: type[R], descriptors: list[int] | None = None) -> R:
+        if self._fault is not None:
+            raise RecorderError(self._fault)
         try:
             wire.send(self._control, request, descriptors)
         except OSError as error:
-            raise RecorderError(self._death()) from error
+            raise self._lost() from error
         return self._receive(kind)
 
     def _receive(self, kind: type[R]) -> R:
         try:
             body, _ = wire.receive(self._control)
         except (OSError, EOFError) as error:
-            raise RecorderError(self._death()) from error
+            raise self._lost() from error
         return msgspec.msgpack.decode(body, type=kind)
+
+    @property
+    def fault(self) -> str | None:
+        """Why this recorder cannot be asked any more, until :meth:`restart`; None if it can. An
+        answer that came late would be taken for the next one's."""
+        return self._fault
+
+    def _lost(self) -> RecorderError:
+        self._fault = self._death()
+        return RecorderError(self._fault)
 
     def _death(self) -> str:
         """What is known of the recorder's end, with the last line that it said."""
         try:
             code: int | None = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            return "the recorder does not answer"
+            return "the recorder does not answer: a meter may block; see: permille meters"
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - 4096))
         said = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         return f"the recorder died (exit {code})" + (f": {said[-1]}" if said else "")
 
-    def _end(self) -> None:
+    def _end(self, wait_s: float = END_S) -> None:
         self._control.close()
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=wait_s if self._fault is None else 0.0)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

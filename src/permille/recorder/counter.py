@@ -35,7 +35,7 @@ class Counter:
         """Take one reading; instants must increase, an older one is ignored."""
         if self._t_ns and reading.t_ns <= self._t_ns[-1]:
             return
-        reason = _fault(reading)
+        reason = _fault(reading, self.domain)
         if reason is not None:
             self._failing = self._failing or (reading.t_ns, reason)
             return
@@ -144,10 +144,14 @@ class Counter:
         )
 
 
-def _fault(reading: Reading) -> str | None:
+def _fault(reading: Reading, domain: Domain) -> str | None:
     if reading.error is not None:
         return reading.error
     value = reading.power_w if reading.energy_j is None else reading.energy_j
     if value is None or not math.isfinite(value) or value < 0:
         return f"read {value!r}, which is no energy or power"
+    most_w = domain.max_power_w or UNKNOWN_MAX_POWER_W
+    if reading.power_w is not None and reading.power_w > most_w:
+        # Many drivers say "not available" as the greatest number of the field.
+        return f"read {reading.power_w:.6g} W, which is not possible at {most_w:.0f} W or less"
     return None

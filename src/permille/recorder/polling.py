@@ -12,6 +12,7 @@ import msgspec
 from permille.meters import Meter, Reading
 from permille.recorder.counter import Counter
 from permille.recorder.family import with_children
+from permille.recorder.neighbours import CpuWatch
 from permille.records import Event, RecorderStats, Recording, Series
 
 POLL_S = 0.1
@@ -56,7 +57,13 @@ class SlowReader(threading.Thread):
 class Recorder:
     """The meters and what they have said since the last ``begin``."""
 
-    def __init__(self, meters: list[Meter], suspended: Callable[[], int] = suspended_ns) -> None:
+    def __init__(
+        self,
+        meters: list[Meter],
+        suspended: Callable[[], int] = suspended_ns,
+        cpu: CpuWatch | None = None,
+    ) -> None:
+        self._cpu = cpu
         self._fast = [meter for meter in meters if not meter.slow]
         self._meters = meters
         self.counters = {d.name: Counter(d) for meter in meters for d in meter.domains}
@@ -139,6 +146,11 @@ class Recorder:
         if waiting:
             self.poll()  # no step was seen: at least the reading is of now
 
+    def look_around(self, *, now: bool = False) -> None:
+        """Note what the run's processes and others have used of the processors."""
+        if self._cpu is not None:
+            self._cpu.look(now=now)
+
     def miss(self) -> None:
         """Note a deadline missed."""
         self._missed += 1
@@ -150,6 +162,7 @@ class Recorder:
 
     def observe(self) -> None:
         """Ask the meters for what there is beside energy."""
+        self.look_around()
         pids = with_children(self._pids) if self._looks_at_pids else frozenset()
         now_ns = time.monotonic_ns()
         for meter in self._meters:
@@ -178,6 +191,9 @@ class Recorder:
         """Forget what was before now."""
         for counter in self.counters.values():
             counter.begin()
+        if self._cpu is not None:
+            self._cpu.begin()
+        self.look_around()
         self._events.clear()
         self._used.clear()
         self._pids.clear()
@@ -188,6 +204,7 @@ class Recorder:
         """Everything since ``begin``, up to a reading made now."""
         self._await_slow(time.monotonic_ns())
         now_ns = self.poll()
+        self.look_around(now=True)
         events = [e for c in self.counters.values() for e in c.events(now_ns)]
         return Recording(
             series=tuple(self._in_use(c.series()) for c in self.counters.values()),
@@ -199,6 +216,7 @@ class Recorder:
                 missed=self._missed,
                 interval_s=self.interval_s,
             ),
+            cpu=None if self._cpu is None else self._cpu.series(),
         )
 
     def _in_use(self, series: Series) -> Series:

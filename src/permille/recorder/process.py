@@ -20,6 +20,7 @@ from permille.errors import PermilleError, UsageError
 from permille.meters.selection import open_all
 from permille.processes import end_marked
 from permille.recorder import wire
+from permille.recorder.neighbours import CpuWatch
 from permille.recorder.polling import Recorder
 
 OBSERVE_S = 1.0
@@ -71,6 +72,7 @@ class Server:
                 if len(self._marks) < MOST_MARKS:
                     self._marks.append(done_ns)
                 if channel.send(wire.STAMP.pack(done_ns)) == wire.STAMP.size:
+                    self._recorder.look_around()  # after the answer, which must not wait for it
                     return
         except OSError:
             pass  # a worker that was killed, or that does not read its answers: never wait for it
@@ -108,6 +110,8 @@ class Server:
             wire.send(self._control, answer)
         except ConnectionError:
             return False
+        if request.op == "mark":
+            self._recorder.look_around()
         return True
 
 
@@ -148,7 +152,7 @@ def main(descriptor: int, token: str) -> int:
         )
         for meter in opened.unavailable
     )
-    recorder = Recorder(list(opened.meters))
+    recorder = Recorder(list(opened.meters), cpu=CpuWatch(os.getppid()))
     recorder.poll()
     domains = tuple(counter.domain for counter in recorder.counters.values())
     wire.send(control, wire.Hello(domains=domains, missing=missing, interval_s=recorder.interval_s))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from permille import energy
+from permille import disturbance, energy
 from permille.errors import UsageError
 from permille.recorder import Recorder, until_fresh
 from permille.records import Phase, Record, RecorderStats, Span
@@ -21,6 +21,11 @@ class Run(Record):
     exit_code: int
     notices: tuple[str, ...]
     recorder: RecorderStats
+
+
+def spans_of(phase: Phase, idle: Phase | None) -> dict[str, Phase]:
+    """A command's spans by name."""
+    return {"command": phase} | ({} if idle is None else {"idle": idle})
 
 
 def measure(
@@ -53,10 +58,12 @@ def measure(
             process.wait()
     t1_ns = time.monotonic_ns()
     recording = recorder.take()
+    phase = energy.phase(recording, Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns))
+    idle = energy.phase(recording, idle_span) if idle_span else None
     return Run(
-        phase=energy.phase(recording, Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns)),
-        idle=energy.phase(recording, idle_span) if idle_span else None,
+        phase=phase,
+        idle=idle,
         exit_code=exit_code,
-        notices=energy.notices(recording),
+        notices=(*energy.notices(recording), *disturbance.notes(spans_of(phase, idle))),
         recorder=recording.stats,
     )

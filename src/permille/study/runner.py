@@ -16,6 +16,7 @@ from permille import plugins
 from permille.analysis.boundaries import within
 from permille.analysis.stopping import decide
 from permille.backends import Backend
+from permille.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
 from permille.recorder import Recorder
@@ -24,7 +25,9 @@ from permille.store import Raw, Store, Tried
 from permille.store.rows import protocol_key
 from permille.study import containment, evidence, process, stamps
 from permille.study.claims import Claims
+from permille.study.elsewhere import judged
 from permille.study.environment import describe
+from permille.study.failing import OURS
 from permille.study.ledger import Ledger
 from permille.study.messages import Job, Message, Progress, Result, SpanDone
 from permille.study.plan import Plan, PlannedCell
@@ -107,6 +110,7 @@ class Runner:
         watch: Watch = lambda what, seen: None,
         *,
         pool: bool = False,
+        quiet: bool = False,
         pass_env: Sequence[str] = (),
     ) -> None:
         self._plan = plan
@@ -122,6 +126,7 @@ class Runner:
         )
         self.environment: Environment = describe(recorder.domains)
         self._pool = pool
+        self._quiet = quiet
         self._worker_environment = containment.environment(os.environ, pass_env)
         self._version = store.version()
         self.ledger = self._open_ledger()
@@ -267,6 +272,7 @@ class Runner:
         last_lines: tuple[str, ...] = ()
         recording: Recording | None = None
         same_again = True
+        fault: str | None = None
 
         def hear(message: Message) -> None:
             if results:
@@ -294,14 +300,17 @@ class Runner:
             )
         except TrialError as error:
             failure, last_lines, same_again = str(error), error.lines, not error.by_signal
+            fault = _recorders(error)
         except RecorderError as error:
-            failure = str(error)
+            fault = str(error)
         else:
             failure = None if results else "the worker ended without a result"
         try:
             recording = self._recorder.take()
-        except RecorderError:
-            # Its marks failed too, which ended the worker: the meters are to blame, not the model.
+        except RecorderError as error:
+            fault = str(error)
+        if fault is not None:
+            # The meters are to blame, not the model, whatever became of the worker.
             failure = None
             self._recorder.restart()
         notes: list[str] = []
@@ -322,15 +331,18 @@ class Runner:
             started=started,
             protocol=self._plan.protocol_of(planned),
             environment=self.environment,
-            recording=recording,
+            recording=judged(recording, planned),
             spans=spans,
             result=results[0] if results else None,
             failure=failure,
+            fault=fault,
             stopping=self._stopping,
             round=self._rounds.get(planned.cell.id, 0),
             last_lines=last_lines,
             notes=notes,
         )
+        if self._quiet:
+            trial = only_quiet(trial)
         durations = results[0].durations_ns if results else ()
         return keepable(trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations))
 
@@ -384,6 +396,13 @@ class Runner:
 def _shape(reason: str) -> str:
     """A reason without its numbers: addresses, counts and times differ from trial to trial."""
     return re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", reason)
+
+
+def _recorders(error: TrialError) -> str | None:
+    """What a worker says of the recorder that gave it no answer; None if it failed by itself."""
+    if not error.lines or not error.lines[-1].startswith(f"{OURS}RecorderError"):
+        return None
+    return "the recorder did not answer the worker: a meter may block; see: permille meters"
 
 
 def _believable(span: Span, before: Sequence[Span]) -> Span:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from permille import energy
+from permille import disturbance, energy
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
 from permille.energy import notices
@@ -55,6 +55,7 @@ def make(
     spans: Sequence[Span],
     result: Result | None,
     failure: str | None,
+    fault: str | None = None,
     stopping: Stopping | None,
     round: int,
     last_lines: tuple[str, ...],
@@ -64,11 +65,11 @@ def make(
     phases = {span.name: energy.phase(recording, span) for span in spans} if recording else {}
     if recording:
         phases |= _whole(recording)
-    reason = failure or _void(phases, recording)
+    reason = failure or fault or _void(phases, recording)
     status = "failed" if failure else "invalid" if reason else "done"
     all_notes = [*(result.notes if result else ()), *notes]
     if recording:
-        all_notes += notices(recording)
+        all_notes += [*notices(recording), *disturbance.notes(phases)]
     return Trial(
         uid=uid,
         study=study,

@@ -1,0 +1,117 @@
+"""Disturbance: what other processes took of the machine during a span. Pure.
+
+A package's counter counts every process of the machine. The recorder writes down the CPU time of
+the machine and that of the run's own processes (:mod:`permille.recorder.neighbours`); the
+difference over a span is what others used, in figures that are then not the workload's alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from permille.records import CpuSeries, Disturbance, Phase, Span, Trial
+
+DISTURBING = 0.05
+"""Share of the machine's CPU time from which on others have disturbed a span."""
+
+SLACK_S = 0.05
+"""CPU seconds that may be others' by rounding alone: the kernel states each of five kinds of time
+of the machine, and two to four of every process, in whole ticks of 10 ms (proc(5))."""
+
+JUDGED = ("idle", "query", "command", "measured")
+"""The spans whose energy becomes a figure. A disturbed idle span makes a net energy too low."""
+
+
+def of_span(cpu: CpuSeries | None, span: Span) -> Disturbance | None:
+    """What others took during ``span``; None where it was not seen."""
+    if cpu is None or len(cpu.t_ns) < 2 or span.t1_ns <= span.t0_ns:
+        return None
+    if span.t0_ns < cpu.t_ns[0] or span.t1_ns > cpu.t_ns[-1]:
+        return None
+    busy_s, own_s, steal_s = (
+        _at(cpu.t_ns, values, span.t1_ns) - _at(cpu.t_ns, values, span.t0_ns)
+        for values in (cpu.busy_s, cpu.own_s, cpu.steal_s)
+    )
+    if busy_s + SLACK_S < own_s / 2:
+        return None  # a machine that did less than we did: its clock is not kept (a sandbox)
+    all_s = cpu.cpus * span.seconds
+    others_s = max(0.0, busy_s - own_s)
+    most_s = max(others_s, steal_s)
+    return Disturbance(
+        others=min(1.0, others_s / all_s),
+        steal=min(1.0, max(0.0, steal_s) / all_s),
+        disturbed=most_s - SLACK_S > DISTURBING * all_s,
+    )
+
+
+def disturbed(phases: Mapping[str, Phase]) -> bool | None:
+    """Whether one of the spans whose energy counts was disturbed; None where nobody can tell."""
+    told = [p.disturbance for p in _judged(phases).values() if p.disturbance is not None]
+    return any(found.disturbed for found in told) if told else None
+
+
+def share_disturbed(runs: Sequence[Mapping[str, Phase]]) -> float | None:
+    """The share of runs that were disturbed, of those of which it can be told."""
+    told = [found for phases in runs if (found := disturbed(phases)) is not None]
+    return sum(told) / len(told) if told else None
+
+
+def notes(phases: Mapping[str, Phase]) -> list[str]:
+    """What others took of each disturbed span, in words."""
+    said = []
+    for name, phase in _judged(phases).items():
+        found = phase.disturbance
+        if found is None or not found.disturbed:
+            continue
+        if found.others >= DISTURBING:
+            said.append(
+                f"other processes used {found.others:.0%} of the CPU time during the {name} span,"
+                f" which {_consequence(name)}".replace("%", " %")
+            )
+        if found.steal >= DISTURBING:
+            said.append(
+                f"the hypervisor took {found.steal:.0%} of the CPU time during the {name} span"
+                " (steal)".replace("%", " %")
+            )
+    return said
+
+
+def refusal(phases: Mapping[str, Phase]) -> str | None:
+    """Why these spans are none of a quiet machine, or None."""
+    found = disturbed(phases)
+    if found is None:
+        return (
+            "whether other processes were at work cannot be told, and --quiet-machine asks for it"
+        )
+    return f"{notes(phases)[0]} (--quiet-machine)" if found else None
+
+
+def only_quiet(trial: Trial) -> Trial:
+    """The trial, ``invalid`` if others disturbed it."""
+    reason = refusal(trial.phases) if trial.status == "done" else None
+    if reason is None:
+        return trial
+    return msgspec.structs.replace(trial, status="invalid", reason=reason)
+
+
+def _consequence(name: str) -> str:
+    if name == "idle":
+        return "makes the energy above idle too low"
+    return "is in its energy and slows it down"
+
+
+def _judged(phases: Mapping[str, Phase]) -> dict[str, Phase]:
+    return {name: phase for name, phase in phases.items() if name in JUDGED}
+
+
+def _at(times: Sequence[int], values: Sequence[float], t_ns: int) -> float:
+    """The value at ``t_ns``, which lies within ``times``, interpolated linearly."""
+    after = bisect_right(times, t_ns)
+    if after == len(times):
+        return values[-1]
+    t0_ns, t1_ns = times[after - 1], times[after]
+    part = (t_ns - t0_ns) / (t1_ns - t0_ns)
+    return values[after - 1] + part * (values[after] - values[after - 1])

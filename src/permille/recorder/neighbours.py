@@ -1,0 +1,126 @@
+"""The CPU time of the machine and that of the run's own processes, side by side (Linux).
+
+The run is a tree of processes: the runner, the recorder, the worker and all that they start. A
+process that ended and was waited for is in its parent's ``cutime``, so that the sum over the
+living holds it (proc(5)). One whose parent ended before it is remembered from the last look.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from permille.meters.cpu_time import parse_stat
+from permille.recorder.family import descendants, listed_children
+from permille.records import CpuSeries
+
+PROC = Path("/proc")
+GAP_NS = 20_000_000
+"""Two looks closer together than this (0.02 s, two of the kernel's ticks) would tell nothing."""
+
+
+class ProcessTime(NamedTuple):
+    """One process: its parent, when it started, and the CPU time of it and the children that it
+    has waited for (ticks)."""
+
+    parent: int
+    started: int
+    ticks: int
+
+
+def parse_process(text: str) -> ProcessTime:
+    """From the text of /proc/PID/stat.
+
+    Raises:
+        ValueError: it does not have that form.
+    """
+    fields = text.rpartition(")")[2].split()  # a name may hold blanks and brackets
+    if len(fields) < 20:
+        raise ValueError("no CPU times in it")
+    return ProcessTime(int(fields[1]), int(fields[19]), sum(map(int, fields[11:15])))
+
+
+class CpuWatch:
+    """Looks at both since the last :meth:`begin`. ``root``: the process that the tree hangs on."""
+
+    def __init__(self, root: int, proc: Path = PROC) -> None:
+        self._root = root
+        self._proc = proc
+        self._ticks_per_s = os.sysconf("SC_CLK_TCK")
+        self._lists_children = (proc / f"{root}/task/{root}/children").exists()
+        self._known: dict[int, int] = {}  # process -> when it started
+        self._ended_ticks = self._own_ticks = 0
+        self._cpus = 0
+        self._looks: list[tuple[int, float, float, float]] = []
+
+    def look(self, *, now: bool = False) -> None:
+        """One look; ``now`` even just after another."""
+        before_ns = time.monotonic_ns()
+        if self._looks and not now and before_ns - self._looks[-1][0] < GAP_NS:
+            return
+        try:
+            text = (self._proc / "stat").read_text()
+            used, self._cpus = parse_stat(text, self._ticks_per_s)
+            own_s = self._own_s()
+        except (OSError, ValueError):
+            return  # a system that does not tell: the series then does not reach over the span
+        t_ns = (before_ns + time.monotonic_ns()) // 2
+        if not self._looks or t_ns > self._looks[-1][0]:
+            self._looks.append((t_ns, used.busy_s, own_s, used.steal_s or 0.0))
+
+    def begin(self) -> None:
+        """Forget all but the last look."""
+        del self._looks[:-1]
+
+    def series(self) -> CpuSeries | None:
+        """What was seen; None where that is nothing."""
+        if not self._looks:
+            return None
+        t_ns, busy_s, own_s, steal_s = zip(*self._looks, strict=True)
+        return CpuSeries(cpus=self._cpus, t_ns=t_ns, busy_s=busy_s, own_s=own_s, steal_s=steal_s)
+
+    def _own_s(self) -> float:
+        family = self._family()
+        self._known = {pid: found.started for pid, found in family.items()}
+        ticks = self._ended_ticks + sum(found.ticks for found in family.values())
+        if ticks < self._own_ticks:
+            # One ended that nobody waited for: what it had used stays the run's.
+            self._ended_ticks += self._own_ticks - ticks
+            ticks = self._own_ticks
+        self._own_ticks = ticks
+        return ticks / self._ticks_per_s
+
+    def _family(self) -> dict[int, ProcessTime]:
+        if self._lists_children:
+            return self._walk(self._read([self._root, *self._known]), str(self._proc))
+        everyone = self._read(int(name) for name in os.listdir(self._proc) if name.isdigit())
+        children: dict[int, list[int]] = {}
+        for pid, found in everyone.items():
+            children.setdefault(found.parent, []).append(pid)
+        roots = [pid for pid in (self._root, *self._known) if self._is_ours(pid, everyone)]
+        pids = descendants(roots, lambda pid: children.get(pid, []))
+        return {pid: everyone[pid] for pid in pids if pid in everyone}
+
+    def _walk(self, known: dict[int, ProcessTime], proc: str) -> dict[int, ProcessTime]:
+        roots = [pid for pid in known if self._is_ours(pid, known)]
+        pids = descendants(roots, lambda pid: listed_children(pid, proc))
+        return self._read(pids)
+
+    def _is_ours(self, pid: int, seen: dict[int, ProcessTime]) -> bool:
+        """Whether this id is still the process that it was: ids are given again."""
+        if pid not in seen:
+            return False
+        return pid == self._root or self._known[pid] == seen[pid].started
+
+    def _read(self, pids: Iterable[int]) -> dict[int, ProcessTime]:
+        found = {}
+        for pid in pids:
+            try:
+                with open(self._proc / f"{pid}/stat", encoding="utf-8", errors="replace") as file:
+                    found[pid] = parse_process(file.read())
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # it has ended, and is in its parent's time; or is another user's
+        return found
