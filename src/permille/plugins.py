@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 from functools import cache
 from typing import Any
 
 from permille.errors import PermilleError, StudyError
+from permille.suggestions import nearest
 
 
 def names(group: str) -> list[str]:
@@ -29,8 +29,5 @@ def load(group: str, name: str, error: type[PermilleError] = StudyError) -> Any:
     """
     found = _registered(group).select(name=name)
     if not found:
-        known = names(group)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-        raise error(f"no {group.removesuffix('s')} {name!r}; {hint}")
+        raise error(f"no {group.removesuffix('s')} {name!r}; {nearest(name, names(group))}")
     return next(iter(found)).load()

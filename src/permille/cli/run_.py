@@ -22,12 +22,13 @@ from permille.cli.dry_run import dry_run
 from permille.cli.planning import add_planning, planned
 from permille.cli.progress import View
 from permille.cli.results_ import results_json, show
-from permille.cli.terminal import console, plain, print_json
+from permille.cli.streams import deliver
+from permille.cli.terminal import console, plain, print_json, print_json_line
 from permille.errors import MeterError, StudyError
+from permille.interrupts import Interrupted, Interrupts
 from permille.recorder import Recorder
 from permille.records import Boundary, Provenance, Trial
 from permille.store import Store
-from permille.study.interrupts import Interrupted, Interrupts
 from permille.study.plan import Plan
 from permille.study.runner import DEFAULT_REPEATS, Runner, Tally, Turn
 from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
@@ -121,11 +122,15 @@ def _tell(
     trials = (t for t in store.trials(study=plan.name) if t.cell.id in ids)
     summaries = summarise(trials, boundary, pool=args.pool)
     payload = results_json(summaries, boundary, carbon, net=args.net)
-    if args.json:
-        print_json(payload)
-    else:
-        show(payload, summaries, carbon)
-        _close(plan, summaries, tally, recorder, args)
+
+    def tell() -> None:
+        if args.json:
+            print_json(payload)
+        else:
+            show(payload, summaries, carbon)
+            _close(plan, summaries, tally, recorder, args)
+
+    deliver(tell)
 
 
 def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> Tally:
@@ -146,7 +151,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
             if not isinstance(seen, Trial):
                 return
             if args.json_lines:
-                print(msgspec.json.encode(_line(seen)).decode(), flush=True)
+                print_json_line(msgspec.json.encode(_line(seen)))
             if args.require:
                 _require_measured(seen, args.boundary or "compute")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +31,28 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console. Wide when it is not a terminal, so that nothing is cut in a pipe."""
     from rich.console import Console
 
-    plain_console = Console(stderr=stderr, highlight=False)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to whoever prints: rich would end the process, and the result with it."""
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    plain_console = Ours(stderr=stderr, highlight=False)
     if plain_console.is_terminal:
         return plain_console
-    return Console(stderr=stderr, highlight=False, width=200)
+    return Ours(stderr=stderr, highlight=False, width=200)
 
 
 def print_json(payload: dict[str, Any]) -> None:
     """``payload`` on stdout as one JSON document. NaN is refused: it is not JSON."""
-    print(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(payload, indent=2, ensure_ascii=not _speaks_utf8(), allow_nan=False))
+
+
+def print_json_line(line: bytes) -> None:
+    """A line of JSON on stdout, at once."""
+    text = line.decode() if _speaks_utf8() else json.dumps(json.loads(line))
+    print(text, flush=True)
+
+
+def _speaks_utf8() -> bool:
+    """Whether stdout can hold any character; if not, JSON has escapes of its own."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

@@ -16,8 +16,9 @@ from permille.errors import ModelError, StudyError
 from permille.hub import client, selection
 from permille.records import ModelFacts, Record
 from permille.study import replicas
-from permille.study.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile, nearest
+from permille.study.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile
 from permille.study.paths import resolve
+from permille.suggestions import nearest
 
 _SUFFIXES = {
     "transformers": ".safetensors",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from permille.errors import TrialError
-from permille.processes import VARIABLE, end_marked
+from permille.processes import VARIABLE, end_marked, signal_name
 from permille.study.messages import Inbox, Job, Message
 
 TAIL_BYTES = 8192
@@ -180,10 +180,6 @@ def _group_alive(group: int) -> bool:
 def _reason(code: int, last: Sequence[str]) -> str:
     said = f": {last[-1].removeprefix(OURS)}" if last else ""
     if code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"the worker was killed by {name}{hint}{said}"
+        return f"the worker was killed by {signal_name(-code)}{hint}{said}"
     return f"the worker failed (exit {code}){said}"
