@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 import types
 from collections.abc import Callable
 from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
@@ -36,14 +37,22 @@ class MeasuredFunction(Generic[P, R]):
         self._name = function.__qualname__
         self._calls: list[Measured] = []
         self._notes: dict[str, None] = {}
+        self._running = 0
+        self._overlapped = False
+        self._counting = threading.Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function within a recording of its own."""
         session = record(**self._settings)
+        with self._counting:
+            self._overlapped |= self._running > 0
+            self._running += 1
         try:
             with session, session.span(self._name):
                 answer = self._function(*args, **kwargs)
         finally:
+            with self._counting:
+                self._running -= 1
             if session.ended:
                 self._keep(session)
         if self._inferences is not None:
@@ -66,8 +75,13 @@ class MeasuredFunction(Generic[P, R]):
         """What a call costs, over all the calls so far.
 
         Raises:
-            UsageError: it has not been called.
+            UsageError: it has not been called, or calls overlapped.
         """
+        if self._overlapped:
+            raise UsageError(
+                f"calls of {self._name} overlapped, and each recording holds the energy of the"
+                " whole machine: make one recording around them all, with a span in each"
+            )
         if not self._calls:
             raise UsageError(f"{self._name} has not been called: nothing was measured")
         return pooled(
@@ -82,6 +96,7 @@ class MeasuredFunction(Generic[P, R]):
         """Leave the calls so far out of ``result`` (those of a warm-up)."""
         self._calls.clear()
         self._notes.clear()
+        self._overlapped = self._running > 0
 
     def _keep(self, session: Session) -> None:
         self._calls += session.measured(self._name)

@@ -101,7 +101,11 @@ def span_energy(
             if energy_j > 0
             else "has passed between two of its ticks"
         )
-        return f"too short for {domain.meter}: {span.seconds:.3g} s {said}"
+        enough_s = _enough_s(span.seconds, energy_j, edge_j, domain)
+        return (
+            f"too short for {domain.meter}: {span.seconds:.3g} s {said}; about {enough_s:.2g} s is"
+            " enough"
+        )
     if energy_j <= 0 and _never_still(domain):
         return f"{domain.meter} hangs: its counter did not move in {span.seconds:.3g} s"
     return DomainEnergy(
@@ -115,6 +119,13 @@ def span_energy(
         covers=domain.covers,
         in_use=domain.in_use,
     )
+
+
+def _enough_s(seconds: float, energy_j: float, edge_j: float, domain: Domain) -> float:
+    """How long a span at this power has to be for its edges to be bearable, with some margin."""
+    if energy_j <= 0:
+        return max(STILL_S, 10 * _tick_s(domain))
+    return max(10 * _tick_s(domain), 2 * seconds * 2 * edge_j / (CARRIES * energy_j))
 
 
 def _never_still(domain: Domain) -> bool:

@@ -16,10 +16,14 @@ class Parser(argparse.ArgumentParser):
     ``takes_command``: words that are not options are another program's command line."""
 
     def __init__(
-        self, *, habits: Mapping[str, str], takes_command: bool = False, **settings: Any
+        self,
+        *,
+        habits: Mapping[str, str] | None = None,
+        takes_command: bool = False,
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        self._habits, self._takes_command = habits, takes_command
+        self._habits, self._takes_command = habits or {}, takes_command
         self.given: set[str] = set()
         for action in (None, "store"):
             self.register("action", action, _Once)
