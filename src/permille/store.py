@@ -184,6 +184,12 @@ class Store:
         for of_study, cell in cells:
             yield list(self.trials(study=of_study, cell=cell))
 
+    def studies(self) -> list[str]:
+        """The names of the studies that have trials, in order of their first."""
+        with self._guard("read"):
+            found = self._db.execute("SELECT study FROM trial GROUP BY study ORDER BY min(id)")
+            return [name for (name,) in found]
+
     def cells(self) -> Iterator[tuple[Group, Rolled]]:
         """Every group as one cell: from the roll-up, and where it has none yet from its trials.
 

@@ -19,12 +19,13 @@ from permille.cli.explore_ import explored_store
 from permille.cli.model_card import model_card
 from permille.cli.parquet import as_parquet
 from permille.cli.results_ import results_json
-from permille.cli.source import summaries_of
+from permille.cli.source import check_study, summaries_of
 from permille.cli.spreadsheet import as_csv
 from permille.cli.terminal import plain
 from permille.errors import UsageError
 from permille.records import Trial
 from permille.store import Store
+from permille.units import counted
 
 EXAMPLES = """examples:
   permille export csv results.csv --region FRA
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     carbon = carbon_of(args)
     if args.format == "codecarbon":
         return _codecarbon(args, carbon)
-    summaries, boundary = summaries_of(args)
+    summaries, boundary, _ = summaries_of(args, program=True)
     if args.model:
         summaries = [s for s in summaries if args.model in s.cell.model]
     if not summaries:
@@ -69,12 +70,13 @@ def _codecarbon(args: argparse.Namespace, carbon: CarbonSettings) -> int:
             "a file of CodeCarbon's holds gross energy, run by run: no --net, no --pool"
         )
     with Store(args.store, readonly=True) as store:
+        check_study(store, args)
         trials = _trials(store, args)
         found = list(codecarbon_csv.lines(trials, args.boundary or "compute", carbon))
     rows = [line for line in found if not isinstance(line, str)]
     for reason, count in Counter(line for line in found if isinstance(line, str)).items():
-        trials_are = "trial is" if count == 1 else "trials are"
-        print(plain(f"{count} {trials_are} left out: {reason}"), file=sys.stderr)
+        left_out = counted(count, "trial is", "trials are")
+        print(plain(f"{left_out} left out: {reason}"), file=sys.stderr)
     if not rows:
         raise UsageError("there are no such trials to export; see: permille results")
     _put(args.file, as_csv(rows).encode(), len(rows))
@@ -170,4 +172,4 @@ def _put(file: str, content: bytes, rows: int) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    print(plain(f"{rows} rows are in {file}"), file=sys.stderr)
+    print(plain(f"{counted(rows, 'row is', 'rows are')} in {file}"), file=sys.stderr)

@@ -15,7 +15,7 @@ from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
 from permille.cli.source import summaries_of
-from permille.cli.terminal import console, plain, print_json
+from permille.cli.terminal import console, plain, print_json, say_last
 from permille.records import Boundary
 from permille.units import format_mass_g
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)
     hardware = _hardware(args)
-    summaries, boundary = summaries_of(args)
+    summaries, boundary, notice = summaries_of(args, program=args.json)
     if args.task:
         summaries = [s for s in summaries if s.cell.task == args.task]
     payload = results_json(summaries, boundary, carbon, net=args.net, hardware=hardware)
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(payload)
     else:
         show(payload, summaries, carbon, explain=args.explain)
+    say_last(notice)
     return 0
 
 

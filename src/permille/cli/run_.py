@@ -30,8 +30,8 @@ from permille.recorder import Recorder
 from permille.records import Boundary, Provenance, Trial
 from permille.store import Store
 from permille.study.plan import Plan
-from permille.study.runner import DEFAULT_REPEATS, Runner, Tally, Turn
-from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
+from permille.study.runner import Runner, Tally, Turn, most_repeats
+from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 EXAMPLES = """examples:
   permille run quickstart
@@ -134,8 +134,7 @@ def _tell(
 
 
 def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> Tally:
-    settings = plan.settings
-    repeats = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
+    repeats = most_repeats(plan.settings)
     runner = Runner(plan, store, recorder, pool=args.pool, pass_env=args.pass_env)
     _say_elsewhere(runner, store, args)
     if args.fresh:
@@ -160,10 +159,11 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
             return runner.run()
         except KeyboardInterrupt:
             kept = runner.tally.done + runner.tally.kept
+            finished = counted(kept, "finished trial is", "finished trials are")
             again = " without --fresh" if args.fresh else ""
             print(
                 plain(
-                    f"permille: interrupted; {kept} finished trials are in {args.store};"
+                    f"permille: interrupted; {finished} in {args.store};"
                     f" run the same command again{again} to go on"
                 ),
                 file=sys.stderr,
@@ -194,6 +194,7 @@ def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> No
     for fingerprint, count in runner.ledger.elsewhere.items():
         there = store.environment(fingerprint)
         facts = there.facts if there else {}
+        finished = counted(count, "finished trial was", "finished trials were")
         differs = [
             f"{name} {facts.get(name, 'none')} → {here.get(name, 'none')}"
             for name in sorted(facts.keys() | here.keys())
@@ -207,7 +208,7 @@ def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> No
         )
         print(
             plain(
-                f"note: {count} finished trials of this study were measured on another machine or"
+                f"note: {finished} measured for this study on another machine or"
                 f" other versions ({fingerprint}: {', '.join(differs)[:500]}); {what}"
             ),
             file=sys.stderr,
@@ -278,7 +279,8 @@ def _close(
     for sentence in answers(summaries):
         say(sentence, "bold")
     if tally.given_up:
-        say(f"{tally.given_up} trials have failed three times and are not tried again", "red")
+        given_up = counted(tally.given_up, "trial")
+        say(f"{given_up} failed three times and will not be tried again", "red")
     for missing in recorder.missing:
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"
@@ -290,7 +292,7 @@ def _close(
             f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
         )
     if tally.kept:
-        say(f"{tally.kept} trials were finished before and kept")
+        say(f"{counted(tally.kept, 'trial was', 'trials were')} finished before and kept")
     store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
     models = list(dict.fromkeys(s.cell.model for s in summaries))
     if len(models) > 1:

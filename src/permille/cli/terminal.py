@@ -42,6 +42,13 @@ def console(*, stderr: bool = False) -> Console:
     return Ours(stderr=stderr, highlight=False, width=200)
 
 
+def say_last(notice: str | None) -> None:
+    """What must not be missed, on standard error, below all that was printed."""
+    if notice:
+        sys.stdout.flush()
+        print(plain(notice), file=sys.stderr)
+
+
 def print_json(payload: dict[str, Any]) -> None:
     """``payload`` on stdout as one JSON document. NaN is refused: it is not JSON."""
     print(json.dumps(payload, indent=2, ensure_ascii=not _speaks_utf8(), allow_nan=False))

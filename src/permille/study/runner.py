@@ -18,6 +18,7 @@ from permille.records import Environment, Recording, Span, Stopping, Trial
 from permille.store import Raw, Store, Tried
 from permille.study import containment, process
 from permille.study.environment import describe
+from permille.study.file import Settings
 from permille.study.ledger import Ledger
 from permille.study.messages import Job, Message, Progress, Result, SpanDone
 from permille.study.plan import Plan, PlannedCell
@@ -28,6 +29,13 @@ RETRIES = 2
 """A repeat that failed, or was invalid, is tried again on the next run, at most this often."""
 
 Watch = Callable[[str, "Turn | Trial"], None]
+
+
+def most_repeats(settings: Settings) -> int:
+    """How often each cell is measured, at most."""
+    if settings.precision:
+        return settings.max_repeats
+    return settings.repeats or DEFAULT_REPEATS
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,7 @@ class Runner:
         """What is to be run. Repeats go round over the cells, so that a slow drift of the
         machine meets all of them alike; asked anew each round, since precision may be reached."""
         settings = self._plan.settings
-        most = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
+        most = most_repeats(settings)
         for repeat in range(most):
             for planned in self._plan.cells:
                 if self.ledger.done(planned.cell.id, repeat):
