@@ -10,6 +10,7 @@ from pathlib import Path
 
 from permille.cli.arguments import add_store
 from permille.errors import UsageError
+from permille.extras import extra
 
 PORT = 8421
 EXAMPLES = """examples:
@@ -39,17 +40,14 @@ def explored_store(path: Path) -> Path | None:
 
 
 def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
-    try:
+    with extra("explorer", "the explorer"):
         import uvicorn
 
         from permille.explorer.figures import Figures
         from permille.explorer.server import app
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the explorer needs {error.name}: pip install 'permille[explorer]'"
-        ) from error
-    figures = Figures(store)
-    figures.state()  # what is wrong with the store is said here, not in the browser
+
+        figures = Figures(store)
+        figures.state()  # what is wrong with the store is said here, not in the browser
     listening = _listen(port)
     port = listening.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"

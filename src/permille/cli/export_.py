@@ -23,6 +23,7 @@ from permille.cli.source import check_study, summaries_of
 from permille.cli.spreadsheet import as_csv
 from permille.cli.terminal import plain
 from permille.errors import UsageError
+from permille.extras import extra
 from permille.records import Trial
 from permille.store import Store
 from permille.units import counted
@@ -94,9 +95,10 @@ def _html(args: argparse.Namespace) -> int:
         raise UsageError("html holds every study, boundary and grid: choose in the page")
     if args.file == "-":
         raise UsageError("html is written to a file: permille export html figures.html")
-    from permille.explorer import static_file
+    with extra("explorer", "export html"):
+        from permille.explorer import static_file
 
-    size = static_file.write(Path(args.file), store=explored_store(args.store))
+        size = static_file.write(Path(args.file), store=explored_store(args.store))
     print(plain(f"{args.file}: {size / 1000:,.0f} kB, opens without a server or a network"))
     return 0
 
@@ -109,7 +111,8 @@ def _csv(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
 def _parquet(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
     """The same, each column of one type."""
     rows = [_flat(row, payload, carbon) for row in payload["rows"]]
-    return as_parquet(rows, {name: _TYPES.get(name, float) for name in rows[0]})
+    with extra("parquet", "export parquet"):
+        return as_parquet(rows, {name: _TYPES.get(name, float) for name in rows[0]})
 
 
 def _json(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
