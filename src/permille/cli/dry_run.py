@@ -148,7 +148,8 @@ def _expected(
     if here.power_w is not None:
         basis += f"; energy at the {here.power_w:.3g} W drawn meanwhile"
     kwh = None if rough.kwh is None else rough.kwh * share
-    return {"seconds": rough.seconds * share, "kwh": kwh, "basis": basis}
+    seconds = None if rough.seconds is None else rough.seconds * share
+    return {"seconds": seconds, "kwh": kwh, "basis": basis}
 
 
 def _device(plan: Plan) -> str:

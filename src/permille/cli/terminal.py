@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _KEEP = {"\t"}
+PIPE_WIDTH = 100_000
+"""Wider than any line: what is piped is neither cut nor folded."""
 
 
 def plain(text: str, limit: int = 2000) -> str:
@@ -28,10 +30,22 @@ def plain(text: str, limit: int = 2000) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console. Wide when it is not a terminal, so that nothing is cut in a pipe."""
+    """A rich console. Tables are fitted to a terminal, and never shortened in a pipe."""
     from rich.console import Console
+    from rich.table import Table
+
+    from permille.cli.fitting import fitted
 
     class Ours(Console):
+        def print(self, *objects: Any, **how: Any) -> None:
+            """Fit tables to the terminal."""
+            if not (self.is_terminal and len(objects) == 1 and isinstance(objects[0], Table)):
+                super().print(*objects, **how)
+                return
+            for part in fitted(objects[0], self.width):
+                # rich cuts a line that is too long; a terminal folds it.
+                super().print(part, soft_wrap=not isinstance(part, Table))
+
         def on_broken_pipe(self) -> None:
             """Leave it to whoever prints: rich would end the process, and the result with it."""
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
@@ -39,7 +53,7 @@ def console(*, stderr: bool = False) -> Console:
     plain_console = Ours(stderr=stderr, highlight=False)
     if plain_console.is_terminal:
         return plain_console
-    return Ours(stderr=stderr, highlight=False, width=200)
+    return Ours(stderr=stderr, highlight=False, width=PIPE_WIDTH)
 
 
 def say_last(notice: str | None) -> None:
