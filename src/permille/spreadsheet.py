@@ -11,6 +11,8 @@ def inert(text: str) -> str:
     """``text``, behind an apostrophe where a spreadsheet might take it for a formula (OWASP, CSV
     Injection): spaces, controls and invisible characters before a sign do not hold every
     spreadsheet off, and full-width signs count as the plain ones in some."""
+    if text.startswith(("\t", "\r", "\n")):
+        return f"'{text}"
     for character in text:
         if unicodedata.category(character)[0] in "CZ":
             continue
