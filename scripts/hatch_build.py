@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ class ExplorerPage(BuildHookInterface[Any]):
     """Runs ``scripts/build_explorer.py`` for a wheel, and nothing for an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build the page, unless the source already holds a built one (an sdist may)."""
+        """Build the page, if its packages can be had and the source holds no built one (an sdist
+        may)."""
         script = Path(self.root) / "scripts" / "build_explorer.py"
         built = Path(self.root) / "src" / "permille" / "explorer" / "_static" / "explorer.js"
         if version == "editable" or built.exists():
@@ -23,4 +26,13 @@ class ExplorerPage(BuildHookInterface[Any]):
             raise RuntimeError(f"cannot load {script}")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        module.build()
+        try:
+            module.build()
+        # Without the npm registry everything but the page can still be installed.
+        except (SystemExit, OSError, subprocess.CalledProcessError) as error:
+            shutil.rmtree(built.parent, ignore_errors=True)  # half a page is none
+            self.app.display_warning(
+                f"the explorer's page could not be built ({error}): `permille explore` and"
+                " `permille export html` will not work; run `make static` where npm's registry can"
+                " be reached, then install again"
+            )

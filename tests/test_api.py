@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +17,9 @@ from typing import Any
 import pytest
 
 import permille
+from permille.analysis.spans import overlapping
 from permille.errors import CarbonError, MeterError, RecorderError, UsageError
-from permille.records import Boundary
+from permille.records import Boundary, Span
 from tests.conftest import POWER_W
 from tests.powercap import Driver
 
@@ -290,7 +293,7 @@ def test_a_measured_method_and_one_that_raises(machine: Driver) -> None:
         Model().infer("")
     result = Model.infer.result
     assert not result.valid
-    assert result.reason == "1 of 2 spans ended with ValueError"
+    assert result.reason == "1 of 2 spans ended with ValueError: empty"
 
 
 def test_a_coroutine_is_measured_where_it_is_awaited(machine: Driver) -> None:
@@ -414,3 +417,124 @@ def test_the_documents_table_names_every_field() -> None:
     table = text.partition("## A result")[2].partition("Spans of one name")[0]
     fields = {*permille.Result.__struct_fields__, "co2e_g"} - {"name"}
     assert [name for name in fields if f"`{name}" not in table] == []
+
+
+def kwh(result: permille.Result) -> float:
+    assert result.kwh_per_1000 is not None, result.reason
+    return result.kwh_per_1000.value
+
+
+def test_concurrent_requests_share_what_the_machine_used(machine: Driver) -> None:
+    async def request(rec: permille.Session, seconds: float) -> None:
+        with rec.span("request", inferences=1):
+            await asyncio.sleep(seconds)
+
+    async def all_of_them(rec: permille.Session) -> None:
+        with rec.span("all", inferences=8):
+            await asyncio.gather(*(request(rec, 0.3 + i / 20) for i in range(8)))
+
+    with permille.record(idle=0.2) as rec:
+        asyncio.run(all_of_them(rec))
+    request_, all_ = rec["request"], rec["all"]
+    assert kwh(request_) == pytest.approx(kwh(all_), rel=0.05)
+    assert (request_.spans, request_.inferences) == (8, 8)
+    assert request_.energy is not None
+    assert all_.energy is not None
+    assert 8 * request_.energy.value == pytest.approx(all_.energy.value, rel=0.05)
+    assert 8 * request_.domains["cpu:0"].energy_j == pytest.approx(all_.energy.value, rel=0.05)
+    assert any("shared out" in note for note in request_.notes)
+    assert not any("shared out" in note for note in all_.notes)
+
+
+def test_threads_share_what_the_machine_used_and_gaps_are_not_in_it(machine: Driver) -> None:
+    def request(rec: permille.Session) -> None:
+        with rec.span("request", inferences=5):
+            time.sleep(0.4)
+
+    with permille.record() as rec:
+        for _ in range(2):
+            with ThreadPoolExecutor(4) as pool:
+                for _ in range(4):
+                    pool.submit(request, rec)
+            time.sleep(0.3)
+    result = rec["request"]
+    assert result.spans == 8
+    # Two stretches of 0.4 s (and what the threads took to start) for 40 inferences.
+    assert kwh(result) == pytest.approx(1000 * POWER_W * 0.8 / 40 / 3.6e6, rel=0.3)
+
+
+def test_spans_that_only_touch_are_spans_of_their_own() -> None:
+    spans = [Span(name="s", t0_ns=t0, t1_ns=t1) for t0, t1 in [(20, 30), (0, 10), (10, 20), (5, 9)]]
+    assert overlapping(spans) == [[1, 3], [2], [0]]
+
+
+def test_a_span_in_a_forked_child_is_refused_and_leaves_the_recording_whole(
+    machine: Driver,
+) -> None:
+    with permille.record() as rec, rec.span("query"):
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                with rec.span("child"):
+                    pass
+            except UsageError as error:
+                os.write(writer, str(error).encode())
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        message = os.read(reader, 1000).decode()
+        os.close(reader)
+        os.close(writer)
+        time.sleep(0.4)
+    assert f"forked child of process {os.getpid()}" in message
+    assert rec["query"].valid
+
+
+def test_a_child_that_leaves_its_parents_recording_does_not_end_it(machine: Driver) -> None:
+    rec = permille.record()
+    pid = -1
+    with rec, rec.span("query"):
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+            time.sleep(0.4)
+    if pid == 0:
+        os._exit(0)  # it has left both blocks
+    assert rec["query"].valid, rec["query"].reason
+
+
+def test_a_short_span_that_raises_tells_the_exception_first(machine: Driver) -> None:
+    rec = permille.record()
+
+    def fail() -> None:
+        with rec, rec.span("query"):
+            raise ValueError("no such\nmodel")
+
+    with pytest.raises(ValueError, match="no such"):
+        fail()
+    reason = rec["query"].reason
+    assert reason is not None
+    assert reason.startswith("1 of 1 spans ended with ValueError: no such model; ")
+
+
+def test_the_lock_advises_what_python_can_do(machine: Driver) -> None:
+    with permille.record():
+        with pytest.raises(RecorderError, match="shared=True") as refused, permille.record():
+            pass
+        assert "--shared" not in str(refused.value)
+
+
+def test_calls_that_overlap_have_no_result(machine: Driver) -> None:
+    barrier = threading.Barrier(2)
+
+    @permille.measured(shared=True)
+    def work() -> None:
+        barrier.wait(timeout=30)
+        time.sleep(0.3)
+
+    with ThreadPoolExecutor(2) as pool:
+        for call in [pool.submit(work) for _ in range(2)]:
+            call.result()
+    with pytest.raises(UsageError, match="overlapped"):
+        _ = work.result

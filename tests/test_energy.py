@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+import re
 
 import msgspec
 import pytest
@@ -75,6 +76,20 @@ def test_a_span_too_short_for_the_tick_is_refused() -> None:
     assert isinstance(reason, str)
     assert "too short for rapl" in reason
     assert not isinstance(energy.span_energy(ticking, span(1.0, 6.0)), str)
+
+
+@pytest.mark.parametrize("tick_s", [0.001, 0.02, 0.1, None])
+@pytest.mark.parametrize("seconds", [0.002, 0.05, 0.3])
+def test_too_short_says_how_long_is_enough(tick_s: float | None, seconds: float) -> None:
+    series = constant(60.0, 20.0, step_s=0.05)
+    ticking = Series(domain=domain(tick_s=tick_s), t_ns=series.t_ns, energy_j=series.energy_j)
+    reason = energy.span_energy(ticking, span(1.001, 1.001 + seconds))
+    if not isinstance(reason, str):
+        return  # not too short
+    enough = re.search(r"about ([\d.e-]+) s is enough", reason)
+    assert enough is not None, reason
+    assert float(enough[1]) > seconds
+    found(energy.span_energy(ticking, span(1.001, 1.001 + float(enough[1]))))
 
 
 def test_a_counter_that_stood_still_is_no_zero_unless_it_stood_still_around_it_too() -> None:

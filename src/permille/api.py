@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 from permille import energy
-from permille.analysis.spans import Measured, Result, pooled
+from permille.analysis.spans import Measured, Result, overlapping, pooled
 from permille.errors import RecorderError, UsageError
 from permille.recorder import Marker, Recorder
 from permille.records import (
@@ -43,6 +43,12 @@ class _Ended(Record):
 
     span: Span
     raised: str | None
+
+
+def _named(error: BaseException) -> str:
+    """The exception on one line, bounded."""
+    text = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class Session:
@@ -64,6 +70,7 @@ class Session:
         self._recorder: Recorder | None = None
         self._marker: Marker | None = None
         self._death: str | None = None
+        self._pid = os.getpid()
         self._ended = False
         self._idle: Span | None = None
         self._recording: Recording | None = None
@@ -73,7 +80,8 @@ class Session:
             raise UsageError("a recording is used once: call permille.record() again")
         with contextlib.ExitStack() as undo:
             undo.callback(self._undo)
-            self._recorder = Recorder(shared=self._shared)
+            self._pid = os.getpid()
+            self._recorder = Recorder(shared=self._shared, remedy="shared=True")
             if self._require:
                 self._recorder.require_measured()
             self._recorder.begin()
@@ -99,6 +107,8 @@ class Session:
         error: BaseException | None,
         trace: types.TracebackType | None,
     ) -> None:
+        if self._forked():
+            return  # the recording is the parent's, which still needs its recorder
         recorder, self._recorder, self._ended = self._recorder, None, True
         assert recorder is not None
         try:
@@ -120,8 +130,15 @@ class Session:
         and the result has no energy.
 
         Raises:
-            UsageError: the recording has not begun or has ended, or a wrong argument.
+            UsageError: the recording has not begun or has ended, a wrong argument, or this is a
+            forked child, whose spans would not come back to the recording.
         """
+        if self._forked():
+            raise UsageError(
+                f"this is a forked child of process {self._pid}, which makes the recording: a span"
+                " in here would be lost; put the span around the work in that process (the energy"
+                " of its children is in it)"
+            )
         if self._recorder is None:
             raise UsageError("a span lies within the recording: with permille.record() as rec: …")
         if not name or name == "idle":
@@ -134,7 +151,7 @@ class Session:
             error: BaseException | None,
             trace: types.TracebackType | None,
         ) -> None:
-            raised = None if kind is None else kind.__name__
+            raised = None if error is None else _named(error)
             self._ended_spans += [_Ended(span=span, raised=raised) for span in made]
 
         with contextlib.ExitStack() as ending:
@@ -184,6 +201,9 @@ class Session:
             raise UsageError(f"no span {name!r} was recorded; there are: {', '.join(names) or '–'}")
         return self._result(name)
 
+    def _forked(self) -> bool:
+        return os.getpid() != self._pid
+
     def _must_have_ended(self) -> None:
         if not self._ended:
             raise UsageError("energy is computed when the recording has ended: ask after the with")
@@ -203,6 +223,8 @@ class Session:
 
     def _mark(self, *, start: bool = False) -> None:
         """The recorder's death is the meters' fault, not the work's: it is kept for the result."""
+        if self._forked():
+            return  # the child leaves a span of its parent's: the channel is the parent's too
         with self._marking:
             if self._marker is None or self._death is not None:
                 return
@@ -230,16 +252,28 @@ class Session:
         )
 
     def measured(self, name: str) -> list[Measured]:
-        """The spans of this name one by one, each with its energy by domain."""
-        return [
-            Measured(
-                phase=self._phase(ended.span),
-                idle=self._phase(self._idle) if self._idle else None,
-                raised=ended.raised,
-            )
-            for ended in self._ended_spans
-            if ended.span.name == name
-        ]
+        """The spans of this name, each with its energy by domain; those that overlap as one."""
+        ended = [each for each in self._ended_spans if each.span.name == name]
+        groups = overlapping([each.span for each in ended])
+        return [self._together([ended[i] for i in group]) for group in groups]
+
+    def _together(self, group: list[_Ended]) -> Measured:
+        """Spans that cover one stretch of time, as one."""
+        spans = [each.span for each in group]
+        told = [s.attributes["inferences"] for s in spans if "inferences" in s.attributes]
+        covered = Span(
+            name=spans[0].name,
+            t0_ns=min(span.t0_ns for span in spans),
+            t1_ns=max(span.t1_ns for span in spans),
+            attributes={"inferences": sum(told)} if len(told) == len(spans) else {},
+        )
+        return Measured(
+            phase=self._phase(covered),
+            idle=self._phase(self._idle) if self._idle else None,
+            raised=tuple(each.raised for each in group if each.raised),
+            spans=len(spans),
+            spans_s=math.fsum(span.seconds for span in spans),
+        )
 
     def _phase(self, span: Span) -> Phase:
         if self._recording is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import threading
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,9 @@ class MeasuredFunction(Generic[P, R]):
             inspect.markcoroutinefunction(cast("Callable[..., Any]", self))
         self._calls: list[Measured] = []
         self._notes: dict[str, None] = {}
+        self._running = 0
+        self._overlapped = False
+        self._counting = threading.Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function within a recording of its own, which ends when its answer is there."""
@@ -86,10 +90,15 @@ class MeasuredFunction(Generic[P, R]):
         """One call, recorded; ``inferences`` is asked of the answer that is put in the list."""
         session = record(**self._settings)
         answers: list[Any] = []
+        with self._counting:
+            self._overlapped |= self._running > 0
+            self._running += 1
         try:
             with session, session.span(self._name):
                 yield answers
         finally:
+            with self._counting:
+                self._running -= 1
             if session.ended:
                 self._keep(session)
         if self._inferences is not None and answers:
@@ -112,8 +121,13 @@ class MeasuredFunction(Generic[P, R]):
         """What a call costs, over all the calls so far.
 
         Raises:
-            UsageError: it has not been called.
+            UsageError: it has not been called, or calls overlapped.
         """
+        if self._overlapped:
+            raise UsageError(
+                f"calls of {self._name} overlapped, and each recording holds the energy of the"
+                " whole machine: make one recording around them all, with a span in each"
+            )
         if not self._calls:
             raise UsageError(f"{self._name} has not been called: nothing was measured")
         return pooled(
@@ -128,6 +142,7 @@ class MeasuredFunction(Generic[P, R]):
         """Leave the calls so far out of ``result`` (those of a warm-up)."""
         self._calls.clear()
         self._notes.clear()
+        self._overlapped = self._running > 0
 
     def _keep(self, session: Session) -> None:
         self._calls += session.measured(self._name)

@@ -116,7 +116,11 @@ def span_energy(
             if energy_j > 0
             else "has passed between two of its ticks"
         )
-        return f"too short for {domain.meter}: {span.seconds:.3g} s {said}"
+        enough_s = _enough_s(span.seconds, energy_j, edge_j, domain)
+        return (
+            f"too short for {domain.meter}: {span.seconds:.3g} s {said}; about {enough_s:.2g} s is"
+            " enough"
+        )
     if _draws_power(domain):
         problem = _too_little(series, span, energy_j)
         if problem is not None:
@@ -132,6 +136,13 @@ def span_energy(
         covers=domain.covers,
         in_use=domain.in_use,
     )
+
+
+def _enough_s(seconds: float, energy_j: float, edge_j: float, domain: Domain) -> float:
+    """How long a span at this power has to be for its edges to be bearable, with some margin."""
+    if energy_j <= 0:
+        return max(STILL_S, 10 * _tick_s(domain))
+    return max(10 * _tick_s(domain), 2 * seconds * 2 * edge_j / (CARRIES * energy_j))
 
 
 def _draws_power(domain: Domain) -> bool:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import importlib.metadata
 
 from permille.errors import PermilleError, StudyError
+from permille.suggestions import nearest
 
 
 def names(group: str) -> list[str]:
@@ -56,12 +57,7 @@ def load_target(value: str) -> Any:
 def _entry_point(
     group: str, name: str, error: type[PermilleError]
 ) -> importlib.metadata.EntryPoint:
-    import difflib
-
     found = _registered(group).select(name=name)
     if not found:
-        known = names(group)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-        raise error(f"no {group.removesuffix('s')} {name!r}; {hint}")
+        raise error(f"no {group.removesuffix('s')} {name!r}; {nearest(name, names(group))}")
     return next(iter(found))

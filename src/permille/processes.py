@@ -3,6 +3,7 @@ a daemon that left its group, its session and its parent still has it."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 
@@ -25,6 +26,26 @@ def marked(token: str) -> dict[int, str]:
         except (psutil.Error, OSError):
             continue  # gone, or another user's: not one of ours
     return found
+
+
+def stop_marked(token: str, *, grace_s: float) -> dict[int, str]:
+    """Ask every process that carries ``token`` to end (TERM), then kill those that have not within
+    ``grace_s``; all that were still running."""
+    import psutil
+
+    found = marked(token)
+    for pid in found:
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(pid).terminate()
+    return found | end_marked(token, grace_s=grace_s)
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` for 9; a number that has no name as ``signal 77``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def end_marked(token: str, *, grace_s: float = 0.0) -> dict[int, str]:

@@ -168,3 +168,8 @@ def _scaled(value: float, scale: tuple[tuple[float, str], ...], base: str, digit
     if abs(shown) < 1e-3:  # only below the smallest unit
         return f"{'>-' if shown < 0 else '<'}0.001 {unit}"
     return f"{format_number(shown, digits)} {unit}"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """``1 cell``, ``1,200 cells``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -133,3 +135,33 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
         with pytest.raises(UsageError, match="cannot write"):
             export("csv", str(file), store=store)
     assert not [p for p in tmp_path.iterdir() if p.suffix == ".part" or p.name == "absent"]
+
+
+@pytest.mark.parametrize(
+    ("absent", "arguments", "extra"),
+    [
+        ("duckdb", ["export", "parquet", "r.parquet"], "parquet"),
+        ("jinja2", ["export", "html", "r.html"], "explorer"),
+        ("markupsafe", ["export", "html", "r.html"], "explorer"),
+        ("uvicorn", ["explore", "--no-open"], "explorer"),
+        ("starlette", ["explore", "--no-open"], "explorer"),
+        ("duckdb", ["explore", "--no-open"], "explorer"),
+    ],
+)
+def test_in_a_core_install_a_missing_extra_is_one_line(
+    store: Path,
+    environment: dict[str, str],
+    tmp_path: Path,
+    absent: str,
+    arguments: list[str],
+    extra: str,
+) -> None:
+    program = f"import sys; sys.modules[{absent!r}] = None; from permille.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--store", str(store)],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert f"needs {absent}" in line
+    assert f"pip install 'permille[{extra}]'" in line

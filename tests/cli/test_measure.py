@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import POWER_W, Permille
@@ -141,7 +142,19 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--export-markdown", "/", "--", "sleep", "0.3"], "cannot write /"),
         (["--pue", "0.5", "--", "true"], "at least 1"),
         (["--region", "Atlantis", "--", "true"], "Atlantis"),
-        (["sleep", "1"], "unrecognized"),
+        (["sleep", "1"], "a command goes after --: permille measure -- sleep 1"),
+        (["--repeats", "2", "sleep", "1"], "permille measure --repeats 2 -- sleep 1"),
+        (["-r", "3", "--", "sleep", "1"], "did you mean --repeats"),
+        (["--runs", "3", "--", "sleep", "1"], "did you mean --repeats"),
+        (["--repeat", "3", "--", "sleep", "1"], "did you mean --repeats"),
+        (["-w", "3", "--", "sleep", "1"], "did you mean --warmup"),
+        (["--", "sleep 0.3 | cat"], "for a shell's syntax write: -- sh -c 'sleep 0.3 | cat'"),
+        (["--", "sleep 1 && sleep 1"], "-- sh -c 'sleep 1 && sleep 1'"),
+        (["--", "sleep 1"], "write the command without quotes: -- sleep 1"),
+        (["--", "N=1", "sleep", "1"], "to set a variable write: -- env N=1 sleep 1"),
+        (["--", "sleep", "9", "---", "slep", "9"], "cannot run 'slep'"),
+        (["--input", "missing.txt", "--", "cat"], "cannot read --input missing.txt"),
+        (["--input", "/dev/stdin", "--", "cat"], "not a regular file"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(
@@ -283,3 +296,182 @@ def test_the_ratio_of_estimates_is_narrower_beside_a_baseline(
 
     # Without one nothing cancels: the two could be wrong in opposite ways.
     assert width("--idle", "1") < width()
+
+
+def read_input(tmp_path: Path) -> str:
+    """A script that appends what it reads on standard input to a file."""
+    script = tmp_path / "reader.py"
+    script.write_text(
+        "import sys, time; open('read.txt', 'a').write(repr(sys.stdin.read()) + ' ');"
+        "time.sleep(0.3)"
+    )
+    return str(script)
+
+
+def with_input(
+    environment: dict[str, str], folder: Path, given: str, *arguments: str
+) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-m", "permille", "measure", "--json", *arguments],
+        input=given, env=environment, cwd=folder, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read", "noted"),
+    [
+        (["--"], "'piped' ", False),
+        (["--repeats", "2", "--"], "'' '' ", True),
+        (["--warmup", "1", "--"], "'' '' ", True),
+        (["--repeats", "2", "--input", "given.txt", "--"], "'given' 'given' ", False),
+        (["--input", "given.txt", "--"], "'given' ", False),
+        (["--input", "null", "--"], "'' ", False),
+    ],
+)
+def test_every_run_reads_the_same_input(
+    powercap: Driver,
+    environment: dict[str, str],
+    tmp_path: Path,
+    arguments: list[str],
+    read: str,
+    noted: bool,
+) -> None:
+    (tmp_path / "given.txt").write_text("given")
+    command = [sys.executable, read_input(tmp_path)]
+    found = with_input(environment, tmp_path, "piped", *arguments, *command)
+    assert (tmp_path / "read.txt").read_text() == read
+    assert any("--input FILE" in note for note in found["notes"]) is noted  # type: ignore[attr-defined]
+
+
+def test_two_commands_read_the_same_input(
+    powercap: Driver, environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, read_input(tmp_path)]
+    found = with_input(environment, tmp_path, "piped", "--", *command, "---", *command)
+    assert (tmp_path / "read.txt").read_text() == "'' '' "
+    for each in found["commands"]:  # type: ignore[attr-defined]
+        assert any("--input FILE" in note for note in each["notes"])
+
+
+def daemon(tmp_path: Path) -> Path:
+    """A script that leaves a process behind, in a session of its own, and returns."""
+    script = tmp_path / "start.sh"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'setsid {sys.executable} -c \'import os, time; open("pids.txt", "a").write('
+        "str(os.getpid()) + chr(10)); time.sleep(600)' >/dev/null 2>&1 &\n"
+        "sleep 0.6\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
+def pids(tmp_path: Path) -> list[int]:
+    return [int(line) for line in (tmp_path / "pids.txt").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_processes_left_running_are_noted_and_a_single_run_leaves_them(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    found = permille("measure", "--json", "--", str(daemon(tmp_path))).json
+    (pid,) = pids(tmp_path)
+    assert alive(pid)
+    os.kill(pid, signal.SIGKILL)
+    (note,) = [n for n in found["notes"] if "left running" in n]
+    assert "their energy is not in it" in note
+
+
+def test_processes_left_running_do_not_run_beside_the_next_run(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    found = permille("measure", "--json", "--repeats", "3", "--", str(daemon(tmp_path))).json
+    first, second, third = pids(tmp_path)
+    try:
+        assert not alive(first)
+        assert not alive(second)
+        (note,) = [n for n in found["notes"] if "left running" in n]
+        assert "by 3 of 3 runs" in note
+        assert "stopped before the next run" in note
+    finally:
+        if alive(third):
+            os.kill(third, signal.SIGKILL)
+
+
+def test_a_command_that_waits_for_its_children_has_no_such_note(
+    permille: Permille, powercap: Driver
+) -> None:
+    found = permille("measure", "--json", "--", "sh", "-c", "sleep 0.3 & sleep 0.3; wait").json
+    assert not any("left running" in note for note in found["notes"])
+
+
+def test_which_run_was_killed_by_which_signal_is_said(permille: Permille, powercap: Driver) -> None:
+    script = "echo run >> count; if [ $(wc -l < count) = 2 ]; then kill -9 $$; fi; sleep 0.3"
+    found = permille("measure", "--json", "--repeats", "3", "--", "sh", "-c", script, code=1).json
+    assert "was killed by SIGKILL (run 2 of 3)" in found["reason"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_told_to_stop_it_stops_the_command_too(
+    powercap: Driver, environment: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    script = "echo $$ > pids.txt; sleep 600 & echo $! >> pids.txt; wait; true"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "permille", "measure", "--", "sh", "-c", script],
+        env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    file = tmp_path / "pids.txt"
+    deadline = time.monotonic() + 30
+    while not (file.exists() and len(file.read_text().split()) == 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"interrupted by {number.name}" in error
+    assert not any(alive(pid) for pid in pids(tmp_path))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_of_another_encoding_loses_nothing(
+    permille: Permille, powercap: Driver, encoding: str
+) -> None:
+    command = ["sh", "-c", "sleep 0.4", "żł 日本"]
+    words = permille("measure", "--", *command, PYTHONIOENCODING=encoding)
+    assert "energy" in words.out
+    assert "Traceback" not in words.err
+    found = permille("measure", "--json", "--", *command, PYTHONIOENCODING=encoding).json
+    assert found["command"] == command
+
+
+@pytest.mark.parametrize(
+    ("redirection", "words"),
+    [
+        (">&-", "energy   "),
+        (">/dev/full", "cannot write standard output (No space left on device); the result:"),
+        ("| true", "(Broken pipe); the result:"),
+    ],
+)
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_a_result_that_standard_output_does_not_take_is_on_standard_error(
+    powercap: Driver, environment: dict[str, str], tmp_path: Path,
+    redirection: str, words: str, option: str,
+) -> None:  # fmt: skip
+    line = f"{sys.executable} -m permille measure {option} -- sleep 0.5 {redirection}"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (words in done.stderr) or (option and redirection == ">&-")
+    assert ('"energy_j"' if option else "energy   ") in done.stderr

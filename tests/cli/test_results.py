@@ -15,13 +15,41 @@ pytestmark = pytest.mark.slow
 
 
 def test_without_a_store_the_shipped_study_answers_and_says_so(permille: Permille) -> None:
-    finished = permille("results", "--json")
-    assert "ship with permille" in finished.err
-    found = finished.json
+    finished = permille("results")
+    assert "ship with permille" in finished.err.splitlines()[-1]
+    found = permille("results", "--json", "--study", "power-hungry-2023").json
     assert found["boundary"] == "node"
     assert len(found["rows"]) == 312
     assert {row["source"] for row in found["rows"]} == {"power-hungry-2023"}
     assert all(row["trials"]["done"] == 10 for row in found["rows"])
+
+
+@pytest.mark.parametrize(
+    "command", [["results", "--json"], ["compare", "a", "b", "--json"], ["export", "csv", "-"]]
+)
+def test_a_program_is_not_given_the_shipped_study_unless_it_asks(
+    permille: Permille, command: list[str]
+) -> None:
+    finished = permille(*command, code=2)
+    assert "--study power-hungry-2023" in finished.err
+    assert not finished.out
+
+
+def test_a_study_that_is_not_there_is_named_with_what_was_meant(
+    permille: Permille, store: Path
+) -> None:
+    (name,) = {row["study"] for row in permille("results", "--json").json["rows"]}
+    for command in (["results"], ["results", "--json"], ["export", "csv", "-"]):
+        finished = permille(*command, "--study", name + "x", code=2)
+        assert f"no study '{name}x' in permille.db; did you mean '{name}'?" in finished.err
+    finished = permille("export", "codecarbon", "-", "--study", "zzz", code=2)
+    assert f"there are: {name}" in finished.err
+    assert "no store at o.db" in permille("results", "--store", "o.db", "--study", "a", code=2).err
+
+
+def test_an_option_given_twice_is_refused(permille: Permille, store: Path) -> None:
+    finished = permille("results", "--store", "permille.db", "--store", "b.db", code=2)
+    assert "argument --store: given more than once" in finished.err
 
 
 def test_a_store_that_was_named_and_is_not_there_is_an_error(permille: Permille) -> None:
@@ -47,7 +75,10 @@ def test_the_shipped_study_within_every_boundary(permille: Permille, boundary: s
 
 
 def test_models_of_the_study_are_compared_where_they_share_a_dataset(permille: Permille) -> None:
-    found = permille("compare", "flan-t5-xxl", "distilbert-base-uncased-finetuned", "--json").json
+    shipped = ["--study", "power-hungry-2023"]
+    found = permille(
+        "compare", "flan-t5-xxl", "distilbert-base-uncased-finetuned", "--json", *shipped
+    ).json
     assert found["a"] == "google/flan-t5-xxl"
     assert {cell["dataset"] for cell in found["cells"]} == {"IMDB", "Rotten Tomatoes", "SST2"}
     assert found["ratio"]["low"] < found["ratio"]["value"] < found["ratio"]["high"]

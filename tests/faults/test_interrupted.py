@@ -44,7 +44,7 @@ def test_told_to_stop_once_it_keeps_what_is_done_and_says_how_to_go_on(
     assert process.returncode == 128 + sign
     assert "run the same command again to go on" in err
     done = len(kept(tmp_path))
-    assert f"{done} finished trials" in err
+    assert f"{done} finished trial" in err
     assert not _left(tmp_path, powercap)
     permille("run", str(path), "--repeats", str(done + 1))
     assert len(kept(tmp_path)) == done + 1

@@ -259,10 +259,35 @@ def test_a_dry_run_measures_nothing(permille: Permille, powercap: Driver, study:
     expected = found["expected"]
     assert (expected["seconds"], expected["kwh"]) == (None, None)
     assert "nothing like it" in expected["basis"]
+    assert found["finished"] == 0
+    permille("run", path, "--json-lines")
+    again = permille("run", path, "--dry-run", "--json", "--fresh").json
+    assert again["expected"]["seconds"] > 0
+    assert again["expected"]["kwh"] > 0
+
+
+def test_a_dry_run_forecasts_only_what_is_not_there_yet(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    path = str(study("quick", "slow"))
     permille("run", path, "--json-lines")
     found = permille("run", path, "--dry-run", "--json").json
-    assert found["expected"]["seconds"] > 0
-    assert found["expected"]["kwh"] > 0
+    assert (found["trials"], found["finished"]) == (4, 4)
+    assert (found["expected"]["seconds"], found["expected"]["kwh"]) == (0, 0)
+    words = permille("run", path, "--dry-run").out
+    assert "4 trials are finished and in permille.db: nothing is left to run" in words
+    more = permille("run", path, "--dry-run", "--json", "--repeats", "3").json
+    assert (more["trials"], more["finished"]) == (6, 4)
+    assert more["expected"]["seconds"] > 0
+
+
+def test_a_dry_run_with_a_precision_says_the_most_there_may_be(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    path = str(study("quick"))
+    assert permille("run", path, "--dry-run", "--json", "--precision", "0.05").json["trials"] == 30
+    words = permille("run", path, "--dry-run", "--precision", "0.05").out
+    assert "1 cell (1 model, 1 dataset), 30 trials at most" in words
 
 
 def _start(path: Path, environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:

@@ -133,9 +133,18 @@ def per_inference(
     phases: Sequence[Phase], inferences: Sequence[int], boundary: Boundary, pue: float = 1.0
 ) -> Estimate | None:
     """kWh per 1,000 inferences over runs that made ``inferences`` each; None where one run has
-    no figure.
+    no figure."""
+    each = per_unit_j(phases, inferences, boundary, pue)
+    return each and scaled(each, lambda j: per_1000(kwh_from_joules(j), 1))
 
-    All energy over all inferences, with the interval of that ratio (Cochran, Sampling
+
+def per_unit_j(
+    phases: Sequence[Phase], units: Sequence[int], boundary: Boundary, pue: float = 1.0
+) -> Estimate | None:
+    """Joules a unit (an inference, a span) over runs that made ``units`` each; None where one run
+    has no figure.
+
+    All energy over all units, with the interval of that ratio (Cochran, Sampling
     Techniques, 1977, eq. 6.13), which is Student's where every run made as many.
     """
     bounded: list[Bounded] = []
@@ -146,12 +155,11 @@ def per_inference(
         bounded.append(found)
     overhead = energy_overhead(pue, boundary)
     values = [b.energy_j * overhead for b in bounded]
-    each_j = math.fsum(values) / sum(inferences)
-    mean_n = sum(inferences) / len(inferences)
+    each_j = math.fsum(values) / sum(units)
+    mean_n = sum(units) / len(units)
     level = each_j * mean_n
-    around = [level + value - each_j * n for value, n in zip(values, inferences, strict=True)]
-    found_j = _estimate(around, bounded)
-    return scaled(found_j, lambda j: per_1000(kwh_from_joules(j) * len(phases), sum(inferences)))
+    around = [level + value - each_j * n for value, n in zip(values, units, strict=True)]
+    return scaled(_estimate(around, bounded), lambda j: j / mean_n)
 
 
 def _estimate(values: Sequence[float], bounded: Sequence[Bounded]) -> Estimate:

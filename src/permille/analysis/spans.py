@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
+
 from permille import disturbance
-from permille.analysis.commands import DomainMean, figure, per_inference
+from permille.analysis.commands import DomainMean, figure, per_inference, per_unit_j
 from permille.analysis.rows import scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import resolve
-from permille.records import Boundary, Estimate, Phase, Provenance, Record
+from permille.records import Boundary, Estimate, Phase, Provenance, Record, Span
 from permille.units import co2e_g, kwh_from_joules
 
 ONE_PROCESS = (
@@ -18,19 +20,46 @@ ONE_PROCESS = (
 )
 
 
+SHARED_OUT = (
+    "spans of this name overlapped: the energy of the time that they cover together is shared out"
+    " among them"
+)
+
+
 class Measured(Record):
-    """One span with its energy: the idle phase before it, and the exception it ended with."""
+    """A span with its energy, or several that overlap as one: the idle phase before them, the
+    exceptions that they ended with, how many they are and how long they took one by one."""
 
     phase: Phase
     idle: Phase | None = None
-    raised: str | None = None
+    raised: tuple[str, ...] = ()
+    spans: int = 1
+    spans_s: float | None = None
+
+
+def overlapping(spans: Sequence[Span]) -> list[list[int]]:
+    """The indices of ``spans`` in groups that cover one stretch of time without a gap.
+
+    A meter reads the whole machine: the energy of such a stretch counts once for the group.
+    """
+    groups: list[list[int]] = []
+    end_ns = 0
+    for i in sorted(range(len(spans)), key=lambda i: spans[i].t0_ns):
+        if groups and spans[i].t0_ns < end_ns:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+            end_ns = 0
+        end_ns = max(end_ns, spans[i].t1_ns)
+    return groups
 
 
 class Result(Record):
     """What the spans of one name cost.
 
     ``energy`` is in joules: of the span where there was one (its interval is the meters'), else
-    the mean over the ``spans`` (its interval holds their spread too: Student t, 95 %). ``net`` is
+    the mean over the ``spans`` (its interval holds their spread too: Student t, 95 %); spans that
+    overlap share what the machine used while they ran. ``net`` is
     above the idle power. ``kwh_per_1000`` is per 1,000 inferences, None where they were not told.
     ``inferences`` is their number over all the spans, ``seconds`` the mean length of a span.
     Where the energy cannot be told it is None, ``valid`` is false and ``reason`` says why; it is
@@ -85,24 +114,33 @@ def pooled(
     each = [phase.inferences for phase in phases]
     told = [n for n in each if n is not None]
     known = told if len(told) == len(each) else None
+    counts = [span.spans for span in spans]
+    share = len(counts) / sum(counts)
     energy = found.energy
+    if energy and share < 1:
+        energy = per_unit_j(phases, counts, boundary, pue)
+    lengths = [s.phase.seconds if s.spans_s is None else s.spans_s for s in spans]
     return Result(
         name=name,
         energy=energy,
-        net=found.net,
+        net=found.net and scaled(found.net, lambda j: j * share),
         kwh_per_1000=per_inference(phases, known, boundary, pue) if energy and known else None,
-        domains=found.domains,
-        seconds=math.fsum(phase.seconds for phase in phases) / len(phases),
-        spans=len(spans),
+        domains={
+            name: msgspec.structs.replace(domain, energy_j=domain.energy_j * share)
+            for name, domain in found.domains.items()
+        },
+        seconds=math.fsum(lengths) / sum(counts),
+        spans=sum(counts),
         inferences=sum(known) if known else None,
         boundary=boundary,
         pue=pue,
         provenance=found.provenance,
         valid=energy is not None and not any(span.raised for span in spans),
-        reason=found.reason or _raised(spans),
+        reason="; ".join(filter(None, [_raised(spans), found.reason])) or None,
         notes=(
             *notes,
             *([found.note] if found.note else []),
+            *([SHARED_OUT] if share < 1 else []),
             *dict.fromkeys(said for span in spans for said in disturbance.notes(_named(span))),
             *_of_one_process(spans),
         ),
@@ -115,10 +153,10 @@ def _named(span: Measured) -> dict[str, Phase]:
 
 
 def _raised(spans: Sequence[Measured]) -> str | None:
-    raised = [span.raised for span in spans if span.raised]
+    raised = [each for span in spans for each in span.raised]
     if not raised:
         return None
-    return f"{len(raised)} of {len(spans)} spans ended with {raised[0]}"
+    return f"{len(raised)} of {sum(span.spans for span in spans)} spans ended with {raised[0]}"
 
 
 def _of_one_process(spans: Sequence[Measured]) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
-import os
 import sys
 from typing import NoReturn, Protocol
 
 from permille import __version__
+from permille.cli.parser import Parser
+from permille.cli.streams import OUTPUT_LOST, drop_output, open_streams
 from permille.errors import PermilleError, UsageError
+from permille.suggestions import nearest
 
 COMMANDS = {
     "run": "measure a study: a file or a preset",
@@ -44,15 +47,22 @@ class Command(Protocol):
         ...
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, but errors are one line of ours and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see: {self.prog} --help")
-
-
 def _command(name: str) -> Command:
     return importlib.import_module(f"permille.cli.{name}_")
+
+
+def make_parser(name: str, command: Command) -> Parser:
+    """The parser of one command's arguments."""
+    parser = Parser(
+        prog=f"permille {name}",
+        description=f"{COMMANDS[name]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        habits=getattr(command, "HABITS", {}),
+        takes_command=name == "measure",
+    )
+    command.configure(parser)
+    return parser
 
 
 def _top_level_help() -> str:
@@ -75,14 +85,7 @@ def _top_level_help() -> str:
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command, with all its arguments."""
-    parser = _Parser(
-        prog=f"permille {name}",
-        description=f"{COMMANDS[name]}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    _command(name).configure(parser)
-    return parser
+    return make_parser(name, _command(name))
 
 
 def dispatch(argv: list[str]) -> int:
@@ -99,23 +102,21 @@ def dispatch(argv: list[str]) -> int:
         return 0
     name = argv[0]
     if name not in COMMANDS:
-        import difflib
-
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "see: permille --help"
-        raise UsageError(f"no command {name!r}; {hint}")
-    command, parser = _command(name), parser_of(name)
+        raise UsageError(f"no command {name!r}; {nearest(name, COMMANDS, 'see: permille --help')}")
+    command = _command(name)
+    parser = make_parser(name, command)
     rest = argv[1:]
     after: list[str] = []
     if name == "measure" and "--" in rest:
         # Everything after -- is somebody else's command line: argparse must not see it.
         cut = rest.index("--")
         rest, after = rest[:cut], rest[cut + 1 :]
-    return command.run(parser.parse_args(rest, argparse.Namespace(command=after)))
+    return command.run(parser.parse(rest, argparse.Namespace(command=after)))
 
 
 def main() -> NoReturn:
     """The ``permille`` program."""
+    open_streams()
     try:
         code = dispatch(sys.argv[1:])
         sys.stdout.flush()
@@ -127,8 +128,12 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         print("permille: interrupted", file=sys.stderr)
         code = 130
-    except BrokenPipeError:
-        # The reader has gone (`permille results | head`): nothing is left to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in OUTPUT_LOST:
+            raise
+        drop_output()
+        code = 0  # the reader has gone (`permille results | head`): nothing is left to say to it
+        if error.errno != errno.EPIPE:
+            print(f"permille: cannot write the output: {error.strerror}", file=sys.stderr)
+            code = 1
     sys.exit(code)

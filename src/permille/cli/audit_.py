@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from permille.cli.arguments import add_json, pue
 from permille.cli.study_source import add_from, any_study
+from permille.units import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +58,11 @@ def _page(out: Console, found: dict[str, Any]) -> None:
 
     names = ", ".join(found["studies"]) or "nothing"
     out.print(
-        plain(f"What {names} rests on: {found['cells']} cells, {found['runs']} runs"), markup=False
+        plain(
+            f"What {names} rests on: {counted(found['cells'], 'cell')},"
+            f" {counted(found['runs'], 'run')}"
+        ),
+        markup=False,
     )
     out.print("\n1. Where the energy goes", style="bold")
     out.print(_shares(found["shares"]))

@@ -13,7 +13,8 @@ from permille.analysis.summaries import Summary
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
 from permille.cli.source import say_damage, summaries_of
-from permille.cli.terminal import console, plain, print_json
+from permille.cli.terminal import console, plain, print_json, say_last
+from permille.units import counted
 
 EXAMPLES = """examples:
   permille compare SmolLM2 MiniLM
@@ -34,12 +35,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the ratio A / B."""
     carbon = carbon_of(args)
-    summaries, _, damage = summaries_of(args)
+    summaries, _, damage, notice = summaries_of(args, program=args.json)
     found = compare(summaries, args.a, args.b, net=args.net)
     if args.json:
         print_json(comparison_json(found, carbon, net=args.net) | {"damage": damage})
     else:
         _show(found)
+    say_last(notice)
     return say_damage(damage)
 
 
@@ -96,4 +98,5 @@ def _show(found: Comparison) -> None:
         for warning in cell.warnings:
             out.print(Text(plain(f"  note: {warning}")), soft_wrap=True)
     if len(found.cells) > 1:
-        out.print(Text(plain(f"over {len(found.cells)} cells: {times_text(found.ratio)}")))
+        cells = counted(len(found.cells), "cell")
+        out.print(Text(plain(f"over {cells}: {times_text(found.ratio)}")))

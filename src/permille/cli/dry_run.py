@@ -8,10 +8,13 @@ from typing import Any
 
 from permille.analysis.boundaries import within
 from permille.cli.terminal import console, plain, print_json
+from permille.meters.selection import open_all
 from permille.store import Store
+from permille.study.environment import describe
+from permille.study.ledger import Ledger
 from permille.study.plan import Plan
-from permille.study.runner import DEFAULT_REPEATS
-from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
+from permille.study.runner import most_repeats
+from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 _MOST_LINES = 40
 """More cells than this are told by task."""
@@ -22,15 +25,20 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     from permille.study.forecast import download_bytes
 
     settings = plan.settings
-    repeats = settings.repeats or DEFAULT_REPEATS
+    repeats = most_repeats(settings)
     size = download_bytes(plan)
-    expected = _expected(plan, repeats, args)
+    due = _due(plan, repeats, args)
+    finished = len(plan.cells) * repeats - sum(due.values())
+    expected = _expected(plan, repeats, due, args)
+    models = {c.cell.model for c in plan.cells}
+    datasets = {c.cell.dataset for c in plan.cells}
     payload = {
         "schema": 1,
         "cells": len(plan.cells),
         "trials": len(plan.cells) * repeats,
-        "models": len({c.cell.model for c in plan.cells}),
-        "datasets": len({c.cell.dataset for c in plan.cells}),
+        "finished": finished,
+        "models": len(models),
+        "datasets": len(datasets),
         "downloads_gb": None if size is None else size / 1e9,
         "expected": expected,
         "notes": list(plan.notes),
@@ -40,10 +48,14 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
         return 0
     out = console()
     out.print(
-        f"{payload['cells']} cells ({payload['models']} models,"
-        f" {payload['datasets']} datasets), {payload['trials']} trials"
+        f"{counted(len(plan.cells), 'cell')} ({counted(len(models), 'model')},"
+        f" {counted(len(datasets), 'dataset')}), {counted(len(plan.cells) * repeats, 'trial')}"
         + (f" at most, precision ±{settings.precision:g}" if settings.precision else "")
     )
+    if finished:
+        all_of_it = "" if sum(due.values()) else ": nothing is left to run (--fresh starts over)"
+        there = counted(finished, "trial is", "trials are")
+        out.print(plain(f"{there} finished and in {args.store}{all_of_it}"), soft_wrap=True)
     for line in _cells(plan):
         out.print(plain(line), markup=False)
     for line in (*plan.notes, _downloads(size), _outlook(expected)):
@@ -59,9 +71,9 @@ def _cells(plan: Plan) -> list[str]:
     lines = []
     for task in dict.fromkeys(cell.task for cell in cells):
         of_task = [cell for cell in cells if cell.task == task]
-        models = len({cell.model for cell in of_task})
+        models = counted(len({cell.model for cell in of_task}), "model")
         datasets = ", ".join(dict.fromkeys(cell.dataset for cell in of_task))
-        lines.append(f"  {task}: {len(of_task)} cells, {models} models on {datasets}")
+        lines.append(f"  {task}: {counted(len(of_task), 'cell')}, {models} on {datasets}")
     return lines
 
 
@@ -84,11 +96,37 @@ def _outlook(expected: dict[str, Any]) -> str:
     return f"expected: {format_seconds(expected['seconds'])}, {energy}: {expected['basis']}"
 
 
-def _expected(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Seconds and kWh of the whole run, and what they rest on; None where not known."""
+def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
+    """How many trials of each cell are not in the store yet, by cell id."""
+    due = {planned.cell.id: repeats for planned in plan.cells}
+    if args.fresh or not args.store.exists():
+        return due
+    with Store(args.store, readonly=True) as store:
+        tried = [t for protocol in plan.by_protocol for t in store.tried(plan.name, protocol)]
+    ledger = Ledger(tried, _fingerprint(), pool=args.pool)
+    return {cell: sum(not ledger.done(cell, repeat) for repeat in range(repeats)) for cell in due}
+
+
+def _fingerprint() -> str:
+    """This machine's, as a run would find it: with the meters that it would use."""
+    opened = open_all(None)
+    try:
+        return describe(d for meter in opened.meters for d in meter.domains).fingerprint
+    finally:
+        for meter in opened.meters:
+            meter.close()
+
+
+def _expected(
+    plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace
+) -> dict[str, Any]:
+    """Seconds and kWh of what is left to run, and what they rest on; None where not known."""
     from permille.study.forecast import forecast, published
 
-    found = _from_store(plan, repeats, args)
+    left = sum(due.values())
+    if not left:
+        return {"seconds": 0.0, "kwh": 0.0, "basis": "every trial is finished"}
+    found = _from_store(plan, due, args)
     if found["seconds"] is not None:
         return {**found, "basis": "from the store's finished trials of these cells"}
     known = published()
@@ -100,6 +138,7 @@ def _expected(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, A
 
     here = calibrate(_device(plan))
     rough = forecast(plan, repeats, here)
+    share = left / (len(plan.cells) * repeats)
     basis = (
         "rough, may be off several times: the published study's seconds on an A100, scaled by a"
         f" replica of {MODEL} timed on {here.device} here"
@@ -108,7 +147,9 @@ def _expected(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, A
     )
     if here.power_w is not None:
         basis += f"; energy at the {here.power_w:.3g} W drawn meanwhile"
-    return {"seconds": rough.seconds, "kwh": rough.kwh, "basis": basis}
+    kwh = None if rough.kwh is None else rough.kwh * share
+    seconds = None if rough.seconds is None else rough.seconds * share
+    return {"seconds": seconds, "kwh": kwh, "basis": basis}
 
 
 def _device(plan: Plan) -> str:
@@ -117,8 +158,10 @@ def _device(plan: Plan) -> str:
     return max(dict.fromkeys(devices), key=devices.count)
 
 
-def _from_store(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, float | None]:
-    """Seconds and kWh from finished trials of the same cells; None unknown."""
+def _from_store(
+    plan: Plan, due: dict[str, int], args: argparse.Namespace
+) -> dict[str, float | None]:
+    """Seconds and kWh of the trials that are due, by the cells' finished ones; None unknown."""
     nothing: dict[str, float | None] = {"seconds": None, "kwh": None}
     if not args.store.exists():
         return nothing
@@ -135,8 +178,8 @@ def _from_store(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str,
     ids = [planned.cell.id for planned in plan.cells]
     if any(i not in seconds for i in ids):
         return nothing
-    mean_s = sum(sum(seconds[i]) / len(seconds[i]) for i in ids)
+    all_s = sum(due[i] * sum(seconds[i]) / len(seconds[i]) for i in ids)
     if any(i not in joules for i in ids):
-        return {"seconds": repeats * mean_s, "kwh": None}
-    mean_j = sum(sum(joules[i]) / len(joules[i]) for i in ids)
-    return {"seconds": repeats * mean_s, "kwh": kwh_from_joules(repeats * mean_j)}
+        return {"seconds": all_s, "kwh": None}
+    all_j = sum(due[i] * sum(joules[i]) / len(joules[i]) for i in ids)
+    return {"seconds": all_s, "kwh": kwh_from_joules(all_j)}

@@ -11,6 +11,7 @@ from pathlib import Path
 from permille.cli.arguments import add_store
 from permille.cli.source import say_damage
 from permille.errors import UsageError
+from permille.extras import extra
 
 PORT = 8421
 EXAMPLES = """examples:
@@ -40,16 +41,13 @@ def explored_store(path: Path) -> Path | None:
 
 
 def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
-    try:
+    with extra("explorer", "the explorer"):
         import uvicorn
 
         from permille.explorer.figures import Figures
         from permille.explorer.server import app
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the explorer needs {error.name}: pip install 'permille[explorer]'"
-        ) from error
-    figures = Figures(store)
+
+        figures = Figures(store)
     # What is wrong with the store is said here, not only in the browser.
     say_damage(list(figures.state().damage))
     listening = _listen(port)

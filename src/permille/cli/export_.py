@@ -19,13 +19,15 @@ from permille.cli.explore_ import explored_store
 from permille.cli.model_card import model_card
 from permille.cli.parquet import as_parquet
 from permille.cli.results_ import results_json
-from permille.cli.source import say_damage, summaries_of
+from permille.cli.source import check_study, say_damage, summaries_of
 from permille.cli.spreadsheet import as_csv
 from permille.cli.terminal import plain
 from permille.errors import UsageError
+from permille.extras import extra
 from permille.output import write_whole
 from permille.records import Trial
 from permille.store import Store
+from permille.units import counted
 
 EXAMPLES = """examples:
   permille export csv results.csv --region FRA
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     carbon = carbon_of(args)
     if args.format == "codecarbon":
         return _codecarbon(args, carbon)
-    summaries, boundary, damage = summaries_of(args)
+    summaries, boundary, damage, _ = summaries_of(args, program=True)
     if args.model:
         summaries = [s for s in summaries if args.model in s.cell.model]
     code = say_damage(damage)
@@ -72,12 +74,13 @@ def _codecarbon(args: argparse.Namespace, carbon: CarbonSettings) -> int:
         )
     damage: list[str] = []
     with Store(args.store, readonly=True, damage=damage) as store:
+        check_study(store, args)
         trials = _trials(store, args)
         found = list(codecarbon_csv.lines(trials, args.boundary or "compute", carbon))
     rows = [line for line in found if not isinstance(line, str)]
     for reason, count in Counter(line for line in found if isinstance(line, str)).items():
-        trials_are = "trial is" if count == 1 else "trials are"
-        print(plain(f"{count} {trials_are} left out: {reason}"), file=sys.stderr)
+        left_out = counted(count, "trial is", "trials are")
+        print(plain(f"{left_out} left out: {reason}"), file=sys.stderr)
     code = say_damage(damage)
     if not rows:
         raise UsageError("there are no such trials to export; see: permille results")
@@ -97,9 +100,10 @@ def _html(args: argparse.Namespace) -> int:
         raise UsageError("html holds every study, boundary and grid: choose in the page")
     if args.file == "-":
         raise UsageError("html is written to a file: permille export html figures.html")
-    from permille.explorer import static_file
+    with extra("explorer", "export html"):
+        from permille.explorer import static_file
 
-    size, damage = static_file.write(Path(args.file), store=explored_store(args.store))
+        size, damage = static_file.write(Path(args.file), store=explored_store(args.store))
     print(plain(f"{args.file}: {size / 1000:,.0f} kB, opens without a server or a network"))
     return say_damage(damage)
 
@@ -112,7 +116,8 @@ def _csv(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
 def _parquet(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
     """The same, each column of one type."""
     rows = [_flat(row, payload, carbon) for row in payload["rows"]]
-    return as_parquet(rows, {name: _TYPES.get(name, float) for name in rows[0]})
+    with extra("parquet", "export parquet"):
+        return as_parquet(rows, {name: _TYPES.get(name, float) for name in rows[0]})
 
 
 def _json(payload: dict[str, Any], carbon: CarbonSettings) -> bytes:
@@ -170,4 +175,4 @@ def _put(args: argparse.Namespace, content: bytes, rows: int) -> None:
         sys.stdout.buffer.write(content)
         return
     write_whole(Path(args.file), content, never=args.store)
-    print(plain(f"{rows} rows are in {args.file}"), file=sys.stderr)
+    print(plain(f"{counted(rows, 'row is', 'rows are')} in {args.file}"), file=sys.stderr)

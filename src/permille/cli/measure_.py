@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+import uuid
 from pathlib import Path
-from typing import Any
 
-from msgspec import to_builtins
-
-from permille.analysis.commands import Figure, figure, ratio, recorders_j
-from permille.analysis.rows import estimate_json, scaled
-from permille.carbon.footprint import carbon_overhead
-from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import (
     add_carbon,
     add_json,
@@ -23,19 +16,16 @@ from permille.cli.arguments import (
     whole_number,
 )
 from permille.cli.measure_text import markdown, show, show_missing, show_ratio
-from permille.cli.terminal import print_json
-from permille.disturbance import refusal, share_disturbed
-from permille.errors import MeterError, UsageError
+from permille.cli.streams import deliver
+from permille.cli.terminal import plain, print_json
+from permille.errors import UsageError
+from permille.interrupts import Interrupted, Interrupts
+from permille.measure.command import Run, check, input_file
+from permille.measure.figure import Question, command_json, pair_json, require_measured
+from permille.measure.runs import Protocol, runs, without_input
 from permille.recorder import Recorder
-from permille.recorder.wire import Missing
-from permille.records import BOUNDARIES, Boundary, Estimate, Provenance
-from permille.study.command import Run, measure, spans_of
-from permille.units import (
-    co2e_g,
-    format_seconds,
-    kwh_from_joules,
-    per_1000,
-)
+from permille.records import BOUNDARIES
+from permille.units import format_seconds
 
 EXAMPLES = """examples:
   permille measure -- sleep 1
@@ -43,6 +33,9 @@ EXAMPLES = """examples:
   permille measure --repeats 5 -- ./old --- ./new        two commands, and their ratio
   permille measure --json --idle 2 -- ./serve-once       idle power first, for the net energy
 """
+
+HABITS = {"-r": "--repeats", "--runs": "--repeats", "-w": "--warmup"}
+"""Options of hyperfine, which does for time what this command does for energy."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--idle", type=seconds, default=0.0, metavar="S", help="idle seconds before each run"
+    )
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        help="what every run reads on standard input; null: nothing (default for several runs)",
     )
     parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
     add_carbon(parser)
@@ -81,38 +79,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure one command, or two and their ratio."""
     commands = _commands(args.command)
+    for command in commands:
+        check(command)
     carbon = carbon_of(args)
     if args.export_markdown and not args.export_markdown.absolute().parent.is_dir():
         raise UsageError(f"cannot write {args.export_markdown}: there is no such folder")
-    with Recorder(shared=args.shared) as recorder:
-        if args.require:
-            recorder.require_measured()
-        measured = [(command, _runs(recorder, command, args)) for command in commands]
-        missing = [meter for meter in recorder.missing if meter.present]
-    payloads = [_payload(command, runs, carbon, missing, args) for command, runs in measured]
-    payload = payloads[0]
-    if len(payloads) == 2:
-        payload = {
-            "schema": 1,
-            "commands": payloads,
-            "ratio": estimate_json(_ratio(measured, payloads, args.boundary)),
-            "valid": all(p["valid"] for p in payloads),
-            "reason": next((p["reason"] for p in payloads if p["reason"]), None),
-        }
+    protocol, notes = _protocol(args, several=len(commands) * args.repeats + args.warmup > 1)
+    measured: list[list[Run]] = []
+    token = uuid.uuid4().hex
+    try:
+        with Recorder(shared=args.shared) as recorder, Interrupts(token):
+            if args.require:
+                recorder.require_measured()
+            measured.extend(_runs(recorder, each, protocol, token, args) for each in commands)
+            missing = [meter for meter in recorder.missing if meter.present]
+    except Interrupted as stop:
+        print(plain(f"permille: {_interrupted(stop, len(measured), commands)}"), file=sys.stderr)
+        return stop.code
+    question = Question(
+        boundary=args.boundary,
+        inferences=args.inferences,
+        repeats=args.repeats,
+        ignore_failure=args.ignore_failure,
+        quiet_machine=args.quiet_machine,
+        carbon=carbon,
+    )
+    payloads = [
+        command_json(command, found, question, missing, notes)
+        for command, found in zip(commands, measured, strict=True)
+    ]
+    pair = pair_json(payloads, measured, args.boundary) if len(payloads) == 2 else None
+    payload = pair or payloads[0]
     if args.require:
-        _require_measured(payloads)
-    if args.json:
-        print_json(payload)
-    else:
+        require_measured(payloads)
+    if args.export_markdown:
+        _write(args.export_markdown, markdown(payloads))
+
+    def tell() -> None:
+        if args.json:
+            print_json(payload)
+            return
         for one in payloads:
             show(one, carbon, explain=args.explain)
-        if len(payloads) == 2:
-            show_ratio(payload["ratio"])
+        if pair:
+            show_ratio(pair["ratio"])
             if not args.idle and any(p["provenance"] == "estimated" for p in payloads):
                 print("  (of estimates; --idle 1 tells time from work and narrows it)")
         show_missing(payloads, missing)
-    if args.export_markdown:
-        _write(args.export_markdown, markdown(payloads))
+
+    deliver(tell)
     return 0 if payload["valid"] else 1
 
 
@@ -139,119 +154,46 @@ def _commands(words: list[str]) -> list[list[str]]:
     return commands
 
 
-def _runs(recorder: Recorder, command: list[str], args: argparse.Namespace) -> list[Run]:
+def _protocol(args: argparse.Namespace, *, several: bool) -> tuple[Protocol, list[str]]:
+    """How the commands are run, and what is to be noted of it."""
+    stdin, note = None, None
+    if args.input is not None:
+        stdin = input_file(args.input)
+    elif several:
+        stdin, note = input_file("null"), without_input(0)
+    protocol = Protocol(
+        repeats=args.repeats,
+        warmup=args.warmup,
+        idle_s=args.idle,
+        stdin=stdin,
+        ignore_failure=args.ignore_failure,
+    )
+    return protocol, [note] if note else []
+
+
+def _runs(
+    recorder: Recorder,
+    command: list[str],
+    protocol: Protocol,
+    token: str,
+    args: argparse.Namespace,
+) -> list[Run]:
+    shown = args.repeats > 1 and sys.stderr.isatty()
+
+    def before(found: list[Run]) -> None:
+        if shown:
+            took = f", {format_seconds(found[-1].phase.seconds)} each" if found else ""
+            line = f"\rrun {len(found) + 1} of {args.repeats}{took} "
+            print(line, end="", file=sys.stderr, flush=True)
+
     # With --json standard output is for the result alone; the command's own goes to stderr.
     stdout = sys.stderr.buffer if args.json else None
-    for _ in range(args.warmup):
-        measure(recorder, command, idle_s=0.0, stdout=stdout)
-    runs: list[Run] = []
-    for i in range(args.repeats):
-        if args.repeats > 1 and sys.stderr.isatty():
-            took = f", {format_seconds(runs[-1].phase.seconds)} each" if runs else ""
-            print(f"\rrun {i + 1} of {args.repeats}{took} ", end="", file=sys.stderr, flush=True)
-        runs.append(measure(recorder, command, idle_s=args.idle, stdout=stdout))
-        if runs[-1].exit_code and not args.ignore_failure:
-            break
-    if args.repeats > 1 and sys.stderr.isatty():
+    found = runs(recorder, command, protocol, token=token, stdout=stdout, before=before)
+    if shown:
         print(file=sys.stderr)
-    return runs
+    return found
 
 
-def _payload(
-    command: list[str],
-    runs: list[Run],
-    carbon: CarbonSettings,
-    missing: list[Missing],
-    args: argparse.Namespace,
-) -> dict[str, Any]:
-    boundary: Boundary = args.boundary
-    found = figure([r.phase for r in runs], [r.idle for r in runs], boundary, carbon.pue)
-    failed = next((r.exit_code for r in runs if r.exit_code), 0)
-    reason = found.reason
-    if failed and not args.ignore_failure:
-        reason = f"the command exited with {failed}; --ignore-failure counts it all the same"
-    spans = [spans_of(r.phase, r.idle) for r in runs]
-    if args.quiet_machine and reason is None:
-        reason = next((why for one in spans if (why := refusal(one))), None)
-    inferences = args.inferences
-    energy = found.energy
-    to_grams = carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
-    return {
-        "schema": 1,
-        "command": command,
-        "boundary": boundary,
-        "energy_j": estimate_json(energy),
-        "net_energy_j": found.net and estimate_json(found.net),
-        "kwh_per_1000": energy
-        and inferences
-        and estimate_json(scaled(energy, lambda j: per_1000(kwh_from_joules(j), inferences))),
-        "co2e_g": energy
-        and estimate_json(scaled(energy, lambda j: co2e_g(kwh_from_joules(j), to_grams))),
-        "carbon": to_json(carbon),
-        "domains": {
-            name: {"energy_j": d.energy_j, "provenance": d.provenance}
-            for name, d in found.domains.items()
-        },
-        "seconds": found.seconds,
-        "inferences": inferences,
-        "runs": [
-            {
-                "energy_j": energy_j,
-                "seconds": run.phase.seconds,
-                "exit_code": run.exit_code,
-                "others_cpu": run.phase.disturbance and run.phase.disturbance.others,
-            }
-            for run, energy_j in _pairs(runs, found)
-        ],
-        "disturbed": share_disturbed(spans),
-        "provenance": found.provenance,
-        "valid": reason is None,
-        "reason": reason,
-        "notes": list(dict.fromkeys([n for r in runs for n in r.notices] + _noted(found))),
-        "uncertainty": [to_builtins(part) for part in found.parts],
-        "not_measured": [
-            {"meter": m.meter, "reason": m.reason, "remedy": m.remedy or None} for m in missing
-        ],
-        "recorder": {
-            "cpu_s": sum(r.recorder.cpu_s for r in runs),
-            "energy_j": recorders_j([(r.phase, r.recorder) for r in runs]),
-            "interval_s": runs[0].recorder.interval_s,
-            "missed": sum(r.recorder.missed for r in runs),
-        },
-    }
-
-
-def _require_measured(payloads: list[dict[str, Any]]) -> None:
-    """Refuse figures that rest on more than a meter's measurement.
-
-    Raises:
-        MeterError: one of them does.
-    """
-    for payload in payloads:
-        if payload["provenance"] not in (None, Provenance.MEASURED):
-            weak = [n for n, d in payload["domains"].items() if d["provenance"] != "measured"]
-            raise MeterError(
-                f"the energy within {payload['boundary']} is {payload['provenance']}"
-                f" ({', '.join(weak)}), and a measurement is required; see: permille meters"
-            )
-
-
-def _pairs(runs: list[Run], found: Figure) -> Iterator[tuple[Run, float | None]]:
-    for i, run_ in enumerate(runs):
-        yield run_, found.runs_j[i] if found.runs_j else None
-
-
-def _noted(found: Figure) -> list[str]:
-    return [found.note] if found.note else []
-
-
-def _ratio(
-    measured: Sequence[tuple[list[str], list[Run]]],
-    payloads: list[dict[str, Any]],
-    boundary: Boundary,
-) -> Estimate | None:
-    """Energy of the first command over the second's, from their runs."""
-    if not all(payload["valid"] for payload in payloads):
-        return None
-    a, b = (([r.phase for r in runs], [r.idle for r in runs]) for _, runs in measured)
-    return ratio(a, b, boundary)
+def _interrupted(stop: Interrupted, finished: int, commands: list[list[str]]) -> str:
+    which = f"command {finished + 1} of {len(commands)}" if len(commands) > 1 else "the command"
+    return f"interrupted by {stop}: {which} was stopped too; no result is kept"

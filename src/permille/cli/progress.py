@@ -12,7 +12,7 @@ from permille.analysis.boundaries import within
 from permille.cli.terminal import plain
 from permille.records import Trial
 from permille.study.runner import NotRun, Turn
-from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
+from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -55,7 +55,7 @@ class TimeLeft:
     def __str__(self) -> str:
         if not self.unknown:
             return f"{format_seconds(self.seconds())} left"
-        cells = "1 cell" if self.unknown == 1 else f"{self.unknown} cells"
+        cells = counted(self.unknown, "cell")
         if not self.seconds():
             return f"time left not known yet ({cells} not tried yet)"
         return f"over {format_seconds(self.seconds())} left ({cells} not tried yet)"

@@ -17,7 +17,7 @@ from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings, to_json
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
 from permille.cli.source import all_summaries_of, say_damage
-from permille.cli.terminal import console, plain, print_json
+from permille.cli.terminal import console, plain, print_json, say_last
 from permille.records import Boundary
 from permille.units import format_energy_kwh, format_mass_g
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)
     hardware = _hardware(args)
-    found, boundary, damage = all_summaries_of(args)
+    found, boundary, damage, notice = all_summaries_of(args, program=args.json)
     if args.task:
         found = [s for s in found if s.cell.task == args.task]
     summaries, older = comparable.split(found)
@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(payload)
     else:
         show(payload, summaries, carbon, explain=args.explain)
+    say_last(notice)
     return say_damage(damage)
 
 

@@ -22,19 +22,20 @@ from permille.cli.dry_run import dry_run
 from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.progress import View
 from permille.cli.results_ import results_json, show
-from permille.cli.terminal import console, plain, print_json
+from permille.cli.streams import deliver
+from permille.cli.terminal import console, plain, print_json, print_json_line
 from permille.disturbance import disturbed
 from permille.errors import MeterError, StudyError
+from permille.interrupts import Interrupted, Interrupts
 from permille.recorder import Recorder
 from permille.records import Boundary, Provenance, Trial
 from permille.store import Store
 from permille.study.anew import measured_anew
 from permille.study.execution import executions
-from permille.study.interrupts import Interrupted, Interrupts
 from permille.study.ownership import why_not_own
 from permille.study.plan import Plan
-from permille.study.runner import DEFAULT_REPEATS, NotRun, Runner, Tally, Turn
-from permille.units import format_energy_kwh, format_seconds, kwh_from_joules
+from permille.study.runner import NotRun, Runner, Tally, Turn, most_repeats
+from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 EXAMPLES = """examples:
   permille run quickstart
@@ -129,16 +130,19 @@ def _tell(
     trials = (t for t in store.trials(study=plan.name) if asked.get(t.cell.id) == t.protocol)
     summaries = summarise(trials, boundary, pool=args.pool)
     payload = results_json(summaries, boundary, carbon, net=args.net)
-    if args.json:
-        print_json(payload)
-    else:
-        show(payload, summaries, carbon)
-        _close(plan, summaries, tally, recorder, args)
+
+    def tell() -> None:
+        if args.json:
+            print_json(payload)
+        else:
+            show(payload, summaries, carbon)
+            _close(plan, summaries, tally, recorder, args)
+
+    deliver(tell)
 
 
 def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> Tally:
-    settings = plan.settings
-    repeats = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
+    repeats = most_repeats(plan.settings)
     runner = Runner(
         plan, store, recorder, pool=args.pool, pass_env=args.pass_env, quiet=args.quiet_machine
     )
@@ -163,7 +167,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
             if not isinstance(seen, Trial):
                 return
             if args.json_lines:
-                print(msgspec.json.encode(_line(seen)).decode(), flush=True)
+                print_json_line(msgspec.json.encode(_line(seen)))
             if args.require:
                 _require_measured(seen, args.boundary or "compute")
 
@@ -172,10 +176,11 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
             tally = runner.run()
         except KeyboardInterrupt:
             kept = runner.tally.done + runner.tally.kept
+            finished = counted(kept, "finished trial is", "finished trials are")
             again = " without --fresh" if args.fresh else ""
             print(
                 plain(
-                    f"permille: interrupted; {kept} finished trials are in {args.store};"
+                    f"permille: interrupted; {finished} in {args.store};"
                     f" run the same command again{again} to go on"
                 ),
                 file=sys.stderr,
@@ -240,6 +245,7 @@ def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> No
     for fingerprint, count in runner.ledger.elsewhere.items():
         there = store.environment(fingerprint)
         facts = there.facts if there else {}
+        finished = counted(count, "finished trial was", "finished trials were")
         differs = [
             f"{name} {facts.get(name, 'none')} → {here.get(name, 'none')}"
             for name in sorted(facts.keys() | here.keys())
@@ -253,7 +259,7 @@ def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> No
         )
         print(
             plain(
-                f"note: {count} finished trials of this study were measured on another machine or"
+                f"note: {finished} measured for this study on another machine or"
                 f" other versions ({fingerprint}: {', '.join(differs)[:500]}); {what}"
             ),
             file=sys.stderr,
@@ -358,19 +364,21 @@ def _close(
     for sentence in answers(summaries):
         say(sentence, "bold")
     if tally.given_up:
+        given_up = counted(tally.given_up, "trial")
         say(
-            f"{tally.given_up} trials have failed three times and are not tried again; when the"
-            " cause is mended, start over with --fresh",
+            f"{given_up} failed three times and will not be tried again; when the cause is mended,"
+            " start over with --fresh",
             "red",
         )
     if tally.left_out:
+        left_out = counted(tally.left_out, "trial was", "trials were")
         say(
-            f"{tally.left_out} trials were left out of this run, as their models fail for the same"
-            " reason each time",
+            f"{left_out} left out of this run, as their models fail for the same reason each time",
             "red",
         )
     if tally.elsewhere:
-        say(f"{tally.elsewhere} trials were made meanwhile by another run of this study")
+        elsewhere = counted(tally.elsewhere, "trial was", "trials were")
+        say(f"{elsewhere} made meanwhile by another run of this study")
     for missing in recorder.missing:
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"
@@ -382,7 +390,7 @@ def _close(
             f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
         )
     if tally.kept:
-        say(f"{tally.kept} trials were finished before and kept")
+        say(f"{counted(tally.kept, 'trial was', 'trials were')} finished before and kept")
     store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
     models = list(dict.fromkeys(s.cell.model for s in summaries))
     if len(models) > 1:

@@ -15,8 +15,10 @@ from permille.analysis.rolled import CELLS
 from permille.analysis.summaries import Summary, summarise
 from permille.cli.study_source import NAME
 from permille.cli.terminal import plain
+from permille.errors import UsageError
 from permille.records import Boundary
 from permille.store import Store
+from permille.suggestions import nearest
 
 PUBLISHED_BOUNDARY: Boundary = "node"
 """What the shipped study's published figures are about; the default where it is all there is."""
@@ -27,12 +29,13 @@ DAMAGE_SHOWN = 5
 
 
 class Found(NamedTuple):
-    """Summaries, their boundary, and a line for each thing in the store that could not be read
-    and is in none of them."""
+    """Summaries, their boundary, a line for each thing in the store that could not be read and is
+    in none of them, and what people must know of where the figures come from."""
 
     summaries: list[Summary]
     boundary: Boundary
     damage: list[str]
+    notice: str | None = None
 
 
 def say_damage(damage: list[str]) -> int:
@@ -44,23 +47,25 @@ def say_damage(damage: list[str]) -> int:
     return 1 if damage else 0
 
 
-def summaries_of(args: argparse.Namespace) -> Found:
+def summaries_of(args: argparse.Namespace, *, program: bool) -> Found:
     """The summaries that count, as :func:`all_summaries_of` finds them: without those that newer
     ones supersede."""
-    found = all_summaries_of(args)
+    found = all_summaries_of(args, program=program)
     return found._replace(summaries=comparable.current(found.summaries))
 
 
-def all_summaries_of(args: argparse.Namespace) -> Found:
+def all_summaries_of(args: argparse.Namespace, *, program: bool) -> Found:
     """The summaries that ``--store``, ``--study`` and ``--boundary`` ask for, and their boundary;
     those of all that can be read, where the store is damaged.
 
     The study that ships with permille answers where its name is given and the store does not
-    hold it, and, said so, where no store was named and there is none. The boundary is
-    ``compute`` unless one is named; for the shipped study, that of its published figures.
+    hold it, and, for people, where no store was named and there is none: a ``program`` would take
+    its figures for this machine's. The boundary is ``compute`` unless one is named; for the
+    shipped study, that of its published figures.
 
     Raises:
         StoreError: the store that was named is not there, or cannot be read.
+        UsageError: there is no such study, or no store and a program asks.
     """
     named = "PERMILLE_STORE" in os.environ or str(args.store) != "permille.db"
     if args.store.exists() or (named and args.study != NAME):
@@ -74,20 +79,37 @@ def all_summaries_of(args: argparse.Namespace) -> Found:
                 if args.pool
                 else _rolled(store, args.study, boundary)
             )
+            if not found and not damage:
+                check_study(store, args)
         if found or damage or args.study != NAME:
             return Found(found, boundary, damage)
+    absent = f"there is no store at {args.store}"
+    measuring = "`permille run quickstart` measures this machine"
     if args.study not in (None, NAME):
-        return Found([], args.boundary or "compute", [])
-    if args.study is None:
-        print(
-            f"there is no store at {args.store}: these are the figures of {NAME}, which ship with"
-            " permille; `permille run quickstart` measures this machine",
-            file=sys.stderr,
+        raise UsageError(
+            f"{absent}, and {args.study!r} does not ship with permille ({NAME} does);"
+            " name the study's --store"
         )
+    if args.study is None and program:
+        raise UsageError(f"{absent}; --study {NAME} is for the shipped figures; {measuring}")
     from permille.analysis import published
 
     boundary = args.boundary or PUBLISHED_BOUNDARY
-    return Found(published.summaries(boundary), boundary, [])
+    notice = f"{absent}: these are the figures of {NAME}, which ship with permille; {measuring}"
+    figures = published.summaries(boundary)
+    return Found(figures, boundary, [], notice if args.study is None else None)
+
+
+def check_study(store: Store, args: argparse.Namespace) -> None:
+    """Refuse the name of a study that the store does not hold.
+
+    Raises:
+        UsageError: it does not; what was meant, or what there is.
+    """
+    names = store.studies()
+    if args.study not in (None, NAME) and args.study not in names:
+        hint = nearest(args.study, names) if names else "it holds no trials"
+        raise UsageError(f"no study {args.study!r} in {args.store}; {hint}")
 
 
 def _rolled(store: Store, study: str | None, boundary: Boundary) -> list[Summary]:

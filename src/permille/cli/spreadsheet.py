@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from permille.cli.terminal import plain
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+from permille.spreadsheet import inert
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -26,6 +25,4 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    # A blank before a formula does not hold every spreadsheet off.
-    text = plain(value).replace("\t", " ")
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return inert(plain(value).replace("\t", " "))

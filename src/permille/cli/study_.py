@@ -8,7 +8,8 @@ from permille.cli.arguments import add_json
 from permille.cli.planning import add_allowances, load
 from permille.cli.terminal import plain, print_json
 from permille.study.execution import executions
-from permille.study.runner import DEFAULT_REPEATS
+from permille.study.runner import most_repeats
+from permille.units import counted
 
 EXAMPLES = """examples:
   permille study check study.toml
@@ -49,12 +50,12 @@ def run(args: argparse.Namespace) -> int:
             }
         )
         return 0
-    often = f"{settings.repeats or DEFAULT_REPEATS} repeats"
+    often = counted(most_repeats(settings), "repeat")
     if settings.precision:
-        often = f"up to {settings.max_repeats} repeats (precision ±{settings.precision:g})"
+        often = f"up to {often} (precision ±{settings.precision:g})"
     print(
-        f"{plain(args.study_file)} is right: {len(cells)} cells, {often},"
-        f" {settings.inferences} inferences a trial"
+        f"{plain(args.study_file)} is right: {counted(len(cells), 'cell')}, {often},"
+        f" {counted(settings.inferences, 'inference')} a trial"
     )
     for cell in cells:
         print(plain(f"  {cell['task']} / {cell['dataset']} / {cell['model']}"))

@@ -61,7 +61,7 @@ def any_study(store_path: Path | None, name: str | None) -> Study:
             raise UsageError(f"study {name!r} does not ship with permille; name its --from STORE")
         return published_study(None)
     with Store(store_path, readonly=True) as store:
-        names = list(dict.fromkeys(trial.study for trial in store.trials()))
+        names = store.studies()
         chosen = name or (names[0] if len(names) == 1 else None)
         if chosen is None or chosen not in names:
             there = ", ".join(names) or "no trials"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _KEEP = {"\t"}
+PIPE_WIDTH = 100_000
+"""Wider than any line: what is piped is neither cut nor folded."""
 
 
 def plain(text: str, limit: int = 2000) -> str:
@@ -26,15 +30,50 @@ def plain(text: str, limit: int = 2000) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console. Wide when it is not a terminal, so that nothing is cut in a pipe."""
+    """A rich console. Tables are fitted to a terminal, and never shortened in a pipe."""
     from rich.console import Console
+    from rich.table import Table
 
-    plain_console = Console(stderr=stderr, highlight=False)
+    from permille.cli.fitting import fitted
+
+    class Ours(Console):
+        def print(self, *objects: Any, **how: Any) -> None:
+            """Fit tables to the terminal."""
+            if not (self.is_terminal and len(objects) == 1 and isinstance(objects[0], Table)):
+                super().print(*objects, **how)
+                return
+            for part in fitted(objects[0], self.width):
+                # rich cuts a line that is too long; a terminal folds it.
+                super().print(part, soft_wrap=not isinstance(part, Table))
+
+        def on_broken_pipe(self) -> None:
+            """Leave it to whoever prints: rich would end the process, and the result with it."""
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    plain_console = Ours(stderr=stderr, highlight=False)
     if plain_console.is_terminal:
         return plain_console
-    return Console(stderr=stderr, highlight=False, width=200)
+    return Ours(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+
+
+def say_last(notice: str | None) -> None:
+    """What must not be missed, on standard error, below all that was printed."""
+    if notice:
+        sys.stdout.flush()
+        print(plain(notice), file=sys.stderr)
 
 
 def print_json(payload: dict[str, Any]) -> None:
     """``payload`` on stdout as one JSON document. NaN is refused: it is not JSON."""
-    print(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(payload, indent=2, ensure_ascii=not _speaks_utf8(), allow_nan=False))
+
+
+def print_json_line(line: bytes) -> None:
+    """A line of JSON on stdout, at once."""
+    text = line.decode() if _speaks_utf8() else json.dumps(json.loads(line))
+    print(text, flush=True)
+
+
+def _speaks_utf8() -> bool:
+    """Whether stdout can hold any character; if not, JSON has escapes of its own."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

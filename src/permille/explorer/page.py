@@ -18,7 +18,7 @@ def asset(name: str) -> str:
     """A built file of the page.
 
     Raises:
-        UsageError: it was never built, as in a checkout without ``make install``.
+        UsageError: it was never built, as in an installation from a checkout without npm.
     """
     if name not in BUILT:
         raise KeyError(name)
@@ -27,7 +27,8 @@ def asset(name: str) -> str:
         return found.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(
-            "the explorer's page is not built in this checkout; python scripts/build_explorer.py"
+            "the explorer's page is not in this installation: run `make static` in the checkout,"
+            " then install it again"
         ) from error
 
 

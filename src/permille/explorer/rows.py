@@ -19,6 +19,7 @@ from permille.carbon.settings import CarbonSettings, resolve
 from permille.errors import UsageError
 from permille.explorer.cells import Shown
 from permille.records import BOUNDARIES, Boundary, Record
+from permille.spreadsheet import inert
 from permille.units import JOULES_PER_KWH
 
 if TYPE_CHECKING:
@@ -263,8 +264,6 @@ def _select(asked: Question) -> tuple[str, list[Any]]:
 
 # --- words -----------------------------------------------------------------------------------
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-
 
 def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
     """The records as CSV. A text that a spreadsheet would take for a formula gets a ' before it
@@ -282,6 +281,4 @@ def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
 def _safe(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    return inert(value) if isinstance(value, str) else value

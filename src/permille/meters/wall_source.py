@@ -12,12 +12,12 @@ power), ``id=N`` (Shelly: the switch), ``accuracy=0.01`` (relative, of your devi
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from permille.errors import UsageError
+from permille.suggestions import nearest
 
 VARIABLE = "PERMILLE_WALL"
 _UNITS = {"power_w": 1.0, "energy_j": 1.0, "energy_wh": 3600.0, "energy_kwh": 3.6e6}
@@ -112,9 +112,7 @@ def parse_source(text: str) -> Source:
     if scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"{VARIABLE} is not a URL such as shelly+http://192.168.1.20")
     if plus and kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(KINDS)}"
-        raise UsageError(f"{VARIABLE}: no kind of device {kind!r}; {hint}")
+        raise UsageError(f"{VARIABLE}: no kind of device {kind!r}; {nearest(kind, KINDS)}")
     options = dict(parse_qsl(parts.fragment, keep_blank_values=True))
     made = KINDS.get(kind)
     unit, path = _figure(made, options, parts.path)

@@ -83,7 +83,8 @@ class Marker:
 
 
 class Recorder:
-    """A running recorder. Use with ``with``; starting it takes the machine's lock.
+    """A running recorder. Use with ``with``; starting it takes the machine's lock, unless it is
+    ``shared``, which ``remedy`` names in the way of whoever starts it.
 
     Raises:
         RecorderError: another run measures on this machine, or the process does not start.
@@ -91,10 +92,10 @@ class Recorder:
         UsageError: PERMILLE_METERS, or a meter's own variable, is wrong.
     """
 
-    def __init__(self, *, shared: bool = False) -> None:
+    def __init__(self, *, shared: bool = False, remedy: str = "--shared") -> None:
         self.shared = shared
         self.token = os.urandom(16).hex()
-        self._lock = None if shared else acquire()
+        self._lock = None if shared else acquire(remedy)
         with contextlib.ExitStack() as undo:
             undo.callback(self._release)
             self._start()

@@ -15,8 +15,9 @@ def lock_path() -> Path:
     return Path(tempfile.gettempdir()) / "permille.lock"
 
 
-def acquire() -> int:
+def acquire(remedy: str) -> int:
     """Take the machine's lock; the descriptor that holds it until it is closed or we die.
+    ``remedy`` is how the caller can do without.
 
     flock, not the file's existence, is the lock: the kernel releases it on any death.
 
@@ -35,7 +36,7 @@ def acquire() -> int:
         os.close(descriptor)
         raise RecorderError(
             f"another permille is measuring on this machine (process {holder or 'unknown'});"
-            " wait for it, or measure beside it with --shared, which the results will say"
+            f" wait for it, or measure beside it with {remedy}, which the results will say"
         ) from error
     if os.access(path, os.W_OK):
         os.ftruncate(descriptor, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 from permille.backends import ModelSpec
 from permille.errors import ModelError
 from permille.records import Record
+from permille.suggestions import nearest
 
 _OF_PIPELINES = ("pipeline", "scheduler", "safety_checker")
 _FIRST_OWNERS = (
@@ -76,11 +76,10 @@ def describe(model_id: str) -> Description | PipelineDescription:
     if owner.lower() in _FIRST_OWNERS and name in tree["models"]:
         model_id = name
     if model_id not in tree["models"]:
-        near = difflib.get_close_matches(model_id, ids(), n=1)
-        more = f"; did you mean {near[0]!r}?" if near else "; permille presets power-hungry-2023"
+        more = nearest(model_id, ids(), "permille presets power-hungry-2023")
         raise ModelError(
             f"model {model_id!r}: no description of its architecture ships with permille, so it"
-            f' cannot be run with weights = "replica"{more}'
+            f' cannot be run with weights = "replica"; {more}'
         )
     found = _resolved(tree["models"][model_id], {**tree["shapes"], **tree["pipelines"]})
     note = found.pop("note", None)

@@ -247,6 +247,11 @@ class Store:
                 if trials:
                     yield trials
 
+    def studies(self) -> list[str]:
+        """The names of the studies that have trials, in order of their first."""
+        with self._guard("read"):
+            return list(dict.fromkeys(kept.group.study for kept in self._groups()))
+
     def cells(self, fold: Fold[T], study: str | None = None) -> Iterator[tuple[Group, T]]:
         """What every group comes to: from the roll-up, and where it has none yet from its trials;
         those of one study or of all, in order of first appearance.

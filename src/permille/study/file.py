@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import tomllib
@@ -15,6 +14,7 @@ import msgspec
 from permille.datasets import HubSource
 from permille.errors import StudyError
 from permille.records import Category, Record
+from permille.suggestions import nearest
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
@@ -209,12 +209,6 @@ def parse(text: str, *, where: str, folder: Path) -> StudyFile:
         models=_models(tree["models"], where),
         tasks=_tasks(tree["tasks"], where),
     )
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """``; did you mean …?``, or the list of what there is."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
 
 
 def _bound(tree: object, where: str) -> None:

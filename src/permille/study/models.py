@@ -16,9 +16,10 @@ from permille.errors import ModelError, StudyError
 from permille.hub import client, selection
 from permille.records import ModelFacts, Record
 from permille.study import replicas
-from permille.study.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile, nearest
+from permille.study.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile
 from permille.study.paths import resolve
 from permille.study.stamps import Stamp
+from permille.suggestions import nearest
 
 _SUFFIXES = {
     "transformers": ".safetensors",

@@ -18,11 +18,12 @@ from permille.hub.selection import Wanted
 from permille.records import Cell, ModelFacts, Protocol, Record
 from permille.replicas import inputs
 from permille.study import replicas
-from permille.study.file import Settings, StudyFile, TaskEntry, nearest
+from permille.study.file import Settings, StudyFile, TaskEntry
 from permille.study.models import Model, open_entry
 from permille.study.paths import resolve
 from permille.study.selection import able
 from permille.study.stamps import Stamp
+from permille.suggestions import nearest
 from permille.tasks import Task
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from permille.errors import TrialError
-from permille.processes import VARIABLE, end_marked
+from permille.processes import VARIABLE, end_marked, signal_name
 from permille.study.failing import OURS
 from permille.study.messages import Failure, Inbox, Job, Message
 
@@ -194,10 +194,6 @@ def _reason(code: int, failures: Sequence[str], last: Sequence[str]) -> str:
     known = [*failures[:1], *(line.removeprefix(OURS) for line in last[-1:])]
     said = f": {known[0]}" if known else ""
     if code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"the worker was killed by {name}{hint}{said}"
+        return f"the worker was killed by {signal_name(-code)}{hint}{said}"
     return f"the worker failed (exit {code}){said}"

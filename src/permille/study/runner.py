@@ -28,6 +28,7 @@ from permille.study.claims import Claims
 from permille.study.elsewhere import judged
 from permille.study.environment import describe
 from permille.study.failing import OURS
+from permille.study.file import Settings
 from permille.study.ledger import Ledger
 from permille.study.messages import Job, Message, Progress, Result, SpanDone
 from permille.study.plan import Plan, PlannedCell
@@ -44,6 +45,13 @@ SAME_FAILURES = 2
 """A model that failed this often in succession for one reason is not tried again in this run."""
 
 Watch = Callable[[str, "Turn | Trial | NotRun"], None]
+
+
+def most_repeats(settings: Settings) -> int:
+    """How often each cell is measured, at most."""
+    if settings.precision:
+        return settings.max_repeats
+    return settings.repeats or DEFAULT_REPEATS
 
 
 @dataclass(frozen=True)
@@ -212,7 +220,7 @@ class Runner:
         """What is to be run. Repeats go round over the cells, so that a slow drift of the
         machine meets all of them alike; asked anew each round, since precision may be reached."""
         settings = self._plan.settings
-        most = settings.repeats or (settings.max_repeats if settings.precision else DEFAULT_REPEATS)
+        most = most_repeats(settings)
         for repeat in range(most):
             for planned in self._plan.cells:
                 if self.ledger.done(planned.cell.id, repeat):

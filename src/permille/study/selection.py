@@ -11,7 +11,8 @@ import msgspec
 from permille import plugins
 from permille.errors import UsageError
 from permille.records import Record
-from permille.study.file import ModelEntry, StudyFile, nearest
+from permille.study.file import ModelEntry, StudyFile
+from permille.suggestions import nearest
 
 Key = tuple[str, str, str]
 """A cell before anything is opened: task, dataset, model."""

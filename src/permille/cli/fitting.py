@@ -1,0 +1,95 @@
+"""Tables on narrow terminals: nothing that is read exactly, a number or an id, is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+WIDE = 110
+"""From this width on a table is left as it is."""
+WORDS = 16
+"""A column of words may be folded down to this width."""
+BETWEEN = 3
+"""Columns of padding and border beside a cell, at most."""
+
+
+def fitted(table: Table, width: int) -> list[Table | Text]:
+    """``table`` for a terminal of ``width``: a table, lines that the terminal may fold, or both.
+
+    Below :data:`WIDE`, columns that say the same in every row become a line below the table. What
+    is still too wide becomes a block of lines a row. Words are folded, numbers never are.
+    """
+    columns = list(table.columns)
+    for column in columns:
+        column.overflow = "fold"
+        column.no_wrap = column.justify == "right"
+    if _least(columns) <= width and width >= WIDE:
+        return [table]
+    constant = [column for column in columns[1:] if _constant(column)] if width < WIDE else []
+    kept = [column for column in columns if column not in constant]
+    footer = [_labelled(column, 0) for column in constant]
+    below = [Text(f"in every row: {'; '.join(footer)}")] if footer else []
+    if _least(kept) > width:
+        return [*_blocks(kept, table.title), *below]
+    return [_of(table, kept), *below]
+
+
+def _plain(cell: RenderableType) -> str:
+    return cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain
+
+
+def _cells(column: Column) -> list[str]:
+    return [_plain(cell) for cell in column.cells]
+
+
+def _constant(column: Column) -> bool:
+    cells = _cells(column)
+    return len(cells) > 1 and len(set(cells)) == 1
+
+
+def _least(columns: Sequence[Column]) -> int:
+    """The least width at which no number is cut."""
+    total = 0
+    for column in columns:
+        widest = max(map(cell_len, [_plain(column.header), *_cells(column)]))
+        total += BETWEEN + (widest if column.no_wrap else min(widest, WORDS))
+    return total
+
+
+def _labelled(column: Column, row: int) -> str:
+    header = _plain(column.header)
+    return f"{header} {_cells(column)[row]}" if header else _cells(column)[row]
+
+
+def _blocks(columns: Sequence[Column], title: RenderableType | None) -> list[Text]:
+    """A block of lines for each row: its first cell, then the others with their headers."""
+    lines = [Text(_plain(title))] if title else []
+    first, *others = columns
+    for row, name in enumerate(_cells(first)):
+        lines.append(Text(name, style="bold"))
+        filled = [column for column in others if _cells(column)[row]]
+        lines += [Text(f"  {_labelled(column, row)}") for column in filled]
+    return lines
+
+
+def _of(table: Table, columns: Sequence[Column]) -> Table:
+    """A table like ``table`` with these columns of it."""
+    found = Table(
+        title=table.title,
+        title_justify=table.title_justify,
+        box=table.box,
+        padding=table.padding,
+        pad_edge=table.pad_edge,
+        header_style=table.header_style,
+    )
+    for column in columns:
+        found.add_column(
+            column.header, justify=column.justify, no_wrap=column.no_wrap, overflow="fold"
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        found.add_row(*row)
+    return found

@@ -1,0 +1,76 @@
+"""argparse, with errors of one line that say how to mend the command."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from permille.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command. ``habits`` are options of similar tools and what they are here;
+    ``takes_command``: words that are not options are another program's command line."""
+
+    def __init__(
+        self,
+        *,
+        habits: Mapping[str, str] | None = None,
+        takes_command: bool = False,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self._habits, self._takes_command = habits or {}, takes_command
+        self.given: set[str] = set()
+        for action in (None, "store"):
+            self.register("action", action, _Once)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage."""
+        raise UsageError(f"{message}; see: {self.prog} --help")
+
+    def parse(self, words: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
+        """The arguments.
+
+        Raises:
+            UsageError: they are wrong; how they may have been meant.
+        """
+        found, extra = self.parse_known_args(words, namespace)
+        if not extra:
+            return found
+        if self._takes_command and not extra[0].startswith("-"):
+            cut = words.index(extra[0])
+            line = shlex.join([*words[:cut], "--", *words[cut:]])
+            raise UsageError(f"a command goes after --: {self.prog} {line}")
+        if extra[0].startswith("-") and (near := self._near(extra[0].partition("=")[0])):
+            raise UsageError(f"there is no option {extra[0]}; did you mean {near}?")
+        return self.error(f"unrecognized arguments: {' '.join(extra)}")
+
+    def _near(self, option: str) -> str | None:
+        """The options that may have been meant."""
+        known = list(self._option_string_actions)
+        if option in self._habits:
+            return self._habits[option]
+        if not option.startswith("--"):
+            return " or ".join(o for o in known if o.startswith(f"-{option[:2]}"))
+        return next(iter(difflib.get_close_matches(option, known, n=1)), None)
+
+
+class _Once(argparse._StoreAction):
+    """An option that holds one value: given twice, the first would be dropped silently."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if option_string is not None and isinstance(parser, Parser):
+            if self.dest in parser.given:
+                raise argparse.ArgumentError(self, "given more than once; it takes one value")
+            parser.given.add(self.dest)
+        super().__call__(parser, namespace, values, option_string)

@@ -1,0 +1,25 @@
+"""What the core installs without: an optional dependency that is absent, as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from permille.errors import UsageError
+
+
+@contextmanager
+def extra(name: str, purpose: str) -> Iterator[None]:
+    """Around what imports the packages of the extra ``name``.
+
+    Raises:
+        UsageError: one of them is not installed; how to install it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if error.name is not None and error.name.partition(".")[0] == __package__:
+            raise
+        raise UsageError(
+            f"{purpose} needs {error.name or error}: pip install 'permille[{name}]'"
+        ) from error

@@ -1,0 +1,1 @@
+"""Any command, measured: runs of it, and the figure that they make."""

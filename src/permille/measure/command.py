@@ -1,0 +1,190 @@
+"""One run of a command, measured as one span, with what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from permille import disturbance, energy
+from permille.errors import UsageError
+from permille.interrupts import Interrupted
+from permille.processes import VARIABLE, marked, stop_marked
+from permille.recorder import Recorder, until_fresh
+from permille.records import Phase, Record, RecorderStats, Span
+
+LINGER_S = 0.2
+"""How long a process may outlive the command before it counts as left running."""
+GRACE_S = 5.0
+"""Between the signal that asks a command to stop and KILL: servers need seconds to shut down."""
+SHELL_SYNTAX = frozenset("|&;<>()$`\\\"'*?[]~{}\n")
+
+
+class Run(Record):
+    """One run of a command: its energy, how it ended, and what happened to the meters.
+
+    ``left`` are the names of the processes that it left running.
+    """
+
+    phase: Phase
+    idle: Phase | None
+    exit_code: int
+    notices: tuple[str, ...]
+    recorder: RecorderStats
+    left: tuple[str, ...] = ()
+
+
+def spans_of(phase: Phase, idle: Phase | None) -> dict[str, Phase]:
+    """A command's spans by name."""
+    return {"command": phase} | ({} if idle is None else {"idle": idle})
+
+
+def check(command: Sequence[str]) -> None:
+    """Check that a command can be started, before any other is measured.
+
+    Raises:
+        UsageError: there is no such program; how it may have been meant.
+    """
+    program = command[0]
+    if os.sep not in program and shutil.which(program) is None:
+        raise UsageError(f"cannot run {program!r}: No such file or directory{_hint(command)}")
+
+
+def _hint(command: Sequence[str]) -> str:
+    """How a command that cannot be started may have been meant."""
+    line = command[0]
+    name, equals, _ = line.partition("=")
+    if len(command) == 1 and SHELL_SYNTAX & set(line):
+        return f"; for a shell's syntax write: -- sh -c {shlex.quote(line)}"
+    if equals and name.isidentifier():
+        return f"; to set a variable write: -- env {shlex.join(command)}"
+    if len(command) == 1 and len(line.split()) > 1:
+        return f"; write the command without quotes: -- {line}"
+    return ""
+
+
+def input_file(name: str) -> Path:
+    """The file that every run reads on standard input; ``null`` is an empty one.
+
+    Raises:
+        UsageError: it cannot be read, or not from its start by each run.
+    """
+    if name == "null":
+        return Path(os.devnull)
+    path = Path(name)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb"):
+                return path
+    except OSError as error:
+        raise UsageError(f"cannot read --input {name}: {error.strerror}") from error
+    if path == Path(os.devnull):
+        return path
+    raise UsageError(
+        f"--input {name} is not a regular file, so that not every run could read it from its start:"
+        " save what it gives in a file first"
+    )
+
+
+def measure(
+    recorder: Recorder,
+    command: Sequence[str],
+    *,
+    token: str,
+    idle_s: float,
+    stdin: Path | None,
+    stdout: IO[bytes] | None,
+) -> Run:
+    """Run ``command`` once, with a reading of every meter just before and just after.
+
+    ``token`` marks its processes. ``stdin`` is opened anew; with None the command inherits ours.
+    Processes that it leaves behind are not stopped here: see ``stop_marked``.
+
+    Raises:
+        UsageError: the command cannot be started.
+        RecorderError: the recorder died meanwhile.
+        Interrupted: we were told to stop; so was the command, and nothing of it is left.
+    """
+    recorder.begin()
+    idle_span = None
+    if idle_s > 0:
+        t0_ns = time.monotonic_ns()
+        time.sleep(idle_s)
+        idle_span = Span(name="idle", t0_ns=t0_ns, t1_ns=time.monotonic_ns())
+    with _opened(stdin) as source:
+        until_fresh(recorder.mark)
+        t0_ns = time.monotonic_ns()
+        try:
+            process = subprocess.Popen(
+                command, stdin=source, stdout=stdout, env={**os.environ, VARIABLE: token}
+            )
+        except OSError as error:
+            raise UsageError(
+                f"cannot run {command[0]!r}: {error.strerror}{_hint(command)}"
+            ) from error
+    with contextlib.ExitStack() as undo:
+        undo.push(lambda kind, error, trace: _stop(process, error, token))
+        recorder.watch(process.pid)
+        exit_code = process.wait()
+        t1_ns = time.monotonic_ns()
+        recording = recorder.take()
+        left = _left_running(token)
+        undo.pop_all()
+    phase = energy.phase(recording, Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns))
+    idle = energy.phase(recording, idle_span) if idle_span else None
+    return Run(
+        phase=phase,
+        idle=idle,
+        exit_code=exit_code,
+        notices=(*energy.notices(recording), *disturbance.notes(spans_of(phase, idle))),
+        recorder=recording.stats,
+        left=left,
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def _left_running(token: str) -> tuple[str, ...]:
+    """Names of the processes that outlive the command."""
+    deadline = time.monotonic() + LINGER_S
+    while found := marked(token):
+        if time.monotonic() >= deadline:
+            return tuple(sorted(found.values()))
+        time.sleep(0.02)
+    return ()
+
+
+def _stop(process: subprocess.Popen[bytes], error: BaseException | None, token: str) -> None:
+    """End the command and all that it started: by the signal that we were sent, then by KILL."""
+    number = error.number if isinstance(error, Interrupted) else signal.SIGTERM
+    if number != signal.SIGINT:
+        # A terminal's Ctrl-C has reached the command too; a second might end it halfway.
+        process.send_signal(number)
+    try:
+        process.wait(timeout=1.0 if number == signal.SIGINT else GRACE_S)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        stop_marked(token, grace_s=GRACE_S)
+        process.kill()
+        process.wait()
