@@ -225,6 +225,11 @@ traces = st.lists(
 ).map(Trace)
 
 
+def steady_about(trace: Trace, t_s: float) -> bool:
+    """Whether the power stays the same over a third of a second to both sides."""
+    return not any(abs(t - t_s) < 0.3 for t in trace.times[1:-1])
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     trace=traces,
@@ -261,12 +266,15 @@ def test_any_trace_through_ticks_wraps_and_jitter_is_within_the_stated_bound(
     start, stop = span(first, last).t0_ns, span(first, last).t1_ns
     result = energy.energy_at(series, stop) - energy.energy_at(series, start)
     truth = trace.at(last) - trace.at(first)
-    # The lag of a tick is at most one tick's energy at each edge, at the greatest power there.
-    bound = 2 * max(trace.powers) * tick_s + 1e-6
-    assert abs(result - truth) <= bound
-    window = 0.2
-    near = [trace.at(min(end, x + window)) - trace.at(max(0.0, x - window)) for x in (first, last)]
-    assert energy._edge_j(series, start) <= max(near[0], 400.0 * tick_s) + 1e-6
+    # A tick holds back what was drawn since: never more than one tick at the greatest power.
+    assert abs(result - truth) <= 2 * max(trace.powers) * tick_s + 1e-6
+    # What is stated must hold that where the power is steady about the edges, as it is for all but
+    # a few ticks of a real trace; with 0 for the edges this fails at once.
+    if steady_about(trace, first) and steady_about(trace, last):
+        stated = math.sqrt(3) * (energy._edge_j(series, start) + energy._edge_j(series, stop))
+        assert abs(result - truth) <= stated + 1e-6
+    # Nor is it wide enough to hold anything: never more than all that lies about the edge.
+    assert energy._edge_j(series, start) <= max(trace.at(end), 400.0 * tick_s) + 1e-6
 
 
 @settings(max_examples=100, deadline=None)

@@ -14,6 +14,8 @@ from permille.store import Store
 from tests.conftest import Permille
 from tests.records import trial
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ("csv", "parquet", "json", "model-card", "codecarbon", "html")
 
 

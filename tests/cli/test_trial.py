@@ -12,6 +12,8 @@ from tests.conftest import Permille
 from tests.powercap import Driver
 from tests.records import trial
 
+pytestmark = pytest.mark.measuring
+
 STUDY = """
 [study]
 name = "two"

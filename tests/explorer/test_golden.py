@@ -23,6 +23,8 @@ from permille.metrics import scored
 from permille.records import BOUNDARIES, Environment, Estimate, Phase, Provenance, Stopping, Trial
 from tests.records import ESTIMATED, cell, joules, trial
 
+pytestmark = pytest.mark.slow
+
 WEB = Path(__file__).parents[2] / "src/permille/explorer/web"
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not on this machine's PATH")

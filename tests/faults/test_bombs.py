@@ -12,6 +12,8 @@ import pytest
 
 from permille.weights import UnreadableWeightsError, gguf, onnx, safetensors
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 [study]
 name = "s"

@@ -11,6 +11,8 @@ from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, kept
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 LAZY = """
 import asyncio, concurrent.futures, time
 POOL = concurrent.futures.ThreadPoolExecutor()
@@ -125,10 +127,9 @@ def test_a_syntax_error_is_shown_with_its_line(
     path = str(make_study("good"))
     (tmp_path / "models.py").write_text("import helper_of_mine\ngood = helper_of_mine.good\n")
     (tmp_path / "helper_of_mine.py").write_text("def good(text):\n    return (text\n")
-    permille("run", path, code=1)
-    (trial,) = kept(tmp_path)
-    assert "SyntaxError" in (trial.reason or "")
-    assert "(helper_of_mine.py:2)" in (trial.reason or "")
+    finished = permille("run", path, code=2)
+    assert "helper_of_mine.py:2" in finished.err
+    assert len(finished.err.strip().splitlines()) == 1
 
 
 def test_the_same_failure_is_not_tried_at_every_repeat(

@@ -16,6 +16,8 @@ from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, kept
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 FORGES = """
 import os, socket, sys, time
 from permille.records import Latency, ModelFacts, Quality, Span

@@ -25,6 +25,8 @@ from permille.weights import Header, UnreadableWeightsError, gguf, onnx, safeten
 from tests.gguf_file import gguf as gguf_of
 from tests.records import trial
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 FUZZ = settings(
     max_examples=EXAMPLES,

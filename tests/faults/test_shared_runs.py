@@ -7,10 +7,14 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from permille.study.claims import Claims
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, start
 from tests.powercap import Driver
+
+pytestmark = pytest.mark.measuring
 
 SLOW = """
 import time

@@ -21,6 +21,8 @@ from permille.store.log import log_of
 from permille.store.repair import check
 from tests.records import domain, trial
 
+pytestmark = pytest.mark.slow
+
 FLIPS = int(os.environ.get("PERMILLE_FLIPS", "300"))
 PROTOCOL = Protocol(inferences=1000)
 

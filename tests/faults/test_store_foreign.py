@@ -16,6 +16,8 @@ from permille.store.schema import SCHEMA_VERSION, entries, expected
 from tests.conftest import Permille
 from tests.records import trial
 
+pytestmark = pytest.mark.slow
+
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
 ADDED = {
     "trigger": "CREATE TRIGGER t AFTER INSERT ON trial BEGIN DELETE FROM trial; END",

@@ -23,6 +23,8 @@ from tests.faults.conftest import MakeStudy
 from tests.powercap import Driver
 from tests.records import cell, joules, trial
 
+pytestmark = pytest.mark.slow
+
 HUGE = 2**64
 
 

@@ -67,7 +67,8 @@ def test_psys_covers_what_could_be_estimated(tmp_path: Path) -> None:
     assert names(open_all(["rapl", "estimate"])) == ["rapl psys"]
 
 
-def test_a_named_meter_that_is_not_there_stays_unavailable() -> None:
+def test_a_named_meter_that_is_not_there_stays_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "powercap").mkdir(exist_ok=True)
     opened = open_all(["rapl"])
     assert opened.meters == ()
     assert opened.unavailable[0].name == "rapl"

@@ -25,6 +25,8 @@ from tests.backends.openai_server import (
 from tests.conftest import Permille
 from tests.powercap import Driver
 
+pytestmark = pytest.mark.measuring
+
 STUDY = """
 [study]
 name = "served"

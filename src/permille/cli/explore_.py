@@ -48,8 +48,8 @@ def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
         from permille.explorer.server import app
 
         figures = Figures(store)
-    # What is wrong with the store is said here, not only in the browser.
-    say_damage(list(figures.state().damage))
+        # What is wrong with the store is said here, not only in the browser.
+        say_damage(list(figures.state().damage))
     listening = _listen(port)
     port = listening.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"
