@@ -28,7 +28,7 @@ from typing import Any
 import permille
 from permille.meters import MeterUnavailable, Reading
 from permille.meters.nvml import NvmlMeter, open_meter
-from permille.study.worker import one_pass
+from permille.study.worker.main import one_pass
 
 Infer = Callable[[], None]
 READ_S = 0.001

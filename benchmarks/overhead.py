@@ -118,7 +118,7 @@ def _work_of(seconds: float) -> int:
 def empty_loop(n: int = 200_000, repeats: int = 9) -> dict[str, float]:
     """Nanoseconds an empty inference, in the worker's loop and in the plainest one; the least of
     the repeats, which is the one least disturbed."""
-    from permille.study.worker import one_pass
+    from permille.study.worker.main import one_pass
 
     def nothing(request: int) -> None:
         return None

@@ -36,9 +36,9 @@ from tests.powercap import Constant, FakePowercap  # noqa: E402
 
 from permille.recorder import Recorder  # noqa: E402
 from permille.store import Store  # noqa: E402
-from permille.study import file  # noqa: E402
-from permille.study.plan import make  # noqa: E402
-from permille.study.runner import Runner  # noqa: E402
+from permille.study.plan import file  # noqa: E402
+from permille.study.plan.grid import make  # noqa: E402
+from permille.study.run.runner import Runner  # noqa: E402
 
 STUDY = """
 [study]
@@ -59,7 +59,8 @@ task = "text-classification"
 datasets = [{{ path = "rows.jsonl", text = "text", label = "label" }}]
 """
 IMPORTS = (
-    "import permille.study.worker, permille.backends.python, permille.tasks.text_classification"
+    "import permille.study.worker.main, permille.backends.python,"
+    " permille.tasks.text_classification"
 )
 EVERY = 100
 """Trials between two timings of a worker's start, and two lines of progress."""
@@ -94,7 +95,7 @@ class Watch:
     def look(self) -> None:
         """What the runner holds now, how long a worker's start takes now, and the load."""
         children = self._me.children(recursive=True)
-        recorders = [c for c in children if "permille.recorder.process" in c.cmdline()]
+        recorders = [c for c in children if "permille.recorder.server" in c.cmdline()]
         self.held.append({
             "descriptors": self._me.num_fds(),
             "children": len(children),

@@ -105,8 +105,8 @@ def _first_line(group: str, name: str) -> str:
 def study_file() -> str:
     """Every key of a study file: its type and default from the records that check it, and the
     meaning and example from the text below each field."""
-    from permille.datasets import HubSource
-    from permille.study.file import ModelEntry, Settings, TaskEntry
+    from permille.study.plan.file import ModelEntry, Settings, TaskEntry
+    from permille.workload.specs import HubSource
 
     parts = ["# The study file\n", GENERATED]
     parts.append("A TOML file. An unknown key is an error that names the nearest right one.\n")

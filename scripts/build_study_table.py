@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from permille.analysis.published import NAME, About, Metering, to_row
+from permille.analysis.paper.published import NAME, About, Metering, to_row
 from permille.analysis.study_cells import METERED, archive_of, from_trials
 from permille.store import Store
 

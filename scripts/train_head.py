@@ -21,10 +21,10 @@ from scipy import optimize
 
 from permille import assets
 from permille.assets import pins
-from permille.backends.onnx_text import TextModel, embedding
-from permille.datasets import Sample
+from permille.backends.onnx.text import TextModel, embedding
 from permille.datasets.bundled import movie_reviews
 from permille.datasets.rows import digest
+from permille.workload.samples import Sample
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "src" / "permille" / "presets" / "minilm-sentiment-head.json"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from permille import energy
 from permille.meters import Reading
-from permille.recorder.counter import Counter
+from permille.recorder.series import SeriesBuilder
 from permille.records import (
     DomainEnergy,
     Event,
@@ -257,7 +257,7 @@ def test_any_trace_through_ticks_wraps_and_jitter_is_within_the_stated_bound(
         i += 1
         polls.append(min(t, end))
     marks = [first, last, end]
-    counter = Counter(domain(tick_s=tick_s, wrap_j=wrap_j, max_power_w=500.0))
+    counter = SeriesBuilder(domain(tick_s=tick_s, wrap_j=wrap_j, max_power_w=500.0))
     for poll in sorted({*polls, *marks}):
         shown = offset + trace.at(math.floor(poll / tick_s) * tick_s)
         counter.add(Reading("cpu:0", round(poll * S), shown % wrap_j if wrap_j else shown))

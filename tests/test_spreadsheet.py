@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from permille.spreadsheet import inert
+from permille.escaping import inert
 
 LINK = 'HYPERLINK("http://x")'
 

@@ -8,28 +8,29 @@ print(rec["query"].kwh_per_1000)
 
 from __future__ import annotations
 
+from permille.version import __version__
+
 TYPE_CHECKING = False  # as typing's, whose import takes longer than all else here
 if TYPE_CHECKING:
     from permille.analysis.spans import Result as Result
-    from permille.api import Session as Session
-    from permille.api import record as record
-    from permille.decorator import MeasuredFunction as MeasuredFunction
-    from permille.decorator import measured as measured
+    from permille.api.decorator import MeasuredFunction as MeasuredFunction
+    from permille.api.decorator import measured as measured
+    from permille.api.session import Session as Session
+    from permille.api.session import record as record
     from permille.errors import PermilleError as PermilleError
     from permille.records import Estimate as Estimate
     from permille.records import Provenance as Provenance
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "Estimate": "permille.records",
-    "MeasuredFunction": "permille.decorator",
+    "MeasuredFunction": "permille.api.decorator",
     "PermilleError": "permille.errors",
     "Provenance": "permille.records",
     "Result": "permille.analysis.spans",
-    "Session": "permille.api",
-    "measured": "permille.decorator",
-    "record": "permille.api",
+    "Session": "permille.api.session",
+    "measured": "permille.api.decorator",
+    "record": "permille.api.session",
 }
 """The public names and where they live: imported when first asked for, so that ``import
 permille`` takes a millisecond."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.analysis import published
 from permille.analysis.audit import audit, pearson
+from permille.analysis.paper import published
 from permille.analysis.study_cells import from_trials
 from permille.records import Phase
 from tests.records import cell, joules, trial

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from permille.analysis.comparable import current, current_trials, same_model_twice, split
+from permille.analysis.comparable import current, same_model_twice, split
 from permille.analysis.compare import compare
+from permille.analysis.current import current_trials
 from permille.analysis.summaries import summarise
 from permille.records import Environment, Protocol, Trial
 from tests.records import cell, trial

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.analysis import published
+from permille.analysis.paper import published
 from permille.analysis.parity import (
     inferences,
     kwh_per_inference,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.analysis import published
-from permille.analysis.printed import agreement
-from permille.analysis.reproduce import reproduce
-from permille.analysis.study_cells import Study, from_trials
+from permille.analysis.paper import published
+from permille.analysis.paper.printed import agreement
+from permille.analysis.paper.reproduce import reproduce
+from permille.analysis.study_cells import StudyCells, from_trials
 from tests.records import cell, trial
 
 TABLE_2 = {
@@ -117,7 +117,7 @@ def test_the_claims_and_the_readings_they_follow_from(found: dict[str, Any]) -> 
 
 
 def test_a_study_without_the_cells_has_no_figures() -> None:
-    empty = reproduce(Study(cells=(), median_kwh={}))
+    empty = reproduce(StudyCells(cells=(), median_kwh={}))
     assert all(row["kwh"] is None and not row["matches"] for row in empty["table2"])
     assert all(row["kwh"] is None and row["co2e_g"] is None for row in empty["table3"])
     assert all(row["from_data"] is None for row in empty["table5"])
@@ -156,8 +156,8 @@ def test_what_agrees(value: float | None, printed: str, how: str | None) -> None
 def test_the_shipped_figures_need_no_numpy() -> None:
     script = (
         "import sys\n"
-        "from permille.analysis.published import load\n"
-        "from permille.analysis.reproduce import reproduce\n"
+        "from permille.analysis.paper.published import load\n"
+        "from permille.analysis.paper.reproduce import reproduce\n"
         "reproduce(load())\n"
         "print(sorted({'numpy', 'scipy'} & set(sys.modules)))\n"
     )

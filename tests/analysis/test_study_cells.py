@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.analysis import published
+from permille.analysis.paper import published
 from permille.analysis.study_cells import METERED, archive_of, from_trials, pooled, sums
 from permille.records import Environment, Phase
 from tests.records import ESTIMATED, cell, joules, trial

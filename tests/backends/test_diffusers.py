@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from permille.backends import Draw, ModelSpec, Output, Text
-from permille.backends.diffusers import backend
+from permille.backends.diffusers.plugin import backend
 from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.requests import Draw, Text
+from permille.workload.specs import ModelSpec
 from tests import tiny_models as tiny
 
 pytestmark = pytest.mark.slow

@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 from permille import assets
-from permille.backends import Chat, Choice, Generate, ModelSpec, Output, Text, Traffic
 from permille.backends.endpoint import backend
 from permille.backends.endpoint.plugin import _Endpoint
 from permille.errors import InferenceError, ModelError
+from permille.workload.outputs import Output
+from permille.workload.requests import Chat, Choice, Generate, Text, Traffic
+from permille.workload.specs import ModelSpec
 from tests import quickstart_assets
 
 ROOT = Path(__file__).parents[2]

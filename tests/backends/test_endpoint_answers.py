@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.backends import Output
 from permille.backends.endpoint.answers import Answer, embedding, params_of
 from permille.errors import InferenceError
+from permille.workload.outputs import Output
 
 
 def read(*objects: Any, asked: int | None = None) -> Output:

@@ -13,9 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
-from permille.backends import Chat, Generate, ModelSpec, Output
 from permille.backends.endpoint import address, backend
 from permille.errors import InferenceError, ModelError
+from permille.workload.outputs import Output
+from permille.workload.requests import Chat, Generate
+from permille.workload.specs import ModelSpec
 from tests.backends.openai_server import DONE, Streamed, Whole, chat, data, delta, serving
 from tests.backends.test_endpoint import free_port
 from tests.dripping import dripping

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.backends.endpoint.stream import Event, events
+from permille.backends.endpoint.stream import ServerEvent, events
 
 WHOLE = b'data: {"a": 1}\n\ndata: {"b":\ndata: 2}\n\nevent: error\ndata: died\n\ndata: [DONE]\n\n'
 READ = [
-    Event("message", '{"a": 1}'),
-    Event("message", '{"b":\n2}'),
-    Event("error", "died"),
-    Event("message", "[DONE]"),
+    ServerEvent("message", '{"a": 1}'),
+    ServerEvent("message", '{"b":\n2}'),
+    ServerEvent("error", "died"),
+    ServerEvent("message", "[DONE]"),
 ]
 
 
@@ -32,18 +32,18 @@ def test_events_are_the_same_however_the_body_is_cut_and_its_lines_end(
 @pytest.mark.parametrize(
     ("body", "read"),
     [
-        (b"\xef\xbb\xbfdata: x\n\n", [Event("message", "x")]),
-        (b": keep-alive\n\n: ping\n\ndata:x\n\n", [Event("message", "x")]),
-        (b"id: 7\nretry: 10\ndata: x\n\n", [Event("message", "x")]),
-        (b"data: x", [Event("message", "x")]),
-        (b'error: {"message": "m"}\n\n', [Event("error", '{"message": "m"}')]),
-        (b'{"error": "m"}\n', [Event("message", '{"error": "m"}')]),
-        (b"event: error\n\ndata: x\n\n", [Event("message", "x")]),
-        (b"data: \xff\n\n", [Event("message", "\ufffd")]),
+        (b"\xef\xbb\xbfdata: x\n\n", [ServerEvent("message", "x")]),
+        (b": keep-alive\n\n: ping\n\ndata:x\n\n", [ServerEvent("message", "x")]),
+        (b"id: 7\nretry: 10\ndata: x\n\n", [ServerEvent("message", "x")]),
+        (b"data: x", [ServerEvent("message", "x")]),
+        (b'error: {"message": "m"}\n\n', [ServerEvent("error", '{"message": "m"}')]),
+        (b'{"error": "m"}\n', [ServerEvent("message", '{"error": "m"}')]),
+        (b"event: error\n\ndata: x\n\n", [ServerEvent("message", "x")]),
+        (b"data: \xff\n\n", [ServerEvent("message", "\ufffd")]),
         (b"", []),
     ],
 )
-def test_what_servers_send_beside_plain_events(body: bytes, read: list[Event]) -> None:
+def test_what_servers_send_beside_plain_events(body: bytes, read: list[ServerEvent]) -> None:
     assert list(events([body])) == read
 
 
@@ -62,4 +62,4 @@ def test_an_event_is_there_as_soon_as_it_is_complete() -> None:
 
 @given(st.lists(st.binary(max_size=60), max_size=8))
 def test_any_bytes_are_events_or_nothing(pieces: list[bytes]) -> None:
-    assert all(isinstance(event, Event) for event in events([p for p in pieces if p]))
+    assert all(isinstance(event, ServerEvent) for event in events([p for p in pieces if p]))

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from permille import finishing
-from permille.backends import Output
 from permille.errors import ModelError
 from permille.finishing import Finisher
+from permille.workload.outputs import Output
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from permille import assets
-from permille.backends import Chat, Choice, Generate, ModelSpec, Output, Text
 from permille.backends.llama import _Llama, backend
 from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.requests import Chat, Choice, Generate, Text
+from permille.workload.specs import ModelSpec
 from tests import quickstart_assets
 
 pytestmark = pytest.mark.slow

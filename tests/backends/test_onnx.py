@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from permille.backends import Choice, Loaded, ModelSpec, Text
-from permille.backends.onnx import backend
+from permille.backends.onnx.plugin import backend
 from permille.errors import ModelError
+from permille.workload.protocols import Loaded
+from permille.workload.requests import Choice, Text
+from permille.workload.specs import ModelSpec
 from tests import tiny_onnx
 
 WORDS = ["[UNK]", "good", "bad"]

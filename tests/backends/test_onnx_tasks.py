@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from permille.backends import Loaded, Masked, ModelSpec, Output, Picture, Question, Text, Words
-from permille.backends.onnx import backend
-from permille.backends.transformers import backend as reference
+from permille.backends.onnx.plugin import backend
+from permille.backends.transformers.plugin import backend as reference
 from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.protocols import Loaded
+from permille.workload.requests import Masked, Picture, Question, Text, Words
+from permille.workload.specs import ModelSpec
 from tests import tiny_models as tiny
 
 torch = pytest.importorskip("torch")

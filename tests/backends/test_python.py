@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-from permille.backends import (
+from permille.backends.python import backend
+from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.requests import (
     Chat,
     Choice,
     Draw,
     Generate,
     Masked,
-    ModelSpec,
-    Output,
     Picture,
     Question,
     Sound,
     Text,
     Words,
 )
-from permille.backends.python import backend
-from permille.errors import ModelError
+from permille.workload.specs import ModelSpec
 from tests import tiny_models
 
 TASK = "text-classification"

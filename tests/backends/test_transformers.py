@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from permille.backends import Chat, Choice, Generate, ModelSpec, Output, Question, Text
-from permille.backends.transformers import backend
+from permille.backends.transformers.plugin import backend
 from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.requests import Chat, Choice, Generate, Question, Text
+from permille.workload.specs import ModelSpec
 
 pytestmark = pytest.mark.slow
 

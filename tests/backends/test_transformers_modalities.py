@@ -9,20 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from permille.backends import (
-    Batched,
-    Generate,
-    Loaded,
-    Masked,
-    ModelSpec,
-    Output,
-    Picture,
-    Sound,
-    Text,
-    Words,
-)
-from permille.backends.transformers import backend
+from permille.backends.transformers.plugin import backend
 from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.protocols import Batched, Loaded
+from permille.workload.requests import Generate, Masked, Picture, Sound, Text, Words
+from permille.workload.specs import ModelSpec
 from tests import tiny_models as tiny
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from permille.carbon.table import grid_table
-from permille.cli import regions_
+from permille.cli.commands import regions as regions_
 from permille.errors import CarbonError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from permille.analysis.printed import TABLE_2, TABLE_3
+from permille.analysis.paper.printed import TABLE_2, TABLE_3
 from permille.cli import dispatch
 from permille.errors import CompareError, StoreError, UsageError
 from permille.store import Store

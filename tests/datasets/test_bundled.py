@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from permille.datasets import DatasetSpec, bundled
+from permille.datasets import bundled
 from permille.datasets.opening import open_dataset
 from permille.datasets.rows import digest
 from permille.errors import AssetError, DatasetError
 from permille.tasks.text_classification import task
+from permille.workload.specs import DatasetSpec
 from tests import quickstart_assets
 
 TEST_DIGEST = "b9a0450ac70f94da53d61f992d90a8039d4c1d7c5e001fae4ccdc567c4448145"

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from permille.datasets import Dataset, DatasetSpec, local
+from permille.datasets import local
 from permille.datasets.opening import open_dataset
 from permille.errors import DatasetError
 from permille.tasks.question_answering import task as answering
 from permille.tasks.summarization import task as summarizing
 from permille.tasks.text_classification import task
+from permille.workload.samples import Dataset
+from permille.workload.specs import DatasetSpec
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
     lambda text: bool(text.strip()) and "\0" not in text

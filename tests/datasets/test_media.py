@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from permille import assets
-from permille.datasets import Dataset, DatasetSpec, media
+from permille.datasets import media
 from permille.datasets.opening import open_dataset
 from permille.errors import DatasetError
-from permille.tasks import Task
 from permille.tasks.automatic_speech_recognition import task as listening
 from permille.tasks.feature_extraction import task as embedding
 from permille.tasks.image_classification import task as seeing
@@ -25,6 +24,9 @@ from permille.tasks.object_detection import task as detecting
 from permille.tasks.summarization import task as summarizing
 from permille.tasks.text_classification import task as classifying
 from permille.tasks.token_classification import task as tagging
+from permille.workload.protocols import Task
+from permille.workload.samples import Dataset
+from permille.workload.specs import DatasetSpec
 from tests import tiny_models as tiny
 
 

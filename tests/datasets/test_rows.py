@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.datasets import Sample
 from permille.datasets.rows import MAX_LABELS, Row, collect
 from permille.errors import DatasetError
+from permille.workload.samples import Sample
 
 SEEDS = st.integers(-(2**40), 2**40)
 

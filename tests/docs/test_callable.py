@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from permille import plugins
-from permille.tasks import Task
+from permille.workload.protocols import Task
 from tests.conftest import Permille
 from tests.powercap import Driver
 

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from permille import plugins
-from permille.backends import Backend
-from permille.tasks import Task
+from permille.workload.protocols import Backend, Task
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from permille.study import file, plan
+from permille.study.plan import file
+from permille.study.plan import grid as plan
 from tests import tiny_onnx
 from tests.conftest import Permille
 from tests.docs.pages import commands, write_files

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from permille.analysis import answer, budget, comparable, compare, intervals, pareto
+from permille.analysis.cell_summary import Summary
 from permille.analysis.rows import row
 from permille.analysis.study_cells import from_trials
-from permille.analysis.summaries import Summary
 from permille.errors import CompareError
 from permille.explorer import document
 from permille.explorer.cells import Shown

@@ -95,8 +95,8 @@ def test_a_ratio_is_the_command_lines(tab: Tab, permille: Permille, store: Path,
 
 
 def test_the_shipped_ratio_over_several_cells_is_the_geometric_mean(tab: Tab) -> None:
-    from permille.analysis import published
     from permille.analysis.compare import compare
+    from permille.analysis.paper import published
 
     a, b = "google/flan-t5-xl", "google/flan-t5-base"
     said = compare(published.summaries("node"), a, b)

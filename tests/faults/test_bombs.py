@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from permille.weights import UnreadableWeightsError, gguf, onnx, safetensors
+from permille.weights import gguf, onnx, safetensors
+from permille.weights.header import UnreadableWeightsError
 
 pytestmark = pytest.mark.slow
 

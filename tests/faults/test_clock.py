@@ -12,7 +12,7 @@ import pytest
 
 from permille.energy import phase
 from permille.meters import Meter, Observation, Reading
-from permille.recorder.polling import SUSPEND_NS, Recorder
+from permille.recorder.poller import SUSPEND_NS, Poller
 from permille.records import Domain, Span
 from tests.powercap import Driver
 from tests.records import domain
@@ -42,7 +42,7 @@ class Steady:
 def _span_over(jump_ns: int) -> tuple[object, dict[str, object]]:
     asleep = [0]
     meter: Meter = Steady()
-    recorder = Recorder([meter], suspended=lambda: asleep[0])
+    recorder = Poller([meter], suspended=lambda: asleep[0])
     recorder.poll()
     t0_ns = time.monotonic_ns()
     time.sleep(0.02)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from permille.recorder import Recorder, wire
-from permille.study.messages import MAX_MESSAGE, Inbox
-from permille.study.runner import GPU_NODES
+from permille.study.run.runner import GPU_NODES
+from permille.study.worker.messages import MAX_MESSAGE, Inbox
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, kept
 from tests.powercap import Driver

@@ -20,8 +20,9 @@ from permille.backends.endpoint.http import Client
 from permille.backends.endpoint.stream import events
 from permille.errors import ModelError, StoreError
 from permille.store import Store
-from permille.study.messages import MAX_MESSAGE, Inbox, Progress, Result, SpanDone
-from permille.weights import Header, UnreadableWeightsError, gguf, onnx, safetensors
+from permille.study.worker.messages import MAX_MESSAGE, Inbox, Progress, SpanDone, WorkerResult
+from permille.weights import gguf, onnx, safetensors
+from permille.weights.header import Header, UnreadableWeightsError
 from tests.gguf_file import gguf as gguf_of
 from tests.records import trial
 
@@ -96,7 +97,7 @@ def test_any_words_of_a_worker_are_messages_or_refused(pieces: list[bytes], fram
         for piece in pieces:
             told = struct.pack("!I", len(piece)) + piece if framed else piece
             for message in inbox.feed(told):
-                assert isinstance(message, Progress | SpanDone | Result)
+                assert isinstance(message, Progress | SpanDone | WorkerResult)
     except ValueError:  # as the runner takes it: the worker's own channel carried garbage
         return
 

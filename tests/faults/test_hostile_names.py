@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from permille.cli.model_card import escaped
+from permille.exporters.model_card import escaped
 from permille.store import Store
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy

@@ -14,9 +14,9 @@ import pytest
 
 from permille.recorder import Recorder
 from permille.store import Store
-from permille.study import file
-from permille.study.plan import make
-from permille.study.runner import Runner
+from permille.study.plan import file
+from permille.study.plan.grid import make
+from permille.study.run.runner import Runner
 from tests.faults.conftest import MakeStudy, ours
 from tests.powercap import Driver
 from tests.records import trial

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from permille.study.claims import Claims
+from permille.study.run.trial_locks import Claims
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, start
 from tests.powercap import Driver

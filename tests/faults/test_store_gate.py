@@ -17,7 +17,7 @@ from permille.records import Latency, ModelFacts, Protocol, Quality, Trial
 from permille.store import Raw, Store, refusal
 from permille.store.rows import columns_of
 from permille.store.schema import create
-from permille.study.trial import keepable
+from permille.study.run.trial import keepable
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy
 from tests.powercap import Driver
@@ -174,7 +174,8 @@ def test_a_number_that_no_store_can_keep_is_refused_by_study_check(
 
 
 def test_a_weights_header_of_senseless_shapes_is_one_line(tmp_path: Path) -> None:
-    from permille.weights import UnreadableWeightsError, read
+    from permille.weights import read
+    from permille.weights.header import UnreadableWeightsError
 
     path = tmp_path / "model.safetensors"
     for shape in ([2.5, 2], [-1], [10**30], [2**40, 2**40], ["4"], [True], [[4]]):

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from permille.errors import PermilleError
-from permille.study import file
-from permille.study.plan import make
+from permille.study.plan import file
+from permille.study.plan.grid import make
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy
 

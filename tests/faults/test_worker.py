@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from permille.study.containment import cut_network
-from permille.study.containment import environment as allowed
+from permille.study.worker.containment import cut_network
+from permille.study.worker.containment import environment as allowed
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, kept, ours
 from tests.powercap import Driver

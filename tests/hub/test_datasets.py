@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from permille import plugins
-from permille.datasets import DatasetSpec, pairs
+from permille.datasets import pairs
 from permille.datasets.hub import name_classes
 from permille.datasets.opening import open_dataset
 from permille.errors import DatasetError
 from permille.store import Store
-from permille.tasks import Task
+from permille.workload.protocols import Task
+from permille.workload.specs import DatasetSpec
 from tests.conftest import Permille
 from tests.fake_hub import FakeHub
 from tests.powercap import Driver

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from permille import plugins
-from permille.meters.wall_source import KINDS
+from permille.meters.wall.source import KINDS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "meters.md").read_text(encoding="utf-8")

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.meters import MeterUnavailable, cpu_time
-from permille.meters.cpu_time import parse_stat
-from permille.meters.estimate import EstimateMeter, open_meter
+from permille.meters import MeterUnavailable
+from permille.meters.estimate import cpu_time
+from permille.meters.estimate.cpu_time import parse_stat
+from permille.meters.estimate.meter import EstimateMeter, open_meter
+from permille.meters.estimate.watts import (
+    UNKNOWN_HIGH,
+    UNKNOWN_LOW,
+    WATTS,
+    architecture,
+    thread_watts,
+)
 from permille.meters.processor import Processor, parse_cpuinfo
-from permille.meters.watts import UNKNOWN_HIGH, UNKNOWN_LOW, WATTS, architecture, thread_watts
 
 MILAN = (
     "vendor_id : AuthenticAMD\ncpu family : 25\nmodel : 1\nmodel name : AMD EPYC\nstepping : 1\n"

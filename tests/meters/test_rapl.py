@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.meters import Meter, MeterUnavailable
-from permille.meters.counter import parse_counter
-from permille.meters.mirrors import is_mirror
 from permille.meters.processor import Processor
-from permille.meters.rapl import open_meter
-from permille.meters.rapl_facts import accuracy
+from permille.meters.rapl.counter import parse_counter
+from permille.meters.rapl.facts import accuracy
+from permille.meters.rapl.meter import open_meter
+from permille.meters.rapl.mirrors import is_mirror
 from tests.powercap import Constant, FakePowercap, Layout
 
 INTEL = (
@@ -304,7 +304,7 @@ def open_to_all() -> Iterator[Path]:
 AS_NOBODY = """
 import json, os, sys
 from pathlib import Path
-import encodings.ascii, permille.meters.rapl, permille.meters.selection
+import encodings.ascii, permille.meters.rapl.meter, permille.meters.selection
 from permille import plugins
 from permille.meters import MeterUnavailable
 for name in plugins.names("meters"):
@@ -314,7 +314,7 @@ if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 try:
-    permille.meters.rapl.open_meter(Path(sys.argv[1]))
+    permille.meters.rapl.meter.open_meter(Path(sys.argv[1]))
 except MeterUnavailable as error:
     said = [error.forbidden, str(error)]
 opened = permille.meters.selection.open_all(["rapl", "estimate"])

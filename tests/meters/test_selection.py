@@ -11,7 +11,7 @@ import pytest
 
 from permille import plugins
 from permille.errors import UsageError
-from permille.meters.selection import Opened, open_all
+from permille.meters.selection import OpenedMeters, open_all
 from tests.meters.test_replay import recording
 from tests.powercap import FakePowercap
 
@@ -24,13 +24,13 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "")
 
 
-def names(opened: Opened) -> list[str]:
+def names(opened: OpenedMeters) -> list[str]:
     got = [f"{m.name} {d.name}" for m in opened.meters for d in m.domains]
     opened.close()
     return got
 
 
-def reasons(opened: Opened) -> dict[str, str]:
+def reasons(opened: OpenedMeters) -> dict[str, str]:
     return {unavailable.name: unavailable.reason for unavailable in opened.unavailable}
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.meters.tick import measure_ticks, median_step_s
+from permille.meters.ticks import measure_ticks, median_step_s
 
 
 class Clock:

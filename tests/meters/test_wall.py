@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from permille.errors import UsageError
 from permille.meters import MeterUnavailable
-from permille.meters import wall as wall_module
-from permille.meters.wall import open_meter
-from permille.meters.wall_source import parse_source, take
+from permille.meters.wall import meter as wall_module
+from permille.meters.wall.meter import open_meter
+from permille.meters.wall.source import parse_source, take
 from tests.dripping import dripping
 
 SHELLY = {

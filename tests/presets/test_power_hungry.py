@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from permille import presets
-from permille.analysis import published
+from permille.analysis.paper import published
 from permille.cli import dispatch
 from permille.cli.planning import load
-from permille.study import file
-from permille.study.selection import grid
+from permille.study.plan import file
+from permille.study.plan.selection import grid
 
 pytestmark = pytest.mark.slow
 

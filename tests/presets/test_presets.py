@@ -7,12 +7,13 @@ import pytest
 from permille import assets, presets
 from permille.assets import pins
 from permille.backends import heads
-from permille.backends.onnx_text import TextModel, embedding
+from permille.backends.onnx.text import TextModel, embedding
 from permille.datasets.bundled import movie_reviews
 from permille.datasets.rows import digest
 from permille.errors import AssetError, StudyError
 from permille.presets import vader
-from permille.study import file, plan
+from permille.study.plan import file
+from permille.study.plan import grid as plan
 from tests import quickstart_assets
 
 pytestmark = pytest.mark.slow

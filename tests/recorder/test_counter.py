@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.meters import Reading
-from permille.recorder.counter import Counter
+from permille.recorder.series import SeriesBuilder
 from tests.records import domain
 
 S = 1_000_000_000
 RANGE_J = 1000.0
 
 
-def feed(counter: Counter, *values: float | str | None, step_s: float = 0.1) -> Counter:
+def feed(counter: SeriesBuilder, *values: float | str | None, step_s: float = 0.1) -> SeriesBuilder:
     """Readings ``step_s`` apart; a text is an error, None a reading left out."""
     for i, value in enumerate(values):
         t_ns = round((i + 1) * step_s * S)
@@ -27,8 +27,8 @@ def feed(counter: Counter, *values: float | str | None, step_s: float = 0.1) -> 
     return counter
 
 
-def counter() -> Counter:
-    return Counter(domain(wrap_j=RANGE_J, tick_s=0.001, max_power_w=500.0))
+def counter() -> SeriesBuilder:
+    return SeriesBuilder(domain(wrap_j=RANGE_J, tick_s=0.001, max_power_w=500.0))
 
 
 def test_a_wrap_is_exact() -> None:
@@ -59,7 +59,7 @@ def test_a_reset_voids_the_stretch_and_what_follows_counts(after: float) -> None
 
 
 def test_a_counter_without_a_range_cannot_wrap() -> None:
-    c = feed(Counter(domain(wrap_j=None)), 10.0, 5.0)
+    c = feed(SeriesBuilder(domain(wrap_j=None)), 10.0, 5.0)
     assert [e.kind for e in c.events(S)] == ["invalid"]
 
 
@@ -105,7 +105,7 @@ def test_what_is_no_energy_is_never_counted(value: float) -> None:
 
 
 def test_power_is_integrated_by_the_trapezoid_rule() -> None:
-    c = Counter(domain("gpu:0", tick_s=0.1))
+    c = SeriesBuilder(domain("gpu:0", tick_s=0.1))
     for i, power_w in enumerate([100.0, 100.0, 200.0]):
         c.add(Reading("gpu:0", i * S // 10, power_w=power_w))
     assert c.series().energy_j == pytest.approx((0.0, 10.0, 25.0))
@@ -116,7 +116,7 @@ def test_power_is_integrated_by_the_trapezoid_rule() -> None:
 def test_a_power_that_no_device_has_is_never_integrated(
     power_w: float, most_w: float | None
 ) -> None:
-    c = Counter(domain("gpu:0", tick_s=0.1, max_power_w=most_w))
+    c = SeriesBuilder(domain("gpu:0", tick_s=0.1, max_power_w=most_w))
     for i, value in enumerate([300.0, 300.0, power_w, 300.0, power_w]):
         c.add(Reading("gpu:0", i * S // 10, power_w=value))
     assert c.series().energy_j == pytest.approx((0.0, 30.0, 90.0))
@@ -125,7 +125,7 @@ def test_a_power_that_no_device_has_is_never_integrated(
 
 
 def test_a_long_silence_of_a_meter_without_a_counter_is_void() -> None:
-    c = Counter(domain("gpu:0", tick_s=0.1))
+    c = SeriesBuilder(domain("gpu:0", tick_s=0.1))
     c.add(Reading("gpu:0", 0, power_w=100.0))
     c.add(Reading("gpu:0", 5 * S, power_w=100.0))
     (event,) = c.events(5 * S)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from permille.recorder.family import (
+from permille.recorder.descendants import (
     children_by_psutil,
     descendants,
     listed_children,

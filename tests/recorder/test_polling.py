@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from permille.meters import Observation, Reading
-from permille.recorder.counter import Counter
-from permille.recorder.polling import Recorder
+from permille.recorder.poller import Poller
+from permille.recorder.series import SeriesBuilder
 from permille.records import Domain
 from tests.records import domain
 
@@ -54,7 +54,7 @@ def test_a_mark_ends_at_a_step_and_dates_the_reading_before_it(
 ) -> None:
     clock = itertools.count(10**12 + 300_000, 20_000)  # each look at it takes 20 us
     monkeypatch.setattr(time, "monotonic_ns", lambda: next(clock))
-    recorder = Recorder([SteppingMeter(0.001)])
+    recorder = Poller([SteppingMeter(0.001)])
     recorder.poll()
     for _ in range(200):
         next(clock)
@@ -79,7 +79,7 @@ def test_a_mark_ends_at_a_step_and_dates_the_reading_before_it(
     ids=["slow", "still", "gone"],
 )
 def test_a_mark_without_a_step_adds_no_energy(meter: SteppingMeter) -> None:
-    recorder = Recorder([meter])
+    recorder = Poller([meter])
     done_ns = recorder.mark()
     series = recorder.counters["cpu:0"].series()
     assert set(series.energy_j) <= {0.0}
@@ -87,7 +87,7 @@ def test_a_mark_without_a_step_adds_no_energy(meter: SteppingMeter) -> None:
 
 
 def test_settling_never_reorders_the_readings() -> None:
-    counter = Counter(domain(tick_s=0.001))
+    counter = SeriesBuilder(domain(tick_s=0.001))
     for t_ns, energy_j in ((1_000_000, 1.0), (5_000_000, 1.2), (5_100_000, 1.2)):
         counter.add(Reading("cpu:0", t_ns, energy_j=energy_j))
     counter.settle(Reading("cpu:0", 5_500_000, energy_j=1.3), 4_500_000)
@@ -103,11 +103,11 @@ def test_processes_are_listed_only_for_a_meter_that_looks_at_them() -> None:
     indifferent, curious = SteppingMeter(0.1), SteppingMeter(0.1)
     curious.domains = (domain("gpu:0"),)
     indifferent.looks_at_pids = False  # type: ignore[attr-defined]
-    alone = Recorder([indifferent])
+    alone = Poller([indifferent])
     alone.watch(1)
     alone.observe()
     assert indifferent.asked == [frozenset()]
-    both = Recorder([indifferent, curious])
+    both = Poller([indifferent, curious])
     both.watch(1)
     both.observe()
     assert 1 in curious.asked[0]

@@ -135,7 +135,7 @@ def recorders_of(parent: int) -> list[int]:
     found = []
     for child in psutil.Process(parent).children():
         with contextlib.suppress(psutil.Error):
-            if "permille.recorder.process" in child.cmdline():
+            if "permille.recorder.server" in child.cmdline():
                 found.append(child.pid)
     return found
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from permille.datasets import Sample
+from permille.workload.samples import Sample
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_head.py"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from permille.errors import InferenceError, ModelError
-from permille.study.failures import FAILED, Tally, answered, failed_note
+from permille.study.worker.failures import FAILED, FailureTally, answered, failed_note
 
 
 def failing(every: int) -> Any:
@@ -21,7 +21,7 @@ def failing(every: int) -> Any:
     return infer
 
 
-def tried(tally: Tally, times: int) -> list[Any]:
+def tried(tally: FailureTally, times: int) -> list[Any]:
     found = [tally.infer("x") for _ in range(times)]
     tally.check()
     return found
@@ -29,25 +29,25 @@ def tried(tally: Tally, times: int) -> list[Any]:
 
 def test_unless_a_study_allows_it_the_first_failure_is_raised_as_it_is() -> None:
     with pytest.raises(InferenceError, match=r"^engine died at 3$"):
-        tried(Tally(failing(3), 0, 100), 10)
+        tried(FailureTally(failing(3), 0, 100), 10)
 
 
 def test_a_count_that_is_allowed() -> None:
-    assert tried(Tally(failing(3), 3, 100), 10).count(FAILED) == 3
+    assert tried(FailureTally(failing(3), 3, 100), 10).count(FAILED) == 3
     with pytest.raises(ModelError, match=r"4 of 12 .* max_failures = 3 .*first: engine died at 3"):
-        tried(Tally(failing(3), 3, 100), 20)
+        tried(FailureTally(failing(3), 3, 100), 20)
 
 
 def test_a_share_is_of_what_is_asked_at_least() -> None:
-    assert tried(Tally(failing(3), 0.05, 100), 17).count(FAILED) == 5
+    assert tried(FailureTally(failing(3), 0.05, 100), 17).count(FAILED) == 5
     with pytest.raises(ModelError, match=r"6 of 18 .* max_failures = 0\.05"):
-        tried(Tally(failing(3), 0.05, 100), 18)
+        tried(FailureTally(failing(3), 0.05, 100), 18)
 
 
 def test_a_share_of_more_than_was_asked() -> None:
-    assert tried(Tally(failing(20), 0.05, 10), 400).count(FAILED) == 20
+    assert tried(FailureTally(failing(20), 0.05, 10), 400).count(FAILED) == 20
     with pytest.raises(ModelError):
-        tried(Tally(failing(19), 0.05, 10), 400)
+        tried(FailureTally(failing(19), 0.05, 10), 400)
 
 
 def test_another_error_is_no_failure_of_an_inference() -> None:
@@ -55,7 +55,7 @@ def test_another_error_is_no_failure_of_an_inference() -> None:
         raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
-        Tally(infer, 1000, 1000).infer("x")
+        FailureTally(infer, 1000, 1000).infer("x")
 
 
 def test_what_was_never_answered_is_left_out_and_said() -> None:

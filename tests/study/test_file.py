@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from permille.errors import PermilleError, StudyError
-from permille.study import file
-from permille.study.plan import make
+from permille.study.plan import file
+from permille.study.plan.grid import make
 from tests.conftest import Permille
 
 GOOD = """

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from permille.cli.planning import load
-from permille.study.calibration import DATASET, MODEL, Calibration
-from permille.study.forecast import A100_OPERATIONS_PER_S, download_bytes, forecast, published
-from permille.study.plan import Plan
-from permille.study.selection import Selection
+from permille.study.plan.calibration import DATASET, MODEL, Calibration
+from permille.study.plan.forecast import A100_OPERATIONS_PER_S, download_bytes, forecast, published
+from permille.study.plan.grid import Plan
+from permille.study.plan.selection import Selection
 
 pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
 REFERENCE_S = published()["text-classification", DATASET, MODEL].seconds

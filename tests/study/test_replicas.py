@@ -11,8 +11,8 @@ import pytest
 from permille.cli import dispatch
 from permille.errors import ModelError, StudyError
 from permille.store import Store
-from permille.study import file
-from permille.study.plan import make
+from permille.study.plan import file
+from permille.study.plan.grid import make
 
 pytestmark = pytest.mark.slow
 

@@ -132,7 +132,7 @@ def test_a_failing_model_fails_its_cell_alone(
     assert found[model]["trials"] == {"done": 0, "failed": 1, "invalid": 0}
     assert found[model]["kwh_per_1000"]["value"] is None
     assert words in found[model]["problem"]
-    assert _processes("permille.study.worker") == []
+    assert _processes("permille.study.worker.main") == []
 
 
 def test_a_failure_is_tried_again_at_most_twice(
@@ -169,7 +169,7 @@ def test_the_recorders_death_voids_the_trial_and_the_next_one_is_measured(
     tmp_path: Path,
 ) -> None:
     process = _start(study("slow", repeats=2), environment, tmp_path)
-    recorder = _await_process("permille.recorder.process", process)
+    recorder = _await_process("permille.recorder.server", process)
     os.kill(recorder, signal.SIGKILL)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err
@@ -194,7 +194,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     assert "run the same command again to go on" in err
     kept = rows(permille)["slow"]["trials"]["done"]
     assert kept >= 2
-    assert _processes("permille.study.worker", "permille.recorder.process") == []
+    assert _processes("permille.study.worker.main", "permille.recorder.server") == []
     permille("run", str(path), "--repeats", str(kept + 1))
     assert rows(permille)["slow"]["trials"]["done"] == kept + 1
 
@@ -315,7 +315,7 @@ def _await_process(module: str, parent: subprocess.Popen[str]) -> int:
     def ready() -> bool:
         lines = {p.pid: " ".join(p.cmdline()) for p in psutil.Process(parent.pid).children()}
         found[:] = [pid for pid, line in lines.items() if module in line]
-        return bool(found) and any("permille.study.worker" in line for line in lines.values())
+        return bool(found) and any("permille.study.worker.main" in line for line in lines.values())
 
     _await(ready, parent)
     return found[0]

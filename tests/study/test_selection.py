@@ -9,8 +9,8 @@ import pytest
 
 from permille import presets
 from permille.errors import UsageError
-from permille.study import file
-from permille.study.selection import Selection, grid, select
+from permille.study.plan import file
+from permille.study.plan.selection import Selection, grid, select
 
 
 @cache

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from permille.backends import Text
 from permille.backends.python import backend as python
-from permille.backends.transformers import backend as transformers
+from permille.backends.transformers.plugin import backend as transformers
 from permille.errors import ModelError, PermilleError, StudyError, TrialError
-from permille.study import file, stamps
-from permille.study.environment import describe
-from permille.study.execution import executions
-from permille.study.models import Model, open_entry
-from permille.study.ownership import why_not_own
-from permille.study.plan import Plan, make
+from permille.study.plan import file, stamps
+from permille.study.plan.execution import executions
+from permille.study.plan.grid import Plan, make
+from permille.study.plan.models import Model, open_entry
+from permille.study.plan.ownership import why_not_own
+from permille.study.run.environment import describe
+from permille.workload.requests import Text
 from tests.gguf_file import gguf
 
 ROWS = '{"text": "good one", "label": "good"}\n{"text": "bad one", "label": "bad"}\n'

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from permille.backends import Traffic
 from permille.errors import ModelError
-from permille.study.failures import FAILED
-from permille.study.traffic import Load, _Run, drive
+from permille.study.worker.failures import FAILED
+from permille.study.worker.traffic import Load, _Run, drive
+from permille.workload.requests import Traffic
 
 
 class Counting:
@@ -108,7 +108,7 @@ def test_an_error_does_not_wait_for_what_is_in_flight() -> None:
 
 
 def test_a_server_that_falls_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("permille.study.traffic.MOST_IN_FLIGHT", 8)
+    monkeypatch.setattr("permille.study.worker.traffic.MOST_IN_FLIGHT", 8)
     with pytest.raises(
         ModelError, match=r"cannot keep up with rate_per_s = 1000: .* requests are in flight"
     ):

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille import plugins
-from permille.backends import Chat, Generate, ModelSpec, Output, Question, Text
-from permille.datasets import Dataset, Sample
 from permille.errors import ModelError
-from permille.tasks import Task
 from permille.tasks.prompting import check_installed, fill, token_counts
 from permille.tasks.question_answering import f1, words
+from permille.workload.outputs import Output
+from permille.workload.protocols import Task
+from permille.workload.requests import Chat, Generate, Question, Text
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 DATASET = Dataset(name="d", samples=(), digest="")
 

@@ -11,23 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille import plugins
-from permille.backends import (
-    Draw,
-    Likelihood,
-    Masked,
-    ModelSpec,
-    Output,
-    Picture,
-    Sound,
-    Words,
-)
-from permille.datasets import Dataset, Sample, media
+from permille.datasets import media
 from permille.errors import ModelError
-from permille.tasks import Task
 from permille.tasks.automatic_speech_recognition import plain
 from permille.tasks.feature_extraction import precision_at_1
 from permille.tasks.fill_mask import split
 from permille.tasks.object_detection import mean_average_precision
+from permille.workload.outputs import Likelihood, Output
+from permille.workload.protocols import Task
+from permille.workload.requests import Draw, Masked, Picture, Sound, Words
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 from tests import tiny_models as tiny
 
 DATASET = Dataset(name="d", samples=(), digest="")

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.backends import Choice, ModelSpec, Output, Text
-from permille.datasets import Dataset, Sample
 from permille.errors import ModelError
 from permille.tasks.labelling import macro_f1
 from permille.tasks.text_classification import task
+from permille.workload.outputs import Output
+from permille.workload.requests import Choice, Text
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 LABELS = ("negative", "positive")
 PAIRS = st.lists(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from permille import metrics
 from permille.analysis import quality
+from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import current, place
 from permille.analysis.compare import ratio
-from permille.analysis.summaries import Summary
 from permille.records import Estimate
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.analysis.summaries import Summary
+from permille.analysis.cell_summary import Summary
 from permille.records import Record
 
 
-class Part(Record):
+class UncertaintyPart(Record):
     """One part of a budget: how far, relatively, it alone would reach below and above."""
 
     name: str
@@ -17,7 +17,7 @@ class Part(Record):
     high: float
 
 
-def parts(summary: Summary) -> tuple[Part, ...]:
+def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
     """The parts of a cell's interval. They combine in quadrature on each side."""
     sums = summary.energy
     if sums is None or sums.mean <= 0:
@@ -45,17 +45,17 @@ def budget_parts(
     accuracy: tuple[float, float],
     estimated: bool,
     domains: Sequence[str],
-) -> tuple[Part, ...]:
+) -> tuple[UncertaintyPart, ...]:
     """Repeats (``half`` is None with one), edges and ticks, meter accuracy or the estimate's
     model, each relative and at k = 2."""
     what = "the estimate's model" if estimated else "meter accuracy"
-    found = [] if half is None else [Part(name=repeats, low=half, high=half)]
-    found.append(Part(name="edges, ticks and resolution", low=edge, high=edge))
+    found = [] if half is None else [UncertaintyPart(name=repeats, low=half, high=half)]
+    found.append(UncertaintyPart(name="edges, ticks and resolution", low=edge, high=edge))
     low, high = accuracy
-    return (*found, Part(name=f"{what} ({', '.join(domains)})", low=low, high=high))
+    return (*found, UncertaintyPart(name=f"{what} ({', '.join(domains)})", low=low, high=high))
 
 
-def line(part: Part) -> str:
+def line(part: UncertaintyPart) -> str:
     """One part for people."""
     return f"  −{100 * part.low:.3g} % / +{100 * part.high:.3g} %  {part.name}"
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from permille.analysis import compare, intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
-from permille.analysis.budget import Part, budget_parts
+from permille.analysis.budget import UncertaintyPart, budget_parts
+from permille.analysis.cell_summary import Sums
 from permille.analysis.parts import Part as DomainPart
 from permille.analysis.parts import parts_of
 from permille.analysis.rows import scaled
-from permille.analysis.summaries import Sums, energy_sums
+from permille.analysis.summaries import energy_sums
 from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
 from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats
@@ -36,7 +37,7 @@ class Figure(Record):
     provenance: Provenance | None
     reason: str | None
     runs_j: tuple[float, ...] = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[UncertaintyPart, ...] = ()
     note: str = ""
 
 
@@ -186,7 +187,7 @@ def _relative(bounded: Sequence[Bounded], total: float) -> tuple[float, float, f
     return edge, low, math.fsum(b.high_j for b in bounded) / total
 
 
-def _parts(values: Sequence[float], bounded: Sequence[Bounded]) -> tuple[Part, ...]:
+def _parts(values: Sequence[float], bounded: Sequence[Bounded]) -> tuple[UncertaintyPart, ...]:
     """What the interval of the mean is made of."""
     total = math.fsum(b.energy_j for b in bounded)
     spread = intervals.mean(values)

@@ -14,13 +14,10 @@ import msgspec
 from permille.records import Cell, Record, Trial
 
 if TYPE_CHECKING:
-    from permille.analysis.summaries import Summary
+    from permille.analysis.cell_summary import Summary
 
 OURS = "permille"
 """The source of what permille measured itself."""
-
-
-# --- pooled ----------------------------------------------------------------------------------
 
 
 def pooled_by(trial: Trial, *, across_machines: bool = False) -> tuple[str, ...]:
@@ -33,9 +30,6 @@ def pooled_by(trial: Trial, *, across_machines: bool = False) -> tuple[str, ...]
         "" if across_machines else trial.environment.fingerprint,
         repr(trial.protocol),
     )
-
-
-# --- ranked and divided ----------------------------------------------------------------------
 
 
 def place(summary: Summary) -> tuple[str, ...]:
@@ -53,9 +47,6 @@ def place(summary: Summary) -> tuple[str, ...]:
 def weights(cell: Cell) -> str:
     """``replica`` where the weights are random; else empty."""
     return str(cell.settings.get("weights") or "")
-
-
-# --- what still counts -----------------------------------------------------------------------
 
 
 class Superseded(Record):
@@ -94,18 +85,6 @@ def split(summaries: Iterable[Summary]) -> tuple[list[Summary], list[Superseded]
             words = difference(summary, listed[counts])
             older.append(Superseded(summary=summary, differs=words))
     return kept, older
-
-
-def current_trials(trials: Iterable[Trial]) -> list[Trial]:
-    """The trials of the cells that still count, in their order."""
-    from permille.analysis.summaries import grouped, summarise
-
-    listed = list(trials)
-    kept = set()
-    for summary in current(summarise(group, "node")[0] for group in grouped(listed)):
-        kept.add((summary.study, summary.source, summary.cell.id, summary.fingerprint,
-                  repr(summary.protocol)))  # fmt: skip
-    return [trial for trial in listed if pooled_by(trial) in kept]
 
 
 def _model_at(summary: Summary) -> tuple[str, ...]:

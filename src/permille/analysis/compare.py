@@ -10,9 +10,9 @@ from typing import Protocol
 import msgspec
 
 from permille.analysis import intervals
+from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.comparable import current, place, weights
 from permille.analysis.parts import Part
-from permille.analysis.summaries import Summary, Sums
 from permille.errors import CompareError
 from permille.records import Estimate, Provenance, Record
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from permille import metrics
 from permille.analysis import quality
+from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import place
 from permille.analysis.compare import ratio
-from permille.analysis.summaries import Summary
 from permille.errors import CompareError
 
 

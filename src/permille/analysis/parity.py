@@ -11,11 +11,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from permille.analysis.cell_summary import Sums
 from permille.analysis.intervals import student_t
-from permille.analysis.printed import TABLE_5
+from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.rows import estimate_json
 from permille.analysis.study_cells import StudyCell
-from permille.analysis.summaries import Sums
 from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
 from permille.records import Boundary, Estimate

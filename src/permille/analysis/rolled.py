@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from permille.analysis.cell_summary import Sums
 from permille.analysis.study_cells import StudyCell, from_trials
-from permille.analysis.summaries import Sums
 from permille.records import Record, Trial
 
 

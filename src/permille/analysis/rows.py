@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.quality import as_json
-from permille.analysis.summaries import Summary, Sums
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.records import Estimate
 from permille.units import co2e_g, kwh_from_joules

@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from permille.analysis import intervals
-from permille.analysis.summaries import Summary, Sums, grouped, summarise
+from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.summaries import grouped, summarise
 from permille.records import Boundary, DomainEnergy, Phase, Record, Trial
 from permille.units import kwh_from_joules, per_1000
 
@@ -55,7 +56,7 @@ class Archive(Record):
     co2e_g: float
 
 
-class Study(Record):
+class StudyCells(Record):
     """Cells; the median of runs by task (task-specific models, node, kWh per 1,000); and, for
     the published study, the sums over its whole archive."""
 
@@ -64,10 +65,10 @@ class Study(Record):
     archive: Archive | None = None
 
 
-def from_trials(trials: Iterable[Trial], archive: Archive | None = None) -> Study:
+def from_trials(trials: Iterable[Trial], archive: Archive | None = None) -> StudyCells:
     """The study of these trials; those of different machines or sources are different cells."""
     cells = tuple(_cell(group) for group in grouped(trials))
-    return Study(cells=cells, median_kwh=_medians(cells), archive=archive)
+    return StudyCells(cells=cells, median_kwh=_medians(cells), archive=archive)
 
 
 def archive_of(trials: Iterable[Trial]) -> Archive | None:

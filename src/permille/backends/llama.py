@@ -23,19 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from permille.backends import (
-    Backend,
-    Chat,
-    Choice,
-    Generate,
-    ModelSpec,
-    Output,
-    StandsOn,
-    files,
-)
+from permille.backends import files
 from permille.backends.choosing import Step, next_step
 from permille.errors import ModelError
 from permille.records import Category, ModelFacts, Record
+from permille.workload.outputs import Output
+from permille.workload.protocols import Backend
+from permille.workload.requests import Chat, Choice, Generate
+from permille.workload.specs import ModelSpec, StandsOn
 
 if TYPE_CHECKING:
     import xllamacpp

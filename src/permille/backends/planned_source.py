@@ -17,8 +17,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from permille.backends import SourceFile
 from permille.errors import ModelError
+from permille.workload.specs import SourceFile
 
 
 def install(code: Mapping[str, SourceFile]) -> None:

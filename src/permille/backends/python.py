@@ -7,7 +7,7 @@
 With ``callable`` alone, it is called as ``classify(text)``. With ``load`` alone, what ``load()``
 returns is called. With both, it is called as ``classify(loaded, text)``. A general-purpose model
 is called with the prompt and the tuple of choices in the place of the text. The answer is the
-label, a str, or an :class:`~permille.backends.Output`.
+label, a str, or an :class:`~permille.workload.outputs.Output`.
 
 For other tasks: a prompt is given as it is and answered by a str, whose length is the callable's
 own affair; a question comes with its context as ``answer(question, context)``; a chat as a tuple
@@ -40,28 +40,25 @@ from typing import Any
 
 import msgspec
 
-from permille.backends import (
-    Backend,
-    Chat,
-    Choice,
-    Draw,
-    Execution,
-    Generate,
-    Masked,
-    ModelSpec,
-    Output,
-    Picture,
-    Question,
-    Sound,
-    StandsOn,
-    Text,
-    Words,
-    planned_source,
-    source,
-)
+from permille.backends import planned_source, source
 from permille.errors import ModelError
 from permille.finishing import Finisher, Pieces, synchronise
 from permille.records import Category, ModelFacts, Record
+from permille.workload.outputs import Output
+from permille.workload.protocols import Backend
+from permille.workload.requests import (
+    Chat,
+    Choice,
+    Draw,
+    Generate,
+    Masked,
+    Picture,
+    Question,
+    Sound,
+    Text,
+    Words,
+)
+from permille.workload.specs import Execution, ModelSpec, StandsOn
 
 _LABELS = ("text-classification", "image-classification")
 _LISTS: dict[str, type] = {"token-classification": str, "fill-mask": str, "object-detection": dict}
@@ -342,7 +339,9 @@ def _python_path(model: ModelSpec) -> Path | None:
     return Path(text) if text else None
 
 
-def _check_target(at: str, target: str, found: source.Source, folder: Path | None) -> list[str]:
+def _check_target(
+    at: str, target: str, found: source.ModuleSource, folder: Path | None
+) -> list[str]:
     """That a function is there; what only running can tell, in words."""
     name, _, function = target.partition(":")
     module = found.modules.get(name)

@@ -12,8 +12,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from permille.backends import StandsOn, source
+from permille.backends import source
 from permille.errors import ModelError
+from permille.workload.specs import StandsOn
 
 _WRITTEN = (".log", ".out", ".err", ".pid", ".sock", ".db", ".sqlite")
 """Ends of names of what a server writes, which does not decide its answers."""

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from permille.backends import SourceFile
 from permille.errors import ModelError
+from permille.workload.specs import SourceFile
 
 MAX_FILE_BYTES = 4 << 20
 MAX_FILES = 5_000
@@ -45,7 +45,7 @@ class Module:
 
 
 @dataclass
-class Source:
+class ModuleSource:
     """All that was found: ``modules`` by name, other files (compiled modules) by path, and
     ``unseen``: where something is imported by a name that cannot be known."""
 
@@ -61,7 +61,7 @@ class Source:
         }
 
 
-def collect(entries: Iterable[str], roots: Sequence[Path], *, check: bool = True) -> Source:
+def collect(entries: Iterable[str], roots: Sequence[Path], *, check: bool = True) -> ModuleSource:
     """The modules named in ``entries``, and the project's own that they import. ``check``: that
     what they import is there.
 
@@ -74,7 +74,7 @@ def collect(entries: Iterable[str], roots: Sequence[Path], *, check: bool = True
     return search.run()
 
 
-def collect_script(script: Path) -> Source:
+def collect_script(script: Path) -> ModuleSource:
     """A script, and the modules of its own folder that it imports.
 
     Raises:
@@ -125,12 +125,12 @@ class _Search:
     def __init__(self, roots: Sequence[Path], *, check: bool = True) -> None:
         self._roots = list(roots)
         self._must_be_there = check
-        self._found = Source()
+        self._found = ModuleSource()
         self._tried: set[str] = set()
         self._own: set[str] = set()
         self._queue: list[Module] = []
 
-    def run(self) -> Source:
+    def run(self) -> ModuleSource:
         while self._queue:
             self._follow(self._queue.pop())
         for module in self._found.modules.values() if self._must_be_there else ():

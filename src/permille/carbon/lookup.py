@@ -6,7 +6,7 @@ import difflib
 import unicodedata
 from functools import cache
 
-from permille.carbon.table import GridTable, Place, grid_table
+from permille.carbon.table import GridPlace, GridTable, grid_table
 from permille.errors import CarbonError
 
 LONGEST = 100
@@ -41,7 +41,7 @@ def _index() -> dict[str, frozenset[str]]:
     return {key: frozenset(codes) for key, codes in index.items()}
 
 
-def find(text: str) -> Place:
+def find(text: str) -> GridPlace:
     """The place that ``text`` names: a code or a name, in any case, with or without accents.
 
     Raises:

@@ -6,7 +6,7 @@ import math
 from typing import Any, Literal
 
 from permille.carbon.lookup import find
-from permille.carbon.table import WORLD, Intensity, Place, grid_table
+from permille.carbon.table import WORLD, GridPlace, Intensity, grid_table
 from permille.errors import CarbonError
 from permille.records import Record
 
@@ -124,7 +124,7 @@ def _checked(value: float, what: str, least: float) -> float:
     return float(value)
 
 
-def _figure(place: Place, year: int | None) -> Intensity:
+def _figure(place: GridPlace, year: int | None) -> Intensity:
     figures = grid_table().of(place)
     if year is None:
         return figures[max(figures)]
@@ -137,7 +137,7 @@ def _figure(place: Place, year: int | None) -> Intensity:
     return figures[year]
 
 
-def _note(region: str | None, place: Place, figure: Intensity) -> str:
+def _note(region: str | None, place: GridPlace, figure: Intensity) -> str:
     table = grid_table()
     notes = []
     if region is None:

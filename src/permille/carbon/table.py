@@ -19,7 +19,7 @@ EmissionKind = Literal["lifecycle", "direct"]
 WORLD = "WORLD"
 
 
-class Source(Record, frozen=True):
+class GridSource(Record, frozen=True):
     """Who a figure is from. ``kind`` says what it counts: ``lifecycle`` with fuel supply and the
     building of plants, ``direct`` the plants' own emissions only."""
 
@@ -31,7 +31,7 @@ class Source(Record, frozen=True):
     attribution: str
 
 
-class Place(Record, frozen=True):
+class GridPlace(Record, frozen=True):
     """Somewhere with a grid. ``code`` is ISO 3166-1 alpha-3 for a country, ISO 3166-2 for a state
     or province, Electricity Maps' for a zone, ``cloud/region`` for a cloud's region. ``grid`` is
     the place whose figures stand in, for a cloud region that has none of its own."""
@@ -51,20 +51,20 @@ class Intensity(Record, frozen=True):
     code: str
     year: int
     g_per_kwh: float
-    source: Source
+    source: GridSource
 
 
 class GridTable(Record, frozen=True):
     """All of it: places by code, and each place's intensities by year, oldest first."""
 
-    places: dict[str, Place]
+    places: dict[str, GridPlace]
     intensities: dict[str, dict[int, Intensity]]
 
-    def of(self, place: Place) -> dict[int, Intensity]:
+    def of(self, place: GridPlace) -> dict[int, Intensity]:
         """The intensities that hold for ``place``, by year: its own, or those of its grid."""
         return self.intensities.get(place.code) or self.intensities[place.grid or place.code]
 
-    def full_name(self, place: Place) -> str:
+    def full_name(self, place: GridPlace) -> str:
         """A place's name with its country's where it lies in one: ``Québec, Canada``."""
         if place.kind in ("world", "country", "cloud") or place.parent is None:
             return place.name
@@ -79,9 +79,9 @@ def _lines(name: str) -> list[dict[str, str]]:
 @cache
 def grid_table() -> GridTable:
     """The table, read once."""
-    sources = {line["id"]: Source(**line) for line in _lines("sources.csv")}  # type: ignore[arg-type]
+    sources = {line["id"]: GridSource(**line) for line in _lines("sources.csv")}  # type: ignore[arg-type]
     places = {
-        line["code"]: Place(
+        line["code"]: GridPlace(
             code=line["code"],
             kind=line["kind"],  # type: ignore[arg-type]
             alpha2=line["alpha2"] or None,

@@ -8,11 +8,11 @@ import importlib
 import sys
 from typing import NoReturn, Protocol
 
-from permille import __version__
 from permille.cli.parser import Parser
 from permille.cli.streams import OUTPUT_LOST, drop_output, open_streams
 from permille.errors import PermilleError, UsageError
 from permille.suggestions import nearest
+from permille.version import __version__
 
 COMMANDS = {
     "run": "measure a study: a file or a preset",
@@ -35,6 +35,10 @@ COMMANDS = {
 }
 
 
+_MODULES = {"import": "import_"}
+"""Commands whose module cannot bear their name: Python's keywords."""
+
+
 class Command(Protocol):
     """A command module."""
 
@@ -48,7 +52,7 @@ class Command(Protocol):
 
 
 def _command(name: str) -> Command:
-    return importlib.import_module(f"permille.cli.{name}_")
+    return importlib.import_module(f"permille.cli.commands.{_MODULES.get(name, name)}")
 
 
 def make_parser(name: str, command: Command) -> Parser:
@@ -121,7 +125,7 @@ def main() -> NoReturn:
         code = dispatch(sys.argv[1:])
         sys.stdout.flush()
     except PermilleError as error:
-        from permille.cli.terminal import plain
+        from permille.escaping import plain
 
         print(f"permille: {plain(str(error))}", file=sys.stderr)
         code = error.exit_code

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from permille.analysis.boundaries import within
-from permille.cli.terminal import console, plain, print_json
+from permille.cli.terminal import console, print_json
+from permille.escaping import plain
 from permille.meters.selection import open_all
 from permille.store import Store
-from permille.study.environment import describe
-from permille.study.ledger import Ledger
-from permille.study.plan import Plan
-from permille.study.runner import most_repeats
+from permille.study.plan.grid import Plan
+from permille.study.run.environment import describe
+from permille.study.run.ledger import Ledger
+from permille.study.run.runner import most_repeats
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 _MOST_LINES = 40
@@ -22,7 +23,7 @@ _MOST_LINES = 40
 
 def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     """What a run would do: cells, trials, downloads, and what is known of time and energy."""
-    from permille.study.forecast import download_bytes
+    from permille.study.plan.forecast import download_bytes
 
     settings = plan.settings
     repeats = most_repeats(settings)
@@ -121,7 +122,7 @@ def _expected(
     plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace
 ) -> dict[str, Any]:
     """Seconds and kWh of what is left to run, and what they rest on; None where not known."""
-    from permille.study.forecast import forecast, published
+    from permille.study.plan.forecast import forecast, published
 
     left = sum(due.values())
     if not left:
@@ -134,7 +135,7 @@ def _expected(
     if not all(key in known for key in keys):
         why = "nothing like it is in the store yet, nor in the published study"
         return {**found, "basis": why}
-    from permille.study.calibration import MODEL, calibrate
+    from permille.study.plan.calibration import MODEL, calibrate
 
     here = calibrate(_device(plan))
     rough = forecast(plan, repeats, here)

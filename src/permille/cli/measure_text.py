@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from permille.analysis.budget import Part, line
+from permille.analysis.budget import UncertaintyPart, line
 from permille.carbon.settings import CarbonSettings
-from permille.cli.results_ import carbon_text
-from permille.cli.terminal import console, plain
+from permille.cli.commands.results import carbon_text
+from permille.cli.terminal import console
+from permille.escaping import plain
 from permille.recorder.wire import Missing
 from permille.records import Estimate, Provenance
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
@@ -59,7 +60,7 @@ def show(payload: dict[str, Any], carbon: CarbonSettings, *, explain: bool) -> N
     if explain:
         say("  the interval is made of, in quadrature:")
         for part in payload["uncertainty"]:
-            say(f"  {line(Part(**part))}")
+            say(f"  {line(UncertaintyPart(**part))}")
         recorder = payload["recorder"]
         taken = recorder["energy_j"]
         of_it = "" if taken is None else f", at most {_joules(taken)}, which is in the figure"

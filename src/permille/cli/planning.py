@@ -13,10 +13,10 @@ import msgspec
 from permille import presets
 from permille.cli.arguments import positive_float, positive_int
 from permille.errors import UsageError
-from permille.study import file
-from permille.study.containment import is_secret
-from permille.study.plan import Plan, make
-from permille.study.selection import Selection, select
+from permille.study.plan import file
+from permille.study.plan.grid import Plan, make
+from permille.study.plan.selection import Selection, select
+from permille.study.worker.containment import is_secret
 
 
 def add_planning(parser: argparse.ArgumentParser) -> None:
@@ -98,8 +98,8 @@ def load(
     **changed: Any,
 ) -> Plan:
     """The plan of a file or preset, or of what was ``chosen`` of it, with the protocol's settings
-    that the user changed. ``fetch``, ``modules`` and ``passed`` as :func:`permille.study.plan.make`
-    has them.
+    that the user changed. ``fetch``, ``modules`` and ``passed`` as
+    :func:`permille.study.plan.grid.make` has them.
 
     Raises:
         PermilleError: what is wrong with it.

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from permille.analysis.boundaries import within
-from permille.cli.terminal import plain
+from permille.escaping import plain
 from permille.records import Trial
-from permille.study.runner import NotRun, Turn
+from permille.study.run.runner import NotRun, Turn
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:

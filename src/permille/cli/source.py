@@ -11,11 +11,12 @@ from typing import NamedTuple
 import msgspec
 
 from permille.analysis import comparable
+from permille.analysis.cell_summary import Summary
 from permille.analysis.rolled import CELLS
-from permille.analysis.summaries import Summary, summarise
+from permille.analysis.summaries import summarise
 from permille.cli.study_source import NAME
-from permille.cli.terminal import plain
 from permille.errors import UsageError
+from permille.escaping import plain
 from permille.records import Boundary
 from permille.store import Store
 from permille.suggestions import nearest
@@ -28,7 +29,7 @@ DAMAGE_SHOWN = 5
 """Lines about a damaged store that a command prints, at most; ``--json`` has them all."""
 
 
-class Found(NamedTuple):
+class SourcedSummaries(NamedTuple):
     """Summaries, their boundary, a line for each thing in the store that could not be read and is
     in none of them, and what people must know of where the figures come from."""
 
@@ -47,14 +48,14 @@ def say_damage(damage: list[str]) -> int:
     return 1 if damage else 0
 
 
-def summaries_of(args: argparse.Namespace, *, program: bool) -> Found:
+def summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
     """The summaries that count, as :func:`all_summaries_of` finds them: without those that newer
     ones supersede."""
     found = all_summaries_of(args, program=program)
     return found._replace(summaries=comparable.current(found.summaries))
 
 
-def all_summaries_of(args: argparse.Namespace, *, program: bool) -> Found:
+def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
     """The summaries that ``--store``, ``--study`` and ``--boundary`` ask for, and their boundary;
     those of all that can be read, where the store is damaged.
 
@@ -82,7 +83,7 @@ def all_summaries_of(args: argparse.Namespace, *, program: bool) -> Found:
             if not found and not damage:
                 check_study(store, args)
         if found or damage or args.study != NAME:
-            return Found(found, boundary, damage)
+            return SourcedSummaries(found, boundary, damage)
     absent = f"there is no store at {args.store}"
     measuring = "`permille run quickstart` measures this machine"
     if args.study not in (None, NAME):
@@ -92,12 +93,12 @@ def all_summaries_of(args: argparse.Namespace, *, program: bool) -> Found:
         )
     if args.study is None and program:
         raise UsageError(f"{absent}; --study {NAME} is for the shipped figures; {measuring}")
-    from permille.analysis import published
+    from permille.analysis.paper import published
 
     boundary = args.boundary or PUBLISHED_BOUNDARY
     notice = f"{absent}: these are the figures of {NAME}, which ship with permille; {measuring}"
     figures = published.summaries(boundary)
-    return Found(figures, boundary, [], notice if args.study is None else None)
+    return SourcedSummaries(figures, boundary, [], notice if args.study is None else None)
 
 
 def check_study(store: Store, args: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from permille.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from permille.analysis.study_cells import Study
+    from permille.analysis.study_cells import StudyCells
 
 NAME = "power-hungry-2023"
 
@@ -25,13 +25,13 @@ def add_from(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def published_study(store_path: Path | None) -> Study:
+def published_study(store_path: Path | None) -> StudyCells:
     """The published study, shipped or of a store that it was imported into.
 
     Raises:
         StoreError: the store does not hold it.
     """
-    from permille.analysis import published
+    from permille.analysis.paper import published
     from permille.analysis.study_cells import archive_of, from_trials
     from permille.store import Store
 
@@ -46,13 +46,13 @@ def published_study(store_path: Path | None) -> Study:
     return study
 
 
-def any_study(store_path: Path | None, name: str | None) -> Study:
+def any_study(store_path: Path | None, name: str | None) -> StudyCells:
     """The study called ``name``, or the only one that there is.
 
     Raises:
         UsageError: the store has several and none is named, or it has no such study.
     """
-    from permille.analysis.comparable import current_trials
+    from permille.analysis.current import current_trials
     from permille.analysis.study_cells import from_trials
     from permille.store import Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from permille.cli.terminal import plain
+from permille.escaping import plain
 from permille.metrics import interval_text
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
 

@@ -5,28 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import sys
-import unicodedata
 from typing import TYPE_CHECKING, Any
+
+from permille.escaping import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_KEEP = {"\t"}
 PIPE_WIDTH = 100_000
 """Wider than any line: what is piped is neither cut nor folded."""
-
-
-def plain(text: str, limit: int = 2000) -> str:
-    """``text`` on one line, without control, format or bidirectional characters, bounded.
-
-    Names of models, datasets and devices are hostile: a terminal escape in one must not reach
-    the terminal.
-    """
-    clean = "".join(
-        c if c in _KEEP or unicodedata.category(c)[0] != "C" else " "
-        for c in text.replace("\n", " ")
-    )
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -18,10 +18,12 @@ import tarfile
 from collections.abc import Iterator
 
 from permille import assets
-from permille.datasets import DatasetSpec, Sample, pairs
+from permille.datasets import pairs
 from permille.datasets.rows import Row
 from permille.errors import DatasetError
-from permille.tasks import Task
+from permille.workload.protocols import Task
+from permille.workload.samples import Sample
+from permille.workload.specs import DatasetSpec
 
 NAMES = ("vader-movie-reviews",)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from permille.datasets import DatasetSpec
 from permille.datasets.rows import Row
 from permille.datasets.values import layout, row
 from permille.errors import DatasetError
-from permille.tasks import Task
+from permille.workload.protocols import Task
+from permille.workload.specs import DatasetSpec
 
 MAX_FILES = 1_000_000
 _METADATA = ("metadata.jsonl", "metadata.csv")

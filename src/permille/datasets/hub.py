@@ -19,13 +19,15 @@ from typing import Any
 import msgspec
 
 from permille.assets import cache_folder
-from permille.datasets import Dataset, DatasetSpec, HubSource, media, rows
+from permille.datasets import media, rows
 from permille.datasets.rows import Row
 from permille.datasets.values import Layout, layout, missing, row
 from permille.errors import DatasetError
 from permille.hub import client
 from permille.hub.selection import COMMIT
-from permille.tasks import Task
+from permille.workload.protocols import Task
+from permille.workload.samples import Dataset
+from permille.workload.specs import DatasetSpec, HubSource
 
 MOST_ROWS = 100_000
 MOST_MEDIA = 2_000

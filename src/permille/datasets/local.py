@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from permille.datasets import DatasetSpec, folders, parquet
+from permille.datasets import folders, parquet
 from permille.datasets.rows import Row
 from permille.datasets.values import Fields, Layout, layout, missing, row
 from permille.errors import DatasetError
-from permille.tasks import Task
+from permille.workload.protocols import Task
+from permille.workload.specs import DatasetSpec
 
 MAX_FILE_BYTES = 2 << 30
 MAX_LINE_BYTES = 1 << 20

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from permille.datasets import Dataset, DatasetSpec, HubSource, bundled, local, pairs, rows
+from permille.datasets import bundled, local, pairs, rows
 from permille.errors import DatasetError
-from permille.tasks import Task
+from permille.workload.protocols import Task
+from permille.workload.samples import Dataset
+from permille.workload.specs import DatasetSpec, HubSource
 
 
 def open_dataset(

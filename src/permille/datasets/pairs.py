@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from permille.datasets import HubSource
 from permille.records import Record
+from permille.workload.specs import HubSource
 
 
 class Pair(Record, forbid_unknown_fields=True):

@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from permille.datasets import Dataset, Sample, media
+from permille.datasets import media
 from permille.errors import DatasetError
 from permille.records import Record
+from permille.workload.samples import Dataset, Sample
 
 MAX_NAMED = 10
 """How many bad rows are named; all are counted."""
@@ -22,7 +23,7 @@ MAX_LABELS = 1_000
 """More distinct labels than this are not classes but free text: refused."""
 
 
-class BadRow(Record):
+class UnusableRow(Record):
     """A row that is left out: where it is and what is wrong with it. ``asked``: nothing is, but the
     study file lists the labels that it wants."""
 
@@ -31,7 +32,7 @@ class BadRow(Record):
     asked: bool = False
 
 
-Row: TypeAlias = Sample | BadRow
+Row: TypeAlias = Sample | UnusableRow
 
 
 class _Tally:
@@ -47,7 +48,7 @@ class _Tally:
     def good(self, rows: Iterator[Row], name: str, labelled: bool) -> Iterator[Sample]:
         """The samples among ``rows``; the rest is counted, the first few named."""
         for row in rows:
-            if isinstance(row, BadRow):
+            if isinstance(row, UnusableRow):
                 self.bad += 1
                 self.unasked += not row.asked
                 if len(self.named) < MAX_NAMED:

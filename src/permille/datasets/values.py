@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from permille.datasets import DatasetSpec, Sample, media
-from permille.datasets.rows import BadRow, Row
+from permille.datasets import media
+from permille.datasets.rows import Row, UnusableRow
 from permille.errors import DatasetError
 from permille.records import Record
-from permille.tasks import Kind, Task
+from permille.workload.protocols import Kind, Task
+from permille.workload.samples import Sample
+from permille.workload.specs import DatasetSpec
 
 MAX_ITEMS = 10_000
 """Words, texts or objects of one row."""
@@ -81,14 +83,14 @@ def missing(where: object, absent: Sequence[str], there: Sequence[str]) -> Datas
 def row(where: str, number: int, fields: Fields, plan: Layout) -> Row:
     """A row's fields as a sample, or why not. Its id is ``number``, or its ``id`` column's."""
     if isinstance(fields, str):
-        return BadRow(where=where, why=fields)
+        return UnusableRow(where=where, why=fields)
     columns = plan.columns
     try:
         reference = None
         if plan.reference is not None:
             reference = _value(fields, plan.reference, plan)
             if plan.labels and reference not in plan.labels:
-                return BadRow(where=where, why=f"unknown label {reference!r:.60}", asked=True)
+                return UnusableRow(where=where, why=f"unknown label {reference!r:.60}", asked=True)
         inputs = {name: _value(fields, name, plan) for name in plan.inputs}
         if reference is not None and plan.reference and plan.kinds[plan.reference] == "tags":
             _check_tags(inputs, reference)
@@ -98,7 +100,7 @@ def row(where: str, number: int, fields: Fields, plan: Layout) -> Row:
             reference=reference,
         )
     except (_Unusable, media.BadMedium) as problem:
-        return BadRow(where=where, why=str(problem))
+        return UnusableRow(where=where, why=str(problem))
 
 
 class _Unusable(Exception):

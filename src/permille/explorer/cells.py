@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from permille.analysis import comparable, published
+from permille.analysis import comparable
+from permille.analysis.paper import published
 from permille.analysis.rolled import CELLS
 from permille.analysis.study_cells import StudyCell
 from permille.records import Record

@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
-from permille import __version__
-from permille.analysis import audit, comparable, parity, published
+from permille.analysis import audit, comparable, parity
 from permille.analysis.answer import pairs
+from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.intervals import student_t
+from permille.analysis.paper import published
+from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.pareto import fronts
 from permille.analysis.parts import Part
-from permille.analysis.printed import TABLE_5
 from permille.analysis.quality import interval
 from permille.analysis.study_cells import METERED, PARTS, StudyCell
-from permille.analysis.summaries import Summary, Sums
 from permille.carbon.equivalents import equivalents
 from permille.carbon.settings import MEAN_PUE
 from permille.carbon.table import grid_table
@@ -30,6 +30,7 @@ from permille.errors import CompareError
 from permille.explorer.cells import Shown
 from permille.metrics import in_percent, metric_of
 from permille.records import Quality
+from permille.version import __version__
 
 DIGITS = 12
 """Significant digits of a number in the document: more than any meter has, fewer bytes."""

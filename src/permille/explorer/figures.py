@@ -15,7 +15,7 @@ from permille.records import Record
 from permille.store import Store
 
 
-class State(Record):
+class FiguresState(Record):
     """The figures as of one state of the store. ``tag`` changes when they do."""
 
     tag: str
@@ -32,9 +32,9 @@ class Figures:
         self.store = store
         self._lock = threading.Lock()
         self._stamp: object = None
-        self._state: State | None = None
+        self._state: FiguresState | None = None
 
-    def state(self) -> State:
+    def state(self) -> FiguresState:
         """The figures as the store is now.
 
         Raises:
@@ -80,11 +80,11 @@ def everything(store: Path | None) -> tuple[list[cells.Shown], dict[str, Any]]:
     return shown, found
 
 
-def _state(store: Path | None) -> State:
+def _state(store: Path | None) -> FiguresState:
     shown, found = everything(store)
     text = document.encode(found)
     tag = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return State(
+    return FiguresState(
         tag=tag,
         damage=tuple(found["damage"]),
         cells=tuple(shown),

@@ -17,9 +17,9 @@ from permille.analysis.study_cells import METERED
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.carbon.settings import CarbonSettings, resolve
 from permille.errors import UsageError
+from permille.escaping import inert
 from permille.explorer.cells import Shown
 from permille.records import BOUNDARIES, Boundary, Record
-from permille.spreadsheet import inert
 from permille.units import JOULES_PER_KWH
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ LONGEST = 300
 """Characters of one filter's value, at most."""
 
 
-class Question(Record):
+class RowQuery(Record):
     """What a request asks: filters, boundary, and carbon settings. Made by :func:`question`."""
 
     names: dict[str, str]
@@ -84,7 +84,7 @@ class Question(Record):
     carbon: CarbonSettings
 
 
-def question(asked: Mapping[str, str]) -> Question:
+def question(asked: Mapping[str, str]) -> RowQuery:
     """The question that a query string puts; its names are those of the page's address.
 
     Raises:
@@ -99,7 +99,7 @@ def question(asked: Mapping[str, str]) -> Question:
     if boundary is None:
         raise UsageError(f"boundary is one of {', '.join(BOUNDARIES)}")
     year = _number(asked, "year")
-    return Question(
+    return RowQuery(
         names={name: asked[name] for name in NAMES if asked.get(name)},
         search=asked.get("search", ""),
         least_params=_number(asked, "least"),
@@ -147,14 +147,14 @@ class Rows:
         self._db.close()
         self._folder.cleanup()
 
-    def records(self, asked: Question) -> list[dict[str, Any]]:
+    def records(self, asked: RowQuery) -> list[dict[str, Any]]:
         """The rows as they are downloaded; missing is None."""
         sql, values = _select(asked)
         found = self._db.cursor().execute(sql, values)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def parquet(self, asked: Question) -> bytes:
+    def parquet(self, asked: RowQuery) -> bytes:
         """The rows as a Parquet file."""
         sql, values = _select(asked)
         with tempfile.NamedTemporaryFile(dir=self._folder.name, suffix=".parquet") as file:
@@ -222,7 +222,7 @@ def _lines(shown: Shown) -> list[dict[str, Any]]:
     return lines
 
 
-def _select(asked: Question) -> tuple[str, list[Any]]:
+def _select(asked: RowQuery) -> tuple[str, list[Any]]:
     """The query and its parameters, in the order of their marks."""
     carbon = asked.carbon
     boundary = asked.boundary

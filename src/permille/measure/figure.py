@@ -20,7 +20,7 @@ from permille.records import Boundary, Estimate, Provenance, Record
 from permille.units import co2e_g, kwh_from_joules, per_1000
 
 
-class Question(Record):
+class FigureRequest(Record):
     """What is asked of a command's runs."""
 
     boundary: Boundary
@@ -34,7 +34,7 @@ class Question(Record):
 def command_json(
     command: list[str],
     runs: Sequence[Run],
-    question: Question,
+    question: FigureRequest,
     missing: Sequence[Missing],
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:

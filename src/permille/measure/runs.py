@@ -15,7 +15,7 @@ from permille.recorder import Recorder
 from permille.records import Record
 
 
-class Protocol(Record):
+class RunProtocol(Record):
     """How often and how a command is run.
 
     ``stdin`` is what each run reads; None: it inherits ours, which only a single run may.
@@ -46,7 +46,7 @@ def without_input(stdin: int) -> str | None:
 def runs(
     recorder: Recorder,
     command: Sequence[str],
-    protocol: Protocol,
+    protocol: RunProtocol,
     *,
     token: str,
     stdout: IO[bytes] | None,

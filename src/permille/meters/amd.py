@@ -15,7 +15,7 @@ from typing import Any
 
 from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.gpu_use import Sight, judge, sees_every_process
-from permille.meters.tick import measure_ticks
+from permille.meters.ticks import measure_ticks
 from permille.records import Domain, Provenance
 
 WATCH_S = 0.1
@@ -55,7 +55,7 @@ def open_meter() -> AmdMeter:
         amdsmi.amdsmi_init()
     except amdsmi.AmdSmiException as error:
         raise MeterUnavailable(f"AMD SMI: {_one_line(error)}", _REMEDY) from error
-    gpus: list[Gpu] = []
+    gpus: list[AmdGpu] = []
     problems: list[str] = []
     try:
         for index, handle in enumerate(amdsmi.amdsmi_get_processor_handles()):
@@ -75,7 +75,7 @@ def open_meter() -> AmdMeter:
 
 
 @dataclass
-class Gpu:
+class AmdGpu:
     """One GPU: its handle and how its energy is read."""
 
     handle: Any
@@ -91,7 +91,7 @@ class AmdMeter:
     slow = False
     max_interval_s = math.inf  # the counter has 64 bits
 
-    def __init__(self, smi: Any, gpus: list[Gpu], problems: tuple[str, ...]) -> None:
+    def __init__(self, smi: Any, gpus: list[AmdGpu], problems: tuple[str, ...]) -> None:
         import msgspec
 
         self._smi = smi
@@ -152,18 +152,18 @@ class AmdMeter:
             with contextlib.suppress(self._smi.AmdSmiException):
                 self._smi.amdsmi_shut_down()
 
-    def _sight(self, gpu: Gpu) -> Sight:
+    def _sight(self, gpu: AmdGpu) -> Sight:
         processes = self._smi.amdsmi_get_gpu_process_list(gpu.handle)
         busy = _number(self._smi.amdsmi_get_gpu_activity(gpu.handle).get("gfx_activity"))
         found = frozenset(int(process["pid"]) for process in processes)
         return Sight(gpu.domain.name, found, None if busy is None else busy > 0)
 
-    def _throttled(self, gpu: Gpu) -> bool:
+    def _throttled(self, gpu: AmdGpu) -> bool:
         metrics = self._smi.amdsmi_get_gpu_metrics_info(gpu.handle)
         return bool(_number(metrics.get("throttle_status")))
 
 
-def _gpu(smi: Any, index: int, handle: Any) -> Gpu:
+def _gpu(smi: Any, index: int, handle: Any) -> AmdGpu:
     try:
         counter = _counter_j(smi, handle) is not None
     except smi.AmdSmiLibraryException:
@@ -183,7 +183,7 @@ def _gpu(smi: Any, index: int, handle: Any) -> Gpu:
         max_power_w=_max_power_w(smi, handle),
         device=str(smi.amdsmi_get_gpu_asic_info(handle).get("market_name")),
     )
-    return Gpu(handle, domain, counter, str(smi.amdsmi_get_gpu_device_uuid(handle)))
+    return AmdGpu(handle, domain, counter, str(smi.amdsmi_get_gpu_device_uuid(handle)))
 
 
 def _counter_j(smi: Any, handle: Any) -> float | None:

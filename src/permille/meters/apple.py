@@ -13,7 +13,7 @@ import time
 from typing import Any, NamedTuple
 
 from permille.meters import MeterUnavailable, Observation, Reading
-from permille.meters.tick import measure_ticks
+from permille.meters.ticks import measure_ticks
 from permille.records import Domain, DomainKind, Provenance
 
 WATCH_S = 0.3
@@ -22,7 +22,7 @@ ACCURACY = 0.25
 SOURCE = "Apple's energy model, by its own word estimated (powermetrics(1)); taken as ±25 %"
 
 
-class Part(NamedTuple):
+class ApplePart(NamedTuple):
     """A part of the chip: the fields (millijoules) whose sum is its energy."""
 
     domain: str
@@ -32,10 +32,10 @@ class Part(NamedTuple):
 
 
 PARTS = (
-    Part("cpu:0", "cpu", ("cpu_total_mj",), 500.0),
-    Part("dram:0", "dram", ("dram_mj",), 200.0),
-    Part("gpu:0", "gpu", ("gpu_mj", "gpu_sram_mj"), 500.0),
-    Part("ane:0", "other", ("ane_mj",), 200.0),
+    ApplePart("cpu:0", "cpu", ("cpu_total_mj",), 500.0),
+    ApplePart("dram:0", "dram", ("dram_mj",), 200.0),
+    ApplePart("gpu:0", "gpu", ("gpu_mj", "gpu_sram_mj"), 500.0),
+    ApplePart("ane:0", "other", ("ane_mj",), 200.0),
 )
 """The greatest plausible powers are well above what a whole Mac Studio is rated at (480 W)."""
 
@@ -107,7 +107,7 @@ class AppleMeter:
         """Nothing is held that Python does not give back."""
 
 
-def _energy_j(metrics: Any, part: Part) -> float | None:
+def _energy_j(metrics: Any, part: ApplePart) -> float | None:
     """Joules of a part; None where its first field is. A further field may be absent (M5)."""
     values = [getattr(metrics, field, None) for field in part.fields]
     if values[0] is None:
@@ -115,7 +115,7 @@ def _energy_j(metrics: Any, part: Part) -> float | None:
     return float(sum(value for value in values if value is not None)) / 1e3
 
 
-def _domain(part: Part) -> Domain:
+def _domain(part: ApplePart) -> Domain:
     return Domain(
         name=part.domain,
         kind=part.kind,

@@ -19,7 +19,7 @@ from typing import Any
 
 from permille.meters import Meter, MeterUnavailable, Observation, Reading
 from permille.meters.gpu_use import Sight, judge, sees_every_process
-from permille.meters.tick import measure_ticks
+from permille.meters.ticks import measure_ticks
 from permille.records import Domain, Provenance
 
 WATCH_S = 0.3
@@ -87,7 +87,7 @@ def open_meter() -> Meter:
 
 
 @dataclass
-class Gpu:
+class NvmlGpu:
     """One GPU: its NVML handle, and how its energy is read."""
 
     handle: Any
@@ -115,7 +115,7 @@ class NvmlMeter:
     slow = False
     max_interval_s = math.inf  # the counter has 64 bits
 
-    def __init__(self, nvml: Any, gpus: list[Gpu], problems: tuple[str, ...]) -> None:
+    def __init__(self, nvml: Any, gpus: list[NvmlGpu], problems: tuple[str, ...]) -> None:
         import msgspec
 
         self._nvml = nvml
@@ -176,7 +176,7 @@ class NvmlMeter:
             except self._nvml.NVMLError:
                 return  # the driver has gone: nothing is left to give back
 
-    def _sight(self, gpu: Gpu) -> Sight:
+    def _sight(self, gpu: NvmlGpu) -> Sight:
         nvml = self._nvml
         found: set[int] | None = None
         for kind in ("Compute", "Graphics"):
@@ -190,7 +190,7 @@ class NvmlMeter:
         busy = None if rates is None else int(rates.gpu) > 0
         return Sight(gpu.domain.name, None if found is None else frozenset(found), busy)
 
-    def _conditions(self, gpu: Gpu) -> list[str]:
+    def _conditions(self, gpu: NvmlGpu) -> list[str]:
         nvml, said = self._nvml, []
         reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksEventReasons, gpu.handle)
         if reasons is None:  # drivers before 535 know it by its former name
@@ -236,8 +236,8 @@ def _init(nvml: Any) -> None:
             raise nvml.NVMLError(code) from None
 
 
-def _find(nvml: Any) -> tuple[list[Gpu], dict[int, Exception]]:
-    gpus: list[Gpu] = []
+def _find(nvml: Any) -> tuple[list[NvmlGpu], dict[int, Exception]]:
+    gpus: list[NvmlGpu] = []
     problems: dict[int, Exception] = {}
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
@@ -247,7 +247,7 @@ def _find(nvml: Any) -> tuple[list[Gpu], dict[int, Exception]]:
     return gpus, problems
 
 
-def _gpu(nvml: Any, index: int) -> Gpu:
+def _gpu(nvml: Any, index: int) -> NvmlGpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     counter = _available(_optional(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle))
     if counter is None:
@@ -271,7 +271,7 @@ def _gpu(nvml: Any, index: int) -> Gpu:
     pci = _optional(nvml, nvml.nvmlDeviceGetPciInfo_v3, handle)
     bus = "" if pci is None else bytes(pci.busId).decode("ascii", "replace")
     uuid = _text(nvml, nvml.nvmlDeviceGetUUID, handle)
-    return Gpu(handle, domain, counts, f"{uuid or 'no UUID'}@{bus}")
+    return NvmlGpu(handle, domain, counts, f"{uuid or 'no UUID'}@{bus}")
 
 
 def _max_power_w(nvml: Any, handle: Any) -> float:

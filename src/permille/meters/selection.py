@@ -16,7 +16,7 @@ from typing import NamedTuple
 from permille import plugins
 from permille.errors import UsageError
 from permille.meters import Meter, MeterUnavailable, OpenMeter
-from permille.meters.estimate import EstimateMeter
+from permille.meters.estimate.meter import EstimateMeter
 from permille.records import DomainKind
 
 VARIABLE = "PERMILLE_METERS"
@@ -33,7 +33,7 @@ class Unavailable(NamedTuple):
     present: bool = False
 
 
-class Opened(NamedTuple):
+class OpenedMeters(NamedTuple):
     """The meters to use, open, and those that were tried in vain. No meters: exit code 3."""
 
     meters: tuple[Meter, ...]
@@ -45,7 +45,7 @@ class Opened(NamedTuple):
             meter.close()
 
 
-def open_all(wanted: Sequence[str] | None = None) -> Opened:
+def open_all(wanted: Sequence[str] | None = None) -> OpenedMeters:
     """Open the meters named in ``wanted``, else in PERMILLE_METERS, else all that are here.
 
     Raises:
@@ -66,7 +66,7 @@ def open_all(wanted: Sequence[str] | None = None) -> Opened:
                 continue
             _open_one(name, meters, unavailable)
         undo.pop_all()
-    return Opened(tuple(meters), tuple(unavailable))
+    return OpenedMeters(tuple(meters), tuple(unavailable))
 
 
 def _close_all(meters: Sequence[Meter]) -> None:

@@ -177,7 +177,7 @@ class Recorder:
         with theirs:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-m", "permille.recorder.process"),
+                    *(sys.executable, "-P", "-m", "permille.recorder.server"),
                     *(str(theirs.fileno()), self.token),
                 ],
                 pass_fds=[theirs.fileno()],

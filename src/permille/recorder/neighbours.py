@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from permille.meters.cpu_time import parse_stat
-from permille.recorder.family import descendants, listed_children
+from permille.meters.estimate.cpu_time import parse_stat
+from permille.recorder.descendants import descendants, listed_children
 from permille.records import CpuSeries
 
 PROC = Path("/proc")

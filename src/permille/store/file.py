@@ -79,7 +79,7 @@ class Budget:
         self._left = steps
 
 
-class Opened(NamedTuple):
+class OpenedStore(NamedTuple):
     """A connection; ``copy`` holds the file that it is to, where it is not the named one."""
 
     db: sqlite3.Connection
@@ -87,7 +87,7 @@ class Opened(NamedTuple):
     budget: Budget
 
 
-def open_file(path: Path, *, readonly: bool) -> Opened:
+def open_file(path: Path, *, readonly: bool) -> OpenedStore:
     """A connection to the store at ``path``: its schema is this one's to the letter, its log
     whole; before writing its structure is checked too.
 
@@ -106,14 +106,14 @@ def open_file(path: Path, *, readonly: bool) -> Opened:
             if not path.exists():
                 _make(path)
             db, budget = _writer(path)
-            return Opened(db, None, budget)
+            return OpenedStore(db, None, budget)
         with contextlib.ExitStack() as undo:
             try:
                 db, budget = _connect(path, "ro")
                 undo.callback(db.close)
                 if _version(db, path) == SCHEMA_VERSION:
                     undo.pop_all()
-                    return Opened(db, None, budget)
+                    return OpenedStore(db, None, budget)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF not in _NO_ROOM_BESIDE:
                     raise
@@ -347,7 +347,7 @@ def _whole(db: sqlite3.Connection, path: Path) -> None:
                 raise StoreError(damaged(path, found.replace("\n", " ")))
 
 
-def _copied(path: Path) -> Opened:
+def _copied(path: Path) -> OpenedStore:
     folder = tempfile.TemporaryDirectory(prefix="permille-store-")
     with contextlib.ExitStack() as undo:
         undo.callback(folder.cleanup)
@@ -359,7 +359,7 @@ def _copied(path: Path) -> Opened:
                 f" {error.strerror or error}"
             ) from error
         undo.pop_all()
-    return Opened(db, folder, budget)
+    return OpenedStore(db, folder, budget)
 
 
 def snapshot(

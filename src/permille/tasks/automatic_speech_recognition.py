@@ -11,14 +11,15 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from permille.backends import ModelSpec, Output
-from permille.datasets import Dataset, Sample
 from permille.metrics import pseudo_values, ratios_without, scored
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.generating import Generating, answered, distinct
 from permille.tasks.picturing import media_counts, sound
 from permille.tasks.prompting import limit
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class AutomaticSpeechRecognition(Generating):

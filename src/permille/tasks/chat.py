@@ -6,11 +6,12 @@ reference, and a judge would be another model.
 
 from __future__ import annotations
 
-from permille.backends import Chat, ModelSpec
-from permille.datasets import Dataset, Sample
-from permille.tasks import Task
 from permille.tasks.generating import Generating
 from permille.tasks.prompting import limit
+from permille.workload.protocols import Task
+from permille.workload.requests import Chat
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class ChatTask(Generating):

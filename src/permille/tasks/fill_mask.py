@@ -11,12 +11,14 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
-from permille.backends import Masked, ModelSpec, Output
-from permille.datasets import Dataset, Sample
 from permille.metrics import scored
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.prompting import token_counts
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.requests import Masked
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 FIRST = 5
 _WORD = re.compile(r"[^\W\d_]{2,}")

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from permille.backends import Generate, ModelSpec, Output
-from permille.datasets import Dataset, Sample
 from permille.metrics import scored
 from permille.records import Quality
-from permille.tasks import Kind
 from permille.tasks.prompting import check_installed, check_prompt, fill, limit, token_counts
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind
+from permille.workload.requests import Generate
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class Generating:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.backends import ModelSpec, Output, Picture
-from permille.datasets import Dataset, Sample
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.labelling import label_quality
 from permille.tasks.picturing import media_counts, picture
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.requests import Picture
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class ImageClassification:

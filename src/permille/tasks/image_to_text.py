@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from permille.backends import ModelSpec, Output
-from permille.datasets import Dataset, Sample
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.generating import Generating, answered, mean_quality
 from permille.tasks.picturing import media_counts, picture
 from permille.tasks.prompting import limit
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class ImageToText(Generating):

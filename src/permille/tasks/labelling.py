@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.backends import ModelSpec, Output
-from permille.datasets import Sample
 from permille.errors import ModelError
 from permille.metrics import scored
 from permille.records import Quality
+from permille.workload.outputs import Output
+from permille.workload.samples import Sample
+from permille.workload.specs import ModelSpec
 
 
 def label_quality(

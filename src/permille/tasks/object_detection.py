@@ -12,13 +12,15 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from permille.backends import ModelSpec, Output, Picture
-from permille.datasets import Dataset, Sample
 from permille.errors import ModelError
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.picturing import media_counts, picture
 from permille.tasks.prompting import check_installed
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.requests import Picture
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class ObjectDetection:

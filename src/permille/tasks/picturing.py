@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from permille.backends import Output, Picture, Sound
-from permille.datasets import Sample, media
+from permille.datasets import media
+from permille.workload.outputs import Output
+from permille.workload.requests import Picture, Sound
+from permille.workload.samples import Sample
 
 _MEDIA_COUNTS = ("images", "pixels", "audio_seconds")
 

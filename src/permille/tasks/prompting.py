@@ -6,8 +6,9 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 
-from permille.backends import ModelSpec, Output
 from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.specs import ModelSpec
 
 MOST_TOKENS = 100_000
 

@@ -16,11 +16,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from permille.backends import ModelSpec, Output, Question
-from permille.datasets import Dataset, Sample
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.generating import Generating, answered, mean_quality
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.requests import Question
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class QuestionAnswering(Generating):

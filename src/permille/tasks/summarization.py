@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.backends import ModelSpec, Output
-from permille.datasets import Sample
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.generating import Generating, answered, mean_quality
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.samples import Sample
+from permille.workload.specs import ModelSpec
 
 _METRICS = ("rougeL", "rouge1", "rouge2")
 

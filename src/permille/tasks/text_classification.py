@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.backends import Choice, ModelSpec, Output, Text
-from permille.datasets import Dataset, Sample
 from permille.errors import ModelError
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.labelling import label_quality, listed, words_of
 from permille.tasks.prompting import token_counts
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.requests import Choice, Text
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 PLACEHOLDER = "{text}"
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.backends import ModelSpec, Output
-from permille.datasets import Sample
 from permille.metrics import pseudo_values, ratios_without, scored
 from permille.records import Quality
-from permille.tasks import Task
 from permille.tasks.generating import Generating
+from permille.workload.outputs import Output
+from permille.workload.protocols import Task
+from permille.workload.samples import Sample
+from permille.workload.specs import ModelSpec
 
 MOST_NATS = 80.0
 """By token, at most: no vocabulary has e^80 words, and a score is kept in single precision."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.backends import Draw, ModelSpec, Output
-from permille.datasets import Dataset, Sample
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.picturing import media_counts
 from permille.tasks.prompting import token_counts
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.requests import Draw
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class TextToImage:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.backends import ModelSpec, Output, Words
-from permille.datasets import Dataset, Sample
 from permille.errors import ModelError
 from permille.metrics import pseudo_values, ratios_without, scored
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.generating import distinct
 from permille.tasks.prompting import check_installed, token_counts
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.requests import Words
+from permille.workload.samples import Dataset, Sample
+from permille.workload.specs import ModelSpec
 
 
 class TokenClassification:

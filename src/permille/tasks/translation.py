@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from permille.backends import ModelSpec, Output
-from permille.datasets import Sample
 from permille.metrics import pseudo_values, scored
 from permille.records import Quality
-from permille.tasks import Kind, Task
 from permille.tasks.generating import Generating, answered, distinct
+from permille.workload.outputs import Output
+from permille.workload.protocols import Kind, Task
+from permille.workload.samples import Sample
+from permille.workload.specs import ModelSpec
 
 
 class Translation(Generating):

@@ -11,53 +11,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from permille.records import ModelFacts, Record
+from permille.records import ModelFacts
+from permille.weights.header import MOST_NUMBERS, Header, Tensor
+from permille.weights.header import UnreadableWeightsError as UnreadableWeightsError
 
 MAX_CONFIG_BYTES = 16 << 20
 
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 _USED = ("num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_top_k", "top_k_experts")
-
-
-class UnreadableWeightsError(ValueError):
-    """A file is not what its name says, or is damaged. In words."""
-
-
-class Tensor(Record):
-    """A tensor by its name and how many numbers it holds."""
-
-    name: str
-    numbers: int
-
-
-MOST_NUMBERS = 10**16
-"""In one tensor, or in all of a model: ten thousand times the largest that there is."""
-
-
-def tensor(name: object, shape: Iterable[object]) -> Tensor:
-    """A tensor of that shape.
-
-    Raises:
-        ValueError: the shape is none: not of whole numbers, or beyond what a model can have.
-    """
-    numbers = 1
-    for length in shape:
-        if not isinstance(length, int) or isinstance(length, bool) or length < 0:
-            raise ValueError(f"a tensor of shape {str(length)[:50]}")
-        numbers *= length
-        if numbers > MOST_NUMBERS:
-            raise ValueError(f"a tensor of more than {MOST_NUMBERS:g} numbers")
-    return Tensor(name=str(name), numbers=numbers)
-
-
-class Header(Record):
-    """What a weights file says. ``tensors`` is None where the numbers in it are packed, so that
-    they cannot be counted; ``experts`` and ``experts_used`` are of a mixture of experts."""
-
-    tensors: tuple[Tensor, ...] | None
-    architecture: str | None = None
-    experts: int | None = None
-    experts_used: int | None = None
 
 
 def read(files: Iterable[Path], suffix: str) -> ModelFacts:

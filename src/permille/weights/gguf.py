@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from permille.weights import Header, UnreadableWeightsError, tensor
+from permille.weights.header import Header, UnreadableWeightsError, tensor
 
 _MAGIC = b"GGUF"
 _SIZES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}

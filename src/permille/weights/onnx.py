@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from permille.weights import Header, Tensor, UnreadableWeightsError, tensor
+from permille.weights.header import Header, Tensor, UnreadableWeightsError, tensor
 
 _GRAPH, _NODE, _INITIALIZER = 7, 1, 5
 _OP_TYPE = 4

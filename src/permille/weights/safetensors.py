@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from permille.weights import Header, UnreadableWeightsError, tensor
+from permille.weights.header import Header, UnreadableWeightsError, tensor
 
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""

@@ -11,8 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from permille.backends import Output
 from permille.errors import InferenceError
+from permille.workload.outputs import Output
 
 _COMPLETE = frozenset(
     {

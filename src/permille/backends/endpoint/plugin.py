@@ -11,27 +11,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from permille.backends import (
-    Backend,
-    Chat,
-    Choice,
-    Execution,
-    Generate,
-    ModelSpec,
-    Output,
-    StandsOn,
-    Text,
-    Traffic,
-    serve_files,
-)
+from permille.backends import serve_files
 from permille.backends.choosing import named
 from permille.backends.endpoint import address, answers
 from permille.backends.endpoint.http import Body, Client
-from permille.backends.endpoint.server import Server, wait_until_ready
+from permille.backends.endpoint.server import StartedServer, wait_until_ready
 from permille.backends.endpoint.settings import Settings, check_ranges
 from permille.backends.endpoint.stream import events
 from permille.errors import InferenceError, ModelError
 from permille.records import Category, ModelFacts, Record
+from permille.workload.outputs import Output
+from permille.workload.protocols import Backend
+from permille.workload.requests import Chat, Choice, Generate, Text, Traffic
+from permille.workload.specs import Execution, ModelSpec, StandsOn
 
 CHOICE_TOKENS = 8
 """Generated for a choice, unless ``max_new_tokens`` says otherwise."""
@@ -109,14 +101,14 @@ class _Endpoint:
         self._body = {"model": self._name, **settings.extra}
         key = os.environ.get(settings.key_env) if settings.key_env else None
         self._client = Client(model_id, settings.url, key, settings.timeout_s)
-        self._server: Server | None = None
+        self._server: StartedServer | None = None
         if settings.serve is not None:
             if address.is_listening(urlsplit(settings.url)):
                 raise ModelError(
                     f"model {model_id!r}: something answers at {settings.url} already; stop it, "
                     "or leave serve out"
                 )
-            self._server = Server(model_id, settings.serve)
+            self._server = StartedServer(model_id, settings.serve)
         try:
             wait_until_ready(self._probe, self._server, settings.serve_wait_s)
         except ModelError:

@@ -28,7 +28,7 @@ _LOADING = frozenset(
 """Statuses that a server gives for a while. Any other is its last word."""
 
 
-class Server:
+class StartedServer:
     """A running server. It stays in the worker's process group, so that it ends with the worker
     whatever happens.
 
@@ -77,7 +77,7 @@ class Server:
 
 
 def wait_until_ready(
-    probe: Callable[[float | None], None], server: Server | None, wait_s: float
+    probe: Callable[[float | None], None], server: StartedServer | None, wait_s: float
 ) -> None:
     """Ask for one inference until it is answered. ``server`` is the one that was started here,
     whose port may not be open yet; one that runs already must answer, if only that it loads.

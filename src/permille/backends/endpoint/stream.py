@@ -15,23 +15,23 @@ _ENDS = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 
 
-class Event(NamedTuple):
+class ServerEvent(NamedTuple):
     """One event: its type, ``message`` where none is named, and its data, lines joined."""
 
     type: str
     data: str
 
 
-def events(pieces: Iterable[bytes]) -> Iterator[Event]:
+def events(pieces: Iterable[bytes]) -> Iterator[ServerEvent]:
     """The events of a body, each as soon as it is complete."""
     kind, data = "", list[str]()
     for line in _lines(pieces):
         if not line:
             if data:
-                yield Event(kind or "message", "\n".join(data))
+                yield ServerEvent(kind or "message", "\n".join(data))
             kind, data = "", []
         elif line.startswith(b"{"):
-            yield Event(kind or "message", _text(line))
+            yield ServerEvent(kind or "message", _text(line))
         else:
             name, _, value = line.partition(b":")  # a comment has an empty name
             text = _text(value.removeprefix(b" "))
@@ -40,9 +40,9 @@ def events(pieces: Iterable[bytes]) -> Iterator[Event]:
             elif name == b"data":
                 data.append(text)
             elif name == b"error":
-                yield Event("error", text)
+                yield ServerEvent("error", text)
     if data:
-        yield Event(kind or "message", "\n".join(data))
+        yield ServerEvent(kind or "message", "\n".join(data))
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

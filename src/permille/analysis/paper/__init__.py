@@ -1,0 +1,1 @@
+"""The tables and claims of Power Hungry Processing, recomputed from its data."""

@@ -1,0 +1,123 @@
+"""The architectures that permille can build without a download, as figures. Pure."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from permille.errors import ModelError
+from permille.records import Record
+from permille.suggestions import nearest
+from permille.workload.specs import ModelSpec
+
+_OF_PIPELINES = ("pipeline", "scheduler", "safety_checker")
+_FIRST_OWNERS = (
+    "albert", "distilbert", "facebookai", "google-bert", "google-t5", "openai-community"
+)  # fmt: skip
+"""Whose models the Hub held without an owner's name in 2023, as they are called here."""
+
+
+class Description(Record):
+    """A model's architecture: ``model_type`` and ``config`` as transformers names them;
+    ``images``, where it sees, the values of its image processor. ``note`` says why its parameters
+    differ from the study's count."""
+
+    id: str
+    model_type: str
+    config: dict[str, Any]
+    images: dict[str, Any] | None = None
+    note: str | None = None
+
+
+class PipelineDescription(Record):
+    """A pipeline of diffusers: its class, the ``class`` and values of its ``scheduler``, whether a
+    ``safety_checker`` looks at its images, and the values of its ``parts`` (``unet``, ``vae``,
+    ``text_encoder``, ``text_encoder_2``). Steps and sizes are the pipeline's own defaults."""
+
+    id: str
+    pipeline: str
+    scheduler: dict[str, Any]
+    safety_checker: bool
+    parts: dict[str, dict[str, Any]]
+    note: str | None = None
+
+
+@cache
+def _tree() -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("descriptions.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def ids() -> list[str]:
+    """The models that are described, sorted."""
+    return sorted(_tree()["models"])
+
+
+def of(spec: ModelSpec) -> Description | PipelineDescription:
+    """The architecture that a replica is built by: the one that its settings name, else its own.
+
+    Raises:
+        ModelError: permille ships no description of it.
+    """
+    return describe(spec.settings.get("architecture") or spec.id)
+
+
+def describe(model_id: str) -> Description | PipelineDescription:
+    """The architecture of a model.
+
+    Raises:
+        ModelError: permille ships no description of it.
+    """
+    tree = _tree()
+    owner, _, name = model_id.partition("/")
+    if owner.lower() in _FIRST_OWNERS and name in tree["models"]:
+        model_id = name
+    if model_id not in tree["models"]:
+        more = nearest(model_id, ids(), "permille presets power-hungry-2023")
+        raise ModelError(
+            f"model {model_id!r}: no description of its architecture ships with permille, so it"
+            f' cannot be run with weights = "replica"; {more}'
+        )
+    found = _resolved(tree["models"][model_id], {**tree["shapes"], **tree["pipelines"]})
+    note = found.pop("note", None)
+    if "pipeline" in found:
+        own = {key: found.pop(key) for key in _OF_PIPELINES}
+        return PipelineDescription(id=model_id, parts=found, note=note, **own)
+    images = found.pop("images", None)
+    model_type = found.pop("model_type")
+    return Description(id=model_id, model_type=model_type, config=found, images=images, note=note)
+
+
+def check(spec: ModelSpec, task: str) -> None:
+    """That a replica of this model can be built for this task.
+
+    Raises:
+        ModelError: no description, of another backend's kind, or files are named besides.
+    """
+    found = of(spec)
+    wanted = "diffusers" if isinstance(found, PipelineDescription) else "transformers"
+    if spec.backend != wanted:
+        raise ModelError(f"model {spec.id!r}: a replica of it is built by backend {wanted}")
+    if spec.settings.get("path") is not None:
+        raise ModelError(
+            f'model {spec.id!r}: weights = "replica" reads no files; leave path out, or weights'
+        )
+
+
+def _resolved(entry: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with what it is like taken over, key by key."""
+    own = {key: value for key, value in entry.items() if key != "like"}
+    return _merged(_resolved(shapes[entry["like"]], shapes), own) if "like" in entry else own
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """``second`` over ``first``; tables in both are merged likewise. Nothing is shared."""
+    merged = {key: _merged(value, {}) if isinstance(value, dict) else value
+              for key, value in first.items()}  # fmt: skip
+    for key, value in second.items():
+        before = merged.get(key)
+        merged[key] = _merged(before, value) if isinstance(before, dict) else value
+    return merged

@@ -1,0 +1,1 @@
+"""Pipelines that make images, through diffusers and torch."""

@@ -1,0 +1,180 @@
+"""Encoders in ONNX, one text at a time: tags, words left out, spans that answer, vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from permille.backends import files, model_config
+from permille.backends.onnx.text import TextModel, embedding
+from permille.backends.spans import best_span
+from permille.errors import ModelError
+from permille.records import ModelFacts
+from permille.workload.outputs import Output
+from permille.workload.requests import Masked, Question, Text, Words
+
+_GUESSES = 5
+
+
+class Encoder:
+    """What they share: the model and what is refused."""
+
+    device = "cpu"
+    asks: type
+
+    def __init__(self, model_id: str, model: TextModel, file: Path, classes: tuple[str, ...]):
+        self.id, self.model, self.classes = model_id, model, classes
+        self.facts = ModelFacts(size_bytes=file.stat().st_size)
+        self.prepare(files.folder_of(file))
+
+    def prepare(self, folder: Path) -> None:
+        """Find what the task needs among the session's outputs and in the model's files."""
+        self.model.session.needed("logits")
+
+    def infer(self, request: Any) -> Any:
+        """One text to (the answer's numbers, tokens read)."""
+        if not isinstance(request, self.asks):
+            raise ModelError(f"backend onnx cannot do a {type(request).__name__} request here")
+        return self.answer(request)
+
+    def answer(self, request: Any) -> Any:
+        """As :meth:`infer`, of a request of the right kind."""
+        raise NotImplementedError
+
+    def read(self, raw: Any) -> Output:
+        """Numbers to names."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the session."""
+        del self.model
+
+
+class Tagger(Encoder):
+    """token-classification: of each word the tag of its first token; None of one that the
+    tokenizer drops."""
+
+    asks = Words
+
+    def prepare(self, folder: Path) -> None:
+        """Check the width of the logits."""
+        super().prepare(folder)
+        width = self.model.outputs["logits"][-1]
+        if isinstance(width, int) and width != len(self.classes):
+            raise ModelError(
+                f"model {self.id!r} has {width} classes, but {len(self.classes)} are named"
+            )
+
+    def answer(self, request: Words) -> Any:
+        """Words to the numbers of their tags."""
+        encoding = self.model.tokenizer.encode(list(request.words), is_pretokenized=True)
+        (logits,) = self.model.evaluate(encoding, "logits")
+        first: dict[int, int] = {}
+        for place, word in enumerate(encoding.word_ids):
+            if word is not None:
+                first.setdefault(word, place)
+        best = logits.argmax(axis=-1).tolist()
+        places = [first.get(word) for word in range(max(first, default=-1) + 1)]
+        return [None if at is None else best[at] for at in places], len(encoding.ids)
+
+    def read(self, raw: Any) -> Output:
+        """The tags' names."""
+        tags, tokens = raw
+        names = [None if tag is None else self.classes[tag] for tag in tags]
+        return Output(data=names, tokens_in=tokens)
+
+
+class Filler(Encoder):
+    """fill-mask: the likeliest tokens in the place of the mask."""
+
+    asks = Masked
+
+    def prepare(self, folder: Path) -> None:
+        """Find the word for the mask."""
+        super().prepare(folder)
+        tokenizer = self.model.tokenizer
+        named = model_config.mask_token(folder)
+        known = [
+            m for m in (named, "[MASK]", "<mask>") if m and tokenizer.token_to_id(m) is not None
+        ]
+        if not known:
+            raise ModelError(f"model {self.id!r}: its tokenizer has no mask token")
+        self._mask, self._number = known[0], tokenizer.token_to_id(known[0])
+
+    def answer(self, request: Masked) -> Any:
+        """A text with a hole to the numbers of the likeliest tokens."""
+        encoding = self.model.tokenizer.encode(f"{request.before}{self._mask}{request.after}")
+        if self._number not in encoding.ids:
+            raise ModelError(
+                f"model {self.id!r}: the word left out lies past the {len(encoding.ids)} tokens "
+                "that it reads; max_length is too small"
+            )
+        (logits,) = self.model.evaluate(encoding, "logits")
+        at = encoding.ids.index(self._number)
+        return (-logits[at]).argsort()[:_GUESSES].tolist(), len(encoding.ids)
+
+    def read(self, raw: Any) -> Output:
+        """The tokens as words."""
+        guesses, tokens = raw
+        decode = self.model.tokenizer.decode
+        words = [decode([guess], skip_special_tokens=False).strip() for guess in guesses]
+        return Output(data=words, tokens_in=tokens)
+
+
+class Answerer(Encoder):
+    """question-answering: a span of the context."""
+
+    asks = Question
+
+    def prepare(self, folder: Path) -> None:
+        """Logits of starts and ends."""
+        self.model.session.needed("start_logits", "end_logits")
+
+    def answer(self, request: Question) -> Any:
+        """A question to the span's text."""
+        import numpy as np
+
+        encoding = self.model.tokenizer.encode(request.question, request.context)
+        start, end = self.model.evaluate(encoding, "start_logits", "end_logits")
+        inside = np.array([part == 1 for part in encoding.sequence_ids])
+        first, last = best_span(start, end, inside)
+        text = request.context[encoding.offsets[first][0] : encoding.offsets[last][1]]
+        return text, len(encoding.ids)
+
+    def read(self, raw: Any) -> Output:
+        """The text."""
+        text, tokens = raw
+        return Output(text=text, tokens_in=tokens)
+
+
+class Embedder(Encoder):
+    """feature-extraction: the mean of the tokens' vectors, of length 1."""
+
+    asks = Text
+
+    def prepare(self, folder: Path) -> None:
+        """The output with the vectors."""
+        named = ("sentence_embedding", "last_hidden_state", "token_embeddings")
+        shaped = [name for name, shape in self.model.outputs.items() if len(shape) in (2, 3)]
+        there = [name for name in named if name in shaped] or shaped
+        if not there:
+            self.model.session.needed("last_hidden_state")
+        self._output = there[0]
+
+    def answer(self, request: Text) -> Any:
+        """A text to its vector."""
+        values, mask = self.model.run(request.text, self._output)
+        return embedding(values, mask), len(mask)
+
+    def read(self, raw: Any) -> Output:
+        """The vector as numbers."""
+        vector, tokens = raw
+        return Output(data=[float(value) for value in vector], tokens_in=tokens)
+
+
+ENCODERS: dict[str, type[Encoder]] = {
+    "token-classification": Tagger,
+    "fill-mask": Filler,
+    "question-answering": Answerer,
+    "feature-extraction": Embedder,
+}

@@ -1,0 +1,193 @@
+"""ONNX models through onnxruntime, on the CPU, one sample at a time.
+
+    backend = "onnx"
+    path = "models/vit-base"    # a folder with model.onnx in it, or the .onnx file
+
+Texts: ``tokenizer.json`` lies beside the model, and texts are cut at ``max_length`` tokens.
+text-classification has two forms. A classifier: ``model.onnx`` puts out logits, ``config.json``
+beside it names the classes (``id2label``), or the study file does (``classes``). An encoder with
+a head: ``model.onnx`` puts out token embeddings, which are averaged over the tokens (not the
+padding), scaled to length 1, and given to the linear head of ``head_path``. token-classification,
+fill-mask, question-answering and feature-extraction are in ``onnx_encoding``.
+
+Images: ``preprocessor_config.json`` beside the model says how they are resized and normalised;
+image-classification, and object-detection with outputs as DETR's family has, are in
+``onnx_vision``.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from permille.backends import files, heads, model_config
+from permille.errors import ModelError
+from permille.records import Category, Record
+from permille.weights import onnx as weights_onnx
+from permille.workload.protocols import Backend, Loaded
+from permille.workload.specs import ModelSpec, StandsOn
+
+_VISION = ("image-classification", "object-detection")
+_BESIDE = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "config.json",
+    "preprocessor_config.json",
+)
+_NAMELESS = ("fill-mask", "question-answering", "feature-extraction")
+"""Tasks whose answers are no classes."""
+
+
+class Settings(Record, forbid_unknown_fields=True):
+    """The keys of a ``[[models]]`` table with this backend."""
+
+    path: str
+    """The .onnx file, or the folder that holds model.onnx. Such as `"models/minilm"`."""
+    head_path: str | None = None
+    """A linear classification head on the embedding (JSON). Such as `"head.json"`."""
+    tokenizer_path: str | None = None
+    """The tokenizer.json, where it does not lie beside the model. Such as `"tokenizer.json"`."""
+    classes: tuple[str, ...] = ()
+    """The classes in the order of the logits. Such as `["negative", "positive"]`."""
+    labels: dict[str, str] = {}
+    """The dataset's label -> the model's. Such as `{ neg = "negative" }`."""
+    threads: int | None = None
+    """Threads of onnxruntime; its own choice if not given. Such as `1`."""
+    max_length: int | None = None
+    """Tokens at which an input is cut; the tokenizer's own limit, or 512. Such as `256`."""
+
+
+class OnnxBackend:
+    """The backend, as a plug-in."""
+
+    name = "onnx"
+    tasks: Mapping[str, frozenset[Category]] = {
+        task: frozenset({"task-specific"})
+        for task in (
+            "text-classification",
+            "token-classification",
+            "fill-mask",
+            "question-answering",
+            "feature-extraction",
+            "image-classification",
+            "object-detection",
+        )
+    }
+    settings: type[Record] = Settings
+    requires: tuple[str, ...] = ("onnxruntime", "tokenizers", "numpy")
+    install = "pip install permille"
+    hub_format = "onnx"
+
+    def check(self, model: ModelSpec, task: str) -> None:
+        """That the files are there, the head is one, and the classes have names.
+
+        Raises:
+            ModelError: one of them is not so.
+        """
+        settings = msgspec.convert(model.settings, Settings)
+        for key, value in (("threads", settings.threads), ("max_length", settings.max_length)):
+            if value is not None and value < 1:
+                raise ModelError(f"model {model.id!r}: {key} must be at least 1, not {value}")
+        if settings.head_path and task != "text-classification":
+            raise ModelError(f"model {model.id!r}: head_path is for text-classification")
+        file = files.existing(model.id, "path", _model_file(settings))
+        _labels(model.id, settings, task)
+        if task not in _VISION:
+            files.existing(model.id, "tokenizer_path", _tokenizer_file(settings))
+            return
+        if importlib.util.find_spec("PIL") is None:
+            raise ModelError(f"{task} needs PIL: pip install 'permille[vision]'")
+        from permille.backends.onnx.vision import check_detector, preparation
+
+        preparation(model.id, file)
+        if task == "object-detection":
+            check_detector(model.id, file)
+
+    def stands_on(self, model: ModelSpec) -> StandsOn:
+        """What lies beside a model that is named by its file: weights that it keeps outside of
+        itself, the tokenizer, the names of its classes, how it takes images."""
+        file = Path(str(model.settings["path"]))
+        if not file.is_file():
+            return StandsOn()  # a folder, all of whose files count
+        folder = files.folder_of(file)
+        beside = [folder / name for name in _BESIDE]
+        beside += [file.parent / name for name in weights_onnx.external(file)]
+        beside += sorted(file.parent.glob(f"{glob.escape(file.name)}?*"))
+        return StandsOn(files={p.name: p for p in beside if p.is_file() and p != file})
+
+    def load(self, model: ModelSpec, task: str) -> Loaded:
+        """The model in memory.
+
+        Raises:
+            ModelError: the files are damaged, or not a model for the task.
+        """
+        self.check(model, task)
+        settings = msgspec.convert(model.settings, Settings)
+        file, labels = _model_file(settings), _labels(model.id, settings, task)
+        if task in _VISION:
+            from permille.backends.onnx.vision import OnnxVision
+
+            return OnnxVision(model.id, task, file, labels, settings.threads)
+        from permille.backends.onnx.classifying import Classifier
+        from permille.backends.onnx.encoding import ENCODERS
+        from permille.backends.onnx.text import TextModel
+
+        text = TextModel(
+            model.id,
+            file,
+            _tokenizer_file(settings),
+            threads=settings.threads,
+            max_length=settings.max_length,
+            pairs=task == "question-answering",
+        )
+        if task == "text-classification":
+            return Classifier(model.id, text, file, labels, settings.head_path)
+        return ENCODERS[task](model.id, text, file, labels)
+
+
+# --- files -------------------------------------------------------------------------------
+
+
+def _model_file(settings: Settings) -> Path:
+    path = Path(settings.path)
+    return path / "model.onnx" if path.is_dir() else path
+
+
+def _tokenizer_file(settings: Settings) -> Path:
+    if settings.tokenizer_path:
+        return Path(settings.tokenizer_path)
+    return files.folder_of(_model_file(settings)) / "tokenizer.json"
+
+
+def _labels(model_id: str, settings: Settings, task: str) -> tuple[str, ...]:
+    """The classes in the order of the scores: the head's, the study file's or config.json's; none
+    for a task without."""
+    if task in _NAMELESS:
+        return ()
+    if settings.head_path:
+        if settings.classes:
+            raise ModelError(f"model {model_id!r}: classes and head_path: the head names its own")
+        return heads.read(files.existing(model_id, "head_path", settings.head_path)).labels
+    if settings.classes:
+        if len(settings.classes) < 2 or len(set(settings.classes)) < len(settings.classes):
+            raise ModelError(f"model {model_id!r}: classes: two or more, all different")
+        return settings.classes
+    config = files.folder_of(_model_file(settings)) / "config.json"
+    mend = 'give classes = ["…", "…"], in the order of the logits'
+    if task == "text-classification":
+        mend += ", or head_path for an encoder"
+    if not config.is_file():
+        raise ModelError(f"model {model_id!r}: no {config} to name the classes; {mend}")
+    # Detectors name the gaps in COCO's numbers alike, "N/A".
+    labels = model_config.class_names(config, unique=task != "object-detection")
+    if labels is None:
+        raise ModelError(f"model {model_id!r}: {config} has no usable id2label; {mend}")
+    return labels
+
+
+backend: Backend = OnnxBackend()

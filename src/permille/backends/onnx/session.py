@@ -1,0 +1,79 @@
+"""An onnxruntime session on the CPU, whose errors are one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from permille.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class OnnxSession:
+    """An opened model. ``inputs`` and ``outputs`` map names to shapes, whose free axes are names.
+
+    Raises:
+        ModelError: the file is damaged, or onnxruntime cannot run it.
+    """
+
+    def __init__(self, model_id: str, file: Path, threads: int | None) -> None:
+        import onnxruntime
+        import onnxruntime.capi.onnxruntime_pybind11_state as ort
+
+        self._id = model_id
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what is fatal is raised; the rest is not for stderr
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        self._failures = (
+            *(ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.Fail),
+            *(ort.NoSuchFile, ort.NotImplemented, ort.RuntimeException),
+        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(file), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except self._failures as error:
+            raise ModelError(
+                f"model {model_id!r}: {file} is not a model that onnxruntime can run: "
+                f"{_first_line(error)}"
+            ) from error
+        self.inputs = {i.name: list(i.shape) for i in self._session.get_inputs()}
+        self.outputs = {o.name: list(o.shape) for o in self._session.get_outputs()}
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs named, in that order.
+
+        Raises:
+            ModelError: onnxruntime cannot run the model on this.
+        """
+        try:
+            found: list[NDArray[Any]] = self._session.run(list(outputs), dict(feed))
+        except self._failures as error:
+            raise ModelError(f"model {self._id!r}: onnxruntime: {_first_line(error)}") from error
+        return found
+
+    def needed(self, *names: str) -> None:
+        """That the model puts out all of ``names``.
+
+        Raises:
+            ModelError: it does not; shows what it does.
+        """
+        lacking = [name for name in names if name not in self.outputs]
+        if lacking:
+            raise ModelError(
+                f"model {self._id!r} puts out {shapes(self.outputs)}, but no {' or '.join(lacking)}"
+            )
+
+
+def shapes(values: Mapping[str, Sequence[Any]]) -> str:
+    """Names and shapes, for a message."""
+    return ", ".join(f"{name} {list(shape)}" for name, shape in values.items())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0][:300]

@@ -1,0 +1,155 @@
+"""Images through ONNX, one at a time: their class, the objects in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from permille.backends import files, model_config
+from permille.backends.onnx.session import OnnxSession, shapes
+from permille.backends.pixels import image
+from permille.backends.preparing import Preparation, from_config, layout, prepare
+from permille.errors import ModelError
+from permille.records import ModelFacts
+from permille.workload.outputs import Output
+from permille.workload.requests import Picture
+
+_CONFIG = "preprocessor_config.json"
+_SOFTMAX = ("detr", "yolos", "table-transformer")
+"""Architectures whose detections are one softmax over the classes and "no object"."""
+_LEAST_SCORE = 0.05
+"""Boxes below this score are left out, as with backend transformers."""
+
+
+class OnnxVision:
+    """A loaded classifier or detector. A detector is of DETR's or YOLOS's kind: it puts out
+    ``logits`` (queries x classes, the last of which is "no object") and ``pred_boxes`` (centre x
+    and y, width, height, as shares of the image's).
+
+    Raises:
+        ModelError: the files are damaged, or not of such a model.
+    """
+
+    device = "cpu"
+
+    def __init__(
+        self, model_id: str, task: str, file: Path, classes: tuple[str, ...], threads: int | None
+    ) -> None:
+        self._id, self._task, self._classes = model_id, task, classes
+        self._how = preparation(model_id, file)
+        self._session = OnnxSession(model_id, file, threads)
+        self._input, self._masked = self._declared()
+        self._last = layout(self._session.inputs[self._input]) == "channels last"
+        self._outputs = self._named()
+        self.facts = ModelFacts(size_bytes=file.stat().st_size)
+
+    def infer(self, request: Any) -> Any:
+        """One image, decoded and prepared, to (its pixels, what the model puts out)."""
+        import numpy as np
+
+        if not isinstance(request, Picture):
+            raise ModelError(f"backend onnx cannot do a {type(request).__name__} request here")
+        picture = image(request.content)
+        values = prepare(picture, self._how)[None]
+        if self._last:
+            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
+        feed = {self._input: values}
+        if self._masked is not None:
+            feed[self._masked] = np.ones((1, *values.shape[2:]), dtype=np.int64)
+        found = [value[0] for value in self._session.run(self._outputs, feed)]
+        if self._task == "image-classification":
+            return picture.size, int(found[0].argmax())
+        return picture.size, found
+
+    def read(self, raw: Any) -> Output:
+        """Numbers to names, boxes to pixels."""
+        (width, height), value = raw
+        counted = {"images": 1.0, "pixels": float(width * height)}
+        if self._task == "image-classification":
+            if value >= len(self._classes):
+                raise ModelError(
+                    f"model {self._id!r} answers class {value}, but {len(self._classes)} are named"
+                )
+            return Output(label=self._classes[value], counted=counted)
+        return Output(data=self._things(value, width, height), counted=counted)
+
+    def close(self) -> None:
+        """Let go of the session."""
+        del self._session
+
+    def _declared(self) -> tuple[str, str | None]:
+        """The names of the image's input and of its mask's, if it has one."""
+        inputs = self._session.inputs
+        images = [name for name, shape in inputs.items() if layout(shape) is not None]
+        masks = [name for name in inputs if name == "pixel_mask"]
+        if len(images) != 1 or len(inputs) != 1 + len(masks):
+            raise ModelError(
+                f"model {self._id!r} takes {shapes(inputs)}; a vision model takes one image of "
+                "three channels, and a pixel_mask if it wants"
+            )
+        return images[0], masks[0] if masks else None
+
+    def _named(self) -> list[str]:
+        outputs = self._session.outputs
+        if self._task == "object-detection":
+            self._session.needed("logits", "pred_boxes")
+            return ["logits", "pred_boxes"]
+        flat = [name for name, shape in outputs.items() if len(shape) == 2]
+        if not flat:
+            raise ModelError(
+                f"model {self._id!r} puts out {shapes(outputs)}, which are no logits of classes"
+            )
+        name = "logits" if "logits" in flat else flat[0]
+        width = outputs[name][1]
+        if isinstance(width, int) and width != len(self._classes):
+            raise ModelError(
+                f"model {self._id!r} has {width} classes, but {len(self._classes)} are named: "
+                f"{', '.join(self._classes[:10])}"
+            )
+        return [name]
+
+    def _things(self, found: list[Any], width: int, height: int) -> list[dict[str, Any]]:
+        import numpy as np
+
+        logits, boxes = found
+
+        grown = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        shares = (grown / grown.sum(axis=-1, keepdims=True))[:, :-1]  # the last is "no object"
+        labels, scores = shares.argmax(axis=-1), shares.max(axis=-1)
+        things = []
+        for label, score, (x, y, w, h) in zip(labels, scores, boxes.astype(float), strict=True):
+            if score > _LEAST_SCORE and label < len(self._classes):
+                box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
+                things.append({"label": self._classes[label], "score": float(score), "bbox": box})
+        return things
+
+
+def check_detector(model_id: str, file: Path) -> None:
+    """That a detector's answers are read here as they are meant.
+
+    Raises:
+        ModelError: ``config.json`` beside it names another architecture, or none.
+    """
+    path = files.folder_of(file) / "config.json"
+    kind = (model_config.read(path) or {}).get("model_type")
+    if kind not in _SOFTMAX:
+        raise ModelError(
+            f"model {model_id!r}: {path} says model_type {kind!r}; backend onnx reads the "
+            f"detections of {', '.join(_SOFTMAX)}; try backend transformers"
+        )
+
+
+def preparation(model_id: str, file: Path) -> Preparation:
+    """How images are prepared, by the ``preprocessor_config.json`` beside the model.
+
+    Raises:
+        ModelError: there is none that can be read, or it asks for what is not done here.
+    """
+    path = files.folder_of(file) / _CONFIG
+    config = model_config.read(path)
+    if config is None:
+        raise ModelError(
+            f"model {model_id!r}: no usable {path}, which says how images are resized and "
+            "normalised; copy it from where the model comes from"
+        )
+    return from_config(config, f"model {model_id!r}: {path}")

@@ -1,0 +1,31 @@
+"""torch's device by its name in a study file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from permille.errors import ModelError
+
+
+def find_device(model_id: str, name: str) -> Any:
+    """torch's device of that name.
+
+    Raises:
+        ModelError: there is none of it here.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(
+            f"model {model_id!r}: device {name!r}: cpu, cuda, cuda:1 or mps"
+        ) from error
+    there = {
+        "cpu": True,
+        "cuda": (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise ModelError(f"model {model_id!r}: this torch sees no device {name!r}")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device

@@ -1,0 +1,126 @@
+"""What every model of backend transformers shares: its device, batches, and its facts.
+
+A runner turns a list of requests of one kind into raw answers (``run``, within the measured span)
+and these into outputs (``outputs``, after it). ``Runner`` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from permille.backends.transformers.opened import OpenedModel
+from permille.errors import ModelError
+from permille.records import ModelFacts
+from permille.workload.outputs import Output
+from permille.workload.specs import ModelSpec
+
+
+class TorchModel:
+    """A loaded model; each modality has its own ``run`` and ``outputs``."""
+
+    def __init__(self, spec: ModelSpec, opened: OpenedModel, settings: Any, task: str) -> None:
+        import torch
+
+        self.torch = torch
+        self.id, self.settings, self.task = spec.id, settings, task
+        self.processor, self.model = opened.processor, opened.model
+        self.forced_tokens = opened.forced_tokens
+        self._opened = opened
+        self._device = opened.device
+        self.device = str(opened.device)
+        self.batch_size: int = settings.batch_size
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        self._params = sum(p.numel() for p in self.model.parameters())
+        self.model.eval().to(self._device)
+        if settings.compile:
+            self.model.compile()
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Counted in memory and on disk."""
+        folder = self._opened.folder
+        weights = [*Path(folder).glob("*.safetensors")] if folder else []
+        return ModelFacts(
+            params=self._params,
+            architecture=type(self.model).__name__,
+            size_bytes=sum(file.stat().st_size for file in weights) or None,
+            weights="replica" if folder is None else None,
+        )
+
+    def run(self, requests: Sequence[Any]) -> Any:
+        """The raw answers of requests of one kind; the device may still be at work."""
+        raise NotImplementedError
+
+    def outputs(self, raw: Any) -> list[Output]:
+        """The raw answers as outputs, one a request."""
+        raise NotImplementedError
+
+    def infer(self, request: Any) -> Any:
+        """One inference; the device is done when this returns."""
+        return self.infer_batch((request,))
+
+    def infer_batch(self, requests: Sequence[Any]) -> Any:
+        """Several at once; the device is done when this returns."""
+        with self.torch.inference_mode():
+            raw = self.run(requests)
+        if self._device.type == "cuda":
+            self.torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            self.torch.mps.synchronize()
+        return raw
+
+    def read(self, raw: Any) -> Output:
+        """The one answer of :meth:`infer`."""
+        return self.outputs(raw)[0]
+
+    def read_batch(self, raw: Any) -> list[Output]:
+        """The answers of :meth:`infer_batch`."""
+        return self.outputs(raw)
+
+    def close(self) -> None:
+        """Let go of the model."""
+        del self.model, self._opened
+
+    def to_device(self, inputs: Any) -> Any:
+        """Inputs where the model is, images and sound in its own precision."""
+        moved = inputs.to(self._device)
+        for name in ("pixel_values", "input_features", "input_values"):
+            if name in moved:
+                moved[name] = moved[name].to(self.model.dtype)
+        return moved
+
+    def write(self, inputs: Any, most: int | None) -> Any:
+        """The tokens that a model writes about images or sound, greedily."""
+        return self.model.generate(
+            **inputs,
+            max_new_tokens=self.forced_tokens or most,
+            min_new_tokens=self.forced_tokens,
+            do_sample=False,
+            num_beams=1,
+        )
+
+    def written(self, tokens: Any) -> list[tuple[str, int]]:
+        """The text of each row of :meth:`write`, and how many tokens it took: those that are no
+        words of the model's own, and the end if it came."""
+        tokenizer = self.processor.tokenizer
+        special, end = set(tokenizer.all_special_ids), tokenizer.eos_token_id
+        found = []
+        for row in tokens.tolist():
+            text = tokenizer.decode(row, skip_special_tokens=True)
+            count = sum(token not in special for token in row) + (end in row[1:])
+            found.append((text, self.forced_tokens or count))
+        return found
+
+    def refuse(self, request: Any) -> ModelError:
+        """That this is no request for this model."""
+        return ModelError(
+            f"backend transformers cannot do a {type(request).__name__} request for {self.task}"
+        )
+
+
+def lengths(inputs: Any) -> list[int]:
+    """Tokens of each text of a batch, without padding."""
+    return [int(n) for n in inputs["attention_mask"].sum(dim=1).tolist()]

@@ -1,0 +1,137 @@
+"""Texts through an encoder: classes, vectors, tags, spans that answer, words that were left out.
+
+Batches are padded to their longest text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from permille.backends.spans import best_span
+from permille.backends.transformers.base import TorchModel, lengths
+from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.requests import Masked, Question, Text, Words
+
+_GUESSES = 5
+
+
+class Encoding(TorchModel):
+    """Encoders with a head, and without."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        own = self.processor.model_max_length  # "none" is an absurdly great number here
+        self._max_length = self.settings.max_length or (own if own < 1_000_000 else 512)
+
+    def run(self, requests: Sequence[Any]) -> Any:
+        """One forward pass of all of them."""
+        first = requests[0]
+        if isinstance(first, Text):
+            inputs = self._encode([request.text for request in requests])
+            if self.task == "text-classification":
+                return "label", inputs, self.model(**inputs).logits.argmax(dim=-1)
+            return "vector", inputs, self._vectors(inputs)
+        if isinstance(first, Words):
+            return self._tags(requests)
+        if isinstance(first, Masked):
+            return self._guesses(requests)
+        if isinstance(first, Question):
+            return self._spans(requests)
+        raise self.refuse(first)
+
+    def outputs(self, raw: Any) -> list[Output]:
+        """Numbers to names."""
+        kind, inputs, value = raw
+        read = lengths(inputs)
+        names = self.model.config.id2label
+        if kind == "label":
+            found = [Output(label=names[int(v)]) for v in value]
+        elif kind == "vector":
+            found = [Output(data=v) for v in value.float().tolist()]
+        elif kind == "tags":
+            found = [Output(data=[None if n is None else names[n] for n in tags]) for tags in value]
+        elif kind == "guesses":
+            found = [Output(data=[self.processor.decode([int(t)]).strip() for t in tokens])
+                     for tokens in value]  # fmt: skip
+        else:
+            found = [Output(text=text) for text in value]
+        return [
+            Output(label=o.label, text=o.text, data=o.data, tokens_in=n)
+            for o, n in zip(found, read, strict=True)
+        ]
+
+    def _encode(self, texts: Any, **more: Any) -> Any:
+        return self.processor(
+            texts, return_tensors="pt", truncation=True, max_length=self._max_length,
+            padding=len(texts) > 1, return_attention_mask=True, **more,
+        ).to(self._device)  # fmt: skip
+
+    def _vectors(self, inputs: Any) -> Any:
+        """The mean of each text's token vectors, padding aside: texts x D."""
+        hidden = self.model(**inputs).last_hidden_state
+        mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+
+    def _tags(self, requests: Sequence[Words]) -> Any:
+        """Of each word the tag of its first token; None of one that the tokenizer drops."""
+        inputs = self._encode(
+            [list(request.words) for request in requests], is_split_into_words=True
+        )
+        places = []
+        for row in range(len(requests)):
+            seen: dict[int, int] = {}
+            for place, word in enumerate(inputs.word_ids(row)):
+                if word is not None:
+                    seen.setdefault(word, place)
+            places.append([seen.get(word) for word in range(max(seen, default=-1) + 1)])
+        best = self.model(**inputs).logits.argmax(dim=-1).tolist()
+        found = [
+            [None if at is None else best[row][at] for at in words]
+            for row, words in enumerate(places)
+        ]
+        return "tags", inputs, found
+
+    def _guesses(self, requests: Sequence[Masked]) -> Any:
+        """The likeliest tokens in the place of the mask."""
+        mask = self.processor.mask_token
+        texts = [f"{request.before}{mask}{request.after}" for request in requests]
+        inputs = self._encode(texts)
+        holes = inputs["input_ids"] == self.processor.mask_token_id
+        if not bool(holes.any(dim=1).all()):
+            raise ModelError(
+                f"model {self.id!r}: the word left out lies past the {self._max_length} tokens "
+                "that it reads; max_length is too small"
+            )
+        logits = self.model(**inputs).logits[self.torch.arange(len(texts)), holes.int().argmax(1)]
+        return "guesses", inputs, logits.topk(_GUESSES, dim=-1).indices
+
+    def _spans(self, requests: Sequence[Question]) -> Any:
+        """The best span of each context: the greatest sum of its start's and its end's logit."""
+        import numpy as np
+
+        encoded = self.processor(
+            [request.question for request in requests],
+            [request.context for request in requests],
+            return_tensors="pt",
+            truncation="only_second",
+            max_length=self._max_length,
+            padding=len(requests) > 1,
+            return_offsets_mapping=True,
+            return_attention_mask=True,
+        )
+        places = encoded.pop("offset_mapping").tolist()
+        parts = [encoded.sequence_ids(row) for row in range(len(requests))]
+        inputs = encoded.to(self._device)
+        found = self.model(**inputs)
+        answers = []
+        for row, request in enumerate(requests):
+            start, end = (
+                logits[row].float().cpu().numpy()
+                for logits in (found.start_logits, found.end_logits)
+            )
+            inside = np.array([part == 1 for part in parts[row]])
+            first, last = best_span(start, end, inside)
+            answers.append(request.context[places[row][first][0] : places[row][last][1]])
+        return "spans", inputs, answers

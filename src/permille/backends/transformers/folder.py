@@ -1,0 +1,88 @@
+"""Where a model's processor and weights come from: the seam of backend transformers.
+
+:func:`open_folder` makes an :class:`OpenedModel` for every task; the modalities take it as it is.
+Weights are read from safetensors, and code of the model's own is not run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from permille.backends.transformers.heads import auto_class
+from permille.backends.transformers.opened import OpenedModel
+from permille.errors import ModelError
+from permille.workload.specs import ModelSpec
+
+if TYPE_CHECKING:
+    from permille.backends.transformers.settings import Settings
+
+
+def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> OpenedModel:
+    """Processor and model for a task.
+
+    Raises:
+        ModelError: the files are damaged, or lack weights that the task needs.
+    """
+    import transformers
+    from safetensors import SafetensorError
+
+    transformers.utils.logging.disable_progress_bar()
+    folder = str(settings.path)
+    local = {"local_files_only": True, "trust_remote_code": settings.trust_remote_code}
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, **local)
+        kind = getattr(transformers, auto_class(spec, config, task))
+        processor = _open_processor(folder, config, task, local)
+        model, info = kind.from_pretrained(
+            folder,
+            dtype=settings.dtype or "auto",
+            use_safetensors=not settings.allow_pickle,
+            output_loading_info=True,
+            **local,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise ModelError(f"model {spec.id!r}: {folder} cannot be loaded: {said}") from error
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise ModelError(
+            f"model {spec.id!r}: {folder} has no weights for {', '.join(missing[:3])}; "
+            f"it was not made for {task}"
+        )
+    return OpenedModel(processor=processor, model=model, device=device, folder=folder)
+
+
+def _open_processor(folder: str, config: Any, task: str, local: dict[str, Any]) -> Any:
+    import transformers
+
+    if task == "image-to-text" and config.model_type == "vision-encoder-decoder":
+        return ImageAndText(
+            transformers.AutoImageProcessor.from_pretrained(folder, **local),
+            transformers.AutoTokenizer.from_pretrained(folder, **local),
+        )
+    reader = getattr(transformers, _PROCESSORS.get(task, "AutoTokenizer"))
+    if task == "token-classification" and config.model_type in _BYTE_LEVEL:
+        return reader.from_pretrained(folder, add_prefix_space=True, **local)
+    return reader.from_pretrained(folder, **local)
+
+
+class ImageAndText:
+    """The two halves of a processor, for architectures that have no whole one."""
+
+    def __init__(self, image_processor: Any, tokenizer: Any) -> None:
+        self.image_processor, self.tokenizer = image_processor, tokenizer
+
+    def __call__(self, images: Any, return_tensors: str) -> Any:
+        """Images as the model takes them."""
+        return self.image_processor(images=images, return_tensors=return_tensors)
+
+
+_BYTE_LEVEL = ("roberta", "longformer", "gpt2", "bloom", "deberta", "bart")
+"""Architectures whose tokenizers take words one by one only with a blank before each."""
+
+_PROCESSORS = {
+    "image-classification": "AutoImageProcessor",
+    "object-detection": "AutoImageProcessor",
+    "image-to-text": "AutoProcessor",
+    "automatic-speech-recognition": "AutoProcessor",
+}

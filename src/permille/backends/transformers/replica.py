@@ -1,0 +1,133 @@
+"""A description -> a model with random weights, drawn as its architecture's own initialiser does.
+
+Never zeros: what a processor draws depends on the values that it multiplies. A few architectures
+begin some matrices at zero, to be trained away from it; these are drawn from a normal distribution
+of the configuration's ``initializer_range`` instead. Biases that begin at zero stay there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from permille.architectures.descriptions import Description, of
+from permille.backends.transformers import stand_ins as standins
+from permille.errors import ModelError
+from permille.workload.specs import ModelSpec
+
+if TYPE_CHECKING:
+    from permille.backends.transformers.opened import OpenedModel
+    from permille.backends.transformers.settings import Settings
+
+SEED = 0
+DEFAULT_TOKENS = 20
+"""Answered where the study file does not say how many; transformers' own default."""
+_RANGE = 0.02
+"""Where a configuration has no ``initializer_range``; most have this one."""
+
+
+def build(spec: ModelSpec, task: str, settings: Settings, device: Any) -> OpenedModel:
+    """A replica on its device, with stand-ins for its tokenizer and image processor.
+
+    Raises:
+        ModelError: there is no description, or not of a model for this task.
+    """
+    import torch
+    import transformers
+
+    from permille.backends.transformers.heads import auto_class
+    from permille.backends.transformers.opened import OpenedModel
+
+    described = of(spec)
+    if not isinstance(described, Description):
+        raise ModelError(f"model {spec.id!r}: a replica of it is built by backend diffusers")
+    config = configuration(described)
+    kind = getattr(transformers, auto_class(spec, config, task))
+    try:
+        with quietly(), torch.device(device):
+            torch.manual_seed(SEED)
+            dtype = getattr(torch, settings.dtype or "float32")
+            model = kind.from_config(config, dtype=dtype)
+    except ValueError as error:  # transformers': no such head for this kind of model
+        raise ModelError(f"model {spec.id!r}: its architecture is not one for {task}") from error
+    fill_zeros(model, getattr(config, "initializer_range", None) or _RANGE)
+    tokens = settings.max_new_tokens or DEFAULT_TOKENS
+    return OpenedModel(
+        processor=processor(described, config, task, spec.prompt or ""),
+        model=model,
+        device=device,
+        folder=None,
+        forced_tokens=tokens,
+    )
+
+
+def configuration(described: Description) -> Any:
+    """transformers' configuration object of a description."""
+    import transformers
+
+    with quietly():
+        return transformers.AutoConfig.for_model(described.model_type, **described.config)
+
+
+def skeleton(described: Description) -> Any:
+    """The bare model (no head), its parameters without values: to count them.
+
+    Of an encoder and a decoder that are two models the whole is taken, for it has no bare form.
+    """
+    import torch
+    import transformers
+
+    config = configuration(described)
+    bare = transformers.AutoModel
+    if described.model_type == "vision-encoder-decoder":
+        bare = transformers.AutoModelForImageTextToText
+    with quietly(), torch.device("meta"):
+        return bare.from_config(config)
+
+
+def fill_zeros(model: Any, scale: float) -> None:
+    """Give matrices that are all zero random values, of this standard deviation."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() >= 2 and not bool(parameter.any()):
+                parameter.normal_(std=scale)
+
+
+def processor(described: Description, config: Any, task: str, prompt: str = "") -> Any:
+    """What turns a request into the model's inputs: a tokenizer, an image processor, or both."""
+    images = described.images and standins.image_processor(described.images)
+    if images is not None and task != "image-to-text":
+        return images
+    inner = getattr(config, "text_config", None) or getattr(config, "decoder", None) or config
+    if getattr(inner, "is_encoder_decoder", False):
+        shape: standins.Kind = "encoder-decoder"
+    elif task in ("text-generation", "chat") or images is not None or _decodes(config):
+        shape = "decoder"
+    else:
+        shape = "encoder"
+    made = standins.tokenizer(inner, shape, prompt)
+    return standins.Captions(images, made) if images is not None else made
+
+
+def _decodes(config: Any) -> bool:
+    """Whether the architecture is a decoder alone."""
+    import transformers
+
+    masked = type(config) in transformers.AutoModelForMaskedLM._model_mapping
+    return not masked and type(config) in transformers.AutoModelForCausalLM._model_mapping
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without transformers' advice about classes to come."""
+    import transformers
+
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(level)

@@ -1,0 +1,75 @@
+"""Images: their class, the objects in them, a caption. Decoded and resized within the inference."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from permille.backends.pixels import image
+from permille.backends.transformers.base import TorchModel
+from permille.errors import ModelError
+from permille.workload.outputs import Output
+from permille.workload.requests import Picture
+
+_LEAST_SCORE = 0.05
+"""Boxes below this score are left out, as COCO's own evaluations do to bound their number."""
+
+
+class TorchVision(TorchModel):
+    """Classifiers, detectors and captioners."""
+
+    def run(self, requests: Sequence[Any]) -> Any:
+        """One forward pass of all of them; a caption is generated."""
+        if not all(isinstance(request, Picture) for request in requests):
+            raise self.refuse(requests[0])
+        images = [image(request.content) for request in requests]
+        inputs = self.to_device(self.processor(images=images, return_tensors="pt"))
+        sizes = [(picture.height, picture.width) for picture in images]
+        mask = inputs.get("pixel_mask")
+        if mask is not None and not bool(mask.all()) and not self._heeds_mask():
+            raise ModelError(
+                f"model {self.id!r}: images of different sizes are padded in a batch, which would "
+                "move its boxes; batch_size = 1"
+            )
+        if self.task == "image-classification":
+            return sizes, self.model(**inputs).logits.argmax(dim=-1)
+        if self.task == "object-detection":
+            found = self.model(**inputs)  # of which the hidden states would fill the memory
+            return sizes, SimpleNamespace(logits=found.logits, pred_boxes=found.pred_boxes)
+        return sizes, self.write(inputs, requests[0].max_new_tokens)
+
+    def outputs(self, raw: Any) -> list[Output]:
+        """Numbers to names, boxes to pixels, tokens to text."""
+        sizes, value = raw
+        counted = [{"images": 1.0, "pixels": float(height * width)} for height, width in sizes]
+        if self.task == "image-classification":
+            names = self.model.config.id2label
+            return [Output(label=names[int(v)], counted=c)
+                    for v, c in zip(value, counted, strict=True)]  # fmt: skip
+        if self.task == "object-detection":
+            found = self.processor.post_process_object_detection(
+                value, threshold=_LEAST_SCORE, target_sizes=sizes
+            )
+            return [Output(data=self._things(f), counted=c)
+                    for f, c in zip(found, counted, strict=True)]  # fmt: skip
+        return [
+            Output(text=text, tokens_out=count, counted=c)
+            for (text, count), c in zip(self.written(value), counted, strict=True)
+        ]
+
+    def _heeds_mask(self) -> bool:
+        return "pixel_mask" in inspect.signature(self.model.forward).parameters
+
+    def _things(self, found: Any) -> list[dict[str, Any]]:
+        names = self.model.config.id2label
+        things = []
+        for score, label, box in zip(
+            found["scores"].tolist(), found["labels"].tolist(), found["boxes"].tolist(), strict=True
+        ):
+            x0, y0, x1, y1 = box
+            things.append(
+                {"label": names[label], "score": score, "bbox": [x0, y0, x1 - x0, y1 - y0]}
+            )
+        return things

@@ -1,0 +1,103 @@
+"""``permille compare A B``: the ratio of two models, with its interval."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from permille.analysis.answer import times_text
+from permille.analysis.cell_summary import Summary
+from permille.analysis.compare import CellRatio, Comparison, compare
+from permille.analysis.quality import compared, verdict_text
+from permille.analysis.rows import estimate_json, row
+from permille.carbon.settings import CarbonSettings, to_json
+from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
+from permille.cli.source import say_damage, summaries_of
+from permille.cli.terminal import console, print_json, say_last
+from permille.escaping import plain
+from permille.units import counted
+
+EXAMPLES = """examples:
+  permille compare SmolLM2 MiniLM
+  permille compare google/flan-t5-base distilbert --boundary accelerator --json
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``permille compare``."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("a", metavar="A", help="a model's id, or a part that only it has")
+    parser.add_argument("b", metavar="B", help="the model to compare it with")
+    add_store(parser)
+    add_reading(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the ratio A / B."""
+    carbon = carbon_of(args)
+    summaries, _, damage, notice = summaries_of(args, program=args.json)
+    found = compare(summaries, args.a, args.b, net=args.net)
+    if args.json:
+        print_json(comparison_json(found, carbon, net=args.net) | {"damage": damage})
+    else:
+        _show(found)
+    say_last(notice)
+    return say_damage(damage)
+
+
+def comparison_json(found: Comparison, carbon: CarbonSettings, *, net: bool) -> dict[str, Any]:
+    """The documented shape of ``permille compare --json``."""
+
+    def side(summary: Summary) -> dict[str, Any]:
+        grams = carbon.intensity_g_per_kwh
+        return row(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net)
+
+    return {
+        "schema": 1,
+        "a": found.a,
+        "b": found.b,
+        "boundary": found.cells[0].a.boundary,
+        "net": net,
+        "carbon": to_json(carbon),
+        "ratio": estimate_json(found.ratio),
+        "cells": [
+            {
+                "task": cell.a.cell.task,
+                "dataset": cell.a.cell.dataset,
+                "study": cell.a.study,
+                "ratio": estimate_json(cell.ratio),
+                "quality": _verdict_json(cell),
+                "a": side(cell.a),
+                "b": side(cell.b),
+                "warnings": list(cell.warnings),
+            }
+            for cell in found.cells
+        ],
+    }
+
+
+def _verdict_json(cell: CellRatio) -> dict[str, Any]:
+    """Whether the quality of A is better or worse than B's, and by which test."""
+    found = compared(cell.a.quality, cell.b.quality)
+    return {"a_is": found.level, "test": found.test, "p": found.p, "samples": found.samples}
+
+
+def _show(found: Comparison) -> None:
+    from rich.text import Text
+
+    out = console()
+    for cell in found.cells:
+        line = (
+            f"{cell.a.cell.task} on {cell.a.cell.dataset}: {found.a} needs"
+            f" {times_text(cell.ratio)} the energy of {found.b}"
+        )
+        a, b = cell.a.quality, cell.b.quality
+        if a and b and a.metric == b.metric:
+            line += f", {verdict_text(a, b)}"
+        out.print(Text(plain(line)), soft_wrap=True)
+        for warning in cell.warnings:
+            out.print(Text(plain(f"  note: {warning}")), soft_wrap=True)
+    if len(found.cells) > 1:
+        cells = counted(len(found.cells), "cell")
+        out.print(Text(plain(f"over {cells}: {times_text(found.ratio)}")))

@@ -1,0 +1,152 @@
+"""``permille import FORMAT PATH``: other tools' measurements, as trials in the store."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from permille import plugins
+from permille.cli.arguments import add_json, add_store, positive_int
+from permille.errors import ImportDataError
+from permille.importers import Options, Tally
+from permille.records import Trial
+
+BATCH = 1000
+
+
+EXAMPLES = """examples:
+  permille import codecarbon emissions.csv
+  permille import codecarbon logs.tar.xz --inferences 1000 --json
+  permille import power-hungry-2023 raw.tar.xz --store study.db
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("format", metavar="FORMAT", help=", ".join(plugins.names("importers")))
+    parser.add_argument(
+        "path", metavar="PATH", type=Path, help="a file, a folder, or a tar or zip archive of it"
+    )
+    parser.add_argument("--study", metavar="NAME", help="keep the trials under this study")
+    parser.add_argument(
+        "--inferences", metavar="N", type=positive_int, help="how many one run answered"
+    )
+    parser.add_argument(
+        "--query-task",
+        metavar="NAME",
+        default=Options().query_task,
+        help="the CodeCarbon task that holds the inferences (default: %(default)s)",
+    )
+    add_store(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Import; 0 unless nothing could be imported or the source broke off."""
+    from permille.importers.files import Source
+    from permille.store import Store
+
+    importer = plugins.load("importers", args.format, ImportDataError)
+    source = Source(args.path)
+    options = Options(study=args.study, inferences=args.inferences, query_task=args.query_task)
+    tally = Tally()
+    counts = {"new": 0, "duplicate": 0}
+    broken: ImportDataError | None = None
+    with Store(args.store) as store:
+        try:
+            for batch in _batches(_keepable(importer.trials(source, tally, options), tally, args)):
+                new = store.add_many((trial, None) for trial in batch)
+                counts["new"] += new
+                counts["duplicate"] += len(batch) - new
+        except _BrokeOff as error:
+            broken = error.reason
+            tally.leave_out(str(args.path), None, str(broken))
+    report = _report(args.format, tally, counts)
+    _show(report, args)
+    if broken is not None:
+        raise ImportDataError(f"{broken}; what was read before is kept")
+    if not sum(counts.values()):
+        raise ImportDataError(f"{args.path} has nothing that {args.format} could import")
+    return 0
+
+
+def _keepable(trials: Iterator[Trial], tally: Tally, args: argparse.Namespace) -> Iterator[Trial]:
+    """The trials that a store can keep; of the others why not."""
+    from permille.store import refusal
+
+    for trial in trials:
+        reason = refusal(trial)
+        if reason is None:
+            yield trial
+        else:
+            tally.leave_out(str(args.path), None, f"run {trial.uid}: {reason}")
+
+
+class _BrokeOff(Exception):
+    """The source could be read no further; every whole batch before is kept."""
+
+    def __init__(self, reason: ImportDataError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _batches(trials: Iterator[Trial]) -> Iterator[list[Trial]]:
+    """Lists of trials; what came before an error comes out before the error does."""
+    batch: list[Trial] = []
+    try:
+        for trial in trials:
+            batch.append(trial)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except ImportDataError as error:
+        if batch:
+            yield batch
+        raise _BrokeOff(error) from error
+    if batch:
+        yield batch
+
+
+def _report(format_name: str, tally: Tally, counts: dict[str, int]) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "format": format_name,
+        "files": tally.files,
+        "rows": tally.rows,
+        "trials": counts,
+        "bad": [{"file": b.file, "row": b.row, "reason": b.reason} for b in tally.bad],
+        "bad_count": tally.bad_count,
+    }
+
+
+def _show(report: dict[str, Any], args: argparse.Namespace) -> None:
+    from permille.cli.terminal import console, print_json
+    from permille.escaping import plain
+
+    if args.json:
+        print_json(report)
+        return
+    trials = report["trials"]
+    out = console()
+    out.print(
+        f"{report['files']} files, {report['rows']} rows: {trials['new']} new trials,"
+        f" {trials['duplicate']} known already -> {plain(str(args.store))}",
+        markup=False,
+    )
+    if trials["duplicate"] and not trials["new"]:
+        out.print(
+            "what is known stays as it was imported; to import it otherwise (--inferences,"
+            " --query-task), name another --store",
+            soft_wrap=True,
+        )
+    if report["bad_count"]:
+        out.print(f"left out: {report['bad_count']}")
+    for bad in report["bad"]:
+        where = bad["file"] if bad["row"] is None else f"{bad['file']}, line {bad['row']}"
+        out.print(f"  {plain(where)}: {plain(bad['reason'])}", markup=False)
+    unnamed = report["bad_count"] - len(report["bad"])
+    if unnamed:
+        out.print(f"  … and {unnamed} more")

@@ -1,0 +1,164 @@
+"""``permille meters``: what can be measured here, how well, and how to unlock the rest."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from permille import plugins
+from permille.cli.arguments import add_json
+from permille.cli.terminal import console, print_json
+from permille.escaping import plain
+from permille.meters import Meter
+from permille.meters.selection import Unavailable, open_all, try_open
+from permille.records import Domain
+
+NOTHING = 3
+"""The exit code where no meter can be used."""
+
+
+EXAMPLES = """examples:
+  permille meters
+  permille meters --json
+  PERMILLE_METERS=rapl,nvml permille meters
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.epilog = EXAMPLES
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Try every meter; 3 where none can be used."""
+    meters = survey()
+    if args.json:
+        print_json({"schema": 1, "meters": meters})
+    else:
+        _print_tables(meters)
+    return 0 if any(meter["used"] for meter in meters) else NOTHING
+
+
+def survey() -> list[dict[str, Any]]:
+    """Every meter that is registered, as in ``--json``; those in use first.
+
+    Raises:
+        UsageError: PERMILLE_METERS or a meter's own variable is wrong.
+    """
+    opened = open_all()
+    try:
+        found = [_here(meter, used=True) for meter in opened.meters]
+    finally:
+        opened.close()
+    found += [_missing(unavailable) for unavailable in opened.unavailable]
+    told = {meter["meter"] for meter in found}
+    for name in plugins.names("meters"):
+        if name in told:
+            continue
+        meter = try_open(name)
+        if isinstance(meter, Unavailable):
+            found.append(_missing(meter))
+        else:
+            found.append(_here(meter, used=False))
+            meter.close()
+    return sorted(found, key=lambda meter: (not meter["used"], not meter["available"]))
+
+
+def _here(meter: Meter, *, used: bool) -> dict[str, Any]:
+    return {
+        "meter": meter.name,
+        "available": True,
+        "used": used,
+        "reason": None if used else "not used: see docs/meters.md, or name it in PERMILLE_METERS",
+        "remedy": None,
+        "forbidden": False,
+        "present": True,
+        "domains": [_domain(domain) for domain in meter.domains],
+    }
+
+
+def _missing(unavailable: Unavailable) -> dict[str, Any]:
+    return {
+        "meter": unavailable.name,
+        "available": False,
+        "used": False,
+        "reason": unavailable.reason,
+        "remedy": unavailable.remedy or None,
+        "forbidden": unavailable.forbidden,
+        "present": unavailable.present,
+        "domains": [],
+    }
+
+
+def _domain(domain: Domain) -> dict[str, Any]:
+    return {
+        "name": domain.name,
+        "kind": domain.kind,
+        "provenance": domain.provenance.value,
+        "device": domain.device,
+        "resolution_j": domain.resolution_j,
+        "tick_s": domain.tick_s,
+        "accuracy": {
+            "low": domain.accuracy_low,
+            "high": domain.accuracy_high,
+            "source": domain.accuracy_source,
+        },
+    }
+
+
+def _print_tables(meters: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    here = [meter for meter in meters if meter["available"]]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for head in ("meter", "domain", "provenance", "used", "resolution", "tick", "accuracy", "of"):
+        table.add_column(head, overflow="fold")
+    for meter in here:
+        for domain in meter["domains"]:
+            cells = (
+                meter["meter"],
+                domain["name"],
+                domain["provenance"],
+                "yes" if meter["used"] else "no",
+                _amount(domain["resolution_j"], "J"),
+                _amount(domain["tick_s"], "s"),
+                _accuracy(domain["accuracy"]),
+                domain["device"] or "",
+            )
+            table.add_row(*(Text(plain(cell)) for cell in cells))
+    if here:
+        out.print(table)
+    sources = {
+        f"{domain['name']}: {domain['accuracy']['source']}": None
+        for meter in here
+        for domain in meter["domains"]
+    }
+    for source in sources:
+        out.print(Text(plain(f"  {source}"), style="dim"))
+    missing = [meter for meter in meters if not meter["available"]]
+    if missing:
+        out.print(Text("\nnot here" if here else "no meter can be used here", style="bold"))
+    for meter in missing:
+        out.print(Text(plain(f"{meter['meter']}: {meter['reason']}")))
+        if meter["remedy"]:
+            out.print(Text(plain(f"    to unlock: {meter['remedy']}")))
+
+
+def _accuracy(accuracy: dict[str, Any]) -> str:
+    low, high = accuracy["low"], accuracy["high"]
+    if low == high:
+        return f"±{low * 100:g} %"
+    return f"-{low * 100:g}/+{high * 100:g} %"
+
+
+def _amount(value: float | None, unit: str) -> str:
+    """Three digits with an SI prefix; "-" where it is not known."""
+    if value is None:
+        return "-"
+    for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "u")):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value:.1g} {unit}"

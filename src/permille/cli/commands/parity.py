@@ -1,0 +1,133 @@
+"""``permille parity``: after how many inferences does use outweigh training."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from permille.cli.arguments import add_json, positive_float, pue
+from permille.cli.study_source import add_from, any_study
+from permille.errors import UsageError
+from permille.records import BOUNDARIES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EXAMPLES = """examples:
+  permille parity                                the study's four BLOOMz models
+  permille parity --per-day 1000000              and how many days that is
+  permille parity --training-kwh 10505 --inference-kwh 5.4e-5
+  permille parity --model MiniLM --training-kwh 12 --from permille.db --study quickstart
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("--model", metavar="NAME", help="a model of the study or store")
+    parser.add_argument(
+        "--training-kwh", metavar="X", type=positive_float, help="kWh of training the model"
+    )
+    parser.add_argument(
+        "--finetuning-kwh", metavar="X", type=positive_float, help="kWh of fine-tuning it"
+    )
+    parser.add_argument(
+        "--inference-kwh", metavar="Y", type=positive_float, help="kWh of one inference"
+    )
+    parser.add_argument(
+        "--per-day", metavar="N", type=positive_float, help="inferences a day: parity in days"
+    )
+    parser.add_argument("--boundary", choices=BOUNDARIES, default="node", help="what counts")
+    parser.add_argument("--pue", type=pue, default=1.0, help="within facility (default: 1)")
+    parser.add_argument("--study", metavar="NAME", help="which study of the store")
+    add_from(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table."""
+    rows = _rows(args)
+    payload = {
+        "schema": 1,
+        "boundary": None if args.inference_kwh else args.boundary,
+        "per_day": args.per_day,
+        "rows": rows,
+        "note": "parity = (training + fine-tuning) / energy per inference; the interval is of the"
+        " energy per inference, by the spread of repeats",
+    }
+    from permille.cli.terminal import console, print_json
+
+    if args.json:
+        print_json(payload)
+    else:
+        out = console()
+        out.print(_table(rows, args.per_day))
+        out.print(payload["note"])
+    return 0
+
+
+def _rows(args: argparse.Namespace) -> list[dict[str, Any]]:
+    from permille.analysis import parity
+    from permille.records import Estimate
+
+    if args.inference_kwh is not None:
+        if args.training_kwh is None:
+            raise UsageError("--inference-kwh goes with --training-kwh")
+        return [
+            parity.row(
+                args.model,
+                training_kwh=args.training_kwh,
+                finetuning_kwh=args.finetuning_kwh,
+                per_inference=Estimate(value=args.inference_kwh, low=None, high=None),
+                per_day=args.per_day,
+            )
+        ]
+    if args.training_kwh is None and args.finetuning_kwh is not None:
+        raise UsageError("--finetuning-kwh goes with --training-kwh")
+    cells = any_study(args.from_store, args.study).cells
+    if args.training_kwh is None:
+        return parity.study_rows(cells, args.boundary, args.pue, args.per_day, args.model)
+    if args.model is None:
+        raise UsageError("--training-kwh goes with --inference-kwh or --model")
+    return [
+        parity.row(
+            args.model,
+            training_kwh=args.training_kwh,
+            finetuning_kwh=args.finetuning_kwh,
+            per_inference=parity.kwh_per_inference(cells, args.model, args.boundary, args.pue),
+            per_day=args.per_day,
+        )
+    ]
+
+
+def _table(rows: list[dict[str, Any]], per_day: float | None) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from permille.escaping import plain
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("model", "training kWh", "fine-tuning kWh", "kWh per inference", "parity"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    table.add_column("95 % interval", justify="right")
+    if per_day is not None:
+        table.add_column(f"days at {per_day:,.0f} a day", justify="right")
+    for row in rows:
+        found = row["inferences"]
+        cells: list[Text | str] = [
+            Text(plain(row["model"] or "-")),
+            f"{row['training_kwh']:,g}",
+            "not counted" if row["finetuning_kwh"] is None else f"{row['finetuning_kwh']:,g}",
+            f"{row['kwh_per_inference']:.3g}",
+            f"{found['value']:,.0f}",
+            "-" if found["low"] is None else f"{found['low']:,.0f} to {_or_more(found['high'])}",
+        ]
+        if row["days"] is not None:
+            cells.append(f"{row['days']['value']:,.1f}")
+        table.add_row(*cells)
+    return table
+
+
+def _or_more(high: float | None) -> str:
+    return "no bound" if high is None else f"{high:,.0f}"

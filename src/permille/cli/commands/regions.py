@@ -1,0 +1,124 @@
+"""``permille regions``: the places whose grid permille knows, and who measured them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, get_args
+
+from permille.carbon.lookup import find, fold
+from permille.carbon.table import GridPlace, GridTable, Intensity, PlaceKind, grid_table
+from permille.cli import terminal
+from permille.cli.arguments import add_json
+from permille.errors import CarbonError
+from permille.escaping import plain
+
+EXAMPLES = """examples:
+  permille regions france
+  permille regions us-west --json
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("query", nargs="?", metavar="PLACE", help="part of a code or name")
+    parser.add_argument("--kind", choices=get_args(PlaceKind), help="only places of this kind")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the places.
+
+    Raises:
+        CarbonError: nothing matches.
+    """
+    table = grid_table()
+    places = [
+        place
+        for place in table.places.values()
+        if args.kind in (None, place.kind) and _matches(table, place, args.query)
+    ]
+    if not places:
+        if args.query:
+            find(args.query)  # says what is near
+        raise CarbonError("no such place of that kind; see: permille regions")
+    if args.json:
+        terminal.print_json(
+            {"schema": 1, "regions": [_row(table, place) for place in places], **_sources(places)}
+        )
+    else:
+        _print(table, places)
+    return 0
+
+
+def _matches(table: GridTable, place: GridPlace, query: str | None) -> bool:
+    if query is None:
+        return True
+    if query.upper() in table.places:  # a code: the place, and what stands on its grid
+        return query.upper() in (place.code, _newest(table, place).code)
+    names = (place.code, place.alpha2 or "", table.full_name(place), *place.aliases)
+    wanted = fold(query)
+    return bool(wanted) and any(wanted in fold(name) for name in names)
+
+
+def _newest(table: GridTable, place: GridPlace) -> Intensity:
+    figures = table.of(place)
+    return figures[max(figures)]
+
+
+def _row(table: GridTable, place: GridPlace) -> dict[str, Any]:
+    newest = _newest(table, place)
+    return {
+        "region": place.code,
+        "alpha2": place.alpha2,
+        "kind": place.kind,
+        "name": table.full_name(place),
+        "grid": newest.code,
+        "years": sorted(table.of(place)),
+        "year": newest.year,
+        "intensity_g_per_kwh": newest.g_per_kwh,
+        "emissions": newest.source.kind,
+        "source": newest.source.id,
+    }
+
+
+def _sources(places: list[GridPlace]) -> dict[str, Any]:
+    table = grid_table()
+    used = {i.source.id: i.source for place in places for i in table.of(place).values()}
+    return {
+        "sources": [
+            {
+                "source": source.id,
+                "name": source.name,
+                "emissions": source.kind,
+                "licence": source.licence,
+                "url": source.url,
+                "attribution": source.attribution,
+            }
+            for source in used.values()
+        ]
+    }
+
+
+def _print(table: GridTable, places: list[GridPlace]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    for header in ("region", "place", "g/kWh", "year", "also", "counts", "source", "licence"):
+        grid.add_column(header, justify="right" if header == "g/kWh" else "left")
+    for place in places:
+        newest = _newest(table, place)
+        others = ", ".join(str(year) for year in sorted(table.of(place)) if year != newest.year)
+        cells = (
+            place.code,
+            table.full_name(place),
+            f"{newest.g_per_kwh:.0f}",
+            str(newest.year),
+            others,
+            newest.source.kind,
+            newest.source.name,
+            newest.source.licence,
+        )
+        grid.add_row(*(Text(plain(cell)) for cell in cells))
+    terminal.console().print(grid)

@@ -1,0 +1,401 @@
+"""``permille run STUDY``: measure a study, keep every trial, print the table and the answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from permille.analysis.answer import answers
+from permille.analysis.boundaries import within
+from permille.analysis.cell_summary import Summary
+from permille.analysis.summaries import summarise
+from permille.carbon.settings import CarbonSettings
+from permille.cli.arguments import (
+    add_reading,
+    add_store,
+    carbon_of,
+)
+from permille.cli.commands.results import results_json, show
+from permille.cli.dry_run import dry_run
+from permille.cli.planning import add_allowances, add_planning, planned
+from permille.cli.progress import View
+from permille.cli.streams import deliver
+from permille.cli.terminal import console, print_json, print_json_line
+from permille.disturbance import disturbed
+from permille.errors import MeterError, StudyError
+from permille.escaping import plain
+from permille.interrupts import Interrupted, Interrupts
+from permille.recorder import Recorder
+from permille.records import Boundary, Provenance, Trial
+from permille.store import Store
+from permille.study.plan.execution import executions
+from permille.study.plan.grid import Plan
+from permille.study.plan.ownership import why_not_own
+from permille.study.run.anew import measured_anew
+from permille.study.run.runner import NotRun, Runner, RunTally, Turn, most_repeats
+from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
+
+EXAMPLES = """examples:
+  permille run quickstart
+  permille run study.toml --repeats 5 --region DEU
+  permille run study.toml --precision 0.05 --require measured
+  permille run study.toml --dry-run
+  permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``permille run``."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("study_file", metavar="STUDY", help="a TOML file, or a preset's name")
+    add_store(parser)
+    add_planning(parser)
+    parser.add_argument(
+        "--require", choices=["measured"], help="exit 3 where only an estimate can be had"
+    )
+    parser.add_argument("--shared", action="store_true", help="even beside another run; it is said")
+    parser.add_argument(
+        "--quiet-machine",
+        action="store_true",
+        help="a trial during which others used over 5 %% of the CPU time is invalid",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the plan, measure nothing")
+    parser.add_argument(
+        "--json-lines", action="store_true", help="one JSON line per finished trial on stdout"
+    )
+    parser.add_argument("--json", action="store_true", help="with --dry-run or at the end: JSON")
+    add_allowances(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over; what was measured stays in the store"
+    )
+    parser.add_argument(
+        "--pass-env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an environment variable that workers may see besides those they need",
+    )
+    parser.add_argument(
+        "--allow-commands",
+        action="store_true",
+        help="run the commands of a study file that is not in your own hand (SECURITY.md)",
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="read weights from pickles, which can run code, where the study file says so too",
+    )
+    add_reading(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the study; 0 all done, 1 some cells failed."""
+    carbon = carbon_of(args)
+    plan = planned(args, fetch=not args.dry_run)
+    if args.dry_run:
+        return dry_run(plan, args)
+    _pickles(plan, allowed=args.allow_pickle)
+    _commands(plan, args)
+    _say_plan(plan, args)
+    try:
+        with (
+            Store(args.store) as store,
+            Recorder(shared=args.shared) as recorder,
+            Interrupts(recorder.token),
+        ):
+            if args.require:
+                recorder.require_measured()
+            tally = _measure(plan, store, recorder, args)
+            _tell(plan, store, recorder, carbon, tally, args)
+    except Interrupted as stop:
+        return stop.code
+    return 1 if tally.failed or tally.invalid or tally.given_up or tally.left_out else 0
+
+
+def _tell(
+    plan: Plan,
+    store: Store,
+    recorder: Recorder,
+    carbon: CarbonSettings,
+    tally: RunTally,
+    args: argparse.Namespace,
+) -> None:
+    """The table and the answer, or the table as JSON."""
+    if args.json_lines:
+        return
+    boundary: Boundary = args.boundary or "compute"
+    asked = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
+    trials = (t for t in store.trials(study=plan.name) if asked.get(t.cell.id) == t.protocol)
+    summaries = summarise(trials, boundary, pool=args.pool)
+    payload = results_json(summaries, boundary, carbon, net=args.net)
+
+    def tell() -> None:
+        if args.json:
+            print_json(payload)
+        else:
+            show(payload, summaries, carbon)
+            _close(plan, summaries, tally, recorder, args)
+
+    deliver(tell)
+
+
+def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> RunTally:
+    repeats = most_repeats(plan.settings)
+    runner = Runner(
+        plan, store, recorder, pool=args.pool, pass_env=args.pass_env, quiet=args.quiet_machine
+    )
+    _say_elsewhere(runner, store, args)
+    _say_anew(plan, runner, store)
+    if args.fresh:
+        runner.start_over()
+    due = {
+        planned.cell.id: sum(runner.is_due(planned, repeat) for repeat in range(repeats))
+        for planned in plan.cells
+    }
+    with View(due, repeats, quiet=args.json_lines) as view:
+        not_run: dict[tuple[str, str], list[NotRun]] = {}
+
+        def watch(what: str, seen: Turn | Trial | NotRun) -> None:
+            view.watch(what, seen)
+            if isinstance(seen, NotRun):
+                not_run.setdefault((seen.cell.cell.id, seen.status), []).append(seen)
+                if args.json_lines:
+                    line = _line_of_not_run(seen, plan.name)
+                    print(msgspec.json.encode(line).decode(), flush=True)
+            if not isinstance(seen, Trial):
+                return
+            if args.json_lines:
+                print_json_line(msgspec.json.encode(_line(seen)))
+            if args.require:
+                _require_measured(seen, args.boundary or "compute")
+
+        runner.watch = watch
+        try:
+            tally = runner.run()
+        except KeyboardInterrupt:
+            kept = runner.tally.done + runner.tally.kept
+            finished = counted(kept, "finished trial is", "finished trials are")
+            again = " without --fresh" if args.fresh else ""
+            print(
+                plain(
+                    f"permille: interrupted; {finished} in {args.store};"
+                    f" run the same command again{again} to go on"
+                ),
+                file=sys.stderr,
+            )
+            raise
+    for repeats_of_cell in not_run.values():
+        print(plain(_summary(repeats_of_cell)), file=sys.stderr)
+    return tally
+
+
+def _summary(not_run: list[NotRun]) -> str:
+    """The repeats of one cell that were not tried, in a line."""
+    first, count = not_run[0], len(not_run)
+    what = "is not tried again" if first.status == "given-up" else "is left out of this run"
+    if count > 1:
+        what = what.replace("is", "are", 1)
+    repeats = f"repeat {first.repeat + 1}" if count == 1 else f"{count} repeats"
+    cell = first.cell.cell
+    return f"permille: {cell.model} on {cell.dataset}: {repeats} {what}: {first.reason}"
+
+
+def _line_of_not_run(seen: NotRun, study: str) -> dict[str, Any]:
+    """A repeat that was not tried, for ``--json-lines``: no trial, no figures."""
+    cell = seen.cell.cell
+    return {
+        "schema": 1,
+        "trial": None,
+        "study": study,
+        "task": cell.task,
+        "dataset": cell.dataset,
+        "model": cell.model,
+        "repeat": seen.repeat,
+        "status": seen.status,
+        "reason": seen.reason,
+        "seconds": None,
+        "inferences": None,
+        "domains": {},
+        "quality": None,
+    }
+
+
+def _require_measured(trial: Trial, boundary: Boundary) -> None:
+    """Stop at the first trial whose energy rests on more than measurements.
+
+    Raises:
+        MeterError: it does; the trial is kept.
+    """
+    query = trial.phases.get("query")
+    found = within(query, boundary) if query and trial.status == "done" else "not done"
+    if isinstance(found, str) or query is None or found.provenance is Provenance.MEASURED:
+        return
+    weak = [n for n, d in query.domains.items() if d.provenance is not Provenance.MEASURED]
+    raise MeterError(
+        f"the energy within {boundary} is {found.provenance} ({', '.join(weak)}), and a"
+        " measurement is required; see: permille meters"
+    )
+
+
+def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> None:
+    """That trials of this study come from another machine, what differs, and what is done."""
+    here = runner.environment.facts
+    for fingerprint, count in runner.ledger.elsewhere.items():
+        there = store.environment(fingerprint)
+        facts = there.facts if there else {}
+        finished = counted(count, "finished trial was", "finished trials were")
+        differs = [
+            f"{name} {facts.get(name, 'none')} → {here.get(name, 'none')}"
+            for name in sorted(facts.keys() | here.keys())
+            if facts.get(name) != here.get(name)
+        ]
+        what = (
+            "they are counted in, as --pool asks"
+            if args.pool
+            else "they are not pooled with this machine's, and results show a row for each;"
+            " --pool counts them together"
+        )
+        print(
+            plain(
+                f"note: {finished} measured for this study on another machine or"
+                f" other versions ({fingerprint}: {', '.join(differs)[:500]}); {what}"
+            ),
+            file=sys.stderr,
+        )
+
+
+def _say_anew(plan: Plan, runner: Runner, store: Store) -> None:
+    """Which cells are measured anew because something about them has changed."""
+    tried = runner.ledger.cells
+    new = [planned for planned in plan.cells if planned.cell.id not in tried]
+    others = tried - {planned.cell.id for planned in plan.cells} if new else set()
+    before = [t for cell in sorted(others) for t in store.trials(study=plan.name, cell=cell)]
+    for sentence in measured_anew(new, before):
+        print(plain(f"note: {sentence}"), file=sys.stderr)
+
+
+def _line(trial: Trial) -> dict[str, Any]:
+    """One finished trial for ``--json-lines``."""
+    query = trial.phases.get("query")
+    return {
+        "schema": 1,
+        "trial": trial.uid,
+        "study": trial.study,
+        "task": trial.cell.task,
+        "dataset": trial.cell.dataset,
+        "model": trial.cell.model,
+        "repeat": trial.repeat,
+        "status": trial.status,
+        "reason": trial.reason,
+        "seconds": query.seconds if query else None,
+        "inferences": query.inferences if query else None,
+        "disturbed": disturbed(trial.phases),
+        "domains": {
+            name: {"energy_j": d.energy_j, "provenance": d.provenance}
+            for name, d in (query.domains if query else {}).items()
+        },
+        "quality": trial.quality and {"metric": trial.quality.metric, "value": trial.quality.value},
+    }
+
+
+def _pickles(plan: Plan, *, allowed: bool) -> None:
+    """A study file may come from a stranger: that it allows a pickle is not enough.
+
+    Raises:
+        StudyError: a model's weights are to be read from a pickle, and the user has not said so.
+    """
+    models = {p.cell.model for p in plan.cells if p.model.settings.get("allow_pickle")}
+    for model in sorted(models):
+        if not allowed:
+            raise StudyError(
+                f"model {model!r}: the study file has its weights read from a pickle, which can"
+                " run code: add --allow-pickle if you trust whoever made it"
+            )
+        said = f"WARNING: model {model!r} is read from a pickle, which can run code"
+        print(plain(said), file=sys.stderr)
+
+
+def _commands(plan: Plan, args: argparse.Namespace) -> None:
+    """A study file may come from a stranger, and commands in it are run: one that is not in the
+    user's own hand is asked about.
+
+    Raises:
+        StudyError: there are commands, the file is another's, and the user has not said so.
+    """
+    asked = [e for e in executions(plan) if e.kind != "callable"]
+    path = Path(args.study_file)
+    reason = why_not_own(path) if path.exists() else None  # a preset is permille's own
+    if args.allow_commands or not asked or reason is None:
+        return
+    shown = "; ".join(f"{e.model}: {e.what}" for e in asked)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        print(plain(f"{path} ({reason}) runs: {shown}"), file=sys.stderr)
+        print("run this? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    raise StudyError(
+        f"{path} runs commands, and {reason}: {shown}; read it, then add --allow-commands"
+    )
+
+
+def _say_plan(plan: Plan, args: argparse.Namespace) -> None:
+    for note in plan.notes:
+        print(plain(f"note: {note}"), file=sys.stderr)
+
+
+def _close(
+    plan: Plan,
+    summaries: list[Summary],
+    tally: RunTally,
+    recorder: Recorder,
+    args: argparse.Namespace,
+) -> None:
+    """The answer, what failed, what could not be measured, the bill, and what to try next."""
+    from rich.text import Text
+
+    out = console()
+
+    def say(text: str, style: str = "") -> None:
+        out.print(Text(plain(text), style=style), soft_wrap=True)
+
+    out.print()
+    for sentence in answers(summaries):
+        say(sentence, "bold")
+    if tally.given_up:
+        given_up = counted(tally.given_up, "trial")
+        say(
+            f"{given_up} failed three times and will not be tried again; when the cause is mended,"
+            " start over with --fresh",
+            "red",
+        )
+    if tally.left_out:
+        left_out = counted(tally.left_out, "trial was", "trials were")
+        say(
+            f"{left_out} left out of this run, as their models fail for the same reason each time",
+            "red",
+        )
+    if tally.elsewhere:
+        elsewhere = counted(tally.elsewhere, "trial was", "trials were")
+        say(f"{elsewhere} made meanwhile by another run of this study")
+    for missing in recorder.missing:
+        if missing.remedy:
+            words = f"{missing.reason}; to unlock it: {missing.remedy}"
+            say(f"not measured here: {missing.meter}: {words}", "dim")
+    if tally.energy_j is not None:
+        share = 100 * tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
+        say(
+            f"this benchmark itself used {format_energy_kwh(kwh_from_joules(tally.energy_j))}"
+            f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
+        )
+    if tally.kept:
+        say(f"{counted(tally.kept, 'trial was', 'trials were')} finished before and kept")
+    store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
+    models = list(dict.fromkeys(s.cell.model for s in summaries))
+    if len(models) > 1:
+        say(f"next: permille compare {models[-1]!r} {models[-2]!r} --region FRA{store}")
+    else:
+        say(f"next: permille results --region FRA{store}")

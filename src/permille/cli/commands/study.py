@@ -1,0 +1,67 @@
+"""``permille study check FILE``: everything that can be found wrong without measuring."""
+
+from __future__ import annotations
+
+import argparse
+
+from permille.cli.arguments import add_json
+from permille.cli.planning import add_allowances, load
+from permille.cli.terminal import print_json
+from permille.escaping import plain
+from permille.study.plan.execution import executions
+from permille.study.run.runner import most_repeats
+from permille.units import counted
+
+EXAMPLES = """examples:
+  permille study check study.toml
+  permille study check quickstart --json
+"""
+
+
+_KINDS = {"callable": "your code", "command": "a command", "code": "a stranger's code"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``permille study``."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("action", choices=["check"], help="check a study file")
+    parser.add_argument("study_file", metavar="FILE", help="a TOML file, or a preset's name")
+    add_allowances(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say that it is right, or fail with what is wrong."""
+    plan = load(args.study_file, args.allow_path, modules=args.allow_module)
+    runs = executions(plan)
+    settings = plan.settings
+    cells = [
+        {"id": c.cell.id, "task": c.cell.task, "dataset": c.cell.dataset, "model": c.cell.model}
+        for c in plan.cells
+    ]
+    if args.json:
+        executed = [{"model": e.model, "kind": e.kind, "what": e.what} for e in runs]
+        print_json(
+            {
+                "schema": 1,
+                "ok": True,
+                "cells": cells,
+                "executes": executed,
+                "notes": list(plan.notes),
+            }
+        )
+        return 0
+    often = counted(most_repeats(settings), "repeat")
+    if settings.precision:
+        often = f"up to {often} (precision ±{settings.precision:g})"
+    print(
+        f"{plain(args.study_file)} is right: {counted(len(cells), 'cell')}, {often},"
+        f" {counted(settings.inferences, 'inference')} a trial"
+    )
+    for cell in cells:
+        print(plain(f"  {cell['task']} / {cell['dataset']} / {cell['model']}"))
+    for each in runs:
+        print(plain(f"it runs {_KINDS[each.kind]}: {each.what} (model {each.model})"))
+    for note in plan.notes:
+        print(plain(f"note: {note}"))
+    return 0

@@ -1,0 +1,185 @@
+"""``permille trial UID``: all that is kept of one trial."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from permille.cli.arguments import add_json, add_store
+from permille.cli.terminal import print_json
+from permille.errors import UsageError
+from permille.escaping import plain
+from permille.records import Phase, Trial
+from permille.store import Raw, Store
+from permille.units import format_number, format_seconds
+
+EXAMPLES = """examples:
+  permille trial 3f9a                   the beginning of a trial's uid, if it is the only such
+  permille trial 3f9a --json
+  permille run study.toml --json-lines  prints the uid of each trial as "trial"
+"""
+_SHOWN = 10
+"""Trials that are named where a prefix is not unique."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``permille trial``."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("uid", metavar="UID", help="a trial's uid, or how it begins")
+    add_store(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it.
+
+    Raises:
+        UsageError: no trial, or more than one, has a uid that begins so.
+    """
+    with Store(args.store, readonly=True) as store:
+        trial = store.trial(_only(store.uids(args.uid, most=_SHOWN + 1), args))
+        assert trial is not None
+        raw = store.raw(trial.uid)
+    if args.json:
+        print_json(_payload(trial, raw))
+    else:
+        for line in _lines(trial, raw):
+            print(line)
+    return 0
+
+
+def _only(uids: Sequence[str], args: argparse.Namespace) -> str:
+    if len(uids) == 1:
+        return uids[0]
+    if not uids:
+        raise UsageError(
+            f"no trial in {args.store} has a uid that begins with {args.uid!r};"
+            " run --json-lines and export json name them"
+        )
+    more = ", …" if len(uids) > _SHOWN else ""
+    raise UsageError(
+        f"more than one trial has a uid that begins with {args.uid!r}:"
+        f" {', '.join(uids[:_SHOWN])}{more}; give more of it"
+    )
+
+
+def _payload(trial: Trial, raw: Raw | None) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "trial": msgspec.to_builtins(trial),
+        "spans": _spans(raw),
+        "durations": len(raw.durations_ns) if raw else None,
+        "recording": _recording(raw),
+    }
+
+
+def _spans(raw: Raw | None) -> list[dict[str, Any]]:
+    """Each span, from the start of the first."""
+    spans = raw.spans if raw else ()
+    return [
+        {
+            "name": span.name,
+            "start_s": (span.t0_ns - spans[0].t0_ns) / 1e9,
+            "seconds": span.seconds,
+            "attributes": span.attributes,
+        }
+        for span in spans
+    ]
+
+
+def _recording(raw: Raw | None) -> dict[str, Any] | None:
+    recording = raw.recording if raw else None
+    if recording is None:
+        return None
+    return {
+        "series": [
+            {"domain": msgspec.to_builtins(series.domain), "readings": len(series.t_ns)}
+            for series in recording.series
+        ],
+        "events": msgspec.to_builtins(recording.events),
+        "marks": len(recording.marks),
+        "shared": recording.shared,
+    }
+
+
+def _lines(trial: Trial, raw: Raw | None) -> Iterator[str]:
+    """The trial for a reader, empty parts left out."""
+    cell = trial.cell
+    yield plain(f"trial {trial.uid}: {trial.status}")
+    if trial.reason:
+        yield plain(f"reason: {trial.reason}")
+    yield ""
+    yield from _pairs(
+        "what was run",
+        {
+            "study": trial.study,
+            "task": cell.task,
+            "dataset": cell.dataset,
+            "model": cell.model,
+            "category": cell.category,
+            "backend": cell.backend,
+            "cell": cell.id,
+            "repeat": trial.repeat + 1,
+            "round": trial.round,
+            "started": trial.started,
+            "device": trial.device,
+            "source": trial.source,
+        },
+    )
+    yield from _pairs("settings", cell.settings)
+    yield from _pairs("protocol", msgspec.to_builtins(trial.protocol))
+    if trial.stopping is not None:
+        yield from _pairs("stopping rule", msgspec.to_builtins(trial.stopping))
+    yield from _pairs("model", msgspec.to_builtins(trial.facts))
+    for span in _spans(raw):
+        name = plain(span["name"])
+        start, lasts = format_seconds(span["start_s"]), format_seconds(span["seconds"])
+        yield f"span {name}: from {start}, for {lasts}"
+    for name, phase in trial.phases.items():
+        yield from _phase(name, phase)
+    for title, part in (
+        ("latency (s)", trial.latency),
+        ("single inferences", trial.each),
+        ("quality", trial.quality),
+        ("recorder", trial.overhead),
+    ):
+        if part is not None:
+            yield from _pairs(title, msgspec.to_builtins(part))
+    yield from _pairs("counts", trial.counts)
+    yield from _listed("notes", trial.notes)
+    yield from _listed("last lines that the worker printed", trial.last_lines)
+    yield from _pairs(f"environment {trial.environment.fingerprint}", trial.environment.facts)
+
+
+def _phase(name: str, phase: Phase) -> Iterator[str]:
+    inferences = "" if phase.inferences is None else f", {phase.inferences:,} inferences"
+    yield ""
+    yield plain(f"phase {name}: {format_seconds(phase.seconds)}{inferences}")
+    for domain, energy in phase.domains.items():
+        used = "" if energy.in_use else ", not in use"
+        joules = format_number(energy.energy_j)
+        yield plain(f"  {domain}: {joules} J, {energy.provenance} by {energy.meter}{used}")
+    for domain, problem in phase.problems.items():
+        yield plain(f"  {domain}: no figure: {problem.reason}")
+
+
+def _pairs(title: str, values: Mapping[str, Any]) -> Iterator[str]:
+    known = {key: value for key, value in values.items() if value not in (None, {}, [], "")}
+    if known:
+        yield plain(f"{title}:")
+        width = max(map(len, known))
+        for key, value in known.items():
+            shown = format_number(value, 6) if isinstance(value, float) else value
+            yield plain(f"  {key.ljust(width)}  {shown}")
+        yield ""
+
+
+def _listed(title: str, values: Sequence[str]) -> Iterator[str]:
+    if values:
+        yield f"{title}:"
+        for value in values:
+            yield plain(f"  {value}")
+        yield ""

@@ -1,0 +1,37 @@
+"""Text from elsewhere made harmless: on a terminal, and in a spreadsheet."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_SIGNS = frozenset("=+-@")
+
+
+def inert(text: str) -> str:
+    """``text``, behind an apostrophe where a spreadsheet might take it for a formula (OWASP, CSV
+    Injection): spaces, controls and invisible characters before a sign do not hold every
+    spreadsheet off, and full-width signs count as the plain ones in some."""
+    if text.startswith(("\t", "\r", "\n")):
+        return f"'{text}"
+    for character in text:
+        if unicodedata.category(character)[0] in "CZ":
+            continue
+        sign = unicodedata.normalize("NFKC", character)[:1]
+        return f"'{text}" if sign in _SIGNS else text
+    return text
+
+
+_KEEP = {"\t"}
+
+
+def plain(text: str, limit: int = 2000) -> str:
+    """``text`` on one line, without control, format or bidirectional characters, bounded.
+
+    Names of models, datasets and devices are hostile: a terminal escape in one must not reach
+    the terminal.
+    """
+    clean = "".join(
+        c if c in _KEEP or unicodedata.category(c)[0] != "C" else " "
+        for c in text.replace("\n", " ")
+    )
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

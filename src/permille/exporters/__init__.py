@@ -1,0 +1,1 @@
+"""Exporters: results as files that other programs read."""

@@ -1,0 +1,1 @@
+"""The estimate: CPU time times published watts, where no counter exists."""

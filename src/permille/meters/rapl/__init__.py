@@ -1,0 +1,1 @@
+"""Energy counters of the processor and memory, through Linux powercap."""

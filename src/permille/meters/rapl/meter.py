@@ -1,0 +1,255 @@
+"""RAPL through Linux powercap: processor packages, their memory, the platform. Intel and AMD.
+
+The counters are cumulative microjoules that step about every millisecond and wrap at
+``max_energy_range_uj``. They are kept open and read with one ``pread``; before each read the
+path is looked up again, so that a counter that vanished or was replaced is never read on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from permille.meters import Meter, MeterUnavailable, Observation, Reading
+from permille.meters.processor import CPUINFO, Processor, read_processor
+from permille.meters.rapl.counter import EnergyCounter
+from permille.meters.rapl.facts import accuracy, max_power_w
+from permille.meters.rapl.mirrors import is_mirror
+from permille.meters.rapl.zones import (
+    Zone,
+    dangling_links,
+    find_folders,
+    find_zones,
+    read_line,
+    without_mirrors,
+)
+from permille.meters.ticks import measure_ticks
+from permille.records import Domain, Provenance
+
+ROOT = Path("/sys/class/powercap")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+LEAST_INTERVAL_S = 0.005
+WATCH_S = 0.2
+PAUSE_S = 0.00005
+
+REMEDY = (
+    "let a group read the counters: put `z /sys/class/powercap/intel-rapl*/energy_uj 0440 root "
+    "power` in /etc/tmpfiles.d/permille.conf, run `sudo systemd-tmpfiles --create` and join the "
+    "group power; or give the process CAP_DAC_READ_SEARCH (docs/meters.md)"
+)
+
+
+MOUNT = "in a container mount /sys/devices/virtual/powercap too, read-only"
+
+
+def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path = BOOT_ID) -> Meter:
+    """The RAPL counters below ``root``, which defaults to PERMILLE_POWERCAP or the system's.
+
+    Watches them for up to 0.2 s to find their tick.
+
+    Raises:
+        MeterUnavailable: no zone is there, or none that may be read.
+    """
+    root = root or Path(os.environ.get("PERMILLE_POWERCAP") or ROOT)
+    zones, dangling = find_zones(root), dangling_links(root)
+    if not zones:
+        raise _nothing(root, dangling)
+    processor = read_processor(cpuinfo)
+    counters, problems = _open_counters(zones, processor)
+    problems += [(name, f"its link leads nowhere; {MOUNT}") for name in dangling]
+    if not counters:
+        raise _unavailable(problems)
+    looks: list[list[float | None]] = []
+
+    def look() -> list[float | None]:
+        looks.append([counter.read()[0] for counter in counters.values()])
+        return looks[-1]
+
+    ticks = measure_ticks(look, WATCH_S, PAUSE_S)
+    for counter, tick_s in zip(counters.values(), ticks, strict=True):
+        counter.domain = _with_tick(counter.domain, tick_s)
+    seen = dict(zip(counters, zip(*looks, strict=True), strict=True))
+    kept = without_mirrors(list(counters), _mirrored_dies(counters, seen, processor))
+    for zone in counters.keys() - kept:
+        counters.pop(zone).close()
+    notices = tuple(f"{name}: {error}" for name, error in problems)
+    return RaplMeter(list(counters.values()), boot_id, notices)
+
+
+class RaplMeter:
+    """The open counters of one powercap tree."""
+
+    name = "rapl"
+    slow = False
+    looks_at_pids = False
+
+    def __init__(
+        self, counters: list[EnergyCounter], boot_id: Path, notices: tuple[str, ...]
+    ) -> None:
+        self._counters = counters
+        self._boot_id = boot_id
+        self._notices = tuple((None, notice) for notice in notices)
+        self.domains = tuple(counter.domain for counter in counters)
+        self.max_interval_s = min(map(_longest_interval_s, self.domains))
+
+    def read(self) -> list[Reading]:
+        """Every counter now."""
+        readings = []
+        for counter in self._counters:
+            before_ns = time.monotonic_ns()
+            energy_j, error = counter.read()
+            t_ns = (before_ns + time.monotonic_ns()) // 2
+            readings.append(Reading(counter.domain.name, t_ns, energy_j=energy_j, error=error))
+        return readings
+
+    def observe(self, pids: frozenset[int]) -> Observation:
+        """Identity: the boot, and the zones' folders, which a reloaded driver makes anew."""
+        del pids  # a package serves every process
+        try:
+            parts = [read_line(self._boot_id)]
+        except OSError:
+            parts = ["unknown boot"]
+        parts += [counter.identity() for counter in self._counters]
+        return Observation(notices=self._notices, identity=" ".join(parts))
+
+    def close(self) -> None:
+        """Close the counters' files."""
+        for counter in self._counters:
+            counter.close()
+
+
+def _open_counters(
+    zones: Sequence[Zone], processor: Processor
+) -> tuple[dict[Zone, EnergyCounter], list[tuple[str, OSError | str]]]:
+    counters: dict[Zone, EnergyCounter] = {}
+    problems: list[tuple[str, OSError | str]] = []
+    for zone in zones:
+        try:
+            range_text = read_line(zone.path / "max_energy_range_uj")
+            if not (range_text.isdigit() and int(range_text) > 0):
+                problems.append((zone.domain, f"its range reads {range_text!r}"))
+                continue
+            domain = _domain(zone, int(range_text), processor)
+            if _longest_interval_s(domain) < LEAST_INTERVAL_S:
+                problems.append((zone.domain, "it could wrap within 5 ms: too fast to follow"))
+                continue
+            counter = EnergyCounter(domain, zone.path.resolve() / "energy_uj", int(range_text))
+            counter.open()
+        except OSError as error:
+            problems.append((zone.domain, error))
+        else:
+            counters[zone] = counter
+    return counters, problems
+
+
+def _mirrored_dies(
+    counters: Mapping[Zone, EnergyCounter],
+    seen: Mapping[Zone, Sequence[float | None]],
+    processor: Processor,
+) -> list[tuple[Zone, Zone]]:
+    """Pairs of dies of one package that show one register (see ``mirrors``).
+
+    Where both stood still while they were watched, they are one if they are one file, or on AMD,
+    whose register is the package's, if they say the same.
+    """
+    pairs = []
+    leads: dict[int | None, Zone] = {}
+    for zone in counters:
+        if zone.kind != "cpu" or zone.die is None:
+            continue
+        lead = leads.setdefault(zone.package, zone)
+        if lead is zone:
+            continue
+        one = is_mirror(seen[lead], seen[zone], counters[lead].range_uj / 1e6)
+        if one is None:
+            one = counters[lead].inode == counters[zone].inode or (
+                processor.vendor == "AuthenticAMD" and seen[lead][-1] == seen[zone][-1]
+            )
+        if one:
+            pairs.append((lead, zone))
+    return pairs
+
+
+def _domain(zone: Zone, range_uj: int, processor: Processor) -> Domain:
+    bound, source = accuracy(zone.kind, processor)
+    return Domain(
+        name=zone.domain,
+        kind=zone.kind,
+        meter="rapl",
+        provenance=Provenance.MEASURED,
+        accuracy_low=bound,
+        accuracy_high=bound,
+        accuracy_source=source,
+        # The file's last digit, or one count of the 32-bit register behind it.
+        resolution_j=max(1e-6, range_uj / 1e6 / 2**32),
+        wrap_j=range_uj / 1e6,
+        max_power_w=max_power_w(zone.kind, zone.path),
+        covers=("cpu", "dram") if zone.kind == "node" else (),
+        device="the platform (psys)" if zone.kind == "node" else processor.name or None,
+    )
+
+
+def _with_tick(domain: Domain, tick_s: float | None) -> Domain:
+    import msgspec
+
+    return msgspec.structs.replace(domain, tick_s=tick_s)
+
+
+def _longest_interval_s(domain: Domain) -> float:
+    """Half the shortest time in which the counter could go all the way round."""
+    assert domain.wrap_j is not None
+    assert domain.max_power_w is not None
+    return domain.wrap_j / domain.max_power_w / 2
+
+
+def _nothing(root: Path, dangling: Sequence[str]) -> MeterUnavailable:
+    """Why no zone was found below ``root``: each cause has its own mend."""
+    if dangling:
+        return MeterUnavailable(
+            f"RAPL is here, but its links under {root} lead nowhere ({', '.join(dangling[:4])})",
+            MOUNT,
+            present=True,
+        )
+    try:
+        os.listdir(root)
+    except PermissionError:
+        return MeterUnavailable(f"{root} may not be listed by this user", REMEDY, forbidden=True)
+    except NotADirectoryError:
+        return MeterUnavailable(f"{root} is no folder", "see PERMILLE_POWERCAP")
+    except FileNotFoundError:
+        if root != ROOT:
+            return MeterUnavailable(f"no RAPL zones: there is no {root}", _WHERE)
+    except OSError as error:
+        return MeterUnavailable(f"{root} cannot be listed: {error.strerror}")
+    zones = find_folders(root)
+    if zones:
+        return MeterUnavailable(
+            f"RAPL is here, but no zone of {', '.join(sorted(zones)[:4])} under {root} is a"
+            " package, memory or the platform that can be read",
+            "see that their files `name` can be read",
+            present=True,
+        )
+    return MeterUnavailable(
+        f"no RAPL zones under {root}",
+        "a virtual machine has none; on bare metal try `sudo modprobe intel_rapl_msr`",
+    )
+
+
+_WHERE = "PERMILLE_POWERCAP says where they are; unset, /sys/class/powercap is read"
+
+
+def _unavailable(problems: Sequence[tuple[str, OSError | str]]) -> MeterUnavailable:
+    forbidden = any(
+        isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM)
+        for _, error in problems
+    )
+    if forbidden:
+        return MeterUnavailable(
+            "RAPL is here, but its counters may be read by root only", REMEDY, forbidden=True
+        )
+    said = "; ".join(f"{name}: {error}" for name, error in problems)
+    return MeterUnavailable(f"RAPL is here, but no counter can be used ({said})", present=True)

@@ -1,0 +1,1 @@
+"""Wall meters: smart plugs, power distribution units, Redfish."""

@@ -1,0 +1,233 @@
+"""The polls: every meter into its series, with what befell it. Used by the recorder's process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from permille.meters import Meter, Reading
+from permille.recorder.descendants import with_children
+from permille.recorder.neighbours import CpuWatch
+from permille.recorder.series import SeriesBuilder
+from permille.records import Event, RecorderStats, Recording, Series
+
+POLL_S = 0.1
+"""Seconds between two polls, unless a meter needs them closer together."""
+SHORTEST_POLL_S = 0.005
+SUSPEND_NS = 100_000_000
+"""BOOTTIME moving this much against MONOTONIC is a suspend (0.1 s)."""
+SETTLE_S = 0.002
+"""A mark waits for the next step of counters that tick at least this often."""
+LEAST_LOOKS = 3
+SLOW_WAIT_S = 5.0
+"""How long the end of a trial waits for a slow meter's reading after it."""
+
+
+def suspended_ns() -> int:
+    """Nanoseconds this machine has spent suspended; 0 where the system cannot tell."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+class SlowReader(threading.Thread):
+    """Reads a meter that may block, in a thread, into a queue."""
+
+    def __init__(self, meter: Meter, interval_s: float) -> None:
+        super().__init__(daemon=True, name=f"slow-{meter.name}")
+        self._meter = meter
+        self._interval_s = interval_s
+        self.readings: deque[Reading] = deque()
+        self.last_ns = 0
+
+    def run(self) -> None:
+        """Read until the process ends."""
+        while True:
+            found = self._meter.read()
+            self.readings.extend(found)
+            if found:
+                self.last_ns = max(reading.t_ns for reading in found)
+            time.sleep(self._interval_s)
+
+
+class Poller:
+    """The meters and what they have said since the last ``begin``."""
+
+    def __init__(
+        self,
+        meters: list[Meter],
+        suspended: Callable[[], int] = suspended_ns,
+        cpu: CpuWatch | None = None,
+    ) -> None:
+        self._cpu = cpu
+        self._fast = [meter for meter in meters if not meter.slow]
+        self._meters = meters
+        self.counters = {d.name: SeriesBuilder(d) for meter in meters for d in meter.domains}
+        tightest = min((meter.max_interval_s for meter in meters), default=POLL_S)
+        self.interval_s = max(SHORTEST_POLL_S, min(POLL_S, tightest))
+        self._slow = [SlowReader(m, max(self.interval_s, POLL_S)) for m in meters if m.slow]
+        self._suspended, self._suspended_ns = suspended, suspended()
+        self._identity: dict[str, str] = {}
+        self._used: set[str] = set()
+        self._tells_use: set[str] = set()
+        self._pids: set[int] = set()
+        # To list a workload's processes takes more than all the polls of that second.
+        self._looks_at_pids = any(getattr(meter, "looks_at_pids", True) for meter in meters)
+        self._events: list[Event] = []
+        self._polls = self._missed = 0
+        self._began = (time.process_time(), time.monotonic())
+        for reader in self._slow:
+            reader.start()
+
+    def poll(self) -> int:
+        """Read every meter now; when that was done (ns)."""
+        before_ns = time.monotonic_ns()
+        for meter in self._fast:
+            for reading in meter.read():
+                self.counters[reading.domain].add(reading)
+        for reader in self._slow:
+            while reader.readings:
+                reading = reader.readings.popleft()
+                self.counters[reading.domain].add(reading)
+        self._polls += 1
+        suspended = self._suspended()
+        if abs(suspended - self._suspended_ns) > SUSPEND_NS:
+            self._suspended_ns = suspended
+            self._events.append(
+                Event(
+                    t0_ns=before_ns - round(self.interval_s * 1e9),
+                    t1_ns=time.monotonic_ns(),
+                    kind="invalid",
+                    reason="the machine was suspended, or its clock jumped",
+                )
+            )
+        return time.monotonic_ns()
+
+    def mark(self) -> int:
+        """Read every meter now, and fast counters once more at their next step.
+
+        A counter that ticks each millisecond is up to a millisecond behind; at its step it is
+        not. When its energy was as in the reading before is then known too: one tick earlier.
+        """
+        done_ns = self.poll()
+        for meter in self._fast:
+            if all(d.tick_s is not None and 0 < d.tick_s <= SETTLE_S for d in meter.domains):
+                self._settle(meter)
+                done_ns = time.monotonic_ns()
+        return done_ns
+
+    def _settle(self, meter: Meter) -> None:
+        waiting = {d.name: self.counters[d.name] for d in meter.domains}
+        tick_ns = {d.name: round(1e9 * (d.tick_s or 0.0)) for d in meter.domains}
+        before = {name: counter.shown for name, counter in waiting.items()}
+        deadline_ns = time.monotonic_ns() + 2 * max(tick_ns.values())
+        looks = 0
+        # On a busy machine the time may be up before this process has had its turn.
+        while waiting and (looks < LEAST_LOOKS or time.monotonic_ns() < deadline_ns):
+            looks += 1
+            for reading in meter.read():
+                name = reading.domain
+                if name not in waiting:
+                    continue
+                last = before[name]
+                if reading.energy_j is None or last is None:
+                    del waiting[name]  # it cannot be read, as the poll has noted
+                elif reading.energy_j == last[1]:
+                    before[name] = (reading.t_ns, last[1])
+                else:
+                    since_ns = max(last[0], reading.t_ns - tick_ns[name])
+                    stepped_ns = (since_ns + reading.t_ns) // 2
+                    settled = reading._replace(t_ns=stepped_ns)
+                    waiting.pop(name).settle(settled, stepped_ns - tick_ns[name])
+        if waiting:
+            self.poll()  # no step was seen: at least the reading is of now
+
+    def look_around(self, *, now: bool = False) -> None:
+        """Note what the run's processes and others have used of the processors."""
+        if self._cpu is not None:
+            self._cpu.look(now=now)
+
+    def miss(self) -> None:
+        """Note a deadline missed."""
+        self._missed += 1
+
+    def watch(self, pid: int) -> None:
+        """Count ``pid`` and its children as the workload."""
+        if pid:
+            self._pids.add(pid)
+
+    def observe(self) -> None:
+        """Ask the meters for what there is beside energy."""
+        self.look_around()
+        pids = with_children(self._pids) if self._looks_at_pids else frozenset()
+        now_ns = time.monotonic_ns()
+        for meter in self._meters:
+            seen = meter.observe(pids)
+            if seen.used is not None:
+                self._tells_use.update(d.name for d in meter.domains)
+                self._used |= seen.used
+            before = self._identity.setdefault(meter.name, seen.identity)
+            if seen.identity != before:
+                self._identity[meter.name] = seen.identity
+                for domain in meter.domains:
+                    self.counters[domain.name].void(
+                        now_ns, f"{meter.name}: the counters' origin changed (driver reloaded?)"
+                    )
+            for name, text in seen.notices:
+                self._notice(now_ns, name, text)
+
+    def _notice(self, now_ns: int, domain: str | None, text: str) -> None:
+        if any(e.reason == text and e.domain == domain for e in self._events):
+            return
+        self._events.append(
+            Event(t0_ns=now_ns, t1_ns=now_ns, kind="notice", reason=text, domain=domain)
+        )
+
+    def begin(self) -> None:
+        """Forget what was before now."""
+        for counter in self.counters.values():
+            counter.begin()
+        if self._cpu is not None:
+            self._cpu.begin()
+        self.look_around()
+        self._events.clear()
+        self._used.clear()
+        self._pids.clear()
+        self._polls = self._missed = 0
+        self._began = (time.process_time(), time.monotonic())
+
+    def take(self) -> Recording:
+        """Everything since ``begin``, up to a reading made now."""
+        self._await_slow(time.monotonic_ns())
+        now_ns = self.poll()
+        self.look_around(now=True)
+        events = [e for c in self.counters.values() for e in c.events(now_ns)]
+        return Recording(
+            series=tuple(self._in_use(c.series()) for c in self.counters.values()),
+            events=(*self._events, *events),
+            stats=RecorderStats(
+                cpu_s=time.process_time() - self._began[0],
+                wall_s=time.monotonic() - self._began[1],
+                polls=self._polls,
+                missed=self._missed,
+                interval_s=self.interval_s,
+            ),
+            cpu=None if self._cpu is None else self._cpu.series(),
+        )
+
+    def _in_use(self, series: Series) -> Series:
+        """With ``in_use`` as observed, where the domain's meter can tell."""
+        domain = series.domain
+        if domain.name not in self._tells_use:
+            return series
+        used = msgspec.structs.replace(domain, in_use=domain.name in self._used)
+        return msgspec.structs.replace(series, domain=used)
+
+    def _await_slow(self, after_ns: int) -> None:
+        deadline = time.monotonic() + SLOW_WAIT_S
+        while any(r.last_ns < after_ns for r in self._slow) and time.monotonic() < deadline:
+            time.sleep(0.01)

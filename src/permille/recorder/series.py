@@ -1,0 +1,157 @@
+"""One domain's readings as a series: unwrapped, judged, never guessed. Pure but for its state."""
+
+from __future__ import annotations
+
+import math
+
+from permille.energy import UNKNOWN_MAX_POWER_W, UNKNOWN_TICK_S
+from permille.meters import Reading
+from permille.records import Domain, Event, Series
+
+LOST_POWER_S = 2.0
+"""A meter that gives power alone says nothing of a longer silence than this (seconds)."""
+
+
+class SeriesBuilder:
+    """Takes the readings of one domain in order and keeps its cumulative joules.
+
+    A counter that goes back has either wrapped or been reset. It has wrapped if the energy that
+    follows from one wrap is physically possible (``max_power_w``), and only one wrap is; anything
+    else voids the stretch between the two readings.
+    """
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+        self._events: list[Event] = []
+        self._t_ns: list[int] = []
+        self._energy_j: list[float] = []
+        self._total_j = 0.0
+        self._raw: float | None = None
+        self._power_w: float | None = None
+        self._changed_ns = 0
+        self._failing: tuple[int, str] | None = None
+
+    def add(self, reading: Reading) -> None:
+        """Take one reading; instants must increase, an older one is ignored."""
+        if self._t_ns and reading.t_ns <= self._t_ns[-1]:
+            return
+        reason = _fault(reading, self.domain)
+        if reason is not None:
+            self._failing = self._failing or (reading.t_ns, reason)
+            return
+        if self._failing is not None:
+            since, why = self._failing
+            self._say("notice", since, reading.t_ns, f"could not be read for a while: {why}")
+            self._failing = None
+        if reading.energy_j is not None:
+            self._add_energy(reading.t_ns, reading.energy_j)
+        elif reading.power_w is not None:
+            self._add_power(reading.t_ns, reading.power_w)
+        self._t_ns.append(reading.t_ns)
+        self._energy_j.append(self._total_j)
+
+    @property
+    def shown(self) -> tuple[int, float] | None:
+        """When the counter was read last (ns), and what it showed (joules, as it came)."""
+        return None if self._raw is None or not self._t_ns else (self._t_ns[-1], self._raw)
+
+    def settle(self, reading: Reading, since_ns: int) -> None:
+        """Take ``reading``, made as the counter stepped; what it showed before it had shown since
+        ``since_ns``, one tick earlier, and not only when that was read."""
+        if self._t_ns and reading.t_ns > self._t_ns[-1] > since_ns:
+            least_ns = self._t_ns[-2] + 1 if len(self._t_ns) > 1 else since_ns
+            self._t_ns[-1] = max(least_ns, since_ns)
+        self.add(reading)
+
+    def void(self, t_ns: int, reason: str) -> None:
+        """Void what lies between the last reading and ``t_ns`` (the counter's origin moved)."""
+        self._say("invalid", self._t_ns[-1] if self._t_ns else t_ns, t_ns, reason)
+
+    def series(self) -> Series:
+        """The series since the last :meth:`begin`."""
+        return Series(domain=self.domain, t_ns=tuple(self._t_ns), energy_j=tuple(self._energy_j))
+
+    def events(self, now_ns: int) -> tuple[Event, ...]:
+        """What befell it since the last :meth:`begin`; a failure that still lasts is among it."""
+        if self._failing is None:
+            return tuple(self._events)
+        since, reason = self._failing
+        lasting = Event(
+            t0_ns=since, t1_ns=now_ns, kind="invalid", reason=reason, domain=self.domain.name
+        )
+        return (*self._events, lasting)
+
+    def begin(self) -> None:
+        """Forget all but the last reading."""
+        del self._t_ns[:-1], self._energy_j[:-1]
+        self._events.clear()
+
+    def _add_energy(self, t_ns: int, raw: float) -> None:
+        last, self._raw = self._raw, raw
+        if last is None:
+            self._changed_ns = t_ns
+            return
+        step_j = raw - last
+        wrap_j = self.domain.wrap_j
+        if step_j < 0 and wrap_j is not None:
+            step_j += wrap_j
+        problem = self._implausible(step_j, t_ns)
+        if problem is not None:
+            self.void(t_ns, problem)
+        else:
+            self._total_j += step_j
+        if raw != last:
+            self._changed_ns = t_ns
+
+    def _implausible(self, step_j: float, t_ns: int) -> str | None:
+        """Why this step cannot be taken at its word, or None."""
+        tick_s = UNKNOWN_TICK_S if self.domain.tick_s is None else self.domain.tick_s
+        most_w = self.domain.max_power_w or UNKNOWN_MAX_POWER_W
+        # A counter may gather for as long as it has stood still before it moves.
+        most_j = most_w * ((t_ns - self._changed_ns) / 1e9 + tick_s)
+        if step_j < 0 or step_j > most_j:
+            return (
+                "the counter was reset, or jumped, between two readings: "
+                f"{step_j:.6g} J is not possible at {most_w:.0f} W or less"
+            )
+        wrap_j = self.domain.wrap_j
+        since_s = (t_ns - self._t_ns[-1]) / 1e9
+        if wrap_j is not None and step_j + wrap_j <= most_w * (since_s + tick_s):
+            return (
+                f"{since_s:.3g} s passed between two readings: the counter (range {wrap_j:.6g} J)"
+                " may have wrapped more than once"
+            )
+        return None
+
+    def _add_power(self, t_ns: int, power_w: float) -> None:
+        last, self._power_w = self._power_w, power_w
+        if last is None or not self._t_ns:
+            return
+        since_s = (t_ns - self._t_ns[-1]) / 1e9
+        self._total_j += (last + power_w) / 2 * since_s
+        if since_s > max(LOST_POWER_S, 3 * (self.domain.tick_s or 0.0)):
+            self.void(t_ns, f"{since_s:.3g} s without a reading of a meter that has no counter")
+
+    def _say(self, kind: str, t0_ns: int, t1_ns: int, reason: str) -> None:
+        self._events.append(
+            Event(
+                t0_ns=t0_ns,
+                t1_ns=t1_ns,
+                kind="invalid" if kind == "invalid" else "notice",
+                reason=reason,
+                domain=self.domain.name,
+            )
+        )
+
+
+def _fault(reading: Reading, domain: Domain) -> str | None:
+    if reading.error is not None:
+        return reading.error
+    value = reading.power_w if reading.energy_j is None else reading.energy_j
+    if value is None or not math.isfinite(value) or value < 0:
+        return f"read {value!r}, which is no energy or power"
+    most_w = domain.max_power_w or UNKNOWN_MAX_POWER_W
+    if reading.power_w is not None and reading.power_w > most_w:
+        # Many drivers say "not available" as the greatest number of the field.
+        return f"read {reading.power_w:.6g} W, which is not possible at {most_w:.0f} W or less"
+    return None

@@ -1,0 +1,115 @@
+"""How fast this machine is, in a few seconds of real work: the ground of a rough forecast."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from permille.api.session import record
+from permille.architectures.lengths import input_lengths
+from permille.architectures.words import word
+from permille.errors import RecorderError
+from permille.records import Record
+from permille.workload.requests import Text
+from permille.workload.specs import ModelSpec
+
+MODEL, DATASET = "distilbert-base-uncased-finetuned-sst-2-english", "SST2"
+"""The replica that is timed, on made-up inputs of this dataset's length."""
+_LEAST_S = 0.7
+_SIDE = 1_024
+_COPIED = 64 << 20
+
+
+class Calibration(Record):
+    """Of one device: seconds of an inference of :data:`MODEL`; operations (float32 multiply and
+    add, two each) and bytes a second, of a square matrix product and of a copy; seconds per
+    parameter to build a replica; mean power (W) meanwhile of all that is metered here, None where
+    nothing is."""
+
+    device: str
+    inference_s: float
+    operations_per_s: float
+    bytes_per_s: float
+    load_s_per_param: float
+    power_w: float | None
+
+
+def calibrate(device: str) -> Calibration:
+    """Work for a few seconds on ``device``, which torch must see.
+
+    Raises:
+        ModelError: torch sees no such device.
+    """
+    try:
+        with (
+            record(boundary="node", shared=True) as recording,
+            recording.span("work"),
+        ):
+            found = _work(device)
+    except RecorderError:  # no meter that can be read here, or none that is fit to be
+        return _work(device)
+    energy = recording["work"].energy
+    seconds = recording["work"].seconds
+    power_w = energy.value / seconds if energy is not None else None
+    return msgspec.structs.replace(found, power_w=power_w)
+
+
+def _work(device: str) -> Calibration:
+    import torch
+
+    from permille.backends.transformers.plugin import backend
+
+    spec = ModelSpec(
+        id=MODEL,
+        backend="transformers",
+        category="task-specific",
+        settings={"weights": "replica", "device": device},
+    )
+    began = time.monotonic()
+    model = backend.load(spec, "text-classification")
+    load_s = time.monotonic() - began
+    lengths = input_lengths(DATASET)
+    count = (lengths and lengths.tokens) or 1
+    request = Text(text=" ".join(word(number) for number in range(count)))
+    inference_s = _typical(lambda: model.infer(request))
+    params = model.facts.params or 1
+    model.close()
+    place = torch.device(device)
+    square = torch.randn(_SIDE, _SIDE, device=place)
+    source = torch.randn(_COPIED // 4, device=place)
+    target = torch.empty_like(source)
+    product_s = _typical(lambda: _finished(torch, place, square @ square))
+    copy_s = _typical(lambda: _finished(torch, place, target.copy_(source)))
+    return Calibration(
+        device=device,
+        inference_s=inference_s,
+        operations_per_s=2 * _SIDE**3 / product_s,
+        bytes_per_s=2 * _COPIED / copy_s,
+        load_s_per_param=load_s / params,
+        power_w=None,
+    )
+
+
+def _typical(work: Callable[[], Any]) -> float:
+    """The median duration, over most of a second and at least three times, after two for warmth."""
+    for _ in range(2):
+        work()
+    durations: list[float] = []
+    began = time.monotonic()
+    while len(durations) < 3 or time.monotonic() - began < _LEAST_S:
+        t0 = time.monotonic()
+        work()
+        durations.append(time.monotonic() - t0)
+    return statistics.median(durations)
+
+
+def _finished(torch: Any, device: Any, result: Any) -> Any:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    return result

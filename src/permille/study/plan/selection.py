@@ -1,0 +1,107 @@
+"""Which part of a study is run: some tasks, some models, one machine's share of the cells. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from permille import plugins
+from permille.errors import UsageError
+from permille.records import Record
+from permille.study.plan.file import ModelEntry, StudyFile
+from permille.suggestions import nearest
+
+Key = tuple[str, str, str]
+"""A cell before anything is opened: task, dataset, model."""
+
+
+class Selection(Record):
+    """``tasks`` and ``models``: names or patterns (``*``, ``?``), commas between them. ``shard``:
+    ``i/n``, every n-th cell from the i-th on."""
+
+    tasks: str | None = None
+    models: str | None = None
+    shard: str | None = None
+
+
+def select(study: StudyFile, chosen: Selection) -> StudyFile:
+    """The study with what was chosen of it. The shards of n are disjoint, and together all of it.
+
+    Raises:
+        UsageError: a name or pattern that nothing answers to, no such shard, or nothing is left.
+    """
+    if chosen.tasks is not None:
+        named = _matching(chosen.tasks, [entry.task for entry in study.tasks], "--tasks")
+        tasks = tuple(entry for entry in study.tasks if entry.task in named)
+        study = msgspec.structs.replace(study, tasks=tasks)
+    if chosen.models is not None:
+        named = _matching(chosen.models, [entry.id for entry in study.models], "--models")
+        models = tuple(entry for entry in study.models if entry.id in named)
+        study = msgspec.structs.replace(study, models=models)
+    if chosen == Selection():
+        return study
+    keys = grid(study)
+    if chosen.shard is not None:
+        first, count = _shard(chosen.shard)
+        keys = keys[first - 1 :: count]
+    if not keys:
+        raise UsageError(f"{study.where}: no cell is left by what was chosen of it")
+    return _kept(study, keys)
+
+
+def grid(study: StudyFile) -> list[Key]:
+    """The cells, in the order of the plan: tasks × datasets × the models that can do the task."""
+    return [
+        (entry.task, dataset.name, model.id)
+        for entry in study.tasks
+        for dataset in entry.datasets
+        for model in study.models
+        if able(model, entry.task)
+    ]
+
+
+def able(model: ModelEntry, task: str) -> bool:
+    """Whether a model is asked about a task: it is not kept to others, and its backend can do it
+    with a model of its category."""
+    if model.tasks is not None and task not in model.tasks:
+        return False
+    if model.backend not in plugins.names("backends"):
+        return True  # the plan says what is wrong with it
+    return model.category in plugins.load("backends", model.backend).tasks.get(task, frozenset())
+
+
+def _kept(study: StudyFile, keys: Sequence[Key]) -> StudyFile:
+    """The study with these cells alone, and without what none of them needs."""
+    tasks = []
+    for entry in study.tasks:
+        used = {dataset for task, dataset, _ in keys if task == entry.task}
+        datasets = tuple(dataset for dataset in entry.datasets if dataset.name in used)
+        if datasets:
+            tasks.append(msgspec.structs.replace(entry, datasets=datasets))
+    needed = {model for _, _, model in keys}
+    return msgspec.structs.replace(
+        study,
+        tasks=tuple(tasks),
+        models=tuple(model for model in study.models if model.id in needed),
+        only=frozenset(keys),
+    )
+
+
+def _matching(given: str, names: Sequence[str], option: str) -> set[str]:
+    found: set[str] = set()
+    for pattern in (part.strip() for part in given.split(",")):
+        hits = [name for name in names if fnmatchcase(name, pattern)]
+        if not hits:
+            raise UsageError(f"{option}: nothing is called {pattern!r}; {nearest(pattern, names)}")
+        found.update(hits)
+    return found
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {text}: i/n, from 1/n to n/n, such as 1/4")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,49 @@
+"""Which cells are measured anew though the study has trials of them: what is different now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from permille.records import Trial
+from permille.study.plan.grid import PlannedCell
+
+_SHOWN = 5
+
+
+def measured_anew(cells: Iterable[PlannedCell], before: Iterable[Trial]) -> Iterator[str]:
+    """A sentence for each of ``cells`` that one of the trials ``before`` was of, as it was then."""
+    newest: dict[tuple[str, str, str], Trial] = {}
+    for trial in sorted(before, key=lambda trial: trial.started):
+        newest[trial.cell.task, trial.cell.dataset, trial.cell.model] = trial
+    for planned in cells:
+        cell = planned.cell
+        old = newest.get((cell.task, cell.dataset, cell.model))
+        if old is not None and old.cell.id != cell.id:
+            yield (
+                f"{cell.model} ({cell.task} / {cell.dataset}) is measured anew:"
+                f" {_difference(planned, old)} since {old.started[:16].replace('T', ' ')}"
+            )
+
+
+def _difference(planned: PlannedCell, old: Trial) -> str:
+    now, then = planned.facts.files, old.facts.files
+    names = [name for name in sorted(now.keys() & then.keys()) if now[name] != then[name]]
+    found = [f"{_list(names)} changed"] if names else []
+    if then and (new := sorted(now.keys() - then.keys())):
+        found.append(f"{_list(new)} came")
+    if gone := sorted(then.keys() - now.keys()):
+        found.append(f"{_list(gone)} went")
+    if planned.cell.settings != old.cell.settings:
+        keys = sorted(
+            key
+            for key in planned.cell.settings.keys() | old.cell.settings.keys()
+            if planned.cell.settings.get(key) != old.cell.settings.get(key)
+        )
+        found.append(f"setting {_list(keys)} changed")
+    return ", ".join(found) or "the samples, labels or environment changed"
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (
+        f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""
+    )

@@ -1,0 +1,78 @@
+"""What a trial ran on: the hardware and versions that its energy depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from permille.records import Domain, Environment
+from permille.version import __version__
+
+_PACKAGES = (
+    "numpy",
+    "onnxruntime",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "diffusers",
+    "xllamacpp",
+)
+_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+)
+"""Variables that reach every worker, and that its energy and time depend on."""
+
+
+def describe(domains: Iterable[Domain]) -> Environment:
+    """This machine, with a fingerprint of all that trials must share to be pooled.
+
+    The fingerprint covers hardware, system, interpreter, meters and the versions of what runs
+    models; permille's own version is a fact beside it, since what it changes is the protocol.
+    """
+    found = tuple(domains)
+    facts = {
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": _cpu_model(),
+        "cpus": str(os.cpu_count()),
+        "memory_gib": _memory_gib(),
+        "python": platform.python_version(),
+        "meters": ", ".join(sorted({d.meter for d in found})),
+        "devices": ", ".join(f"{d.name}: {d.device}" for d in found if d.device),
+        **{name: version for name in _PACKAGES if (version := _version(name))},
+        **{name: os.environ[name] for name in _VARIABLES if name in os.environ},
+    }
+    digest = hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()
+    return Environment(fingerprint=digest[:12], facts={**facts, "permille": __version__})
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _memory_gib() -> str:
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{pages / 2**30:.0f}"

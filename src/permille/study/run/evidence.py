@@ -1,0 +1,134 @@
+"""What a worker reported, held against what the runner and the recorder saw. Pure.
+
+A worker runs foreign code, which can write to the worker's own channel. What can be checked: when
+the meters were asked for marks, when the worker lived, what the durations add up to, which samples
+it was given. What cannot: that a model did the work that its answers stand for (SECURITY.md).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from permille.records import Record, Recording, Span
+from permille.study.worker.messages import KEPT_DURATIONS, WorkerResult
+from permille.study.worker.traffic import MOST_IN_FLIGHT
+
+LEAST_CALL_NS = 20
+"""A call from Python and two readings of the clock take longer on any machine."""
+_GPU = re.compile(r"cuda|nvidia|geforce|tesla|rocm|radeon|gpu|[ah]\d00", re.IGNORECASE)
+
+
+class Assignment(Record):
+    """What the worker was asked to do. ``served``: by a server, many requests at once perhaps."""
+
+    began_ns: int
+    samples: int
+    batch_size: int
+    inferences: int
+    least_query_s: float
+    served: bool
+    has_gpu: bool
+
+
+def contradiction(
+    assignment: Assignment, spans: Sequence[Span], result: WorkerResult, recording: Recording
+) -> str | None:
+    """The first thing that cannot be so, or None. ``spans``: the worker's, in order."""
+    query = next((span for span in spans if span.name == "query"), None)
+    if query is None:
+        return "there is a result without a query span"
+    return (
+        _unmarked(spans, assignment.began_ns, recording.marks)
+        or _miscounted(assignment, query, result)
+        or _impossible(result, assignment.samples)
+        or _elsewhere(assignment, result.device)
+    )
+
+
+def _unmarked(spans: Sequence[Span], began_ns: int, marks: Sequence[int]) -> str | None:
+    """Every span lies between two marks of its own."""
+    after_ns = began_ns
+    for span in spans:
+        if not any(after_ns <= mark_ns <= span.t0_ns for mark_ns in marks):
+            return f"the meters were not read before the {span.name} span began"
+        after_ns = next((mark_ns for mark_ns in sorted(marks) if mark_ns >= span.t1_ns), -1)
+        if after_ns < 0:
+            return f"the meters were not read after the {span.name} span ended"
+    return None
+
+
+def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> str | None:
+    """The inferences, the calls, their durations and the span fit together."""
+    span_ns = query.t1_ns - query.t0_ns
+    inferences = query.attributes.get("inferences")
+    if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
+        return f"the number of inferences is {inferences!r:.40}"
+    if inferences < assignment.inferences or span_ns < assignment.least_query_s * 1e9:
+        return (
+            f"it was to make {assignment.inferences:,} inferences in {assignment.least_query_s:g} s"
+            f" at least, and reported {inferences:,} in {span_ns / 1e9:.4g} s"
+        )
+    if assignment.served:
+        return _miscounted_server(inferences, span_ns, result)
+    passes, more = divmod(inferences, assignment.samples)
+    if more:
+        return f"{inferences:,} inferences are no whole passes over {assignment.samples:,} samples"
+    calls = passes * math.ceil(assignment.samples / assignment.batch_size)
+    timed = result.latency.n
+    if timed != calls or len(result.durations_ns) != min(calls, KEPT_DURATIONS):
+        return (
+            f"{inferences:,} inferences take {calls:,} calls, and {timed:,} were reported with"
+            f" {len(result.durations_ns):,} durations"
+        )
+    if span_ns < LEAST_CALL_NS * calls:
+        return f"{calls:,} calls do not fit into {span_ns / 1e9:.4g} s"
+    # The mean is a rounded quotient: a part in 10^9 more is not a contradiction.
+    total_ns = max(sum(result.durations_ns), result.latency.mean * 1e9 * timed * (1 - 1e-9))
+    if total_ns > span_ns:
+        return (
+            f"the durations of one call after the other add up to {total_ns / 1e9:.4g} s, and the"
+            f" span lasted {span_ns / 1e9:.4g} s"
+        )
+    return None
+
+
+def _miscounted_server(inferences: int, span_ns: int, result: WorkerResult) -> str | None:
+    timed, kept = result.latency.n, len(result.durations_ns)
+    if inferences > timed or kept < min(inferences, KEPT_DURATIONS):
+        return f"{inferences:,} inferences were reported with {timed:,} latencies, {kept:,} kept"
+    longest_ns = max(result.durations_ns, default=0)
+    if sum(result.durations_ns) > MOST_IN_FLIGHT * (span_ns + longest_ns):
+        return "the latencies add up to more than so many requests at once could take"
+    return None
+
+
+def _impossible(result: WorkerResult, samples: int) -> str | None:
+    """Figures that no trial has."""
+    latency, quality = result.latency, result.quality
+    tail = latency.p95 if latency.p99 is None else latency.p99
+    figures = [latency.p50, latency.p95, tail, latency.mean]
+    if not all(math.isfinite(f) and f >= 0 for f in figures) or min(result.durations_ns) < 0:
+        return "a latency is negative or not a number"
+    if not latency.p50 <= latency.p95 <= tail:
+        return "the percentiles of the latency are out of order"
+    if quality is not None and quality.n is not None and not 0 <= quality.n <= samples:
+        return f"the quality is of {quality.n:,} answers, and there are {samples:,} samples"
+    if not all(math.isfinite(count) and count >= 0 for count in result.counts.values()):
+        return "a count of what was processed is negative or not a number"
+    return None
+
+
+def _elsewhere(assignment: Assignment, device: str) -> str | None:
+    if not assignment.served and not assignment.has_gpu and _GPU.search(device):
+        return f"the device is {device[:60]!r}, and this machine has no GPU"
+    return None
+
+
+def unseen_gpu(result: WorkerResult, recording: Recording) -> str | None:
+    """A note where the worker names a GPU, and the meters saw none of them in use."""
+    gpus = [series.domain for series in recording.series if series.domain.kind == "gpu"]
+    if not gpus or not _GPU.search(result.device) or any(domain.in_use for domain in gpus):
+        return None
+    return f"the model reported that it ran on {result.device[:60]}; no GPU was seen in use"

@@ -1,0 +1,199 @@
+"""One worker process, watched: its words, its last lines, its time limit, its end."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from permille.errors import TrialError
+from permille.processes import VARIABLE, end_marked, signal_name
+from permille.study.worker.failing import OURS
+from permille.study.worker.messages import Failure, Inbox, Job, Message
+
+TAIL_BYTES = 8192
+"""How much of what a worker prints is held."""
+LINES, LINE_LIMIT = 50, 500
+"""Lines of it, and characters of each, that are kept with a failed trial."""
+GRACE_S = 1.0
+"""Between TERM and KILL."""
+
+
+def run(
+    job: Job,
+    mark: int,
+    hear: Callable[[Message], None],
+    *,
+    started: Callable[[int], None],
+    timeout_s: float,
+    token: str,
+    environment: Mapping[str, str],
+) -> None:
+    """Run one worker to its end. ``mark`` is its channel to the recorder, closed here.
+    ``token`` marks it and all of its children; none of them is left.
+
+    Raises:
+        TrialError: it failed; the reason, and the last lines that it printed.
+    """
+    words_out, words_in = os.pipe()
+    try:
+        process = _start(job, words_in, mark, {**environment, VARIABLE: token})
+    finally:
+        os.close(words_in)
+        os.close(mark)
+    tail = bytearray()
+    left: dict[int, str] = {}
+    failures: list[str] = []
+
+    def receive(message: Message) -> None:
+        if isinstance(message, Failure):
+            failures.append(message.text)
+        else:
+            hear(message)
+
+    try:
+        started(process.pid)
+        ended = _listen(process, words_out, receive, time.monotonic() + timeout_s, tail)
+        if ended and process.returncode == 0:
+            left = end_marked(token, grace_s=GRACE_S)
+    except ValueError as error:
+        raise TrialError(
+            f"the worker's own channel carried garbage: {error}", lines(tail)
+        ) from error
+    finally:
+        end_group(process)
+        end_marked(token)
+        os.close(words_out)
+        if process.stdout is not None:
+            process.stdout.close()
+    if not ended:
+        raise TrialError(
+            f"no end after the time limit of {timeout_s:g} s; it was stopped", lines(tail)
+        )
+    if process.returncode != 0:
+        raise TrialError(
+            _reason(process.returncode, failures, lines(tail)),
+            lines(tail),
+            by_signal=process.returncode < 0,
+        )
+    if left:
+        names = ", ".join(sorted(set(left.values())))[:200]
+        raise TrialError(
+            f"the worker left {len(left)} of its processes running ({names}): its work may not"
+            " have ended with it; they were killed",
+            lines(tail),
+        )
+
+
+def _start(
+    job: Job, words: int, mark: int, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """A worker in a session of its own, which reads its job on stdin."""
+    with tempfile.TemporaryFile() as task:
+        task.write(msgspec.msgpack.encode(job))
+        task.seek(0)
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "permille.study.worker.main"),
+                *(str(words), str(mark), str(os.getpid())),
+            ],
+            stdin=task,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[words, mark],
+            start_new_session=True,
+            env=environment,
+        )
+
+
+def _listen(
+    process: subprocess.Popen[bytes],
+    words: int,
+    hear: Callable[[Message], None],
+    deadline: float,
+    tail: bytearray,
+) -> bool:
+    """Hear the worker out, the last it prints into ``tail``; False when its time ran out.
+
+    Raises:
+        ValueError: what comes through its channel are no messages.
+    """
+    inbox = Inbox()
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(words, selectors.EVENT_READ)
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            for key, _ in selector.select(min(left, 0.5)):
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.fd == words:
+                    for message in inbox.feed(data):
+                        hear(message)
+                else:
+                    tail += data
+                    del tail[:-TAIL_BYTES]
+            if process.poll() is not None and not _ready(selector):
+                break  # a child that it left behind may hold the pipes open: do not wait for it
+    try:
+        process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def lines(tail: bytes | bytearray) -> tuple[str, ...]:
+    """The last lines of what was printed, bounded."""
+    text = tail.decode("utf-8", "replace")
+    found = [line.strip()[:LINE_LIMIT] for line in text.splitlines() if line.strip()]
+    return tuple(found[-LINES:])
+
+
+def _ready(selector: selectors.BaseSelector) -> bool:
+    return bool(selector.get_map()) and bool(selector.select(0))
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End the process and all of its group: TERM, a moment, KILL."""
+    for sign, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(process.pid, sign)
+        except (ProcessLookupError, PermissionError):
+            break  # nobody of it is left
+        try:
+            process.wait(timeout=wait_s)
+        except subprocess.TimeoutExpired:
+            continue
+        if not _group_alive(process.pid):
+            break
+    process.wait()
+
+
+def _group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _reason(code: int, failures: Sequence[str], last: Sequence[str]) -> str:
+    """The exception that the worker reported; only without one, the last line that it printed,
+    which may be a warning about something else."""
+    known = [*failures[:1], *(line.removeprefix(OURS) for line in last[-1:])]
+    said = f": {known[0]}" if known else ""
+    if code < 0:
+        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return f"the worker was killed by {signal_name(-code)}{hint}{said}"
+    return f"the worker failed (exit {code}){said}"

@@ -1,0 +1,159 @@
+"""What a worker said and what the recorder saw -> a trial. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from permille import disturbance, energy
+from permille.analysis.boundaries import unusable
+from permille.analysis.inferences import each_inference
+from permille.energy import notices
+from permille.records import (
+    Domain,
+    EachInference,
+    Environment,
+    ModelFacts,
+    Phase,
+    Protocol,
+    Recording,
+    Series,
+    Span,
+    Stopping,
+    Trial,
+)
+from permille.store import Raw, refusal
+from permille.study.plan.grid import PlannedCell
+from permille.study.worker.messages import WorkerResult
+
+EDGE_SHARE = 0.01
+"""The query span is made long enough for its edges to cost less than this (k = 2)."""
+
+
+def least_query_s(domains: Iterable[Domain]) -> float:
+    """Seconds that a span must last for the ticks of its two edges to cost under 1 %.
+
+    An edge is uncertain by one tick's energy, rectangular: ``tick / sqrt(3)`` at k = 1; two
+    edges in quadrature, k = 2 (see ``energy._edge_j``).
+    """
+    ticks = [energy.UNKNOWN_TICK_S if d.tick_s is None else d.tick_s for d in domains]
+    return 2 * math.sqrt(2 / 3) * max(ticks, default=0.0) / EDGE_SHARE
+
+
+def make(
+    planned: PlannedCell,
+    *,
+    uid: str,
+    study: str,
+    repeat: int,
+    started: str,
+    protocol: Protocol,
+    environment: Environment,
+    recording: Recording | None,
+    spans: Sequence[Span],
+    result: WorkerResult | None,
+    failure: str | None,
+    fault: str | None = None,
+    stopping: Stopping | None,
+    round: int,
+    last_lines: tuple[str, ...],
+    notes: Sequence[str] = (),
+) -> Trial:
+    """The trial: ``done``, ``failed`` (the workload's fault) or ``invalid`` (the meters')."""
+    phases = {span.name: energy.phase(recording, span) for span in spans} if recording else {}
+    if recording:
+        phases |= _whole(recording)
+    reason = failure or fault or _void(phases, recording)
+    status = "failed" if failure else "invalid" if reason else "done"
+    all_notes = [*(result.notes if result else ()), *notes]
+    if recording:
+        all_notes += [*notices(recording), *disturbance.notes(phases)]
+    return Trial(
+        uid=uid,
+        study=study,
+        cell=planned.cell,
+        repeat=repeat,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        started=started,
+        protocol=protocol,
+        environment=environment,
+        device=result.device if result else None,
+        facts=_facts(planned, result),
+        phases=phases,
+        latency=result.latency if result else None,
+        each=_each(recording, spans, result),
+        quality=result.quality if result else None,
+        counts=result.counts if result else {},
+        overhead=recording.stats if recording else None,
+        stopping=stopping,
+        notes=tuple(dict.fromkeys(all_notes)),
+        round=round,
+        last_lines=last_lines if failure else (),
+    )
+
+
+def keepable(trial: Trial, raw: Raw) -> tuple[Trial, Raw]:
+    """The trial as it is; where the store could not read it back (a quality that is no number,
+    say), a failed one with the reason and without the figures."""
+    reason = refusal(trial, raw)
+    if reason is None:
+        return trial, raw
+    failed = msgspec.structs.replace(
+        trial,
+        status="failed",
+        reason=f"{trial.reason + '; ' if trial.reason else ''}it cannot be kept: {reason}",
+        facts=ModelFacts(),
+        phases={},
+        latency=None,
+        each=None,
+        quality=None,
+        counts={},
+        overhead=None,
+    )
+    return failed, Raw() if refusal(failed, raw) else raw
+
+
+def _each(
+    recording: Recording | None, spans: Sequence[Span], result: WorkerResult | None
+) -> EachInference | None:
+    query = next((span for span in spans if span.name == "query"), None)
+    if recording is None or result is None or query is None:
+        return None
+    return each_inference(recording, query, result.durations_ns)
+
+
+def _facts(planned: PlannedCell, result: WorkerResult | None) -> ModelFacts:
+    """What the study file says, else what the loaded model says, else what its files say."""
+    said, read = result.facts if result else ModelFacts(), planned.facts
+    merged = {
+        name: mine if (mine := getattr(said, name)) not in (None, {}) else getattr(read, name)
+        for name in ModelFacts.__struct_fields__
+    }
+    if planned.params is not None:
+        merged["params"] = planned.params
+    return ModelFacts(**merged | {"files": read.files or said.files})
+
+
+def _void(phases: dict[str, Phase], recording: Recording | None) -> str | None:
+    """Why the trial's energy cannot be told at all, or None."""
+    if recording is None:
+        return "the recorder died"
+    query = phases.get("query")
+    if query is None:
+        return "the trial has no query span"
+    return unusable(query)
+
+
+def _whole(recording: Recording) -> dict[str, Phase]:
+    """All that was recorded as one phase: the benchmark's own bill."""
+    covered: list[Series] = [s for s in recording.series if s.t_ns]
+    if not covered:
+        return {}
+    t0_ns = max(s.t_ns[0] for s in covered)
+    t1_ns = min(s.t_ns[-1] for s in covered)
+    if t1_ns <= t0_ns:
+        return {}
+    return {"whole": energy.phase(recording, Span(name="whole", t0_ns=t0_ns, t1_ns=t1_ns))}

@@ -1,0 +1,1 @@
+"""The worker process: loads one model, runs it, and reports when it did what."""

@@ -1,0 +1,393 @@
+"""The worker: loads one model, runs it, says when it did what. It knows nothing of energy.
+
+Run by the runner, one fresh process a trial, as ``python -P -m permille.study.worker.main OUT MARK
+RUNNER`` (two descriptors and a process id) with the job on standard input. An exception here is
+the model's: it ends the process, and the runner keeps its last words.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import msgspec
+
+from permille import plugins
+from permille.analysis.steady import is_steady, steady_start
+from permille.errors import ModelError
+from permille.recorder import Marker
+from permille.records import Latency, Span
+from permille.study.worker.containment import contain
+from permille.study.worker.failing import describe
+from permille.study.worker.failures import FAILED, FailureTally, answered, failed_note
+from permille.study.worker.messages import (
+    KEPT_DURATIONS,
+    MOST_NOTES,
+    NOTE_LIMIT,
+    Failure,
+    Job,
+    Message,
+    Progress,
+    SpanDone,
+    WorkerResult,
+    write,
+)
+from permille.study.worker.traffic import drive
+from permille.workload.outputs import Output
+from permille.workload.protocols import Backend, Batched, Loaded, Served, Task
+from permille.workload.requests import Traffic
+
+WARMUP_S = 30.0
+"""Warm-up ends after this long, steady or not; it is said if not."""
+SUMMED_OF, STEADY_OF = 20_000, 5_000
+"""Durations of the query span, at most, of which the percentiles are taken, and that are looked at
+for whether it was steady: evenly over the span. All of them would take a third of a short trial."""
+
+
+class Spans:
+    """Marks both edges of a span, then says it."""
+
+    def __init__(self, marker: Marker, say: Callable[[Message], None]) -> None:
+        self._marker, self._say = marker, say
+
+    def around(self, name: str, work: Callable[[], Any], **attributes: Any) -> Any:
+        """Run ``work`` within a span; its result. ``inferences`` is asked of the result."""
+        self._marker.mark_start()
+        t0_ns = time.monotonic_ns()
+        result = work()
+        t1_ns = time.monotonic_ns()
+        self._marker.mark()
+        if isinstance(result, Timings):
+            attributes["inferences"] = result.inferences
+        self.done(name, t0_ns, t1_ns, **attributes)
+        return result
+
+    def mark(self) -> None:
+        """A reading of every meter, now."""
+        self._marker.mark()
+
+    def done(self, name: str, t0_ns: int, t1_ns: int, **attributes: Any) -> None:
+        """Say a span whose edges have been marked."""
+        self._say(SpanDone(span=Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=attributes)))
+
+
+class Timings:
+    """One duration per call (ns), the inferences in all of them, and each request's first answer.
+    A server's have more: ``outputs``, what each inference counted, and how many ``failed``, which
+    are in nothing else here."""
+
+    def __init__(self) -> None:
+        self.durations_ns = array("q")
+        self.inferences = 0
+        self.answers: list[Any] = []
+        self.outputs: list[Output] | None = None
+        self.failed = 0
+
+
+class Calls:
+    """What the model is called with, over and over: each request, or a batch of them at once.
+
+    Raises:
+        ModelError: the study asks for batches, and the model takes none.
+    """
+
+    def __init__(self, model: Loaded, requests: Sequence[Any], batch_size: int) -> None:
+        self.inferences = len(requests)
+        self.batched = batch_size > 1
+        self.ask: Sequence[Any] = requests
+        self.infer: Callable[[Any], Any] = model.infer
+        self._read: Callable[[Any], Sequence[Output]] = lambda raw: (model.read(raw),)
+        if self.batched:
+            if not isinstance(model, Batched):
+                raise ModelError(f"this model takes one sample at a time, not {batch_size}")
+            steps = range(0, len(requests), batch_size)
+            self.ask = [tuple(requests[i : i + batch_size]) for i in steps]
+            self.infer, self._read = model.infer_batch, model.read_batch
+
+    def read(self, answers: Sequence[Any]) -> list[Output]:
+        """An output for each request of one pass."""
+        return [output for answer in answers for output in self._read(answer)]
+
+
+class FailureReport:
+    """Sends the exception that ends the worker. It goes on, so that Python prints its traceback
+    too: the last lines that are kept."""
+
+    def __init__(self, out: BinaryIO, job: Job) -> None:
+        self._out, self._folder = out, job.model.settings.get("python_path")
+
+    def __enter__(self) -> None:
+        """Nothing has failed yet."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception):
+            write(self._out, Failure(text=describe(error, self._folder)))
+
+
+def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> None:
+    """One trial. ``notes`` go with its result."""
+
+    def say(message: Message) -> None:
+        write(out, message)
+
+    spans = Spans(marker, say)
+    task: Task = plugins.load_target(job.task_target)
+    backend: Backend = plugins.load_target(job.backend_target)
+    say(Progress(stage="load"))
+    model: Loaded = spans.around("load", lambda: backend.load(job.model, job.task))
+    requests = [task.request(sample, job.model, job.dataset) for sample in job.dataset.samples]
+    batch_size = job.protocol.batch_size
+    calls = Calls(model, requests, batch_size)
+    tally = FailureTally(model.infer, job.max_failures, job.protocol.inferences)
+    if isinstance(model, Served):
+        calls.infer = tally.infer
+    notes = list(notes)
+    if job.protocol.warmup_max:
+        say(Progress(stage="warmup"))
+        warm: Timings = spans.around("warmup", lambda: _warm_up(calls, job.protocol.warmup_max))
+        if not warm.durations_ns:
+            raise ModelError(f"no inference of the warm-up succeeded; first: {tally.words()}")
+        if not is_steady([d / 1e9 for d in warm.durations_ns]):
+            notes.append(
+                f"not steady after {warm.inferences} warm-up inferences:"
+                " the first inferences of the trial may be slower than the rest"
+            )
+        typical = sorted(warm.durations_ns)[len(warm.durations_ns) // 2] / 1e9
+        say(Progress(stage="query", per_inference_s=typical / batch_size))
+    traffic = model.traffic if isinstance(model, Served) else None
+    timings: Timings
+    if traffic is not None:
+        timings = _under_load(spans, job, model, calls, traffic)
+    elif isinstance(model, Served):
+        timings = spans.around("query", lambda: _query_served(calls, job, model))
+    else:
+        timings = spans.around(
+            "query", lambda: _query(calls, job.protocol.inferences, job.least_query_s)
+        )
+    tally.check()
+    if timings.failed:
+        notes.append(failed_note(timings.failed, timings.inferences, tally.words()))
+    say(_result(job, task, model, timings, calls, notes))
+    model.close()
+
+
+def _warm_up(calls: Calls, most: int) -> Timings:
+    """Until the durations are steady, or a bound: ``most`` calls."""
+    timings = Timings()
+    durations = timings.durations_ns
+    began = time.monotonic()
+    while len(durations) < most and time.monotonic() - began < WARMUP_S:
+        asked = calls.ask[len(durations) % len(calls.ask)]
+        t0 = time.monotonic_ns()
+        if calls.infer(asked) is FAILED:
+            continue
+        durations.append(time.monotonic_ns() - t0)
+        timings.inferences += len(asked) if calls.batched else 1
+        if len(durations) % 10 == 0 and is_steady([d / 1e9 for d in durations]):
+            break
+    return timings
+
+
+def _query(calls: Calls, inferences: int, least_s: float) -> Timings:
+    """Whole passes over the requests, until there are enough inferences and seconds."""
+    timings = Timings()
+    began = time.monotonic()
+    one_pass(calls.infer, calls.ask, timings.durations_ns, timings.answers)
+    timings.inferences += calls.inferences
+    unread: list[Any] = []
+    while timings.inferences < inferences or time.monotonic() - began < least_s:
+        one_pass(calls.infer, calls.ask, timings.durations_ns, unread)
+        timings.inferences += calls.inferences
+        unread.clear()
+    return timings
+
+
+def _query_served(calls: Calls, job: Job, model: Loaded) -> Timings:
+    """As :func:`_query`; but every answer is read, and one that failed is counted as nothing
+    else."""
+    timings = Timings()
+    timings.outputs = []
+    began = time.monotonic()
+    while (
+        not timings.answers
+        or timings.inferences < job.protocol.inferences
+        or time.monotonic() - began < job.least_query_s
+    ):
+        durations, answers = array("q"), list[Any]()
+        one_pass(calls.infer, calls.ask, durations, answers)
+        for duration_ns, answer in zip(durations, answers, strict=True):
+            if answer is FAILED:
+                timings.failed += 1
+                continue
+            timings.durations_ns.append(duration_ns)
+            timings.outputs.append(_counted(model.read(answer)))
+        timings.inferences = len(timings.durations_ns)
+        known = timings.answers or answers
+        timings.answers = [a if b is FAILED else b for a, b in zip(answers, known, strict=True)]
+    return timings
+
+
+def _counted(output: Output) -> Output:
+    """What is kept of every answer: its counts, not its text."""
+    return msgspec.structs.replace(output, text=None, label=None, data=None)
+
+
+def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Traffic) -> Timings:
+    """Many requests at once; the query span is the steady state."""
+    load = drive(
+        calls.infer,
+        calls.ask,
+        traffic,
+        inferences=job.protocol.inferences,
+        least_s=job.least_query_s,
+        seed=job.protocol.seed,
+        mark=spans.mark,
+        digest=lambda answer: _counted(model.read(answer)),
+    )
+    spans.done("query", load.t0_ns, load.t1_ns, inferences=len(load.durations_ns))
+    timings = Timings()
+    timings.durations_ns, timings.inferences = load.durations_ns, len(load.durations_ns)
+    timings.answers, timings.outputs, timings.failed = load.answers, load.outputs, load.failed
+    return timings
+
+
+def one_pass(
+    infer: Callable[[Any], Any],
+    requests: Sequence[Any],
+    durations_ns: array[int],
+    answers: list[Any],
+) -> None:
+    """Each request once: the clock is read twice, the answer kept, and nothing else is done."""
+    clock, keep, note = time.monotonic_ns, answers.append, durations_ns.append
+    for request in requests:
+        t0 = clock()
+        answer = infer(request)
+        note(clock() - t0)
+        keep(answer)
+
+
+def _result(
+    job: Job,
+    task: Task,
+    model: Loaded,
+    timings: Timings,
+    calls: Calls,
+    notes: list[str],
+) -> WorkerResult:
+    """Score the answers, now that nothing is measured."""
+    durations = timings.durations_ns
+    answers, samples = answered(timings.answers, job.dataset.samples, notes)
+    outputs = calls.read(answers)
+    _must_answer(outputs)
+    every = timings.outputs if timings.outputs is not None else outputs
+    counts = _counts(task, timings, outputs)
+    notes += cache_notes(counts)
+    sample = evenly(durations, SUMMED_OF, calls_per_pass=len(timings.answers))
+    latency = msgspec.structs.replace(
+        _latency(sorted(sample), every),
+        n=len(durations),
+        mean=sum(durations) / len(durations) / 1e9,
+    )
+    if steady_start([d / 1e9 for d in evenly(sample, STEADY_OF, calls_per_pass=1)]) is None:
+        notes.append("the durations of the query span are not steady")
+    facts = model.facts
+    replica = facts.weights == "replica"
+    if replica:
+        notes.append("replica: energy and time only")
+    return WorkerResult(
+        facts=facts,
+        device=model.device,
+        latency=latency,
+        durations_ns=tuple(durations[:KEPT_DURATIONS]),
+        quality=None if replica else task.score(outputs, samples, job.model),
+        counts=counts,
+        notes=tuple(note[:NOTE_LIMIT] for note in notes[:MOST_NOTES]),
+    )
+
+
+def evenly(durations: array[int], most: int, *, calls_per_pass: int) -> array[int]:
+    """All of the durations, or ``most`` at most, evenly over the span. The step shares no factor
+    with the length of a pass, so that it meets every sample, not the same few each time."""
+    if len(durations) <= most:
+        return durations
+    step = -(-len(durations) // most)
+    while math.gcd(step, calls_per_pass) > 1:
+        step += 1
+    return durations[::step]
+
+
+def _must_answer(outputs: Sequence[Output]) -> None:
+    """Refuse a model that answers nothing at all: it has no energy per answer, and a quality of 0
+    would look like a figure.
+
+    Raises:
+        ModelError: every answer is empty.
+    """
+    empty = Output()
+    if all(msgspec.structs.replace(output, tokens_in=None) == empty for output in outputs):
+        raise ModelError(
+            f"the model returned None for each of the {len(outputs)} samples:"
+            " does its function return the answer?"
+        )
+
+
+def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str, float]:
+    """What was processed in the query span."""
+    if timings.outputs is not None:
+        return task.counts(timings.outputs) | {"failed": float(timings.failed)}
+    passes = timings.inferences / len(outputs)
+    return {name: total * passes for name, total in task.counts(outputs).items()}
+
+
+def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
+    first = sorted(int(o.first_token_s * 1e9) for o in outputs if o.first_token_s is not None)
+    return Latency(
+        p50=_percentile(ordered_ns, 0.50),
+        p95=_percentile(ordered_ns, 0.95),
+        p99=_percentile(ordered_ns, 0.99),
+        mean=sum(ordered_ns) / len(ordered_ns) / 1e9,
+        n=len(ordered_ns),
+        first_token_p50=_percentile(first, 0.50) if first else None,
+        first_token_p95=_percentile(first, 0.95) if first else None,
+    )
+
+
+def cache_notes(counts: Mapping[str, float]) -> list[str]:
+    """That prompts were answered from a server's cache, which makes them cheaper than new ones."""
+    cached = counts.get("tokens_cached", 0.0)
+    if not cached:
+        return []
+    total = counts.get("tokens_in", 0.0)
+    share = f"{100 * cached / total:.2g} % of the" if total >= cached else f"{cached:,.0f}"
+    return [
+        f"{share} prompt tokens came from the server's cache, so these inferences cost less than"
+        " those of new prompts; switch the cache off (extra), or ask more different questions"
+    ]
+
+
+def _percentile(ordered_ns: Sequence[int], share: float) -> float:
+    """Linear between the closest ranks, in seconds (Hyndman and Fan's type 7)."""
+    at = share * (len(ordered_ns) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered_ns) - 1)
+    return (ordered_ns[low] + (at - low) * (ordered_ns[high] - ordered_ns[low])) / 1e9
+
+
+if __name__ == "__main__":
+    # The model may print what it likes: our words go through a descriptor of their own.
+    with os.fdopen(int(sys.argv[1]), "wb") as channel:
+        job = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
+        notes = contain(network=job.network, memory_gib=job.memory_gib, parent=int(sys.argv[3]))
+        with FailureReport(channel, job):
+            main(channel, Marker(int(sys.argv[2])), job, notes)

@@ -1,0 +1,1 @@
+"""What tasks, datasets and backends share: requests, outputs, samples, specs and protocols."""
