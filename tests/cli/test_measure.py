@@ -259,12 +259,12 @@ def test_a_meter_that_is_here_but_of_no_use_is_said(permille: Permille, tmp_path
     tree = FakePowercap(tmp_path / "powercap", dram=False)
     (tree.zones["cpu:0"] / "max_energy_range_uj").write_text("1000000")  # wraps in a millisecond
     root = str(tree.root)
-    found = permille("measure", "--json", "--", "sleep", "0.5", PERMILLE_POWERCAP=root).json
+    found = permille("measure", "--json", "--", "sleep", "2", PERMILLE_POWERCAP=root).json
     assert found["provenance"] == "estimated"
     (rapl,) = found["not_measured"]
     assert rapl["meter"] == "rapl"
     assert "wrap within 5 ms" in rapl["reason"]
-    words = permille("measure", "--", "sleep", "0.5", PERMILLE_POWERCAP=root).out
+    words = permille("measure", "--", "sleep", "2", PERMILLE_POWERCAP=root).out
     assert "not measured: rapl" in words
 
 

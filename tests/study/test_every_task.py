@@ -175,7 +175,8 @@ def test_a_batch_counts_its_samples(run: Any, permille: Permille, tmp_path: Path
     study.write_text(study.read_text().replace("batch_size = 2", "batch_size = 3"))
     (line,) = permille("run", "study.toml", "--json-lines").out.splitlines()
     assert json.loads(line)
-    assert len(permille("results", "--json").json["rows"]) == 2
+    (row,) = permille("results", "--json").json["rows"]  # the newest setting counts
+    assert len(permille("results", "--json", "--superseded").json["rows"]) == 2
     study.write_text(study.read_text().replace("batch_size = 3", "batch_size = 4"))
     refused = permille("run", "study.toml", code=2)
     assert "batch_size = 4, but dataset 'rows.jsonl' gives 3 samples" in refused.err
