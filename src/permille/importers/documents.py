@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 
 from permille.importers import Tally
 from permille.importers.files import Member
+from permille.importers.foreign import not_the_data
 
 MAX_BYTES = 64 << 20
 _CHUNK = 1 << 20
+_HEAD = 1000
 
 
 def document(member: Member, tally: Tally) -> Any:
@@ -23,8 +26,14 @@ def document(member: Member, tally: Tally) -> Any:
             tally.leave_out(member.name, None, f"larger than {MAX_BYTES >> 20} MiB")
             return None
         parts.append(chunk)
-    try:
-        return msgspec.json.decode(b"".join(parts))
-    except (msgspec.DecodeError, RecursionError) as error:
-        tally.leave_out(member.name, None, f"not JSON: {error}")
-        return None
+    content = b"".join(parts)
+    fault = not_the_data(content[:_HEAD].decode("utf-8", "replace"), "JSON")
+    if fault is None:
+        try:
+            return msgspec.json.decode(content.decode(json.detect_encoding(content)))
+        except UnicodeDecodeError as error:
+            fault = f"not text in {error.encoding}: {error.reason} at byte {error.start}"
+        except (msgspec.DecodeError, RecursionError) as error:
+            fault = f"not JSON: {error}"
+    tally.leave_out(member.name, None, fault)
+    return None
