@@ -28,6 +28,8 @@ from permille.units import joules_from_kwh
 
 SOURCE = "codecarbon"
 LOAD_TASK = "load model"
+_NO_PROJECT = ("codecarbon", build.UNKNOWN)
+"""What a run is called whose user gave it no name: the tool's default, or nothing."""
 
 GPU_ACCURACY = (0.05, 0.05)
 """NVML power of data-centre GPUs: +-5 % (Yang, Adamek, Armour, SC24, arXiv 2312.02741)."""
@@ -67,13 +69,15 @@ importer = Importer()
 def _trial(run: list[Line], options: Options) -> Trial:
     first = run[0]
     notes = []
+    if any((line.project, line.machine) != (first.project, first.machine) for line in run):
+        raise BadValue(f"the tasks of run {first.run_id} are of two projects or machines")
     if first.task is None:
         phases = {"query": phase(first, options.inferences)}
     else:
         phases, said = _task_phases(run, options)
         notes += said
     if first.rows > 1:
-        notes.append(f"{first.rows} cumulative rows of one run: the last is taken")
+        notes.append(f"{first.rows} cumulative rows of one run: the latest is taken")
     if "gpu" in first.energy_kwh:
         notes.append("the GPU figure covers every GPU that CodeCarbon tracked, idle ones too")
     notes.append("CPU is taken as estimated: CodeCarbon's file does not say if it was measured")
@@ -84,7 +88,7 @@ def _trial(run: list[Line], options: Options) -> Trial:
             SOURCE,
             task=build.UNKNOWN,
             dataset=build.UNKNOWN,
-            model=first.project,
+            model=_model(first),
             category="unknown",
             backend=build.UNKNOWN,
         ),
@@ -99,6 +103,14 @@ def _trial(run: list[Line], options: Options) -> Trial:
         phases=phases,
         notes=tuple(notes),
     )
+
+
+def _model(line: Line) -> str:
+    """The project that the run was logged under. One that only bears the tool's own default says
+    nothing of what ran, so that each of its runs stands alone."""
+    if line.project not in _NO_PROJECT:
+        return line.project
+    return f"{line.project} run {line.run_id}"
 
 
 def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], list[str]]:
@@ -120,7 +132,8 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], l
         name = names.get(task, task[: build.MAX_NAME])
         if name in phases:
             raise BadValue(f"task {task!r} comes twice in run {line.run_id}")
-        phases[name] = phase(line, options.inferences if name == "query" else None)
+        of_query = name == "query"
+        phases[name] = phase(line, options.inferences if of_query else None, needed=of_query)
     if "query" not in phases:
         if options.inferences is not None or LOAD_TASK in tasks:
             raise BadValue(
@@ -144,7 +157,8 @@ def _together(run: list[Line]) -> Line:
         lacking = None if None in values else 0.0  # none was logged, or 0
         energy_kwh[part] = sum(known) if len(known) == len(values) else lacking
     seconds = sum(line.seconds for line in run)
-    return msgspec.structs.replace(run[0], seconds=seconds, energy_kwh=energy_kwh)
+    doubts = {part: reason for line in run for part, reason in line.doubts.items()}
+    return msgspec.structs.replace(run[0], seconds=seconds, energy_kwh=energy_kwh, doubts=doubts)
 
 
 def _shown(tasks: list[str]) -> str:
@@ -152,11 +166,11 @@ def _shown(tasks: list[str]) -> str:
     return shown + (", …" if len(tasks) > 5 else "")
 
 
-def phase(line: Line, inferences: int | None) -> Phase:
+def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
     """A row's components as domains; those without a figure are problems, never 0.
 
     Raises:
-        BadValue: no component has a figure.
+        BadValue: no component has a figure; unless none is ``needed`` and it is known why.
     """
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
@@ -169,15 +183,18 @@ def phase(line: Line, inferences: int | None) -> Phase:
         if part not in line.energy_kwh:
             continue
         kwh = line.energy_kwh[part]
-        if kwh is None:
+        if part in line.doubts:
+            problems[name] = Problem(reason=line.doubts[part], kind=kind)
+        elif kwh is None:
             problems[name] = Problem(reason="CodeCarbon logged no figure", kind=kind)
         elif kwh == 0:
             problems[name] = Problem(reason="CodeCarbon logged 0: it was not metered", kind=kind)
         else:
             joules = joules_from_kwh(kwh) / line.pue
             domains[name] = build.domain(joules, kind, SOURCE, provenance, accuracy)
-    if not domains:
-        raise BadValue("no component has an energy above 0")
+    if not domains and (needed or not line.doubts):
+        reasons = "".join(f"; {reason}" for reason in line.doubts.values())
+        raise BadValue(f"no component has an energy above 0 that can be true{reasons}")
     return Phase(seconds=line.seconds, domains=domains, problems=problems, inferences=inferences)
 
 

@@ -41,13 +41,15 @@ def rows(
     *,
     breaks_in_fields: bool = False,
     wanted: Callable[[Sequence[str]], bool] = lambda header: True,
+    older: Callable[[Sequence[str]], str | None] = lambda header: None,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """``(line number, column -> text)`` of every well-formed row.
 
     A row is a line: a field with a line break in it is a bad row, so that a stray quote costs
     one row and not the rest of the file. With ``breaks_in_fields`` a row goes on while a quote
     is open, up to MAX_LINES_OF_ROW. A file whose header (empty, if it has none) is not
-    ``wanted`` is passed over, uncounted. A header that comes again, as where files were joined,
+    ``wanted`` is passed over, uncounted; ``older`` says what is to be done about a header of a
+    version that is not read. A header that comes again, as where files were joined,
     holds from there on. A byte that is not UTF-8 (nor what the file's byte order mark says) is
     taken for Windows-1252's, which holds all of Latin-1's letters: names only, since a number is
     the same in all of them.
@@ -64,7 +66,9 @@ def rows(
             if not wanted(header.names):
                 return
             tally.files += 1
-            fault = not_the_data(line, "CSV") or _fault(header.names, required)
+            fault = (
+                not_the_data(line, "CSV") or older(header.names) or _fault(header.names, required)
+            )
             if fault is not None:
                 tally.leave_out(member.name, number, fault)
                 return
