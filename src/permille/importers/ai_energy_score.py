@@ -34,6 +34,7 @@ class Importer:
                 continue
             for at, row in rows(member, tally, REQUIRED, breaks_in_fields=True):
                 try:
+                    tally.place(member.name, at)
                     yield _trial(row, options)
                 except BadValue as error:
                     tally.leave_out(member.name, at, str(error))

@@ -12,6 +12,7 @@ import msgspec
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
+from permille.importers.again import KIND
 from permille.importers.codecarbon_rows import Line, runs
 from permille.importers.files import Source
 from permille.importers.rows import BadValue
@@ -58,6 +59,7 @@ class Importer:
                     continue
                 for run in runs(member, tally, tasks=tasks):
                     try:
+                        tally.place(member.name, run[0].line)
                         yield _trial(run, options)
                     except BadValue as error:
                         tally.leave_out(member.name, run[0].line, str(error))
@@ -97,7 +99,9 @@ def _trial(run: list[Line], options: Options) -> Trial:
         reason=None,
         started=first.started,
         protocol=Protocol(inferences=options.inferences or 0, name=SOURCE),
-        environment=build.environment(first.machine, logged_grid(run)),
+        environment=build.environment(
+            first.machine, {**logged_grid(run), KIND: "run" if first.task is None else "tasks"}
+        ),
         source=SOURCE,
         device=first.machine["gpu_model"] or first.machine["cpu_model"],
         phases=phases,

@@ -111,6 +111,7 @@ class Importer:
                     continue
                 tally.rows += 1
                 try:
+                    tally.place(member.name, at)
                     yield _trial(content["task"], raw, options)
                 except (msgspec.ValidationError, ValueError, OverflowError) as error:
                     tally.leave_out(member.name, at, str(error))

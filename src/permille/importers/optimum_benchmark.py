@@ -129,6 +129,7 @@ class Importer:
             try:
                 if config is None:
                     raise ValueError("no config beside this report (benchmark_config.json)")
+                tally.place(member.name, None)
                 yield _trial(msgspec.convert(config, _Config), report, options)
             except (msgspec.ValidationError, ValueError, OverflowError) as error:
                 tally.leave_out(member.name, None, str(error))

@@ -54,6 +54,7 @@ class Importer:
                 continue
             for run in runs(member, tally, tasks=True):
                 try:
+                    tally.place(member.name, run[0].line)
                     yield _trial(run, study)
                 except BadValue as error:
                     tally.leave_out(member.name, run[0].line, str(error))
