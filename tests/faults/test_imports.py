@@ -216,6 +216,19 @@ def test_a_run_in_two_files_of_one_folder_comes_to_its_fuller_total(permille: Pe
 
 
 @pytest.mark.usefixtures("in_its_folder")
+def test_a_run_read_by_another_task_is_not_taken_for_a_fuller_one(permille: Permille) -> None:
+    tasks = file(
+        "2.8.3", _total("a", 1.0, 7200, task_name="x"), _total("a", 2.0, 14400, task_name="y"),
+        tasks=True,
+    )  # fmt: skip
+    Path("tasks.csv").write_text(tasks)
+    command = ("import", "codecarbon", "tasks.csv", "--json")
+    assert _counts(permille(*command, "--query-task", "x").json) == (1, 0, 0)
+    assert _counts(permille(*command).json) == (0, 1, 0)
+    assert _stored_kwh() == {"a": 1.0}
+
+
+@pytest.mark.usefixtures("in_its_folder")
 def test_what_contradicts_a_known_run_is_named_and_changes_nothing(permille: Permille) -> None:
     _again(permille, _total("a", 3.0, 7200))
     report = _again(permille, _total("a", 2.0, 21600))

@@ -424,6 +424,15 @@ def test_runs_that_share_no_name_of_their_own_are_not_pooled(tmp_path: Path, pro
     assert len({trial.cell.id for trial in named}) == 1
 
 
+def test_a_whole_run_and_one_of_its_tasks_are_not_pooled(tmp_path: Path) -> None:
+    written(tmp_path, file("2.8.3", {"run_id": "a"}), "runs.csv")
+    tasks = [{"run_id": "b", "task_name": "query model"}, {"run_id": "b", "task_name": "x"}]
+    written(tmp_path, file("2.8.3", *tasks, tasks=True), "tasks.csv")
+    trials, _ = read(tmp_path)
+    assert len(trials) == 2
+    assert len({trial.cell.id for trial in trials}) == 2
+
+
 HALF = {"duration": "10", "cpu_energy": "0.0001", "gpu_energy": "0.0005", "ram_energy": "0.00015",
         "energy_consumed": "0.00075"}  # fmt: skip
 DOUBLE = {"duration": "40", "cpu_energy": "0.0004", "gpu_energy": "0.0020", "ram_energy": "0.0006",
@@ -440,6 +449,7 @@ DOUBLE = {"duration": "40", "cpu_energy": "0.0004", "gpu_energy": "0.0020", "ram
         [HALF, {"gpu_energy": "", "energy_consumed": "0.0005"}],
         [HALF, {"project_name": "another"}],
         [HALF, {"gpu_model": "1 x Another"}],
+        [{}, {"gpu_model": "1 x Another"}],
     ],
     ids=[
         "falls",
@@ -449,6 +459,7 @@ DOUBLE = {"duration": "40", "cpu_energy": "0.0004", "gpu_energy": "0.0020", "ram
         "lacks",
         "project",
         "machine",
+        "twin",
     ],
 )
 def test_rows_that_are_no_totals_of_one_run_are_named(

@@ -385,6 +385,28 @@ def test_a_report_that_contradicts_itself_is_named(
     assert [reason in bad.reason for bad in tally.bad] == [True]
 
 
+@pytest.mark.parametrize(
+    ("where", "name", "value"),
+    [
+        ("scenario", "input_shapes", {"batch_size": 4, "sequence_length": 1024}),
+        ("scenario", "generate_kwargs", {"max_new_tokens": 1000}),
+        ("scenario", "new_tokens", 1000),
+        ("backend", "torch_compile", True),
+        ("backend", "quantization_config", {"bits": 4}),
+    ],
+)
+def test_runs_of_other_inputs_or_options_are_other_cells(
+    tmp_path: Path, where: str, name: str, value: Any
+) -> None:
+    other = copy.deepcopy(BENCHMARK)
+    other["config"][where][name] = value
+    cells = []
+    for content in (BENCHMARK, other):
+        (trial,), _ = read("optimum-benchmark", saved(tmp_path / "benchmark.json", content))
+        cells.append(trial.cell.id)
+    assert cells[0] != cells[1]
+
+
 def test_a_report_of_several_kinds_of_call_is_named(tmp_path: Path) -> None:
     other = copy.deepcopy(BENCHMARK)
     other["report"]["call"] = other["report"]["forward"]

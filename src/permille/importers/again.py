@@ -20,11 +20,11 @@ def compare(known: Trial, found: Trial) -> Again:
     """What the record that was found is of the run beside the one that is known."""
     was, now = known.phases.get("query"), found.phases.get("query")
     kinds = {trial.environment.facts.get(KIND) for trial in (known, found)}
-    alike = len(kinds) == 1 and None not in kinds and known.cell == found.cell
-    if was is None or now is None or not alike:
-        return "same"  # the same run, read in another way: what is known stays
-    if _figures(was) == _figures(now):
-        return "same"
+    alike = len(kinds) == 1 and None not in kinds
+    if was is None or now is None or not alike or _figures(was) == _figures(now):
+        return "same"  # or the same run, read in another way: what is known stays
+    if known.cell != found.cell:
+        return "other"
     if _grown(was, now):
         return "fuller"
     return "earlier" if _grown(now, was) else "other"

@@ -74,9 +74,9 @@ def _trial(run: list[Line], options: Options) -> Trial:
     if any((line.project, line.machine) != (first.project, first.machine) for line in run):
         raise BadValue(f"the tasks of run {first.run_id} are of two projects or machines")
     if first.task is None:
-        phases = {"query": phase(first, options.inferences)}
+        phases, kind = {"query": phase(first, options.inferences)}, "run"
     else:
-        phases, said = _task_phases(run, options)
+        phases, kind, said = _task_phases(run, options)
         notes += said
     if first.rows > 1:
         notes.append(f"{first.rows} cumulative rows of one run: the latest is taken")
@@ -93,15 +93,15 @@ def _trial(run: list[Line], options: Options) -> Trial:
             model=_model(first),
             category="unknown",
             backend=build.UNKNOWN,
+            # A run's whole energy and that of one of its tasks are not the same thing.
+            settings={} if kind == "run" else {"query": kind},
         ),
         repeat=0,
         status="done",
         reason=None,
         started=first.started,
         protocol=Protocol(inferences=options.inferences or 0, name=SOURCE),
-        environment=build.environment(
-            first.machine, {**logged_grid(run), KIND: "run" if first.task is None else "tasks"}
-        ),
+        environment=build.environment(first.machine, {**logged_grid(run), KIND: kind}),
         source=SOURCE,
         device=first.machine["gpu_model"] or first.machine["cpu_model"],
         phases=phases,
@@ -117,10 +117,11 @@ def _model(line: Line) -> str:
     return f"{line.project} run {line.run_id}"
 
 
-def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], list[str]]:
-    """The phases by their tasks, and what is to be said of them. A run of one task is its query;
-    of several, none of which is named as the query, it is all of them, unless one is the loading
-    or it was said how many inferences they answered: then it must be said which task did.
+def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], str, list[str]]:
+    """The phases by their tasks, what the query is, and what is to be said of them. A run of one
+    task is its query; of several, none of which is named as the query, it is all of them, unless
+    one is the loading or it was said how many inferences they answered: then it must be said
+    which task did.
 
     Raises:
         BadValue: a task comes twice, or it is not known which holds the inferences.
@@ -131,6 +132,7 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], l
     if len(run) == 1 and tasks[0] not in names:
         names = {tasks[0]: "query"}
         notes.append(f"the query is the run's only task, {_shown(tasks)}")
+    kind = next((f"task {task}" for task in tasks if names.get(task) == "query"), "all tasks")
     phases: dict[str, Phase] = {}
     for line, task in zip(run, tasks, strict=True):
         name = names.get(task, task[: build.MAX_NAME])
@@ -149,7 +151,7 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], l
             f"the energy is that of all {len(run)} tasks together ({_shown(tasks)});"
             " name the one that holds the inferences with --query-task"
         )
-    return phases, notes
+    return phases, kind[: build.MAX_NAME], notes
 
 
 def _together(run: list[Line]) -> Line:

@@ -114,12 +114,13 @@ def _with_total(before: list[Line], line: Line) -> list[Line]:
     if not before:
         return [line]
     (known,) = before
-    if (line.seconds, line.energy_kwh) == (known.seconds, known.energy_kwh):
+    alike = (line.project, line.machine) == (known.project, known.machine)
+    if alike and (line.seconds, line.energy_kwh) == (known.seconds, known.energy_kwh):
         return [msgspec.structs.replace(known, twins=known.twins + 1)]
     if known.fault is not None:
         return before
     kept, fault = line, None
-    if (line.project, line.machine) != (known.project, known.machine):
+    if not alike:
         fault = "they are of two projects or machines"
     elif not _grown(known, line):
         if line.started < known.started and _grown(line, known):

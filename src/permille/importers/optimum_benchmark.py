@@ -130,7 +130,7 @@ class Importer:
                 if config is None:
                     raise ValueError("no config beside this report (benchmark_config.json)")
                 tally.place(member.name, None)
-                yield _trial(msgspec.convert(config, _Config), report, options)
+                yield _trial(config, report, options)
             except (msgspec.ValidationError, ValueError, OverflowError) as error:
                 tally.leave_out(member.name, None, str(error))
 
@@ -138,7 +138,8 @@ class Importer:
 importer = Importer()
 
 
-def _trial(config: _Config, report: Any, options: Options) -> Trial:
+def _trial(raw: Any, report: Any, options: Options) -> Trial:
+    config = msgspec.convert(raw, _Config)
     if not isinstance(report, dict):
         raise ValueError("the report is not a JSON object")
     if config.scenario.name != "inference":
@@ -147,7 +148,7 @@ def _trial(config: _Config, report: Any, options: Options) -> Trial:
     parts = _parts(report)
     backend = config.backend
     batch_size = config.scenario.input_shapes.batch_size
-    has_gpu = backend.device.startswith(("cuda", "gpu"))
+    has_gpu = backend.device.lower() not in ("cpu", build.UNKNOWN)
     for part in parts:
         _check_rates(part, batch_size)
     phases = {"query": _phase(parts, batch_size, has_gpu=has_gpu)}
@@ -174,7 +175,8 @@ def _trial(config: _Config, report: Any, options: Options) -> Trial:
                 "device": backend.device,
                 "dtype": backend.torch_dtype,
                 "quantization": backend.quantization_scheme,
-            },
+            }
+            | _further(raw),
         ),
         repeat=0,
         status="done",
@@ -190,6 +192,24 @@ def _trial(config: _Config, report: Any, options: Options) -> Trial:
         latency=latency,
         notes=("energy of the mean call; optimum-benchmark's window may hold its own start",),
     )
+
+
+def _further(config: dict[str, Any]) -> dict[str, Any]:
+    """What else of a run decides its energy: lengths of inputs and answers, how the model was
+    loaded. Runs that differ in it are of different cells."""
+    of = {
+        "scenario": {"name", "input_shapes", "iterations", "duration", "warmup_runs"},
+        "backend": {"name", "model", "task", "device", "torch_dtype", "quantization_scheme"},
+    }
+    shapes = config["scenario"].get("input_shapes") or {}
+    found = {f"inputs.{name}": value for name, value in shapes.items() if name != "batch_size"}
+    for part, told in of.items():
+        found |= {
+            f"{part}.{name}": value
+            for name, value in config[part].items()
+            if name not in told and value not in (None, False, {}, [])
+        }
+    return found
 
 
 def _parts(report: dict[str, Any]) -> list[_Part]:

@@ -88,6 +88,8 @@ def rows(
             tally.leave_out(member.name, number, "not CSV: a stray or unclosed quote")
         elif len(fields) != len(header.names):
             reason = f"{len(fields)} fields where the header has {len(header.names)}"
+            if len(fields) > len(header.names) and header.delimiter == ",":
+                reason += " (if its numbers have decimal commas, save it with decimal points)"
             tally.leave_out(member.name, number, reason)
         else:
             yield number, dict(zip(header.names, fields, strict=True))
