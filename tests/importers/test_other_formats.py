@@ -407,6 +407,17 @@ def test_runs_of_other_inputs_or_options_are_other_cells(
     assert cells[0] != cells[1]
 
 
+def test_repeats_that_differ_in_their_seed_are_one_cell(tmp_path: Path) -> None:
+    cells = set()
+    for seed in (1, 2):
+        repeat = copy.deepcopy(BENCHMARK)
+        repeat["config"]["backend"]["seed"] = seed
+        repeat["config"]["scenario"]["iterations"] = seed
+        (trial,), _ = read("optimum-benchmark", saved(tmp_path / "benchmark.json", repeat))
+        cells.add(trial.cell.id)
+    assert len(cells) == 1
+
+
 def test_a_report_of_several_kinds_of_call_is_named(tmp_path: Path) -> None:
     other = copy.deepcopy(BENCHMARK)
     other["report"]["call"] = other["report"]["forward"]

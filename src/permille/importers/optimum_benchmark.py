@@ -34,6 +34,17 @@ SOURCE = "optimum-benchmark"
 _QUERIES = (("forward",), ("call",), ("prefill", "decode"))
 """What one call consists of, by kind of model."""
 _MAX_CONFIGS = 10_000
+_TOLD_OR_IDLE = {
+    "scenario": {
+        "name", "_target_", "input_shapes", "iterations", "duration", "warmup_runs", "memory",
+        "latency", "energy",
+    },
+    "backend": {
+        "name", "_target_", "model", "processor", "task", "device", "torch_dtype",
+        "quantization_scheme", "seed",
+    },
+}  # fmt: skip
+"""What of a config is in the cell already, or decides no energy: repeats may differ in it."""
 _SUM_TOLERANCE = 0.01
 _OF_ONE_PHASE = (
     "what CodeCarbon logged of one phase, over all its calls; import the benchmark.json (or the"
@@ -197,13 +208,9 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
 def _further(config: dict[str, Any]) -> dict[str, Any]:
     """What else of a run decides its energy: lengths of inputs and answers, how the model was
     loaded. Runs that differ in it are of different cells."""
-    of = {
-        "scenario": {"name", "input_shapes", "iterations", "duration", "warmup_runs"},
-        "backend": {"name", "model", "task", "device", "torch_dtype", "quantization_scheme"},
-    }
     shapes = config["scenario"].get("input_shapes") or {}
     found = {f"inputs.{name}": value for name, value in shapes.items() if name != "batch_size"}
-    for part, told in of.items():
+    for part, told in _TOLD_OR_IDLE.items():
         found |= {
             f"{part}.{name}": value
             for name, value in config[part].items()
