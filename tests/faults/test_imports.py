@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from permille import plugins
 from permille.errors import ImportDataError
 from permille.importers import Options, Tally
-from permille.importers.files import Source
 from permille.importers.plausible import MOST_W
+from permille.importers.reading.files import Source
 from permille.store import Store
 from tests.conftest import Permille
 from tests.importers.codecarbon_files import RUN_COLUMNS, TASK_COLUMNS, file, row

@@ -15,7 +15,7 @@ from permille.analysis.compare import compare
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
 from permille.importers import Importer, Options, Tally
-from permille.importers.files import Source
+from permille.importers.reading.files import Source
 from permille.records import Boundary, Provenance, Trial
 from tests.shared import shared
 

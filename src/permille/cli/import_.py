@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import; 0 unless nothing could be imported or the source broke off."""
-    from permille.importers.files import Source
+    from permille.importers.reading.files import Source
     from permille.store import Store
 
     importer = plugins.load("importers", args.format, ImportDataError)

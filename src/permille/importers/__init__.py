@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from permille.records import Record, Trial
 
 if TYPE_CHECKING:
-    from permille.importers.files import Source
+    from permille.importers.reading.files import Source
 
 NAMED = 20
 """How many bad rows a report names; the rest are counted."""

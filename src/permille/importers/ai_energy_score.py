@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon import GPU_ACCURACY
-from permille.importers.files import Source
+from permille.importers.codecarbon.importer import GPU_ACCURACY
 from permille.importers.plausible import disagreement, emissions_fault, power_fault
-from permille.importers.rows import BadValue, not_negative, positive, rows, text, whole
+from permille.importers.reading.files import Source
+from permille.importers.reading.rows import BadValue, not_negative, positive, rows, text, whole
 from permille.records import Phase, Protocol, Provenance, Trial
 from permille.units import joules_from_kwh
 

@@ -16,10 +16,10 @@ import msgspec
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon import GPU_ACCURACY
-from permille.importers.documents import document
-from permille.importers.files import Source
+from permille.importers.codecarbon.importer import GPU_ACCURACY
 from permille.importers.plausible import disagreement, power_fault
+from permille.importers.reading.documents import document
+from permille.importers.reading.files import Source
 from permille.records import Category, ModelFacts, Phase, Protocol, Provenance, Trial
 
 SOURCE = "ml-energy"

@@ -14,10 +14,10 @@ import msgspec
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon import CPU_ACCURACY, GPU_ACCURACY, RAM_ACCURACY
-from permille.importers.documents import document
-from permille.importers.files import Source
+from permille.importers.codecarbon.importer import CPU_ACCURACY, GPU_ACCURACY, RAM_ACCURACY
 from permille.importers.plausible import disagreement, power_fault
+from permille.importers.reading.documents import document
+from permille.importers.reading.files import Source
 from permille.records import (
     DomainEnergy,
     DomainKind,

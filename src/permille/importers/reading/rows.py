@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 from permille.importers import Tally
-from permille.importers.files import Member, Reader
-from permille.importers.foreign import not_the_data
+from permille.importers.reading.files import Member, Reader
+from permille.importers.reading.foreign import not_the_data
 
 MAX_LINE = 1 << 20
 """Characters of a line: a longer one is named and left out."""

@@ -15,9 +15,9 @@ import msgspec
 from permille.errors import ImportDataError
 from permille.importers import Tally
 from permille.importers import trials as build
-from permille.importers.files import Member
 from permille.importers.plausible import disagreement, emissions_fault, power_fault
-from permille.importers.rows import BadValue, not_negative, number, positive, rows, text
+from permille.importers.reading.files import Member
+from permille.importers.reading.rows import BadValue, not_negative, number, positive, rows, text
 from permille.records import DomainKind, Record
 from permille.units import joules_from_kwh
 

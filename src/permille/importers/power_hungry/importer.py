@@ -13,12 +13,13 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from permille.importers import Options, Tally, codecarbon
+from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon_rows import Line, runs
-from permille.importers.files import Source
-from permille.importers.power_hungry_study import Study, architecture, model_name, read_study
-from permille.importers.rows import BadValue
+from permille.importers.codecarbon import importer as codecarbon
+from permille.importers.codecarbon.rows import Line, runs
+from permille.importers.power_hungry.study import Study, architecture, model_name, read_study
+from permille.importers.reading.files import Source
+from permille.importers.reading.rows import BadValue
 from permille.records import (
     DomainEnergy,
     ModelFacts,

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from permille.importers import Tally
-from permille.importers.files import Member
-from permille.importers.foreign import not_the_data
+from permille.importers.reading.files import Member
+from permille.importers.reading.foreign import not_the_data
 
 MAX_BYTES = 64 << 20
 _CHUNK = 1 << 20

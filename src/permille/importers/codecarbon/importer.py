@@ -13,9 +13,9 @@ import msgspec
 from permille.importers import Options, Tally
 from permille.importers import trials as build
 from permille.importers.again import KIND
-from permille.importers.codecarbon_rows import Line, runs
-from permille.importers.files import Source
-from permille.importers.rows import BadValue
+from permille.importers.codecarbon.rows import Line, runs
+from permille.importers.reading.files import Source
+from permille.importers.reading.rows import BadValue
 from permille.records import (
     DomainEnergy,
     DomainKind,
