@@ -45,9 +45,6 @@ PLAIN = {
     "duration": "20.0",
     "emissions": "0.0003",
     "emissions_rate": "1.5e-05",
-    "cpu_power": "42.5",
-    "gpu_power": "180.0",
-    "ram_power": "10.0",
     "cpu_energy": "0.0002",
     "gpu_energy": "0.0010",
     "ram_energy": "0.0003",
@@ -69,9 +66,19 @@ PLAIN = {
 
 
 def row(columns: str, **changed: str) -> str:
-    """One line of these columns, with the plain values but for what is changed."""
+    """One line of these columns, with the plain values but for what is changed. The watts are
+    those of the energies and the duration, unless they are given."""
     values = {**PLAIN, **changed}
+    for part in ("cpu", "gpu", "ram"):
+        values |= {f"{part}_power": _watts(values, part)} | changed
     return ",".join(values.get(name, "") for name in columns.split(",")) + "\n"
+
+
+def _watts(values: dict[str, str], part: str) -> str:
+    try:
+        return str(float(values[f"{part}_energy"]) * 3.6e6 / float(values["duration"]))
+    except (ValueError, ZeroDivisionError):
+        return ""
 
 
 def file(version: str, *rows: dict[str, str], tasks: bool = False) -> str:

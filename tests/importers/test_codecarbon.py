@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from permille.analysis.boundaries import Bounded, within
 from permille.importers import Options, Tally
-from permille.importers.codecarbon import importer
-from permille.importers.files import Source
+from permille.importers.codecarbon.importer import importer
+from permille.importers.reading.files import Source
 from permille.records import Provenance, Trial
 from permille.store import Store
 from tests.importers.codecarbon_files import PLAIN, RUN_COLUMNS, TASK_COLUMNS, file, row
@@ -332,11 +333,220 @@ def test_runs_of_different_machines_have_different_fingerprints(tmp_path: Path) 
 
 def test_a_folder_of_the_real_tools_files() -> None:
     trials, tally = read(shared("samples/codecarbon"))
-    assert len(trials) == 193
-    assert tally.bad == []
+    assert len(trials) == 186
+    assert {bad.row for bad in tally.bad} == {8, 39, 64, 70, 101, 132, 163}
+    assert all("that can be true" in bad.reason for bad in tally.bad)  # runs of milliseconds
+    assert len({t.cell.id for t in trials}) == 186  # their project is the tool's default name
     assert {t.environment.facts["codecarbon_version"] for t in trials} == {"2.1.3", "3.3.2"}
 
 
 def test_the_plain_row_is_consistent() -> None:
     parts = sum(float(PLAIN[f"{part}_energy"]) for part in ("cpu", "gpu", "ram"))
     assert parts == pytest.approx(float(PLAIN["energy_consumed"]))
+
+
+# --- what contradicts itself is not averaged ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "part", "reason"),
+    [
+        ({"gpu_power": "40"}, "gpu", "gpu_power x duration"),  # of 180 W
+        ({"cpu_power": "400"}, "cpu:0", "cpu_power x duration"),  # of 36 W
+        ({"ram_power": "5"}, "dram:0", "ram_power x duration"),  # of 54 W
+        ({"cpu_energy": "5.5e-8", "energy_consumed": "0.00130"}, "cpu:0", "0.0099 W on the mean"),
+        ({"gpu_energy": "5e-7", "energy_consumed": "0.0005005"}, "gpu", "less than any GPU"),
+    ],
+)
+def test_a_component_that_contradicts_the_row_has_no_figure_and_says_why(
+    tmp_path: Path, changed: dict[str, str], part: str, reason: str
+) -> None:
+    (trial,), tally = read(written(tmp_path, file("2.8.3", changed)))
+    query = trial.phases["query"]
+    assert part not in query.domains
+    assert len(query.domains) == 2
+    assert reason in query.problems[part].reason
+    assert "no figure" not in str(within(query, "node"))
+    assert not isinstance(within(query, "node"), Bounded)
+    assert tally.bad == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"cpu_power": "3.6", "gpu_power": "18", "ram_power": "5.4"}, "10 times apart"),
+        ({"emissions": "0.3"}, "which no grid emits"),
+        ({"emissions": "1e-8"}, "which no grid emits"),
+        ({"energy_consumed": "0.0005"}, "add up"),
+        ({"duration": "1e-6"}, "more than a machine draws"),
+        ({"duration": "1e7", "cpu_power": "", "gpu_power": "", "ram_power": "54"}, "can be true"),
+        ({"cpu_power": "-3"}, "negative"),
+    ],
+)
+def test_a_row_that_contradicts_itself_is_named(
+    tmp_path: Path, changed: dict[str, str], reason: str
+) -> None:
+    trials, tally = read(written(tmp_path, file("2.8.3", changed, {"run_id": "b"})))
+    assert [trial.uid for trial in trials] == ["codecarbon:b"]
+    assert [bad.row for bad in tally.bad] == [2]
+    assert reason in tally.bad[0].reason
+
+
+def test_a_processs_small_part_of_the_cpu_is_a_figure(tmp_path: Path) -> None:
+    small = {"cpu_energy": "5.5e-8", "energy_consumed": "0.00130", "tracking_mode": "process"}
+    (trial,), _ = read(written(tmp_path, file("3.3.2", small)))
+    assert "cpu:0" in trial.phases["query"].domains
+
+
+def test_twice_the_last_power_is_no_contradiction(tmp_path: Path) -> None:
+    (trial,), tally = read(written(tmp_path, file("2.8.3", {"gpu_power": "90"})))
+    assert "gpu" in trial.phases["query"].domains
+    assert tally.bad == []
+
+
+def test_the_tasks_of_a_run_are_lacking_what_one_of_them_contradicts(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        file("2.8.3", {"task_name": "a"}, {"task_name": "b", "gpu_power": "1"}, tasks=True),
+    )
+    (trial,), _ = read(path)
+    assert set(trial.phases["query"].domains) == {"cpu:0", "dram:0"}
+    assert "times apart" in trial.phases["query"].problems["gpu"].reason
+
+
+@pytest.mark.parametrize("project", ["codecarbon", ""])
+def test_runs_that_share_no_name_of_their_own_are_not_pooled(tmp_path: Path, project: str) -> None:
+    rows = [{"project_name": project, "run_id": run} for run in "abc"]
+    trials, _ = read(written(tmp_path, file("3.0.0", *rows)))
+    assert len({trial.cell.id for trial in trials}) == 3
+    assert len({trial.cell.model for trial in trials}) == 3  # told apart in every table
+    named, _ = read(written(tmp_path, file("3.0.0", *({"run_id": run} for run in "abc"))))
+    assert len({trial.cell.id for trial in named}) == 1
+
+
+def test_a_whole_run_and_one_of_its_tasks_are_not_pooled(tmp_path: Path) -> None:
+    written(tmp_path, file("2.8.3", {"run_id": "a"}), "runs.csv")
+    tasks = [{"run_id": "b", "task_name": "query model"}, {"run_id": "b", "task_name": "x"}]
+    written(tmp_path, file("2.8.3", *tasks, tasks=True), "tasks.csv")
+    trials, _ = read(tmp_path)
+    assert len(trials) == 2
+    assert len({trial.cell.id for trial in trials}) == 2
+
+
+HALF = {"duration": "10", "cpu_energy": "0.0001", "gpu_energy": "0.0005", "ram_energy": "0.00015",
+        "energy_consumed": "0.00075"}  # fmt: skip
+DOUBLE = {"duration": "40", "cpu_energy": "0.0004", "gpu_energy": "0.0020", "ram_energy": "0.0006",
+          "energy_consumed": "0.0030"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{}, HALF],
+        [HALF, {}, HALF | {"duration": "30"}],
+        [{}, HALF | {"duration": "30"}, DOUBLE],
+        [DOUBLE | {"duration": "5"}, HALF, {}],
+        [HALF, {"gpu_energy": "", "energy_consumed": "0.0005"}],
+        [HALF, {"project_name": "another"}],
+        [HALF, {"gpu_model": "1 x Another"}],
+        [{}, {"gpu_model": "1 x Another"}],
+    ],
+    ids=[
+        "falls",
+        "rises-and-falls",
+        "falls-and-rises",
+        "time-rises",
+        "lacks",
+        "project",
+        "machine",
+        "twin",
+    ],
+)
+def test_rows_that_are_no_totals_of_one_run_are_named(
+    tmp_path: Path, rows: list[dict[str, str]]
+) -> None:
+    trials, tally = read(written(tmp_path, file("3.0.0", *rows, {"run_id": "good"})))
+    assert [trial.uid for trial in trials] == ["codecarbon:good"]
+    assert [bad.reason.startswith("lines ") for bad in tally.bad] == [True]
+
+
+def test_an_earlier_row_that_comes_later_is_known_by_its_time(tmp_path: Path) -> None:
+    early = HALF | {"timestamp": "2024-02-03T04:04:56"}
+    (trial,), tally = read(written(tmp_path, file("3.0.0", {}, early)))
+    assert trial.phases["query"].seconds == 20.0
+    assert tally.bad == []
+
+
+def test_tasks_that_lie_apart_are_one_run(tmp_path: Path) -> None:
+    rows = [
+        {"run_id": run, "task_name": task}
+        for task in ("load model", "query model")
+        for run in ("x", "y")
+    ]
+    trials, tally = read(written(tmp_path, file("2.8.3", *rows, tasks=True)))
+    assert [(t.uid, set(t.phases)) for t in trials] == [
+        ("codecarbon:x", {"load", "query"}),
+        ("codecarbon:y", {"load", "query"}),
+    ]
+    assert tally.bad == []
+
+
+# --- other files and versions ------------------------------------------------------------------
+
+VERSION_1 = (
+    "timestamp,experiment_id,project_name,duration,emissions,energy_consumed,country_name,"
+    "country_iso_code,region,on_cloud,cloud_provider,cloud_region\n"
+    "2024-04-18T15:29:14,e,pruning,210.1,0.00448,0.007355,Norway,NOR,,N,,\n"
+)
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (VERSION_1, "CodeCarbon 1.x"),
+        (VERSION_1.replace(",", ";"), "CodeCarbon 1.x"),
+        (LFS, "Git LFS pointer"),
+        ("\n<!DOCTYPE html>\n<html><head></head></html>", "a web page"),
+        ("\ufeff<html lang='en'>", "a web page"),
+        ('<?xml version="1.0"?>', "a web page"),
+        ('{"run_id": "a", "energy_consumed": 1}', "_codecarbon.json"),
+        (file("3.0.0", {}).replace("os,", "duration,", 1), "two columns are called 'duration'"),
+    ],
+)
+def test_what_is_no_such_file_is_named_with_a_remedy(
+    tmp_path: Path, content: str, reason: str
+) -> None:
+    trials, tally = read(written(tmp_path, content))
+    assert trials == []
+    assert [reason in bad.reason for bad in tally.bad] == [True]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_header_that_comes_again_is_a_header(tmp_path: Path, mark: str) -> None:
+    content = (
+        file("2.3.1", {"run_id": "a"}) + mark + file("3.1.0", {"run_id": "b"}, {"run_id": "c"})
+    )
+    trials, tally = read(written(tmp_path, content))
+    assert [trial.uid for trial in trials] == [f"codecarbon:{run}" for run in "abc"]
+    assert (tally.rows, tally.bad) == (3, [])
+
+
+def test_a_header_of_another_kind_ends_the_file_by_name(tmp_path: Path) -> None:
+    tasks = file("2.8.3", {"task_name": "query model", "run_id": "b"}, tasks=True)
+    trials, tally = read(written(tmp_path, file("2.8.3", {"run_id": "a"}) + tasks))
+    assert [trial.uid for trial in trials] == ["codecarbon:a"]
+    assert [(bad.row, "another kind" in bad.reason) for bad in tally.bad] == [(3, True)]
+
+
+@pytest.mark.parametrize("first", ["", "sep=;\n"])
+def test_semicolons_are_read_and_decimal_commas_named(tmp_path: Path, first: str) -> None:
+    points = first + file("3.0.0", {"run_id": "a"}).replace(",", ";")
+    (trial,), tally = read(written(tmp_path, points))
+    assert trial.phases["query"].seconds == 20.0
+    assert tally.bad == []
+    header, _, line = points.removeprefix(first).partition("\n")
+    commas = written(tmp_path, f"{first}{header}\n{line.replace('.', ',')}", "commas.csv")
+    trials, tally = read(commas)
+    assert trials == []
+    assert [("decimal points" in bad.reason) for bad in tally.bad] == [True]

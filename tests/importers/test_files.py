@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from permille.errors import ImportDataError
-from permille.importers import files
-from permille.importers.files import Source
+from permille.importers.reading import files
+from permille.importers.reading.files import Source
 
 CONTENT = b"a,b\n1,2\n"
 

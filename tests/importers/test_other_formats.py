@@ -15,7 +15,7 @@ from permille.analysis.compare import compare
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
 from permille.importers import Importer, Options, Tally
-from permille.importers.files import Source
+from permille.importers.reading.files import Source
 from permille.records import Boundary, Provenance, Trial
 from tests.shared import shared
 
@@ -122,6 +122,14 @@ def test_models_are_compared_at_the_same_batch_size_alone(tmp_path: Path) -> Non
         ({"energy_per_token_joules": 5.0}, "not energy per token"),
         ({"avg_output_len": None}, "avg_output_len"),
         ({"max_num_seqs": None}, "batch_size"),
+        ({"max_num_seqs": -1}, "max_num_seqs"),
+        ({"max_num_seqs": 0, "batch_size": 4}, "max_num_seqs"),
+        ({"max_num_seqs": 1e25}, "max_num_seqs"),
+        ({"max_num_seqs": 2**70}, "max_num_seqs"),
+        ({"avg_power_watts": 50.0}, "times apart"),
+        ({"avg_power_watts": 0.0}, "avg_power_watts"),
+        ({"energy_per_request_joules": 0.0}, "above 0"),
+        ({"energy_per_image_joules": 250.0}, "which is an inference"),
     ],
 )
 def test_bad_configurations_are_named(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:
@@ -140,6 +148,25 @@ def test_other_documents_are_left_alone_or_named(tmp_path: Path) -> None:
     trials, tally = read("ml-energy", tmp_path)
     assert trials == []
     assert sorted(b.file for b in tally.bad) == ["broken.json", "deep.json", "unheard-of.json"]
+
+
+VERSION_2 = {"Model": "m", "GPU model": "A100", "Batch size": 4, "Energy per image (J)": 500.0}
+
+
+@pytest.mark.parametrize("content", [VERSION_2, [VERSION_2]])
+def test_version_2_is_refused_by_name(tmp_path: Path, content: Any) -> None:
+    trials, tally = read("ml-energy", saved(tmp_path / "model.json", content))
+    assert trials == []
+    assert ["version 2" in bad.reason for bad in tally.bad] == [True]
+
+
+def test_version_1_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "A100_chat_benchmark.csv"
+    path.write_text("model,throughput,response_length,latency,energy\nm,1,2,3,4\n")
+    for source in (path, tmp_path):
+        trials, tally = read("ml-energy", source)
+        assert trials == []
+        assert ["version 1" in bad.reason for bad in tally.bad] == [True]
 
 
 def test_the_whole_leaderboard() -> None:
@@ -215,16 +242,34 @@ def test_which_prompts_count_follows_from_the_file(
     assert trial.phases["query"].inferences == inferences
 
 
-def test_scores_that_contradict_themselves_are_named(tmp_path: Path) -> None:
-    trials, tally = read("ai-energy-score", scores(tmp_path, {"wh_per_1000_queries": "99"}))
-    assert trials == []
-    assert "does not follow" in tally.bad[0].reason
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"wh_per_1000_queries": "99"}, "does not follow"),
+        ({"avg_energy_per_prompt_wh": "1.25"}, "times apart"),
+        ({"co2_emissions_g": "5000"}, "which no grid emits"),
+        ({"total_duration_seconds": "1e7"}, "less than any GPU"),
+        ({"gpu_energy_wh": "0"}, "above 0"),
+        ({"gpu_energy_wh": "nan"}, "missing"),
+        ({"gpu_energy_wh": "-1"}, "above 0"),
+        ({"total_prompts": "1e25"}, "at most 64 bits"),
+        ({"total_prompts": "-1"}, "above 0"),
+        ({"successful_prompts": "999.5"}, "whole number"),
+        ({"successful_prompts": "2000"}, "2000 prompts of 1000"),
+    ],
+)
+def test_scores_that_contradict_themselves_are_named(
+    tmp_path: Path, changed: dict[str, str], reason: str
+) -> None:
+    trials, tally = read("ai-energy-score", scores(tmp_path, changed, {}))
+    assert len(trials) == 1
+    assert [(bad.row, reason in bad.reason) for bad in tally.bad] == [(2, True)]
 
 
 # --- optimum-benchmark -----------------------------------------------------------------------
 
 
-def part(mean: float, kwh: dict[str, float]) -> dict[str, Any]:
+def part(mean: float, kwh: dict[str, float | None]) -> dict[str, Any]:
     times = {"unit": "s", "count": 100, "mean": mean, "p50": mean, "p95": 2 * mean, "values": []}
     return {"latency": times, "energy": {"unit": "kWh", **kwh}}
 
@@ -277,6 +322,159 @@ def test_a_generating_model_is_its_prefill_and_its_decoding(tmp_path: Path) -> N
     assert query.seconds == pytest.approx(0.5)
     assert query.domains["gpu"].energy_j == pytest.approx(8e-6 * 3.6e6)
     assert trial.latency is None
+
+
+@pytest.mark.parametrize(("prefill", "decode"), [(0.0, 6e-5), (6e-5, 0.0), (None, 6e-5)])
+def test_a_gpu_that_was_read_in_one_part_alone_leaves_the_whole_without_a_figure(
+    tmp_path: Path, prefill: float | None, decode: float
+) -> None:
+    both = {
+        "prefill": part(0.1, {"cpu": 1e-6, "ram": 1e-6, "gpu": prefill}),
+        "decode": part(0.4, {"cpu": 2e-6, "ram": 1e-6, "gpu": decode}),
+    }
+    path = saved(tmp_path / "benchmark.json", BENCHMARK | {"report": both})
+    (trial,), _ = read("optimum-benchmark", path)
+    query = trial.phases["query"]
+    assert "one part of the call" in query.problems["gpu"].reason
+    assert not isinstance(within(query, "compute"), Bounded)
+
+
+def test_a_gpu_that_ran_and_was_not_read_is_lacking(tmp_path: Path) -> None:
+    on_gpu = copy.deepcopy(BENCHMARK)
+    on_gpu["config"]["backend"]["device"] = "cuda"
+    (trial,), _ = read("optimum-benchmark", saved(tmp_path / "benchmark.json", on_gpu))
+    assert "gpu" in trial.phases["query"].problems
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("energy_star", "ai-energy-score"),
+        ("training", "of no inference"),
+        ("x", "unknown scenario"),
+    ],
+)
+def test_other_scenarios_are_refused_by_name(tmp_path: Path, name: str, reason: str) -> None:
+    other = copy.deepcopy(BENCHMARK)
+    other["config"]["scenario"] = {"name": name, "num_samples": 1000}
+    for content in ({"latency": None}, {}):
+        other["report"]["forward"] |= content
+        trials, tally = read("optimum-benchmark", saved(tmp_path / "benchmark.json", other))
+        assert trials == []
+        assert [name in bad.reason and reason in bad.reason for bad in tally.bad] == [True]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"energy": {"unit": "kWh", "cpu": 2e-6, "ram": 1e-6, "total": 3e-5}}, "add up"),
+        ({"efficiency": {"unit": "samples/kWh", "value": 1e5}}, "efficiency"),
+        ({"throughput": {"unit": "samples/s", "value": 2000.0}}, "throughput"),
+        ({"latency": {"unit": "s", "count": 1, "mean": -0.2, "p50": 0.2, "p95": 0.2}}, "latency"),
+        ({"energy": {"unit": "kWh", "cpu": 5.5e-10, "ram": 0.0}}, "0.0099 W"),
+        ({"energy": {"unit": "kWh", "cpu": 1.0, "ram": 0.0}}, "more than a machine"),
+    ],
+)
+def test_a_report_that_contradicts_itself_is_named(
+    tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    other = copy.deepcopy(BENCHMARK)
+    other["report"]["forward"] |= changed
+    trials, tally = read("optimum-benchmark", saved(tmp_path / "benchmark.json", other))
+    assert trials == []
+    assert [reason in bad.reason for bad in tally.bad] == [True]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value"),
+    [
+        ("scenario", "input_shapes", {"batch_size": 4, "sequence_length": 1024}),
+        ("scenario", "generate_kwargs", {"max_new_tokens": 1000}),
+        ("scenario", "new_tokens", 1000),
+        ("backend", "torch_compile", True),
+        ("backend", "quantization_config", {"bits": 4}),
+    ],
+)
+def test_runs_of_other_inputs_or_options_are_other_cells(
+    tmp_path: Path, where: str, name: str, value: Any
+) -> None:
+    other = copy.deepcopy(BENCHMARK)
+    other["config"][where][name] = value
+    cells = []
+    for content in (BENCHMARK, other):
+        (trial,), _ = read("optimum-benchmark", saved(tmp_path / "benchmark.json", content))
+        cells.append(trial.cell.id)
+    assert cells[0] != cells[1]
+
+
+def test_repeats_that_differ_in_their_seed_are_one_cell(tmp_path: Path) -> None:
+    cells = set()
+    for seed in (1, 2):
+        repeat = copy.deepcopy(BENCHMARK)
+        repeat["config"]["backend"]["seed"] = seed
+        repeat["config"]["scenario"]["iterations"] = seed
+        (trial,), _ = read("optimum-benchmark", saved(tmp_path / "benchmark.json", repeat))
+        cells.add(trial.cell.id)
+    assert len(cells) == 1
+
+
+def test_a_report_of_several_kinds_of_call_is_named(tmp_path: Path) -> None:
+    other = copy.deepcopy(BENCHMARK)
+    other["report"]["call"] = other["report"]["forward"]
+    trials, tally = read("optimum-benchmark", saved(tmp_path / "benchmark.json", other))
+    assert trials == []
+    assert "forward and call in one report" in tally.bad[0].reason
+
+
+@pytest.mark.parametrize("batch_size", [-1, 0, 1e25, 2**70, 1.5])
+def test_a_senseless_batch_is_named(tmp_path: Path, batch_size: float) -> None:
+    other = copy.deepcopy(BENCHMARK)
+    other["config"]["scenario"]["input_shapes"]["batch_size"] = batch_size
+    trials, tally = read("optimum-benchmark", saved(tmp_path / "benchmark.json", other))
+    assert trials == []
+    assert ["batch_size" in bad.reason for bad in tally.bad] == [True]
+
+
+def test_what_codecarbon_logged_of_a_phase_is_told_from_a_report(tmp_path: Path) -> None:
+    saved(tmp_path / "benchmark.json", BENCHMARK)
+    logged = {"run_id": "r", "project_name": "codecarbon", "energy_consumed": 0.1, "duration": 9.0}
+    saved(tmp_path / "forward_codecarbon.json", logged)
+    trials, tally = read("optimum-benchmark", tmp_path)
+    assert len(trials) == 1
+    assert [(bad.file, "one phase" in bad.reason) for bad in tally.bad] == [
+        ("forward_codecarbon.json", True)
+    ]
+
+
+# --- JSON that is none -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ml-energy", "optimum-benchmark"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"task": "gpqa", "configurations": [{"model_id": "\xff"}]}', "not text in utf-8"),
+        (b"\xff", "not text in utf-8"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 1\n", "Git LFS pointer"),
+        (b"<!doctype html><html></html>", "a web page"),
+    ],
+)
+def test_a_file_that_is_no_json_is_one_line(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    path = tmp_path / "benchmark.json"
+    path.write_bytes(content)
+    trials, tally = read(name, path)
+    assert trials == []
+    assert [reason in bad.reason for bad in tally.bad] == [True]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_in_other_encodings(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "benchmark.json"
+    path.write_text(json.dumps(BENCHMARK), encoding=encoding)
+    trials, tally = read("optimum-benchmark", path)
+    assert (len(trials), tally.bad) == (1, [])
 
 
 def test_faulty_benchmarks_are_named(tmp_path: Path) -> None:

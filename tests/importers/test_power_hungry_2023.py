@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from permille.importers import Options, Tally
-from permille.importers.files import Source
-from permille.importers.power_hungry_2023 import IDLE_GPU_W, OTHER, STUDY, importer
+from permille.importers.power_hungry.importer import IDLE_GPU_W, OTHER, STUDY, importer
+from permille.importers.reading.files import Source
 from permille.records import Provenance, Trial
 from tests.importers.codecarbon_files import RUN_COLUMNS, TASK_COLUMNS, row
 from tests.shared import shared

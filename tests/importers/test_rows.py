@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from permille.importers import Options, Tally, rows
-from permille.importers.codecarbon_rows import REQUIRED, runs
-from permille.importers.files import Member
-from permille.importers.rows import BadValue, number
+from permille.importers import Options, Tally
+from permille.importers.codecarbon.rows import REQUIRED, runs
+from permille.importers.reading import rows
+from permille.importers.reading.files import Member
+from permille.importers.reading.rows import BadValue, number
 from tests.importers.codecarbon_files import RUN_COLUMNS, file, row
 
 COLUMNS = RUN_COLUMNS["3.3.2"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from permille.records import Record, Trial
 
 if TYPE_CHECKING:
-    from permille.importers.files import Source
+    from permille.importers.reading.files import Source
 
 NAMED = 20
 """How many bad rows a report names; the rest are counted."""
@@ -27,13 +27,18 @@ class BadRow(Record):
 
 
 class Tally:
-    """What an import met: files and rows read, and what was left out."""
+    """What an import met: files and rows read, what was left out, and where it is (``at``)."""
 
     def __init__(self) -> None:
         self.files = 0
         self.rows = 0
         self.bad: list[BadRow] = []
         self.bad_count = 0
+        self.at: tuple[str, int | None] = ("", None)
+
+    def place(self, file: str, row: int | None) -> None:
+        """Where the trial stands that comes next."""
+        self.at = (file, row)
 
     def leave_out(self, file: str, row: int | None, reason: str) -> None:
         """Count a bad row or file; the first few are kept by name."""

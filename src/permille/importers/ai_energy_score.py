@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon import GPU_ACCURACY
-from permille.importers.files import Source
-from permille.importers.rows import BadValue, not_negative, positive, rows, text
+from permille.importers.codecarbon.importer import GPU_ACCURACY
+from permille.importers.plausible import disagreement, emissions_fault, power_fault
+from permille.importers.reading.files import Source
+from permille.importers.reading.rows import BadValue, not_negative, positive, rows, text, whole
 from permille.records import Phase, Protocol, Provenance, Trial
 from permille.units import joules_from_kwh
 
@@ -21,7 +22,7 @@ REQUIRED = ("model_name", "task", "total_prompts", "successful_prompts", "gpu_en
 _TOLERANCE = 0.01
 
 
-class Importer:
+class AiEnergyScoreImporter:
     """The ``ai-energy-score`` format."""
 
     name = SOURCE
@@ -33,12 +34,13 @@ class Importer:
                 continue
             for at, row in rows(member, tally, REQUIRED, breaks_in_fields=True):
                 try:
+                    tally.place(member.name, at)
                     yield _trial(row, options)
                 except BadValue as error:
                     tally.leave_out(member.name, at, str(error))
 
 
-importer = Importer()
+importer = AiEnergyScoreImporter()
 
 
 def _trial(row: dict[str, str], options: Options) -> Trial:
@@ -78,7 +80,7 @@ def _trial(row: dict[str, str], options: Options) -> Trial:
         status="failed" if failed else "done",
         reason=failed,
         started=text(row, "timestamp") or "",
-        protocol=Protocol(inferences=int(positive(row, "total_prompts")), name=SOURCE),
+        protocol=Protocol(inferences=whole(row, "total_prompts"), name=SOURCE),
         environment=build.environment({}),
         source=SOURCE,
         phases={} if failed else {"query": _query(row)},
@@ -89,8 +91,10 @@ def _trial(row: dict[str, str], options: Options) -> Trial:
 
 def _query(row: dict[str, str]) -> Phase:
     energy_wh = positive(row, "gpu_energy_wh")
+    seconds = positive(row, "total_duration_seconds")
+    _check(row, energy_wh, seconds)
     return Phase(
-        seconds=positive(row, "total_duration_seconds"),
+        seconds=seconds,
         domains={
             "gpu": build.domain(
                 joules_from_kwh(energy_wh / 1000),
@@ -105,11 +109,29 @@ def _query(row: dict[str, str]) -> Phase:
     )
 
 
+def _check(row: dict[str, str], energy_wh: float, seconds: float) -> None:
+    """The row's other figures of the same energy."""
+    energy_j = joules_from_kwh(energy_wh / 1000)
+    co2e_g = not_negative(row, "co2_emissions_g")
+    fault = power_fault("gpu", energy_j, seconds) or (
+        emissions_fault(co2e_g / 1000, energy_wh / 1000) if co2e_g else None
+    )
+    each_wh = not_negative(row, "avg_energy_per_prompt_wh")
+    if fault is None and each_wh:
+        prompts = positive(row, "successful_prompts")
+        product = "avg_energy_per_prompt_wh x successful_prompts"
+        fault = disagreement("gpu_energy_wh", energy_wh, product, each_wh * prompts)
+    if fault is not None:
+        raise BadValue(fault)
+
+
 def _inferences(row: dict[str, str], energy_wh: float) -> int:
     """The prompts that the file's own Wh per 1,000 counts: those answered, or all."""
-    answered, asked = positive(row, "successful_prompts"), positive(row, "total_prompts")
+    answered, asked = whole(row, "successful_prompts"), whole(row, "total_prompts")
+    if answered > asked:
+        raise BadValue(f"{answered} prompts of {asked} were answered")
     per_1000 = not_negative(row, "wh_per_1000_queries")
     for prompts in (answered, asked):
         if per_1000 is None or abs(energy_wh * 1000 / prompts - per_1000) <= _TOLERANCE * per_1000:
-            return int(prompts)
+            return prompts
     raise BadValue("wh_per_1000_queries does not follow from gpu_energy_wh and the prompts")

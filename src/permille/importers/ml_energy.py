@@ -9,15 +9,17 @@ one by one: the batch size is in the protocol, and nothing is pooled with other 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Annotated, Any
 
 import msgspec
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon import GPU_ACCURACY
-from permille.importers.documents import document
-from permille.importers.files import Source
+from permille.importers.codecarbon.importer import GPU_ACCURACY
+from permille.importers.plausible import disagreement, power_fault
+from permille.importers.reading.documents import document
+from permille.importers.reading.files import Source
 from permille.records import Category, ModelFacts, Phase, Protocol, Provenance, Trial
 
 SOURCE = "ml-energy"
@@ -50,6 +52,13 @@ _RESULTS = {
     "throughput_videos_per_sec",
 }
 _TOLERANCE = 0.02
+_NOT_READ = (
+    "{} of the ML.ENERGY leaderboard: only version 3 is read (files with a task and its"
+    " configurations); take those of the same model from https://ml.energy/leaderboard"
+)
+
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
 
 class Configuration(msgspec.Struct, frozen=True):
@@ -57,13 +66,13 @@ class Configuration(msgspec.Struct, frozen=True):
 
     model_id: str
     gpu_model: str
-    num_gpus: int
+    num_gpus: Count
     avg_power_watts: float
     total_params_billions: float | None = None
     activated_params_billions: float | None = None
     architecture: str | None = None
-    max_num_seqs: int | None = None
-    batch_size: int | None = None
+    max_num_seqs: Count | None = None
+    batch_size: Count | None = None
     avg_batch_size: float | None = None
     avg_output_len: float | None = None
     output_throughput_tokens_per_sec: float | None = None
@@ -74,7 +83,7 @@ class Configuration(msgspec.Struct, frozen=True):
     energy_per_video_joules: float | None = None
 
 
-class Importer:
+class MlEnergyImporter:
     """The ``ml-energy`` format: the leaderboard's data, whole or its task files."""
 
     name = SOURCE
@@ -82,10 +91,19 @@ class Importer:
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
         """One trial a configuration of every task file. The files of models repeat them."""
         for member in source.members(tally.leave_out):
-            if not member.is_of(".json"):
+            if not member.is_of(".json", ".csv"):
+                continue
+            if PurePosixPath(member.name).suffix.lower() == ".csv":
+                tally.files += 1
+                tally.leave_out(member.name, None, _NOT_READ.format("CSV, as version 1 has"))
                 continue
             content = document(member, tally)
+            if _is_version_2(content):
+                tally.leave_out(member.name, None, _NOT_READ.format("version 2"))
+                continue
             if not isinstance(content, dict) or not isinstance(content.get("task"), str):
+                if member.chosen and content is not None:
+                    tally.leave_out(member.name, None, "no task with configurations in it")
                 continue
             found = content.get("configurations")
             for at, raw in enumerate(found if isinstance(found, list) else [], start=1):
@@ -93,12 +111,19 @@ class Importer:
                     continue
                 tally.rows += 1
                 try:
+                    tally.place(member.name, at)
                     yield _trial(content["task"], raw, options)
                 except (msgspec.ValidationError, ValueError, OverflowError) as error:
                     tally.leave_out(member.name, at, str(error))
 
 
-importer = Importer()
+importer = MlEnergyImporter()
+
+
+def _is_version_2(content: Any) -> bool:
+    """Version 2 has a file a configuration, whose keys are words with their units."""
+    first = content[0] if isinstance(content, list) and content else content
+    return isinstance(first, dict) and {"Model", "GPU model"} <= first.keys()
 
 
 def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
@@ -107,6 +132,12 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
     hub_task, category = _TASKS[task]
     it = msgspec.convert(raw, Configuration)
     energy_j, seconds, counts = _per_inference(it)
+    power_j = _positive(it.avg_power_watts, "avg_power_watts") * seconds
+    fault = power_fault("gpu", energy_j, seconds) or disagreement(
+        "energy per request, image or video (J)", energy_j, "avg_power_watts x its time", power_j
+    )
+    if fault is not None:
+        raise ValueError(fault)
     batch_size = it.max_num_seqs or it.batch_size
     if batch_size is None:
         raise ValueError("neither max_num_seqs nor batch_size")
@@ -150,6 +181,9 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
 
 def _per_inference(it: Configuration) -> tuple[float, float, dict[str, float]]:
     """Joules and server seconds of the mean inference, and what it processed."""
+    of = (it.energy_per_request_joules, it.energy_per_image_joules, it.energy_per_video_joules)
+    if sum(energy is not None for energy in of) > 1:
+        raise ValueError("energies per request, image and video: which is an inference?")
     if it.energy_per_request_joules is not None:
         tokens = _positive(it.avg_output_len, "avg_output_len")
         throughput = _positive(it.output_throughput_tokens_per_sec, "output throughput")
@@ -161,7 +195,7 @@ def _per_inference(it: Configuration) -> tuple[float, float, dict[str, float]]:
             raise ValueError("energy per request is not energy per token times tokens")
     else:
         unit = "images" if it.energy_per_image_joules is not None else "videos"
-        energy = it.energy_per_image_joules or it.energy_per_video_joules
+        energy = it.energy_per_image_joules if unit == "images" else it.energy_per_video_joules
         energy_j = _positive(energy, "energy per request, image or video")
         batch = _positive(it.batch_size, "batch_size")
         seconds = _positive(it.batch_latency_s, "batch_latency_s") / batch

@@ -14,9 +14,10 @@ import msgspec
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon import CPU_ACCURACY, GPU_ACCURACY, RAM_ACCURACY
-from permille.importers.documents import document
-from permille.importers.files import Source
+from permille.importers.codecarbon.importer import CPU_ACCURACY, GPU_ACCURACY, RAM_ACCURACY
+from permille.importers.plausible import disagreement, power_fault
+from permille.importers.reading.documents import document
+from permille.importers.reading.files import Source
 from permille.records import (
     DomainEnergy,
     DomainKind,
@@ -31,8 +32,32 @@ from permille.units import joules_from_kwh
 
 SOURCE = "optimum-benchmark"
 _QUERIES = (("forward",), ("call",), ("prefill", "decode"))
-"""What one call consists of, by kind of model; the first that the report has."""
+"""What one call consists of, by kind of model."""
 _MAX_CONFIGS = 10_000
+_TOLD_OR_IDLE = {
+    "scenario": {
+        "name", "_target_", "input_shapes", "iterations", "duration", "warmup_runs", "memory",
+        "latency", "energy",
+    },
+    "backend": {
+        "name", "_target_", "model", "processor", "task", "device", "torch_dtype",
+        "quantization_scheme", "seed",
+    },
+}  # fmt: skip
+"""What of a config is in the cell already, or decides no energy: repeats may differ in it."""
+_SUM_TOLERANCE = 0.01
+_OF_ONE_PHASE = (
+    "what CodeCarbon logged of one phase, over all its calls; import the benchmark.json (or the"
+    " benchmark_report.json with its config) of the same run"
+)
+_OTHER_SCENARIOS = {
+    "energy_star": (
+        "scenario energy_star: its energies are of the whole dataset and it logs no time; import"
+        " AI Energy Score's master_results.csv (permille import ai-energy-score), or measure with"
+        " scenario inference and latency = true"
+    ),
+    "training": "scenario training: its energy is of no inference; measure with scenario inference",
+}
 
 
 class _Times(msgspec.Struct):
@@ -48,11 +73,19 @@ class _Energy(msgspec.Struct):
     cpu: float | None = None
     ram: float | None = None
     gpu: float | None = None
+    total: float | None = None
+
+
+class _Rate(msgspec.Struct):
+    unit: str
+    value: float
 
 
 class _Part(msgspec.Struct):
     latency: _Times | None = None
     energy: _Energy | None = None
+    throughput: _Rate | None = None
+    efficiency: _Rate | None = None
 
 
 class _Shapes(msgspec.Struct):
@@ -79,7 +112,7 @@ class _Config(msgspec.Struct):
     environment: dict[str, Any] = {}
 
 
-class Importer:
+class OptimumBenchmarkImporter:
     """The ``optimum-benchmark`` format."""
 
     name = SOURCE
@@ -98,34 +131,42 @@ class Importer:
                 continue
             if not isinstance(content, dict):
                 continue
+            if {"run_id", "energy_consumed"} <= content.keys():
+                tally.leave_out(member.name, None, _OF_ONE_PHASE)
+                continue
             report = content.get("report", content)
             config = content.get("config", configs.get(folder))
             tally.rows += 1
             try:
                 if config is None:
                     raise ValueError("no config beside this report (benchmark_config.json)")
-                yield _trial(msgspec.convert(config, _Config), report, options)
+                tally.place(member.name, None)
+                yield _trial(config, report, options)
             except (msgspec.ValidationError, ValueError, OverflowError) as error:
                 tally.leave_out(member.name, None, str(error))
 
 
-importer = Importer()
+importer = OptimumBenchmarkImporter()
 
 
-def _trial(config: _Config, report: Any, options: Options) -> Trial:
+def _trial(raw: Any, report: Any, options: Options) -> Trial:
+    config = msgspec.convert(raw, _Config)
     if not isinstance(report, dict):
         raise ValueError("the report is not a JSON object")
-    names = next((q for q in _QUERIES if all(report.get(n) for n in q)), None)
-    if names is None:
-        raise ValueError("no forward, call, or prefill and decode in this report")
-    parts = [msgspec.convert(report[name], _Part) for name in names]
+    if config.scenario.name != "inference":
+        known = _OTHER_SCENARIOS.get(config.scenario.name)
+        raise ValueError(known or f"unknown scenario {config.scenario.name[:40]!r}")
+    parts = _parts(report)
     backend = config.backend
     batch_size = config.scenario.input_shapes.batch_size
-    phases = {"query": _phase(parts, batch_size)}
+    has_gpu = backend.device.lower() not in ("cpu", build.UNKNOWN)
+    for part in parts:
+        _check_rates(part, batch_size)
+    phases = {"query": _phase(parts, batch_size, has_gpu=has_gpu)}
     if report.get("load_model"):
         load = msgspec.convert(report["load_model"], _Part)
         if load.energy is not None and load.latency is not None:
-            phases = {"load": _phase([load], None), **phases}
+            phases = {"load": _phase([load], None, has_gpu=has_gpu), **phases}
     times = parts[0].latency
     latency = None
     if len(parts) == 1 and times is not None:
@@ -145,7 +186,8 @@ def _trial(config: _Config, report: Any, options: Options) -> Trial:
                 "device": backend.device,
                 "dtype": backend.torch_dtype,
                 "quantization": backend.quantization_scheme,
-            },
+            }
+            | _further(raw),
         ),
         repeat=0,
         status="done",
@@ -163,30 +205,99 @@ def _trial(config: _Config, report: Any, options: Options) -> Trial:
     )
 
 
-def _phase(parts: list[_Part], inferences: int | None) -> Phase:
+def _further(config: dict[str, Any]) -> dict[str, Any]:
+    """What else of a run decides its energy: lengths of inputs and answers, how the model was
+    loaded. Runs that differ in it are of different cells."""
+    shapes = config["scenario"].get("input_shapes") or {}
+    found = {f"inputs.{name}": value for name, value in shapes.items() if name != "batch_size"}
+    for part, told in _TOLD_OR_IDLE.items():
+        found |= {
+            f"{part}.{name}": value
+            for name, value in config[part].items()
+            if name not in told and value not in (None, False, {}, [])
+        }
+    return found
+
+
+def _parts(report: dict[str, Any]) -> list[_Part]:
+    """What one call consists of."""
+    found = [q for q in _QUERIES if any(report.get(name) for name in q)]
+    if not found:
+        raise ValueError("no forward, call, or prefill and decode in this report")
+    if len(found) > 1:
+        several = " and ".join(name for q in found for name in q if report.get(name))
+        raise ValueError(f"{several} in one report: what one inference consists of is not known")
+    missing = [name for name in found[0] if not report.get(name)]
+    if missing:
+        raise ValueError(
+            f"no {missing[0]} in this report: an inference is {' and '.join(found[0])}"
+        )
+    return [msgspec.convert(report[name], _Part) for name in found[0]]
+
+
+def _check_rates(part: _Part, batch_size: int) -> None:
+    """Samples a second and samples a kWh follow from the latency and the energy."""
+    if part.latency is None or part.energy is None:
+        return
+    kwh = part.energy.total or sum(
+        filter(None, (part.energy.cpu, part.energy.ram, part.energy.gpu))
+    )
+    for name, rate, unit, of_call in (
+        ("throughput", part.throughput, "samples/s", part.latency.mean),
+        ("efficiency", part.efficiency, "samples/kWh", kwh),
+    ):
+        if rate is None or rate.unit != unit or not (rate.value > 0 and of_call > 0):
+            continue
+        if fault := disagreement(
+            f"{name} ({unit})", rate.value, "the mean call", batch_size / of_call
+        ):
+            raise ValueError(fault)
+
+
+def _phase(parts: list[_Part], inferences: int | None, *, has_gpu: bool) -> Phase:
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
         ("ram", "dram:0", "dram", Provenance.ESTIMATED, RAM_ACCURACY),
         ("gpu", "gpu", "gpu", Provenance.MEASURED, GPU_ACCURACY),
     )
-    seconds = 0.0
-    for part in parts:
-        if part.latency is None or part.energy is None:
-            raise ValueError("latency or energy was not measured")
-        if part.latency.unit != "s" or part.energy.unit != "kWh":
-            raise ValueError(f"units {part.latency.unit} and {part.energy.unit}, not s and kWh")
-        seconds += part.latency.mean
+    seconds = sum(_seconds(part) for part in parts)
     domains: dict[str, DomainEnergy] = {}
     problems: dict[str, Problem] = {}
     for column, name, kind, provenance, accuracy in known:
         logged = [getattr(part.energy, column) for part in parts]
         if any(kwh is not None and not 0 <= kwh < float("inf") for kwh in logged):
             raise ValueError(f"{column} energy is negative or not finite")
-        if all(logged):
-            joules = joules_from_kwh(sum(logged))
+        # 0 is how the tool writes that there is no GPU, and that it read none.
+        if column == "gpu" and not any(logged) and not has_gpu:
+            continue
+        joules = joules_from_kwh(sum(kwh for kwh in logged if kwh is not None))
+        reason = (
+            power_fault(kind, joules, seconds)
+            if all(logged)
+            else "0 or nothing was logged, of one part of the call or of all"
+        )
+        if reason is None:
             domains[name] = build.domain(joules, kind, SOURCE, provenance, accuracy)
-        elif column != "gpu":  # 0 on a GPU's place is how the tool writes that there is none
-            problems[name] = Problem(reason="0 or nothing was logged", kind=kind)
-    if not domains or not seconds > 0:
-        raise ValueError("no component has an energy above 0")
+        else:
+            problems[name] = Problem(reason=reason, kind=kind)
+    if not domains:
+        reasons = "; ".join(sorted({problem.reason for problem in problems.values()}))
+        raise ValueError(f"no component has an energy above 0 that can be true: {reasons}")
     return Phase(seconds=seconds, domains=domains, problems=problems, inferences=inferences)
+
+
+def _seconds(part: _Part) -> float:
+    """The mean latency of a part whose units, latency and energies hold together."""
+    latency, energy = part.latency, part.energy
+    if latency is None or energy is None:
+        raise ValueError("latency or energy was not measured")
+    if latency.unit != "s" or energy.unit != "kWh":
+        raise ValueError(f"units {latency.unit} and {energy.unit}, not s and kWh")
+    if not 0 < latency.mean < float("inf"):
+        raise ValueError(f"a mean latency of {latency.mean} s")
+    whole = sum(kwh for kwh in (energy.cpu, energy.ram, energy.gpu) if kwh is not None)
+    if energy.total is not None and not (
+        abs(energy.total - whole) <= _SUM_TOLERANCE * max(energy.total, whole)
+    ):
+        raise ValueError(f"total is {energy.total:g} kWh, but its parts add up to {whole:g}")
+    return latency.mean

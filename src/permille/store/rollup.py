@@ -96,6 +96,21 @@ def mark(db: sqlite3.Connection, row: Row) -> None:
     _put(db, Kept(group, 0, None), None if old is None else old[-1])
 
 
+def exchange(db: sqlite3.Connection, old: Row, new: Row) -> None:
+    """Put a row in the place of another of its group, which has to be made anew.
+
+    Raises:
+        DamageError: the group's row is damaged, or missing.
+    """
+    where = " AND ".join(f"{column} = ?" for column in KEY)
+    kept = db.execute(f"{_SELECT.removesuffix(' NOT INDEXED')} WHERE {where}", old.group).fetchone()
+    if kept is None:
+        raise DamageError("a row of the roll-up is missing")
+    group = _read(kept).group
+    group = group._replace(seals=added([group.seals, new.seal, -old.seal]))
+    _put(db, Kept(group, 0, None), kept[-1])
+
+
 def keep(db: sqlite3.Connection, group: Group, version: int, body: bytes) -> None:
     """Keep what was made of a group, unless it has grown meanwhile.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 import msgspec
 
@@ -42,6 +42,14 @@ Rounds = Literal["latest", "all"]
 T = TypeVar("T")
 _SELECT = f"SELECT {', '.join(KEYS)}, body, seal FROM trial"
 _START = ("study", "cell", "protocol", "fingerprint", "round")
+
+
+class Added(NamedTuple):
+    """How many trials were new, took the place of another record of themselves, or were known."""
+
+    new: int
+    replaced: int
+    known: int
 
 
 class Store:
@@ -113,6 +121,57 @@ class Store:
         checkpoint(self._db)
         self._still_there()
         return new
+
+    def add_or_replace(
+        self, trials: Iterable[Trial], better: Callable[[Trial, Trial], Trial | None]
+    ) -> Added:
+        """Keep trials without a recording in one transaction. Where a uid is there already,
+        ``better(known, found)`` says what is to be in its place; None leaves it.
+
+        Raises:
+            StoreError: one could not be written or read back, a known one is damaged, or what is
+                to replace it is of another group: nothing was written.
+        """
+        new, replaced, known = 0, 0, 0
+        with self._transaction():
+            for trial in trials:
+                if self._insert(trial, None):
+                    new += 1
+                    continue
+                row = self._row(trial.uid)
+                if row is None:
+                    raise StoreError(damaged(self.path, f"trial {trial.uid}"))
+                for there in self._decoded(row):
+                    chosen = better(there, trial)
+                    if chosen is not None:
+                        self._exchange(row, chosen)
+                    replaced += chosen is not None
+                    known += chosen is None
+        checkpoint(self._db)
+        self._still_there()
+        return Added(new, replaced, known)
+
+    def _exchange(self, old: Row, trial: Trial) -> None:
+        """Another record of the same trial in the place of its row: under its number, so that
+        nothing else in the store moves."""
+        reason = refusal(trial)
+        columns = columns_of(trial)
+        keys = (old.id, *(columns[name] for name in KEYS[1:-1]), old.parts)
+        body = msgspec.json.encode(trial)
+        row = Row._make([*keys, body, seal(keys, body)])
+        if (row.uid, row.group) != (old.uid, old.group):
+            reason = reason or "it is of another group than the one that it is to replace"
+        if old.parts:
+            reason = reason or "what is there has a recording of its own"
+        if reason is not None:
+            raise StoreError(f"trial {trial.uid} is not replaced in {self.path}: {reason}")
+        names = (*KEYS[1:], "body", "seal")
+        self._db.execute(
+            f"UPDATE trial SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",
+            (*row[1:], old.id),
+        )
+        grow(self._db, "trial", 0, [row.seal, -old.seal])
+        rollup.exchange(self._db, old, row)
 
     def _still_there(self) -> None:
         """A file that was deleted can still be written, and is lost when it is closed."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from permille import plugins
 from permille.cli.arguments import add_json, add_store, positive_int
 from permille.errors import ImportDataError
-from permille.importers import Options, Tally
+from permille.importers import NAMED, Options, Tally
 from permille.records import Trial
+
+if TYPE_CHECKING:
+    from permille.store import Added, Store
 
 BATCH = 1000
 
@@ -46,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import; 0 unless nothing could be imported or the source broke off."""
-    from permille.importers.files import Source
+    from permille.importers.reading.files import Source
     from permille.store import Store
 
     importer = plugins.load("importers", args.format, ImportDataError)
@@ -54,35 +57,68 @@ def run(args: argparse.Namespace) -> int:
     options = Options(study=args.study, inferences=args.inferences, query_task=args.query_task)
     tally = Tally()
     counts = {"new": 0, "duplicate": 0}
+    replaced: list[str] = []
+    replaced_count = 0
     broken: ImportDataError | None = None
     with Store(args.store) as store:
         try:
-            for batch in _batches(_keepable(importer.trials(source, tally, options), tally, args)):
-                new = store.add_many((trial, None) for trial in batch)
-                counts["new"] += new
-                counts["duplicate"] += len(batch) - new
+            for batch in _batches(_keepable(importer.trials(source, tally, options), tally)):
+                found = _keep(store, batch, tally, replaced)
+                counts["new"] += found.new
+                counts["duplicate"] += found.known
+                replaced_count += found.replaced
         except _BrokeOff as error:
             broken = error.reason
             tally.leave_out(str(args.path), None, str(broken))
-    report = _report(args.format, tally, counts)
+    report = _report(args.format, tally, counts) | {
+        "replaced": replaced,
+        "replaced_count": replaced_count,
+    }
     _show(report, args)
     if broken is not None:
         raise ImportDataError(f"{broken}; what was read before is kept")
-    if not sum(counts.values()):
+    if not (sum(counts.values()) or replaced_count):
         raise ImportDataError(f"{args.path} has nothing that {args.format} could import")
     return 0
 
 
-def _keepable(trials: Iterator[Trial], tally: Tally, args: argparse.Namespace) -> Iterator[Trial]:
+class _Found(NamedTuple):
+    """A trial, and where it was found."""
+
+    trial: Trial
+    file: str
+    row: int | None
+
+
+def _keepable(trials: Iterator[Trial], tally: Tally) -> Iterator[_Found]:
     """The trials that a store can keep; of the others why not."""
     from permille.store import refusal
 
     for trial in trials:
         reason = refusal(trial)
         if reason is None:
-            yield trial
+            yield _Found(trial, *tally.at)
         else:
-            tally.leave_out(str(args.path), None, f"run {trial.uid}: {reason}")
+            tally.leave_out(*tally.at, f"run {trial.uid}: {reason}")
+
+
+def _keep(store: Store, batch: list[_Found], tally: Tally, replaced: list[str]) -> Added:
+    """Keep a batch; of a run that is known already the fuller record, and a line that says so."""
+    from permille.importers.again import merged
+
+    places = iter(batch)
+
+    def better(known: Trial, found: Trial) -> Trial | None:
+        place = next(place for place in places if place.trial is found)
+        chosen = merged(known, found)
+        if isinstance(chosen, str):
+            tally.leave_out(place.file, place.row, chosen)
+            return None
+        if chosen is not None and len(replaced) < NAMED:
+            replaced.append(f"run {found.uid}: {chosen.notes[-1]}")
+        return chosen
+
+    return store.add_or_replace((found.trial for found in batch), better)
 
 
 class _BrokeOff(Exception):
@@ -93,9 +129,9 @@ class _BrokeOff(Exception):
         self.reason = reason
 
 
-def _batches(trials: Iterator[Trial]) -> Iterator[list[Trial]]:
+def _batches(trials: Iterator[_Found]) -> Iterator[list[_Found]]:
     """Lists of trials; what came before an error comes out before the error does."""
-    batch: list[Trial] = []
+    batch: list[_Found] = []
     try:
         for trial in trials:
             batch.append(trial)
@@ -136,7 +172,14 @@ def _show(report: dict[str, Any], args: argparse.Namespace) -> None:
         f" {trials['duplicate']} known already -> {plain(str(args.store))}",
         markup=False,
     )
-    if trials["duplicate"] and not trials["new"]:
+    replaced_count = report["replaced_count"]
+    if replaced_count:
+        out.print(f"replaced by fuller records: {replaced_count}")
+    for line in report["replaced"]:
+        out.print(f"  {plain(line)}", markup=False)
+    if replaced_count > len(report["replaced"]):
+        out.print(f"  … and {replaced_count - len(report['replaced'])} more")
+    if trials["duplicate"] and not (trials["new"] or replaced_count):
         out.print(
             "what is known stays as it was imported; to import it otherwise (--inferences,"
             " --query-task), name another --store",

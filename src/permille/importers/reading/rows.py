@@ -7,16 +7,20 @@ import csv
 import io
 import itertools
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from permille.importers import Tally
-from permille.importers.files import Member, Reader
+from permille.importers.reading.files import Member, Reader
+from permille.importers.reading.foreign import not_the_data
 
 MAX_LINE = 1 << 20
 """Characters of a line: a longer one is named and left out."""
 MAX_LINES_OF_ROW = 100
 _CHUNK = 1 << 16
+_DELIMITERS = ",;\t"
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -37,47 +41,98 @@ def rows(
     *,
     breaks_in_fields: bool = False,
     wanted: Callable[[Sequence[str]], bool] = lambda header: True,
+    older: Callable[[Sequence[str]], str | None] = lambda header: None,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """``(line number, column -> text)`` of every well-formed row.
 
     A row is a line: a field with a line break in it is a bad row, so that a stray quote costs
     one row and not the rest of the file. With ``breaks_in_fields`` a row goes on while a quote
     is open, up to MAX_LINES_OF_ROW. A file whose header (empty, if it has none) is not
-    ``wanted`` is passed over, uncounted. A byte that is not UTF-8 (nor what the file's byte order
-    mark says) is taken for Windows-1252's, which holds all of Latin-1's letters: names only,
-    since a number is the same in all of them.
+    ``wanted`` is passed over, uncounted; ``older`` says what is to be done about a header of a
+    version that is not read. A header that comes again, as where files were joined,
+    holds from there on. A byte that is not UTF-8 (nor what the file's byte order mark says) is
+    taken for Windows-1252's, which holds all of Latin-1's letters: names only, since a number is
+    the same in all of them.
     """
     lines = _lines(member, tally)
     if breaks_in_fields:
         lines = _joined(lines)
-    header: list[str] | None = None
-    delimiter = ","
+    header: _Header | None = None
     for number, line in lines:
-        if not line.strip():
+        if not line.strip() or (header is None and _SEPARATOR_LINE.fullmatch(line)):
             continue
         if header is None:
-            delimiter = next((d for d in ",;\t" if d in line), ",")
-            header = [name.strip() for name in _split(line, delimiter) or []]
-            if not wanted(header):
+            header = _header(line, required) or _any_header(line)
+            if not wanted(header.names):
                 return
             tally.files += 1
-            missing = [name for name in required if name not in header]
-            if missing:
-                tally.leave_out(member.name, number, f"no column {', '.join(missing)}")
+            fault = (
+                not_the_data(line, "CSV") or older(header.names) or _fault(header.names, required)
+            )
+            if fault is not None:
+                tally.leave_out(member.name, number, fault)
                 return
             continue
+        if (again := _header(line, required)) is not None:
+            fault = _fault(again.names, required)
+            if not wanted(again.names):
+                fault = "from here on it is another kind of file: import the two apart"
+            if fault is not None:
+                tally.leave_out(member.name, number, fault)
+                return
+            header = again
+            continue
         tally.rows += 1
-        fields = _split(line, delimiter)
+        fields = _split(line, header.delimiter)
         if fields is None:
             tally.leave_out(member.name, number, "not CSV: a stray or unclosed quote")
-        elif len(fields) != len(header):
-            reason = f"{len(fields)} fields where the header has {len(header)}"
+        elif len(fields) != len(header.names):
+            reason = f"{len(fields)} fields where the header has {len(header.names)}"
+            if len(fields) > len(header.names) and header.delimiter == ",":
+                reason += " (if its numbers have decimal commas, save it with decimal points)"
             tally.leave_out(member.name, number, reason)
         else:
-            yield number, dict(zip(header, fields, strict=True))
+            yield number, dict(zip(header.names, fields, strict=True))
     if header is None and wanted(()):
         tally.files += 1
         tally.leave_out(member.name, None, "empty")
+
+
+class _Header(NamedTuple):
+    delimiter: str
+    names: list[str]
+
+
+_SEPARATOR_LINE = re.compile(r"\ufeff?sep=.\s*", re.IGNORECASE)
+"""How Excel is told the delimiter of the lines that follow."""
+
+
+def _header(line: str, required: Sequence[str]) -> _Header | None:
+    """The line as a header; None if it is not one that names every required column."""
+    if not all(name in line for name in required):
+        return None
+    for delimiter in _DELIMITERS:
+        header = _Header(delimiter, _names(line, delimiter))
+        if set(required) <= set(header.names):
+            return header
+    return None
+
+
+def _any_header(line: str) -> _Header:
+    delimiter = next((d for d in _DELIMITERS if d in line), ",")
+    return _Header(delimiter, _names(line, delimiter))
+
+
+def _names(line: str, delimiter: str) -> list[str]:
+    return [name.strip() for name in _split(line.lstrip("\ufeff"), delimiter) or []]
+
+
+def _fault(header: Sequence[str], required: Sequence[str]) -> str | None:
+    missing = [name for name in required if name not in header]
+    if missing:
+        return f"no column {', '.join(missing)}"
+    twice = [name for name, times in Counter(header).items() if name and times > 1]
+    return f"two columns are called {twice[0][:40]!r}: which holds is not known" if twice else None
 
 
 def _joined(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -159,6 +214,9 @@ class _Raw(io.RawIOBase):
 # --- values ---------------------------------------------------------------------------------
 
 
+_DECIMAL_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*([eE][+-]?\d+)?")
+
+
 def number(row: dict[str, str], column: str) -> float | None:
     """The finite number in ``column``; None where it is absent, empty or NaN.
 
@@ -171,6 +229,11 @@ def number(row: dict[str, str], column: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
+        if _DECIMAL_COMMA.fullmatch(text):
+            # "1,234" may be 1.234 or 1,234: read wrongly, it would be a thousand times off.
+            raise BadValue(
+                f"{column} is {_shown(text)}, with a comma: save the file with decimal points"
+            ) from None
         raise BadValue(f"{column} is {_shown(text)}, not a number") from None
     if not math.isfinite(value):
         raise BadValue(f"{column} is {_shown(text)}, not a finite number")
@@ -197,6 +260,18 @@ def positive(row: dict[str, str], column: str) -> float:
     if value <= 0:
         raise BadValue(f"{column} must be above 0, not {value:g}")
     return value
+
+
+def whole(row: dict[str, str], column: str) -> int:
+    """A whole number of at least 1 that must be there and that 64 bits can hold.
+
+    Raises:
+        BadValue: it is none.
+    """
+    value = positive(row, column)
+    if value != int(value) or value >= 2**63:
+        raise BadValue(f"{column} must be a whole number of at most 64 bits, not {value:g}")
+    return int(value)
 
 
 def text(row: dict[str, str], column: str) -> str | None:

@@ -10,8 +10,8 @@ import re
 from pathlib import PurePosixPath
 
 from permille.importers import Tally
-from permille.importers.files import Member, Source
-from permille.importers.rows import BadValue, not_negative, positive, rows, text
+from permille.importers.reading.files import Member, Source
+from permille.importers.reading.rows import BadValue, not_negative, positive, rows, text
 from permille.records import Category, Quality, Record
 
 _TASKS = {

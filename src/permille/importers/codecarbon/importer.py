@@ -12,9 +12,10 @@ import msgspec
 
 from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon_rows import Line, runs
-from permille.importers.files import Source
-from permille.importers.rows import BadValue
+from permille.importers.again import KIND
+from permille.importers.codecarbon.rows import Line, runs
+from permille.importers.reading.files import Source
+from permille.importers.reading.rows import BadValue
 from permille.records import (
     DomainEnergy,
     DomainKind,
@@ -28,6 +29,8 @@ from permille.units import joules_from_kwh
 
 SOURCE = "codecarbon"
 LOAD_TASK = "load model"
+_NO_PROJECT = ("codecarbon", build.UNKNOWN)
+"""What a run is called whose user gave it no name: the tool's default, or nothing."""
 
 GPU_ACCURACY = (0.05, 0.05)
 """NVML power of data-centre GPUs: +-5 % (Yang, Adamek, Armour, SC24, arXiv 2312.02741)."""
@@ -39,7 +42,7 @@ RAM_ACCURACY = (0.9, 1.0)
 published; codecarbon issues 523 and 629 report it far above the truth on large machines."""
 
 
-class Importer:
+class CodeCarbonImporter:
     """The ``codecarbon`` format."""
 
     name = SOURCE
@@ -56,24 +59,27 @@ class Importer:
                     continue
                 for run in runs(member, tally, tasks=tasks):
                     try:
+                        tally.place(member.name, run[0].line)
                         yield _trial(run, options)
                     except BadValue as error:
                         tally.leave_out(member.name, run[0].line, str(error))
 
 
-importer = Importer()
+importer = CodeCarbonImporter()
 
 
 def _trial(run: list[Line], options: Options) -> Trial:
     first = run[0]
     notes = []
+    if any((line.project, line.machine) != (first.project, first.machine) for line in run):
+        raise BadValue(f"the tasks of run {first.run_id} are of two projects or machines")
     if first.task is None:
-        phases = {"query": phase(first, options.inferences)}
+        phases, kind = {"query": phase(first, options.inferences)}, "run"
     else:
-        phases, said = _task_phases(run, options)
+        phases, kind, said = _task_phases(run, options)
         notes += said
     if first.rows > 1:
-        notes.append(f"{first.rows} cumulative rows of one run: the last is taken")
+        notes.append(f"{first.rows} cumulative rows of one run: the latest is taken")
     if "gpu" in first.energy_kwh:
         notes.append("the GPU figure covers every GPU that CodeCarbon tracked, idle ones too")
     notes.append("CPU is taken as estimated: CodeCarbon's file does not say if it was measured")
@@ -84,16 +90,18 @@ def _trial(run: list[Line], options: Options) -> Trial:
             SOURCE,
             task=build.UNKNOWN,
             dataset=build.UNKNOWN,
-            model=first.project,
+            model=_model(first),
             category="unknown",
             backend=build.UNKNOWN,
+            # A run's whole energy and that of one of its tasks are not the same thing.
+            settings={} if kind == "run" else {"query": kind},
         ),
         repeat=0,
         status="done",
         reason=None,
         started=first.started,
         protocol=Protocol(inferences=options.inferences or 0, name=SOURCE),
-        environment=build.environment(first.machine, logged_grid(run)),
+        environment=build.environment(first.machine, {**logged_grid(run), KIND: kind}),
         source=SOURCE,
         device=first.machine["gpu_model"] or first.machine["cpu_model"],
         phases=phases,
@@ -101,10 +109,19 @@ def _trial(run: list[Line], options: Options) -> Trial:
     )
 
 
-def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], list[str]]:
-    """The phases by their tasks, and what is to be said of them. A run of one task is its query;
-    of several, none of which is named as the query, it is all of them, unless one is the loading
-    or it was said how many inferences they answered: then it must be said which task did.
+def _model(line: Line) -> str:
+    """The project that the run was logged under. One that only bears the tool's own default says
+    nothing of what ran, so that each of its runs stands alone."""
+    if line.project not in _NO_PROJECT:
+        return line.project
+    return f"{line.project} run {line.run_id}"
+
+
+def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], str, list[str]]:
+    """The phases by their tasks, what the query is, and what is to be said of them. A run of one
+    task is its query; of several, none of which is named as the query, it is all of them, unless
+    one is the loading or it was said how many inferences they answered: then it must be said
+    which task did.
 
     Raises:
         BadValue: a task comes twice, or it is not known which holds the inferences.
@@ -115,12 +132,14 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], l
     if len(run) == 1 and tasks[0] not in names:
         names = {tasks[0]: "query"}
         notes.append(f"the query is the run's only task, {_shown(tasks)}")
+    kind = next((f"task {task}" for task in tasks if names.get(task) == "query"), "all tasks")
     phases: dict[str, Phase] = {}
     for line, task in zip(run, tasks, strict=True):
         name = names.get(task, task[: build.MAX_NAME])
         if name in phases:
             raise BadValue(f"task {task!r} comes twice in run {line.run_id}")
-        phases[name] = phase(line, options.inferences if name == "query" else None)
+        of_query = name == "query"
+        phases[name] = phase(line, options.inferences if of_query else None, needed=of_query)
     if "query" not in phases:
         if options.inferences is not None or LOAD_TASK in tasks:
             raise BadValue(
@@ -132,7 +151,7 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], l
             f"the energy is that of all {len(run)} tasks together ({_shown(tasks)});"
             " name the one that holds the inferences with --query-task"
         )
-    return phases, notes
+    return phases, kind[: build.MAX_NAME], notes
 
 
 def _together(run: list[Line]) -> Line:
@@ -144,7 +163,8 @@ def _together(run: list[Line]) -> Line:
         lacking = None if None in values else 0.0  # none was logged, or 0
         energy_kwh[part] = sum(known) if len(known) == len(values) else lacking
     seconds = sum(line.seconds for line in run)
-    return msgspec.structs.replace(run[0], seconds=seconds, energy_kwh=energy_kwh)
+    doubts = {part: reason for line in run for part, reason in line.doubts.items()}
+    return msgspec.structs.replace(run[0], seconds=seconds, energy_kwh=energy_kwh, doubts=doubts)
 
 
 def _shown(tasks: list[str]) -> str:
@@ -152,11 +172,11 @@ def _shown(tasks: list[str]) -> str:
     return shown + (", …" if len(tasks) > 5 else "")
 
 
-def phase(line: Line, inferences: int | None) -> Phase:
+def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
     """A row's components as domains; those without a figure are problems, never 0.
 
     Raises:
-        BadValue: no component has a figure.
+        BadValue: no component has a figure; unless none is ``needed`` and it is known why.
     """
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
@@ -169,15 +189,18 @@ def phase(line: Line, inferences: int | None) -> Phase:
         if part not in line.energy_kwh:
             continue
         kwh = line.energy_kwh[part]
-        if kwh is None:
+        if part in line.doubts:
+            problems[name] = Problem(reason=line.doubts[part], kind=kind)
+        elif kwh is None:
             problems[name] = Problem(reason="CodeCarbon logged no figure", kind=kind)
         elif kwh == 0:
             problems[name] = Problem(reason="CodeCarbon logged 0: it was not metered", kind=kind)
         else:
             joules = joules_from_kwh(kwh) / line.pue
             domains[name] = build.domain(joules, kind, SOURCE, provenance, accuracy)
-    if not domains:
-        raise BadValue("no component has an energy above 0")
+    if not domains and (needed or not line.doubts):
+        reasons = "".join(f"; {reason}" for reason in line.doubts.values())
+        raise BadValue(f"no component has an energy above 0 that can be true{reasons}")
     return Phase(seconds=line.seconds, domains=domains, problems=problems, inferences=inferences)
 
 

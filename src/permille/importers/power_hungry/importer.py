@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from permille.importers import Options, Tally, codecarbon
+import msgspec
+
+from permille.importers import Options, Tally
 from permille.importers import trials as build
-from permille.importers.codecarbon_rows import Line, runs
-from permille.importers.files import Source
-from permille.importers.power_hungry_study import Study, architecture, model_name, read_study
-from permille.importers.rows import BadValue
+from permille.importers.codecarbon import importer as codecarbon
+from permille.importers.codecarbon.rows import Line, runs
+from permille.importers.power_hungry.study import Study, architecture, model_name, read_study
+from permille.importers.reading.files import Source
+from permille.importers.reading.rows import BadValue
 from permille.records import (
     DomainEnergy,
     ModelFacts,
@@ -39,7 +42,7 @@ IDLE_ACCURACY = (0.1, 0.12)
 a GPU: a tenth below, an eighth above (relative)."""
 
 
-class Importer:
+class PowerHungryImporter:
     """The ``power-hungry-2023`` format: the study's repository, or an archive of it."""
 
     name = STUDY
@@ -52,12 +55,13 @@ class Importer:
                 continue
             for run in runs(member, tally, tasks=True):
                 try:
+                    tally.place(member.name, run[0].line)
                     yield _trial(run, study)
                 except BadValue as error:
                     tally.leave_out(member.name, run[0].line, str(error))
 
 
-importer = Importer()
+importer = PowerHungryImporter()
 
 
 def _is_base(name: str) -> bool:
@@ -109,7 +113,10 @@ def _phases(run: list[Line], inferences: int | None) -> dict[str, Phase]:
         name = names.get(line.task or "")
         if name is None or name in phases:
             raise BadValue(f"task {line.task!r} was not expected in run {line.run_id}")
-        whole = codecarbon.phase(line, inferences if name == "query" else None)
+        # The paper's tables rest on every row as it was logged, those of a second too, whose
+        # energies stand for fewer readings than their seconds.
+        logged = msgspec.structs.replace(line, doubts={})
+        whole = codecarbon.phase(logged, inferences if name == "query" else None)
         phases[name] = _split_gpus(whole)
     if "query" not in phases:
         raise BadValue(f"no task 'query model' in run {run[0].run_id}")

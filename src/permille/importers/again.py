@@ -1,0 +1,76 @@
+"""A run that is imported again. A tool whose tracker is flushed writes the run's totals so far, so
+that the same run can come as a part first and later as more, or as all."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from permille.records import Phase, Trial
+
+KIND = "logged_as"
+"""The fact that tells what a run's rows are: only rows of one kind are totals of one thing."""
+_ROUNDING = 1e-6
+
+Again = Literal["same", "earlier", "fuller", "other"]
+
+
+def compare(known: Trial, found: Trial) -> Again:
+    """What the record that was found is of the run beside the one that is known."""
+    was, now = known.phases.get("query"), found.phases.get("query")
+    kinds = {trial.environment.facts.get(KIND) for trial in (known, found)}
+    alike = len(kinds) == 1 and None not in kinds
+    if was is None or now is None or not alike or _figures(was) == _figures(now):
+        return "same"  # or the same run, read in another way: what is known stays
+    if known.cell != found.cell:
+        return "other"
+    if _grown(was, now):
+        return "fuller"
+    return "earlier" if _grown(now, was) else "other"
+
+
+def merged(known: Trial, found: Trial) -> Trial | str | None:
+    """What is to be in the place of the known record: the fuller one, which says so; None where
+    the known one stays, and the reason where the two cannot both be of one run."""
+    relation = compare(known, found)
+    if relation in ("same", "earlier"):
+        return None
+    if relation == "other":
+        return (
+            f"run {found.uid} is known with other figures ({_told(known)}; here {_told(found)}),"
+            " of which neither is a later total of the other; what is known stays"
+        )
+    differs = [
+        option
+        for option, same in (
+            ("--study", known.study == found.study),
+            ("--inferences", known.protocol == found.protocol),
+        )
+        if not same
+    ]
+    if differs or known.environment.fingerprint != found.environment.fingerprint:
+        by = " and ".join(differs) or "machine"
+        return (
+            f"run {found.uid} is fuller here ({_told(found)}; known: {_told(known)}), but was"
+            f" imported with another {by}: import it as before, or into another --store"
+        )
+    note = f"it replaces an earlier record of the same run ({_told(known)})"
+    return msgspec.structs.replace(found, notes=(*found.notes, note))
+
+
+def _figures(phase: Phase) -> tuple[float, dict[str, float]]:
+    return phase.seconds, {name: domain.energy_j for name, domain in phase.domains.items()}
+
+
+def _grown(was: Phase, now: Phase) -> bool:
+    then_s, then_j = _figures(was)
+    now_s, now_j = _figures(now)
+    return now_s >= then_s * (1 - _ROUNDING) and all(
+        now_j.get(name, -1) >= joules * (1 - _ROUNDING) for name, joules in then_j.items()
+    )
+
+
+def _told(trial: Trial) -> str:
+    seconds, energy_j = _figures(trial.phases["query"])
+    return f"{sum(energy_j.values()) / 3.6e6:.4g} kWh in {seconds:.4g} s"

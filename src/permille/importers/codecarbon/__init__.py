@@ -1,0 +1,1 @@
+"""CodeCarbon's files: their rows as runs, and runs as trials."""

@@ -1,0 +1,223 @@
+"""Rows of CodeCarbon's files as runs: streamed, each fault named by its line.
+
+What the columns mean, by the tool's own releases: ``duration`` seconds, ``*_energy`` kWh,
+``emissions`` kg. 2.0.0 has no ``codecarbon_version``; by 2.3.1 there are ``pue`` and task files
+with ``task_name``, by 2.8.3 ``experiment_id``, by 3.1.0 ``water_consumed`` and ``wue``, by 3.3.2
+the ``*_utilization_percent`` columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from permille.errors import ImportDataError
+from permille.importers import Tally
+from permille.importers import trials as build
+from permille.importers.plausible import disagreement, emissions_fault, power_fault
+from permille.importers.reading.files import Member
+from permille.importers.reading.rows import BadValue, not_negative, number, positive, rows, text
+from permille.records import DomainKind, Record
+from permille.units import joules_from_kwh
+
+REQUIRED = ("run_id", "timestamp", "project_name", "duration", "energy_consumed")
+
+MAX_TASKS = 1000
+OPEN_RUNS = 1000
+"""Runs of one file that may have another row yet: so many trackers may write to it at once."""
+_MOST_LINES = 10_000
+_SUM_TOLERANCE = 0.01
+_ROUNDING = 1e-6
+_MACHINE = (
+    "os",
+    "python_version",
+    "codecarbon_version",
+    "cpu_count",
+    "cpu_model",
+    "gpu_count",
+    "gpu_model",
+    "ram_total_size",
+    "tracking_mode",
+)
+
+
+class Line(Record):
+    """One row: a run, or one task of a run. Energies in kWh, None where the file has none.
+    ``doubts``: why a component's energy cannot be true. ``rows``: how many of the run so far it
+    stands for; ``twins``: how many say just the same; ``fault``: why they cannot be one run."""
+
+    line: int
+    run_id: str
+    project: str
+    task: str | None
+    started: str
+    seconds: float
+    energy_kwh: dict[str, float | None]
+    co2e_kg: float | None
+    pue: float
+    machine: dict[str, str | None]
+    doubts: dict[str, str] = {}
+    rows: int = 1
+    twins: int = 0
+    fault: str | None = None
+
+
+def runs(member: Member, tally: Tally, *, tasks: bool) -> Iterator[list[Line]]:
+    """The runs of a file that has a row a task, or a row a run: the other kind is passed over.
+    Bad rows are left out and named."""
+    lines = _lines(member, tally, tasks)
+    for run in _by_run(lines, _with_task if tasks else _with_total):
+        fault = f"more than {MAX_TASKS} tasks in {run[0].run_id}" if len(run) > MAX_TASKS else None
+        if fault := fault or run[0].fault:
+            tally.leave_out(member.name, run[0].line, fault)
+            continue
+        for _ in range(1 + run[0].twins):
+            yield run
+
+
+def _by_run(
+    lines: Iterator[Line], join: Callable[[list[Line], Line], list[Line]]
+) -> Iterator[list[Line]]:
+    """The lines of each run, which may lie apart: trackers take turns in one file. Once too many
+    runs are open the one whose last row lies furthest back is taken to be whole. What was read
+    before an error comes before the error."""
+    runs: dict[str, list[Line]] = {}
+    held = 0
+    broken: ImportDataError | None = None
+    try:
+        for line in lines:
+            before = runs.pop(line.run_id, [])
+            held -= len(before)
+            runs[line.run_id] = join(before, line)
+            held += len(runs[line.run_id])
+            while len(runs) > OPEN_RUNS or (held > _MOST_LINES and len(runs) > 1):
+                done = runs.pop(next(iter(runs)))
+                held -= len(done)
+                yield done
+    except ImportDataError as error:
+        broken = error
+    yield from runs.values()
+    if broken is not None:
+        raise broken
+
+
+def _with_task(before: list[Line], line: Line) -> list[Line]:
+    if len(before) <= MAX_TASKS:
+        before.append(line)
+    return before
+
+
+def _with_total(before: list[Line], line: Line) -> list[Line]:
+    """The newest row of a run: a tracker that is flushed appends a row each time, each with the
+    run's total so far. A row that says the same again comes again, to be counted as known."""
+    if not before:
+        return [line]
+    (known,) = before
+    alike = (line.project, line.machine) == (known.project, known.machine)
+    if alike and (line.seconds, line.energy_kwh) == (known.seconds, known.energy_kwh):
+        return [msgspec.structs.replace(known, twins=known.twins + 1)]
+    if known.fault is not None:
+        return before
+    kept, fault = line, None
+    if not alike:
+        fault = "they are of two projects or machines"
+    elif not _grown(known, line):
+        if line.started < known.started and _grown(line, known):
+            kept = known  # an earlier row that comes later, as where files were joined
+        else:
+            fault = "their totals fall, where those of one run only grow"
+    if fault is not None:
+        fault = f"lines {known.line} and {line.line} are both of run {line.run_id}, but {fault}"
+    return [
+        msgspec.structs.replace(kept, rows=known.rows + 1, twins=known.twins, fault=fault),
+    ]
+
+
+def _grown(before: Line, after: Line) -> bool:
+    """Whether the second row can be a later total of the run that the first is a total of."""
+    totals = [(before.seconds, after.seconds)] + [
+        (kwh, after.energy_kwh.get(part))
+        for part, kwh in before.energy_kwh.items()
+        if kwh is not None
+    ]
+    return all(now is not None and now >= then * (1 - _ROUNDING) for then, now in totals)
+
+
+def _lines(member: Member, tally: Tally, tasks: bool) -> Iterator[Line]:
+    def wanted(header: Sequence[str]) -> bool:
+        return ("task_name" in header) == tasks
+
+    for at, row in rows(member, tally, REQUIRED, wanted=wanted, older=_version_1):
+        try:
+            yield _line(at, row)
+        except BadValue as error:
+            tally.leave_out(member.name, at, str(error))
+
+
+def _version_1(header: Sequence[str]) -> str | None:
+    if "run_id" in header or not {"project_name", "duration", "emissions"} <= set(header):
+        return None
+    return (
+        "CodeCarbon 1.x wrote this: it tells neither the run nor the energy of CPU, RAM and GPU,"
+        " and cannot be imported; measure again with CodeCarbon 2 or later"
+    )
+
+
+def _line(at: int, row: dict[str, str]) -> Line:
+    run_id = text(row, "run_id")
+    if run_id is None:
+        raise BadValue("run_id is missing")
+    energy_kwh = {part: not_negative(row, f"{part}_energy") for part in ("cpu", "ram", "gpu")}
+    total = not_negative(row, "energy_consumed")
+    _check_sum(energy_kwh, total)
+    co2e_kg = not_negative(row, "emissions")
+    seconds = positive(row, "duration")
+    if co2e_kg and total and (fault := emissions_fault(co2e_kg, total)):
+        raise BadValue(fault)
+    if not (number(row, "gpu_count") or text(row, "gpu_model") or energy_kwh["gpu"]):
+        del energy_kwh["gpu"]  # a machine without a GPU, not a GPU that used nothing
+    pue = number(row, "pue") or 1.0
+    if pue < 1:
+        raise BadValue(f"pue must be at least 1, not {pue:g}")
+    return Line(
+        line=at,
+        run_id=run_id[: build.MAX_NAME],
+        project=text(row, "project_name") or build.UNKNOWN,
+        task=text(row, "task_name"),
+        started=text(row, "timestamp") or "",
+        seconds=seconds,
+        energy_kwh=energy_kwh,
+        co2e_kg=co2e_kg,
+        pue=pue,
+        machine={name: text(row, name) for name in _MACHINE},
+        doubts=_doubts(row, energy_kwh, seconds, pue),
+    )
+
+
+def _doubts(
+    row: dict[str, str], energy_kwh: dict[str, float | None], seconds: float, pue: float
+) -> dict[str, str]:
+    """Why a component's energy cannot be true: by its mean power, or the row's own watts."""
+    doubts: dict[str, str] = {}
+    kinds: dict[str, DomainKind] = {"cpu": "cpu", "ram": "dram", "gpu": "gpu"}
+    shared = (text(row, "tracking_mode") or "").lower() == "process"  # a process's part is small
+    for part, kwh in energy_kwh.items():
+        power_w = not_negative(row, f"{part}_power")
+        if not kwh:
+            continue
+        energy_j = joules_from_kwh(kwh) / pue
+        fault = power_fault("other" if shared else kinds[part], energy_j, seconds)
+        if fault is None and power_w:
+            product = f"{part}_power x duration"
+            fault = disagreement(f"{part}_energy (J)", energy_j, product, power_w * seconds)
+        if fault is not None:
+            doubts[part] = fault
+    return doubts
+
+
+def _check_sum(energy_kwh: dict[str, float | None], total: float | None) -> None:
+    """The components add up to the total, or one of the two is wrong."""
+    parts = sum(value for value in energy_kwh.values() if value is not None)
+    if total is not None and abs(parts - total) > _SUM_TOLERANCE * max(parts, total):
+        raise BadValue(f"energy_consumed is {total:g} kWh, but its parts add up to {parts:g}")

@@ -1,0 +1,1 @@
+"""What importers read with: files and archives, CSV rows, JSON documents; all bounded."""

@@ -1,0 +1,39 @@
+"""JSON documents of a member: bounded, each fault named by its file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from permille.importers import Tally
+from permille.importers.reading.files import Member
+from permille.importers.reading.foreign import not_the_data
+
+MAX_BYTES = 64 << 20
+_CHUNK = 1 << 20
+_HEAD = 1000
+
+
+def document(member: Member, tally: Tally) -> Any:
+    """The member's JSON; None (and the file named) where it is none or too large."""
+    tally.files += 1
+    parts, size = [], 0
+    while chunk := member.stream.read(_CHUNK):
+        size += len(chunk)
+        if size > MAX_BYTES:
+            tally.leave_out(member.name, None, f"larger than {MAX_BYTES >> 20} MiB")
+            return None
+        parts.append(chunk)
+    content = b"".join(parts)
+    fault = not_the_data(content[:_HEAD].decode("utf-8", "replace"), "JSON")
+    if fault is None:
+        try:
+            return msgspec.json.decode(content.decode(json.detect_encoding(content)))
+        except UnicodeDecodeError as error:
+            fault = f"not text in {error.encoding}: {error.reason} at byte {error.start}"
+        except (msgspec.DecodeError, RecursionError) as error:
+            fault = f"not JSON: {error}"
+    tally.leave_out(member.name, None, fault)
+    return None

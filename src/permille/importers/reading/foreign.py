@@ -1,0 +1,21 @@
+"""Files that are not what their names say: known by how they begin, and named with a remedy."""
+
+from __future__ import annotations
+
+_LFS = "version https://git-lfs.github.com/spec/"
+
+
+def not_the_data(head: str, expected: str) -> str | None:
+    """What a text that begins like this is instead of data in the ``expected`` format (``CSV`` or
+    ``JSON``), and what to do; None if it may be that."""
+    start = head.lstrip("\ufeff \t\r\n")
+    if start.startswith(_LFS):
+        return "a Git LFS pointer, not the file: fetch the file itself with git lfs pull"
+    if start.startswith("<"):
+        return "a web page (HTML or XML), not the file: download the raw file"
+    if expected == "CSV" and start.startswith(("{", "[")):
+        return (
+            "JSON, not CSV (a ..._codecarbon.json of optimum-benchmark holds one phase: import"
+            " its benchmark.json, with permille import optimum-benchmark)"
+        )
+    return None
