@@ -81,7 +81,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     add_carbon(parser)
     parser.add_argument("--net", action="store_true", help="only the energy above idle")
     parser.add_argument(
-        "--pool", action="store_true", help="count trials of other machines in; it is said"
+        "--pool", action="store_true", help="include other machines' trials (noted)"
     )
 
 

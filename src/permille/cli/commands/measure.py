@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("--repeats", type=positive_int, default=1, metavar="N", help="runs")
     parser.add_argument(
-        "--warmup", type=whole_number, default=0, metavar="N", help="runs before, not counted"
+        "--warmup", type=whole_number, default=0, metavar="N", help="uncounted runs first"
     )
     parser.add_argument(
         "-n", "--inferences", type=positive_int, metavar="N", help="inferences in one run"
@@ -61,16 +61,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
     add_carbon(parser)
     parser.add_argument(
-        "--require", choices=["measured"], help="exit 3 where only an estimate can be had"
+        "--require", choices=["measured"], help="exit 3 if no measurement is available"
     )
-    parser.add_argument("--shared", action="store_true", help="even beside another run; it is said")
+    parser.add_argument(
+        "--shared", action="store_true", help="allow concurrent runs (noted in the results)"
+    )
     parser.add_argument(
         "--quiet-machine",
         action="store_true",
         help="no figure where other processes used over 5 %% of the CPU time",
     )
     parser.add_argument(
-        "-i", "--ignore-failure", action="store_true", help="a command may exit with other than 0"
+        "-i",
+        "--ignore-failure",
+        action="store_true",
+        help="accept a command that exits with an error",
     )
     parser.add_argument("--explain", action="store_true", help="show what the interval is made of")
     parser.add_argument("--export-markdown", type=Path, metavar="FILE", help="write a table too")

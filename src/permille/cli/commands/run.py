@@ -55,9 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     add_planning(parser)
     parser.add_argument(
-        "--require", choices=["measured"], help="exit 3 where only an estimate can be had"
+        "--require", choices=["measured"], help="exit 3 if no measurement is available"
     )
-    parser.add_argument("--shared", action="store_true", help="even beside another run; it is said")
+    parser.add_argument(
+        "--shared", action="store_true", help="allow concurrent runs (noted in the results)"
+    )
     parser.add_argument(
         "--quiet-machine",
         action="store_true",
@@ -70,14 +72,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="with --dry-run or at the end: JSON")
     add_allowances(parser)
     parser.add_argument(
-        "--fresh", action="store_true", help="start over; what was measured stays in the store"
+        "--fresh", action="store_true", help="start over; earlier trials stay in the store"
     )
     parser.add_argument(
         "--pass-env",
         action="append",
         default=[],
         metavar="NAME",
-        help="an environment variable that workers may see besides those they need",
+        help="pass this environment variable to workers too",
     )
     parser.add_argument(
         "--allow-commands",
