@@ -110,10 +110,10 @@ def _too_little(
     parts = {n: d for n, d in read.items() if d.kind in inside and n not in whole}
     whole_j = sum(read[n].energy_j for n in whole)
     parts_j = _parts_j(list(parts.values()))
-    if whole_j >= parts_j:
-        return ""
-    less = f"says {whole_j:.3g} J, less than the {parts_j:.3g} J of what it covers"
-    return f"{', '.join(whole)} {less} ({', '.join(parts)})"
+    if whole_j < parts_j:
+        less = f"says {whole_j:.3g} J, less than the {parts_j:.3g} J of what it covers"
+        return f"{', '.join(whole)} {less} ({', '.join(parts)})"
+    return ""
 
 
 def _unread_zones(members: Mapping[str, DomainEnergy | Problem], zone: str) -> list[str]:
