@@ -80,25 +80,47 @@ def _node(members: Mapping[str, DomainEnergy | Problem]) -> tuple[list[str], str
     nodes = {n: d for n, d in members.items() if isinstance(d, DomainEnergy) and d.kind == "node"}
     if not nodes:
         return list(members), METERED_ONLY
-    widest = max(nodes, key=lambda n: (len(nodes[n].covers), n))
+    widest, whole = _widest(nodes)
     inside = nodes[widest].covers
-    whole = [n for n, d in nodes.items() if (d.meter, d.covers) == (nodes[widest].meter, inside)]
-    parts = [
-        n
-        for n, d in members.items()
-        if isinstance(d, DomainEnergy) and d.kind in inside and n not in whole
-    ]
-    whole_j = sum(nodes[n].energy_j for n in whole)
-    parts_j = _parts_j([d for n in parts if isinstance(d := members[n], DomainEnergy)])
-    if whole_j < parts_j:
+    too_little = _too_little(members, whole, inside)
+    if too_little:
+        # The meter is wrong, or sees less than it says: the next widest one is asked.
         chosen, note = _node({n: d for n, d in members.items() if n not in whole})
-        said = f"says {whole_j:.3g} J, less than the {parts_j:.3g} J of what it covers"
-        return chosen, f"{', '.join(whole)} {said} ({', '.join(parts)}), and is left out; {note}"
-    # A zone of the same name that could not be read: without it the sum is a part.
-    name = widest.partition(":")[0]
-    lost = [n for n, d in members.items() if isinstance(d, Problem) and n.partition(":")[0] == name]
+        return chosen, f"{too_little}, and is left out; {note}"
     rest = [n for n, d in members.items() if d.kind != "node" and d.kind not in inside]
-    return [*whole, *lost, *rest], "" if inside else METERED_ONLY
+    return [*whole, *_unread_zones(members, widest), *rest], "" if inside else METERED_ONLY
+
+
+def _widest(nodes: Mapping[str, DomainEnergy]) -> tuple[str, list[str]]:
+    """(A domain of the meter that covers most; all the domains of that meter that cover the same).
+
+    The name breaks a tie, so that every trial of a cell is summed over the same meter.
+    """
+    widest = max(nodes, key=lambda n: (len(nodes[n].covers), n))
+    meter, covers = nodes[widest].meter, nodes[widest].covers
+    return widest, [n for n, d in nodes.items() if (d.meter, d.covers) == (meter, covers)]
+
+
+def _too_little(
+    members: Mapping[str, DomainEnergy | Problem], whole: Sequence[str], inside: Sequence[str]
+) -> str:
+    """How the meter of the domains ``whole`` says less than the others together that measure what
+    is ``inside`` it; empty where it does not."""
+    read = {n: d for n, d in members.items() if isinstance(d, DomainEnergy)}
+    parts = {n: d for n, d in read.items() if d.kind in inside and n not in whole}
+    whole_j = sum(read[n].energy_j for n in whole)
+    parts_j = _parts_j(list(parts.values()))
+    if whole_j < parts_j:
+        less = f"says {whole_j:.3g} J, less than the {parts_j:.3g} J of what it covers"
+        return f"{', '.join(whole)} {less} ({', '.join(parts)})"
+    return ""
+
+
+def _unread_zones(members: Mapping[str, DomainEnergy | Problem], zone: str) -> list[str]:
+    """The zones beside ``zone`` that could not be read: ``psys:1`` of ``psys:0``. They belong to
+    the sum, which without them would be of a part of the node and look like the whole."""
+    name = zone.partition(":")[0]
+    return [n for n, d in members.items() if isinstance(d, Problem) and n.partition(":")[0] == name]
 
 
 def _parts_j(parts: Sequence[DomainEnergy]) -> float:

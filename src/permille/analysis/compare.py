@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -49,32 +49,35 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
     a, b = find_model(names, a), find_model(names, b)
     if a == b:
         raise CompareError(f"both names mean the same model, {a!r}")
-    pairs = [
-        (x, y)
-        for x in summaries
-        if x.cell.model == a
-        for y in summaries
-        if y.cell.model == b and place(x) == place(y)
-    ]
+    of_a = [s for s in summaries if s.cell.model == a]
+    of_b = [s for s in summaries if s.cell.model == b]
+    pairs = [(x, y) for x in of_a for y in of_b if place(x) == place(y)]
     if not pairs:
-        raise CompareError(_why_not(summaries, a, b))
-    cells, problems = [], []
-    for x, y in pairs:
-        problem = x.problem or y.problem
-        if x.energy is None or y.energy is None:
-            problems.append(f"{x.cell.task} on {x.cell.dataset}: {problem}")
-        else:
-            try:
-                times = ratio(x, y)
-            except CompareError as error:
-                problems.append(f"{x.cell.task} on {x.cell.dataset}: {error}")
-                continue
-            cells.append(CellRatio(a=x, b=y, ratio=times, warnings=_warnings(x, y)))
+        raise CompareError(_why_not(of_a, of_b, a, b))
+    cells, problems = _cell_ratios(pairs)
     if not cells:
         raise CompareError(f"{a!r} and {b!r} share no cell with a figure: {problems[0]}")
     return Comparison(
         a=a, b=b, ratio=intervals.geometric_mean([c.ratio for c in cells]), cells=tuple(cells)
     )
+
+
+def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRatio], list[str]]:
+    """The ratio of each pair that has one, and why the others have none: one cell without a
+    figure must not cost the answer about the rest."""
+    cells, problems = [], []
+    for x, y in pairs:
+        where = f"{x.cell.task} on {x.cell.dataset}"
+        if x.energy is None or y.energy is None:
+            problems.append(f"{where}: {x.problem or y.problem}")
+            continue
+        try:
+            times = ratio(x, y)
+        except CompareError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        cells.append(CellRatio(a=x, b=y, ratio=times, warnings=_warnings(x, y)))
+    return cells, problems
 
 
 def find_model(names: Sequence[str], text: str) -> str:
@@ -196,29 +199,35 @@ def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] |
     return found
 
 
-def _why_not(summaries: Sequence[Summary], a: str, b: str) -> str:
-    of_a = [s for s in summaries if s.cell.model == a]
-    of_b = [s for s in summaries if s.cell.model == b]
-    data_a = {(s.cell.task, s.cell.dataset) for s in of_a}
-    data_b = {(s.cell.task, s.cell.dataset) for s in of_b}
-    if not data_a & data_b:
+def _why_not(of_a: Sequence[Summary], of_b: Sequence[Summary], a: str, b: str) -> str:
+    """Why no figure of ``a`` stands at one place with one of ``b``: the first difference that
+    keeps them apart, from what the user can mend in the study file to what is the machine's."""
+
+    def shared(of: Callable[[Summary], object]) -> bool:
+        return not {of(s) for s in of_a}.isdisjoint(of(s) for s in of_b)
+
+    if not shared(_data):
         return (
             f"{a!r} and {b!r} were never run on the same task and dataset:"
-            f" {_listed(data_a)} against {_listed(data_b)}"
+            f" {_listed(of_a)} against {_listed(of_b)}"
         )
     if {s.source for s in of_a} != {s.source for s in of_b}:
         return f"{a!r} and {b!r} were measured by different tools, which are never compared"
-    if {s.study for s in of_a}.isdisjoint(s.study for s in of_b):
+    if not shared(lambda s: s.study):
         return f"{a!r} and {b!r} belong to different studies; put both into one study file"
-    if {weights(s.cell) for s in of_a}.isdisjoint(weights(s.cell) for s in of_b):
+    if not shared(lambda s: weights(s.cell)):
         return f"of {a!r} and {b!r} one is a replica, which is compared with replicas alone"
-    if not {s.fingerprint for s in of_a}.isdisjoint(s.fingerprint for s in of_b):
+    if shared(lambda s: s.fingerprint):
         return f"{a!r} and {b!r} were never measured at the same batch size on the same machine"
     return f"{a!r} and {b!r} were measured on different machines or versions, never on the same"
 
 
-def _listed(data: set[tuple[str, str]]) -> str:
-    shown = sorted(f"{task} on {dataset}" for task, dataset in data)
+def _data(summary: Summary) -> tuple[str, str]:
+    return summary.cell.task, summary.cell.dataset
+
+
+def _listed(summaries: Sequence[Summary]) -> str:
+    shown = sorted({" on ".join(_data(summary)) for summary in summaries})
     return ", ".join(shown[:3]) + (", …" if len(shown) > 3 else "")
 
 

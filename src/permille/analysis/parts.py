@@ -28,31 +28,40 @@ TWO_COEFFICIENTS = "estimate"
 """The meter whose energies are a sum of watts × time and watts × work."""
 
 
-def parts_of(
-    runs: Sequence[tuple[Phase, Phase | None, int]], domains: Sequence[str]
-) -> tuple[Part, ...]:
-    """Means by domain over runs: (what was measured, the idle phase before it, inferences)."""
-    found = []
-    for name in domains:
-        figures = [(query.domains.get(name), query, idle, n) for query, idle, n in runs]
-        known = [(d, query, idle, n) for d, query, idle, n in figures if d is not None]
-        if not known or len(known) < len(figures):
-            continue
-        first = known[0][0]
-        times = [(_time_j(name, query, idle), n) for _, query, idle, n in known]
-        two = first.meter == TWO_COEFFICIENTS
-        split = [per_1000(time_j, n) for time_j, n in times if time_j is not None]
-        found.append(
-            Part(
-                domain=name,
-                energy_j=math.fsum(per_1000(d.energy_j, n) for d, _, _, n in known) / len(known),
-                low=max(d.accuracy_low for d, _, _, _ in known),
-                high=max(d.accuracy_high for d, _, _, _ in known),
-                time_j=math.fsum(split) / len(split) if two and len(split) == len(known) else None,
-                split=not two or len(split) == len(known),
-            )
-        )
-    return tuple(found)
+MeteredRun = tuple[Phase, Phase | None, int]
+"""(What was measured, the idle phase before it, inferences)."""
+
+
+def parts_of(runs: Sequence[MeteredRun], domains: Sequence[str]) -> tuple[Part, ...]:
+    """Means by domain over runs."""
+    parts = (_part(name, runs) for name in domains)
+    return tuple(part for part in parts if part is not None)
+
+
+def _part(name: str, runs: Sequence[MeteredRun]) -> Part | None:
+    """One domain's part; None where a run has no figure of it: a mean over the other runs would
+    not be a part of the figure, which is a mean over all."""
+    known = [(d, n) for query, _, n in runs if (d := query.domains.get(name)) is not None]
+    if not known or len(known) < len(runs):
+        return None
+    two = known[0][0].meter == TWO_COEFFICIENTS
+    time_j = _mean_time_j(name, runs) if two else None
+    return Part(
+        domain=name,
+        energy_j=math.fsum(per_1000(d.energy_j, n) for d, n in known) / len(known),
+        low=max(d.accuracy_low for d, _ in known),
+        high=max(d.accuracy_high for d, _ in known),
+        time_j=time_j,
+        split=not two or time_j is not None,
+    )
+
+
+def _mean_time_j(name: str, runs: Sequence[MeteredRun]) -> float | None:
+    """The mean, per 1,000 inferences, of what goes with time alone; None where a run has no
+    baseline to tell it from."""
+    times = [(_time_j(name, query, idle), n) for query, idle, n in runs]
+    known = [per_1000(time_j, n) for time_j, n in times if time_j is not None]
+    return math.fsum(known) / len(known) if len(known) == len(runs) else None
 
 
 def _time_j(name: str, query: Phase, idle: Phase | None) -> float | None:

@@ -111,41 +111,62 @@ def pooled(
     leave out the spans that a meter could not carry would choose among them."""
     phases = [span.phase for span in spans]
     found = figure(phases, [span.idle for span in spans], boundary, pue)
-    each = [phase.inferences for phase in phases]
-    told = [n for n in each if n is not None]
-    known = told if len(told) == len(each) else None
+    inferences = _inferences(phases)
     counts = [span.spans for span in spans]
+    # Spans that overlap are one phase here: a span's share of such a phase is what it costs.
     share = len(counts) / sum(counts)
     energy = found.energy
     if energy and share < 1:
         energy = per_unit_j(phases, counts, boundary, pue)
-    lengths = [s.phase.seconds if s.spans_s is None else s.spans_s for s in spans]
+    kwh_per_1000 = (
+        per_inference(phases, inferences, boundary, pue) if energy and inferences else None
+    )
     return Result(
         name=name,
         energy=energy,
         net=found.net and scaled(found.net, lambda j: j * share),
-        kwh_per_1000=per_inference(phases, known, boundary, pue) if energy and known else None,
-        domains={
-            name: msgspec.structs.replace(domain, energy_j=domain.energy_j * share)
-            for name, domain in found.domains.items()
-        },
-        seconds=math.fsum(lengths) / sum(counts),
+        kwh_per_1000=kwh_per_1000,
+        domains=_shared(found.domains, share),
+        seconds=math.fsum(_length_s(span) for span in spans) / sum(counts),
         spans=sum(counts),
-        inferences=sum(known) if known else None,
+        inferences=sum(inferences) if inferences else None,
         boundary=boundary,
         pue=pue,
         provenance=found.provenance,
         valid=energy is not None and not any(span.raised for span in spans),
         reason="; ".join(filter(None, [_raised(spans), found.reason])) or None,
-        notes=(
-            *notes,
-            *([found.note] if found.note else []),
-            *([SHARED_OUT] if share < 1 else []),
-            *dict.fromkeys(said for span in spans for said in disturbance.notes(_named(span))),
-            *_of_one_process(spans),
-        ),
+        notes=(*notes, *_notes(spans, found.note, shared_out=share < 1)),
         disturbed=disturbance.share_disturbed([_named(span) for span in spans]),
     )
+
+
+def _inferences(phases: Sequence[Phase]) -> list[int] | None:
+    """How many inferences each phase did; None where one does not say, for a sum without it would
+    make the others look dearer than they are."""
+    known = [phase.inferences for phase in phases if phase.inferences is not None]
+    return known if len(known) == len(phases) else None
+
+
+def _shared(domains: dict[str, DomainMean], share: float) -> dict[str, DomainMean]:
+    return {
+        name: msgspec.structs.replace(domain, energy_j=domain.energy_j * share)
+        for name, domain in domains.items()
+    }
+
+
+def _length_s(span: Measured) -> float:
+    return span.phase.seconds if span.spans_s is None else span.spans_s
+
+
+def _notes(spans: Sequence[Measured], of_figure: str, *, shared_out: bool) -> list[str]:
+    """What to know of a figure, each thing once."""
+    found = [of_figure] if of_figure else []
+    if shared_out:
+        found.append(SHARED_OUT)
+    found += dict.fromkeys(said for span in spans for said in disturbance.notes(_named(span)))
+    if len(spans) > 1:
+        found.append(ONE_PROCESS)
+    return found
 
 
 def _named(span: Measured) -> dict[str, Phase]:
@@ -157,7 +178,3 @@ def _raised(spans: Sequence[Measured]) -> str | None:
     if not raised:
         return None
     return f"{len(raised)} of {sum(span.spans for span in spans)} spans ended with {raised[0]}"
-
-
-def _of_one_process(spans: Sequence[Measured]) -> list[str]:
-    return [ONE_PROCESS] if len(spans) > 1 else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -11,11 +12,12 @@ from permille.analysis import intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
 from permille.analysis.cell_summary import InferenceFailures, Summary, Sums
 from permille.analysis.comparable import pooled_by
-from permille.analysis.parts import parts_of
+from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
 from permille.disturbance import share_disturbed
 from permille.records import (
     Boundary,
+    Provenance,
     Quality,
     Stopping,
     Trial,
@@ -42,9 +44,10 @@ def grouped(trials: Iterable[Trial], *, pool: bool = False) -> list[list[Trial]]
 
 
 class _Collected:
-    """The figures of a cell's finished trials, and why one has none."""
+    """The figures of a cell's finished trials within a boundary, and why one has none."""
 
-    def __init__(self, done: Sequence[Trial], boundary: Boundary) -> None:
+    def __init__(self, trials: Sequence[Trial], boundary: Boundary) -> None:
+        self.done = done = [t for t in trials if t.status == "done"]
         self.runs: list[Bounded] = []
         self.counted: list[tuple[Trial, int]] = []
         self.energies: list[tuple[Bounded, int]] = []
@@ -77,24 +80,45 @@ class _Collected:
         if net is not None:
             self.nets.append((per_1000(net[0], inferences), per_1000(net[1], inferences)))
 
-    def seconds(self) -> list[float]:
-        """Seconds per 1,000 inferences, by trial."""
-        return [per_1000(t.phases["query"].seconds, n) for t, n in self.counted]
+    def energy(self) -> Sums | None:
+        """Joules per 1,000 inferences, with the precision that the last trial was asked for."""
+        return energy_sums(self.energies, self.done[-1].stopping if self.done else None)
+
+    def net(self) -> Sums | None:
+        """The same above idle; None unless every trial has a baseline: a mean over some of them
+        would not be of what the gross figure is of."""
+        if len(self.nets) != len(self.energies):
+            return None
+        return _net_sums(self.nets, self.energy())
+
+    def seconds(self) -> Sums | None:
+        """Seconds per 1,000 inferences."""
+        each = [per_1000(t.phases["query"].seconds, n) for t, n in self.counted]
+        return _sums(each, 0.0, 0.0, 0.0) if each else None
+
+    def domains(self) -> tuple[str, ...]:
+        """Those that count within the boundary."""
+        return self.runs[0].domains if self.runs else ()
+
+    def parts(self) -> tuple[Part, ...]:
+        """What each domain contributes."""
+        runs = [(t.phases["query"], t.phases.get("idle"), n) for t, n in self.counted]
+        return parts_of(runs, self.domains())
+
+    def provenance(self) -> Provenance | None:
+        """The weakest of the trials': the mean is no better than the worst figure in it."""
+        return max((b.provenance for b in self.runs), key=lambda p: p.weakness, default=None)
 
 
 def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
     first = trials[0]
     machines = list(dict.fromkeys(t.environment.fingerprint for t in trials))
-    done = [t for t in trials if t.status == "done"]
-    found = _Collected(done, boundary)
-    problem = found.problem
-    if problem is None and not done:
-        problem = next((t.reason for t in reversed(trials) if t.reason), "no finished trial")
-    asked = done[-1].stopping if done else None
-    energy = energy_sums(found.energies, asked)
-    domains = found.runs[0].domains if found.runs else ()
-    facts = next((t for t in done), first)
-    quality = over_trials([t.quality for t in done if t.quality is not None])
+    ended = Counter(t.status for t in trials)
+    found = _Collected(trials, boundary)
+    done, energy = found.done, found.energy()
+    # A trial that failed may have ended before it knew its device and parameters.
+    facts = done[0] if done else first
+    quality = _quality(done)
     return Summary(
         study=first.study,
         source=first.source,
@@ -105,31 +129,45 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         params=facts.facts.params,
         energy=energy,
         run=energy_sums([(bounded, 1000) for bounded in found.runs]),
-        net=_net_sums(found.nets, energy) if len(found.nets) == len(found.energies) else None,
-        seconds=_sums(found.seconds(), 0.0, 0.0, 0.0) if found.counted else None,
-        latency_p50_s=_mean([t.latency.p50 for t in done if t.latency]),
-        latency_p95_s=_mean([t.latency.p95 for t in done if t.latency]),
-        inference_p50_j=_mean([t.each.p50_j for t in done if t.each and t.each.p50_j is not None]),
-        inference_p95_j=_mean([t.each.p95_j for t in done if t.each and t.each.p95_j is not None]),
+        net=found.net(),
+        seconds=found.seconds(),
+        latency_p50_s=_mean(t.latency.p50 if t.latency else None for t in done),
+        latency_p95_s=_mean(t.latency.p95 if t.latency else None for t in done),
+        inference_p50_j=_mean(t.each.p50_j if t.each else None for t in done),
+        inference_p95_j=_mean(t.each.p95_j if t.each else None for t in done),
         quality=quality,
         failures=_failures(done),
-        done=len(done),
-        failed=sum(t.status == "failed" for t in trials),
-        invalid=sum(t.status == "invalid" for t in trials),
+        done=ended["done"],
+        failed=ended["failed"],
+        invalid=ended["invalid"],
         disturbed=share_disturbed([t.phases for t in done]),
-        provenance=max((b.provenance for b in found.runs), key=lambda p: p.weakness, default=None),
-        domains=domains,
-        parts=parts_of(
-            [(t.phases["query"], t.phases.get("idle"), n) for t, n in found.counted], domains
-        ),
-        problem=None if energy else problem,
-        reasons=tuple(
-            dict.fromkeys(f"{t.status}: {t.reason}" for t in trials if t.status != "done")
-        ),
+        provenance=found.provenance(),
+        domains=found.domains(),
+        parts=found.parts(),
+        problem=_problem(trials, found, energy),
+        reasons=_reasons(trials),
         notes=(*_pooled(machines), *_unread(quality), *_notes(done, found)),
         protocol=first.protocol,
         last_started=max(t.started for t in trials),
     )
+
+
+def _quality(done: Sequence[Trial]) -> Quality | None:
+    return over_trials([t.quality for t in done if t.quality is not None])
+
+
+def _problem(trials: Sequence[Trial], found: _Collected, energy: Sums | None) -> str | None:
+    """Why a cell has no figure: what its finished trials lack, else how the last one ended."""
+    if energy is not None:
+        return None
+    if found.done:
+        return found.problem
+    return next((t.reason for t in reversed(trials) if t.reason), "no finished trial")
+
+
+def _reasons(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Why trials are not done, each reason once."""
+    return tuple(dict.fromkeys(f"{t.status}: {t.reason}" for t in trials if t.status != "done"))
 
 
 def _pooled(machines: Sequence[str]) -> tuple[str, ...]:
@@ -204,8 +242,10 @@ def _net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums 
     return msgspec.structs.replace(found, signed=True)
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are known."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def _failures(done: Sequence[Trial]) -> InferenceFailures | None:

@@ -401,28 +401,46 @@ def _names(tree: ast.Module) -> tuple[dict[str, int], bool]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
             names |= dict.fromkeys(node.names, node.lineno)
+    for node in _top_level(tree):
+        names |= dict.fromkeys(_bound_by(node), getattr(node, "lineno", 1))
+        surely = surely and not _may_bind_others(node)
+    return names, surely
+
+
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def _top_level(tree: ast.Module) -> Iterator[ast.AST]:
+    """The nodes whose names are the module's: not those inside a function or a class, which have
+    a scope of their own (https://docs.python.org/3/reference/executionmodel.html)."""
     pending: list[ast.AST] = list(tree.body)
     while pending:
         node = pending.pop()
-        line = getattr(node, "lineno", 1)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names[node.name] = line
-            surely = surely and node.name != "__getattr__"
-            continue
-        if isinstance(node, ast.Lambda):
-            continue
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                names[alias.asname or alias.name.partition(".")[0]] = line
-                surely = surely and alias.name != "*"
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names[node.id] = line
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            names[node.name] = line
-        elif isinstance(node, ast.Attribute | ast.Subscript) and "sys" in _words(node):
-            surely = surely and "modules" not in _words(node)
-        pending += ast.iter_child_nodes(node)
-    return names, surely
+        yield node
+        if not isinstance(node, _Definition | ast.Lambda):
+            pending += ast.iter_child_nodes(node)
+
+
+def _bound_by(node: ast.AST) -> list[str]:
+    """The names that a node by itself binds, without those below it."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return [node.id]
+    named = _Definition | ast.ExceptHandler | ast.MatchAs | ast.MatchStar
+    return [node.name] if isinstance(node, named) and node.name else []
+
+
+def _may_bind_others(node: ast.AST) -> bool:
+    """Whether a node may give the module names that it does not show: a ``__getattr__`` of the
+    module (PEP 562), a star import, the module itself taken out of ``sys.modules``."""
+    if isinstance(node, _Definition):
+        return node.name == "__getattr__"
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return any(alias.name == "*" for alias in node.names)
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        return {"sys", "modules"} <= _words(node)
+    return False
 
 
 def _words(node: ast.AST) -> set[str]:

@@ -70,20 +70,31 @@ def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSumma
     """
     named = "PERMILLE_STORE" in os.environ or str(args.store) != "permille.db"
     if args.store.exists() or (named and args.study != NAME):
-        damage: list[str] = []
-        with Store(args.store, readonly=True, damage=damage) as store:
-            boundary: Boundary = args.boundary or (
-                PUBLISHED_BOUNDARY if args.study == NAME else "compute"
-            )
-            found = list(
-                _pooled(store, args.study, boundary)
-                if args.pool
-                else _rolled(store, args.study, boundary)
-            )
-            if not found and not damage:
-                check_study(store, args)
-        if found or damage or args.study != NAME:
-            return SourcedSummaries(found, boundary, damage)
+        found = _from_store(args)
+        if found.summaries or found.damage or args.study != NAME:
+            return found
+    return _shipped(args, program=program)
+
+
+def _from_store(args: argparse.Namespace) -> SourcedSummaries:
+    """The store's own figures; none where it is sound and has none of the shipped study."""
+    default = PUBLISHED_BOUNDARY if args.study == NAME else "compute"
+    boundary: Boundary = args.boundary or default
+    damage: list[str] = []  # the store adds to it as it is read
+    with Store(args.store, readonly=True, damage=damage) as store:
+        read = _pooled if args.pool else _rolled
+        found = list(read(store, args.study, boundary))
+        if not found and not damage:
+            check_study(store, args)
+    return SourcedSummaries(found, boundary, damage)
+
+
+def _shipped(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
+    """The figures that ship with permille, for whoever may be shown them in place of a store's.
+
+    Raises:
+        UsageError: another study was named, or a program did not ask for this one by name.
+    """
     absent = f"there is no store at {args.store}"
     measuring = "`permille run quickstart` measures this machine"
     if args.study not in (None, NAME):
@@ -95,7 +106,7 @@ def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSumma
         raise UsageError(f"{absent}; --study {NAME} is for the shipped figures; {measuring}")
     from permille.analysis.paper import published
 
-    boundary = args.boundary or PUBLISHED_BOUNDARY
+    boundary: Boundary = args.boundary or PUBLISHED_BOUNDARY
     notice = f"{absent}: these are the figures of {NAME}, which ship with permille; {measuring}"
     figures = published.summaries(boundary)
     return SourcedSummaries(figures, boundary, [], notice if args.study is None else None)

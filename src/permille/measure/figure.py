@@ -16,7 +16,7 @@ from permille.errors import MeterError
 from permille.measure.command import Run, spans_of
 from permille.processes import signal_name
 from permille.recorder.wire import Missing
-from permille.records import Boundary, Estimate, Provenance, Record
+from permille.records import Boundary, Estimate, Phase, Provenance, Record
 from permille.units import co2e_g, kwh_from_joules, per_1000
 
 
@@ -41,58 +41,84 @@ def command_json(
     """One command, as ``permille measure --json`` gives it."""
     boundary, carbon = question.boundary, question.carbon
     found = figure([r.phase for r in runs], [r.idle for r in runs], boundary, carbon.pue)
-    reason = found.reason
-    if not question.ignore_failure:
-        reason = _failure(runs, question.repeats) or reason
     spans = [spans_of(r.phase, r.idle) for r in runs]
-    if question.quiet_machine and reason is None:
-        reason = next((why for one in spans if (why := refusal(one))), None)
-    inferences = question.inferences
-    energy = found.energy
-    to_grams = carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
-    noted = [*notes, *(n for r in runs for n in r.notices), *_left(runs)]
+    reason = _reason(runs, found, spans, question)
     return {
         "schema": 1,
         "command": command,
         "boundary": boundary,
-        "energy_j": estimate_json(energy),
+        "energy_j": estimate_json(found.energy),
         "net_energy_j": found.net and estimate_json(found.net),
-        "kwh_per_1000": energy
-        and inferences
-        and estimate_json(scaled(energy, lambda j: per_1000(kwh_from_joules(j), inferences))),
-        "co2e_g": energy
-        and estimate_json(scaled(energy, lambda j: co2e_g(kwh_from_joules(j), to_grams))),
+        "kwh_per_1000": found.energy and _kwh_per_1000(found.energy, question.inferences),
+        "co2e_g": found.energy and _co2e_g(found.energy, carbon, boundary),
         "carbon": to_json(carbon),
         "domains": {
             name: {"energy_j": d.energy_j, "provenance": d.provenance}
             for name, d in found.domains.items()
         },
         "seconds": found.seconds,
-        "inferences": inferences,
-        "runs": [
-            {
-                "energy_j": energy_j,
-                "seconds": run.phase.seconds,
-                "exit_code": run.exit_code,
-                "others_cpu": run.phase.disturbance and run.phase.disturbance.others,
-            }
-            for run, energy_j in _pairs(runs, found)
-        ],
+        "inferences": question.inferences,
+        "runs": [_run_json(run, energy_j) for run, energy_j in _pairs(runs, found)],
         "disturbed": share_disturbed(spans),
         "provenance": found.provenance,
         "valid": reason is None,
         "reason": reason,
-        "notes": list(dict.fromkeys([*noted, *([found.note] if found.note else [])])),
+        "notes": _notes(runs, found, notes),
         "uncertainty": [to_builtins(part) for part in found.parts],
         "not_measured": [
             {"meter": m.meter, "reason": m.reason, "remedy": m.remedy or None} for m in missing
         ],
-        "recorder": {
-            "cpu_s": sum(r.recorder.cpu_s for r in runs),
-            "energy_j": recorders_j([(r.phase, r.recorder) for r in runs]),
-            "interval_s": runs[0].recorder.interval_s,
-            "missed": sum(r.recorder.missed for r in runs),
-        },
+        "recorder": _recorder_json(runs),
+    }
+
+
+def _reason(
+    runs: Sequence[Run],
+    found: Figure,
+    spans: Sequence[dict[str, Phase]],
+    question: FigureRequest,
+) -> str | None:
+    """Why the figure does not hold, or None. A command that failed comes first: whatever else is
+    wrong, it did not do the work that is asked about."""
+    failure = None if question.ignore_failure else _failure(runs, question.repeats)
+    if failure or found.reason or not question.quiet_machine:
+        return failure or found.reason
+    return next((why for one in spans if (why := refusal(one))), None)
+
+
+def _kwh_per_1000(energy: Estimate, inferences: int | None) -> dict[str, Any] | None:
+    if not inferences:
+        return None
+    return estimate_json(scaled(energy, lambda j: per_1000(kwh_from_joules(j), inferences)))
+
+
+def _co2e_g(energy: Estimate, carbon: CarbonSettings, boundary: Boundary) -> dict[str, Any]:
+    to_grams = carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
+    return estimate_json(scaled(energy, lambda j: co2e_g(kwh_from_joules(j), to_grams)))
+
+
+def _run_json(run: Run, energy_j: float | None) -> dict[str, Any]:
+    return {
+        "energy_j": energy_j,
+        "seconds": run.phase.seconds,
+        "exit_code": run.exit_code,
+        "others_cpu": run.phase.disturbance and run.phase.disturbance.others,
+    }
+
+
+def _notes(runs: Sequence[Run], found: Figure, notes: Sequence[str]) -> list[str]:
+    """What to know of the figure, each thing once."""
+    every = [*notes, *(n for r in runs for n in r.notices), *_left(runs), found.note]
+    return list(dict.fromkeys(note for note in every if note))
+
+
+def _recorder_json(runs: Sequence[Run]) -> dict[str, Any]:
+    """What the recorder itself cost, which is in the figures of the runs."""
+    return {
+        "cpu_s": sum(r.recorder.cpu_s for r in runs),
+        "energy_j": recorders_j([(r.phase, r.recorder) for r in runs]),
+        "interval_s": runs[0].recorder.interval_s,
+        "missed": sum(r.recorder.missed for r in runs),
     }
 
 

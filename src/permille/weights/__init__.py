@@ -7,15 +7,17 @@ quantised weights, for one) is None.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from permille.records import ModelFacts
 from permille.weights.header import MOST_NUMBERS, Header, Tensor
 from permille.weights.header import UnreadableWeightsError as UnreadableWeightsError
 
 MAX_CONFIG_BYTES = 16 << 20
+
+T = TypeVar("T")
 
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 _USED = ("num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_top_k", "top_k_experts")
@@ -43,22 +45,39 @@ def read(files: Iterable[Path], suffix: str) -> ModelFacts:
         return ModelFacts()
     headers = [reader(file) for file in weights]
     config = _config(there)
+    # Quantised safetensors pack several weights into one number: their shapes count too few.
+    # GGUF says its packing tensor by tensor, and its reader counts what is inside.
     packed = suffix == ".safetensors" and "quantization_config" in config
     tensors = None if packed else _all_tensors(headers)
-    experts = next((h.experts for h in headers if h.experts), None) or _number(config, _EXPERTS)
-    used = next((h.experts_used for h in headers if h.experts_used), None)
-    used = used or _number(config, _USED)
     params = sum(t.numbers for t in tensors) if tensors else None
     if params is not None and params > MOST_NUMBERS:
         raise UnreadableWeightsError(f"{weights[0]} says it has {params:g} parameters")
-    named = next((h.architecture for h in headers if h.architecture), None)
-    beside = [file for file in there if ".onnx" in file.name and file not in weights]
     return ModelFacts(
         params=params,
-        active_params=_active(tensors, experts, used) if tensors else None,
-        architecture=named or _architecture(config),
-        size_bytes=sum(f.stat().st_size for f in [*weights, *beside]),
+        active_params=_active(tensors, *_experts(headers, config)) if tensors else None,
+        architecture=_first(h.architecture for h in headers) or _architecture(config),
+        size_bytes=_size_bytes(there, weights),
     )
+
+
+def _size_bytes(files: Sequence[Path], weights: Sequence[Path]) -> int:
+    """Of the weights, and of what a large ONNX model keeps beside its graph, by custom in
+    ``model.onnx_data`` (https://onnx.ai/onnx/repo-docs/ExternalData.html)."""
+    beside = [file for file in files if ".onnx" in file.name and file not in weights]
+    return sum(file.stat().st_size for file in [*weights, *beside])
+
+
+def _experts(headers: Sequence[Header], config: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """(Experts, how many of them a token uses): GGUF says both in its header, others in
+    config.json."""
+    experts = _first(h.experts for h in headers)
+    used = _first(h.experts_used for h in headers)
+    return experts or _number(config, _EXPERTS), used or _number(config, _USED)
+
+
+def _first(values: Iterable[T | None]) -> T | None:
+    """The first that says anything; a file in several parts says it in one of them."""
+    return next((value for value in values if value), None)
 
 
 def _all_tensors(headers: Iterable[Header]) -> tuple[Tensor, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from permille import plugins
 from permille.cli.arguments import add_json
@@ -12,6 +12,9 @@ from permille.escaping import plain
 from permille.meters import Meter
 from permille.meters.selection import Unavailable, open_all, try_open
 from permille.records import Domain
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 NOTHING = 3
 """The exit code where no meter can be used."""
@@ -108,15 +111,31 @@ def _domain(domain: Domain) -> dict[str, Any]:
 
 
 def _print_tables(meters: list[dict[str, Any]]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     out = console()
     here = [meter for meter in meters if meter["available"]]
+    missing = [meter for meter in meters if not meter["available"]]
+    if here:
+        out.print(_domain_table(here))
+    for source in _accuracy_sources(here):
+        out.print(Text(plain(f"  {source}"), style="dim"))
+    if missing:
+        out.print(Text("\nnot here" if here else "no meter can be used here", style="bold"))
+    for meter in missing:
+        out.print(Text(plain(f"{meter['meter']}: {meter['reason']}")))
+        if meter["remedy"]:
+            out.print(Text(plain(f"    to unlock: {meter['remedy']}")))
+
+
+def _domain_table(meters: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for head in ("meter", "domain", "provenance", "used", "resolution", "tick", "accuracy", "of"):
         table.add_column(head, overflow="fold")
-    for meter in here:
+    for meter in meters:
         for domain in meter["domains"]:
             cells = (
                 meter["meter"],
@@ -128,23 +147,20 @@ def _print_tables(meters: list[dict[str, Any]]) -> None:
                 _accuracy(domain["accuracy"]),
                 domain["device"] or "",
             )
+            # A device names itself: as Text, its name is never taken for rich's markup.
             table.add_row(*(Text(plain(cell)) for cell in cells))
-    if here:
-        out.print(table)
-    sources = {
-        f"{domain['name']}: {domain['accuracy']['source']}": None
-        for meter in here
-        for domain in meter["domains"]
-    }
-    for source in sources:
-        out.print(Text(plain(f"  {source}"), style="dim"))
-    missing = [meter for meter in meters if not meter["available"]]
-    if missing:
-        out.print(Text("\nnot here" if here else "no meter can be used here", style="bold"))
-    for meter in missing:
-        out.print(Text(plain(f"{meter['meter']}: {meter['reason']}")))
-        if meter["remedy"]:
-            out.print(Text(plain(f"    to unlock: {meter['remedy']}")))
+    return table
+
+
+def _accuracy_sources(meters: list[dict[str, Any]]) -> list[str]:
+    """Where the accuracy of each domain is from, each line once."""
+    return list(
+        dict.fromkeys(
+            f"{domain['name']}: {domain['accuracy']['source']}"
+            for meter in meters
+            for domain in meter["domains"]
+        )
+    )
 
 
 def _accuracy(accuracy: dict[str, Any]) -> str:

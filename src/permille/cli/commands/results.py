@@ -203,22 +203,43 @@ def footing(payload: dict[str, Any], carbon: CarbonSettings) -> list[str]:
             "estimated: no energy counter can be read here, so watts are modelled from CPU time;"
             " `permille meters` says how to unlock measured figures"
         )
-    without: dict[str, list[str]] = {}
-    for r in payload["rows"]:
-        where = f"{r['model']} on {r['dataset']}"
-        lines += [f"{where}: {reason}" for reason in r["reasons"][:3]]
+    lines += _reason_lines(payload["rows"])
+    lines += _problem_lines(payload["rows"])
+    lines += _note_lines(payload["rows"])
+    return lines
+
+
+def _reason_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Why trials failed, at most three reasons a row; ``--json`` has them all."""
+    return [f"{_where(r)}: {reason}" for r in rows for reason in r["reasons"][:3]]
+
+
+def _problem_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Why rows have no figure, where no trial's reason says so already. A fault of the machine is
+    every row's: it is told once, or the table would scroll out of sight."""
+    places_by_problem: dict[str, list[str]] = {}
+    for r in rows:
         if r["problem"] and not r["reasons"]:
-            without.setdefault(r["problem"], []).append(where)
-    for problem, places in without.items():
+            places_by_problem.setdefault(r["problem"], []).append(_where(r))
+    lines = []
+    for problem, places in places_by_problem.items():
         if len(places) > 3:
             places = [f"{len(places)} rows, {places[0]} the first"]
         lines += [f"{place}: no figure: {problem}" for place in places]
+    return lines
+
+
+def _note_lines(rows: list[dict[str, Any]]) -> list[str]:
     # The same note with another figure in it is one note.
-    notes = {re.sub(r"\d+", "", n): n for r in payload["rows"] for n in r["notes"]}
-    lines += [f"note: {note}" for note in list(notes.values())[:8]]
+    notes = {re.sub(r"\d+", "", n): n for r in rows for n in r["notes"]}
+    lines = [f"note: {note}" for note in list(notes.values())[:8]]
     if len(notes) > 8:
         lines.append(f"… and {len(notes) - 8} more notes in --json")
     return lines
+
+
+def _where(row: dict[str, Any]) -> str:
+    return f"{row['model']} on {row['dataset']}"
 
 
 def _superseded_lines(payload: dict[str, Any]) -> list[str]:
@@ -236,14 +257,14 @@ def _superseded_lines(payload: dict[str, Any]) -> list[str]:
 def _old_figure(row: dict[str, Any]) -> str:
     kwh = row["kwh_per_1000"]["value"]
     figure = "no figure" if kwh is None else format_energy_kwh(kwh)
-    return f"{row['model']} on {row['dataset']}, {figure}"
+    return f"{_where(row)}, {figure}"
 
 
 def _carbon_lines(rows: list[dict[str, Any]]) -> list[str]:
     """SCI scores and market-based figures, where they were asked for."""
     lines = []
     for r in rows:
-        where = f"{r['model']} on {r['dataset']}"
+        where = _where(r)
         if r["sci"]:
             lines.append(
                 f"SCI of {where}: {format_mass_g(r['sci']['g_per_1000'])}CO2e per 1,000"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from permille.errors import UsageError
 from permille.suggestions import nearest
@@ -103,42 +103,27 @@ def parse_source(text: str) -> WallSource:
     Raises:
         UsageError: it cannot be understood; the message holds no password.
     """
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{VARIABLE} is not a URL: {error}") from error
-    kind, plus, scheme = parts.scheme.rpartition("+")
-    if scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{VARIABLE} is not a URL such as shelly+http://192.168.1.20")
-    if plus and kind not in KINDS:
-        raise UsageError(f"{VARIABLE}: no kind of device {kind!r}; {nearest(kind, KINDS)}")
+    parts, host, port = _split(text)
+    kind, secure = _kind(parts.scheme)
     options = dict(parse_qsl(parts.fragment, keep_blank_values=True))
     made = KINDS.get(kind)
     unit, path = _figure(made, options, parts.path)
-    number = options.pop("id", "0")
-    if not number.isdecimal():
-        raise UsageError(f"{VARIABLE}: id={number!r} is not a switch's number")
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
-    if made is not None and target in ("", "/"):
-        target = made.path.format(id=number)
+    target = _target(made, options, parts)
     stated = "accuracy" in options
     accuracy = _positive(options, "accuracy", made.accuracy if made else 0.05)
     tick_s = _positive(options, "tick", 1.0)
-    verify = options.pop("verify", "yes")
-    if verify not in ("yes", "no"):
-        raise UsageError(f"{VARIABLE}: verify is yes or no")
-    if options:
+    verify = _verify(options)
+    if options:  # each that has a meaning was taken out above
         raise UsageError(f"{VARIABLE}: nothing is called {next(iter(options))!r} after #")
     return WallSource(
         kind=kind or "device",
-        secure=scheme == "https",
-        host=parts.hostname,
-        port=port or (443 if scheme == "https" else 80),
-        target=target or "/",
+        secure=secure,
+        host=host,
+        port=port or (443 if secure else 80),
+        target=target,
         user=None if parts.username is None else unquote(parts.username),
         password=None if parts.password is None else unquote(parts.password),
-        verify=verify == "yes",
+        verify=verify,
         unit=unit,
         json_path=tuple(path.split(".")),
         accuracy=accuracy,
@@ -146,6 +131,45 @@ def parse_source(text: str) -> WallSource:
         tick_s=tick_s,
         max_power_w=made.max_power_w if made else 20_000.0,
     )
+
+
+def _split(text: str) -> tuple[SplitResult, str, int | None]:
+    """The parts of an HTTP URL, its host and its port."""
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port  # urllib checks it only as it is read
+    except ValueError as error:
+        raise UsageError(f"{VARIABLE} is not a URL: {error}") from error
+    if parts.scheme.rpartition("+")[2] not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{VARIABLE} is not a URL such as shelly+http://192.168.1.20")
+    return parts, parts.hostname, port
+
+
+def _kind(scheme: str) -> tuple[str, bool]:
+    """(The kind of device, empty for any that answers in JSON; whether it is asked over TLS)."""
+    kind, plus, protocol = scheme.rpartition("+")
+    if plus and kind not in KINDS:
+        raise UsageError(f"{VARIABLE}: no kind of device {kind!r}; {nearest(kind, KINDS)}")
+    return kind, protocol == "https"
+
+
+def _target(made: Kind | None, options: dict[str, str], parts: SplitResult) -> str:
+    """What is asked of the host: the path that was given, else the one of its kind."""
+    number = options.pop("id", "0")
+    if not number.isdecimal():
+        raise UsageError(f"{VARIABLE}: id={number!r} is not a switch's number")
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    if made is not None and target in ("", "/"):
+        return made.path.format(id=number)
+    return target or "/"
+
+
+def _verify(options: dict[str, str]) -> bool:
+    """Whether the certificate is checked; ``no`` is for BMCs, whose own is self-signed."""
+    verify = options.pop("verify", "yes")
+    if verify not in ("yes", "no"):
+        raise UsageError(f"{VARIABLE}: verify is yes or no")
+    return verify == "yes"
 
 
 def take(answer: Any, path: tuple[str, ...]) -> float:

@@ -91,30 +91,14 @@ def make(
     cells: list[PlannedCell] = []
     notes: list[str] = [note for model in models for note in model.notes]
     for entry in study.tasks:
-        known = plugins.names("tasks")
-        if entry.task not in known:
-            raise StudyError(f"{study.where}: no task {entry.task!r}; {nearest(entry.task, known)}")
-        task: Task = plugins.load("tasks", entry.task)
+        task = _task(entry, study)
         asked = [_asked(m, task) for m in models if able(m.entry, entry.task)]
         for dataset in _datasets(entry, task, asked, study, allowed, fetch=fetch):
             notes += _dataset_notes(dataset, settings.inferences)
             chosen = [m for m in asked if _chosen(study, task, dataset, m)]
             cells += [_cell(task, m, dataset, study, passed or {}) for m in chosen]
-    twice = same_model_twice([planned.cell for planned in cells])
-    if twice is not None:
-        one = twice[0]
-        raise StudyError(
-            f"{study.where}: model {one.model!r} is to answer two different datasets called"
-            f" {one.dataset!r} for {one.task}, and no table could tell them apart; give one"
-            ' another name, as in { path = "…", name = "…" }'
-        )
-    for model in models:
-        if not any(cell.model.id == model.spec.id for cell in cells):
-            tasks = ", ".join(entry.task for entry in study.tasks)
-            raise StudyError(
-                f"{study.where}: model {model.spec.id!r} ({model.spec.category}, backend"
-                f" {model.spec.backend}) can do none of the study's tasks: {tasks}"
-            )
+    _refuse_same_model_twice(cells, study.where)
+    _refuse_unused_model(models, cells, study)
     return Plan(
         name=settings.name,
         settings=settings,
@@ -127,6 +111,39 @@ def make(
         cells=tuple(cells),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _task(entry: TaskEntry, study: StudyFile) -> Task:
+    known = plugins.names("tasks")
+    if entry.task not in known:
+        raise StudyError(f"{study.where}: no task {entry.task!r}; {nearest(entry.task, known)}")
+    task: Task = plugins.load("tasks", entry.task)
+    return task
+
+
+def _refuse_same_model_twice(cells: Sequence[PlannedCell], where: str) -> None:
+    twice = same_model_twice([planned.cell for planned in cells])
+    if twice is not None:
+        one = twice[0]
+        raise StudyError(
+            f"{where}: model {one.model!r} is to answer two different datasets called"
+            f" {one.dataset!r} for {one.task}, and no table could tell them apart; give one"
+            ' another name, as in { path = "…", name = "…" }'
+        )
+
+
+def _refuse_unused_model(
+    models: Sequence[Model], cells: Sequence[PlannedCell], study: StudyFile
+) -> None:
+    """Refuse a model with no cell: its author would miss it in the results only after hours."""
+    at_work = {cell.model.id for cell in cells}
+    for model in models:
+        if model.spec.id not in at_work:
+            tasks = ", ".join(entry.task for entry in study.tasks)
+            raise StudyError(
+                f"{study.where}: model {model.spec.id!r} ({model.spec.category}, backend"
+                f" {model.spec.backend}) can do none of the study's tasks: {tasks}"
+            )
 
 
 def _chosen(study: StudyFile, task: Task, dataset: Dataset, model: Model) -> bool:

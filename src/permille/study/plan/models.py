@@ -67,19 +67,9 @@ def open_entry(
     at = f"{study.where}: model {entry.id!r}"
     backend = _backend(entry, at)
     entry = replicas.apply(entry, study.settings, backend.settings.__struct_fields__, at)
-    own, paths, recorded = dict(entry.own), _paths(entry, study, allowed, at), dict(entry.own)
-    own |= {key: str(path) for key, path in paths.items()}
-    files = {name: file for key, path in paths.items() for name, file in _files(path, key).items()}
-    wanted = _wanted(entry, backend, at)
-    if wanted is not None and fetch:
-        fetched = client.fetch(wanted)
-        own["path"] = str(fetched.path)
-        files |= fetched.files
-        recorded |= {"repo": wanted.repo, "revision": fetched.commit, "file": wanted.file}
-        wanted = None
-    elif wanted is not None:
-        own["path"] = ""  # not here yet; nothing but the form of the settings is looked at
-        recorded |= {"repo": wanted.repo, "revision": wanted.revision, "file": wanted.file}
+    paths = _paths(entry, study, allowed, at)
+    hub = _from_hub(_wanted(entry, backend, at), fetch=fetch)
+    own = entry.own | {key: str(path) for key, path in paths.items()} | hub.own
     if "python_path" in backend.settings.__struct_fields__:
         own.setdefault("python_path", str(study.folder))
     spec = ModelSpec(
@@ -89,14 +79,16 @@ def open_entry(
         prompt=entry.prompt if isinstance(entry.prompt, str) else None,
         settings=_checked(own, backend, at),
     )
+    files = _all_files(paths) | hub.files
     facts = _facts(files, entry, backend, at)
-    stands = _stands_on(spec, backend, wanted, modules, at)
-    there = {file.resolve() for file in files.values()}
-    files |= {name: file for name, file in stands.files.items() if file.resolve() not in there}
-    stamps = tuple(Stamp.of(name, file) for name, file in files.items())
-    code = {_name(module, file.path, spec): file for module, file in stands.code.items()}
-    digests = {stamp.name: stamp.sha256 for stamp in stamps}
-    digests |= {name: file.sha256 for name, file in code.items()}
+    stands = _stands_on(spec, backend, hub.wanted, modules, at)
+    # All that decides an answer is hashed into the cell's id: with other weights or other code it
+    # is another cell, and no figure of the one is ever taken for the other's.
+    stamps = _stamps(files, stands.files)
+    digests = {stamp.name: stamp.sha256 for stamp in stamps} | _code_digests(stands, spec)
+    # Paths as the file writes them: where they lead differs once a study is moved, and its
+    # cells would be others.
+    recorded = entry.own | hub.recorded
     return Model(
         entry=entry,
         spec=msgspec.structs.replace(spec, code=stands.code),
@@ -104,9 +96,34 @@ def open_entry(
         files=digests,
         recorded={key: value for key, value in recorded.items() if value is not None},
         read=msgspec.structs.replace(facts, files=digests),
-        wanted=wanted,
+        wanted=hub.wanted,
         stamps=stamps,
         notes=tuple(f"{entry.id}: {text}" for text in stands.unseen),
+    )
+
+
+class _FromHub(Record):
+    """What comes of a model's place on the Hub: settings of its ``own``, ``files`` by name, what a
+    cell keeps of it (``recorded``), and what is still ``wanted``, if it is not here yet."""
+
+    own: dict[str, Any] = {}
+    files: dict[str, Path] = {}
+    recorded: dict[str, Any] = {}
+    wanted: selection.Wanted | None = None
+
+
+def _from_hub(wanted: selection.Wanted | None, *, fetch: bool) -> _FromHub:
+    if wanted is None:
+        return _FromHub()
+    recorded = {"repo": wanted.repo, "revision": wanted.revision, "file": wanted.file}
+    if not fetch:
+        # With an empty path, no more than the form of the settings can be checked.
+        return _FromHub(own={"path": ""}, recorded=recorded, wanted=wanted)
+    fetched = client.fetch(wanted)
+    return _FromHub(
+        own={"path": str(fetched.path)},
+        files=fetched.files,
+        recorded=recorded | {"revision": fetched.commit},  # a branch moves on, a commit does not
     )
 
 
@@ -214,6 +231,22 @@ def _paths(
         for key, value in entry.own.items()
         if (key == "path" or key.endswith("_path")) and isinstance(value, str)
     }
+
+
+def _all_files(paths: Mapping[str, Path]) -> dict[str, Path]:
+    return {name: file for key, path in paths.items() for name, file in _files(path, key).items()}
+
+
+def _stamps(files: Mapping[str, Path], besides: Mapping[str, Path]) -> tuple[Stamp, ...]:
+    """Stamps of the model's files, and of those ``besides`` that are not among them by another
+    name: a file of gigabytes is hashed once."""
+    there = {file.resolve() for file in files.values()}
+    further = {name: file for name, file in besides.items() if file.resolve() not in there}
+    return tuple(Stamp.of(name, file) for name, file in ({**files, **further}).items())
+
+
+def _code_digests(stands: StandsOn, spec: ModelSpec) -> dict[str, str]:
+    return {_name(module, file.path, spec): file.sha256 for module, file in stands.code.items()}
 
 
 def _files(path: Path, key: str) -> dict[str, Path]:

@@ -62,14 +62,10 @@ def make(
     notes: Sequence[str] = (),
 ) -> Trial:
     """The trial: ``done``, ``failed`` (the workload's fault) or ``invalid`` (the meters')."""
-    phases = {span.name: energy.phase(recording, span) for span in spans} if recording else {}
-    if recording:
-        phases |= _whole(recording)
+    phases = _phases(recording, spans)
+    # The workload's own failure comes first: meters that failed too do not excuse it.
     reason = failure or fault or _void(phases, recording)
     status = "failed" if failure else "invalid" if reason else "done"
-    all_notes = [*(result.notes if result else ()), *notes]
-    if recording:
-        all_notes += [*notices(recording), *disturbance.notes(phases)]
     return Trial(
         uid=uid,
         study=study,
@@ -89,10 +85,30 @@ def make(
         counts=result.counts if result else {},
         overhead=recording.stats if recording else None,
         stopping=stopping,
-        notes=tuple(dict.fromkeys(all_notes)),
+        notes=_notes(result, notes, recording, phases),
         round=round,
         last_lines=last_lines if failure else (),
     )
+
+
+def _phases(recording: Recording | None, spans: Sequence[Span]) -> dict[str, Phase]:
+    """The energy of each span, and of all that was recorded; none where the recorder died."""
+    if recording is None:
+        return {}
+    return {span.name: energy.phase(recording, span) for span in spans} | _whole(recording)
+
+
+def _notes(
+    result: WorkerResult | None,
+    notes: Sequence[str],
+    recording: Recording | None,
+    phases: dict[str, Phase],
+) -> tuple[str, ...]:
+    """What the worker, the study and the recorder have to say, each thing once."""
+    found = [*(result.notes if result else ()), *notes]
+    if recording is not None:
+        found += [*notices(recording), *disturbance.notes(phases)]
+    return tuple(dict.fromkeys(found))
 
 
 def keepable(trial: Trial, raw: Raw) -> tuple[Trial, Raw]:
