@@ -52,6 +52,16 @@ def test_json_with_rapl(tmp_path: Path) -> None:
     assert "PERMILLE_WALL" in meters["wall"]["remedy"]
 
 
+def test_a_package_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
+    FakePowercap(tmp_path, packages=2).vanish("cpu:1")
+    done = permille("meters", "--json", PERMILLE_POWERCAP=str(tmp_path))
+    problems = {d["name"]: d["problem"] for d in listed(done)["rapl"]["domains"]}
+    assert problems.pop("cpu:1").startswith("RAPL: it cannot be read: ")
+    assert set(problems.values()) == {None}
+    table = permille("meters", PERMILLE_POWERCAP=str(tmp_path)).stdout
+    assert "cpu:1 cannot be read: RAPL: " in table
+
+
 def test_table_without_a_counter(tmp_path: Path) -> None:
     done = permille("meters", PERMILLE_POWERCAP=str(tmp_path))  # a tree without a zone
     assert done.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,51 @@ def test_twice_is_at_once_even_with_a_worker_that_will_not_go(
     process.communicate(timeout=30)
     assert process.returncode == 130
     await_that(lambda: not _left(tmp_path, powercap), 10)
+
+
+PATIENT = """
+import os, time
+def patient(text):
+    open("began", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+    return good(text)
+"""
+
+
+def test_a_runner_that_was_stopped_does_not_take_it_for_the_workers_time(
+    powercap: Driver,
+    make_study: MakeStudy,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    limit_s = 10.0
+    path = make_study("patient", source=PATIENT, timeout_s=limit_s)
+    process = start(path, environment)
+    await_that((tmp_path / "began").exists)
+    process.send_signal(signal.SIGSTOP)
+    (tmp_path / "go").touch()
+    time.sleep(limit_s + 1.0)  # the worker ends meanwhile
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate(timeout=60)
+    (trial,) = kept(tmp_path)
+    assert "time limit" not in f"{trial.reason} {err}"
+    # On a machine busy enough the meter's fake falls behind: that is not the runner's doing.
+    assert trial.status == "done" or "too short for rapl" in (trial.reason or ""), trial.reason
+
+
+def test_a_worker_that_hangs_meets_its_limit_after_the_runner_was_stopped_too(
+    powercap: Driver,
+    make_study: MakeStudy,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    process = start(make_study("patient", source=PATIENT, timeout_s=3.0), environment)
+    await_that((tmp_path / "began").exists)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(4.0)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    (trial,) = kept(tmp_path)
+    assert "no end after the time limit of 3 s" in str(trial.reason)

@@ -119,6 +119,18 @@ def test_power_only_and_a_lost_gpu(smi: FakeSmi) -> None:
     assert ("gpu:amd0", "AMD SMI: Error code: 15 | lost") in seen.notices
 
 
+def test_a_gpu_without_a_figure_is_missed_where_it_is_in_use(smi: FakeSmi) -> None:
+    smi.gpus[:] = [{"power": 210, "pids": [77]}, {"pids": [77]}]
+    meter = open_meter()
+    assert [domain.name for domain in meter.domains] == ["gpu:amd0", "gpu:amd1"]
+    lost = meter.read()[1]
+    assert (lost.power_w, lost.energy_j) == (None, None)
+    assert str(lost.error).startswith("AMD SMI cannot read it: ")
+    assert "gpu:amd1" in (meter.observe(frozenset({77})).used or ())
+    smi.gpus[1]["error"] = "lost"
+    assert meter.observe(frozenset({77})).used is None  # nobody can tell: it counts as in use
+
+
 @pytest.mark.parametrize("power", [0xFFFF, 0xFFFFFFFF, "N/A", 0, -1])
 def test_a_power_that_is_not_available_is_none(smi: FakeSmi, power: object) -> None:
     smi.gpus[:] = [{"power": 210, "pids": [1], "cap": 2**64 - 1}]

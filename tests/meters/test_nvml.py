@@ -177,12 +177,25 @@ def test_a_gpu_lost_and_found(nvml: Driver) -> None:
     assert nvml.read()[0]["energy_j"] == 9.0
 
 
-def test_a_gpu_lost_before_is_named(nvml: Driver) -> None:
-    nvml.script("count=2", "gpu0.rc=15")
-    (domain,) = nvml.open()
-    assert domain["name"] == "gpu:1"
-    _, notices, _ = nvml.observe()
-    assert [None, "gpu:0 cannot be read: GPU is lost"] in notices
+def test_a_gpu_lost_before_has_no_figure_and_may_be_in_use(nvml: Driver) -> None:
+    nvml.script("count=2", "gpu0.rc=15", "gpu1.energy_mj=7000", "gpu1.pids=1")
+    assert [domain["name"] for domain in nvml.open()] == ["gpu:1", "gpu:0"]
+    well, lost = nvml.read()
+    assert well["energy_j"] == 7.0
+    assert (lost["energy_j"], lost["power_w"]) == (None, None)
+    assert "GPU is lost" in lost["error"]
+    assert nvml.observe(1)[0] is None  # nobody can tell: it counts as in use
+
+
+def test_a_gpu_without_a_figure_is_missed_where_it_is_in_use(nvml: Driver) -> None:
+    mine = os.getpid()
+    script = ("count=2", f"gpu0.pids={mine}", "gpu1.energy_rc=4", "gpu1.power_rc=4")
+    nvml.script(*script, f"gpu1.pids={mine}")
+    assert [domain["name"] for domain in nvml.open()] == ["gpu:0", "gpu:1"]
+    assert "let this user open /dev/nvidiactl" in nvml.read()[1]["error"]
+    assert nvml.observe(mine)[0] == ["gpu:0", "gpu:1"]
+    nvml.script(*script)
+    assert nvml.observe(mine)[0] == ["gpu:0"]  # left idle, it is not missed
 
 
 @pytest.mark.parametrize(

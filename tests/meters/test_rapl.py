@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from permille.analysis.boundaries import Bounded, within
+from permille.energy import phase
 from permille.meters import Meter, MeterUnavailable
 from permille.meters.processor import Processor
 from permille.meters.rapl.counter import parse_counter
 from permille.meters.rapl.facts import accuracy
 from permille.meters.rapl.meter import open_meter
 from permille.meters.rapl.mirrors import is_mirror
+from permille.recorder.poller import Poller
+from permille.records import Span
 from tests.powercap import Constant, FakePowercap, Layout
 
 INTEL = (
@@ -267,13 +272,75 @@ def test_links_that_lead_nowhere_are_named_with_what_to_mount(root: Path) -> Non
     assert raised.value.present
 
 
-def test_one_link_that_leads_nowhere_is_said_beside_the_others(root: Path) -> None:
+def within_compute(meter: Meter, tree: FakePowercap, driven: list[str]) -> Bounded | str:
+    """What a recorder over ``meter`` makes of a second of 60 W in each zone of ``driven``."""
+    poller = Poller([meter])
+    poller.begin()
+    t_ns = []
+    for energy_uj in (1_000_000, 61_000_000, 62_000_000):
+        for zone in driven:
+            tree.set(zone, energy_uj)
+        t_ns.append(poller.poll())
+        time.sleep(0.7)
+    span = Span(name="query", t0_ns=t_ns[0], t1_ns=t_ns[-1])
+    return within(phase(poller.take(), span), "compute")
+
+
+def cut(tree: FakePowercap, zone: str, how: str) -> None:
+    path = tree.zones[zone]
+    if how == "gone":
+        tree.vanish(zone)
+    elif how == "nameless":
+        (path / "name").unlink()
+    elif how == "no range":
+        (path / "max_energy_range_uj").write_text("much\n")
+    elif how == "too fast":
+        (path / "max_energy_range_uj").write_text("1000000\n")
+    else:
+        path.rename(tree.root.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ("gone", "cpu:1"),
+        ("no range", "cpu:1"),
+        ("too fast", "cpu:1"),
+        ("nameless", "intel-rapl:1"),
+        ("dangling", "intel-rapl:1"),
+    ],
+)
+def test_without_one_of_two_packages_there_is_no_figure(root: Path, how: str, named: str) -> None:
     tree = FakePowercap(root, packages=2, dram=False, layout="sysfs")
-    tree.zones["cpu:1"].rename(root.parent / "gone")
+    cut(tree, "cpu:1", how)
     meter = opened(root)
-    assert [domain.name for domain in meter.domains] == ["cpu:0"]
-    ((_, said),) = meter.observe(frozenset()).notices
-    assert said.startswith("intel-rapl:1: its link leads nowhere")
+    assert [domain.name for domain in meter.domains] == ["cpu:0", named]
+    said = within_compute(meter, tree, ["cpu:0"])
+    assert isinstance(said, str)
+    assert said.startswith(f"{named}: RAPL: it cannot be read: ")
+    assert ("mount" in said) is (how == "dangling")
+
+
+@pytest.mark.parametrize("zone", ["dram:1", "cpu:0.1", "p1"])
+def test_one_zone_of_a_kind_that_cannot_be_opened_is_not_left_out(root: Path, zone: str) -> None:
+    tree = FakePowercap(root, packages=2) if zone != "cpu:0.1" else FakePowercap(root, dies=2)
+    tree.add_zone("p0", "psys", "intel-rapl:8")
+    tree.add_zone("p1", "psys-1", "intel-rapl:9")
+    cut(tree, zone, "gone")
+    readings = {reading.domain: reading for reading in opened(root).read()}
+    lost = readings.pop("psys:1" if zone == "p1" else zone)
+    assert lost.energy_j is None
+    assert "No such file" in str(lost.error)
+    assert all(reading.error is None for reading in readings.values())
+
+
+def test_where_nothing_of_a_kind_can_be_opened_an_estimate_may_stand_in(root: Path) -> None:
+    tree = FakePowercap(root, packages=2)
+    for zone in ("dram:0", "dram:1"):
+        cut(tree, zone, "gone")
+    meter = opened(root)
+    assert [domain.name for domain in meter.domains] == ["cpu:0", "cpu:1"]
+    assert len(meter.observe(frozenset()).notices) == 2
 
 
 def test_zones_of_which_none_is_known_are_no_virtual_machines(root: Path) -> None:
@@ -299,6 +366,36 @@ def open_to_all() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_platform_zones_that_step_as_one_count_once(root: Path, same: bool) -> None:
+    tree = FakePowercap(root, packages=0)
+    tree.add_zone("p0", "psys", "intel-rapl:0")
+    tree.add_zone("p1", "psys-1", "intel-rapl:1")
+    start_uj = {"p0": 7_000_000, "p1": 7_000_000 if same else 9_000_000}
+    with tree.drive({zone: Constant(60.0) for zone in start_uj}, start_uj=start_uj):
+        domains = [domain.name for domain in opened(root).domains]
+    assert domains == (["psys"] if same else ["psys", "psys:1"])
+
+
+@pytest.mark.parametrize(
+    ("values", "domains"),
+    [
+        ((7, 7), ["psys"]),
+        ((0, 0), ["psys", "psys:1"]),  # neither has ever counted: that shows nothing
+        ((7, 8), ["psys", "psys:1"]),
+        ((7, 8, 8), ["psys", "psys:1"]),  # a mirror of another than the first
+    ],
+)
+def test_platform_zones_that_stand_still_at_one_value_count_once(
+    root: Path, values: tuple[int, ...], domains: list[str]
+) -> None:
+    tree = FakePowercap(root, packages=0)
+    for number, value in enumerate(values):
+        tree.add_zone(f"p{number}", f"psys-{number}", f"intel-rapl:{number}")
+        tree.set(f"p{number}", value * 1_000_000)
+    assert [domain.name for domain in opened(root).domains] == domains
 
 
 AS_NOBODY = """

@@ -11,11 +11,12 @@ import io
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.ticks import measure_ticks
+from permille.meters.unread import Unread, unread
 from permille.records import Domain, Provenance
 
 WATCH_S = 0.1
@@ -57,12 +58,15 @@ def open_meter() -> AmdMeter:
         raise MeterUnavailable(f"AMD SMI: {_one_line(error)}", _REMEDY) from error
     gpus: list[AmdGpu] = []
     problems: list[str] = []
+    lost: list[LostGpu] = []
     try:
         for index, handle in enumerate(amdsmi.amdsmi_get_processor_handles()):
             try:
                 gpus.append(_gpu(amdsmi, index, handle))
             except amdsmi.AmdSmiException as error:
-                problems.append(f"gpu:amd{index} cannot be read: {_one_line(error)}")
+                name, reason = f"gpu:amd{index}", f"AMD SMI cannot read it: {_one_line(error)}"
+                problems.append(f"{name}: {reason}")
+                lost.append(LostGpu(handle, unread("amd", name, "gpu", f"{reason}; {_REMEDY}")))
     except amdsmi.AmdSmiException as error:
         problems.append(_one_line(error))
     if not gpus:
@@ -71,7 +75,7 @@ def open_meter() -> AmdMeter:
         raise MeterUnavailable(
             "AMD SMI finds no GPU that can be read: " + "; ".join(problems), present=bool(problems)
         )
-    return AmdMeter(amdsmi, gpus, tuple(problems))
+    return AmdMeter(amdsmi, gpus, lost)
 
 
 @dataclass
@@ -84,6 +88,13 @@ class AmdGpu:
     uuid: str
 
 
+class LostGpu(NamedTuple):
+    """A GPU that has no figure, and its handle, by which it may still list its processes."""
+
+    handle: Any
+    unread: Unread
+
+
 class AmdMeter:
     """The AMD GPUs of this machine."""
 
@@ -91,23 +102,26 @@ class AmdMeter:
     slow = False
     max_interval_s = math.inf  # the counter has 64 bits
 
-    def __init__(self, smi: Any, gpus: list[AmdGpu], problems: tuple[str, ...]) -> None:
+    def __init__(self, smi: Any, gpus: list[AmdGpu], lost: list[LostGpu]) -> None:
         import msgspec
 
         self._smi = smi
         self._gpus = gpus
-        self._problems = problems
+        self._lost = lost
         self._open = True
         ticks = measure_ticks(self._values, WATCH_S, PAUSE_S)
         for gpu, tick_s in zip(gpus, ticks, strict=True):
             gpu.domain = msgspec.structs.replace(gpu.domain, tick_s=tick_s)
-        self.domains = tuple(gpu.domain for gpu in gpus)
+        self.domains = (*(gpu.domain for gpu in gpus), *(one.unread.domain for one in lost))
 
     def _values(self) -> list[float | None]:
-        return [r.energy_j if r.power_w is None else r.power_w for r in self.read()]
+        return [r.energy_j if r.power_w is None else r.power_w for r in self._figures()]
 
     def read(self) -> list[Reading]:
-        """Every GPU now."""
+        """Every GPU now, and why the others have no figure."""
+        return [*self._figures(), *(one.unread.reading() for one in self._lost)]
+
+    def _figures(self) -> list[Reading]:
         readings = []
         for gpu in self._gpus:
             name, before_ns = gpu.domain.name, time.monotonic_ns()
@@ -128,12 +142,12 @@ class AmdMeter:
 
     def observe(self, pids: frozenset[int]) -> Observation:
         """Which GPUs ``pids`` run on, other tenants, throttling, GPUs that are lost."""
-        notices: list[tuple[str | None, str]] = [(None, problem) for problem in self._problems]
+        notices: list[tuple[str | None, str]] = []
         sights, identity = [], []
         for gpu in self._gpus:
             name = gpu.domain.name
             try:
-                sights.append(self._sight(gpu))
+                sights.append(self._sight(name, gpu.handle))
                 if self._throttled(gpu):
                     notices.append((name, "throttled"))
                 driver = self._smi.amdsmi_get_gpu_driver_info(gpu.handle)
@@ -142,6 +156,12 @@ class AmdMeter:
                 sights.append(Sight(name, None, None))  # lost, not idle
                 notices.append((name, f"AMD SMI: {_one_line(error)}"))
                 identity.append(f"? {gpu.uuid}")
+        for one in self._lost:
+            name = one.unread.domain.name
+            try:
+                sights.append(self._sight(name, one.handle))
+            except self._smi.AmdSmiException:
+                sights.append(Sight(name, None, None))
         used, said = judge(sights, pids, sees_every_process())
         return Observation(used, (*notices, *said), " ".join(identity))
 
@@ -152,11 +172,11 @@ class AmdMeter:
             with contextlib.suppress(self._smi.AmdSmiException):
                 self._smi.amdsmi_shut_down()
 
-    def _sight(self, gpu: AmdGpu) -> Sight:
-        processes = self._smi.amdsmi_get_gpu_process_list(gpu.handle)
-        busy = _number(self._smi.amdsmi_get_gpu_activity(gpu.handle).get("gfx_activity"))
+    def _sight(self, name: str, handle: Any) -> Sight:
+        processes = self._smi.amdsmi_get_gpu_process_list(handle)
+        busy = _number(self._smi.amdsmi_get_gpu_activity(handle).get("gfx_activity"))
         found = frozenset(int(process["pid"]) for process in processes)
-        return Sight(gpu.domain.name, found, None if busy is None else busy > 0)
+        return Sight(name, found, None if busy is None else busy > 0)
 
     def _throttled(self, gpu: AmdGpu) -> bool:
         metrics = self._smi.amdsmi_get_gpu_metrics_info(gpu.handle)

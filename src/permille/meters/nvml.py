@@ -20,6 +20,7 @@ from typing import Any
 from permille.meters import Meter, MeterUnavailable, Observation, Reading
 from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.ticks import measure_ticks
+from permille.meters.unread import Unread, unread
 from permille.records import Domain, Provenance
 
 WATCH_S = 0.3
@@ -82,8 +83,11 @@ def open_meter() -> Meter:
         if problems:
             raise _unavailable(next(iter(problems.values())))
         raise MeterUnavailable("NVML finds no GPU")
-    said = tuple(f"gpu:{index} cannot be read: {error}" for index, error in problems.items())
-    return NvmlMeter(pynvml, gpus, said)
+    lost = {
+        index: unread("nvml", f"gpu:{index}", "gpu", str(_unavailable(error)))
+        for index, error in problems.items()
+    }
+    return NvmlMeter(pynvml, gpus, lost)
 
 
 @dataclass
@@ -115,23 +119,26 @@ class NvmlMeter:
     slow = False
     max_interval_s = math.inf  # the counter has 64 bits
 
-    def __init__(self, nvml: Any, gpus: list[NvmlGpu], problems: tuple[str, ...]) -> None:
+    def __init__(self, nvml: Any, gpus: list[NvmlGpu], lost: dict[int, Unread]) -> None:
         import msgspec
 
         self._nvml = nvml
         self._gpus = gpus
-        self._problems = problems
+        self._lost = lost
         self._open = True
         ticks = measure_ticks(self._values, WATCH_S, PAUSE_S)
         for gpu, tick_s in zip(gpus, ticks, strict=True):
             gpu.domain = msgspec.structs.replace(gpu.domain, tick_s=tick_s)
-        self.domains = tuple(gpu.domain for gpu in gpus)
+        self.domains = (*(gpu.domain for gpu in gpus), *(one.domain for one in lost.values()))
 
     def _values(self) -> list[float | None]:
-        return [r.energy_j if r.power_w is None else r.power_w for r in self.read()]
+        return [r.energy_j if r.power_w is None else r.power_w for r in self._figures()]
 
     def read(self) -> list[Reading]:
-        """Every GPU now."""
+        """Every GPU now, and why the others have no figure."""
+        return [*self._figures(), *(one.reading() for one in self._lost.values())]
+
+    def _figures(self) -> list[Reading]:
         readings = []
         for gpu in self._gpus:
             name, before_ns = gpu.domain.name, time.monotonic_ns()
@@ -151,12 +158,12 @@ class NvmlMeter:
 
     def observe(self, pids: frozenset[int]) -> Observation:
         """Which GPUs ``pids`` run on, other tenants, throttling, MIG, GPUs that are lost."""
-        notices: list[tuple[str | None, str]] = [(None, problem) for problem in self._problems]
+        notices: list[tuple[str | None, str]] = []
         sights: list[Sight] = []
         for gpu in self._gpus:
             name = gpu.domain.name
             try:
-                sights.append(self._sight(gpu))
+                sights.append(self._sight(name, gpu.handle))
                 if sights[-1].pids is None:
                     notices.append((name, UNLISTED))
                 notices += [(name, text) for text in self._conditions(gpu)]
@@ -164,6 +171,7 @@ class NvmlMeter:
                 # It may be the workload's: a GPU that is lost must not look like one left idle.
                 sights.append(Sight(name, None, None))
                 notices.append((name, f"NVML: {error}"))
+        sights += [self._sight_of_lost(index) for index in self._lost]
         used, said = judge(sights, pids, sees_every_process())
         return Observation(used, (*notices, *said), self._identity())
 
@@ -176,19 +184,27 @@ class NvmlMeter:
             except self._nvml.NVMLError:
                 return  # the driver has gone: nothing is left to give back
 
-    def _sight(self, gpu: NvmlGpu) -> Sight:
+    def _sight_of_lost(self, index: int) -> Sight:
+        """A GPU without a figure may still list its processes: left idle, it is not missed."""
+        name = self._lost[index].domain.name
+        try:
+            return self._sight(name, self._nvml.nvmlDeviceGetHandleByIndex(index))
+        except self._nvml.NVMLError:
+            return Sight(name, None, None)
+
+    def _sight(self, name: str, handle: Any) -> Sight:
         nvml = self._nvml
         found: set[int] | None = None
         for kind in ("Compute", "Graphics"):
             for version in ("_v3", "_v2"):
                 ask = getattr(nvml, f"nvmlDeviceGet{kind}RunningProcesses{version}")
-                processes = _optional(nvml, ask, gpu.handle)
+                processes = _optional(nvml, ask, handle)
                 if processes is not None:
                     found = (found or set()) | {int(process.pid) for process in processes}
                     break
-        rates = _optional(nvml, nvml.nvmlDeviceGetUtilizationRates, gpu.handle)
+        rates = _optional(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
         busy = None if rates is None else int(rates.gpu) > 0
-        return Sight(gpu.domain.name, None if found is None else frozenset(found), busy)
+        return Sight(name, None if found is None else frozenset(found), busy)
 
     def _conditions(self, gpu: NvmlGpu) -> list[str]:
         nvml, said = self._nvml, []

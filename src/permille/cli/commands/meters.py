@@ -69,6 +69,8 @@ def survey() -> list[dict[str, Any]]:
 
 
 def _here(meter: Meter, *, used: bool) -> dict[str, Any]:
+    # A meter that blocks is not asked again: it has answered as it was opened.
+    problems = {} if meter.slow else {r.domain: r.error for r in meter.read()}
     return {
         "meter": meter.name,
         "available": True,
@@ -77,7 +79,7 @@ def _here(meter: Meter, *, used: bool) -> dict[str, Any]:
         "remedy": None,
         "forbidden": False,
         "present": True,
-        "domains": [_domain(domain) for domain in meter.domains],
+        "domains": [_domain(domain, problems.get(domain.name)) for domain in meter.domains],
     }
 
 
@@ -94,12 +96,13 @@ def _missing(unavailable: Unavailable) -> dict[str, Any]:
     }
 
 
-def _domain(domain: Domain) -> dict[str, Any]:
+def _domain(domain: Domain, problem: str | None) -> dict[str, Any]:
     return {
         "name": domain.name,
         "kind": domain.kind,
         "provenance": domain.provenance.value,
         "device": domain.device,
+        "problem": problem,
         "resolution_j": domain.resolution_j,
         "tick_s": domain.tick_s,
         "accuracy": {
@@ -120,6 +123,9 @@ def _print_tables(meters: list[dict[str, Any]]) -> None:
         out.print(_domain_table(here))
     for source in _accuracy_sources(here):
         out.print(Text(plain(f"  {source}"), style="dim"))
+    for domain in (domain for meter in here for domain in meter["domains"]):
+        if domain["problem"]:
+            out.print(Text(plain(f"{domain['name']} cannot be read: {domain['problem']}")))
     if missing:
         out.print(Text("\nnot here" if here else "no meter can be used here", style="bold"))
     for meter in missing:

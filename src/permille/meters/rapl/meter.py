@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from permille.meters import Meter, MeterUnavailable, Observation, Reading
 from permille.meters.processor import CPUINFO, Processor, read_processor
@@ -23,11 +24,13 @@ from permille.meters.rapl.zones import (
     dangling_links,
     find_folders,
     find_zones,
+    nameless_zones,
     read_line,
     without_mirrors,
 )
 from permille.meters.ticks import measure_ticks
-from permille.records import Domain, Provenance
+from permille.meters.unread import Unread, unread
+from permille.records import Domain, DomainKind, Provenance
 
 ROOT = Path("/sys/class/powercap")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -41,6 +44,15 @@ REMEDY = (
     "power` in /etc/tmpfiles.d/permille.conf, run `sudo systemd-tmpfiles --create` and join the "
     "group power; or give the process CAP_DAC_READ_SEARCH (docs/meters.md)"
 )
+
+
+class _Problem(NamedTuple):
+    """A zone that cannot be used: its domain, or its folder where its name is not known, and its
+    kind as far as that is known."""
+
+    name: str
+    kind: DomainKind | None
+    error: OSError | str
 
 
 MOUNT = "in a container mount /sys/devices/virtual/powercap too, read-only"
@@ -60,7 +72,13 @@ def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path 
         raise _nothing(root, dangling)
     processor = read_processor(cpuinfo)
     counters, problems = _open_counters(zones, processor)
-    problems += [(name, f"its link leads nowhere; {MOUNT}") for name in dangling]
+    problems += [
+        _Problem(folder, _kind_of(folder), f"its link leads nowhere; {MOUNT}")
+        for folder in dangling
+    ]
+    problems += [
+        _Problem(folder, _kind_of(folder), error) for folder, error in nameless_zones(root)
+    ]
     if not counters:
         raise _unavailable(problems)
     looks: list[list[float | None]] = []
@@ -73,11 +91,19 @@ def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path 
     for counter, tick_s in zip(counters.values(), ticks, strict=True):
         counter.domain = _with_tick(counter.domain, tick_s)
     seen = dict(zip(counters, zip(*looks, strict=True), strict=True))
-    kept = without_mirrors(list(counters), _mirrored_dies(counters, seen, processor))
+    kept = without_mirrors(list(counters), _mirrors(counters, seen, processor))
     for zone in counters.keys() - kept:
         counters.pop(zone).close()
-    notices = tuple(f"{name}: {error}" for name, error in problems)
-    return RaplMeter(list(counters.values()), boot_id, notices)
+    read = {zone.kind for zone in counters}
+    # Where nothing of a kind can be read, an estimate may stand in for all of it. Where some of it
+    # can, the rest is missing from every sum of that kind.
+    lost = [
+        unread("rapl", p.name, p.kind, _in_words(p.error))
+        for p in problems
+        if p.kind is not None and p.kind in read
+    ]
+    notices = tuple(f"{p.name}: {p.error}" for p in problems if p.kind not in read)
+    return RaplMeter(list(counters.values()), lost, boot_id, notices)
 
 
 class RaplMeter:
@@ -88,17 +114,23 @@ class RaplMeter:
     looks_at_pids = False
 
     def __init__(
-        self, counters: list[EnergyCounter], boot_id: Path, notices: tuple[str, ...]
+        self,
+        counters: list[EnergyCounter],
+        lost: list[Unread],
+        boot_id: Path,
+        notices: tuple[str, ...],
     ) -> None:
         self._counters = counters
+        self._lost = lost
         self._boot_id = boot_id
         self._notices = tuple((None, notice) for notice in notices)
-        self.domains = tuple(counter.domain for counter in counters)
-        self.max_interval_s = min(map(_longest_interval_s, self.domains))
+        readable = tuple(counter.domain for counter in counters)
+        self.domains = (*readable, *(one.domain for one in lost))
+        self.max_interval_s = min(map(_longest_interval_s, readable))
 
     def read(self) -> list[Reading]:
-        """Every counter now."""
-        readings = []
+        """Every counter now, and why the others have no figure."""
+        readings = [one.reading() for one in self._lost]
         for counter in self._counters:
             before_ns = time.monotonic_ns()
             energy_j, error = counter.read()
@@ -124,54 +156,65 @@ class RaplMeter:
 
 def _open_counters(
     zones: Sequence[Zone], processor: Processor
-) -> tuple[dict[Zone, EnergyCounter], list[tuple[str, OSError | str]]]:
+) -> tuple[dict[Zone, EnergyCounter], list[_Problem]]:
     counters: dict[Zone, EnergyCounter] = {}
-    problems: list[tuple[str, OSError | str]] = []
+    problems: list[_Problem] = []
     for zone in zones:
         try:
             range_text = read_line(zone.path / "max_energy_range_uj")
             if not (range_text.isdigit() and int(range_text) > 0):
-                problems.append((zone.domain, f"its range reads {range_text!r}"))
+                error = f"its range reads {range_text!r}"
+                problems.append(_Problem(zone.domain, zone.kind, error))
                 continue
             domain = _domain(zone, int(range_text), processor)
             if _longest_interval_s(domain) < LEAST_INTERVAL_S:
-                problems.append((zone.domain, "it could wrap within 5 ms: too fast to follow"))
+                error = "it could wrap within 5 ms: too fast to follow"
+                problems.append(_Problem(zone.domain, zone.kind, error))
                 continue
             counter = EnergyCounter(domain, zone.path.resolve() / "energy_uj", int(range_text))
             counter.open()
-        except OSError as error:
-            problems.append((zone.domain, error))
+        except OSError as failed:
+            problems.append(_Problem(zone.domain, zone.kind, failed))
         else:
             counters[zone] = counter
     return counters, problems
 
 
-def _mirrored_dies(
+def _mirrors(
     counters: Mapping[Zone, EnergyCounter],
     seen: Mapping[Zone, Sequence[float | None]],
     processor: Processor,
 ) -> list[tuple[Zone, Zone]]:
-    """Pairs of dies of one package that show one register (see ``mirrors``).
-
-    Where both stood still while they were watched, they are one if they are one file, or on AMD,
-    whose register is the package's, if they say the same.
-    """
+    """Pairs of dies of one package, or of platform zones, that show one register (see
+    ``mirrors``)."""
     pairs = []
-    leads: dict[int | None, Zone] = {}
+    leads: dict[tuple[DomainKind, int | None], list[Zone]] = {}
     for zone in counters:
-        if zone.kind != "cpu" or zone.die is None:
+        if zone.kind == "dram" or (zone.kind == "cpu" and zone.die is None):
             continue
-        lead = leads.setdefault(zone.package, zone)
-        if lead is zone:
-            continue
-        one = is_mirror(seen[lead], seen[zone], counters[lead].range_uj / 1e6)
-        if one is None:
-            one = counters[lead].inode == counters[zone].inode or (
-                processor.vendor == "AuthenticAMD" and seen[lead][-1] == seen[zone][-1]
-            )
-        if one:
-            pairs.append((lead, zone))
+        before = leads.setdefault((zone.kind, zone.package), [])
+        for lead in before:
+            one = is_mirror(seen[lead], seen[zone], counters[lead].range_uj / 1e6)
+            if one is None:  # both stood still while they were watched
+                one = counters[lead].inode == counters[zone].inode or (
+                    _says_one_register(zone, processor, seen[lead][-1], seen[zone][-1])
+                )
+            if one:
+                pairs.append((lead, zone))
+                break
+        else:
+            before.append(zone)
     return pairs
+
+
+def _says_one_register(
+    zone: Zone, processor: Processor, first_j: float | None, second_j: float | None
+) -> bool:
+    """Whether equal values of two counters that stand still show that they are one: on AMD, whose
+    register is the package's; of platforms, unless neither has ever counted."""
+    if first_j is None or first_j != second_j:
+        return False
+    return processor.vendor == "AuthenticAMD" if zone.kind == "cpu" else first_j > 0
 
 
 def _domain(zone: Zone, range_uj: int, processor: Processor) -> Domain:
@@ -242,14 +285,30 @@ def _nothing(root: Path, dangling: Sequence[str]) -> MeterUnavailable:
 _WHERE = "PERMILLE_POWERCAP says where they are; unset, /sys/class/powercap is read"
 
 
-def _unavailable(problems: Sequence[tuple[str, OSError | str]]) -> MeterUnavailable:
-    forbidden = any(
-        isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM)
-        for _, error in problems
+def _kind_of(folder: str) -> DomainKind | None:
+    """What a zone is taken for of which nothing but its folder is known: at the top a package,
+    unless it is of the interface that shows those a second time."""
+    return "cpu" if folder.count(":") == 1 and "-mmio" not in folder else None
+
+
+def _is_forbidden(error: OSError | str) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM)
+
+
+def _in_words(error: OSError | str) -> str:
+    """Why a zone beside others cannot be read, and what to do."""
+    if _is_forbidden(error):
+        return f"RAPL: it may be read by root only; {REMEDY}"
+    return (
+        f"RAPL: it cannot be read: {error}; mend that, or measure the whole machine at a plug"
+        " (docs/meters.md)"
     )
-    if forbidden:
+
+
+def _unavailable(problems: Sequence[_Problem]) -> MeterUnavailable:
+    if any(_is_forbidden(problem.error) for problem in problems):
         return MeterUnavailable(
             "RAPL is here, but its counters may be read by root only", REMEDY, forbidden=True
         )
-    said = "; ".join(f"{name}: {error}" for name, error in problems)
+    said = "; ".join(f"{problem.name}: {problem.error}" for problem in problems)
     return MeterUnavailable(f"RAPL is here, but no counter can be used ({said})", present=True)

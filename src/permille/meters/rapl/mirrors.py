@@ -1,7 +1,8 @@
-"""Dies of one package that show one register: found by watching both. Pure.
+"""Zones that show one register: found by watching both. Pure.
 
 Some kernels list the dies of an AMD package as ``package-N-die-M`` while the register is the
 package's: every zone then counts the whole package (codecarbon#1274).
+Platform (psys) zones of two sockets may likewise show the one register of the board.
 """
 
 from __future__ import annotations

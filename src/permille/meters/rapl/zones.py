@@ -78,7 +78,7 @@ def find_zones(root: Path) -> list[Zone]:
         try:
             names[folder] = read_line(path / "name")
         except OSError:
-            continue  # a zone without a name cannot be told from its neighbours
+            continue  # it cannot be told from its neighbours: see nameless_zones
     packages: dict[str, Zone] = {}
     zones: list[Zone] = []
     for folder in sorted(names, key=_order):
@@ -105,6 +105,17 @@ def find_zones(root: Path) -> list[Zone]:
     return zones
 
 
+def nameless_zones(root: Path) -> list[tuple[str, OSError]]:
+    """Folders of zones below ``root`` whose name cannot be read, and why."""
+    found = []
+    for folder, path in sorted(find_folders(root).items()):
+        try:
+            read_line(path / "name")
+        except OSError as error:
+            found.append((folder, error))
+    return found
+
+
 def dangling_links(root: Path) -> list[str]:
     """Names of the links to zones directly below ``root`` that lead nowhere, as in a container
     that was given the class folder and not the devices that its links lead to."""
@@ -120,7 +131,7 @@ def dangling_links(root: Path) -> list[str]:
 
 
 def without_mirrors(zones: Sequence[Zone], mirrored: Sequence[tuple[Zone, Zone]]) -> list[Zone]:
-    """``zones`` less the second of each pair in ``mirrored``, and less that die's dram."""
+    """``zones`` less the second of each pair in ``mirrored``, and less its dram if it is a die."""
     gone = {second.domain for _, second in mirrored}
     gone |= {"dram:" + domain.removeprefix("cpu:") for domain in gone}
     return [zone for zone in zones if zone.domain not in gone]

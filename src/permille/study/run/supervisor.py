@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -24,6 +25,10 @@ LINES, LINE_LIMIT = 50, 500
 """Lines of it, and characters of each, that are kept with a failed trial."""
 GRACE_S = 1.0
 """Between TERM and KILL."""
+WAIT_S = 0.5
+"""Longest wait for a worker's next word before the time limit is looked at."""
+STOPPED_S = 1.0
+"""Where this process comes back from a wait so much later, it was stopped or had no processor."""
 
 
 def run(
@@ -60,7 +65,7 @@ def run(
 
     try:
         started(process.pid)
-        ended = _listen(process, words_out, receive, time.monotonic() + timeout_s, tail)
+        ended = _listen(process, words_out, receive, _TimeLeft(timeout_s), tail)
         if ended and process.returncode == 0:
             left = end_marked(token, grace_s=GRACE_S)
     except ValueError as error:
@@ -113,11 +118,27 @@ def _start(
         )
 
 
+class _TimeLeft:
+    """What is left of a worker's time limit. A stretch over which this process did not run, such
+    as one stopped by Ctrl-Z, is not the worker's: nobody listened to it then."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left_s = seconds
+        self._looked_s = time.monotonic()
+
+    def look(self) -> float:
+        """Seconds left; asked again after at most WAIT_S."""
+        now_s = time.monotonic()
+        passed_s, self._looked_s = now_s - self._looked_s, now_s
+        self._left_s -= passed_s if passed_s < WAIT_S + STOPPED_S else WAIT_S
+        return self._left_s
+
+
 def _listen(
     process: subprocess.Popen[bytes],
     words: int,
     hear: Callable[[Message], None],
-    deadline: float,
+    time_left: _TimeLeft,
     tail: bytearray,
 ) -> bool:
     """Hear the worker out, the last it prints into ``tail``; False when its time ran out.
@@ -131,10 +152,10 @@ def _listen(
         selector.register(words, selectors.EVENT_READ)
         selector.register(process.stdout, selectors.EVENT_READ)
         while selector.get_map():
-            left = deadline - time.monotonic()
-            if left <= 0:
+            left_s = time_left.look()
+            if left_s <= 0:
                 return False
-            for key, _ in selector.select(min(left, 0.5)):
+            for key, _ in selector.select(min(left_s, WAIT_S)):
                 data = os.read(key.fd, 65536)
                 if not data:
                     selector.unregister(key.fileobj)
@@ -146,10 +167,12 @@ def _listen(
                     del tail[:-TAIL_BYTES]
             if process.poll() is not None and not _ready(selector):
                 break  # a child that it left behind may hold the pipes open: do not wait for it
-    try:
-        process.wait(timeout=max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return False
+    while process.poll() is None:
+        left_s = time_left.look()
+        if left_s <= 0:
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=min(left_s, WAIT_S))
     return True
 
 
