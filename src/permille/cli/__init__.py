@@ -32,6 +32,7 @@ COMMANDS = {
     "store": "check the store, and keep what can be read of a damaged one",
     "export": "the results as CSV, JSON, a web page, or the energy section of a model card",
     "assets": "fetch the models and data of the quick start",
+    "completion": "a script by which your shell completes commands and options",
 }
 
 

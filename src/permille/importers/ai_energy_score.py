@@ -43,6 +43,7 @@ class AiEnergyScoreImporter:
 importer = AiEnergyScoreImporter()
 
 
+# complex: one guard a line, each naming what the row lacks, in the order a reader of it would ask
 def _trial(row: dict[str, str], options: Options) -> Trial:
     model, task = text(row, "model_name"), text(row, "task")
     if model is None or task is None:

@@ -69,6 +69,7 @@ def _is_base(name: str) -> bool:
     return path.name.startswith("emissions_base_") and path.suffix == ".csv"
 
 
+# complex: the columns of one archive that nobody writes any more, each with its own exception
 def _trial(run: list[Line], study: Study) -> Trial:
     first = run[0]
     place = study.places.get(first.run_id)

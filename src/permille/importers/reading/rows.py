@@ -34,6 +34,7 @@ class BadValue(ValueError):
     """A value of a row that makes the row unusable; the message says which and why."""
 
 
+# complex: every way in which a line of a CSV can be wrong, named where it is met
 def rows(
     member: Member,
     tally: Tally,
