@@ -21,7 +21,8 @@ pytestmark = pytest.mark.measuring
 FORGES = """
 import os, socket, sys, time
 from permille.records import Latency, ModelFacts, Quality, Span
-from permille.study.messages import Result, SpanDone, write
+from permille.study.worker.messages import SpanDone, write
+from permille.study.worker.messages import WorkerResult as Result
 
 def forge(inferences=2, durations=None, marked=True, seconds=0.5, calls=None, times=1, **own):
     "A whole trial that nobody made."

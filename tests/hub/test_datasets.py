@@ -191,7 +191,7 @@ class TestTheTable:
 READ = """
 import json, sys, msgspec
 from permille import plugins
-from permille.datasets import DatasetSpec, HubSource
+from permille.workload.specs import DatasetSpec, HubSource
 from permille.datasets.opening import open_dataset
 task, source = json.loads(sys.argv[1])
 spec = DatasetSpec(name="it", hub=HubSource(**source))

@@ -254,7 +254,7 @@ def _check_rates(part: _Part, batch_size: int) -> None:
             raise ValueError(fault)
 
 
-# complex: which parts of which device make a figure is one table of cases; apart it is harder to see
+# complex: which parts of which device make a figure is one table of cases; it reads best whole
 def _phase(parts: list[_Part], inferences: int | None, *, has_gpu: bool) -> Phase:
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
