@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn, Protocol
 
 from permille.cli.parser import Parser
-from permille.cli.streams import OUTPUT_LOST, drop_output, open_streams
+from permille.cli.streams import drop_output, is_output_lost, open_streams
 from permille.errors import PermilleError, UsageError
 from permille.suggestions import nearest
 from permille.version import __version__
@@ -134,7 +134,7 @@ def main() -> NoReturn:
         print("permille: interrupted", file=sys.stderr)
         code = 130
     except OSError as error:
-        if error.filename is not None or error.errno not in OUTPUT_LOST:
+        if not is_output_lost(error):
             raise
         drop_output()
         code = 0  # the reader has gone (`permille results | head`): nothing is left to say to it

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from typing import TextIO
 
 OUTPUT_LOST = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
 """What writing to standard output fails with."""
@@ -34,11 +35,52 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def drop_output() -> None:
-    """Send what is still buffered nowhere, so that the interpreter's last flush does not fail."""
+def drop_output(stream: TextIO | None = None) -> None:
+    """Send what ``stream`` (standard output) still has buffered nowhere, so that the interpreter's
+    last flush does not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, (stream or sys.stdout).fileno())
     os.close(nowhere)
+
+
+def is_output_lost(error: OSError) -> bool:
+    """Whether ``error`` is that of a standard stream that takes no more."""
+    return error.filename is None and error.errno in OUTPUT_LOST
+
+
+class Feed:
+    """Lines on standard output while work goes on: where it takes no more, on standard error; and
+    where that takes none either, nowhere. The work is not ended by whoever stops reading."""
+
+    def __init__(self) -> None:
+        self._lost = False
+
+    def put(self, show: Callable[[], None]) -> None:
+        """Have ``show`` print its line."""
+        if not self._lost:
+            try:
+                show()
+            except OSError as error:
+                if not is_output_lost(error):
+                    raise
+                self._lost = True
+                drop_output()
+                said = f"permille: cannot write standard output ({error.strerror})"
+                _try_stderr(lambda: print(f"{said}; the other lines:", file=sys.stderr))
+            else:
+                return
+        with redirect_stdout(sys.stderr):
+            _try_stderr(show)
+
+
+def _try_stderr(show: Callable[[], None]) -> None:
+    try:
+        show()
+        sys.stderr.flush()
+    except OSError as error:
+        if not is_output_lost(error):
+            raise
+        drop_output(sys.stderr)
 
 
 def deliver(show: Callable[[], None]) -> None:
@@ -48,7 +90,7 @@ def deliver(show: Callable[[], None]) -> None:
         show()
         sys.stdout.flush()
     except OSError as error:
-        if error.filename is not None or error.errno not in OUTPUT_LOST:
+        if not is_output_lost(error):
             raise
         drop_output()
         print(

@@ -23,7 +23,7 @@ from permille.cli.commands.results import results_json, show
 from permille.cli.dry_run import dry_run
 from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.progress import View
-from permille.cli.streams import deliver
+from permille.cli.streams import Feed, deliver, drop_output, is_output_lost
 from permille.cli.terminal import console, print_json, print_json_line
 from permille.disturbance import disturbed
 from permille.errors import MeterError, StudyError
@@ -115,7 +115,31 @@ def run(args: argparse.Namespace) -> int:
             _tell(plan, store, recorder, carbon, tally, args)
     except Interrupted as stop:
         return stop.code
+    except OSError as error:
+        if not is_output_lost(error):
+            raise
+        return _unheard(args)
     return 1 if tally.failed or tally.invalid or tally.given_up or tally.left_out else 0
+
+
+def _unheard(args: argparse.Namespace) -> int:
+    """Nobody reads what the run says any more: an early end that must not look like success."""
+    drop_output()
+    try:
+        print(
+            f"permille: cannot write the output; {_go_on('finished trials are', args)}",
+            file=sys.stderr,
+        )
+        sys.stderr.flush()
+    except OSError:  # standard error is what cannot be written
+        drop_output(sys.stderr)
+    return 1
+
+
+def _go_on(finished: str, args: argparse.Namespace) -> str:
+    """Where what is finished is, and how to go on."""
+    again = " without --fresh" if args.fresh else ""
+    return plain(f"{finished} in {args.store}; run the same command again{again} to go on")
 
 
 def _tell(
@@ -160,18 +184,21 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
     }
     with View(due, repeats, quiet=args.json_lines) as view:
         not_run: dict[tuple[str, str], list[NotRun]] = {}
+        feed = Feed()
+
+        def tell(line: dict[str, Any]) -> None:
+            feed.put(lambda: print_json_line(msgspec.json.encode(line)))
 
         def watch(what: str, seen: Turn | Trial | NotRun) -> None:
             view.watch(what, seen)
             if isinstance(seen, NotRun):
                 not_run.setdefault((seen.cell.cell.id, seen.status), []).append(seen)
                 if args.json_lines:
-                    line = _line_of_not_run(seen, plan.name)
-                    print(msgspec.json.encode(line).decode(), flush=True)
+                    tell(_line_of_not_run(seen, plan.name))
             if not isinstance(seen, Trial):
                 return
             if args.json_lines:
-                print_json_line(msgspec.json.encode(_line(seen)))
+                tell(_line(seen))
             if args.require:
                 _require_measured(seen, args.boundary or "compute")
 
@@ -181,14 +208,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
         except KeyboardInterrupt:
             kept = runner.tally.done + runner.tally.kept
             finished = counted(kept, "finished trial is", "finished trials are")
-            again = " without --fresh" if args.fresh else ""
-            print(
-                plain(
-                    f"permille: interrupted; {finished} in {args.store};"
-                    f" run the same command again{again} to go on"
-                ),
-                file=sys.stderr,
-            )
+            print(f"permille: interrupted; {_go_on(finished, args)}", file=sys.stderr)
             raise
     for repeats_of_cell in not_run.values():
         print(plain(_summary(repeats_of_cell)), file=sys.stderr)
