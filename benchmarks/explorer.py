@@ -55,7 +55,7 @@ def main() -> None:
 def pages(folder: Path, trials: int) -> None:
     """Weights and first charts."""
     shipped = folder / "shipped.html"
-    static_file.write(shipped)
+    shipped.write_bytes(static_file.page(None).content)
     weigh("file, shipped study", shipped)
     path = folder / "many.db"
     fill(path, trials, CELLS)
@@ -66,7 +66,7 @@ def pages(folder: Path, trials: int) -> None:
     text = document.encode(document.document(shown, store=path.name))
     print(f"document of {len(shown)} cells: {len(text) / 1000:,.0f} kB")
     many = folder / "many.html"
-    static_file.write(many, store=path)
+    many.write_bytes(static_file.page(path).content)
     weigh(f"file, {len(shown)} cells, {trials:,} trials", many)
     first_charts(
         {"shipped study": shipped, f"{len(shown)} cells, {trials:,} trials behind them": many}

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from permille import plugins
 from permille.cli import dispatch
 from permille.errors import UsageError
 from permille.records import Phase, Problem
@@ -165,3 +166,23 @@ def test_in_a_core_install_a_missing_extra_is_one_line(
     (line,) = done.stderr.strip().splitlines()
     assert f"needs {absent}" in line
     assert f"pip install 'permille[{extra}]'" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--model", "large"], ["--intensity", "0"], ["--pool"], ["--net"], ["--live"],
+     ["--market-intensity", "0"]],
+)  # fmt: skip
+def test_the_page_takes_no_question(arguments: list[str], store: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choose in the page"):
+        export("html", str(tmp_path / "f.html"), *arguments, store=store)
+
+
+def test_every_format_is_a_plug_in(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        dispatch(["export", "--help"])
+    shown = capsys.readouterr().out
+    for name in ("csv", "parquet", "json", "html", "codecarbon", "model-card"):
+        assert name in plugins.names("exporters")
+        assert name in shown
+        assert callable(plugins.load("exporters", name).export)

@@ -201,7 +201,7 @@ def file(store: Path, built: None) -> Path:
     from permille.explorer import static_file
 
     path = store.with_name("figures.html")
-    static_file.write(path, store=store)
+    path.write_bytes(static_file.page(store).content)
     return path
 
 

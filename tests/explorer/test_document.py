@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from numpy.polynomial.chebyshev import chebval
 
 from permille.analysis.intervals import student_t
-from permille.errors import UsageError
-from permille.explorer import cells, document, static_file
+from permille.explorer import cells, document
 from permille.explorer.page import escape_json
 from permille.records import BOUNDARIES
 
@@ -81,15 +80,6 @@ def test_shipped_and_stored_cells_stand_apart(store: Path) -> None:
     ]
     assert [s["source"] for s in found["studies"][1:]] == ["permille", "codecarbon"]
     assert cells.of_store(store) == cells.of_store(store)  # ids too: a link stays good
-
-
-def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, built: None) -> None:
-    with pytest.raises(UsageError, match="cannot write"):
-        static_file.write(tmp_path / "none" / "figures.html")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(UsageError, match="cannot write"):
-        static_file.write(tmp_path / "folder")
-    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
 
 
 @given(st.text())

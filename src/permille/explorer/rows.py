@@ -5,8 +5,6 @@ Every value of a request is bound as a parameter; columns come from the lists be
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,9 +15,9 @@ from permille.analysis.study_cells import METERED
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.carbon.settings import CarbonSettings, resolve
 from permille.errors import UsageError
-from permille.escaping import inert
 from permille.explorer.cells import Shown
 from permille.records import BOUNDARIES, Boundary, Record
+from permille.tabular import as_csv, parquet_of
 from permille.units import JOULES_PER_KWH
 
 if TYPE_CHECKING:
@@ -157,10 +155,7 @@ class Rows:
     def parquet(self, asked: RowQuery) -> bytes:
         """The rows as a Parquet file."""
         sql, values = _select(asked)
-        with tempfile.NamedTemporaryFile(dir=self._folder.name, suffix=".parquet") as file:
-            # The file's name is ours; COPY takes no parameter in its place.
-            self._db.cursor().execute(f"COPY ({sql}) TO '{file.name}' (FORMAT parquet)", values)
-            return Path(file.name).read_bytes()
+        return parquet_of(self._db.cursor(), sql, values, Path(self._folder.name))
 
 
 def _load(db: DuckDBPyConnection, cells: Sequence[Shown], folder: Path) -> None:
@@ -266,19 +261,8 @@ def _select(asked: RowQuery) -> tuple[str, list[Any]]:
 
 
 def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """The records as CSV. A text that a spreadsheet would take for a formula gets a ' before it
-    (OWASP, CSV Injection)."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    names = list(records[0]) if records else []
-    if names:
-        writer.writerow(names)
-    for record in records:
-        writer.writerow([_safe(record[name]) for name in names])
-    return out.getvalue()
-
-
-def _safe(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return inert(value) if isinstance(value, str) else value
+    """The records as CSV; true and false as the page writes them."""
+    words = {True: "true", False: "false"}
+    return as_csv(
+        [{k: words[v] if isinstance(v, bool) else v for k, v in r.items()} for r in records]
+    )

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from permille.explorer import cells, document, runs
 from permille.explorer.figures import everything
 from permille.explorer.page import self_contained
-from permille.output import write_whole
 from permille.store import Store
 
 LISTED = 2_000
@@ -17,26 +16,23 @@ TRACED = 60
 """Trials whose power trace goes into a file, at most: the newest finished one of each cell."""
 
 
-class Written(NamedTuple):
+class Page(NamedTuple):
     """The page's bytes, and a line for each thing in the store that could not be read."""
 
-    size: int
+    content: bytes
     damage: list[str]
 
 
-def write(path: Path, *, store: Path | None = None) -> Written:
-    """Write the page to ``path``, with the shipped figures and those of ``store``.
+def page(store: Path | None) -> Page:
+    """The page with the shipped figures and those of ``store``.
 
     Raises:
         StoreError: the store cannot be read at all.
-        UsageError: the file cannot be written.
     """
     shown, found = everything(store)
     if store is not None:
         found |= _trials(store, shown, found["damage"])
-    data = self_contained(document.encode(found)).encode()
-    write_whole(path, data, never=store)
-    return Written(len(data), found["damage"])
+    return Page(self_contained(document.encode(found)).encode(), found["damage"])
 
 
 def _trials(path: Path, shown: list[cells.Shown], damage: list[str]) -> dict[str, Any]:

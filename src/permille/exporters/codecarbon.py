@@ -8,19 +8,47 @@ never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from permille.analysis.boundaries import Bounded, within
 from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings
+from permille.exporters import Asked, Export
+from permille.exporters.rows import without_controls
 from permille.records import Boundary, DomainKind, Trial
-from permille.units import kg_from_g, kwh_from_joules
+from permille.tabular import as_csv
+from permille.units import counted, kg_from_g, kwh_from_joules
 
 _PARTS: dict[str, DomainKind] = {"cpu": "cpu", "gpu": "gpu", "ram": "dram"}
 
 
-def lines(
+class CodeCarbonCsv:
+    """A line a trial. What has no figure within the boundary is left out, and said."""
+
+    def refusal(self, given: Set[str]) -> str | None:
+        """What no column of such a file could tell from gross energy of one run."""
+        if given & {"net", "pool"}:
+            return "a file of CodeCarbon's holds gross energy, run by run: no --net, no --pool"
+        return None
+
+    def export(self, asked: Asked) -> Export:
+        """The file, and how many trials are left out of it, by reason."""
+        found = list(_lines(asked.trials(), asked.boundary, asked.carbon))
+        rows = [without_controls(line) for line in found if not isinstance(line, str)]
+        reasons = Counter(line for line in found if isinstance(line, str))
+        notes = tuple(
+            f"{counted(count, 'trial is', 'trials are')} left out: {reason}"
+            for reason, count in reasons.items()
+        )
+        return Export(as_csv(rows).encode(), len(rows), notes)
+
+
+exporter = CodeCarbonCsv()
+
+
+def _lines(
     trials: Iterable[Trial], boundary: Boundary, carbon: CarbonSettings
 ) -> Iterator[dict[str, Any] | str]:
     """A line for each finished trial; or, where it has no figure within the boundary, why."""
@@ -74,8 +102,8 @@ def _line(
 def _joules(trial: Trial, found: Bounded, kind: DomainKind) -> float | None:
     """Of the domains of a kind that count; None where there are none."""
     domains = trial.phases["query"].domains
-    counted = [domains[name].energy_j for name in found.domains if domains[name].kind == kind]
-    return sum(counted) if counted else None
+    of_kind = [domains[name].energy_j for name in found.domains if domains[name].kind == kind]
+    return sum(of_kind) if of_kind else None
 
 
 def _per(amount: float | None, seconds: float) -> float | None:

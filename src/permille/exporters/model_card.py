@@ -7,6 +7,7 @@ from typing import Any
 
 from permille.carbon.settings import CarbonSettings
 from permille.escaping import plain
+from permille.exporters import OfResults
 from permille.metrics import interval_text
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
 
@@ -68,3 +69,10 @@ def _figure(figure: dict[str, float | None], form: Any) -> str:
     if value is None:
         return "n/a"
     return f"{form(value)} [n/a]" if low is None else f"{form(value)} [{form(low)}, {form(high)}]"
+
+
+def _encoded(results: dict[str, Any], carbon: CarbonSettings) -> bytes:
+    return model_card(results, carbon).encode()
+
+
+exporter = OfResults(_encoded)
