@@ -138,6 +138,7 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
     assert not [p for p in tmp_path.iterdir() if p.suffix == ".part" or p.name == "absent"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("absent", "arguments", "extra"),
     [

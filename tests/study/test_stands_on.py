@@ -198,6 +198,7 @@ def test_weights_that_an_onnx_file_keeps_elsewhere_count_by_any_name(tmp_path: P
     assert opened(tmp_path, own).files != before
 
 
+@pytest.mark.slow
 def test_every_part_of_a_gguf_model_counts(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / f"m-0000{number}-of-00002.gguf").write_bytes(gguf({}, {"a": (2, 2)}))
@@ -228,6 +229,7 @@ def test_the_files_that_a_servers_command_names_count(
     assert opened(tmp_path, own).files != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transformers", "diffusers"])
 def test_every_file_of_a_models_folder_counts_through_links_too(tmp_path: Path, kind: str) -> None:
     (tmp_path / "elsewhere").mkdir()
@@ -245,6 +247,7 @@ def test_every_file_of_a_models_folder_counts_through_links_too(tmp_path: Path, 
     assert len(seen) == 3
 
 
+@pytest.mark.slow
 def test_an_adapter_whose_base_lies_elsewhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "config.json").write_text("{}")
