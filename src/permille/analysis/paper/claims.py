@@ -49,9 +49,9 @@ def _missing(what: str) -> Outcome:
 
 def _total_energy(study: StudyCells) -> Outcome:
     it = study.archive
-    if it is None:
+    whole = 0.0 if it is None else it.cpu_kwh + it.ram_kwh + it.gpu_kwh
+    if it is None or whole <= 0:
         return _missing("the whole archive")
-    whole = it.cpu_kwh + it.ram_kwh + it.gpu_kwh
     return Outcome(
         value=it.gpu_kwh,
         note=f"gpu_energy alone over all {it.runs} runs, loading included; with the CPU's and"
@@ -74,9 +74,10 @@ def _total_carbon(study: StudyCells) -> Outcome:
 
 def _grid(study: StudyCells) -> Outcome:
     it = study.archive
-    if it is None:
+    whole = 0.0 if it is None else it.cpu_kwh + it.ram_kwh + it.gpu_kwh
+    if it is None or whole <= 0:
         return _missing("the whole archive")
-    logged = it.co2e_g / (it.cpu_kwh + it.ram_kwh + it.gpu_kwh)
+    logged = it.co2e_g / whole
     return Outcome(value=logged, note="what the logs applied; every gram in the tables rests on it")
 
 
@@ -159,7 +160,7 @@ def _distilbert_miles(study: StudyCells) -> Outcome:
 
 def _times_less(study: StudyCells) -> Outcome:
     sdxl, small = _sdxl_g(study), _distilbert_g(study)
-    if sdxl is None or small is None:
+    if not sdxl or not small:  # absent, or 0: no ratio is formed of it
         return _missing(f"SDXL or {DISTILBERT}")
     return Outcome(
         value=sdxl / small,
@@ -171,7 +172,7 @@ def _times_less(study: StudyCells) -> Outcome:
 def _image_over_text(study: StudyCells) -> Outcome:
     images = _mean(_of_task(study, "text-to-image"))
     texts = _mean(_of_task(study, "text-classification"))
-    if images is None or texts is None:
+    if not images or not texts:
         return _missing("text-to-image or text-classification")
     return Outcome(
         value=images / texts,

@@ -8,6 +8,7 @@ from permille.cli.arguments import add_json, add_store
 from permille.cli.terminal import print_json
 from permille.escaping import plain
 from permille.store.repair import check, repair
+from permille.units import counted
 
 EXAMPLES = """examples:
   permille store check
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
         print(plain(problem))
     if len(found.problems) > _SHOWN:
         print(f"… and {len(found.problems) - _SHOWN} more in --json")
-    print(plain(f"{args.store}: {found.trials} trials are whole"))
+    whole = counted(found.trials, "trial is", "trials are")
+    print(plain(f"{args.store}: {whole} whole"))
     if found.kept_as:
         print(plain(f"they are in {args.store} again; the damaged file is {found.kept_as}"))
     elif found.problems:
