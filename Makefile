@@ -45,8 +45,8 @@ browser:         # the explorer's tests drive Debian's Chromium; without it they
 check: lint      ## a minute: lint, types, import rules, the fast tests; no torch, no browser
 	$(BIN)/python -m pytest -m "not slow and not measuring" -n 2 --dist loadgroup
 
-test: install browser ## everything, from a clean clone; with the coverage of src/permille
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+test: install browser ## everything, from a clean clone
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 fuzz: install    ## the seams that strangers reach, for longer than the tests do
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py
