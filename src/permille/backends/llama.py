@@ -3,7 +3,7 @@
 text-classification by choosing: the prompt is read once, and the probabilities that the model
 gives the first token of each choice as the next token are compared; exactly these, by restricting
 the sampler to them (a bias equal for all leaves their ratios alone). Nothing is generated.
-Choices whose words share their first tokens are told apart by their first differing one.
+Choices whose words share their first tokens are distinguished by the first one that differs.
 
 Every prompt is evaluated whole: llama.cpp's prompt cache is off, so that a prompt's shared
 beginning is paid for each time, as by a service whose requests differ. The prompt goes in as it

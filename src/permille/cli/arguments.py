@@ -127,6 +127,17 @@ def carbon_of(args: argparse.Namespace) -> CarbonSettings:
     return resolve_live(args.region, args.pue, args.market_intensity)
 
 
+def add_strictness(parser: argparse.ArgumentParser, *, quiet: str) -> None:
+    """What measuring refuses or allows; ``quiet`` says what ``--quiet-machine`` does here."""
+    parser.add_argument(
+        "--require", choices=["measured"], help="exit 3 if no measurement is available"
+    )
+    parser.add_argument(
+        "--shared", action="store_true", help="allow concurrent runs (noted in the results)"
+    )
+    parser.add_argument("--quiet-machine", action="store_true", help=quiet)
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """``--json``."""
     parser.add_argument("--json", action="store_true", help="JSON on stdout, for programs")

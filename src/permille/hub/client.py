@@ -34,7 +34,7 @@ def fetch(wanted: Wanted) -> Fetched:
 
     Raises:
         ModelError: the Hub has no such model, revision or file, it is gated, or cannot be reached;
-            or, offline, the cache has it not.
+            or, offline, it is not cached.
     """
     import huggingface_hub as hub
 

@@ -1,4 +1,4 @@
-"""The polls: every meter into its series, with what befell it. Used by the recorder's process."""
+"""Polls every meter into its series, with the events that affect them. Run by the recorder."""
 
 from __future__ import annotations
 

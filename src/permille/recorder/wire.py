@@ -1,4 +1,4 @@
-"""How the recorder is spoken to: length-prefixed msgpack on a socket pair.
+"""The recorder's wire protocol: length-prefixed msgpack on a socket pair.
 
 A worker's channel is simpler, for it lies beside the measured work: one byte out asks for a
 mark, eight bytes back say when it was read.

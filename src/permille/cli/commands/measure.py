@@ -10,6 +10,7 @@ from pathlib import Path
 from permille.cli.arguments import (
     add_carbon,
     add_json,
+    add_strictness,
     carbon_of,
     positive_int,
     seconds,
@@ -60,17 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
     add_carbon(parser)
-    parser.add_argument(
-        "--require", choices=["measured"], help="exit 3 if no measurement is available"
-    )
-    parser.add_argument(
-        "--shared", action="store_true", help="allow concurrent runs (noted in the results)"
-    )
-    parser.add_argument(
-        "--quiet-machine",
-        action="store_true",
-        help="no figure where other processes used over 5 %% of the CPU time",
-    )
+    add_strictness(parser, quiet="no figure where other processes used over 5 %% of the CPU time")
     parser.add_argument(
         "-i",
         "--ignore-failure",

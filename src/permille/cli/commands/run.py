@@ -17,6 +17,7 @@ from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import (
     add_reading,
     add_store,
+    add_strictness,
     carbon_of,
 )
 from permille.cli.commands.results import results_json, show
@@ -54,16 +55,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study_file", metavar="STUDY", help="a TOML file, or a preset's name")
     add_store(parser)
     add_planning(parser)
-    parser.add_argument(
-        "--require", choices=["measured"], help="exit 3 if no measurement is available"
-    )
-    parser.add_argument(
-        "--shared", action="store_true", help="allow concurrent runs (noted in the results)"
-    )
-    parser.add_argument(
-        "--quiet-machine",
-        action="store_true",
-        help="a trial during which others used over 5 %% of the CPU time is invalid",
+    add_strictness(
+        parser, quiet="a trial during which others used over 5 %% of the CPU time is invalid"
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan, measure nothing")
     parser.add_argument(

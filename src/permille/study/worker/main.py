@@ -44,7 +44,7 @@ from permille.workload.protocols import Backend, Batched, Loaded, Served, Task
 from permille.workload.requests import Traffic
 
 WARMUP_S = 30.0
-"""Warm-up ends after this long, steady or not; it is said if not."""
+"""Warm-up ends after this long, steady or not; the trial notes it if not."""
 SUMMED_OF, STEADY_OF = 20_000, 5_000
 """Durations of the query span, at most, of which the percentiles are taken, and that are looked at
 for whether it was steady: evenly over the span. All of them would take a third of a short trial."""
