@@ -12,7 +12,8 @@ from __future__ import annotations
 from permille.architectures.lengths import input_lengths
 from permille.records import Record
 from permille.study.plan.calibration import DATASET, MODEL, Calibration
-from permille.study.plan.grid import Plan, PlannedCell
+from permille.study.plan.cells import PlannedCell
+from permille.study.plan.grid import Plan
 from permille.units import kwh_from_joules
 
 A100_OPERATIONS_PER_S = 19.5e12

@@ -19,7 +19,7 @@ from permille.study.plan.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile
 from permille.study.plan.paths import resolve
 from permille.study.plan.stamps import Stamp
 from permille.suggestions import nearest
-from permille.workload.protocols import Backend, Standing
+from permille.workload.protocols import Backend, Standing, Task
 from permille.workload.specs import ModelSpec, StandsOn
 
 _SUFFIXES = {
@@ -35,9 +35,10 @@ _PRESETS = "permille.presets"
 
 
 class Model(Record):
-    """A model with its backend. ``files`` are the sha256 of what it stands on; ``read`` is what
-    is known from them; ``recorded`` are its settings as a cell keeps them; ``wanted`` is what is
-    to be had from the Hub and, where a plan fetches nothing, is not here yet."""
+    """A model, resolved once: a replica or real weights, on this disk or yet to be downloaded.
+    ``files`` are the sha256 of all that its answers depend on; ``read`` is what the weights' files
+    say; ``recorded`` are its settings as a cell keeps them; ``wanted`` is what has to be downloaded
+    from the Hub, where the plan does not fetch it."""
 
     entry: ModelEntry
     spec: ModelSpec
@@ -48,6 +49,15 @@ class Model(Record):
     wanted: selection.Wanted | None = None
     stamps: tuple[Stamp, ...] = ()
     notes: tuple[str, ...] = ()
+    replica: bool = False
+
+    def spec_for(self, task: Task, dataset: str) -> ModelSpec:
+        """What the worker is given for one task and dataset: the prompt for that task, and for a
+        replica the length of its answers."""
+        spec = self.spec
+        if isinstance(self.entry.prompt, dict):
+            spec = msgspec.structs.replace(spec, prompt=self.entry.prompt.get(task.name))
+        return replicas.with_answer_length(spec, task, dataset) if self.replica else spec
 
 
 def open_entry(
@@ -99,6 +109,7 @@ def open_entry(
         wanted=hub.wanted,
         stamps=stamps,
         notes=tuple(f"{entry.id}: {text}" for text in stands.unseen),
+        replica=replicas.is_replica(spec),
     )
 
 

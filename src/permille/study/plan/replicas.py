@@ -1,20 +1,17 @@
-"""Replicas in a study: which models are built at random, and what they are fed."""
+"""Replicas in a study: which models are built at random, and how long their answers are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from permille.architectures import lengths
-from permille.datasets import stand_ins as inputs
 from permille.errors import StudyError
 from permille.study.plan.file import ModelEntry, Settings
 from permille.workload.protocols import Task
-from permille.workload.samples import Dataset
 from permille.workload.specs import ModelSpec
 
-NOTE = "replicas are fed made-up inputs as long as the study's; energy and time only"
 _COMMON = ("weights", "device", "dtype")
 
 
@@ -48,21 +45,12 @@ def apply(entry: ModelEntry, settings: Settings, keys: Sequence[str], at: str) -
     return msgspec.structs.replace(entry, own=own, repo=None, revision=None, file=None)
 
 
-def samples(name: str, task: Task, specs: Iterable[ModelSpec], inferences: int) -> Dataset | None:
-    """Made-up samples in place of one of the published study's datasets, where nothing but replicas
-    is asked about it; else None."""
-    if not all(is_replica(spec) for spec in specs):
-        return None
-    return inputs.stand_in(name, task, inferences)
-
-
-def forced(spec: ModelSpec, task: Task, dataset: str) -> ModelSpec:
+def with_answer_length(spec: ModelSpec, task: Task, dataset: str) -> ModelSpec:
     """A replica with the length of its answers, where it generates: the published mean, else the
-    table's own ``max_new_tokens``, else the study's limit on its datasets, else the task's. Any
-    other model as it is."""
+    table's own ``max_new_tokens``, else the study's limit on its datasets, else the task's."""
     most = getattr(task, "tokens", None)
     by_head = task.name == "question-answering" and spec.prompt is None
-    if not is_replica(spec) or most is None or by_head:
+    if most is None or by_head:
         return spec
     tokens = lengths.published_answer_tokens(task.name, dataset, spec.id)
     if tokens is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from permille.records import Recording
-from permille.study.plan.grid import PlannedCell
+from permille.study.plan.cells import PlannedCell
 
 
 def works_elsewhere(planned: PlannedCell) -> bool:

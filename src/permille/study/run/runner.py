@@ -23,8 +23,9 @@ from permille.records import Environment, Recording, Span, Stopping, Trial
 from permille.store import Raw, Store, Tried
 from permille.store.rows import protocol_key
 from permille.study.plan import stamps
+from permille.study.plan.cells import PlannedCell
 from permille.study.plan.file import Settings
-from permille.study.plan.grid import Plan, PlannedCell
+from permille.study.plan.grid import Plan
 from permille.study.run import evidence
 from permille.study.run import supervisor as process
 from permille.study.run.elsewhere import judged

@@ -25,7 +25,7 @@ from permille.records import (
     Trial,
 )
 from permille.store import Raw, refusal
-from permille.study.plan.grid import PlannedCell
+from permille.study.plan.cells import PlannedCell
 from permille.study.worker.messages import WorkerResult
 
 EDGE_SHARE = 0.01

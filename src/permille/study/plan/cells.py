@@ -1,0 +1,116 @@
+"""A model, a task and a dataset, each resolved -> a cell ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from permille.errors import ModelError, StudyError
+from permille.hub.selection import Wanted
+from permille.records import Cell, ModelFacts, Record
+from permille.study.plan.file import StudyFile
+from permille.study.plan.models import Model
+from permille.study.plan.stamps import Stamp
+from permille.workload.protocols import Task
+from permille.workload.samples import Dataset
+from permille.workload.specs import ModelSpec
+
+
+class PlannedCell(Record):
+    """One cell with all that its worker needs."""
+
+    cell: Cell
+    model: ModelSpec
+    dataset: Dataset
+    facts: ModelFacts = ModelFacts()
+    """What is known of the model before it is loaded, from its files."""
+    params: int | None = None
+    """As the study file says, against what is counted."""
+    network: bool = False
+    batch_size: int = 1
+    wanted: Wanted | None = None
+    """The model is yet to be had from the Hub."""
+    stamps: tuple[Stamp, ...] = ()
+    """The model's files, as they were when they were hashed."""
+
+
+def build(
+    task: Task, model: Model, dataset: Dataset, study: StudyFile, passed: Mapping[str, str]
+) -> PlannedCell:
+    """The cell of one model on one dataset. ``passed``: environment variables given to its worker.
+
+    Raises:
+        PermilleError: the model cannot do this task on this dataset; on one line, with the fix.
+    """
+    spec = model.spec_for(task, dataset.name)
+    _check(task, model, spec, dataset, study.where)
+    settings = {**model.recorded, "prompt": spec.prompt}
+    if model.replica and "max_new_tokens" in spec.settings:
+        settings["max_new_tokens"] = spec.settings["max_new_tokens"]
+    content = {
+        "task": task.name,
+        "dataset": dataset.name,
+        "samples": dataset.digest,
+        "labels": dataset.labels,
+        "model": spec.id,
+        "category": spec.category,
+        "backend": spec.backend,
+        "settings": settings,
+        "files": model.files,
+        "network": _network(model, study),
+        "environment": passed,
+    }
+    digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+    shown = settings | {"dataset_origin": dataset.origin}  # its samples are in the id already
+    cell = Cell(
+        id=digest[:16],
+        task=task.name,
+        dataset=dataset.name,
+        model=spec.id,
+        category=spec.category,
+        backend=spec.backend,
+        settings={k: v for k, v in shown.items() if v is not None},
+    )
+    return PlannedCell(
+        cell=cell,
+        model=spec,
+        dataset=dataset,
+        facts=model.read,
+        params=model.entry.params,
+        network=_network(model, study),
+        batch_size=_batch_size(spec),
+        wanted=model.wanted,
+        stamps=model.stamps,
+    )
+
+
+def _check(task: Task, model: Model, spec: ModelSpec, dataset: Dataset, where: str) -> None:
+    try:
+        if dataset.samples:
+            task.check(spec, dataset)
+        if model.wanted is None:
+            model.backend.check(spec, task.name)
+    except ModelError as error:
+        text = str(error)
+        named = text if spec.id in text else f"model {spec.id!r}: {text}"
+        raise ModelError(f"{where}: {named}") from error
+    batch_size = _batch_size(spec)
+    if dataset.samples and batch_size > len(dataset.samples):
+        raise StudyError(
+            f"{where}: model {spec.id!r}: batch_size = {batch_size}, but dataset"
+            f" {dataset.name!r} gives {len(dataset.samples)} samples: a batch would never be full"
+        )
+
+
+def _batch_size(spec: ModelSpec) -> int:
+    return int(spec.settings.get("batch_size", 1))
+
+
+def _network(model: Model, study: StudyFile) -> bool:
+    """Whether the model's workers may use the network: as the study says, else only for a
+    backend that is of no use without (it has ``network = True``)."""
+    if model.entry.network is not None:
+        return model.entry.network
+    return study.settings.network or bool(getattr(model.backend, "network", False))
