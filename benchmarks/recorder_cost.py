@@ -12,7 +12,7 @@ from unittest import mock
 from accuracy import CONSTANT
 from fake_machine import FakeMachine
 
-from permille.recorder import Recorder
+from permille.recorder.client import Recorder
 
 
 def measure(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))  # for tests.powercap, the fake machine
 
 from tests.powercap import Constant, FakePowercap  # noqa: E402
 
-from permille.recorder import Recorder  # noqa: E402
+from permille.recorder.client import Recorder  # noqa: E402
 from permille.store import Store  # noqa: E402
 from permille.study.plan import file  # noqa: E402
 from permille.study.plan.grid import make  # noqa: E402

@@ -9,6 +9,7 @@
     ├── AssetError                 2   a quick-start asset is absent or damaged
     ├── ImportDataError            2   a file to import cannot be read
     ├── StoreError                 2   the store cannot be read or written
+    │   └── UnkeepableError        2   a trial holds what could not be read back
     ├── CarbonError                2   no such place, year or source
     ├── CompareError               2   what was asked cannot be compared
     ├── MeterError                 3   a meter that is needed is missing
@@ -57,6 +58,15 @@ class ImportDataError(PermilleError):
 
 class StoreError(PermilleError):
     """The store cannot be read or written."""
+
+
+class UnkeepableError(StoreError):
+    """A trial holds what could not be read back, such as a number that is not finite; nothing of
+    it was written. ``reason`` says what."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class CarbonError(PermilleError):

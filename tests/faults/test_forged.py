@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from permille.recorder import Recorder, wire
+from permille.recorder import wire
+from permille.recorder.client import Recorder
 from permille.study.run.runner import GPU_NODES
 from permille.study.worker.messages import MAX_MESSAGE, Inbox
 from tests.conftest import Permille

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from permille.recorder import Recorder
+from permille.recorder.client import Recorder
 from permille.store import Store
 from permille.study.plan import file
 from permille.study.plan.grid import make

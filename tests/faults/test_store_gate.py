@@ -17,7 +17,7 @@ from permille.records import Latency, ModelFacts, Protocol, Quality, Trial
 from permille.store import Raw, Store, refusal
 from permille.store.rows import columns_of
 from permille.store.schema import create
-from permille.study.run.trial import keepable
+from permille.study.run.trial import keep
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy
 from tests.powercap import Driver
@@ -73,13 +73,13 @@ def test_what_could_not_be_read_back_is_refused_and_changes_nothing(
 @pytest.mark.parametrize("what", ["quality", "joules", "params", "latency"])
 def test_a_run_keeps_it_as_failed_with_the_reason(tmp_path: Path, what: str) -> None:
     bad = UNKEEPABLE[what]()
-    kept, raw = keepable(bad, Raw(durations_ns=(HUGE * HUGE,)))
-    assert kept.status == "failed"
-    assert "cannot be kept" in (kept.reason or "")
+    good = trial(5.0, repeat=1)
     with Store(tmp_path / "s.db") as store:
-        store.add(kept, raw)
-        assert list(store.trials()) == [kept]
-    assert keepable(trial(), Raw()) == (trial(), Raw())
+        kept = keep(store, bad, Raw(durations_ns=(HUGE * HUGE,)))
+        assert kept.status == "failed"
+        assert "cannot be kept" in (kept.reason or "")
+        assert keep(store, good, Raw()) == good
+        assert list(store.trials()) == [kept, good]
 
 
 def test_what_a_trial_may_hold_is_kept_as_it_is() -> None:

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from permille.errors import RecorderError
-from permille.recorder import Marker, wire
+from permille.recorder import wire
+from permille.recorder.marker import Marker
 
 HOUR_NS = 3600 * 1_000_000_000
 

@@ -15,7 +15,8 @@ import pytest
 
 from permille import energy
 from permille.errors import MeterError, RecorderError
-from permille.recorder import Marker, Recorder
+from permille.recorder.client import Recorder
+from permille.recorder.marker import Marker
 from permille.records import DomainEnergy, Span
 from tests.conftest import POWER_W
 from tests.powercap import Driver, FakePowercap
@@ -79,7 +80,7 @@ def test_a_dead_recorder_is_said_to_both_ends_and_can_be_replaced(here: Driver) 
 
 def test_it_dies_with_its_parent(here: Driver, environment: dict[str, str]) -> None:
     code = (
-        "import sys, time; from permille.recorder import Recorder;"
+        "import sys, time; from permille.recorder.client import Recorder;"
         "r = Recorder(); print(r.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen(
@@ -151,7 +152,7 @@ def test_a_meter_that_blocks_as_it_is_opened_leaves_no_recorder(
     monkeypatch.setenv("PERMILLE_POWERCAP", str(tree.root))
     monkeypatch.setenv("PERMILLE_METERS", "rapl")
     monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
-    monkeypatch.setattr("permille.recorder.START_S", 2.0)
+    monkeypatch.setattr("permille.recorder.client.START_S", 2.0)
     before = recorders_of(os.getpid())
     with pytest.raises(RecorderError, match="does not answer: a meter may block"):
         Recorder(shared=True)
@@ -161,7 +162,7 @@ def test_a_meter_that_blocks_as_it_is_opened_leaves_no_recorder(
 def test_an_answer_that_is_late_is_never_taken_for_the_next(
     here: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("permille.recorder.ANSWER_S", 1.0)
+    monkeypatch.setattr("permille.recorder.client.ANSWER_S", 1.0)
     with Recorder() as recorder:
         recorder.begin()
         os.kill(recorder.pid, signal.SIGSTOP)

@@ -26,7 +26,8 @@ from typing import Any, Literal, Self
 from permille import energy
 from permille.analysis.spans import Measured, Result, overlapping, pooled
 from permille.errors import RecorderError, UsageError
-from permille.recorder import Marker, Recorder
+from permille.recorder.client import Recorder
+from permille.recorder.marker import Marker
 from permille.records import (
     BOUNDARIES,
     Boundary,

@@ -8,7 +8,6 @@ https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation
 from __future__ import annotations
 
 import hashlib
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
@@ -27,7 +26,10 @@ def install(code: Mapping[str, SourceFile]) -> None:
         sys.meta_path.insert(0, _Finder(code))
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
+    """A finder as ``sys.meta_path`` takes it. It does not inherit from importlib.abc's class, whose
+    import every worker would wait for."""
+
     def __init__(self, code: Mapping[str, SourceFile]) -> None:
         self._code = code
 

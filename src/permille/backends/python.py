@@ -27,7 +27,6 @@ in it goes on as it is.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -44,6 +43,7 @@ from permille.backends import planned_source, source
 from permille.errors import ModelError
 from permille.finishing import Finisher, Pieces, synchronise
 from permille.records import Category, ModelFacts, Record
+from permille.suggestions import nearest
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend
 from permille.workload.requests import (
@@ -356,9 +356,8 @@ def _check_target(
     if function in module.names:
         return []
     if module.surely:
-        near = difflib.get_close_matches(function, module.names, 1)
-        mend = f"did you mean {near[0]}?" if near else f"it has: {', '.join(module.names)[:200]}"
-        raise ModelError(f"{at}: {module.path}:1: module {name!r} has no {function!r}; {mend}")
+        instead = nearest(function, module.names, f"it has: {', '.join(module.names)[:200]}")
+        raise ModelError(f"{at}: {module.path}:1: module {name!r} has no {function!r}; {instead}")
     return [f"whether {module.path.name} has {function!r} is known only when it runs"]
 
 

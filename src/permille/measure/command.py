@@ -18,7 +18,8 @@ from permille import disturbance, energy
 from permille.errors import UsageError
 from permille.interrupts import Interrupted
 from permille.processes import VARIABLE, marked, stop_marked
-from permille.recorder import Recorder, until_fresh
+from permille.recorder.client import Recorder
+from permille.recorder.marker import until_fresh
 from permille.records import Phase, Record, RecorderStats, Span
 
 LINGER_S = 0.2

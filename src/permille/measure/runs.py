@@ -11,7 +11,7 @@ from typing import IO
 from permille.interrupts import Interrupted
 from permille.measure.command import GRACE_S, Run, measure
 from permille.processes import stop_marked
-from permille.recorder import Recorder
+from permille.recorder.client import Recorder
 from permille.records import Record
 
 

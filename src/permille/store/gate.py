@@ -14,7 +14,7 @@ MOST = 1e30
 _MOST_INT = 2**63 - 1
 
 
-def refusal(trial: Trial, raw: Raw | None = None) -> str | None:
+def refusal(trial: Trial) -> str | None:
     """Why this trial cannot be kept; None if it can, as it is."""
     try:
         body = msgspec.json.encode(trial)
@@ -24,18 +24,23 @@ def refusal(trial: Trial, raw: Raw | None = None) -> str | None:
     wrong = _unbounded(trial) or _senseless(trial)
     if wrong is None and back != trial and msgspec.json.encode(back) != body:
         return "it would be read back as another"
-    return wrong or (None if raw is None else _raw(raw))
+    return wrong
 
 
-def _raw(raw: Raw) -> str | None:
+def packed(raw: Raw) -> list[tuple[str, bytes]]:
+    """A recording in the parts in which it is kept: (kind, body).
+
+    Raises:
+        ValueError: it could not be read back.
+    """
     try:
         parts = [("spans", pack(raw.spans)), ("durations", pack(raw.durations_ns))]
         if raw.recording is not None:
             parts.append(("recording", pack(raw.recording)))
         read_raw(parts)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        return f"its recording could not be read back: {error}"
-    return None
+        raise ValueError(f"its recording could not be read back: {error}") from error
+    return parts
 
 
 def _unbounded(trial: Trial) -> str | None:

@@ -14,11 +14,11 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 import msgspec
 
 from permille import plugins
-from permille.errors import StoreError
+from permille.errors import StoreError, UnkeepableError
 from permille.records import Environment, Protocol, Status, Trial
 from permille.store import rollup
 from permille.store.file import checkpoint, damaged, failure, is_corrupt, open_file
-from permille.store.gate import refusal
+from permille.store.gate import packed, refusal
 from permille.store.rollup import Fold, Kept
 from permille.store.rows import (
     KEYS,
@@ -27,7 +27,6 @@ from permille.store.rows import (
     Row,
     Tried,
     columns_of,
-    pack,
     protocol_key,
     read_raw,
     read_trial,
@@ -185,15 +184,23 @@ class Store:
         ):
             raise StoreError(f"the store {self.path} has been replaced by another file")
 
+    def _admit(self, trial: Trial, raw: Raw | None) -> list[tuple[str, bytes]]:
+        """Check that a trial and its recording can be read back; the recording's parts."""
+        reason = refusal(trial)
+        if reason is None:
+            try:
+                return [] if raw is None else packed(raw)
+            except ValueError as error:
+                reason = str(error)
+        raise UnkeepableError(f"trial {trial.uid} is not kept in {self.path}: {reason}", reason)
+
     def _insert(self, trial: Trial, raw: Raw | None) -> int:
-        reason = refusal(trial, raw)
-        if reason is not None:
-            raise StoreError(f"trial {trial.uid} is not kept in {self.path}: {reason}")
+        bodies = self._admit(trial, raw)
         if self._db.execute("SELECT 1 FROM trial WHERE uid = ?", (trial.uid,)).fetchone():
             return 0
         (newest,) = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
         number = newest + 1
-        parts = [] if raw is None else _parts(number, raw)
+        parts = [(number, kind, body, seal((number, kind), body)) for kind, body in bodies]
         columns = columns_of(trial)
         parts_seal = added(part[-1] for part in parts)
         keys = (number, *(columns[name] for name in KEYS[1:-1]), parts_seal)
@@ -626,14 +633,6 @@ class Store:
             raise StoreError(damaged(self.path, str(error))) from error
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise failure(verb, self.path, error) from error
-
-
-def _parts(number: int, raw: Raw) -> list[tuple[int, str, bytes, int]]:
-    """The rows of a trial's recording, sealed."""
-    parts = [("spans", pack(raw.spans)), ("durations", pack(raw.durations_ns))]
-    if raw.recording is not None:
-        parts.append(("recording", pack(raw.recording)))
-    return [(number, kind, body, seal((number, kind), body)) for kind, body in parts]
 
 
 def raw_of(db: sqlite3.Connection, row: Row) -> Raw | None:

@@ -25,7 +25,7 @@ from permille.interrupts import Interrupted, Interrupts
 from permille.measure.command import Run, check, input_file
 from permille.measure.figure import FigureRequest, command_json, pair_json, require_measured
 from permille.measure.runs import RunProtocol, runs, without_input
-from permille.recorder import Recorder
+from permille.recorder.client import Recorder
 from permille.records import BOUNDARIES
 from permille.units import format_seconds
 

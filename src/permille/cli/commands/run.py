@@ -30,7 +30,7 @@ from permille.disturbance import disturbed
 from permille.errors import MeterError, StudyError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
-from permille.recorder import Recorder
+from permille.recorder.client import Recorder
 from permille.records import Boundary, Provenance, Trial
 from permille.store import Store
 from permille.study.plan.execution import executions

@@ -18,7 +18,7 @@ from permille.analysis.stopping import decide
 from permille.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
-from permille.recorder import Recorder
+from permille.recorder.client import Recorder
 from permille.records import Environment, Recording, Span, Stopping, Trial
 from permille.store import Raw, Store, Tried
 from permille.store.rows import protocol_key
@@ -31,7 +31,7 @@ from permille.study.run import supervisor as process
 from permille.study.run.elsewhere import judged
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
-from permille.study.run.trial import keepable, least_query_s, make
+from permille.study.run.trial import keep, least_query_s, make
 from permille.study.run.trial_locks import Claims
 from permille.study.worker import containment
 from permille.study.worker.failing import OURS
@@ -186,7 +186,7 @@ class Runner:
                 self.tally.elsewhere += 1
             elif not self._precise(planned):
                 trial, raw = self._trial(planned, repeat)
-                self._store.add(trial, raw)
+                trial = keep(self._store, trial, raw)
                 self.ledger.add(trial)
                 self.tally.add(trial)
                 self.watch("trial", trial)
@@ -356,7 +356,7 @@ class Runner:
         if self._quiet:
             trial = only_quiet(trial)
         durations = results[0].durations_ns if results else ()
-        return keepable(trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations))
+        return trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
 
     def _idle(self, planned: PlannedCell, repeat: int) -> Span:
         """The baseline: the machine left alone, just before the trial."""

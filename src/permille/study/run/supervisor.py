@@ -55,6 +55,7 @@ def run(
         os.close(mark)
     tail = bytearray()
     left: dict[int, str] = {}
+    searched = False
     failures: list[str] = []
 
     def receive(message: Message) -> None:
@@ -67,14 +68,15 @@ def run(
         started(process.pid)
         ended = _listen(process, words_out, receive, _TimeLeft(timeout_s), tail)
         if ended and process.returncode == 0:
-            left = end_marked(token, grace_s=GRACE_S)
+            left, searched = end_marked(token, grace_s=GRACE_S), True
     except ValueError as error:
         raise TrialError(
             f"the worker's own channel carried garbage: {error}", lines(tail)
         ) from error
     finally:
         end_group(process)
-        end_marked(token)
+        if not searched:  # a search reads the environment of every process on the machine
+            end_marked(token)
         os.close(words_out)
         if process.stdout is not None:
             process.stdout.close()

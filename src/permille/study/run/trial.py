@@ -11,6 +11,7 @@ from permille import disturbance, energy
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
 from permille.energy import notices
+from permille.errors import UnkeepableError
 from permille.records import (
     Domain,
     EachInference,
@@ -24,7 +25,7 @@ from permille.records import (
     Stopping,
     Trial,
 )
-from permille.store import Raw, refusal
+from permille.store import Raw, Store
 from permille.study.plan.cells import PlannedCell
 from permille.study.worker.messages import WorkerResult
 
@@ -111,13 +112,24 @@ def _notes(
     return tuple(dict.fromkeys(found))
 
 
-def keepable(trial: Trial, raw: Raw) -> tuple[Trial, Raw]:
-    """The trial as it is; where the store could not read it back (a quality that is no number,
-    say), a failed one with the reason and without the figures."""
-    reason = refusal(trial, raw)
-    if reason is None:
-        return trial, raw
-    failed = msgspec.structs.replace(
+def keep(store: Store, trial: Trial, raw: Raw) -> Trial:
+    """Store a trial, and return what was stored. Where it could not be read back (a quality that
+    is not a number, say), a failed one is stored instead, with the reason and without figures."""
+    try:
+        store.add(trial, raw)
+    except UnkeepableError as error:
+        failed = _unkeepable(trial, error.reason)
+    else:
+        return trial
+    try:
+        store.add(failed, raw)
+    except UnkeepableError:  # the recording is what could not be read back
+        store.add(failed, Raw())
+    return failed
+
+
+def _unkeepable(trial: Trial, reason: str) -> Trial:
+    return msgspec.structs.replace(
         trial,
         status="failed",
         reason=f"{trial.reason + '; ' if trial.reason else ''}it cannot be kept: {reason}",
@@ -129,7 +141,6 @@ def keepable(trial: Trial, raw: Raw) -> tuple[Trial, Raw]:
         counts={},
         overhead=None,
     )
-    return failed, Raw() if refusal(failed, raw) else raw
 
 
 def _each(

@@ -21,7 +21,7 @@ import msgspec
 from permille import plugins
 from permille.analysis.steady import is_steady, steady_start
 from permille.errors import ModelError
-from permille.recorder import Marker
+from permille.recorder.marker import Marker
 from permille.records import Latency, Span
 from permille.study.worker.containment import contain
 from permille.study.worker.failing import describe
@@ -38,7 +38,6 @@ from permille.study.worker.messages import (
     WorkerResult,
     write,
 )
-from permille.study.worker.traffic import drive
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend, Batched, Loaded, Served, Task
 from permille.workload.requests import Traffic
@@ -245,6 +244,8 @@ def _counted(output: Output) -> Output:
 
 def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Traffic) -> Timings:
     """Many requests at once; the query span is the steady state."""
+    from permille.study.worker.traffic import drive  # only a server's worker needs it
+
     load = drive(
         calls.infer,
         calls.ask,

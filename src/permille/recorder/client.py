@@ -1,0 +1,203 @@
+"""The runner's side of the recorder: it holds the machine's lock, starts the recorder's process
+and talks to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from permille.errors import MeterError, RecorderError, UsageError
+from permille.recorder import wire
+from permille.recorder.lock import acquire
+from permille.recorder.marker import ANSWER_S
+from permille.records import Domain, Provenance, Record, Recording
+
+START_S = 60.0
+"""Seconds to wait for the recorder to start."""
+
+END_S = 5.0
+"""Seconds for a recorder to end by itself."""
+
+R = TypeVar("R", bound=Record)
+
+
+class Recorder:
+    """A running recorder. Use with ``with``; starting it takes the machine's lock, unless it is
+    ``shared``, which ``remedy`` names in the way of whoever starts it.
+
+    Raises:
+        RecorderError: another run measures on this machine, or the process does not start.
+        MeterError: there is no meter at all.
+        UsageError: PERMILLE_METERS, or a meter's own variable, is wrong.
+    """
+
+    def __init__(self, *, shared: bool = False, remedy: str = "--shared") -> None:
+        self.shared = shared
+        self.token = os.urandom(16).hex()
+        self._lock = None if shared else acquire(remedy)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._release)
+            self._start()
+            undo.pop_all()
+
+    token: str
+    """Marks the run's workers, so that the recorder ends them if the runner is killed."""
+    domains: tuple[Domain, ...]
+    missing: tuple[wire.Missing, ...]
+    interval_s: float
+    _fault: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The recorder's process."""
+        return self._process.pid
+
+    def require_measured(self) -> None:
+        """Refuse a machine on which only an estimate can be had.
+
+        Raises:
+            MeterError: no domain here is measured; says what is missing and how to unlock it.
+        """
+        if any(d.provenance is Provenance.MEASURED for d in self.domains):
+            return
+        lacking = "; ".join(
+            f"{m.meter}: {m.reason}" + (f" ({m.remedy})" if m.remedy else "") for m in self.missing
+        )
+        raise MeterError(f"nothing here can be measured, only estimated: {lacking or 'no meter'}")
+
+    def begin(self) -> None:
+        """Forget what was recorded before now."""
+        self._ask(wire.Request(op="begin"), wire.Marked)
+
+    def mark(self) -> int:
+        """Return once every meter has been read; when that was (ns)."""
+        return self._ask(wire.Request(op="mark"), wire.Marked).t_ns
+
+    def watch(self, pid: int) -> None:
+        """Count ``pid`` and its children as the workload (for devices in use)."""
+        self._ask(wire.Request(op="watch", pid=pid), wire.Marked)
+
+    def channel(self) -> int:
+        """A worker's end of a channel for :class:`Marker`: a descriptor to pass on and close."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            self._ask(wire.Request(op="attach"), wire.Marked, [ours.fileno()])
+        return theirs.detach()
+
+    def take(self) -> Recording:
+        """Everything recorded since :meth:`begin`."""
+        recording = self._ask(wire.Request(op="take"), Recording)
+        return msgspec.structs.replace(recording, shared=self.shared)
+
+    def restart(self) -> None:
+        """A new process in place of one that died."""
+        self._end()
+        self._start()
+
+    def stop(self) -> None:
+        """End the process and give the lock back."""
+        self._end()
+        self._release()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "permille.recorder.server"),
+                    *(str(theirs.fileno()), self.token),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                start_new_session=True,
+            )
+        self._control, self._fault = ours, None
+        ours.settimeout(START_S)
+        try:
+            hello = self._receive(wire.Hello)
+        except RecorderError:
+            self._end(wait_s=0.0)  # a meter that blocks as it is opened: nobody waits for it
+            raise
+        if hello.error is not None:
+            self._end()
+            raise UsageError(hello.error) if hello.usage else MeterError(hello.error)
+        self._control.settimeout(ANSWER_S)
+        self.domains, self.missing = hello.domains, hello.missing
+        self.interval_s = hello.interval_s
+        if not self.domains:
+            self._end()
+            why = "; ".join(f"{m.meter}: {m.reason}" for m in self.missing)
+            raise MeterError(f"no meter here: {why or 'none is installed'}; see: permille meters")
+
+    def _ask(self, request: wire.Request, kind: type[R], descriptors: list[int] | None = None) -> R:
+        if self._fault is not None:
+            raise RecorderError(self._fault)
+        try:
+            wire.send(self._control, request, descriptors)
+        except OSError as error:
+            raise self._lost() from error
+        return self._receive(kind)
+
+    def _receive(self, kind: type[R]) -> R:
+        try:
+            body, _ = wire.receive(self._control)
+        except (OSError, EOFError) as error:
+            raise self._lost() from error
+        return msgspec.msgpack.decode(body, type=kind)
+
+    @property
+    def fault(self) -> str | None:
+        """Why this recorder cannot be asked any more, until :meth:`restart`; None if it can. An
+        answer that came late would be taken for the next one's."""
+        return self._fault
+
+    def _lost(self) -> RecorderError:
+        self._fault = self._death()
+        return RecorderError(self._fault)
+
+    def _death(self) -> str:
+        """What is known of the recorder's end, with the last line that it said."""
+        try:
+            code: int | None = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "the recorder does not answer: a meter may block; see: permille meters"
+        self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, self._stderr.tell() - 4096))
+        said = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        return f"the recorder died (exit {code})" + (f": {said[-1]}" if said else "")
+
+    def _end(self, wait_s: float = END_S) -> None:
+        self._control.close()
+        try:
+            self._process.wait(timeout=wait_s if self._fault is None else 0.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stderr.close()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
