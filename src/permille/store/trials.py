@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +49,14 @@ class Added(NamedTuple):
     new: int
     replaced: int
     known: int
+
+
+class TakenIn(NamedTuple):
+    """Trials of another store: how many were new, were there already, and why others are not."""
+
+    new: int
+    known: int
+    refused: tuple[str, ...]
 
 
 class Store:
@@ -150,6 +158,40 @@ class Store:
         self._still_there()
         return Added(new, replaced, known)
 
+    def take_in(self, trials: Iterable[tuple[Trial, Raw | None]]) -> TakenIn:
+        """Keep trials of another store in one transaction. One whose uid is there already is known
+        where the two are equal, and refused where they are not; so is one that cannot be kept.
+
+        Raises:
+            StoreError: the file could not be written, or what is there is damaged; nothing of
+                these trials was written.
+        """
+        new, known = 0, 0
+        refused: list[str] = []
+        with self._transaction():
+            for trial, raw in trials:
+                try:
+                    inserted = self._insert(trial, raw)
+                except UnkeepableError as error:
+                    refused.append(f"trial {trial.uid}: {error.reason}")
+                    continue
+                if inserted:
+                    new += 1
+                elif self._is_there(trial):
+                    known += 1
+                else:
+                    refused.append(f"trial {trial.uid} is there already, with other content")
+        checkpoint(self._db)
+        self._still_there()
+        return TakenIn(new, known, tuple(refused))
+
+    def _is_there(self, trial: Trial) -> bool:
+        row = self._row(trial.uid)
+        if row is None:
+            raise StoreError(damaged(self.path, f"trial {trial.uid}"))
+        # As records, not as bytes: a trial that an older version wrote lacks newer fields.
+        return any(there == trial for there in self._decoded(row))
+
     def _exchange(self, old: Row, trial: Trial) -> None:
         """Another record of the same trial in the place of its row: under its number, so that
         nothing else in the store moves."""
@@ -242,6 +284,30 @@ class Store:
                 if group.round > before.get(key, 0):
                     self._start(key, group.round, before)
                     before[key] = group.round
+        checkpoint(self._db)
+
+    def starts(self) -> dict[tuple[str, ...], int]:
+        """(study, cell, protocol, fingerprint) -> the round that it is in, where not 0.
+
+        Raises:
+            StoreError: that is damaged.
+        """
+        with self._guard("read"):
+            return self._starts()
+
+    def advance(self, starts: Mapping[tuple[str, ...], int]) -> None:
+        """Put cells into later rounds, as :meth:`starts` of another store has them; where this
+        one's is later, it stays.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        with self._transaction():
+            before = self._starts()
+            for (study, cell, protocol, fingerprint), round in starts.items():
+                key = (study, cell, protocol, fingerprint)
+                if round > before.get(key, 0):
+                    self._start(key, round, before)
         checkpoint(self._db)
 
     def _start(

@@ -1,18 +1,24 @@
-"""``permille store check|repair``: is the store whole, and what can be kept of one that is not."""
+"""``permille store check|repair|merge``: whether a store is whole, what can be saved of a damaged
+one, and many as one."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 from permille.cli.arguments import add_json, add_store
 from permille.cli.terminal import print_json
+from permille.errors import UsageError
 from permille.escaping import plain
+from permille.store.merge import merge
 from permille.store.repair import check, repair
 from permille.units import counted
 
 EXAMPLES = """examples:
   permille store check
   permille store repair --store study.db
+  permille store merge all.db node-1.db node-2.db
 """
 _SHOWN = 20
 
@@ -22,15 +28,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument(
         "action",
-        choices=["check", "repair"],
-        help="check: name what is damaged; repair: keep what can be read in a new file",
+        choices=["check", "repair", "merge"],
+        help="check: name what is damaged; repair: keep what can be read in a new file; merge:"
+        " take the trials of stores into the first one named",
+    )
+    parser.add_argument(
+        "stores",
+        nargs="*",
+        type=Path,
+        metavar="STORE",
+        help="merge: the store to fill, then those to take in",
     )
     add_store(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 whole, or repaired without a loss; 1 something is damaged or was lost."""
+    """0 all is whole or was taken in; 1 something is damaged, lost or refused."""
+    if args.action == "merge":
+        return _merge(args)
+    if args.stores:
+        raise UsageError(f"store {args.action} takes one store, by --store {args.stores[0]}")
     found = check(args.store) if args.action == "check" else repair(args.store)
     if args.json:
         print_json(
@@ -43,10 +61,7 @@ def run(args: argparse.Namespace) -> int:
             }
         )
         return 1 if found.problems else 0
-    for problem in found.problems[:_SHOWN]:
-        print(plain(problem))
-    if len(found.problems) > _SHOWN:
-        print(f"… and {len(found.problems) - _SHOWN} more in --json")
+    _print_problems(found.problems)
     whole = counted(found.trials, "trial is", "trials are")
     print(plain(f"{args.store}: {whole} whole"))
     if found.kept_as:
@@ -54,3 +69,35 @@ def run(args: argparse.Namespace) -> int:
     elif found.problems:
         print(plain(f"to keep them: permille store repair --store {args.store}"))
     return 1 if found.problems else 0
+
+
+def _merge(args: argparse.Namespace) -> int:
+    if len(args.stores) < 2:
+        raise UsageError("store merge needs the store to fill and at least one more: OUT STORE…")
+    into, *sources = args.stores
+    found = merge(into, sources)
+    if args.json:
+        trials = {"new": found.new, "known": found.known, "refused": found.refused}
+        print_json(
+            {
+                "schema": 1,
+                "store": str(into),
+                "trials": trials,
+                "stores": found.stores,
+                "problems": list(found.problems),
+            }
+        )
+    else:
+        _print_problems(found.problems)
+        parts = [f"{counted(found.new, 'new trial')} from {counted(found.stores, 'store')}"]
+        parts += [f"{found.known} already there"] if found.known else []
+        parts += [f"{found.refused} refused"] if found.refused else []
+        print(plain(f"{into}: {', '.join(parts)}"))
+    return 1 if found.problems else 0
+
+
+def _print_problems(problems: Sequence[str]) -> None:
+    for problem in problems[:_SHOWN]:
+        print(plain(problem))
+    if len(problems) > _SHOWN:
+        print(f"… and {len(problems) - _SHOWN} more in --json")

@@ -1,0 +1,77 @@
+"""The stores of many machines as one: every trial by its uid, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from permille.errors import StoreError
+from permille.records import Record, Trial
+from permille.store.rows import Raw
+from permille.store.trials import Store
+
+_T = TypeVar("_T")
+_AT_ONCE = 500
+"""Trials that are kept in one transaction."""
+PROBLEMS_SHOWN = 1000
+
+
+class Merged(Record):
+    """What came into one store of the others: ``new`` trials, those ``known`` already, and those
+    ``refused``; ``problems`` has a line for each refused trial and for all that is damaged."""
+
+    stores: int
+    new: int = 0
+    known: int = 0
+    refused: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def merge(into: Path, sources: Sequence[Path]) -> Merged:
+    """Take the trials of every source, with their recordings and rounds, into one store, which is
+    made if it is not there. The sources are only read. Doing it again changes nothing; a merge
+    that was interrupted is finished by running it again.
+
+    Raises:
+        StoreError: a source is not there, is ``into`` itself, or is no store; before anything is
+            written. Or ``into`` cannot be written; what was written before is kept.
+    """
+    _check(into, sources)
+    new, known, refused = 0, 0, 0
+    problems: list[str] = []
+    with Store(into) as target:
+        for path in sources:
+            with Store(path, readonly=True, damage=problems) as source:
+                for batch in _batched(_trials(source), _AT_ONCE):
+                    taken = target.take_in(batch)
+                    new, known = new + taken.new, known + taken.known
+                    refused += len(taken.refused)
+                    problems += [f"{path}: {line}" for line in taken.refused]
+                    del problems[PROBLEMS_SHOWN:]
+                target.advance(source.starts())
+    return Merged(
+        stores=len(sources), new=new, known=known, refused=refused, problems=tuple(problems)
+    )
+
+
+def _check(into: Path, sources: Sequence[Path]) -> None:
+    for path in sources:
+        if not path.exists():
+            raise StoreError(f"there is no store at {path}")
+        if into.exists() and path.samefile(into):
+            raise StoreError(f"{path} cannot be merged into itself; name another file first")
+        with Store(path, readonly=True, damage=[]):
+            pass  # what is no store, or of a newer version, is refused before anything is written
+
+
+def _trials(source: Store) -> Iterator[tuple[Trial, Raw | None]]:
+    for trial in source.trials(rounds="all"):
+        yield trial, source.raw(trial.uid)
+
+
+def _batched(found: Iterator[_T], size: int) -> Iterator[list[_T]]:
+    """Lists of at most so many (``itertools.batched`` comes with Python 3.12)."""
+    while batch := list(islice(found, size)):
+        yield batch

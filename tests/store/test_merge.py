@@ -1,0 +1,207 @@
+"""The stores of many machines as one: each trial once, nothing lost, sources only read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from permille.errors import StoreError
+from permille.records import Environment, Span, Trial
+from permille.store import Raw, Store
+from permille.store.merge import Merged, merge
+from permille.store.repair import check
+from permille.store.schema import create
+from tests.conftest import Permille
+from tests.records import trial
+
+RAW = Raw(spans=(Span(name="query", t0_ns=0, t1_ns=10),), durations_ns=(4, 5))
+
+
+def _store(path: Path, trials: list[Trial], raw: Raw | None = RAW) -> Path:
+    with Store(path) as store:
+        store.add_many((one, raw) for one in trials)
+    return path
+
+
+def _read(path: Path) -> dict[str, tuple[Trial, Raw | None]]:
+    with Store(path, readonly=True) as store:
+        return {one.uid: (one, store.raw(one.uid)) for one in store.trials(rounds="all")}
+
+
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_trials_recordings_and_failures_come_along_and_sources_stay(tmp_path: Path) -> None:
+    failed = msgspec.structs.replace(trial(2.0, repeat=1), status="failed", reason="no memory")
+    one = _store(tmp_path / "1.db", [trial(1.0), failed])
+    two = _store(tmp_path / "2.db", [trial(3.0, repeat=2)])
+    before = _sum(one), _sum(two)
+    out = tmp_path / "all.db"
+    assert merge(out, [one, two]) == Merged(stores=2, new=3)
+    assert _read(out) == _read(one) | _read(two)
+    assert merge(out, [one, two]) == Merged(stores=2, known=3)
+    assert (_sum(one), _sum(two)) == before
+    assert check(out).problems == ()
+
+
+def test_one_uid_with_other_content_is_named_and_refused(tmp_path: Path) -> None:
+    mine, other = trial(1.0), msgspec.structs.replace(trial(1.0), notes=("changed",))
+    out = _store(tmp_path / "all.db", [mine])
+    source = _store(tmp_path / "1.db", [other, trial(2.0, repeat=1)])
+    found = merge(out, [source])
+    assert (found.new, found.known, found.refused) == (1, 0, 1)
+    assert found.problems == (f"{source}: trial {mine.uid} is there already, with other content",)
+    assert _read(out)[mine.uid][0] == mine
+
+
+@given(
+    parts=st.lists(st.lists(st.integers(0, 12), unique=True, max_size=8), min_size=1, max_size=4)
+)
+@settings(max_examples=15, deadline=None)
+def test_in_any_order_and_however_they_overlap_each_trial_is_there_once(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("merge")
+    paths = [
+        _store(folder / f"{n}.db", [trial(float(i + 1), repeat=i) for i in part])
+        for n, part in enumerate(parts)
+    ]
+    found, back = merge(folder / "a.db", paths), merge(folder / "b.db", paths[::-1])
+    wanted = {i for part in parts for i in part}
+    assert _read(folder / "a.db") == _read(folder / "b.db")
+    assert {one.repeat for one, _ in _read(folder / "a.db").values()} == wanted
+    assert (found.new, found.known) == (len(wanted), sum(map(len, parts)) - len(wanted))
+    assert (back.new, back.known) == (found.new, found.known)
+
+
+def test_of_a_damaged_store_what_is_sound_comes_and_the_rest_is_named(tmp_path: Path) -> None:
+    source = _store(tmp_path / "1.db", [trial(float(i + 1), repeat=i) for i in range(5)])
+    lost = trial(3.0, repeat=2)
+    db = sqlite3.connect(source)
+    db.execute("UPDATE trial SET body = zeroblob(20) WHERE uid = ?", (lost.uid,))
+    db.commit()
+    db.close()
+    found = merge(tmp_path / "all.db", [source])
+    assert found.new == 4
+    assert any(lost.uid in line for line in found.problems)
+    assert lost.uid not in _read(tmp_path / "all.db")
+    assert check(tmp_path / "all.db").problems == ()
+
+
+def test_a_store_of_an_older_version_is_migrated_on_the_way(tmp_path: Path) -> None:
+    import zlib
+
+    from permille.store.rows import columns_of
+
+    old = tmp_path / "old.db"
+    db = sqlite3.connect(old)
+    create(db, to=3)
+    body = msgspec.json.encode(trial(1.0))
+    row = {**columns_of(trial(1.0)), "body": body, "crc": zlib.crc32(body)}
+    db.execute(
+        f"INSERT INTO trial ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+        tuple(row.values()),
+    )
+    db.commit()
+    db.close()
+    before = _sum(old)
+    assert merge(tmp_path / "all.db", [old]).new == 1
+    assert _read(tmp_path / "all.db")[trial(1.0).uid][0] == trial(1.0)
+    assert _sum(old) == before
+
+
+def test_the_later_round_counts_wherever_it_was_made(tmp_path: Path) -> None:
+    first, again = trial(1.0), trial(5.0, round=1)
+    one = _store(tmp_path / "1.db", [first])
+    two = tmp_path / "2.db"
+    with Store(two) as store:
+        store.start_over("study", [again.cell.id], again.protocol, "machine")
+        store.add(again)
+    out = tmp_path / "all.db"
+    merge(out, [two, one])
+    with Store(out) as store:
+        assert list(store.trials()) == [again]
+        assert {one.uid for one in store.trials(rounds="all")} == {first.uid, again.uid}
+        assert store.rounds("study", again.protocol, "machine") == {again.cell.id: 1}
+
+
+def test_machines_that_differ_stay_apart(tmp_path: Path, permille: Permille) -> None:
+    other = trial(90.0, repeat=3, environment=Environment(fingerprint="another"))
+    one = _store(tmp_path / "1.db", [trial(1.0, repeat=i, uid=f"a{i}") for i in range(3)])
+    two = _store(tmp_path / "2.db", [other])
+    merge(tmp_path / "all.db", [one, two])
+    shown = permille("results", "--json", "--store", "all.db").json["rows"]
+    assert sorted(row["trials"]["done"] for row in shown) == [1, 3]
+
+
+@pytest.mark.parametrize("what", ["itself", "missing", "text"])
+def test_what_cannot_be_merged_is_refused_before_anything_is_written(
+    tmp_path: Path, what: str
+) -> None:
+    good = _store(tmp_path / "good.db", [trial(1.0)])
+    (tmp_path / "text").write_text("not a store, but long enough to be one " * 300)
+    out = tmp_path / "all.db"
+    sources = {"itself": [good, out], "missing": [good, tmp_path / "missing"]}
+    if what == "itself":
+        _store(out, [])
+    with pytest.raises(StoreError, match=what):
+        merge(out, sources.get(what, [good, tmp_path / "text"]))
+    assert not out.exists() or _read(out) == {}
+
+
+def test_a_merge_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> None:
+    many = [trial(float(i + 1), repeat=i) for i in range(3000)]
+    source, out = _store(tmp_path / "1.db", many), tmp_path / "all.db"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "permille", "store", "merge", str(out), str(source)],
+        stdout=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not _rows(out):
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    there = _rows(out)
+    found = merge(out, [source])
+    assert (found.new, found.known) == (3000 - there, there)
+    assert _read(out) == _read(source)
+    assert check(out).problems == ()
+
+
+def _rows(path: Path) -> int:
+    try:
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            return int(db.execute("SELECT count(*) FROM trial").fetchone()[0])
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return 0
+
+
+def test_the_command_says_what_it_did(permille: Permille, tmp_path: Path) -> None:
+    for name, repeat in (("1.db", 0), ("2.db", 1)):
+        _store(tmp_path / name, [trial(1.0, repeat=repeat)])
+    out = permille("store", "merge", "all.db", "1.db", "2.db", "--json").json
+    assert out["trials"] == {"new": 2, "known": 0, "refused": 0}
+    assert (out["stores"], out["problems"]) == (2, [])
+    assert permille("store", "merge", "all.db", "1.db").out == (
+        "all.db: 0 new trials from 1 store, 1 already there\n"
+    )
+    _store(tmp_path / "3.db", [msgspec.structs.replace(trial(1.0), notes=("other",))])
+    refused = permille("store", "merge", "all.db", "3.db", code=1)
+    assert "with other content" in refused.out
+    assert "1 refused" in refused.out
+    assert "OUT STORE" in permille("store", "merge", "all.db", code=2).err
+    assert "--store 1.db" in permille("store", "check", "1.db", code=2).err
