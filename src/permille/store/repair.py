@@ -21,8 +21,9 @@ from permille.store.gate import refusal
 from permille.store.log import log_problem
 from permille.store.rows import Raw, Row, columns_of, read_raw, read_trial
 from permille.store.schema import APPLICATION_ID, SCHEMA_VERSION, create, entries, expected
+from permille.store.sealed import raw_of
 from permille.store.seals import DamageError, added, total
-from permille.store.trials import Store, raw_of
+from permille.store.trials import Store
 
 _T = TypeVar("_T")
 PROBLEMS_SHOWN = 1000

@@ -1,0 +1,229 @@
+"""Rows of trials as they are read: each held against its seal, each group against its counts."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from permille.errors import StoreError
+from permille.records import Trial
+from permille.store import rollup
+from permille.store.file import Budget, damaged, is_corrupt
+from permille.store.rollup import Kept
+from permille.store.rows import KEYS, Group, Raw, Row, read_raw, read_trial
+from permille.store.seals import DamageError, added, seal, total
+
+CHUNK = 500
+"""Trials that one statement reads: a reader never keeps a writer's log from the file for long."""
+_LEAST_ROW_BYTES = 32
+_SELECT = f"SELECT {', '.join(KEYS)}, body, seal FROM trial"
+START = ("study", "cell", "protocol", "fingerprint", "round")
+
+
+class SealedRows:
+    """Reads a store's tables. Damage raises :class:`StoreError`; with a list as ``damage``, reading
+    goes on with all that is whole, and a line for each thing that is not is added to the list."""
+
+    def __init__(
+        self, db: sqlite3.Connection, path: Path, budget: Budget, damage: list[str] | None
+    ) -> None:
+        self._db = db
+        self._path = path
+        self._budget = budget
+        self._damage = damage
+
+    def say(self, what: str) -> None:
+        """Name damage: as an error, or as a line of the list."""
+        said = damaged(self._path, what)
+        if self._damage is None:
+            raise StoreError(said)
+        if said not in self._damage:
+            self._damage.append(said)
+
+    def decoded(self, row: Row) -> Iterator[Trial]:
+        """The row's trial, or none where it cannot be read, which is said."""
+        try:
+            trial = read_trial(row.body)
+        except ValueError as error:
+            self.say(f"trial {row.uid}: {error}")
+            return
+        yield trial
+
+    def groups(self) -> list[Kept]:
+        """The roll-up; where it is damaged, which is said, the groups as the trials tell them."""
+        with self.snapshot():
+            try:
+                return rollup.read(self._db)
+            except (DamageError, sqlite3.DatabaseError) as error:
+                if isinstance(error, sqlite3.Error) and not is_corrupt(error):
+                    raise
+                self.say(str(error))
+            return self._surveyed()
+
+    def _surveyed(self) -> list[Kept]:
+        found: dict[tuple[Any, ...], Group] = {}
+        counted, sealed = 0, 0
+        (newest,) = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
+        for row in self.scan({}, newest):
+            group = found.get(row.group) or Group(
+                *row.group[:5], 0, row.id, row.round, row.id, 0
+            )  # fmt: skip
+            found[row.group] = group._replace(
+                trials=group.trials + 1, newest=row.id, seals=added([group.seals, row.seal])
+            )
+            counted, sealed = counted + 1, added([sealed, row.seal])
+        try:
+            whole = total(self._db, "trial") == (counted, sealed)
+        except (DamageError, sqlite3.DatabaseError):
+            whole = False
+        if not whole:
+            self.say("not every trial that was kept can be found")
+        return [Kept(group, 0, None) for group in found.values()]
+
+    def starts(self) -> dict[tuple[str, ...], int]:
+        """(study, cell, protocol, fingerprint) -> round."""
+        with self.snapshot():
+            rows = self._db.execute(f"SELECT {', '.join(START)}, seal FROM start").fetchall()
+            try:
+                whole = total(self._db, "start") == (len(rows), added(row[-1] for row in rows))
+            except DamageError:
+                whole = False
+        if not whole or any(seal(tuple(row[:-1])) != row[-1] for row in rows):
+            self.say("the rounds of --fresh")
+        return {row[:4]: row[4] for row in rows}
+
+    def rows_of_cell(self, groups: Sequence[Group]) -> Iterator[Row]:
+        """The rows of groups of one cell: by the index where that leads to all of them."""
+        study, cell = groups[0].study, groups[0].cell
+        newest = max(group.newest for group in groups)
+        try:
+            indexed = self._db.execute(
+                "SELECT source, fingerprint, protocol, round, count(*), seal_sum(seal) FROM trial"
+                " WHERE study = ? AND cell = ? AND id <= ? GROUP BY 1, 2, 3, 4",
+                (study, cell, newest),
+            ).fetchall()
+            there = {tuple(row[:4]): tuple(row[4:]) for row in indexed}
+            whole = all(
+                there.get((g.source, g.fingerprint, g.protocol, g.round)) == (g.trials, g.seals)
+                for g in groups
+            )
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
+            whole = False
+        asked = {"study": study, "cell": cell}
+        return self.rows_of(groups, asked, by="trial_by_study" if whole else None)
+
+    def rows_of(
+        self, groups: Sequence[Group], asked: dict[str, str], *, by: str | None = None
+    ) -> Iterator[Row]:
+        """The rows of these groups in the order they came. Whether they are all there is known,
+        and said, at the end."""
+        wanted = {rollup.key_of(group): group for group in groups}
+        counts: Counter[tuple[Any, ...]] = Counter()
+        seals: defaultdict[tuple[Any, ...], int] = defaultdict(int)
+        newest = max((group.newest for group in groups), default=0)
+        for row in self.scan(asked, newest, by=by):
+            if row.group in wanted:
+                counts[row.group] += 1
+                seals[row.group] += row.seal
+                yield row
+        for key, group in wanted.items():
+            missing = group.trials - counts[key]
+            if missing > 0:
+                self.say(
+                    f"{missing} of the {group.trials} trials of cell {group.cell} in study"
+                    f" {group.study} cannot be read"
+                )
+            elif missing or added([seals[key]]) != group.seals:
+                self.say(f"the trials of cell {group.cell} in study {group.study}")
+
+    def scan(self, asked: dict[str, str], newest: int, *, by: str | None = None) -> Iterator[Row]:
+        """The whole rows that have these columns, up to that number; what is not whole is said.
+        The table itself is read, not an index, unless one is named."""
+        if newest > self._budget.file_bytes() // _LEAST_ROW_BYTES:
+            self.say(f"trial numbers up to {newest}, which the file has no room for")
+            return
+        where = "".join(f" AND {column} = ?" for column in asked)
+        table = f"{_SELECT} {f'INDEXED BY {by}' if by else 'NOT INDEXED'}"
+        query = f"{table} WHERE id > ? AND id <= ?{where} ORDER BY id LIMIT {CHUNK}"
+        after = 0
+        while after < newest:
+            values = (after, newest, *asked.values())
+            try:
+                found = self._db.execute(query, values).fetchall()
+                upto = found[-1][0] if len(found) == CHUNK else newest
+            except sqlite3.DatabaseError as error:
+                if not is_corrupt(error):
+                    raise
+                self.say(str(error))
+                upto = min(newest, after + CHUNK)
+                found = self._one_by_one(range(after + 1, upto + 1), where, asked)
+            for one in found:
+                row = Row(*one)
+                if row.sealed and after < row.id:
+                    after = row.id
+                    yield row
+                else:
+                    self.say(f"trial {row.uid}: its checksum does not match")
+            if not isinstance(upto, int) or upto < after:
+                self.say("the numbers of the trials")
+                return
+            after = upto
+
+    def _one_by_one(
+        self, numbers: Iterable[int], where: str, asked: dict[str, str]
+    ) -> list[tuple[Any, ...]]:
+        """The rows beside those that are damaged: each is looked up by its number."""
+        found = []
+        for number in numbers:
+            with contextlib.suppress(sqlite3.DatabaseError):
+                found += self._db.execute(
+                    f"{_SELECT} WHERE id = ?{where}", (number, *asked.values())
+                ).fetchall()
+        return found
+
+    def row(self, uid: str) -> Row | None:
+        """By the index; what that does not know is looked for in the table itself."""
+        for hint in ("", " NOT INDEXED"):
+            one = self._db.execute(f"{_SELECT}{hint} WHERE uid = ?", (uid,)).fetchone()
+            if one is not None:
+                row = Row(*one)
+                if row.sealed and row.uid == uid:
+                    return row
+                self.say(f"trial {uid}: its checksum does not match")
+                return None
+        return None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read within is of one moment."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.rollback()
+
+
+def raw_of(db: sqlite3.Connection, row: Row) -> Raw | None:
+    """The recording of a trial's row; None if it came without.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    parts = db.execute(
+        "SELECT trial, kind, body, seal FROM raw WHERE trial = ?", (row.id,)
+    ).fetchall()
+    if added(part[-1] for part in parts) != row.parts:
+        raise ValueError("a part of it is missing")
+    if any(seal(tuple(part[:2]), part[2]) != part[3] for part in parts):
+        raise ValueError("its checksum does not match")
+    return read_raw((kind, body) for _, kind, body, _ in parts) if parts else None

@@ -1,0 +1,94 @@
+"""Rows as they are written: checked at the gate, sealed, and counted. Within a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from permille.errors import StoreError, UnkeepableError
+from permille.records import Trial
+from permille.store import rollup
+from permille.store.gate import packed, refusal
+from permille.store.rows import KEYS, Raw, Row, columns_of
+from permille.store.sealed import START
+from permille.store.seals import added, grow, seal
+
+
+def _admit(trial: Trial, raw: Raw | None, path: Path) -> list[tuple[str, bytes]]:
+    """Check that a trial and its recording can be read back; the recording's parts."""
+    reason = refusal(trial)
+    if reason is None:
+        try:
+            return [] if raw is None else packed(raw)
+        except ValueError as error:
+            reason = str(error)
+    raise UnkeepableError(f"trial {trial.uid} is not kept in {path}: {reason}", reason)
+
+
+def insert(db: sqlite3.Connection, trial: Trial, raw: Raw | None, path: Path) -> int:
+    """Write one trial and its recording; 0 if its uid is there already, else 1.
+
+    Raises:
+        UnkeepableError: it could not be read back.
+    """
+    bodies = _admit(trial, raw, path)
+    if db.execute("SELECT 1 FROM trial WHERE uid = ?", (trial.uid,)).fetchone():
+        return 0
+    (newest,) = db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
+    number = newest + 1
+    parts = [(number, kind, body, seal((number, kind), body)) for kind, body in bodies]
+    columns = columns_of(trial)
+    parts_seal = added(part[-1] for part in parts)
+    keys = (number, *(columns[name] for name in KEYS[1:-1]), parts_seal)
+    body = msgspec.json.encode(trial)
+    row = Row._make([*keys, body, seal(keys, body)])
+    db.execute(
+        f"INSERT INTO trial ({', '.join(KEYS)}, body, seal) VALUES ({', '.join('?' * len(row))})",
+        row,
+    )
+    db.executemany("INSERT INTO raw (trial, kind, body, seal) VALUES (?, ?, ?, ?)", parts)
+    grow(db, "trial", 1, [row.seal])
+    grow(db, "raw", len(parts), [part[-1] for part in parts])
+    rollup.mark(db, row)
+    return 1
+
+
+def exchange(db: sqlite3.Connection, old: Row, trial: Trial, path: Path) -> None:
+    """Another record of the same trial in the place of its row: under its number, so that
+    nothing else in the store moves."""
+    reason = refusal(trial)
+    columns = columns_of(trial)
+    keys = (old.id, *(columns[name] for name in KEYS[1:-1]), old.parts)
+    body = msgspec.json.encode(trial)
+    row = Row._make([*keys, body, seal(keys, body)])
+    if (row.uid, row.group) != (old.uid, old.group):
+        reason = reason or "it is of another group than the one that it is to replace"
+    if old.parts:
+        reason = reason or "what is there has a recording of its own"
+    if reason is not None:
+        raise StoreError(f"trial {trial.uid} is not replaced in {path}: {reason}")
+    names = (*KEYS[1:], "body", "seal")
+    db.execute(
+        f"UPDATE trial SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",
+        (*row[1:], old.id),
+    )
+    grow(db, "trial", 0, [row.seal, -old.seal])
+    rollup.exchange(db, old, row)
+
+
+def put_round(
+    db: sqlite3.Connection,
+    key: tuple[str, str, str, str],
+    round: int,
+    before: dict[tuple[str, ...], int],
+) -> None:
+    """Put a cell on one machine into a round; ``before`` is what :meth:`SealedRows.starts` gave."""
+    row = (*key, round)
+    old = [seal((*key, before[key]))] if key in before else []
+    db.execute(
+        f"INSERT OR REPLACE INTO start ({', '.join(START)}, seal) VALUES (?, ?, ?, ?, ?, ?)",
+        (*row, seal(row)),
+    )
+    grow(db, "start", 1 - len(old), [seal(row), *(-one for one in old)])
