@@ -80,7 +80,7 @@ class Domain(Record):
 
 
 class Event(Record):
-    """Something that befell a series between two instants.
+    """An event affecting a series between two instants.
 
     ``invalid``: a figure of any span that it touches would be wrong (a reset, a gap that could
     hide a wrap, a suspend). ``notice``: worth saying (throttling, another tenant).
@@ -337,3 +337,5 @@ class Trial(Record):
     notes: tuple[str, ...] = ()
     round: int = 0  # how often the cell had been started over (run --fresh)
     last_lines: tuple[str, ...] = ()  # the last that a failed worker printed
+    session: str | None = None  # the session's id; None: stored before sessions were kept
+    block: int | None = None  # the block's number within the session
