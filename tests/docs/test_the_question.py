@@ -31,7 +31,7 @@ def test_each_model_has_its_energy_interval_quality_and_provenance(text: str) ->
     assert [next(m for m in MODELS if row.startswith(m)) for row in rows] == MODELS
     for row in rows:
         assert re.search(ENERGY, row), row
-        assert re.search(r"accuracy \d+\.\d ±\d+\.\d %", row), row
+        assert re.search(r"accuracy \d+\.\d \[\d+\.\d, \d+\.\d\] %", row), row
         assert re.search(r" 3 done +(measured|modelled|estimated)$", row), row
 
 
