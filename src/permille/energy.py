@@ -21,6 +21,7 @@ from permille.records import (
     Problem,
     Provenance,
     Recording,
+    Refused,
     Series,
     Span,
 )
@@ -87,21 +88,22 @@ def span_energy(
     events: Iterable[Event] = (),
     *,
     meter_tick_s: float | None = None,
-) -> DomainEnergy | str:
+) -> DomainEnergy | Refused:
     """Energy of one domain over one span, or the reason that there is none.
 
     ``meter_tick_s`` is the tick of another domain of the same meter that moved within the span.
-    Refused: no reading on one side of the span, an event of kind ``invalid`` that touches it,
-    edges so uncertain that the figure would mean nothing (:data:`CARRIES`), a counter of what
-    cannot but draw power (:data:`LEAST_W`) that stands still, or nearly so, or stops for a while.
+    Refused where there is no reading on one side of the span, where an event of kind ``invalid``
+    touches it, where its edges are so uncertain that the figure would mean nothing
+    (:data:`CARRIES`), and where a counter of what cannot but draw power (:data:`LEAST_W`) stands
+    still, or nearly so, or stops for a while.
     """
     for event in events:
         if _touches(event, span, series.domain):
-            return event.reason
+            return Refused(reason=event.reason)
     try:
         energy_j = energy_at(series, span.t1_ns) - energy_at(series, span.t0_ns)
     except NotCovered as error:
-        return str(error)
+        return Refused(reason=str(error))
     edge_j = math.hypot(_edge_j(series, span.t0_ns), _edge_j(series, span.t1_ns))
     domain = series.domain
     # A counter that stood still within a long span is believed if it stood still around it too:
@@ -117,14 +119,14 @@ def span_energy(
             else "has passed between two of its ticks"
         )
         enough_s = _enough_s(span.seconds, energy_j, edge_j, domain)
-        return (
-            f"too short for {domain.meter}: {span.seconds:.3g} s {said}; about {enough_s:.2g} s is"
-            " enough"
+        return Refused(
+            reason=f"too short for {domain.meter}: {span.seconds:.3g} s {said}; about"
+            f" {enough_s:.2g} s is enough"
         )
     if _draws_power(domain):
         problem = _too_little(series, span, energy_j)
         if problem is not None:
-            return problem
+            return Refused(reason=problem)
     return DomainEnergy(
         energy_j=energy_j,
         edge_j=edge_j,
@@ -192,11 +194,13 @@ def phase(recording: Recording, span: Span) -> Phase:
     for series in recording.series:
         domain = series.domain
         tick_s = _moving_tick_s(recording, series, span)
-        found = span_energy(series, span, recording.events, meter_tick_s=tick_s)
-        if isinstance(found, str):
-            problems[domain.name] = Problem(reason=found, kind=domain.kind, in_use=domain.in_use)
+        figure = span_energy(series, span, recording.events, meter_tick_s=tick_s)
+        if isinstance(figure, Refused):
+            problems[domain.name] = Problem(
+                reason=figure.reason, kind=domain.kind, in_use=domain.in_use
+            )
         else:
-            domains[domain.name] = found
+            domains[domain.name] = figure
     inferences = span.attributes.get("inferences")
     return Phase(
         seconds=span.seconds,

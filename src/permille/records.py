@@ -177,6 +177,12 @@ class Problem(Record):
     in_use: bool = True
 
 
+class Refused(Record):
+    """In place of a figure that cannot be given: why."""
+
+    reason: str
+
+
 class Disturbance(Record):
     """What others took of the machine's CPU time during a span (shares of all of it): processes
     that are not the run's, and the hypervisor. ``disturbed``: enough of it to spoil a figure."""

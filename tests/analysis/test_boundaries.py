@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from permille.analysis.boundaries import Bounded, unusable, within
-from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance
+from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Refused
 from tests.records import ESTIMATED, joules
 
 NODE_OF_TWO_GPUS = {
@@ -24,7 +24,7 @@ def phase(domains: dict[str, DomainEnergy], **problems: Problem) -> Phase:
     )
 
 
-def sum_of(found: Bounded | str) -> float:
+def sum_of(found: Bounded | Refused) -> float:
     assert isinstance(found, Bounded), found
     return found.energy_j
 
@@ -86,7 +86,7 @@ def test_platform_zones_of_two_sockets_are_one_whole_or_none() -> None:
     del domains["psys:1"]
     domains["psys"] = joules(180.0, "node", covers=("cpu", "dram"))
     one_lost = phase(domains, psys_1=Problem(reason="rapl hangs", kind="node"))
-    assert within(one_lost, "node") == "psys:1: rapl hangs"
+    assert within(one_lost, "node") == Refused(reason="psys:1: rapl hangs")
 
 
 def test_the_sum_of_what_is_metered_says_that_it_is_no_whole_node() -> None:
@@ -98,7 +98,7 @@ def test_the_sum_of_what_is_metered_says_that_it_is_no_whole_node() -> None:
 def test_a_failed_domain_inside_the_boundary_leaves_no_figure() -> None:
     lost = phase({"cpu:0": joules(100.0)}, gpu_0=Problem(reason="GPU is lost", kind="gpu"))
     for boundary in ("accelerator", "compute", "node"):
-        assert within(lost, boundary) == "gpu:0: GPU is lost"
+        assert within(lost, boundary) == Refused(reason="gpu:0: GPU is lost")
     assert unusable(lost) == "gpu:0: GPU is lost"
 
 
@@ -108,19 +108,19 @@ def test_a_failed_idle_gpu_does_not_void_the_devices_in_use() -> None:
         gpu_1=Problem(reason="GPU is lost", kind="gpu", in_use=False),
     )
     assert sum_of(within(idle_lost, "compute")) == 400.0
-    assert within(idle_lost, "node") == "gpu:1: GPU is lost"
+    assert within(idle_lost, "node") == Refused(reason="gpu:1: GPU is lost")
     assert unusable(idle_lost) is None
 
 
 def test_only_a_wall_meter_leaves_compute_unknown() -> None:
     wall = phase({"node": joules(600.0, "node", covers=("cpu", "dram", "gpu"))})
-    assert isinstance(within(wall, "compute"), str)
+    assert isinstance(within(wall, "compute"), Refused)
     assert sum_of(within(wall, "node")) == 600.0
     assert unusable(wall) is None
 
 
 def test_nothing_metered_is_no_zero() -> None:
-    assert within(phase({}), "node") == "nothing was metered"
+    assert within(phase({}), "node") == Refused(reason="nothing was metered")
 
 
 def test_a_sum_takes_the_provenance_of_its_weakest_significant_domain() -> None:

@@ -24,7 +24,7 @@ from permille.meters.rapl.facts import accuracy
 from permille.meters.rapl.meter import open_meter
 from permille.meters.rapl.mirrors import is_mirror
 from permille.recorder.poller import Poller
-from permille.records import Span
+from permille.records import Refused, Span
 from tests.powercap import Constant, FakePowercap, Layout
 
 INTEL = (
@@ -272,7 +272,7 @@ def test_links_that_lead_nowhere_are_named_with_what_to_mount(root: Path) -> Non
     assert raised.value.present
 
 
-def within_compute(meter: Meter, tree: FakePowercap, driven: list[str]) -> Bounded | str:
+def within_compute(meter: Meter, tree: FakePowercap, driven: list[str]) -> Bounded | Refused:
     """What a recorder over ``meter`` makes of a second of 60 W in each zone of ``driven``."""
     poller = Poller([meter])
     poller.begin()
@@ -316,9 +316,9 @@ def test_without_one_of_two_packages_there_is_no_figure(root: Path, how: str, na
     meter = opened(root)
     assert [domain.name for domain in meter.domains] == ["cpu:0", named]
     said = within_compute(meter, tree, ["cpu:0"])
-    assert isinstance(said, str)
-    assert said.startswith(f"{named}: RAPL: it cannot be read: ")
-    assert ("mount" in said) is (how == "dangling")
+    assert isinstance(said, Refused)
+    assert said.reason.startswith(f"{named}: RAPL: it cannot be read: ")
+    assert ("mount" in said.reason) is (how == "dangling")
 
 
 @pytest.mark.parametrize("zone", ["dram:1", "cpu:0.1", "p1"])

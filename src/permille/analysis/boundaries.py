@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Record
+from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Record, Refused
 
 SIGNIFICANT = 0.05
 """Domains of one provenance or a weaker one give a sum theirs from this share of its energy on."""
@@ -30,7 +30,7 @@ class Bounded(Record):
     note: str = ""
 
 
-def within(phase: Phase, boundary: Boundary) -> Bounded | str:
+def within(phase: Phase, boundary: Boundary) -> Bounded | Refused:
     """The energy of ``phase`` within ``boundary``, or the reason that it cannot be told.
 
     ``facility`` is the node's energy: the PUE is applied where the question is asked. A domain
@@ -39,27 +39,29 @@ def within(phase: Phase, boundary: Boundary) -> Bounded | str:
     """
     members: dict[str, DomainEnergy | Problem] = {**phase.domains, **phase.problems}
     if not members:
-        return "nothing was metered"
+        return Refused(reason="nothing was metered")
     note = ""
     if boundary in ("node", "facility"):
         chosen, note = _node(members)
     else:
         chosen = _devices(members, boundary)
     if not chosen:
-        return f"no meter of the {boundary} boundary's domains; try --boundary node"
-    found: dict[str, DomainEnergy] = {}
+        return Refused(reason=f"no meter of the {boundary} boundary's domains; try --boundary node")
+    counted: dict[str, DomainEnergy] = {}
     for name in chosen:
         member = members[name]
         if isinstance(member, Problem):
-            return f"{name}: {member.reason}"
-        found[name] = member
-    return _sum(found, note)
+            return Refused(reason=f"{name}: {member.reason}")
+        counted[name] = member
+    return _sum(counted, note)
 
 
 def unusable(phase: Phase) -> str | None:
     """Why neither ``compute`` nor ``node`` can be told of a phase; None if one of them can."""
     compute, node = within(phase, "compute"), within(phase, "node")
-    return compute if isinstance(compute, str) and isinstance(node, str) else None
+    if isinstance(compute, Refused) and isinstance(node, Refused):
+        return compute.reason
+    return None
 
 
 def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) -> list[str]:
@@ -163,8 +165,10 @@ def above_idle(
 
     The baseline's edges weigh the more the shorter it was against what is measured.
     """
-    baseline = within(idle, boundary) if idle else "no baseline"
-    if idle is None or isinstance(baseline, str) or set(baseline.domains) != set(gross.domains):
+    if idle is None:
+        return None
+    baseline = within(idle, boundary)
+    if isinstance(baseline, Refused) or set(baseline.domains) != set(gross.domains):
         return None
     times = seconds / idle.seconds
     net_j = gross.energy_j - baseline.energy_j * times

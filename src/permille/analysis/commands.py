@@ -15,7 +15,7 @@ from permille.analysis.rows import scaled
 from permille.analysis.summaries import energy_sums
 from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
-from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats
+from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats, Refused
 from permille.units import kwh_from_joules, per_1000
 
 
@@ -51,17 +51,17 @@ def figure(
     domains = _domains(phases)
     bounded: list[Bounded] = []
     for phase in phases:
-        found = within(phase, boundary)
-        if isinstance(found, str):
+        energy = within(phase, boundary)
+        if isinstance(energy, Refused):
             return Figure(
                 energy=None,
                 net=None,
                 domains=domains,
                 seconds=seconds,
                 provenance=None,
-                reason=found,
+                reason=energy.reason,
             )
-        bounded.append(found)
+        bounded.append(energy)
     overhead = energy_overhead(pue, boundary)
     values = [b.energy_j * overhead for b in bounded]
     return Figure(
@@ -103,11 +103,11 @@ def ratio(
 def _side(
     phases: Sequence[Phase], idles: Sequence[Phase | None], boundary: Boundary
 ) -> CommandSide:
-    found = [within(phase, boundary) for phase in phases]
-    problem = next((f for f in found if isinstance(f, str)), None)
-    bounded = [f for f in found if isinstance(f, Bounded)]
-    if problem is not None:
-        return CommandSide(energy=None, parts=(), provenance=None, problem=problem)
+    energies = [within(phase, boundary) for phase in phases]
+    refused = next((e for e in energies if isinstance(e, Refused)), None)
+    bounded = [e for e in energies if isinstance(e, Bounded)]
+    if refused is not None:
+        return CommandSide(energy=None, parts=(), provenance=None, problem=refused.reason)
     runs = [(phase, idle, 1000) for phase, idle in zip(phases, idles, strict=True)]
     return CommandSide(
         energy=energy_sums([(b, 1000) for b in bounded]),
@@ -150,10 +150,10 @@ def per_unit_j(
     """
     bounded: list[Bounded] = []
     for phase in phases:
-        found = within(phase, boundary)
-        if isinstance(found, str):
+        energy = within(phase, boundary)
+        if isinstance(energy, Refused):
             return None
-        bounded.append(found)
+        bounded.append(energy)
     overhead = energy_overhead(pue, boundary)
     values = [b.energy_j * overhead for b in bounded]
     each_j = math.fsum(values) / sum(units)

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 
 from permille import energy
 from permille.analysis.boundaries import within
-from permille.records import Boundary, EachInference, Recording, Span
+from permille.records import Boundary, EachInference, Recording, Refused, Span
 
 MOST = 10_000
 """Inferences that are looked at, at most: the first."""
@@ -43,11 +43,11 @@ def each_inference(
     joules, refused = [], 0
     for t0_ns, t1_ns in list(pairwise(edges))[:MOST]:
         span = Span(name="inference", t0_ns=t0_ns, t1_ns=min(t1_ns, query.t1_ns))
-        found = within(energy.phase(recording, span), boundary)
-        if isinstance(found, str):
+        spent = within(energy.phase(recording, span), boundary)
+        if isinstance(spent, Refused):
             refused += 1
         else:
-            joules.append(found.energy_j)
+            joules.append(spent.energy_j)
     joules.sort()
     return EachInference(
         n=len(joules),

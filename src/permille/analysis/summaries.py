@@ -15,13 +15,7 @@ from permille.analysis.comparable import pooled_by
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
 from permille.disturbance import share_disturbed
-from permille.records import (
-    Boundary,
-    Provenance,
-    Quality,
-    Stopping,
-    Trial,
-)
+from permille.records import Boundary, Provenance, Quality, Refused, Stopping, Trial
 from permille.units import per_1000
 
 
@@ -65,8 +59,8 @@ class _Collected:
 
     def _add(self, trial: Trial, boundary: Boundary) -> None:
         bounded = _query(trial, boundary)
-        if isinstance(bounded, str):
-            self.problem = bounded
+        if isinstance(bounded, Refused):
+            self.problem = bounded.reason
             return
         self.runs.append(bounded)
         inferences = trial.phases["query"].inferences or trial.protocol.inferences
@@ -182,9 +176,11 @@ def _unread(quality: Quality | None) -> tuple[str, ...]:
     return ("none of its answers could be read, and all count as wrong: check how it is set up",)
 
 
-def _query(trial: Trial, boundary: Boundary) -> Bounded | str:
+def _query(trial: Trial, boundary: Boundary) -> Bounded | Refused:
     query = trial.phases.get("query")
-    return within(query, boundary) if query else "the trial has no query span"
+    if query is None:
+        return Refused(reason="the trial has no query span")
+    return within(query, boundary)
 
 
 def energy_sums(

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from permille.analysis.boundaries import within
+from permille.analysis.boundaries import Bounded, within
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters.selection import open_all
@@ -174,7 +174,7 @@ def _from_store(
             if whole:
                 seconds.setdefault(trial.cell.id, []).append(whole.seconds)
                 spent = within(whole, "node")
-                if not isinstance(spent, str):
+                if isinstance(spent, Bounded):
                     joules.setdefault(trial.cell.id, []).append(spent.energy_j)
     ids = [planned.cell.id for planned in plan.cells]
     if any(i not in seconds for i in ids):

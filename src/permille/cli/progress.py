@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from permille.analysis.boundaries import within
+from permille.analysis.boundaries import Bounded, within
 from permille.escaping import plain
 from permille.records import Trial
 from permille.study.run.runner import NotRun, Turn
@@ -125,8 +125,8 @@ class View:
         self._done += 1
         self._left.finished(trial.cell.id, time.monotonic() - self._began)
         whole = trial.phases.get("whole")
-        spent = within(whole, "node") if whole else "not recorded"
-        if not isinstance(spent, str):
+        spent = within(whole, "node") if whole else None
+        if isinstance(spent, Bounded):
             self._energy_j = (self._energy_j or 0.0) + spent.energy_j
         self._update(completed=self._done, so_far=f" · {self._so_far()}")
         if self._bar is None and not self._quiet:

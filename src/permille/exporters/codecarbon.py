@@ -17,7 +17,7 @@ from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings
 from permille.exporters import Asked, Export
 from permille.exporters.rows import without_controls
-from permille.records import Boundary, DomainKind, Trial
+from permille.records import Boundary, DomainKind, Refused, Trial
 from permille.tabular import as_csv
 from permille.units import counted, kg_from_g, kwh_from_joules
 
@@ -35,9 +35,9 @@ class CodeCarbonCsv:
 
     def export(self, asked: Asked) -> Export:
         """The file, and how many trials are left out of it, by reason."""
-        found = list(_lines(asked.trials(), asked.boundary, asked.carbon))
-        rows = [without_controls(line) for line in found if not isinstance(line, str)]
-        reasons = Counter(line for line in found if isinstance(line, str))
+        lines = list(_lines(asked.trials(), asked.boundary, asked.carbon))
+        rows = [without_controls(line) for line in lines if not isinstance(line, Refused)]
+        reasons = Counter(line.reason for line in lines if isinstance(line, Refused))
         notes = tuple(
             f"{counted(count, 'trial is', 'trials are')} left out: {reason}"
             for reason, count in reasons.items()
@@ -50,14 +50,14 @@ exporter = CodeCarbonCsv()
 
 def _lines(
     trials: Iterable[Trial], boundary: Boundary, carbon: CarbonSettings
-) -> Iterator[dict[str, Any] | str]:
+) -> Iterator[dict[str, Any] | Refused]:
     """A line for each finished trial; or, where it has no figure within the boundary, why."""
     for trial in trials:
         query = trial.phases.get("query")
         if trial.status != "done" or query is None:
             continue
-        found = within(query, boundary)
-        yield found if isinstance(found, str) else _line(trial, found, boundary, carbon)
+        spent = within(query, boundary)
+        yield spent if isinstance(spent, Refused) else _line(trial, spent, boundary, carbon)
 
 
 def _line(

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from permille.records import Phase, Trial
+from permille.records import Phase, Refused, Trial
 
 KIND = "logged_as"
 """The fact that tells what a run's rows are: only rows of one kind are totals of one thing."""
@@ -30,16 +30,16 @@ def compare(known: Trial, found: Trial) -> Again:
     return "earlier" if _grown(now, was) else "other"
 
 
-def merged(known: Trial, found: Trial) -> Trial | str | None:
+def merged(known: Trial, found: Trial) -> Trial | Refused | None:
     """What is to be in the place of the known record: the fuller one, which says so; None where
     the known one stays, and the reason where the two cannot both be of one run."""
     relation = compare(known, found)
     if relation in ("same", "earlier"):
         return None
     if relation == "other":
-        return (
-            f"run {found.uid} is known with other figures ({_told(known)}; here {_told(found)}),"
-            " of which neither is a later total of the other; what is known stays"
+        return Refused(
+            reason=f"run {found.uid} is known with other figures ({_told(known)}; here"
+            f" {_told(found)}), and neither is a later total of the other; the known record stays"
         )
     differs = [
         option
@@ -51,9 +51,9 @@ def merged(known: Trial, found: Trial) -> Trial | str | None:
     ]
     if differs or known.environment.fingerprint != found.environment.fingerprint:
         by = " and ".join(differs) or "machine"
-        return (
-            f"run {found.uid} is fuller here ({_told(found)}; known: {_told(known)}), but was"
-            f" imported with another {by}: import it as before, or into another --store"
+        return Refused(
+            reason=f"run {found.uid} is fuller here ({_told(found)}; known: {_told(known)}), but"
+            f" was imported with another {by}: import it as before, or into another --store"
         )
     note = f"it replaces an earlier record of the same run ({_told(known)})"
     return msgspec.structs.replace(found, notes=(*found.notes, note))

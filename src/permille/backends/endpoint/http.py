@@ -29,7 +29,7 @@ _HUNG_UP = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetErro
 Value = TypeVar("Value")
 
 
-class Refused(InferenceError):
+class ErrorStatus(InferenceError):
     """The server answered with another status than 200."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -122,7 +122,7 @@ class Client:
                 method, self._url.path.rstrip("/") + path, body, time.monotonic() + limit_s
             )
             if response.status != http.client.OK:
-                raise Refused(
+                raise ErrorStatus(
                     f"{self.at}{path}: status {response.status}: {_words(response)}",
                     response.status,
                 )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from permille.backends.endpoint.http import Refused, TimedOut
+from permille.backends.endpoint.http import ErrorStatus, TimedOut
 from permille.errors import InferenceError, ModelError
 
 POLL_S = 0.1
@@ -93,7 +93,7 @@ def wait_until_ready(
         try:
             # A first inference may take far longer than any later one: it compiles, or loads.
             probe(None if server is None else max(left_s, POLL_S))
-        except Refused as error:
+        except ErrorStatus as error:
             if error.status not in _LOADING:
                 raise
             last = error

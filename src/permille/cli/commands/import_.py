@@ -11,7 +11,7 @@ from permille import plugins
 from permille.cli.arguments import add_json, add_store, positive_int
 from permille.errors import ImportDataError
 from permille.importers import NAMED, Options, Tally
-from permille.records import Trial
+from permille.records import Refused, Trial
 
 if TYPE_CHECKING:
     from permille.store import Added, Store
@@ -111,8 +111,8 @@ def _keep(store: Store, batch: list[_Found], tally: Tally, replaced: list[str]) 
     def better(known: Trial, found: Trial) -> Trial | None:
         place = next(place for place in places if place.trial is found)
         chosen = merged(known, found)
-        if isinstance(chosen, str):
-            tally.leave_out(place.file, place.row, chosen)
+        if isinstance(chosen, Refused):
+            tally.leave_out(place.file, place.row, chosen.reason)
             return None
         if chosen is not None and len(replaced) < NAMED:
             replaced.append(f"run {found.uid}: {chosen.notes[-1]}")

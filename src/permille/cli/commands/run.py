@@ -31,7 +31,7 @@ from permille.errors import MeterError, StudyError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.recorder.client import Recorder
-from permille.records import Boundary, Provenance, Trial
+from permille.records import Boundary, Provenance, Refused, Trial
 from permille.store import Store
 from permille.study.plan.execution import executions
 from permille.study.plan.grid import Plan
@@ -246,12 +246,14 @@ def _require_measured(trial: Trial, boundary: Boundary) -> None:
         MeterError: it does; the trial is kept.
     """
     query = trial.phases.get("query")
-    found = within(query, boundary) if query and trial.status == "done" else "not done"
-    if isinstance(found, str) or query is None or found.provenance is Provenance.MEASURED:
+    if query is None or trial.status != "done":
+        return
+    spent = within(query, boundary)
+    if isinstance(spent, Refused) or spent.provenance is Provenance.MEASURED:
         return
     weak = [n for n, d in query.domains.items() if d.provenance is not Provenance.MEASURED]
     raise MeterError(
-        f"the energy within {boundary} is {found.provenance} ({', '.join(weak)}), and a"
+        f"the energy within {boundary} is {spent.provenance} ({', '.join(weak)}), and a"
         " measurement is required; see: permille meters"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from permille.analysis.boundaries import within
+from permille.analysis.boundaries import Bounded, within
 from permille.records import Trial
 from permille.store import Tried
 from permille.units import per_1000
@@ -62,5 +62,5 @@ class Ledger:
         """Take a finished trial's energy into :meth:`values`."""
         query = trial.phases["query"]
         bounded = within(query, "compute")
-        if not isinstance(bounded, str):
+        if isinstance(bounded, Bounded):
             self._values[trial.cell.id].append(per_1000(bounded.energy_j, query.inferences or 1))

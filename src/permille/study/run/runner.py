@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from permille import plugins
-from permille.analysis.boundaries import within
+from permille.analysis.boundaries import Bounded, within
 from permille.analysis.stopping import decide
 from permille.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
@@ -106,8 +106,8 @@ class RunTally:
             self.recorder_cpu_s += trial.overhead.cpu_s
             self.wall_s += trial.overhead.wall_s
         whole = trial.phases.get("whole")
-        spent = within(whole, "node") if whole else "not recorded"
-        if not isinstance(spent, str):
+        spent = within(whole, "node") if whole else None
+        if isinstance(spent, Bounded):
             self.energy_j = (self.energy_j or 0.0) + spent.energy_j
 
 
