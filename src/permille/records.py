@@ -29,6 +29,12 @@ class Record(msgspec.Struct, metaclass=_RecordMeta):
     """Base of every record: immutable, made by keyword."""
 
 
+class JsonOutput(Record, kw_only=True):
+    """Base of every document that ``--json`` prints. ``schema`` is the version of its shape."""
+
+    schema: Literal[1] = 1
+
+
 class Provenance(StrEnum):
     """How a domain's figure came to be; strongest first."""
 

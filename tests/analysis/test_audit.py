@@ -2,20 +2,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.analysis.audit import audit, pearson
+from permille.analysis.audit import Audit, audit, pearson
 from permille.analysis.paper import published
 from permille.analysis.study_cells import from_trials
 from permille.records import Phase
 from tests.records import cell, joules, trial
 
 
+def printed(page: Audit) -> dict[str, Any]:
+    """As ``--json`` prints it."""
+    return dict(msgspec.json.decode(msgspec.json.encode(page)))
+
+
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    return audit(published.load().cells, 1.2)
+    return printed(audit(published.load().cells, 1.2))
 
 
 def test_where_the_studys_energy_goes(found: dict[str, Any]) -> None:
@@ -71,7 +77,7 @@ def test_general_over_specific_as_found_and_at_equal_size(found: dict[str, Any])
 def test_a_store_without_gpus_or_categories() -> None:
     other = cell("big", task="summarization")
     trials = [trial(36.0), trial(72.0, cell=other, model="big")]
-    page = audit(from_trials(trials).cells, 1.0)
+    page = printed(audit(from_trials(trials).cells, 1.0))
     assert page["shares"] == {"cpu": 1.0, "ram": None, "idle_gpus": None, "active_gpu": None}
     assert page["duration_correlation"] is None
     assert any("ram: not metered" in note for note in page["notes"])
@@ -80,9 +86,8 @@ def test_a_store_without_gpus_or_categories() -> None:
 
 def test_cells_without_a_figure_say_why() -> None:
     unknown = Phase(seconds=1.0, domains={"cpu:0": joules(1.0)})
-    page = audit(
-        from_trials([trial(model="m", inferences=0, phases={"query": unknown})]).cells, 1.0
-    )
+    cells = from_trials([trial(model="m", inferences=0, phases={"query": unknown})]).cells
+    page = printed(audit(cells, 1.0))
     assert set(page["shares"].values()) == {None}
     assert any("--inferences" in note for note in page["notes"])
 

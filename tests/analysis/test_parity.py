@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from permille.analysis.paper import published
 from permille.analysis.parity import (
@@ -20,20 +21,23 @@ from tests.records import trial
 
 def test_the_four_models_of_the_study() -> None:
     rows = study_rows(published.load().cells, "node")
-    assert [r["model"] for r in rows] == [
+    assert [r.model for r in rows] == [
         "bigscience/bloomz-7b1",
         "bigscience/bloomz-3b",
         "bigscience/bloomz-1b7",
         "bigscience/bloomz-560m",
     ]
     smallest = rows[-1]
-    assert (smallest["training_kwh"], smallest["finetuning_kwh"]) == (10_505, 543)
-    assert smallest["kwh_per_inference"] == pytest.approx(5.427e-5, rel=1e-4)
-    assert smallest["inferences"]["value"] == pytest.approx(203_576_501, abs=1)
+    assert (smallest.training_kwh, smallest.finetuning_kwh) == (10_505, 543)
+    assert smallest.kwh_per_inference == pytest.approx(5.427e-5, rel=1e-4)
+    assert smallest.inferences.value == pytest.approx(203_576_501, abs=1)
     for r in rows:
-        found = r["inferences"]
-        assert found["low"] < found["value"] < found["high"]
-        assert found["high"] / found["low"] < 1.02
+        found = r.inferences
+        assert found.low is not None
+        assert found.value is not None
+        assert found.high is not None
+        assert found.low < found.value < found.high
+        assert found.high / found.low < 1.02
 
 
 def test_a_narrower_boundary_makes_for_later_parity() -> None:
@@ -41,8 +45,10 @@ def test_a_narrower_boundary_makes_for_later_parity() -> None:
     node = study_rows(cells, "node", model="bigscience/bloomz-3b")[0]
     gpu = study_rows(cells, "accelerator", model="bigscience/bloomz-3b")[0]
     facility = study_rows(cells, "facility", 1.5, model="bigscience/bloomz-3b")[0]
-    assert gpu["inferences"]["value"] > 2 * node["inferences"]["value"]
-    assert facility["inferences"]["value"] == pytest.approx(node["inferences"]["value"] / 1.5)
+    assert gpu.inferences.value is not None
+    assert node.inferences.value is not None
+    assert gpu.inferences.value > 2 * node.inferences.value
+    assert facility.inferences.value == pytest.approx(node.inferences.value / 1.5)
 
 
 def test_days_at_a_traffic() -> None:
@@ -50,11 +56,14 @@ def test_days_at_a_traffic() -> None:
     found = row(
         "m", training_kwh=100.0, finetuning_kwh=None, per_inference=per_inference, per_day=1000.0
     )
-    assert found["inferences"] == pytest.approx({"value": 1e6, "low": 8e5, "high": 1.25e6})
-    assert found["days"] == pytest.approx({"value": 1000, "low": 800, "high": 1250})
+    assert structs.asdict(found.inferences) == pytest.approx(
+        {"value": 1e6, "low": 8e5, "high": 1.25e6}
+    )
+    assert found.days is not None
+    assert structs.asdict(found.days) == pytest.approx({"value": 1000, "low": 800, "high": 1250})
     with_tuning = row("m", training_kwh=100.0, finetuning_kwh=50.0, per_inference=per_inference)
-    assert with_tuning["inferences"]["value"] == pytest.approx(1.5e6)
-    assert with_tuning["days"] is None
+    assert with_tuning.inferences.value == pytest.approx(1.5e6)
+    assert with_tuning.days is None
 
 
 @given(st.floats(1, 1e9), st.floats(1e-9, 1e3), st.floats(0, 2))

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.analysis.paper import published
 from permille.analysis.paper.printed import agreement
-from permille.analysis.paper.reproduce import reproduce
+from permille.analysis.paper.reproduce import Reproduction, reproduce
 from permille.analysis.study_cells import StudyCells, from_trials
 from tests.records import cell, trial
 
@@ -46,9 +47,14 @@ TABLE_5 = {
 }
 
 
+def printed(tables: Reproduction) -> dict[str, Any]:
+    """As ``--json`` prints them."""
+    return dict(msgspec.json.decode(msgspec.json.encode(tables)))
+
+
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    return reproduce(published.load())
+    return printed(reproduce(published.load()))
 
 
 def test_the_ten_means_of_table_2(found: dict[str, Any]) -> None:
@@ -117,7 +123,7 @@ def test_the_claims_and_the_readings_they_follow_from(found: dict[str, Any]) -> 
 
 
 def test_a_study_without_the_cells_has_no_figures() -> None:
-    empty = reproduce(StudyCells(cells=(), median_kwh={}))
+    empty = printed(reproduce(StudyCells(cells=(), median_kwh={})))
     assert all(row["kwh"] is None and not row["matches"] for row in empty["table2"])
     assert all(row["kwh"] is None and row["co2e_g"] is None for row in empty["table3"])
     assert all(row["from_data"] is None for row in empty["table5"])
@@ -127,7 +133,7 @@ def test_a_study_without_the_cells_has_no_figures() -> None:
 def test_trials_without_a_logged_grid_factor_have_no_grams() -> None:
     model = "google/flan-t5-base"
     study = from_trials([trial(36.0, cell=cell(model), model=model)])
-    row = next(r for r in reproduce(study)["table3"] if r["model"] == model)
+    row = next(r for r in printed(reproduce(study))["table3"] if r["model"] == model)
     assert row["kwh"] == pytest.approx(1e-5)
     assert row["co2e_g"] is None
     assert not row["matches"]
@@ -157,7 +163,7 @@ def test_the_shipped_figures_need_no_numpy() -> None:
     script = (
         "import sys\n"
         "from permille.analysis.paper.published import load\n"
-        "from permille.analysis.paper.reproduce import reproduce\n"
+        "from permille.analysis.paper.reproduce import Reproduction, reproduce\n"
         "reproduce(load())\n"
         "print(sorted({'numpy', 'scipy'} & set(sys.modules)))\n"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from permille.analysis.budget import budget, parts
 from permille.analysis.cell_summary import Summary
-from permille.analysis.rows import row
+from permille.analysis.rows import Interval, row
 from permille.analysis.summaries import summarise
 from permille.records import Environment, Phase, Problem, Protocol, Quality, Stopping
 from tests.records import ESTIMATED, joules, trial
@@ -62,8 +62,8 @@ def test_a_cell_without_a_finished_trial_has_no_figure_and_says_why() -> None:
     assert summary.energy is None
     assert summary.problem == "out of memory"
     shown = row(summary, intensity_g_per_kwh=100.0, pue=1.0, net=False)
-    assert shown["kwh_per_1000"] == {"value": None, "low": None, "high": None}
-    assert shown["co2e_g_per_1000"]["value"] is None
+    assert shown.kwh_per_1000 == Interval()
+    assert shown.co2e_g_per_1000.value is None
     assert budget(summary)[-1].endswith("out of memory")
 
 
@@ -139,7 +139,7 @@ def test_an_energys_interval_ends_at_0_and_a_nets_may_not() -> None:
 def test_without_a_baseline_there_is_no_net() -> None:
     summary = one(summarise([trial(36.0)], "compute"))
     assert summary.net is None
-    assert row(summary, intensity_g_per_kwh=1.0, pue=1.0, net=False)["net_kwh_per_1000"] is None
+    assert row(summary, intensity_g_per_kwh=1.0, pue=1.0, net=False).net_kwh_per_1000 is None
 
 
 def test_an_estimate_is_never_tighter_than_its_model() -> None:
@@ -170,23 +170,23 @@ def test_the_rule_that_stopped_the_repeats_gives_the_interval() -> None:
 def test_carbon_is_applied_on_reading() -> None:
     summary = one(summarise([trial(36.0), trial(36.0, repeat=1)], "compute"))
     shown = row(summary, intensity_g_per_kwh=500.0, pue=1.2, net=False)
-    assert shown["kwh_per_1000"]["value"] == pytest.approx(36.0 / KWH)
-    assert shown["co2e_g_per_1000"]["value"] == pytest.approx(36.0 / KWH * 500.0 * 1.2)
+    assert shown.kwh_per_1000.value == pytest.approx(36.0 / KWH)
+    assert shown.co2e_g_per_1000.value == pytest.approx(36.0 / KWH * 500.0 * 1.2)
 
 
 def test_the_facility_holds_the_pue_once() -> None:
     summary = one(summarise([trial(36.0), trial(36.0, repeat=1)], "facility"))
     shown = row(summary, intensity_g_per_kwh=500.0, pue=1.2, net=False)
-    assert shown["kwh_per_1000"]["value"] == pytest.approx(36.0 / KWH * 1.2)
-    assert shown["co2e_g_per_1000"]["value"] == pytest.approx(36.0 / KWH * 1.2 * 500.0)
+    assert shown.kwh_per_1000.value == pytest.approx(36.0 / KWH * 1.2)
+    assert shown.co2e_g_per_1000.value == pytest.approx(36.0 / KWH * 1.2 * 500.0)
 
 
 def test_net_rows_hold_the_net_figures() -> None:
     trials = [trial(36.0, repeat=i, idle_j=18.0) for i in range(2)]
     shown = row(one(summarise(trials, "compute")), intensity_g_per_kwh=1e6, pue=1.0, net=True)
-    assert shown["kwh_per_1000"]["value"] == pytest.approx(18.0 / KWH)
-    assert shown["co2e_g_per_1000"]["value"] == pytest.approx(5.0)
-    assert shown["net_kwh_per_1000"] == shown["kwh_per_1000"]
+    assert shown.kwh_per_1000.value == pytest.approx(18.0 / KWH)
+    assert shown.co2e_g_per_1000.value == pytest.approx(5.0)
+    assert shown.net_kwh_per_1000 == shown.kwh_per_1000
 
 
 def test_quality_is_the_mean_over_the_trials() -> None:

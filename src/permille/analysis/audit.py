@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from permille.analysis.regression import EqualSize, Point, at_equal_size
 from permille.analysis.study_cells import METERED, PARTS, StudyCell, pooled
 from permille.carbon.footprint import energy_overhead
-from permille.records import BOUNDARIES, Boundary
+from permille.records import BOUNDARIES, Boundary, JsonOutput, Record
 from permille.units import kwh_from_joules
 
 METHOD = (
@@ -19,8 +19,55 @@ METHOD = (
 )
 
 
-def audit(cells: Sequence[StudyCell], pue: float) -> dict[str, Any]:
-    """The documented shape; what the cells do not tell is None, with a note that says so."""
+class TaskEnergy(Record):
+    """Mean kWh per 1,000 of a task's models within a boundary; null where a cell has none."""
+
+    task: str
+    boundary: Boundary
+    kwh_per_1000: float | None
+    models: Literal["task-specific", "all"]
+
+
+class RankCorrelation(Record):
+    """Kendall's tau (b) of the tasks' ranking between two boundaries."""
+
+    a: Boundary
+    b: Boundary
+    tau: float | None
+    tasks: int
+
+
+class GeneralToSpecific(Record):
+    """Energy of general-purpose models over that of task-specific ones."""
+
+    task: str
+    boundary: Boundary
+    ratio: float | None
+    at_equal_size: EqualSize
+
+
+class Audit(JsonOutput):
+    """What ``permille audit --json`` prints. ``shares`` are of the node's energy, by component;
+    the correlations are Pearson's r of energy and duration over the cells' means, as they are and
+    in logs. What the cells do not tell is null, with a note that says so."""
+
+    studies: tuple[str, ...]
+    cells: int
+    runs: int
+    pue: float
+    shares: dict[str, float | None]
+    duration_correlation: float | None
+    duration_correlation_log: float | None
+    mean_power_w: float | None
+    tasks: tuple[TaskEnergy, ...]
+    kendall_tau: tuple[RankCorrelation, ...]
+    general_to_specific: tuple[GeneralToSpecific, ...]
+    method: str
+    notes: tuple[str, ...]
+
+
+def audit(cells: Sequence[StudyCell], pue: float) -> Audit:
+    """What a study's numbers rest on."""
     measured = [cell for cell in cells if cell.summary.energy is not None]
     shares, notes = _shares(measured)
     notes += _without_figure(cells)
@@ -28,22 +75,21 @@ def audit(cells: Sequence[StudyCell], pue: float) -> dict[str, Any]:
     if r is None:
         notes.append("fewer than three cells with energy and duration: no correlation")
     tasks = _tasks(cells, pue)
-    return {
-        "schema": 1,
-        "studies": sorted({cell.summary.study for cell in cells}),
-        "cells": len(cells),
-        "runs": sum(cell.summary.done for cell in cells),
-        "pue": pue,
-        "shares": shares,
-        "duration_correlation": r,
-        "duration_correlation_log": r_log,
-        "mean_power_w": _mean_power_w(measured),
-        "tasks": tasks,
-        "kendall_tau": _taus(tasks),
-        "general_to_specific": _general_to_specific(cells),
-        "method": METHOD,
-        "notes": notes,
-    }
+    return Audit(
+        studies=tuple(sorted({cell.summary.study for cell in cells})),
+        cells=len(cells),
+        runs=sum(cell.summary.done for cell in cells),
+        pue=pue,
+        shares=shares,
+        duration_correlation=r,
+        duration_correlation_log=r_log,
+        mean_power_w=_mean_power_w(measured),
+        tasks=tuple(tasks),
+        kendall_tau=tuple(_taus(tasks)),
+        general_to_specific=tuple(_general_to_specific(cells)),
+        method=METHOD,
+        notes=tuple(notes),
+    )
 
 
 def _without_figure(cells: Sequence[StudyCell]) -> list[str]:
@@ -117,19 +163,19 @@ def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
 # --- what another boundary would say ---------------------------------------------------------
 
 
-def _tasks(cells: Sequence[StudyCell], pue: float) -> list[dict[str, Any]]:
+def _tasks(cells: Sequence[StudyCell], pue: float) -> list[TaskEnergy]:
     """kWh per 1,000 by task and boundary: of the task-specific models where there are any."""
-    rows = []
+    rows: list[TaskEnergy] = []
     for task in dict.fromkeys(cell.summary.cell.task for cell in cells):
         of_task = [cell for cell in cells if cell.summary.cell.task == task]
         specific = [c for c in of_task if c.summary.cell.category == "task-specific"]
         rows += [
-            {
-                "task": task,
-                "boundary": boundary,
-                "kwh_per_1000": _mean_kwh(specific or of_task, boundary, pue),
-                "models": "task-specific" if specific else "all",
-            }
+            TaskEnergy(
+                task=task,
+                boundary=boundary,
+                kwh_per_1000=_mean_kwh(specific or of_task, boundary, pue),
+                models="task-specific" if specific else "all",
+            )
             for boundary in BOUNDARIES
         ]
     return rows
@@ -144,20 +190,15 @@ def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> flo
     return kwh_from_joules(pooled(known).mean) * energy_overhead(pue, boundary)
 
 
-def _taus(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _taus(tasks: Sequence[TaskEnergy]) -> list[RankCorrelation]:
     """Kendall's tau (b) of the tasks' ranking between each two metered boundaries."""
-    by_boundary = {
-        b: {r["task"]: r["kwh_per_1000"] for r in tasks if r["boundary"] == b} for b in METERED
-    }
+    by_boundary = {b: {t.task: t.kwh_per_1000 for t in tasks if t.boundary == b} for b in METERED}
     rows = []
     for i, a in enumerate(METERED):
         for b in METERED[i + 1 :]:
-            shared = [
-                (by_boundary[a][task], by_boundary[b][task])
-                for task in by_boundary[a]
-                if by_boundary[a][task] is not None and by_boundary[b][task] is not None
-            ]
-            rows.append({"a": a, "b": b, "tau": _tau(shared), "tasks": len(shared)})
+            both = [(kwh, by_boundary[b][task]) for task, kwh in by_boundary[a].items()]
+            shared = [(x, y) for x, y in both if x is not None and y is not None]
+            rows.append(RankCorrelation(a=a, b=b, tau=_tau(shared), tasks=len(shared)))
     return rows
 
 
@@ -173,7 +214,7 @@ def _tau(pairs: Sequence[tuple[float, float]]) -> float | None:
 # --- general-purpose against task-specific ---------------------------------------------------
 
 
-def _general_to_specific(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
+def _general_to_specific(cells: Sequence[StudyCell]) -> list[GeneralToSpecific]:
     rows = []
     for task in dict.fromkeys(cell.summary.cell.task for cell in cells):
         of_task = [cell for cell in cells if cell.summary.cell.task == task]
@@ -185,15 +226,9 @@ def _general_to_specific(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
             of_general = _mean_kwh(general, boundary, 1.0)
             of_specific = _mean_kwh(specific, boundary, 1.0)
             ratio = None if not of_general or not of_specific else of_general / of_specific
+            equal = at_equal_size(_points([*general, *specific], boundary))
             rows.append(
-                {
-                    "task": task,
-                    "boundary": boundary,
-                    "ratio": ratio,
-                    "at_equal_size": _equal_size_json(
-                        at_equal_size(_points([*general, *specific], boundary))
-                    ),
-                }
+                GeneralToSpecific(task=task, boundary=boundary, ratio=ratio, at_equal_size=equal)
             )
     return rows
 
@@ -218,15 +253,3 @@ def _points(cells: Sequence[StudyCell], boundary: Boundary) -> list[Point]:
             )
         )
     return points
-
-
-def _equal_size_json(found: EqualSize) -> dict[str, Any]:
-    return {
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "overlap_warning": found.overlap_warning,
-        "slope": found.slope,
-        "models": found.models,
-        "reason": found.reason,
-    }

@@ -9,17 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from permille.analysis.cell_summary import Sums
 from permille.analysis.intervals import student_t
 from permille.analysis.paper.printed import TABLE_5
-from permille.analysis.rows import estimate_json
+from permille.analysis.rows import Interval
 from permille.analysis.study_cells import StudyCell
 from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
-from permille.records import Boundary, Estimate
+from permille.records import Boundary, Estimate, Record
 from permille.units import kwh_from_joules
+
+
+class ParityRow(Record):
+    """After how many ``inferences`` use has taken as much energy as training and fine-tuning;
+    ``days`` until then, where the traffic is given. ``finetuning_kwh``: null where it is not
+    counted."""
+
+    model: str | None
+    training_kwh: float
+    finetuning_kwh: float | None
+    kwh_per_inference: float
+    kwh_per_inference_low: float | None
+    kwh_per_inference_high: float | None
+    inferences: Interval
+    days: Interval | None
 
 
 def study_rows(
@@ -28,7 +42,7 @@ def study_rows(
     pue: float = 1.0,
     per_day: float | None = None,
     model: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[ParityRow]:
     """The models whose training the study states (table 5), or the one of them named.
 
     Raises:
@@ -59,8 +73,8 @@ def row(
     finetuning_kwh: float | None,
     per_inference: Estimate,
     per_day: float | None = None,
-) -> dict[str, Any]:
-    """One row in the documented shape; ``days`` at a traffic of ``per_day`` inferences."""
+) -> ParityRow:
+    """One row; ``days`` at a traffic of ``per_day`` inferences."""
     spent = training_kwh + (finetuning_kwh or 0.0)
     found = inferences(spent, per_inference)
     days = None
@@ -70,16 +84,16 @@ def row(
             low=None if found.low is None else found.low / per_day,
             high=None if found.high is None else found.high / per_day,
         )
-    return {
-        "model": model,
-        "training_kwh": training_kwh,
-        "finetuning_kwh": finetuning_kwh,
-        "kwh_per_inference": per_inference.value,
-        "kwh_per_inference_low": per_inference.low,
-        "kwh_per_inference_high": per_inference.high,
-        "inferences": estimate_json(found),
-        "days": None if days is None else estimate_json(days),
-    }
+    return ParityRow(
+        model=model,
+        training_kwh=training_kwh,
+        finetuning_kwh=finetuning_kwh,
+        kwh_per_inference=per_inference.value,
+        kwh_per_inference_low=per_inference.low,
+        kwh_per_inference_high=per_inference.high,
+        inferences=Interval.of(found),
+        days=None if days is None else Interval.of(days),
+    )
 
 
 def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:

@@ -48,6 +48,22 @@ class Verdict(Record):
     samples: int | None = None
 
 
+class ShownQuality(Record):
+    """A quality with its 95 % interval, on ``n`` distinct samples. ``standard_error`` is of the
+    sampling of the dataset; ``unreadable`` counts answers that could not be parsed, which are
+    wrong in ``value`` already; ``others`` holds further metrics."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    lower_is_better: bool
+    n: int | None
+    standard_error: float | None
+    unreadable: int
+    others: dict[str, float]
+
+
 def interval(quality: Quality) -> Estimate:
     """The quality with its 95 % interval; without one where nothing says how sure it is."""
     value, n, metric = quality.value, quality.n, metric_of(quality.metric)
@@ -227,22 +243,22 @@ def _test_text(found: Verdict) -> str:
     return f"{found.samples} shared samples, {name} p = {found.p:.2g}"
 
 
-def as_json(quality: Quality | None) -> dict[str, object] | None:
-    """What ``--json`` says of a quality."""
+def shown_quality(quality: Quality | None) -> ShownQuality | None:
+    """A quality as it is printed, with its interval."""
     if quality is None:
         return None
-    found = interval(quality)
-    return {
-        "metric": quality.metric,
-        "value": quality.value,
-        "low": found.low,
-        "high": found.high,
-        "lower_is_better": metric_of(quality.metric).lower_is_better,
-        "n": quality.n,
-        "standard_error": quality.standard_error,
-        "unreadable": quality.unreadable,
-        "others": quality.others,
-    }
+    sure = interval(quality)
+    return ShownQuality(
+        metric=quality.metric,
+        value=quality.value,
+        low=sure.low,
+        high=sure.high,
+        lower_is_better=metric_of(quality.metric).lower_is_better,
+        n=quality.n,
+        standard_error=quality.standard_error,
+        unreadable=quality.unreadable,
+        others=quality.others,
+    )
 
 
 def over_trials(found: Sequence[Quality]) -> Quality | None:

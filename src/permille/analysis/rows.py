@@ -3,13 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from permille.analysis.cell_summary import Summary, Sums
-from permille.analysis.quality import as_json
+from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
-from permille.records import Estimate
+from permille.records import Boundary, CellCategory, Estimate, Provenance, Record
 from permille.units import co2e_g, kwh_from_joules
+
+
+class Interval(Record):
+    """A figure with its 95 % interval. All null where there is no figure; ``low`` and ``high``
+    null where nothing says how sure it is (a single trial)."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def of(cls, estimate: Estimate | None) -> Interval:
+        """The estimate as it is printed."""
+        if estimate is None:
+            return cls()
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+class Percentiles(Record):
+    """Seconds; null where none were timed."""
+
+    p50: float | None
+    p95: float | None
+
+
+class InferenceEnergy(Record):
+    """Joules of single inferences within ``boundary``, where the meters can resolve one."""
+
+    p50: float
+    p95: float | None
+    boundary: Boundary
+
+
+class FailedInferences(Record):
+    """Inferences that failed, of all that were tried, in the finished trials."""
+
+    failed: int
+    tried: int
+    share: float
+
+
+class TrialCounts(Record):
+    """How the cell's trials ended."""
+
+    done: int
+    failed: int
+    invalid: int
+
+
+class CellRow(Record):
+    """One cell of a study, as ``permille results`` shows it.
+
+    ``kwh_per_1000`` and ``co2e_g_per_1000`` are per 1,000 inferences, above idle if ``--net`` was
+    given; ``kwh_per_trial`` is of the whole query span of one trial. ``disturbed`` is the share
+    of the finished trials that other processes disturbed. ``fingerprint`` identifies the hardware
+    and the versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
+    """
+
+    study: str
+    task: str
+    dataset: str
+    model: str
+    category: CellCategory
+    backend: str
+    device: str | None
+    params: int | None
+    batch_size: int | None
+    weights: str | None
+    kwh_per_1000: Interval
+    co2e_g_per_1000: Interval
+    net_kwh_per_1000: Interval | None
+    kwh_per_trial: Interval
+    latency_s: Percentiles
+    inference_energy_j: InferenceEnergy | None
+    quality: ShownQuality | None
+    inference_failures: FailedInferences | None
+    trials: TrialCounts
+    disturbed: float | None
+    provenance: Provenance | None
+    source: str
+    boundary: Boundary
+    domains: tuple[str, ...]
+    fingerprint: str
+    problem: str | None
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def scaled(estimate: Estimate, factor: Callable[[float], float]) -> Estimate:
@@ -21,13 +106,6 @@ def scaled(estimate: Estimate, factor: Callable[[float], float]) -> Estimate:
     )
 
 
-def estimate_json(estimate: Estimate | None) -> dict[str, float | None]:
-    """``{"value", "low", "high"}``; all None where there is no figure."""
-    if estimate is None:
-        return {"value": None, "low": None, "high": None}
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-
-
 def kwh_per_1000(sums: Sums | None, overhead: float = 1.0) -> Estimate | None:
     """kWh per 1,000 inferences, times ``overhead`` (the PUE within ``facility``)."""
     if sums is None:
@@ -35,8 +113,8 @@ def kwh_per_1000(sums: Sums | None, overhead: float = 1.0) -> Estimate | None:
     return scaled(sums.estimate(), lambda j: kwh_from_joules(j) * overhead)
 
 
-def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) -> dict[str, Any]:
-    """One row in the documented shape.
+def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) -> CellRow:
+    """One cell's row.
 
     Within ``facility`` the PUE is in the kWh already; within the other boundaries it multiplies
     the carbon alone, since the energy named is then the machine's. With ``net`` the headline
@@ -47,46 +125,50 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
     to_grams = intensity_g_per_kwh * carbon_overhead(pue, summary.boundary)
     net_kwh = kwh_per_1000(summary.net, overhead)
     cell = summary.cell
-    return {
-        "study": summary.study,
-        "task": cell.task,
-        "dataset": cell.dataset,
-        "model": cell.model,
-        "category": cell.category,
-        "backend": cell.backend,
-        "device": summary.device,
-        "params": summary.params,
-        "batch_size": cell.settings.get("batch_size"),
-        "weights": cell.settings.get("weights"),
-        "kwh_per_1000": estimate_json(headline),
-        "co2e_g_per_1000": estimate_json(
+    return CellRow(
+        study=summary.study,
+        task=cell.task,
+        dataset=cell.dataset,
+        model=cell.model,
+        category=cell.category,
+        backend=cell.backend,
+        device=summary.device,
+        params=summary.params,
+        batch_size=cell.settings.get("batch_size"),
+        weights=cell.settings.get("weights"),
+        kwh_per_1000=Interval.of(headline),
+        co2e_g_per_1000=Interval.of(
             headline and scaled(headline, lambda kwh: co2e_g(kwh, to_grams))
         ),
-        "net_kwh_per_1000": None if net_kwh is None else estimate_json(net_kwh),
-        "kwh_per_trial": estimate_json(kwh_per_1000(summary.run, overhead)),
-        "latency_s": {"p50": summary.latency_p50_s, "p95": summary.latency_p95_s},
-        "inference_energy_j": None
-        if summary.inference_p50_j is None
-        else {
-            "p50": summary.inference_p50_j,
-            "p95": summary.inference_p95_j,
-            "boundary": "compute",
-        },
-        "quality": as_json(summary.quality),
-        "inference_failures": summary.failures
-        and {
-            "failed": summary.failures.failed,
-            "tried": summary.failures.tried,
-            "share": summary.failures.share,
-        },
-        "trials": {"done": summary.done, "failed": summary.failed, "invalid": summary.invalid},
-        "disturbed": summary.disturbed,
-        "provenance": summary.provenance,
-        "source": summary.source,
-        "boundary": summary.boundary,
-        "domains": list(summary.domains),
-        "fingerprint": summary.fingerprint,
-        "problem": summary.problem,
-        "reasons": list(summary.reasons),
-        "notes": list(summary.notes),
-    }
+        net_kwh_per_1000=None if net_kwh is None else Interval.of(net_kwh),
+        kwh_per_trial=Interval.of(kwh_per_1000(summary.run, overhead)),
+        latency_s=Percentiles(p50=summary.latency_p50_s, p95=summary.latency_p95_s),
+        inference_energy_j=_inference_energy(summary),
+        quality=shown_quality(summary.quality),
+        inference_failures=_failed_inferences(summary),
+        trials=TrialCounts(done=summary.done, failed=summary.failed, invalid=summary.invalid),
+        disturbed=summary.disturbed,
+        provenance=summary.provenance,
+        source=summary.source,
+        boundary=summary.boundary,
+        domains=summary.domains,
+        fingerprint=summary.fingerprint,
+        problem=summary.problem,
+        reasons=summary.reasons,
+        notes=summary.notes,
+    )
+
+
+def _inference_energy(summary: Summary) -> InferenceEnergy | None:
+    if summary.inference_p50_j is None:
+        return None
+    return InferenceEnergy(
+        p50=summary.inference_p50_j, p95=summary.inference_p95_j, boundary="compute"
+    )
+
+
+def _failed_inferences(summary: Summary) -> FailedInferences | None:
+    failures = summary.failures
+    if failures is None:
+        return None
+    return FailedInferences(failed=failures.failed, tried=failures.tried, share=failures.share)

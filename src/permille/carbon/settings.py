@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from permille.carbon.lookup import find
 from permille.carbon.table import WORLD, GridPlace, Intensity, grid_table
@@ -96,26 +96,6 @@ def resolve(
         attribution=figure.source.attribution,
         market_intensity_g_per_kwh=market,
     )
-
-
-def to_json(settings: CarbonSettings) -> dict[str, Any]:
-    """The settings as ``--json`` prints them."""
-    return {
-        "intensity_g_per_kwh": settings.intensity_g_per_kwh,
-        "region": settings.region,
-        "name": settings.name,
-        "year": settings.year,
-        "pue": settings.pue,
-        "source": settings.source,
-        "kind": settings.kind,
-        "licence": settings.licence,
-        "attribution": settings.attribution,
-        "assumed": settings.assumed,
-        "note": settings.note,
-        "market_intensity_g_per_kwh": settings.market_intensity_g_per_kwh,
-        "timestamp": settings.timestamp,
-        "estimated": settings.estimated,
-    }
 
 
 def _checked(value: float, what: str, least: float) -> float:

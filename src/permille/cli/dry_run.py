@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 from permille.analysis.boundaries import Bounded, within
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters.selection import open_all
+from permille.records import JsonOutput, Record
 from permille.store import Store
 from permille.study.plan.grid import Plan
 from permille.study.run.environment import describe
@@ -19,6 +19,29 @@ from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_
 
 _MOST_LINES = 40
 """More cells than this are told by task."""
+
+
+class Expected(Record, kw_only=True):
+    """Of the trials that are due; null where it is not known. ``basis`` says what it rests on."""
+
+    seconds: float | None = None
+    kwh: float | None = None
+    basis: str
+
+
+class DryRun(JsonOutput):
+    """What ``permille run --dry-run --json`` prints. ``trials`` are at most so many, of which
+    ``finished`` are in the store; ``downloads_gb`` are of models, null where the size is unknown.
+    """
+
+    cells: int
+    trials: int
+    finished: int
+    models: int
+    datasets: int
+    downloads_gb: float | None
+    expected: Expected
+    notes: tuple[str, ...]
 
 
 def dry_run(plan: Plan, args: argparse.Namespace) -> int:
@@ -33,19 +56,18 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     expected = _expected(plan, repeats, due, args)
     models = {c.cell.model for c in plan.cells}
     datasets = {c.cell.dataset for c in plan.cells}
-    payload = {
-        "schema": 1,
-        "cells": len(plan.cells),
-        "trials": len(plan.cells) * repeats,
-        "finished": finished,
-        "models": len(models),
-        "datasets": len(datasets),
-        "downloads_gb": None if size is None else size / 1e9,
-        "expected": expected,
-        "notes": list(plan.notes),
-    }
+    forecast = DryRun(
+        cells=len(plan.cells),
+        trials=len(plan.cells) * repeats,
+        finished=finished,
+        models=len(models),
+        datasets=len(datasets),
+        downloads_gb=None if size is None else size / 1e9,
+        expected=expected,
+        notes=plan.notes,
+    )
     if args.json:
-        print_json(payload)
+        print_json(forecast)
         return 0
     out = console()
     out.print(
@@ -89,12 +111,12 @@ def _downloads(size: int | None) -> str:
     )
 
 
-def _outlook(expected: dict[str, Any]) -> str:
-    if expected["seconds"] is None:
-        return f"time and energy expected: not known: {expected['basis']}"
-    kwh = expected["kwh"]
+def _outlook(expected: Expected) -> str:
+    if expected.seconds is None:
+        return f"time and energy expected: not known: {expected.basis}"
+    kwh = expected.kwh
     energy = format_energy_kwh(kwh) if kwh is not None else "energy not known (no meter)"
-    return f"expected: {format_seconds(expected['seconds'])}, {energy}: {expected['basis']}"
+    return f"expected: {format_seconds(expected.seconds)}, {energy}: {expected.basis}"
 
 
 def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
@@ -118,23 +140,21 @@ def _fingerprint() -> str:
             meter.close()
 
 
-def _expected(
-    plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace
-) -> dict[str, Any]:
+def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace) -> Expected:
     """Seconds and kWh of what is left to run, and what they rest on; None where not known."""
     from permille.study.plan.forecast import forecast, published
 
     left = sum(due.values())
     if not left:
-        return {"seconds": 0.0, "kwh": 0.0, "basis": "every trial is finished"}
-    found = _from_store(plan, due, args)
-    if found["seconds"] is not None:
-        return {**found, "basis": "from the store's finished trials of these cells"}
+        return Expected(seconds=0.0, kwh=0.0, basis="every trial is finished")
+    seconds, kwh = _from_store(plan, due, args)
+    if seconds is not None:
+        basis = "from the store's finished trials of these cells"
+        return Expected(seconds=seconds, kwh=kwh, basis=basis)
     known = published()
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
     if not all(key in known for key in keys):
-        why = "nothing like it is in the store yet, nor in the published study"
-        return {**found, "basis": why}
+        return Expected(basis="nothing like it is in the store yet, nor in the published study")
     from permille.study.plan.calibration import MODEL, calibrate
 
     here = calibrate(_device(plan))
@@ -150,7 +170,7 @@ def _expected(
         basis += f"; energy at the {here.power_w:.3g} W drawn meanwhile"
     kwh = None if rough.kwh is None else rough.kwh * share
     seconds = None if rough.seconds is None else rough.seconds * share
-    return {"seconds": seconds, "kwh": kwh, "basis": basis}
+    return Expected(seconds=seconds, kwh=kwh, basis=basis)
 
 
 def _device(plan: Plan) -> str:
@@ -161,11 +181,10 @@ def _device(plan: Plan) -> str:
 
 def _from_store(
     plan: Plan, due: dict[str, int], args: argparse.Namespace
-) -> dict[str, float | None]:
+) -> tuple[float | None, float | None]:
     """Seconds and kWh of the trials that are due, by the cells' finished ones; None unknown."""
-    nothing: dict[str, float | None] = {"seconds": None, "kwh": None}
     if not args.store.exists():
-        return nothing
+        return None, None
     seconds: dict[str, list[float]] = {}
     joules: dict[str, list[float]] = {}
     with Store(args.store, readonly=True) as store:
@@ -178,9 +197,9 @@ def _from_store(
                     joules.setdefault(trial.cell.id, []).append(spent.energy_j)
     ids = [planned.cell.id for planned in plan.cells]
     if any(i not in seconds for i in ids):
-        return nothing
+        return None, None
     all_s = sum(due[i] * sum(seconds[i]) / len(seconds[i]) for i in ids)
     if any(i not in joules for i in ids):
-        return {"seconds": all_s, "kwh": None}
+        return all_s, None
     all_j = sum(due[i] * sum(joules[i]) / len(joules[i]) for i in ids)
-    return {"seconds": all_s, "kwh": kwh_from_joules(all_j)}
+    return all_s, kwh_from_joules(all_j)

@@ -13,15 +13,19 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from permille.analysis.quality import ShownQuality
+    from permille.analysis.results import ResultRow
+    from permille.analysis.rows import Interval, Percentiles, TrialCounts
 
-def results_table(rows: Sequence[dict[str, Any]], *, net: bool) -> Table:
+
+def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
     """One line a row. Columns that say the same in every row are left to the title."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-    several_data = len({(r["task"], r["dataset"]) for r in rows}) > 1
-    several_machines = len({r["fingerprint"] for r in rows}) > 1
+    several_data = len({(r.task, r.dataset) for r in rows}) > 1
+    several_machines = len({r.fingerprint for r in rows}) > 1
     if several_data:
         table.add_column("task / dataset")
     table.add_column("model", overflow="fold")
@@ -35,26 +39,26 @@ def results_table(rows: Sequence[dict[str, Any]], *, net: bool) -> Table:
     if several_machines:
         table.add_column("machine")
     for row in rows:
-        cells = [_text(f"{row['task']} / {row['dataset']}")] if several_data else []
+        cells = [_text(f"{row.task} / {row.dataset}")] if several_data else []
         cells += [
-            _text(row["model"] + _labels(row)),
-            _text(row["category"]),
+            _text(row.model + _labels(row)),
+            _text(row.category),
             _energy(row),
-            _estimate(row["co2e_g_per_1000"], format_mass_g),
-            _text(_latency(row["latency_s"])),
-            _text(_quality(row["quality"]) + ("*" if row["pareto"] else "")),
-            _text(_trials(row["trials"])),
-            _text(row["provenance"] or "n/a"),
+            _estimate(row.co2e_g_per_1000, format_mass_g),
+            _text(_latency(row.latency_s)),
+            _text(_quality(row.quality) + ("*" if row.pareto else "")),
+            _text(_trials(row.trials)),
+            _text(row.provenance or "n/a"),
         ]
         if several_machines:
-            cells.append(_text(row["fingerprint"]))
+            cells.append(_text(row.fingerprint))
         table.add_row(*cells)
     return table
 
 
-def _labels(row: dict[str, Any]) -> str:
-    replica = " (replica)" if row["weights"] == "replica" else ""
-    return replica + (" (superseded)" if row["superseded"] else "")
+def _labels(row: ResultRow) -> str:
+    replica = " (replica)" if row.weights == "replica" else ""
+    return replica + (" (superseded)" if row.superseded else "")
 
 
 def _text(text: str) -> RenderableType:
@@ -64,15 +68,15 @@ def _text(text: str) -> RenderableType:
     return Text(plain(text, limit=200))
 
 
-def _energy(row: dict[str, Any]) -> RenderableType:
+def _energy(row: ResultRow) -> RenderableType:
     """Per 1,000 inferences; where their number is not known, of a whole run, and said."""
-    if row["kwh_per_1000"]["value"] is None and row["kwh_per_trial"]["value"] is not None:
-        return _text(f"{format_energy_kwh(row['kwh_per_trial']['value'])} a run")
-    return _estimate(row["kwh_per_1000"], format_energy_kwh)
+    if row.kwh_per_1000.value is None and row.kwh_per_trial.value is not None:
+        return _text(f"{format_energy_kwh(row.kwh_per_trial.value)} a run")
+    return _estimate(row.kwh_per_1000, format_energy_kwh)
 
 
-def _estimate(estimate: dict[str, float | None], form: Any) -> RenderableType:
-    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+def _estimate(estimate: Interval, form: Any) -> RenderableType:
+    value, low, high = estimate.value, estimate.low, estimate.high
     if value is None:
         return _text("n/a")
     if low is None or high is None:
@@ -80,20 +84,24 @@ def _estimate(estimate: dict[str, float | None], form: Any) -> RenderableType:
     return _text(f"{form(value)} [{form(low)}, {form(high)}]")
 
 
-def _latency(latency: dict[str, float | None]) -> str:
-    if latency["p50"] is None or latency["p95"] is None:
+def _latency(latency: Percentiles) -> str:
+    if latency.p50 is None or latency.p95 is None:
         return "n/a"
-    return f"{format_seconds(latency['p50'])} / {format_seconds(latency['p95'])}"
+    return f"{format_seconds(latency.p50)} / {format_seconds(latency.p95)}"
 
 
-def _quality(quality: dict[str, Any] | None) -> str:
+def _quality(quality: ShownQuality | None) -> str:
     if quality is None:
         return "n/a"
-    words = interval_text(quality["metric"], quality["value"], quality["low"], quality["high"])
-    unreadable = f", {quality['unreadable']} unreadable" if quality["unreadable"] else ""
-    return f"{quality['metric']} {words}{unreadable}"
+    words = interval_text(quality.metric, quality.value, quality.low, quality.high)
+    unreadable = f", {quality.unreadable} unreadable" if quality.unreadable else ""
+    return f"{quality.metric} {words}{unreadable}"
 
 
-def _trials(trials: dict[str, int]) -> str:
-    bad = [f"{trials[k]} {k}" for k in ("failed", "invalid") if trials[k]]
-    return ", ".join([f"{trials['done']} done", *bad])
+def _trials(trials: TrialCounts) -> str:
+    bad = [
+        f"{count} {how}"
+        for how, count in (("failed", trials.failed), ("invalid", trials.invalid))
+        if count
+    ]
+    return ", ".join([f"{trials.done} done", *bad])

@@ -7,10 +7,14 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from permille.escaping import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from permille.records import Record
 
 PIPE_WIDTH = 100_000
 """Wider than any line: what is piped is neither cut nor folded."""
@@ -50,8 +54,9 @@ def say_last(notice: str | None) -> None:
         print(plain(notice), file=sys.stderr)
 
 
-def print_json(payload: dict[str, Any]) -> None:
-    """``payload`` on stdout as one JSON document. NaN is refused: it is not JSON."""
+def print_json(output: Record) -> None:
+    """``output`` on stdout as one JSON document. NaN is refused: it is not JSON."""
+    payload = msgspec.to_builtins(output)
     print(json.dumps(payload, indent=2, ensure_ascii=not _speaks_utf8(), allow_nan=False))
 
 

@@ -254,7 +254,7 @@ def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
             "origin": origin,
             "study": study,
             "source": source,
-            "audit": audit.audit(members, 1.0),
+            "audit": msgspec.to_builtins(audit.audit(members, 1.0)),
             "parity": {b: _parity(members, b) for b in METERED},
         }
         for (origin, study, source), members in groups.items()
@@ -263,13 +263,13 @@ def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
 
 def _parity(cells: Sequence[StudyCell], boundary: Any) -> list[dict[str, Any]]:
     """The models whose training the paper states; none where the study did not run them."""
-    found = []
+    rows: list[parity.ParityRow] = []
     for model in TABLE_5:
         try:
-            found += parity.study_rows(cells, boundary, model=model)
+            rows += parity.study_rows(cells, boundary, model=model)
         except CompareError:  # this study has no such model, or no figure of it
             continue
-    return found
+    return [msgspec.to_builtins(row) for row in rows]
 
 
 def _published() -> dict[str, Any]:

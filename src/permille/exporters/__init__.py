@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from permille.analysis.results import Results
 from permille.carbon.settings import CarbonSettings
 from permille.records import Boundary, Trial
 
@@ -35,7 +36,7 @@ class Asked(Protocol):
         """The store itself; None where none was named and there is none."""
         ...
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """What ``permille results --json`` prints: at least one row."""
         ...
 
@@ -79,7 +80,7 @@ class Exporter(Protocol):
 class OfResults:
     """An exporter whose file holds the rows of ``permille results --json``, all options applied."""
 
-    def __init__(self, write: Callable[[dict[str, Any], CarbonSettings], bytes]) -> None:
+    def __init__(self, write: Callable[[Results], bytes]) -> None:
         self._write = write
 
     def refusal(self, given: Set[str]) -> str | None:
@@ -89,4 +90,4 @@ class OfResults:
     def export(self, asked: Asked) -> Export:
         """As :meth:`Exporter.export`."""
         results = asked.results()
-        return Export(self._write(results, asked.carbon), len(results["rows"]))
+        return Export(self._write(results), len(results.rows))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from permille.carbon.settings import CarbonSettings
+import msgspec
+
+from permille.analysis.results import Results
 from permille.exporters import OfResults
 
 
-def _json(results: dict[str, Any], carbon: CarbonSettings) -> bytes:
-    return (json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def _json(results: Results) -> bytes:
+    payload = msgspec.to_builtins(results)
+    return (json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 exporter = OfResults(_json)

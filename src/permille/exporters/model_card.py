@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
 
-from permille.carbon.settings import CarbonSettings
+from permille.analysis.quality import ShownQuality
+from permille.analysis.results import ResultRow, Results
+from permille.analysis.rows import Interval
 from permille.escaping import plain
 from permille.exporters import OfResults
 from permille.metrics import interval_text
@@ -14,8 +16,9 @@ from permille.units import format_energy_kwh, format_mass_g, format_seconds
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@])")
 
 
-def model_card(payload: dict[str, Any], carbon: CarbonSettings) -> str:
+def model_card(results: Results) -> str:
     """A section with a table of every row and what its figures rest on."""
+    carbon = results.carbon
     lines = [
         "## Energy and carbon",
         "",
@@ -24,12 +27,12 @@ def model_card(payload: dict[str, Any], carbon: CarbonSettings) -> str:
         "| model | task | dataset | energy | CO2e | p50 / p95 | quality | provenance | trials |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: |",
     ]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in payload["rows"]]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in results.rows]
     lines += [
         "",
-        f"Boundary: {payload['boundary']}. Grid: {carbon.intensity_g_per_kwh:g} gCO2e/kWh"
+        f"Boundary: {results.boundary}. Grid: {carbon.intensity_g_per_kwh:g} gCO2e/kWh"
         f" ({escaped(carbon.name)}), PUE {carbon.pue:g}."
-        + (" Net of the machine's idle power." if payload["net"] else ""),
+        + (" Net of the machine's idle power." if results.net else ""),
         "",
         "Measured with permille. *Measured* figures come from an energy counter, *modelled* and"
         " *estimated* ones do not.",
@@ -43,36 +46,36 @@ def escaped(text: str) -> str:
     return _MARKS.sub(r"\\\1", plain(text, limit=200)).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    latency, quality = row["latency_s"], row["quality"]
-    seconds = [latency["p50"], latency["p95"]]
+def _cells(row: ResultRow) -> list[str]:
+    p50, p95 = row.latency_s.p50, row.latency_s.p95
     return [
-        escaped(row["model"]),
-        escaped(row["task"]),
-        escaped(row["dataset"]),
-        _figure(row["kwh_per_1000"], format_energy_kwh),
-        _figure(row["co2e_g_per_1000"], format_mass_g),
-        "n/a" if None in seconds else " / ".join(format_seconds(s) for s in seconds),
-        "n/a" if not quality else _quality(quality),
-        row["provenance"] or "n/a",
-        str(row["trials"]["done"]),
+        escaped(row.model),
+        escaped(row.task),
+        escaped(row.dataset),
+        _figure(row.kwh_per_1000, format_energy_kwh),
+        _figure(row.co2e_g_per_1000, format_mass_g),
+        "n/a" if p50 is None or p95 is None else f"{format_seconds(p50)} / {format_seconds(p95)}",
+        "n/a" if row.quality is None else _quality(row.quality),
+        row.provenance or "n/a",
+        str(row.trials.done),
     ]
 
 
-def _quality(quality: dict[str, Any]) -> str:
-    words = interval_text(quality["metric"], quality["value"], quality["low"], quality["high"])
-    return f"{escaped(quality['metric'])} {words}"
+def _quality(quality: ShownQuality) -> str:
+    words = interval_text(quality.metric, quality.value, quality.low, quality.high)
+    return f"{escaped(quality.metric)} {words}"
 
 
-def _figure(figure: dict[str, float | None], form: Any) -> str:
-    value, low, high = (figure[part] for part in ("value", "low", "high"))
-    if value is None:
+def _figure(figure: Interval, form: Callable[[float], str]) -> str:
+    if figure.value is None:
         return "n/a"
-    return f"{form(value)} [n/a]" if low is None else f"{form(value)} [{form(low)}, {form(high)}]"
+    if figure.low is None or figure.high is None:
+        return f"{form(figure.value)} [n/a]"
+    return f"{form(figure.value)} [{form(figure.low)}, {form(figure.high)}]"
 
 
-def _encoded(results: dict[str, Any], carbon: CarbonSettings) -> bytes:
-    return model_card(results, carbon).encode()
+def _encoded(results: Results) -> bytes:
+    return model_card(results).encode()
 
 
 exporter = OfResults(_encoded)

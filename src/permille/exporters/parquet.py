@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from permille.carbon.settings import CarbonSettings
+from permille.analysis.results import Results
 from permille.exporters import OfResults
 from permille.exporters.rows import TYPES, flat_rows
 from permille.extras import extra
 from permille.tabular import as_parquet
 
 
-def _parquet(results: dict[str, Any], carbon: CarbonSettings) -> bytes:
-    rows = flat_rows(results, carbon)
+def _parquet(results: Results) -> bytes:
+    rows = flat_rows(results)
     with extra("parquet", "export parquet"):
         return as_parquet(rows, {name: TYPES.get(name, float) for name in rows[0]})
 

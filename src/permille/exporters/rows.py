@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from permille.carbon.settings import CarbonSettings
+from permille.analysis.results import ResultRow, Results
 from permille.escaping import plain
 
 _NAMES = ("study", "task", "dataset", "model", "category", "backend", "device")
@@ -16,9 +16,9 @@ TYPES: dict[str, type] = {
 """Of the columns that are no numbers with a fraction."""
 
 
-def flat_rows(results: dict[str, Any], carbon: CarbonSettings) -> list[dict[str, Any]]:
+def flat_rows(results: Results) -> list[dict[str, Any]]:
     """A row a cell, each with what its figures rest on; missing is None."""
-    return [_flat(row, results["net"], carbon) for row in results["rows"]]
+    return [_flat(row, results) for row in results.rows]
 
 
 def without_controls(row: dict[str, Any]) -> dict[str, Any]:
@@ -30,26 +30,29 @@ def without_controls(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _flat(row: dict[str, Any], net: bool, carbon: CarbonSettings) -> dict[str, Any]:
-    quality = row["quality"] or {}
-    found = {name: row[name] for name in (*_NAMES, "params")}
-    for figure in ("kwh_per_1000", "co2e_g_per_1000", "net_kwh_per_1000"):
+def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
+    flat: dict[str, Any] = {name: getattr(row, name) for name in (*_NAMES, "params")}
+    for name in ("kwh_per_1000", "co2e_g_per_1000", "net_kwh_per_1000"):
+        figure = getattr(row, name)
         for part in ("value", "low", "high"):
             suffix = "" if part == "value" else f"_{part}"
-            found[figure + suffix] = (row[figure] or {}).get(part)
-    return found | {
-        "latency_p50_s": row["latency_s"]["p50"],
-        "latency_p95_s": row["latency_s"]["p95"],
-        "metric": quality.get("metric"),
-        "quality": quality.get("value"),
-        "quality_low": quality.get("low"),
-        "quality_high": quality.get("high"),
-        **{status: row["trials"][status] for status in ("done", "failed", "invalid")},
-        "provenance": row["provenance"],
-        "boundary": row["boundary"],
-        "net": net,
+            flat[name + suffix] = figure and getattr(figure, part)
+    quality, carbon = row.quality, results.carbon
+    return flat | {
+        "latency_p50_s": row.latency_s.p50,
+        "latency_p95_s": row.latency_s.p95,
+        "metric": quality and quality.metric,
+        "quality": quality and quality.value,
+        "quality_low": quality and quality.low,
+        "quality_high": quality and quality.high,
+        "done": row.trials.done,
+        "failed": row.trials.failed,
+        "invalid": row.trials.invalid,
+        "provenance": row.provenance,
+        "boundary": row.boundary,
+        "net": results.net,
         "g_per_kwh": carbon.intensity_g_per_kwh,
         "pue": carbon.pue,
-        "source": row["source"],
-        "fingerprint": row["fingerprint"],
+        "source": row.source,
+        "fingerprint": row.fingerprint,
     }

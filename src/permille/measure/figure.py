@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from msgspec import to_builtins
-
-from permille.analysis.commands import Figure, figure, ratio, recorders_j
-from permille.analysis.rows import estimate_json, scaled
+from permille.analysis.budget import UncertaintyPart
+from permille.analysis.commands import DomainMean, Figure, figure, ratio, recorders_j
+from permille.analysis.rows import Interval, scaled
 from permille.carbon.footprint import carbon_overhead
-from permille.carbon.settings import CarbonSettings, to_json
+from permille.carbon.settings import CarbonSettings
 from permille.disturbance import refusal, share_disturbed
 from permille.errors import MeterError
 from permille.measure.command import Run, spans_of
 from permille.processes import signal_name
 from permille.recorder.wire import Missing
-from permille.records import Boundary, Estimate, Phase, Provenance, Record
+from permille.records import Boundary, Estimate, JsonOutput, Phase, Provenance, Record
 from permille.units import co2e_g, kwh_from_joules, per_1000
 
 
@@ -31,45 +29,107 @@ class FigureRequest(Record):
     carbon: CarbonSettings
 
 
+class MeasuredRun(Record):
+    """One run. ``others_cpu``: the share of the machine's CPU time that other processes used."""
+
+    energy_j: float | None
+    seconds: float
+    exit_code: int
+    others_cpu: float | None
+
+
+class NotMeasured(Record):
+    """A meter that is here and cannot be read, and how to unlock it."""
+
+    meter: str
+    reason: str
+    remedy: str | None
+
+
+class RecorderCost(Record):
+    """What the recorder itself took, which is in the figures of the runs: CPU seconds, joules at
+    most, and the readings that it missed."""
+
+    cpu_s: float
+    energy_j: float | None
+    interval_s: float
+    missed: int
+
+
+class MeasuredCommand(JsonOutput):
+    """What ``permille measure --json`` prints of one command: the mean of its runs.
+
+    ``net_energy_j``: above idle, with ``--idle``; ``kwh_per_1000``: with ``--inferences``.
+    ``disturbed``: the share of runs that other processes disturbed. ``valid`` is false where the
+    figure does not hold; ``reason`` says why. ``uncertainty``: what the interval is made of.
+    """
+
+    command: tuple[str, ...]
+    boundary: Boundary
+    energy_j: Interval
+    net_energy_j: Interval | None
+    kwh_per_1000: Interval | None
+    co2e_g: Interval | None
+    carbon: CarbonSettings
+    domains: dict[str, DomainMean]
+    seconds: float
+    inferences: int | None
+    runs: tuple[MeasuredRun, ...]
+    disturbed: float | None
+    provenance: Provenance | None
+    valid: bool
+    reason: str | None
+    notes: tuple[str, ...]
+    uncertainty: tuple[UncertaintyPart, ...]
+    not_measured: tuple[NotMeasured, ...]
+    recorder: RecorderCost
+
+
+class MeasuredPair(JsonOutput):
+    """What ``permille measure --json`` prints of two commands: ``ratio`` is the energy of the
+    first over the second's."""
+
+    commands: tuple[MeasuredCommand, ...]
+    ratio: Interval
+    valid: bool
+    reason: str | None
+
+
 def command_json(
     command: list[str],
     runs: Sequence[Run],
     question: FigureRequest,
     missing: Sequence[Missing],
     notes: Sequence[str] = (),
-) -> dict[str, Any]:
-    """One command, as ``permille measure --json`` gives it."""
+) -> MeasuredCommand:
+    """One command's figure, from its runs."""
     boundary, carbon = question.boundary, question.carbon
     found = figure([r.phase for r in runs], [r.idle for r in runs], boundary, carbon.pue)
     spans = [spans_of(r.phase, r.idle) for r in runs]
     reason = _reason(runs, found, spans, question)
-    return {
-        "schema": 1,
-        "command": command,
-        "boundary": boundary,
-        "energy_j": estimate_json(found.energy),
-        "net_energy_j": found.net and estimate_json(found.net),
-        "kwh_per_1000": found.energy and _kwh_per_1000(found.energy, question.inferences),
-        "co2e_g": found.energy and _co2e_g(found.energy, carbon, boundary),
-        "carbon": to_json(carbon),
-        "domains": {
-            name: {"energy_j": d.energy_j, "provenance": d.provenance}
-            for name, d in found.domains.items()
-        },
-        "seconds": found.seconds,
-        "inferences": question.inferences,
-        "runs": [_run_json(run, energy_j) for run, energy_j in _pairs(runs, found)],
-        "disturbed": share_disturbed(spans),
-        "provenance": found.provenance,
-        "valid": reason is None,
-        "reason": reason,
-        "notes": _notes(runs, found, notes),
-        "uncertainty": [to_builtins(part) for part in found.parts],
-        "not_measured": [
-            {"meter": m.meter, "reason": m.reason, "remedy": m.remedy or None} for m in missing
-        ],
-        "recorder": _recorder_json(runs),
-    }
+    return MeasuredCommand(
+        command=tuple(command),
+        boundary=boundary,
+        energy_j=Interval.of(found.energy),
+        net_energy_j=None if found.net is None else Interval.of(found.net),
+        kwh_per_1000=_kwh_per_1000(found.energy, question.inferences),
+        co2e_g=_co2e_g(found.energy, carbon, boundary),
+        carbon=carbon,
+        domains=found.domains,
+        seconds=found.seconds,
+        inferences=question.inferences,
+        runs=tuple(_run(run, energy_j) for run, energy_j in _pairs(runs, found)),
+        disturbed=share_disturbed(spans),
+        provenance=found.provenance,
+        valid=reason is None,
+        reason=reason,
+        notes=_notes(runs, found, notes),
+        uncertainty=found.parts,
+        not_measured=tuple(
+            NotMeasured(meter=m.meter, reason=m.reason, remedy=m.remedy or None) for m in missing
+        ),
+        recorder=_recorder(runs),
+    )
 
 
 def _reason(
@@ -86,66 +146,67 @@ def _reason(
     return next((why for one in spans if (why := refusal(one))), None)
 
 
-def _kwh_per_1000(energy: Estimate, inferences: int | None) -> dict[str, Any] | None:
-    if not inferences:
+def _kwh_per_1000(energy: Estimate | None, inferences: int | None) -> Interval | None:
+    if energy is None or not inferences:
         return None
-    return estimate_json(scaled(energy, lambda j: per_1000(kwh_from_joules(j), inferences)))
+    return Interval.of(scaled(energy, lambda j: per_1000(kwh_from_joules(j), inferences)))
 
 
-def _co2e_g(energy: Estimate, carbon: CarbonSettings, boundary: Boundary) -> dict[str, Any]:
+def _co2e_g(energy: Estimate | None, carbon: CarbonSettings, boundary: Boundary) -> Interval | None:
+    if energy is None:
+        return None
     to_grams = carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
-    return estimate_json(scaled(energy, lambda j: co2e_g(kwh_from_joules(j), to_grams)))
+    return Interval.of(scaled(energy, lambda j: co2e_g(kwh_from_joules(j), to_grams)))
 
 
-def _run_json(run: Run, energy_j: float | None) -> dict[str, Any]:
-    return {
-        "energy_j": energy_j,
-        "seconds": run.phase.seconds,
-        "exit_code": run.exit_code,
-        "others_cpu": run.phase.disturbance and run.phase.disturbance.others,
-    }
+def _run(run: Run, energy_j: float | None) -> MeasuredRun:
+    disturbance = run.phase.disturbance
+    return MeasuredRun(
+        energy_j=energy_j,
+        seconds=run.phase.seconds,
+        exit_code=run.exit_code,
+        others_cpu=None if disturbance is None else disturbance.others,
+    )
 
 
-def _notes(runs: Sequence[Run], found: Figure, notes: Sequence[str]) -> list[str]:
+def _notes(runs: Sequence[Run], found: Figure, notes: Sequence[str]) -> tuple[str, ...]:
     """What to know of the figure, each thing once."""
     every = [*notes, *(n for r in runs for n in r.notices), *_left(runs), found.note]
-    return list(dict.fromkeys(note for note in every if note))
+    return tuple(dict.fromkeys(note for note in every if note))
 
 
-def _recorder_json(runs: Sequence[Run]) -> dict[str, Any]:
-    """What the recorder itself cost, which is in the figures of the runs."""
-    return {
-        "cpu_s": sum(r.recorder.cpu_s for r in runs),
-        "energy_j": recorders_j([(r.phase, r.recorder) for r in runs]),
-        "interval_s": runs[0].recorder.interval_s,
-        "missed": sum(r.recorder.missed for r in runs),
-    }
+def _recorder(runs: Sequence[Run]) -> RecorderCost:
+    return RecorderCost(
+        cpu_s=sum(r.recorder.cpu_s for r in runs),
+        energy_j=recorders_j([(r.phase, r.recorder) for r in runs]),
+        interval_s=runs[0].recorder.interval_s,
+        missed=sum(r.recorder.missed for r in runs),
+    )
 
 
 def pair_json(
-    payloads: Sequence[dict[str, Any]], runs: Sequence[Sequence[Run]], boundary: Boundary
-) -> dict[str, Any]:
+    commands: Sequence[MeasuredCommand], runs: Sequence[Sequence[Run]], boundary: Boundary
+) -> MeasuredPair:
     """Two commands and the ratio of their energy."""
-    return {
-        "schema": 1,
-        "commands": list(payloads),
-        "ratio": estimate_json(_ratio(payloads, runs, boundary)),
-        "valid": all(p["valid"] for p in payloads),
-        "reason": next((p["reason"] for p in payloads if p["reason"]), None),
-    }
+    return MeasuredPair(
+        commands=tuple(commands),
+        ratio=Interval.of(_ratio(commands, runs, boundary)),
+        valid=all(c.valid for c in commands),
+        reason=next((c.reason for c in commands if c.reason), None),
+    )
 
 
-def require_measured(payloads: Sequence[dict[str, Any]]) -> None:
+def require_measured(commands: Sequence[MeasuredCommand]) -> None:
     """Refuse figures that rest on more than a meter's measurement.
 
     Raises:
         MeterError: one of them does.
     """
-    for payload in payloads:
-        if payload["provenance"] not in (None, Provenance.MEASURED):
-            weak = [n for n, d in payload["domains"].items() if d["provenance"] != "measured"]
+    for command in commands:
+        if command.provenance not in (None, Provenance.MEASURED):
+            weak = [n for n, d in command.domains.items() if d.provenance != "measured"]
             raise MeterError(
-                f"the energy within {payload['boundary']} is {payload['provenance']}"
+                f"the energy within {command.boundary} is {command.provenance}"
                 f" ({', '.join(weak)}), and a measurement is required; see: permille meters"
             )
 
@@ -181,10 +242,10 @@ def _pairs(runs: Sequence[Run], found: Figure) -> Iterator[tuple[Run, float | No
 
 
 def _ratio(
-    payloads: Sequence[dict[str, Any]], runs: Sequence[Sequence[Run]], boundary: Boundary
+    commands: Sequence[MeasuredCommand], runs: Sequence[Sequence[Run]], boundary: Boundary
 ) -> Estimate | None:
     """Energy of the first command over the second's; None where one has no valid figure."""
-    if not all(payload["valid"] for payload in payloads):
+    if not all(command.valid for command in commands):
         return None
     a, b = (([r.phase for r in each], [r.idle for r in each]) for each in runs)
     return ratio(a, b, boundary)

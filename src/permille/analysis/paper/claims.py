@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from permille.analysis.paper.printed import agreement
 from permille.analysis.study_cells import StudyCell, StudyCells, pooled
@@ -26,21 +25,34 @@ class Outcome(Record):
     note: str
 
 
-def claims(study: StudyCells) -> list[dict[str, Any]]:
-    """One row a claim: as printed, as found, whether the digits agree, and the reading."""
-    return [_row(claim, printed, find(study)) for claim, printed, find in _CLAIMS]
+class Claim(Record):
+    """A number in the study's text, as ``published`` and as ``found`` in the data; null where the
+    data at hand do not give it. ``agreement`` says how the printed digits agree, null where they
+    do not; ``note`` says which reading of the data it follows from."""
+
+    claim: str
+    published: float
+    found: float | None
+    matches: bool | None
+    agreement: str | None
+    note: str
 
 
-def _row(claim: str, printed: str, found: Outcome) -> dict[str, Any]:
+def claims(study: StudyCells) -> list[Claim]:
+    """Every claim beside what the data gives."""
+    return [_claim(claim, printed, find(study)) for claim, printed, find in _CLAIMS]
+
+
+def _claim(claim: str, printed: str, found: Outcome) -> Claim:
     how = agreement(found.value, printed)
-    return {
-        "claim": claim,
-        "published": float(printed),
-        "found": found.value,
-        "matches": None if found.value is None else how is not None,
-        "agreement": how,
-        "note": found.note,
-    }
+    return Claim(
+        claim=claim,
+        published=float(printed),
+        found=found.value,
+        matches=None if found.value is None else how is not None,
+        agreement=how,
+        note=found.note,
+    )
 
 
 def _missing(what: str) -> Outcome:

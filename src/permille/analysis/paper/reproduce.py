@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 from permille.analysis.cell_summary import Sums
-from permille.analysis.paper.claims import claims
+from permille.analysis.paper.claims import Claim, claims
 from permille.analysis.paper.printed import TABLE_2, TABLE_3, TABLE_5, agreement
 from permille.analysis.study_cells import StudyCell, StudyCells, pooled
+from permille.records import Record
 from permille.units import kwh_from_joules
 
 TABLE_4_NOTE = (
@@ -22,16 +23,85 @@ TABLE_4_NOTE = (
 )
 
 
-def reproduce(study: StudyCells) -> dict[str, Any]:
-    """All tables in the documented shape; rows whose cells the study lacks have None."""
-    return {
-        "schema": 1,
-        "table2": table2(study.cells),
-        "table3": table3(study.cells),
-        "table4": {"rows": [], "note": TABLE_4_NOTE},
-        "table5": table5(study.cells),
-        "claims": claims(study),
-    }
+class Table2Row(Record):
+    """Task-specific models of a task: mean and sd of kWh per 1,000 over the runs, as published
+    and from the data. ``agreement`` says how the printed digits agree, null where they do not."""
+
+    task: str
+    published_kwh: float
+    published_sd: float
+    kwh: float | None
+    sd: float | None
+    difference_kwh: float | None
+    matches: bool
+    agreement: str | None
+    sd_matches: bool
+    sd_agreement: str | None
+    sd_over_models: float | None
+    runs: int
+
+
+class Table3Row(Record):
+    """A general-purpose model over its three tasks: kWh and gCO2e per 1,000."""
+
+    model: str
+    published_name: str
+    published_kwh: float
+    published_co2e_g: float
+    kwh: float | None
+    co2e_g: float | None
+    difference_kwh: float | None
+    matches: bool
+    agreement: str | None
+    co2e_agreement: str | None
+    runs: int
+
+
+class Table4(Record, kw_only=True):
+    """Not compared; ``note`` says why."""
+
+    rows: tuple[()] = ()
+    note: str
+
+
+class Table5Row(Record):
+    """Inferences after which use has taken what training and fine-tuning did: as published, from
+    the printed (rounded) energy per query, and from the data."""
+
+    model: str
+    training_kwh: float
+    fine_tuning_kwh: float
+    published_kwh_per_query: float
+    kwh_per_query: float | None
+    published: int
+    from_rounded: float
+    from_data: float | None
+    matches: bool
+    agreement: str | None
+    note: str
+
+
+class Reproduction(Record, omit_defaults=True):
+    """What ``permille reproduce --json`` prints: every table, or the one that was chosen."""
+
+    schema: Literal[1]
+    table2: tuple[Table2Row, ...] | None = None
+    table3: tuple[Table3Row, ...] | None = None
+    table4: Table4 | None = None
+    table5: tuple[Table5Row, ...] | None = None
+    claims: tuple[Claim, ...] | None = None
+
+
+def reproduce(study: StudyCells) -> Reproduction:
+    """All tables; what the study lacks is None in its rows."""
+    return Reproduction(
+        schema=1,
+        table2=tuple(table2(study.cells)),
+        table3=tuple(table3(study.cells)),
+        table4=Table4(note=TABLE_4_NOTE),
+        table5=tuple(table5(study.cells)),
+        claims=tuple(claims(study)),
+    )
 
 
 def node_kwh(cells: Sequence[StudyCell]) -> tuple[Sums, float, float | None] | None:
@@ -44,7 +114,7 @@ def node_kwh(cells: Sequence[StudyCell]) -> tuple[Sums, float, float | None] | N
     return sums, kwh_from_joules(sums.mean), sd
 
 
-def table2(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
+def table2(cells: Sequence[StudyCell]) -> list[Table2Row]:
     """Task-specific models: mean and sd of kWh per 1,000 by task."""
     rows = []
     for task, printed in TABLE_2.items():
@@ -57,20 +127,20 @@ def table2(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
         kwh, sd = (found[1], found[2]) if found else (None, None)
         how, sd_how = agreement(kwh, printed.kwh), agreement(sd, printed.sd)
         rows.append(
-            {
-                "task": task,
-                "published_kwh": float(printed.kwh),
-                "published_sd": float(printed.sd),
-                "kwh": kwh,
-                "sd": sd,
-                "difference_kwh": None if kwh is None else kwh - float(printed.kwh),
-                "matches": how is not None,
-                "agreement": how,
-                "sd_matches": sd_how is not None,
-                "sd_agreement": sd_how,
-                "sd_over_models": _sd_over_models(of_task),
-                "runs": found[0].n if found else 0,
-            }
+            Table2Row(
+                task=task,
+                published_kwh=float(printed.kwh),
+                published_sd=float(printed.sd),
+                kwh=kwh,
+                sd=sd,
+                difference_kwh=None if kwh is None else kwh - float(printed.kwh),
+                matches=how is not None,
+                agreement=how,
+                sd_matches=sd_how is not None,
+                sd_agreement=sd_how,
+                sd_over_models=_sd_over_models(of_task),
+                runs=found[0].n if found else 0,
+            )
         )
     return rows
 
@@ -87,7 +157,7 @@ def _sd_over_models(cells: Sequence[StudyCell]) -> float | None:
     return math.sqrt(math.fsum((m - mean) ** 2 for m in means) / (len(means) - 1))
 
 
-def table3(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
+def table3(cells: Sequence[StudyCell]) -> list[Table3Row]:
     """General-purpose models over their three tasks; grams by the logs' own grid factor."""
     rows = []
     for model, printed in TABLE_3.items():
@@ -97,19 +167,19 @@ def table3(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
         grams = _logged_g(of_model)
         how, grams_how = agreement(kwh, printed.kwh), agreement(grams, printed.co2e_g)
         rows.append(
-            {
-                "model": model,
-                "published_name": printed.name,
-                "published_kwh": float(printed.kwh),
-                "published_co2e_g": float(printed.co2e_g),
-                "kwh": kwh,
-                "co2e_g": grams,
-                "difference_kwh": None if kwh is None else kwh - float(printed.kwh),
-                "matches": how is not None and grams_how is not None,
-                "agreement": how,
-                "co2e_agreement": grams_how,
-                "runs": found[0].n if found else 0,
-            }
+            Table3Row(
+                model=model,
+                published_name=printed.name,
+                published_kwh=float(printed.kwh),
+                published_co2e_g=float(printed.co2e_g),
+                kwh=kwh,
+                co2e_g=grams,
+                difference_kwh=None if kwh is None else kwh - float(printed.kwh),
+                matches=how is not None and grams_how is not None,
+                agreement=how,
+                co2e_agreement=grams_how,
+                runs=found[0].n if found else 0,
+            )
         )
     return rows
 
@@ -126,7 +196,7 @@ def _logged_g(cells: Sequence[StudyCell]) -> float | None:
     return grams / n if n else None
 
 
-def table5(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
+def table5(cells: Sequence[StudyCell]) -> list[Table5Row]:
     """Inferences after which use has cost what training and fine-tuning did."""
     rows = []
     for model, printed in TABLE_5.items():
@@ -144,18 +214,18 @@ def table5(cells: Sequence[StudyCell]) -> list[dict[str, Any]]:
                 f" add up to {spent:,.0f}"
             )
         rows.append(
-            {
-                "model": model,
-                "training_kwh": printed.training,
-                "fine_tuning_kwh": printed.fine_tuning,
-                "published_kwh_per_query": float(printed.inference),
-                "kwh_per_query": per_query,
-                "published": printed.inferences,
-                "from_rounded": from_rounded,
-                "from_data": None if per_query is None else spent / per_query,
-                "matches": how is not None,
-                "agreement": how,
-                "note": note,
-            }
+            Table5Row(
+                model=model,
+                training_kwh=printed.training,
+                fine_tuning_kwh=printed.fine_tuning,
+                published_kwh_per_query=float(printed.inference),
+                kwh_per_query=per_query,
+                published=printed.inferences,
+                from_rounded=from_rounded,
+                from_data=None if per_query is None else spent / per_query,
+                matches=how is not None,
+                agreement=how,
+                note=note,
+            )
         )
     return rows

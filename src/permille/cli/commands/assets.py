@@ -10,6 +10,30 @@ from permille.assets import pins
 from permille.cli.arguments import add_json
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
+from permille.records import JsonOutput, Record
+
+
+class ShownAsset(Record):
+    """A model or a dataset of the quick start: its files by sha256, and the packages (pinned)
+    that carry them."""
+
+    name: str
+    what: str
+    state: str
+    folder: str
+    bytes: int
+    files: dict[str, str]
+    packages: tuple[str, ...]
+    licences: tuple[str, ...]
+
+
+class Assets(JsonOutput):
+    """What ``permille assets list --json`` and ``assets fetch --json`` print."""
+
+    assets: tuple[ShownAsset, ...]
+
+
+OUTPUT = Assets
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,23 +58,24 @@ def run(args: argparse.Namespace) -> int:
     else:
         states = [state for group in pins.GROUPS for state in assets.states(group)]
     if args.json:
-        print_json({"schema": 1, "assets": [_as_json(state) for state in states]})
+        print_json(Assets(assets=tuple(_shown(state) for state in states)))
     elif args.action == "list":
         _print_table(states)
     return 0
 
 
-def _as_json(state: assets.State) -> dict[str, object]:
-    return {
-        "name": state.asset.name,
-        "what": state.asset.what,
-        "state": state.state,
-        "folder": str(state.folder),
-        "bytes": sum(m.size for m in state.asset.members),
-        "files": {m.name: m.sha256 for m in state.asset.members},
-        "packages": _packages(state),
-        "licences": sorted({pins.ARCHIVES[m.archive].licence for m in state.asset.members}),
-    }
+def _shown(state: assets.State) -> ShownAsset:
+    members = state.asset.members
+    return ShownAsset(
+        name=state.asset.name,
+        what=state.asset.what,
+        state=state.state,
+        folder=str(state.folder),
+        bytes=sum(m.size for m in members),
+        files={m.name: m.sha256 for m in members},
+        packages=tuple(_packages(state)),
+        licences=tuple(sorted({pins.ARCHIVES[m.archive].licence for m in members})),
+    )
 
 
 def _packages(state: assets.State) -> list[str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from permille.analysis.audit import Audit, GeneralToSpecific, TaskEnergy, audit
+from permille.analysis.regression import EqualSize
 from permille.cli.arguments import add_json, pue
 from permille.cli.study_source import add_from, any_study
+from permille.cli.terminal import console, print_json
 from permille.units import counted
 
 if TYPE_CHECKING:
@@ -26,6 +30,9 @@ _PARTS = {
 }
 
 
+OUTPUT = Audit
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.epilog = EXAMPLES
@@ -42,9 +49,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the page."""
-    from permille.analysis.audit import audit
-    from permille.cli.terminal import console, print_json
-
     found = audit(any_study(args.from_store, args.study).cells, args.pue)
     if args.json:
         print_json(found)
@@ -53,41 +57,40 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _page(out: Console, found: dict[str, Any]) -> None:
+def _page(out: Console, found: Audit) -> None:
     from permille.escaping import plain
 
-    names = ", ".join(found["studies"]) or "nothing"
+    names = ", ".join(found.studies) or "nothing"
     out.print(
         plain(
-            f"What {names} rests on: {counted(found['cells'], 'cell')},"
-            f" {counted(found['runs'], 'run')}"
+            f"What {names} rests on: {counted(found.cells, 'cell')}, {counted(found.runs, 'run')}"
         ),
         markup=False,
     )
     out.print("\n1. Where the energy goes", style="bold")
-    out.print(_shares(found["shares"]))
-    for note in found["notes"]:
+    out.print(_shares(found.shares))
+    for note in found.notes:
         out.print(f"  {plain(note)}", markup=False)
     out.print("\n2. How much of it is time", style="bold")
     out.print(_time(found))
     out.print("\n3. What another boundary would say", style="bold")
     out.print(_tasks(found))
-    for tau in found["kendall_tau"]:
-        shown = "not known" if tau["tau"] is None else f"{tau['tau']:.3f}"
+    for tau in found.kendall_tau:
+        shown = "not known" if tau.tau is None else f"{tau.tau:.3f}"
         out.print(
-            f"  ranking of {tau['tasks']} tasks, {tau['a']} against {tau['b']}:"
+            f"  ranking of {tau.tasks} tasks, {tau.a} against {tau.b}:"
             f" Kendall tau {shown} (1: the same order)"
         )
-    if not found["general_to_specific"]:
+    if not found.general_to_specific:
         out.print("\nNo task has models of both categories: nothing to compare.")
         return
     out.print("\n4. General-purpose over task-specific", style="bold")
-    out.print(_ratios(found["general_to_specific"]))
-    out.print(found["method"], markup=False)
+    out.print(_ratios(found.general_to_specific))
+    out.print(found.method, markup=False)
     warnings = dict.fromkeys(
-        (r["task"], r["at_equal_size"]["overlap_warning"])
-        for r in found["general_to_specific"]
-        if r["at_equal_size"]["overlap_warning"]
+        (r.task, r.at_equal_size.overlap_warning)
+        for r in found.general_to_specific
+        if r.at_equal_size.overlap_warning
     )
     for task, warning in warnings:
         out.print(plain(f"  warning, {task}: {warning}"), markup=False)
@@ -100,8 +103,8 @@ def _shares(shares: dict[str, float | None]) -> Table:
     return table
 
 
-def _time(found: dict[str, Any]) -> str:
-    r, power = found["duration_correlation"], found["mean_power_w"]
+def _time(found: Audit) -> str:
+    r, power = found.duration_correlation, found.mean_power_w
     if r is None or power is None:
         return "  not enough cells with an energy and a duration to tell"
     verdict = (
@@ -115,7 +118,7 @@ def _time(found: dict[str, Any]) -> str:
     )
 
 
-def _tasks(found: dict[str, Any]) -> Table:
+def _tasks(found: Audit) -> Table:
     from rich.text import Text
 
     from permille.escaping import plain
@@ -123,44 +126,44 @@ def _tasks(found: dict[str, Any]) -> Table:
 
     table = _plain_table(
         "kWh per 1,000",
-        *(f"{b} (PUE {found['pue']:g})" if b == "facility" else b for b in BOUNDARIES),
+        *(f"{b} (PUE {found.pue:g})" if b == "facility" else b for b in BOUNDARIES),
         "models",
     )
-    by_task: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in found["tasks"]:
-        by_task.setdefault(row["task"], {})[row["boundary"]] = row
+    by_task: dict[str, dict[str, TaskEnergy]] = {}
+    for row in found.tasks:
+        by_task.setdefault(row.task, {})[row.boundary] = row
     for task, rows in by_task.items():
-        figures = [rows[b]["kwh_per_1000"] for b in BOUNDARIES]
+        figures = [rows[b].kwh_per_1000 for b in BOUNDARIES]
         table.add_row(
             Text(plain(task)),
             *("-" if kwh is None else f"{kwh:.4g}" for kwh in figures),
-            rows["node"]["models"],
+            rows["node"].models,
         )
     return table
 
 
-def _ratios(rows: list[dict[str, Any]]) -> Table:
+def _ratios(rows: Sequence[GeneralToSpecific]) -> Table:
     from rich.text import Text
 
     from permille.escaping import plain
 
     table = _plain_table("task", "boundary", "ratio", "at equal size", "95 % interval")
     for row in rows:
-        equal = row["at_equal_size"]
-        known = equal["value"] is not None
+        equal = row.at_equal_size
+        known = equal.value is not None
         table.add_row(
-            Text(plain(row["task"])),
-            row["boundary"],
-            "-" if row["ratio"] is None else f"{row['ratio']:.1f}",
-            f"{equal['value']:.1f}" if known else "-",
-            _interval(equal) if known else equal["reason"],
+            Text(plain(row.task)),
+            row.boundary,
+            "-" if row.ratio is None else f"{row.ratio:.1f}",
+            f"{equal.value:.1f}" if known else "-",
+            _interval(equal) if known else equal.reason,
         )
     return table
 
 
-def _interval(equal: dict[str, Any]) -> str:
-    high = "no bound" if equal["high"] is None else f"{equal['high']:.1f}"
-    return f"{equal['low']:.1f} to {high}"
+def _interval(equal: EqualSize) -> str:
+    high = "no bound" if equal.high is None else f"{equal.high:.1f}"
+    return f"{equal.low:.1f} to {high}"
 
 
 def _plain_table(*columns: str) -> Table:

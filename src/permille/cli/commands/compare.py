@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
 
 from permille.analysis.answer import times_text
 from permille.analysis.cell_summary import Summary
 from permille.analysis.compare import CellRatio, Comparison, compare
-from permille.analysis.quality import compared, verdict_text
-from permille.analysis.rows import estimate_json, row
-from permille.carbon.settings import CarbonSettings, to_json
+from permille.analysis.quality import Level, Test, compared, verdict_text
+from permille.analysis.rows import CellRow, Interval, row
+from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
 from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import console, print_json, say_last
 from permille.escaping import plain
+from permille.records import Boundary, JsonOutput, Record
 from permille.units import counted
 
 EXAMPLES = """examples:
   permille compare SmolLM2 MiniLM
   permille compare google/flan-t5-base distilbert --boundary accelerator --json
 """
+
+
+class QualityVerdict(Record):
+    """Whether the quality of A is better or worse than B's, and by which test."""
+
+    a_is: Level
+    test: Test
+    p: float | None
+    samples: int | None
+
+
+class ComparedCell(Record):
+    """Energy of A over B's on one task and dataset."""
+
+    task: str
+    dataset: str
+    study: str
+    ratio: Interval
+    quality: QualityVerdict
+    a: CellRow
+    b: CellRow
+    warnings: tuple[str, ...]
+
+
+class ComparisonOutput(JsonOutput):
+    """What ``permille compare --json`` prints. ``ratio`` is over all cells."""
+
+    a: str
+    b: str
+    boundary: Boundary
+    net: bool
+    carbon: CarbonSettings
+    ratio: Interval
+    cells: tuple[ComparedCell, ...]
+    damage: tuple[str, ...]
+
+
+OUTPUT = ComparisonOutput
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,48 +78,51 @@ def run(args: argparse.Namespace) -> int:
     summaries, _, damage, notice = summaries_of(args, program=args.json)
     found = compare(summaries, args.a, args.b, net=args.net)
     if args.json:
-        print_json(comparison_json(found, carbon, net=args.net) | {"damage": damage})
+        print_json(comparison_json(found, carbon, net=args.net, damage=damage))
     else:
         _show(found)
     say_last(notice)
     return say_damage(damage)
 
 
-def comparison_json(found: Comparison, carbon: CarbonSettings, *, net: bool) -> dict[str, Any]:
-    """The documented shape of ``permille compare --json``."""
+def comparison_json(
+    found: Comparison, carbon: CarbonSettings, *, net: bool, damage: Sequence[str] = ()
+) -> ComparisonOutput:
+    """The comparison as it is printed."""
 
-    def side(summary: Summary) -> dict[str, Any]:
+    def side(summary: Summary) -> CellRow:
         grams = carbon.intensity_g_per_kwh
         return row(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net)
 
-    return {
-        "schema": 1,
-        "a": found.a,
-        "b": found.b,
-        "boundary": found.cells[0].a.boundary,
-        "net": net,
-        "carbon": to_json(carbon),
-        "ratio": estimate_json(found.ratio),
-        "cells": [
-            {
-                "task": cell.a.cell.task,
-                "dataset": cell.a.cell.dataset,
-                "study": cell.a.study,
-                "ratio": estimate_json(cell.ratio),
-                "quality": _verdict_json(cell),
-                "a": side(cell.a),
-                "b": side(cell.b),
-                "warnings": list(cell.warnings),
-            }
+    return ComparisonOutput(
+        a=found.a,
+        b=found.b,
+        boundary=found.cells[0].a.boundary,
+        net=net,
+        carbon=carbon,
+        ratio=Interval.of(found.ratio),
+        cells=tuple(
+            ComparedCell(
+                task=cell.a.cell.task,
+                dataset=cell.a.cell.dataset,
+                study=cell.a.study,
+                ratio=Interval.of(cell.ratio),
+                quality=_verdict(cell),
+                a=side(cell.a),
+                b=side(cell.b),
+                warnings=tuple(cell.warnings),
+            )
             for cell in found.cells
-        ],
-    }
+        ),
+        damage=tuple(damage),
+    )
 
 
-def _verdict_json(cell: CellRatio) -> dict[str, Any]:
-    """Whether the quality of A is better or worse than B's, and by which test."""
-    found = compared(cell.a.quality, cell.b.quality)
-    return {"a_is": found.level, "test": found.test, "p": found.p, "samples": found.samples}
+def _verdict(cell: CellRatio) -> QualityVerdict:
+    verdict = compared(cell.a.quality, cell.b.quality)
+    return QualityVerdict(
+        a_is=verdict.level, test=verdict.test, p=verdict.p, samples=verdict.samples
+    )
 
 
 def _show(found: Comparison) -> None:

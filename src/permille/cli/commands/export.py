@@ -8,14 +8,13 @@ import sys
 from collections.abc import Iterator, Set
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from permille import plugins
 from permille.analysis.current import current_trials
+from permille.analysis.results import Results, result_rows
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_reading, add_store, carbon_of
 from permille.cli.commands.explore import explored_store
-from permille.cli.commands.results import results_json
 from permille.cli.source import check_study, say_damage, summaries_of
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -85,7 +84,7 @@ class _Reading:
     def store(self) -> Path | None:
         return explored_store(self._args.store)
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         args, carbon = self._args, self.carbon
         summaries, boundary, damage, _ = summaries_of(args, program=True)
         if args.model:
@@ -94,7 +93,8 @@ class _Reading:
             say_damage(damage)
             raise UsageError("there are no such results to export; see: permille results")
         self.damage += damage
-        return results_json(summaries, boundary, carbon, net=args.net, damage=damage)
+        rows = result_rows(summaries, carbon, net=args.net)
+        return Results.of(rows, boundary, carbon, net=args.net, damage=damage)
 
     def trials(self) -> Iterator[Trial]:
         with Store(self._args.store, readonly=True, damage=self.damage) as store:

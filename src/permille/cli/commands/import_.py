@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from permille import plugins
 from permille.cli.arguments import add_json, add_store, positive_int
 from permille.errors import ImportDataError
 from permille.importers import NAMED, Options, Tally
-from permille.records import Refused, Trial
+from permille.records import JsonOutput, Record, Refused, Trial
 
 if TYPE_CHECKING:
     from permille.store import Added, Store
@@ -24,6 +24,38 @@ EXAMPLES = """examples:
   permille import codecarbon logs.tar.xz --inferences 1000 --json
   permille import power-hungry-2023 raw.tar.xz --store study.db
 """
+
+
+class ImportedTrials(Record):
+    """How many trials are new, and how many were known already."""
+
+    new: int
+    duplicate: int
+
+
+class LeftOutRow(Record):
+    """What was left out, and why; ``row`` is a line of the file, null where it is all of it."""
+
+    file: str
+    row: int | None
+    reason: str
+
+
+class ImportReport(JsonOutput):
+    """What ``permille import --json`` prints. ``bad`` names the first that were left out, of
+    ``bad_count``; ``replaced`` the first records that a fuller one replaced."""
+
+    format: str
+    files: int
+    rows: int
+    trials: ImportedTrials
+    bad: tuple[LeftOutRow, ...]
+    bad_count: int
+    replaced: tuple[str, ...]
+    replaced_count: int
+
+
+OUTPUT = ImportReport
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,28 +88,33 @@ def run(args: argparse.Namespace) -> int:
     source = Source(args.path)
     options = Options(study=args.study, inferences=args.inferences, query_task=args.query_task)
     tally = Tally()
-    counts = {"new": 0, "duplicate": 0}
+    new = duplicate = replaced_count = 0
     replaced: list[str] = []
-    replaced_count = 0
     broken: ImportDataError | None = None
     with Store(args.store) as store:
         try:
             for batch in _batches(_keepable(importer.trials(source, tally, options), tally)):
                 found = _keep(store, batch, tally, replaced)
-                counts["new"] += found.new
-                counts["duplicate"] += found.known
+                new += found.new
+                duplicate += found.known
                 replaced_count += found.replaced
         except _BrokeOff as error:
             broken = error.reason
             tally.leave_out(str(args.path), None, str(broken))
-    report = _report(args.format, tally, counts) | {
-        "replaced": replaced,
-        "replaced_count": replaced_count,
-    }
+    report = ImportReport(
+        format=args.format,
+        files=tally.files,
+        rows=tally.rows,
+        trials=ImportedTrials(new=new, duplicate=duplicate),
+        bad=tuple(LeftOutRow(file=b.file, row=b.row, reason=b.reason) for b in tally.bad),
+        bad_count=tally.bad_count,
+        replaced=tuple(replaced),
+        replaced_count=replaced_count,
+    )
     _show(report, args)
     if broken is not None:
         raise ImportDataError(f"{broken}; what was read before is kept")
-    if not (sum(counts.values()) or replaced_count):
+    if not (new or duplicate or replaced_count):
         raise ImportDataError(f"{args.path} has nothing that {args.format} could import")
     return 0
 
@@ -146,50 +183,38 @@ def _batches(trials: Iterator[_Found]) -> Iterator[list[_Found]]:
         yield batch
 
 
-def _report(format_name: str, tally: Tally, counts: dict[str, int]) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "format": format_name,
-        "files": tally.files,
-        "rows": tally.rows,
-        "trials": counts,
-        "bad": [{"file": b.file, "row": b.row, "reason": b.reason} for b in tally.bad],
-        "bad_count": tally.bad_count,
-    }
-
-
-def _show(report: dict[str, Any], args: argparse.Namespace) -> None:
+def _show(report: ImportReport, args: argparse.Namespace) -> None:
     from permille.cli.terminal import console, print_json
     from permille.escaping import plain
 
     if args.json:
         print_json(report)
         return
-    trials = report["trials"]
+    trials = report.trials
     out = console()
     out.print(
-        f"{report['files']} files, {report['rows']} rows: {trials['new']} new trials,"
-        f" {trials['duplicate']} known already -> {plain(str(args.store))}",
+        f"{report.files} files, {report.rows} rows: {trials.new} new trials,"
+        f" {trials.duplicate} known already -> {plain(str(args.store))}",
         markup=False,
     )
-    replaced_count = report["replaced_count"]
+    replaced_count = report.replaced_count
     if replaced_count:
         out.print(f"replaced by fuller records: {replaced_count}")
-    for line in report["replaced"]:
+    for line in report.replaced:
         out.print(f"  {plain(line)}", markup=False)
-    if replaced_count > len(report["replaced"]):
-        out.print(f"  … and {replaced_count - len(report['replaced'])} more")
-    if trials["duplicate"] and not (trials["new"] or replaced_count):
+    if replaced_count > len(report.replaced):
+        out.print(f"  … and {replaced_count - len(report.replaced)} more")
+    if trials.duplicate and not (trials.new or replaced_count):
         out.print(
             "what is known stays as it was imported; to import it otherwise (--inferences,"
             " --query-task), name another --store",
             soft_wrap=True,
         )
-    if report["bad_count"]:
-        out.print(f"left out: {report['bad_count']}")
-    for bad in report["bad"]:
-        where = bad["file"] if bad["row"] is None else f"{bad['file']}, line {bad['row']}"
-        out.print(f"  {plain(where)}: {plain(bad['reason'])}", markup=False)
-    unnamed = report["bad_count"] - len(report["bad"])
+    if report.bad_count:
+        out.print(f"left out: {report.bad_count}")
+    for bad in report.bad:
+        where = bad.file if bad.row is None else f"{bad.file}, line {bad.row}"
+        out.print(f"  {plain(where)}: {plain(bad.reason)}", markup=False)
+    unnamed = report.bad_count - len(report.bad)
     if unnamed:
         out.print(f"  … and {unnamed} more")

@@ -23,7 +23,14 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.measure.command import Run, check, input_file
-from permille.measure.figure import FigureRequest, command_json, pair_json, require_measured
+from permille.measure.figure import (
+    FigureRequest,
+    MeasuredCommand,
+    MeasuredPair,
+    command_json,
+    pair_json,
+    require_measured,
+)
 from permille.measure.runs import RunProtocol, runs, without_input
 from permille.recorder.client import Recorder
 from permille.records import BOUNDARIES
@@ -38,6 +45,10 @@ EXAMPLES = """examples:
 
 HABITS = {"-r": "--repeats", "--runs": "--repeats", "-w": "--warmup"}
 """Options of hyperfine, which does for time what this command does for energy."""
+
+
+OUTPUT = MeasuredCommand
+OUTPUT_PAIR = MeasuredPair
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         for command, found in zip(commands, measured, strict=True)
     ]
     pair = pair_json(payloads, measured, args.boundary) if len(payloads) == 2 else None
-    payload = pair or payloads[0]
+    output = pair or payloads[0]
     if args.require:
         require_measured(payloads)
     if args.export_markdown:
@@ -114,18 +125,18 @@ def run(args: argparse.Namespace) -> int:
 
     def tell() -> None:
         if args.json:
-            print_json(payload)
+            print_json(output)
             return
         for one in payloads:
-            show(one, carbon, explain=args.explain)
+            show(one, explain=args.explain)
         if pair:
-            show_ratio(pair["ratio"])
-            if not args.idle and any(p["provenance"] == "estimated" for p in payloads):
+            show_ratio(pair.ratio)
+            if not args.idle and any(p.provenance == "estimated" for p in payloads):
                 print("  (of estimates; --idle 1 tells time from work and narrows it)")
         show_missing(payloads, missing)
 
     deliver(tell)
-    return 0 if payload["valid"] else 1
+    return 0 if output.valid else 1
 
 
 def _write(path: Path, text: str) -> None:

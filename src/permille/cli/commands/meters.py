@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from permille import plugins
 from permille.cli.arguments import add_json
@@ -11,7 +11,7 @@ from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters import Meter
 from permille.meters.selection import Unavailable, open_all, try_open
-from permille.records import Domain
+from permille.records import Domain, DomainKind, JsonOutput, Provenance, Record
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +27,50 @@ EXAMPLES = """examples:
 """
 
 
+class Accuracy(Record):
+    """Relative, k = 2: how far the truth may lie below and above the figure, and who says so."""
+
+    low: float
+    high: float
+    source: str
+
+
+class ShownDomain(Record):
+    """One thing that a meter measures. ``problem``: why it cannot be read now."""
+
+    name: str
+    kind: DomainKind
+    provenance: Provenance
+    device: str | None
+    problem: str | None
+    resolution_j: float | None
+    tick_s: float | None
+    accuracy: Accuracy
+
+
+class ShownMeter(Record):
+    """A meter, and why it is not available or not used. ``forbidden``: for want of a permission;
+    ``present``: the hardware is here; ``remedy``: how to make it available."""
+
+    meter: str
+    available: bool
+    used: bool
+    reason: str | None
+    remedy: str | None = None
+    forbidden: bool = False
+    present: bool = True
+    domains: tuple[ShownDomain, ...] = ()
+
+
+class Meters(JsonOutput):
+    """What ``permille meters --json`` prints; those in use first."""
+
+    meters: tuple[ShownMeter, ...]
+
+
+OUTPUT = Meters
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.epilog = EXAMPLES
@@ -37,14 +81,14 @@ def run(args: argparse.Namespace) -> int:
     """Try every meter; 3 where none can be used."""
     meters = survey()
     if args.json:
-        print_json({"schema": 1, "meters": meters})
+        print_json(Meters(meters=tuple(meters)))
     else:
         _print_tables(meters)
-    return 0 if any(meter["used"] for meter in meters) else NOTHING
+    return 0 if any(meter.used for meter in meters) else NOTHING
 
 
-def survey() -> list[dict[str, Any]]:
-    """Every meter that is registered, as in ``--json``; those in use first.
+def survey() -> list[ShownMeter]:
+    """Every meter that is registered, as it is shown; those in use first.
 
     Raises:
         UsageError: PERMILLE_METERS or a meter's own variable is wrong.
@@ -55,7 +99,7 @@ def survey() -> list[dict[str, Any]]:
     finally:
         opened.close()
     found += [_missing(unavailable) for unavailable in opened.unavailable]
-    told = {meter["meter"] for meter in found}
+    told = {meter.meter for meter in found}
     for name in plugins.names("meters"):
         if name in told:
             continue
@@ -65,76 +109,70 @@ def survey() -> list[dict[str, Any]]:
         else:
             found.append(_here(meter, used=False))
             meter.close()
-    return sorted(found, key=lambda meter: (not meter["used"], not meter["available"]))
+    return sorted(found, key=lambda meter: (not meter.used, not meter.available))
 
 
-def _here(meter: Meter, *, used: bool) -> dict[str, Any]:
+def _here(meter: Meter, *, used: bool) -> ShownMeter:
     # A meter that blocks is not asked again: it has answered as it was opened.
     problems = {} if meter.slow else {r.domain: r.error for r in meter.read()}
-    return {
-        "meter": meter.name,
-        "available": True,
-        "used": used,
-        "reason": None if used else "not used: see docs/meters.md, or name it in PERMILLE_METERS",
-        "remedy": None,
-        "forbidden": False,
-        "present": True,
-        "domains": [_domain(domain, problems.get(domain.name)) for domain in meter.domains],
-    }
+    return ShownMeter(
+        meter=meter.name,
+        available=True,
+        used=used,
+        reason=None if used else "not used: see docs/meters.md, or name it in PERMILLE_METERS",
+        domains=tuple(_domain(domain, problems.get(domain.name)) for domain in meter.domains),
+    )
 
 
-def _missing(unavailable: Unavailable) -> dict[str, Any]:
-    return {
-        "meter": unavailable.name,
-        "available": False,
-        "used": False,
-        "reason": unavailable.reason,
-        "remedy": unavailable.remedy or None,
-        "forbidden": unavailable.forbidden,
-        "present": unavailable.present,
-        "domains": [],
-    }
+def _missing(unavailable: Unavailable) -> ShownMeter:
+    return ShownMeter(
+        meter=unavailable.name,
+        available=False,
+        used=False,
+        reason=unavailable.reason,
+        remedy=unavailable.remedy or None,
+        forbidden=unavailable.forbidden,
+        present=unavailable.present,
+    )
 
 
-def _domain(domain: Domain, problem: str | None) -> dict[str, Any]:
-    return {
-        "name": domain.name,
-        "kind": domain.kind,
-        "provenance": domain.provenance.value,
-        "device": domain.device,
-        "problem": problem,
-        "resolution_j": domain.resolution_j,
-        "tick_s": domain.tick_s,
-        "accuracy": {
-            "low": domain.accuracy_low,
-            "high": domain.accuracy_high,
-            "source": domain.accuracy_source,
-        },
-    }
+def _domain(domain: Domain, problem: str | None) -> ShownDomain:
+    return ShownDomain(
+        name=domain.name,
+        kind=domain.kind,
+        provenance=domain.provenance,
+        device=domain.device,
+        problem=problem,
+        resolution_j=domain.resolution_j,
+        tick_s=domain.tick_s,
+        accuracy=Accuracy(
+            low=domain.accuracy_low, high=domain.accuracy_high, source=domain.accuracy_source
+        ),
+    )
 
 
-def _print_tables(meters: list[dict[str, Any]]) -> None:
+def _print_tables(meters: list[ShownMeter]) -> None:
     from rich.text import Text
 
     out = console()
-    here = [meter for meter in meters if meter["available"]]
-    missing = [meter for meter in meters if not meter["available"]]
+    here = [meter for meter in meters if meter.available]
+    missing = [meter for meter in meters if not meter.available]
     if here:
         out.print(_domain_table(here))
     for source in _accuracy_sources(here):
         out.print(Text(plain(f"  {source}"), style="dim"))
-    for domain in (domain for meter in here for domain in meter["domains"]):
-        if domain["problem"]:
-            out.print(Text(plain(f"{domain['name']} cannot be read: {domain['problem']}")))
+    for domain in (domain for meter in here for domain in meter.domains):
+        if domain.problem:
+            out.print(Text(plain(f"{domain.name} cannot be read: {domain.problem}")))
     if missing:
         out.print(Text("\nnot here" if here else "no meter can be used here", style="bold"))
     for meter in missing:
-        out.print(Text(plain(f"{meter['meter']}: {meter['reason']}")))
-        if meter["remedy"]:
-            out.print(Text(plain(f"    to unlock: {meter['remedy']}")))
+        out.print(Text(plain(f"{meter.meter}: {meter.reason}")))
+        if meter.remedy:
+            out.print(Text(plain(f"    to unlock: {meter.remedy}")))
 
 
-def _domain_table(meters: list[dict[str, Any]]) -> Table:
+def _domain_table(meters: list[ShownMeter]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -142,35 +180,35 @@ def _domain_table(meters: list[dict[str, Any]]) -> Table:
     for head in ("meter", "domain", "provenance", "used", "resolution", "tick", "accuracy", "of"):
         table.add_column(head, overflow="fold")
     for meter in meters:
-        for domain in meter["domains"]:
+        for domain in meter.domains:
             cells = (
-                meter["meter"],
-                domain["name"],
-                domain["provenance"],
-                "yes" if meter["used"] else "no",
-                _amount(domain["resolution_j"], "J"),
-                _amount(domain["tick_s"], "s"),
-                _accuracy(domain["accuracy"]),
-                domain["device"] or "",
+                meter.meter,
+                domain.name,
+                domain.provenance,
+                "yes" if meter.used else "no",
+                _amount(domain.resolution_j, "J"),
+                _amount(domain.tick_s, "s"),
+                _accuracy(domain.accuracy),
+                domain.device or "",
             )
             # A device names itself: as Text, its name is never taken for rich's markup.
             table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
 
 
-def _accuracy_sources(meters: list[dict[str, Any]]) -> list[str]:
+def _accuracy_sources(meters: list[ShownMeter]) -> list[str]:
     """Where the accuracy of each domain is from, each line once."""
     return list(
         dict.fromkeys(
-            f"{domain['name']}: {domain['accuracy']['source']}"
+            f"{domain.name}: {domain.accuracy.source}"
             for meter in meters
-            for domain in meter["domains"]
+            for domain in meter.domains
         )
     )
 
 
-def _accuracy(accuracy: dict[str, Any]) -> str:
-    low, high = accuracy["low"], accuracy["high"]
+def _accuracy(accuracy: Accuracy) -> str:
+    low, high = accuracy.low, accuracy.high
     if low == high:
         return f"±{low * 100:g} %"
     return f"-{low * 100:g}/+{high * 100:g} %"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from permille.analysis import parity
+from permille.analysis.parity import ParityRow
 from permille.cli.arguments import add_json, positive_float, pue
 from permille.cli.study_source import add_from, any_study
+from permille.cli.terminal import console, print_json
 from permille.errors import UsageError
-from permille.records import BOUNDARIES
+from permille.records import BOUNDARIES, Boundary, Estimate, JsonOutput
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,6 +22,19 @@ EXAMPLES = """examples:
   permille parity --training-kwh 10505 --inference-kwh 5.4e-5
   permille parity --model MiniLM --training-kwh 12 --from permille.db --study quickstart
 """
+
+
+class ParityOutput(JsonOutput):
+    """What ``permille parity --json`` prints. ``boundary``: null where the energy per inference
+    was given."""
+
+    boundary: Boundary | None
+    per_day: float | None
+    rows: tuple[ParityRow, ...]
+    note: str
+
+
+OUTPUT = ParityOutput
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,29 +63,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
     rows = _rows(args)
-    payload = {
-        "schema": 1,
-        "boundary": None if args.inference_kwh else args.boundary,
-        "per_day": args.per_day,
-        "rows": rows,
-        "note": "parity = (training + fine-tuning) / energy per inference; the interval is of the"
+    output = ParityOutput(
+        boundary=None if args.inference_kwh else args.boundary,
+        per_day=args.per_day,
+        rows=tuple(rows),
+        note="parity = (training + fine-tuning) / energy per inference; the interval is of the"
         " energy per inference, by the spread of repeats",
-    }
-    from permille.cli.terminal import console, print_json
-
+    )
     if args.json:
-        print_json(payload)
+        print_json(output)
     else:
         out = console()
         out.print(_table(rows, args.per_day))
-        out.print(payload["note"])
+        out.print(output.note)
     return 0
 
 
-def _rows(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from permille.analysis import parity
-    from permille.records import Estimate
-
+def _rows(args: argparse.Namespace) -> list[ParityRow]:
     if args.inference_kwh is not None:
         if args.training_kwh is None:
             raise UsageError("--inference-kwh goes with --training-kwh")
@@ -100,7 +110,7 @@ def _rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     ]
 
 
-def _table(rows: list[dict[str, Any]], per_day: float | None) -> Table:
+def _table(rows: list[ParityRow], per_day: float | None) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -114,17 +124,17 @@ def _table(rows: list[dict[str, Any]], per_day: float | None) -> Table:
     if per_day is not None:
         table.add_column(f"days at {per_day:,.0f} a day", justify="right")
     for row in rows:
-        found = row["inferences"]
+        found = row.inferences
         cells: list[Text | str] = [
-            Text(plain(row["model"] or "-")),
-            f"{row['training_kwh']:,g}",
-            "not counted" if row["finetuning_kwh"] is None else f"{row['finetuning_kwh']:,g}",
-            f"{row['kwh_per_inference']:.3g}",
-            f"{found['value']:,.0f}",
-            "-" if found["low"] is None else f"{found['low']:,.0f} to {_or_more(found['high'])}",
+            Text(plain(row.model or "-")),
+            f"{row.training_kwh:,g}",
+            "not counted" if row.finetuning_kwh is None else f"{row.finetuning_kwh:,g}",
+            f"{row.kwh_per_inference:.3g}",
+            f"{found.value:,.0f}",
+            "-" if found.low is None else f"{found.low:,.0f} to {_or_more(found.high)}",
         ]
-        if row["days"] is not None:
-            cells.append(f"{row['days']['value']:,.1f}")
+        if row.days is not None:
+            cells.append(f"{row.days.value:,.1f}")
         table.add_row(*cells)
     return table
 

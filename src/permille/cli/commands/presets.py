@@ -7,6 +7,24 @@ import argparse
 from permille import presets
 from permille.cli.arguments import add_json
 from permille.cli.terminal import console, print_json
+from permille.records import JsonOutput, Record
+
+
+class Preset(Record):
+    """A study that ships with permille; ``study`` is its file, as TOML."""
+
+    name: str
+    description: str
+    study: str
+
+
+class Presets(JsonOutput):
+    """What ``permille presets --json`` prints."""
+
+    presets: tuple[Preset, ...]
+
+
+OUTPUT = Presets
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +42,14 @@ def run(args: argparse.Namespace) -> int:
     """Do it; the exit code."""
     chosen = presets.names() if args.name is None else [args.name]
     if args.json:
-        rows = [
-            {"name": name, "description": presets.describe(name), "study": presets.text(name)}
-            for name in chosen
-        ]
-        print_json({"schema": 1, "presets": rows})
+        print_json(
+            Presets(
+                presets=tuple(
+                    Preset(name=name, description=presets.describe(name), study=presets.text(name))
+                    for name in chosen
+                )
+            )
+        )
     elif args.name is not None:
         print(presets.text(args.name), end="")
     else:

@@ -3,19 +3,64 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, get_args
+from typing import get_args
 
 from permille.carbon.lookup import find, fold
-from permille.carbon.table import GridPlace, GridTable, Intensity, PlaceKind, grid_table
+from permille.carbon.table import (
+    EmissionKind,
+    GridPlace,
+    GridTable,
+    Intensity,
+    PlaceKind,
+    grid_table,
+)
 from permille.cli import terminal
 from permille.cli.arguments import add_json
 from permille.errors import CarbonError
 from permille.escaping import plain
+from permille.records import JsonOutput, Record
 
 EXAMPLES = """examples:
   permille regions france
   permille regions us-west --json
 """
+
+
+class Region(Record):
+    """A place whose grid is known. ``grid`` is the place that the newest figure (``year``) is of,
+    gCO2e/kWh; ``emissions``: lifecycle, or direct alone."""
+
+    region: str
+    alpha2: str | None
+    kind: PlaceKind
+    name: str
+    grid: str
+    years: tuple[int, ...]
+    year: int
+    intensity_g_per_kwh: float
+    emissions: EmissionKind
+    source: str
+
+
+class RegionSource(Record):
+    """Who published figures of these places, and under which licence."""
+
+    source: str
+    name: str
+    emissions: EmissionKind
+    licence: str
+    url: str
+    attribution: str
+
+
+class Regions(JsonOutput):
+    """What ``permille regions --json`` prints."""
+
+    regions: tuple[Region, ...]
+    sources: tuple[RegionSource, ...]
+
+
+OUTPUT = Regions
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +88,8 @@ def run(args: argparse.Namespace) -> int:
             find(args.query)  # says what is near
         raise CarbonError("no such place of that kind; see: permille regions")
     if args.json:
-        terminal.print_json(
-            {"schema": 1, "regions": [_row(table, place) for place in places], **_sources(places)}
-        )
+        regions = tuple(_region(table, place) for place in places)
+        terminal.print_json(Regions(regions=regions, sources=_sources(table, places)))
     else:
         _print(table, places)
     return 0
@@ -66,38 +110,35 @@ def _newest(table: GridTable, place: GridPlace) -> Intensity:
     return figures[max(figures)]
 
 
-def _row(table: GridTable, place: GridPlace) -> dict[str, Any]:
+def _region(table: GridTable, place: GridPlace) -> Region:
     newest = _newest(table, place)
-    return {
-        "region": place.code,
-        "alpha2": place.alpha2,
-        "kind": place.kind,
-        "name": table.full_name(place),
-        "grid": newest.code,
-        "years": sorted(table.of(place)),
-        "year": newest.year,
-        "intensity_g_per_kwh": newest.g_per_kwh,
-        "emissions": newest.source.kind,
-        "source": newest.source.id,
-    }
+    return Region(
+        region=place.code,
+        alpha2=place.alpha2,
+        kind=place.kind,
+        name=table.full_name(place),
+        grid=newest.code,
+        years=tuple(sorted(table.of(place))),
+        year=newest.year,
+        intensity_g_per_kwh=newest.g_per_kwh,
+        emissions=newest.source.kind,
+        source=newest.source.id,
+    )
 
 
-def _sources(places: list[GridPlace]) -> dict[str, Any]:
-    table = grid_table()
+def _sources(table: GridTable, places: list[GridPlace]) -> tuple[RegionSource, ...]:
     used = {i.source.id: i.source for place in places for i in table.of(place).values()}
-    return {
-        "sources": [
-            {
-                "source": source.id,
-                "name": source.name,
-                "emissions": source.kind,
-                "licence": source.licence,
-                "url": source.url,
-                "attribution": source.attribution,
-            }
-            for source in used.values()
-        ]
-    }
+    return tuple(
+        RegionSource(
+            source=source.id,
+            name=source.name,
+            emissions=source.kind,
+            licence=source.licence,
+            url=source.url,
+            attribution=source.attribution,
+        )
+        for source in used.values()
+    )
 
 
 def _print(table: GridTable, places: list[GridPlace]) -> None:

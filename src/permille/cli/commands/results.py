@@ -5,27 +5,27 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from typing import Any
+
+from msgspec import structs
 
 from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
-from permille.analysis.pareto import fronts
-from permille.analysis.rows import row
-from permille.carbon.embodied import Hardware, embodied_g, sci_g_per_1000
-from permille.carbon.equivalents import equivalents
-from permille.carbon.footprint import footprint
-from permille.carbon.settings import CarbonSettings, to_json
+from permille.analysis.results import ResultRow, Results, result_rows
+from permille.carbon.embodied import Hardware
+from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
 from permille.cli.source import all_summaries_of, say_damage
 from permille.cli.terminal import console, print_json, say_last
 from permille.escaping import plain
-from permille.records import Boundary
 from permille.units import format_energy_kwh, format_mass_g
 
 EXAMPLES = """examples:
   permille results --region FRA
   permille results --study quickstart --boundary node --net --json
 """
+
+
+OUTPUT = Results
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,23 +69,22 @@ def run(args: argparse.Namespace) -> int:
     if args.task:
         found = [s for s in found if s.cell.task == args.task]
     summaries, older = comparable.split(found)
-    payload = results_json(
-        summaries, boundary, carbon, net=args.net, hardware=hardware, damage=damage
-    )
-    payload["superseded"] = len(older)
+    rows = result_rows(summaries, carbon, net=args.net, hardware=hardware)
     if args.superseded:
         old = [o.summary for o in older]
-        rows = results_json(old, boundary, carbon, net=args.net, hardware=hardware)["rows"]
-        payload["rows"] += [
+        rows += [
             # A figure that no longer counts is no winner.
-            r | {"pareto": None, "superseded": o.differs}
-            for r, o in zip(rows, older, strict=True)
+            structs.replace(row, pareto=None, superseded=o.differs)
+            for row, o in zip(
+                result_rows(old, carbon, net=args.net, hardware=hardware), older, strict=True
+            )
         ]
         summaries = [*summaries, *old]
+    results = Results.of(rows, boundary, carbon, net=args.net, damage=damage, superseded=len(older))
     if args.json:
-        print_json(payload)
+        print_json(results)
     else:
-        show(payload, summaries, carbon, explain=args.explain)
+        show(results, summaries, explain=args.explain)
     say_last(notice)
     return say_damage(damage)
 
@@ -100,78 +99,18 @@ def _hardware(args: argparse.Namespace) -> Hardware | None:
     )
 
 
-def results_json(
-    summaries: list[Summary],
-    boundary: Boundary,
-    carbon: CarbonSettings,
-    *,
-    net: bool,
-    hardware: Hardware | None = None,
-    damage: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The documented shape of ``permille results --json``."""
-    rows = [
-        row(s, intensity_g_per_kwh=carbon.intensity_g_per_kwh, pue=carbon.pue, net=net)
-        for s in summaries
-    ]
-    for shown, on_front, summary in zip(rows, fronts(summaries), summaries, strict=True):
-        shown["pareto"] = on_front
-        shown["superseded"] = None
-        shown |= _beside(shown, summary, carbon, hardware)
-    return {
-        "schema": 1,
-        "boundary": boundary,
-        "net": net,
-        "carbon": to_json(carbon),
-        "equivalents": [
-            {"name": e.name, "unit": e.unit, "factor": e.factor, "source": e.source}
-            for e in equivalents(0.0, 0.0)
-        ],
-        "superseded": 0,
-        "rows": rows,
-        "damage": list(damage),
-    }
-
-
-def _beside(
-    shown: dict[str, Any], summary: Summary, carbon: CarbonSettings, hardware: Hardware | None
-) -> dict[str, Any]:
-    """What stands beside the carbon of a row: the market-based figure, the SCI score with its
-    embodied part, and equivalents. None where it was not asked for or cannot be told."""
-    kwh, grams = shown["kwh_per_1000"]["value"], shown["co2e_g_per_1000"]["value"]
-    found: dict[str, Any] = {"market_co2e_g_per_1000": None, "sci": None, "equivalents": {}}
-    if kwh is None or kwh < 0:
-        return found
-    found["market_co2e_g_per_1000"] = footprint(kwh, carbon, summary.boundary).market_g
-    found["equivalents"] = {e.name: e.amount for e in equivalents(kwh, grams)}
-    if hardware is not None and summary.seconds is not None:
-        made_g = embodied_g(hardware, summary.seconds.mean)
-        found["sci"] = {
-            "g_per_1000": sci_g_per_1000(grams, made_g, 1000),
-            "operational_g": grams,
-            "embodied_g": made_g,
-        }
-    return found
-
-
-def show(
-    payload: dict[str, Any],
-    summaries: list[Summary],
-    carbon: CarbonSettings,
-    *,
-    explain: bool = False,
-) -> None:
+def show(results: Results, summaries: Sequence[Summary], *, explain: bool = False) -> None:
     """The table for people, with what it rests on."""
     from rich.text import Text
 
     from permille.cli.table import results_table
 
     out = console()
-    if not payload["rows"]:
+    if not results.rows:
         out.print("no results here yet; try: permille run quickstart")
         return
-    out.print(results_table(payload["rows"], net=payload["net"]))
-    for line in footing(payload, carbon):
+    out.print(results_table(results.rows, net=results.net))
+    for line in footing(results):
         out.print(Text(plain(line)), soft_wrap=True)
     if explain:
         from permille.analysis.budget import budget
@@ -187,40 +126,41 @@ def carbon_text(carbon: CarbonSettings) -> str:
     return f"{carbon.intensity_g_per_kwh:g} gCO2e/kWh ({carbon.name}{year}{note})"
 
 
-def footing(payload: dict[str, Any], carbon: CarbonSettings) -> list[str]:
+def footing(results: Results) -> list[str]:
     """What every number of the table rests on: boundary, grid, how the figures came to be."""
+    carbon = results.carbon
     lines = [
-        f"boundary: {payload['boundary']}; in brackets, 95 % intervals; carbon:"
+        f"boundary: {results.boundary}; in brackets, 95 % intervals; carbon:"
         f" {carbon_text(carbon)}, PUE {carbon.pue:g}"
     ]
-    if any(r["pareto"] for r in payload["rows"]):
+    if any(r.pareto for r in results.rows):
         lines.append("* no other model of its task and dataset needs less energy and is as good")
-    lines += _superseded_lines(payload)
-    lines += _carbon_lines(payload["rows"])
-    here = [r for r in payload["rows"] if r["source"] == "permille"]
-    if any(r["provenance"] == "estimated" for r in here):
+    lines += _superseded_lines(results)
+    lines += _carbon_lines(results.rows)
+    here = [r for r in results.rows if r.source == "permille"]
+    if any(r.provenance == "estimated" for r in here):
         lines.append(
             "estimated: no energy counter can be read here, so watts are modelled from CPU time;"
             " `permille meters` says how to unlock measured figures"
         )
-    lines += _reason_lines(payload["rows"])
-    lines += _problem_lines(payload["rows"])
-    lines += _note_lines(payload["rows"])
+    lines += _reason_lines(results.rows)
+    lines += _problem_lines(results.rows)
+    lines += _note_lines(results.rows)
     return lines
 
 
-def _reason_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _reason_lines(rows: Sequence[ResultRow]) -> list[str]:
     """Why trials failed, at most three reasons a row; ``--json`` has them all."""
-    return [f"{_where(r)}: {reason}" for r in rows for reason in r["reasons"][:3]]
+    return [f"{_where(r)}: {reason}" for r in rows for reason in r.reasons[:3]]
 
 
-def _problem_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _problem_lines(rows: Sequence[ResultRow]) -> list[str]:
     """Why rows have no figure, where no trial's reason says so already. A fault of the machine is
     every row's: it is told once, or the table would scroll out of sight."""
     places_by_problem: dict[str, list[str]] = {}
     for r in rows:
-        if r["problem"] and not r["reasons"]:
-            places_by_problem.setdefault(r["problem"], []).append(_where(r))
+        if r.problem and not r.reasons:
+            places_by_problem.setdefault(r.problem, []).append(_where(r))
     lines = []
     for problem, places in places_by_problem.items():
         if len(places) > 3:
@@ -229,48 +169,48 @@ def _problem_lines(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _note_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _note_lines(rows: Sequence[ResultRow]) -> list[str]:
     # The same note with another figure in it is one note.
-    notes = {re.sub(r"\d+", "", n): n for r in rows for n in r["notes"]}
+    notes = {re.sub(r"\d+", "", n): n for r in rows for n in r.notes}
     lines = [f"note: {note}" for note in list(notes.values())[:8]]
     if len(notes) > 8:
         lines.append(f"… and {len(notes) - 8} more notes in --json")
     return lines
 
 
-def _where(row: dict[str, Any]) -> str:
-    return f"{row['model']} on {row['dataset']}"
+def _where(row: ResultRow) -> str:
+    return f"{row.model} on {row.dataset}"
 
 
-def _superseded_lines(payload: dict[str, Any]) -> list[str]:
+def _superseded_lines(results: Results) -> list[str]:
     """What has newer figures: how many there are, or, where they are shown, what differs."""
-    shown = [r for r in payload["rows"] if r["superseded"]]
+    shown = [r for r in results.rows if r.superseded]
     if shown:
-        return [f"superseded: {_old_figure(r)}: {r['superseded']}" for r in shown]
-    count = payload["superseded"]
+        return [f"superseded: {_old_figure(r)}: {r.superseded}" for r in shown]
+    count = results.superseded
     if not count:
         return []
     rows = "1 row" if count == 1 else f"{count} rows"
     return [f"{rows} of older code or settings, which newer figures supersede: --superseded"]
 
 
-def _old_figure(row: dict[str, Any]) -> str:
-    kwh = row["kwh_per_1000"]["value"]
+def _old_figure(row: ResultRow) -> str:
+    kwh = row.kwh_per_1000.value
     figure = "no figure" if kwh is None else format_energy_kwh(kwh)
     return f"{_where(row)}, {figure}"
 
 
-def _carbon_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _carbon_lines(rows: Sequence[ResultRow]) -> list[str]:
     """SCI scores and market-based figures, where they were asked for."""
     lines = []
     for r in rows:
         where = _where(r)
-        if r["sci"]:
+        if r.sci:
             lines.append(
-                f"SCI of {where}: {format_mass_g(r['sci']['g_per_1000'])}CO2e per 1,000"
-                f" ({format_mass_g(r['sci']['embodied_g'])} of it embodied)"
+                f"SCI of {where}: {format_mass_g(r.sci.g_per_1000)}CO2e per 1,000"
+                f" ({format_mass_g(r.sci.embodied_g)} of it embodied)"
             )
-        if r["market_co2e_g_per_1000"] is not None:
-            market = format_mass_g(r["market_co2e_g_per_1000"])
+        if r.market_co2e_g_per_1000 is not None:
+            market = format_mass_g(r.market_co2e_g_per_1000)
             lines.append(f"market-based, beside the above: {where}: {market}CO2e per 1,000")
     return lines

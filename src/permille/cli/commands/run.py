@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from permille.analysis.answer import answers
 from permille.analysis.boundaries import within
 from permille.analysis.cell_summary import Summary
+from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import (
@@ -20,13 +20,13 @@ from permille.cli.arguments import (
     add_strictness,
     carbon_of,
 )
-from permille.cli.commands.results import results_json, show
-from permille.cli.dry_run import dry_run
+from permille.cli.commands.results import show
+from permille.cli.dry_run import DryRun, dry_run
 from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.progress import View
 from permille.cli.streams import Feed, deliver, drop_output, is_output_lost
 from permille.cli.terminal import console, print_json, print_json_line
-from permille.disturbance import disturbed
+from permille.cli.trial_lines import TrialLine, line_of, line_of_not_run
 from permille.errors import MeterError, StudyError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
@@ -47,6 +47,11 @@ EXAMPLES = """examples:
   permille run study.toml --dry-run
   permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
 """
+
+
+OUTPUT = Results
+OUTPUT_LINE = TrialLine
+OUTPUT_DRY_RUN = DryRun
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -150,13 +155,14 @@ def _tell(
     asked = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
     trials = (t for t in store.trials(study=plan.name) if asked.get(t.cell.id) == t.protocol)
     summaries = summarise(trials, boundary, pool=args.pool)
-    payload = results_json(summaries, boundary, carbon, net=args.net)
+    rows = result_rows(summaries, carbon, net=args.net)
+    results = Results.of(rows, boundary, carbon, net=args.net)
 
     def tell() -> None:
         if args.json:
-            print_json(payload)
+            print_json(results)
         else:
-            show(payload, summaries, carbon)
+            show(results, summaries)
             _close(plan, summaries, tally, recorder, args)
 
     deliver(tell)
@@ -179,7 +185,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
         not_run: dict[tuple[str, str], list[NotRun]] = {}
         feed = Feed()
 
-        def tell(line: dict[str, Any]) -> None:
+        def tell(line: TrialLine) -> None:
             feed.put(lambda: print_json_line(msgspec.json.encode(line)))
 
         def watch(what: str, seen: Turn | Trial | NotRun) -> None:
@@ -187,11 +193,11 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
             if isinstance(seen, NotRun):
                 not_run.setdefault((seen.cell.cell.id, seen.status), []).append(seen)
                 if args.json_lines:
-                    tell(_line_of_not_run(seen, plan.name))
+                    tell(line_of_not_run(seen, plan.name))
             if not isinstance(seen, Trial):
                 return
             if args.json_lines:
-                tell(_line(seen))
+                tell(line_of(seen))
             if args.require:
                 _require_measured(seen, args.boundary or "compute")
 
@@ -217,26 +223,6 @@ def _summary(not_run: list[NotRun]) -> str:
     repeats = f"repeat {first.repeat + 1}" if count == 1 else f"{count} repeats"
     cell = first.cell.cell
     return f"permille: {cell.model} on {cell.dataset}: {repeats} {what}: {first.reason}"
-
-
-def _line_of_not_run(seen: NotRun, study: str) -> dict[str, Any]:
-    """A repeat that was not tried, for ``--json-lines``: no trial, no figures."""
-    cell = seen.cell.cell
-    return {
-        "schema": 1,
-        "trial": None,
-        "study": study,
-        "task": cell.task,
-        "dataset": cell.dataset,
-        "model": cell.model,
-        "repeat": seen.repeat,
-        "status": seen.status,
-        "reason": seen.reason,
-        "seconds": None,
-        "inferences": None,
-        "domains": {},
-        "quality": None,
-    }
 
 
 def _require_measured(trial: Trial, boundary: Boundary) -> None:
@@ -293,30 +279,6 @@ def _say_anew(plan: Plan, runner: Runner, store: Store) -> None:
     before = [t for cell in sorted(others) for t in store.trials(study=plan.name, cell=cell)]
     for sentence in measured_anew(new, before):
         print(plain(f"note: {sentence}"), file=sys.stderr)
-
-
-def _line(trial: Trial) -> dict[str, Any]:
-    """One finished trial for ``--json-lines``."""
-    query = trial.phases.get("query")
-    return {
-        "schema": 1,
-        "trial": trial.uid,
-        "study": trial.study,
-        "task": trial.cell.task,
-        "dataset": trial.cell.dataset,
-        "model": trial.cell.model,
-        "repeat": trial.repeat,
-        "status": trial.status,
-        "reason": trial.reason,
-        "seconds": query.seconds if query else None,
-        "inferences": query.inferences if query else None,
-        "disturbed": disturbed(trial.phases),
-        "domains": {
-            name: {"energy_j": d.energy_j, "provenance": d.provenance}
-            for name, d in (query.domains if query else {}).items()
-        },
-        "quality": trial.quality and {"metric": trial.quality.metric, "value": trial.quality.value},
-    }
 
 
 def _pickles(plan: Plan, *, allowed: bool) -> None:

@@ -11,6 +11,7 @@ from permille.cli.arguments import add_json, add_store
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
+from permille.records import JsonOutput, Record
 from permille.store.merge import merge
 from permille.store.repair import check, repair
 from permille.units import counted
@@ -21,6 +22,38 @@ EXAMPLES = """examples:
   permille store merge all.db node-1.db node-2.db
 """
 _SHOWN = 20
+
+
+class StoreCheck(JsonOutput):
+    """What ``permille store check --json`` and ``store repair --json`` print: how many trials are
+    whole, and a line for each thing that is damaged or lost. ``damaged_file``: where a repair left
+    the file as it was."""
+
+    store: str
+    trials: int
+    problems: tuple[str, ...]
+    damaged_file: str | None
+
+
+class MergedTrials(Record):
+    """How many trials came in, were there already, or were refused."""
+
+    new: int
+    known: int
+    refused: int
+
+
+class StoreMerge(JsonOutput):
+    """What ``permille store merge --json`` prints."""
+
+    store: str
+    trials: MergedTrials
+    stores: int
+    problems: tuple[str, ...]
+
+
+OUTPUT = StoreCheck
+OUTPUT_MERGE = StoreMerge
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,13 +85,12 @@ def run(args: argparse.Namespace) -> int:
     found = check(args.store) if args.action == "check" else repair(args.store)
     if args.json:
         print_json(
-            {
-                "schema": 1,
-                "store": str(args.store),
-                "trials": found.trials,
-                "problems": list(found.problems),
-                "damaged_file": str(found.kept_as) if found.kept_as else None,
-            }
+            StoreCheck(
+                store=str(args.store),
+                trials=found.trials,
+                problems=found.problems,
+                damaged_file=str(found.kept_as) if found.kept_as else None,
+            )
         )
         return 1 if found.problems else 0
     _print_problems(found.problems)
@@ -77,15 +109,13 @@ def _merge(args: argparse.Namespace) -> int:
     into, *sources = args.stores
     found = merge(into, sources)
     if args.json:
-        trials = {"new": found.new, "known": found.known, "refused": found.refused}
         print_json(
-            {
-                "schema": 1,
-                "store": str(into),
-                "trials": trials,
-                "stores": found.stores,
-                "problems": list(found.problems),
-            }
+            StoreMerge(
+                store=str(into),
+                trials=MergedTrials(new=found.new, known=found.known, refused=found.refused),
+                stores=found.stores,
+                problems=found.problems,
+            )
         )
     else:
         _print_problems(found.problems)

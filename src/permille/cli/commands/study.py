@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import Literal
 
 from permille.cli.arguments import add_json
 from permille.cli.planning import add_allowances, load
 from permille.cli.terminal import print_json
 from permille.escaping import plain
+from permille.records import JsonOutput, Record
 from permille.study.plan.execution import executions
 from permille.study.run.runner import most_repeats
 from permille.units import counted
@@ -19,6 +21,35 @@ EXAMPLES = """examples:
 
 
 _KINDS = {"callable": "your code", "command": "a command", "code": "a stranger's code"}
+
+
+class PlannedRow(Record):
+    """A cell of the study."""
+
+    id: str
+    task: str
+    dataset: str
+    model: str
+
+
+class Executed(Record):
+    """A command or code that a run of the study executes."""
+
+    model: str
+    kind: str
+    what: str
+
+
+class StudyCheck(JsonOutput, kw_only=True):
+    """What ``permille study check --json`` prints of a study that is right."""
+
+    ok: Literal[True] = True
+    cells: tuple[PlannedRow, ...]
+    executes: tuple[Executed, ...]
+    notes: tuple[str, ...]
+
+
+OUTPUT = StudyCheck
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,21 +66,13 @@ def run(args: argparse.Namespace) -> int:
     plan = load(args.study_file, args.allow_path, modules=args.allow_module)
     runs = executions(plan)
     settings = plan.settings
-    cells = [
-        {"id": c.cell.id, "task": c.cell.task, "dataset": c.cell.dataset, "model": c.cell.model}
+    cells = tuple(
+        PlannedRow(id=c.cell.id, task=c.cell.task, dataset=c.cell.dataset, model=c.cell.model)
         for c in plan.cells
-    ]
+    )
     if args.json:
-        executed = [{"model": e.model, "kind": e.kind, "what": e.what} for e in runs]
-        print_json(
-            {
-                "schema": 1,
-                "ok": True,
-                "cells": cells,
-                "executes": executed,
-                "notes": list(plan.notes),
-            }
-        )
+        executes = tuple(Executed(model=e.model, kind=e.kind, what=e.what) for e in runs)
+        print_json(StudyCheck(cells=cells, executes=executes, notes=plan.notes))
         return 0
     often = counted(most_repeats(settings), "repeat")
     if settings.precision:
@@ -59,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         f" {counted(settings.inferences, 'inference')} a trial"
     )
     for cell in cells:
-        print(plain(f"  {cell['task']} / {cell['dataset']} / {cell['model']}"))
+        print(plain(f"  {cell.task} / {cell.dataset} / {cell.model}"))
     for each in runs:
         print(plain(f"it runs {_KINDS[each.kind]}: {each.what} (model {each.model})"))
     for note in plan.notes:

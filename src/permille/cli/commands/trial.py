@@ -12,7 +12,7 @@ from permille.cli.arguments import add_json, add_store
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.records import Phase, Trial
+from permille.records import Domain, Event, JsonOutput, Phase, Record, Trial
 from permille.store import Raw, Store
 from permille.units import format_number, format_seconds
 
@@ -23,6 +23,44 @@ EXAMPLES = """examples:
 """
 _SHOWN = 10
 """Trials that are named where a prefix is not unique."""
+
+
+class ShownSpan(Record):
+    """A span, from the start of the first."""
+
+    name: str
+    start_s: float
+    seconds: float
+    attributes: dict[str, Any]
+
+
+class ShownSeries(Record):
+    """A domain, and how often it was read."""
+
+    domain: Domain
+    readings: int
+
+
+class ShownRecording(Record):
+    """What the recorder kept of the trial."""
+
+    series: tuple[ShownSeries, ...]
+    events: tuple[Event, ...]
+    marks: int
+    shared: bool
+
+
+class ShownTrial(JsonOutput):
+    """What ``permille trial --json`` prints. ``durations``: how many inferences have their
+    duration kept."""
+
+    trial: Trial
+    spans: tuple[ShownSpan, ...]
+    durations: int | None
+    recording: ShownRecording | None
+
+
+OUTPUT = ShownTrial
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         assert trial is not None
         raw = store.raw(trial.uid)
     if args.json:
-        print_json(_payload(trial, raw))
+        print_json(_shown(trial, raw))
     else:
         for line in _lines(trial, raw):
             print(line)
@@ -66,43 +104,39 @@ def _only(uids: Sequence[str], args: argparse.Namespace) -> str:
     )
 
 
-def _payload(trial: Trial, raw: Raw | None) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "trial": msgspec.to_builtins(trial),
-        "spans": _spans(raw),
-        "durations": len(raw.durations_ns) if raw else None,
-        "recording": _recording(raw),
-    }
+def _shown(trial: Trial, raw: Raw | None) -> ShownTrial:
+    return ShownTrial(
+        trial=trial,
+        spans=tuple(_spans(raw)),
+        durations=len(raw.durations_ns) if raw else None,
+        recording=_recording(raw),
+    )
 
 
-def _spans(raw: Raw | None) -> list[dict[str, Any]]:
-    """Each span, from the start of the first."""
+def _spans(raw: Raw | None) -> Iterator[ShownSpan]:
     spans = raw.spans if raw else ()
-    return [
-        {
-            "name": span.name,
-            "start_s": (span.t0_ns - spans[0].t0_ns) / 1e9,
-            "seconds": span.seconds,
-            "attributes": span.attributes,
-        }
-        for span in spans
-    ]
+    for span in spans:
+        yield ShownSpan(
+            name=span.name,
+            start_s=(span.t0_ns - spans[0].t0_ns) / 1e9,
+            seconds=span.seconds,
+            attributes=span.attributes,
+        )
 
 
-def _recording(raw: Raw | None) -> dict[str, Any] | None:
+def _recording(raw: Raw | None) -> ShownRecording | None:
     recording = raw.recording if raw else None
     if recording is None:
         return None
-    return {
-        "series": [
-            {"domain": msgspec.to_builtins(series.domain), "readings": len(series.t_ns)}
+    return ShownRecording(
+        series=tuple(
+            ShownSeries(domain=series.domain, readings=len(series.t_ns))
             for series in recording.series
-        ],
-        "events": msgspec.to_builtins(recording.events),
-        "marks": len(recording.marks),
-        "shared": recording.shared,
-    }
+        ),
+        events=recording.events,
+        marks=len(recording.marks),
+        shared=recording.shared,
+    )
 
 
 def _lines(trial: Trial, raw: Raw | None) -> Iterator[str]:
@@ -135,8 +169,8 @@ def _lines(trial: Trial, raw: Raw | None) -> Iterator[str]:
         yield from _pairs("stopping rule", msgspec.to_builtins(trial.stopping))
     yield from _pairs("model", msgspec.to_builtins(trial.facts))
     for span in _spans(raw):
-        name = plain(span["name"])
-        start, lasts = format_seconds(span["start_s"]), format_seconds(span["seconds"])
+        name = plain(span.name)
+        start, lasts = format_seconds(span.start_s), format_seconds(span.seconds)
         yield f"span {name}: from {start}, for {lasts}"
     for name, phase in trial.phases.items():
         yield from _phase(name, phase)

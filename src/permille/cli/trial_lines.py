@@ -1,0 +1,83 @@
+"""The lines of ``permille run --json-lines``: one for each finished trial, or repeat left out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from permille.disturbance import disturbed
+from permille.records import JsonOutput, Provenance, Record, Trial
+from permille.study.run.runner import NotRun
+
+
+class LineDomain(Record):
+    """Joules of one domain over the query span."""
+
+    energy_j: float
+    provenance: Provenance
+
+
+class LineQuality(Record):
+    """The trial's score."""
+
+    metric: str
+    value: float
+
+
+class TrialLine(JsonOutput):
+    """What ``permille run --json-lines`` prints for each trial. ``trial`` is its uid; null for a
+    repeat that was not run: ``given-up`` after three failures, ``left-out`` because its model
+    fails for the same reason every time. ``seconds``, ``inferences`` and ``domains`` are of the
+    query span; ``disturbed`` tells whether other processes used the machine meanwhile, null where
+    that is unknown."""
+
+    trial: str | None
+    study: str
+    task: str
+    dataset: str
+    model: str
+    repeat: int
+    status: Literal["done", "failed", "invalid", "given-up", "left-out"]
+    reason: str | None
+    seconds: float | None = None
+    inferences: int | None = None
+    disturbed: bool | None = None
+    domains: dict[str, LineDomain] = {}
+    quality: LineQuality | None = None
+
+
+def line_of(trial: Trial) -> TrialLine:
+    """One trial."""
+    query, quality = trial.phases.get("query"), trial.quality
+    return TrialLine(
+        trial=trial.uid,
+        study=trial.study,
+        task=trial.cell.task,
+        dataset=trial.cell.dataset,
+        model=trial.cell.model,
+        repeat=trial.repeat,
+        status=trial.status,
+        reason=trial.reason,
+        seconds=query.seconds if query else None,
+        inferences=query.inferences if query else None,
+        disturbed=disturbed(trial.phases),
+        domains={
+            name: LineDomain(energy_j=d.energy_j, provenance=d.provenance)
+            for name, d in (query.domains if query else {}).items()
+        },
+        quality=LineQuality(metric=quality.metric, value=quality.value) if quality else None,
+    )
+
+
+def line_of_not_run(seen: NotRun, study: str) -> TrialLine:
+    """A repeat that was not tried: no trial, no figures."""
+    cell = seen.cell.cell
+    return TrialLine(
+        trial=None,
+        study=study,
+        task=cell.task,
+        dataset=cell.dataset,
+        model=cell.model,
+        repeat=seen.repeat,
+        status=seen.status,
+        reason=seen.reason,
+    )
