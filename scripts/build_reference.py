@@ -14,11 +14,13 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import json_schemas
 import msgspec
 
 from permille import cli, plugins
@@ -198,10 +200,24 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("``", "`").replace("<", "&lt;")
 
 
+def json_output() -> str:
+    """What each command prints with ``--json``."""
+    return "\n".join(["# JSON output\n", GENERATED, *json_schemas.page()])
+
+
+def _schema_of(command: str, record: type[msgspec.Struct]) -> str:
+    return json.dumps(json_schemas.schema(command, record), indent=2)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
+    "json.md": json_output,
     "plug-ins.md": plug_ins,
     "study-file.md": study_file,
+    **{
+        f"json/{json_schemas.file_name(command)}": partial(_schema_of, command, record)
+        for command, record in json_schemas.outputs().items()
+    },
 }
 
 
@@ -213,6 +229,7 @@ def main() -> None:
         if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
             stale.append(name)
         elif not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
     if stale:
         sys.exit(f"not what the code says: {', '.join(stale)}; run scripts/build_reference.py")

@@ -52,8 +52,13 @@ class Command(Protocol):
         ...
 
 
+def module_of(name: str) -> str:
+    """The module of a command."""
+    return f"permille.cli.commands.{_MODULES.get(name, name)}"
+
+
 def _command(name: str) -> Command:
-    return importlib.import_module(f"permille.cli.commands.{_MODULES.get(name, name)}")
+    return importlib.import_module(module_of(name))
 
 
 def make_parser(name: str, command: Command) -> Parser:

@@ -33,7 +33,8 @@ class Assets(JsonOutput):
     assets: tuple[ShownAsset, ...]
 
 
-OUTPUT = Assets
+OUTPUTS = {"assets fetch": Assets, "assets list": Assets}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

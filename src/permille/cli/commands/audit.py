@@ -30,7 +30,8 @@ _PARTS = {
 }
 
 
-OUTPUT = Audit
+OUTPUTS = {"audit": Audit}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

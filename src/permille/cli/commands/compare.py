@@ -59,7 +59,8 @@ class ComparisonOutput(JsonOutput):
     damage: tuple[str, ...]
 
 
-OUTPUT = ComparisonOutput
+OUTPUTS = {"compare": ComparisonOutput}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -55,7 +55,8 @@ class ImportReport(JsonOutput):
     replaced_count: int
 
 
-OUTPUT = ImportReport
+OUTPUTS = {"import": ImportReport}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -47,8 +47,8 @@ HABITS = {"-r": "--repeats", "--runs": "--repeats", "-w": "--warmup"}
 """Options of hyperfine, which does for time what this command does for energy."""
 
 
-OUTPUT = MeasuredCommand
-OUTPUT_PAIR = MeasuredPair
+OUTPUTS = {"measure": MeasuredCommand, "measure, two commands": MeasuredPair}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -68,7 +68,8 @@ class Meters(JsonOutput):
     meters: tuple[ShownMeter, ...]
 
 
-OUTPUT = Meters
+OUTPUTS = {"meters": Meters}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

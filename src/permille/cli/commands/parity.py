@@ -34,7 +34,8 @@ class ParityOutput(JsonOutput):
     note: str
 
 
-OUTPUT = ParityOutput
+OUTPUTS = {"parity": ParityOutput}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

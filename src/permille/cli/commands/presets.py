@@ -24,7 +24,8 @@ class Presets(JsonOutput):
     presets: tuple[Preset, ...]
 
 
-OUTPUT = Presets
+OUTPUTS = {"presets": Presets}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

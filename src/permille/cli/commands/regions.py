@@ -60,7 +60,8 @@ class Regions(JsonOutput):
     sources: tuple[RegionSource, ...]
 
 
-OUTPUT = Regions
+OUTPUTS = {"regions": Regions}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,8 @@ EXAMPLES = """examples:
 """
 
 
-OUTPUT = Reproduction
+OUTPUTS = {"reproduce": Reproduction}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,8 @@ EXAMPLES = """examples:
 """
 
 
-OUTPUT = Results
+OUTPUTS = {"results": Results}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -49,9 +49,8 @@ EXAMPLES = """examples:
 """
 
 
-OUTPUT = Results
-OUTPUT_LINE = TrialLine
-OUTPUT_DRY_RUN = DryRun
+OUTPUTS = {"run": Results, "run --dry-run": DryRun, "run --json-lines": TrialLine}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -52,8 +52,8 @@ class StoreMerge(JsonOutput):
     problems: tuple[str, ...]
 
 
-OUTPUT = StoreCheck
-OUTPUT_MERGE = StoreMerge
+OUTPUTS = {"store check": StoreCheck, "store repair": StoreCheck, "store merge": StoreMerge}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

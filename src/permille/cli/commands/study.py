@@ -49,7 +49,8 @@ class StudyCheck(JsonOutput, kw_only=True):
     notes: tuple[str, ...]
 
 
-OUTPUT = StudyCheck
+OUTPUTS = {"study check": StudyCheck}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -60,7 +60,8 @@ class ShownTrial(JsonOutput):
     recording: ShownRecording | None
 
 
-OUTPUT = ShownTrial
+OUTPUTS = {"trial": ShownTrial}
+"""What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
