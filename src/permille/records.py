@@ -55,6 +55,8 @@ BOUNDARIES: tuple[Boundary, ...] = ("accelerator", "compute", "node", "facility"
 Category = Literal["task-specific", "general-purpose"]
 CellCategory = Literal["task-specific", "general-purpose", "unknown"]
 Status = Literal["done", "failed", "invalid"]
+REFERENCE = "reference"
+"""The source of the trials of the reference workload, which are of no model: nobody's results."""
 
 
 # --- what is measured --------------------------------------------------------------------
@@ -318,6 +320,27 @@ class Environment(Record):
     facts: dict[str, str] = {}
 
 
+class Conditions(Record):
+    """The state of the machine at a trial. What cannot be read is None.
+
+    ``machine`` is a keyed hash of the machine's id, from which the id cannot be told; ``boot``
+    identifies the boot. Temperatures are of the processor, in degrees Celsius; ``load`` is the
+    load average over a minute as the trial began; ``gpu_clock_mhz`` is by NVML's index.
+    """
+
+    machine: str
+    boot: str | None = None
+    kernel: str = ""
+    microcode: str | None = None
+    governor: str | None = None
+    turbo: bool | None = None
+    temperature_start_c: float | None = None
+    temperature_end_c: float | None = None
+    load: float | None = None
+    gpu_driver: str | None = None
+    gpu_clock_mhz: dict[str, int] = {}
+
+
 class Trial(Record):
     """One repeat of a cell, in a fresh process; or one imported run.
 
@@ -325,6 +348,9 @@ class Trial(Record):
     ``phases`` maps ``idle``, ``load``, ``warmup``, ``query`` to their energy. ``counts`` holds
     what was processed in the query span (``tokens_in``, ``tokens_out``, ``images``, …) and, of a
     server, how many inferences ``failed``: they are in no other figure but the energy.
+
+    A *session* is one stretch of measuring on one boot of one machine; a *block* is one repeat of
+    every model on one task and dataset, one after the other.
     """
 
     uid: str
@@ -349,5 +375,6 @@ class Trial(Record):
     notes: tuple[str, ...] = ()
     round: int = 0  # how often the cell had been started over (run --fresh)
     last_lines: tuple[str, ...] = ()  # the last that a failed worker printed
-    session: str | None = None  # the session's id; None: stored before sessions were kept
-    block: int | None = None  # the block's number within the session
+    session: str | None = None  # its session; None: an import, or of before sessions were kept
+    block: int | None = None  # its block: the instant at which that began, ms since 1970
+    conditions: Conditions | None = None

@@ -283,7 +283,7 @@ def test_labels_that_no_sample_shows_the_network_and_passed_variables_count(tmp_
     [
         ("def predict(text)\n    return 1\n", r"model\.py:1: expected ':'; it is no Python"),
         ("x = 1\nreturn x\n", r"model\.py:2: 'return' outside function"),
-        ("def predikt(text): ...\n", r"model\.py:1: .* has no 'predict'; did you mean predikt"),
+        ("def predikt(text): ...\n", r"model\.py:1: .* has no 'predict'; did you mean 'predikt'"),
         ("class A:\n    def predict(self): ...\n", r"has no 'predict'; it has: A"),
         ("def f():\n    predict = 1\n", r"has no 'predict'"),
         ("import no_such_thing_here\ndef predict(t): ...\n", r"model\.py:1: it imports no_such"),
