@@ -69,6 +69,7 @@ class Domain(Record):
     energy lies between ``(1 - accuracy_low)`` and ``(1 + accuracy_high)`` times the figure.
     ``covers`` names the kinds of domain whose energy is already inside this one, so that a sum
     never counts a joule twice. ``in_use`` is false for a device that the workload left idle.
+    ``time_w``: of an estimate, the watts that go with time alone; the rest goes with work.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Domain(Record):
     covers: tuple[DomainKind, ...] = ()
     in_use: bool = True
     device: str | None = None
+    time_w: float | None = None
 
 
 class Event(Record):
@@ -163,7 +165,9 @@ class DomainEnergy(Record):
 
     ``edge_j`` is the standard uncertainty (k = 1, joules) from ticks, resolution and the
     instants of reading; the meter's own accuracy is in ``accuracy_low`` / ``_high`` (relative,
-    k = 2), as in :class:`Domain`.
+    k = 2), as in :class:`Domain`. Of an estimate, ``time_j`` is the part that goes with time alone,
+    and ``own_j`` what the figure would be without the work of other processes; None elsewhere, or
+    where that is unknown.
     """
 
     energy_j: float
@@ -175,6 +179,8 @@ class DomainEnergy(Record):
     meter: str
     covers: tuple[DomainKind, ...] = ()
     in_use: bool = True
+    time_j: float | None = None
+    own_j: float | None = None
 
 
 class Problem(Record):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.study.plan.blocks import orders
+from permille.balanced import orders
 
 
 @given(st.integers(1, 24), st.text(max_size=8))

@@ -13,7 +13,8 @@ class Part(Record):
     """What one domain contributes, in joules per 1,000 inferences, and how wrong its meter may
     be (relative, k = 2). ``time_j`` is the share that goes with time alone, for an estimate from
     two coefficients (time and work), which may be wrong in opposite ways; None for a figure with
-    one scale. ``split`` is false where an estimate should have been divided but had no baseline.
+    one scale. ``split`` is false where an estimate should have been divided, but was recorded
+    before its parts were kept, and had no baseline either.
     """
 
     domain: str
@@ -65,8 +66,11 @@ def _mean_time_j(name: str, runs: Sequence[MeteredRun]) -> float | None:
 
 
 def _time_j(name: str, query: Phase, idle: Phase | None) -> float | None:
-    """What the domain would have used in the query's time at its idle power, at most what it
-    did use; None without a baseline."""
+    """What of the domain's energy goes with time alone. Where the estimate does not say so, what
+    it would have used at its idle power, at most what it did use; None without a baseline."""
+    known = query.domains[name].time_j
+    if known is not None:
+        return known
     if idle is None or name not in idle.domains:
         return None
     idle_power_w = idle.domains[name].energy_j / idle.seconds
