@@ -260,7 +260,7 @@ def check_reference(commands: Sequence[CommandLine], named: str | None) -> None:
         UsageError: there is none.
     """
     names = [command.name for command in commands]
-    if named not in (None, CHEAPEST, *names):
+    if named is not None and named not in (CHEAPEST, *names):
         raise UsageError(f"--reference: no command is called {named!r}; {nearest(named, names)}")
 
 
