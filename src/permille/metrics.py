@@ -63,7 +63,7 @@ METRICS: dict[str, Metric] = {
                 "rougel", "bleu", "chrf", "map", "map_50",
             )
         ),
-        # Errors by words can be more than the words there are: no upper end.
+        # There can be more word errors than words, so there is no upper end.
         Metric(name="wer", lower_is_better=True, most=None),
         Metric(name="cer", lower_is_better=True, most=None),
         _loss("perplexity", 1.0),

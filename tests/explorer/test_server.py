@@ -190,4 +190,4 @@ def test_a_store_that_is_not_there_is_said_at_once(permille: Permille, tmp_path:
 
 def test_a_port_that_is_taken_is_said(permille: Permille, served: Served) -> None:
     found = permille("explore", "--no-open", "--port", str(served.port), code=2)
-    assert "name another with --port" in found.err
+    assert "choose another with --port" in found.err

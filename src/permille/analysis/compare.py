@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -15,6 +14,7 @@ from permille.analysis.comparable import current, place, weights
 from permille.analysis.parts import Part
 from permille.errors import CompareError
 from permille.records import Estimate, Provenance, Record
+from permille.suggestions import nearest
 
 
 class CellRatio(Record):
@@ -93,8 +93,10 @@ def find_model(names: Sequence[str], text: str) -> str:
         return found[0]
     if found:
         raise CompareError(f"{text!r} fits several models: {', '.join(sorted(found)[:8])}")
-    near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or sorted(names)[:8]
-    raise CompareError(f"no results of a model {text!r}; there are: {', '.join(near) or 'none'}")
+    some = f"available: {', '.join(sorted(names)[:8]) or 'none'}"
+    raise CompareError(
+        f"no results for a model {text!r}; {nearest(text, names, some, most=3, cutoff=0.4)}"
+    )
 
 
 class Side(Protocol):

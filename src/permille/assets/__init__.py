@@ -27,6 +27,7 @@ from permille.assets.fetching import download, extract, sha256
 from permille.assets.pins import ARCHIVES, ASSETS, GROUPS, Asset
 from permille.errors import AssetError
 from permille.records import Record
+from permille.suggestions import nearest
 
 _MEND = "run: permille assets fetch quickstart"
 _PREFIX = "asset:"
@@ -147,7 +148,7 @@ def _asset(name: str) -> Asset:
     try:
         return ASSETS[name]
     except KeyError:
-        raise AssetError(f"no asset {name!r}; there are: {', '.join(sorted(ASSETS))}") from None
+        raise AssetError(f"no asset {name!r}; {nearest(name, sorted(ASSETS))}") from None
 
 
 def _group(group: str) -> tuple[str, ...]:
@@ -155,7 +156,7 @@ def _group(group: str) -> tuple[str, ...]:
         return GROUPS[group]
     except KeyError:
         raise AssetError(
-            f"no group of assets {group!r}; there are: {', '.join(sorted(GROUPS))}"
+            f"no group of assets {group!r}; {nearest(group, sorted(GROUPS))}"
         ) from None
 
 

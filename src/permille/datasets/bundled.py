@@ -45,7 +45,7 @@ def read(spec: DatasetSpec, task: Task) -> Iterator[Row]:
     if spec.name not in NAMES:
         known = [*NAMES, *(pair.name for pair in pairs.all_pairs() if pair.task == task.name)]
         raise DatasetError(
-            f"no dataset {spec.name!r} for {task.name}; there are: {', '.join(known)}; for others "
+            f"no dataset {spec.name!r} for {task.name}; available: {', '.join(known)}; for others "
             'write { path = "inbox.jsonl", text = "body", label = "queue" } for a file of yours, '
             'or { hub = "owner/name", split = "test", text = …, label = … }'
         )

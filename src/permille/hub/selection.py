@@ -155,4 +155,4 @@ def _list(names: Sequence[str]) -> str:
     if not names:
         return "there are none"
     shown = ", ".join(names[:10])
-    return f"there are: {shown}{', …' if len(names) > 10 else ''}"
+    return f"available: {shown}{', …' if len(names) > 10 else ''}"

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from permille.errors import AssetError, StudyError
+from permille.suggestions import nearest
 
 _FOLDER = Path(str(resources.files(__name__)))
 
@@ -23,7 +24,7 @@ def text(name: str) -> str:
         StudyError: there is no such preset.
     """
     if name not in names():
-        raise StudyError(f"no preset {name!r}; there are: {', '.join(names())}")
+        raise StudyError(f"no preset {name!r}; {nearest(name, names())}")
     return (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
 
 
