@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 
 def similar(word: str, known: Iterable[str], most: int, *, cutoff: float = 0.6) -> list[str]:
-    """Up to ``most`` of the known names, the most similar first; the ratio of matching characters
-    is at least ``cutoff``."""
+    """Up to ``most`` of the known names, the most similar first; ``cutoff`` is the least share of
+    matching characters."""
     import difflib  # only after a mistake: every worker imports this module
 
     return difflib.get_close_matches(word, list(known), n=most, cutoff=cutoff)

@@ -281,7 +281,7 @@ def test_labels_that_no_sample_shows_the_network_and_passed_variables_count(tmp_
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("def predict(text)\n    return 1\n", r"model\.py:1: expected ':'; it is no Python"),
+        ("def predict(text)\n    return 1\n", r"model\.py:1: expected ':'; it is not valid Python"),
         ("x = 1\nreturn x\n", r"model\.py:2: 'return' outside function"),
         ("def predikt(text): ...\n", r"model\.py:1: .* has no 'predict'; did you mean predikt"),
         ("class A:\n    def predict(self): ...\n", r"has no 'predict'; it has: A"),
@@ -367,7 +367,7 @@ def test_rows_of_labels_that_are_not_wanted_are_not_bad(tmp_path: Path) -> None:
 def test_a_study_calls_nothing_of_pythons_own(tmp_path: Path, target: str) -> None:
     own = CALLABLE.replace("model:predict", target)
     for modules in ((), ("os", "subprocess", "builtins")):
-        with pytest.raises(ModelError, match="is a module of Python itself"):
+        with pytest.raises(ModelError, match="is in Python's standard library"):
             plan(tmp_path, own, modules=modules)
 
 

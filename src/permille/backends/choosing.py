@@ -1,4 +1,4 @@
-"""Telling choices apart: which next token to ask for, which one a text names. Pure."""
+"""Distinguish choices: by the next token, or by the words in a text. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The studies that ship with permille, and the files that they name."""
+"""The studies that ship with permille, and the files that they use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def text(name: str) -> str:
 
 
 def describe(name: str) -> str:
-    """What a preset measures, in a sentence: the ``description`` of its study.
+    """One sentence about a preset: the ``description`` of its study.
 
     Raises:
         StudyError: there is no such preset.
@@ -38,10 +38,10 @@ def describe(name: str) -> str:
 
 
 def file(name: str) -> Path:
-    """A data file that ships beside the presets (``asset:permille/NAME`` in a study file).
+    """A data file that ships with the presets (``asset:permille/NAME`` in a study file).
 
     Raises:
-        AssetError: there is none of that name.
+        AssetError: there is no file of that name.
     """
     known = sorted(path.name for path in _FOLDER.glob("*.json"))
     if name not in known:
