@@ -161,7 +161,7 @@ def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Name
     rough = forecast(plan, repeats, here)
     share = left / (len(plan.cells) * repeats)
     basis = (
-        "rough, may be wrong by several times: the published study's seconds on an A100, scaled by a"
+        "rough, may be several times off: the published study's seconds on an A100, scaled by a"
         f" replica of {MODEL} timed on {here.device} here"
         f" ({format_seconds(here.inference_s)} per inference) and by this machine's"
         f" {here.operations_per_s / 1e9:.3g} GFLOP/s and {here.bytes_per_s / 1e9:.3g} GB/s"
