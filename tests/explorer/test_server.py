@@ -74,7 +74,7 @@ def test_what_is_too_long_is_refused(served: Served) -> None:
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        ("boundary=moon", "boundary is one of"),
+        ("boundary=moon", "boundary must be one of"),
         ("pue=0.5", "PUE"),
         ("pue=nan", "number"),
         ("intensity=-1", "intensity is a number"),
