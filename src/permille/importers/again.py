@@ -53,7 +53,8 @@ def merged(known: Trial, found: Trial) -> Trial | Refused | None:
         by = " and ".join(differs) or "machine"
         return Refused(
             reason=f"run {found.uid} is more complete here ({_told(found)}; known:"
-            f" {_told(known)}), but was imported with another {by}: import it as before, or into another --store"
+            f" {_told(known)}), but was imported with another {by}:"
+            " import it as before, or into another --store"
         )
     note = f"this replaces an earlier record of the same run ({_told(known)})"
     return msgspec.structs.replace(found, notes=(*found.notes, note))

@@ -357,7 +357,7 @@ def _close(
     if tally.left_out:
         left_out = counted(tally.left_out, "trial was", "trials were")
         say(
-            f"{left_out} skipped in this run, because their models fail for the same reason each time",
+            f"{left_out} skipped in this run: their models fail for the same reason each time",
             "red",
         )
     if tally.elsewhere:
