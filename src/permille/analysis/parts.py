@@ -1,4 +1,5 @@
-"""What each domain contributes to a figure, and in which coefficients its meter may be wrong."""
+"""The contribution of each domain to a figure, and the coefficients in which its meter may be
+wrong."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ from permille.units import per_1000
 
 
 class Part(Record):
-    """What one domain contributes, in joules per 1,000 inferences, and how wrong its meter may
-    be (relative, k = 2). ``time_j`` is the share that goes with time alone, for an estimate from
-    two coefficients (time and work), which may be wrong in opposite ways; None for a figure with
-    one scale. ``split`` is false where an estimate should have been divided but had no baseline.
+    """The contribution of one domain, in joules per 1,000 inferences, and the uncertainty of its
+    meter (relative, k = 2). ``time_j`` is the part proportional to time, for an estimate from two
+    coefficients (time and work), whose errors are independent; None for a figure with one scale.
+    ``split`` is false if an estimate could not be divided because there is no baseline.
     """
 
     domain: str
@@ -29,7 +30,7 @@ TWO_COEFFICIENTS = "estimate"
 
 
 MeteredRun = tuple[Phase, Phase | None, int]
-"""(What was measured, the idle phase before it, inferences)."""
+"""(The measured phase, the idle phase before it, inferences)."""
 
 
 def parts_of(runs: Sequence[MeteredRun], domains: Sequence[str]) -> tuple[Part, ...]:
@@ -39,8 +40,8 @@ def parts_of(runs: Sequence[MeteredRun], domains: Sequence[str]) -> tuple[Part, 
 
 
 def _part(name: str, runs: Sequence[MeteredRun]) -> Part | None:
-    """One domain's part; None where a run has no figure of it: a mean over the other runs would
-    not be a part of the figure, which is a mean over all."""
+    """One domain's part; None if a run has no figure for it, because a mean over the other runs is
+    not a part of a mean over all."""
     known = [(d, n) for query, _, n in runs if (d := query.domains.get(name)) is not None]
     if not known or len(known) < len(runs):
         return None
@@ -57,16 +58,16 @@ def _part(name: str, runs: Sequence[MeteredRun]) -> Part | None:
 
 
 def _mean_time_j(name: str, runs: Sequence[MeteredRun]) -> float | None:
-    """The mean, per 1,000 inferences, of what goes with time alone; None where a run has no
-    baseline to tell it from."""
+    """The mean energy proportional to time, per 1,000 inferences; None if a run has no baseline to
+    determine it."""
     times = [(_time_j(name, query, idle), n) for query, idle, n in runs]
     known = [per_1000(time_j, n) for time_j, n in times if time_j is not None]
     return math.fsum(known) / len(known) if len(known) == len(runs) else None
 
 
 def _time_j(name: str, query: Phase, idle: Phase | None) -> float | None:
-    """What the domain would have used in the query's time at its idle power, at most what it
-    did use; None without a baseline."""
+    """The energy that the domain would use at idle power in the query's time, at most what it did
+    use; None without a baseline."""
     if idle is None or name not in idle.domains:
         return None
     idle_power_w = idle.domains[name].energy_j / idle.seconds
