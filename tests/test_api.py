@@ -202,7 +202,7 @@ def test_energy_is_not_told_before_the_end(machine: Driver) -> None:
         for ask in (lambda: rec["query"], lambda: rec.results, lambda: rec.recording):
             with pytest.raises(UsageError, match="ask after the with"):
                 ask()
-    with pytest.raises(UsageError, match="no span 'other' was recorded; there are: query"):
+    with pytest.raises(UsageError, match="no span 'other' was recorded; recorded spans: query"):
         rec["other"]
     with pytest.raises(UsageError, match="lies within"), rec.span("late"):
         pass

@@ -1,4 +1,4 @@
-"""permille: what 1,000 inferences of a model cost in energy and carbon, and how sure that is.
+"""permille: the energy and carbon of 1,000 inferences of a model, with their uncertainty.
 
 with permille.record() as rec:
     with rec.span("query", inferences=1000):
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from permille.version import __version__
 
-TYPE_CHECKING = False  # as typing's, whose import takes longer than all else here
+TYPE_CHECKING = False  # like typing's, whose import would take longer than everything else here
 if TYPE_CHECKING:
     from permille.analysis.spans import Result as Result
     from permille.api.decorator import MeasuredFunction as MeasuredFunction
@@ -32,7 +32,7 @@ _HOMES = {
     "measured": "permille.api.decorator",
     "record": "permille.api.session",
 }
-"""The public names and where they live: imported when first asked for, so that ``import
+"""The public names and their modules, which are imported on first access, so that ``import
 permille`` takes a millisecond."""
 
 __all__ = ["__version__", *_HOMES]

@@ -1,5 +1,5 @@
-"""HTTP to one server with a deadline for each whole answer, whoever is asked: a model's server, a
-plug on the wall. Servers are not trusted to come to an end."""
+"""HTTP to one server with a deadline for each complete answer, for model servers and wall plugs.
+Servers are not trusted to finish their answers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 _IDLE_S = 1.0
-"""A connection that was idle for longer is not used again: many servers close one after some
-seconds (uvicorn after 5)."""
+"""A connection that was idle for longer is not reused, because many servers close idle connections
+after some seconds (uvicorn after 5)."""
 
 
 class Connection:
-    """A connection whose every answer, head and body, must be there by ``deadline_s``.
+    """A connection on which each answer, head and body, must be complete by ``deadline_s``.
 
-    A socket's own time-out is for one read: a server that sends a byte now and then never meets
-    it.
+    A socket's own timeout applies to a single read: a server that sends a byte now and then never
+    reaches it.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Connection:
     def send(
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
-        """Send a request; its answer, of which the head has been read."""
+        """Send a request; returns the answer with its head read."""
         if self._socket is None or not self._is_open():
             self._http.timeout = self.left_s()
             self._http.connect()
@@ -54,37 +54,37 @@ class Connection:
         """Seconds until the deadline.
 
         Raises:
-            TimeoutError: it is over.
+            TimeoutError: it has passed.
         """
         left_s = self.deadline_s - time.monotonic()
         if left_s <= 0:
-            raise TimeoutError("the whole answer did not come in time")
+            raise TimeoutError("the whole answer did not arrive in time")
         return left_s
 
     def finish(self) -> None:
-        """Note that an answer has been read to its end."""
+        """Record that an answer has been read to its end."""
         self._used_s = time.monotonic()
 
     def is_usable(self) -> bool:
-        """Whether another request may go through it: not long idle, and not closed meanwhile."""
+        """Whether the connection can be reused: it was not idle for long, and is not closed."""
         if self._socket is None or not self._is_open():
             return False
         if time.monotonic() - self._used_s > _IDLE_S:
             return False
-        poll = select.poll()  # not select(), which takes no descriptor above 1,023
+        poll = select.poll()  # not select(), which does not support descriptors above 1,023
         poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)  # between two answers there is nothing to read but the end
+        return not poll.poll(0)  # between two answers, only the end of the connection can be read
 
     def close(self) -> None:
         """Close it."""
         self._http.close()
 
     def _is_open(self) -> bool:
-        return bool(self._http.sock)  # http.client sets it to None where the server will close
+        return bool(self._http.sock)  # http.client sets it to None if the server will close
 
 
 class _DeadlineSocket:
-    """A socket, as far as ``http.client`` uses one, whose reads end at the deadline."""
+    """The part of a socket that ``http.client`` uses, with reads that end at the deadline."""
 
     def __init__(self, inner: socket.socket, connection: Connection) -> None:
         self._inner, self._connection = inner, connection

@@ -1,8 +1,8 @@
-"""Disturbance: what other processes took of the machine during a span. Pure.
+"""Disturbance: the CPU time that other processes used during a span. Pure.
 
-A package's counter counts every process of the machine. The recorder writes down the CPU time of
-the machine and that of the run's own processes (:mod:`permille.recorder.neighbours`); the
-difference over a span is what others used, in figures that are then not the workload's alone.
+A package's counter includes every process of the machine. The recorder records the CPU time of the
+machine and of the run's own processes (:mod:`permille.recorder.neighbours`); the difference over a
+span is what others used, so the figures are not only the workload's.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import msgspec
 from permille.records import CpuSeries, Disturbance, Phase, Span, Trial
 
 DISTURBING = 0.05
-"""Share of the machine's CPU time from which on others have disturbed a span."""
+"""From this share of the machine's CPU time on, other processes have disturbed a span."""
 
 SLACK_S = 0.05
-"""CPU seconds that may be others' by rounding alone: the kernel states each of five kinds of time
-of the machine, and two to four of every process, in whole ticks of 10 ms (proc(5))."""
+"""CPU seconds that may be attributed to others by rounding alone: the kernel reports each of five
+kinds of time of the machine, and two to four of every process, in whole ticks of 10 ms
+(proc(5))."""
 
 JUDGED = ("idle", "query", "command", "measured")
 """The spans whose energy becomes a figure. A disturbed idle span makes a net energy too low."""
@@ -74,19 +75,19 @@ def _used(cpu: CpuSeries | None, span: Span) -> _Used | None:
 
 
 def disturbed(phases: Mapping[str, Phase]) -> bool | None:
-    """Whether one of the spans whose energy counts was disturbed; None where nobody can tell."""
+    """Whether one of the spans whose energy counts was disturbed; None if unknown."""
     told = [p.disturbance for p in _judged(phases).values() if p.disturbance is not None]
     return any(found.disturbed for found in told) if told else None
 
 
 def share_disturbed(runs: Sequence[Mapping[str, Phase]]) -> float | None:
-    """The share of runs that were disturbed, of those of which it can be told."""
+    """The share of disturbed runs among those for which it is known."""
     told = [found for phases in runs if (found := disturbed(phases)) is not None]
     return sum(told) / len(told) if told else None
 
 
 def notes(phases: Mapping[str, Phase]) -> list[str]:
-    """What others took of each disturbed span, in words."""
+    """Notes about the CPU time of others in each disturbed span."""
     said = []
     for name, phase in _judged(phases).items():
         found = phase.disturbance
@@ -106,12 +107,10 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
 
 
 def refusal(phases: Mapping[str, Phase]) -> str | None:
-    """Why these spans are none of a quiet machine, or None."""
+    """Why these spans are not from a quiet machine, or None."""
     found = disturbed(phases)
     if found is None:
-        return (
-            "whether other processes were at work cannot be told, and --quiet-machine asks for it"
-        )
+        return "--quiet-machine needs the CPU time of other processes, which is unknown here"
     return f"{notes(phases)[0]} (--quiet-machine)" if found else None
 
 
@@ -134,7 +133,7 @@ def _judged(phases: Mapping[str, Phase]) -> dict[str, Phase]:
 
 
 def _at(times: Sequence[int], values: Sequence[float], t_ns: int) -> float:
-    """The value at ``t_ns``, which lies within ``times``, interpolated linearly."""
+    """The value at ``t_ns``, which is within ``times``, by linear interpolation."""
     after = bisect_right(times, t_ns)
     if after == len(times):
         return values[-1]

@@ -1,8 +1,8 @@
 """Energy: a pure function of series and spans.
 
-A counter is read at instants; between two readings the energy is interpolated linearly. Every
-figure carries the standard uncertainty of its two edges (see :func:`_edge_j`); what a meter
-cannot carry is refused with a reason, never returned as a number.
+A counter is read at points in time; between two readings the energy is interpolated linearly. Every
+figure has the standard uncertainty of its two edges (see :func:`_edge_j`). A span that a meter
+cannot resolve is refused with a reason, never returned as a number.
 """
 
 from __future__ import annotations
@@ -29,46 +29,46 @@ from permille.records import (
 )
 
 UNKNOWN_TICK_S = 0.1
-"""Assumed for a counter that was never seen to tick: the slowest documented for NVML (Yang et
-al., SC24: 10 to 100 ms)."""
+"""The assumed tick of a counter that never stepped: the slowest documented for NVML (Yang et al.,
+SC24, arXiv:2312.02741: 10 to 100 ms)."""
 
 UNKNOWN_MAX_POWER_W = 2000.0
-"""Greatest power assumed of a domain that states none; above any single package or GPU sold."""
+"""The assumed maximum power of a domain that states none; above any single package or GPU sold."""
 
 PEAK = 5.0
-"""How far the power of an instant may exceed the greater of the mean powers just before and after
-it (0.1 s or two ticks): a package goes from a tenth of its power to all of it and no further."""
+"""How far the instantaneous power may exceed the larger of the mean powers just before and after
+(0.1 s or two ticks): a package may go from a tenth of its power to full power, not further."""
 
 CARRIES = 0.25
-"""A span is refused where its edges alone make its energy uncertain by more than this (relative,
+"""A span is refused if its edges alone make its energy uncertain by more than this (relative,
 k = 2)."""
 
 
 STILL_S = 0.5
 STILL_TICKS = 5
-"""A counter that did not move within a span is believed from this length on (seconds, ticks); from
-that many ticks of another domain of the same meter on, where that one did move meanwhile."""
+"""From this length on (seconds, ticks), a counter that did not move within a span is trusted; or
+from that many ticks of another domain of the same meter that did move."""
 
 LEAST_W: dict[DomainKind, float] = {"cpu": 0.1, "dram": 0.001, "gpu": 0.5, "node": 0.5}
-"""Mean power below which no hardware of a kind runs while it is used (watts): what a meter then
-says is not its power, and 0 J is a meter that hangs. Laptops' packages idle at some tenths of a
-watt; memory refreshes itself even when nobody reads it. (A GPU that nobody uses may be off.)"""
+"""The lowest mean power of hardware in use, by kind (watts). A lower reading is not its power, and
+0 J means that the meter hangs. Laptop packages idle at some tenths of a watt; memory refreshes
+itself even when it is not accessed. (A GPU that is not in use may be off.)"""
 
 STOP_S = 0.5
 SHORTEST_STOP_S = 0.25
 STOP_SHARE = 0.1
 STOP_TICKS = 10
-"""A counter that stops within a span and goes on later has lost that time, unseen in the sum. It
-has stopped after a tenth of the span, at least 0.25 s and at most 0.5 s, and never before ten
-ticks. A shorter stop of a counter of milliseconds is a reader that was held up."""
+"""A counter that stops within a span and continues later has lost that time, which the sum does not
+show. It counts as stopped after a tenth of the span, at least 0.25 s and at most 0.5 s, and never
+before ten ticks. A shorter stop of a millisecond counter means that its reader was delayed."""
 
 
 STALE_TICKS = 1.5
-"""A reading seen unchanged for as many ticks is older than one tick."""
+"""A value that is unchanged for this many ticks is older than one tick."""
 
 
 class NotCovered(ValueError):
-    """The series does not reach over the instant."""
+    """The series does not cover this time."""
 
 
 def energy_at(series: Series, t_ns: int) -> float:
@@ -91,13 +91,13 @@ def span_energy(
     *,
     meter_tick_s: float | None = None,
 ) -> DomainEnergy | Refused:
-    """Energy of one domain over one span, or the reason that there is none.
+    """Energy of one domain over one span, or the reason why there is none.
 
     ``meter_tick_s`` is the tick of another domain of the same meter that moved within the span.
-    Refused where there is no reading on one side of the span, where an event of kind ``invalid``
-    touches it, where its edges are so uncertain that the figure would mean nothing
-    (:data:`CARRIES`), and where a counter of what cannot but draw power (:data:`LEAST_W`) stands
-    still, or nearly so, or stops for a while.
+    It is refused if there is no reading on one side of the span, if an event of kind ``invalid``
+    touches it, if its edges are so uncertain that the figure would be meaningless
+    (:data:`CARRIES`), or if the counter of hardware that must draw power (:data:`LEAST_W`) does not
+    move, hardly moves, or stops for a while.
     """
     for event in events:
         if _touches(event, span, series.domain):
@@ -108,7 +108,7 @@ def span_energy(
         return Refused(reason=str(error))
     edge_j = math.hypot(_edge_j(series, span.t0_ns), _edge_j(series, span.t1_ns))
     domain = series.domain
-    # A counter that stood still within a long span is believed if it stood still around it too:
+    # A counter that did not move within a long span is trusted if it did not move around it either:
     # its edges are then uncertain by its resolution alone.
     still_s = max(STILL_S, STILL_TICKS * _tick_s(domain))
     if meter_tick_s is not None:
@@ -118,7 +118,7 @@ def span_energy(
         said = (
             f"is uncertain by ±{200 * edge_j / energy_j:.0f} % from its edges alone"
             if energy_j > 0
-            else "has passed between two of its ticks"
+            else "passed between two of its ticks"
         )
         enough_s = _enough_s(span.seconds, energy_j, edge_j, domain)
         return Refused(
@@ -144,7 +144,7 @@ def span_energy(
 
 
 def _enough_s(seconds: float, energy_j: float, edge_j: float, domain: Domain) -> float:
-    """How long a span at this power has to be for its edges to be bearable, with some margin."""
+    """The length of a span at this power whose edges would be acceptable, with some margin."""
     if energy_j <= 0:
         return max(STILL_S, 10 * _tick_s(domain))
     return max(10 * _tick_s(domain), 2 * seconds * 2 * edge_j / (CARRIES * energy_j))
@@ -156,18 +156,18 @@ def _draws_power(domain: Domain) -> bool:
 
 
 def _too_little(series: Series, span: Span, energy_j: float) -> str | None:
-    """Why this is less than hardware that is used can draw, or None."""
+    """Why this is less than hardware in use can draw, or None."""
     meter = series.domain.meter
     if energy_j <= 0:
         return f"{meter} hangs: its counter did not move in {span.seconds:.3g} s"
     power_w = energy_j / span.seconds
     if power_w < LEAST_W[series.domain.kind]:
         return (
-            f"{meter} says {power_w:.2g} W: a {series.domain.kind} in use draws more, so that is"
+            f"{meter} reads {power_w:.2g} W: a {series.domain.kind} in use draws more, so that is"
             " not its power"
         )
     still_s = longest_still_s(series, span)
-    # A coarse counter rests between its steps: three of them at this power are no stop.
+    # A coarse counter does not move between its steps: the time of three steps is not a stop.
     resting_s = 3 * (series.domain.resolution_j or 0.0) / power_w
     least_s = min(STOP_S, max(SHORTEST_STOP_S, STOP_SHARE * span.seconds))
     if still_s > max(least_s, STOP_TICKS * _tick_s(series.domain), resting_s):
@@ -178,7 +178,7 @@ def _too_little(series: Series, span: Span, energy_j: float) -> str | None:
 
 
 def longest_still_s(series: Series, span: Span) -> float:
-    """Seconds of the longest stretch within ``span`` over which readings show one energy."""
+    """Seconds of the longest part of ``span`` with unchanged readings."""
     first = max(0, bisect_right(series.t_ns, span.t0_ns) - 1)
     last = min(len(series.t_ns), bisect_right(series.t_ns, span.t1_ns) + 1)
     longest_ns, since = 0, first
@@ -225,7 +225,7 @@ def _with_own(figure: DomainEnergy, recording: Recording, span: Span) -> DomainE
 
 
 def _moving_tick_s(recording: Recording, series: Series, span: Span) -> float | None:
-    """The slowest known tick among the other domains of the same meter that moved meanwhile."""
+    """The slowest known tick among the other domains of the same meter that moved in that time."""
     ticks = [
         other.domain.tick_s
         for other in recording.series
@@ -245,19 +245,19 @@ def _moved(series: Series, span: Span) -> bool:
 
 
 def notices(recording: Recording) -> tuple[str, ...]:
-    """What is worth saying of a recording beside its energy, once each."""
+    """The distinct notes about a recording."""
     said = [
         f"{event.domain}: {event.reason}" if event.domain else event.reason
         for event in recording.events
         if event.kind == "notice"
     ]
     if recording.shared:
-        said.append("another run was allowed on this machine at the time (--shared)")
+        said.append("concurrent runs were allowed on this machine (--shared)")
     return tuple(dict.fromkeys(said))
 
 
 def power_trace(series: Series, points: int = 200) -> list[tuple[float, float]]:
-    """Mean power over at most ``points`` equal stretches: (seconds from the start, watts)."""
+    """Mean power over at most ``points`` equal intervals: (seconds from the start, watts)."""
     if len(series.t_ns) < 2:
         return []
     start, end = series.t_ns[0], series.t_ns[-1]
@@ -272,7 +272,8 @@ def power_trace(series: Series, points: int = 200) -> list[tuple[float, float]]:
 
 
 def _locate(series: Series, t_ns: int) -> tuple[int, float]:
-    """Index of the reading at or before ``t_ns``, and how far on to the next one (0 to 1)."""
+    """The index of the reading at or before ``t_ns``, and the fraction towards the next one (0 to
+    1)."""
     times = series.t_ns
     if not times or t_ns < times[0]:
         raise NotCovered(f"no reading of {series.domain.name} at or before the span's edge")
@@ -296,10 +297,10 @@ def _touches(event: Event, span: Span, domain: Domain) -> bool:
 def _edge_j(series: Series, t_ns: int) -> float:
     """Standard uncertainty (k = 1, joules) of the cumulative energy at one edge.
 
-    Three parts, each a rectangular distribution (GUM 4.3.7) of the half-width named:
-    interpolation, at most the energy that can lie on the nearer side of the edge
-    (:data:`PEAK`); the counter's tick, at most the energy of one tick at the greatest power
-    nearby, or of as long as it was seen not to step (:func:`_held_back_j`); its resolution.
+    It has three parts, each with a rectangular distribution (GUM 4.3.7) of this half-width:
+    interpolation, at most the energy on the nearer side of the edge (:data:`PEAK`); the counter's
+    tick, at most the energy of one tick at the highest power nearby, or of the time during which it
+    did not step (:func:`_held_back_j`); and its resolution.
     """
     before, fraction = _locate(series, t_ns)
     domain = series.domain
@@ -318,11 +319,12 @@ def _edge_j(series: Series, t_ns: int) -> float:
 
 
 def _held_back_j(series: Series, at: int, nearby_w: float) -> float:
-    """What the counter may not have shown yet at the reading ``at`` (joules), half-width.
+    """The energy that the counter may not have shown yet at the reading ``at`` (joules),
+    half-width.
 
-    One tick's energy, as a rule: a mark waits two ticks for the next step
-    (``recorder.polling``). Where none came, all that the power nearby would have given since it
-    was first seen at this level, and what was missing already when that was.
+    Normally this is the energy of one tick: a mark waits two ticks for the next step
+    (``recorder.poller``). If there was no step, it is the energy at the nearby power since the
+    value was first observed, plus what was already missing then.
     """
     tick_s = _tick_s(series.domain)
     level, since = series.energy_j[at], at
@@ -342,8 +344,8 @@ def _tick_s(domain: Domain) -> float:
 
 
 def _nearby_power_w(series: Series, t_ns: int, window_s: float) -> float:
-    """Greatest mean power over the window before and the window after ``t_ns``, as far as the
-    series reaches."""
+    """The highest mean power of the windows before and after ``t_ns``, as far as the series
+    reaches."""
     width = round(window_s * 1e9)
     start = max(series.t_ns[0], t_ns - width)
     end = min(series.t_ns[-1], t_ns + width)

@@ -9,21 +9,21 @@
     ├── AssetError                 2   a quick-start asset is absent or damaged
     ├── ImportDataError            2   a file to import cannot be read
     ├── StoreError                 2   the store cannot be read or written
-    │   └── UnkeepableError        2   a trial holds what could not be read back
-    ├── CarbonError                2   no such place, year or source
-    ├── CompareError               2   what was asked cannot be compared
+    │   └── UnkeepableError        2   a trial contains data that could not be read back
+    ├── CarbonError                2   no such region, year or source
+    ├── CompareError               2   the requested comparison is impossible
     ├── MeterError                 3   a meter that is needed is missing
     ├── RecorderError              3   the recorder died, or another holds the machine
-    └── TrialError                 1   one trial failed; the study goes on
+    └── TrialError                 1   one trial failed; the study continues
 
-Every message is one line: what is wrong, where, and how to mend it.
+Every message is one line: what is wrong, where, and how to fix it.
 """
 
 from __future__ import annotations
 
 
 class PermilleError(Exception):
-    """The root. ``exit_code`` is what the command line exits with."""
+    """The root. ``exit_code`` is the exit code of the command line."""
 
     exit_code = 2
 
@@ -45,7 +45,7 @@ class ModelError(PermilleError):
 
 
 class InferenceError(ModelError):
-    """One inference failed; a study may allow some to (``max_failures``)."""
+    """One inference failed; a study may allow some failures (``max_failures``)."""
 
 
 class AssetError(PermilleError):
@@ -61,8 +61,8 @@ class StoreError(PermilleError):
 
 
 class UnkeepableError(StoreError):
-    """A trial holds what could not be read back, such as a number that is not finite; nothing of
-    it was written. ``reason`` says what."""
+    """A trial contains data that could not be read back, such as a number that is not finite;
+    nothing of it was written. ``reason`` describes the data."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
@@ -70,28 +70,28 @@ class UnkeepableError(StoreError):
 
 
 class CarbonError(PermilleError):
-    """No such place, year or source of grid intensity."""
+    """No such region, year or source of grid intensity."""
 
 
 class CompareError(PermilleError):
-    """What was asked cannot be compared."""
+    """The requested comparison is impossible."""
 
 
 class MeterError(PermilleError):
-    """A meter that is needed is missing."""
+    """A required meter is missing."""
 
     exit_code = 3
 
 
 class RecorderError(PermilleError):
-    """The recorder died, or another run holds the machine."""
+    """The recorder died, or another run holds the machine's lock."""
 
     exit_code = 3
 
 
 class TrialError(PermilleError):
-    """One trial failed; it is kept as failed and the study goes on. ``lines`` are the last
-    that its worker printed; ``by_signal``: it was killed, which the next one need not be."""
+    """One trial failed; it is stored as failed and the study continues. ``lines`` are the last
+    lines that its worker printed; ``by_signal``: it was killed, which need not happen again."""
 
     exit_code = 1
 

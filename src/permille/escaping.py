@@ -1,4 +1,4 @@
-"""Text from elsewhere made harmless: on a terminal, and in a spreadsheet."""
+"""Make untrusted text harmless on a terminal and in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _SIGNS = frozenset("=+-@")
 
 
 def inert(text: str) -> str:
-    """``text``, behind an apostrophe where a spreadsheet might take it for a formula (OWASP, CSV
-    Injection): spaces, controls and invisible characters before a sign do not hold every
-    spreadsheet off, and full-width signs count as the plain ones in some."""
+    """Prefix ``text`` with an apostrophe if a spreadsheet might interpret it as a formula (OWASP,
+    CSV Injection). Some spreadsheets ignore spaces, control and invisible characters before a sign,
+    and some treat full-width signs like plain ones."""
     if text.startswith(("\t", "\r", "\n")):
         return f"'{text}"
     for character in text:
@@ -25,10 +25,10 @@ _KEEP = {"\t"}
 
 
 def plain(text: str, limit: int = 2000) -> str:
-    """``text`` on one line, without control, format or bidirectional characters, bounded.
+    """``text`` on one line, without control, format or bidirectional characters, of limited length.
 
-    Names of models, datasets and devices are hostile: a terminal escape in one must not reach
-    the terminal.
+    Names of models, datasets and devices are untrusted: a terminal escape sequence in one must not
+    reach the terminal.
     """
     clean = "".join(
         c if c in _KEEP or unicodedata.category(c)[0] != "C" else " "

@@ -1,4 +1,4 @@
-"""What the core installs without: an optional dependency that is absent, as one line."""
+"""Report a missing optional dependency in one line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from permille.errors import UsageError
 
 @contextmanager
 def extra(name: str, purpose: str) -> Iterator[None]:
-    """Around what imports the packages of the extra ``name``.
+    """A context for imports of packages of the extra ``name``.
 
     Raises:
-        UsageError: one of them is not installed; how to install it.
+        UsageError: one of them is not installed; the message has the command that installs it.
     """
     try:
         yield

@@ -1,9 +1,9 @@
-"""An answer that is not there yet: recognised, and waited for.
+"""Recognise an answer that is not complete yet, and wait for it.
 
-Python code may return a promise of an answer: a generator, a coroutine, a future, an array that a
-device still computes. Work that goes on after the clock was stopped would be measured as nothing.
-:class:`Finisher` turns such a promise into the answer, and is called inside the span. Frameworks
-are looked for among the modules that are loaded already: none is imported here.
+Python code may return a promise of an answer: a generator, a coroutine, a future, or an array that
+a device is still computing. Work after the end of the span would not be measured. :class:`Finisher`
+turns such a promise into the answer inside the span. It only looks for frameworks that are already
+loaded and imports none.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 from permille.errors import ModelError
 
 MOST_ITEMS = 10_000_000
-"""Items of one answer: a generator without an end is refused, not waited for."""
+"""The most items of one answer: an endless generator is refused."""
 DEEPEST = 8
-"""Levels of containers within one another."""
+"""The most levels of nested containers."""
 
 _COMPLETE: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types whose objects are complete as soon as they exist."""
@@ -31,15 +31,15 @@ _Wait = Callable[[Any], object]
 
 
 class Pieces(list[Any]):
-    """The items that a generator or another iterator yielded, in order."""
+    """The items of a generator or another iterator, in order."""
 
 
 class Finisher:
     """Completes answers.
 
-    How a type is completed is decided once, when its first answer comes: an answer that is a str,
-    a number or None costs one look-up in a dict. Holds one event loop for all calls, so that an
-    asynchronous client keeps its connections; :meth:`close` gives it back.
+    How to complete a type is decided once, at its first answer: afterwards, a str, a number or None
+    costs one dict lookup. There is one event loop for all calls, so that an asynchronous client
+    keeps its connections; :meth:`close` releases it.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Finisher:
         too.
 
         Raises:
-            ModelError: it cannot be completed. What the user's code raises is passed on.
+            ModelError: it cannot be completed. Exceptions of the user's code propagate.
         """
         kind = type(answer)
         try:
@@ -66,13 +66,13 @@ class Finisher:
         return complete(answer, depth)
 
     def close(self) -> None:
-        """Give the event loop back, if one was needed."""
+        """Close the event loop, if one was needed."""
         if self._loop is not None:
             self._loop.close()
             self._loop = None
 
     def _way(self, answer: Any) -> Callable[[Any, int], Any] | None:
-        """How answers of this type are completed; None where they are complete already."""
+        """How to complete answers of this type; None if they are already complete."""
         kind = type(answer)
         if kind in (list, tuple):
             return self._sequence
@@ -118,7 +118,7 @@ class Finisher:
         return {key: self.finish(value, depth + 1) for key, value in answer.items()}
 
     def _numpy(self, answer: Any, depth: int) -> Any:
-        """Complete, unless it holds objects."""
+        """Complete, unless it contains objects."""
         holds = hasattr(answer, "dtype") and answer.dtype.hasobject
         return self.finish(answer.tolist(), depth + 1) if holds else answer
 
@@ -136,7 +136,7 @@ class Finisher:
 
     def _run(self, work: Any) -> Any:
         if self._loop is None:
-            import asyncio  # not at every worker's start
+            import asyncio  # imported only when needed, not at every worker's start
 
             self._loop = asyncio.Runner()
         # Runner.run would set a signal handler around every call.
@@ -144,15 +144,15 @@ class Finisher:
 
 
 def synchronise() -> None:
-    """Wait for the CUDA work that PyTorch has queued: an answer may be returned while work that
-    it caused still runs. Costs two look-ups where PyTorch is not loaded."""
+    """Wait for the CUDA work that PyTorch has queued, which may still run when the answer is
+    returned. Costs two lookups if PyTorch is not loaded."""
     torch = sys.modules.get("torch")
     if torch is not None and (cuda := getattr(torch, "cuda", None)) and cuda.is_initialized():
         cuda.synchronize()
 
 
 def promise_name(answer: Any) -> str | None:
-    """What kind of work not yet begun this is (``a generator``), or None."""
+    """The kind of work that has not begun (``a generator``), or None."""
     if inspect.isasyncgen(answer):
         return "an asynchronous generator"
     if inspect.isgenerator(answer):
@@ -161,8 +161,7 @@ def promise_name(answer: Any) -> str | None:
 
 
 def wait_for(answer: Any, depth: int = 0) -> None:
-    """Wait until the asynchronous arrays and the futures in an answer are there; the answer stays
-    as it is."""
+    """Wait for the asynchronous arrays and the futures in an answer, without changing it."""
     if depth == 0:
         synchronise()
     kind = type(answer)
@@ -223,7 +222,7 @@ def _has(kind: type, *names: str) -> bool:
 
 
 def _array_wait(kind: type) -> _Wait | None:
-    """How to wait for an array that a device may still compute; None for other types."""
+    """How to wait for an array that a device may still be computing; None for other types."""
     if _has(kind, "block_until_ready"):  # JAX
         return lambda array: array.block_until_ready()
     if _is_module(kind, "mlx"):
@@ -237,7 +236,7 @@ def _array_wait(kind: type) -> _Wait | None:
         return lambda array: array.numpy()
     if _is_module(kind, "tinygrad") and _has(kind, "realize"):
         return lambda array: array.realize()
-    if _is_module(kind, "PIL") and _has(kind, "load"):  # an opened image is not decoded yet
+    if _is_module(kind, "PIL") and _has(kind, "load"):  # an opened image may not be decoded yet
         return lambda image: image.load()
     return None
 
@@ -254,7 +253,7 @@ def _future_result(kind: type) -> Callable[[Any], Any] | None:
     """How to wait for the result of a future; None for other types."""
     asyncio_future = getattr(sys.modules.get("asyncio"), "Future", None)
     if asyncio_future is not None and issubclass(kind, asyncio_future):
-        return None  # awaited in its loop
+        return None  # awaited in its own loop
     if _has(kind, "result", "done"):  # concurrent.futures, Dask
         return lambda future: future.result()
     if _has(kind, "get", "ready", "wait"):  # multiprocessing.pool.AsyncResult
@@ -265,7 +264,7 @@ def _future_result(kind: type) -> Callable[[Any], Any] | None:
 
 
 def _promised_value(kind: type) -> Callable[[Any], Any] | None:
-    """How to get at the value that an object stands for; None for other types."""
+    """How to compute the value of a lazy object; None for other types."""
     if _has(kind, "compute") and hasattr(kind, "__dask_graph__"):
         return lambda collection: collection.compute()
     if _is_module(kind, "polars") and _has(kind, "collect"):

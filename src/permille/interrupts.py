@@ -1,4 +1,4 @@
-"""Ctrl-C, TERM and HUP: the first ends the run in order, the second at once."""
+"""Ctrl-C, TERM and HUP: the first stops the run in an orderly way, the second immediately."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was told to stop. ``code`` is what to exit with: 128 and the signal's number."""
+    """The run was told to stop. ``code`` is the exit code: 128 plus the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -23,8 +23,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """While it is entered: the first of the signals raises :class:`Interrupted` where the run
-    is, a second kills every process below this one and of the run ``token``, and exits."""
+    """While the context is active, the first signal raises :class:`Interrupted` in the run; a
+    second one kills every descendant of this process and every process with the run's ``token``,
+    and exits."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -33,7 +34,7 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
-            # HUP is left ignored where nohup made it so.
+            # nohup sets HUP to be ignored, which is kept.
             if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:
                 self._before[number] = signal.signal(number, self._hear)
         return self
@@ -44,7 +45,7 @@ class Interrupts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # After the first signal the handler stays: the recorder is still to be ended.
+        # The handler stays after the first signal, because the recorder must still be stopped.
         if not self._seen:
             for number, handler in self._before.items():
                 signal.signal(number, handler)

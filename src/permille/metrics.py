@@ -1,10 +1,10 @@
-"""What the tasks score by: which way is better, in what unit, and how a value is printed.
+"""The tasks' metrics: their direction, unit and format.
 
-One table, free of heavy imports, that the tasks fill and everything that reads a quality asks.
-A metric that is not in it (an importer's, a plug-in's) is better the lower where its name says a
-loss or an error, and is printed as the number that it is.
+This is the only table of metrics, without heavy imports; everything that reads a quality uses it.
+For an unknown metric (of an importer or a plug-in), lower is better if its name contains a word for
+a loss or an error, and it is printed as a plain number.
 
-The scores of single samples are packed here too: a trial keeps them, so that two models can be
+The scores of single samples are packed here too. Trials store them, so that two models can be
 compared sample by sample.
 """
 
@@ -27,9 +27,9 @@ Form = Literal["share", "number"]
 class Metric(Record):
     """A metric of quality.
 
-    ``share``: printed in percent, and no lower than 0. ``proportion``: each sample counts as
-    right or wrong, so that the value is a number of right ones over all. ``most`` is the largest
-    value that there is, ``least`` the smallest.
+    ``share``: printed in percent, and at least 0. ``proportion``: each sample is right or wrong, so
+    the value is the proportion of right ones. ``most`` is the largest possible value, ``least`` the
+    smallest.
     """
 
     name: str
@@ -63,7 +63,7 @@ METRICS: dict[str, Metric] = {
                 "rougel", "bleu", "chrf", "map", "map_50",
             )
         ),
-        # Errors by words can be more than the words there are: no upper end.
+        # There can be more word errors than words, so there is no upper end.
         Metric(name="wer", lower_is_better=True, most=None),
         Metric(name="cer", lower_is_better=True, most=None),
         _loss("perplexity", 1.0),
@@ -76,9 +76,9 @@ _LOWER = re.compile(r"(^|[^a-z])(perplexity|ppl|loss|error|wer|cer|fid|mae|mse|r
 
 
 def metric_of(name: str) -> Metric:
-    """The metric called ``name``, in any case; one that is not known is guessed by its words."""
+    """The metric called ``name``, ignoring case; an unknown one is classified by its words."""
     key = name.casefold().strip()
-    # "f1 (has answer)" is an f1.
+    # "f1 (has answer)" is an f1
     known = METRICS.get(key) or METRICS.get(key.partition(" (")[0])
     if known is not None:
         return known
@@ -92,25 +92,25 @@ def metric_of(name: str) -> Metric:
 
 
 def goodness(name: str, value: float) -> float:
-    """``value`` so that greater is better."""
+    """``value`` with a sign such that greater is better."""
     return -value if metric_of(name).lower_is_better else value
 
 
 def in_percent(name: str, value: float) -> bool:
-    """Whether a value of this metric is printed in percent: a share of one is. One above 1 is not,
-    since some tools write an error rate as 0 to 100 already."""
+    """Whether a value of this metric is printed in percent: a share up to 1 is. A value above 1 is
+    not, because some tools already write an error rate as 0 to 100."""
     return metric_of(name).form == "share" and value <= 1
 
 
 def value_text(name: str, value: float, digits: int = 1) -> str:
-    """``93.2 %`` for a share of one, ``23.4`` for any other metric."""
+    """``93.2 %`` for a share up to 1, ``23.4`` for any other metric."""
     if in_percent(name, value):
         return f"{100 * value:.{digits}f} %"
     return f"{value:.4g}"
 
 
 def interval_text(name: str, value: float, low: float | None, high: float | None) -> str:
-    """``93.2 [90.1, 95.4] %``: a value with its 95 % interval, where it has one."""
+    """``93.2 [90.1, 95.4] %``: a value with its 95 % interval, if it has one."""
     if low is None or high is None:
         return value_text(name, value)
     if in_percent(name, value):
@@ -121,8 +121,8 @@ def interval_text(name: str, value: float, low: float | None, high: float | None
 # --- scores of single samples ----------------------------------------------------------------
 
 MOST_SCORES = 20_000
-"""Scores kept with a trial, at most. With more samples the error of two independent means is
-small enough for every use of a quality."""
+"""The most scores stored with a trial. With more samples, the error of two independent means is
+small enough for any use of a quality."""
 
 
 def scored(
@@ -134,10 +134,10 @@ def scored(
     unreadable: int = 0,
     others: Mapping[str, float] | None = None,
 ) -> Quality:
-    """A quality with the scores that it is the mean of, one a sample, in the order of ``ids``.
+    """A quality with the scores of which it is the mean, one per sample, in the order of ``ids``.
 
-    Where the metric is of the whole dataset (a BLEU, a word error rate), ``value`` is given and
-    the scores are its :func:`pseudo_values`.
+    For a metric of the whole dataset (BLEU, word error rate), ``value`` is given and the scores are
+    its :func:`pseudo_values`.
 
     Raises:
         ValueError: there are no scores.
@@ -162,15 +162,15 @@ def scored(
 
 
 def pseudo_values(value: float, without: Sequence[float]) -> list[float]:
-    """Tukey's (1958) pseudo-values of a metric of a whole dataset, from what it is ``without``
-    each sample in turn. Their mean stands for the metric, their spread for its error, so that
-    every metric is compared in the same way."""
+    """Tukey's (1958) pseudo-values of a metric of a whole dataset, from its values ``without`` each
+    sample in turn. Their mean estimates the metric and their spread its error, so that every metric
+    is compared in the same way."""
     n = len(without)
     return [n * value - (n - 1) * other for other in without]
 
 
 def ratios_without(parts: Sequence[float], wholes: Sequence[float]) -> list[float]:
-    """The sum of ``parts`` over that of ``wholes`` without each sample in turn; 0 where nothing
+    """The sum of ``parts`` divided by that of ``wholes``, without each sample in turn; 0 if nothing
     is left of the whole."""
     part, whole = math.fsum(parts), math.fsum(wholes)
     return [
@@ -180,14 +180,14 @@ def ratios_without(parts: Sequence[float], wholes: Sequence[float]) -> list[floa
 
 
 def pack(scores: Sequence[float]) -> bytes:
-    """Scores as they are kept: single precision, compressed. 1,000 answers that are right or
-    wrong take about 200 bytes."""
+    """Pack scores for storage: single precision, compressed. 1,000 answers that are right or wrong
+    take about 200 bytes."""
     return zlib.compress(array("f", scores).tobytes(), level=6)
 
 
 def unpack(packed: bytes) -> list[float]:
-    """The scores that :func:`pack` packed; none where these bytes hold anything else, or more
-    than a trial keeps: a store is somebody else's file."""
+    """Unpack scores from :func:`pack`; none if the bytes are invalid or contain too many, because a
+    store may come from elsewhere."""
     if not packed:
         return []
     found = array("f")

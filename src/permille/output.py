@@ -1,4 +1,4 @@
-"""A file that permille writes for somebody: there as a whole, or what was there before stays."""
+"""Write a file for the user atomically: either completely, or the old file stays."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _OF_A_DATABASE = ("-wal", "-shm", "-journal")
 
 
 def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> None:
-    """Write ``content`` to a temporary file beside ``path`` and move it there.
+    """Write ``content`` to a temporary file next to ``path`` and move it there.
 
-    A link, a device, a pipe or a folder is never written to, nor a database; nor ``never``, the
-    store that the content is of, with what SQLite keeps beside it.
+    A link, a device, a pipe, a folder or a database is never overwritten, nor is ``never``, the
+    store with the content, or SQLite's files next to it.
 
     Raises:
-        UsageError: it may not be written over, or cannot be written.
+        UsageError: the path must not be overwritten, or cannot be written.
     """
     _may_be_replaced(path, never)
     try:
@@ -66,7 +66,7 @@ def _may_be_replaced(path: Path, never: Path | None) -> None:
 
 
 def _mode(path: Path) -> int:
-    """As of the file that is replaced, or of any new file."""
+    """The mode of the replaced file, or of a new one."""
     if path.exists():
         return path.stat().st_mode & 0o777
     mask = os.umask(0)

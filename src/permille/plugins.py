@@ -1,4 +1,4 @@
-"""Plug-ins by entry point; the built-in meters, backends and tasks come the same way."""
+"""Plug-ins by entry point, including the built-in ones."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def names(group: str) -> list[str]:
 
 @cache
 def _registered(group: str) -> importlib.metadata.EntryPoints:
-    """Read once: a plan of 312 cells asks thousands of times."""
-    import importlib.metadata  # as long to import as all else that a worker needs
+    """Cached, because a plan of 312 cells reads it thousands of times."""
+    import importlib.metadata  # takes as long to import as everything else that a worker needs
 
     return importlib.metadata.entry_points(group=f"permille.{group}")
 
@@ -30,17 +30,17 @@ def load(group: str, name: str, error: type[PermilleError] = StudyError) -> Any:
     """The object registered as ``name`` under ``permille.<group>``.
 
     Raises:
-        PermilleError: (of the class ``error``) there is no such plug-in; names the nearest.
+        PermilleError: (of the class ``error``) there is no such plug-in; the message suggests one.
     """
     return _entry_point(group, name, error).load()
 
 
 def target(group: str, name: str, error: type[PermilleError] = StudyError) -> str:
-    """Where the object registered as ``name`` is, as ``module:attribute``: for :func:`load_target`
-    in another process, which then need not read what is registered.
+    """The location of the object registered as ``name``, as ``module:attribute``, for
+    :func:`load_target` in another process, which then need not read the entry points.
 
     Raises:
-        PermilleError: as :func:`load`.
+        PermilleError: see :func:`load`.
     """
     return _entry_point(group, name, error).value
 

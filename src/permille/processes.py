@@ -1,5 +1,5 @@
-"""Processes that belong to a run, found by a mark in their environment, which children inherit:
-a daemon that left its group, its session and its parent still has it."""
+"""Find a run's processes by a token in their environment, which children inherit: even a daemon
+that left its group, its session and its parent has it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import signal
 import time
 
 VARIABLE = "PERMILLE_RUN"
-"""Set for every worker of a run to the run's own token."""
+"""The environment variable with the run's token, set for every worker."""
 _ROUNDS = 20
 
 
 def marked(token: str) -> dict[int, str]:
-    """Living processes that carry ``token``: process id -> name."""
+    """Living processes with ``token``: process id -> name."""
     import psutil
 
     found = {}
@@ -24,13 +24,13 @@ def marked(token: str) -> dict[int, str]:
             if process.status() != psutil.STATUS_ZOMBIE:
                 found[process.pid] = process.name()
         except (psutil.Error, OSError):
-            continue  # gone, or another user's: not one of ours
+            continue  # it has ended, or belongs to another user
     return found
 
 
 def stop_marked(token: str, *, grace_s: float) -> dict[int, str]:
-    """Ask every process that carries ``token`` to end (TERM), then kill those that have not within
-    ``grace_s``; all that were still running."""
+    """Terminate every process with ``token`` (TERM), then kill those that have not ended within
+    ``grace_s``; returns all that were still running."""
     import psutil
 
     found = marked(token)
@@ -41,7 +41,7 @@ def stop_marked(token: str, *, grace_s: float) -> dict[int, str]:
 
 
 def signal_name(number: int) -> str:
-    """``SIGKILL`` for 9; a number that has no name as ``signal 77``."""
+    """``SIGKILL`` for 9; ``signal 77`` for a number without a name."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -49,8 +49,8 @@ def signal_name(number: int) -> str:
 
 
 def end_marked(token: str, *, grace_s: float = 0.0) -> dict[int, str]:
-    """Kill every process that carries ``token`` and does not end by itself within ``grace_s``;
-    those that were killed. Again and again, since a process may fork as it is looked for."""
+    """Kill every process with ``token`` that does not end by itself within ``grace_s``; returns
+    those that were killed. Repeated, because a process may fork during the search."""
     import psutil
 
     deadline = time.monotonic() + grace_s

@@ -1,4 +1,4 @@
-"""The frozen records that every layer speaks. This module imports nothing of permille's.
+"""The frozen records that all layers use. This module imports no other permille module.
 
 Units are in the names: ``t_ns`` is CLOCK_MONOTONIC in nanoseconds (``time.monotonic_ns``),
 ``energy_j`` joules, ``power_w`` watts. Missing is ``None``, never 0.
@@ -14,8 +14,8 @@ import msgspec
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _RecordMeta(msgspec.StructMeta):
-    """msgspec's, but every record is frozen and made by keyword without saying so again:
-    msgspec does not hand ``kw_only`` down, and type checkers must know of both."""
+    """msgspec's metaclass, with ``frozen`` and ``kw_only`` for every record: msgspec does not
+    inherit ``kw_only``, and type checkers must know both."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any
@@ -26,7 +26,7 @@ class _RecordMeta(msgspec.StructMeta):
 
 
 class Record(msgspec.Struct, metaclass=_RecordMeta):
-    """Base of every record: immutable, made by keyword."""
+    """Base of every record: immutable, with keyword-only arguments."""
 
 
 class JsonOutput(Record, kw_only=True):
@@ -36,7 +36,7 @@ class JsonOutput(Record, kw_only=True):
 
 
 class Provenance(StrEnum):
-    """How a domain's figure came to be; strongest first."""
+    """The origin of a domain's figure; strongest first."""
 
     MEASURED = "measured"
     REPLAYED = "replayed"
@@ -45,7 +45,7 @@ class Provenance(StrEnum):
 
     @property
     def weakness(self) -> int:
-        """0 for a measurement, greater the weaker."""
+        """0 for a measurement; greater values are weaker."""
         return list(Provenance).index(self)
 
 
@@ -66,10 +66,10 @@ class Domain(Record):
     """One thing that a meter measures.
 
     ``accuracy_low`` and ``accuracy_high`` are relative and cover k = 2 (about 95 %): the true
-    energy lies between ``(1 - accuracy_low)`` and ``(1 + accuracy_high)`` times the figure.
-    ``covers`` names the kinds of domain whose energy is already inside this one, so that a sum
-    never counts a joule twice. ``in_use`` is false for a device that the workload left idle.
-    ``time_w``: of an estimate, the watts that go with time alone; the rest goes with work.
+    energy is between ``(1 - accuracy_low)`` and ``(1 + accuracy_high)`` times the figure.
+    ``covers`` names the kinds of domain whose energy this one already includes, so that a sum never
+    counts a joule twice. ``in_use`` is false for a device that the workload did not use.
+    ``time_w``, of an estimate: the watts that depend on time alone, not on the work done.
     """
 
     name: str
@@ -90,10 +90,10 @@ class Domain(Record):
 
 
 class Event(Record):
-    """An event affecting a series between two instants.
+    """An event affecting a series between two times.
 
     ``invalid``: a figure of any span that it touches would be wrong (a reset, a gap that could
-    hide a wrap, a suspend). ``notice``: worth saying (throttling, another tenant).
+    hide a wrap, a suspend). ``notice``: a remark (throttling, another tenant).
     """
 
     t0_ns: int
@@ -104,7 +104,8 @@ class Event(Record):
 
 
 class Series(Record):
-    """Cumulative joules of one domain, unwrapped, at increasing instants. Same lengths."""
+    """Cumulative joules of one domain, unwrapped, at increasing times. Both have the same
+    length."""
 
     domain: Domain
     t_ns: tuple[int, ...]
@@ -112,8 +113,8 @@ class Series(Record):
 
 
 class CpuSeries(Record):
-    """CPU seconds used at increasing instants: by the whole machine, of them by the run's own
-    processes, and those that the hypervisor took. Same lengths. ``cpus``: of the machine."""
+    """Cumulative CPU seconds at increasing times: of the whole machine, of the run's own processes
+    (included in those), and steal time. All have the same length. ``cpus``: of the machine."""
 
     cpus: int
     t_ns: tuple[int, ...]
@@ -123,7 +124,7 @@ class CpuSeries(Record):
 
 
 class RecorderStats(Record):
-    """What the recorder itself took: its CPU time (s), polls made and deadlines missed."""
+    """The recorder's own cost: its CPU time (s), polls, and missed deadlines."""
 
     cpu_s: float
     wall_s: float
@@ -133,18 +134,18 @@ class RecorderStats(Record):
 
 
 class Recording(Record):
-    """All that the recorder saw between two cuts."""
+    """Everything that the recorder observed between ``begin`` and ``take``."""
 
     series: tuple[Series, ...]
     events: tuple[Event, ...]
     stats: RecorderStats
-    shared: bool = False  # another run was allowed on this machine at the time
-    marks: tuple[int, ...] = ()  # when readings that a worker asked for were done (ns)
-    cpu: CpuSeries | None = None  # None: the system does not tell
+    shared: bool = False  # concurrent runs were allowed on this machine
+    marks: tuple[int, ...] = ()  # times of the readings that a worker requested (ns)
+    cpu: CpuSeries | None = None  # None: the system does not report it
 
 
 class Span(Record):
-    """A named stretch of a worker's time."""
+    """A named period of a worker's time."""
 
     name: str
     t0_ns: int
@@ -157,17 +158,17 @@ class Span(Record):
         return (self.t1_ns - self.t0_ns) / 1e9
 
 
-# --- what energy makes of it -------------------------------------------------------------
+# --- computed energy ---------------------------------------------------------------------
 
 
 class DomainEnergy(Record):
     """Energy of one domain over one span.
 
     ``edge_j`` is the standard uncertainty (k = 1, joules) from ticks, resolution and the
-    instants of reading; the meter's own accuracy is in ``accuracy_low`` / ``_high`` (relative,
-    k = 2), as in :class:`Domain`. Of an estimate, ``time_j`` is the part that goes with time alone,
-    and ``own_j`` what the figure would be without the work of other processes; None elsewhere, or
-    where that is unknown.
+    times of the readings; the meter's own accuracy is in ``accuracy_low`` / ``_high`` (relative,
+    k = 2), as in :class:`Domain`. For an estimate, ``time_j`` is the part that depends on time
+    alone, and ``own_j`` the figure without the work of other processes; None for a counter, or if
+    unknown.
     """
 
     energy_j: float
@@ -192,14 +193,14 @@ class Problem(Record):
 
 
 class Refused(Record):
-    """In place of a figure that cannot be given: why."""
+    """The reason why a figure cannot be given, in place of it."""
 
     reason: str
 
 
 class Disturbance(Record):
-    """What others took of the machine's CPU time during a span (shares of all of it): processes
-    that are not the run's, and the hypervisor. ``disturbed``: enough of it to spoil a figure."""
+    """The shares of the machine's CPU time during a span used by processes outside the run and by
+    the hypervisor. ``disturbed``: enough to affect a figure."""
 
     others: float
     steal: float
@@ -207,43 +208,43 @@ class Disturbance(Record):
 
 
 class Phase(Record):
-    """One span of a trial with its energy. ``domains`` holds only what could be determined;
-    ``problems`` names, by domain, what could not and why."""
+    """One span of a trial with its energy. ``domains`` has only figures that could be determined;
+    ``problems`` has the reasons for the other domains."""
 
     seconds: float
     domains: dict[str, DomainEnergy]
     problems: dict[str, Problem] = {}
     inferences: int | None = None
-    disturbance: Disturbance | None = None  # None: it cannot be told
+    disturbance: Disturbance | None = None  # None: unknown
 
 
 class Estimate(Record):
-    """A figure with its 95 % interval. ``low`` and ``high`` are None where there is none
-    to give (a single trial)."""
+    """A figure with its 95 % interval. ``low`` and ``high`` are None if there is no
+    interval (a single trial)."""
 
     value: float
     low: float | None
     high: float | None
 
 
-# --- what is run -------------------------------------------------------------------------
+# --- the workload ------------------------------------------------------------------------
 
 
 class ModelFacts(Record):
-    """What a model is, read from its own files."""
+    """Facts about a model, read from its files."""
 
     params: int | None = None
     active_params: int | None = None
     architecture: str | None = None
     size_bytes: int | None = None
     files: dict[str, str] = {}  # file name -> sha256
-    weights: str | None = None  # "replica" where the weights are random; None: its own
+    weights: str | None = None  # "replica" if the weights are random; None: its own
 
 
 class Cell(Record):
     """One (task, dataset, model, backend, settings). Its id is a hash of this content.
 
-    ``category`` is ``unknown`` only where an imported file does not tell it.
+    ``category`` is ``unknown`` only if an imported file does not state it.
     """
 
     id: str
@@ -258,7 +259,7 @@ class Cell(Record):
 class Protocol(Record):
     """How a trial was run."""
 
-    inferences: int  # asked for; a trial may have done whole passes more, see Phase.inferences
+    inferences: int  # requested; a trial may have made additional passes, see Phase.inferences
     warmup_max: int = 0
     idle_s: float = 0.0
     batch_size: int = 1
@@ -267,17 +268,17 @@ class Protocol(Record):
 
 
 class Stopping(Record):
-    """The rule a trial was repeated under, where the number of repeats was not fixed: until the
-    interval of the mean is within ±``precision`` (relative), at most ``max_repeats``."""
+    """The stopping rule of a trial without a fixed number of repeats: until the interval of the
+    mean is within ±``precision`` (relative), at most ``max_repeats``."""
 
     precision: float
     max_repeats: int
 
 
 class Latency(Record):
-    """Seconds that an answer takes over the query span; where several samples go through at once,
-    those of the whole batch, for which each of them waits. ``n``: calls that were timed.
-    ``first_token_*`` until the first piece of a streamed answer."""
+    """Seconds per answer in the query span; for batches, those of the whole batch, because each
+    sample waits for it. ``n``: the number of timed calls. ``first_token_*``: until the first piece
+    of a streamed answer."""
 
     p50: float
     p95: float
@@ -289,8 +290,8 @@ class Latency(Record):
 
 
 class EachInference(Record):
-    """Joules of single inferences within the ``compute`` boundary: of ``n`` that the meters could
-    carry, while ``refused`` were too short for them."""
+    """Joules of single inferences in the ``compute`` boundary, for the ``n`` that the meters could
+    resolve; ``refused`` were too short."""
 
     n: int
     refused: int
@@ -302,11 +303,11 @@ class Quality(Record):
     """A score of the answers against the references, on ``n`` distinct samples (None where an
     imported score does not say).
 
-    ``standard_error`` is of the sampling of the dataset. ``unreadable`` counts answers of a
-    general-purpose model that could not be read; they are wrong in ``value`` already.
-    ``others`` holds further metrics. ``scores`` are those of the single samples, packed (see
-    :mod:`permille.metrics`), empty in what was stored before they were kept, and ``samples`` is
-    the digest of the samples' ids in their order.
+    ``standard_error`` is from sampling the dataset. ``unreadable`` counts answers of a
+    general-purpose model that could not be read, which ``value`` already counts as wrong.
+    ``others`` has further metrics. ``scores`` are those of the single samples, packed (see
+    :mod:`permille.metrics`), empty in older trials; ``samples`` is the digest of the samples' ids
+    in order.
     """
 
     metric: str
@@ -350,12 +351,13 @@ class Conditions(Record):
 class Trial(Record):
     """One repeat of a cell, in a fresh process; or one imported run.
 
-    ``source`` says who measured: ``permille``, ``codecarbon``, ``power-hungry-2023``, ….
-    ``phases`` maps ``idle``, ``load``, ``warmup``, ``query`` to their energy. ``counts`` holds
-    what was processed in the query span (``tokens_in``, ``tokens_out``, ``images``, …) and, of a
-    server, how many inferences ``failed``: they are in no other figure but the energy.
+    ``source`` is the tool that measured: ``permille``, ``codecarbon``, ``power-hungry-2023``, ….
+    ``phases`` maps ``idle``, ``load``, ``warmup``, ``query`` to their energy. ``counts`` has
+    the quantities processed in the query span (``tokens_in``, ``tokens_out``, ``images``, …) and,
+    for a server, the number of ``failed`` inferences, which no other figure but the energy
+    includes.
 
-    A *session* is one stretch of measuring on one boot of one machine; a *block* is one repeat of
+    A *session* is a period of measuring on one boot of one machine; a *block* is one repeat of
     every model on one task and dataset, one after the other.
     """
 
@@ -379,8 +381,8 @@ class Trial(Record):
     overhead: RecorderStats | None = None
     stopping: Stopping | None = None
     notes: tuple[str, ...] = ()
-    round: int = 0  # how often the cell had been started over (run --fresh)
-    last_lines: tuple[str, ...] = ()  # the last that a failed worker printed
-    session: str | None = None  # its session; None: an import, or of before sessions were kept
-    block: int | None = None  # its block: the instant at which that began, ms since 1970
-    conditions: Conditions | None = None
+    round: int = 0  # how often the cell has been started over (run --fresh)
+    last_lines: tuple[str, ...] = ()  # the last lines printed by a failed worker
+    session: str | None = None  # the session's id; None for imports and in older trials
+    block: int | None = None  # identifies the block: when it started, ms since 1970
+    conditions: Conditions | None = None  # the machine's state; None for imports and older trials

@@ -18,8 +18,8 @@ _TYPES = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A header, and one line a row; all rows have the first one's keys. No cell begins as a
-    formula does: text that would is put behind an apostrophe (OWASP, CSV Injection). None is an
+    """A header, and one line per row; all rows have the keys of the first. Text that a spreadsheet
+    could interpret as a formula is prefixed with an apostrophe (OWASP, CSV Injection). None is an
     empty cell."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
@@ -32,8 +32,8 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def as_parquet(rows: Sequence[Mapping[str, Any]], types: Mapping[str, type]) -> bytes:
-    """The rows, which all have the keys of ``types``; a column's type does not depend on what is
-    missing in it."""
+    """The rows, which all have the keys of ``types``; a column's type does not depend on missing
+    values."""
     import duckdb
 
     columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in types.items())
@@ -47,9 +47,9 @@ def as_parquet(rows: Sequence[Mapping[str, Any]], types: Mapping[str, type]) -> 
 
 
 def parquet_of(db: DuckDBPyConnection, sql: str, values: Sequence[Any], folder: Path) -> bytes:
-    """What a query finds, by way of a file in ``folder``: a connection that is locked down writes
-    nowhere else."""
+    """The result of a query, through a file in ``folder``, the only place that a locked-down
+    connection can write to."""
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".parquet") as file:
-        # The file's name is ours; COPY takes no parameter in its place.
+        # The file name is generated here; COPY does not accept a parameter for it.
         db.execute(f"COPY ({sql}) TO '{file.name}' (FORMAT parquet)", values)
         return Path(file.name).read_bytes()

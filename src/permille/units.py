@@ -1,7 +1,7 @@
 """Joules, kWh, grams: the only conversions in permille.
 
-Every function takes and returns floats in the units of its name; nothing here knows of
-``None``, so that a missing figure has to be handled where it is missing.
+Every function takes and returns floats in the units of its name. None of them accepts ``None``, so
+callers must handle missing figures.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ def g_per_kwh_from_lb_per_mwh(intensity_lb_per_mwh: float) -> float:
     return intensity_lb_per_mwh * G_PER_LB / 1000.0
 
 
-# --- the rest --------------------------------------------------------------------------------
+# --- other -----------------------------------------------------------------------------------
 
 
 def per_1000(total: float, inferences: int) -> float:
-    """What 1,000 inferences cost when ``inferences`` of them cost ``total``; any unit.
+    """The cost of 1,000 inferences if ``inferences`` of them cost ``total``, in any unit.
 
     Raises:
         ValueError: ``inferences`` is not positive.

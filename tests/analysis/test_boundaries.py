@@ -61,7 +61,7 @@ def test_a_whole_below_its_parts_is_left_out_and_said(psys_j: float) -> None:
     assert isinstance(found, Bounded)
     assert found.energy_j == pytest.approx(475.0)
     assert "psys" not in found.domains
-    assert "less than the 120 J of what it covers" in found.note
+    assert "less than the 120 J of the domains that it covers" in found.note
     assert "no meter of the whole node" in found.note
 
 

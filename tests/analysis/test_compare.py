@@ -172,7 +172,7 @@ def test_names_may_be_shortened_but_not_guessed() -> None:
     assert find_model(names, "MiniLM") == "org/minilm-int8"
     with pytest.raises(CompareError, match="several models"):
         find_model(names, "smollm")
-    with pytest.raises(CompareError, match="there are: "):
+    with pytest.raises(CompareError, match="available: "):
         find_model(names, "bert")
     with pytest.raises(CompareError, match="same model"):
         compare(summarise(trials("a", 1.0), "compute"), "a", "a")

@@ -216,7 +216,7 @@ def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("asset:nothing", "no asset 'nothing'; there are: minilm-int8, smollm2-135m"),
+        ("asset:nothing", "no asset 'nothing'; available: minilm-int8, smollm2-135m"),
         ("asset:minilm-int8/../../etc", "has no file '../../etc'; it has: model.onnx"),
         ("asset:permille/../pins.py", "ships no file"),
         ("minilm-int8", "not of the form asset:NAME/FILE"),

@@ -101,7 +101,7 @@ def _damaged(folder: Path) -> None:
     [
         (_no_index, "no such file"),
         (_foreign, "unet is of 'os'; only parts of diffusers"),
-        (_own_code, "names no pipeline of diffusers"),
+        (_own_code, "does not name a diffusers pipeline"),
         (_pickle, r"unet/diffusion_pytorch_model\.bin is a pickle, .* allow_pickle = true"),
         (_damaged, "cannot be loaded"),
     ],

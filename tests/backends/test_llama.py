@@ -90,7 +90,7 @@ class TestReal:
             choose(model, PROMPT, (" positive", " positive indeed"))
 
     def test_a_word_that_runs_into_the_prompts_end_is_refused(self, model: _Llama) -> None:
-        with pytest.raises(ModelError, match="runs into the prompt's end"):
+        with pytest.raises(ModelError, match="merges with the end of the prompt"):
             choose(model, "The review is posi", ("tive", "ble"))
 
     def test_a_prompt_longer_than_the_context_is_a_clear_error(self, model: _Llama) -> None:

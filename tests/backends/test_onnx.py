@@ -145,7 +145,7 @@ def _no_threads(folder: Path) -> dict[str, Any]:
         (_no_head, "head_path .*none.json': no such file"),
         (_pickle_head, "not a permille-head-1 file"),
         (_ragged_head, "different lengths"),
-        (_two_names, "the head names its own"),
+        (_two_names, "the head in head_path has its own"),
         (_no_threads, "threads must be at least 1"),
     ],
 )
@@ -198,7 +198,7 @@ def _wide_head(folder: Path) -> dict[str, Any]:
         (_bad_tokenizer, "is not a tokenizer"),
         (_wrong_input, "takes the inputs pixel_values"),
         (_three_classes, "has 2 classes, but 3 are named"),
-        (_encoder_alone, "no logits of classes; give head_path"),
+        (_encoder_alone, "not logits of classes; give head_path"),
         (_wide_head, "no embeddings of 3"),
     ],
 )

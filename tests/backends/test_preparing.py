@@ -61,7 +61,7 @@ def test_nothing_asked_nothing_done() -> None:
         ({"size": {"height": 10_000, "width": 1}}, "a size is not 1 to 4096"),
         ({"size": 32, "image_mean": [0.5], "image_std": [0.5]}, "three channels"),
         ({"size": 32, "image_mean": [0, 0, 0], "image_std": [0, 1, 1]}, "image_std is 0"),
-        ({"size": 32, "do_image_splitting": True}, "do_image_splitting is not done here"),
+        ({"size": 32, "do_image_splitting": True}, "do_image_splitting is not supported"),
     ],
 )
 def test_what_is_not_done_here_is_said(config: dict[str, Any], says: str) -> None:

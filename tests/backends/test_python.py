@@ -225,7 +225,7 @@ def test_check_finds_a_module_in_a_package_without_running_the_package(folder: P
         ({"callable": "os.system('x'):f"}, "not of the form module:function"),
         ({"callable": "a:b.c"}, "not of the form module:function"),
         ({"load": "no_such_module_at_all:f"}, "no module 'no_such_module_at_all'"),
-        ({"callable": "os.path.join:f"}, "os is a module of Python itself"),
+        ({"callable": "os.path.join:f"}, "os is in Python's standard library"),
     ],
 )
 def test_malformed_names_are_found_before_anything_runs(settings: Any, says: str) -> None:

@@ -25,7 +25,7 @@ def test_nothing_given_is_the_world_and_says_so() -> None:
     assert settings.intensity_g_per_kwh == pytest.approx(458.29)
     assert settings.kind == "lifecycle"
     assert settings.pue == 1.0
-    for said in ("no place given", "world's average of 2025", "Ember", "--region"):
+    for said in ("no region given", "world average of 2025", "Ember", "--region"):
         assert said in settings.note
 
 
@@ -50,7 +50,7 @@ def test_without_a_year_it_is_the_newest() -> None:
 
 @pytest.mark.parametrize("region", ["FRA", None, "aws/eu-west-3"])
 def test_a_missing_year_lists_those_there_are(region: str | None) -> None:
-    with pytest.raises(CarbonError, match=r"1999; there is: 20\d\d, .*2024"):
+    with pytest.raises(CarbonError, match=r"1999; available: 20\d\d, .*2024"):
         resolve(region, year=1999)
 
 

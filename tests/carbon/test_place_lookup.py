@@ -66,7 +66,7 @@ def test_every_code_finds_its_own_place() -> None:
     ],
 )
 def test_ambiguous_names_are_listed_not_chosen(text: str, named: list[str]) -> None:
-    with pytest.raises(CarbonError, match="give the code") as refused:
+    with pytest.raises(CarbonError, match="use the code") as refused:
         find(text)
     assert all(code in str(refused.value) for code in named)
 

@@ -175,7 +175,7 @@ def test_in_a_core_install_a_missing_extra_is_one_line(
      ["--market-intensity", "0"]],
 )  # fmt: skip
 def test_the_page_takes_no_question(arguments: list[str], store: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="choose in the page"):
+    with pytest.raises(UsageError, match="choose them in the page"):
         export("html", str(tmp_path / "f.html"), *arguments, store=store)
 
 

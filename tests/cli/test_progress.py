@@ -7,7 +7,7 @@ from permille.cli.progress import TimeLeft
 
 def test_time_left_counts_only_cells_that_were_tried_and_says_so() -> None:
     left = TimeLeft({"a": 2, "b": 3})
-    assert str(left) == "time left not known yet (2 cells not tried yet)"
+    assert str(left) == "time left unknown so far (2 cells not tried yet)"
     left.finished("a", 60.0)
     assert (left.seconds(), left.unknown) == (60.0, 1)
     assert str(left) == "over 1 min 0 s left (1 cell not tried yet)"

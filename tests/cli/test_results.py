@@ -43,7 +43,7 @@ def test_a_study_that_is_not_there_is_named_with_what_was_meant(
         finished = permille(*command, "--study", name + "x", code=2)
         assert f"no study '{name}x' in permille.db; did you mean '{name}'?" in finished.err
     finished = permille("export", "codecarbon", "-", "--study", "zzz", code=2)
-    assert f"there are: {name}" in finished.err
+    assert f"available: {name}" in finished.err
     assert "no store at o.db" in permille("results", "--store", "o.db", "--study", "a", code=2).err
 
 

@@ -41,9 +41,7 @@ def test_too_few_sentences_are_refused() -> None:
 
 
 def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(
-        DatasetError, match=r"there are: vader-movie-reviews, .* for a file of yours"
-    ):
+    with pytest.raises(DatasetError, match=r"available: vader-movie-reviews, .* for your own file"):
         open_dataset(DatasetSpec(name="imbd"), task, limit=1, seed=0)
 
 

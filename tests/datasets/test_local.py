@@ -167,7 +167,9 @@ def test_more_rows_than_are_read(
 
 def test_a_column_that_the_task_does_not_know(tmp_path: Path) -> None:
     path = jsonl(tmp_path, {"text": "a", "label": "x"})
-    with pytest.raises(DatasetError, match="the task knows: text, label, id"):
+    with pytest.raises(
+        DatasetError, match="the columns of text-classification are: text, label, id"
+    ):
         opened(path, columns={"txt": "text"})
 
 

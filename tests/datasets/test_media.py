@@ -64,7 +64,7 @@ def test_a_folder_for_each_class(folder: Path) -> None:
     assert found.skipped_total == 2
     assert found.skipped == (
         "stray.png: empty 'label'",
-        "red/broken.jpg: 'broken.jpg' is no image that is read here",
+        "red/broken.jpg: 'broken.jpg' is not an image in a supported format",
     )
 
 
@@ -173,8 +173,8 @@ def test_a_recording_that_is_too_long_or_none_is_left_out(tmp_path: Path) -> Non
     found = opened(file, listening)
     assert [s.id for s in found.samples] == ["1"]
     assert found.skipped == (
-        "line 2: 'long.wav' lasts 601 s; up to 600 are read",
-        "line 3: 'none.wav' is no recording that is read here",
+        "line 2: 'long.wav' lasts 601 s; the limit is 600 s",
+        "line 3: 'none.wav' is not a recording in a supported format",
     )
 
 
@@ -203,7 +203,7 @@ def test_parquet_names_what_it_lacks(tmp_path: Path) -> None:
         opened(file, classifying)
     with pytest.raises(DatasetError, match="all 1 rows are unusable; row 1: no 'label'"):
         opened(file, classifying, text="body")
-    with pytest.raises(DatasetError, match="means several files"):
+    with pytest.raises(DatasetError, match="for a pattern"):
         opened(file.rename(tmp_path / "x*.parquet"), classifying)
 
 
@@ -244,8 +244,8 @@ def test_words_have_as_many_tags(tmp_path: Path) -> None:
     }
     assert found.skipped == (
         "line 2: 1 words, but 2 tags",
-        "line 3: 'words' is no list of words",
-        "line 4: 'ner' is no list of words",
+        "line 3: 'words' is not a list of words",
+        "line 4: 'ner' is not a list of words",
         "line 5: 'words' is not a string",
     )
 

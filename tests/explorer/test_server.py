@@ -74,7 +74,7 @@ def test_what_is_too_long_is_refused(served: Served) -> None:
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        ("boundary=moon", "boundary is one of"),
+        ("boundary=moon", "boundary must be one of"),
         ("pue=0.5", "PUE"),
         ("pue=nan", "number"),
         ("intensity=-1", "intensity is a number"),
@@ -190,4 +190,4 @@ def test_a_store_that_is_not_there_is_said_at_once(permille: Permille, tmp_path:
 
 def test_a_port_that_is_taken_is_said(permille: Permille, served: Served) -> None:
     found = permille("explore", "--no-open", "--port", str(served.port), code=2)
-    assert "name another with --port" in found.err
+    assert "choose another with --port" in found.err

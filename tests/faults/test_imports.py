@@ -246,7 +246,7 @@ def test_a_fuller_run_that_is_imported_otherwise_is_named(permille: Permille, op
     report = _again(permille, _total("a", 3.0, 21600), options=options)
     assert report["replaced_count"] == 0
     (bad,) = report["bad"]
-    assert "fuller here (3 kWh" in bad["reason"]
+    assert "more complete here (3 kWh" in bad["reason"]
     assert options.split()[0] in bad["reason"]
     assert _stored_kwh() == {"a": 1.0}
 

@@ -47,7 +47,7 @@ def test_edited_code_is_measured_anew_and_the_run_says_why(
     assert kept(tmp_path)[-1].quality.value == 0.0  # type: ignore[union-attr]
     third = permille("run", path)
     assert "measured anew" not in third.err
-    assert "1 trial was finished before and kept" in third.out
+    assert "1 trial was already finished" in third.out
 
 
 SERVED = """

@@ -144,10 +144,10 @@ def test_a_pinned_commit_is_another_cell_than_a_later_one(
     ("more", "says"),
     [
         ('repo = "tiny/other"', "tiny/other (main): the Hub has no such model"),
-        ('repo = "tiny model"', "tiny model (main) is no id of the Hub (owner/name)"),
+        ('repo = "tiny model"', "tiny model (main) is not an id on the Hub (owner/name)"),
         ('revision = "v9"', "tiny/sentiment (v9): the Hub has no such revision of it"),
         ('repo = "tiny/gated"', "is gated: accept its conditions on its page on the Hub"),
-        ('file = "big.onnx"', "has no ONNX model 'big.onnx'; there are: model.onnx"),
+        ('file = "big.onnx"', "has no ONNX model 'big.onnx'; available: model.onnx"),
         ('path = "rows.csv"\nrevision = "main"', "revision is for a model of the Hub"),
     ],
 )
@@ -243,7 +243,7 @@ def test_a_gguf_file_among_several(
     (tmp_path / "study.toml").write_text(study)
     refused = permille("study", "check", "study.toml", code=2)
     assert (
-        '2 GGUF files; say which: file = "…"; there are: smol-q4_1.gguf, smol-q8_0' in refused.err
+        '2 GGUF files; choose one: file = "…"; available: smol-q4_1.gguf, smol-q8_0' in refused.err
     )
     (tmp_path / "study.toml").write_text(
         study.replace(prompt, prompt + '\nfile = "smol-q4_1.gguf"')

@@ -42,7 +42,7 @@ def test_the_parts_of_a_pipeline_without_their_variants() -> None:
     others = {"sd_xl_base_1.0.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"}
     others |= {"unet/diffusion_pytorch_model.bin", "text_encoder/model.onnx"}
     assert chosen("diffusers", [*wanted, *others]) == wanted
-    with pytest.raises(ModelError, match="no diffusers pipeline"):
+    with pytest.raises(ModelError, match="not a diffusers pipeline"):
         chosen("diffusers", ["unet/config.json"])
 
 

@@ -34,7 +34,10 @@ def test_parts_of_the_chip() -> None:
     monitor.fields["cpu_total_mj"] = None
     readings = {r.domain: r for r in meter.read()}
     assert readings["gpu:0"].energy_j == 1.0
-    assert (readings["cpu:0"].energy_j, readings["cpu:0"].error) == (None, "its counter is gone")
+    assert (readings["cpu:0"].energy_j, readings["cpu:0"].error) == (
+        None,
+        "its counter has vanished",
+    )
     monitor.broken = True
     assert {r.error for r in meter.read()} == {"Apple silicon: IOReport sample failed"}
     meter.close()

@@ -52,7 +52,7 @@ def test_a_file_is_played_at_its_own_pace(
         assert reading.t_ns == t_ns
         seen.append(reading.energy_j)
     assert seen == [10.0, 15.0, 20.0, 20.0, None]
-    assert meter.read()[0].error == "the recording does not reach this instant"
+    assert meter.read()[0].error == "the recording ends before this time"
 
 
 @given(

@@ -59,7 +59,7 @@ def test_a_named_estimate_is_left_out_where_all_is_measured(tmp_path: Path) -> N
     FakePowercap(tmp_path / "powercap")
     opened = open_all(["rapl", "estimate"])
     assert names(opened) == ["rapl cpu:0", "rapl dram:0"]
-    assert reasons(opened) == {"estimate": "all it could estimate is measured"}
+    assert reasons(opened) == {"estimate": "everything that it could estimate is measured"}
 
 
 def test_psys_covers_what_could_be_estimated(tmp_path: Path) -> None:

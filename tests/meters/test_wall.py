@@ -179,7 +179,7 @@ def test_devices(
         ("/true", "'w' is not a number"),
         ("/string", "'w' is not a number"),
         ("/minus", "'w' is -1"),
-        ("/huge", "'w' is too great"),
+        ("/huge", "'w' is too large"),
         ("/large", "over 1 MiB"),
         ("/cm?cmnd=Status%208", "no 'w' in 'it'"),
         ("/slow", "timed out"),

@@ -29,7 +29,7 @@ def test_every_preset_is_a_study_file_with_a_description(name: str) -> None:
 
 
 def test_names_that_are_not_there() -> None:
-    with pytest.raises(StudyError, match="no preset 'none'; there are: batching, llm-sizes"):
+    with pytest.raises(StudyError, match="no preset 'none'; available: batching, llm-sizes"):
         presets.text("none")
     with pytest.raises(AssetError, match=r"ships no file 'x\.json'"):
         presets.file("x.json")

@@ -127,7 +127,9 @@ def test_imports_in_a_circle_end(tmp_path: Path) -> None:
 
 def test_an_import_by_a_name_made_as_it_runs_is_said(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(MODULE.format("n = 'a'\n__import__(n + 'b')"))
-    assert any("model.py:2 imports by a name" in note for note in plan(tmp_path).notes)
+    assert any(
+        "model.py:2 imports a module with a computed name" in note for note in plan(tmp_path).notes
+    )
 
 
 def test_a_worker_imports_the_planned_source_even_where_python_has_an_older_one_compiled(
@@ -281,14 +283,14 @@ def test_labels_that_no_sample_shows_the_network_and_passed_variables_count(tmp_
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("def predict(text)\n    return 1\n", r"model\.py:1: expected ':'; it is no Python"),
+        ("def predict(text)\n    return 1\n", r"model\.py:1: expected ':'; it is not valid Python"),
         ("x = 1\nreturn x\n", r"model\.py:2: 'return' outside function"),
         ("def predikt(text): ...\n", r"model\.py:1: .* has no 'predict'; did you mean 'predikt'"),
-        ("class A:\n    def predict(self): ...\n", r"has no 'predict'; it has: A"),
+        ("class A:\n    def predict(self): ...\n", r"has no 'predict'; its names: A"),
         ("def f():\n    predict = 1\n", r"has no 'predict'"),
         ("import no_such_thing_here\ndef predict(t): ...\n", r"model\.py:1: it imports no_such"),
         ("import os\nfrom . import x\ndef predict(t): ...\nimport a_b.c\n", r"model\.py:4"),
-        ("from helper import gone\ndef predict(t): ...\n", r"imports gone from helper, and .*has"),
+        ("from helper import gone\ndef predict(t): ...\n", r"imports gone from helper, but .*has"),
         ("from package import gone\ndef predict(t): ...\n", r"imports gone from package"),
         ("import package.gone\ndef predict(t): ...\n", r"package\.gone, which is not in its"),
         ("a = '" + "\0" + "'\n", r"model\.py:1"),
@@ -367,7 +369,7 @@ def test_rows_of_labels_that_are_not_wanted_are_not_bad(tmp_path: Path) -> None:
 def test_a_study_calls_nothing_of_pythons_own(tmp_path: Path, target: str) -> None:
     own = CALLABLE.replace("model:predict", target)
     for modules in ((), ("os", "subprocess", "builtins")):
-        with pytest.raises(ModelError, match="is a module of Python itself"):
+        with pytest.raises(ModelError, match="is in Python's standard library"):
             plan(tmp_path, own, modules=modules)
 
 

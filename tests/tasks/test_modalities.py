@@ -90,7 +90,7 @@ def test_other_names_for_tags_are_said_and_mapped() -> None:
         score("token-classification", answers, asked)
     mapped = score("token-classification", answers, asked, labels={"B-PER": "B-person"})
     assert mapped.value == 1
-    with pytest.raises(ModelError, match="did not answer one tag for each of 2 words"):
+    with pytest.raises(ModelError, match="did not answer with one tag for each of 2 words"):
         score("token-classification", [Output(data=["O"] * 3)], asked)
 
 
@@ -164,7 +164,7 @@ def test_objects_by_other_names_are_said_and_mapped() -> None:
     quality = score("object-detection", answers, asked, labels={"cat": "feline"})
     assert (quality.metric, quality.value) == ("map", pytest.approx(1.0))
     assert score("object-detection", [Output(data=[])], [sample([])]) is None
-    with pytest.raises(ModelError, match="no list of objects"):
+    with pytest.raises(ModelError, match="answer with a list of objects"):
         score("object-detection", [Output(text="cat")], asked)
 
 

@@ -1,4 +1,4 @@
-"""The paper's question, answered in sentences from the data: task-specific or general-purpose?"""
+"""Answer the paper's question in sentences from the data: task-specific or general-purpose?"""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from permille.records import Estimate
 
 
 def answers(summaries: Sequence[Summary]) -> list[str]:
-    """One sentence per (task, dataset) that has both kinds of model with a figure: the two of
-    :func:`pairs` side by side."""
+    """One sentence per (task, dataset) with a figure for both kinds of model: it compares the two
+    of :func:`pairs`."""
     return [f"{a.cell.task} on {a.cell.dataset}: {_sentence(a, b)}" for a, b in pairs(summaries)]
 
 
 def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
-    """A general-purpose and a task-specific model for each place that has both with a figure.
+    """A general-purpose and a task-specific model for each place with a figure for both.
 
-    Of the general-purpose models it is the cheapest that is as good as the best of them; it is
-    set beside the cheapest task-specific model that is as good as it, or, where none is, beside
-    the cheapest that is as good as the best task-specific one. Of models without a known quality
-    it is those of the least energy.
+    Of the general-purpose models it is the cheapest that is as good as the best of them. It is
+    compared with the cheapest task-specific model that is as good or, if there is none, with the
+    cheapest that is as good as the best task-specific one. Of models without a known quality, those
+    with the least energy are compared.
     """
     groups: dict[tuple[str, ...], list[Summary]] = {}
     for s in current(summaries):
@@ -59,7 +59,7 @@ def _energy(summary: Summary) -> float:
 
 
 def _as_good(s: Summary, other: Summary) -> bool:
-    """Whether it answers, and is not told to be worse than the other."""
+    """Whether it has readable answers and is not worse than the other."""
     if s.quality is None or other.quality is None or quality.nothing_read(s.quality):
         return False
     level = quality.compared(s.quality, other.quality).level
@@ -77,7 +77,7 @@ def _sentence(a: Summary, b: Summary) -> str:
     words = f"{a.cell.model} needs {times_text(times)} the energy of {b.cell.model}"
     if times.low is not None and times.high is not None and times.low <= 1 <= times.high:
         words = (
-            f"{a.cell.model} and {b.cell.model} cannot be told apart in energy"
+            f"{a.cell.model} and {b.cell.model} do not differ significantly in energy"
             f" ({times_text(times)})"
         )
     return f"{words} {quality.verdict_text(a.quality, b.quality)}."

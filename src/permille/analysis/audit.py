@@ -1,4 +1,4 @@
-"""What a study's numbers rest on: where the energy goes, and what another boundary would say."""
+"""The basis of a study's numbers: where the energy goes, and the effect of the boundary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METHOD = (
 
 
 class TaskEnergy(Record):
-    """Mean kWh per 1,000 of a task's models within a boundary; null where a cell has none."""
+    """Mean kWh per 1,000 of a task's models in a boundary; null if a cell has none."""
 
     task: str
     boundary: Boundary
@@ -38,7 +38,7 @@ class RankCorrelation(Record):
 
 
 class GeneralToSpecific(Record):
-    """Energy of general-purpose models over that of task-specific ones."""
+    """Energy of general-purpose models divided by that of task-specific ones."""
 
     task: str
     boundary: Boundary
@@ -48,8 +48,8 @@ class GeneralToSpecific(Record):
 
 class Audit(JsonOutput):
     """What ``permille audit --json`` prints. ``shares`` are of the node's energy, by component;
-    the correlations are Pearson's r of energy and duration over the cells' means, as they are and
-    in logs. What the cells do not tell is null, with a note that says so."""
+    the correlations are Pearson's r of energy and duration over the cells' means, linear and
+    logarithmic. Unknown values are null, with a note."""
 
     studies: tuple[str, ...]
     cells: int
@@ -67,7 +67,7 @@ class Audit(JsonOutput):
 
 
 def audit(cells: Sequence[StudyCell], pue: float) -> Audit:
-    """What a study's numbers rest on."""
+    """Audit a study's numbers."""
     measured = [cell for cell in cells if cell.summary.energy is not None]
     shares, notes = _shares(measured)
     notes += _without_figure(cells)
@@ -105,7 +105,7 @@ def _without_figure(cells: Sequence[StudyCell]) -> list[str]:
 
 
 def _shares(cells: Sequence[StudyCell]) -> tuple[dict[str, float | None], list[str]]:
-    """Each component's part of the node's energy, over all runs; None where it was not metered."""
+    """Each component's share of the node's energy, over all runs; None if it was not metered."""
     notes: list[str] = []
     total = math.fsum(_total(cell.summary.energy) for cell in cells)
     shares: dict[str, float | None] = {}
@@ -136,7 +136,7 @@ def _mean_power_w(cells: Sequence[StudyCell]) -> float | None:
 
 
 def _correlations(cells: Sequence[StudyCell]) -> tuple[float | None, float | None]:
-    """Pearson's r of energy and duration over the cells' means, as they are and in logs."""
+    """Pearson's r of energy and duration over the cells' means, linear and logarithmic."""
     pairs = [
         (c.summary.seconds.mean, c.summary.energy.mean)
         for c in cells
@@ -147,7 +147,7 @@ def _correlations(cells: Sequence[StudyCell]) -> tuple[float | None, float | Non
 
 
 def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Pearson's r; None for fewer than three pairs or where one side does not vary."""
+    """Pearson's r; None for fewer than three pairs or if one side does not vary."""
     n = len(pairs)
     if n < 3:
         return None
@@ -160,11 +160,11 @@ def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
     return max(-1.0, min(1.0, xy / scale)) if scale > 0 else None
 
 
-# --- what another boundary would say ---------------------------------------------------------
+# --- other boundaries ------------------------------------------------------------------------
 
 
 def _tasks(cells: Sequence[StudyCell], pue: float) -> list[TaskEnergy]:
-    """kWh per 1,000 by task and boundary: of the task-specific models where there are any."""
+    """kWh per 1,000 by task and boundary, for the task-specific models if there are any."""
     rows: list[TaskEnergy] = []
     for task in dict.fromkeys(cell.summary.cell.task for cell in cells):
         of_task = [cell for cell in cells if cell.summary.cell.task == task]
@@ -182,7 +182,7 @@ def _tasks(cells: Sequence[StudyCell], pue: float) -> list[TaskEnergy]:
 
 
 def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> float | None:
-    """Mean over runs; None where a cell has no figure, lest the rest pass for the whole."""
+    """Mean over runs; None if a cell has no figure, because the rest is not the whole."""
     found = [cell.energy(boundary) for cell in cells]
     known = [sums for sums in found if sums is not None]
     if not known or len(known) < len(found):
@@ -191,7 +191,7 @@ def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> flo
 
 
 def _taus(tasks: Sequence[TaskEnergy]) -> list[RankCorrelation]:
-    """Kendall's tau (b) of the tasks' ranking between each two metered boundaries."""
+    """Kendall's tau (b) of the tasks' ranking between each pair of metered boundaries."""
     by_boundary = {b: {t.task: t.kwh_per_1000 for t in tasks if t.boundary == b} for b in METERED}
     rows = []
     for i, a in enumerate(METERED):
@@ -208,7 +208,7 @@ def _tau(pairs: Sequence[tuple[float, float]]) -> float | None:
     from scipy.stats import kendalltau
 
     tau = float(kendalltau([a for a, _ in pairs], [b for _, b in pairs]).statistic)
-    return None if math.isnan(tau) else round(tau, 12)  # 0.9999999999999999 is 1
+    return None if math.isnan(tau) else round(tau, 12)  # rounds 0.9999999999999999 to 1
 
 
 # --- general-purpose against task-specific ---------------------------------------------------
@@ -234,7 +234,7 @@ def _general_to_specific(cells: Sequence[StudyCell]) -> list[GeneralToSpecific]:
 
 
 def _points(cells: Sequence[StudyCell], boundary: Boundary) -> list[Point]:
-    """One point a model whose size is known and whose energy is above 0."""
+    """One point per model with a known size and an energy above 0."""
     models: dict[str, list[StudyCell]] = {}
     for cell in cells:
         models.setdefault(cell.summary.cell.model, []).append(cell)

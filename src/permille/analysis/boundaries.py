@@ -1,4 +1,4 @@
-"""Which domains count: the four boundaries, as a pure function of a phase."""
+"""The four boundaries: which domains of a phase count. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Record, Refused
 
 SIGNIFICANT = 0.05
-"""Domains of one provenance or a weaker one give a sum theirs from this share of its energy on."""
+"""A sum has the provenance of its weaker domains if they contribute at least this share of it."""
 
 
-METERED_ONLY = "the sum of what is metered: there is no meter of the whole node"
+METERED_ONLY = "the sum of the metered domains: there is no meter of the whole node"
 
 
 class Bounded(Record):
-    """Energy of a phase within a boundary.
+    """Energy of a phase in a boundary.
 
-    ``edge_j`` is the standard uncertainty of the edges (k = 1, joules); ``low_j`` and
-    ``high_j`` how far the truth may lie below and above by the meters' accuracy (k = 2, joules).
+    ``edge_j`` is the standard uncertainty of the edges (k = 1, joules); ``low_j`` and ``high_j``
+    are the uncertainty below and above from the meters' accuracy (k = 2, joules).
     """
 
     energy_j: float
@@ -33,9 +33,9 @@ class Bounded(Record):
 def within(phase: Phase, boundary: Boundary) -> Bounded | Refused:
     """The energy of ``phase`` within ``boundary``, or the reason that it cannot be told.
 
-    ``facility`` is the node's energy: the PUE is applied where the question is asked. A domain
-    that belongs inside but could not be determined makes the whole sum undetermined: a meter
-    that failed must never look like free energy.
+    ``facility`` is the node's energy here: the PUE is applied when reading. If a domain in the
+    boundary could not be determined, the whole sum is undetermined: a failed meter must never look
+    like free energy.
     """
     members: dict[str, DomainEnergy | Problem] = {**phase.domains, **phase.problems}
     if not members:
@@ -46,7 +46,9 @@ def within(phase: Phase, boundary: Boundary) -> Bounded | Refused:
     else:
         chosen = _devices(members, boundary)
     if not chosen:
-        return Refused(reason=f"no meter of the {boundary} boundary's domains; try --boundary node")
+        return Refused(
+            reason=f"no meter for the {boundary} boundary's domains; try --boundary node"
+        )
     counted: dict[str, DomainEnergy] = {}
     for name in chosen:
         member = members[name]
@@ -57,7 +59,7 @@ def within(phase: Phase, boundary: Boundary) -> Bounded | Refused:
 
 
 def unusable(phase: Phase) -> str | None:
-    """Why neither ``compute`` nor ``node`` can be told of a phase; None if one of them can."""
+    """Why neither ``compute`` nor ``node`` has a figure for a phase; None if one has."""
     compute, node = within(phase, "compute"), within(phase, "node")
     if isinstance(compute, Refused) and isinstance(node, Refused):
         return compute.reason
@@ -65,7 +67,7 @@ def unusable(phase: Phase) -> str | None:
 
 
 def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) -> list[str]:
-    """The devices in use, and for ``compute`` the CPU and DRAM beside them."""
+    """The devices in use and, for ``compute``, the CPU and DRAM."""
     gpus = [n for n, d in members.items() if d.kind == "gpu" and d.in_use]
     cpus = [n for n, d in members.items() if d.kind == "cpu"]
     if boundary == "accelerator":
@@ -74,10 +76,11 @@ def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) 
 
 
 def _node(members: Mapping[str, DomainEnergy | Problem]) -> tuple[list[str], str]:
-    """(The widest meter of the node and what it leaves out; without one, everything; a note).
+    """(The widest meter of the node plus what it does not cover or, without one, everything; a
+    note).
 
-    A meter may have several domains of the node, such as a platform zone for each socket: they
-    count together. One that says less than what it covers is no meter of the whole.
+    A meter may have several domains of the node, such as a platform zone for each socket, which
+    are summed. One that reads less than the domains it covers is not used.
     """
     nodes = {n: d for n, d in members.items() if isinstance(d, DomainEnergy) and d.kind == "node"}
     if not nodes:
@@ -86,7 +89,7 @@ def _node(members: Mapping[str, DomainEnergy | Problem]) -> tuple[list[str], str
     inside = nodes[widest].covers
     too_little = _too_little(members, whole, inside)
     if too_little:
-        # The meter is wrong, or sees less than it says: the next widest one is asked.
+        # The meter is wrong or covers less than it states: use the next widest one.
         chosen, note = _node({n: d for n, d in members.items() if n not in whole})
         return chosen, f"{too_little}, and is left out; {note}"
     rest = [n for n, d in members.items() if d.kind != "node" and d.kind not in inside]
@@ -94,9 +97,9 @@ def _node(members: Mapping[str, DomainEnergy | Problem]) -> tuple[list[str], str
 
 
 def _widest(nodes: Mapping[str, DomainEnergy]) -> tuple[str, list[str]]:
-    """(A domain of the meter that covers most; all the domains of that meter that cover the same).
+    """(A domain of the meter that covers most; all domains of that meter that cover the same).
 
-    The name breaks a tie, so that every trial of a cell is summed over the same meter.
+    Ties are resolved by name, so that every trial of a cell uses the same meter.
     """
     widest = max(nodes, key=lambda n: (len(nodes[n].covers), n))
     meter, covers = nodes[widest].meter, nodes[widest].covers
@@ -106,35 +109,35 @@ def _widest(nodes: Mapping[str, DomainEnergy]) -> tuple[str, list[str]]:
 def _too_little(
     members: Mapping[str, DomainEnergy | Problem], whole: Sequence[str], inside: Sequence[str]
 ) -> str:
-    """How the meter of the domains ``whole`` says less than the others together that measure what
-    is ``inside`` it; empty where it does not."""
+    """A message if the meter of the domains ``whole`` reads less than the sum of the domains
+    ``inside`` it; otherwise empty."""
     read = {n: d for n, d in members.items() if isinstance(d, DomainEnergy)}
     parts = {n: d for n, d in read.items() if d.kind in inside and n not in whole}
     whole_j = sum(read[n].energy_j for n in whole)
     parts_j = _parts_j(list(parts.values()))
     if whole_j < parts_j:
-        less = f"says {whole_j:.3g} J, less than the {parts_j:.3g} J of what it covers"
+        less = f"reads {whole_j:.3g} J, less than the {parts_j:.3g} J of the domains that it covers"
         return f"{', '.join(whole)} {less} ({', '.join(parts)})"
     return ""
 
 
 def _unread_zones(members: Mapping[str, DomainEnergy | Problem], zone: str) -> list[str]:
-    """The zones beside ``zone`` that could not be read: ``psys:1`` of ``psys:0``. They belong to
-    the sum, which without them would be of a part of the node and look like the whole."""
+    """The sibling zones of ``zone`` that could not be read: ``psys:1`` for ``psys:0``. Without them
+    the sum would be a part of the node but look like the whole."""
     name = zone.partition(":")[0]
     return [n for n, d in members.items() if isinstance(d, Problem) and n.partition(":")[0] == name]
 
 
 def _parts_j(parts: Sequence[DomainEnergy]) -> float:
-    """What parts of a node make up at least: a smaller meter of the node may cover the others."""
+    """The least energy of the parts of a node; a smaller meter of the node may cover the others."""
     apart_j = sum(d.energy_j for d in parts if d.kind != "node")
     return max([apart_j, *(d.energy_j for d in parts if d.kind == "node")])
 
 
 def _sum(domains: Mapping[str, DomainEnergy], note: str) -> Bounded:
     energy_j = sum(d.energy_j for d in domains.values())
-    # Accuracies of one kind of meter are taken to be wrong together: they add up linearly.
-    # Edges are independent: they add up in quadrature.
+    # Accuracy errors of one kind of meter are assumed to be correlated: they add linearly.
+    # Edge errors are independent: they add in quadrature.
     return Bounded(
         energy_j=energy_j,
         edge_j=math.sqrt(sum(d.edge_j**2 for d in domains.values())),
@@ -147,23 +150,22 @@ def _sum(domains: Mapping[str, DomainEnergy], note: str) -> Bounded:
 
 
 def _weakest(domains: Sequence[DomainEnergy], energy_j: float) -> Provenance:
-    """The weakest provenance at which, or below which, a significant share of the energy lies:
-    many small estimates weigh as one large one."""
+    """The weakest provenance such that a significant share of the energy has it or a weaker one:
+    many small estimates count like one large estimate."""
     for provenance in sorted({d.provenance for d in domains}, key=lambda p: -p.weakness):
         weak_j = sum(d.energy_j for d in domains if d.provenance.weakness >= provenance.weakness)
         if weak_j >= SIGNIFICANT * energy_j:
             return provenance
-    raise AssertionError("the shares of a sum add up to all of it")
+    raise AssertionError("the shares of a sum add up to 1")
 
 
 def above_idle(
     gross: Bounded, seconds: float, idle: Phase | None, boundary: Boundary
 ) -> tuple[float, float] | None:
     """(Joules of ``gross``, which took ``seconds``, above the idle power of the same domains; the
-    standard uncertainty of its edges and of the baseline's, k = 1, joules); None without a
-    baseline.
+    standard uncertainty of its edges and the baseline's, k = 1, joules); None without a baseline.
 
-    The baseline's edges weigh the more the shorter it was against what is measured.
+    The baseline's edges count more, the shorter it is compared with the measured span.
     """
     if idle is None:
         return None

@@ -1,4 +1,4 @@
-"""The uncertainty budget of a figure (GUM, k = 2): what its interval is made of."""
+"""The uncertainty budget of a figure (GUM, k = 2): the contributions to its interval."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from permille.records import Record
 
 
 class UncertaintyPart(Record):
-    """One part of a budget: how far, relatively, it alone would reach below and above."""
+    """One contribution: its relative uncertainty below and above."""
 
     name: str
     low: float
@@ -23,7 +23,7 @@ def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
     if sums is None or sums.mean <= 0:
         return ()
     spread = sums.spread()
-    rule = "Student t" if sums.asked is None else f"asked for ±{100 * sums.asked.precision:g} %"
+    rule = "Student t" if sums.asked is None else f"requested ±{100 * sums.asked.precision:g} %"
     return budget_parts(
         repeats=f"spread of {sums.n} trials ({rule})",
         half=None if spread.high is None else (spread.high - spread.value) / spread.value,
@@ -46,8 +46,8 @@ def budget_parts(
     estimated: bool,
     domains: Sequence[str],
 ) -> tuple[UncertaintyPart, ...]:
-    """Repeats (``half`` is None with one), edges and ticks, meter accuracy or the estimate's
-    model, each relative and at k = 2."""
+    """Repeats (``half`` is None with one), edges and ticks, and meter accuracy or the estimate's
+    model, each relative with k = 2."""
     what = "the estimate's model" if estimated else "meter accuracy"
     found = [] if half is None else [UncertaintyPart(name=repeats, low=half, high=half)]
     found.append(UncertaintyPart(name="edges, ticks and resolution", low=edge, high=edge))
@@ -56,12 +56,12 @@ def budget_parts(
 
 
 def line(part: UncertaintyPart) -> str:
-    """One part for people."""
+    """One contribution as text."""
     return f"  −{100 * part.low:.3g} % / +{100 * part.high:.3g} %  {part.name}"
 
 
 def budget(summary: Summary) -> list[str]:
-    """The budget in lines for people."""
+    """The budget as lines of text."""
     cell = summary.cell
     lines = [f"{cell.model}, {cell.task} on {cell.dataset}, within {summary.boundary}:"]
     lines += map(line, parts(summary))
@@ -69,7 +69,7 @@ def budget(summary: Summary) -> list[str]:
         lines.append(f"  no figure: {summary.problem}")
     if summary.inference_p50_j is not None:
         lines.append(
-            f"  one inference by itself: median {summary.inference_p50_j:.3g} J, 95 % below"
+            f"  single inferences: median {summary.inference_p50_j:.3g} J, 95 % below"
             f" {summary.inference_p95_j:.3g} J, within compute"
         )
     return lines

@@ -1,4 +1,4 @@
-"""One cell within one boundary, as records. Joules throughout; no carbon here."""
+"""One cell in one boundary, as records. All in joules, without carbon."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from permille.records import (
 class Sums(Record):
     """A figure over the trials of a cell, in joules per 1,000 inferences.
 
-    ``values`` holds one per trial; where only sums are known (the shipped figures of a study) it
-    is empty and ``n``, ``mean`` and ``sd`` stand alone. ``low`` and ``high`` are the systematic
-    uncertainty: how far, relatively, the truth may lie below and above by meter accuracy and
-    edges (k = 2), which no number of repeats makes smaller.
+    ``values`` has one per trial; if only sums are known (the shipped figures of a study) it is
+    empty. ``low`` and ``high`` are the relative systematic uncertainty below and above from meter
+    accuracy and edges (k = 2), which more repeats do not reduce.
     """
 
     n: int
@@ -31,35 +30,35 @@ class Sums(Record):
     sd: float | None
     low: float
     high: float
-    edge: float = 0.0  # the part of low and high that edges make up; relative, k = 2
+    edge: float = 0.0  # the contribution of edges to low and high; relative, k = 2
     values: tuple[float, ...] = ()
     asked: Stopping | None = None
-    signed: bool = False  # a net energy, whose interval may reach below 0
+    signed: bool = False  # whether it is a net energy, whose interval may reach below 0
 
     def estimate(self) -> Estimate:
         """The mean with its 95 % interval: spread of the trials and systematic, combined.
 
-        Trials that were repeated until they were precise enough have the interval of the rule
-        that stopped them, since Student's t would be too narrow there.
+        Trials that a stopping rule ended have the interval of that rule, because Student's t would
+        be too narrow.
         """
         found = intervals.with_systematic(self.spread(), self.low, self.high)
         return found if self.signed else intervals.not_negative(found)
 
     @property
     def value(self) -> float:
-        """The figure itself: the mean, without a first repeat that a stopping rule left out."""
+        """The figure: the mean, without a first repeat that a stopping rule left out."""
         if self.asked is None or not self.values:
             return self.mean
         return self.spread().value
 
     def for_ratio(self) -> tuple[int, float, float | None]:
-        """Number, mean and sd as a ratio takes them (see ``stopping.stopped_summary``)."""
+        """Number, mean and sd for a ratio (see ``stopping.stopped_summary``)."""
         if self.asked is not None and self.values:
             return stopped_summary(self.values)
         return self.n, self.mean, self.sd
 
     def spread(self) -> Estimate:
-        """The mean with the interval that the trials alone give it."""
+        """The mean with the interval from only the trials."""
         if self.asked is not None and self.values:
             most = max(self.asked.max_repeats, self.n)
             return decide(self.values, precision=self.asked.precision, max_repeats=most).estimate
@@ -67,20 +66,21 @@ class Sums(Record):
 
 
 class InferenceFailures(Record):
-    """Inferences that failed in the query spans of a cell's finished trials, of all tried."""
+    """The number of failed inferences in the query spans of a cell's finished trials, and of all
+    tried."""
 
     failed: int
     tried: int
 
     @property
     def share(self) -> float:
-        """What share of all that were tried failed."""
+        """The share of failed inferences."""
         return self.failed / self.tried
 
 
 class Summary(Record):
-    """One cell within one boundary. ``energy`` is None where no trial carries a figure;
-    ``problem`` then says why. ``notes`` are facts a reader of the number should know."""
+    """One cell in one boundary. ``energy`` is None if no trial has a figure; ``problem`` then says
+    why. ``notes`` are facts that a reader of the figure should know."""
 
     study: str
     source: str
@@ -101,13 +101,13 @@ class Summary(Record):
     provenance: Provenance | None
     domains: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
-    run: Sums | None = None  # of one trial's whole query, in joules, whatever it holds
+    run: Sums | None = None  # of one trial's whole query, in joules
     problem: str | None = None
-    reasons: tuple[str, ...] = ()  # of the trials that failed or are invalid, each once
+    reasons: tuple[str, ...] = ()  # the distinct reasons of failed and invalid trials
     notes: tuple[str, ...] = ()
     inference_p50_j: float | None = None
     inference_p95_j: float | None = None
-    failures: InferenceFailures | None = None  # None: no inference of this cell could fail alone
+    failures: InferenceFailures | None = None  # None: single inferences of this cell cannot fail
     protocol: Protocol | None = None
-    last_started: str = ""  # of its trials, whatever became of them; UTC, ISO 8601
-    disturbed: float | None = None  # share of the finished trials that others disturbed
+    last_started: str = ""  # the latest start of its trials, of any status; UTC, ISO 8601
+    disturbed: float | None = None  # the share of the finished trials disturbed by other processes

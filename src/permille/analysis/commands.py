@@ -1,4 +1,5 @@
-"""Runs of a command -> its figure: energy with its interval, by domain, or why there is none."""
+"""Compute a command's figure from its runs: energy with its interval, by domain, or the reason why
+there is none."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ class DomainMean(Record):
 
 
 class Figure(Record):
-    """What a command costs, a run. ``energy`` is None where it cannot be told; ``reason`` says
-    why. ``runs_j`` are the runs one by one; ``parts`` what the interval is made of."""
+    """A command's energy per run. ``energy`` is None if it is unknown; ``reason`` says why.
+    ``runs_j`` are the single runs; ``parts`` the contributions to the interval."""
 
     energy: Estimate | None
     net: Estimate | None
@@ -43,9 +44,9 @@ class Figure(Record):
 def figure(
     phases: Sequence[Phase], idles: Sequence[Phase | None], boundary: Boundary, pue: float = 1.0
 ) -> Figure:
-    """The figure of one command's runs. With one run the interval is the meters' alone, and is
-    of that run; with more it is of the mean, and holds their spread too. ``pue`` multiplies the
-    energy within ``facility``."""
+    """The figure of one command's runs. With one run, the interval is for that run and only
+    includes the meters; with more, it is for the mean and includes their spread. ``pue`` multiplies
+    the energy in ``facility``."""
     seconds = math.fsum(p.seconds for p in phases) / len(phases)
     domains = _domains(phases)
     bounded: list[Bounded] = []
@@ -122,9 +123,9 @@ def _side(
 
 
 def recorders_j(runs: Sequence[tuple[Phase, RecorderStats]]) -> float | None:
-    """What the recorder itself took over all runs, at most (J): the processors' mean power in the
-    run for as long as the recorder was on one, as if nothing else had used any of it. It is in
-    the figures of the runs. None where a run has no figure of a processor."""
+    """An upper bound for the recorder's own energy over all runs (J): the processors' mean power in
+    the run times the recorder's CPU time, as if nothing else had used that power. The figures of
+    the runs include it. None if a run has no figure for a processor."""
     total_j = 0.0
     for phase, stats in runs:
         cpus = [d.energy_j for d in phase.domains.values() if d.kind == "cpu"]
@@ -137,8 +138,8 @@ def recorders_j(runs: Sequence[tuple[Phase, RecorderStats]]) -> float | None:
 def per_inference(
     phases: Sequence[Phase], inferences: Sequence[int], boundary: Boundary, pue: float = 1.0
 ) -> Estimate | None:
-    """kWh per 1,000 inferences over runs that made ``inferences`` each; None where one run has
-    no figure."""
+    """kWh per 1,000 inferences over runs with ``inferences`` each; None if one run has no
+    figure."""
     each = per_unit_j(phases, inferences, boundary, pue)
     return each and scaled(each, lambda j: per_1000(kwh_from_joules(j), 1))
 
@@ -146,11 +147,11 @@ def per_inference(
 def per_unit_j(
     phases: Sequence[Phase], units: Sequence[int], boundary: Boundary, pue: float = 1.0
 ) -> Estimate | None:
-    """Joules a unit (an inference, a span) over runs that made ``units`` each; None where one run
-    has no figure.
+    """Joules per unit (an inference, a span) over runs with ``units`` each; None if one run has no
+    figure.
 
-    All energy over all units, with the interval of that ratio (Cochran, Sampling
-    Techniques, 1977, eq. 6.13), which is Student's where every run made as many.
+    It is all energy divided by all units, with the interval of that ratio (Cochran, Sampling
+    Techniques, 1977, eq. 6.13), which equals Student's if every run has the same number.
     """
     bounded: list[Bounded] = []
     for phase in phases:
@@ -176,7 +177,7 @@ def _estimate(values: Sequence[float], bounded: Sequence[Bounded]) -> Estimate:
 
 
 def _combined(values: Sequence[float], low: float, high: float) -> Estimate:
-    """The mean, its interval made of the values' spread, if there are two, and the meters'."""
+    """The mean, with an interval from the spread of at least two values and from the meters."""
     spread = intervals.mean(values)
     if spread.low is None:
         return intervals.systematic_only(spread.value, low, high)
@@ -184,15 +185,15 @@ def _combined(values: Sequence[float], low: float, high: float) -> Estimate:
 
 
 def _relative(bounded: Sequence[Bounded], total: float) -> tuple[float, float, float]:
-    """(Edges, accuracy below, accuracy above), relative to all energy, k = 2. Edges are
-    independent from run to run; accuracy is the same error in every one."""
+    """(Edges, accuracy below, accuracy above), relative to all energy, k = 2. Edge errors
+    are independent between runs; the accuracy is the same error in all of them."""
     edge = 2 * math.sqrt(math.fsum(b.edge_j**2 for b in bounded)) / total
     low = math.fsum(b.low_j for b in bounded) / total
     return edge, low, math.fsum(b.high_j for b in bounded) / total
 
 
 def _parts(values: Sequence[float], bounded: Sequence[Bounded]) -> tuple[UncertaintyPart, ...]:
-    """What the interval of the mean is made of."""
+    """The contributions to the interval of the mean."""
     total = math.fsum(b.energy_j for b in bounded)
     spread = intervals.mean(values)
     if total <= 0:
@@ -217,8 +218,8 @@ def _net(
     boundary: Boundary,
     overhead: float,
 ) -> Estimate | None:
-    """Above the idle power measured just before each run; None without a baseline. The meters'
-    accuracy counts as it does in the gross energy."""
+    """The energy above the idle power measured just before each run; None without a baseline. The
+    absolute uncertainty from the meters' accuracy is that of the gross energy."""
     nets = [
         above_idle(gross, phase.seconds, idle, boundary)
         for phase, idle, gross in zip(phases, idles, bounded, strict=True)
@@ -235,7 +236,7 @@ def _net(
 
 
 def _domains(phases: Sequence[Phase]) -> dict[str, DomainMean]:
-    """Mean of each domain that every run has a figure of."""
+    """The mean of each domain for which every run has a figure."""
     names = [n for n in phases[0].domains if all(n in p.domains for p in phases)]
     return {
         name: DomainMean(

@@ -1,7 +1,7 @@
-"""Which figures may be pooled, which may be ranked or divided, and which still count.
+"""The rules for which figures may be pooled, ranked or divided, and which are superseded.
 
-These are rules about experiments, not about numbers; every table, ratio, front and answer asks
-here, so that no two of them can disagree.
+These are rules about experiments, not about numbers. Every table, ratio, front and answer uses
+them, so that no two of them can disagree.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ OURS = "permille"
 
 
 def pooled_by(trial: Trial, *, across_machines: bool = False) -> tuple[str, ...]:
-    """Trials of one key are repeats of one thing, and their mean means something. Those of
-    different studies, sources, cells, protocols or (unless asked for) machines are not."""
+    """Trials with the same key are repeats of the same experiment and may be averaged. Trials of
+    different studies, sources, cells, protocols or (unless pooled) machines are not."""
     return (
         trial.study,
         trial.source,
@@ -33,10 +33,10 @@ def pooled_by(trial: Trial, *, across_machines: bool = False) -> tuple[str, ...]
 
 
 def place(summary: Summary) -> tuple[str, ...]:
-    """Figures of one key may be ranked, or divided by one another.
+    """Figures with the same key may be ranked and divided.
 
-    Another tool's runs at another batch size were another experiment; in a study of ours it is
-    what its author set beside the other. A replica is compared with replicas alone.
+    For another tool's runs, a different batch size is a different experiment; in a permille study
+    it is a setting that the author wants to compare. Replicas are only compared with replicas.
     """
     cell = summary.cell
     batch = "" if summary.source == OURS else str(cell.settings.get("batch_size", ""))
@@ -45,30 +45,29 @@ def place(summary: Summary) -> tuple[str, ...]:
 
 
 def weights(cell: Cell) -> str:
-    """``replica`` where the weights are random; else empty."""
+    """``replica`` if the weights are random; otherwise empty."""
     return str(cell.settings.get("weights") or "")
 
 
 class Superseded(Record):
-    """A figure that a newer one has taken the place of, and what differs."""
+    """A figure that a newer one supersedes, and what differs."""
 
     summary: Summary
     differs: str
 
 
 def current(summaries: Iterable[Summary]) -> list[Summary]:
-    """Those that still count, in their order; see :func:`split`."""
+    """The summaries that are not superseded, in order; see :func:`split`."""
     return split(summaries)[0]
 
 
 def split(summaries: Iterable[Summary]) -> tuple[list[Summary], list[Superseded]]:
     """The summaries that count, and those that newer ones supersede.
 
-    After a change of code or of a setting, a study's cell is another one, and the figures of the
-    old stay in the store. Of one (study, task, dataset, model) on one machine the cell with the
-    trial that was started last counts: of two started in the same second, the one that came into
-    the store later. What other tools measured is never superseded: there, rows that differ by
-    a batch size or a date are rows of their own.
+    A change of code or settings makes a new cell, and the figures of the old one stay in the store.
+    For each (study, task, dataset, model) on one machine, the cell with the trial that was started
+    last counts; of two started in the same second, the one stored later. Figures of other tools are
+    never superseded: rows that differ in batch size or date stay separate.
     """
     listed = list(summaries)
     newest: dict[tuple[str, ...], int] = {}
@@ -89,7 +88,7 @@ def split(summaries: Iterable[Summary]) -> tuple[list[Summary], list[Superseded]
 
 def _model_at(summary: Summary) -> tuple[str, ...]:
     cell = summary.cell
-    # Pooled over machines, a summary's fingerprint names those that its trials happen to be of.
+    # If machines are pooled, a summary's fingerprint depends on which machines its trials are from.
     machine = "" if "+" in summary.fingerprint else summary.fingerprint
     return (summary.study, summary.source, cell.task, cell.dataset, cell.model, machine)
 
@@ -119,7 +118,7 @@ def _short(value: object) -> str:
 
 
 def same_model_twice(cells: Sequence[Cell]) -> tuple[Cell, Cell] | None:
-    """Two different cells of one study that no table could tell apart, if there are any."""
+    """Two different cells of one study that no table could distinguish, if there are any."""
     seen: dict[tuple[str, str, str], Cell] = {}
     for cell in cells:
         first = seen.setdefault((cell.task, cell.dataset, cell.model), cell)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -15,6 +14,7 @@ from permille.analysis.comparable import current, place, weights
 from permille.analysis.parts import Part
 from permille.errors import CompareError
 from permille.records import Estimate, Provenance, Record
+from permille.suggestions import nearest
 
 
 class CellRatio(Record):
@@ -36,11 +36,11 @@ class Comparison(Record):
 
 
 def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) -> Comparison:
-    """How many times the energy of ``b`` model ``a`` needs, on the same task, dataset, machine,
+    """The ratio of the energies of models ``a`` and ``b`` on the same task, dataset, machine,
     study, source and boundary; with ``net``, of the energies above idle.
 
     Raises:
-        CompareError: a name that fits no model or several, or nothing that can be compared.
+        CompareError: a name matches no model or several, or nothing can be compared.
     """
     if net:
         summaries = [msgspec.structs.replace(s, energy=s.net) for s in summaries]
@@ -63,8 +63,8 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
 
 
 def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRatio], list[str]]:
-    """The ratio of each pair that has one, and why the others have none: one cell without a
-    figure must not cost the answer about the rest."""
+    """The ratio of each pair that has one, and why the others have none: a cell without a figure
+    must not prevent the answer for the others."""
     cells, problems = [], []
     for x, y in pairs:
         where = f"{x.cell.task} on {x.cell.dataset}"
@@ -81,7 +81,7 @@ def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRat
 
 
 def find_model(names: Sequence[str], text: str) -> str:
-    """The one model that ``text`` names: its whole id, or a part that only one has.
+    """The model that ``text`` names: its whole id, or a part that only one id contains.
 
     Raises:
         CompareError: none, or several.
@@ -92,13 +92,15 @@ def find_model(names: Sequence[str], text: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise CompareError(f"{text!r} fits several models: {', '.join(sorted(found)[:8])}")
-    near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or sorted(names)[:8]
-    raise CompareError(f"no results of a model {text!r}; there are: {', '.join(near) or 'none'}")
+        raise CompareError(f"{text!r} matches several models: {', '.join(sorted(found)[:8])}")
+    some = f"available: {', '.join(sorted(names)[:8]) or 'none'}"
+    raise CompareError(
+        f"no results for a model {text!r}; {nearest(text, names, some, most=3, cutoff=0.4)}"
+    )
 
 
 class Side(Protocol):
-    """What a ratio needs of either side; a summary is one."""
+    """The interface of each side of a ratio; a summary implements it."""
 
     @property
     def energy(self) -> Sums | None:
@@ -110,20 +112,20 @@ class Side(Protocol):
 
     @property
     def provenance(self) -> Provenance | None:
-        """How it came to be."""
+        """The provenance."""
 
     @property
     def problem(self) -> str | None:
-        """Why there is none."""
+        """Why there is no energy."""
 
 
 def ratio(a: Side, b: Side) -> Estimate:
-    """Energy of ``a`` over that of ``b``, with what does not cancel between them.
+    """The energy of ``a`` divided by that of ``b``, with the uncertainty that does not cancel.
 
-    The spread is the trials'. The accuracy of the same meter on the same domain is one and the
-    same error on both sides, and cancels; that of different meters does not. An estimate is a
-    model with two coefficients, for time and for work, each uncertain by itself: what does not
-    cancel is the difference in how the two sides divide their energy between them.
+    The spread is that of the trials. The accuracy of the same meter on the same domain is the same
+    error on both sides and cancels; that of different meters does not. An estimate has two
+    coefficients, for time and for work, with independent uncertainties, which do not cancel as far
+    as the two sides divide their energy differently between them.
 
     Raises:
         CompareError: a side without a figure.
@@ -155,14 +157,14 @@ def with_meters(plain: Estimate, a: Side, b: Side) -> Estimate:
 
 
 _MOST_BELOW = 0.99
-"""An accuracy of 100 % or more below would let the truth be 0, and its logarithm without end."""
+"""The limit for the lower accuracy: at 100 % the truth could be 0 and its logarithm unbounded."""
 
 
 def _systematic(a: Side, b: Side) -> tuple[float, float]:
-    """How far the logarithm of the ratio may be wrong by the meters, below and above (k = 2).
+    """The uncertainty of the logarithm of the ratio from the meters, below and above (k = 2).
 
-    Each coefficient of each domain is one error common to both sides; the ratio moves only as
-    far as its weight in the two energies differs. The coefficients' parts combine in quadrature.
+    Each coefficient of each domain is one error common to both sides; it affects the ratio only as
+    far as its weight differs between the two energies. The coefficients combine in quadrature.
     """
     assert a.energy is not None
     assert b.energy is not None
@@ -182,8 +184,8 @@ def _systematic(a: Side, b: Side) -> tuple[float, float]:
 
 
 def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] | None:
-    """(share of a's energy, share of b's, low, high) for each coefficient that the two have in
-    common; None where they do not stand on the same meters, and nothing cancels."""
+    """(share of a's energy, share of b's, low, high) for each common coefficient; None if the two
+    do not use the same meters, so that nothing cancels."""
     if (
         not a.parts
         or [p.domain for p in a.parts] != [p.domain for p in b.parts]
@@ -208,8 +210,8 @@ def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] |
 
 
 def _why_not(of_a: Sequence[Summary], of_b: Sequence[Summary], a: str, b: str) -> str:
-    """Why no figure of ``a`` stands at one place with one of ``b``: the first difference that
-    keeps them apart, from what the user can mend in the study file to what is the machine's."""
+    """Why no figure of ``a`` is comparable with one of ``b``: the first difference, starting with
+    those that the user can fix in the study file."""
 
     def shared(of: Callable[[Summary], object]) -> bool:
         return not {of(s) for s in of_a}.isdisjoint(of(s) for s in of_b)
@@ -224,7 +226,7 @@ def _why_not(of_a: Sequence[Summary], of_b: Sequence[Summary], a: str, b: str) -
     if not shared(lambda s: s.study):
         return f"{a!r} and {b!r} belong to different studies; put both into one study file"
     if not shared(lambda s: weights(s.cell)):
-        return f"of {a!r} and {b!r} one is a replica, which is compared with replicas alone"
+        return f"one of {a!r} and {b!r} is a replica, which can only be compared with replicas"
     if shared(lambda s: s.fingerprint):
         return f"{a!r} and {b!r} were never measured at the same batch size on the same machine"
     return f"{a!r} and {b!r} were measured on different machines or versions, never on the same"
@@ -246,7 +248,7 @@ def _warnings(a: Summary, b: Summary) -> tuple[str, ...]:
     if a.provenance != b.provenance:
         found.append(f"one is {a.provenance}, the other {b.provenance}")
     found += [
-        f"{s.cell.model}: a single trial, so no interval; repeat it"
+        f"{s.cell.model}: a single trial, so there is no interval; run more repeats"
         for s in (a, b)
         if s.energy is not None and s.energy.n == 1
     ]

@@ -1,4 +1,4 @@
-"""The trials whose figures count: those of cells that no newer one supersedes."""
+"""The trials of cells that are not superseded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from permille.records import Trial
 
 
 def current_trials(trials: Iterable[Trial]) -> list[Trial]:
-    """The trials of the cells that still count, in their order."""
+    """The trials of cells that are not superseded, in order."""
     listed = list(trials)
     kept = set()
     for summary in current(summarise(group, "node")[0] for group in grouped(listed)):

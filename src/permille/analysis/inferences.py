@@ -1,7 +1,7 @@
-"""The energy of each inference of a query span, where the meters can carry it. Pure.
+"""The energy of single inferences in a query span, if the meters can resolve it. Pure.
 
-One inference is far shorter than most meters' ticks, so that only slow ones (an image drawn, a text
-of many tokens) have an energy of their own; the others are counted as refused, never guessed.
+Most inferences are far shorter than a meter's tick, so only slow ones (generating an image or a
+long text) have their own energy; the others are counted as refused, never guessed.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from permille.analysis.boundaries import within
 from permille.records import Boundary, EachInference, Recording, Refused, Span
 
 MOST = 10_000
-"""Inferences that are looked at, at most: the first."""
+"""The most inferences that are evaluated: the first ones."""
 _POLLS = 2
-"""Polls of the recorder that the mean inference must last, or nothing is tried."""
+"""The mean inference must last this many polls of the recorder; otherwise none is evaluated."""
 _GAPS = 0.05
-"""Share of the span that may lie between its inferences: more, and they were not one by one."""
+"""The largest share of the span between inferences; above that, they did not run one by one."""
 
 
 def each_inference(
     recording: Recording, query: Span, durations_ns: Sequence[int], boundary: Boundary = "compute"
 ) -> EachInference | None:
-    """Joules of single inferences within a boundary: their median and 95th percentile.
+    """Joules of single inferences in a boundary: their median and 95th percentile.
 
-    ``durations_ns`` are those of the query span's calls, one after the other from its start. None
-    where they are too short to be tried, or do not fill the span (a server under load).
+    ``durations_ns`` are those of the query span's consecutive calls from its start. None if they
+    are too short, or do not fill the span (a server under load).
     """
     if not durations_ns:
         return None
@@ -37,7 +37,7 @@ def each_inference(
     span_ns = query.t1_ns - query.t0_ns
     if abs(span_ns - total_ns) > _GAPS * span_ns:
         return None
-    # What lies between two inferences, some hundred nanoseconds, is shared out evenly.
+    # The gaps between inferences, some hundred nanoseconds, are distributed evenly.
     gap_ns = max(0, span_ns - total_ns) // len(durations_ns)
     edges = list(accumulate((d + gap_ns for d in durations_ns), initial=query.t0_ns))
     joules, refused = [], 0

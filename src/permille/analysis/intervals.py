@@ -1,9 +1,9 @@
 """The 95 % intervals of means and of ratios of means, from the trials themselves.
 
-Pure functions over floats of any one unit. Repeats are taken as independent draws (fresh
+Pure functions over floats of any single unit. Repeats are treated as independent draws (fresh
 processes). A single trial has no interval from repeats: ``low`` and ``high`` are ``None``.
-How well the interval of a ratio holds at few repeats is simulated in ``benchmarks/ratios.py``. For
-repeats that a stopping rule has ended use :mod:`permille.analysis.stopping`, which widens them.
+``benchmarks/ratios.py`` simulates the coverage of a ratio's interval with few repeats. For repeats
+that a stopping rule ended, use :mod:`permille.analysis.stopping`, which widens the interval.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 def mean(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate:
     """The mean of ``values`` with Student's t interval (Student 1908), n - 1 degrees of freedom.
 
-    ``low`` is not cut off at 0: the mean may be of net energies, which can be negative.
+    ``low`` is not clipped at 0: net energies can be negative.
 
     Raises:
         ValueError: no values, one that is not finite, or a confidence outside (0, 1).
@@ -30,9 +30,9 @@ def mean(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate
 
 
 def mean_from(n: int, mean: float, sd: float | None, *, confidence: float = CONFIDENCE) -> Estimate:
-    """As :func:`mean`, from the number of values, their mean and their sample sd (n - 1).
+    """Like :func:`mean`, from the number of values, their mean and their sample sd (n - 1).
 
-    ``sd`` is ``None`` where it is not known or there is but one value: then there is no interval.
+    ``sd`` is ``None`` if it is unknown or there is only one value: then there is no interval.
 
     Raises:
         ValueError: n < 1, a figure that is not finite, a negative sd.
@@ -65,12 +65,12 @@ def ratio_from(
     *,
     confidence: float = CONFIDENCE,
 ) -> Estimate:
-    """As :func:`ratio`, from each side's number, mean and sample sd.
+    """Like :func:`ratio`, from each side's number, mean and sample sd.
 
     The interval is Welch's (1947) for the difference of the logarithms of the two means, whose
-    variances follow from the delta method; so it is positive and always bounded. Fieller's
-    (1954) covers the same within simulation error at 3 to 10 repeats, but is unbounded in up to
-    17 % of cells at 3 noisy repeats. One repeat on either side: no interval.
+    variances follow from the delta method, so it is positive and always bounded. Fieller's (1954)
+    has the same coverage within simulation error at 3 to 10 repeats, but is unbounded in up to 17 %
+    of cells at 3 noisy repeats. With one repeat on either side there is no interval.
 
     Raises:
         ValueError: n < 1, a figure that is not finite, a negative sd, a mean that is not positive.
@@ -81,7 +81,7 @@ def ratio_from(
         raise ValueError(f"a ratio needs positive means, not {ma:g} and {mb:g}")
     value = ma / mb
     if not 0 < value < math.inf:
-        raise ValueError(f"the ratio of {ma:g} to {mb:g} is beyond what a number holds")
+        raise ValueError(f"the ratio of {ma:g} to {mb:g} exceeds the range of a float")
     if na == 1 or nb == 1 or sa is None or sb is None:
         return Estimate(value=value, low=None, high=None)
     ua = (sa / ma) ** 2 / na
@@ -120,16 +120,16 @@ def paired_ratio(
 
 
 def on_log_scale(value: float, below: float, above: float) -> Estimate:
-    """A positive ``value`` whose logarithm may lie ``below`` and ``above`` less and more.
+    """An estimate whose logarithm may be off by ``below`` and ``above``.
 
-    The interval of every ratio is made here: 0 < low <= value <= high whatever the widths are,
-    where half-widths on the linear scale could reach below 0.
+    Every ratio's interval is made here: 0 < low <= value <= high for any widths, whereas
+    half-widths on the linear scale could reach below 0.
 
     Raises:
         ValueError: a value that is not positive and finite, or a negative width.
     """
     if not 0 < value < math.inf or not (below >= 0 and above >= 0):
-        raise ValueError(f"no interval of {value:g} with widths {below:g} and {above:g}")
+        raise ValueError(f"no interval for {value:g} with widths {below:g} and {above:g}")
     return Estimate(
         value=value,
         low=min(value, max(value * math.exp(-below), sys.float_info.min)),
@@ -138,12 +138,13 @@ def on_log_scale(value: float, below: float, above: float) -> Estimate:
 
 
 def ratio_with_systematic(ratio: Estimate, below: float, above: float) -> Estimate:
-    """``ratio`` widened by what repeats cannot show: its logarithm may be wrong by ``below`` and
-    ``above`` (k = 2). Each side is the root of the sum of squares, on the log scale, where errors
-    that multiply add up (GUM, JCGM 100:2008, 5.1.6). Without an interval there is none to widen.
+    """Widen ``ratio`` by uncertainty that repeats cannot show: its logarithm may be off by
+    ``below`` and ``above`` (k = 2). Each side is the root of the sum of squares on the log scale,
+    where multiplicative errors add up (GUM, JCGM 100:2008, 5.1.6). Without an interval the ratio is
+    returned unchanged.
 
     Raises:
-        ValueError: as :func:`on_log_scale`.
+        ValueError: see :func:`on_log_scale`.
     """
     if ratio.low is None or ratio.high is None:
         return ratio
@@ -156,7 +157,7 @@ def ratio_with_systematic(ratio: Estimate, below: float, above: float) -> Estima
 
 def geometric_mean(ratios: Sequence[Estimate]) -> Estimate:
     """The geometric mean of independent ratios; their logarithmic half-widths combine in
-    quadrature. No interval where one of them has none.
+    quadrature. There is no interval if one of them has none.
 
     Raises:
         ValueError: there are none, or one is not positive.
@@ -175,13 +176,13 @@ def geometric_mean(ratios: Sequence[Estimate]) -> Estimate:
 
 
 def with_systematic(estimate: Estimate, low: float, high: float) -> Estimate:
-    """``estimate`` widened by a relative uncertainty that repeats cannot show.
+    """Widen ``estimate`` by a relative uncertainty that repeats cannot show.
 
-    ``low`` and ``high`` are relative and cover k = 2, as ``Domain.accuracy_low`` and ``_high``:
-    the truth lies between ``(1 - low)`` and ``(1 + high)`` times the figure. Each side is the
-    root of the sum of squares of the half-width from repeats and of the systematic part (GUM,
-    JCGM 100:2008, 5.1.2). Without an interval from repeats there is none to widen and the
-    estimate is returned as it is; see :func:`systematic_only`.
+    ``low`` and ``high`` are relative and cover k = 2, like ``Domain.accuracy_low`` and ``_high``:
+    the truth is between ``(1 - low)`` and ``(1 + high)`` times the figure. Each side is the root of
+    the sum of squares of the half-width from repeats and of the systematic part (GUM, JCGM
+    100:2008, 5.1.2). Without an interval from repeats the estimate is returned unchanged; see
+    :func:`systematic_only`.
 
     Raises:
         ValueError: ``low`` or ``high`` is negative or not finite.
@@ -201,7 +202,7 @@ def with_systematic(estimate: Estimate, low: float, high: float) -> Estimate:
 
 
 def systematic_only(value: float, low: float, high: float) -> Estimate:
-    """The interval that a relative systematic uncertainty (k = 2) alone gives ``value``.
+    """The interval of ``value`` from only a relative systematic uncertainty (k = 2).
 
     Raises:
         ValueError: a figure that is not finite, or ``low`` or ``high`` negative.
@@ -214,9 +215,9 @@ def systematic_only(value: float, low: float, high: float) -> Estimate:
 
 
 def not_negative(estimate: Estimate) -> Estimate:
-    """``estimate`` with its lower end at 0 or above, for a quantity that cannot be negative.
+    """Clip the lower end of ``estimate`` at 0, for a quantity that cannot be negative.
 
-    Cutting off what is impossible takes nothing from the coverage. Not for net energies.
+    Removing impossible values does not reduce the coverage. Not for net energies.
 
     Raises:
         ValueError: the value itself is negative.
@@ -238,9 +239,9 @@ def summary(values: Sequence[float]) -> tuple[int, float, float | None]:
     """
     n = len(values)
     if n == 0:
-        raise ValueError("there are no values to take the mean of")
+        raise ValueError("there are no values to average")
     if not all(map(math.isfinite, values)):
-        raise ValueError("a value is not a finite number; missing is None, and is left out")
+        raise ValueError("a value is not a finite number (missing values must be left out)")
     if all(value == values[0] for value in values):
         return n, float(values[0]), None if n == 1 else 0.0
     centre = math.fsum(values) / n
@@ -251,7 +252,7 @@ def summary(values: Sequence[float]) -> tuple[int, float, float | None]:
 def student_t(df: float, confidence: float = CONFIDENCE) -> float:
     """The two-sided quantile of Student's t: 12.706 at one degree of freedom and 95 %."""
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, not {confidence:g}")
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence:g}")
     from scipy.special import stdtrit
 
     return float(stdtrit(df, (1 + confidence) / 2))

@@ -1,4 +1,4 @@
-"""Quality beside energy: which models no other beats in both, per task and dataset."""
+"""The Pareto front of quality and energy, per task and dataset."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from permille.errors import CompareError
 
 
 def fronts(summaries: Sequence[Summary]) -> list[bool | None]:
-    """For each summary whether it lies on the Pareto front of its own place and metric.
+    """For each summary, whether it is on the Pareto front of its place and metric.
 
-    It does where no other there needs less energy and is as good, nor is better for no more
-    energy. *As good* is not told apart by a test on the shared samples, and *less energy* a ratio
-    whose interval lies below 1; where there is no interval, the figures as they are. A model none
-    of whose answers could be read is never on a front. None where energy or quality is not known.
-    Fronts across tasks mean nothing and are not drawn.
+    It is if no other there needs less energy and is as good, or is better with no more energy. *As
+    good* means no significant difference in a test on the shared samples; *less energy* means a
+    ratio whose interval is below 1 or, without an interval, a smaller figure. A model without
+    readable answers is never on a front. None if energy or quality is unknown. Fronts across tasks
+    are meaningless and not computed.
     """
     groups: dict[tuple[str, ...], list[Summary]] = {}
     for s in summaries:
         if _known(s):
             groups.setdefault(_key(s), []).append(s)
     for group in groups.values():
-        group.sort(key=_goodness, reverse=True)  # most are beaten by the best: soon found
+        group.sort(key=_goodness, reverse=True)  # most are dominated by the best, so try that first
     return [_on_front(s, groups[_key(s)]) if _known(s) else None for s in summaries]
 
 
@@ -57,7 +57,7 @@ def _beats(o: Summary, s: Summary) -> bool:
     if o.energy.value > s.energy.value:
         return False
     level = quality.compared(o.quality, s.quality).level
-    if level == "unknown":  # no error is known of either: by the values themselves
+    if level == "unknown":  # no error is known for either: compare the values
         assert o.quality is not None
         assert s.quality is not None
         level = quality.by_value(o.quality, s.quality)
@@ -67,12 +67,12 @@ def _beats(o: Summary, s: Summary) -> bool:
 
 
 def needs_less(a: Summary, b: Summary) -> bool:
-    """Whether ``a`` needs less energy than ``b``, beyond what the interval of their ratio leaves
-    open; without an interval, by the figures."""
+    """Whether ``a`` needs less energy than ``b`` with the whole interval of their ratio or, without
+    an interval, by the figures."""
     if a.energy is None or b.energy is None:
         return False
     try:
         times = ratio(a, b)
-    except CompareError:  # one is not above 0: there is no ratio, but an order
+    except CompareError:  # one is not above 0: there is no ratio, but the figures can be ordered
         return a.energy.value < b.energy.value
     return (times.value if times.high is None else times.high) < 1

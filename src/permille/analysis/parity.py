@@ -1,8 +1,8 @@
-"""After how many inferences use has cost as much energy as training.
+"""Parity: the number of inferences that use as much energy as training.
 
-Parity = (training + fine-tuning) / energy per inference. Its interval here is that of the energy
-per inference by the spread of repeats within each cell (the datasets are the workload, fixed;
-Welch and Satterthwaite's degrees of freedom): what training took has none.
+Parity = (training + fine-tuning) / energy per inference. Its interval is that of the energy per
+inference, from the spread of repeats within each cell (the datasets are a fixed workload; Welch and
+Satterthwaite's degrees of freedom). Training energy has no interval.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from permille.units import kwh_from_joules
 
 
 class ParityRow(Record):
-    """After how many ``inferences`` use has taken as much energy as training and fine-tuning;
-    ``days`` until then, where the traffic is given. ``finetuning_kwh``: null where it is not
-    counted."""
+    """The number of ``inferences`` that use as much energy as training and fine-tuning; ``days``
+    until then, if the traffic is given. ``finetuning_kwh``: null if not included."""
 
     model: str | None
     training_kwh: float
@@ -43,15 +42,15 @@ def study_rows(
     per_day: float | None = None,
     model: str | None = None,
 ) -> list[ParityRow]:
-    """The models whose training the study states (table 5), or the one of them named.
+    """The models whose training energy the study states (table 5), or the named one.
 
     Raises:
-        CompareError: its training is not stated, or the cells do not hold it.
+        CompareError: its training energy is not stated, or the cells do not include it.
     """
     if model is not None and model not in TABLE_5:
         known = ", ".join(TABLE_5)
         raise CompareError(
-            f"the training energy of {model!r} is not known; give --training-kwh, or one of {known}"
+            f"the training energy of {model!r} is unknown; give --training-kwh, or one of {known}"
         )
     return [
         row(
@@ -97,8 +96,8 @@ def row(
 
 
 def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:
-    """Inferences to parity. A low energy per inference makes for many: the ends swap, and the
-    high one is None where the energy's interval reaches 0.
+    """Inferences to parity. A low energy per inference means many inferences, so the ends swap; the
+    high one is None if the energy's interval reaches 0.
 
     Raises:
         CompareError: the energy per inference is not above 0.
@@ -106,7 +105,7 @@ def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:
     if not per_inference.value > 0:
         raise CompareError(f"the energy per inference must be above 0, not {per_inference.value}")
     if math.isinf(spent_kwh / per_inference.value):
-        raise CompareError(f"{per_inference.value} kWh per inference is too little to count with")
+        raise CompareError(f"{per_inference.value} kWh per inference is too small to compute with")
     low, high = per_inference.low, per_inference.high
     return Estimate(
         value=spent_kwh / per_inference.value,
@@ -118,7 +117,7 @@ def inferences(spent_kwh: float, per_inference: Estimate) -> Estimate:
 def kwh_per_inference(
     cells: Sequence[StudyCell], model: str, boundary: Boundary, pue: float = 1.0
 ) -> Estimate:
-    """kWh of one inference of a model: the mean over its cells, each counting the same.
+    """kWh of one inference of a model: the mean over its cells with equal weights.
 
     Raises:
         CompareError: there is no such model, or one of its cells has no figure.
@@ -127,9 +126,9 @@ def kwh_per_inference(
     found = [cell.energy(boundary) for cell in of_model]
     known = [sums for sums in found if sums is not None]
     if not known:
-        raise CompareError(f"there is no energy of {model!r} here within {boundary}")
+        raise CompareError(f"there is no energy of {model!r} in the {boundary} boundary")
     if len(known) < len(found):
-        raise CompareError(f"a cell of {model!r} has no energy within {boundary}")
+        raise CompareError(f"a cell of {model!r} has no energy in the {boundary} boundary")
     factor = kwh_from_joules(1.0) / 1000 * energy_overhead(pue, boundary)
     mean = mean_of_cells(known)
     return Estimate(
@@ -140,7 +139,7 @@ def kwh_per_inference(
 
 
 def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
-    """The mean of the cells' means with its 95 % interval by the spread within the cells."""
+    """The mean of the cells' means, with its 95 % interval from the spread within the cells."""
     k = len(cells)
     value = math.fsum(cell.mean for cell in cells) / k
     spreads = [(cell.n, cell.sd) for cell in cells if cell.sd is not None]

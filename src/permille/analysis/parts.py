@@ -1,4 +1,5 @@
-"""What each domain contributes to a figure, and in which coefficients its meter may be wrong."""
+"""The contribution of each domain to a figure, and the coefficients in which its meter may be
+wrong."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ TWO_COEFFICIENTS = "estimate"
 
 
 MeteredRun = tuple[Phase, Phase | None, int]
-"""(What was measured, the idle phase before it, inferences)."""
+"""(The measured phase, the idle phase before it, inferences)."""
 
 
 def parts_of(runs: Sequence[MeteredRun], domains: Sequence[str]) -> tuple[Part, ...]:
@@ -40,8 +41,8 @@ def parts_of(runs: Sequence[MeteredRun], domains: Sequence[str]) -> tuple[Part, 
 
 
 def _part(name: str, runs: Sequence[MeteredRun]) -> Part | None:
-    """One domain's part; None where a run has no figure of it: a mean over the other runs would
-    not be a part of the figure, which is a mean over all."""
+    """One domain's part; None if a run has no figure for it, because a mean over the other runs is
+    not a part of a mean over all."""
     known = [(d, n) for query, _, n in runs if (d := query.domains.get(name)) is not None]
     if not known or len(known) < len(runs):
         return None
@@ -58,8 +59,8 @@ def _part(name: str, runs: Sequence[MeteredRun]) -> Part | None:
 
 
 def _mean_time_j(name: str, runs: Sequence[MeteredRun]) -> float | None:
-    """The mean, per 1,000 inferences, of what goes with time alone; None where a run has no
-    baseline to tell it from."""
+    """The mean energy proportional to time, per 1,000 inferences; None if a run has no baseline to
+    determine it."""
     times = [(_time_j(name, query, idle), n) for query, idle, n in runs]
     known = [per_1000(time_j, n) for time_j, n in times if time_j is not None]
     return math.fsum(known) / len(known) if len(known) == len(runs) else None

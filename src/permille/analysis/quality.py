@@ -1,13 +1,13 @@
-"""How sure a quality is, and whether one model's is better than another's.
+"""The uncertainty of a quality, and tests of whether one model's is better than another's.
 
-A share of answers that are right has Wilson's interval (1927): of 4 right ones in 4 it says
-[51, 100] %, where the normal approximation says ±0. Any other score has a percentile bootstrap over
-its samples (Efron, 1979). Two models that answered the same samples are compared sample by sample:
-McNemar's exact test where answers are right or wrong, a sign-flip permutation test where they have
-a score. Where single scores are not known (imports, trials of before they were kept) the two are
-taken as independent, which is less able to tell them apart; the verdict says by which test.
+A proportion of correct answers has Wilson's interval (1927): 4 of 4 gives [51, 100] %, where the
+normal approximation gives ±0. Any other score has a percentile bootstrap over its samples (Efron,
+1979). Two models that answered the same samples are compared sample by sample: by McNemar's exact
+test if answers are right or wrong, by a sign-flip permutation test if they have scores. If single
+scores are not stored (imports, older trials), the two are treated as independent, which is less
+sensitive; the verdict names the test.
 
-Everything random has a fixed seed: the same trials give the same words.
+Random numbers have a fixed seed: the same trials always give the same result.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RESAMPLES = 2_000
 FLIPS = 10_000
 _EXACT_FLIPS = 12
 _AT_ONCE = 2_000_000
-"""Random numbers held at a time."""
+"""The most random numbers in memory."""
 _SEED = 1_000
 
 Level = Literal["better", "worse", "same", "unknown"]
@@ -37,9 +37,9 @@ Test = Literal["mcnemar", "permutation", "independent", "none"]
 class Verdict(Record):
     """Whether the quality of one model is better than that of another.
 
-    ``same``: they cannot be told apart at 95 %, which on few samples says little. ``unknown``:
-    they have no quality, or not by one metric. ``samples`` are those that both answered, where
-    the test is of pairs.
+    ``same``: no significant difference at 95 %, which is weak evidence with few samples.
+    ``unknown``: one has no quality, or the metrics differ. ``samples``: the number that both
+    answered, for a paired test.
     """
 
     level: Level
@@ -49,9 +49,9 @@ class Verdict(Record):
 
 
 class ShownQuality(Record):
-    """A quality with its 95 % interval, on ``n`` distinct samples. ``standard_error`` is of the
-    sampling of the dataset; ``unreadable`` counts answers that could not be parsed, which are
-    wrong in ``value`` already; ``others`` holds further metrics."""
+    """A quality with its 95 % interval, on ``n`` distinct samples. ``standard_error`` is from
+    sampling the dataset; ``unreadable`` counts answers that could not be parsed, which ``value``
+    already counts as wrong; ``others`` has further metrics."""
 
     metric: str
     value: float
@@ -65,7 +65,7 @@ class ShownQuality(Record):
 
 
 def interval(quality: Quality) -> Estimate:
-    """The quality with its 95 % interval; without one where nothing says how sure it is."""
+    """The quality with its 95 % interval, if its uncertainty is known."""
     value, n, metric = quality.value, quality.n, metric_of(quality.metric)
     scores = unpack(quality.scores)
     whole = set(scores) <= {0.0, 1.0}
@@ -122,7 +122,7 @@ def _bootstrap(scores: tuple[float, ...]) -> tuple[float, float]:
 
 
 def compared(a: Quality | None, b: Quality | None) -> Verdict:
-    """Whether ``a`` is better or worse than ``b``, or cannot be told apart from it."""
+    """Whether ``a`` is better or worse than ``b``, or not significantly different."""
     if a is None or b is None or a.metric != b.metric:
         return Verdict(level="unknown")
     pairs = _pairs(a, b)
@@ -141,7 +141,7 @@ def compared(a: Quality | None, b: Quality | None) -> Verdict:
 
 
 def _pairs(a: Quality, b: Quality) -> tuple[list[float], list[float]] | None:
-    """The scores of the same samples, side by side; None where they are not known to be."""
+    """The paired scores of the same samples; None if they are not known to be the same."""
     if not a.samples or a.samples != b.samples:
         return None
     ours, theirs = unpack(a.scores), unpack(b.scores)
@@ -156,13 +156,13 @@ def _level(a: Quality, b: Quality, apart: bool) -> Level:
 
 
 def by_value(a: Quality, b: Quality) -> Level:
-    """Which of two values of one metric is better, whatever their error."""
+    """Which of two values of one metric is better, ignoring their error."""
     return _level(a, b, apart=True)
 
 
 def mcnemar(first_alone: int, second_alone: int) -> float:
-    """The exact two-sided p of McNemar's test (1947), from the numbers of samples that only the
-    one and only the other answered right."""
+    """The exact two-sided p of McNemar's test (1947), from the numbers of samples that only one
+    of the two models answered correctly."""
     n, least = first_alone + second_alone, min(first_alone, second_alone)
     tail = sum(math.comb(n, k) for k in range(least + 1))
     return min(1.0, 2 * tail / (1 << n))
@@ -170,8 +170,8 @@ def mcnemar(first_alone: int, second_alone: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _flipped(differences: tuple[float, ...]) -> float:
-    """The two-sided p of the mean of paired differences, under flips of their signs: all of them
-    where there are few, else :data:`FLIPS` at random (Phipson and Smyth, 2010)."""
+    """The two-sided p of the mean of paired differences, by sign flips: all of them if there
+    are few, otherwise :data:`FLIPS` random ones (Phipson and Smyth, 2010)."""
     import numpy as np
 
     values = np.asarray([d for d in differences if d])
@@ -191,8 +191,8 @@ def _flipped(differences: tuple[float, ...]) -> float:
 
 
 def _independent(a: Quality, b: Quality) -> Verdict:
-    """As of different samples: Newcombe's (1998, method 10) interval of the difference, made of
-    the two intervals. Without an interval, nothing can be told but that the values are equal."""
+    """Compare as independent samples, by Newcombe's (1998, method 10) interval of the difference,
+    from the two intervals. Without an interval, only equal values give a verdict."""
     ours, theirs = interval(a), interval(b)
     ends = (ours.low, ours.high, theirs.low, theirs.high)
     if None in ends:
@@ -206,7 +206,7 @@ def _independent(a: Quality, b: Quality) -> Verdict:
 
 
 def nothing_read(quality: Quality | None) -> bool:
-    """Whether no answer at all could be read: such a model is no winner, however little it
+    """Whether none of the answers could be read: such a model never wins, however little energy it
     needs."""
     return quality is not None and bool(quality.n) and quality.unreadable >= (quality.n or 0)
 
@@ -219,15 +219,15 @@ def quality_text(quality: Quality) -> str:
 
 
 def verdict_text(a: Quality | None, b: Quality | None) -> str:
-    """``for the same accuracy (…)``, ``for a higher …``: how a's quality stands to b's."""
+    """``for the same accuracy (…)``, ``for a higher …``: a's quality compared with b's."""
     found = compared(a, b)
     if a is None or b is None or a.metric != b.metric:
-        return "(quality not known)"
+        return "(quality unknown)"
     values = " against ".join(
         metrics.interval_text(q.metric, q.value, (i := interval(q)).low, i.high) for q in (a, b)
     )
     if found.level == "unknown":
-        return f"({a.metric} {values}; no error is known, so neither is called better)"
+        return f"({a.metric} {values}; the error is unknown, so neither is called better)"
     more = "higher" if a.value > b.value else "lower"
     same = f"the same {a.metric}, within error"
     level = same if found.level == "same" else f"a {more} {a.metric}"
@@ -236,7 +236,7 @@ def verdict_text(a: Quality | None, b: Quality | None) -> str:
 
 def _test_text(found: Verdict) -> str:
     if found.test == "independent":
-        return "the samples' own scores are not kept: compared as independent"
+        return "the single scores are not stored: compared as independent"
     if found.test == "none" or found.p is None:
         return "equal"
     name = "exact McNemar" if found.test == "mcnemar" else "paired permutation"
@@ -244,7 +244,7 @@ def _test_text(found: Verdict) -> str:
 
 
 def shown_quality(quality: Quality | None) -> ShownQuality | None:
-    """A quality as it is printed, with its interval."""
+    """A quality in printed form, with its interval."""
     if quality is None:
         return None
     sure = interval(quality)
@@ -262,8 +262,8 @@ def shown_quality(quality: Quality | None) -> ShownQuality | None:
 
 
 def over_trials(found: Sequence[Quality]) -> Quality | None:
-    """The quality of a cell from its trials', which answered the same samples: the mean value, and
-    of each sample the mean score. More trials are no more samples, so ``n`` stays."""
+    """The quality of a cell from its trials, which answered the same samples: the mean value, and
+    the mean score of each sample. More trials are not more samples, so ``n`` does not change."""
     if not found:
         return None
     first = found[0]

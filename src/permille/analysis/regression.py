@@ -1,14 +1,14 @@
-"""The energy of general-purpose over task-specific models at an equal number of parameters.
+"""The energy ratio of general-purpose to task-specific models at equal numbers of parameters.
 
 Ordinary least squares of log energy on log parameters and category:
 
     ln E = a + b ln P + c [general-purpose]
 
-with one point a model: the mean of its log energies over the datasets of the task. Cells of one
-model share what is peculiar to it, so that the model is the unit that varies (in a balanced
-design this is what clustering by model comes to). The ratio at equal size is exp(c). Its 95 %
-interval is by the HC3 covariance (MacKinnon and White 1985; Long and Ervin 2000 advise it for
-few points) and Student's t with n - 3 degrees of freedom.
+with one point per model: the mean of its log energies over the datasets of the task. Cells of one
+model share its peculiarities, so the model is the unit of variation (in a balanced design this is
+equivalent to clustering by model). The ratio at equal size is exp(c). Its 95 % interval uses the
+HC3 covariance (MacKinnon and White 1985; recommended for few points by Long and Ervin 2000) and
+Student's t with n - 3 degrees of freedom.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from permille.analysis.intervals import student_t
 from permille.records import Record
 
 MIN_DF = 3
-"""Degrees of freedom from which on an interval is given."""
+"""The fewest degrees of freedom for an interval."""
 MIN_OVERLAP = 3
-"""Models of each category whose size must lie where both categories have models."""
+"""The fewest models of each category in the size range that both categories share."""
 
 
 class Point(Record):
-    """A model: its parameters and its mean log energy (any unit, the same for all)."""
+    """A model: its parameters and its mean log energy (in any common unit)."""
 
     model: str
     params: int
@@ -35,9 +35,9 @@ class Point(Record):
 
 
 class EqualSize(Record):
-    """The ratio at equal size. ``value`` is None where it cannot be told; ``reason`` says why.
-    ``high`` alone is None where the interval has no end that a float could hold.
-    ``overlap_warning`` says that the sizes hardly overlap, so that the line is extrapolated."""
+    """The ratio at equal size. ``value`` is None if it is unknown; ``reason`` says why. Only
+    ``high`` is None if the upper end exceeds the range of a float. ``overlap_warning`` says that
+    the sizes hardly overlap, so that the line is extrapolated."""
 
     value: float | None
     low: float | None
@@ -61,7 +61,7 @@ def at_equal_size(points: Sequence[Point]) -> EqualSize:
         return _none(n, "all models have the same size")
     fitted = _fit(points)
     if fitted is None:
-        return _none(n, "size and category cannot be told apart")
+        return _none(n, "size and category are collinear")
     slope, shift, error = fitted
     half = student_t(n - 3) * error
     return EqualSize(
@@ -75,7 +75,7 @@ def at_equal_size(points: Sequence[Point]) -> EqualSize:
 
 
 def _exp(x: float) -> float | None:
-    return math.exp(x) if x < 700 else None  # beyond any float: there is no bound to name
+    return math.exp(x) if x < 700 else None  # beyond the range of a float: there is no upper bound
 
 
 def _none(models: int, reason: str) -> EqualSize:
@@ -85,26 +85,26 @@ def _none(models: int, reason: str) -> EqualSize:
 
 
 def _fit(points: Sequence[Point]) -> tuple[float, float, float] | None:
-    """Slope, shift of the category and the shift's HC3 standard error; None if degenerate."""
+    """The slope, the category's shift and its HC3 standard error; None if degenerate."""
     import numpy as np
 
     x = np.array([[1.0, math.log(p.params), float(p.general)] for p in points])
     y = np.array([p.log_energy for p in points])
-    x[:, 1] -= x[:, 1].mean()  # the slope and the shift are the same, the numbers better behaved
+    x[:, 1] -= x[:, 1].mean()  # centring keeps the slope and the shift, and improves the numerics
     if np.linalg.matrix_rank(x) < 3:
         return None
     inverse = np.linalg.inv(x.T @ x)
     beta = inverse @ x.T @ y
     leverage = np.einsum("ij,jk,ik->i", x, inverse, x)
     if np.any(leverage > 1 - 1e-9):
-        return None  # a point that alone decides a coefficient: HC3 has no value there
+        return None  # one point determines a coefficient: HC3 is undefined
     residual = (y - x @ beta) / (1 - leverage)
     covariance = inverse @ (x.T * residual**2) @ x @ inverse
     return float(beta[1]), float(beta[2]), math.sqrt(float(covariance[2, 2]))
 
 
 def overlap_warning(general: Sequence[Point], specific: Sequence[Point]) -> str | None:
-    """Why the ratio rests on a line beyond the data, or None where enough sizes overlap."""
+    """A warning if the ratio relies on extrapolation, or None if enough sizes overlap."""
     sizes = [[p.params for p in group] for group in (general, specific)]
     low, high = max(map(min, sizes)), min(map(max, sizes))
     if low > high:

@@ -1,4 +1,4 @@
-"""Summaries -> the document that ``permille results --json`` prints, and exporters write."""
+"""Build the document that ``permille results --json`` prints and exporters write."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Sci(Record):
 
 
 class ResultRow(CellRow):
-    """A row of the table. ``pareto``: no other model of its task and dataset needs less energy
-    and is as good; null where that cannot be told. ``superseded``: how it differs from what is
-    measured now, null where it is current. ``equivalents``: amounts, by name."""
+    """A row of the table. ``pareto``: no other model of its task and dataset needs less energy and
+    is as good; null if unknown. ``superseded``: how it differs from the current figure, null if it
+    is current. ``equivalents``: amounts, by name."""
 
     pareto: bool | None = None
     superseded: str | None = None
@@ -37,7 +37,7 @@ class ResultRow(CellRow):
 
 
 class EquivalentUnit(Record):
-    """What an equivalent is counted in: the ``factor``, with its unit, and its source."""
+    """The unit of an equivalent, its ``factor`` and its source."""
 
     name: str
     unit: str
@@ -46,8 +46,8 @@ class EquivalentUnit(Record):
 
 
 class Results(JsonOutput):
-    """What ``permille results --json`` prints. ``superseded`` counts rows that newer figures
-    replace; ``damage`` has a line for each thing in the store that could not be read."""
+    """The output of ``permille results --json``. ``superseded`` counts rows that newer figures
+    replace; ``damage`` has one line per item in the store that could not be read."""
 
     boundary: Boundary
     net: bool
@@ -68,7 +68,7 @@ class Results(JsonOutput):
         damage: Sequence[str] = (),
         superseded: int = 0,
     ) -> Results:
-        """The rows with what they rest on."""
+        """The rows and the assumptions behind them."""
         units = tuple(
             EquivalentUnit(name=e.name, unit=e.unit, factor=e.factor, source=e.source)
             for e in equivalents(0.0, 0.0)
@@ -112,8 +112,8 @@ def _with_carbon(
     hardware: Hardware | None,
     on_front: bool | None,
 ) -> ResultRow:
-    """A row and what stands beside its carbon: the market-based figure, the SCI score with its
-    embodied part, and equivalents; None where it was not asked for or cannot be told."""
+    """A row with the figures shown next to its carbon: the market-based figure, the SCI score with
+    its embodied part, and equivalents; None if not requested or unknown."""
     result = ResultRow(**structs.asdict(plain_row), pareto=on_front)
     kwh, grams = plain_row.kwh_per_1000.value, plain_row.co2e_g_per_1000.value
     if kwh is None or grams is None or kwh < 0:

@@ -1,4 +1,5 @@
-"""What a store's roll-up keeps of each group of trials: its cell, with every boundary's sums."""
+"""The aggregate of each group of trials in a store's roll-up: its cell, with every boundary's
+sums."""
 
 from __future__ import annotations
 
@@ -22,17 +23,17 @@ class Rolled(Record):
 class CellFold:
     """The fold of permille's figures (see :class:`permille.store.Fold`).
 
-    ``version`` goes up by one with every change of what the same trials come to, or of the records
-    that hold it: figures that stores keep are then made anew. A test with golden sums says when.
+    ``version`` must be raised by one when the same trials give a different result, or when the
+    records of the result change: stores then recompute it. A test with golden sums fails otherwise.
     """
 
     version = 1
 
     def of(self, trials: Sequence[Trial]) -> Rolled:
-        """What the trials of one group come to.
+        """Aggregate the trials of one group.
 
         Raises:
-            ValueError: they are not of one group.
+            ValueError: they are not from one group.
         """
         (cell,) = from_trials(trials).cells
         done = next((trial for trial in trials if trial.status == "done"), trials[0])
@@ -41,7 +42,7 @@ class CellFold:
         )
 
     def pack(self, found: Rolled) -> bytes:
-        """Without the values one by one, which only the interval of a stopping rule needs."""
+        """Drop the single values, which only the interval of a stopping rule needs."""
         cell = found.cell
         lean = msgspec.structs.replace(
             cell,
@@ -60,10 +61,10 @@ class CellFold:
         return msgspec.msgpack.encode(msgspec.structs.replace(found, cell=lean))
 
     def unpack(self, body: bytes) -> Rolled:
-        """As :meth:`pack` made it.
+        """Unpack the result of :meth:`pack`.
 
         Raises:
-            ValueError: the body is none of this fold's.
+            ValueError: the body is not from this fold.
         """
         return _ROLLED.decode(body)
 

@@ -1,4 +1,4 @@
-"""Summaries × carbon -> the rows of ``permille results``. Carbon is applied here, on reading."""
+"""The rows of ``permille results``, from summaries and carbon settings, which are applied here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from permille.units import co2e_g, kwh_from_joules
 
 
 class Interval(Record):
-    """A figure with its 95 % interval. All null where there is no figure; ``low`` and ``high``
-    null where nothing says how sure it is (a single trial)."""
+    """A figure with its 95 % interval. All are null if there is no figure; ``low`` and ``high`` are
+    null if the uncertainty is unknown (a single trial)."""
 
     value: float | None = None
     low: float | None = None
@@ -21,21 +21,21 @@ class Interval(Record):
 
     @classmethod
     def of(cls, estimate: Estimate | None) -> Interval:
-        """The estimate as it is printed."""
+        """The estimate in printed form."""
         if estimate is None:
             return cls()
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 class Percentiles(Record):
-    """Seconds; null where none were timed."""
+    """Seconds; null if not timed."""
 
     p50: float | None
     p95: float | None
 
 
 class InferenceEnergy(Record):
-    """Joules of single inferences within ``boundary``, where the meters can resolve one."""
+    """Joules of single inferences in ``boundary``, if the meters can resolve them."""
 
     p50: float
     p95: float | None
@@ -43,7 +43,7 @@ class InferenceEnergy(Record):
 
 
 class FailedInferences(Record):
-    """Inferences that failed, of all that were tried, in the finished trials."""
+    """Failed inferences and all that were tried, in the finished trials."""
 
     failed: int
     tried: int
@@ -59,11 +59,11 @@ class TrialCounts(Record):
 
 
 class CellRow(Record):
-    """One cell of a study, as ``permille results`` shows it.
+    """One cell of a study as shown by ``permille results``.
 
     ``kwh_per_1000`` and ``co2e_g_per_1000`` are per 1,000 inferences, above idle if ``--net`` was
-    given; ``kwh_per_trial`` is of the whole query span of one trial. ``disturbed`` is the share
-    of the finished trials that other processes disturbed. ``fingerprint`` identifies the hardware
+    given; ``kwh_per_trial`` is for the whole query span of one trial. ``disturbed`` is the share
+    of the finished trials disturbed by other processes. ``fingerprint`` identifies the hardware
     and the versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
     """
 
@@ -107,7 +107,7 @@ def scaled(estimate: Estimate, factor: Callable[[float], float]) -> Estimate:
 
 
 def kwh_per_1000(sums: Sums | None, overhead: float = 1.0) -> Estimate | None:
-    """kWh per 1,000 inferences, times ``overhead`` (the PUE within ``facility``)."""
+    """kWh per 1,000 inferences, times ``overhead`` (the PUE for ``facility``)."""
     if sums is None:
         return None
     return scaled(sums.estimate(), lambda j: kwh_from_joules(j) * overhead)
@@ -116,9 +116,8 @@ def kwh_per_1000(sums: Sums | None, overhead: float = 1.0) -> Estimate | None:
 def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) -> CellRow:
     """One cell's row.
 
-    Within ``facility`` the PUE is in the kWh already; within the other boundaries it multiplies
-    the carbon alone, since the energy named is then the machine's. With ``net`` the headline
-    kWh and carbon are those above idle.
+    In ``facility`` the kWh already include the PUE; in the other boundaries it only multiplies the
+    carbon, because the energy is the machine's. With ``net``, kWh and carbon are those above idle.
     """
     overhead = energy_overhead(pue, summary.boundary)
     headline = kwh_per_1000(summary.net if net else summary.energy, overhead)

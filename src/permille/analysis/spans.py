@@ -1,4 +1,4 @@
-"""Spans of one name, pooled into what they cost. Pure."""
+"""Pool spans of one name into a result. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from permille.records import Boundary, Estimate, Phase, Provenance, Record, Span
 from permille.units import co2e_g, kwh_from_joules
 
 ONE_PROCESS = (
-    "the interval holds the spread of spans of one process; fresh processes may differ by more"
+    "the interval includes the spread of spans of one process; fresh processes may differ by more"
 )
 
 
 SHARED_OUT = (
-    "spans of this name overlapped: the energy of the time that they cover together is shared out"
+    "spans of this name overlapped: the energy of the time that they cover together is shared"
     " among them"
 )
 
 
 class Measured(Record):
-    """A span with its energy, or several that overlap as one: the idle phase before them, the
-    exceptions that they ended with, how many they are and how long they took one by one."""
+    """A span with its energy, or several overlapping ones merged: the idle phase before them, the
+    exceptions that ended them, their number and the sum of their lengths."""
 
     phase: Phase
     idle: Phase | None = None
@@ -38,9 +38,9 @@ class Measured(Record):
 
 
 def overlapping(spans: Sequence[Span]) -> list[list[int]]:
-    """The indices of ``spans`` in groups that cover one stretch of time without a gap.
+    """The indices of ``spans`` in groups that each cover a period without a gap.
 
-    A meter reads the whole machine: the energy of such a stretch counts once for the group.
+    A meter reads the whole machine, so the energy of such a period counts once for the group.
     """
     groups: list[list[int]] = []
     end_ns = 0
@@ -55,16 +55,16 @@ def overlapping(spans: Sequence[Span]) -> list[list[int]]:
 
 
 class Result(Record):
-    """What the spans of one name cost.
+    """The result of the spans with one name.
 
-    ``energy`` is in joules: of the span where there was one (its interval is the meters'), else
-    the mean over the ``spans`` (its interval holds their spread too: Student t, 95 %); spans that
-    overlap share what the machine used while they ran. ``net`` is
-    above the idle power. ``kwh_per_1000`` is per 1,000 inferences, None where they were not told.
-    ``inferences`` is their number over all the spans, ``seconds`` the mean length of a span.
-    Where the energy cannot be told it is None, ``valid`` is false and ``reason`` says why; it is
-    false too, beside an energy, where a span was left by an exception. ``disturbed`` is the share
-    of the spans during which other processes used over 5 % of the CPU time; None: not known.
+    ``energy`` is in joules: that of a single span (with the meters' interval), otherwise the mean
+    over the ``spans`` (whose interval includes their spread: Student t, 95 %). Overlapping spans
+    share the energy of the machine while they ran. ``net`` is above the idle power.
+    ``kwh_per_1000`` is per 1,000 inferences, None if their number is unknown. ``inferences`` is
+    their number over all spans, ``seconds`` the mean length of a span. If the energy is unknown it
+    is None, ``valid`` is false and ``reason`` says why. ``valid`` is also false, with an energy, if
+    an exception ended a span. ``disturbed`` is the share of the spans during which other processes
+    used over 5 % of the CPU time; None if unknown.
     """
 
     name: str
@@ -86,12 +86,12 @@ class Result(Record):
     def co2e_g(
         self, region: str | None = None, *, intensity: float | None = None, year: int | None = None
     ) -> Estimate | None:
-        """Grams of CO2e of ``energy``: of a place (``"FR"``), or at ``intensity`` (gCO2e/kWh).
+        """Grams of CO2e of ``energy``, for a region (``"FR"``) or an ``intensity`` (gCO2e/kWh).
 
-        With neither it is the world's average. The PUE of the recording counts once.
+        The default is the world average. The PUE of the recording counts once.
 
         Raises:
-            CarbonError: an unknown place or year, a number out of range.
+            CarbonError: an unknown region or year, or a number out of range.
         """
         settings = resolve(region, intensity, year, self.pue)
         overhead = carbon_overhead(settings.pue, self.boundary)
@@ -107,13 +107,13 @@ def pooled(
     pue: float,
     notes: Sequence[str] = (),
 ) -> Result:
-    """The result of at least one span. A span without a figure leaves them all without one: to
-    leave out the spans that a meter could not carry would choose among them."""
+    """The result of at least one span. If one span has no figure, none has: leaving out the spans
+    that a meter could not resolve would bias the mean."""
     phases = [span.phase for span in spans]
     found = figure(phases, [span.idle for span in spans], boundary, pue)
     inferences = _inferences(phases)
     counts = [span.spans for span in spans]
-    # Spans that overlap are one phase here: a span's share of such a phase is what it costs.
+    # Overlapping spans are one phase here, and a span gets its share of it.
     share = len(counts) / sum(counts)
     energy = found.energy
     if energy and share < 1:
@@ -141,8 +141,8 @@ def pooled(
 
 
 def _inferences(phases: Sequence[Phase]) -> list[int] | None:
-    """How many inferences each phase did; None where one does not say, for a sum without it would
-    make the others look dearer than they are."""
+    """The number of inferences of each phase; None if one is unknown, because a sum without it
+    would make the figure per inference too high."""
     known = [phase.inferences for phase in phases if phase.inferences is not None]
     return known if len(known) == len(phases) else None
 
@@ -159,7 +159,7 @@ def _length_s(span: Measured) -> float:
 
 
 def _notes(spans: Sequence[Measured], of_figure: str, *, shared_out: bool) -> list[str]:
-    """What to know of a figure, each thing once."""
+    """The distinct notes on a figure."""
     found = [of_figure] if of_figure else []
     if shared_out:
         found.append(SHARED_OUT)

@@ -1,20 +1,22 @@
-"""Where a run of per-inference durations becomes steady, or that it does not.
+"""Find where a series of per-inference durations becomes steady, if it does.
 
-MSER-5 (White, Simulation 69, 1997; White, Cobb and Spratt, WSC 2000): cut off as many values from
-the front as make the squared standard error of the mean of the rest least. Three things differ:
+MSER-5 (White, Simulation 69, 1997; White, Cobb and Spratt, WSC 2000) removes as many values from
+the front as minimise the squared standard error of the mean of the rest. This version differs in
+three points:
 
-- batches of five are taken at their medians, so that one stall (a page fault, another process) is
-  not taken for a phase of the run; below 50 values the batches are smaller, so that there are ten;
-- the cut is sought in the first half only. A cut in the second half means, by White's rule, that
-  the series is too short to tell; but in steady noise it falls there by chance as well. So what
-  remains after the cut is tested instead:
-- it must not fall into two parts of different level (the greatest of the two-sample t statistics
-  over all splits; Hawkins, JASA 72, 1977), nor rise or fall along a line, to which MSER is blind
-  while the change is small against the noise.
+- a batch of five is represented by its median, so that one stall (a page fault, another process)
+  does not look like a phase of the run; below 50 values the batches are smaller, so that there are
+  ten;
+- the cut must be in the first half. By White's rule, a cut in the second half means that the series
+  is too short; but in steady noise it also occurs there by chance. Therefore the values after the
+  cut are tested instead:
+- they must not split into two parts with different levels (the largest of the two-sample t
+  statistics over all splits; Hawkins, JASA 72, 1977), nor follow a rising or falling line, which
+  MSER does not detect while the change is small compared with the noise.
 
-A change of under ``MATERIAL`` of the mean is not held against a run. Many programs never become
-steady (Barrett et al., OOPSLA 2017; Traini et al., Empirical Software Engineering 28, 2023), and
-then ``None`` is the answer. Standard library only: the worker calls this between inferences.
+A change of less than ``MATERIAL`` of the mean is ignored. Many programs never become steady
+(Barrett et al., OOPSLA 2017; Traini et al., Empirical Software Engineering 28, 2023); the result is
+then ``None``. Standard library only, because the worker calls this between inferences.
 """
 
 from __future__ import annotations
@@ -25,30 +27,30 @@ from itertools import accumulate, pairwise
 from statistics import fmean, median
 
 FEWEST = 10
-"""Values under which nothing is said, and batches that there are at least."""
+"""The fewest values for a result, and the fewest batches."""
 
 BATCH = 5
 """Values in a batch of a long run: MSER-5."""
 
 PART = 3
-"""Batches that make a part: a level that one or two show is chance."""
+"""The fewest batches in a part: a level of one or two may be chance."""
 
 MATERIAL = 0.01
-"""Relative change over the rest that matters: a fifth of the ±5 % that one would ask for."""
+"""The smallest relative change that matters: a fifth of a typical precision of ±5 %."""
 
 STEP_ERRORS = 4.5
-"""Standard errors between two levels. Normal noise exceeds it in under 3 runs of 100, as
-simulated for 10 to 400 values; the split is the worst of many."""
+"""The threshold between two levels, in standard errors. Normal noise exceeds it in under 3 of 100
+runs, as simulated for 10 to 400 values; the split is the worst of many."""
 
 TREND_ERRORS = 3.0
-"""Standard errors of a slope; as STEP_ERRORS, but nothing is chosen."""
+"""The threshold of a slope, in standard errors; like STEP_ERRORS, but without a choice of split."""
 
 
 def steady_start(durations: Sequence[float]) -> int | None:
     """Index of the first duration (any unit) from which the series is steady.
 
-    At most half the length, and a multiple of the batch of up to five. ``None``: not steady, or
-    fewer than 10 values. Time and memory grow in proportion to the length.
+    It is at most half the length, and a multiple of the batch size (up to five). ``None``: not
+    steady, or fewer than 10 values. Time and memory grow in proportion to the length.
 
     Raises:
         ValueError: a duration that is negative or not finite.
@@ -66,10 +68,10 @@ def steady_start(durations: Sequence[float]) -> int | None:
 
 
 def is_steady(durations: Sequence[float]) -> bool:
-    """Whether warm-up may end after these durations: their last half, at least, is steady.
+    """Whether warm-up may end after these durations: at least their last half is steady.
 
-    A call costs about a microsecond a duration; a worker that calls it every fifth inference of
-    a warm-up of some hundreds spends milliseconds in all.
+    A call costs about a microsecond per duration; a worker that calls it at every fifth inference
+    of a warm-up of some hundreds spends milliseconds in total.
 
     Raises:
         ValueError: a duration that is negative or not finite.
@@ -78,9 +80,9 @@ def is_steady(durations: Sequence[float]) -> bool:
 
 
 def _mser_cut(values: Sequence[float]) -> int:
-    """The cut in the first half for which sum of squares / count squared of the rest is least.
+    """The cut in the first half that minimises sum of squares / count squared of the rest.
 
-    The earliest of those that are equal up to rounding.
+    Of cuts that are equal up to rounding, the earliest.
     """
     centre = fmean(values)
     first_half = len(values) // 2
@@ -97,7 +99,7 @@ def _mser_cut(values: Sequence[float]) -> int:
 
 
 def _has_step(values: Sequence[float]) -> bool:
-    """Whether some split leaves two parts whose levels differ by enough, and surely."""
+    """Whether the levels of the two parts of some split differ significantly and by enough."""
     n, centre = len(values), fmean(values)
     offsets = [value - centre for value in values]
     squares = sum(offset * offset for offset in offsets)
@@ -115,7 +117,7 @@ def _has_step(values: Sequence[float]) -> bool:
 
 
 def _has_trend(values: Sequence[float]) -> bool:
-    """Whether the least-squares line rises or falls by enough, and surely, from end to end.
+    """Whether the least-squares line rises or falls significantly and by enough from end to end.
 
     The error of the slope is widened for the first-order correlation r of the residuals by
     sqrt((1 + r) / (1 - r)) (Bence, Ecology 76, 1995), r at most 0.9.

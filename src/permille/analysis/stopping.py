@@ -1,29 +1,28 @@
-"""When a cell has been repeated often enough: the rule behind ``precision = p``.
+"""The stopping rule behind ``precision = p``: when a cell has been repeated often enough.
 
-After each repeat the rule looks at all values so far. It stops when
+After each repeat the rule examines all values so far. It stops when
 
     CAUTION * t(n - 1) * s / sqrt(n)  <=  p * |mean|
 
 where t is Student's 97.5 % quantile, and then reports mean ± p. This is the fixed-width
 sequential interval of Chow and Robbins (Ann. Math. Stat. 36, 1965), which refines Stein's
-two-stage sample size (Ann. Math. Stat. 16, 1945). Looking after every repeat picks the moments
-at which s happens to be small, so that the interval that Student's t gives at the stop is too
-narrow (90 % at worst from three repeats on, for a nominal 95 %). Two things mend that: the
-reported interval is as wide as what was asked, never the narrower lucky one, and the
-test of s is made stricter by the constant ``CAUTION``. It was chosen by simulation: the least
+two-stage sample size (Ann. Math. Stat. 16, 1945). Checking after every repeat
+selects the moments at which s happens to be small, so that Student's interval at the stop is too
+narrow (90 % at worst from three repeats on, for a nominal 95 %). Two measures correct this: the
+reported interval is as wide as requested, never the narrower one that was observed by luck; and the
+test of s is made stricter by the constant ``CAUTION``. It was chosen by simulation: the smallest
 multiple of 0.05 with which normal draws of every spread, from a tenth of p to six times p, with
 and without a cold first repeat and with up to 100 repeats allowed, are covered at 94.5 % or
 more (94.7 % at worst, near spreads of 2 p); see ``benchmarks/stopping.py`` and
 ``docs/statistics.md``.
 
 A cold first repeat (caches, clocks and compilers not yet warm) would keep the interval wide for
-many repeats. From four repeats on, the first is compared with the others by the prediction
-interval of Student's t; where it lies outside, it is left out, and the mean that is estimated
-is that of a machine already running. At ``max_repeats`` the rule stops anyway and reports the
-wider interval that it has; CAUTION stays in, because not having stopped before is a selection
-too.
+many repeats. From four repeats on, the first is compared with the others by the prediction interval
+of Student's t. If it is outside, it is left out, and the estimated mean is that of a machine that
+is already warm. At ``max_repeats`` the rule stops anyway and reports its wider interval; CAUTION
+still applies, because not having stopped earlier is also a selection.
 
-Everything here is a pure function of the values, so that a resumed run decides the same.
+Everything here is a pure function of the values, so that a resumed run makes the same decisions.
 """
 
 from __future__ import annotations
@@ -36,29 +35,29 @@ from permille.analysis import intervals
 from permille.records import Estimate, Record
 
 CAUTION = 1.25
-"""Factor on Student's half-width; simulated, see the module's head."""
+"""Factor on Student's half-width, from simulation; see the module's docstring."""
 
 RATIO_CAUTION = 1.4
-"""Factor on the sd of a stopped cell in a ratio; simulated, see :func:`stopped_summary`."""
+"""Factor on the sd of a stopped cell in a ratio, from simulation; see :func:`stopped_summary`."""
 
 COLD_CONFIDENCE = 0.95
-"""Two-sided confidence at which the first repeat is told apart from the rest."""
+"""Two-sided confidence of the test for a cold first repeat."""
 
 COLD_FROM = 4
-"""Repeats from which the first can be left out: three others are the fewest with a spread that
-says something about the first."""
+"""The first can be left out from this number of repeats on: three others are the fewest with a
+useful spread."""
 
 FEWEST = 3
-"""Two repeats agree by chance too often: the simulated coverage falls under 94.5 %."""
+"""Two repeats agree by chance too often: the simulated coverage falls below 94.5 %."""
 
 
 class Decision(Record, frozen=True, kw_only=True):
-    """What to do after the repeats so far, and what they say.
+    """The decision after the repeats so far, and their result.
 
-    ``needed`` is the number of repeats in all at which the present spread would do; ``None``
-    where it cannot be told or exceeds what is allowed. ``estimate`` is the figure to report with
-    its 95 % interval; it rests on the last ``n_used`` values, which are all of them or, where
-    ``first_left_out``, all but the first. ``within``: the interval is as tight as was asked.
+    ``needed`` is the total number of repeats needed at the current spread; ``None`` if it is
+    unknown or exceeds the maximum. ``estimate`` is the figure to report with its 95 % interval; it
+    uses the last ``n_used`` values, which are all of them or, with ``first_left_out``, all but the
+    first. ``within``: the interval is as tight as requested.
     """
 
     stop: bool
@@ -73,21 +72,21 @@ class Decision(Record, frozen=True, kw_only=True):
 def decide(
     values: Sequence[float], *, precision: float, min_repeats: int = FEWEST, max_repeats: int
 ) -> Decision:
-    """Whether to stop after ``values``, one figure (any one unit) a repeat, in order.
+    """Decide whether to stop after ``values``, one figure (in any unit) per repeat, in order.
 
-    ``precision`` is the relative half-width wanted of the 95 % interval of the mean. Call it
-    after each repeat with all values so far; it gives the same answer for the same values.
+    ``precision`` is the requested relative half-width of the 95 % interval of the mean. Call it
+    after each repeat with all values so far; the same values always give the same decision.
 
     Raises:
         ValueError: no values, one that is not finite, a precision outside (0, 1), min_repeats
             under 3 or max_repeats under min_repeats.
     """
     if not 0 < precision < 1:
-        raise ValueError(f"precision must lie between 0 and 1, not {precision:g}")
+        raise ValueError(f"precision must be between 0 and 1, not {precision:g}")
     if min_repeats < FEWEST:
         raise ValueError(f"min_repeats must be {FEWEST} or more, not {min_repeats}")
     if max_repeats < min_repeats:
-        raise ValueError(f"max_repeats {max_repeats} is under min_repeats {min_repeats}")
+        raise ValueError(f"max_repeats {max_repeats} is below min_repeats {min_repeats}")
     cold = _first_is_apart(values)
     n = len(values)
     k, centre, sd = intervals.summary(values[1:] if cold else values)
@@ -110,9 +109,9 @@ def decide(
 def stopped_summary(values: Sequence[float]) -> tuple[int, float, float | None]:
     """Number, mean and sd of a stopped cell's repeats, for :func:`intervals.ratio_from`.
 
-    The first is left out where it lies apart, and the sd is the sample's times
-    ``RATIO_CAUTION``: between two cells that the rule has stopped, Welch's interval without it
-    holds the ratio in 87 to 96 % of cases, with it in 94.4 to 98 % (``benchmarks/ratios.py``).
+    A cold first repeat is left out, and the sd is the sample's times ``RATIO_CAUTION``. Between two
+    cells that the rule has stopped, Welch's interval covers the ratio in 87 to 96 % of cases
+    without that factor, and in 94.4 to 98 % with it (``benchmarks/ratios.py``).
 
     Raises:
         ValueError: no values, or one that is not finite.
@@ -126,7 +125,7 @@ def _half_width(n: int, sd: float) -> float:
 
 
 def _first_is_apart(values: Sequence[float]) -> bool:
-    """Whether the first value lies outside the prediction interval of the others."""
+    """Whether the first value is outside the prediction interval of the others."""
     if len(values) < COLD_FROM:
         return False
     k, centre, sd = intervals.summary(values[1:])
@@ -145,7 +144,7 @@ def _estimate(centre: float, half: float | None, wanted: float) -> Estimate:
 def _needed(
     n: int, k: int, sd: float | None, wanted: float, min_repeats: int, max_repeats: int
 ) -> int | None:
-    """The least number of repeats, after n of which k are used, that the spread sd asks for."""
+    """The smallest total number of repeats needed at the spread sd, after n of which k are used."""
     if sd is None:
         return None
     left_out = n - k
@@ -174,9 +173,9 @@ def _reason(
         text = f"{repeats} of at least {min_repeats}"
     else:
         reached = f"±{half / abs(centre):.2g}" if centre else "no relative interval"
-        text = f"{reached} after {repeats}, ±{precision:.3g} asked"
+        text = f"{reached} after {repeats}, ±{precision:.3g} requested"
         if stop:
-            text += ": the most repeats allowed"
+            text += ": the maximum number of repeats"
         elif needed is not None:
             text += f": about {needed} needed"
-    return f"{text}; the first lies apart from the rest and is left out" if cold else text
+    return f"{text}; the first differs from the others and is left out" if cold else text

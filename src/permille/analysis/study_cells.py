@@ -1,5 +1,5 @@
-"""A study as cells with everything that the study's questions need: energy by boundary and by
-component, duration, size, quality. Made of trials, or read from the shipped table."""
+"""A study as cells with energy by boundary and by component, duration, size and quality, from
+trials or from the shipped table."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PARTS = ("cpu", "ram", "active_gpu", "idle_gpus")
 class StudyCell(Record):
     """One cell of a study.
 
-    ``summaries`` are by boundary (:data:`METERED`); ``parts`` holds joules per 1,000 inferences
-    by component, only those that every trial has. Lengths are per inference, in the study's own
-    unit. ``logged_g_per_kwh`` is the grid factor of the logs, ``most_j`` the largest energy of
-    one run with its loading (joules, whole node).
+    ``summaries`` are by boundary (:data:`METERED`); ``parts`` has joules per 1,000 inferences by
+    component, for components that every trial has. Lengths are per inference, in the study's unit.
+    ``logged_g_per_kwh`` is the grid factor of the logs, ``most_j`` the largest energy of one run,
+    including loading (joules, whole node).
     """
 
     summaries: dict[str, Summary]
@@ -37,17 +37,17 @@ class StudyCell(Record):
 
     @property
     def summary(self) -> Summary:
-        """The cell within the node: what it is, whatever the boundary."""
+        """The summary in the node boundary, for facts that do not depend on the boundary."""
         return self.summaries["node"]
 
     def energy(self, boundary: Boundary) -> Sums | None:
-        """Joules per 1,000 inferences; of ``facility`` those of the node, without a PUE."""
+        """Joules per 1,000 inferences; ``facility`` is the node's here, without a PUE."""
         return self.summaries["node" if boundary == "facility" else boundary].energy
 
 
 class Archive(Record):
-    """Sums over every logged run of the study's data, loading included: kWh, and grams by the
-    logs' own grid factor."""
+    """Sums over every logged run of the study's data, including loading: kWh, and grams with the
+    logs' grid factor."""
 
     runs: int
     cpu_kwh: float
@@ -72,7 +72,7 @@ def from_trials(trials: Iterable[Trial], archive: Archive | None = None) -> Stud
 
 
 def archive_of(trials: Iterable[Trial]) -> Archive | None:
-    """Sums over all phases of all trials; None where one has no logged grid factor or no GPU."""
+    """Sums over all phases of all trials; None if one has no logged grid factor or no GPU."""
     kwh = {"cpu": 0.0, "dram": 0.0, "gpu": 0.0}
     runs, co2e_g = 0, 0.0
     for trial in trials:
@@ -124,7 +124,7 @@ def _by_part(phase: Phase) -> dict[str, float]:
 
 
 def _parts(done: Sequence[Trial]) -> dict[str, Sums]:
-    """Joules per 1,000 inferences by part; a part that a trial lacks is left out, not 0."""
+    """Joules per 1,000 inferences by part; a part missing in a trial is left out, not 0."""
     values: dict[str, list[float]] = {}
     counted = 0
     for trial in done:
@@ -139,7 +139,7 @@ def _parts(done: Sequence[Trial]) -> dict[str, Sums]:
 
 
 def sums(values: Sequence[float]) -> Sums:
-    """Values as sums, with nothing systematic said of them."""
+    """Values as sums, without a systematic uncertainty."""
     n, mean, sd = intervals.summary(values)
     return Sums(n=n, mean=mean, sd=sd, low=0.0, high=0.0)
 
@@ -151,7 +151,7 @@ def _length(trial: Trial, count: str) -> float | None:
 
 
 def _logged(done: Sequence[Trial]) -> float | None:
-    """The logs' grid factor over the trials: their grams by their kWh."""
+    """The logs' grid factor over the trials: grams divided by kWh."""
     kwh, grams = 0.0, 0.0
     for trial in done:
         logged = trial.environment.facts.get("logged_g_per_kwh")

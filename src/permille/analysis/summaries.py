@@ -1,4 +1,4 @@
-"""Trials -> one summary per cell, within one boundary. Joules throughout; no carbon here."""
+"""Summarise trials: one summary per cell, in one boundary. All in joules, without carbon."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from permille.units import per_1000
 def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False) -> list[Summary]:
     """One summary per (study, source, cell, protocol, machine), in order of first appearance.
 
-    Trials of different machines (unless ``pool`` asks for it, and then a note says so),
-    protocols or sources are never pooled. Only ``done`` trials whose query phase has a figure
-    within the boundary enter a mean.
+    Trials of different machines (unless ``pool`` is set, with a note), protocols or sources are
+    never pooled. A mean only includes ``done`` trials whose query phase has a figure in the
+    boundary.
     """
     return [_summary(group, boundary) for group in grouped(trials, pool=pool)]
 
 
 def grouped(trials: Iterable[Trial], *, pool: bool = False) -> list[list[Trial]]:
-    """The trials that may be pooled with each other, group by group."""
+    """Group the trials that may be pooled."""
     groups: dict[tuple[str, ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault(pooled_by(trial, across_machines=pool), []).append(trial)
@@ -38,7 +38,7 @@ def grouped(trials: Iterable[Trial], *, pool: bool = False) -> list[list[Trial]]
 
 
 class _Collected:
-    """The figures of a cell's finished trials within a boundary, and why one has none."""
+    """The figures of a cell's finished trials in a boundary, and why some have none."""
 
     def __init__(self, trials: Sequence[Trial], boundary: Boundary) -> None:
         self.done = done = [t for t in trials if t.status == "done"]
@@ -65,7 +65,9 @@ class _Collected:
         self.runs.append(bounded)
         inferences = trial.phases["query"].inferences or trial.protocol.inferences
         if not inferences:
-            self.problem = "the file does not say how many inferences it was: import --inferences N"
+            self.problem = (
+                "the file does not say how many inferences there were: import --inferences N"
+            )
             return
         self.energies.append((bounded, inferences))
         self.counted.append((trial, inferences))
@@ -75,12 +77,12 @@ class _Collected:
             self.nets.append((per_1000(net[0], inferences), per_1000(net[1], inferences)))
 
     def energy(self) -> Sums | None:
-        """Joules per 1,000 inferences, with the precision that the last trial was asked for."""
+        """Joules per 1,000 inferences, with the precision requested for the last trial."""
         return energy_sums(self.energies, self.done[-1].stopping if self.done else None)
 
     def net(self) -> Sums | None:
-        """The same above idle; None unless every trial has a baseline: a mean over some of them
-        would not be of what the gross figure is of."""
+        """The same above idle; None unless every trial has a baseline, because a mean over some of
+        them would not match the gross figure."""
         if len(self.nets) != len(self.energies):
             return None
         return _net_sums(self.nets, self.energy())
@@ -91,16 +93,16 @@ class _Collected:
         return _sums(each, 0.0, 0.0, 0.0) if each else None
 
     def domains(self) -> tuple[str, ...]:
-        """Those that count within the boundary."""
+        """The domains in the boundary."""
         return self.runs[0].domains if self.runs else ()
 
     def parts(self) -> tuple[Part, ...]:
-        """What each domain contributes."""
+        """The contribution of each domain."""
         runs = [(t.phases["query"], t.phases.get("idle"), n) for t, n in self.counted]
         return parts_of(runs, self.domains())
 
     def provenance(self) -> Provenance | None:
-        """The weakest of the trials': the mean is no better than the worst figure in it."""
+        """The weakest provenance of the trials: a mean is no better than its worst figure."""
         return max((b.provenance for b in self.runs), key=lambda p: p.weakness, default=None)
 
 
@@ -110,7 +112,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
     ended = Counter(t.status for t in trials)
     found = _Collected(trials, boundary)
     done, energy = found.done, found.energy()
-    # A trial that failed may have ended before it knew its device and parameters.
+    # A failed trial may have ended before its device and parameters were known.
     facts = done[0] if done else first
     quality = _quality(done)
     return Summary(
@@ -151,7 +153,7 @@ def _quality(done: Sequence[Trial]) -> Quality | None:
 
 
 def _problem(trials: Sequence[Trial], found: _Collected, energy: Sums | None) -> str | None:
-    """Why a cell has no figure: what its finished trials lack, else how the last one ended."""
+    """Why a cell has no figure: the problem of its finished trials, or how the last trial ended."""
     if energy is not None:
         return None
     if found.done:
@@ -160,7 +162,7 @@ def _problem(trials: Sequence[Trial], found: _Collected, energy: Sums | None) ->
 
 
 def _reasons(trials: Sequence[Trial]) -> tuple[str, ...]:
-    """Why trials are not done, each reason once."""
+    """The distinct reasons of trials that are not done."""
     return tuple(dict.fromkeys(f"{t.status}: {t.reason}" for t in trials if t.status != "done"))
 
 
@@ -173,7 +175,7 @@ def _pooled(machines: Sequence[str]) -> tuple[str, ...]:
 def _unread(quality: Quality | None) -> tuple[str, ...]:
     if not nothing_read(quality):
         return ()
-    return ("none of its answers could be read, and all count as wrong: check how it is set up",)
+    return ("none of its answers could be read, and all count as wrong: check the model's setup",)
 
 
 def _query(trial: Trial, boundary: Boundary) -> Bounded | Refused:
@@ -192,7 +194,7 @@ def energy_sums(
     total_j = math.fsum(b.energy_j for b, _ in energies)
     if total_j <= 0:
         return _sums([per_1000(b.energy_j, n) for b, n in energies], 0.0, 0.0, 0.0)
-    # Edges are independent from trial to trial; accuracy is the same error in every one.
+    # Edge errors are independent between trials; the accuracy is the same error in all of them.
     edge = 2 * math.sqrt(math.fsum(b.edge_j**2 for b, _ in energies)) / total_j
     low = math.fsum(b.low_j for b, _ in energies) / total_j
     high = math.fsum(b.high_j for b, _ in energies) / total_j
@@ -220,9 +222,9 @@ def _sums(
 
 
 def _net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums | None:
-    """Sums of net energies, each with its edges. A meter's accuracy is relative to what it read,
-    which is more than the net: the absolute uncertainty is the gross one's, and so the relative
-    one is greater."""
+    """Sums of net energies, each with its edges. A meter's accuracy is relative to its reading,
+    which is larger than the net energy: the absolute uncertainty is that of the gross energy, so
+    the relative one is larger."""
     if not nets or energy is None:
         return None
     values = [value for value, _ in nets]
@@ -239,7 +241,7 @@ def _net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums 
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    """The mean of those that are known."""
+    """The mean of the known values."""
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
 

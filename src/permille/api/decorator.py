@@ -1,4 +1,4 @@
-"""``@permille.measured``: a function whose every call is a recording."""
+"""``@permille.measured``: record every call of a function."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class MeasuredFunction(Generic[P, R]):
-    """A function of which every call is measured; made by :func:`measured`."""
+    """A function whose calls are measured; made by :func:`measured`."""
 
     __name__: str
     __qualname__: str
@@ -47,7 +47,7 @@ class MeasuredFunction(Generic[P, R]):
         self._counting = threading.Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function within a recording of its own, which ends when its answer is there."""
+        """Call the function in its own recording, which ends when its answer is complete."""
         if inspect.iscoroutinefunction(self._function):
             return cast("R", self._awaited(self._function, *args, **kwargs))
         if inspect.isasyncgenfunction(self._function):
@@ -87,7 +87,7 @@ class MeasuredFunction(Generic[P, R]):
 
     @contextmanager
     def _recorded(self) -> Iterator[list[Any]]:
-        """One call, recorded; ``inferences`` is asked of the answer that is put in the list."""
+        """Record one call; ``inferences`` is computed from the answer that is put in the list."""
         session = record(**self._settings)
         answers: list[Any] = []
         with self._counting:
@@ -118,7 +118,7 @@ class MeasuredFunction(Generic[P, R]):
 
     @property
     def result(self) -> Result:
-        """What a call costs, over all the calls so far.
+        """The energy of a call, over all calls so far.
 
         Raises:
             UsageError: it has not been called, or calls overlapped.
@@ -126,10 +126,10 @@ class MeasuredFunction(Generic[P, R]):
         if self._overlapped:
             raise UsageError(
                 f"calls of {self._name} overlapped, and each recording holds the energy of the"
-                " whole machine: make one recording around them all, with a span in each"
+                " whole machine: make one recording around all of them, with a span in each"
             )
         if not self._calls:
-            raise UsageError(f"{self._name} has not been called: nothing was measured")
+            raise UsageError(f"{self._name} has not been called, so nothing was measured")
         return pooled(
             self._name,
             self._calls,
@@ -139,7 +139,7 @@ class MeasuredFunction(Generic[P, R]):
         )
 
     def forget(self) -> None:
-        """Leave the calls so far out of ``result`` (those of a warm-up)."""
+        """Discard the calls so far from ``result``, for example those of a warm-up."""
         self._calls.clear()
         self._notes.clear()
         self._overlapped = self._running > 0
@@ -150,10 +150,10 @@ class MeasuredFunction(Generic[P, R]):
 
 
 class Decorator(Protocol):
-    """Keeps the parameters and the answer of what it decorates."""
+    """Preserves the parameters and the return type of the decorated function."""
 
     def __call__(self, function: Callable[P, R], /) -> MeasuredFunction[P, R]:
-        """The function, measured."""
+        """Wrap the function."""
         ...
 
 
@@ -166,17 +166,18 @@ def measured(
     require: Literal["measured"] | None = None,
     shared: bool = False,
 ) -> Decorator:
-    """A decorator: every call of the function is a recording of its own, with one span.
+    """A decorator: every call of the function makes its own recording with one span.
 
-    ``inferences`` is how many a call makes, or a function of what it returns (``len``). The other
-    arguments are those of :func:`record`, and so are the errors, at the call. Starting a recorder
-    takes some tenths of a second around each call; inside a recording use its ``span``.
+    ``inferences`` is the number that a call makes, or a function of its return value (``len``). The
+    other arguments are those of :func:`record`; so are the errors, which are raised at the call.
+    Starting a recorder takes a few tenths of a second around each call; inside a recording, use its
+    ``span`` instead.
 
-    The call ends when its answer is there. A coroutine is measured where it is awaited, with all
-    that its event loop does meanwhile. A generator is run to its end within the call, and what it
-    yielded is iterated over afterwards. Futures and arrays that a device still computes are waited
-    for. A function that returns a coroutine or a generator which it did not make itself is refused
-    with a UsageError at the call: its work has not begun.
+    The call ends when its answer is complete. A coroutine is measured while it is awaited, with
+    everything else that its event loop does. A generator is consumed within the call, and the
+    caller iterates over the collected items afterwards. Futures, and arrays that a device is still
+    computing, are waited for. A function that returns a coroutine or a generator created elsewhere
+    is refused with a UsageError at the call, because its work has not begun.
     """
     if isinstance(inferences, int):
         checked_inferences(inferences)
@@ -187,7 +188,7 @@ def measured(
         "require": require,
         "shared": shared,
     }
-    record(**settings)  # refuses wrong settings now, and starts nothing
+    record(**settings)  # check the settings now, without starting anything
 
     def decorate(function: Callable[P, R]) -> MeasuredFunction[P, R]:
         return MeasuredFunction(function, inferences, settings)

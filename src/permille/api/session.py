@@ -1,4 +1,4 @@
-"""The Python interface: spans of one's own code, measured with the engine of the command line.
+"""The Python interface: measure spans of your own code with the engine of the command line.
 
 ::
 
@@ -7,8 +7,8 @@
             ...
     print(rec["query"].kwh_per_1000)
 
-A recorder of its own process reads the meters; a span reads them once more at both of its edges.
-Nothing is computed before the ``with`` has ended.
+A separate recorder process reads the meters; a span reads them once more at both edges. Nothing is
+computed before the end of the ``with`` block.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from permille.records import (
 
 
 class _Ended(Record):
-    """A span that has ended, and the exception that it ended with."""
+    """A finished span, and the exception that ended it."""
 
     span: Span
     raised: str | None
 
 
 def _named(error: BaseException) -> str:
-    """The exception on one line, bounded."""
+    """The exception on one line of limited length."""
     text = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -96,7 +96,7 @@ class Session:
         return self
 
     def _undo(self) -> None:
-        """A recording that could not begin: everything is given back."""
+        """The recording could not start: release everything."""
         recorder, self._recorder, self._ended = self._recorder, None, True
         self._close_marker()
         if recorder is not None:
@@ -109,7 +109,7 @@ class Session:
         trace: types.TracebackType | None,
     ) -> None:
         if self._forked():
-            return  # the recording is the parent's, which still needs its recorder
+            return  # the recording belongs to the parent, which still needs its recorder
         recorder, self._recorder, self._ended = self._recorder, None, True
         assert recorder is not None
         try:
@@ -123,16 +123,16 @@ class Session:
 
     @contextmanager
     def span(self, name: str, *, inferences: int | None = None) -> Iterator[None]:
-        """A named stretch of work, of ``inferences``. May be nested; may be used from any thread.
+        """A named period of work on ``inferences``. Spans may be nested and used from any thread.
 
-        The meters are read before it starts and after it ends, which costs up to two
-        milliseconds at either edge: put it around a loop rather than around each inference. An
-        exception goes through, and the result says so. If the recorder dies the work goes on,
-        and the result has no energy.
+        The meters are read before it starts and after it ends, which takes up to two milliseconds
+        at either edge: put it around a loop rather than around each inference. An exception
+        propagates, and the result reports it. If the recorder dies, the work continues and the
+        result has no energy.
 
         Raises:
-            UsageError: the recording has not begun or has ended, a wrong argument, or this is a
-            forked child, whose spans would not come back to the recording.
+            UsageError: the recording has not begun or has ended, an argument is wrong, or this is a
+            forked child, whose spans would not reach the recording.
         """
         if self._forked():
             raise UsageError(
@@ -141,7 +141,9 @@ class Session:
                 " of its children is in it)"
             )
         if self._recorder is None:
-            raise UsageError("a span lies within the recording: with permille.record() as rec: …")
+            raise UsageError(
+                "a span must be inside the recording: with permille.record() as rec: …"
+            )
         if not name or name == "idle":
             raise UsageError(f"a span needs a name other than {name!r}")
         attributes = {} if inferences is None else {"inferences": checked_inferences(inferences)}
@@ -162,12 +164,12 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether there are results to ask for."""
+        """Whether results are available."""
         return self._ended
 
     @property
     def recording(self) -> Recording:
-        """The series of every domain, to look into.
+        """The series of every domain.
 
         Raises:
             UsageError: the recording has not ended.
@@ -180,13 +182,13 @@ class Session:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What is worth saying of the recording: throttling, another tenant, a meter's silence."""
+        """Remarks about the recording: throttling, another tenant, a meter that did not respond."""
         self._must_have_ended()
         return () if self._recording is None else energy.notices(self._recording)
 
     @property
     def results(self) -> dict[str, Result]:
-        """The result of each name, in the order in which the names first ended.
+        """The result for each span name, in the order in which the names first ended.
 
         Raises:
             UsageError: the recording has not ended.
@@ -199,7 +201,9 @@ class Session:
         self._must_have_ended()
         names = dict.fromkeys(ended.span.name for ended in self._ended_spans)
         if name not in names:
-            raise UsageError(f"no span {name!r} was recorded; there are: {', '.join(names) or '–'}")
+            raise UsageError(
+                f"no span {name!r} was recorded; recorded spans: {', '.join(names) or '–'}"
+            )
         return self._result(name)
 
     def _forked(self) -> bool:
@@ -207,11 +211,13 @@ class Session:
 
     def _must_have_ended(self) -> None:
         if not self._ended:
-            raise UsageError("energy is computed when the recording has ended: ask after the with")
+            raise UsageError(
+                "energy is computed when the recording has ended: read results after the with block"
+            )
 
     @contextmanager
     def _around(self, name: str, attributes: dict[str, Any]) -> Iterator[list[Span]]:
-        """Yields a list that holds the span once it has ended."""
+        """Yield a list that contains the span once it has ended."""
         made: list[Span] = []
         self._mark(start=True)
         t0_ns = time.monotonic_ns()
@@ -223,9 +229,9 @@ class Session:
             made.append(Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=attributes))
 
     def _mark(self, *, start: bool = False) -> None:
-        """The recorder's death is the meters' fault, not the work's: it is kept for the result."""
+        """Errors of the recorder must not disturb the work: they are kept for the result."""
         if self._forked():
-            return  # the child leaves a span of its parent's: the channel is the parent's too
+            return  # a forked child leaves its parent's span: the channel belongs to the parent
         with self._marking:
             if self._marker is None or self._death is not None:
                 return
@@ -253,13 +259,13 @@ class Session:
         )
 
     def measured(self, name: str) -> list[Measured]:
-        """The spans of this name, each with its energy by domain; those that overlap as one."""
+        """The spans with this name, each with its energy by domain; overlapping ones are merged."""
         ended = [each for each in self._ended_spans if each.span.name == name]
         groups = overlapping([each.span for each in ended])
         return [self._together([ended[i] for i in group]) for group in groups]
 
     def _together(self, group: list[_Ended]) -> Measured:
-        """Spans that cover one stretch of time, as one."""
+        """Merge overlapping spans into one."""
         spans = [each.span for each in group]
         told = [s.attributes["inferences"] for s in spans if "inferences" in s.attributes]
         covered = Span(
@@ -292,27 +298,27 @@ def record(
     require: Literal["measured"] | None = None,
     shared: bool = False,
 ) -> Session:
-    """A recording of this machine, for a ``with``.
+    """A recording of this machine, for use in a ``with`` statement.
 
-    ``idle`` seconds are waited first to measure the idle power, for the energy above it.
-    ``boundary`` says which domains count; ``pue`` multiplies the energy within ``facility``, and
-    elsewhere the carbon alone. ``require="measured"`` refuses a machine on which only an estimate
-    can be had. One recording at a time is made on a machine; ``shared=True`` allows it beside
-    another, which the results say.
+    With ``idle``, the idle power is measured for that many seconds first, for the energy above it.
+    ``boundary`` says which domains count. ``pue`` multiplies the energy in ``facility``, and only
+    the carbon in other boundaries. ``require="measured"`` is an error if only an estimate is
+    available. Only one recording may run per machine; ``shared=True`` allows concurrent ones, and
+    the results note it.
 
     Raises:
         UsageError: an argument is wrong.
-        MeterError: on entering: no meter, or only an estimate though a measurement is required.
-        RecorderError: on entering: another recording is made on this machine.
+        MeterError: on entering: no meter, or only an estimate although a measurement is required.
+        RecorderError: on entering: another recording is running on this machine.
     """
     if not (math.isfinite(idle) and idle >= 0):
-        raise UsageError(f"idle is a number of seconds from 0 up, not {idle!r}")
+        raise UsageError(f"idle must be a number of seconds from 0 up, not {idle!r}")
     if not (math.isfinite(pue) and pue >= 1):
-        raise UsageError(f"the PUE is a number from 1 up, not {pue!r}")
+        raise UsageError(f"the PUE must be a number from 1 up, not {pue!r}")
     if boundary not in BOUNDARIES:
         raise UsageError(f"no boundary {boundary!r}; one of: {', '.join(BOUNDARIES)}")
     if require not in (None, "measured"):
-        raise UsageError(f"require is 'measured' or None, not {require!r}")
+        raise UsageError(f"require must be 'measured' or None, not {require!r}")
     return Session(idle=idle, boundary=boundary, pue=pue, require=require, shared=shared)
 
 
@@ -320,8 +326,8 @@ def checked_inferences(inferences: int) -> int:
     """A number of inferences.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not one.
     """
     if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
-        raise UsageError(f"inferences is a whole number from 1 up, not {inferences!r}")
+        raise UsageError(f"inferences must be a whole number from 1 up, not {inferences!r}")
     return inferences

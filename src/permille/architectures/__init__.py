@@ -1,4 +1,4 @@
 """Model architectures as data: shapes and input lengths, with which a replica is built. Pure.
 
-docs/replicas.md says what replicas are good for and how closely they match real weights.
+docs/replicas.md explains what replicas are for and how closely they match real weights.
 """

@@ -1,4 +1,4 @@
-"""The architectures that permille can build without a download, as figures. Pure."""
+"""Configurations of the architectures that permille can build without a download. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _OF_PIPELINES = ("pipeline", "scheduler", "safety_checker")
 _FIRST_OWNERS = (
     "albert", "distilbert", "facebookai", "google-bert", "google-t5", "openai-community"
 )  # fmt: skip
-"""Whose models the Hub held without an owner's name in 2023, as they are called here."""
+"""Owners whose models had no owner prefix on the Hub in 2023, as here."""
 
 
 class Description(Record):
-    """A model's architecture: ``model_type`` and ``config`` as transformers names them;
-    ``images``, where it sees, the values of its image processor. ``note`` says why its parameters
-    differ from the study's count."""
+    """A model's architecture: ``model_type`` and ``config`` as in transformers; ``images``, for a
+    vision model, the values of its image processor. ``note`` explains why its number of parameters
+    differs from the study's count."""
 
     id: str
     model_type: str
@@ -34,7 +34,7 @@ class Description(Record):
 
 class PipelineDescription(Record):
     """A pipeline of diffusers: its class, the ``class`` and values of its ``scheduler``, whether a
-    ``safety_checker`` looks at its images, and the values of its ``parts`` (``unet``, ``vae``,
+    ``safety_checker`` examines its images, and the values of its ``parts`` (``unet``, ``vae``,
     ``text_encoder``, ``text_encoder_2``). Steps and sizes are the pipeline's own defaults."""
 
     id: str
@@ -57,7 +57,7 @@ def ids() -> list[str]:
 
 
 def of(spec: ModelSpec) -> Description | PipelineDescription:
-    """The architecture that a replica is built by: the one that its settings name, else its own.
+    """The architecture to build a replica from: the one named in its settings, or the model's own.
 
     Raises:
         ModelError: permille ships no description of it.
@@ -92,10 +92,10 @@ def describe(model_id: str) -> Description | PipelineDescription:
 
 
 def check(spec: ModelSpec, task: str) -> None:
-    """That a replica of this model can be built for this task.
+    """Check that a replica of this model can be built for this task.
 
     Raises:
-        ModelError: no description, of another backend's kind, or files are named besides.
+        ModelError: no description, one for another backend, or the model also names files.
     """
     found = of(spec)
     wanted = "diffusers" if isinstance(found, PipelineDescription) else "transformers"
@@ -103,18 +103,19 @@ def check(spec: ModelSpec, task: str) -> None:
         raise ModelError(f"model {spec.id!r}: a replica of it is built by backend {wanted}")
     if spec.settings.get("path") is not None:
         raise ModelError(
-            f'model {spec.id!r}: weights = "replica" reads no files; leave path out, or weights'
+            f'model {spec.id!r}: weights = "replica" reads no files; remove either path or weights'
         )
 
 
 def _resolved(entry: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with what it is like taken over, key by key."""
+    """An entry merged over the entry that it is based on."""
     own = {key: value for key, value in entry.items() if key != "like"}
     return _merged(_resolved(shapes[entry["like"]], shapes), own) if "like" in entry else own
 
 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """``second`` over ``first``; tables in both are merged likewise. Nothing is shared."""
+    """Merge ``second`` over ``first``, tables recursively. The result shares nothing with
+    either."""
     merged = {key: _merged(value, {}) if isinstance(value, dict) else value
               for key, value in first.items()}  # fmt: skip
     for key, value in second.items():

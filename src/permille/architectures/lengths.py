@@ -1,4 +1,4 @@
-"""How long the study's inputs and answers were, in tokens. Pure."""
+"""Lengths of the study's inputs and answers, in tokens. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from permille.records import Record
 
 
 class InputLengths(Record):
-    """One input of a dataset: ``tokens`` of its text (or its context, beside ``question_tokens``),
-    or ``pixels`` (width, height). ``published``: by the study, and not assumed."""
+    """One input of a dataset: ``tokens`` of its text (or of its context, in addition to
+    ``question_tokens``), or ``pixels`` (width, height). ``published``: from the study, not
+    assumed."""
 
     tokens: int | None = None
     question_tokens: int | None = None
@@ -34,7 +35,7 @@ def datasets() -> list[str]:
 
 
 def input_lengths(dataset: str) -> InputLengths | None:
-    """The lengths of a dataset's inputs; None where it is none of the study's."""
+    """The lengths of a dataset's inputs; None if it is not one of the study's."""
     found = _tree()["datasets"].get(dataset)
     if found is None:
         return None
@@ -49,7 +50,7 @@ def input_lengths(dataset: str) -> InputLengths | None:
 def published_answer_tokens(task: str, dataset: str, model: str) -> int | None:
     """Tokens of a generated answer, from the published mean of its words; None: not published.
 
-    Models of the T5 kind end their answers with a token more.
+    T5 models end their answers with an additional token.
     """
     words = _published_answers().get((task, dataset, model))
     if words is None:
@@ -59,7 +60,7 @@ def published_answer_tokens(task: str, dataset: str, model: str) -> int | None:
 
 
 def limit() -> int:
-    """The study's limit of tokens generated, where it published no lengths."""
+    """The study's limit of generated tokens, if it published no lengths."""
     return int(_tree()["answer_tokens"])
 
 
@@ -69,7 +70,7 @@ def _tokens(words: float | None) -> int | None:
 
 @cache
 def _published_answers() -> dict[tuple[str, str, str], float]:
-    """Mean words of an answer by (task, dataset, model), from the study's shipped figures."""
+    """The mean number of words of an answer by (task, dataset, model), from the shipped figures."""
     table = resources.files("permille").joinpath("data/power_hungry_2023.csv")
     rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8"), newline=""))
     return {

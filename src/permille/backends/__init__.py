@@ -1,9 +1,9 @@
-"""Backends: how a model is run. One module or package a backend, each a plug-in
+"""Backends: how a model is run. Each backend is a module or package, and a plug-in
 (``permille.backends``).
 
-A backend knows nothing of energy, of datasets or of quality: it turns one request into one
-output. It imports heavy libraries in ``load``, in the worker. The names that a third party's
-backend needs are re-exported here; they are defined in :mod:`permille.workload`.
+A backend knows nothing about energy, datasets or quality: it turns one request into one output. It
+imports heavy libraries in ``load``, in the worker. The names that a third-party backend needs are
+re-exported here; they are defined in :mod:`permille.workload`.
 """
 
 from permille.workload.outputs import Likelihood as Likelihood

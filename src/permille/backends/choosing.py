@@ -1,4 +1,4 @@
-"""Telling choices apart: which next token to ask for, which one a text names. Pure."""
+"""Distinguish choices: by the next token, or by the words in a text. Pure."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from permille.records import Record
 
 
 class Step(Record):
-    """One question of a choice: ``tokens`` go after the prompt, and the next token's number says
-    with which of the choices to go on."""
+    """One step of a choice: ``tokens`` are appended to the prompt, and the next token selects the
+    choices to continue with."""
 
     tokens: tuple[int, ...]
     branches: dict[int, tuple[str, ...]]
 
 
 def next_step(words: Mapping[str, tuple[int, ...]]) -> Step:
-    """The question that tells some of two or more choices apart: what they share, then branches.
+    """The step that distinguishes two or more choices: their shared tokens, then the branches.
 
     Raises:
-        ModelError: one choice is the beginning of another, so that no next token tells them
-            apart.
+        ModelError: one choice is a prefix of another, so that no next token distinguishes them.
     """
     shared = 0
     while True:
         short = [choice for choice, tokens in words.items() if len(tokens) <= shared]
         if short:
             raise ModelError(
-                f"the label's word {short[0]!r} is the beginning of another's; "
+                f"the label's word {short[0]!r} is a prefix of another's; "
                 "give the labels words that differ: labels = { … }"
             )
         branches: dict[int, tuple[str, ...]] = {}
@@ -44,8 +43,8 @@ def next_step(words: Mapping[str, tuple[int, ...]]) -> Step:
 def named(text: str, choices: Sequence[str]) -> str | None:
     """The one choice that a generated text names, or None.
 
-    It is the one that the text begins with; else the only one that is among its words. Case and
-    blanks around do not matter. Of choices that begin alike the longest counts.
+    It is the one that the text starts with; otherwise the only one among its words. Case and
+    surrounding blanks are ignored. Of several matching choices the longest counts.
     """
     found = text.strip().casefold()
     words = {choice: choice.strip().casefold() for choice in choices}

@@ -1,4 +1,4 @@
-"""Whether a model's files are there to be read, and where."""
+"""Check that a model's files exist and can be read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def existing(model_id: str, key: str, path: str | Path) -> Path:
     """``path`` if it is a file that can be read.
 
     Raises:
-        ModelError: it is not; names the study file's key.
+        ModelError: it is not; the message names the key in the study file.
     """
     file = Path(path)
     try:
@@ -28,8 +28,8 @@ def existing(model_id: str, key: str, path: str | Path) -> Path:
 
 
 def folder_of(file: Path) -> Path:
-    """Where a model's configuration and tokenizer lie: beside it; or, as in repositories of the
-    Hub that have ``onnx/model.onnx``, in the folder above."""
+    """The folder of a model's configuration and tokenizer: the model's own or, in Hub repositories
+    with ``onnx/model.onnx``, its parent."""
     folder = file.parent
     if folder.name == "onnx" and not (folder / "config.json").exists():
         return folder.parent

@@ -1,8 +1,8 @@
 """A linear classification head on a sentence embedding, in JSON.
 
 ``{"format": "permille-head-1", "labels": [...], "weights": [[...], ...], "bias": [...],
-"trained": {...}}``: ``weights`` is labels x dimensions, ``trained`` says how it came to be. The
-label is the one whose weights · embedding + bias is greatest.
+"trained": {...}}``: ``weights`` is labels x dimensions, ``trained`` describes its training. The
+label is the one with the largest weights · embedding + bias.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Head(Record, forbid_unknown_fields=True):
 
     @property
     def dimensions(self) -> int:
-        """D, the length of the embedding that it takes."""
+        """D, the length of its input embedding."""
         return len(self.weights[0])
 
 
@@ -37,7 +37,7 @@ def read(path: Path) -> Head:
     """The head in a file.
 
     Raises:
-        ModelError: not such a file, or its shapes do not fit one another.
+        ModelError: the file has another format, or its shapes do not match.
     """
     try:
         if path.stat().st_size > MAX_HEAD_BYTES:
@@ -49,7 +49,7 @@ def read(path: Path) -> Head:
         raise ModelError(f"head {path} is not a permille-head-1 file: {error}") from error
     rows = len(head.labels)
     if rows < 2 or len(set(head.labels)) < rows:
-        raise ModelError(f"head {path}: needs two or more labels, all different")
+        raise ModelError(f"head {path}: needs two or more different labels")
     if len(head.weights) != rows or len(head.bias) != rows or not head.weights[0]:
         raise ModelError(f"head {path}: {rows} labels need as many weights and biases")
     if len({len(row) for row in head.weights}) > 1:

@@ -1,13 +1,13 @@
 """GGUF models through llama.cpp (xllamacpp), on the CPU unless ``gpu_layers`` says otherwise.
 
-text-classification by choosing: the prompt is read once, and the probabilities that the model
-gives the first token of each choice as the next token are compared; exactly these, by restricting
-the sampler to them (a bias equal for all leaves their ratios alone). Nothing is generated.
-Choices whose words share their first tokens are distinguished by the first one that differs.
+text-classification is a choice: the prompt is evaluated once, and the probabilities of the first
+token of each choice as the next token are compared. The sampler is restricted to these tokens by
+adding the same bias to all, which does not change their ratios. Nothing is generated. Choices that
+share their first tokens are distinguished by the first token that differs.
 
-Every prompt is evaluated whole: llama.cpp's prompt cache is off, so that a prompt's shared
-beginning is paid for each time, as by a service whose requests differ. The prompt goes in as it
-is, without a chat template.
+Every prompt is evaluated completely: llama.cpp's prompt cache is off, so that the common start of
+the prompts costs energy each time, as in a service with differing requests. Prompts are passed
+unchanged, without a chat template.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _PART = re.compile(r"(.+)-\d{5}-of-(\d{5})\.gguf")
 _GENERAL: frozenset[Category] = frozenset({"general-purpose"})
 _ANY: frozenset[Category] = frozenset({"general-purpose", "task-specific"})
 _BIAS = 100.0
-"""Added to the logits of all choices. Logits lie some tens apart, so that nothing else is left;
-float32 keeps a difference of two numbers near 100 to 1e-5."""
+"""Added to the logits of all choices. Logits differ by some tens, so no other token remains;
+float32 represents the difference of two numbers near 100 to 1e-5."""
 _ANSWER_BYTES = 16 << 20
 
 
@@ -51,16 +51,16 @@ class Settings(Record, forbid_unknown_fields=True):
     path: str
     """The .gguf file. Such as `"models/smollm2.gguf"`."""
     labels: dict[str, str] = {}
-    """The dataset's label -> the word to look for; it begins with a space if the prompt ends in a
+    """The dataset's label -> the word to look for, starting with a space if the prompt ends in a
     word or a colon. Such as `{ positive = " Positive" }`."""
     threads: int | None = None
-    """Threads of llama.cpp; its own choice if not given. Such as `2`."""
+    """Threads of llama.cpp; by default its own choice. Such as `2`."""
     context: int = 2048
-    """Tokens of context. Such as `4096`."""
+    """Size of the context in tokens. Such as `4096`."""
     gpu_layers: int = 0
-    """How many layers go to a GPU. Such as `99`."""
+    """The number of layers on a GPU. Such as `99`."""
     max_new_tokens: int | None = None
-    """The most tokens of an answer; the task's own if not given. Such as `64`."""
+    """The most tokens in an answer; the default depends on the task. Such as `64`."""
 
 
 class LlamaBackend:
@@ -81,7 +81,7 @@ class LlamaBackend:
     hub_format = "gguf"
 
     def check(self, model: ModelSpec, task: str) -> None:
-        """That the file is a GGUF file.
+        """Check that the file is a GGUF file.
 
         Raises:
             ModelError: it is not, or a setting is out of range.
@@ -100,7 +100,7 @@ class LlamaBackend:
                 raise ModelError(f"model {model.id!r}: {key} must be at least {least}")
 
     def stands_on(self, model: ModelSpec) -> StandsOn:
-        """The other parts of a model in several files, of which the study file names the first."""
+        """The other parts of a model in several files; the study file names the first."""
         file = Path(str(model.settings["path"]))
         part = _PART.fullmatch(file.name)
         if part is None:
@@ -131,12 +131,12 @@ class _Llama:
 
     @property
     def facts(self) -> ModelFacts:
-        """As llama.cpp read them from the file."""
+        """Facts as llama.cpp reads them from the file."""
         meta = self._ask_http("GET", "/v1/models")["data"][0]["meta"]
         return ModelFacts(params=int(meta["n_params"]), size_bytes=self._size_bytes)
 
     def infer(self, request: Any) -> Any:
-        """One prompt, answered."""
+        """Answer one prompt."""
         if isinstance(request, Choice):
             return self._choose(request)
         if isinstance(request, Generate):
@@ -145,7 +145,7 @@ class _Llama:
             )
         if isinstance(request, Chat):
             return self._chat(request)
-        raise ModelError(f"backend llama cannot do a {type(request).__name__} request")
+        raise ModelError(f"backend llama does not support a {type(request).__name__} request")
 
     def read(self, raw: Any) -> Output:
         """The chosen label, or the generated text, with the tokens that llama.cpp counted."""
@@ -183,7 +183,7 @@ class _Llama:
         return Output(label=left[0], tokens_in=evaluated, tokens_out=0, data=probabilities)
 
     def _next_token(self, prompt: str, step: Step) -> tuple[dict[int, float], int]:
-        """Token -> its probability among the step's, and how many tokens were evaluated."""
+        """Token -> its probability in this step, and the number of evaluated tokens."""
         candidates = list(step.branches)
         answer = self._complete(
             [prompt, *step.tokens],
@@ -200,7 +200,7 @@ class _Llama:
         if set(found) != set(candidates):
             raise ModelError(
                 f"model {self._id!r}: llama.cpp gave probabilities of tokens {sorted(found)}, "
-                f"not of {sorted(candidates)}; it cannot be asked to choose"
+                f"not of {sorted(candidates)}; it cannot be used for choices"
             )
         return found, answer["timings"]["prompt_n"]
 
@@ -226,10 +226,10 @@ class _Llama:
         return answer
 
     def _tokens_of(self, request: Choice) -> dict[str, tuple[int, ...]]:
-        """Choice -> the tokens that it adds after the prompt.
+        """Choice -> the tokens that it adds to the prompt.
 
-        They are looked up with the first prompt that asks for these choices; every prompt of a
-        study ends alike.
+        They are determined with the first prompt that uses these choices, because all prompts of a
+        study have the same end.
         """
         prompt = self._tokenize(request.prompt)
         words = {}
@@ -237,7 +237,7 @@ class _Llama:
             whole = self._tokenize(request.prompt + choice)
             if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
                 raise ModelError(
-                    f"model {self._id!r}: the label's word {choice!r} runs into the prompt's end; "
+                    f"model {self._id!r}: the label {choice!r} merges with the end of the prompt; "
                     "end the prompt without a blank and begin the words with one"
                 )
             words[choice] = tuple(whole[len(prompt) :])
@@ -248,7 +248,7 @@ class _Llama:
         return list(answer["tokens"])
 
     def _ask_http(self, method: str, path: str, body: Any = None) -> Any:
-        """What xllamacpp offers only over llama.cpp's own loopback port."""
+        """Call a function that xllamacpp only offers through llama.cpp's loopback port."""
         address = self._server.listening_address.removeprefix("http://")
         connection = http.client.HTTPConnection(address, timeout=60)
         try:
@@ -279,7 +279,7 @@ def _device(model_id: str, settings: Settings) -> str:
     if not gpus:
         raise ModelError(
             f"model {model_id!r}: gpu_layers is set, but this build of xllamacpp sees no GPU; "
-            "install its build for your GPU, or leave gpu_layers out"
+            "install its build for your GPU, or remove gpu_layers"
         )
     return str(gpus[0]).lower()
 
@@ -295,10 +295,10 @@ def _start(model_id: str, settings: Settings, key: str) -> xllamacpp.Server:
     params.cache_prompt = False
     params.cache_ram_mib = 0
     params.n_ctx_checkpoints = 0
-    params.warmup = False  # warming up is the protocol's, and measured as such
-    params.verbosity = -1  # errors too: they come back as answers
+    params.warmup = False  # warming up is part of the protocol, which measures it separately
+    params.verbosity = -1  # errors too: they are returned as answers
     params.hostnames = ["127.0.0.1"]
-    params.api_keys = [key]  # the port is open to every user of this machine
+    params.api_keys = [key]  # the port is accessible to every user of this machine
     params.ui = False
     params.endpoint_slots = False
     if settings.threads is not None:
@@ -308,7 +308,7 @@ def _start(model_id: str, settings: Settings, key: str) -> xllamacpp.Server:
         return xllamacpp.Server(params)
     except RuntimeError as error:
         raise ModelError(
-            f"model {model_id!r}: llama.cpp cannot load {settings.path}; is the file whole?"
+            f"model {model_id!r}: llama.cpp cannot load {settings.path}; is the file complete?"
         ) from error
 
 

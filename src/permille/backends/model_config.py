@@ -1,4 +1,4 @@
-"""What a model's own JSON files say: its classes, its mask, how it takes images."""
+"""Facts from a model's own JSON files: its classes, its mask token, its image preprocessing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAX_BYTES = 16 << 20
 
 
 def read(file: Path) -> dict[str, Any] | None:
-    """The object in a JSON file, or None if there is none that can be read."""
+    """The object in a JSON file, or None if it cannot be read."""
     try:
         with file.open("rb") as stream:
             content = json.loads(stream.read(_MAX_BYTES))
@@ -34,7 +34,7 @@ def class_names(config: Path, *, unique: bool = True) -> tuple[str, ...] | None:
 
 
 def mask_token(folder: Path) -> str | None:
-    """The word that stands for one left out, by the tokenizer's own files."""
+    """The mask token, from the tokenizer's files."""
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         found = (read(folder / name) or {}).get("mask_token")
         if isinstance(found, dict):

@@ -1,7 +1,7 @@
-"""In a worker: a module of the plan is imported from the file that was planned, or not at all.
+"""In a worker: import the modules of the plan only from the exact source that was planned.
 
-Its source is compiled here. Python's own cache of compiled modules is looked up by the second of
-the file's last change and its size, so that an edit within one second would run the code of before:
+The source is compiled here. Python's cache of compiled modules is keyed by the size and the
+modification time in seconds, so an edit within the same second could run the old code:
 https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation
 """
 
@@ -21,14 +21,14 @@ from permille.workload.specs import SourceFile
 
 
 def install(code: Mapping[str, SourceFile]) -> None:
-    """From now on, import the modules of ``code`` from it."""
+    """From now on, import the modules in ``code`` from there."""
     if code:
         sys.meta_path.insert(0, _Finder(code))
 
 
 class _Finder:
-    """A finder as ``sys.meta_path`` takes it. It does not inherit from importlib.abc's class, whose
-    import every worker would wait for."""
+    """A finder for ``sys.meta_path``. It does not inherit from importlib.abc's class, because
+    importing that would slow every worker down."""
 
     def __init__(self, code: Mapping[str, SourceFile]) -> None:
         self._code = code
@@ -54,7 +54,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
         self._sha256 = planned.sha256
 
     def get_code(self, fullname: str) -> CodeType | None:
-        """The code of the file's bytes, once they are those of the plan."""
+        """The compiled file, after checking that its bytes are those of the plan."""
         content: Any = self.get_data(self.path)
         if hashlib.sha256(content).hexdigest() != self._sha256:
             raise ModelError(changed(self.path))
@@ -62,5 +62,5 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def changed(path: str | Path) -> str:
-    """What is said where a file is no longer the one that was planned."""
+    """The error for a file that is no longer the one that was planned."""
     return f"{path} has changed since the study was planned; run the same command again"

@@ -1,7 +1,7 @@
-"""An image as the numbers that a vision model takes, by its own ``preprocessor_config.json``.
+"""Convert an image to a vision model's input, as its ``preprocessor_config.json`` describes.
 
-What the file may ask for: resize, centre crop, rescale, normalise, channels in reverse; anything
-else that would change the numbers is refused by name. Defaults are the Hub's for such a file.
+Supported: resize, centre crop, rescale, normalise, reversed channels. Anything else that would
+change the numbers is refused by name. Defaults are those of the Hub for such a file.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _UNKNOWN = ("do_thumbnail", "do_align_long_axis", "do_split_image", "do_image_sp
 
 
 class Preparation(Record):
-    """``size``: (height, width), or the shortest edge with the longest that it may lead to, both
-    cut to a multiple (YOLOS: 16).
-    ``crop``: (height, width). ``scale``, ``mean`` and ``std``: x * scale, less mean, over std."""
+    """``size``: (height, width), or the shortest edge and the limit of the longest, both rounded
+    down to a multiple (YOLOS: 16). ``crop``: (height, width). ``scale``, ``mean`` and ``std``: (x *
+    scale - mean) / std."""
 
     size: tuple[int, int] | None = None
     shortest: int | None = None
@@ -41,11 +41,11 @@ def from_config(config: dict[str, Any], where: str) -> Preparation:
     """The preparation that ``config`` describes; ``where`` is named in errors.
 
     Raises:
-        ModelError: it asks for what is not done here, or its numbers are none.
+        ModelError: it requests an unsupported step, or has invalid numbers.
     """
     unknown = [key for key in _UNKNOWN if config.get(key)]
     if unknown:
-        raise ModelError(f"{where}: {unknown[0]} is not done here")
+        raise ModelError(f"{where}: {unknown[0]} is not supported")
     try:
         made = _described(config)
     except (KeyError, TypeError, ValueError) as error:
@@ -80,8 +80,8 @@ def _described(config: dict[str, Any]) -> Preparation:
 def _by_crop_share(
     shortest: int, share: float, crop: tuple[int, int] | None
 ) -> tuple[tuple[int, int] | None, int | None, tuple[int, int] | None]:
-    """Size, shortest edge and crop of ConvNeXt's processor: below 384 pixels it enlarges and crops
-    the centre, from 384 on it warps to a square."""
+    """Size, shortest edge and crop of ConvNeXt's processor: below 384 pixels it enlarges the image
+    and crops the centre; from 384 on it resizes to a square."""
     if shortest >= 384:
         return (shortest, shortest), None, crop
     return None, int(shortest / share), (shortest, shortest)
@@ -107,7 +107,8 @@ def prepare(image: Any, how: Preparation) -> NDArray[np.float32]:
 
 
 def _edges(height: int, width: int, how: Preparation) -> tuple[int, int] | None:
-    """Height and width whose shorter is ``shortest``, unless the longer would pass ``longest``."""
+    """Height and width with ``shortest`` as the shorter, unless the longer would exceed
+    ``longest``."""
     shortest, longest, multiple = how.shortest, how.longest, how.multiple
     if shortest is None:
         return None
@@ -122,7 +123,7 @@ def _edges(height: int, width: int, how: Preparation) -> tuple[int, int] | None:
 
 
 def _centre(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """The middle of C x H x W; what lies beyond its edges is 0."""
+    """The centre of C x H x W; outside its edges the values are 0."""
     import numpy as np
 
     grow = [max(0, height - values.shape[1]), max(0, width - values.shape[2])]
@@ -164,7 +165,7 @@ Layout = Literal["channels first", "channels last"]
 
 
 def layout(shape: list[Any]) -> Layout | None:
-    """Where a model's input (batch, …) has its three channels, or None if nowhere."""
+    """The position of the three channels in a model's input (batch, …), or None."""
     if len(shape) != 4:
         return None
     if shape[1] == 3 or (isinstance(shape[1], str) and shape[3] != 3):

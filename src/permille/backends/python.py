@@ -1,28 +1,28 @@
-"""A Python callable as a model: for anything that no other backend runs.
+"""A Python callable as a model, for anything that no other backend runs.
 
     backend = "python"
     callable = "my_model:classify"      # called with each request
     load = "my_model:load"              # optional, called once, before anything is measured
 
-With ``callable`` alone, it is called as ``classify(text)``. With ``load`` alone, what ``load()``
-returns is called. With both, it is called as ``classify(loaded, text)``. A general-purpose model
-is called with the prompt and the tuple of choices in the place of the text. The answer is the
-label, a str, or an :class:`~permille.workload.outputs.Output`.
+With only ``callable``, it is called as ``classify(text)``. With only ``load``, the object that
+``load()`` returns is called. With both, it is called as ``classify(loaded, text)``. A
+general-purpose model is called with the prompt and the tuple of choices instead of the text. The
+answer is the label (a str), or an :class:`~permille.workload.outputs.Output`.
 
-For other tasks: a prompt is given as it is and answered by a str, whose length is the callable's
-own affair; a question comes with its context as ``answer(question, context)``; a chat as a tuple
-of (role, content); an embedding is a sequence of numbers. Words come as a tuple and are answered by
-as many tags; a text with a word left out as ``guess(before, after)``, answered by words, the
-likeliest first; an image or a recording as the bytes of its file, answered by a label, a text, or
-for object-detection by ``[{"label": …, "score": …, "bbox": [x, y, width, height]}]`` in pixels. An
-image that is made is not looked at, but must be something.
+For other tasks: a prompt is passed unchanged and answered with a str of any length; a question is
+passed with its context as ``answer(question, context)``; a chat as a tuple of (role, content); an
+embedding is a sequence of numbers. Words are passed as a tuple and answered with as many tags; a
+masked text is passed as ``guess(before, after)`` and answered with words, the most likely first; an
+image or a recording is passed as the bytes of its file and answered with a label, a text, or for
+object-detection ``[{"label": …, "score": …, "bbox": [x, y, width, height]}]`` in pixels. A
+generated image is not examined, but must not be None.
 
-An inference ends when its answer is there: a generator is run to its end, a coroutine or a future
-is awaited, an array that a device still computes is waited for (``permille.finishing``), all of it
-within the measured call. A str that comes in pieces is put together.
+An inference ends when its answer is complete: a generator is consumed, a coroutine or a future is
+awaited, an array that a device is still computing is waited for (``permille.finishing``), all of it
+within the measured call. Pieces of a str are joined.
 
-This is the one backend that runs code of the study's author, because they name it. An exception
-in it goes on as it is.
+This is the only backend that runs code of the study's author, because the study names it. Its
+exceptions propagate.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from permille.workload.specs import Execution, ModelSpec, StandsOn
 
 _LABELS = ("text-classification", "image-classification")
 _LISTS: dict[str, type] = {"token-classification": str, "fill-mask": str, "object-detection": dict}
-"""Tasks answered by a list, and what it holds."""
+"""Tasks answered with a list, and the type of its items."""
 
 
 class Settings(Record, forbid_unknown_fields=True):
@@ -74,7 +74,7 @@ class Settings(Record, forbid_unknown_fields=True):
     """A function that is called once and returns the callable, as `module:function`. Such as
     `"model:load"`."""
     python_path: str | None = None
-    """The folder in which modules are looked for first; the study's own if not given. Such as
+    """The folder that is searched for modules first; by default the study's own. Such as
     `"src"`."""
     labels: dict[str, str] = {}
     """The dataset's label -> the callable's word. Such as `{ pos = "positive" }`."""
@@ -82,14 +82,14 @@ class Settings(Record, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class _Heard:
-    """An answer, and the recording that it is of, whose seconds are counted after the span."""
+    """An answer and its recording, whose seconds are counted after the span."""
 
     content: bytes
     answer: Any
 
 
 def _seconds(content: bytes) -> dict[str, float]:
-    """How long a recording lasts, where that can be read."""
+    """The duration of a recording, if it can be read."""
     if importlib.util.find_spec("soundfile") is None:
         return {}
     import soundfile
@@ -114,10 +114,10 @@ class _Callable:
         self._readable = False
 
     def infer(self, request: Any) -> Any:
-        """Call it, and wait for its answer; whatever it raises goes on.
+        """Call it and wait for its answer; its exceptions propagate.
 
         Raises:
-            ModelError: the first answer is not what the task asks for.
+            ModelError: the first answer has the wrong type for the task.
         """
         answer = self._finisher.finish(self._call(request))
         synchronise()
@@ -145,13 +145,13 @@ class _Callable:
             return self._function(request.content)
         if isinstance(request, Sound):
             return _Heard(request.content, self._function(request.content))
-        raise ModelError(f"backend python cannot do a {type(request).__name__} request")
+        raise ModelError(f"backend python does not support a {type(request).__name__} request")
 
     def read(self, raw: Any) -> Output:
         """The answer as an Output.
 
         Raises:
-            ModelError: it is neither an Output nor what the task asks for nor None (no answer).
+            ModelError: it is neither an Output, nor the type for the task, nor None (no answer).
         """
         if isinstance(raw, _Heard):
             output = self.read(raw.answer)
@@ -196,7 +196,7 @@ class _Callable:
             ) from error
 
     def close(self) -> None:
-        """Give back the event loop of asynchronous callables."""
+        """Close the event loop of asynchronous callables."""
         self._finisher.close()
 
 
@@ -228,19 +228,19 @@ class PythonBackend:
     install = ""
 
     def check(self, model: ModelSpec, task: str) -> None:
-        """The form of the names, that the modules are there and are Python, and that they have
-        such functions; runs nothing.
+        """Check the form of the names, and that the modules exist, are valid Python and have the
+        functions. Runs nothing.
 
         Raises:
-            ModelError: one of these is not so; of source it names file and line.
+            ModelError: one of these does not hold; for source, the message has file and line.
         """
         self.stands_on(model)
 
     def stands_on(self, model: ModelSpec) -> StandsOn:
-        """The modules, and those of the project that they import.
+        """The modules, and the project's modules that they import.
 
         Raises:
-            ModelError: as :meth:`check`.
+            ModelError: see :meth:`check`.
         """
         targets, folder = _targets(model), _python_path(model)
         modules = tuple(dict.fromkeys(t.partition(":")[0] for t in targets.values()))
@@ -250,8 +250,8 @@ class PythonBackend:
             unseen += _check_target(f"model {model.id!r}: {key}", target, found, folder)
         if found.unseen:
             unseen.append(
-                f"{found.unseen[0]} imports by a name that is made as it runs: a change of such a"
-                " module is not noticed (--fresh measures anew)"
+                f"{found.unseen[0]} imports a module with a computed name: a change of such a"
+                " module is not noticed (--fresh measures it again)"
             )
         foreign = [m for m in modules if folder is None or not source.locate(m, [folder])]
         files = {_shown(path, folder): path for path in found.others}
@@ -267,14 +267,14 @@ class PythonBackend:
         )
 
     def executes(self, model: ModelSpec) -> tuple[Execution, ...]:
-        """The callable, and what makes it."""
+        """The callable and its loader."""
         return tuple(Execution(kind="callable", what=target) for target in _targets(model).values())
 
     def load(self, model: ModelSpec, task: str) -> _Callable:
-        """Import and, if so asked, call ``load``.
+        """Import the module and, if given, call ``load``.
 
         Raises:
-            ModelError: there is no such function. What the user's code raises goes on.
+            ModelError: there is no such function. Exceptions of the user's code propagate.
         """
         _targets(model)
         settings = msgspec.convert(model.settings, Settings)
@@ -301,7 +301,7 @@ def _are_text(pieces: Pieces) -> bool:
 
 
 def _loaded(promise: Any, finisher: Finisher) -> Any:
-    """What ``load`` gave; an asynchronous ``load`` is awaited."""
+    """The result of ``load``; an asynchronous ``load`` is awaited."""
     return finisher.finish(promise) if inspect.isawaitable(promise) else promise
 
 
@@ -310,10 +310,10 @@ def _bind(call: Callable[..., Any], loaded: Any) -> Callable[..., Any]:
 
 
 def _targets(model: ModelSpec) -> dict[str, str]:
-    """``callable`` and ``load``, those that are given.
+    """``callable`` and ``load``, as far as given.
 
     Raises:
-        ModelError: none is, one is malformed, or is of Python's own library.
+        ModelError: neither is given, one is malformed, or is in Python's standard library.
     """
     settings = msgspec.convert(model.settings, Settings)
     given = {"callable": settings.callable, "load": settings.load}
@@ -328,8 +328,8 @@ def _targets(model: ModelSpec) -> dict[str, str]:
             raise ModelError(f"{at} is not of the form module:function")
         if parts[0] in sys.stdlib_module_names:
             raise ModelError(
-                f"{at}: {parts[0]} is a module of Python itself, which a study may not call; write"
-                " a function of your own, in a file of another name in the study's folder"
+                f"{at}: {parts[0]} is in Python's standard library, which a study must not call;"
+                " write your own function, in a file with another name in the study's folder"
             )
     return targets
 
@@ -342,23 +342,23 @@ def _python_path(model: ModelSpec) -> Path | None:
 def _check_target(
     at: str, target: str, found: source.ModuleSource, folder: Path | None
 ) -> list[str]:
-    """That a function is there; what only running can tell, in words."""
+    """Check that a function exists; returns remarks about what only running can show."""
     name, _, function = target.partition(":")
     module = found.modules.get(name)
     if module is None:
         roots = [folder] if folder else []
         if source.locate(name, roots) or source.installed(name):
-            return []  # compiled, or of an installed package: not read
+            return []  # compiled, or in an installed package: not read
         raise ModelError(
             f"{at}: no module {name!r} in {folder or 'the Python path'}; set python_path to the"
-            " folder it lies in, or install it"
+            " folder that contains it, or install it"
         )
     if function in module.names:
         return []
     if module.surely:
-        instead = nearest(function, module.names, f"it has: {', '.join(module.names)[:200]}")
+        instead = nearest(function, module.names, f"its names: {', '.join(module.names)[:200]}")
         raise ModelError(f"{at}: {module.path}:1: module {name!r} has no {function!r}; {instead}")
-    return [f"whether {module.path.name} has {function!r} is known only when it runs"]
+    return [f"only running {module.path.name} shows whether it defines {function!r}"]
 
 
 def _shown(path: Path, folder: Path | None) -> str:

@@ -1,7 +1,7 @@
-"""The files that a command names: a server's program, its script and what that imports, its model.
+"""The files named by a command: a server's program, its script with its imports, its model.
 
-A command is not run to find out what it reads. What its words do not name stays unseen: a file
-that a shell script starts, a configuration that a server looks for by itself.
+The command is not run. Files that it does not name are not detected: a program started by a shell
+script, or a configuration file that a server looks for itself.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from permille.errors import ModelError
 from permille.workload.specs import StandsOn
 
 _WRITTEN = (".log", ".out", ".err", ".pid", ".sock", ".db", ".sqlite")
-"""Ends of names of what a server writes, which does not decide its answers."""
+"""Suffixes of files that a server writes and that do not affect its answers."""
 _MODELS = ("*.safetensors", "*.gguf", "*.onnx", "config.json")
 _MOST_WORDS = 1_000
 
 
 def named_in(command: str, folder: Path) -> StandsOn:
-    """The files that ``command`` names, as it is run in ``folder``."""
+    """The files named by ``command`` when it is run in ``folder``."""
     found: dict[str, Path] = {}
     words = list(_words(command))[:_MOST_WORDS]
     if words and (program := shutil.which(words[0], path=os.environ.get("PATH"))):
@@ -39,7 +39,7 @@ def _words(command: str) -> Iterator[str]:
     """The words of a command, and those of a command within it: ``sh -c "python server.py"``."""
     try:
         words = shlex.split(command)
-    except ValueError:  # said by the check of the command
+    except ValueError:  # reported when the command is checked
         return
     for word in words:
         yield word
@@ -61,7 +61,7 @@ def _files(text: str, before: str, folder: Path) -> Iterator[Path]:
             return
         if not path.is_file():
             return
-    except (OSError, ValueError):  # no name of a file
+    except (OSError, ValueError):  # not a file name
         return
     yield path
     if path.suffix == ".py":
@@ -71,7 +71,7 @@ def _files(text: str, before: str, folder: Path) -> Iterator[Path]:
 def _script(path: Path) -> Iterator[Path]:
     try:
         found = source.collect_script(path)
-    except ModelError:  # of another Python, perhaps: its own bytes count all the same
+    except ModelError:  # perhaps for another version of Python: its bytes still count
         return
     yield from (module.path for module in found.modules.values())
     yield from found.others

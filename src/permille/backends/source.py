@@ -1,9 +1,9 @@
-"""The Python source that an answer rests on, found without running any of it.
+"""Collect the Python source that an answer depends on, without running any of it.
 
-A module, and those that it imports, as far as they are the project's own: they lie in the study's
-folder, or wherever else they are found that is neither Python's own library nor a folder of
-installed packages. What is imported by a name that is made up as the code runs cannot be seen, nor
-can a file that it opens; the first is said (:attr:`Source.unseen`).
+This is a module with the modules that it imports, as far as they belong to the project: they are in
+the study's folder, or anywhere outside Python's standard library and installed packages. Imports by
+a name computed at run time, and files that the code opens, cannot be detected; the former are
+reported (:attr:`Source.unseen`).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _INSTALLED = {"site-packages", "dist-packages"}
 _COMPILED = (*importlib.machinery.EXTENSION_SUFFIXES, ".pyc")
 _IMPORTERS = {"import_module", "__import__", "run_module", "run_path", "spec_from_file_location"}
 _DEFINERS = {"exec", "setattr", "globals", "vars", "__getattr__"}
-"""What can give a module names that its source does not show."""
+"""Constructs that can define module names that the source does not show."""
 
 
 @dataclass(frozen=True)
 class Module:
-    """A file of source. ``names`` are those that running it may define at its top level, by the
-    line that does; ``surely`` whether these are all."""
+    """A source file. ``names`` maps the names that it may define at its top level to their lines;
+    ``surely``: whether these are all."""
 
     name: str
     path: Path
@@ -46,15 +46,15 @@ class Module:
 
 @dataclass
 class ModuleSource:
-    """All that was found: ``modules`` by name, other files (compiled modules) by path, and
-    ``unseen``: where something is imported by a name that cannot be known."""
+    """The collected source: ``modules`` by name, other files (compiled modules) by path, and
+    ``unseen``: places that import a module whose name is computed."""
 
     modules: dict[str, Module] = field(default_factory=dict)
     others: dict[Path, str] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
 
     def digests(self) -> dict[str, SourceFile]:
-        """Each module's file, as a worker checks it."""
+        """Each module's file, for the worker to check."""
         return {
             name: SourceFile(path=str(m.path), sha256=hashlib.sha256(m.content).hexdigest())
             for name, m in self.modules.items()
@@ -62,11 +62,11 @@ class ModuleSource:
 
 
 def collect(entries: Iterable[str], roots: Sequence[Path], *, check: bool = True) -> ModuleSource:
-    """The modules named in ``entries``, and the project's own that they import. ``check``: that
-    what they import is there.
+    """The modules named in ``entries``, and the project's modules that they import. With ``check``,
+    also check that their imports exist.
 
     Raises:
-        ModelError: one of them is no Python, or imports what is not there.
+        ModelError: one of them is not valid Python, or imports something that does not exist.
     """
     search = _Search(roots, check=check)
     for name in entries:
@@ -75,19 +75,19 @@ def collect(entries: Iterable[str], roots: Sequence[Path], *, check: bool = True
 
 
 def collect_script(script: Path) -> ModuleSource:
-    """A script, and the modules of its own folder that it imports.
+    """A script, and the modules in its folder that it imports.
 
     Raises:
-        ModelError: as :func:`collect`.
+        ModelError: see :func:`collect`.
     """
-    search = _Search([script.parent], check=False)  # its interpreter may be another than ours
+    search = _Search([script.parent], check=False)  # it may run in another interpreter than ours
     search.read("__main__", script, is_package=False)
     return search.run()
 
 
 def locate(name: str, roots: Iterable[Path]) -> tuple[Path, bool] | None:
-    """The file of module ``name`` below one of ``roots``, and whether it is a package's
-    ``__init__``; None if there is none: a package without one is but a folder."""
+    """The file of module ``name`` in one of ``roots``, and whether it is a package's ``__init__``;
+    None if there is none, as for a package without ``__init__``."""
     *above, last = name.split(".")
     for root in roots:
         folder = root.joinpath(*above)
@@ -103,7 +103,7 @@ def locate(name: str, roots: Iterable[Path]) -> tuple[Path, bool] | None:
 
 
 def is_there(name: str, roots: Sequence[Path]) -> bool:
-    """Whether a module can be imported, as far as files tell."""
+    """Whether a module can be imported, judging by the files."""
     top = name.partition(".")[0]
     if locate(name, roots) or any(root.joinpath(*name.split(".")).is_dir() for root in roots):
         return True
@@ -111,7 +111,7 @@ def is_there(name: str, roots: Sequence[Path]) -> bool:
 
 
 def is_installed(path: Path) -> bool:
-    """Whether a file is one of Python's own or of an installed package."""
+    """Whether a file belongs to Python or to an installed package."""
     return bool(_INSTALLED & set(path.parts)) or path.is_relative_to(_library())
 
 
@@ -120,7 +120,7 @@ def _library() -> Path:
 
 
 class _Search:
-    """From module to module, each file read once."""
+    """Follows imports from module to module, and reads each file once."""
 
     def __init__(self, roots: Sequence[Path], *, check: bool = True) -> None:
         self._roots = list(roots)
@@ -138,7 +138,7 @@ class _Search:
         return self._found
 
     def add(self, name: str) -> bool:
-        """Take in a module and the packages that it lies in; whether it is the project's own."""
+        """Add a module and its parent packages; return whether it belongs to the project."""
         parts = name.split(".")
         own = False
         for count in range(1, len(parts) + 1):
@@ -164,7 +164,7 @@ class _Search:
         return True
 
     def _elsewhere(self, name: str) -> tuple[Path, bool] | None:
-        """A module of the project that is installed to be edited, or lies on PYTHONPATH."""
+        """A project module that is installed in editable mode, or is on PYTHONPATH."""
         if "." in name:
             return None
         spec = find(name)
@@ -197,7 +197,7 @@ class _Search:
                 self._found.unseen.append(f"{module.path.name}:{call.lineno}")
 
     def _by_text(self, module: Module, text: str) -> None:
-        """What ``importlib.import_module("text")`` and its like import: a module, or a file."""
+        """The module or file imported by ``importlib.import_module("text")`` and similar calls."""
         if text.endswith(".py"):
             for folder in (module.path.parent, *self._roots):
                 file = folder / text
@@ -214,7 +214,7 @@ class _Search:
             self.add(name)
 
     def _check_imports(self, module: Module) -> None:
-        """That what a module surely imports is there."""
+        """Check that a module's unconditional imports exist."""
         if any(True for _ in _path_nodes(module.tree)):
             return
         for node in module.tree.body:
@@ -233,7 +233,7 @@ class _Search:
             how = "is not in its package" if locate(top, self._roots) else "is not installed"
             raise ModelError(
                 f"{module.path}:{node.lineno}: it imports {name}, which {how};"
-                " mend the import, or install it beside permille"
+                " correct the import, or install it in permille's environment"
             )
 
     def _check_names(self, module: Module, node: ast.ImportFrom, base: str) -> None:
@@ -246,7 +246,7 @@ class _Search:
                 continue
             raise ModelError(
                 f"{module.path}:{node.lineno}: it imports {name} from {base},"
-                f" and {source.path} has no {name}"
+                f" but {source.path} has no {name}"
             )
 
 
@@ -254,12 +254,12 @@ def find(name: str) -> importlib.machinery.ModuleSpec | None:
     """The spec of a top-level module, without importing it."""
     try:
         return importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # a module in memory that came from no file
+    except (ImportError, ValueError):  # a module in memory that has no file
         return None
 
 
 def installed(name: str) -> importlib.machinery.ModuleSpec | None:
-    """The spec of a module of an installed package; its packages are not imported."""
+    """The spec of a module in an installed package; the package is not imported."""
     parts = name.split(".")
     spec = find(parts[0])
     for number in range(1, len(parts)):
@@ -272,10 +272,10 @@ def installed(name: str) -> importlib.machinery.ModuleSpec | None:
 
 
 def parse(name: str, path: Path, *, is_package: bool) -> Module:
-    """A file of source, parsed and compiled but not run.
+    """A source file, parsed and compiled but not run.
 
     Raises:
-        ModelError: it cannot be read, is too large, or is no Python; names file and line.
+        ModelError: it cannot be read, is too large, or is not valid Python; names file and line.
     """
     try:
         with path.open("rb") as stream:
@@ -288,10 +288,12 @@ def parse(name: str, path: Path, *, is_package: bool) -> Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(content, filename=str(path))
-            # A few errors ("return" outside a function) are found by the compiler alone.
+            # Only the compiler finds some errors, such as "return" outside a function.
             compile(content, str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise ModelError(f"{path}:{error.lineno or 1}: {error.msg}; it is no Python") from error
+        raise ModelError(
+            f"{path}:{error.lineno or 1}: {error.msg}; it is not valid Python"
+        ) from error
     except (ValueError, RecursionError, MemoryError) as error:
         said = str(error) or "nested too deeply"
         raise ModelError(f"{path}:1: it cannot be compiled: {said}") from error
@@ -304,12 +306,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-# --- what a module imports ---------------------------------------------------------------
+# --- imports of a module -----------------------------------------------------------------
 
 
 def _imports(module: Module) -> Iterator[tuple[str, int]]:
-    """Every module that the source may import, wherever it says so. ``from a import b`` may mean
-    the module ``a.b``."""
+    """Every module that the source may import, anywhere in it. ``from a import b`` may mean the
+    module ``a.b``."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -321,7 +323,7 @@ def _imports(module: Module) -> Iterator[tuple[str, int]]:
             for alias in node.names:
                 if alias.name != "*":
                     yield f"{base}.{alias.name}", node.lineno
-    if module.is_package:  # what "from package import *" imports
+    if module.is_package:  # imported by "from package import *
         for node in module.tree.body:
             if isinstance(node, ast.Assign) and "__all__" in _targets(node.targets):
                 for text in _texts(node.value):
@@ -330,7 +332,7 @@ def _imports(module: Module) -> Iterator[tuple[str, int]]:
 
 
 def _base(module: Module, node: ast.ImportFrom) -> str | None:
-    """The absolute name of what ``from … import`` names; None where it leaves the package."""
+    """The absolute module name of a ``from … import``; None if it leaves the package."""
     if not node.level:
         return node.module
     package = _package(module, node.level)
@@ -370,7 +372,7 @@ def _path_nodes(tree: ast.AST) -> Iterator[ast.stmt]:
 
 
 def _path_changes(module: Module, roots: Sequence[Path]) -> list[Path]:
-    """Folders that the source names beside ``sys.path``; its own, where it names none."""
+    """Folders that the source adds to ``sys.path``; its own folder if it names none."""
     found = []
     for node in _path_nodes(module.tree):
         folders = [module.path.parent, module.path.parent.parent]
@@ -381,7 +383,7 @@ def _path_changes(module: Module, roots: Sequence[Path]) -> list[Path]:
 
 
 def _text(node: ast.AST) -> str | None:
-    """A text that is written out, or None."""
+    """A literal text, or None."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\0" not in node.value:
         return node.value
     return None
@@ -391,11 +393,11 @@ def _texts(node: ast.AST) -> list[str]:
     return [text for part in ast.walk(node) if (text := _text(part))]
 
 
-# --- what a module defines ---------------------------------------------------------------
+# --- names of a module -------------------------------------------------------------------
 
 
 def _names(tree: ast.Module) -> tuple[dict[str, int], bool]:
-    """The names that a module's top level binds, in any branch; and whether those are all."""
+    """The names bound at a module's top level, in any branch, and whether these are all."""
     names: dict[str, int] = {}
     surely = not any(True for _ in _calls(tree, _DEFINERS))
     for node in ast.walk(tree):
@@ -411,8 +413,8 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def _top_level(tree: ast.Module) -> Iterator[ast.AST]:
-    """The nodes whose names are the module's: not those inside a function or a class, which have
-    a scope of their own (https://docs.python.org/3/reference/executionmodel.html)."""
+    """The nodes that bind names in the module: not those inside a function or a class, which have
+    their own scope (https://docs.python.org/3/reference/executionmodel.html)."""
     pending: list[ast.AST] = list(tree.body)
     while pending:
         node = pending.pop()
@@ -422,7 +424,7 @@ def _top_level(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _bound_by(node: ast.AST) -> list[str]:
-    """The names that a node by itself binds, without those below it."""
+    """The names bound by a node itself, without its children."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [alias.asname or alias.name.partition(".")[0] for alias in node.names]
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -432,8 +434,8 @@ def _bound_by(node: ast.AST) -> list[str]:
 
 
 def _may_bind_others(node: ast.AST) -> bool:
-    """Whether a node may give the module names that it does not show: a ``__getattr__`` of the
-    module (PEP 562), a star import, the module itself taken out of ``sys.modules``."""
+    """Whether a node may define names in the module implicitly: a module-level ``__getattr__``
+    (PEP 562), a star import, access to the module through ``sys.modules``."""
     if isinstance(node, _Definition):
         return node.name == "__getattr__"
     if isinstance(node, ast.Import | ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""The span of a context that answers a question, from the logits of its start and end. Pure."""
+"""Find the span of a context that answers a question, from its start and end logits. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ANSWER_TOKENS = 30
-"""A span that answers a question is at most this long, as in BERT's own evaluation on SQuAD."""
+"""The longest answer span, as in BERT's evaluation on SQuAD."""
 
 
 def best_span(start: NDArray[Any], end: NDArray[Any], inside: NDArray[Any]) -> tuple[int, int]:
-    """First and last token (T) of the span with the greatest sum of logits, all of it ``inside``
+    """First and last token (T) of the span with the largest sum of logits, all of it ``inside``
     the context."""
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""torch's device by its name in a study file."""
+"""Find torch's device by its name in a study file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def find_device(model_id: str, name: str) -> Any:
     """torch's device of that name.
 
     Raises:
-        ModelError: there is none of it here.
+        ModelError: this machine has no such device.
     """
     import torch
 

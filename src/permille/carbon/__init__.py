@@ -1,1 +1,1 @@
-"""Carbon: grid intensity by place and year, PUE, equivalences; every figure with its source."""
+"""Carbon: grid intensity by region and year, PUE, equivalents; every figure has a source."""

@@ -15,12 +15,12 @@ from permille.units import HOURS_PER_YEAR, g_from_kg, hours_from_seconds, per_10
 
 
 class Hardware(Record, frozen=True):
-    """A machine, and how much of it the workload has.
+    """A machine, and the share of it that the workload reserves.
 
-    ``embodied_kg``: carbon of its making, transport and end of life (kgCO2e), from the maker's
-    declaration. ``lifespan_years``: how long it is expected to serve, years of 365 days.
-    ``resource_share``: what part of it is reserved for the workload, above 0 and at most 1 (one
-    accelerator of eight: 0.125 of what the accelerators and their host embody).
+    ``embodied_kg``: carbon of manufacture, transport and end of life (kgCO2e), from the
+    manufacturer's declaration. ``lifespan_years``: expected service life, in years of 365 days.
+    ``resource_share``: the part reserved for the workload, above 0 and at most 1 (one accelerator
+    of eight: 0.125 of the embodied carbon of the accelerators and their host).
     """
 
     embodied_kg: float
@@ -45,7 +45,7 @@ def embodied_g(hardware: Hardware, reserved_s: float) -> float:
 def sci_g_per_1000(operational_g: float, embodied: float, inferences: int) -> float:
     """The SCI score: gCO2e per 1,000 inferences, from O and M (grams) of ``inferences``.
 
-    O has to be location-based: by the standard, contracts and offsets do not lower a score.
+    O must be location-based: under the standard, contracts and offsets do not lower a score.
 
     Raises:
         CarbonError: no inferences, or a negative mass.

@@ -1,4 +1,4 @@
-"""What an energy or a mass of CO2e is like: everyday things, each with its source."""
+"""Everyday equivalents of an energy or a mass of CO2e, each with its source."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ LED_BULB_KW = 0.009
 
 
 class Equivalent(Record, frozen=True):
-    """``amount`` of ``unit`` is like the energy, or like the CO2e, as ``basis`` says.
+    """``amount`` of ``unit`` is equivalent to the energy or to the CO2e, depending on ``basis``.
 
-    An equivalent by energy holds anywhere. One by carbon moves with the grid intensity that the
-    CO2e was computed with.
+    An equivalent by energy is valid anywhere. One by carbon depends on the grid intensity with
+    which the CO2e was computed.
     """
 
     name: str

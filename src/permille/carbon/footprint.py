@@ -1,4 +1,4 @@
-"""Grams of CO2e of an energy, location-based, with a market-based figure only beside it."""
+"""Grams of CO2e of an energy: location-based, and separately market-based."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from permille.units import co2e_g
 
 
 class Footprint(Record, frozen=True):
-    """Two answers to two questions, never to be summed or averaged (GHG Protocol, Scope 2
-    Guidance, 2015): what the grid of the place emitted for this energy, and what the emissions
-    are by the contracts that the buyer holds. The first is the headline."""
+    """Two separate figures that must not be summed or averaged (GHG Protocol, Scope 2 Guidance,
+    2015): what the local grid emitted for this energy, and what the buyer's contracts account for.
+    The first is the main figure."""
 
     location_g: float
     market_g: float | None
 
 
 def energy_overhead(pue: float, boundary: Boundary) -> float:
-    """What a machine's energy is multiplied by to be that of ``boundary``: the PUE within
-    ``facility``, which is the node with all that keeps it running, else 1."""
+    """The factor from a machine's energy to that of ``boundary``: the PUE for ``facility``, which
+    is the node with its cooling and power supply, otherwise 1."""
     return pue if boundary == "facility" else 1.0
 
 
 def carbon_overhead(pue: float, boundary: Boundary) -> float:
-    """What the carbon of an energy within ``boundary`` is multiplied by: the PUE, unless the
-    energy holds it already (see :func:`energy_overhead`). So it counts once."""
+    """The factor for the carbon of an energy in ``boundary``: the PUE, unless the energy already
+    includes it (see :func:`energy_overhead`). So it counts once."""
     return 1.0 if boundary == "facility" else pue
 
 
 def footprint(energy_kwh: float, settings: CarbonSettings, boundary: Boundary) -> Footprint:
-    """The footprint of an energy (kWh) that was taken within ``boundary``.
+    """The footprint of an energy (kWh) in ``boundary``.
 
-    The PUE counts once: the energy of ``facility`` holds it already; that of any other boundary
-    is the machine's, and its carbon is multiplied.
+    The PUE counts once: the energy of ``facility`` already includes it; in any other boundary the
+    energy is the machine's, and its carbon is multiplied.
     """
     overhead = carbon_overhead(settings.pue, boundary)
     market = settings.market_intensity_g_per_kwh

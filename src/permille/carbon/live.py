@@ -1,7 +1,8 @@
-"""The grid's intensity now, over the last day and ahead: Electricity Maps' API, version 3.
+"""Live grid intensity: the latest hour, the last day and the forecast, from version 3 of
+Electricity Maps' API.
 
-Off unless asked for, and never in place of the yearly table unsaid: a failure is an error.
-The token is read from ``PERMILLE_ELECTRICITYMAPS_TOKEN`` and goes to that service only.
+It is used only on request. A failure is an error; the annual table is never substituted. The token
+is read from ``PERMILLE_ELECTRICITYMAPS_TOKEN`` and sent only to that service.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ BASE_URL = "https://api.electricitymaps.com"
 
 TIMEOUT_S = 10.0
 LARGEST_RESPONSE = 1 << 20
-"""Bytes. A day by the hour is under 10 KB; 72 hours at 5 minutes under 300 KB."""
+"""Bytes. A day of hourly values is under 10 KB; 72 hours in steps of 5 minutes are under 300 KB."""
 
 _ZONE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,8}){0,3}")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class LivePoint(Record, frozen=True):
-    """Grid intensity (gCO2e/kWh) of a zone in the hour that begins at ``start`` (UTC).
+    """Grid intensity (gCO2e/kWh) of a zone in the hour that starts at ``start`` (UTC).
 
-    ``estimated``: the service estimated it for want of measurements (None where it does not say,
-    as in a forecast). ``kind`` is what is counted, None where it does not say.
+    ``estimated``: the service estimated it because measurements were missing (None if it does not
+    say, as in a forecast). ``kind`` says which emissions count, None if the service does not say.
     """
 
     zone: str
@@ -51,10 +52,10 @@ class LivePoint(Record, frozen=True):
 
 
 class LiveIntensity(Protocol):
-    """A service that knows a grid's intensity now. Every method raises CarbonError."""
+    """A service with live grid intensities. Every method raises CarbonError."""
 
     def latest(self, zone: str) -> LivePoint:
-        """The newest hour there is."""
+        """The latest hour."""
         ...
 
     def history(self, zone: str) -> list[LivePoint]:
@@ -62,11 +63,11 @@ class LiveIntensity(Protocol):
         ...
 
     def forecast(self, zone: str) -> list[LivePoint]:
-        """The hours ahead, soonest first."""
+        """The coming hours, soonest first."""
         ...
 
 
-# --- what the service answers, as documented ------------------------------------------------
+# --- the service's responses, as documented ------------------------------------------------
 
 
 class _Point(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,28 +93,30 @@ _Answer = TypeVar("_Answer", _Point, _History, _Forecast)
 
 
 class ElectricityMaps:
-    """Electricity Maps over HTTPS: one request a call, no redirects, bounded in time and size."""
+    """Electricity Maps over HTTPS: one request per call, no redirects, limited in time and size."""
 
     def __init__(self, token: str, base_url: str = BASE_URL, timeout_s: float = TIMEOUT_S) -> None:
         """A client for ``token``.
 
         Raises:
-            CarbonError: the token cannot be one, or the URL is neither https nor this machine.
+            CarbonError: the token is malformed, or the URL is neither https nor this machine.
         """
         from urllib.parse import urlsplit
 
         if not re.fullmatch(r"[!-~]{1,200}", token):
-            raise CarbonError(f"{TOKEN_VARIABLE} holds no token: it is plain text without spaces")
+            raise CarbonError(
+                f"{TOKEN_VARIABLE} is not a token: tokens are plain text without spaces"
+            )
         parts = urlsplit(base_url)
         local = parts.scheme == "http" and parts.hostname in _LOOPBACK
         if not (parts.hostname and (parts.scheme == "https" or local)):
-            raise CarbonError(f"{base_url!r} is not an https URL: a token goes over TLS only")
+            raise CarbonError(f"{base_url!r} is not an https URL: the token is only sent over TLS")
         self._token = token
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
 
     def latest(self, zone: str) -> LivePoint:
-        """The newest hour there is: ``/v3/carbon-intensity/latest``."""
+        """The latest hour: ``/v3/carbon-intensity/latest``."""
         point = self._ask("latest", zone, _Point)
         _same_zone(zone, point.zone)
         return _live(zone, point)
@@ -126,7 +129,7 @@ class ElectricityMaps:
         return _known(zone, answer.history)
 
     def forecast(self, zone: str) -> list[LivePoint]:
-        """The hours ahead, soonest first: ``/v3/carbon-intensity/forecast``. Hours without a
+        """The coming hours, soonest first: ``/v3/carbon-intensity/forecast``. Hours without a
         figure are left out."""
         answer = self._ask("forecast", zone, _Forecast)
         _same_zone(zone, answer.zone)
@@ -168,7 +171,7 @@ def _no_redirects() -> type:
     from urllib.request import HTTPRedirectHandler
 
     class NoRedirects(HTTPRedirectHandler):
-        """A redirect would carry the token to another host: it stays an error."""
+        """A redirect would send the token to another host, so it is an error."""
 
         def redirect_request(self, *_: object, **__: object) -> None:
             return None
@@ -177,7 +180,8 @@ def _no_redirects() -> type:
 
 
 def _bounded(response: HTTPResponse, deadline_s: float) -> bytes:
-    """The body. A server that trickles is cut off too: a socket's timeout is for one read."""
+    """Read the body. The deadline also cuts off a slow trickle: a socket's timeout covers one
+    read."""
     content = bytearray()
     while piece := response.read1(1 << 16):
         content += piece
@@ -190,9 +194,9 @@ def _bounded(response: HTTPResponse, deadline_s: float) -> bytes:
 
 def _refusal(status: int, zone: str) -> str:
     known = {
-        401: f"it does not accept the token; check {TOKEN_VARIABLE}",
+        401: f"the token was not accepted; check {TOKEN_VARIABLE}",
         403: f"the token's plan does not cover {zone} or this kind of figure",
-        404: f"it has no zone {zone}, or no figure for it; see: permille regions",
+        404: f"there is no zone {zone}, or no figure for it; see: permille regions",
         429: "too many requests for the token's plan; wait, or use --region",
     }
     return f"Electricity Maps answered {status}: {known.get(status, 'try again, or use --region')}"
@@ -200,7 +204,7 @@ def _refusal(status: int, zone: str) -> str:
 
 def _same_zone(asked: str, answered: str | None) -> None:
     if answered != asked:
-        raise CarbonError(f"Electricity Maps was asked for {asked} and answered for {answered!r}")
+        raise CarbonError(f"Electricity Maps was queried for {asked} and answered for {answered!r}")
 
 
 def _live(zone: str, point: _Point) -> LivePoint:
@@ -208,7 +212,7 @@ def _live(zone: str, point: _Point) -> LivePoint:
     if value is None:
         raise CarbonError(f"Electricity Maps has no figure of {zone} for this hour; use --region")
     if not (math.isfinite(value) and value >= 0):
-        raise CarbonError(f"Electricity Maps' figure of {zone} is no intensity: {value!r}")
+        raise CarbonError(f"Electricity Maps' figure of {zone} is not an intensity: {value!r}")
     if point.datetime.tzinfo is None:
         raise CarbonError(f"Electricity Maps' figure of {zone} has a time without a time zone")
     return LivePoint(
@@ -226,7 +230,7 @@ def _known(zone: str, points: list[_Point]) -> list[LivePoint]:
     return sorted(live, key=lambda point: point.start)
 
 
-# --- settings from it -----------------------------------------------------------------------
+# --- settings from a live figure ------------------------------------------------------------
 
 
 def client_from_environment() -> ElectricityMaps:
@@ -238,17 +242,17 @@ def client_from_environment() -> ElectricityMaps:
     token = os.environ.get(TOKEN_VARIABLE)
     if not token:
         raise CarbonError(
-            f"live intensity needs a token of Electricity Maps in {TOKEN_VARIABLE}; "
+            f"live intensity needs an Electricity Maps token in {TOKEN_VARIABLE}; "
             "without one, use --region"
         )
     return ElectricityMaps(token, os.environ.get(URL_VARIABLE) or BASE_URL)
 
 
 def zone_of(text: str) -> str:
-    """Electricity Maps' zone of a place as people name it: France, FRA and FR are ``FR``.
+    """Electricity Maps' zone for a region as people write it: France, FRA and FR are ``FR``.
 
     Raises:
-        CarbonError: it names no zone. A zone the table has not is passed on as it is written.
+        CarbonError: it is not a zone. A zone missing from the table is passed on unchanged.
     """
     try:
         place = find(text)
@@ -261,7 +265,7 @@ def zone_of(text: str) -> str:
     if place.kind == "zone" or (place.kind == "province" and place.parent != "CHN"):
         return place.code
     raise CarbonError(
-        f"{place.code} is no zone of Electricity Maps; give one, such as FR or US-CAL-CISO"
+        f"{place.code} is not a zone of Electricity Maps; give one, such as FR or US-CAL-CISO"
     )
 
 
@@ -271,11 +275,12 @@ def resolve_live(
     market_intensity: float | None = None,
     client: LiveIntensity | None = None,
 ) -> CarbonSettings:
-    """The settings with the newest hour of a zone's grid; :func:`permille.carbon.settings.resolve`
-    for the rest. Without ``client``, Electricity Maps with the environment's token.
+    """The settings with the latest hour of a zone's grid; for the rest see
+    :func:`permille.carbon.settings.resolve`. The default client is Electricity Maps with the token
+    from the environment.
 
     Raises:
-        CarbonError: no token, no such zone, or the service has no good answer.
+        CarbonError: no token, no such zone, or no valid response from the service.
     """
     zone = zone_of(region)
     point = (client or client_from_environment()).latest(zone)

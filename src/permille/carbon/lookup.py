@@ -1,22 +1,22 @@
-"""From what someone typed to a place of the grid table: exactly, or not at all."""
+"""Find the region of the grid table that a user typed: an exact match or an error."""
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from functools import cache
 
 from permille.carbon.table import GridPlace, GridTable, grid_table
 from permille.errors import CarbonError
+from permille.suggestions import similar
 
 LONGEST = 100
-"""No place's name is longer (characters); a longer text is refused unread."""
+"""The longest accepted name (characters); longer text is refused without being searched."""
 
 _APOSTROPHES = "'`\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"
 
 
 def fold(text: str) -> str:
-    """``text`` without case, accents, punctuation and a leading "the": how names are compared."""
+    """``text`` without case, accents, punctuation and a leading "the", for comparing names."""
     decomposed = unicodedata.normalize("NFKD", text.replace("&", " and "))
     letters = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
     words = "".join(c if c.isalnum() else " " for c in letters if c not in _APOSTROPHES).split()
@@ -25,10 +25,10 @@ def fold(text: str) -> str:
 
 @cache
 def _index() -> dict[str, frozenset[str]]:
-    """Folded codes and names, each with the codes of the places it may mean.
+    """Folded codes and names, each with the codes of the places it may refer to.
 
-    A bare zone name (``East``) says too little: a zone is found by its code, by an alias, or by
-    its name with its country's.
+    A bare zone name (``East``) is too vague: a zone is matched by its code, by an alias, or by its
+    name with its country's.
     """
     table = grid_table()
     index: dict[str, set[str]] = {}
@@ -45,26 +45,28 @@ def find(text: str) -> GridPlace:
     """The place that ``text`` names: a code or a name, in any case, with or without accents.
 
     Raises:
-        CarbonError: there is none, or more than one; the message suggests.
+        CarbonError: there is none, or more than one; the message suggests some.
     """
     table = grid_table()
     if len(text) > LONGEST:
-        raise CarbonError(f"a place's name has at most {LONGEST} characters; see: permille regions")
+        raise CarbonError(
+            f"a region's name has at most {LONGEST} characters; see: permille regions"
+        )
     if not text.isprintable():
-        raise CarbonError(f"no place is named {text!r}: it holds control characters")
+        raise CarbonError(f"no region is named {text!r}: it contains control characters")
     folded = fold(text)
     codes = _exact(table, text.strip()) or _index().get(folded, frozenset())
     if len(codes) == 1:
         return table.places[next(iter(codes))]
     if codes:
-        raise CarbonError(f"{text!r} may be {_listed(table, codes, ' or ')}: give the code")
+        raise CarbonError(f"{text!r} could be {_listed(table, codes, ' or ')}: use the code")
     near = suggest(folded)
     hint = f"did you mean {_listed(table, near, ', ')}?" if near else "see: permille regions"
-    raise CarbonError(f"no grid intensity for the place {text!r}; {hint}")
+    raise CarbonError(f"no grid intensity for the region {text!r}; {hint}")
 
 
 def _exact(table: GridTable, code: str) -> frozenset[str]:
-    """``code`` itself, where it is the code of a place: no name can be mistaken for it."""
+    """``code`` if it is exactly the code of a place, which no name can be mistaken for."""
     return frozenset({code.upper(), code.lower(), code} & table.places.keys())
 
 
@@ -74,13 +76,13 @@ def suggest(folded: str, most: int = 5) -> list[str]:
         return []
     index = _index()
     holding = sorted((k for k in index if _holds(k, folded)), key=lambda k: (len(k), k))
-    keys = holding[:most] + difflib.get_close_matches(folded, index, n=most, cutoff=0.7)
+    keys = holding[:most] + similar(folded, index, most, cutoff=0.7)
     codes = [code for key in keys for code in sorted(index[key])]
     return list(dict.fromkeys(codes))[:most]
 
 
 def _holds(key: str, folded: str) -> bool:
-    """Whether a name has ``folded`` as a run of its words, or begins with it."""
+    """Whether a name contains ``folded`` as whole words, or starts with it."""
     return (len(folded) >= 2 and f" {folded} " in f" {key} ") or (
         len(folded) >= 4 and key.startswith(folded)
     )

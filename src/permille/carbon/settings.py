@@ -1,4 +1,4 @@
-"""Which grid intensity and PUE a question is asked with, and where the figure is from."""
+"""The grid intensity and PUE that a command applies, and their source."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from permille.records import Record
 IntensityKind = Literal["lifecycle", "direct", "given", "live"]
 
 DEFAULT_PUE = 1.0
-"""No overhead: the computer's own energy. The industry's mean is :data:`MEAN_PUE`."""
+"""No overhead: only the computer's energy. The industry average is :data:`MEAN_PUE`."""
 
 MEAN_PUE = 1.54
 """Average annual PUE of data centres: Uptime Institute, Global Data Center Survey 2025."""
 
 
 class CarbonSettings(Record, frozen=True):
-    """A location-based grid intensity (gCO2e/kWh) and a PUE, with all that they rest on.
+    """A location-based grid intensity (gCO2e/kWh) and a PUE, with their sources.
 
-    ``region`` is the canonical code, None where the intensity was given as a number. ``assumed``
-    is true where nobody named a place. ``note`` is for people, and says what to be wary of.
-    ``market_intensity_g_per_kwh`` stands beside the location-based figure and never in its place:
-    no function here adds or averages the two. ``timestamp`` (UTC, ISO 8601) and ``estimated`` are
-    a live figure's. ``pue`` is carried here and counted once, by
-    :func:`permille.carbon.footprint.footprint`.
+    ``region`` is the canonical code, None if the intensity was given as a number. ``assumed`` is
+    true if no region was given. ``note`` has caveats for people. ``market_intensity_g_per_kwh`` is
+    shown next to the location-based figure and never replaces it: nothing adds or averages the two.
+    ``timestamp`` (UTC, ISO 8601) and ``estimated`` belong to live figures. ``pue`` is only stored
+    here; :func:`permille.carbon.footprint.footprint` applies it, once.
     """
 
     intensity_g_per_kwh: float
@@ -53,20 +52,21 @@ def resolve(
     pue: float | None = None,
     market_intensity: float | None = None,
 ) -> CarbonSettings:
-    """The settings that a place or an intensity (gCO2e/kWh), a year and a PUE come to.
+    """The settings for a region or an intensity (gCO2e/kWh), a year and a PUE.
 
-    With neither place nor intensity it is the world's average, marked as assumed. Without a year
-    it is the newest in the table. ``market_intensity`` (gCO2e/kWh) is what the user's contracts
-    say, by the GHG Protocol's Scope 2 market-based method.
+    Without region and intensity it is the world average, marked as assumed. Without a year it is
+    the newest in the table. ``market_intensity`` (gCO2e/kWh) follows from the user's contracts, by
+    the GHG Protocol's Scope 2 market-based method.
 
     Raises:
-        CarbonError: an unknown or ambiguous place, a year the table has not, a number out of range.
+        CarbonError: an unknown or ambiguous region, a year missing from the table, a number out of
+        range.
     """
     checked_pue = DEFAULT_PUE if pue is None else _checked(pue, "the PUE", 1.0)
     market = None if market_intensity is None else _checked(market_intensity, "an intensity", 0.0)
     if intensity is not None:
         if region is not None:
-            raise CarbonError("give a place or an intensity, not both")
+            raise CarbonError("give a region or an intensity, not both")
         return CarbonSettings(
             intensity_g_per_kwh=_checked(intensity, "an intensity", 0.0),
             region=None,
@@ -100,7 +100,7 @@ def resolve(
 
 def _checked(value: float, what: str, least: float) -> float:
     if not (math.isfinite(value) and value >= least):
-        raise CarbonError(f"{what} is a number from {least:g} up, not {value!r}")
+        raise CarbonError(f"{what} must be a number from {least:g} up, not {value!r}")
     return float(value)
 
 
@@ -111,7 +111,7 @@ def _figure(place: GridPlace, year: int | None) -> Intensity:
     if year not in figures:
         there = ", ".join(map(str, sorted(figures)))
         raise CarbonError(
-            f"no grid intensity of {place.name} for {year}; there is: {there} "
+            f"no grid intensity of {place.name} for {year}; available: {there} "
             "(--year; without it, the newest)"
         )
     return figures[year]
@@ -122,7 +122,7 @@ def _note(region: str | None, place: GridPlace, figure: Intensity) -> str:
     notes = []
     if region is None:
         notes.append(
-            f"no place given: the world's average of {figure.year}, {figure.source.name}; "
+            f"no region given: the world average of {figure.year}, {figure.source.name}; "
             "give --region or --intensity"
         )
     if figure.code != place.code:

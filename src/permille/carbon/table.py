@@ -1,7 +1,7 @@
-"""The grid table that ships with permille: places, yearly intensities, and who measured them.
+"""The grid table that ships with permille: places, annual intensities, and their sources.
 
 Built by ``scripts/build_grid_table.py``; the licence of each source is in ``data/sources.csv``.
-``data/electricity_maps.csv`` stands apart because it is under the Open Database License.
+``data/electricity_maps.csv`` is separate because it is under the Open Database License.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ WORLD = "WORLD"
 
 
 class GridSource(Record, frozen=True):
-    """Who a figure is from. ``kind`` says what it counts: ``lifecycle`` with fuel supply and the
-    building of plants, ``direct`` the plants' own emissions only."""
+    """The source of a figure. ``kind`` says which emissions count: ``lifecycle`` includes fuel
+    supply and the construction of plants, ``direct`` only the plants' own emissions."""
 
     id: str
     name: str
@@ -32,9 +32,9 @@ class GridSource(Record, frozen=True):
 
 
 class GridPlace(Record, frozen=True):
-    """Somewhere with a grid. ``code`` is ISO 3166-1 alpha-3 for a country, ISO 3166-2 for a state
-    or province, Electricity Maps' for a zone, ``cloud/region`` for a cloud's region. ``grid`` is
-    the place whose figures stand in, for a cloud region that has none of its own."""
+    """A place with a grid. ``code`` is ISO 3166-1 alpha-3 for a country, ISO 3166-2 for a state or
+    province, Electricity Maps' code for a zone, ``cloud/region`` for a cloud region. ``grid`` is
+    the place whose figures are used for a cloud region without its own."""
 
     code: str
     kind: PlaceKind
@@ -55,17 +55,17 @@ class Intensity(Record, frozen=True):
 
 
 class GridTable(Record, frozen=True):
-    """All of it: places by code, and each place's intensities by year, oldest first."""
+    """The whole table: places by code, and each place's intensities by year, oldest first."""
 
     places: dict[str, GridPlace]
     intensities: dict[str, dict[int, Intensity]]
 
     def of(self, place: GridPlace) -> dict[int, Intensity]:
-        """The intensities that hold for ``place``, by year: its own, or those of its grid."""
+        """The intensities of ``place`` by year: its own, or those of its grid."""
         return self.intensities.get(place.code) or self.intensities[place.grid or place.code]
 
     def full_name(self, place: GridPlace) -> str:
-        """A place's name with its country's where it lies in one: ``Québec, Canada``."""
+        """A place's name, with its country's if it is in one: ``Québec, Canada``."""
         if place.kind in ("world", "country", "cloud") or place.parent is None:
             return place.name
         return f"{place.name}, {self.places[place.parent].name}"
@@ -78,7 +78,7 @@ def _lines(name: str) -> list[dict[str, str]]:
 
 @cache
 def grid_table() -> GridTable:
-    """The table, read once."""
+    """The table; it is read once."""
     sources = {line["id"]: GridSource(**line) for line in _lines("sources.csv")}  # type: ignore[arg-type]
     places = {
         line["code"]: GridPlace(

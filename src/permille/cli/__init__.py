@@ -19,25 +19,25 @@ COMMANDS = {
     "measure": "energy of any command, like hyperfine for joules",
     "meters": "what can be measured here, how well, and how to unlock the rest",
     "results": "the table: energy, carbon, quality and latency per 1,000 inferences",
-    "trial": "all that is kept of one trial: spans, energy, settings, what failed",
+    "trial": "everything stored with one trial: spans, energy, settings, failures",
     "compare": "the ratio of two models, with its interval",
-    "parity": "after how many inferences use outweighs training",
-    "reproduce": "the paper's tables from its data, beside the published ones",
+    "parity": "the number of inferences that use as much energy as training",
+    "reproduce": "the paper's tables, recomputed from its data, next to the published ones",
     "audit": "what a study's numbers rest on",
-    "explore": "every number in the browser: filters, sliders, comparisons",
-    "import": "measurements of other tools, as trials",
-    "regions": "the places whose grid permille knows",
+    "explore": "all figures in the browser: filters, sliders, comparisons",
+    "import": "import other tools' measurements as trials",
+    "regions": "the regions with a known grid intensity",
     "presets": "the studies that ship with permille",
     "study": "check a study file without measuring anything",
-    "store": "check the store, and keep what can be read of a damaged one",
+    "store": "check, repair or merge stores",
     "export": "the results as CSV, JSON, a web page, or the energy section of a model card",
     "assets": "fetch the models and data of the quick start",
-    "completion": "a script by which your shell completes commands and options",
+    "completion": "a script for your shell that completes commands and options",
 }
 
 
 _MODULES = {"import": "import_"}
-"""Commands whose module cannot bear their name: Python's keywords."""
+"""Commands whose name is a Python keyword, and the name of their module."""
 
 
 class Command(Protocol):
@@ -48,7 +48,7 @@ class Command(Protocol):
         ...
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do it; the exit code."""
+        """Run the command; return the exit code."""
         ...
 
 
@@ -80,7 +80,7 @@ def _top_level_help() -> str:
     lines = [f"  {name.ljust(width)}  {help_}" for name, help_ in COMMANDS.items()]
     return "\n".join(
         [
-            "What do 1,000 inferences cost? permille measures it, and says how sure it is.",
+            "What do 1,000 inferences cost? permille measures it and states the uncertainty.",
             "",
             "usage: permille COMMAND [options]        permille COMMAND --help for one command",
             "",
@@ -99,10 +99,10 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 
 
 def dispatch(argv: list[str]) -> int:
-    """Run the command that ``argv`` names; the exit code.
+    """Run the command that ``argv`` names; return the exit code.
 
     Raises:
-        PermilleError: anything that permille refuses, with its exit code.
+        PermilleError: any error that permille reports, with its exit code.
     """
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_top_level_help())
@@ -118,7 +118,7 @@ def dispatch(argv: list[str]) -> int:
     rest = argv[1:]
     after: list[str] = []
     if name == "measure" and "--" in rest:
-        # Everything after -- is somebody else's command line: argparse must not see it.
+        # Everything after -- is another program's command line: argparse must not parse it.
         cut = rest.index("--")
         rest, after = rest[:cut], rest[cut + 1 :]
     return command.run(parser.parse(rest, argparse.Namespace(command=after)))
@@ -142,7 +142,7 @@ def main() -> NoReturn:
         if not is_output_lost(error):
             raise
         drop_output()
-        code = 0  # the reader has gone (`permille results | head`): nothing is left to say to it
+        code = 0  # the reader has gone (`permille results | head`), so there is nobody to report to
         if error.errno != errno.EPIPE:
             print(f"permille: cannot write the output: {error.strerror}", file=sys.stderr)
             code = 1

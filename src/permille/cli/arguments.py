@@ -33,7 +33,7 @@ def positive_int(text: str) -> int:
 
 
 def whole_number(text: str) -> int:
-    """0 or a whole number above it, for argparse."""
+    """A whole number from 0 up, for argparse."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is negative")
@@ -52,7 +52,7 @@ def duration(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """0 or more seconds, for argparse."""
+    """A number of seconds from 0 up, for argparse."""
     value = float(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
@@ -87,9 +87,9 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """What a question needs beside the store: boundary, carbon, idle in or out."""
+    """The options of commands that read figures: study, boundary, idle, pooling and carbon."""
     parser.add_argument("--study", metavar="NAME", help="only this study")
-    parser.add_argument("--boundary", choices=BOUNDARIES, default=None, help="what counts")
+    parser.add_argument("--boundary", choices=BOUNDARIES, default=None, help="which devices count")
     add_carbon(parser)
     parser.add_argument("--net", action="store_true", help="only the energy above idle")
     parser.add_argument(
@@ -100,30 +100,35 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 def add_carbon(parser: argparse.ArgumentParser) -> None:
     """The grid, its year, and the PUE."""
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--region", metavar="PLACE", help="the grid's place: FRA, France, US-CA, …")
     where.add_argument(
-        "--intensity", metavar="G_PER_KWH", type=intensity, help="the grid's gCO2e per kWh"
+        "--region", metavar="PLACE", help="the region whose grid is used: FRA, France, US-CA, …"
     )
-    parser.add_argument("--year", type=int, help="the year of the grid's figure")
+    where.add_argument(
+        "--intensity",
+        metavar="G_PER_KWH",
+        type=intensity,
+        help="your own grid intensity, in gCO2e/kWh",
+    )
+    parser.add_argument("--year", type=int, help="the year of the grid intensity")
     parser.add_argument(
         "--live",
         action="store_true",
-        help="the grid of --region now, by the Electricity Maps API (needs a token)",
+        help="the current intensity of --region, from the Electricity Maps API (needs a token)",
     )
     parser.add_argument(
         "--market-intensity",
         metavar="G_PER_KWH",
         type=intensity,
-        help="gCO2e per kWh by your contracts, shown beside the location-based figure",
+        help="gCO2e/kWh of your contracts, shown next to the location-based figure",
     )
     parser.add_argument("--pue", type=pue, default=None, help="power usage effectiveness")
 
 
 def carbon_of(args: argparse.Namespace) -> CarbonSettings:
-    """The grid and PUE that the arguments of :func:`add_carbon` name.
+    """The grid and PUE given by the arguments of :func:`add_carbon`.
 
     Raises:
-        UsageError: ``--live`` without a place.
+        UsageError: ``--live`` without a region.
         CarbonError: as ``carbon.settings.resolve`` and ``carbon.live.resolve_live``.
     """
     from permille.carbon.settings import resolve
@@ -131,16 +136,16 @@ def carbon_of(args: argparse.Namespace) -> CarbonSettings:
     if not args.live:
         return resolve(args.region, args.intensity, args.year, args.pue, args.market_intensity)
     if args.region is None:
-        raise UsageError("--live needs a place: give --region")
+        raise UsageError("--live needs a region: add --region")
     if args.year is not None:
-        raise UsageError("--live is the grid of now: leave --year out")
+        raise UsageError("--live uses the current intensity: remove --year")
     from permille.carbon.live import resolve_live
 
     return resolve_live(args.region, args.pue, args.market_intensity)
 
 
 def add_strictness(parser: argparse.ArgumentParser, *, quiet: str) -> None:
-    """What measuring refuses or allows; ``quiet`` says what ``--quiet-machine`` does here."""
+    """Options that restrict measuring; ``quiet`` is the help of ``--quiet-machine``."""
     parser.add_argument(
         "--require", choices=["measured"], help="exit 3 if no measurement is available"
     )

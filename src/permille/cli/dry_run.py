@@ -1,4 +1,4 @@
-"""``permille run --dry-run``: the plan, measured nothing."""
+"""``permille run --dry-run``: print the plan without measuring."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from permille.study.run.runner import most_repeats
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 _MOST_LINES = 40
-"""More cells than this are told by task."""
+"""With more cells than this, the plan is listed by task."""
 
 
 class Expected(Record, kw_only=True):
@@ -45,7 +45,7 @@ class DryRun(JsonOutput):
 
 
 def dry_run(plan: Plan, args: argparse.Namespace) -> int:
-    """What a run would do: cells, trials, downloads, and what is known of time and energy."""
+    """What a run would do: cells, trials, downloads, and the expected time and energy."""
     from permille.study.plan.forecast import download_bytes
 
     settings = plan.settings
@@ -87,7 +87,7 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
 
 
 def _cells(plan: Plan) -> list[str]:
-    """A line for each cell; of many, a line for each task."""
+    """One line per cell or, if there are many, per task."""
     cells = [planned.cell for planned in plan.cells]
     if len(cells) <= _MOST_LINES:
         return [f"  {cell.task} / {cell.dataset} / {cell.model}" for cell in cells]
@@ -102,25 +102,25 @@ def _cells(plan: Plan) -> list[str]:
 
 def _downloads(size: int | None) -> str:
     if size is None:
-        return "downloads: of a size not known; the models' parameters are not"
+        return "downloads: unknown size, because the models' parameter counts are unknown"
     if not size:
         return "downloads: no model"
     return (
-        f"downloads: about {size / 1e9:.3g} GB of models (estimate: 4 bytes a parameter; what is in"
+        f"downloads: about {size / 1e9:.3g} GB of models (estimated at 4 bytes per parameter,"
         " the cache already is in it), and the datasets"
     )
 
 
 def _outlook(expected: Expected) -> str:
     if expected.seconds is None:
-        return f"time and energy expected: not known: {expected.basis}"
+        return f"expected time and energy: unknown: {expected.basis}"
     kwh = expected.kwh
-    energy = format_energy_kwh(kwh) if kwh is not None else "energy not known (no meter)"
+    energy = format_energy_kwh(kwh) if kwh is not None else "energy unknown (no meter)"
     return f"expected: {format_seconds(expected.seconds)}, {energy}: {expected.basis}"
 
 
 def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
-    """How many trials of each cell are not in the store yet, by cell id."""
+    """The number of trials of each cell that are not in the store yet, by cell id."""
     due = {planned.cell.id: repeats for planned in plan.cells}
     if args.fresh or not args.store.exists():
         return due
@@ -131,7 +131,7 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
 
 
 def _fingerprint() -> str:
-    """This machine's, as a run would find it: with the meters that it would use."""
+    """This machine's environment as a run would record it, with the meters that it would use."""
     opened = open_all(None)
     try:
         return describe(d for meter in opened.meters for d in meter.domains).fingerprint
@@ -155,16 +155,16 @@ def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Name
     known = published()
     keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
     if not all(key in known for key in keys):
-        return Expected(basis="nothing like it is in the store yet, nor in the published study")
+        return Expected(basis="neither the store nor the published study has comparable trials")
     from permille.study.plan.calibration import MODEL, calibrate
 
     here = calibrate(_device(plan))
     rough = forecast(plan, repeats, here)
     share = left / (len(plan.cells) * repeats)
     basis = (
-        "rough, may be off several times: the published study's seconds on an A100, scaled by a"
+        "rough, may be several times off: the published study's seconds on an A100, scaled by a"
         f" replica of {MODEL} timed on {here.device} here"
-        f" ({format_seconds(here.inference_s)} an inference) and by this machine's"
+        f" ({format_seconds(here.inference_s)} per inference) and by this machine's"
         f" {here.operations_per_s / 1e9:.3g} GFLOP/s and {here.bytes_per_s / 1e9:.3g} GB/s"
     )
     if here.power_w is not None:
@@ -183,7 +183,7 @@ def _device(plan: Plan) -> str:
 def _from_store(
     plan: Plan, due: dict[str, int], args: argparse.Namespace
 ) -> tuple[float | None, float | None]:
-    """Seconds and kWh of the trials that are due, by the cells' finished ones; None unknown."""
+    """Seconds and kWh of the remaining trials, from the cells' finished ones; None if unknown."""
     if not args.store.exists():
         return None, None
     seconds: dict[str, list[float]] = {}

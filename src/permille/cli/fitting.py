@@ -1,4 +1,4 @@
-"""Tables on narrow terminals: nothing that is read exactly, a number or an id, is cut."""
+"""Fit tables to narrow terminals without cutting numbers or ids."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from rich.table import Column, Table
 from rich.text import Text
 
 WIDE = 110
-"""From this width on a table is left as it is."""
+"""From this width on, tables are not changed."""
 WORDS = 16
-"""A column of words may be folded down to this width."""
+"""The least width of a column of words that is folded."""
 BETWEEN = 3
-"""Columns of padding and border beside a cell, at most."""
+"""The most columns of padding and border next to a cell."""
 
 
 def fitted(table: Table, width: int) -> list[Table | Text]:
-    """``table`` for a terminal of ``width``: a table, lines that the terminal may fold, or both.
+    """Fit ``table`` to a terminal of ``width``: a table, lines that the terminal may fold, or both.
 
-    Below :data:`WIDE`, columns that say the same in every row become a line below the table. What
-    is still too wide becomes a block of lines a row. Words are folded, numbers never are.
+    Below :data:`WIDE`, columns with the same value in every row become a line below the table. A
+    table that is still too wide becomes a block of lines per row. Only words are folded.
     """
     columns = list(table.columns)
     for column in columns:
@@ -52,7 +52,7 @@ def _constant(column: Column) -> bool:
 
 
 def _least(columns: Sequence[Column]) -> int:
-    """The least width at which no number is cut."""
+    """The smallest width at which no number is cut."""
     total = 0
     for column in columns:
         widest = max(map(cell_len, [_plain(column.header), *_cells(column)]))

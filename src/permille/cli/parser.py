@@ -1,19 +1,19 @@
-"""argparse, with errors of one line that say how to mend the command."""
+"""argparse with one-line errors that say how to correct the command."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from permille.errors import UsageError
+from permille.suggestions import similar
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of one command. ``habits`` are options of similar tools and what they are here;
-    ``takes_command``: words that are not options are another program's command line."""
+    """The parser of one command. ``habits`` maps options of similar tools to permille's;
+    ``takes_command``: positional words are another program's command line."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class Parser(argparse.ArgumentParser):
             self.register("action", action, _Once)
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage."""
+        """Raise an error instead of printing the usage."""
         raise UsageError(f"{message}; see: {self.prog} --help")
 
     def parse(self, words: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
-        """The arguments.
+        """Parse the arguments.
 
         Raises:
-            UsageError: they are wrong; how they may have been meant.
+            UsageError: they are wrong; the message suggests a correction.
         """
         found, extra = self.parse_known_args(words, namespace)
         if not extra:
@@ -50,17 +50,17 @@ class Parser(argparse.ArgumentParser):
         return self.error(f"unrecognized arguments: {' '.join(extra)}")
 
     def _near(self, option: str) -> str | None:
-        """The options that may have been meant."""
+        """Known options that are similar."""
         known = list(self._option_string_actions)
         if option in self._habits:
             return self._habits[option]
         if not option.startswith("--"):
             return " or ".join(o for o in known if o.startswith(f"-{option[:2]}"))
-        return next(iter(difflib.get_close_matches(option, known, n=1)), None)
+        return next(iter(similar(option, known, 1)), None)
 
 
 class _Once(argparse._StoreAction):
-    """An option that holds one value: given twice, the first would be dropped silently."""
+    """An option with one value. Given twice, argparse would silently drop the first."""
 
     def __call__(
         self,

@@ -1,4 +1,4 @@
-"""From the command line to a plan: which study, which part of it, with which of its settings."""
+"""Make a plan from the command line: the study, the selected part of it, and its settings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from permille.study.worker.containment import is_secret
 
 
 def add_planning(parser: argparse.ArgumentParser) -> None:
-    """The arguments that change what is run."""
+    """Add the arguments that change what is run."""
     often = parser.add_mutually_exclusive_group()
     often.add_argument("--repeats", type=positive_int, metavar="N", help="trials per cell")
     often.add_argument(
         "--precision", type=positive_float, metavar="P", help="repeat until within ±P (0.05)"
     )
-    parser.add_argument("--inferences", type=positive_int, metavar="N", help="per trial")
+    parser.add_argument("--inferences", type=positive_int, metavar="N", help="inferences per trial")
     parser.add_argument("--tasks", metavar="LIST", help="only these; commas, * and ? allowed")
     parser.add_argument("--models", metavar="LIST", help="only these; commas, * and ? allowed")
     parser.add_argument(
@@ -41,29 +41,29 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
 
 
 def add_allowances(parser: argparse.ArgumentParser) -> None:
-    """What a study file may have only where the user says so too."""
+    """Add the options that permit what a study file alone cannot."""
     parser.add_argument(
         "--allow-path",
         action="append",
         type=Path,
         default=[],
         metavar="DIR",
-        help="a folder outside the study's own that it may read",
+        help="allow the study to read this folder outside its own",
     )
     parser.add_argument(
         "--allow-module",
         action="append",
         default=[],
         metavar="NAME",
-        help="an installed module or package whose functions it may call",
+        help="allow the study to call functions of this installed module or package",
     )
 
 
 def planned(args: argparse.Namespace, *, fetch: bool) -> Plan:
-    """The plan of a command line with :func:`add_planning`'s arguments.
+    """Make the plan for a command line with :func:`add_planning`'s arguments.
 
     Raises:
-        PermilleError: what is wrong with it.
+        PermilleError: the study or an argument is wrong.
     """
     return load(
         args.study_file,
@@ -81,8 +81,8 @@ def planned(args: argparse.Namespace, *, fetch: bool) -> Plan:
 
 
 def _passed(names: Sequence[str]) -> dict[str, str]:
-    """The variables that workers are given besides and that are no secret: an answer may depend on
-    them. A secret may change from run to run, and is not to be found in a digest."""
+    """The passed variables that are not secrets. Answers may depend on them, so they are part of
+    the cell's digest. A secret may change from run to run and must not be in a digest."""
     given = {name: os.environ[name] for name in names if name in os.environ}
     return {name: value for name, value in given.items() if not is_secret(name, value)}
 
@@ -97,12 +97,12 @@ def load(
     chosen: Selection | None = None,
     **changed: Any,
 ) -> Plan:
-    """The plan of a file or preset, or of what was ``chosen`` of it, with the protocol's settings
-    that the user changed. ``fetch``, ``modules`` and ``passed`` as
-    :func:`permille.study.plan.grid.make` has them.
+    """The plan of a study file or preset, or of the ``chosen`` part of it, with the protocol
+    settings that the user overrides. ``fetch``, ``modules`` and ``passed``: see
+    :func:`permille.study.plan.grid.make`.
 
     Raises:
-        PermilleError: what is wrong with it.
+        PermilleError: the study or a setting is wrong.
     """
     path = Path(name)
     if path.suffix == ".toml" or path.exists():

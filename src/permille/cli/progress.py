@@ -1,5 +1,5 @@
-"""How a run is going: a bar with an honest time left, or a line a trial where there is no
-terminal."""
+"""Progress of a run: a bar with an estimate of the remaining time or, without a terminal, one line
+per trial."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
 
 
 class TimeLeft:
-    """Seconds left, from what each cell's trials took so far."""
+    """Estimates the remaining seconds from the duration of each cell's trials so far."""
 
     def __init__(self, due: dict[str, int]) -> None:
         self._due = dict(due)
         self._took: dict[str, list[float]] = {}
 
     def finished(self, cell: str, seconds: float) -> None:
-        """One trial of ``cell`` is over."""
+        """Record that one trial of ``cell`` has ended."""
         self._took.setdefault(cell, []).append(seconds)
         self._due[cell] = max(0, self._due[cell] - 1)
 
     def left_out(self, cell: str) -> None:
-        """One trial of ``cell`` is not made after all."""
+        """Record that one trial of ``cell`` will not be run."""
         self._due[cell] = max(0, self._due[cell] - 1)
 
     @property
     def unknown(self) -> int:
-        """Cells that are due and of which no trial is over yet."""
+        """The number of cells with remaining trials and no finished one."""
         return sum(1 for cell, due in self._due.items() if due and cell not in self._took)
 
     @property
     def cells_done(self) -> int:
-        """Cells of which nothing is due any more."""
+        """The number of cells without remaining trials."""
         return sum(1 for due in self._due.values() if not due)
 
     def seconds(self) -> float:
-        """What is left of the cells that are known; of the others nothing is counted."""
+        """The time left for cells whose duration is known; others count as nothing."""
         return sum(
             due * sum(self._took[cell]) / len(self._took[cell])
             for cell, due in self._due.items()
@@ -58,12 +58,12 @@ class TimeLeft:
             return f"{format_seconds(self.seconds())} left"
         cells = counted(self.unknown, "cell")
         if not self.seconds():
-            return f"time left not known yet ({cells} not tried yet)"
+            return f"time left unknown so far ({cells} not tried yet)"
         return f"over {format_seconds(self.seconds())} left ({cells} not tried yet)"
 
 
 class View:
-    """Watches a run. Use with ``with``; pass :meth:`watch` to the runner."""
+    """Shows the progress of a run. Use it in a ``with``; pass :meth:`watch` to the runner."""
 
     def __init__(self, due: dict[str, int], repeats: int, *, quiet: bool) -> None:
         self._left = TimeLeft(due)
@@ -153,9 +153,9 @@ class View:
         )
 
     def _so_far(self) -> str:
-        """Cells done, energy of all trials with all that they measured, and the time left."""
+        """Finished cells, the energy of all trials over all their domains, and the time left."""
         energy = (
-            "energy not known"
+            "energy unknown"
             if self._energy_j is None
             else f"{format_energy_kwh(kwh_from_joules(self._energy_j))} so far"
         )

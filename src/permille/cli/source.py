@@ -1,4 +1,4 @@
-"""Where the reading commands take their figures from: a store, or the study that ships."""
+"""The source of the figures that reading commands show: a store, or the shipped study."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from permille.store import Store
 from permille.suggestions import nearest
 
 PUBLISHED_BOUNDARY: Boundary = "node"
-"""What the shipped study's published figures are about; the default where it is all there is."""
+"""The boundary of the shipped study's published figures; the default if there is no store."""
 
 
 DAMAGE_SHOWN = 5
-"""Lines about a damaged store that a command prints, at most; ``--json`` has them all."""
+"""The most lines about damage that a command prints; ``--json`` has them all."""
 
 
 class SourcedSummaries(NamedTuple):
-    """Summaries, their boundary, a line for each thing in the store that could not be read and is
-    in none of them, and what people must know of where the figures come from."""
+    """Summaries, their boundary, a line for each damaged item of the store that they leave out, and
+    a notice for people about the source of the figures."""
 
     summaries: list[Summary]
     boundary: Boundary
@@ -40,7 +40,7 @@ class SourcedSummaries(NamedTuple):
 
 
 def say_damage(damage: list[str]) -> int:
-    """Warn of what could not be read; the exit code that goes with it."""
+    """Warn about damaged data; return the exit code."""
     for line in damage[:DAMAGE_SHOWN]:
         print(plain(f"WARNING: left out of these figures: {line}"), file=sys.stderr)
     if len(damage) > DAMAGE_SHOWN:
@@ -49,24 +49,23 @@ def say_damage(damage: list[str]) -> int:
 
 
 def summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
-    """The summaries that count, as :func:`all_summaries_of` finds them: without those that newer
-    ones supersede."""
+    """The summaries that count: those of :func:`all_summaries_of` that are not superseded."""
     found = all_summaries_of(args, program=program)
     return found._replace(summaries=comparable.current(found.summaries))
 
 
 def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
-    """The summaries that ``--store``, ``--study`` and ``--boundary`` ask for, and their boundary;
-    those of all that can be read, where the store is damaged.
+    """The summaries selected by ``--store``, ``--study`` and ``--boundary``, and their boundary. If
+    the store is damaged, they cover everything that can be read.
 
-    The study that ships with permille answers where its name is given and the store does not
-    hold it, and, for people, where no store was named and there is none: a ``program`` would take
-    its figures for this machine's. The boundary is ``compute`` unless one is named; for the
-    shipped study, that of its published figures.
+    The shipped study is used if its name is given and the store does not contain it, and, for
+    people, if no store was named and the default one does not exist. A ``program`` would mistake
+    its figures for this machine's. The boundary is ``compute`` unless one is given; for the shipped
+    study, that of its published figures.
 
     Raises:
-        StoreError: the store that was named is not there, or cannot be read.
-        UsageError: there is no such study, or no store and a program asks.
+        StoreError: the named store does not exist, or cannot be read.
+        UsageError: there is no such study, or there is no store and a program asks.
     """
     named = "PERMILLE_STORE" in os.environ or str(args.store) != "permille.db"
     if args.store.exists() or (named and args.study != NAME):
@@ -77,10 +76,10 @@ def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSumma
 
 
 def _from_store(args: argparse.Namespace) -> SourcedSummaries:
-    """The store's own figures; none where it is sound and has none of the shipped study."""
+    """The store's own figures; None if it is intact and does not contain the shipped study."""
     default = PUBLISHED_BOUNDARY if args.study == NAME else "compute"
     boundary: Boundary = args.boundary or default
-    damage: list[str] = []  # the store adds to it as it is read
+    damage: list[str] = []  # the store appends to it while it is read
     with Store(args.store, readonly=True, damage=damage) as store:
         read = _pooled if args.pool else _rolled
         found = list(read(store, args.study, boundary))
@@ -90,10 +89,10 @@ def _from_store(args: argparse.Namespace) -> SourcedSummaries:
 
 
 def _shipped(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
-    """The figures that ship with permille, for whoever may be shown them in place of a store's.
+    """The figures that ship with permille, if they may be shown in place of a store's.
 
     Raises:
-        UsageError: another study was named, or a program did not ask for this one by name.
+        UsageError: another study was named, or a program did not name this one.
     """
     absent = f"there is no store at {args.store}"
     measuring = "`permille run quickstart` measures this machine"
@@ -113,10 +112,10 @@ def _shipped(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
 
 
 def check_study(store: Store, args: argparse.Namespace) -> None:
-    """Refuse the name of a study that the store does not hold.
+    """Check that the store contains the study.
 
     Raises:
-        UsageError: it does not; what was meant, or what there is.
+        UsageError: it does not; the message suggests a study that exists.
     """
     names = store.studies()
     if args.study not in (None, NAME) and args.study not in names:
@@ -125,8 +124,8 @@ def check_study(store: Store, args: argparse.Namespace) -> None:
 
 
 def _rolled(store: Store, study: str | None, boundary: Boundary) -> list[Summary]:
-    """From the roll-up, which is a row a group however many trials there are; the groups of a
-    cell stand together."""
+    """From the roll-up, which has one row per group regardless of the number of trials; the groups
+    of a cell are adjacent."""
     by_cell: dict[tuple[str, str], list[Summary]] = {}
     for group, found in store.cells(CELLS, study):
         by_cell.setdefault((group.study, group.cell), []).append(
@@ -136,13 +135,13 @@ def _rolled(store: Store, study: str | None, boundary: Boundary) -> list[Summary
 
 
 def _within(summaries: dict[str, Summary], boundary: Boundary) -> Summary:
-    """The facility's joules are the node's: the PUE is applied where carbon is."""
+    """The joules of ``facility`` are the node's: PUE is applied together with carbon."""
     if boundary in summaries:
         return summaries[boundary]
     return msgspec.structs.replace(summaries["node"], boundary=boundary)
 
 
 def _pooled(store: Store, study: str | None, boundary: Boundary) -> Iterator[Summary]:
-    """Trials of all machines together, which no roll-up holds."""
+    """Pool trials of all machines, which the roll-up does not."""
     for trials in store.by_cell(study):
         yield from summarise(trials, boundary, pool=True)

@@ -1,4 +1,4 @@
-"""Standard output and error that cannot lose a result: of any encoding, closed, or full."""
+"""Standard output and error that never lose a result, even if closed, full or not UTF-8."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from contextlib import redirect_stdout
 from typing import TextIO
 
 OUTPUT_LOST = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
-"""What writing to standard output fails with."""
+"""Errors that writing to standard output can raise."""
 
 
 def open_streams() -> None:
-    """Make both streams usable whatever they are.
+    """Make both streams usable in any state.
 
-    What their encoding does not have is escaped. A descriptor that is closed would otherwise be
-    the next file's, and what is printed would go into it (the store, say); the output of a closed
-    standard output goes to standard error.
+    Characters outside their encoding are escaped. A closed descriptor would be reused for the next
+    file that is opened, and output would be written into it (the store, for example). If standard
+    output is closed, its output goes to standard error.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # the lowest free one, which is this
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for life
     if sys.stdout is None:
@@ -36,27 +36,28 @@ def open_streams() -> None:
 
 
 def drop_output(stream: TextIO | None = None) -> None:
-    """Send what ``stream`` (standard output) still has buffered nowhere, so that the interpreter's
-    last flush does not fail."""
+    """Discard what ``stream`` (standard output) has buffered, so that the interpreter's last flush
+    does not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, (stream or sys.stdout).fileno())
     os.close(nowhere)
 
 
 def is_output_lost(error: OSError) -> bool:
-    """Whether ``error`` is that of a standard stream that takes no more."""
+    """Whether ``error`` means that a standard stream no longer accepts output."""
     return error.filename is None and error.errno in OUTPUT_LOST
 
 
 class Feed:
-    """Lines on standard output while work goes on: where it takes no more, on standard error; and
-    where that takes none either, nowhere. The work is not ended by whoever stops reading."""
+    """Prints progress lines on standard output. If that no longer accepts output, they go to
+    standard error; if that fails too, they are dropped. A reader that goes away does not end the
+    work."""
 
     def __init__(self) -> None:
         self._lost = False
 
     def put(self, show: Callable[[], None]) -> None:
-        """Have ``show`` print its line."""
+        """Call ``show``, which prints one line."""
         if not self._lost:
             try:
                 show()
@@ -84,8 +85,8 @@ def _try_stderr(show: Callable[[], None]) -> None:
 
 
 def deliver(show: Callable[[], None]) -> None:
-    """Print a result that is not to be had again: where standard output does not take it, on
-    standard error."""
+    """Print a result that cannot be reproduced, on standard error if standard output does not
+    accept it."""
     try:
         show()
         sys.stdout.flush()

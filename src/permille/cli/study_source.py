@@ -1,4 +1,5 @@
-"""Where the study's commands take a study from: the shipped figures, or a store."""
+"""The source of a study for ``reproduce``, ``audit`` and ``parity``: shipped figures, or a
+store."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ NAME = "power-hungry-2023"
 
 
 def add_from(parser: argparse.ArgumentParser) -> None:
-    """``--from STORE``: a store instead of the shipped figures."""
+    """Add ``--from STORE``, to use a store instead of the shipped figures."""
     parser.add_argument(
         "--from",
         dest="from_store",
@@ -26,10 +27,10 @@ def add_from(parser: argparse.ArgumentParser) -> None:
 
 
 def published_study(store_path: Path | None) -> StudyCells:
-    """The published study, shipped or of a store that it was imported into.
+    """The published study: the shipped figures, or a store that it was imported into.
 
     Raises:
-        StoreError: the store does not hold it.
+        StoreError: the store does not contain it.
     """
     from permille.analysis.paper import published
     from permille.analysis.study_cells import archive_of, from_trials
@@ -41,16 +42,16 @@ def published_study(store_path: Path | None) -> StudyCells:
         study = from_trials(store.trials(study=NAME), archive_of(store.trials(source=NAME)))
     if not study.cells:
         raise StoreError(
-            f"{store_path} does not hold the study; permille import {NAME} PATH --store STORE"
+            f"{store_path} does not contain the study; permille import {NAME} PATH --store STORE"
         )
     return study
 
 
 def any_study(store_path: Path | None, name: str | None) -> StudyCells:
-    """The study called ``name``, or the only one that there is.
+    """The study called ``name``, or the only one in the store.
 
     Raises:
-        UsageError: the store has several and none is named, or it has no such study.
+        UsageError: the store has several and none is named, or it has no study of that name.
     """
     from permille.analysis.current import current_trials
     from permille.analysis.study_cells import from_trials
@@ -58,7 +59,9 @@ def any_study(store_path: Path | None, name: str | None) -> StudyCells:
 
     if store_path is None:
         if name not in (None, NAME):
-            raise UsageError(f"study {name!r} does not ship with permille; name its --from STORE")
+            raise UsageError(
+                f"study {name!r} does not ship with permille; name its store with --from STORE"
+            )
         return published_study(None)
     with Store(store_path, readonly=True) as store:
         names = store.studies()

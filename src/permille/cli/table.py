@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
-    """One line a row. Columns that say the same in every row are left to the title."""
+    """One line per row. Columns with the same value in every row move to the title."""
     from rich import box
     from rich.table import Table
 
@@ -62,16 +62,16 @@ def _labels(row: ResultRow) -> str:
 
 
 def _text(text: str) -> RenderableType:
-    """Foreign words as they are: no markup, no control characters."""
+    """Untrusted text without markup or control characters."""
     from rich.text import Text
 
     return Text(plain(text, limit=200))
 
 
 def _energy(row: ResultRow) -> RenderableType:
-    """Per 1,000 inferences; where their number is not known, of a whole run, and said."""
+    """Per 1,000 inferences or, if their number is unknown, per run, labelled as such."""
     if row.kwh_per_1000.value is None and row.kwh_per_trial.value is not None:
-        return _text(f"{format_energy_kwh(row.kwh_per_trial.value)} a run")
+        return _text(f"{format_energy_kwh(row.kwh_per_trial.value)} per run")
     return _estimate(row.kwh_per_1000, format_energy_kwh)
 
 

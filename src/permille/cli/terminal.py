@@ -1,4 +1,4 @@
-"""What the terminal shows: names made harmless, tables, numbers for people."""
+"""Terminal output: tables, JSON, and names without control characters."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def console(*, stderr: bool = False) -> Console:
                 super().print(part, soft_wrap=not isinstance(part, Table))
 
         def on_broken_pipe(self) -> None:
-            """Leave it to whoever prints: rich would end the process, and the result with it."""
+            """Raise to the caller: rich would exit the process and lose the result."""
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
     plain_console = Ours(stderr=stderr, highlight=False)
@@ -48,7 +48,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say_last(notice: str | None) -> None:
-    """What must not be missed, on standard error, below all that was printed."""
+    """Print an important notice on standard error, after all other output."""
     if notice:
         sys.stdout.flush()
         print(plain(notice), file=sys.stderr)
@@ -66,11 +66,11 @@ def json_text(output: Record, *, ascii_only: bool = False) -> str:
 
 
 def print_json_line(line: bytes) -> None:
-    """A line of JSON on stdout, at once."""
+    """Print one line of JSON on stdout and flush."""
     text = line.decode() if _speaks_utf8() else json.dumps(json.loads(line))
     print(text, flush=True)
 
 
 def _speaks_utf8() -> bool:
-    """Whether stdout can hold any character; if not, JSON has escapes of its own."""
+    """Whether stdout can encode any character; if not, JSON is written with escapes."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

@@ -1,1 +1,1 @@
-"""Datasets: where samples come from. Rows are hostile input: validated, bounded, escaped."""
+"""Datasets: the sources of samples. Rows are hostile input: validated, limited, escaped."""

@@ -1,13 +1,13 @@
-"""Datasets by name: permille carries the rule that makes them, the data come by ``permille
-assets fetch``.
+"""Datasets by name: permille contains the rule that makes them; ``permille assets fetch`` downloads
+the data.
 
 ``vader-movie-reviews``: the movie-review sentences of Hutto and Gilbert (VADER, ICWSM 2014),
 each with the mean of human ratings from -4 to 4. The label is the rating's sign; sentences with
-a rating nearer to 0 than 0.5, which people were not sure of, are left out.
+a rating within 0.5 of 0, on which people were undecided, are left out.
 
-The split is a rule, not a copy: equal sentences are one; within each label they are ordered by
-sha256 of a salt and the sentence; the first 500 are for testing, the next 2,000 for training.
-No sentence is in both, and both are balanced.
+The split follows a rule: duplicates are removed; within each label the sentences are ordered by the
+sha256 of a salt and the sentence; the first 500 are for testing, the next 2,000 for training. No
+sentence is in both, and both are balanced.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ _MAX_TABLE_BYTES = 8 << 20
 
 
 def read(spec: DatasetSpec, task: Task) -> Iterator[Row]:
-    """The rows of a bundled dataset, its test part.
+    """The rows of the test split of a bundled dataset.
 
     Raises:
-        DatasetError: there is no such dataset, or it is not for this task.
+        DatasetError: there is no such dataset, or it does not fit the task.
         AssetError: its data have not been fetched.
     """
     if spec.name not in NAMES:
         known = [*NAMES, *(pair.name for pair in pairs.all_pairs() if pair.task == task.name)]
         raise DatasetError(
-            f"no dataset {spec.name!r} for {task.name}; there are: {', '.join(known)}; for others "
-            'write { path = "inbox.jsonl", text = "body", label = "queue" } for a file of yours, '
+            f"no dataset {spec.name!r} for {task.name}; available: {', '.join(known)}; for others, "
+            'write { path = "inbox.jsonl", text = "body", label = "queue" } for your own file, '
             'or { hub = "owner/name", split = "test", text = …, label = … }'
         )
     if task.inputs != ("text",) or task.reference not in ("label", None):
-        raise DatasetError(f"dataset {spec.name!r} has text and label; {task.name} needs other")
+        raise DatasetError(
+            f"dataset {spec.name!r} has the columns text and label; {task.name} needs others"
+        )
     return iter(movie_reviews()[0])
 
 
@@ -59,13 +61,13 @@ def movie_reviews() -> tuple[list[Sample], list[Sample]]:
 
     Raises:
         AssetError: the data have not been fetched.
-        DatasetError: the table is not what it was.
+        DatasetError: the table is not the expected one.
     """
     return split(_parse(_table()))
 
 
 def split(rated: dict[str, tuple[str, float]]) -> tuple[list[Sample], list[Sample]]:
-    """The test and the training samples of sentences with their id and mean rating."""
+    """Split sentences, with their id and mean rating, into test and training samples."""
     test: list[Sample] = []
     train: list[Sample] = []
     for label, sign in (("negative", -1), ("positive", 1)):
@@ -96,10 +98,10 @@ def _table() -> str:
 
 
 def _parse(table: str) -> dict[str, tuple[str, float]]:
-    """Sentence -> (id, mean rating) of lines ``id TAB rating TAB sentence``; of equal sentences
-    the first counts."""
+    """Sentence -> (id, mean rating) from lines ``id TAB rating TAB sentence``; the first of equal
+    sentences counts."""
     rated: dict[str, tuple[str, float]] = {}
-    # Not splitlines(): some sentences hold a NEL or other separator that it would cut at.
+    # Not splitlines(): some sentences contain NEL or another separator at which it would split.
     for line in io.StringIO(table, newline="\n"):
         fields = line.strip("\r\n").split("\t")
         if len(fields) == 3:

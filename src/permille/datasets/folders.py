@@ -1,6 +1,6 @@
-"""Folders of images or recordings, laid out as the Hub's ``imagefolder`` and ``audiofolder``: files
-beside a ``metadata.jsonl`` or ``metadata.csv`` whose ``file_name`` names them; or, of images, a
-folder for each class."""
+"""Folders of images or recordings, in the layout of the Hub's ``imagefolder`` and ``audiofolder``:
+files next to a ``metadata.jsonl`` or ``metadata.csv`` that lists them in ``file_name``; or, for
+images, one folder per class."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def read(
     *,
     read_file: Callable[[DatasetSpec, Task], Iterator[Row]],
 ) -> Iterator[Row]:
-    """The images or recordings of a folder. ``read_file`` reads its metadata, where it has any.
+    """The images or recordings of a folder. ``read_file`` reads its metadata file, if it has one.
 
     Raises:
-        DatasetError: the task asks for neither, or for more than a folder can tell.
+        DatasetError: the task uses neither, or needs more than a folder provides.
     """
     media = [name for name in task.inputs if task.kinds[name] in ("image", "audio")]
     if len(media) != 1 or len(task.inputs) != 1:
@@ -50,13 +50,13 @@ def read(
 
 
 def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterator[Row]:
-    """A row for each image below the folder; its class is the folder that it lies in."""
+    """One row per image in the folder's tree; its class is the name of its parent folder."""
     plain = msgspec.structs.replace(spec, columns={})
     plan = layout(plain, task, root=folder)
     for number, path in enumerate(_files(folder), 1):
         if number > MAX_FILES:
             raise DatasetError(f"{folder} has more than {MAX_FILES:,} images; take a sample of it")
-        # A name that is no text cannot be an id: its row is a bad one.
+        # A name that is not valid text cannot be an id, so the row is bad.
         name = path.relative_to(folder).as_posix().encode(errors="replace").decode()
         fields = {image: name, "id": name}
         if plan.reference is not None:
@@ -66,7 +66,7 @@ def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterat
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Images below a folder in the order of their names; links to folders are not followed."""
+    """The images in a folder's tree, sorted by name; links to folders are not followed."""
     try:
         for root, folders, names in os.walk(folder):
             folders.sort()

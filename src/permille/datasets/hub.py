@@ -1,9 +1,9 @@
-"""Datasets of the Hub, streamed by the datasets library: no script, nothing but what is used.
+"""Datasets of the Hub, streamed by the datasets library: no scripts, and only the columns needed.
 
-A split may be larger than any disk, so that at most :data:`MOST_ROWS` rows are read (of images and
-recordings :data:`MOST_MEDIA`), from its beginning; the samples are drawn from them as from a file,
-by the seed and the rows' ids. What was drawn is kept in permille's cache, under the commit, so that
-the same study needs the network once.
+A split may be larger than any disk, so only its first :data:`MOST_ROWS` rows are read
+(:data:`MOST_MEDIA` for images and recordings). The samples are drawn from those as from a file, by
+the seed and the rows' ids, and stored in permille's cache under the commit, so that a study needs
+the network only once.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from permille.workload.specs import DatasetSpec, HubSource
 MOST_ROWS = 100_000
 MOST_MEDIA = 2_000
 _NOWHERE = Path(os.devnull)
-"""The root of a row's paths: what the Hub says names no file of this machine."""
+"""The root of a row's paths: rows from the Hub must not name files of this machine."""
 _FORM = 1
-"""Of what is kept in the cache; another number is another file."""
+"""The version of the cache format; it is part of the file's name."""
 
 
 def open_dataset(
@@ -48,7 +48,7 @@ def open_dataset(
     """
     if importlib.util.find_spec("datasets") is None:
         raise DatasetError(
-            f"dataset {spec.name!r}: the Hub's are read with datasets: "
+            f"dataset {spec.name!r}: reading from the Hub needs the datasets library: "
             "pip install 'permille[datasets]'"
         )
     plan = _layout(spec, source, task)
@@ -65,14 +65,14 @@ def open_dataset(
 
 
 class _Reader:
-    """One pass over a split. ``cut_at``: the rows read where the split may have more."""
+    """One pass over a split. ``cut_at``: the number of rows read if the split may have more."""
 
     def __init__(self, source: HubSource, commit: str, plan: Layout, name: str) -> None:
         self._source, self._commit, self._plan, self._name = source, commit, plan, name
         self.cut_at: int | None = None
 
     def rows(self) -> Iterator[Row]:
-        """The rows as samples, or why not."""
+        """The rows as samples or errors."""
         import datasets
 
         plan = self._plan
@@ -93,7 +93,7 @@ class _Reader:
                 raise DatasetError(f"dataset {self._name!r}: {_said(error)}") from error
 
     def _open(self) -> Any:
-        """The split as a stream of its used columns, nothing decoded."""
+        """The split as a stream of the columns used, without decoding."""
         import datasets
 
         source = self._source
@@ -105,7 +105,7 @@ class _Reader:
             data_files={source.split: source.files} if source.files else None,
             streaming=True,
         )
-        if stream.features is None:  # JSON and CSV do not say; a first row does
+        if stream.features is None:  # JSON and CSV declare no columns; the first row shows them
             stream = stream._resolve_features()
         there = list(stream.features)
         if absent := sorted(self._plan.used - set(there)):
@@ -118,8 +118,8 @@ class _Reader:
 
 
 def name_classes(value: Any, feature: Any) -> Any:
-    """``value`` with the names of classes in place of their numbers; a number that is no class
-    (the Hub's -1 for a label that is kept secret) becomes None."""
+    """``value`` with class names in place of class numbers. A number without a class (such as the
+    Hub's -1 for a secret label) becomes None."""
     names = getattr(feature, "names", None)
     if names is not None and isinstance(value, int):
         return names[value] if 0 <= value < len(names) else None
@@ -134,7 +134,7 @@ def name_classes(value: Any, feature: Any) -> Any:
 
 
 def _shaped(fields: dict[str, Any], plan: Layout, source: HubSource) -> dict[str, Any]:
-    """A row in the form that files have: words of a text, boxes by their sides."""
+    """A row in the format of local files: words of a text, boxes by their sides."""
     for name, column in plan.columns.items():
         kind, value = plan.kinds.get(name), fields[column]
         if kind == "words" and isinstance(value, str):
@@ -146,7 +146,8 @@ def _shaped(fields: dict[str, Any], plan: Layout, source: HubSource) -> dict[str
 
 
 def _by_sides(box: Any) -> Any:
-    """``[x0, y0, x1, y1]`` as ``[x, y, width, height]``; what is none goes on, to be refused."""
+    """``[x0, y0, x1, y1]`` as ``[x, y, width, height]``; other values are passed on and refused
+    later."""
     if isinstance(box, list) and len(box) == 4 and all(isinstance(n, int | float) for n in box):
         return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
     return box
@@ -164,24 +165,24 @@ def _said(error: BaseException) -> str:
     text = " ".join(str(error).split())[:240]
     if "scripts are no longer supported" in text:
         return (
-            "its repository is a script, which is not run; its conversion may be had: "
+            "its repository is a script, which is not run; there may be a converted copy: "
             'revision = "refs/convert/parquet"'
         )
     return text
 
 
 def _origin(source: HubSource, commit: str, cut_at: int | None) -> str:
-    """Where the samples come from, to be recorded."""
+    """The origin of the samples, for the record."""
     parts = [f"{source.repo}@{commit[:12]}", source.config, source.files, source.split]
     drawn = f"drawn from its first {cut_at:,} rows" if cut_at else None
     return ", ".join(part for part in [*parts, drawn] if part)
 
 
-# --- what is kept ---------------------------------------------------------------------------
+# --- the cache ------------------------------------------------------------------------------
 
 
 def _commit(source: HubSource) -> str:
-    """The commit of the revision; offline the one that it was last seen to be."""
+    """The commit of the revision; offline, the one it last resolved to."""
     if COMMIT.fullmatch(source.revision):
         return source.revision
     seen = (
@@ -210,7 +211,7 @@ def _kept_at(key: Any) -> Path:
 
 
 def _kept(path: Path, name: str) -> Dataset | None:
-    """What was drawn before; None if nothing was, or it is not what it was."""
+    """The samples drawn earlier; None if there are none or their files have changed."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Dataset)
     except (OSError, msgspec.DecodeError):
@@ -228,7 +229,7 @@ def _keep(path: Path, dataset: Dataset) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """At once or not at all."""
+    """Write the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(content)

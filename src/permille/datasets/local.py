@@ -1,7 +1,7 @@
 """Datasets in local files: JSON Lines, CSV, Parquet and image folders, by column name.
 
-The files are hostile input: read as UTF-8 data, bounded in size, lines and rows, and a row that
-cannot be used is left out and named, never guessed at.
+The files are hostile input: they are read as UTF-8 and limited in size, lines and rows. A bad row
+is skipped and named, never guessed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read(spec: DatasetSpec, task: Task) -> Iterator[Row]:
-    """The rows of a file, in its order.
+    """The rows of a file, in order.
 
-    ``spec.columns`` maps the task's inputs and reference, and ``id``, to the file's column
-    names; one that is not given has the task's own name. A sample's id is its line number, or the
+    ``spec.columns`` maps the task's inputs and reference, and ``id``, to the file's columns; a
+    column that is not mapped has the task's own name. A sample's id is its line number, or the
     value of the ``id`` column. Labels may be strings, or whole numbers, which become strings.
 
     Raises:
-        DatasetError: no such file, not a kind that is read, too large, a column not there.
+        DatasetError: no such file, an unsupported kind of file, too large, or a missing column.
     """
     path = Path(spec.path or "")
     try:
@@ -81,7 +81,7 @@ def _read_jsonl(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """Numbered lines; None for one that is too long, which is skipped without keeping it."""
+    """Numbered lines; None for a line that is too long, which is skipped without storing it."""
     number = 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -97,7 +97,7 @@ def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _parse_json(line: bytes | None) -> Fields | None:
-    """The object on a line, what is wrong with it, or None for an empty line."""
+    """The object on a line, the error in it, or None for an empty line."""
     if line is None:
         return "longer than 1 MiB"
     try:
@@ -141,8 +141,8 @@ def _read_csv(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
 
 
 class _CsvText:
-    """Lines for the csv module, which itself would take in one of any length. A row may have
-    several: ``row_bytes`` counts them, and whoever takes the row sets it back to 0."""
+    """Lines for the csv module, which has no limit on their length. A row may have several:
+    ``row_bytes`` adds them up, and the consumer of the row resets it to 0."""
 
     def __init__(self, stream: BinaryIO, path: Path) -> None:
         self._lines = self._read(stream, path)
@@ -153,7 +153,7 @@ class _CsvText:
 
     def _read(self, stream: BinaryIO, path: Path) -> Iterator[str]:
         number = 0
-        # A "\r" alone may end a line too, as in files of old Macs; csv wants such lines apart.
+        # A "\r" alone may end a line, as in files from old Macs; csv needs such lines separately.
         while chunk := stream.readline(MAX_LINE_BYTES + 1):
             self.row_bytes += len(chunk)
             if self.row_bytes > MAX_LINE_BYTES:

@@ -1,10 +1,8 @@
-"""Images and recordings of a dataset: files, checked by their headers and bounded, never decoded
-here.
+"""Images and recordings of a dataset: files whose headers are checked, never decoded here.
 
-A value of a sample is ``{"path": …, "sha256": …}``; the digest of a dataset counts the content
-alone, so that a dataset that is moved stays the same. What comes without a file of its own (from
-the Hub, from Parquet) is held as ``{"content": …}`` until it is known which rows are taken, and
-those are kept in the cache under their sha256.
+A sample's value is ``{"path": …, "sha256": …}``. The digest of a dataset only includes the content,
+so moving a dataset does not change it. Media without a file (from the Hub or from Parquet) are held
+as ``{"content": …}`` until the samples are drawn; those are stored in the cache by sha256.
 """
 
 from __future__ import annotations
@@ -25,22 +23,22 @@ Medium = Literal["image", "audio"]
 
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 64_000_000
-"""Of one image; a bomb of a few kB can say that it has billions."""
+"""The most pixels of an image; a decompression bomb of a few kB can claim billions."""
 MAX_SECONDS = 600.0
-"""Of one recording."""
+"""The longest recording."""
 IMAGES = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 _NEEDS = {"image": ("PIL", "vision"), "audio": ("soundfile", "audio")}
 
 
 class BadMedium(ValueError):
-    """Why a file cannot be used."""
+    """The reason why a file cannot be used."""
 
 
 def check_installed(medium: Medium) -> None:
-    """That the library which reads such files is installed.
+    """Check that the library that reads such files is installed.
 
     Raises:
-        DatasetError: it is not; its message is the command that installs it.
+        DatasetError: it is not; the message has the command that installs it.
     """
     module, extra = _NEEDS[medium]
     if importlib.util.find_spec(module) is None:
@@ -50,17 +48,17 @@ def check_installed(medium: Medium) -> None:
 
 
 def reference(text: str, root: Path, medium: Medium) -> dict[str, str]:
-    """The file that ``text`` names below ``root``, its header checked.
+    """The file that ``text`` names inside ``root``, with its header checked.
 
     Raises:
-        BadMedium: it leaves ``root`` (symlinks followed), is not there, or not of that kind.
+        BadMedium: it is outside ``root`` (symlinks resolved), missing, or not of that kind.
     """
     try:
         path = (root / text).resolve()
         inside = path.is_relative_to(root.resolve())
         size = path.stat().st_size if inside and path.is_file() else None
     except (OSError, ValueError, RuntimeError) as error:
-        raise BadMedium(f"{text[:60]!r} is no path") from error
+        raise BadMedium(f"{text[:60]!r} is not a path") from error
     if not inside:
         raise BadMedium(f"{text[:60]!r} leaves the dataset's folder")
     if size is None:
@@ -72,7 +70,7 @@ def reference(text: str, root: Path, medium: Medium) -> dict[str, str]:
 
 
 def held(content: bytes, medium: Medium) -> dict[str, Any]:
-    """``content`` as a value of a sample, its header checked; :func:`with_digest` keeps it.
+    """``content`` as a sample's value, with its header checked; :func:`with_digest` stores it.
 
     Raises:
         BadMedium: too large, or not of that kind.
@@ -84,7 +82,7 @@ def held(content: bytes, medium: Medium) -> dict[str, Any]:
 
 
 def keep(content: bytes, medium: Medium) -> dict[str, str]:
-    """``content`` as a file of the cache, its header checked.
+    """Store ``content`` as a file in the cache, with its header checked.
 
     Raises:
         BadMedium: too large, or not of that kind.
@@ -105,7 +103,7 @@ def _keep(content: bytes) -> dict[str, str]:
 
 
 def with_digest(value: Any) -> Any:
-    """A reference with the sha256 of its content, in a file; anything else as it is."""
+    """A media value with the sha256 of its content, in a file; any other value unchanged."""
     if not is_reference(value) or "sha256" in value:
         return value
     if "content" in value:
@@ -120,10 +118,10 @@ def is_reference(value: Any) -> bool:
 
 
 def read(value: dict[str, str]) -> bytes:
-    """The content of a reference.
+    """The content of a media value.
 
     Raises:
-        DatasetError: the file is gone, or no longer what it was when the study was planned.
+        DatasetError: the file is missing, or has changed since the study was planned.
     """
     path = Path(value["path"])
     try:
@@ -146,13 +144,13 @@ def _check_image(file: Path | io.BytesIO, name: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file, formats=IMAGES) as image:  # reads the header alone
+            with Image.open(file, formats=IMAGES) as image:  # reads only the header
                 width, height = image.size
     except Image.DecompressionBombError as error:
         raise BadMedium(f"{name} has too many pixels") from error
     except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise BadMedium(f"{name} is no image that is read here") from error
-    except SyntaxError as error:  # Pillow's word for a broken PNG
+        raise BadMedium(f"{name} is not an image in a supported format") from error
+    except SyntaxError as error:  # Pillow's exception for a broken PNG
         raise BadMedium(f"{name} is a broken image") from error
     if width * height > MAX_PIXELS:
         raise BadMedium(f"{name} has too many pixels, {width}×{height}")
@@ -164,6 +162,6 @@ def _check_audio(file: Path | io.BytesIO, name: str) -> None:
     try:
         found = soundfile.info(str(file) if isinstance(file, Path) else file)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise BadMedium(f"{name} is no recording that is read here") from error
+        raise BadMedium(f"{name} is not a recording in a supported format") from error
     if not 0 < found.duration <= MAX_SECONDS:
-        raise BadMedium(f"{name} lasts {found.duration:g} s; up to {MAX_SECONDS:g} are read")
+        raise BadMedium(f"{name} lasts {found.duration:g} s; the limit is {MAX_SECONDS:g} s")

@@ -1,4 +1,4 @@
-"""A dataset by its description: bundled, in a file or on the Hub; which samples are taken."""
+"""Open a dataset from its spec (bundled, in a file or on the Hub) and draw its samples."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def open_dataset(
 ) -> Dataset:
     """The samples of ``spec`` for ``task``.
 
-    At most ``limit`` samples are taken (None: all). Which, and in what order, follows from
-    ``seed`` and the rows' ids alone, so that every model is asked the same in the same order.
-    Without ``fetch`` a dataset of the Hub has no samples.
+    At most ``limit`` samples are taken (None: all). The selection and its order depend only on
+    ``seed`` and the rows' ids, so that every model gets the same samples in the same order. Without
+    ``fetch`` a dataset of the Hub has no samples.
 
     Raises:
-        DatasetError: no such dataset or file, a column that is missing, no usable row.
-        AssetError: the dataset is one of the quick start's and has not been fetched.
+        DatasetError: no such dataset or file, a missing column, or no usable row.
+        AssetError: the dataset belongs to the quick start and has not been fetched.
     """
     spec, source = _on_hub(spec, task)
     if source is not None and not fetch:
@@ -37,7 +37,7 @@ def open_dataset(
 
 
 def _on_hub(spec: DatasetSpec, task: Task) -> tuple[DatasetSpec, HubSource | None]:
-    """The dataset with its columns and its place on the Hub, where it has one."""
+    """The dataset with its columns and, if it is on the Hub, its source there."""
     if spec.path is not None or spec.hub is not None or spec.name in bundled.NAMES:
         return spec, spec.hub
     pair = pairs.find(task.name, spec.name)
@@ -45,7 +45,7 @@ def _on_hub(spec: DatasetSpec, task: Task) -> tuple[DatasetSpec, HubSource | Non
         return spec, None
     if pair.absent is not None:
         raise DatasetError(
-            f"dataset {spec.name!r} cannot be had for {task.name}: {pair.absent}; "
-            'take another, or a file of yours: { path = "…" }'
+            f"dataset {spec.name!r} is not available for {task.name}: {pair.absent}; "
+            'use another, or your own file: { path = "…" }'
         )
     return msgspec.structs.replace(spec, columns=pair.columns), pair.source

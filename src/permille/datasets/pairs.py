@@ -1,4 +1,4 @@
-"""The paper's thirty task-dataset pairs by name: where the Hub has them, and their columns."""
+"""The paper's thirty task-dataset pairs by name: their source on the Hub and their columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from permille.workload.specs import HubSource
 
 
 class Pair(Record, forbid_unknown_fields=True):
-    """A dataset for a task. ``absent``: why the Hub cannot give it, in words."""
+    """A dataset for a task. ``absent``: why it is not available from the Hub."""
 
     task: str
     name: str
@@ -31,7 +31,7 @@ class Pair(Record, forbid_unknown_fields=True):
 
     @property
     def source(self) -> HubSource | None:
-        """Where it is read from; None for one that is absent."""
+        """Its source; None if it is absent."""
         if self.repo is None:
             return None
         names = HubSource.__struct_fields__
@@ -39,12 +39,12 @@ class Pair(Record, forbid_unknown_fields=True):
 
 
 def find(task: str, name: str) -> Pair | None:
-    """The pair of that name for a task; case, blanks, dashes and underscores do not matter."""
+    """The pair of that name for a task, ignoring case, blanks, dashes and underscores."""
     return _table().get((task, _plain(name)))
 
 
 def all_pairs() -> tuple[Pair, ...]:
-    """The thirty."""
+    """All thirty pairs."""
     return tuple(_table().values())
 
 

@@ -1,7 +1,7 @@
-"""Parquet files, read by DuckDB in a process of its own: only the columns that are used.
+"""Parquet files, read by DuckDB in a separate process: only the columns that are used.
 
-A file of 1 kB can say that it has a million texts of many MiB each. The process has a bound of
-memory that the system keeps, and hands rows over one at a time.
+A file of 1 kB can contain a million texts of many MiB each. The operating system limits the memory
+of the process, which returns one row at a time.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from permille.errors import DatasetError
 
 MAX_ROWS = 1_000_000
 MAX_ROW_BYTES = MAX_BYTES + (1 << 20)
-"""An image or recording, and a line of text."""
+"""The largest row: an image or recording, and a line of text."""
 MEMORY_BYTES = 4 << 30
 MAX_TOTAL_BYTES = 8 << 30
-"""Of all rows together, which bounds the time."""
+"""The most bytes of all rows together, which limits the time."""
 _BATCH_BYTES, _MOST_ROWS = 8 << 20, 256
 _LENGTH = struct.Struct("!I")
 
@@ -38,8 +38,8 @@ class _Asked(msgspec.Struct):
 
 
 class _Said(msgspec.Struct):
-    """``row``, or ``too_large`` for one that is left out; ``there``: the file's columns, where one
-    that is asked for is not; ``error``: why nothing more comes."""
+    """``row``, or ``too_large`` for a skipped one; ``there``: the file's columns, if a required one
+    is missing; ``error``: why there are no more rows."""
 
     row: list[Any] | None = None
     too_large: bool = False
@@ -51,12 +51,14 @@ def read(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
     """Numbered rows, from 1.
 
     Raises:
-        DatasetError: DuckDB is not installed, the file is not Parquet, or a column is not there.
+        DatasetError: DuckDB is not installed, the file is not Parquet, or a column is missing.
     """
     if importlib.util.find_spec("duckdb") is None:
-        raise DatasetError(f"{path}: Parquet is read with duckdb: pip install 'permille[parquet]'")
+        raise DatasetError(f"{path}: reading Parquet needs duckdb: pip install 'permille[parquet]'")
     if set(path.name) & set("*?["):
-        raise DatasetError(f"{path}: a name with *, ? or [ means several files here; rename it")
+        raise DatasetError(
+            f"{path}: DuckDB takes a name with *, ? or [ for a pattern; rename the file"
+        )
     return _read(path, columns)
 
 
@@ -107,12 +109,12 @@ def _answers(stream: BinaryIO, path: Path) -> Iterator[_Said]:
         if not body or len(body) != size:
             raise DatasetError(
                 f"{path}: its rows need more than {MEMORY_BYTES >> 30} GiB to be read, or its"
-                " reader broke off; is it a whole Parquet file?"
+                " reader crashed; is it a complete Parquet file?"
             )
         yield decoder.decode(body)
 
 
-# --- in the process of its own -----------------------------------------------------------
+# --- in the separate process -------------------------------------------------------------
 
 
 def _main() -> None:
@@ -141,7 +143,7 @@ def _rows(asked: _Asked) -> Iterator[_Said]:
                 return
             listed = ", ".join('"' + name.replace('"', '""') + '"' for name in asked.columns)
             found = connection.execute(f"SELECT {listed} FROM read_parquet(?)", [asked.path])
-            rows = 1  # at first, and after a large one; then as many as are small
+            rows = 1  # one row at first and after a large one; more while rows are small
             total = 0
             while batch := found.fetchmany(rows):
                 largest = 0
@@ -170,7 +172,7 @@ def _bytes_of(value: Any) -> int:
 
 
 def _say(said: _Said) -> None:
-    # What msgpack has no form for (a date, a decimal) is of no use to any task: it becomes empty.
+    # No task uses the types that msgpack cannot encode (dates, decimals): they become empty.
     body = msgspec.msgpack.encode(said, enc_hook=lambda value: {})
     sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)
 

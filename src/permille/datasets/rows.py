@@ -1,4 +1,4 @@
-"""From a stream of rows to a dataset: which are taken, which are left out and why."""
+"""Draw samples from a stream of rows, and record which rows were skipped and why."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from permille.records import Record
 from permille.workload.samples import Dataset, Sample
 
 MAX_NAMED = 10
-"""How many bad rows are named; all are counted."""
+"""The number of bad rows that are named; all are counted."""
 MAX_HELD_BYTES = 1 << 30
-"""Of samples, while the first of them are looked for; half of it once they are found."""
+"""The most bytes of samples in memory while drawing; half of it for the drawn ones."""
 MAX_LABELS = 1_000
-"""More distinct labels than this are not classes but free text: refused."""
+"""With more distinct labels than this, the column is free text and not classes: an error."""
 
 
 class UnusableRow(Record):
-    """A row that is left out: where it is and what is wrong with it. ``asked``: nothing is, but the
-    study file lists the labels that it wants."""
+    """A skipped row: its position and the error. ``asked``: the row is fine, but its label is not
+    among those that the study file lists."""
 
     where: str
     why: str
@@ -36,7 +36,7 @@ Row: TypeAlias = Sample | UnusableRow
 
 
 class _Tally:
-    """What a pass over the rows saw, beside the samples."""
+    """Counts from a pass over the rows, apart from the samples."""
 
     def __init__(self) -> None:
         self.named: list[str] = []
@@ -46,7 +46,7 @@ class _Tally:
         self.labels: set[str] = set()
 
     def good(self, rows: Iterator[Row], name: str, labelled: bool) -> Iterator[Sample]:
-        """The samples among ``rows``; the rest is counted, the first few named."""
+        """The samples among ``rows``; bad rows are counted, and the first few named."""
         for row in rows:
             if isinstance(row, UnusableRow):
                 self.bad += 1
@@ -73,14 +73,15 @@ def collect(
     seed: int,
     labelled: bool = True,
 ) -> Dataset:
-    """At most ``limit`` samples of ``rows``, shuffled by ``seed``; memory is of that order.
+    """At most ``limit`` samples of ``rows``, shuffled by ``seed``; memory use is proportional to
+    it.
 
-    The order is that of sha256(seed, id): the same on every Python, and a larger ``limit``
-    keeps the samples of a smaller one. ``labelled``: whether references that are strings are names
-    of classes, and not free text.
+    The order is that of sha256(seed, id): the same on every Python, and a larger ``limit`` includes
+    the samples of a smaller one. ``labelled``: whether string references are class names rather
+    than free text.
 
     Raises:
-        DatasetError: no row is usable, two have the same id, or the labels are no classes.
+        DatasetError: no row is usable, two have the same id, or the labels are not classes.
     """
     tally = _Tally()
     chosen = _first(tally.good(rows, name, labelled), limit, seed, name)
@@ -107,10 +108,10 @@ def collect(
 def _first(
     samples: Iterator[Sample], limit: int | None, seed: int, name: str
 ) -> list[tuple[bytes, Sample]]:
-    """The first ``limit`` by their keys, never more than twice as many held.
+    """The first ``limit`` samples by key, with at most twice as many in memory.
 
     Raises:
-        DatasetError: they are too large to be held.
+        DatasetError: they need too much memory.
     """
     kept: list[tuple[bytes, Sample]] = []
     held = 0
@@ -136,7 +137,7 @@ def _by_key(pair: tuple[bytes, Sample]) -> bytes:
 
 
 def _bytes_of(value: Any) -> int:
-    """About how much memory a value takes."""
+    """The approximate memory use of a value."""
     if isinstance(value, dict):
         return 64 + sum(_bytes_of(inner) for inner in value.values())
     if isinstance(value, list | tuple):
@@ -145,8 +146,8 @@ def _bytes_of(value: Any) -> int:
 
 
 def digest(samples: tuple[Sample, ...]) -> str:
-    """sha256 over the samples in their order: ids, inputs and references; of images and
-    recordings the content counts, and not where they lie."""
+    """sha256 of the samples in order: ids, inputs and references. Images and recordings count by
+    their content, not by their path."""
     sha = hashlib.sha256()
     for sample in samples:
         inputs = {
@@ -160,7 +161,7 @@ def digest(samples: tuple[Sample, ...]) -> str:
 
 
 def _identified(sample: Sample) -> Sample:
-    """With the sha256 of the files that it names."""
+    """The sample with the sha256 of the files that it names."""
     if not any(media.is_reference(value) for value in sample.inputs.values()):
         return sample
     inputs = {name: media.with_digest(value) for name, value in sample.inputs.items()}

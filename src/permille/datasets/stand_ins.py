@@ -1,5 +1,5 @@
-"""Datasets of made-up inputs, as long as those of the study's datasets. No network, no files but
-images of noise in the cache."""
+"""Generated datasets with inputs as long as those of the study's datasets. They need no network and
+no files except noise images in the cache."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from permille.workload.protocols import Task
 from permille.workload.samples import Dataset, Sample
 
 MOST = {"text": 50, "image": 8}
-"""Different samples that are made; more inferences are passes over them."""
+"""The number of distinct samples; more inferences are further passes over them."""
 
 _ID = "stand-in-"
 
 
 def stand_in(dataset: str, task: Task, inferences: int) -> Dataset | None:
-    """Samples of the mean length of a dataset's; None where it is none of the study's.
+    """Samples with the mean length of a dataset's; None if it is not one of the study's.
 
-    Their number divides ``inferences``, so that whole passes make exactly as many.
+    Their number divides ``inferences``, so that whole passes make exactly that many.
     """
     lengths = input_lengths(dataset)
     if lengths is None:
@@ -40,7 +40,7 @@ def stand_in(dataset: str, task: Task, inferences: int) -> Dataset | None:
 
 
 def is_stand_in(dataset: Dataset) -> bool:
-    """Whether a dataset is made up."""
+    """Whether a dataset is generated."""
     return bool(dataset.samples) and dataset.samples[0].id.startswith(_ID)
 
 
@@ -53,13 +53,13 @@ def _input(name: str, kind: str, number: int, lengths: InputLengths) -> Any:
     if kind == "image":
         return media.keep(_noise(number, lengths.pixels or (640, 480)), "image")
     count = lengths.question_tokens if name == "question" else lengths.tokens
-    # Each sample its own words: a prime step, so that they differ within and between samples.
+    # Each sample has its own words: a prime step makes them differ within and between samples.
     words = [word(number * 7_919 + place * 31 + len(name)) for place in range(count or 1)]
     return words if kind == "words" else " ".join(words)
 
 
 def _reference(task: Task, inputs: dict[str, Any], number: int) -> Any:
-    """Something of the right kind; a replica's answers are not scored."""
+    """A value of the right kind; a replica's answers are not scored."""
     if task.reference is None:
         return None
     kind = task.kinds[task.reference]
@@ -71,7 +71,7 @@ def _reference(task: Task, inputs: dict[str, Any], number: int) -> Any:
 
 
 def _noise(number: int, size: tuple[int, int]) -> bytes:
-    """A JPEG of coarse noise: as an image is, neither flat nor without any structure."""
+    """A JPEG of coarse noise: like a real image, neither flat nor without structure."""
     import numpy as np
     from PIL import Image
 

@@ -1,5 +1,5 @@
-"""From the fields of a row to a sample: each column by the kind that its task says. Pure, but for
-the headers of the files that a row names."""
+"""Convert the fields of a row to a sample: each column by the kind that its task declares. Pure,
+except that it reads the headers of the files that a row names."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from permille.workload.samples import Sample
 from permille.workload.specs import DatasetSpec
 
 MAX_ITEMS = 10_000
-"""Words, texts or objects of one row."""
+"""The most words, texts or objects in one row."""
 
 Fields = dict[str, Any] | str
-"""A row's fields by column, or what is wrong with the row."""
+"""A row's fields by column, or the error in the row."""
 
 
 class Layout(Record):
-    """Where a task's columns lie: ``columns`` maps its names, and ``id``, to the file's;
-    ``root`` is the folder that paths in the rows are relative to."""
+    """The columns that a task reads: ``columns`` maps its names, and ``id``, to the file's;
+    ``root`` is the folder to which paths in the rows are relative."""
 
     columns: dict[str, str]
     kinds: dict[str, Kind]
@@ -36,22 +36,23 @@ class Layout(Record):
 
     @property
     def used(self) -> set[str]:
-        """The file's columns that are read."""
+        """The columns of the file that are read."""
         return set(self.columns.values())
 
 
 def layout(spec: DatasetSpec, task: Task, *, root: Path) -> Layout:
-    """The columns of a dataset that a task reads; one that is not given has the task's own name.
+    """The columns of a dataset that a task reads. A column that is not mapped has the task's own
+    name.
 
     Raises:
-        DatasetError: a column is named that the task does not know, or what reads its kind is
+        DatasetError: a mapped column is unknown to the task, or the library that reads its kind is
             not installed.
     """
     known = (*task.inputs, *((task.reference,) if task.reference else ()))
     if unknown := sorted(set(spec.columns) - {*known, "id"}):
         raise DatasetError(
-            f"dataset {spec.name!r}: no column {unknown[0]!r} is asked for; "
-            f"the task knows: {', '.join((*known, 'id'))}"
+            f"dataset {spec.name!r}: no column {unknown[0]!r} is used here; "
+            f"the columns of {task.name} are: {', '.join((*known, 'id'))}"
         )
     reference = task.reference
     if getattr(task, "optional_reference", False) and reference not in spec.columns:
@@ -75,13 +76,14 @@ def layout(spec: DatasetSpec, task: Task, *, root: Path) -> Layout:
 
 
 def missing(where: object, absent: Sequence[str], there: Sequence[str]) -> DatasetError:
-    """That a column is not there, and which are."""
+    """A message that names a missing column and the existing ones."""
     shown = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
     return DatasetError(f"{where} has no column {absent[0]!r}; it has: {shown}")
 
 
 def row(where: str, number: int, fields: Fields, plan: Layout) -> Row:
-    """A row's fields as a sample, or why not. Its id is ``number``, or its ``id`` column's."""
+    """A row's fields as a sample, or the error. The id is ``number``, or the ``id`` column's
+    value."""
     if isinstance(fields, str):
         return UnusableRow(where=where, why=fields)
     columns = plan.columns
@@ -123,7 +125,7 @@ def _value(fields: Mapping[str, Any], name: str, plan: Layout) -> Any:
 
 
 def _medium(fields: Mapping[str, Any], column: str, kind: Any, root: Path) -> dict[str, Any]:
-    """A path below the dataset's folder; or, from Parquet, the content itself."""
+    """A path inside the dataset's folder or, from Parquet, the content itself."""
     value = fields.get(column)
     if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
         return media.held(value["bytes"], kind)
@@ -133,14 +135,14 @@ def _medium(fields: Mapping[str, Any], column: str, kind: Any, root: Path) -> di
 
 
 def _texts(fields: Mapping[str, Any], column: str) -> list[str]:
-    """A list of texts, which may be empty; one text; or SQuAD's ``{"text": [...]}``."""
+    """A list of texts (possibly empty), one text, or SQuAD's ``{"text": [...]}``."""
     value = fields.get(column)
     if isinstance(value, dict):
         value = value.get("text")
     if isinstance(value, str):
         value = [value]
     if not _is_list(value) or not all(isinstance(text, str) for text in value):
-        raise _Unusable(f"{column!r} is no text or list of texts")
+        raise _Unusable(f"{column!r} is not a text or a list of texts")
     return [_text({column: text}, column) for text in value]
 
 
@@ -148,7 +150,7 @@ def _words(fields: Mapping[str, Any], column: str) -> list[str]:
     """A list of words or tags, at least one."""
     value = fields.get(column)
     if not _is_list(value) or not value:
-        raise _Unusable(f"{column!r} is no list of words")
+        raise _Unusable(f"{column!r} is not a list of words")
     return [_word({column: word}, column) for word in value]
 
 
@@ -159,16 +161,16 @@ def _check_tags(inputs: Mapping[str, Any], tags: list[str]) -> None:
 
 
 def _objects(fields: Mapping[str, Any], column: str) -> list[dict[str, Any]]:
-    """``[{"label": …, "bbox": [x, y, width, height]}]``, which may be empty; or the Hub's way,
+    """``[{"label": …, "bbox": [x, y, width, height]}]``, possibly empty; or the Hub's layout,
     ``{"label": […], "bbox": […]}``."""
     value = fields.get(column)
     if isinstance(value, dict):
         labels, boxes = value.get("label", value.get("category")), value.get("bbox")
         if not _is_list(labels) or not _is_list(boxes) or len(labels) != len(boxes):
-            raise _Unusable(f"{column!r} has not one label for each bbox")
+            raise _Unusable(f"{column!r} does not have one label for each bbox")
         value = [{"label": n, "bbox": b} for n, b in zip(labels, boxes, strict=True)]
     if not _is_list(value) or not all(isinstance(thing, dict) for thing in value):
-        raise _Unusable(f"{column!r} is no list of objects with label and bbox")
+        raise _Unusable(f"{column!r} is not a list of objects with label and bbox")
     return [{"label": _word(thing, "label"), "bbox": _box(thing)} for thing in value]
 
 
@@ -177,10 +179,10 @@ def _box(thing: Mapping[str, Any]) -> list[float]:
     if not _is_list(box) or len(box) != 4:
         raise _Unusable("a bbox is not [x, y, width, height]")
     if not all(isinstance(n, int | float) and math.isfinite(n) for n in box):
-        raise _Unusable("a bbox holds what is no number")
+        raise _Unusable("a bbox contains something that is not a number")
     x, y, width, height = (float(n) for n in box)
     if width <= 0 or height <= 0:
-        raise _Unusable("a bbox without area")
+        raise _Unusable("a bbox has no area")
     return [x, y, width, height]
 
 
@@ -189,7 +191,7 @@ def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
 
 
 def _text(fields: Mapping[str, Any], column: str) -> str:
-    """A column's value: a string that is not blank."""
+    """A column's value, which must be a string that is not blank."""
     value = fields.get(column)
     if value is None:
         raise _Unusable(f"no {column!r}")
@@ -199,13 +201,13 @@ def _text(fields: Mapping[str, Any], column: str) -> str:
         raise _Unusable(f"empty {column!r}")
     try:
         value.encode()
-    except UnicodeEncodeError:  # JSON can name half a surrogate pair
+    except UnicodeEncodeError:  # JSON can contain half of a surrogate pair
         raise _Unusable(f"{column!r} is not text: a lone surrogate") from None
     return value
 
 
 def _word(fields: Mapping[str, Any], column: str) -> str:
-    """A label or an id: like a text, without the blanks around it, or a whole number."""
+    """A label or an id: a text without surrounding blanks, or a whole number."""
     value = fields.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

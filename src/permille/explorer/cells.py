@@ -1,4 +1,4 @@
-"""What the explorer shows: the cells of the shipped study and of a store, never pooled."""
+"""The explorer's cells: those of the shipped study and of a store, never pooled."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Origin = Literal["shipped", "store"]
 
 
 class Shown(Record):
-    """A cell with where it comes from. ``id`` is stable, so that a link to it stays good;
-    ``group`` finds its trials in the store and is None for a shipped one. ``batch_size`` is
-    None where nobody said; ``weights`` is ``replica`` where the weights are random."""
+    """A cell with its origin. ``id`` is stable, so that links to it remain valid; ``group``
+    identifies its trials in the store and is None for a shipped cell. ``batch_size`` is None if
+    unknown; ``weights`` is ``replica`` if the weights are random."""
 
     id: str
     origin: Origin
@@ -41,8 +41,8 @@ def shipped() -> list[Shown]:
 
 
 def of_store(path: Path, damage: list[str] | None = None) -> list[Shown]:
-    """The cells of a store, opened for reading only. With a list as ``damage``, those of all that
-    can be read, and the list is told of the rest.
+    """The cells of a store, opened read-only. With a list as ``damage``, they cover everything that
+    can be read, and the rest is reported in the list.
 
     Raises:
         StoreError: it cannot be read.
@@ -68,7 +68,7 @@ def _cells(store: Store, damage: Sequence[str]) -> Iterator[Shown]:
 
 
 def _noted(cell: StudyCell, damage: Sequence[str]) -> StudyCell:
-    """With a note of each trial that is in none of its figures because it is damaged."""
+    """The cell with a note for each damaged trial that its figures leave out."""
     if not damage:
         return cell
     notes = tuple(f"left out: {line}" for line in damage)

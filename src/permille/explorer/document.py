@@ -1,7 +1,7 @@
-"""The one JSON document that the page draws: aggregates by column, grids, factors, sources.
+"""The JSON document that the page draws: aggregates by column, grids, factors, sources.
 
-Carbon, PUE, boundary and volume are applied in the page, by the formulas of
-:mod:`permille.analysis.rows`; so energies are sent in joules per 1,000 inferences.
+The page applies carbon, PUE, boundary and volume, with the formulas of
+:mod:`permille.analysis.rows`, so energies are sent in joules per 1,000 inferences.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from permille.records import Quality
 from permille.version import __version__
 
 DIGITS = 12
-"""Significant digits of a number in the document: more than any meter has, fewer bytes."""
+"""Significant digits of numbers in the document: more than any meter has, to save bytes."""
 
 
 def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
-    """Everything that the page needs. ``store`` names the store for people, if there is one."""
+    """The whole document. ``store`` is the displayed name of the store, if there is one."""
     ranks, answers = _ranked(cells)
     records = [_record(c) | ranked for c, ranked in zip(cells, ranks, strict=True)]
     return {
@@ -56,7 +56,7 @@ def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
 
 
 def encode(found: dict[str, Any]) -> str:
-    """The document as JSON. NaN is refused: it is not JSON."""
+    """The document as JSON. NaN is an error: it is not valid JSON."""
     return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -64,8 +64,9 @@ def encode(found: dict[str, Any]) -> str:
 
 
 def columns(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Columns of equal length. One of numbers is a list; any other is ``{"of": distinct values,
-    "at": index of each}``, since names repeat; one of a single value is ``{"all": value}``."""
+    """Columns of equal length. A column of numbers is a list; any other is ``{"of": distinct
+    values, "at": index of each}``, because names repeat; a constant column is ``{"all":
+    value}``."""
     names = records[0].keys() if records else ()
     return {name: _column([record[name] for record in records]) for name in names}
 
@@ -145,14 +146,15 @@ def _record(shown: Shown) -> dict[str, Any]:
 
 
 def _place(shown: Shown) -> str:
-    """The same for cells that may be ranked or divided; never so for shipped and stored ones."""
+    """A key that is equal for cells that may be ranked or divided; it differs between shipped and
+    stored cells."""
     key = "\0".join((shown.origin, *comparable.place(shown.cell.summary)))
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def _quality(quality: Quality | None) -> dict[str, Any]:
-    """Its interval, which way is better, and whether it is printed in percent: the page knows
-    nothing of metrics."""
+    """The interval, the direction and whether to show percent: the page knows nothing about
+    metrics."""
     found = quality and interval(quality)
     return {
         "quality_low": found and found.low,
@@ -163,13 +165,14 @@ def _quality(quality: Quality | None) -> dict[str, Any]:
 
 
 def _asked(cell: StudyCell) -> float | None:
-    """The relative half-width that the repeats were made for; None where their number was fixed."""
+    """The requested relative half-width of the repeats; None if their number was fixed."""
     found = [s.energy.asked for s in cell.summaries.values() if s.energy]
     return next((asked.precision for asked in found if asked), None)
 
 
 def _part(part: Part) -> list[Any]:
-    """Domain, joules, accuracy below and above, joules that go with time, whether it is split."""
+    """Domain, joules, accuracy below and above, joules proportional to time, whether it is
+    split."""
     figures = (part.energy_j, part.low, part.high, part.time_j)
     return [part.domain, *map(_rounded, figures), part.split]
 
@@ -187,7 +190,7 @@ def _energy(boundary: str, summary: Summary) -> dict[str, Any]:
 
 
 def _spread(sums: Sums) -> float | None:
-    """Half of the interval that the trials alone give the figure, relative to it."""
+    """The relative half-width of the interval from the trials only."""
     spread = sums.spread()
     if spread.high is None or spread.value <= 0:
         return None
@@ -195,8 +198,8 @@ def _spread(sums: Sums) -> float | None:
 
 
 def _sums(name: str, sums: Sums | None) -> dict[str, float | None]:
-    """The estimate as the command line prints it, and what a ratio takes, which differ where a
-    stopping rule left a cold first repeat out."""
+    """The estimate that the command line prints, and the inputs of a ratio, which differ if a
+    stopping rule left out a cold first repeat."""
     estimate = sums.estimate() if sums else None
     n, mean, sd = sums.for_ratio() if sums else (None, None, None)
     return {
@@ -221,9 +224,9 @@ def _summaries(cells: Sequence[Shown], boundary: str, *, net: bool) -> list[Summ
 
 
 def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, list[list[str]]]]:
-    """(By cell, whether it is on the front of each boundary, gross and net; by the same, the ids
-    of the general-purpose and the task-specific model of each answer.) Shipped and stored cells
-    are never ranked together."""
+    """(For each cell, whether it is on the front of each boundary, gross and net; likewise the ids
+    of the general-purpose and the task-specific model of each answer.) Shipped and stored cells are
+    never ranked together."""
     by_cell: dict[str, dict[str, Any]] = {shown.id: {} for shown in cells}
     answers: dict[str, list[list[str]]] = {}
     for boundary in METERED:
@@ -240,11 +243,11 @@ def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, lis
     return [by_cell[shown.id] for shown in cells], answers
 
 
-# --- what stands beside the cells ------------------------------------------------------------
+# --- other parts of the document -------------------------------------------------------------
 
 
 def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
-    """By origin and study: what its numbers rest on, and its parity, at a PUE of 1."""
+    """The audit and the parity by origin and study, at a PUE of 1."""
     groups: dict[tuple[str, str, str], list[StudyCell]] = {}
     for shown in cells:
         summary = shown.cell.summary
@@ -262,12 +265,12 @@ def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
 
 
 def _parity(cells: Sequence[StudyCell], boundary: Any) -> list[dict[str, Any]]:
-    """The models whose training the paper states; none where the study did not run them."""
+    """The models whose training energy the paper states; none if the study did not run them."""
     rows: list[parity.ParityRow] = []
     for model in TABLE_5:
         try:
             rows += parity.study_rows(cells, boundary, model=model)
-        except CompareError:  # this study has no such model, or no figure of it
+        except CompareError:  # this study does not have the model, or no figure for it
             continue
     return [msgspec.to_builtins(row) for row in rows]
 
@@ -319,7 +322,7 @@ def _grid() -> dict[str, Any]:
 
 
 def _equivalents() -> list[dict[str, Any]]:
-    """``per``: how many of it one kWh (basis energy) or one gram (basis carbon) is."""
+    """``per``: the amount per kWh (basis energy) or per gram (basis carbon)."""
     return [
         {
             "name": each.name,
@@ -336,8 +339,8 @@ def _equivalents() -> list[dict[str, Any]]:
 def student_coefficients(degree: int = 24) -> list[float]:
     """Chebyshev coefficients of log t(95 %, two-sided) in u = 2/df - 1, for df from 1 up.
 
-    The page has no statistics library for one quantile: it evaluates this series, which agrees
-    with the quantile itself to 1e-8 (tested).
+    The page has no statistics library for one quantile: it evaluates this series, which matches the
+    quantile to 1e-8 (tested).
     """
     import numpy as np
     from numpy.polynomial import chebyshev

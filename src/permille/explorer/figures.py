@@ -1,4 +1,4 @@
-"""What a server or a file shows, kept fresh: cells, the document, the rows, the trials."""
+"""The data of a server or a file, kept up to date: cells, document, rows, trials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from permille.store import Store
 
 
 class FiguresState(Record):
-    """The figures as of one state of the store. ``tag`` changes when they do."""
+    """The figures for one state of the store. ``tag`` changes with them."""
 
     tag: str
     damage: tuple[str, ...]
@@ -26,7 +26,8 @@ class FiguresState(Record):
 
 
 class Figures:
-    """The shipped figures and those of a store, if one is named; read again when it changes."""
+    """The shipped figures and those of a store, if one is named, which are reread when it
+    changes."""
 
     def __init__(self, store: Path | None) -> None:
         self.store = store
@@ -35,7 +36,7 @@ class Figures:
         self._state: FiguresState | None = None
 
     def state(self) -> FiguresState:
-        """The figures as the store is now.
+        """The figures for the current state of the store.
 
         Raises:
             StoreError: the store cannot be read.
@@ -43,7 +44,7 @@ class Figures:
         with self._lock:
             stamp = _stamp(self.store)
             if self._state is None or stamp != self._stamp:
-                # A request may still read the old rows: they go when the last one lets go.
+                # A request may still be reading the old rows: the last reference frees them.
                 self._state = _state(self.store)
                 self._stamp = stamp
             return self._state
@@ -66,8 +67,8 @@ class Figures:
 
 
 def everything(store: Path | None) -> tuple[list[cells.Shown], dict[str, Any]]:
-    """All cells and the document of them, with ``damage``: a line for each thing in the store
-    that could not be read.
+    """All cells and their document, with ``damage``: one line per item in the store that could not
+    be read.
 
     Raises:
         StoreError: the store cannot be read at all.
@@ -94,7 +95,7 @@ def _state(store: Path | None) -> FiguresState:
 
 
 def _stamp(store: Path | None) -> object:
-    """Changes whenever the store does: SQLite writes to the file or to its log."""
+    """A value that changes with the store: SQLite writes to the file or its log."""
     if store is None:
         return None
     found: list[tuple[int, int, int] | None] = []

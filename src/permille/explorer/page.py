@@ -1,4 +1,4 @@
-"""The one template, in its two deliveries: linked where served, inlined in a file."""
+"""The page's template, in two forms: with links if served, with everything inline in a file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from permille.errors import UsageError
 
 BUILT = ("explorer.js", "explorer.css", "licences.json")
-"""What ``scripts/build_explorer.py`` makes of ``web/``."""
+"""The output of ``scripts/build_explorer.py``, built from ``web/``."""
 
 
 def asset(name: str) -> str:
     """A built file of the page.
 
     Raises:
-        UsageError: it was never built, as in an installation from a checkout without npm.
+        UsageError: it was not built, as in an installation from a checkout without npm.
     """
     if name not in BUILT:
         raise KeyError(name)
@@ -38,7 +38,7 @@ def served(revision: str) -> str:
 
 
 def self_contained(document: str) -> str:
-    """The page with everything inside it; it asks no host for anything."""
+    """The self-contained page; it makes no requests."""
     script, style = asset("explorer.js"), asset("explorer.css")
     page = _template().render(
         inline=True,
@@ -54,7 +54,7 @@ def self_contained(document: str) -> str:
 
 
 def escape_json(text: str) -> str:
-    """JSON that can stand in a script element: no character of it can end the element."""
+    """JSON for a script element: no character in it can end the element."""
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -1,6 +1,6 @@
-"""Rows of the selection with the carbon settings applied: DuckDB filters, Python words them.
+"""The selected rows with the carbon settings applied: DuckDB filters them, Python formats them.
 
-Every value of a request is bound as a parameter; columns come from the lists below alone.
+Every value in a request is bound as a parameter; columns only come from the lists below.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NAMES = (
     "study",
     "origin",
 )
-"""What can be filtered by an exact name."""
+"""Columns that can be filtered by an exact name."""
 
 _TYPES = {
     "id": "VARCHAR",
@@ -67,11 +67,11 @@ _TYPES = {
 }
 _PLAIN = [c for c in _TYPES if c not in ("id", "value_j", "low_j", "high_j", "boundary", "net")]
 LONGEST = 300
-"""Characters of one filter's value, at most."""
+"""The most characters in one filter's value."""
 
 
 class RowQuery(Record):
-    """What a request asks: filters, boundary, and carbon settings. Made by :func:`question`."""
+    """A parsed request: filters, boundary, and carbon settings. Made by :func:`question`."""
 
     names: dict[str, str]
     search: str
@@ -83,10 +83,10 @@ class RowQuery(Record):
 
 
 def question(asked: Mapping[str, str]) -> RowQuery:
-    """The question that a query string puts; its names are those of the page's address.
+    """Parse a query string; its names are those in the page's address.
 
     Raises:
-        UsageError: a value that is too long or not what its name needs.
+        UsageError: a value is too long or invalid.
         CarbonError: an unknown place or year.
     """
     for name, value in asked.items():
@@ -95,7 +95,7 @@ def question(asked: Mapping[str, str]) -> RowQuery:
     named = asked.get("boundary", "compute")
     boundary = next((b for b in BOUNDARIES if b == named), None)
     if boundary is None:
-        raise UsageError(f"boundary is one of {', '.join(BOUNDARIES)}")
+        raise UsageError(f"boundary must be one of {', '.join(BOUNDARIES)}")
     year = _number(asked, "year")
     return RowQuery(
         names={name: asked[name] for name in NAMES if asked.get(name)},
@@ -127,7 +127,7 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
 
 
 class Rows:
-    """The cells as a table of DuckDB, in memory, that nothing but this class can reach."""
+    """The cells as an in-memory DuckDB table that only this class can access."""
 
     def __init__(self, cells: Sequence[Shown]) -> None:
         import duckdb
@@ -135,7 +135,7 @@ class Rows:
         self._folder = tempfile.TemporaryDirectory(prefix="permille-")
         self._db = duckdb.connect(":memory:")
         _load(self._db, cells, Path(self._folder.name))
-        # From here on a query can reach the folder for its Parquet and nothing else.
+        # From here on, queries can only access the folder for their Parquet files.
         self._db.execute(f"SET allowed_directories = ['{self._folder.name}']")
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
@@ -146,7 +146,7 @@ class Rows:
         self._folder.cleanup()
 
     def records(self, asked: RowQuery) -> list[dict[str, Any]]:
-        """The rows as they are downloaded; missing is None."""
+        """The rows for download; missing values are None."""
         sql, values = _select(asked)
         found = self._db.cursor().execute(sql, values)
         names = [column[0] for column in found.description]
@@ -174,7 +174,7 @@ def _load(db: DuckDBPyConnection, cells: Sequence[Shown], folder: Path) -> None:
 
 
 def _lines(shown: Shown) -> list[dict[str, Any]]:
-    """One line for each boundary, with idle and without."""
+    """One row per boundary, gross and net."""
     cell = shown.cell
     lines = []
     for boundary in METERED:
@@ -218,7 +218,7 @@ def _lines(shown: Shown) -> list[dict[str, Any]]:
 
 
 def _select(asked: RowQuery) -> tuple[str, list[Any]]:
-    """The query and its parameters, in the order of their marks."""
+    """The query and its parameters, in the order of their placeholders."""
     carbon = asked.carbon
     boundary = asked.boundary
     kwh = energy_overhead(carbon.pue, boundary) / JOULES_PER_KWH
@@ -261,7 +261,7 @@ def _select(asked: RowQuery) -> tuple[str, list[Any]]:
 
 
 def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """The records as CSV; true and false as the page writes them."""
+    """The records as CSV; true and false are written as in the page."""
     words = {True: "true", False: "false"}
     return as_csv(
         [{k: words[v] if isinstance(v, bool) else v for k, v in r.items()} for r in records]

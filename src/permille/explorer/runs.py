@@ -1,4 +1,4 @@
-"""One trial drilled down to: its power by domain, its spans, and all that it rests on."""
+"""One trial in detail: its power by domain, its spans, and everything stored with it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from permille.records import Phase, Trial
 from permille.store import Raw, Store
 
 POINTS = 240
-"""Stretches of a power trace: about one for each pixel and a half of a phone's chart."""
+"""The number of intervals of a power trace: about one per 1.5 pixels of a phone's chart."""
 LISTED = 500
-"""Trials of a cell that are listed, at most: the newest."""
+"""The most trials listed per cell: the newest."""
 SPANS = 200
-"""Spans that are sent of a run, at most."""
+"""The most spans sent per run."""
 
 
 def listed(trial: Trial) -> dict[str, Any]:
-    """A trial as a line of its cell's page."""
+    """A trial as a row on its cell's page."""
     query = trial.phases.get("query")
     return {
         "uid": trial.uid,
@@ -118,7 +118,7 @@ def _phase(phase: Phase) -> dict[str, Any]:
 
 
 def again(trial: Trial) -> str:
-    """How to get the figure again."""
+    """How to reproduce the figure."""
     if trial.source != "permille":
         return f"imported from {trial.source}: import the same file again with permille import"
     if re.fullmatch(r"[A-Za-z0-9._-]+", trial.study):

@@ -1,4 +1,4 @@
-"""The explorer served on loopback: it reads, answers GET and HEAD, and trusts no request."""
+"""Serve the explorer on loopback: read-only, GET and HEAD, and no request is trusted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LONGEST_QUERY = 8_192
-"""Bytes of a query string, at most."""
+"""The most bytes in a query string."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
@@ -39,7 +39,7 @@ HEADERS = {
 
 
 def app(figures: Figures, port: int) -> Starlette:
-    """The application, for requests to this port of this machine alone."""
+    """The application, for requests to this port of this machine only."""
     return Starlette(
         routes=_routes(figures),
         middleware=[Middleware(Guard, port=port), Middleware(GZipMiddleware, minimum_size=1_000)],
@@ -48,10 +48,10 @@ def app(figures: Figures, port: int) -> Starlette:
 
 
 class Guard:
-    """Refuses what a stranger's page may send, and says with every answer what it may do.
+    """Refuses requests from other sites' pages, and adds the security policy to every response.
 
-    A name that resolves to 127.0.0.1 (DNS rebinding) fails at Host; another site's script at
-    Origin or Sec-Fetch-Site. A link that is followed from elsewhere is let through.
+    A foreign name that resolves to 127.0.0.1 (DNS rebinding) fails the Host check; another site's
+    script fails the Origin or Sec-Fetch-Site check. Following a link from elsewhere is allowed.
     """
 
     def __init__(self, app: ASGIApp, port: int) -> None:
@@ -61,7 +61,7 @@ class Guard:
             self.hosts |= {"127.0.0.1", "localhost", "[::1]"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or refuse."""
+        """Forward the request, or refuse it."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
@@ -83,9 +83,9 @@ class Guard:
         hosts = [value for name, value in headers if name == "host"]
         said = dict(headers)
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
-            return 421, "this server answers to 127.0.0.1 and localhost alone"
+            return 421, "this server only answers to 127.0.0.1 and localhost"
         if scope["method"] not in ("GET", "HEAD"):
-            return 405, "this server only reads: GET or HEAD"
+            return 405, "this server is read-only: use GET or HEAD"
         origin = said.get("origin")
         if origin is not None and origin.removeprefix("http://").lower() not in self.hosts:
             return 403, "another site's request"
@@ -110,7 +110,7 @@ def _json(payload: Any, *, status: int = 200, tag: str | None = None) -> Respons
 
 
 def _routes(figures: Figures) -> list[Route]:
-    # Plain functions: Starlette runs them in threads, so that a slow one holds up no other.
+    # Plain functions: Starlette runs them in threads, so a slow one does not block others.
     def index(request: Request) -> Response:
         return Response(page.served(figures.state().tag), media_type="text/html")
 

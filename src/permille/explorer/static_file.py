@@ -1,4 +1,4 @@
-"""The explorer as one file: everything inside, nothing asked of any host."""
+"""The explorer as one self-contained file that makes no requests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from permille.explorer.page import self_contained
 from permille.store import Store
 
 LISTED = 2_000
-"""Trials that are listed in a file, at most."""
+"""The most trials listed in a file."""
 TRACED = 60
-"""Trials whose power trace goes into a file, at most: the newest finished one of each cell."""
+"""The most power traces in a file: that of the newest finished trial of each cell."""
 
 
 class Page(NamedTuple):
-    """The page's bytes, and a line for each thing in the store that could not be read."""
+    """The page's bytes, and one line per item in the store that could not be read."""
 
     content: bytes
     damage: list[str]
@@ -36,7 +36,7 @@ def page(store: Path | None) -> Page:
 
 
 def _trials(path: Path, shown: list[cells.Shown], damage: list[str]) -> dict[str, Any]:
-    """Trials by cell, and the runs that are drilled down to."""
+    """Trials by cell, and the runs with details."""
     trials: dict[str, list[dict[str, Any]]] = {}
     details: dict[str, Any] = {}
     room = LISTED

@@ -1,7 +1,7 @@
-"""Exporters: results as files that other programs read. One module a format, each a plug-in.
+"""Exporters: results as files for other programs. Each format is a module and a plug-in.
 
-An exporter makes bytes of what was asked for; it writes and prints nothing. What it reads comes
-from a store, whose names are hostile input: each format escapes them as its readers need.
+An exporter returns bytes; it writes and prints nothing. Names in a store are hostile input: each
+format escapes them as its readers require.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from permille.carbon.settings import CarbonSettings
 from permille.records import Boundary, Trial
 
 STANDARD_OUTPUT = "-"
-"""Among what was given: the file is standard output."""
+"""A pseudo-option: the output file is standard output."""
 
 
 class Asked(Protocol):
-    """What the user asked for. Only what an exporter takes is read."""
+    """The data that the user requested. It is read lazily, when an exporter accesses it."""
 
     @property
     def boundary(self) -> Boundary:
-        """What counts."""
+        """Which devices count."""
         ...
 
     @property
@@ -33,7 +33,7 @@ class Asked(Protocol):
 
     @property
     def store(self) -> Path | None:
-        """The store itself; None where none was named and there is none."""
+        """The store's path; None if none was named and the default does not exist."""
         ...
 
     def results(self) -> Results:
@@ -46,11 +46,11 @@ class Asked(Protocol):
 
 
 class Export(NamedTuple):
-    """A file's content, and what people are told of it.
+    """A file's content, and messages about it.
 
-    ``rows``: how many it holds; None for a format that has none. ``notes``: lines about what it
-    does not hold. ``damage``: a line for each thing in the store that could not be read.
-    ``about``: what to say of the file once it is written, where it has no rows.
+    ``rows``: the number of rows; None for a format without rows. ``notes``: what is left out.
+    ``damage``: one line per item of the store that could not be read. ``about``: a remark to print
+    once the file is written, for a format without rows.
     """
 
     content: bytes
@@ -61,15 +61,16 @@ class Export(NamedTuple):
 
 
 class Exporter(Protocol):
-    """What a plug-in registers: a module-level object of this shape."""
+    """The protocol of a plug-in: a module-level object with these methods."""
 
     def refusal(self, given: Set[str]) -> str | None:
-        """Why the format cannot hold what was asked for; None where it can. ``given`` names the
-        options that the user gave (``net``, ``market_intensity``), or ``STANDARD_OUTPUT``."""
+        """Why the format cannot represent the request, or None. ``given`` has the names of the
+        options that the user gave (``net``, ``market_intensity``), and maybe
+        ``STANDARD_OUTPUT``."""
         ...
 
     def export(self, asked: Asked) -> Export:
-        """The file.
+        """Make the file's content.
 
         Raises:
             PermilleError: the store cannot be read, or an extra is not installed.
@@ -78,13 +79,13 @@ class Exporter(Protocol):
 
 
 class OfResults:
-    """An exporter whose file holds the rows of ``permille results --json``, all options applied."""
+    """An exporter of the rows of ``permille results --json``, with all options applied."""
 
     def __init__(self, write: Callable[[Results], bytes]) -> None:
         self._write = write
 
     def refusal(self, given: Set[str]) -> str | None:
-        """Nothing is refused."""
+        """Every option is supported."""
         return None
 
     def export(self, asked: Asked) -> Export:

@@ -1,9 +1,8 @@
-"""Trials as CodeCarbon's ``emissions.csv``: a line a finished trial, for tools that read it.
+"""Trials as CodeCarbon's ``emissions.csv``: one line per finished trial, for tools that read it.
 
-The columns and units are those of CodeCarbon 3 (kWh, kg, W, seconds of the query span), and as
-there energies hold the PUE and powers do not. After them come four that it has not: how many
-inferences it was, the boundary, the provenance and who measured. What is not known is empty,
-never 0.
+The columns and units are those of CodeCarbon 3 (kWh, kg, W, seconds of the query span); as there,
+energies include the PUE and powers do not. Four more columns follow: the number of inferences, the
+boundary, the provenance and the source. An unknown value is empty, never 0.
 """
 
 from __future__ import annotations
@@ -25,16 +24,18 @@ _PARTS: dict[str, DomainKind] = {"cpu": "cpu", "gpu": "gpu", "ram": "dram"}
 
 
 class CodeCarbonCsv:
-    """A line a trial. What has no figure within the boundary is left out, and said."""
+    """One line per trial. Trials without a figure in the boundary are left out, with a note."""
 
     def refusal(self, given: Set[str]) -> str | None:
-        """What no column of such a file could tell from gross energy of one run."""
+        """Options for figures that such a file cannot distinguish from one run's gross energy."""
         if given & {"net", "pool"}:
-            return "a file of CodeCarbon's holds gross energy, run by run: no --net, no --pool"
+            return (
+                "CodeCarbon's format has the gross energy of single runs: remove --net and --pool"
+            )
         return None
 
     def export(self, asked: Asked) -> Export:
-        """The file, and how many trials are left out of it, by reason."""
+        """The file, and the number of trials left out, by reason."""
         lines = list(_lines(asked.trials(), asked.boundary, asked.carbon))
         rows = [without_controls(line) for line in lines if not isinstance(line, Refused)]
         reasons = Counter(line.reason for line in lines if isinstance(line, Refused))
@@ -51,7 +52,7 @@ exporter = CodeCarbonCsv()
 def _lines(
     trials: Iterable[Trial], boundary: Boundary, carbon: CarbonSettings
 ) -> Iterator[dict[str, Any] | Refused]:
-    """A line for each finished trial; or, where it has no figure within the boundary, why."""
+    """A line for a finished trial or, if it has no figure in the boundary, the reason."""
     for trial in trials:
         query = trial.phases.get("query")
         if trial.status != "done" or query is None:
@@ -100,14 +101,14 @@ def _line(
 
 
 def _joules(trial: Trial, found: Bounded, kind: DomainKind) -> float | None:
-    """Of the domains of a kind that count; None where there are none."""
+    """The sum over the counted domains of a kind; None if there are none."""
     domains = trial.phases["query"].domains
     of_kind = [domains[name].energy_j for name in found.domains if domains[name].kind == kind]
     return sum(of_kind) if of_kind else None
 
 
 def _per(amount: float | None, seconds: float) -> float | None:
-    """A second's share; None where another tool's file told no time."""
+    """Divided by the seconds; None if the duration is unknown."""
     return None if amount is None or seconds <= 0 else amount / seconds
 
 

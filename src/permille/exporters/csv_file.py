@@ -1,4 +1,4 @@
-"""The results as CSV, one line a cell."""
+"""The results as CSV, one line per cell."""
 
 from __future__ import annotations
 

@@ -9,14 +9,14 @@ from permille.extras import extra
 
 
 class Html:
-    """What a question is asked with is chosen in the page."""
+    """The page has every setting, so the command takes none."""
 
     def refusal(self, given: Set[str]) -> str | None:
-        """Any option that would choose, and standard output."""
+        """Refuses any option that selects data, and standard output."""
         if given - {STANDARD_OUTPUT}:
-            return "html holds every study, boundary and grid: choose in the page"
+            return "html contains every study, boundary and grid: choose them in the page"
         if given:
-            return "html is written to a file: permille export html figures.html"
+            return "html needs a file name: permille export html figures.html"
         return None
 
     def export(self, asked: Asked) -> Export:

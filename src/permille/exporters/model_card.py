@@ -17,7 +17,7 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@])")
 
 
 def model_card(results: Results) -> str:
-    """A section with a table of every row and what its figures rest on."""
+    """A section with a table of every row and the basis of its figures."""
     carbon = results.carbon
     lines = [
         "## Energy and carbon",
@@ -42,7 +42,8 @@ def model_card(results: Results) -> str:
 
 
 def escaped(text: str) -> str:
-    """A foreign name as Markdown shows it letter by letter: no markup, no HTML, no link."""
+    """Escape untrusted text for Markdown, so that it is shown literally: no markup, HTML or
+    links."""
     return _MARKS.sub(r"\\\1", plain(text, limit=200)).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 

@@ -1,4 +1,4 @@
-"""The results as Parquet, one row a cell, each column of one type."""
+"""The results as Parquet, one row per cell, with typed columns."""
 
 from __future__ import annotations
 

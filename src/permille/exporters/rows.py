@@ -1,4 +1,4 @@
-"""Results as flat rows, for formats that are one table."""
+"""Results as flat rows, for tabular formats."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ TYPES: dict[str, type] = {
     **dict.fromkeys(("params", "done", "failed", "invalid"), int),
     "net": bool,
 }
-"""Of the columns that are no numbers with a fraction."""
+"""The types of the columns that are not floating-point numbers."""
 
 
 def flat_rows(results: Results) -> list[dict[str, Any]]:
-    """A row a cell, each with what its figures rest on; missing is None."""
+    """One row per cell, each with the basis of its figures; missing values are None."""
     return [_flat(row, results) for row in results.rows]
 
 
 def without_controls(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose text holds no control characters: a line of the file is a line of the table,
-    and printing it does nothing to a terminal."""
+    """A row without control characters in its text, so that each row is one line and printing it
+    cannot affect a terminal."""
     return {
         name: plain(value).replace("\t", " ") if isinstance(value, str) else value
         for name, value in row.items()

@@ -1,4 +1,4 @@
-"""The calls to the Hub, through its own client, and their errors in one line."""
+"""Calls to the Hub through its own client, with one-line errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Kind = Literal["model", "dataset"]
 
 
 class Fetched(Record):
-    """A model on this disk: what a backend opens (a file, or a folder), the commit that it is of,
-    and where each of its files lies."""
+    """A model on disk: the path that a backend opens (a file or a folder), its commit, and the path
+    of each of its files."""
 
     path: Path
     folder: Path
@@ -29,8 +29,8 @@ class Fetched(Record):
 def fetch(wanted: Wanted) -> Fetched:
     """The model's files, downloaded unless they are in the Hub's cache.
 
-    A branch is looked up each time, so that a run says which commit it measured. Offline it is
-    what the cache had last.
+    A branch is resolved every time, so that a run records the commit it measured. Offline, it is
+    the last commit in the cache.
 
     Raises:
         ModelError: the Hub has no such model, revision or file, it is gated, or cannot be reached;
@@ -59,7 +59,7 @@ def fetch(wanted: Wanted) -> Fetched:
                 )
             )
             if folder.name != info.sha:
-                raise ModelError(f"{at} has moved to another commit meanwhile; run again")
+                raise ModelError(f"{at} moved to another commit during the download; run again")
     files = {name: folder / name for name in chosen.names}
     return Fetched(
         path=folder / chosen.main if chosen.main else folder,
@@ -70,7 +70,7 @@ def fetch(wanted: Wanted) -> Fetched:
 
 
 def dataset_commit(repo: str, revision: str) -> str:
-    """The commit that a dataset's revision is now.
+    """The current commit of a dataset's revision.
 
     Raises:
         DatasetError: the Hub has no such dataset or revision, it is gated, or cannot be reached.
@@ -83,7 +83,7 @@ def dataset_commit(repo: str, revision: str) -> str:
 
 
 def is_offline() -> bool:
-    """Whether the user keeps the Hub's client off the network."""
+    """Whether the user has disabled network access for the Hub's client."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
@@ -94,13 +94,13 @@ def _choose_cached(wanted: Wanted, there: list[str]) -> Chosen:
         return choose(wanted, there)
     except ModelError as error:
         raise ModelError(
-            f"{error}; only what is in the Hub's cache is looked at, since HF_HUB_OFFLINE is set"
+            f"{error}; only the Hub's cache is used, because HF_HUB_OFFLINE is set"
         ) from error
 
 
 @contextlib.contextmanager
 def one_line(kind: type[PermilleError], at: str, what: Kind) -> Iterator[None]:
-    """The client's errors as ours: ``kind``, with ``at`` in front."""
+    """Convert the client's errors to ``kind``, prefixed with ``at``."""
     from huggingface_hub import errors
 
     try:
@@ -112,13 +112,13 @@ def one_line(kind: type[PermilleError], at: str, what: Kind) -> Iterator[None]:
     except errors.RepositoryNotFoundError as error:
         raise kind(
             f"{at}: the Hub has no such {what} (or it is private: set HF_TOKEN); "
-            'for one on this disk give its path = "…"'
+            'for a local one, give its path = "…"'
         ) from error
     except errors.RevisionNotFoundError as error:
         raise kind(f"{at}: the Hub has no such revision of it") from error
     except errors.HFValidationError as error:
         raise kind(
-            f'{at} is no id of the Hub (owner/name); for a {what} on this disk give its path = "…"'
+            f'{at} is not an id on the Hub (owner/name); for a local {what}, give its path = "…"'
         ) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         if not is_offline():
@@ -143,7 +143,7 @@ def _unreachable(at: str, error: BaseException) -> str:
 
 
 def _transport_error() -> Any:
-    """What the client's HTTP library raises: httpx's or httpx2's, by its version."""
+    """The errors of the client's HTTP library: httpx or httpx2, depending on its version."""
     from huggingface_hub.errors import HfHubHTTPError
 
     return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")

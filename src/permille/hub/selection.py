@@ -1,7 +1,7 @@
-"""Which files of a model's repository are downloaded: weights that hold no code, and what is
-needed to read them. Pure.
+"""Select the files of a model's repository to download: weights without code, and the files needed
+to read them. Pure.
 
-A backend that can take models from the Hub has ``hub_format``, one of :data:`FORMATS`.
+A backend that supports models from the Hub has ``hub_format``, one of :data:`FORMATS`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from permille.records import Record
 
 FORMATS = ("transformers", "diffusers", "onnx", "gguf")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-"""A revision that cannot move."""
+"""A full commit hash: a revision that cannot move."""
 _READERS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 """Configurations, vocabularies, tokenizers, templates."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 _SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})(\.\w+)")
 _PART = re.compile(r"(?:model|diffusion_pytorch_model)(?:-\d{5}-of-\d{5})?\.safetensors")
-"""The weights of a part of a pipeline, and not a variant of them such as model.fp16.safetensors."""
+"""The weights of a part of a pipeline, excluding variants such as model.fp16.safetensors."""
 
 
 class Wanted(Record):
-    """A model as the study file asks for it: ``repo`` and ``revision`` (a branch, a tag or a
-    commit) on the Hub, in one of the :data:`FORMATS`; ``file`` where a repository has several."""
+    """The model that a study file requests: ``repo`` and ``revision`` (a branch, a tag or a commit)
+    on the Hub, in one of the :data:`FORMATS`; ``file`` if a repository has several."""
 
     model_id: str
     repo: str
@@ -37,7 +37,7 @@ class Wanted(Record):
 
 
 class Chosen(Record):
-    """The files to fetch, and the one of them that is the model (None: their folder is)."""
+    """The files to fetch, and the one that is the model (None: the whole folder is)."""
 
     names: tuple[str, ...]
     main: str | None = None
@@ -74,7 +74,7 @@ def _transformers(wanted: Wanted, names: list[str]) -> Chosen:
 
 def _diffusers(wanted: Wanted, names: list[str]) -> Chosen:
     if "model_index.json" not in names:
-        raise ModelError(f"{_at(wanted)} has no model_index.json; it is no diffusers pipeline")
+        raise ModelError(f"{_at(wanted)} has no model_index.json; it is not a diffusers pipeline")
     parts = [name for name in names if name.count("/") == 1]
     weights = [n for n in parts if _PART.fullmatch(n.partition("/")[2])]
     if not weights:
@@ -104,7 +104,7 @@ def _gguf(wanted: Wanted, names: list[str]) -> Chosen:
 
 
 def _one(wanted: Wanted, there: list[str], what: str, usual: str | None) -> str:
-    """The file that is asked for, or the only or usual one."""
+    """The requested file or, by default, the only or usual one."""
     if wanted.file is not None:
         if wanted.file not in there:
             raise ModelError(f"{_at(wanted)} has no {what} {wanted.file!r}; {_list(there)}")
@@ -112,13 +112,13 @@ def _one(wanted: Wanted, there: list[str], what: str, usual: str | None) -> str:
     if usual is not None:
         return usual
     if len(there) != 1:
-        mend = 'say which: file = "…"; ' if there else ""
+        mend = 'choose one: file = "…"; ' if there else ""
         raise ModelError(f"{_at(wanted)}: {len(there)} {what}s; {mend}{_list(there)}")
     return there[0]
 
 
 def _pickles(wanted: Wanted, allowed: list[str], names: list[str]) -> list[str]:
-    """The pickled weights, where the study file allows them."""
+    """The pickled weights, if the study file allows them."""
     pickled = [name for name in names if name.endswith(_PICKLES)]
     if not pickled:
         raise ModelError(f"{_at(wanted)} has no *.safetensors; {_list(names)}")
@@ -126,7 +126,7 @@ def _pickles(wanted: Wanted, allowed: list[str], names: list[str]) -> list[str]:
         raise ModelError(
             f"{_at(wanted)} has {pickled[0]}, a pickle, which can run code, and no safetensors; "
             "many repositories have them on the revision refs/pr/N of a pull request"
-            + ("; or say allow_pickle = true if you trust it" if allowed else "")
+            + ("; or set allow_pickle = true if you trust it" if allowed else "")
         )
     return [name for name in allowed if name.endswith(".bin")]
 
@@ -136,7 +136,7 @@ def _readers(names: Sequence[str]) -> list[str]:
 
 
 def _check_whole(wanted: Wanted, names: Sequence[str]) -> None:
-    """That a file in parts has all of them."""
+    """Check that a file in several parts is complete."""
     parts: dict[tuple[str, int], int] = {}
     for name in names:
         if match := _SHARD.fullmatch(name):
@@ -155,4 +155,4 @@ def _list(names: Sequence[str]) -> str:
     if not names:
         return "there are none"
     shown = ", ".join(names[:10])
-    return f"there are: {shown}{', …' if len(names) > 10 else ''}"
+    return f"available: {shown}{', …' if len(names) > 10 else ''}"

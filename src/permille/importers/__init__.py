@@ -1,7 +1,7 @@
-"""Importers: other tools' measurements as trials. One module a format, each a plug-in.
+"""Importers: other tools' measurements as trials. Each format is a module and a plug-in.
 
-Files are hostile input. A bad row or file is counted, named and left out; it never stops an
-import, and a figure that is missing in the file is missing in the trial, never 0.
+Files are hostile input. A bad row or file is counted, named and skipped; it never stops an import.
+A figure that is missing in the file is missing in the trial, never 0.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from permille.importers.reading.files import Source
 
 NAMED = 20
-"""How many bad rows a report names; the rest are counted."""
+"""The number of bad rows that a report names; the others are only counted."""
 
 
 class BadRow(Record):
-    """What was left out: a row (its line number) or, where ``row`` is None, a whole file."""
+    """A skipped row (its line number) or, if ``row`` is None, a skipped file."""
 
     file: str
     row: int | None
@@ -27,7 +27,7 @@ class BadRow(Record):
 
 
 class Tally:
-    """What an import met: files and rows read, what was left out, and where it is (``at``)."""
+    """Import statistics: files and rows read, skipped ones, and the current position (``at``)."""
 
     def __init__(self) -> None:
         self.files = 0
@@ -37,21 +37,21 @@ class Tally:
         self.at: tuple[str, int | None] = ("", None)
 
     def place(self, file: str, row: int | None) -> None:
-        """Where the trial stands that comes next."""
+        """The position of the next trial in the source."""
         self.at = (file, row)
 
     def leave_out(self, file: str, row: int | None, reason: str) -> None:
-        """Count a bad row or file; the first few are kept by name."""
+        """Count a bad row or file, and record the first few by name."""
         self.bad_count += 1
         if len(self.bad) < NAMED:
             self.bad.append(BadRow(file=file, row=row, reason=reason))
 
 
 class Options(Record):
-    """What the user says that a file may not.
+    """Options for information that a file may lack.
 
-    ``inferences``: how many one run answered. ``query_task``: the name of the CodeCarbon task
-    that holds the inferences. ``study``: under which name the trials are kept.
+    ``inferences``: the number of inferences of one run. ``query_task``: the name of the CodeCarbon
+    task with the inferences. ``study``: the study under which the trials are stored.
     """
 
     study: str | None = None
@@ -60,14 +60,14 @@ class Options(Record):
 
 
 class Importer(Protocol):
-    """What a plug-in registers: a module-level object of this shape."""
+    """The protocol of a plug-in: a module-level object with these methods."""
 
     name: str
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
-        """The trials of ``source``, as they are read.
+        """The trials of ``source``, yielded while it is read.
 
         Raises:
-            ImportDataError: the source itself cannot be read (on).
+            ImportDataError: the source cannot be read to its end.
         """
         ...

@@ -1,5 +1,5 @@
-"""A run that is imported again. A tool whose tracker is flushed writes the run's totals so far, so
-that the same run can come as a part first and later as more, or as all."""
+"""Import a run again. A flushed tracker writes the run's totals so far, so the same run can be
+imported first in part and later with more, or all, of its energy."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import msgspec
 from permille.records import Phase, Refused, Trial
 
 KIND = "logged_as"
-"""The fact that tells what a run's rows are: only rows of one kind are totals of one thing."""
+"""The fact that says what a run's rows are: only rows of one kind are totals of the same thing."""
 _ROUNDING = 1e-6
 
 Again = Literal["same", "earlier", "fuller", "other"]
 
 
 def compare(known: Trial, found: Trial) -> Again:
-    """What the record that was found is of the run beside the one that is known."""
+    """The relation of a new record of a run to the known one."""
     was, now = known.phases.get("query"), found.phases.get("query")
     kinds = {trial.environment.facts.get(KIND) for trial in (known, found)}
     alike = len(kinds) == 1 and None not in kinds
     if was is None or now is None or not alike or _figures(was) == _figures(now):
-        return "same"  # or the same run, read in another way: what is known stays
+        return "same"  # or the same run, imported with other options: the known record stays
     if known.cell != found.cell:
         return "other"
     if _grown(was, now):
@@ -31,14 +31,14 @@ def compare(known: Trial, found: Trial) -> Again:
 
 
 def merged(known: Trial, found: Trial) -> Trial | Refused | None:
-    """What is to be in the place of the known record: the fuller one, which says so; None where
-    the known one stays, and the reason where the two cannot both be of one run."""
+    """The replacement for the known record: the more complete one, with a note; None if the known
+    one stays; or the reason why the two cannot be of the same run."""
     relation = compare(known, found)
     if relation in ("same", "earlier"):
         return None
     if relation == "other":
         return Refused(
-            reason=f"run {found.uid} is known with other figures ({_told(known)}; here"
+            reason=f"run {found.uid} is already known with other figures ({_told(known)}; here"
             f" {_told(found)}), and neither is a later total of the other; the known record stays"
         )
     differs = [
@@ -52,10 +52,11 @@ def merged(known: Trial, found: Trial) -> Trial | Refused | None:
     if differs or known.environment.fingerprint != found.environment.fingerprint:
         by = " and ".join(differs) or "machine"
         return Refused(
-            reason=f"run {found.uid} is fuller here ({_told(found)}; known: {_told(known)}), but"
-            f" was imported with another {by}: import it as before, or into another --store"
+            reason=f"run {found.uid} is more complete here ({_told(found)}; known:"
+            f" {_told(known)}), but was imported with another {by}:"
+            " import it as before, or into another --store"
         )
-    note = f"it replaces an earlier record of the same run ({_told(known)})"
+    note = f"this replaces an earlier record of the same run ({_told(known)})"
     return msgspec.structs.replace(found, notes=(*found.notes, note))
 
 

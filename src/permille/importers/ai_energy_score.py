@@ -1,7 +1,7 @@
 """AI Energy Score's ``master_results.csv``: GPU energy of a model over a task's prompts.
 
-``gpu_energy_wh`` (Wh) is of all prompts of a run; only GPUs are metered, so that the one boundary
-these trials have is ``accelerator``. The file does not name the hardware.
+``gpu_energy_wh`` (Wh) covers all prompts of a run. Only GPUs are metered, so these trials only have
+the boundary ``accelerator``. The file does not name the hardware.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class AiEnergyScoreImporter:
     name = SOURCE
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
-        """One trial a row: a model on a task, with or without reasoning."""
+        """One trial per row: a model on a task, with or without reasoning."""
         for member in source.members(tally.leave_out):
             if not member.is_of(".csv"):
                 continue
@@ -43,7 +43,7 @@ class AiEnergyScoreImporter:
 importer = AiEnergyScoreImporter()
 
 
-# complex: one guard a line, each naming what the row lacks, in the order a reader of it would ask
+# complex: one guard per line, each with its own message, in the order of the columns
 def _trial(row: dict[str, str], options: Options) -> Trial:
     model, task = text(row, "model_name"), text(row, "task")
     if model is None or task is None:
@@ -111,7 +111,7 @@ def _query(row: dict[str, str]) -> Phase:
 
 
 def _check(row: dict[str, str], energy_wh: float, seconds: float) -> None:
-    """The row's other figures of the same energy."""
+    """Compare with the row's other figures for the same energy."""
     energy_j = joules_from_kwh(energy_wh / 1000)
     co2e_g = not_negative(row, "co2_emissions_g")
     fault = power_fault("gpu", energy_j, seconds) or (
@@ -127,7 +127,7 @@ def _check(row: dict[str, str], energy_wh: float, seconds: float) -> None:
 
 
 def _inferences(row: dict[str, str], energy_wh: float) -> int:
-    """The prompts that the file's own Wh per 1,000 counts: those answered, or all."""
+    """The prompts on which the file's own Wh per 1,000 is based: those answered, or all."""
     answered, asked = whole(row, "successful_prompts"), whole(row, "total_prompts")
     if answered > asked:
         raise BadValue(f"{answered} prompts of {asked} were answered")

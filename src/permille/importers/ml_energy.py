@@ -1,9 +1,9 @@
 """The ML.ENERGY leaderboard, version 3: GPU energy of servers under load.
 
-Every configuration is a model served on some GPUs at a batch size, with its energy per request
-(or image, or video) and, for text, per token. Only GPUs are metered, so that the one boundary
-these trials have is ``accelerator``; and the energy is that of a busy server, not of requests
-one by one: the batch size is in the protocol, and nothing is pooled with other sources.
+Every configuration is a model served on some GPUs at a batch size, with its energy per request (or
+image, or video) and, for text, per token. Only GPUs are metered, so these trials only have the
+boundary ``accelerator``. The energy is that of a busy server, not of single requests: the batch
+size is in the protocol, and nothing is pooled with other sources.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _RESULTS = {
 }
 _TOLERANCE = 0.02
 _NOT_READ = (
-    "{} of the ML.ENERGY leaderboard: only version 3 is read (files with a task and its"
-    " configurations); take those of the same model from https://ml.energy/leaderboard"
+    "{} of the ML.ENERGY leaderboard: only version 3 is supported (files with a task and its"
+    " configurations); get those of the same model from https://ml.energy/leaderboard"
 )
 
 
@@ -84,12 +84,12 @@ class Configuration(msgspec.Struct, frozen=True):
 
 
 class MlEnergyImporter:
-    """The ``ml-energy`` format: the leaderboard's data, whole or its task files."""
+    """The ``ml-energy`` format: the leaderboard's data, complete or single task files."""
 
     name = SOURCE
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
-        """One trial a configuration of every task file. The files of models repeat them."""
+        """One trial per configuration of every task file. The models' files repeat them."""
         for member in source.members(tally.leave_out):
             if not member.is_of(".json", ".csv"):
                 continue
@@ -121,7 +121,7 @@ importer = MlEnergyImporter()
 
 
 def _is_version_2(content: Any) -> bool:
-    """Version 2 has a file a configuration, whose keys are words with their units."""
+    """Version 2 has one file per configuration, whose keys include units."""
     first = content[0] if isinstance(content, list) and content else content
     return isinstance(first, dict) and {"Model", "GPU model"} <= first.keys()
 
@@ -180,10 +180,10 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
 
 
 def _per_inference(it: Configuration) -> tuple[float, float, dict[str, float]]:
-    """Joules and server seconds of the mean inference, and what it processed."""
+    """Joules and server seconds of the mean inference, and its counts."""
     of = (it.energy_per_request_joules, it.energy_per_image_joules, it.energy_per_video_joules)
     if sum(energy is not None for energy in of) > 1:
-        raise ValueError("energies per request, image and video: which is an inference?")
+        raise ValueError("energies per request, image and video: unclear which is one inference")
     if it.energy_per_request_joules is not None:
         tokens = _positive(it.avg_output_len, "avg_output_len")
         throughput = _positive(it.output_throughput_tokens_per_sec, "output throughput")

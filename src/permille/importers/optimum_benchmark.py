@@ -1,7 +1,7 @@
 """optimum-benchmark reports: ``benchmark.json``, or a config and a report in one folder.
 
-The energy (kWh) of a report is of the mean call, which answers ``batch_size`` samples; its CPU
-and RAM come from CodeCarbon's estimates, its GPU from NVML. Inputs are random.
+The energy (kWh) in a report is that of the mean call, which processes ``batch_size`` samples. CPU
+and RAM energy are CodeCarbon's estimates, GPU energy is from NVML. Inputs are random.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from permille.units import joules_from_kwh
 
 SOURCE = "optimum-benchmark"
 _QUERIES = (("forward",), ("call",), ("prefill", "decode"))
-"""What one call consists of, by kind of model."""
+"""The parts of one call, by kind of model."""
 _MAX_CONFIGS = 10_000
 _TOLD_OR_IDLE = {
     "scenario": {
@@ -44,7 +44,8 @@ _TOLD_OR_IDLE = {
         "quantization_scheme", "seed",
     },
 }  # fmt: skip
-"""What of a config is in the cell already, or decides no energy: repeats may differ in it."""
+"""Keys of a config that are already in the cell or do not affect energy: repeats may differ in
+them."""
 _SUM_TOLERANCE = 0.01
 _OF_ONE_PHASE = (
     "what CodeCarbon logged of one phase, over all its calls; import the benchmark.json (or the"
@@ -56,7 +57,7 @@ _OTHER_SCENARIOS = {
         " AI Energy Score's master_results.csv (permille import ai-energy-score), or measure with"
         " scenario inference and latency = true"
     ),
-    "training": "scenario training: its energy is of no inference; measure with scenario inference",
+    "training": "scenario training: not the energy of inference; measure with scenario inference",
 }
 
 
@@ -118,7 +119,7 @@ class OptimumBenchmarkImporter:
     name = SOURCE
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
-        """One trial a report; a folder's config comes before its report."""
+        """One trial per report; a folder's config is read before its report."""
         configs: dict[str, Any] = {}
         for member in source.members(tally.leave_out):
             path = PurePosixPath(member.name)
@@ -201,13 +202,13 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
         device=backend.device,
         phases=phases,
         latency=latency,
-        notes=("energy of the mean call; optimum-benchmark's window may hold its own start",),
+        notes=("energy of the mean call; optimum-benchmark's window may include its own start",),
     )
 
 
 def _further(config: dict[str, Any]) -> dict[str, Any]:
-    """What else of a run decides its energy: lengths of inputs and answers, how the model was
-    loaded. Runs that differ in it are of different cells."""
+    """Other settings of a run that affect its energy: lengths of inputs and answers, and how the
+    model was loaded. Runs that differ in them are different cells."""
     shapes = config["scenario"].get("input_shapes") or {}
     found = {f"inputs.{name}": value for name, value in shapes.items() if name != "batch_size"}
     for part, told in _TOLD_OR_IDLE.items():
@@ -220,13 +221,13 @@ def _further(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parts(report: dict[str, Any]) -> list[_Part]:
-    """What one call consists of."""
+    """The parts of one call."""
     found = [q for q in _QUERIES if any(report.get(name) for name in q)]
     if not found:
         raise ValueError("no forward, call, or prefill and decode in this report")
     if len(found) > 1:
         several = " and ".join(name for q in found for name in q if report.get(name))
-        raise ValueError(f"{several} in one report: what one inference consists of is not known")
+        raise ValueError(f"{several} in one report: it is not known which of them is one inference")
     missing = [name for name in found[0] if not report.get(name)]
     if missing:
         raise ValueError(
@@ -236,7 +237,7 @@ def _parts(report: dict[str, Any]) -> list[_Part]:
 
 
 def _check_rates(part: _Part, batch_size: int) -> None:
-    """Samples a second and samples a kWh follow from the latency and the energy."""
+    """Samples per second and per kWh must follow from the latency and the energy."""
     if part.latency is None or part.energy is None:
         return
     kwh = part.energy.total or sum(
@@ -254,7 +255,7 @@ def _check_rates(part: _Part, batch_size: int) -> None:
             raise ValueError(fault)
 
 
-# complex: which parts of which device make a figure is one table of cases; it reads best whole
+# complex: which parts of which device add up to a figure is one table of cases
 def _phase(parts: list[_Part], inferences: int | None, *, has_gpu: bool) -> Phase:
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
@@ -268,14 +269,14 @@ def _phase(parts: list[_Part], inferences: int | None, *, has_gpu: bool) -> Phas
         logged = [getattr(part.energy, column) for part in parts]
         if any(kwh is not None and not 0 <= kwh < float("inf") for kwh in logged):
             raise ValueError(f"{column} energy is negative or not finite")
-        # 0 is how the tool writes that there is no GPU, and that it read none.
+        # The tool writes 0 both if there is no GPU and if it did not read it.
         if column == "gpu" and not any(logged) and not has_gpu:
             continue
         joules = joules_from_kwh(sum(kwh for kwh in logged if kwh is not None))
         reason = (
             power_fault(kind, joules, seconds)
             if all(logged)
-            else "0 or nothing was logged, of one part of the call or of all"
+            else "0 or nothing was logged for a part of the call or all of it"
         )
         if reason is None:
             domains[name] = build.domain(joules, kind, SOURCE, provenance, accuracy)
@@ -288,7 +289,7 @@ def _phase(parts: list[_Part], inferences: int | None, *, has_gpu: bool) -> Phas
 
 
 def _seconds(part: _Part) -> float:
-    """The mean latency of a part whose units, latency and energies hold together."""
+    """The mean latency of a part, after checking its units, latency and energies."""
     latency, energy = part.latency, part.energy
     if latency is None or energy is None:
         raise ValueError("latency or energy was not measured")

@@ -1,4 +1,4 @@
-"""What every importer builds a trial of: cells, machines, domains."""
+"""Shared by all importers to build trials: cells, machines, domains."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from permille.records import (
 )
 
 UNKNOWN = "unknown"
-"""The task or dataset of a run whose file does not tell it."""
+"""The task or dataset of a run if its file does not say."""
 MAX_NAME = 300
 
 GPU_ONLY = {
     "cpu:0": Problem(reason="only GPUs were metered; see --boundary accelerator", kind="cpu"),
     "dram:0": Problem(reason="only GPUs were metered; see --boundary accelerator", kind="dram"),
 }
-"""What a source lacks that meters GPUs alone: so that its sum never passes for a whole node's."""
+"""The problem of a source that only meters GPUs, so that its sum is never taken for the node's."""
 
 
 def digest(content: object) -> str:
-    """16 hex digits that stand for ``content``, whatever the order of its keys."""
+    """A digest of ``content`` in 16 hex digits, independent of the order of its keys."""
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 
@@ -43,8 +43,8 @@ def cell(
     backend: str,
     settings: dict[str, Any] | None = None,
 ) -> Cell:
-    """A cell of an imported run. ``source`` is part of its id: two tools' runs of the same
-    model are different cells, so that they are never pooled."""
+    """A cell of an imported run. ``source`` is part of its id: runs of the same model from two
+    tools are different cells, so that they are never pooled."""
     content = {
         "source": source,
         "task": task[:MAX_NAME],
@@ -66,7 +66,7 @@ def cell(
 
 
 def environment(facts: dict[str, str | None], beside: dict[str, str] | None = None) -> Environment:
-    """The machine as the file tells it; ``beside`` holds facts that are not of the machine."""
+    """The machine as described in the file; ``beside`` has facts that are not about the machine."""
     known = {name: value[:MAX_NAME] for name, value in facts.items() if value}
     return Environment(fingerprint=digest(known)[:12], facts={**known, **(beside or {})})
 

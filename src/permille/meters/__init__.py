@@ -1,9 +1,9 @@
-"""Meters: what can be read for energy or power. One module a meter, each a plug-in.
+"""Meters: sources of energy or power readings. Each meter is a module and a plug-in.
 
 A meter is opened by a factory registered under the entry-point group ``permille.meters``; the
-built-in ones are registered that way too. The factory raises :class:`MeterUnavailable` when
-there is nothing for it to read here, with the reason and how to unlock it. An open meter never
-guesses: a domain that could not be read answers with ``error`` set and no figure.
+built-in ones are registered that way too. The factory raises :class:`MeterUnavailable` if
+it cannot read anything on this machine, with the reason and the remedy. An open meter never
+guesses: a domain that could not be read returns ``error`` and no figure.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from permille.records import Domain
 
 
 class MeterUnavailable(MeterError):
-    """Nothing to read here. ``reason`` says why, ``remedy`` how to unlock it ("" if nothing can).
+    """The meter cannot be used. ``reason`` says why, ``remedy`` how to unlock it ("" if
+    impossible).
 
-    ``forbidden`` is true where the hardware is there and only the permission is missing;
-    ``present`` where something is there that could not be used, for this or another reason: what
-    is then not measured is said beside every figure.
+    ``forbidden`` is true if the hardware exists and only the permission is missing; ``present`` if
+    the hardware exists but cannot be used, for this or another reason: every figure then states
+    what is not measured.
     """
 
     def __init__(
@@ -33,11 +34,11 @@ class MeterUnavailable(MeterError):
 
 
 class Reading(NamedTuple):
-    """One domain read once, at ``t_ns`` (CLOCK_MONOTONIC).
+    """One reading of one domain at ``t_ns`` (CLOCK_MONOTONIC).
 
     Exactly one of the last three is set: ``energy_j``, a cumulative counter in joules that may
     wrap at the domain's ``wrap_j``; ``power_w``, for a meter without a counter, which the
-    recorder integrates; ``error``, the reason that there is no figure.
+    recorder integrates; ``error``, the reason why there is no figure.
     """
 
     domain: str
@@ -48,12 +49,12 @@ class Reading(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What a meter sees beside energy, asked about once a second.
+    """What a meter reports apart from energy, about once a second.
 
-    ``used``: the domains whose device the given processes are running on; None where the meter
-    cannot tell or where all its domains are always in use. ``notices``: (domain or None, text),
-    such as throttling or another tenant. ``identity``: changes when the counters' origin may
-    have changed (a reboot, a driver reloaded), which voids what spans it.
+    ``used``: the domains on whose device the given processes run; None if the meter cannot tell or
+    if all its domains are always in use. ``notices``: (domain or None, text), such as throttling or
+    another tenant. ``identity``: changes if the counters' origin may have changed (a reboot, a
+    reloaded driver), which voids any span across the change.
     """
 
     used: frozenset[str] | None = None
@@ -64,37 +65,37 @@ class Observation(NamedTuple):
 class Meter(Protocol):
     """An open meter.
 
-    One that has ``looks_at_pids = False`` is not told of the workload's processes, which spares
-    the recorder the listing of them.
+    One with ``looks_at_pids = False`` does not get the workload's processes, which saves the
+    recorder from listing them.
     """
 
     name: str
     domains: tuple[Domain, ...]
     max_interval_s: float
-    """Greatest time between two polls for which nothing can be lost (a wrap); inf if none."""
+    """The longest time between two polls without losing a wrap; inf if there are none."""
     slow: bool
-    """True for a meter that may block (a network): the recorder polls it in a thread."""
+    """True if the meter may block (on a network): the recorder then polls it in a thread."""
 
     def read(self) -> list[Reading]:
-        """Every domain now, one reading each. Never raises for a meter that is gone."""
+        """One reading per domain. Never raises if the meter has vanished."""
         ...
 
     def observe(self, pids: frozenset[int]) -> Observation:
-        """What there is to say beside energy; ``pids`` are the workload's processes."""
+        """The status apart from energy; ``pids`` are the workload's processes."""
         ...
 
     def close(self) -> None:
-        """Give back what is held. May be called twice."""
+        """Release its resources. May be called twice."""
         ...
 
 
 class OpenMeter(Protocol):
-    """The factory that a plug-in registers."""
+    """The protocol of the factory that a plug-in registers."""
 
     def __call__(self) -> Meter:
-        """An open meter.
+        """Open the meter.
 
         Raises:
-            MeterUnavailable: there is nothing to read here.
+            MeterUnavailable: it cannot be used on this machine.
         """
         ...

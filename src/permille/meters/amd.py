@@ -24,7 +24,7 @@ PAUSE_S = 0.001
 HEADROOM = 2.0
 DEFAULT_MAX_POWER_W = 1500.0
 MOST_LIMIT_W = 10_000.0
-"""No GPU has a greater limit: a driver that states one states none."""
+"""No GPU has a higher limit: a higher value means that there is none."""
 NOT_AVAILABLE = (2**16 - 1, 2**32 - 1, 2**64 - 1)
 COUNTER_ACCURACY = 0.10
 COUNTER_SOURCE = "energy counter: AMD publishes no bound; taken as ±10 %"
@@ -38,7 +38,7 @@ _REMEDY = (
 
 
 def open_meter() -> AmdMeter:
-    """Every AMD GPU. Watches the counters for up to 0.1 s to find their tick.
+    """Every AMD GPU. Watches the counters for up to 0.1 s to measure their tick.
 
     Raises:
         MeterUnavailable: no package, no library, no GPU.
@@ -51,7 +51,7 @@ def open_meter() -> AmdMeter:
     except ImportError as error:
         raise MeterUnavailable(f"AMD SMI: {error}", _REMEDY) from error
     except (KeyError, AttributeError, OSError) as error:
-        raise MeterUnavailable("AMD SMI: libamd_smi.so is not here, or too old", _REMEDY) from error
+        raise MeterUnavailable("AMD SMI: libamd_smi.so is missing or too old", _REMEDY) from error
     try:
         amdsmi.amdsmi_init()
     except amdsmi.AmdSmiException as error:
@@ -89,7 +89,7 @@ class AmdGpu:
 
 
 class LostGpu(NamedTuple):
-    """A GPU that has no figure, and its handle, by which it may still list its processes."""
+    """A GPU without a figure, and its handle, which may still list its processes."""
 
     handle: Any
     unread: Unread
@@ -118,7 +118,7 @@ class AmdMeter:
         return [r.energy_j if r.power_w is None else r.power_w for r in self._figures()]
 
     def read(self) -> list[Reading]:
-        """Every GPU now, and why the others have no figure."""
+        """Read every GPU; unreadable ones get an error."""
         return [*self._figures(), *(one.unread.reading() for one in self._lost)]
 
     def _figures(self) -> list[Reading]:
@@ -141,7 +141,7 @@ class AmdMeter:
         return readings
 
     def observe(self, pids: frozenset[int]) -> Observation:
-        """Which GPUs ``pids`` run on, other tenants, throttling, GPUs that are lost."""
+        """The GPUs used by ``pids``, other tenants, throttling, lost GPUs."""
         notices: list[tuple[str | None, str]] = []
         sights, identity = [], []
         for gpu in self._gpus:
@@ -166,7 +166,7 @@ class AmdMeter:
         return Observation(used, (*notices, *said), " ".join(identity))
 
     def close(self) -> None:
-        """Leave AMD SMI."""
+        """Shut AMD SMI down."""
         if self._open:
             self._open = False
             with contextlib.suppress(self._smi.AmdSmiException):
@@ -207,7 +207,7 @@ def _gpu(smi: Any, index: int, handle: Any) -> AmdGpu:
 
 
 def _counter_j(smi: Any, handle: Any) -> float | None:
-    """Counts times microjoules a count; None where the answer has another form."""
+    """Counts times microjoules per count; None if the answer has another form."""
     answer = smi.amdsmi_get_energy_count(handle)
     counts = _available(answer.get("energy_accumulator"))
     unit_uj = _number(answer.get("counter_resolution"))
@@ -222,7 +222,7 @@ def _power_w(smi: Any, handle: Any) -> float | None:
     answer = smi.amdsmi_get_power_info(handle)
     for key in ("current_socket_power", "socket_power", "average_socket_power"):
         power_w = _available(answer.get(key))
-        if power_w:  # a GPU never draws 0 W: models without that sensor say so
+        if power_w:  # a GPU never draws 0 W: models without that sensor report 0
             return power_w
     return None
 
@@ -240,13 +240,13 @@ def _max_power_w(smi: Any, handle: Any) -> float:
 
 
 def _available(value: Any) -> float | None:
-    """A number as :func:`_number`, unless it is the greatest of its field: AMD SMI then means that
-    there is none (amdsmi.h: UINT16_MAX, UINT32_MAX or UINT64_MAX where it is not supported)."""
+    """A number like :func:`_number`, unless it is the largest of its field, which means that there
+    is none (amdsmi.h: UINT16_MAX, UINT32_MAX or UINT64_MAX where it is not supported)."""
     return None if value in NOT_AVAILABLE else _number(value)
 
 
 def _number(value: Any) -> float | None:
-    """A finite number of 0 or more; None for "N/A" and the rest."""
+    """A finite number from 0 up; None for "N/A" and other values."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None

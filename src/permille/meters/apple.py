@@ -1,8 +1,7 @@
 """Apple silicon through ``zeus-apple-silicon``: processor, memory, GPU and Neural Engine.
 
-macOS keeps cumulative energy counters ("Energy Model") that need no administrator. Apple says of
-them that they are estimated and may be inaccurate (powermetrics(1)), so their provenance is
-``modelled``.
+macOS has cumulative energy counters ("Energy Model") that need no administrator. Apple says that
+they are estimated and may be inaccurate (powermetrics(1)), so their provenance is ``modelled``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from permille.records import Domain, DomainKind, Provenance
 WATCH_S = 0.3
 PAUSE_S = 0.002
 ACCURACY = 0.25
-SOURCE = "Apple's energy model, by its own word estimated (powermetrics(1)); taken as ±25 %"
+SOURCE = "Apple's energy model, which it calls estimated (powermetrics(1)); taken as ±25 %"
 
 
 class ApplePart(NamedTuple):
@@ -37,14 +36,14 @@ PARTS = (
     ApplePart("gpu:0", "gpu", ("gpu_mj", "gpu_sram_mj"), 500.0),
     ApplePart("ane:0", "other", ("ane_mj",), 200.0),
 )
-"""The greatest plausible powers are well above what a whole Mac Studio is rated at (480 W)."""
+"""The highest plausible powers are well above the rating of a whole Mac Studio (480 W)."""
 
 
 def open_meter() -> AppleMeter:
-    """The counters of this Mac. Watches them for up to 0.3 s to find their tick.
+    """The counters of this Mac. Watches them for up to 0.3 s to measure their tick.
 
     Raises:
-        MeterUnavailable: this is no Mac with Apple silicon, or the package is not there.
+        MeterUnavailable: this is not a Mac with Apple silicon, or the package is not installed.
     """
     if platform.system() != "Darwin":
         raise MeterUnavailable("not a Mac")
@@ -62,7 +61,7 @@ def open_meter() -> AppleMeter:
 
 
 class AppleMeter:
-    """The parts of the chip that the counters name."""
+    """The parts of the chip that have counters."""
 
     name = "apple"
     slow = False
@@ -76,7 +75,7 @@ class AppleMeter:
         first = monitor.get_cumulative_energy()
         self._parts = [part for part in PARTS if _energy_j(first, part) is not None]
         if not self._parts:
-            raise MeterUnavailable("Apple silicon: this chip's counters are not known")
+            raise MeterUnavailable("Apple silicon: this chip's counters are unknown")
         ticks = measure_ticks(lambda: [r.energy_j for r in self.read()], WATCH_S, PAUSE_S)
         self.domains = tuple(
             msgspec.structs.replace(_domain(part), tick_s=tick_s)
@@ -84,7 +83,7 @@ class AppleMeter:
         )
 
     def read(self) -> list[Reading]:
-        """Every part now; they are read at once."""
+        """Read every part in one call."""
         t_ns = time.monotonic_ns()
         try:
             metrics = self._monitor.get_cumulative_energy()
@@ -94,21 +93,21 @@ class AppleMeter:
         readings = []
         for part in self._parts:
             energy_j = _energy_j(metrics, part)
-            gone = None if energy_j is not None else "its counter is gone"
+            gone = None if energy_j is not None else "its counter has vanished"
             readings.append(Reading(part.domain, t_ns, energy_j=energy_j, error=gone))
         return readings
 
     def observe(self, pids: frozenset[int]) -> Observation:
-        """Nothing beside energy: one chip serves every process."""
+        """There is no other status: one chip serves every process."""
         del pids
         return Observation(identity="apple")
 
     def close(self) -> None:
-        """Nothing is held that Python does not give back."""
+        """There is nothing to release."""
 
 
 def _energy_j(metrics: Any, part: ApplePart) -> float | None:
-    """Joules of a part; None where its first field is. A further field may be absent (M5)."""
+    """Joules of a part; None if its first field is None. Further fields may be missing (M5)."""
     values = [getattr(metrics, field, None) for field in part.fields]
     if values[0] is None:
         return None

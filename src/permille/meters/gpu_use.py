@@ -1,4 +1,4 @@
-"""Which GPUs a workload is on, from the processes that the driver lists. Pure but for /proc."""
+"""The GPUs used by a workload, from the driver's process lists. Pure, except for /proc."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 
 
 class Sight(NamedTuple):
-    """What the driver says of one GPU. ``pids`` is None where it does not list processes,
-    ``busy`` where it does not say whether work was done lately."""
+    """What the driver reports about one GPU. ``pids`` is None if it does not list processes,
+    ``busy`` if it does not report recent work."""
 
     domain: str
     pids: frozenset[int] | None
@@ -21,7 +21,7 @@ class Sight(NamedTuple):
 
 
 def sees_every_process(namespace: Path = Path("/proc/self/ns/pid")) -> bool:
-    """Whether process ids here are the driver's: false in a container's own PID namespace."""
+    """Whether process ids are the same as the driver's: false in a container's PID namespace."""
     try:
         return os.readlink(namespace) == _INITIAL_PID_NAMESPACE
     except OSError:
@@ -29,7 +29,7 @@ def sees_every_process(namespace: Path = Path("/proc/self/ns/pid")) -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process with this id can be seen from here."""
+    """Whether a process with this id is visible."""
     return Path(f"/proc/{pid}").exists()
 
 
@@ -39,12 +39,12 @@ def judge(
     sees_all: bool,
     running: Callable[[int], bool] = is_running,
 ) -> tuple[frozenset[str] | None, list[tuple[str | None, str]]]:
-    """(the domains in use by ``pids``, what to say); None for the first where nobody can tell.
+    """(the domains in use by ``pids``, notices); the first is None if it is unknown.
 
-    A GPU is in use where one of ``pids`` is listed. In a PID namespace of its own the driver's
-    ids are of another namespace, or left out: there a GPU with a process that cannot be seen, or
-    that is busy with none listed, may be the workload's. It is counted as in use, and said; the
-    figure can then be too high, never too low.
+    A GPU is in use if one of ``pids`` is listed. In a separate PID namespace, the driver's ids
+    belong to another namespace or are missing: there a GPU with an invisible process, or one that
+    is busy without a listed process, may be the workload's. It counts as in use, with a notice; the
+    figure may then be too high, never too low.
     """
     used: set[str] = set()
     said: list[tuple[str | None, str]] = []
@@ -63,7 +63,7 @@ def judge(
         if not sees_all and sight.domain not in used and (unseen or hidden):
             used.add(sight.domain)
             said.append(
-                (sight.domain, "busy with a process out of sight (a container): counted as in use")
+                (sight.domain, "busy with an invisible process (in a container): counted as in use")
             )
     if any(sight.pids is None for sight in sights):
         return None, said

@@ -1,8 +1,8 @@
 """NVIDIA GPUs through NVML: the energy counter of each, or its power where it has none.
 
-The counter (millijoules since the driver was loaded) exists from Volta on. A GPU without it
-answers with its power, which the recorder integrates; its accuracy is stated wider, because from
-Ampere on that reading is an average over one second. Indices are NVML's, which
+The counter (millijoules since the driver was loaded) exists from Volta on. For a GPU without
+it, the recorder integrates the power; its stated accuracy is wider, because from Ampere on that
+reading is an average over one second. Indices are NVML's, which
 CUDA_VISIBLE_DEVICES does not change.
 """
 
@@ -26,12 +26,12 @@ from permille.records import Domain, Provenance
 WATCH_S = 0.3
 PAUSE_S = 0.001
 HEADROOM = 2.0
-"""Greatest plausible power over the GPU's greatest limit: transients of milliseconds reach it."""
+"""The highest plausible power relative to the GPU's limit: transients of milliseconds reach it."""
 DEFAULT_MAX_POWER_W = 1500.0
-"""Where no limit can be asked for. The largest GPUs sold are rated at 1400 W (2025)."""
+"""Used if the limit is unknown. The largest GPUs sold are rated at 1400 W (2025)."""
 
 MOST_LIMIT_W = 10_000.0
-"""No GPU has a greater limit: a driver that states one states none."""
+"""No GPU has a higher limit: a higher value means that there is none."""
 NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)
 
 _YANG = "Yang et al., SC24, arXiv:2312.02741"
@@ -50,19 +50,19 @@ THROTTLES = {
     0x40: "heat (hardware)",
     0x80: "power brake",
 }
-"""nvmlClocksEventReasons that slow a workload down; idle and chosen clocks are not among them."""
+"""nvmlClocksEventReasons that slow a workload down, without idle and user-set clocks."""
 
 LIBRARY = "libnvidia-ml.so.1"
 UNLISTED = (
-    "the driver does not list its processes: it is counted as in use, and nobody can tell whether"
+    "the driver does not list its processes: it counts as in use, and it is unknown whether"
     " another tenant uses it too"
 )
-UNTHROTTLED = "the driver does not say whether it is throttled"
+UNTHROTTLED = "the driver does not report throttling"
 _MODULE = Path("/sys/module/nvidia")
 
 
 def open_meter() -> Meter:
-    """Every NVIDIA GPU. Watches the counters for up to 0.3 s to find their tick.
+    """Every NVIDIA GPU. Watches the counters for up to 0.3 s to measure their tick.
 
     Raises:
         MeterUnavailable: no driver, no GPU, or no permission.
@@ -100,7 +100,7 @@ class NvmlGpu:
     uuid: str
 
     def value(self, nvml: Any) -> float | None:
-        """Joules of the counter, or watts; None where it says that there is no figure.
+        """Joules of the counter, or watts; None if the value is not available.
 
         Raises:
             pynvml.NVMLError: it did not answer.
@@ -135,7 +135,7 @@ class NvmlMeter:
         return [r.energy_j if r.power_w is None else r.power_w for r in self._figures()]
 
     def read(self) -> list[Reading]:
-        """Every GPU now, and why the others have no figure."""
+        """Read every GPU; unreadable ones get an error."""
         return [*self._figures(), *(one.reading() for one in self._lost.values())]
 
     def _figures(self) -> list[Reading]:
@@ -168,7 +168,7 @@ class NvmlMeter:
                     notices.append((name, UNLISTED))
                 notices += [(name, text) for text in self._conditions(gpu)]
             except self._nvml.NVMLError as error:
-                # It may be the workload's: a GPU that is lost must not look like one left idle.
+                # It may be the workload's: a lost GPU must not look like an idle one.
                 sights.append(Sight(name, None, None))
                 notices.append((name, f"NVML: {error}"))
         sights += [self._sight_of_lost(index) for index in self._lost]
@@ -176,16 +176,17 @@ class NvmlMeter:
         return Observation(used, (*notices, *said), self._identity())
 
     def close(self) -> None:
-        """Leave NVML."""
+        """Shut NVML down."""
         if self._open:
             self._open = False
             try:
                 self._nvml.nvmlShutdown()
             except self._nvml.NVMLError:
-                return  # the driver has gone: nothing is left to give back
+                return  # the driver is gone: there is nothing to release
 
     def _sight_of_lost(self, index: int) -> Sight:
-        """A GPU without a figure may still list its processes: left idle, it is not missed."""
+        """A GPU without a figure may still list its processes; if it is idle, nothing is
+        missing."""
         name = self._lost[index].domain.name
         try:
             return self._sight(name, self._nvml.nvmlDeviceGetHandleByIndex(index))
@@ -209,7 +210,7 @@ class NvmlMeter:
     def _conditions(self, gpu: NvmlGpu) -> list[str]:
         nvml, said = self._nvml, []
         reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksEventReasons, gpu.handle)
-        if reasons is None:  # drivers before 535 know it by its former name
+        if reasons is None:  # drivers before 535 use its former name
             reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, gpu.handle)
         if reasons is None:
             said.append(UNTHROTTLED)
@@ -218,7 +219,7 @@ class NvmlMeter:
             said.append(f"throttled: {', '.join(why)}")
         mig = _optional(nvml, nvml.nvmlDeviceGetMigMode, gpu.handle)
         if mig is not None and mig[0] == nvml.NVML_DEVICE_MIG_ENABLE:
-            said.append("MIG is on: the figure is of the whole GPU, all its instances")
+            said.append("MIG is on: the figure covers the whole GPU with all its instances")
         return said
 
     def _identity(self) -> str:
@@ -227,7 +228,7 @@ class NvmlMeter:
             driver = str(_optional(nvml, nvml.nvmlSystemGetDriverVersion))
         except nvml.NVMLError as error:
             driver = str(error)
-        try:  # made anew when the driver is reloaded, and the counters start again
+        try:  # recreated when the driver is reloaded, which restarts the counters
             module = str(os.stat(_MODULE).st_ino)
         except OSError:
             module = ""
@@ -235,8 +236,8 @@ class NvmlMeter:
 
 
 def _init(nvml: Any) -> None:
-    """Start NVML, also in a library without ``nvmlInitWithFlags`` (drivers before 375, and what
-    stands in for the driver's), which nvidia-ml-py cannot.
+    """Initialise NVML, also in a library without ``nvmlInitWithFlags`` (drivers before 375, and
+    replacements of the driver's library), which nvidia-ml-py does not support.
 
     Raises:
         pynvml.NVMLError: it does not start.
@@ -267,7 +268,7 @@ def _gpu(nvml: Any, index: int) -> NvmlGpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     counter = _available(_optional(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle))
     if counter is None:
-        power = _available(nvml.nvmlDeviceGetPowerUsage(handle))  # raises where there is neither
+        power = _available(nvml.nvmlDeviceGetPowerUsage(handle))  # raises if there is neither
         if power is None:
             raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
     counts = counter is not None
@@ -299,7 +300,7 @@ def _max_power_w(nvml: Any, handle: Any) -> float:
 
 
 def _available(said: int | None) -> float | None:
-    """A figure, or None where there is none: NVML then says so, or gives the greatest number of
+    """A value, or None if it is not available: NVML then says so, or returns the largest number of
     the field (nvml.h, NVML_VALUE_NOT_AVAILABLE is -1)."""
     return None if said is None or said in NOT_AVAILABLE else float(said)
 
@@ -313,10 +314,10 @@ def _text(nvml: Any, ask: Callable[..., Any], handle: Any) -> str | None:
 
 
 def _optional(nvml: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``ask`` answers, or None where this GPU or driver does not offer it.
+    """The result of ``ask``, or None if this GPU or driver does not support it.
 
     Raises:
-        pynvml.NVMLError: anything else went wrong, such as a GPU that is lost.
+        pynvml.NVMLError: any other error, such as a lost GPU.
     """
     try:
         return ask(*arguments)

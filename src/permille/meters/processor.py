@@ -1,4 +1,4 @@
-"""Which processor this is, from /proc/cpuinfo: what accuracy and power figures hang on."""
+"""Identify the processor from /proc/cpuinfo, for accuracy and power figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Processor(NamedTuple):
 
 
 def parse_cpuinfo(text: str) -> Processor:
-    """The first processor described in the text of a /proc/cpuinfo; empty strings where unsaid."""
+    """The first processor in the text of a /proc/cpuinfo; unknown values are empty."""
     entry: dict[str, str] = {}
     for line in text.splitlines():
         key, colon, value = line.partition(":")
@@ -41,7 +41,7 @@ def parse_cpuinfo(text: str) -> Processor:
 
 
 def read_processor(path: Path = CPUINFO) -> Processor:
-    """The processor of this machine; all unsaid where there is no /proc/cpuinfo (macOS)."""
+    """The processor of this machine; everything is unknown without /proc/cpuinfo (macOS)."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return parse_cpuinfo(file.read(_LIMIT))

@@ -1,7 +1,7 @@
-"""A recording played again: its series as domains, at the pace they were recorded.
+"""Replay a recording: its series as domains, at the recorded pace.
 
 PERMILLE_REPLAY names a file that holds a :class:`permille.records.Recording` as JSON, or as
-MessagePack. Provenance ``replayed``: what it says of a run made meanwhile is nothing.
+MessagePack. Provenance ``replayed``: it says nothing about a run made during the replay.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def open_meter() -> ReplayMeter:
 
 
 def load_recording(path: Path) -> Recording:
-    """The recording in a file: JSON where its name ends in ``.json``, else MessagePack.
+    """The recording in a file: JSON if its name ends in ``.json``, otherwise MessagePack.
 
     Raises:
         UsageError: it cannot be read, or is not a recording that can be played.
@@ -61,20 +61,20 @@ def load_recording(path: Path) -> Recording:
 
 
 def why_unplayable(series: Series) -> str | None:
-    """What is wrong with a series; None where it can be played."""
+    """The error in a series; None if it can be replayed."""
     if len(series.t_ns) != len(series.energy_j) or len(series.t_ns) < 2:
         return "it needs two instants or more, each with its energy"
     if any(b <= a for a, b in pairwise(series.t_ns)):
-        return "its instants do not increase"
+        return "its times do not increase"
     if not all(map(math.isfinite, series.energy_j)):
         return "an energy is not finite"
     if any(b < a for a, b in pairwise(series.energy_j)):
-        return "its energy goes back"
+        return "its energy decreases"
     return None
 
 
 class ReplayMeter:
-    """A recording from its first instant on, started when the meter is made."""
+    """A recording replayed from its start, which is when the meter is created."""
 
     name = "replay"
     slow = False
@@ -96,23 +96,23 @@ class ReplayMeter:
         )
 
     def read(self) -> list[Reading]:
-        """Every domain now: between two recorded instants, in proportion."""
+        """Every domain now, interpolated between recorded times."""
         t_ns = self._clock_ns()
         at_ns = self._first_ns + (t_ns - self._start_ns)
         readings = []
         for series in self._series:
             energy_j = energy_at(series, at_ns)
-            error = None if energy_j is not None else "the recording does not reach this instant"
+            error = None if energy_j is not None else "the recording ends before this time"
             readings.append(Reading(series.domain.name, t_ns, energy_j=energy_j, error=error))
         return readings
 
     def observe(self, pids: frozenset[int]) -> Observation:
-        """Nothing beside the series is replayed."""
+        """Only the series are replayed."""
         del pids
         return Observation(identity="replay")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 def energy_at(series: Series, t_ns: int) -> float | None:

@@ -1,9 +1,9 @@
-"""Which meters are used: those that were named, or all that are here.
+"""Select the meters to use: the named ones, or all available ones.
 
-A measurement always comes before an estimate: ``estimate`` is opened only for what no other
-meter covers, and not at all beside one that has the processor or the whole machine, unless it was
-named. ``wall`` and ``replay`` have to be configured; a replay is never mixed with live meters
-unless both were named.
+A measurement is always preferred to an estimate: ``estimate`` is opened only for what no other
+meter covers, and not at all next to a meter of the processor or the whole machine, unless it was
+named. ``wall`` and ``replay`` must be configured; a replay is never mixed with live meters unless
+both were named.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ VARIABLE = "PERMILLE_METERS"
 
 
 class Unavailable(NamedTuple):
-    """A meter that could not be opened, why, and how to unlock it ("" if nothing can). The rest
-    is as in :class:`~permille.meters.MeterUnavailable`."""
+    """A meter that could not be opened, the reason, and the remedy ("" if there is none). For the
+    rest see :class:`~permille.meters.MeterUnavailable`."""
 
     name: str
     reason: str
@@ -34,7 +34,7 @@ class Unavailable(NamedTuple):
 
 
 class OpenedMeters(NamedTuple):
-    """The meters to use, open, and those that were tried in vain. No meters: exit code 3."""
+    """The open meters, and those that could not be opened. Without any meter: exit code 3."""
 
     meters: tuple[Meter, ...]
     unavailable: tuple[Unavailable, ...]
@@ -46,17 +46,17 @@ class OpenedMeters(NamedTuple):
 
 
 def open_all(wanted: Sequence[str] | None = None) -> OpenedMeters:
-    """Open the meters named in ``wanted``, else in PERMILLE_METERS, else all that are here.
+    """Open the meters named in ``wanted`` or PERMILLE_METERS, by default all available ones.
 
     Raises:
-        UsageError: there is no meter of such a name, or one is configured wrongly.
+        UsageError: a name is unknown, or a meter is configured wrongly.
     """
     names = list(wanted) if wanted is not None else _named_in_environment()
     chosen = _default_names() if names is None else list(dict.fromkeys(names))
     known = plugins.names("meters")
     for name in chosen:
         if name not in known:
-            plugins.load("meters", name, UsageError)  # raises, naming the nearest
+            plugins.load("meters", name, UsageError)  # raises an error that suggests a name
     meters: list[Meter] = []
     unavailable: list[Unavailable] = []
     with contextlib.ExitStack() as undo:
@@ -75,10 +75,10 @@ def _close_all(meters: Sequence[Meter]) -> None:
 
 
 def try_open(name: str) -> Meter | Unavailable:
-    """The meter, open, or why it cannot be.
+    """The open meter, or why it cannot be opened.
 
     Raises:
-        UsageError: there is none of this name, or it is configured wrongly.
+        UsageError: the name is unknown, or the meter is configured wrongly.
     """
     try:
         factory: OpenMeter = plugins.load("meters", name, UsageError)
@@ -90,7 +90,7 @@ def try_open(name: str) -> Meter | Unavailable:
 
 
 def covered_kinds(meters: Sequence[Meter]) -> frozenset[DomainKind]:
-    """The kinds of domain whose energy these meters have."""
+    """The kinds of domain whose energy these meters provide."""
     domains = [domain for meter in meters for domain in meter.domains]
     return frozenset(
         {domain.kind for domain in domains} | {kind for d in domains for kind in d.covers}
@@ -98,7 +98,7 @@ def covered_kinds(meters: Sequence[Meter]) -> frozenset[DomainKind]:
 
 
 def has_processor(meters: Sequence[Meter]) -> bool:
-    """Whether one of them has the processor's energy, or the whole machine's."""
+    """Whether one of them provides the energy of the processor or of the whole machine."""
     return bool(covered_kinds(meters) & {"cpu", "node"})
 
 
@@ -109,18 +109,18 @@ def _open_one(name: str, meters: list[Meter], unavailable: list[Unavailable]) ->
         return
     if isinstance(meter, EstimateMeter):
         covered = covered_kinds(meters)
-        # The whole machine's energy holds whatever could be estimated.
+        # The whole machine's energy includes everything that could be estimated.
         kinds: frozenset[DomainKind] = frozenset({"cpu", "dram"})
         meter.only(frozenset() if "node" in covered else kinds - covered)
         if not meter.domains:
             meter.close()
-            unavailable.append(Unavailable(name, "all it could estimate is measured"))
+            unavailable.append(Unavailable(name, "everything that it could estimate is measured"))
             return
     taken = {domain.name: other.name for other in meters for domain in other.domains}
     for domain in meter.domains:
         if domain.name in taken:
             meter.close()
-            reason = f"{taken[domain.name]} has {domain.name} already"
+            reason = f"{domain.name} is already provided by {taken[domain.name]}"
             remedy = f"name one of them in {VARIABLE}"
             unavailable.append(Unavailable(name, reason, remedy, present=True))
             return

@@ -1,4 +1,4 @@
-"""How often a counter steps, found by watching it."""
+"""Measure how often a counter steps, by watching it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def measure_ticks(
     clock_ns: Callable[[], int] = time.monotonic_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[float | None]:
-    """Seconds between the steps of each counter that ``read`` returns, or None.
+    """The seconds between steps of each counter returned by ``read``, or None.
 
-    Watches for ``watch_s`` seconds at most, or until every counter has stepped ``ENOUGH`` times,
-    reading every ``pause_s``. A tick is the median time between steps, good to about
-    ``pause_s``; None where fewer than two steps were seen.
+    Watches for at most ``watch_s`` seconds, or until every counter has stepped ``ENOUGH`` times,
+    reading every ``pause_s``. A tick is the median time between steps, accurate to about
+    ``pause_s``; None with fewer than two steps.
     """
     last = list(read())
     steps: list[list[int]] = [[] for _ in last]

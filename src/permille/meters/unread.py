@@ -1,4 +1,4 @@
-"""A domain that is there and cannot be read: it has no figure, and no sum may do without it."""
+"""A domain that exists but cannot be read: it has no figure, and no sum may omit it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from permille.records import Domain, DomainKind, Provenance
 
 
 class Unread(NamedTuple):
-    """Such a domain, and why it cannot be read with how to mend that.
+    """Such a domain, with the reason and the remedy.
 
-    It is listed beside the domains that can be read: left out, the sum of the others would pass
-    for all of them.
+    It is listed with the readable domains, because otherwise their sum would be taken for the sum
+    of all.
     """
 
     domain: Domain
     reason: str
 
     def reading(self) -> Reading:
-        """The reason, now."""
+        """A reading with the reason."""
         return Reading(self.domain.name, time.monotonic_ns(), error=self.reason)
 
 
 def unread(meter: str, name: str, kind: DomainKind, reason: str) -> Unread:
-    """The domain ``name`` of ``meter``, of which no figure will come."""
+    """The domain ``name`` of ``meter``, without a figure."""
     domain = Domain(
         name=name,
         kind=kind,

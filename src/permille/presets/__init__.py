@@ -1,4 +1,4 @@
-"""The studies that ship with permille, and the files that they name."""
+"""The studies that ship with permille, and the files that they use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from permille.errors import AssetError, StudyError
+from permille.suggestions import nearest
 
 _FOLDER = Path(str(resources.files(__name__)))
 
@@ -23,12 +24,12 @@ def text(name: str) -> str:
         StudyError: there is no such preset.
     """
     if name not in names():
-        raise StudyError(f"no preset {name!r}; there are: {', '.join(names())}")
+        raise StudyError(f"no preset {name!r}; {nearest(name, names())}")
     return (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def describe(name: str) -> str:
-    """What a preset measures, in a sentence: the ``description`` of its study.
+    """One sentence about a preset: the ``description`` of its study.
 
     Raises:
         StudyError: there is no such preset.
@@ -37,10 +38,10 @@ def describe(name: str) -> str:
 
 
 def file(name: str) -> Path:
-    """A data file that ships beside the presets (``asset:permille/NAME`` in a study file).
+    """A data file that ships with the presets (``asset:permille/NAME`` in a study file).
 
     Raises:
-        AssetError: there is none of that name.
+        AssetError: there is no file of that name.
     """
     known = sorted(path.name for path in _FOLDER.glob("*.json"))
     if name not in known:

@@ -1,1 +1,1 @@
-"""The recorder: a process of its own, one for a machine, that writes down what the meters read."""
+"""The recorder: one separate process per machine that records the meters' readings."""

@@ -1,5 +1,5 @@
-"""The runner's side of the recorder: it holds the machine's lock, starts the recorder's process
-and talks to it."""
+"""The runner's side of the recorder: it holds the machine's lock, starts the recorder's process and
+communicates with it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ START_S = 60.0
 """Seconds to wait for the recorder to start."""
 
 END_S = 5.0
-"""Seconds for a recorder to end by itself."""
+"""Seconds to wait for a recorder to exit by itself."""
 
 R = TypeVar("R", bound=Record)
 
 
 class Recorder:
-    """A running recorder. Use with ``with``; starting it takes the machine's lock, unless it is
-    ``shared``, which ``remedy`` names in the way of whoever starts it.
+    """A running recorder, for use in a ``with`` statement. Starting it takes the machine's lock
+    unless it is ``shared``; ``remedy`` is the caller's name for that option.
 
     Raises:
-        RecorderError: another run measures on this machine, or the process does not start.
-        MeterError: there is no meter at all.
+        RecorderError: another run is measuring on this machine, or the process does not start.
+        MeterError: there is no meter.
         UsageError: PERMILLE_METERS, or a meter's own variable, is wrong.
     """
 
@@ -49,7 +49,7 @@ class Recorder:
             undo.pop_all()
 
     token: str
-    """Marks the run's workers, so that the recorder ends them if the runner is killed."""
+    """The token of the run's workers, so that the recorder stops them if the runner is killed."""
     domains: tuple[Domain, ...]
     missing: tuple[wire.Missing, ...]
     interval_s: float
@@ -72,10 +72,10 @@ class Recorder:
         return self._process.pid
 
     def require_measured(self) -> None:
-        """Refuse a machine on which only an estimate can be had.
+        """Check that this machine has more than an estimate.
 
         Raises:
-            MeterError: no domain here is measured; says what is missing and how to unlock it.
+            MeterError: no domain is measured; the message has the reasons and remedies.
         """
         if any(d.provenance is Provenance.MEASURED for d in self.domains):
             return
@@ -85,19 +85,20 @@ class Recorder:
         raise MeterError(f"nothing here can be measured, only estimated: {lacking or 'no meter'}")
 
     def begin(self) -> None:
-        """Forget what was recorded before now."""
+        """Discard everything recorded so far."""
         self._ask(wire.Request(op="begin"), wire.Marked)
 
     def mark(self) -> int:
-        """Return once every meter has been read; when that was (ns)."""
+        """Have every meter read; returns the time of the readings (ns)."""
         return self._ask(wire.Request(op="mark"), wire.Marked).t_ns
 
     def watch(self, pid: int) -> None:
-        """Count ``pid`` and its children as the workload (for devices in use)."""
+        """Treat ``pid`` and its children as the workload (to find devices in use)."""
         self._ask(wire.Request(op="watch", pid=pid), wire.Marked)
 
     def channel(self) -> int:
-        """A worker's end of a channel for :class:`Marker`: a descriptor to pass on and close."""
+        """The worker's end of a channel for :class:`Marker`: a descriptor to pass on and then
+        close."""
         ours, theirs = socket.socketpair()
         with ours:
             self._ask(wire.Request(op="attach"), wire.Marked, [ours.fileno()])
@@ -109,12 +110,12 @@ class Recorder:
         return msgspec.structs.replace(recording, shared=self.shared)
 
     def restart(self) -> None:
-        """A new process in place of one that died."""
+        """Start a new process to replace one that died."""
         self._end()
         self._start()
 
     def stop(self) -> None:
-        """End the process and give the lock back."""
+        """Stop the process and release the lock."""
         self._end()
         self._release()
 
@@ -138,7 +139,7 @@ class Recorder:
         try:
             hello = self._receive(wire.Hello)
         except RecorderError:
-            self._end(wait_s=0.0)  # a meter that blocks as it is opened: nobody waits for it
+            self._end(wait_s=0.0)  # a meter blocks while it is opened: do not wait for it
             raise
         if hello.error is not None:
             self._end()
@@ -169,8 +170,8 @@ class Recorder:
 
     @property
     def fault(self) -> str | None:
-        """Why this recorder cannot be asked any more, until :meth:`restart`; None if it can. An
-        answer that came late would be taken for the next one's."""
+        """Why this recorder cannot be used until :meth:`restart`, or None. A late answer would be
+        taken for the answer to the next request."""
         return self._fault
 
     def _lost(self) -> RecorderError:
@@ -178,7 +179,7 @@ class Recorder:
         return RecorderError(self._fault)
 
     def _death(self) -> str:
-        """What is known of the recorder's end, with the last line that it said."""
+        """How the recorder ended, with the last line that it printed."""
         try:
             code: int | None = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:

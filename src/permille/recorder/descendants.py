@@ -1,4 +1,4 @@
-"""The processes of a workload: those that were named, and their descendants."""
+"""The processes of a workload: the given ones and their descendants."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection
 
 
 def with_children(pids: Collection[int]) -> frozenset[int]:
-    """``pids`` and all that descend from them, of those that live now.
+    """``pids`` and all their descendants that are alive.
 
-    Linux lists children by thread (proc(5), with CONFIG_PROC_CHILDREN), at a cost that does not
-    grow with the processes of the machine. Elsewhere psutil looks at each of these.
+    Linux lists children by thread (proc(5), with CONFIG_PROC_CHILDREN), at a cost independent of
+    the number of processes on the machine. On other systems psutil examines every process.
     """
     listed = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
     return descendants(pids, listed_children if listed else children_by_psutil)
@@ -19,7 +19,7 @@ def with_children(pids: Collection[int]) -> frozenset[int]:
 def descendants(
     pids: Collection[int], children: Callable[[int], Collection[int]]
 ) -> frozenset[int]:
-    """``pids`` and their descendants, each asked for once."""
+    """``pids`` and their descendants, each listed once."""
     family: set[int] = set()
     pending = list(pids)
     while pending:
@@ -31,19 +31,19 @@ def descendants(
 
 
 def listed_children(pid: int, proc: str = "/proc") -> list[int]:
-    """The children of a process as the kernel lists them; none where it has ended."""
+    """The children of a process from the kernel's list; none if it has ended."""
     found: list[int] = []
     try:
         for thread in os.listdir(f"{proc}/{pid}/task"):
             with open(f"{proc}/{pid}/task/{thread}/children", "rb") as file:
                 found += map(int, file.read().split())
     except (FileNotFoundError, ProcessLookupError):
-        return found  # what it did is in the counters
+        return found  # its time is in the counters
     return found
 
 
 def children_by_psutil(pid: int) -> list[int]:
-    """All descendants of a process; none where it has ended."""
+    """All descendants of a process; none if it has ended."""
     import psutil
 
     try:

@@ -1,4 +1,4 @@
-"""One measurement at a time on a machine: a lock that dies with its holder."""
+"""A lock that allows one measurement at a time on a machine and ends with its holder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ def lock_path() -> Path:
 
 
 def acquire(remedy: str) -> int:
-    """Take the machine's lock; the descriptor that holds it until it is closed or we die.
-    ``remedy`` is how the caller can do without.
+    """Take the machine's lock; returns the descriptor that holds it until it is closed or this
+    process ends. ``remedy`` names the caller's option to run without the lock.
 
-    flock, not the file's existence, is the lock: the kernel releases it on any death.
+    The lock is flock(2), not the file's existence, because the kernel releases it however the
+    process ends.
 
     Raises:
         RecorderError: another run holds it.
@@ -36,7 +37,7 @@ def acquire(remedy: str) -> int:
         os.close(descriptor)
         raise RecorderError(
             f"another permille is measuring on this machine (process {holder or 'unknown'});"
-            f" wait for it, or measure beside it with {remedy}, which the results will say"
+            f" wait for it, or allow concurrent runs with {remedy} (noted in the results)"
         ) from error
     if os.access(path, os.W_OK):
         os.ftruncate(descriptor, 0)
@@ -45,7 +46,7 @@ def acquire(remedy: str) -> int:
 
 
 def _open(path: Path) -> int:
-    """Another user's lock file can be opened for reading only, which is enough for flock."""
+    """Another user's lock file can only be opened for reading, which is enough for flock."""
     common = os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(path, os.O_RDWR | common)

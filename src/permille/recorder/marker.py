@@ -1,6 +1,6 @@
-"""A reading of every meter, made at once when asked: the channel that a worker holds.
+"""A worker's channel to request an immediate reading of every meter.
 
-Apart from the rest of the recorder, since every worker imports it before it can start.
+It is separate from the rest of the recorder, because every worker imports it before it can start.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ ANSWER_S = 30.0
 """Seconds to wait for an answer; the recorder polls far more often."""
 
 LATE_NS = 500_000
-"""A start's reading this old (0.5 ms) is made again."""
+"""If the reading for a start is this old (0.5 ms), it is repeated."""
 STARTS = 10
-"""How often, at most."""
+"""The most repetitions."""
 
 
 def until_fresh(mark: Callable[[], int]) -> None:
-    """Ask for a mark until its answer comes at once: on a busy machine this process waits for its
-    turn, and what starts then would start well after the reading."""
+    """Repeat a mark until its answer arrives immediately. On a busy machine this process may be
+    descheduled, and the span would start well after the reading."""
     for _ in range(STARTS):
         done_ns = mark()
         if time.monotonic_ns() - done_ns < LATE_NS:
@@ -31,14 +31,14 @@ def until_fresh(mark: Callable[[], int]) -> None:
 
 
 class Marker:
-    """A worker's channel: a reading of every meter, made at once when asked."""
+    """A worker's channel to request an immediate reading of every meter."""
 
     def __init__(self, descriptor: int) -> None:
         self._channel = socket.socket(fileno=descriptor)
         self._channel.settimeout(ANSWER_S)
 
     def mark(self) -> int:
-        """Return once every meter has been read; when that was (ns).
+        """Have every meter read; returns the time of the readings (ns).
 
         Raises:
             RecorderError: the recorder has died; the trial is void.
@@ -52,7 +52,7 @@ class Marker:
         return done_ns
 
     def mark_start(self) -> None:
-        """As :meth:`mark`, for what starts now (see :func:`until_fresh`).
+        """Like :meth:`mark`, for a span that starts now (see :func:`until_fresh`).
 
         Raises:
             RecorderError: the recorder has died; the trial is void.
@@ -60,5 +60,5 @@ class Marker:
         until_fresh(self.mark)
 
     def close(self) -> None:
-        """Give the channel back."""
+        """Close the channel."""
         self._channel.close()

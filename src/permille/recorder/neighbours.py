@@ -1,8 +1,9 @@
-"""The CPU time of the machine and that of the run's own processes, side by side (Linux).
+"""Compare the CPU time of the machine with that of the run's own processes (Linux).
 
-The run is a tree of processes: the runner, the recorder, the worker and all that they start. A
-process that ended and was waited for is in its parent's ``cutime``, so that the sum over the
-living holds it (proc(5)). One whose parent ended before it is remembered from the last look.
+The run is a tree of processes: the runner, the recorder, the worker and all their descendants. The
+time of a process that ended and was waited for is in its parent's ``cutime``, so the sum over
+living processes includes it (proc(5)). For a process whose parent ended first, the last observation
+counts.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from permille.records import CpuSeries
 
 PROC = Path("/proc")
 GAP_NS = 20_000_000
-"""Two looks closer together than this (0.02 s, two of the kernel's ticks) would tell nothing."""
+"""The shortest useful time between two observations (0.02 s, two of the kernel's ticks)."""
 
 
 class ProcessTime(NamedTuple):
-    """One process: its parent, when it started, and the CPU time of it and the children that it
+    """One process: its parent, its start time, and the CPU time of itself and the children that it
     has waited for (ticks)."""
 
     parent: int
@@ -32,32 +33,32 @@ class ProcessTime(NamedTuple):
 
 
 def parse_process(text: str) -> ProcessTime:
-    """From the text of /proc/PID/stat.
+    """Parse the text of /proc/PID/stat.
 
     Raises:
-        ValueError: it does not have that form.
+        ValueError: it has another format.
     """
-    fields = text.rpartition(")")[2].split()  # a name may hold blanks and brackets
+    fields = text.rpartition(")")[2].split()  # a name may contain blanks and parentheses
     if len(fields) < 20:
         raise ValueError("no CPU times in it")
     return ProcessTime(int(fields[1]), int(fields[19]), sum(map(int, fields[11:15])))
 
 
 class CpuWatch:
-    """Looks at both since the last :meth:`begin`. ``root``: the process that the tree hangs on."""
+    """Observations of both since the last :meth:`begin`. ``root``: the root process of the tree."""
 
     def __init__(self, root: int, proc: Path = PROC) -> None:
         self._root = root
         self._proc = proc
         self._ticks_per_s = os.sysconf("SC_CLK_TCK")
         self._lists_children = (proc / f"{root}/task/{root}/children").exists()
-        self._known: dict[int, int] = {}  # process -> when it started
+        self._known: dict[int, int] = {}  # process -> its start time
         self._ended_ticks = self._own_ticks = 0
         self._cpus = 0
         self._looks: list[tuple[int, float, float, float]] = []
 
     def look(self, *, now: bool = False) -> None:
-        """One look; ``now`` even just after another."""
+        """Make an observation; with ``now`` even right after another."""
         before_ns = time.monotonic_ns()
         if self._looks and not now and before_ns - self._looks[-1][0] < GAP_NS:
             return
@@ -66,17 +67,17 @@ class CpuWatch:
             used, self._cpus = parse_stat(text, self._ticks_per_s)
             own_s = self._own_s()
         except (OSError, ValueError):
-            return  # a system that does not tell: the series then does not reach over the span
+            return  # the system does not report it: the series then does not cover the span
         t_ns = (before_ns + time.monotonic_ns()) // 2
         if not self._looks or t_ns > self._looks[-1][0]:
             self._looks.append((t_ns, used.busy_s, own_s, used.steal_s or 0.0))
 
     def begin(self) -> None:
-        """Forget all but the last look."""
+        """Discard all but the last observation."""
         del self._looks[:-1]
 
     def series(self) -> CpuSeries | None:
-        """What was seen; None where that is nothing."""
+        """The observations; None if there are none."""
         if not self._looks:
             return None
         t_ns, busy_s, own_s, steal_s = zip(*self._looks, strict=True)
@@ -87,7 +88,7 @@ class CpuWatch:
         self._known = {pid: found.started for pid, found in family.items()}
         ticks = self._ended_ticks + sum(found.ticks for found in family.values())
         if ticks < self._own_ticks:
-            # One ended that nobody waited for: what it had used stays the run's.
+            # A process ended without being waited for: its time still belongs to the run.
             self._ended_ticks += self._own_ticks - ticks
             ticks = self._own_ticks
         self._own_ticks = ticks
@@ -110,7 +111,7 @@ class CpuWatch:
         return self._read(pids)
 
     def _is_ours(self, pid: int, seen: dict[int, ProcessTime]) -> bool:
-        """Whether this id is still the process that it was: ids are given again."""
+        """Whether this id still belongs to the same process: ids are reused."""
         if pid not in seen:
             return False
         return pid == self._root or self._known[pid] == seen[pid].started
@@ -122,5 +123,5 @@ class CpuWatch:
                 with open(self._proc / f"{pid}/stat", encoding="utf-8", errors="replace") as file:
                     found[pid] = parse_process(file.read())
             except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue  # it has ended, and is in its parent's time; or is another user's
+                continue  # it has ended and is in its parent's time, or it belongs to another user
         return found

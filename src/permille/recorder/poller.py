@@ -1,4 +1,4 @@
-"""Polls every meter into its series, with the events that affect them. Run by the recorder."""
+"""Poll every meter into its series, with the events that affect it. Used by the recorder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from permille.recorder.series import SeriesBuilder
 from permille.records import Event, RecorderStats, Recording, Series
 
 POLL_S = 0.1
-"""Seconds between two polls, unless a meter needs them closer together."""
+"""Seconds between two polls, unless a meter needs shorter intervals."""
 SHORTEST_POLL_S = 0.005
 SUSPEND_NS = 100_000_000
-"""BOOTTIME moving this much against MONOTONIC is a suspend (0.1 s)."""
+"""If BOOTTIME moves by this much relative to MONOTONIC, the machine was suspended (0.1 s)."""
 SETTLE_S = 0.002
-"""A mark waits for the next step of counters that tick at least this often."""
+"""A mark waits for the next step of counters with at most this tick."""
 LEAST_LOOKS = 3
 SLOW_WAIT_S = 5.0
-"""How long the end of a trial waits for a slow meter's reading after it."""
+"""How long the end of a trial waits for a slow meter's next reading."""
 
 
 def suspended_ns() -> int:
-    """Nanoseconds this machine has spent suspended; 0 where the system cannot tell."""
+    """Nanoseconds that this machine was suspended; 0 if the system does not report it."""
     if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -45,7 +45,7 @@ class SlowReader(threading.Thread):
         self.last_ns = 0
 
     def run(self) -> None:
-        """Read until the process ends."""
+        """Keep reading until the process ends."""
         while True:
             found = self._meter.read()
             self.readings.extend(found)
@@ -55,7 +55,7 @@ class SlowReader(threading.Thread):
 
 
 class Poller:
-    """The meters and what they have said since the last ``begin``."""
+    """The meters and their readings since the last ``begin``."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Poller:
         self._used: set[str] = set()
         self._tells_use: set[str] = set()
         self._pids: set[int] = set()
-        # To list a workload's processes takes more than all the polls of that second.
+        # Listing a workload's processes takes longer than all polls of one second.
         self._looks_at_pids = any(getattr(meter, "looks_at_pids", True) for meter in meters)
         self._events: list[Event] = []
         self._polls = self._missed = 0
@@ -84,7 +84,7 @@ class Poller:
             reader.start()
 
     def poll(self) -> int:
-        """Read every meter now; when that was done (ns)."""
+        """Read every meter; returns the time when that was done (ns)."""
         before_ns = time.monotonic_ns()
         for meter in self._fast:
             for reading in meter.read():
@@ -110,8 +110,8 @@ class Poller:
     def mark(self) -> int:
         """Read every meter now, and fast counters once more at their next step.
 
-        A counter that ticks each millisecond is up to a millisecond behind; at its step it is
-        not. When its energy was as in the reading before is then known too: one tick earlier.
+        A counter with a tick of one millisecond is up to a millisecond late, except at its step.
+        The time of the previous value is then known too: one tick earlier.
         """
         done_ns = self.poll()
         for meter in self._fast:
@@ -126,7 +126,7 @@ class Poller:
         before = {name: counter.shown for name, counter in waiting.items()}
         deadline_ns = time.monotonic_ns() + 2 * max(tick_ns.values())
         looks = 0
-        # On a busy machine the time may be up before this process has had its turn.
+        # On a busy machine the time may be over before this process is scheduled.
         while waiting and (looks < LEAST_LOOKS or time.monotonic_ns() < deadline_ns):
             looks += 1
             for reading in meter.read():
@@ -135,7 +135,7 @@ class Poller:
                     continue
                 last = before[name]
                 if reading.energy_j is None or last is None:
-                    del waiting[name]  # it cannot be read, as the poll has noted
+                    del waiting[name]  # it cannot be read, which the poll has already noted
                 elif reading.energy_j == last[1]:
                     before[name] = (reading.t_ns, last[1])
                 else:
@@ -144,24 +144,24 @@ class Poller:
                     settled = reading._replace(t_ns=stepped_ns)
                     waiting.pop(name).settle(settled, stepped_ns - tick_ns[name])
         if waiting:
-            self.poll()  # no step was seen: at least the reading is of now
+            self.poll()  # no step was observed, but the reading is current
 
     def look_around(self, *, now: bool = False) -> None:
-        """Note what the run's processes and others have used of the processors."""
+        """Observe the CPU time of the run's processes and of others."""
         if self._cpu is not None:
             self._cpu.look(now=now)
 
     def miss(self) -> None:
-        """Note a deadline missed."""
+        """Count a missed deadline."""
         self._missed += 1
 
     def watch(self, pid: int) -> None:
-        """Count ``pid`` and its children as the workload."""
+        """Treat ``pid`` and its children as the workload."""
         if pid:
             self._pids.add(pid)
 
     def observe(self) -> None:
-        """Ask the meters for what there is beside energy."""
+        """Ask the meters for their status."""
         self.look_around()
         pids = with_children(self._pids) if self._looks_at_pids else frozenset()
         now_ns = time.monotonic_ns()
@@ -188,7 +188,7 @@ class Poller:
         )
 
     def begin(self) -> None:
-        """Forget what was before now."""
+        """Discard everything so far."""
         for counter in self.counters.values():
             counter.begin()
         if self._cpu is not None:
@@ -220,7 +220,7 @@ class Poller:
         )
 
     def _in_use(self, series: Series) -> Series:
-        """With ``in_use`` as observed, where the domain's meter can tell."""
+        """The series with the observed ``in_use``, if the domain's meter reports it."""
         domain = series.domain
         if domain.name not in self._tells_use:
             return series

@@ -1,4 +1,4 @@
-"""One domain's readings as a series: unwrapped, judged, never guessed. Pure but for its state."""
+"""Build one domain's series from readings: unwrapped and validated, never guessed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from permille.meters import Reading
 from permille.records import Domain, Event, Series
 
 LOST_POWER_S = 2.0
-"""A meter that gives power alone says nothing of a longer silence than this (seconds)."""
+"""A meter of power has no figure for a gap longer than this (seconds)."""
 
 
 class SeriesBuilder:
-    """Takes the readings of one domain in order and keeps its cumulative joules.
+    """Takes the readings of one domain in order and accumulates its joules.
 
-    A counter that goes back has either wrapped or been reset. It has wrapped if the energy that
-    follows from one wrap is physically possible (``max_power_w``), and only one wrap is; anything
-    else voids the stretch between the two readings.
+    A counter that decreases has either wrapped or been reset. It has wrapped if the energy of
+    exactly one wrap is physically possible (``max_power_w``) and that of two is not; otherwise the
+    time between the two readings is void.
     """
 
     def __init__(self, domain: Domain) -> None:
@@ -32,7 +32,7 @@ class SeriesBuilder:
         self._failing: tuple[int, str] | None = None
 
     def add(self, reading: Reading) -> None:
-        """Take one reading; instants must increase, an older one is ignored."""
+        """Add one reading; times must increase, and an older reading is ignored."""
         if self._t_ns and reading.t_ns <= self._t_ns[-1]:
             return
         reason = _fault(reading, self.domain)
@@ -52,19 +52,19 @@ class SeriesBuilder:
 
     @property
     def shown(self) -> tuple[int, float] | None:
-        """When the counter was read last (ns), and what it showed (joules, as it came)."""
+        """The time of the counter's last reading (ns) and its raw value (joules)."""
         return None if self._raw is None or not self._t_ns else (self._t_ns[-1], self._raw)
 
     def settle(self, reading: Reading, since_ns: int) -> None:
-        """Take ``reading``, made as the counter stepped; what it showed before it had shown since
-        ``since_ns``, one tick earlier, and not only when that was read."""
+        """Add ``reading``, made when the counter stepped. The counter had its previous value since
+        ``since_ns``, one tick earlier, and not only since that was read."""
         if self._t_ns and reading.t_ns > self._t_ns[-1] > since_ns:
             least_ns = self._t_ns[-2] + 1 if len(self._t_ns) > 1 else since_ns
             self._t_ns[-1] = max(least_ns, since_ns)
         self.add(reading)
 
     def void(self, t_ns: int, reason: str) -> None:
-        """Void what lies between the last reading and ``t_ns`` (the counter's origin moved)."""
+        """Void the time between the last reading and ``t_ns`` (the counter's origin changed)."""
         self._say("invalid", self._t_ns[-1] if self._t_ns else t_ns, t_ns, reason)
 
     def series(self) -> Series:
@@ -72,7 +72,7 @@ class SeriesBuilder:
         return Series(domain=self.domain, t_ns=tuple(self._t_ns), energy_j=tuple(self._energy_j))
 
     def events(self, now_ns: int) -> tuple[Event, ...]:
-        """What befell it since the last :meth:`begin`; a failure that still lasts is among it."""
+        """Events since the last :meth:`begin`, including a failure that still lasts."""
         if self._failing is None:
             return tuple(self._events)
         since, reason = self._failing
@@ -82,7 +82,7 @@ class SeriesBuilder:
         return (*self._events, lasting)
 
     def begin(self) -> None:
-        """Forget all but the last reading."""
+        """Discard all but the last reading."""
         del self._t_ns[:-1], self._energy_j[:-1]
         self._events.clear()
 
@@ -104,10 +104,10 @@ class SeriesBuilder:
             self._changed_ns = t_ns
 
     def _implausible(self, step_j: float, t_ns: int) -> str | None:
-        """Why this step cannot be taken at its word, or None."""
+        """Why this step cannot be trusted, or None."""
         tick_s = UNKNOWN_TICK_S if self.domain.tick_s is None else self.domain.tick_s
         most_w = self.domain.max_power_w or UNKNOWN_MAX_POWER_W
-        # A counter may gather for as long as it has stood still before it moves.
+        # A counter that stood still may then step by the energy of all that time.
         most_j = most_w * ((t_ns - self._changed_ns) / 1e9 + tick_s)
         if step_j < 0 or step_j > most_j:
             return (
@@ -149,9 +149,9 @@ def _fault(reading: Reading, domain: Domain) -> str | None:
         return reading.error
     value = reading.power_w if reading.energy_j is None else reading.energy_j
     if value is None or not math.isfinite(value) or value < 0:
-        return f"read {value!r}, which is no energy or power"
+        return f"read {value!r}, which is not an energy or a power"
     most_w = domain.max_power_w or UNKNOWN_MAX_POWER_W
     if reading.power_w is not None and reading.power_w > most_w:
-        # Many drivers say "not available" as the greatest number of the field.
+        # Many drivers report "not available" as the largest number of the field.
         return f"read {reading.power_w:.6g} W, which is not possible at {most_w:.0f} W or less"
     return None

@@ -1,8 +1,8 @@
-"""The recorder's own process: polls every meter on a clock, and answers marks at once.
+"""The recorder's process: it polls every meter on a clock and answers marks immediately.
 
-Run by :mod:`permille.recorder` as ``python -P -m permille.recorder.server FD TOKEN``; ends when
-the other side of its channel is closed, by whatever death, and then ends the workers that the
-runner may have left, which carry TOKEN.
+Run by :mod:`permille.recorder` as ``python -P -m permille.recorder.server FD TOKEN``; it ends
+when the other side of its channel is closed, for whatever reason, and then stops any workers that
+the runner has left, which have TOKEN in their environment.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from permille.recorder.poller import Poller
 
 OBSERVE_S = 1.0
 MOST_MARKS = 1_000
-"""Instants of marks that are kept between two takes; a worker asks for some twenty."""
+"""The most marks kept between two takes; a worker requests about twenty."""
 EARLY_OBSERVE_S = 0.05
-"""A new workload is looked at this soon, then after twice as long, up to ``OBSERVE_S``."""
+"""The first check of a new workload; each further interval doubles, up to ``OBSERVE_S``."""
 
 
 class RecorderServer:
-    """The loop: polls on deadlines, and serves the runner's and the workers' channels between."""
+    """The main loop: it polls on deadlines and serves the channels in between."""
 
     def __init__(self, recorder: Poller, control: socket.socket) -> None:
         self._recorder = recorder
@@ -43,7 +43,7 @@ class RecorderServer:
         self._marks: list[int] = []
 
     def serve(self) -> None:
-        """Until the runner has gone."""
+        """Run until the runner closes its channel."""
         interval = self._recorder.interval_s
         deadline = time.monotonic()
         while True:
@@ -72,15 +72,15 @@ class RecorderServer:
                 if len(self._marks) < MOST_MARKS:
                     self._marks.append(done_ns)
                 if channel.send(wire.STAMP.pack(done_ns)) == wire.STAMP.size:
-                    self._recorder.look_around()  # after the answer, which must not wait for it
+                    self._recorder.look_around()  # after the answer, which must not wait for this
                     return
         except OSError:
-            pass  # a worker that was killed, or that does not read its answers: never wait for it
+            pass  # the worker was killed or does not read its answers: never wait for it
         self._selector.unregister(channel)
         channel.close()
 
     def _answer(self) -> bool:
-        """Serve one request of the runner; False when it has gone."""
+        """Serve one request of the runner; returns False once it has closed its channel."""
         try:
             body, descriptors = wire.receive(self._control)
         except (EOFError, ConnectionError):
@@ -88,7 +88,7 @@ class RecorderServer:
         request = msgspec.msgpack.decode(body, type=wire.Request)
         answer: msgspec.Struct
         if request.op == "take":
-            self._recorder.mark()  # what is taken ends now: not after the observing
+            self._recorder.mark()  # the recording ends now, not after the observation
             self._recorder.observe()
             answer = msgspec.structs.replace(self._recorder.take(), marks=tuple(self._marks))
         else:
@@ -116,12 +116,12 @@ class RecorderServer:
 
 
 def be_punctual() -> None:
-    """Take a turn at once where the system lets us (Linux; root or CAP_SYS_NICE).
+    """Request real-time scheduling, if permitted (Linux; root or CAP_SYS_NICE).
 
-    On a busy machine a mark that waits for its turn blurs the edge of a span: 5 to 7 ms late with
-    six busy processes on two CPUs, 1 ms with this. A niceness does not help, since each session
-    has its share (sched_autogroup). The recorder runs for some thousandths of the time, and the
-    kernel bounds what such processes may take (sched_rt_runtime_us).
+    On a busy machine a delayed mark blurs the edge of a span: it is 5 to 7 ms late with six busy
+    processes on two CPUs, and 1 ms with SCHED_FIFO (sched(7)). Niceness does not help, because
+    every session gets an equal share (sched_autogroup). The recorder runs for a few thousandths of
+    the time, and the kernel limits the time of real-time processes (sched_rt_runtime_us).
     """
     if not hasattr(os, "sched_setscheduler"):
         return
@@ -129,13 +129,13 @@ def be_punctual() -> None:
         least = os.sched_param(os.sched_get_priority_min(os.SCHED_FIFO))
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, least)
     except OSError:
-        return  # not allowed: late marks are then in the uncertainty of the edges
+        return  # not permitted: the uncertainty of the edges then includes late marks
 
 
 def main(descriptor: int, token: str) -> int:
-    """Open the meters, say hello, serve; the exit code."""
+    """Open the meters, send the first message and serve; returns the exit code."""
     be_punctual()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner handles Ctrl-C
     control = socket.socket(fileno=descriptor)
     try:
         opened = open_all(None)

@@ -1,7 +1,7 @@
 """The recorder's wire protocol: length-prefixed msgpack on a socket pair.
 
-A worker's channel is simpler, for it lies beside the measured work: one byte out asks for a
-mark, eight bytes back say when it was read.
+A worker's channel is simpler, because it is used next to the measured work: one byte requests a
+mark, and the eight bytes of the answer are the time of the reading.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ STAMP = struct.Struct("!q")
 
 
 class Request(Record):
-    """What the runner asks. ``attach`` comes with a worker's channel as a descriptor; its
-    ``pid`` 0 only hands over the channel."""
+    """A request of the runner. ``attach`` includes a worker's channel as a descriptor; with ``pid``
+    0 it only passes the channel."""
 
     op: Literal["begin", "mark", "attach", "watch", "take"]
     pid: int = 0
@@ -38,8 +38,8 @@ class Missing(Record):
 
 
 class Hello(Record):
-    """The recorder's first word. ``error`` is set when it cannot measure at all, ``usage`` where
-    that is the caller's fault."""
+    """The recorder's first message. ``error`` is set if it cannot measure at all, ``usage`` if that
+    is a user error."""
 
     domains: tuple[Domain, ...] = ()
     missing: tuple[Missing, ...] = ()

@@ -1,4 +1,4 @@
-"""automatic-speech-recognition: a recording is written down. One recording is one inference.
+"""automatic-speech-recognition: transcribe a recording. One recording is one inference.
 
 Scored by the word error rate over the whole dataset, by jiwer: insertions, deletions and
 substitutions over the words of the reference, in lower case and without punctuation. Lower is
@@ -40,7 +40,7 @@ class AutomaticSpeechRecognition(Generating):
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """The word error rate; that of the characters beside it."""
+        """The word error rate, with the character error rate in ``others``."""
         import jiwer
 
         pairs, blank = answered(outputs, samples)
@@ -66,12 +66,12 @@ class AutomaticSpeechRecognition(Generating):
         )
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Seconds of audio, and the tokens written."""
+        """Seconds of audio, and the number of tokens written."""
         return media_counts(outputs) | super().counts(outputs)
 
 
 def plain(text: str) -> str:
-    """A transcript as it is compared: lower case, no punctuation, single blanks."""
+    """A transcript normalised for comparison: lower case, no punctuation, single blanks."""
     kept = text.lower().translate(str.maketrans("", "", string.punctuation))
     return " ".join(kept.split())
 

@@ -1,7 +1,7 @@
-"""chat: one message of a user is answered, laid out by the model's own chat template.
+"""chat: answer one user message, formatted by the model's own chat template.
 
-The message is the text, or the model's prompt with the text in it. No quality: there is no
-reference, and a judge would be another model.
+The message is the text, or the model's prompt with the text in it. There is no quality:
+no reference exists, and a judge would be another model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""feature-extraction: a text becomes a vector, its embedding.
+"""feature-extraction: compute the embedding of a text.
 
-Where the study file names a column of classes (``label = "topic"``), quality is that of retrieval:
-the share of texts whose nearest other text by cosine is of the same class (precision at 1). Without
-one it is None: whether embeddings are good shows in what they are used for.
+If the study file names a column of classes (``label = "topic"``), quality is that of retrieval: the
+share of texts whose nearest other text by cosine is of the same class (precision at 1). Otherwise
+it is None, because the quality of embeddings depends on their use.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FeatureExtraction:
     kinds: Mapping[str, Kind] = {"text": "text", "label": "label"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Nothing has to fit."""
+        """Any model fits any dataset."""
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Text:
         """The text."""
@@ -42,7 +42,7 @@ class FeatureExtraction:
         """Precision at 1, with its standard error; None without classes.
 
         Raises:
-            ModelError: the answers are no vectors, or not all as long: no embeddings.
+            ModelError: the answers are not vectors of one length.
         """
         lengths = {len(o.data) if isinstance(o.data, list) else 0 for o in outputs}
         if len(lengths) > 1 or 0 in lengths:
@@ -57,18 +57,18 @@ class FeatureExtraction:
         return scored("precision_at_1", [float(r) for r in right], first)
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Tokens in, where every text's were counted."""
+        """Tokens in, if they are known for every text."""
         return token_counts(outputs)
 
 
 def precision_at_1(vectors: Sequence[Sequence[float]], labels: Sequence[str]) -> float:
-    """Share of the vectors (N x D) whose nearest other one by cosine has the same label (N)."""
+    """The share of the vectors (N x D) whose nearest other one by cosine has the same label (N)."""
     right = _nearest_alike(vectors, labels)
     return sum(right) / len(right)
 
 
 def _nearest_alike(vectors: Sequence[Sequence[float]], labels: Sequence[str]) -> list[bool]:
-    """Of each of the vectors (N x D) whether its nearest other one by cosine has its label (N)."""
+    """For each vector (N x D), whether its nearest other one by cosine has the same label (N)."""
     import numpy as np
 
     matrix = np.asarray(vectors, dtype=np.float32)

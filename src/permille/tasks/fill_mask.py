@@ -1,8 +1,8 @@
-"""fill-mask: a word is left out of a text, and the model says which it was.
+"""fill-mask: predict a word that was left out of a text.
 
-The word is chosen by the sample's id alone, so that every model is asked the same. Scored by the
-share of words that are the model's first choice, and by those among its first five. A model whose
-vocabulary has no single token for a word cannot answer it, and is wrong.
+The choice of the word depends only on the sample's id, so that every model gets the same one.
+Scored by the share of words that are the model's first choice, and of those among its first five. A
+model whose vocabulary has no single token for a word cannot answer it, and is wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from permille.workload.specs import ModelSpec
 FIRST = 5
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _REACH = 1_000
-"""The word lies in the first thousand characters: models cut long texts off."""
+"""The word is among the first thousand characters, because models truncate long texts."""
 
 
 class FillMask:
@@ -35,17 +35,17 @@ class FillMask:
     kinds: Mapping[str, Kind] = {"text": "text"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Nothing has to fit."""
+        """Any model fits any dataset."""
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Masked:
-        """The text with one of its words left out."""
+        """The text without one of its words."""
         before, _, after = split(sample)
         return Masked(before=before, after=after)
 
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """The share of words found first, with its standard error; among the first five beside."""
+        """Top-1 accuracy with its standard error, and top-5 accuracy in ``others``."""
         ranks: dict[str, int | None] = {}
         for output, sample in zip(outputs, samples, strict=True):
             word = split(sample)[1].casefold()
@@ -63,7 +63,7 @@ class FillMask:
         )
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Tokens in, where every text's were counted."""
+        """Tokens in, if they are known for every text."""
         return token_counts(outputs)
 
 

@@ -1,8 +1,8 @@
-"""What the tasks share whose answer is a generated text; each is a module of its own.
+"""Shared by the tasks whose answer is a generated text; each is a separate module.
 
-The request is the prompt with the sample's inputs in the places of ``{name}``; a task-specific
-model without a prompt is given the one input as it is. At most ``max_new_tokens`` of the model's
-table are generated, or the task's own number.
+The request is the prompt with ``{name}`` replaced by the sample's inputs; a task-specific model
+without a prompt gets the single input unchanged. At most ``max_new_tokens`` of the model's settings
+are generated, or the task's default.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from permille.workload.specs import ModelSpec
 
 
 class Generating:
-    """Base of these tasks. ``tokens``: generated unless the model says otherwise. ``libraries``:
-    modules that score the answers. ``example``: a prompt, for the message that one is missing."""
+    """Base of these tasks. ``tokens``: the default limit of generated tokens. ``libraries``:
+    modules that score the answers. ``example``: a prompt for the message that one is missing."""
 
     name: str
     inputs: tuple[str, ...] = ("text",)
@@ -35,10 +35,11 @@ class Generating:
     needs_prompt: bool = True
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Whether the prompt has its places, the limit is one, and the scorers are installed.
+        """Check that the prompt has its placeholders, the limit is valid, and the scorers are
+        installed.
 
         Raises:
-            ModelError: one of them is not so.
+            ModelError: one of these does not hold.
         """
         if self.needs_prompt or model.prompt is not None:
             check_prompt(model, self.inputs, self.example)
@@ -50,7 +51,7 @@ class Generating:
         return Generate(prompt=self.prompt(sample, model), max_new_tokens=limit(model, self.tokens))
 
     def prompt(self, sample: Sample, model: ModelSpec) -> str:
-        """The model's prompt with the sample in it, or the sample's first input."""
+        """The model's prompt filled in with the sample, or the sample's first input."""
         if model.prompt is None:
             return str(sample.inputs[self.inputs[0]])
         return fill(model.prompt, {name: sample.inputs[name] for name in self.inputs})
@@ -62,15 +63,15 @@ class Generating:
         return None
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Tokens in and out, where every answer was counted."""
+        """Tokens in and out, if they are known for every answer."""
         return token_counts(outputs)
 
 
 def answered(
     outputs: Sequence[Output], samples: Sequence[Sample]
 ) -> tuple[list[tuple[str, Any]], int]:
-    """(answer, reference) of each sample's first answer, and how many answers were blank or
-    missing; these are ``""``, which every measure here counts as wrong."""
+    """(answer, reference) of each sample's first answer, and the number of answers that were blank
+    or missing; these are ``""``, which every metric here counts as wrong."""
     first: dict[str, tuple[str, Any]] = {}
     for output, sample in zip(outputs, samples, strict=True):
         first.setdefault(sample.id, ((output.text or "").strip(), sample.reference))
@@ -79,7 +80,7 @@ def answered(
 
 
 def distinct(samples: Sequence[Sample]) -> list[str]:
-    """The ids of the samples, each once, in the order in which :func:`answered` has them."""
+    """The ids of the samples, each once, in the order of :func:`answered`."""
     return list(dict.fromkeys(sample.id for sample in samples))
 
 
@@ -90,7 +91,8 @@ def mean_quality(
     *,
     unreadable: int,
 ) -> Quality | None:
-    """The means of scores per sample, ``metric``'s with its standard error; None without any."""
+    """The means of the scores per sample, with the standard error of ``metric``; None without
+    samples."""
     values = scores[metric]
     if not values:
         return None

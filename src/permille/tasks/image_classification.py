@@ -1,4 +1,4 @@
-"""image-classification: an image gets one of the dataset's labels. Scored by accuracy."""
+"""image-classification: assign one of the dataset's labels to an image. Scored by accuracy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ImageClassification:
     kinds: Mapping[str, Kind] = {"image": "image", "label": "label"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Nothing has to fit: a model may know a thousand classes beside the dataset's."""
+        """Any model fits: it may know a thousand classes in addition to the dataset's."""
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Picture:
         """The encoded image."""
@@ -32,15 +32,15 @@ class ImageClassification:
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """Accuracy, with its standard error; macro-F1 beside it.
+        """Accuracy, with its standard error; macro-F1 in ``others``.
 
         Raises:
-            ModelError: the model answers in other labels than the dataset's.
+            ModelError: the model's labels are not the dataset's.
         """
         return label_quality(outputs, samples, model)
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Images and their pixels, as they come in the files."""
+        """Images and their pixels, as in the files."""
         return media_counts(outputs)
 
 

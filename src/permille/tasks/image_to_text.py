@@ -1,7 +1,7 @@
-"""image-to-text: a caption of an image.
+"""image-to-text: write a caption for an image.
 
-Scored by ROUGE-L (Lin, 2004) against the captions that people wrote, the best of them counting.
-CIDEr and SPICE, which captions are often scored by, need a Java runtime and are left out.
+Scored by ROUGE-L (Lin, 2004) against the best-matching human caption. CIDEr and SPICE, which are
+common for captions, need a Java runtime and are not available.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Answers that are one of the dataset's labels, scored. Pure."""
+"""Score answers that are one of the dataset's labels. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from permille.workload.specs import ModelSpec
 def label_quality(
     outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
 ) -> Quality | None:
-    """Accuracy, with its standard error; macro-F1 beside it. None without samples.
+    """Accuracy, with its standard error; macro-F1 in ``others``. None without samples.
 
-    An answer without a label is wrong and counted as unreadable. A sample that was asked more than
-    once counts once, its first answer.
+    An answer without a label is wrong and counted as unreadable. A sample that was used more than
+    once counts once, by its first answer.
 
     Raises:
-        ModelError: the model answers in other labels than the dataset's, so that its accuracy
-            would be 0 for its names alone.
+        ModelError: the model's labels are not the dataset's, so that its accuracy would be 0 only
+            because of their names.
     """
     meaning = {word: label for label, word in words_of(model).items()}
     answers: dict[str, tuple[str, str | None]] = {}
@@ -46,7 +46,7 @@ def label_quality(
 def macro_f1(pairs: Sequence[tuple[str, str | None]]) -> float:
     """The mean over the true labels of 2 TP / (2 TP + FP + FN), of (truth, answer) pairs.
 
-    An answer that is no true label's is a false negative for its truth alone.
+    An answer that is not a label of the dataset only counts as a false negative for the true one.
 
     Raises:
         ValueError: there are no pairs.
@@ -64,7 +64,7 @@ def macro_f1(pairs: Sequence[tuple[str, str | None]]) -> float:
 
 
 def words_of(model: ModelSpec) -> Mapping[str, str]:
-    """The dataset's label -> the model's word for it, where the study file gives them."""
+    """The dataset's label -> the model's word for it, if the study file maps them."""
     return model.settings.get("labels") or {}
 
 
@@ -74,7 +74,7 @@ def _check_names(pairs: Sequence[tuple[str, str | None]], model: ModelSpec) -> N
     if answers and not answers & truths and len(truths) > 1:
         raise ModelError(
             f"model {model.id!r} answers {listed(answers)}, but the dataset's labels are "
-            f"{listed(truths)}; say which is which: labels = {{ {_example(truths, answers)} }}"
+            f"{listed(truths)}; map them: labels = {{ {_example(truths, answers)} }}"
         )
 
 

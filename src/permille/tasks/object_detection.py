@@ -1,8 +1,8 @@
-"""object-detection: the objects in an image, each with its label and box.
+"""object-detection: find the objects in an image, each with its label and box.
 
 Scored as COCO is, by pycocotools (Lin et al., 2014): mean average precision over IoU 0.50 to 0.95.
-A model's labels are its own; those that the dataset does not have do not count, as COCO's
-evaluation does, and ``labels`` in the study file says which of its words means which.
+A model has its own labels; labels missing from the dataset do not count, as in COCO's evaluation.
+``labels`` in the study file maps the dataset's labels to the model's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ObjectDetection:
     kinds: Mapping[str, Kind] = {"image": "image", "objects": "objects"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """That the scorer is installed.
+        """Check that the scorer is installed.
 
         Raises:
             ModelError: it is not.
@@ -46,10 +46,11 @@ class ObjectDetection:
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """Mean average precision, that at IoU 0.50 beside it; None where no image has an object.
+        """Mean average precision, with that at IoU 0.50 in ``others``; None if no image has an
+        object.
 
         Raises:
-            ModelError: what the model finds has none of the dataset's labels.
+            ModelError: none of the model's labels is one of the dataset's.
         """
         first = {s.id: (o, s) for o, s in reversed(list(zip(outputs, samples, strict=True)))}
         pairs = [first[i] for i in dict.fromkeys(s.id for s in samples)]
@@ -69,7 +70,7 @@ class ObjectDetection:
         return Quality(metric="map", value=at_all, n=len(pairs), others={"map_50": at_50})
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Images and their pixels, as they come in the files."""
+        """Images and their pixels, as in the files."""
         return media_counts(outputs)
 
 
@@ -80,7 +81,7 @@ def mean_average_precision(
     truths: Sequence[Things], found: Sequence[Things]
 ) -> tuple[float, float]:
     """COCO's AP, over IoU 0.50 to 0.95 and at 0.50, of objects by image: ``label`` and ``bbox``
-    ([x, y, width, height]), those found with a ``score`` besides.
+    ([x, y, width, height]), detected ones also with a ``score``.
 
     Raises:
         ValueError: no image has an object.
@@ -137,7 +138,7 @@ def _named(output: Output, model: ModelSpec) -> list[dict[str, Any]]:
     words = model.settings.get("labels") or {}
     meaning = {theirs: ours for ours, theirs in words.items()}
     if not isinstance(output.data, list | tuple):
-        raise ModelError(f"model {model.id!r} answered no list of objects")
+        raise ModelError(f"model {model.id!r} did not answer with a list of objects")
     return [dict(thing) | {"label": meaning.get(thing["label"], thing["label"])}
             for thing in output.data]  # fmt: skip
 

@@ -1,5 +1,5 @@
-"""What the tasks share whose input is an image or a recording. One file of them is one inference;
-it is read before the measured span and decoded within it."""
+"""Shared by the tasks whose input is an image or a recording. One file is one inference; it is read
+before the measured span and decoded within it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MEDIA_COUNTS = ("images", "pixels", "audio_seconds")
 
 
 def picture(sample: Sample, max_new_tokens: int | None = None) -> Picture:
-    """The encoded image of a sample, and how much may be written about it.
+    """The encoded image of a sample, and the limit of tokens to generate.
 
     Raises:
         DatasetError: its file is gone, or has changed.
@@ -23,7 +23,7 @@ def picture(sample: Sample, max_new_tokens: int | None = None) -> Picture:
 
 
 def sound(sample: Sample, max_new_tokens: int) -> Sound:
-    """The encoded recording of a sample, and how much may be written of it.
+    """The encoded recording of a sample, and the limit of tokens to generate.
 
     Raises:
         DatasetError: its file is gone, or has changed.
@@ -32,7 +32,7 @@ def sound(sample: Sample, max_new_tokens: int) -> Sound:
 
 
 def media_counts(outputs: Sequence[Output]) -> dict[str, float]:
-    """Sums of ``images``, ``pixels`` and ``audio_seconds``, where every output has its own."""
+    """Sums of ``images``, ``pixels`` and ``audio_seconds``, if every output has them."""
     sums = {}
     for name in _MEDIA_COUNTS:
         values = [output.counted.get(name) for output in outputs]

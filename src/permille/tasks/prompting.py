@@ -1,4 +1,4 @@
-"""Prompts with placeholders, limits of what is generated, and sums of what was counted. Pure."""
+"""Prompts with placeholders, limits on generated tokens, and sums of counts. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MOST_TOKENS = 100_000
 
 
 def fill(prompt: str, values: Mapping[str, str]) -> str:
-    """``prompt`` with each ``{name}`` of ``values`` replaced, all at once: a value that holds a
-    placeholder, or any other brace, stays as it is."""
+    """``prompt`` with each ``{name}`` of ``values`` replaced in one pass: a value that contains a
+    placeholder, or any other brace, is not changed."""
     pattern = "|".join(re.escape(f"{{{name}}}") for name in values)
     return re.sub(pattern, lambda found: values[found.group()[1:-1]], prompt) if values else prompt
 
 
 def check_prompt(model: ModelSpec, inputs: Sequence[str], example: str) -> None:
-    """That a general-purpose model has a prompt, and any prompt a place for every input.
+    """Check that a general-purpose model has a prompt, and that any prompt uses every input.
 
     Raises:
-        ModelError: it has not; shows ``example``.
+        ModelError: it does not; the message shows ``example``.
     """
     if model.prompt is None and model.category == "task-specific":
         return
@@ -37,7 +37,7 @@ def check_prompt(model: ModelSpec, inputs: Sequence[str], example: str) -> None:
 
 
 def limit(model: ModelSpec, default: int) -> int:
-    """The most tokens to generate: the model's ``max_new_tokens``, or the task's own.
+    """The limit of tokens to generate: the model's ``max_new_tokens``, or the task's default.
 
     Raises:
         ModelError: it is not 1 to 100,000.
@@ -51,10 +51,10 @@ def limit(model: ModelSpec, default: int) -> int:
 
 
 def check_installed(task: str, modules: Sequence[str]) -> None:
-    """That the libraries which score ``task`` are installed.
+    """Check that the libraries that score ``task`` are installed.
 
     Raises:
-        ModelError: one is not; its message is the command that installs it.
+        ModelError: one is not; the message has the command that installs it.
     """
     lacking = [name for name in modules if importlib.util.find_spec(name) is None]
     if lacking:
@@ -64,10 +64,10 @@ def check_installed(task: str, modules: Sequence[str]) -> None:
 
 
 def token_counts(outputs: Sequence[Output]) -> dict[str, float]:
-    """``tokens_in`` and ``tokens_out`` over all outputs, where every one was counted; of them
-    ``tokens_cached`` and ``tokens_reasoning``, as far as they were stated."""
+    """``tokens_in`` and ``tokens_out`` over all outputs, if all are known; of these,
+    ``tokens_cached`` and ``tokens_reasoning`` as far as they are known."""
     sums: dict[str, float] = {}
-    # Servers leave these out of an answer that had none (vLLM), so the known ones are the sum.
+    # Servers such as vLLM omit these counts if they are zero, so the sum is over the known ones.
     for name in ("tokens_cached", "tokens_reasoning"):
         stated = [v for o in outputs if (v := getattr(o, name)) is not None]
         if stated:

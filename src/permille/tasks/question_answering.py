@@ -1,11 +1,11 @@
-"""question-answering: a question is answered from a context.
+"""question-answering: answer a question from a context.
 
 A task-specific model marks a span of the context; a general-purpose model is given its prompt with
 ``{question}`` and ``{context}`` in it and answers in its own words, of which the first line counts.
 
 Scored as SQuAD is (Rajpurkar et al., 2016): words in lower case without punctuation and English
-articles; the best over the accepted answers. A question with none (SQuAD 2) is answered right by
-an empty answer alone.
+articles; the best over the accepted answers. For a question without any (SQuAD 2), only
+an empty answer is correct.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class QuestionAnswering(Generating):
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """F1 of the words, exact match beside it: means over the samples."""
+        """F1 of the words, with exact match in ``others``: means over the samples."""
         pairs, blank = answered(outputs, samples)
         lines = [(answer.partition("\n")[0], accepted) for answer, accepted in pairs]
         scores = {
@@ -65,7 +65,7 @@ def words(text: str) -> list[str]:
 
 
 def f1(answer: str, accepted: str) -> float:
-    """Of the words of two answers: 2 × common / all. Two empty ones are equal."""
+    """The F1 of the words of two answers: 2 × common / all. Two empty answers are equal."""
     found, wanted = words(answer), words(accepted)
     if not found or not wanted:
         return float(found == wanted)

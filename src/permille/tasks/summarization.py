@@ -1,4 +1,4 @@
-"""summarization: a text is made short. Scored by ROUGE (Lin, 2004), F-measure with stemming."""
+"""summarization: shorten a text. Scored by ROUGE (Lin, 2004), F-measure with stemming."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Summarization(Generating):
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """ROUGE-L, with ROUGE-1 and ROUGE-2 beside it, 0 to 1: means over the samples."""
+        """ROUGE-L, with ROUGE-1 and ROUGE-2 in ``others``, 0 to 1: means over the samples."""
         from rouge_score.rouge_scorer import RougeScorer
 
         pairs, blank = answered(outputs, samples)

@@ -1,11 +1,11 @@
-"""text-classification: which of the dataset's labels a text has.
+"""text-classification: assign one of the dataset's labels to a text.
 
-A task-specific model is given the text. A general-purpose model is given its prompt with the
-text in the place of ``{text}``, and chooses among the labels by their probability as the next
-words; nothing is generated and nothing has to be read out of free text.
+A task-specific model gets the text. A general-purpose model gets its prompt with ``{text}``
+replaced by the text, and chooses the label with the highest probability as the next words; nothing
+is generated, and no free text has to be parsed.
 
-A model whose words for the labels differ from the dataset's says so in the study file:
-``labels = { positive = "POS", negative = "NEG" }``, the dataset's label first.
+If a model's words for the labels differ from the dataset's, the study file maps them:
+``labels = { positive = "POS", negative = "NEG" }``, with the dataset's label first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TextClassification:
     kinds: Mapping[str, Kind] = {"text": "text", "label": "label"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Whether the prompt and the labels of ``model`` fit ``dataset``.
+        """Check that the prompt and the labels of ``model`` fit ``dataset``.
 
         Raises:
             ModelError: no ``{text}`` in the prompt, labels that are not the dataset's, two
@@ -60,11 +60,11 @@ class TextClassification:
             )
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Text | Choice:
-        """The text alone, or the prompt with the text in it and the labels' words."""
+        """Only the text, or the prompt filled in with the text, and the labels' words."""
         text: str = sample.inputs["text"]
         if model.category == "task-specific":
             return Text(text=text)
-        # Not str.format: braces in a prompt or a text are text.
+        # Not str.format: other braces in a prompt or a text are ordinary text.
         prompt = (model.prompt or "").replace(PLACEHOLDER, text)
         words = words_of(model)
         return Choice(prompt=prompt, choices=tuple(words.get(x, x) for x in dataset.labels))
@@ -72,19 +72,19 @@ class TextClassification:
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """Accuracy, with its standard error; macro-F1 beside it. None without samples.
+        """Accuracy, with its standard error; macro-F1 in ``others``. None without samples.
 
-        An answer without a label is wrong and counted as unreadable. A sample that was asked
-        more than once counts once, its first answer.
+        An answer without a label is wrong and counted as unreadable. A sample that was used
+        more than once counts once, by its first answer.
 
         Raises:
-            ModelError: the model answers in other labels than the dataset's, so that its
-                accuracy would be 0 for its names alone.
+            ModelError: the model's labels are not the dataset's, so that its accuracy would be 0
+                only because of their names.
         """
         return label_quality(outputs, samples, model)
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """``tokens_in`` and ``tokens_out`` over all outputs, where every one was counted."""
+        """``tokens_in`` and ``tokens_out`` over all outputs, if all are known."""
         return token_counts(outputs)
 
 

@@ -1,9 +1,9 @@
-"""text-generation: a text is continued.
+"""text-generation: continue a text.
 
-Without a reference a continuation is not scored. Where the backend can tell how likely the model
-finds the dataset's own texts, quality is the perplexity of these, by token: the exponential of the
-mean negative log-likelihood. It depends on the tokenizer, so bits per byte stand beside it, which
-compare. Lower is better.
+Continuations are not scored, because there is no reference. If the backend can compute the
+likelihood of the dataset's own texts, quality is their perplexity per token: the exponential of the
+mean negative log-likelihood. It depends on the tokenizer, so bits per byte, which are comparable,
+are given too. Lower is better.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from permille.workload.samples import Sample
 from permille.workload.specs import ModelSpec
 
 MOST_NATS = 80.0
-"""By token, at most: no vocabulary has e^80 words, and a score is kept in single precision."""
+"""The largest loss per token: no vocabulary has e^80 words, and scores are stored in single
+precision."""
 
 
 class TextGeneration(Generating):
@@ -32,7 +33,7 @@ class TextGeneration(Generating):
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """The perplexity of the prompts, where every one's likelihood is known; else None."""
+        """The perplexity of the prompts, if every likelihood is known; otherwise None."""
         first = {s.id: o for o, s in reversed(list(zip(outputs, samples, strict=True)))}
         known = [o.likelihood for o in first.values() if o.likelihood is not None]
         tokens = sum(likelihood.tokens for likelihood in known)

@@ -1,6 +1,6 @@
-"""text-to-image: an image is made of a prompt. One image is one inference.
+"""text-to-image: generate an image from a prompt. One image is one inference.
 
-No quality: without a reference model there is no right measure of an image.
+There is no quality, because scoring an image would need a reference model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class TextToImage:
     kinds: Mapping[str, Kind] = {"text": "text"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Nothing has to fit."""
+        """Any model fits any dataset."""
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Draw:
         """The prompt."""
@@ -39,7 +39,8 @@ class TextToImage:
         return None
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Images and pixels made, and the prompts' tokens where every one's were counted."""
+        """Images and pixels generated, and the prompts' tokens if they are known for every
+        prompt."""
         return media_counts(outputs) | token_counts(outputs)
 
 

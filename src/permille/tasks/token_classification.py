@@ -1,8 +1,8 @@
-"""token-classification: every word of a text gets a tag, such as those of named entities.
+"""token-classification: tag every word of a text, for example with named entities.
 
 Scored as CoNLL-2000 and -2003 are (conlleval), by seqeval (Nakayama, 2018): F1 of whole entities,
-micro-averaged. A dataset whose tags are no IOB tags (parts of speech) is scored by
-the accuracy of its words.
+micro-averaged. A dataset whose tags are not IOB tags (parts of speech, for example) is
+scored by the accuracy per word.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TokenClassification:
     kinds: Mapping[str, Kind] = {"tokens": "words", "tags": "tags"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """That the scorer is installed.
+        """Check that the scorer is installed.
 
         Raises:
             ModelError: it is not.
@@ -44,12 +44,12 @@ class TokenClassification:
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """F1 of the entities, precision, recall and the words' accuracy beside it; None for a
-        dataset without tags.
+        """F1 of the entities, with precision, recall and accuracy per word in ``others``; None for
+        a dataset without tags.
 
         Raises:
-            ModelError: an answer has not one tag for each word, or the model's tags are none of
-                the dataset's, so that its score would be 0 for their names alone.
+            ModelError: an answer does not have one tag per word, or none of the model's tags is one
+                of the dataset's, so that its score would be 0 only because of their names.
         """
         first = {s.id: (o, s) for o, s in reversed(list(zip(outputs, samples, strict=True)))}
         pairs = [first[i] for i in dict.fromkeys(s.id for s in samples)]
@@ -86,19 +86,21 @@ class TokenClassification:
         )
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """Tokens in, where every text's were counted."""
+        """Tokens in, if they are known for every text."""
         return token_counts(outputs)
 
 
 def _tags(output: Output, sample: Sample, model: ModelSpec) -> list[str]:
-    """An answer's tags in the dataset's words. What was cut off, past a model's longest input, or
-    has no tag (None), is outside of any entity."""
+    """An answer's tags, mapped to the dataset's. Words without a tag (None), or beyond the model's
+    longest input, are outside any entity."""
     words = model.settings.get("labels") or {}
     meaning = {theirs: ours for ours, theirs in words.items()}
     found = output.data
     wanted = len(sample.reference)
     if not isinstance(found, list | tuple) or len(found) > wanted:
-        raise ModelError(f"model {model.id!r} did not answer one tag for each of {wanted} words")
+        raise ModelError(
+            f"model {model.id!r} did not answer with one tag for each of {wanted} words"
+        )
     tags = ["O" if tag is None else meaning.get(str(tag), str(tag)) for tag in found]
     return tags + ["O"] * (wanted - len(tags))
 
@@ -112,8 +114,8 @@ def _entities(truths: Sequence[Sequence[str]]) -> bool:
 def _entity_counts(
     truths: Sequence[Sequence[str]], answers: Sequence[Sequence[str]]
 ) -> tuple[list[int], list[int]]:
-    """By sentence: twice the entities found right, and those that there are and that were found.
-    The F1 of a set of sentences is the one's sum over the other's."""
+    """For each sentence: twice the number of correctly found entities, and the number of true plus
+    found ones. The F1 of a set of sentences is the ratio of the two sums."""
     from seqeval.metrics.sequence_labeling import get_entities
 
     right, there = [], []

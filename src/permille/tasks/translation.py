@@ -1,4 +1,4 @@
-"""translation: a text in another language. Scored by sacreBLEU's BLEU and chrF (Post, 2018)."""
+"""translation: translate a text. Scored by sacreBLEU's BLEU and chrF (Post, 2018)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Translation(Generating):
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """BLEU of the whole corpus, chrF beside it, both 0 to 1 (sacreBLEU's over 100)."""
+        """BLEU of the whole corpus, with chrF in ``others``; both 0 to 1 (sacreBLEU's divided by
+        100)."""
         import sacrebleu
 
         pairs, blank = answered(outputs, samples)
@@ -46,7 +47,7 @@ class Translation(Generating):
 
 
 def _without_each(pairs: Sequence[tuple[str, Any]]) -> list[float]:
-    """BLEU without each pair in turn, from the pairs' own counts: these add up over a corpus."""
+    """BLEU without each pair in turn, from the pairs' counts, which add up over a corpus."""
     import sacrebleu
     from sacrebleu.metrics.bleu import BLEU
 

@@ -1,7 +1,7 @@
-"""What a model's own files tell of it: sizes, parameters in all and in use, architecture.
+"""Facts from a model's files: sizes, total and active parameters, architecture.
 
-Only headers are read, never a weight. A count that the file does not let one be sure of (packed
-quantised weights, for one) is None.
+Only headers are read, never weights. A count that cannot be certain (for packed quantised weights,
+for example) is None.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _USED = ("num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_top_k", "
 
 def read(files: Iterable[Path], suffix: str) -> ModelFacts:
     """The facts of a model from its files, whose weights are those with ``suffix``
-    (``.safetensors``, ``.onnx`` or ``.gguf``); what they do not tell is None.
+    (``.safetensors``, ``.onnx`` or ``.gguf``); unknown facts are None.
 
-    ``size_bytes`` is of the weights alone. In a mixture of experts ``active_params`` are the
-    parameters that one token goes through: all but the experts' plus the share of the experts'
-    that are used, ``num_experts_per_tok / num_local_experts`` (config.json) or ``expert_used_count
-    / expert_count`` (GGUF).
+    ``size_bytes`` only covers the weights. In a mixture of experts, ``active_params`` are the
+    parameters used for one token: all but the experts' plus the used share of the experts',
+    ``num_experts_per_tok / num_local_experts`` (config.json) or ``expert_used_count /
+    expert_count`` (GGUF).
 
     Raises:
-        UnreadableWeightsError: a file is damaged, or not of the kind that its name says.
+        UnreadableWeightsError: a file is damaged, or not of the kind that its name indicates.
         OSError: a file cannot be read.
     """
     from permille.weights import gguf, onnx, safetensors
@@ -46,7 +46,7 @@ def read(files: Iterable[Path], suffix: str) -> ModelFacts:
     headers = [reader(file) for file in weights]
     config = _config(there)
     # Quantised safetensors pack several weights into one number: their shapes count too few.
-    # GGUF says its packing tensor by tensor, and its reader counts what is inside.
+    # GGUF states the packing of each tensor, and its reader counts the numbers inside.
     packed = suffix == ".safetensors" and "quantization_config" in config
     tensors = None if packed else _all_tensors(headers)
     params = sum(t.numbers for t in tensors) if tensors else None
@@ -61,14 +61,14 @@ def read(files: Iterable[Path], suffix: str) -> ModelFacts:
 
 
 def _size_bytes(files: Sequence[Path], weights: Sequence[Path]) -> int:
-    """Of the weights, and of what a large ONNX model keeps beside its graph, by custom in
-    ``model.onnx_data`` (https://onnx.ai/onnx/repo-docs/ExternalData.html)."""
+    """The bytes of the weights, including those that a large ONNX model stores outside its graph,
+    by convention in ``model.onnx_data`` (https://onnx.ai/onnx/repo-docs/ExternalData.html)."""
     beside = [file for file in files if ".onnx" in file.name and file not in weights]
     return sum(file.stat().st_size for file in [*weights, *beside])
 
 
 def _experts(headers: Sequence[Header], config: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """(Experts, how many of them a token uses): GGUF says both in its header, others in
+    """(The number of experts, the number used per token): from the header of GGUF, otherwise from
     config.json."""
     experts = _first(h.experts for h in headers)
     used = _first(h.experts_used for h in headers)
@@ -76,7 +76,7 @@ def _experts(headers: Sequence[Header], config: Mapping[str, Any]) -> tuple[int 
 
 
 def _first(values: Iterable[T | None]) -> T | None:
-    """The first that says anything; a file in several parts says it in one of them."""
+    """The first value; a file in several parts has it in one of them."""
     return next((value for value in values if value), None)
 
 
@@ -91,7 +91,7 @@ def _all_tensors(headers: Iterable[Header]) -> tuple[Tensor, ...] | None:
 
 
 def _active(tensors: Iterable[Tensor], experts: int | None, used: int | None) -> int | None:
-    """Parameters that one token goes through, or None where nothing is a choice of experts."""
+    """The parameters used for one token, or None without experts."""
     if not experts or not used or used > experts:
         return None
     total = chosen = 0
@@ -104,7 +104,7 @@ def _active(tensors: Iterable[Tensor], experts: int | None, used: int | None) ->
 
 
 def _config(files: Iterable[Path]) -> dict[str, Any]:
-    """The model's config.json, or nothing."""
+    """The model's config.json, or an empty object."""
     for file in files:
         if file.name == "config.json":
             try:

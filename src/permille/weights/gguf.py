@@ -20,14 +20,15 @@ _MAX_ITEMS = 10_000_000
 _MAX_TENSORS = 1_000_000
 _MAX_HEADER_BYTES = 256 << 20
 _MAX_READS = 6_000_000
-"""Of a whole header: some seconds. The largest vocabularies have half a million words."""
+"""The most bytes in a header, which take some seconds to read. The largest vocabularies have half a
+million words."""
 
 
 def read(path: Path) -> Header:
-    """Tensors (their numbers, whatever the quantisation), architecture and experts.
+    """The tensors (their number of elements, for any quantisation), architecture and experts.
 
     Raises:
-        UnreadableWeightsError: the file is none, of another version, or cut off.
+        UnreadableWeightsError: the file is not GGUF, of another version, or truncated.
         OSError: it cannot be read.
     """
     with path.open("rb") as stream:
@@ -40,8 +41,8 @@ def read(path: Path) -> Header:
 
 
 class _Bounded:
-    """A header's stream, of which no more is read than a header has: a file of holes may say that
-    it has terabytes."""
+    """A header's stream that stops at the largest size of a header: a sparse file may claim to have
+    terabytes."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -51,23 +52,23 @@ class _Bounded:
         """The next bytes.
 
         Raises:
-            ValueError: there were more than a header has.
+            ValueError: they exceed the limit.
         """
         self._reads -= 1
         self._bytes -= size
         if self._reads < 0 or self._bytes < 0:
-            raise ValueError("more than a header has")
+            raise ValueError("more bytes than a header has")
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int) -> int:
-        """Past what is not looked at."""
+        """Skip bytes."""
         return self._stream.seek(offset, whence)
 
 
 def _read(stream: BinaryIO) -> Header:
     version, tensors, pairs = _take(stream, "IQQ")
     if version not in (2, 3) or tensors > _MAX_TENSORS or pairs > _MAX_TENSORS:
-        raise ValueError("not a version that is read")
+        raise ValueError("an unsupported version")
     said: dict[str, Any] = {}
     for _ in range(pairs):
         name = _string(stream)
@@ -82,7 +83,7 @@ def _read(stream: BinaryIO) -> Header:
         if dimensions > 8:
             raise ValueError("a tensor of more than 8 dimensions")
         shape = _take(stream, f"{dimensions}Q")
-        _take(stream, "IQ")  # its type and where it lies
+        _take(stream, "IQ")  # its type and offset
         found.append(tensor(name, shape))
     architecture = said.get("general.architecture")
     return Header(
@@ -109,7 +110,7 @@ def _string(stream: BinaryIO) -> str:
 
 
 def _value(stream: BinaryIO, kind: int) -> Any:
-    """A value; of an array only that it is one."""
+    """A value; arrays are skipped."""
     if kind == _STRING:
         return _string(stream)
     if kind != _ARRAY:

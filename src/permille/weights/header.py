@@ -1,4 +1,4 @@
-"""What the header of a weights file holds, whatever the format."""
+"""The contents of the header of a weights file, for any format."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from permille.records import Record
 
 
 class UnreadableWeightsError(ValueError):
-    """A file is not what its name says, or is damaged. In words."""
+    """A file is not of the kind that its name indicates, or is damaged."""
 
 
 class Tensor(Record):
-    """A tensor by its name and how many numbers it holds."""
+    """A tensor's name and number of elements."""
 
     name: str
     numbers: int
 
 
 MOST_NUMBERS = 10**16
-"""In one tensor, or in all of a model: ten thousand times the largest that there is."""
+"""The most numbers in a tensor or model: ten thousand times the largest existing one."""
 
 
 def tensor(name: object, shape: Iterable[object]) -> Tensor:
     """A tensor of that shape.
 
     Raises:
-        ValueError: the shape is none: not of whole numbers, or beyond what a model can have.
+        ValueError: the shape is invalid: not whole numbers, or larger than any model.
     """
     numbers = 1
     for length in shape:
@@ -39,8 +39,8 @@ def tensor(name: object, shape: Iterable[object]) -> Tensor:
 
 
 class Header(Record):
-    """What a weights file says. ``tensors`` is None where the numbers in it are packed, so that
-    they cannot be counted; ``experts`` and ``experts_used`` are of a mixture of experts."""
+    """Facts from a weights file. ``tensors`` is None if its numbers are packed and cannot be
+    counted; ``experts`` and ``experts_used`` describe a mixture of experts."""
 
     tensors: tuple[Tensor, ...] | None
     architecture: str | None = None

@@ -19,12 +19,13 @@ _OP_TYPE = 4
 _DIMS, _TYPE, _NAME, _EXTERNAL = 1, 2, 8, 13
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _MOST_FIELDS = 2_000_000
-"""Of a whole file: some seconds. A graph of 100,000 nodes has fewer."""
+"""The most fields in a file, which take some seconds to read. A graph of 100,000 nodes has
+fewer."""
 _MOST_DIMS = 64
 _NOT_WEIGHTS = {6, 7, 8, 9, 12, 13}
 """int32, int64, string, bool, uint32, uint64: shapes, indices and biases of integers."""
 _PACKED = {b"MatMulNBits", b"MatMulBnb4", b"GatherBlockQuantized", b"QMoE"}
-"""Operators of onnxruntime whose weights hold several numbers a byte."""
+"""Operators of onnxruntime whose weights have several numbers per byte."""
 _SCALES = ("_scale", "_zero_point", "_scales", "_zp")
 
 _Bytes = memoryview
@@ -32,23 +33,22 @@ _T = TypeVar("_T")
 
 
 def read(path: Path) -> Header:
-    """The weights among the initializers. Scalars, and the scales and zero points of a quantised
-    model, are none;
-    where several numbers lie in a byte, ``tensors`` is None.
+    """The weights among the initializers, without scalars and the scales and zero points of a
+    quantised model. If bytes hold several numbers each, ``tensors`` is None.
 
     Raises:
-        UnreadableWeightsError: the file is no ONNX model, or is cut off.
+        UnreadableWeightsError: the file is not an ONNX model, or is truncated.
         OSError: it cannot be read.
     """
     header = _opened(path, _model)
     if header is None:
-        raise UnreadableWeightsError(f"{path} holds no ONNX graph")
+        raise UnreadableWeightsError(f"{path} contains no ONNX graph")
     return header
 
 
 def external(path: Path) -> list[str]:
-    """The names of the files beside it in which the model keeps weights; none for what is no ONNX
-    file, which :func:`read` says."""
+    """The names of the separate files in which the model stores weights; none if it is not an ONNX
+    file, which :func:`read` reports."""
     try:
         return sorted(_opened(path, _locations))
     except (UnreadableWeightsError, OSError):
@@ -58,16 +58,16 @@ def external(path: Path) -> list[str]:
 def _opened(path: Path, look: Callable[[_Bytes, _Budget], _T]) -> _T:
     try:
         with path.open("rb") as stream:
-            # Closed with its last slice, which an exception may hold for a while.
+            # The map is closed with its last slice, which an exception may keep alive for a while.
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         return look(memoryview(mapped), _Budget())
     except (ValueError, IndexError) as error:
-        raise UnreadableWeightsError(f"{path} is not a whole ONNX file: {error}") from error
+        raise UnreadableWeightsError(f"{path} is not a complete ONNX file: {error}") from error
 
 
 class _Budget:
-    """How many fields of a file may still be looked at: a file of many GB may consist of two-byte
-    fields alone."""
+    """The number of fields of a file that may still be read: a file of many GB may consist entirely
+    of two-byte fields."""
 
     def __init__(self) -> None:
         self._left = _MOST_FIELDS
@@ -76,7 +76,7 @@ class _Budget:
         """Count one.
 
         Raises:
-            ValueError: there are more than a model has.
+            ValueError: there are more than any model has.
         """
         self._left -= 1
         if self._left < 0:
@@ -125,7 +125,7 @@ def _is_packed(operator: int | _Bytes) -> bool:
 
 
 def _tensor(content: _Bytes, budget: _Budget) -> Tensor | None:
-    """An initializer, or None for one that is no weight."""
+    """An initializer, or None if it is not a weight."""
     dims: list[int] = []
     kind, name = 0, ""
     for field, value in _fields(content, budget):
@@ -143,7 +143,7 @@ def _tensor(content: _Bytes, budget: _Budget) -> Tensor | None:
 
 
 def _fields(content: _Bytes, budget: _Budget) -> Iterator[tuple[int, int | _Bytes]]:
-    """Field numbers and values of a message; a value of fixed width is given as its bytes."""
+    """Field numbers and values of a message; values of fixed width are bytes."""
     at = 0
     while at < len(content):
         budget.spend()

@@ -16,11 +16,11 @@ MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""
 
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-"""No number is larger: one of a million digits takes minutes to multiply."""
+"""The largest number accepted: one with a million digits takes minutes to multiply."""
 
 
 class _Entry(msgspec.Struct):
-    """A tensor's; of anything else in it nothing is kept."""
+    """The entry of a tensor; other keys are ignored."""
 
     shape: Annotated[list[_Size], msgspec.Meta(max_length=64)]
     data_offsets: tuple[_Size, _Size]
@@ -30,7 +30,7 @@ def read(path: Path) -> Header:
     """Names and sizes of the tensors.
 
     Raises:
-        UnreadableWeightsError: the file is none, or is cut off.
+        UnreadableWeightsError: the file is not safetensors, or is truncated.
         OSError: it cannot be read.
     """
     with path.open("rb") as stream:

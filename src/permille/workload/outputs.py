@@ -8,8 +8,8 @@ from permille.records import Record
 
 
 class Likelihood(Record):
-    """How likely a model finds a text: the sum of the natural logarithms of its tokens'
-    probabilities, over how many tokens, and the bytes of the text that they stand for."""
+    """The likelihood of a text under a model: the sum of the natural logarithms of its tokens'
+    probabilities, the number of tokens, and the number of bytes of text that they represent."""
 
     log_likelihood: float
     tokens: int
@@ -17,12 +17,11 @@ class Likelihood(Record):
 
 
 class Output(Record):
-    """What came back. ``label`` for a classification, ``text`` for a generation, and what was
-    counted on the way: of ``tokens_in`` a server took ``tokens_cached`` from its cache, of
-    ``tokens_out`` it says that ``tokens_reasoning`` were reasoning. ``first_token_s``: seconds
-    from the request to the first piece of the answer, where it was streamed. ``counted``: what
-    else was processed (``images``, ``pixels``, ``audio_seconds``). ``likelihood``: of the prompt
-    itself. Anything more that a task needs is in ``data``."""
+    """The result of one inference: ``label`` for a classification, ``text`` for a generation, and
+    counts. Of ``tokens_in``, a server took ``tokens_cached`` from its cache; of ``tokens_out``,
+    ``tokens_reasoning`` were reasoning. ``first_token_s``: seconds from the request to the first
+    piece of a streamed answer. ``counted``: other processed quantities (``images``, ``pixels``,
+    ``audio_seconds``). ``likelihood``: of the prompt. ``data``: anything else that a task needs."""
 
     label: str | None = None
     text: str | None = None

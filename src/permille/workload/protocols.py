@@ -1,4 +1,4 @@
-"""The shapes that plug-ins implement: backends with their loaded models, and tasks."""
+"""The protocols that plug-ins implement: backends with their loaded models, and tasks."""
 
 from __future__ import annotations
 
@@ -16,144 +16,145 @@ class Loaded(Protocol):
     """A model in memory."""
 
     device: str
-    """What it runs on, in words: ``cpu``, ``cuda:0``."""
+    """The device that it runs on: ``cpu``, ``cuda:0``."""
 
     @property
     def facts(self) -> ModelFacts:
-        """What the model is. May read and hash its files: ask after what is measured."""
+        """Facts about the model. May read and hash its files, so call it after the measurement."""
         ...
 
     def infer(self, request: Any) -> Any:
-        """One inference, finished when it returns. The raw answer: cheap, not yet read."""
+        """Run one inference to its end. Returns the raw answer, which is cheap and not yet
+        parsed."""
         ...
 
     def read(self, raw: Any) -> Output:
-        """The raw answer of :meth:`infer` as an :class:`Output`; called after the span."""
+        """Parse the raw answer of :meth:`infer` to an :class:`Output`; called after the span."""
         ...
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Release its resources."""
         ...
 
 
 @runtime_checkable
 class Served(Protocol):
-    """What a loaded model is besides, where ``infer`` may be called from several threads at once
-    and the study file says how many: it is then measured under load, in its steady state. Every
-    answer is read, since each has its own time to the first token and its own counts; ``infer``
-    raises InferenceError for one that failed."""
+    """Optional capability of a loaded model: ``infer`` may be called from several threads, and the
+    study file sets the load. The model is then measured under load, in its steady state. Every
+    answer is parsed, because each has its own time to first token and its own counts; ``infer``
+    raises InferenceError if an inference failed."""
 
     traffic: Traffic | None
-    """None: one request after the other, as any model."""
+    """None: one request after the other, like any other model."""
 
 
 @runtime_checkable
 class Batched(Protocol):
-    """What a loaded model is besides, where several requests can go through it at once. ``infer``
-    and ``read`` stay what they are for one."""
+    """Optional capability of a loaded model: several requests in one batch. ``infer`` and ``read``
+    still handle one."""
 
     batch_size: int
 
     def infer_batch(self, requests: Sequence[Any]) -> Any:
-        """The raw answers of at most ``batch_size`` requests, finished when it returns."""
+        """Run at most ``batch_size`` requests to their end; returns the raw answers."""
         ...
 
     def read_batch(self, raw: Any) -> Sequence[Output]:
-        """The raw answers of :meth:`infer_batch` as outputs, one a request."""
+        """Parse the raw answers of :meth:`infer_batch` to one output per request."""
         ...
 
 
 @runtime_checkable
 class Standing(Protocol):
-    """What a backend is besides, whose models stand on more than their settings and the files of
-    their ``path`` settings."""
+    """Optional capability of a backend: its models depend on more than their settings and the files
+    of their ``path`` settings."""
 
     def stands_on(self, model: ModelSpec) -> StandsOn:
-        """All of it; asked before :meth:`Backend.check`.
+        """Everything that the model depends on; called before :meth:`Backend.check`.
 
         Raises:
-            ModelError: what is there cannot be right, with file and line.
+            ModelError: something in it is wrong; the message has the file and line.
         """
         ...
 
 
 @runtime_checkable
 class Executing(Protocol):
-    """What a backend is besides, whose models run what a study file says."""
+    """Optional capability of a backend: its models execute what a study file names."""
 
     def executes(self, model: ModelSpec) -> Sequence[Execution]:
-        """All that is run for a model."""
+        """Everything that is executed for a model."""
         ...
 
 
 class Backend(Protocol):
-    """What a plug-in registers: a module-level object of this shape. One that is of no use without
-    the network has ``network = True`` besides: the workers of all others are cut off from it. One
-    whose models the Hub may have names their form, ``hub_format`` (``permille.hub.selection``): it
-    is then given the ``path`` of what was fetched."""
+    """The protocol of a plug-in: a module-level object with these attributes. A backend that is
+    useless without the network also has ``network = True``; workers of all others are cut off from
+    it. A backend whose models can come from the Hub declares ``hub_format``
+    (``permille.hub.selection``) and receives the ``path`` of the downloaded files."""
 
     name: str
     tasks: Mapping[str, frozenset[Category]]
-    """Hub task name -> the kinds of model with which this backend can do it."""
+    """Hub task name -> the categories of model that this backend supports for it."""
     settings: type[Record]
-    """The keys of its own that a ``[[models]]`` table may carry. A field whose name is
-    ``path`` or ends in ``_path`` is a path, resolved against the study's folder."""
+    """The backend's own keys in a ``[[models]]`` table. A field named ``path``, or whose name ends
+    in ``_path``, is a path and resolved against the study's folder."""
     requires: tuple[str, ...]
-    """Modules that must be importable; missing ones are an error before anything is measured."""
+    """Modules that must be importable; a missing one is an error before anything is measured."""
     install: str
     """The command that installs them."""
 
     def check(self, model: ModelSpec, task: str) -> None:
-        """Everything that can be found wrong without loading the model.
+        """Check everything that can be checked without loading the model.
 
         Raises:
-            ModelError: with one line: what, where, how to mend it.
+            ModelError: one line: what is wrong, where, and how to fix it.
         """
         ...
 
     def load(self, model: ModelSpec, task: str) -> Loaded:
-        """The model, ready to infer."""
+        """Load the model, ready for inference."""
         ...
 
 
 Kind = Literal["text", "label", "texts", "words", "tags", "image", "audio", "objects"]
-"""What a column holds: free text; the name of a class; any number of texts, all of them right
-(a list, one text, or SQuAD's ``{"text": […]}``); a list of words, and of their tags; the path of
-an image or a recording; the objects in an image, ``[{"label": …, "bbox": [x, y, width, height]}]``
-in pixels (COCO's)."""
+"""The kind of a column: free text; the name of a class; any number of accepted texts (a list, one
+text, or SQuAD's ``{"text": […]}``); a list of words, or of their tags; the path of an image or a
+recording; the objects in an image, ``[{"label": …, "bbox": [x, y, width, height]}]`` in pixels
+(COCO's format)."""
 
 
 class Task(Protocol):
-    """What a plug-in registers: a module-level object of this shape."""
+    """The protocol of a plug-in: a module-level object with these attributes."""
 
     name: str
     """The Hub's name of the task."""
     inputs: tuple[str, ...]
-    """Columns that a dataset must have, by the task's own names."""
+    """The columns that a dataset must have, by the task's own names."""
     reference: str | None
     """The column that answers are scored against, or None. A task with ``optional_reference =
-    True`` besides does without, unless the study file names the column."""
+    True`` does not need it unless the study file names the column."""
     kinds: Mapping[str, Kind]
-    """What each of these columns holds."""
+    """The kind of each of these columns."""
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Whether this model can be asked about this dataset (prompt, labels).
+        """Check that this model fits this dataset (prompt, labels).
 
         Raises:
-            ModelError: with one line: what, where, how to mend it.
+            ModelError: one line: what is wrong, where, and how to fix it.
         """
         ...
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Any:
-        """One sample as a request for this model; made before the span."""
+        """Build the request for one sample and this model; called before the span."""
         ...
 
     def score(
         self, outputs: Sequence[Output], samples: Sequence[Sample], model: ModelSpec
     ) -> Quality | None:
-        """Quality of ``outputs[i]`` as the answer to ``samples[i]``; outside the span."""
+        """Score ``outputs[i]`` as the answer to ``samples[i]``; called outside the span."""
         ...
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
-        """What was processed (tokens, images, …), summed over the outputs."""
+        """The processed quantities (tokens, images, …), summed over the outputs."""
         ...

@@ -1,4 +1,4 @@
-"""Requests: what one inference is asked, whatever the backend."""
+"""Requests: the input of one inference, for any backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Text(Record):
 
 
 class Question(Record):
-    """A question and the text that holds its answer, for a task-specific model."""
+    """A question and the text that contains its answer, for a task-specific model."""
 
     question: str
     context: str
@@ -42,35 +42,35 @@ class Chat(Record):
 
 
 class Words(Record):
-    """A text as its words, each of which is to be tagged."""
+    """A text split into words; each word gets a tag."""
 
     words: tuple[str, ...]
 
 
 class Masked(Record):
-    """A text with one word left out, between ``before`` and ``after``, which is to be found."""
+    """A text with one word left out between ``before`` and ``after``, to be predicted."""
 
     before: str
     after: str
 
 
 class Picture(Record):
-    """An encoded image (JPEG, PNG, …). To decode it is part of the inference. ``max_new_tokens``:
-    of a text about it, where one is asked for."""
+    """An encoded image (JPEG, PNG, …). Decoding it is part of the inference. ``max_new_tokens``
+    limits the generated text, if there is one."""
 
     content: bytes
     max_new_tokens: int | None = None
 
 
 class Sound(Record):
-    """An encoded recording (WAV, FLAC, …). To decode it is part of the inference."""
+    """An encoded recording (WAV, FLAC, …). Decoding it is part of the inference."""
 
     content: bytes
     max_new_tokens: int
 
 
 class Draw(Record):
-    """A prompt of which an image is made; size and steps are the model's settings."""
+    """A prompt for an image; its size and the number of steps are settings of the model."""
 
     prompt: str
 
@@ -79,8 +79,8 @@ Request = Text | Question | Choice | Generate | Chat | Words | Masked | Picture 
 
 
 class Traffic(Record):
-    """How a server is asked: ``concurrency`` clients, each one request at a time; or, where
-    ``rate_per_s`` is given, arrivals of a Poisson process at that rate, whatever the answers."""
+    """The load on a server: ``concurrency`` clients with one request at a time each or, with
+    ``rate_per_s``, arrivals of a Poisson process at that rate, independent of the answers."""
 
     concurrency: int = 1
     rate_per_s: float | None = None

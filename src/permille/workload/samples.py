@@ -1,4 +1,4 @@
-"""Samples: the rows of a dataset that a study asks about."""
+"""Samples: the rows of a dataset that a study uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from permille.records import Record
 
 class Sample(Record):
     """One row. ``id`` is stable across runs; ``inputs`` is keyed by the task's input names;
-    ``reference`` is what the answer is scored against, None where there is none."""
+    ``reference`` is what the answer is scored against, or None."""
 
     id: str
     inputs: dict[str, Any]
@@ -17,12 +17,12 @@ class Sample(Record):
 
 
 class Dataset(Record):
-    """Samples, ready. ``digest`` is the sha256 of their content, ``skipped`` names the first bad
-    rows that were left out (``line 7: no text``), ``skipped_total`` counts them all,
-    ``unwanted_total`` those among them whose label is not one that the study file lists, and
-    ``usable_total`` the rows that samples were taken from. ``labels``
-    are all labels of the dataset, sorted, not only those of the samples taken. ``origin`` says
-    where on the Hub they come from. No samples: planned, but not fetched."""
+    """Samples, ready to use. ``digest`` is the sha256 of their content; ``skipped`` names the first
+    bad rows (``line 7: no text``), and ``skipped_total`` counts all of them; ``unwanted_total``
+    counts those whose label the study file does not list, and ``usable_total`` the rows from which
+    the samples were drawn. ``labels`` are all labels of the dataset, sorted, not only those of the
+    samples. ``origin`` is their source on the Hub. Without samples, the dataset was planned but not
+    fetched."""
 
     name: str
     samples: tuple[Sample, ...]

@@ -1,4 +1,4 @@
-"""Models and datasets as a study file names them, checked and with absolute paths."""
+"""Specs of models and datasets from a study file, checked and with absolute paths."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from permille.records import Category, Record
 
 
 class SourceFile(Record):
-    """A file of Python source, as it was when the study was planned."""
+    """A Python source file, as it was when the study was planned."""
 
     path: str
     sha256: str
 
 
 class StandsOn(Record):
-    """What decides a model's answers beside its settings and what its paths lead to, as far as it
-    can be known without running anything.
+    """Everything that determines a model's answers apart from its settings and the files that its
+    paths name, as far as it can be determined without running anything.
 
-    ``files`` by the names they are shown under. ``code``: modules by name. ``foreign``: modules
-    that are called and lie elsewhere than in the study's folder. ``unseen``: what cannot be known,
-    in words."""
+    ``files`` by displayed name. ``code``: modules by name. ``foreign``: called modules outside the
+    study's folder. ``unseen``: descriptions of what cannot be determined."""
 
     files: dict[str, Path] = {}
     code: dict[str, SourceFile] = {}
@@ -30,18 +29,17 @@ class StandsOn(Record):
 
 
 class Execution(Record):
-    """What a study has run: a ``callable`` of a module, a ``command``, or the ``code`` that comes
-    with a model or can come with its pickle."""
+    """Something that a study executes: a ``callable`` of a module, a ``command``, or ``code`` that
+    comes with a model or may be in its pickle."""
 
     kind: Literal["callable", "command", "code"]
     what: str
 
 
 class ModelSpec(Record):
-    """A model as the study file names it. ``settings`` are the keys of its own backend,
-    already checked against the backend's ``settings`` type; paths in it are absolute. ``code``:
-    the source that a callable rests on, by the names of its modules: what is imported is this,
-    or nothing."""
+    """A model from the study file. ``settings`` are the keys of its backend, already checked
+    against the backend's ``settings`` type; paths in it are absolute. ``code``: the source of a
+    callable, by module name; only this source is imported."""
 
     id: str
     backend: str
@@ -63,21 +61,20 @@ class HubSource(Record):
     revision: str = "main"
     """The branch, tag or commit. Such as `"main"`."""
     files: str | None = None
-    """Only the files that this pattern matches. Such as `"*.parquet"`."""
+    """Use only the files that match this pattern. Such as `"*.parquet"`."""
     boxes: Literal["sides", "corners"] = "sides"
-    """How an object's box is given: `[x, y, width, height]`, or two `corners`. Such as
+    """The format of an object's box: `[x, y, width, height]`, or two `corners`. Such as
     `"corners"`."""
     unscored: bool = False
-    """Whether it lacks the column that answers are scored against. Such as `true`."""
+    """Whether the dataset lacks the column that answers are scored against. Such as `true`."""
 
 
 class DatasetSpec(Record):
-    """A dataset as the study file names it: a name that permille knows, or a path or a place on
-    the Hub with column names.
+    """A dataset from the study file: a known name, or a path or Hub source with column names.
 
-    ``columns`` maps the task's own names (``text``, ``label``, …) to the file's; ``id`` may name
-    a column whose values identify the rows. ``labels``, if given, are the only ones allowed: a
-    row with another is left out and named."""
+    ``columns`` maps the task's own names (``text``, ``label``, …) to the file's; ``id`` may name a
+    column whose values identify the rows. If ``labels`` is given, rows with other labels are
+    skipped and named."""
 
     name: str
     path: str | None = None

@@ -1,4 +1,4 @@
-"""What the study's text says in numbers, and which reading of the data gives each."""
+"""The numerical claims in the study's text, and the subset of the data that gives each."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ DISTILBERT = "distilbert-base-uncased"
 
 
 class Outcome(Record):
-    """What the data gives for a claim, by which reading."""
+    """The value computed from the data for a claim, and how it was computed."""
 
     value: float | None
     note: str
 
 
 class Claim(Record):
-    """A number in the study's text, as ``published`` and as ``found`` in the data; null where the
-    data at hand do not give it. ``agreement`` says how the printed digits agree, null where they
-    do not; ``note`` says which reading of the data it follows from."""
+    """A number in the study's text, as ``published`` and as ``found`` in the data; null if the data
+    do not contain it. ``agreement`` says how the printed digits match, null if they do not;
+    ``note`` describes the subset of the data that it follows from."""
 
     claim: str
     published: float
@@ -39,7 +39,7 @@ class Claim(Record):
 
 
 def claims(study: StudyCells) -> list[Claim]:
-    """Every claim beside what the data gives."""
+    """Every claim with the value from the data."""
     return [_claim(claim, printed, find(study)) for claim, printed, find in _CLAIMS]
 
 
@@ -172,7 +172,7 @@ def _distilbert_miles(study: StudyCells) -> Outcome:
 
 def _times_less(study: StudyCells) -> Outcome:
     sdxl, small = _sdxl_g(study), _distilbert_g(study)
-    if not sdxl or not small:  # absent, or 0: no ratio is formed of it
+    if not sdxl or not small:  # absent or 0: there is no ratio
         return _missing(f"SDXL or {DISTILBERT}")
     return Outcome(
         value=sdxl / small,

@@ -1,7 +1,7 @@
-"""The study's published figures, as printed, and when a figure of ours agrees with one.
+"""The study's published figures as printed, and the rule for when a computed figure matches.
 
-Facts of Luccioni, Jernite, Strubell, FAccT 2024, tables 2, 3 and 5 and its text. Kept as printed,
-since the digits say how exact a figure was meant to be.
+Facts from Luccioni, Jernite, Strubell, FAccT 2024, tables 2, 3 and 5 and the text. They are stored
+as printed, because the digits show the intended precision.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class General(NamedTuple):
 
 
 class Parity(NamedTuple):
-    """A column of table 5; kWh, and inferences to cost parity."""
+    """A column of table 5; kWh, and inferences to parity."""
 
     training: float
     fine_tuning: float
@@ -69,10 +69,10 @@ TABLE_5 = {
 
 
 def agreement(found: float | None, printed: str) -> Agreement | None:
-    """How ``found`` gives the printed digits: rounded half up, or cut off; None: neither.
+    """How ``found`` matches the printed digits: rounded half up, or cut off; None: neither.
 
     Both occur in the study's tables (0.0265 kWh is printed as 0.026, 0.0827 as 0.083), so both
-    count as agreeing to the printed digits.
+    count as a match.
 
     >>> agreement(0.0265, "0.026"), agreement(0.0827, "0.083"), agreement(0.0273, "0.026")
     ('cut off', 'rounded', None)

@@ -1,7 +1,7 @@
-"""The published tables from the data, beside what was printed.
+"""The published tables recomputed from the data, next to the printed figures.
 
-The reading that gives them: the energy of the whole node (CPU, RAM and all eight GPUs) in the
-query phase, per 1,000 inferences, pooled over the runs of the paper's set; sd over runs (n - 1).
+They follow from the energy of the whole node (CPU, RAM and all eight GPUs) in the query phase, per
+1,000 inferences, pooled over the runs of the paper's set, with the sd over runs (n - 1).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TABLE_4_NOTE = (
 
 class Table2Row(Record):
     """Task-specific models of a task: mean and sd of kWh per 1,000 over the runs, as published
-    and from the data. ``agreement`` says how the printed digits agree, null where they do not."""
+    and from the data. ``agreement`` says how the printed digits match, null if they do not."""
 
     task: str
     published_kwh: float
@@ -65,8 +65,8 @@ class Table4(Record, kw_only=True):
 
 
 class Table5Row(Record):
-    """Inferences after which use has taken what training and fine-tuning did: as published, from
-    the printed (rounded) energy per query, and from the data."""
+    """The number of inferences that use as much energy as training and fine-tuning: as published,
+    from the printed (rounded) energy per query, and from the data."""
 
     model: str
     training_kwh: float
@@ -93,7 +93,7 @@ class Reproduction(Record, omit_defaults=True):
 
 
 def reproduce(study: StudyCells) -> Reproduction:
-    """All tables; what the study lacks is None in its rows."""
+    """All tables; values missing in the study are None in the rows."""
     return Reproduction(
         schema=1,
         table2=tuple(table2(study.cells)),
@@ -146,7 +146,7 @@ def table2(cells: Sequence[StudyCell]) -> list[Table2Row]:
 
 
 def _sd_over_models(cells: Sequence[StudyCell]) -> float | None:
-    """Sample sd of the models' means (kWh): the other reading of the printed spread."""
+    """The sample sd of the models' means (kWh): the other interpretation of the printed spread."""
     models: dict[str, list[StudyCell]] = {}
     for cell in cells:
         models.setdefault(cell.summary.cell.model, []).append(cell)
@@ -158,7 +158,7 @@ def _sd_over_models(cells: Sequence[StudyCell]) -> float | None:
 
 
 def table3(cells: Sequence[StudyCell]) -> list[Table3Row]:
-    """General-purpose models over their three tasks; grams by the logs' own grid factor."""
+    """General-purpose models over their three tasks; grams use the logs' grid factor."""
     rows = []
     for model, printed in TABLE_3.items():
         of_model = [c for c in cells if c.summary.cell.model == model]
@@ -197,7 +197,7 @@ def _logged_g(cells: Sequence[StudyCell]) -> float | None:
 
 
 def table5(cells: Sequence[StudyCell]) -> list[Table5Row]:
-    """Inferences after which use has cost what training and fine-tuning did."""
+    """The number of inferences that use as much energy as training and fine-tuning."""
     rows = []
     for model, printed in TABLE_5.items():
         spent = printed.training + printed.fine_tuning

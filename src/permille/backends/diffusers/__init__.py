@@ -1,1 +1,1 @@
-"""Pipelines that make images, through diffusers and torch."""
+"""Pipelines that generate images, through diffusers and torch."""

@@ -4,15 +4,15 @@
     path = "models/stable-diffusion-v1-5"
     device = "cuda"     # cpu if not given
     dtype = "float16"   # float32 if not given
-    steps = 50          # the pipeline's own number if not given, as are the three below
+    steps = 50          # the default is the pipeline's own, as for the three below
     height = 512
     width = 512
     guidance = 7.5
 
-One image is one inference; the noise that it begins with is drawn from the same seed each time.
-All that the folder's pipeline does is part of it, a safety checker too. Weights are read from
-safetensors, a pickle is refused unless ``allow_pickle = true``, and code that comes with a model is
-never run. The device has finished when an inference returns.
+One image is one inference; its initial noise has the same seed each time. Everything that the
+folder's pipeline does is included, even a safety checker. Weights are read from safetensors, a
+pickle is refused unless ``allow_pickle = true``, and code that comes with a model is never run. The
+device has finished when an inference returns.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class DiffusersBackend:
     hub_format = "diffusers"
 
     def check(self, model: ModelSpec, task: str) -> None:
-        """That the folder holds a pipeline, in a form that may be read.
+        """Check that the folder contains a pipeline in a permitted format.
 
         Raises:
             ModelError: no model_index.json, parts of foreign code, only pickles, or a setting out
@@ -63,16 +63,16 @@ class DiffusersBackend:
             if value is not None and value < 1:
                 raise ModelError(f"model {model.id!r}: {key} must be at least 1, not {value}")
         if (settings.height is None) != (settings.width is None):
-            # Pipelines pass over a single one in silence, and make their own size.
-            raise ModelError(f"model {model.id!r}: give height and width both, or neither")
+            # Pipelines silently ignore a single one and use their own size.
+            raise ModelError(f"model {model.id!r}: give both height and width, or neither")
         if settings.weights == "replica":
             from permille.architectures.descriptions import check
 
             check(model, task)
         elif settings.path is None:
             raise ModelError(
-                f"model {model.id!r}: it has no path, the pipeline's folder"
-                ' (or, for its energy and time alone, weights = "replica")'
+                f"model {model.id!r}: set path to the pipeline's folder"
+                ' (or, for its energy and time only, weights = "replica")'
             )
         else:
             check_pipeline(model.id, Path(settings.path), allow_pickle=settings.allow_pickle)
@@ -81,7 +81,7 @@ class DiffusersBackend:
         """The pipeline on its device.
 
         Raises:
-            ModelError: the device is not there, or the files are damaged.
+            ModelError: the device does not exist, or the files are damaged.
         """
         self.check(model, task)
         settings = msgspec.convert(model.settings, Settings)
@@ -95,7 +95,7 @@ class DiffusersBackend:
 
 
 def check_pipeline(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
-    """That ``folder`` holds a pipeline of known libraries, in a form that may be read.
+    """Check that ``folder`` contains a pipeline of known libraries in a permitted format.
 
     Raises:
         ModelError: it does not.
@@ -107,11 +107,11 @@ def check_pipeline(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"model {model_id!r}: {index} is not JSON: {error}") from error
     if not isinstance(parts, dict) or not isinstance(parts.get("_class_name"), str):
-        raise ModelError(f"model {model_id!r}: {index} names no pipeline of diffusers")
+        raise ModelError(f"model {model_id!r}: {index} does not name a diffusers pipeline")
     for name, part in parts.items():
         if not name.startswith("_") and isinstance(part, list) and not _known(part[:1]):
             raise ModelError(
-                f"model {model_id!r}: {index}: {name} is of {part[0]!r}; only parts of diffusers "
+                f"model {model_id!r}: {index}: {name} is from {part[0]!r}; only parts of diffusers "
                 "and transformers are loaded"
             )
     if not allow_pickle and not any(weights_in(folder)):
@@ -120,12 +120,12 @@ def check_pipeline(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
         if not allow_pickle and not any(pickled.parent.glob("*.safetensors")):
             raise ModelError(
                 f"model {model_id!r}: {pickled.relative_to(folder)} is a pickle, which can run "
-                "code; convert it to safetensors, or say allow_pickle = true if you trust it"
+                "code; convert it to safetensors, or set allow_pickle = true if you trust it"
             )
 
 
 def _known(library: list[Any]) -> bool:
-    """Whether a part is of diffusers, one of its own pipelines' modules, transformers, or none."""
+    """Whether a part is from diffusers, a module of its own pipelines, transformers, or absent."""
     name = library[0] if library else None
     if name in (None, "diffusers", "transformers"):
         return True
@@ -137,16 +137,16 @@ def _known(library: list[Any]) -> bool:
 
 
 def weights_in(folder: Path) -> list[Path]:
-    """The weights of a pipeline's parts; those of a variant (``model.fp16.safetensors``), which are
-    the same again, aside."""
+    """The weights of a pipeline's parts, without variants (``model.fp16.safetensors``), which are
+    copies."""
     return [file for file in sorted(folder.glob("*/*.safetensors")) if "." not in file.stem]
 
 
 def open_pipeline(spec: ModelSpec, settings: Settings) -> Any:
-    """The pipeline of a folder, on the CPU: the one place where pipelines come from.
+    """Load the pipeline of a folder, on the CPU.
 
     Raises:
-        ModelError: the files are damaged, or not of a pipeline.
+        ModelError: the files are damaged, or are not a pipeline.
     """
     import torch
     from diffusers import DiffusionPipeline
@@ -171,7 +171,7 @@ def open_pipeline(spec: ModelSpec, settings: Settings) -> Any:
 
 
 class Drawing:
-    """A loaded pipeline. ``weights``: the files they are from; None where they are random."""
+    """A loaded pipeline. ``weights``: their files; None if they are random."""
 
     def __init__(
         self,
@@ -201,7 +201,7 @@ class Drawing:
 
     @property
     def facts(self) -> ModelFacts:
-        """Counted in memory, over all parts, and on disk."""
+        """Parameters are counted in memory, over all parts; bytes on disk."""
         modules = [
             part
             for part in self._pipeline.components.values()
@@ -215,13 +215,15 @@ class Drawing:
         )
 
     def infer(self, request: Any) -> Any:
-        """One image; the device is done when this returns."""
+        """Generate one image; the device has finished when this returns."""
         return self.infer_batch((request,))
 
     def infer_batch(self, requests: Sequence[Any]) -> Any:
-        """An image for each prompt: (prompt, (width, height)). The pixels are not kept."""
+        """Generate one image per prompt; returns (prompt, (width, height)), without the pixels."""
         if not all(isinstance(request, Draw) for request in requests):
-            raise ModelError(f"backend diffusers cannot do a {type(requests[0]).__name__} request")
+            raise ModelError(
+                f"backend diffusers does not support a {type(requests[0]).__name__} request"
+            )
         prompts = [request.prompt for request in requests]
         noise = [self._torch.Generator("cpu").manual_seed(_SEED) for _ in prompts]
         with self._torch.inference_mode():
@@ -251,11 +253,11 @@ class Drawing:
         ]
 
     def close(self) -> None:
-        """Let go of the pipeline."""
+        """Release the pipeline."""
         del self._pipeline
 
     def _tokens(self, prompt: str) -> int | None:
-        """Tokens of a prompt, as the pipeline's first text encoder reads it."""
+        """The number of tokens of a prompt for the pipeline's first text encoder."""
         tokenizer = self._pipeline.components.get("tokenizer")
         if tokenizer is None:
             return None

@@ -1,4 +1,4 @@
-"""A description -> a pipeline of diffusers with random weights."""
+"""Build a diffusers pipeline with random weights from a description."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _RANGE = 0.02
 _PROMPT_TOKENS = 77
-"""What CLIP's text encoders read, whatever the prompt."""
+"""The input length of CLIP's text encoders, for any prompt."""
 _CHECKER = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
@@ -27,14 +27,14 @@ _CHECKER = {
     "patch_size": 14,
     "projection_dim": 768,
 }
-"""The vision part of CLIP ViT-L/14, which all safety checkers are."""
+"""The vision part of CLIP ViT-L/14, which all safety checkers use."""
 
 
 def build(spec: ModelSpec, settings: Settings, device: Any) -> Any:
     """A replica of a pipeline on its device.
 
     Raises:
-        ModelError: there is no description, or not of a pipeline.
+        ModelError: there is no description, or it is not of a pipeline.
     """
     import diffusers
     import torch
@@ -67,7 +67,7 @@ def build(spec: ModelSpec, settings: Settings, device: Any) -> Any:
 
 
 def parts(described: PipelineDescription) -> dict[str, Any]:
-    """The models of a pipeline by their names in it, on torch's current device."""
+    """The models of a pipeline by name, on torch's current device."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -111,7 +111,7 @@ def _tokenizer(config: Any) -> Any:
 
 @contextlib.contextmanager
 def _dtype(dtype: Any) -> Iterator[None]:
-    """torch's default type of numbers, for models that are made within."""
+    """Set torch's default floating-point type for models made inside the context."""
     import torch
 
     before = torch.get_default_dtype()

@@ -1,4 +1,4 @@
-"""Checks of a server's address and command, before any request is sent."""
+"""Check a server's address and command before sending any request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parse_url(at: str, text: str) -> SplitResult:
     """The parts of a server's address.
 
     Raises:
-        ModelError: it is not an address, or holds more than one.
+        ModelError: it is not an address, or contains more than one.
     """
     try:
         url = urlsplit(text)
@@ -27,16 +27,16 @@ def parse_url(at: str, text: str) -> SplitResult:
     extra = url.username or url.password or url.query or url.fragment
     if url.scheme not in ("http", "https") or not url.hostname or port == 0 or extra:
         raise ModelError(
-            f"{at}: url {text!r} is not of the form http://HOST:PORT/v1 (a key goes to key_env)"
+            f"{at}: url {text!r} is not of the form http://HOST:PORT/v1 (a key: key_env)"
         )
     return url
 
 
 def check_here(at: str, host: str) -> None:
-    """That a host is this machine.
+    """Check that a host is this machine.
 
     Raises:
-        ModelError: it is not, as far as can be known without asking the network.
+        ModelError: it is not, as far as can be known without the network.
     """
     if not is_here(host):
         raise ModelError(
@@ -48,8 +48,8 @@ def check_here(at: str, host: str) -> None:
 
 def is_here(host: str) -> bool:
     """Whether a host is this machine: loopback, the unspecified address that servers print
-    (0.0.0.0), an address of an interface, or this machine's own name. No name is looked up: a
-    query to a name server would tell others what is measured, and its answer can be forged."""
+    (0.0.0.0), an address of an interface, or this machine's own name. Names are not
+    resolved: a DNS query would reveal what is measured, and its answer can be forged."""
     name = host.rstrip(".").lower()
     address = _address(name)
     if address is not None:
@@ -58,7 +58,7 @@ def is_here(host: str) -> bool:
 
 
 def is_listening(url: SplitResult) -> bool:
-    """Whether something accepts connections there."""
+    """Whether something accepts connections at this address."""
     try:
         _connect(url)
     except OSError:
@@ -67,7 +67,7 @@ def is_listening(url: SplitResult) -> bool:
 
 
 def check_listening(at: str, url: SplitResult) -> None:
-    """That something accepts connections there.
+    """Check that something accepts connections at this address.
 
     Raises:
         ModelError: nothing does.
@@ -76,13 +76,13 @@ def check_listening(at: str, url: SplitResult) -> None:
         _connect(url)
     except OSError as error:
         raise ModelError(
-            f"{at}: no server at {url.hostname}:{_port(url)} ({error}); start it, or give serve = "
+            f"{at}: no server at {url.hostname}:{_port(url)} ({error}); start it, or set serve = "
             '"its command"'
         ) from error
 
 
 def check_command(at: str, command: str) -> None:
-    """That a command can be started.
+    """Check that a command can be started.
 
     Raises:
         ModelError: there is no such program.
@@ -107,11 +107,11 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def _address(host: str) -> _Address | None:
-    """The address that a host is written as, or None where it is a name."""
+    """The host as an IP address, or None if it is a name."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        try:  # the old short forms, such as 127.1, which a connection understands too
+        try:  # old short forms such as 127.1, which connect() accepts too
             return ipaddress.IPv4Address(socket.inet_aton(host))
         except (OSError, ValueError):
             return None
@@ -123,7 +123,7 @@ def _own_addresses() -> frozenset[_Address]:
     import psutil
 
     written = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries]
-    # Hardware addresses are among them, and are no IP addresses.
+    # The list includes hardware addresses, which are not IP addresses.
     return frozenset(found for text in written if (found := _ip(text)) is not None)
 
 

@@ -1,7 +1,7 @@
-"""What a server's answer says: its text, what it counted, and whether it failed. Pure.
+"""Parse a server's answer: its text, its counts, and whether it failed. Pure.
 
-An answer comes as one object, or in a stream as many. One that says of itself that it failed is
-never an inference, whatever its HTTP status was.
+An answer is one object or, in a stream, many. An answer that reports a failure is never an
+inference, whatever its HTTP status.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COMPLETE = frozenset(
         *("complete", "completed"),
     }
 )
-"""Reasons for which an answer ends as it should (lower case): OpenAI's, TGI's, Anthropic's,
+"""Reasons for a normal end of an answer (lower case): OpenAI's, TGI's, Anthropic's,
 Mistral's, Cohere's. Any other ("error", "abort", "content_filter", …) is a failure."""
 _CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
 _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
@@ -29,8 +29,8 @@ _MOST_WORDS = 300
 
 
 class Answer:
-    """One answer, put together from the objects in which it comes. ``at`` begins every message;
-    ``asked_tokens`` is how many the request allowed."""
+    """One answer, assembled from its objects. ``at`` is the prefix of every message;
+    ``asked_tokens`` is the number of tokens that the request allowed."""
 
     def __init__(self, at: str, asked_tokens: int | None) -> None:
         self._at, self._asked_tokens = at, asked_tokens
@@ -43,14 +43,14 @@ class Answer:
         self._last: Any = None
 
     def add(self, event: dict[str, Any]) -> bool:
-        """Take in one object; whether it holds something of the answer itself.
+        """Add one object; returns whether it contains a part of the answer.
 
         Raises:
-            InferenceError: it says that the inference failed.
+            InferenceError: it reports that the inference failed.
         """
         check_no_error(self._at, event)
         self._last = event
-        # A server may state its counts again and again as they grow: the last are the answer's.
+        # A server may report growing counts repeatedly: the last ones are the answer's.
         if isinstance(event.get("usage"), dict):
             self._usage = event["usage"]
         if isinstance(event.get("timings"), dict):
@@ -63,14 +63,14 @@ class Answer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether every choice has said why it ended."""
+        """Whether every choice has a finish_reason."""
         return bool(self._choices) and self._choices <= set(self._reasons)
 
     def output(self, first_token_s: float | None = None) -> Output:
-        """The whole answer.
+        """The complete answer.
 
         Raises:
-            InferenceError: there is none, or it was cut off before the tokens that were asked.
+            InferenceError: there is none, or it was cut off before the requested tokens.
         """
         if not self._choices:
             raise InferenceError(f"{self._at}: the answer has no choices: {_short(self._last)}")
@@ -107,15 +107,15 @@ class Answer:
         if text is None and aside is None:
             return False
         self._readable = True
-        if text and number == 0:  # of several choices (n) the first is the answer
+        if text and number == 0:  # of several choices (n), the first is the answer
             self._texts.append(text)
         return bool(text or aside)
 
     def _check_not_cut_off(self, tokens_out: int | None, reasoned: int | None) -> None:
-        """A context that is full ends an answer as ``length`` does, early.
+        """Check for an early end with ``length``, which means that the context was full.
 
-        One token less is let pass: servers differ in whether the last is counted; and reasoning
-        is among the completion's tokens with some, beside them with others.
+        One token less is accepted, because servers differ in counting the last one. Some servers
+        include reasoning in the completion's tokens, others count it separately.
         """
         if self._asked_tokens is None or tokens_out is None:
             return
@@ -128,10 +128,10 @@ class Answer:
 
 
 def check_no_error(at: str, event: dict[str, Any]) -> None:
-    """That an object is not an error.
+    """Check that an object is not an error.
 
     Raises:
-        InferenceError: it is; the server's words.
+        InferenceError: it is; with the server's message.
     """
     error = event.get("error")
     if not error and (event.get("object") == "error" or event.get("type") == "error"):
@@ -143,7 +143,7 @@ def check_no_error(at: str, event: dict[str, Any]) -> None:
 
 
 def error_words(error: Any) -> str:
-    """A server's words for what went wrong, on one bounded line."""
+    """A server's error message on one line of limited length."""
     message = error.get("message") if isinstance(error, dict) else None
     found = message if isinstance(message, str) and message else error
     text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
@@ -169,9 +169,9 @@ def embedding(at: str, body: dict[str, Any]) -> Output:
 
 
 def params_of(models: dict[str, Any], name: str) -> int | None:
-    """The parameters of the model ``name`` in a list of models, where the server tells them.
+    """The parameters of the model ``name`` in a list of models, if the server reports them.
 
-    A server of one model may call it by another name, its file's: it is the one."""
+    If the list has only one model, it counts even under another name, such as that of its file."""
     listed = models.get("data")
     entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
     asked = [e for e in entries if e.get("id") == name]
@@ -181,14 +181,14 @@ def params_of(models: dict[str, Any], name: str) -> int | None:
 
 
 def count(value: Any) -> int | None:
-    """A count of something, or None where it cannot be one."""
+    """A count, or None if it is not a valid one."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return value if whole and 0 <= value < 2**53 else None
 
 
 def _said(part: dict[str, Any]) -> tuple[str | None, str | None]:
-    """(the answer's text, what else was generated) of a message or a part of one; None where
-    there is no such thing. Reasoning is generated, but is not the answer."""
+    """(the answer's text, other generated text) of a message or a part of one; None for what is
+    missing. Reasoning is generated, but is not part of the answer."""
     content = _content(part.get("content"))
     text = content or _string(part.get("refusal")) or _calls(part)
     aside = next((found for key in _REASONING if (found := _content(part.get(key)))), None)
@@ -196,7 +196,7 @@ def _said(part: dict[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _content(value: Any) -> str | None:
-    """A text, or a list of parts that have one."""
+    """A text, or a list of parts with text."""
     if not isinstance(value, list):
         return _string(value)
     texts = [_part(part) for part in value]
@@ -211,13 +211,13 @@ def _part(part: Any) -> str | None:
 
 
 def _calls(part: dict[str, Any]) -> str | None:
-    """Tool calls as the JSON in which they came; the text of such an answer."""
+    """Tool calls as their JSON, which is the text of such an answer."""
     calls = part.get("tool_calls") or part.get("function_call")
     return json.dumps(calls, ensure_ascii=False) if isinstance(calls, list | dict) else None
 
 
 def _cached(usage: dict[str, Any], timings: dict[str, Any]) -> int | None:
-    """Tokens of the prompt that the server took from its cache, by whichever name it says so:
+    """Tokens of the prompt that the server took from its cache, under any of the known names:
     OpenAI's and vLLM's, DeepSeek's, Moonshot's, llama.cpp's."""
     stated: Sequence[Any] = (
         _inner(usage, "prompt_tokens_details", "cached_tokens"),

@@ -1,5 +1,5 @@
-"""JSON over HTTP to one server: a kept connection per thread, a deadline for each whole answer,
-bounded answers, one-line errors."""
+"""JSON over HTTP to one server: a persistent connection per thread, a deadline for each complete
+answer, limited size, one-line errors."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MAX_ANSWER_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 16
 _ERROR_BYTES = 4000
 _DRAIN_S = 1.0
-"""How long the end of a body is waited for once its content is complete."""
+"""Seconds to wait for the end of a body once its content is complete."""
 _CLOSING_S = 0.2
-"""A kept connection that ends so soon after a request was being closed as it was sent (llama.cpp's
-server does so after a stream), and the request is sent again; one that ends later has failed."""
+"""If a persistent connection ends within this time after a request, the server was already closing
+it (llama.cpp does after a stream), and the request is sent again. Later, it is a failure."""
 _HUNG_UP = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 
 Value = TypeVar("Value")
 
 
 class ErrorStatus(InferenceError):
-    """The server answered with another status than 200."""
+    """The server answered with a status other than 200."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -38,18 +38,18 @@ class ErrorStatus(InferenceError):
 
 
 class TimedOut(InferenceError):
-    """The whole answer did not come in time."""
+    """The whole answer did not arrive in time."""
 
 
 class Body(NamedTuple):
-    """The body of an answer, as it comes in. The iterator raises where it is cut short."""
+    """The body of an answer as it arrives. The iterator raises if it is cut short."""
 
     content_type: str
     pieces: Iterator[bytes]
 
 
 class Client:
-    """A server at ``url`` (which ends in ``/v1``, mostly). Threads may share it."""
+    """A server at ``url`` (which usually ends in ``/v1``). Threads may share it."""
 
     def __init__(self, model_id: str, url: str, key: str | None, timeout_s: float) -> None:
         self.at = f"model {model_id!r}: {url}"
@@ -65,7 +65,7 @@ class Client:
         """The JSON object at ``path``.
 
         Raises:
-            InferenceError: no server, no answer in time, another status than 200, or no object.
+            InferenceError: no server, no answer in time, a status other than 200, or not an object.
         """
         return self._exchange("GET", path, None, self.whole, timeout_s)
 
@@ -77,10 +77,10 @@ class Client:
         *,
         timeout_s: float | None = None,
     ) -> Value:
-        """What ``read`` makes of the answer to ``body``.
+        """Send ``body``; returns the result of ``read`` on the answer.
 
         Raises:
-            InferenceError: as :meth:`get`; and what ``read`` raises.
+            InferenceError: see :meth:`get`; also the errors of ``read``.
         """
         return self._exchange("POST", path, json.dumps(body).encode(), read, timeout_s)
 
@@ -97,13 +97,14 @@ class Client:
         try:
             value = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InferenceError(f"{self.at} answers what is not JSON: {content[:80]!r}") from error
+            raise InferenceError(f"{self.at}: the answer is not JSON: {content[:80]!r}") from error
         if not isinstance(value, dict):
-            raise InferenceError(f"{self.at} answers what is no object: {content[:80]!r}")
+            raise InferenceError(f"{self.at}: the answer is not an object: {content[:80]!r}")
         return value
 
     def close(self) -> None:
-        """Close every connection, of threads that have ended too. Nothing may be in flight."""
+        """Close every connection, including those of finished threads. No request may be in
+        flight."""
         while self._open:
             self._open.pop().close()
 
@@ -140,13 +141,14 @@ class Client:
             raise InferenceError(f"{self.at}{path}: {why}; is the server up?") from error
         finally:
             if not finished:
-                self._drop()  # the rest of this answer must not be read as the next one
+                self._drop()  # the rest of this answer must not be taken for the next one
         return value
 
     def _send(
         self, method: str, target: str, body: bytes | None, deadline_s: float
     ) -> tuple[Connection, http.client.HTTPResponse]:
-        """The head of the answer to a request, over the kept connection or a new one."""
+        """Send a request over the persistent or a new connection; returns the head of the
+        answer."""
         kept: Connection | None = getattr(self._kept, "connection", None)
         if kept is not None and kept.is_usable():
             kept.deadline_s, t0_s = deadline_s, time.monotonic()
@@ -181,18 +183,18 @@ class Client:
             if size > MAX_ANSWER_BYTES:
                 raise InferenceError(f"{self.at}{path}: an answer of more than 16 MiB")
             yield piece
-        if response.length:  # of its Content-Length, bytes that never came
+        if response.length:  # the body was shorter than its Content-Length
             raise http.client.IncompleteRead(b"", response.length)
 
 
 def _drain(connection: Connection, response: http.client.HTTPResponse) -> bool:
-    """Read what little is left of a body; whether the connection can be used again."""
+    """Read the rest of a body; returns whether the connection can be reused."""
     connection.deadline_s = min(connection.deadline_s, time.monotonic() + _DRAIN_S)
     try:
         rest = response.read1(_PIECE_BYTES)
         more = bool(rest) and bool(response.read1(_PIECE_BYTES))
     except (OSError, http.client.HTTPException):
-        return False  # the content is complete: how the connection ends is of no matter
+        return False  # the content is complete: it does not matter how the connection ends
     response.close()
     connection.finish()
     return not more

@@ -1,4 +1,4 @@
-"""The ``endpoint`` backend: settings checked, the server started and waited for, requests sent."""
+"""The ``endpoint`` backend: check settings, start the server and wait for it, send requests."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from permille.workload.requests import Chat, Choice, Generate, Text, Traffic
 from permille.workload.specs import Execution, ModelSpec, StandsOn
 
 CHOICE_TOKENS = 8
-"""Generated for a choice, unless ``max_new_tokens`` says otherwise."""
+"""Tokens generated for a choice, unless ``max_new_tokens`` is set."""
 _FACTS_S = 5.0
-"""How long facts about the model are waited for."""
+"""Seconds to wait for facts about the model."""
 _GENERAL: frozenset[Category] = frozenset({"general-purpose"})
 _ANY: frozenset[Category] = frozenset({"general-purpose", "task-specific"})
 
@@ -49,14 +49,14 @@ class EndpointBackend:
     settings: type[Record] = Settings
     requires: tuple[str, ...] = ()
     install = ""
-    network = True  # a worker's network is cut otherwise, and the server is on it
+    network = True  # otherwise the worker would have no network to reach the server
 
     def check(self, model: ModelSpec, task: str) -> None:
-        """The settings, and that a server that permille does not start is there.
+        """Check the settings, and that a server that permille does not start exists.
 
         Raises:
-            ModelError: one of them is out of range, the key is not set, the server is elsewhere
-                without ``remote``, or nobody listens at ``url``.
+            ModelError: a setting is out of range, the key is not set, the server is on another
+                machine without ``remote``, or nothing listens at ``url``.
         """
         settings = msgspec.convert(model.settings, Settings)
         at = f"model {model.id!r}"
@@ -82,10 +82,10 @@ class EndpointBackend:
         return (Execution(kind="command", what=serve),) if serve else ()
 
     def load(self, model: ModelSpec, task: str) -> _Endpoint:
-        """The server, started if so asked, and answering.
+        """Start the server if requested, and wait until it answers.
 
         Raises:
-            ModelError: it does not answer, or answers nonsense.
+            ModelError: it does not answer, or gives an invalid answer.
         """
         self.check(model, task)
         return _Endpoint(model.id, msgspec.convert(model.settings, Settings), task)
@@ -105,8 +105,8 @@ class _Endpoint:
         if settings.serve is not None:
             if address.is_listening(urlsplit(settings.url)):
                 raise ModelError(
-                    f"model {model_id!r}: something answers at {settings.url} already; stop it, "
-                    "or leave serve out"
+                    f"model {model_id!r}: a server already answers at {settings.url}; stop it, "
+                    "or remove serve"
                 )
             self._server = StartedServer(model_id, settings.serve)
         try:
@@ -128,8 +128,8 @@ class _Endpoint:
 
     @property
     def facts(self) -> ModelFacts:
-        """The parameters, where the server tells them (llama.cpp's does). Many have no such
-        route: that is no reason to lose what was measured."""
+        """The number of parameters, if the server reports it (llama.cpp does). Many servers have no
+        such route, which must not void the measurement."""
         try:
             models = self._client.get("/models", timeout_s=min(self._settings.timeout_s, _FACTS_S))
         except InferenceError:
@@ -137,12 +137,11 @@ class _Endpoint:
         return ModelFacts(params=answers.params_of(models, self._name))
 
     def infer(self, request: Any) -> Any:
-        """One request, and its whole answer, read: one that failed is known at once. Any thread
-        may call this.
+        """Send one request and parse its whole answer, so that a failure is known immediately. Any
+        thread may call this.
 
         Raises:
-            InferenceError: the server, or its answer, says that it failed, or nothing of it can
-                be read.
+            InferenceError: the server or its answer reports an error, or the answer is unreadable.
         """
         if isinstance(request, Text) and self._task == "feature-extraction":
             body = self._client.post("/embeddings", self._embed(request.text), self._client.whole)
@@ -155,7 +154,7 @@ class _Endpoint:
         return request, self._client.post(path, body, lambda came: self._answer(came, body, t0_ns))
 
     def read(self, raw: Any) -> Output:
-        """The text, the label found in it, or the embedding."""
+        """The text, the label it names, or the embedding."""
         request: Any
         output: Output
         request, output = raw
@@ -165,17 +164,17 @@ class _Endpoint:
         return output
 
     def close(self) -> None:
-        """Stop the server if it was started here."""
+        """Stop the server if permille started it."""
         self._client.close()
         if self._server is not None:
             self._server.stop()
 
     def _probe(self, timeout_s: float | None) -> None:
-        """One small inference, to see whether the server can do any.
+        """Request one small inference, to check whether the server is ready.
 
-        A list of models, or a route for health, may answer while the model still loads. Whether
-        the answer can be read is left to the first that counts: a reasoning model's first token
-        may be none of its text.
+        The list of models or a health route may answer while the model is still loading. Whether
+        the answer is readable is checked with the first real request, because the first token of a
+        reasoning model may have no text.
         """
         if self._task == "feature-extraction":
             path, body = "/embeddings", self._embed("Hello")
@@ -205,7 +204,9 @@ class _Endpoint:
             messages = [{"role": role, "content": text} for role, text in request.messages]
             return "/chat/completions", {"messages": messages, "max_tokens": request.max_new_tokens}
         else:
-            raise ModelError(f"backend endpoint cannot do a {type(request).__name__} request")
+            raise ModelError(
+                f"backend endpoint does not support a {type(request).__name__} request"
+            )
         if self._settings.api == "chat":
             messages = [{"role": "user", "content": prompt}]
             return "/chat/completions", {"messages": messages, "max_tokens": most}
@@ -214,7 +215,7 @@ class _Endpoint:
     def _answer(self, came: Body, body: dict[str, Any], t0_ns: int) -> Output:
         asked = answers.count(body.get("max_completion_tokens") or body.get("max_tokens"))
         answer = answers.Answer(self._client.at, asked)
-        # A server that cannot stream, or has nothing but an error to say, answers in one object.
+        # A server that cannot stream, or has only an error to report, answers with one object.
         if not body.get("stream") or came.content_type.startswith("application/json"):
             answer.add(self._client.whole(came))
             return answer.output()
@@ -242,8 +243,8 @@ class _Endpoint:
         return answer.output(first_s)
 
     def _objects(self, data: str) -> list[dict[str, Any]]:
-        """The object of an event; or of each line, where a server leaves out the blank lines that
-        keep its events apart."""
+        """The object of an event, or of each line if a server omits the blank lines between its
+        events."""
         lines = data.split("\n")
         if len(lines) == 1 or isinstance(_object_or_text(data), dict):
             return [self._client.parse(data)]

@@ -1,4 +1,4 @@
-"""A server's own process: started, waited for, stopped. Its energy is then this machine's."""
+"""A server's process: start it, wait until it is ready, stop it. Its energy is this machine's."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from permille.errors import InferenceError, ModelError
 
 POLL_S = 0.1
 STOP_S = 10.0
-"""Between TERM and KILL."""
+"""Seconds between TERM and KILL."""
 _LOADING = frozenset(
     {
         HTTPStatus.SERVICE_UNAVAILABLE,  # llama.cpp: "Loading model"
-        HTTPStatus.BAD_GATEWAY,  # a proxy, whose server has not started yet
+        HTTPStatus.BAD_GATEWAY,  # a proxy whose server has not started yet
         HTTPStatus.GATEWAY_TIMEOUT,
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_EARLY,
     }
 )
-"""Statuses that a server gives for a while. Any other is its last word."""
+"""Statuses that are temporary. Any other is final."""
 
 
 class StartedServer:
-    """A running server. It stays in the worker's process group, so that it ends with the worker
-    whatever happens.
+    """A running server. It stays in the worker's process group, so that it always ends with the
+    worker.
 
     Raises:
         ModelError: it cannot be started.
@@ -51,17 +51,17 @@ class StartedServer:
             raise ModelError(f"{self._at} {command!r}: {error}") from error
 
     def check_running(self) -> None:
-        """That it has not ended.
+        """Check that it is still running.
 
         Raises:
-            ModelError: it has; the last line that it printed.
+            ModelError: it has ended; with the last line that it printed.
         """
         code = self._process.poll()
         if code is not None:
-            raise ModelError(f"{self._at}: it ended with {code}: {self._last_line()}")
+            raise ModelError(f"{self._at}: it exited with {code}: {self._last_line()}")
 
     def stop(self) -> None:
-        """End it: TERM, a while, KILL."""
+        """Stop it with TERM and, after a while, KILL."""
         self._process.terminate()
         try:
             self._process.wait(timeout=STOP_S)
@@ -73,25 +73,25 @@ class StartedServer:
     def _last_line(self) -> str:
         self._log.seek(max(0, self._log.seek(0, 2) - 4096))
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1][:300] if lines else "it said nothing"
+        return lines[-1][:300] if lines else "it printed nothing"
 
 
 def wait_until_ready(
     probe: Callable[[float | None], None], server: StartedServer | None, wait_s: float
 ) -> None:
-    """Ask for one inference until it is answered. ``server`` is the one that was started here,
-    whose port may not be open yet; one that runs already must answer, if only that it loads.
-    ``probe`` takes how long it may wait, or None for as long as any answer.
+    """Request one inference until it succeeds. ``server`` is one that permille started, whose port
+    may not be open yet; one that was already running must answer, even if it is still loading.
+    ``probe`` takes the seconds that it may wait, or None for the normal timeout.
 
     Raises:
-        ModelError: the server ends, refuses, or is not ready in time; its last words.
+        ModelError: the server exits, refuses, or is not ready in time; with its last message.
     """
     deadline_s = time.monotonic() + wait_s
     while True:
         last: InferenceError
         left_s = deadline_s - time.monotonic()
         try:
-            # A first inference may take far longer than any later one: it compiles, or loads.
+            # The first inference may take far longer than later ones, because it compiles or loads.
             probe(None if server is None else max(left_s, POLL_S))
         except ErrorStatus as error:
             if error.status not in _LOADING:

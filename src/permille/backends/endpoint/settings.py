@@ -14,17 +14,17 @@ class Settings(Record, forbid_unknown_fields=True):
     url: str
     """The address up to and including /v1. Such as `"http://127.0.0.1:8000/v1"`."""
     model: str | None = None
-    """The server's name for the model; the `id` if not given. Such as `"default"`."""
+    """The server's name for the model; the default is the `id`. Such as `"default"`."""
     api: Literal["completions", "chat"] = "completions"
-    """How a prompt is sent; conversations always go to chat. Such as `"chat"`."""
+    """The API for prompts; conversations always use chat. Such as `"chat"`."""
     key_env: str | None = None
     """The environment variable that holds the API key. Such as `"MY_SERVER_KEY"`."""
     labels: dict[str, str] = {}
     """The dataset's label -> the word to look for. Such as `{ positive = "Positive" }`."""
     max_new_tokens: int | None = None
-    """The most tokens of an answer; the task's own if not given. Such as `64`."""
+    """The most tokens in an answer; the default depends on the task. Such as `64`."""
     stream: bool = False
-    """Whether answers are streamed, which gives the time to the first token. Such as `true`."""
+    """Whether to stream answers, which gives the time to first token. Such as `true`."""
     timeout_s: float = 120.0
     """Seconds within which an answer must be complete. Such as `30.0`."""
     concurrency: int = 1
@@ -34,19 +34,19 @@ class Settings(Record, forbid_unknown_fields=True):
     serve: str | None = None
     """The command that starts the server. Such as `"llama-server -m model.gguf --port 8000"`."""
     serve_wait_s: float = 600.0
-    """Seconds until a started server must answer. Such as `120.0`."""
+    """Seconds within which a started server must be ready. Such as `120.0`."""
     remote: bool = False
     """Whether the server runs on another machine, whose energy is then not measured. Such as
     `true`."""
     extra: dict[str, Any] = {}
-    """Further fields of each request. Such as `{ top_k = 1 }`."""
+    """Additional fields in each request. Such as `{ top_k = 1 }`."""
 
 
 def check_ranges(at: str, settings: Settings) -> None:
-    """That every number can be one, and that no two keys contradict each other.
+    """Check that every number is in range, and that no two keys contradict each other.
 
     Raises:
-        ModelError: one cannot, or two do.
+        ModelError: one is not, or two do.
     """
     for key, value in (
         ("concurrency", settings.concurrency),
@@ -62,8 +62,8 @@ def check_ranges(at: str, settings: Settings) -> None:
         if seconds is not None and not 0 < seconds <= 1e6:
             raise ModelError(f"{at}: {name} must be above 0, not {seconds}")
     if settings.rate_per_s is not None and settings.concurrency > 1:
-        raise ModelError(f"{at}: concurrency and rate_per_s: keep one")
+        raise ModelError(f"{at}: give either concurrency or rate_per_s, not both")
     if settings.remote and settings.serve is not None:
         raise ModelError(
-            f"{at}: serve starts the server on this machine, so remote = true is wrong; drop one"
+            f"{at}: serve starts the server on this machine, so remote = true is wrong; remove one"
         )

@@ -1,8 +1,8 @@
-"""Server-sent events, out of the pieces of a body. Pure.
+"""Parse server-sent events from the pieces of a body. Pure.
 
-The rules are those of https://html.spec.whatwg.org/multipage/server-sent-events.html, but for
-three habits of servers: a body may end without the last event's blank line, an ``error`` field
-carries an error, and a line that begins with a brace is an object without a field name.
+The rules are those of https://html.spec.whatwg.org/multipage/server-sent-events.html, with three
+exceptions that servers need: a body may end without the last event's blank line, an ``error`` field
+has an error, and a line that starts with a brace is an object without a field name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class ServerEvent(NamedTuple):
-    """One event: its type, ``message`` where none is named, and its data, lines joined."""
+    """One event: its type (``message`` by default) and its data, with lines joined."""
 
     type: str
     data: str
@@ -33,7 +33,7 @@ def events(pieces: Iterable[bytes]) -> Iterator[ServerEvent]:
         elif line.startswith(b"{"):
             yield ServerEvent(kind or "message", _text(line))
         else:
-            name, _, value = line.partition(b":")  # a comment has an empty name
+            name, _, value = line.partition(b":")  # a comment has an empty field name
             text = _text(value.removeprefix(b" "))
             if name == b"event":
                 kind = text.strip()
@@ -46,7 +46,7 @@ def events(pieces: Iterable[bytes]) -> Iterator[ServerEvent]:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines that end in CR LF, LF or CR, without their ends; the first without a BOM."""
+    """Lines that end in CR LF, LF or CR, without these; the first without a BOM."""
     held = bytearray()
     first, after_cr = True, False
 
@@ -61,7 +61,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         return whole
 
     for piece in pieces:
-        # The LF of a CR LF may come with the next piece: it ends no further line.
+        # The LF of a CR LF may arrive with the next piece: it must not end another line.
         content = piece.removeprefix(b"\n") if after_cr else piece
         after_cr = piece.endswith(b"\r")
         *whole, rest = _ENDS.split(content)

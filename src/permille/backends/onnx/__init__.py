@@ -1,1 +1,1 @@
-"""ONNX models through onnxruntime, without torch: one module a kind of task."""
+"""ONNX models through onnxruntime, without torch: one module per kind of task."""

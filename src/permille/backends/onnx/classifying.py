@@ -41,16 +41,16 @@ class Classifier:
         self.facts = ModelFacts(size_bytes=file.stat().st_size)
 
     def infer(self, request: Any) -> Any:
-        """One text to (the class's number, tokens read)."""
+        """Classify one text; returns (the class's number, the number of tokens)."""
         if not isinstance(request, Text):
-            raise ModelError(f"backend onnx cannot do a {type(request).__name__} request")
+            raise ModelError(f"backend onnx does not support a {type(request).__name__} request")
         values, mask = self._model.run(request.text, self._output)
         if self._head is not None:
             weights, bias = self._head
             values = weights @ embedding(values, mask) + bias
         if values.shape != (len(self.labels),):
             raise ModelError(
-                f"model {self._id!r} puts out {list(values.shape)} for a text, "
+                f"model {self._id!r} outputs {list(values.shape)} for a text, "
                 f"but there are {len(self.labels)} classes"
             )
         return int(values.argmax()), len(mask)
@@ -61,7 +61,7 @@ class Classifier:
         return Output(label=self.labels[number], tokens_in=tokens)
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Release the session."""
         del self._model
 
 
@@ -80,8 +80,8 @@ def _embeddings(model_id: str, outputs: Mapping[str, list[Any]], width: int) -> 
     fitting = [n for n in fitting if outputs[n][-1] == width or isinstance(outputs[n][-1], str)]
     if not fitting:
         raise ModelError(
-            f"model {model_id!r} puts out {shapes(outputs)}: "
-            f"no embeddings of {width}, which its head takes"
+            f"model {model_id!r} outputs {shapes(outputs)}: "
+            f"no embeddings of {width}, which its head needs"
         )
     return fitting[0]
 
@@ -91,7 +91,7 @@ def _logits(model_id: str, outputs: Mapping[str, list[Any]], labels: tuple[str, 
     flat = [name for name, shape in outputs.items() if len(shape) == 2]
     if not flat:
         raise ModelError(
-            f"model {model_id!r} puts out {shapes(outputs)}, which are no logits of classes; "
+            f"model {model_id!r} outputs {shapes(outputs)}, which are not logits of classes; "
             "give head_path for an encoder"
         )
     name = "logits" if "logits" in flat else flat[0]

@@ -1,4 +1,4 @@
-"""Encoders in ONNX, one text at a time: tags, words left out, spans that answer, vectors."""
+"""Encoders in ONNX, one text at a time: tags, masked words, answer spans, embeddings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GUESSES = 5
 
 
 class Encoder:
-    """What they share: the model and what is refused."""
+    """Shared by these tasks: the model and the checks."""
 
     device = "cpu"
     asks: type
@@ -28,17 +28,19 @@ class Encoder:
         self.prepare(files.folder_of(file))
 
     def prepare(self, folder: Path) -> None:
-        """Find what the task needs among the session's outputs and in the model's files."""
+        """Find the session's outputs and the model's files that the task needs."""
         self.model.session.needed("logits")
 
     def infer(self, request: Any) -> Any:
-        """One text to (the answer's numbers, tokens read)."""
+        """Run one text; returns (the answer's numbers, the number of tokens)."""
         if not isinstance(request, self.asks):
-            raise ModelError(f"backend onnx cannot do a {type(request).__name__} request here")
+            raise ModelError(
+                f"backend onnx does not support a {type(request).__name__} request here"
+            )
         return self.answer(request)
 
     def answer(self, request: Any) -> Any:
-        """As :meth:`infer`, of a request of the right kind."""
+        """Like :meth:`infer`, for a request of the right kind."""
         raise NotImplementedError
 
     def read(self, raw: Any) -> Output:
@@ -46,13 +48,13 @@ class Encoder:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Release the session."""
         del self.model
 
 
 class Tagger(Encoder):
-    """token-classification: of each word the tag of its first token; None of one that the
-    tokenizer drops."""
+    """token-classification: the tag of each word's first token; None for a word that the tokenizer
+    drops."""
 
     asks = Words
 
@@ -85,7 +87,7 @@ class Tagger(Encoder):
 
 
 class Filler(Encoder):
-    """fill-mask: the likeliest tokens in the place of the mask."""
+    """fill-mask: the most likely tokens for the mask."""
 
     asks = Masked
 
@@ -102,11 +104,11 @@ class Filler(Encoder):
         self._mask, self._number = known[0], tokenizer.token_to_id(known[0])
 
     def answer(self, request: Masked) -> Any:
-        """A text with a hole to the numbers of the likeliest tokens."""
+        """Run a masked text; returns the numbers of the most likely tokens."""
         encoding = self.model.tokenizer.encode(f"{request.before}{self._mask}{request.after}")
         if self._number not in encoding.ids:
             raise ModelError(
-                f"model {self.id!r}: the word left out lies past the {len(encoding.ids)} tokens "
+                f"model {self.id!r}: the masked word is beyond the {len(encoding.ids)} tokens "
                 "that it reads; max_length is too small"
             )
         (logits,) = self.model.evaluate(encoding, "logits")
@@ -131,7 +133,7 @@ class Answerer(Encoder):
         self.model.session.needed("start_logits", "end_logits")
 
     def answer(self, request: Question) -> Any:
-        """A question to the span's text."""
+        """Answer a question with the text of a span."""
         import numpy as np
 
         encoding = self.model.tokenizer.encode(request.question, request.context)
@@ -148,7 +150,7 @@ class Answerer(Encoder):
 
 
 class Embedder(Encoder):
-    """feature-extraction: the mean of the tokens' vectors, of length 1."""
+    """feature-extraction: the mean of the token vectors, scaled to length 1."""
 
     asks = Text
 

@@ -3,16 +3,15 @@
     backend = "onnx"
     path = "models/vit-base"    # a folder with model.onnx in it, or the .onnx file
 
-Texts: ``tokenizer.json`` lies beside the model, and texts are cut at ``max_length`` tokens.
-text-classification has two forms. A classifier: ``model.onnx`` puts out logits, ``config.json``
-beside it names the classes (``id2label``), or the study file does (``classes``). An encoder with
-a head: ``model.onnx`` puts out token embeddings, which are averaged over the tokens (not the
-padding), scaled to length 1, and given to the linear head of ``head_path``. token-classification,
-fill-mask, question-answering and feature-extraction are in ``onnx_encoding``.
+Texts: ``tokenizer.json`` is next to the model, and texts are truncated to ``max_length`` tokens.
+text-classification has two forms. A classifier: ``model.onnx`` outputs logits, and ``config.json``
+next to it (``id2label``) or the study file (``classes``) names the classes. An encoder with a head:
+``model.onnx`` outputs token embeddings, which are averaged over the tokens (not the padding),
+scaled to length 1, and passed to the linear head in ``head_path``. token-classification, fill-mask,
+question-answering and feature-extraction are in ``encoding``.
 
-Images: ``preprocessor_config.json`` beside the model says how they are resized and normalised;
-image-classification, and object-detection with outputs as DETR's family has, are in
-``onnx_vision``.
+Images: ``preprocessor_config.json`` next to the model describes resizing and normalisation.
+image-classification, and object-detection by models of DETR's family, are in ``vision``.
 """
 
 from __future__ import annotations
@@ -40,26 +39,27 @@ _BESIDE = (
     "preprocessor_config.json",
 )
 _NAMELESS = ("fill-mask", "question-answering", "feature-extraction")
-"""Tasks whose answers are no classes."""
+"""Tasks whose answers are not classes."""
 
 
 class Settings(Record, forbid_unknown_fields=True):
     """The keys of a ``[[models]]`` table with this backend."""
 
     path: str
-    """The .onnx file, or the folder that holds model.onnx. Such as `"models/minilm"`."""
+    """The .onnx file, or the folder that contains model.onnx. Such as `"models/minilm"`."""
     head_path: str | None = None
     """A linear classification head on the embedding (JSON). Such as `"head.json"`."""
     tokenizer_path: str | None = None
-    """The tokenizer.json, where it does not lie beside the model. Such as `"tokenizer.json"`."""
+    """The tokenizer.json, if it is not next to the model. Such as `"tokenizer.json"`."""
     classes: tuple[str, ...] = ()
     """The classes in the order of the logits. Such as `["negative", "positive"]`."""
     labels: dict[str, str] = {}
     """The dataset's label -> the model's. Such as `{ neg = "negative" }`."""
     threads: int | None = None
-    """Threads of onnxruntime; its own choice if not given. Such as `1`."""
+    """Threads of onnxruntime; by default its own choice. Such as `1`."""
     max_length: int | None = None
-    """Tokens at which an input is cut; the tokenizer's own limit, or 512. Such as `256`."""
+    """Inputs are truncated to this many tokens; the default is the tokenizer's limit, or 512. Such
+    as `256`."""
 
 
 class OnnxBackend:
@@ -84,10 +84,10 @@ class OnnxBackend:
     hub_format = "onnx"
 
     def check(self, model: ModelSpec, task: str) -> None:
-        """That the files are there, the head is one, and the classes have names.
+        """Check that the files exist, the head is valid, and the classes have names.
 
         Raises:
-            ModelError: one of them is not so.
+            ModelError: one of these does not hold.
         """
         settings = msgspec.convert(model.settings, Settings)
         for key, value in (("threads", settings.threads), ("max_length", settings.max_length)):
@@ -109,11 +109,11 @@ class OnnxBackend:
             check_detector(model.id, file)
 
     def stands_on(self, model: ModelSpec) -> StandsOn:
-        """What lies beside a model that is named by its file: weights that it keeps outside of
-        itself, the tokenizer, the names of its classes, how it takes images."""
+        """The files next to a model that is named by its file: external weights, the tokenizer, the
+        class names, the image preprocessing."""
         file = Path(str(model.settings["path"]))
         if not file.is_file():
-            return StandsOn()  # a folder, all of whose files count
+            return StandsOn()  # for a folder, all files count
         folder = files.folder_of(file)
         beside = [folder / name for name in _BESIDE]
         beside += [file.parent / name for name in weights_onnx.external(file)]
@@ -165,17 +165,19 @@ def _tokenizer_file(settings: Settings) -> Path:
 
 
 def _labels(model_id: str, settings: Settings, task: str) -> tuple[str, ...]:
-    """The classes in the order of the scores: the head's, the study file's or config.json's; none
-    for a task without."""
+    """The classes in the order of the scores: from the head, the study file or config.json; none
+    for a task without classes."""
     if task in _NAMELESS:
         return ()
     if settings.head_path:
         if settings.classes:
-            raise ModelError(f"model {model_id!r}: classes and head_path: the head names its own")
+            raise ModelError(
+                f"model {model_id!r}: remove classes: the head in head_path has its own"
+            )
         return heads.read(files.existing(model_id, "head_path", settings.head_path)).labels
     if settings.classes:
         if len(settings.classes) < 2 or len(set(settings.classes)) < len(settings.classes):
-            raise ModelError(f"model {model_id!r}: classes: two or more, all different")
+            raise ModelError(f"model {model_id!r}: classes must be two or more different names")
         return settings.classes
     config = files.folder_of(_model_file(settings)) / "config.json"
     mend = 'give classes = ["…", "…"], in the order of the logits'
@@ -183,7 +185,7 @@ def _labels(model_id: str, settings: Settings, task: str) -> tuple[str, ...]:
         mend += ", or head_path for an encoder"
     if not config.is_file():
         raise ModelError(f"model {model_id!r}: no {config} to name the classes; {mend}")
-    # Detectors name the gaps in COCO's numbers alike, "N/A".
+    # Detectors give all the gaps in COCO's numbering the same name, "N/A".
     labels = model_config.class_names(config, unique=task != "object-detection")
     if labels is None:
         raise ModelError(f"model {model_id!r}: {config} has no usable id2label; {mend}")

@@ -1,4 +1,4 @@
-"""An onnxruntime session on the CPU, whose errors are one line."""
+"""An onnxruntime session on the CPU, with one-line errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class OnnxSession:
-    """An opened model. ``inputs`` and ``outputs`` map names to shapes, whose free axes are names.
+    """An opened model. ``inputs`` and ``outputs`` map names to shapes, in which names are free
+    axes.
 
     Raises:
         ModelError: the file is damaged, or onnxruntime cannot run it.
@@ -25,7 +26,7 @@ class OnnxSession:
 
         self._id = model_id
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is fatal is raised; the rest is not for stderr
+        options.log_severity_level = 4  # fatal errors are raised
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
@@ -46,10 +47,10 @@ class OnnxSession:
         self.outputs = {o.name: list(o.shape) for o in self._session.get_outputs()}
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs named, in that order.
+        """Run the model; returns the named outputs, in that order.
 
         Raises:
-            ModelError: onnxruntime cannot run the model on this.
+            ModelError: onnxruntime cannot run the model on these inputs.
         """
         try:
             found: list[NDArray[Any]] = self._session.run(list(outputs), dict(feed))
@@ -58,15 +59,15 @@ class OnnxSession:
         return found
 
     def needed(self, *names: str) -> None:
-        """That the model puts out all of ``names``.
+        """Check that the model has all outputs in ``names``.
 
         Raises:
-            ModelError: it does not; shows what it does.
+            ModelError: it does not; the message lists its outputs.
         """
         lacking = [name for name in names if name not in self.outputs]
         if lacking:
             raise ModelError(
-                f"model {self._id!r} puts out {shapes(self.outputs)}, but no {' or '.join(lacking)}"
+                f"model {self._id!r} outputs {shapes(self.outputs)}, but no {' or '.join(lacking)}"
             )
 
 

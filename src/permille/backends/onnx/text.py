@@ -18,8 +18,8 @@ _DEFAULT_MAX_LENGTH = 512
 
 
 class TextModel:
-    """A session and its tokenizer, at batch 1. ``outputs`` maps the session's outputs to their
-    shapes, whose free axes are names. ``pairs``: texts are pairs of which the second is cut.
+    """A session and its tokenizer, at batch size 1. ``outputs`` maps the session's outputs to their
+    shapes, in which names are free axes. ``pairs``: texts are pairs, and the second is truncated.
 
     Raises:
         ModelError: the files are damaged, or the session's inputs are not a text model's.
@@ -68,8 +68,8 @@ class TextModel:
 
 
 def embedding(values: NDArray[np.float32], mask: list[int]) -> NDArray[np.float32]:
-    """A sentence's embedding, of length 1 (D,): the mean of its tokens' (T x D) where ``mask``
-    (T) is 1; or ``values`` (D) itself where the model has already averaged."""
+    """A sentence's embedding, of length 1 (D,): the mean of the token vectors (T x D) whose
+    ``mask`` (T) is 1; or ``values`` (D), if the model has already averaged."""
     import numpy as np
 
     if values.ndim == 2:
@@ -85,13 +85,13 @@ def _open_tokenizer(model_id: str, file: Path, max_length: int | None, *, pairs:
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:
-        if type(error) is not Exception:  # tokenizers raises nothing narrower, and nothing else
+        if type(error) is not Exception:  # tokenizers raises no narrower type than this
             raise
         raise ModelError(f"model {model_id!r}: {file} is not a tokenizer: {error}") from error
     own = tokenizer.truncation["max_length"] if tokenizer.truncation else _DEFAULT_MAX_LENGTH
     strategy = "only_second" if pairs else "longest_first"
     tokenizer.enable_truncation(max_length or own, strategy=strategy)
-    # A tokenizer saved with padding to a fixed length would have every text cost the same.
+    # With the tokenizer's own padding to a fixed length, every text would cost the same.
     tokenizer.no_padding()
     return tokenizer
 

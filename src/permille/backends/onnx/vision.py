@@ -1,4 +1,4 @@
-"""Images through ONNX, one at a time: their class, the objects in them."""
+"""Classify images with ONNX models, or detect objects in them, one image at a time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LEAST_SCORE = 0.05
 
 
 class OnnxVision:
-    """A loaded classifier or detector. A detector is of DETR's or YOLOS's kind: it puts out
+    """A loaded classifier or detector. A detector is a DETR or YOLOS model: it outputs
     ``logits`` (queries x classes, the last of which is "no object") and ``pred_boxes`` (centre x
     and y, width, height, as shares of the image's).
 
     Raises:
-        ModelError: the files are damaged, or not of such a model.
+        ModelError: the files are damaged, or are another kind of model.
     """
 
     device = "cpu"
@@ -44,11 +44,13 @@ class OnnxVision:
         self.facts = ModelFacts(size_bytes=file.stat().st_size)
 
     def infer(self, request: Any) -> Any:
-        """One image, decoded and prepared, to (its pixels, what the model puts out)."""
+        """Decode, prepare and run one image; returns (its pixels, the model's outputs)."""
         import numpy as np
 
         if not isinstance(request, Picture):
-            raise ModelError(f"backend onnx cannot do a {type(request).__name__} request here")
+            raise ModelError(
+                f"backend onnx does not support a {type(request).__name__} request here"
+            )
         picture = image(request.content)
         values = prepare(picture, self._how)[None]
         if self._last:
@@ -62,7 +64,7 @@ class OnnxVision:
         return picture.size, found
 
     def read(self, raw: Any) -> Output:
-        """Numbers to names, boxes to pixels."""
+        """Convert numbers to names, boxes to pixels."""
         (width, height), value = raw
         counted = {"images": 1.0, "pixels": float(width * height)}
         if self._task == "image-classification":
@@ -74,7 +76,7 @@ class OnnxVision:
         return Output(data=self._things(value, width, height), counted=counted)
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Release the session."""
         del self._session
 
     def _declared(self) -> tuple[str, str | None]:
@@ -97,7 +99,7 @@ class OnnxVision:
         flat = [name for name, shape in outputs.items() if len(shape) == 2]
         if not flat:
             raise ModelError(
-                f"model {self._id!r} puts out {shapes(outputs)}, which are no logits of classes"
+                f"model {self._id!r} outputs {shapes(outputs)}, which are not logits of classes"
             )
         name = "logits" if "logits" in flat else flat[0]
         width = outputs[name][1]
@@ -125,10 +127,10 @@ class OnnxVision:
 
 
 def check_detector(model_id: str, file: Path) -> None:
-    """That a detector's answers are read here as they are meant.
+    """Check that a detector's outputs have a supported meaning.
 
     Raises:
-        ModelError: ``config.json`` beside it names another architecture, or none.
+        ModelError: ``config.json`` names another architecture, or none.
     """
     path = files.folder_of(file) / "config.json"
     kind = (model_config.read(path) or {}).get("model_type")
@@ -140,10 +142,10 @@ def check_detector(model_id: str, file: Path) -> None:
 
 
 def preparation(model_id: str, file: Path) -> Preparation:
-    """How images are prepared, by the ``preprocessor_config.json`` beside the model.
+    """The preparation of images described by ``preprocessor_config.json`` next to the model.
 
     Raises:
-        ModelError: there is none that can be read, or it asks for what is not done here.
+        ModelError: it cannot be read, or requests an unsupported step.
     """
     path = files.folder_of(file) / _CONFIG
     config = model_config.read(path)

@@ -1,1 +1,1 @@
-"""Models in the Hub's format through transformers and torch: one module a modality."""
+"""Models in the Hub's format through transformers and torch: one module per modality."""

@@ -1,4 +1,4 @@
-"""Recordings written down, by models that generate (Whisper) or label frames (CTC)."""
+"""Transcribe recordings, with models that generate text (Whisper) or label frames (CTC)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Audio(TorchModel):
         seconds = [len(wave) / self._rate for wave in waves]
         if self._most is not None and max(len(wave) for wave in waves) > self._most:
             raise ModelError(
-                f"model {self.id!r} hears {self._most / self._rate:g} s, and a recording lasts "
-                f"{max(seconds):.1f} s; cut it, or leave it out"
+                f"model {self.id!r} processes {self._most / self._rate:g} s, but a recording lasts "
+                f"{max(seconds):.1f} s; shorten it, or leave it out"
             )
         inputs = self.to_device(
             self.processor(waves, sampling_rate=self._rate, return_tensors="pt", **self._padding())
@@ -40,7 +40,7 @@ class Audio(TorchModel):
         return seconds, self.write(inputs, requests[0].max_new_tokens)
 
     def outputs(self, raw: Any) -> list[Output]:
-        """Tokens to text. A model that labels frames writes no tokens."""
+        """Tokens to text. A model that labels frames generates no tokens."""
         seconds, value = raw
         found: list[tuple[str, int | None]]
         if self.model.can_generate():

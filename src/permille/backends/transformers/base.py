@@ -1,7 +1,7 @@
-"""What every model of backend transformers shares: its device, batches, and its facts.
+"""Shared by every model of backend transformers: device, batches and facts.
 
-A runner turns a list of requests of one kind into raw answers (``run``, within the measured span)
-and these into outputs (``outputs``, after it). ``Runner`` does the rest.
+A runner turns a list of requests of one kind into raw answers (``run``, in the measured span), and
+these into outputs (``outputs``, after it). ``Runner`` does the rest.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TorchModel:
 
     @property
     def facts(self) -> ModelFacts:
-        """Counted in memory and on disk."""
+        """Parameters are counted in memory, bytes on disk."""
         folder = self._opened.folder
         weights = [*Path(folder).glob("*.safetensors")] if folder else []
         return ModelFacts(
@@ -51,19 +51,19 @@ class TorchModel:
         )
 
     def run(self, requests: Sequence[Any]) -> Any:
-        """The raw answers of requests of one kind; the device may still be at work."""
+        """Start requests of one kind; returns raw answers. The device may still be working."""
         raise NotImplementedError
 
     def outputs(self, raw: Any) -> list[Output]:
-        """The raw answers as outputs, one a request."""
+        """Parse raw answers to one output per request."""
         raise NotImplementedError
 
     def infer(self, request: Any) -> Any:
-        """One inference; the device is done when this returns."""
+        """Run one inference; the device has finished when this returns."""
         return self.infer_batch((request,))
 
     def infer_batch(self, requests: Sequence[Any]) -> Any:
-        """Several at once; the device is done when this returns."""
+        """Run a batch; the device has finished when this returns."""
         with self.torch.inference_mode():
             raw = self.run(requests)
         if self._device.type == "cuda":
@@ -73,19 +73,19 @@ class TorchModel:
         return raw
 
     def read(self, raw: Any) -> Output:
-        """The one answer of :meth:`infer`."""
+        """Parse the answer of :meth:`infer`."""
         return self.outputs(raw)[0]
 
     def read_batch(self, raw: Any) -> list[Output]:
-        """The answers of :meth:`infer_batch`."""
+        """Parse the answers of :meth:`infer_batch`."""
         return self.outputs(raw)
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model."""
         del self.model, self._opened
 
     def to_device(self, inputs: Any) -> Any:
-        """Inputs where the model is, images and sound in its own precision."""
+        """Move inputs to the model's device, and images and sound to its precision."""
         moved = inputs.to(self._device)
         for name in ("pixel_values", "input_features", "input_values"):
             if name in moved:
@@ -93,7 +93,7 @@ class TorchModel:
         return moved
 
     def write(self, inputs: Any, most: int | None) -> Any:
-        """The tokens that a model writes about images or sound, greedily."""
+        """Generate tokens for images or sound, greedily."""
         return self.model.generate(
             **inputs,
             max_new_tokens=self.forced_tokens or most,
@@ -103,8 +103,8 @@ class TorchModel:
         )
 
     def written(self, tokens: Any) -> list[tuple[str, int]]:
-        """The text of each row of :meth:`write`, and how many tokens it took: those that are no
-        words of the model's own, and the end if it came."""
+        """The text of each row of :meth:`write`, and its number of tokens, without special tokens
+        but including the end token."""
         tokenizer = self.processor.tokenizer
         special, end = set(tokenizer.all_special_ids), tokenizer.eos_token_id
         found = []
@@ -115,12 +115,13 @@ class TorchModel:
         return found
 
     def refuse(self, request: Any) -> ModelError:
-        """That this is no request for this model."""
+        """The error for a request of the wrong kind."""
         return ModelError(
-            f"backend transformers cannot do a {type(request).__name__} request for {self.task}"
+            f"backend transformers does not support a {type(request).__name__} request for"
+            f" {self.task}"
         )
 
 
 def lengths(inputs: Any) -> list[int]:
-    """Tokens of each text of a batch, without padding."""
+    """The number of tokens of each text of a batch, without padding."""
     return [int(n) for n in inputs["attention_mask"].sum(dim=1).tolist()]

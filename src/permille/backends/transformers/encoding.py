@@ -1,4 +1,4 @@
-"""Texts through an encoder: classes, vectors, tags, spans that answer, words that were left out.
+"""Run texts through an encoder: classes, embeddings, tags, answer spans, masked words.
 
 Batches are padded to their longest text.
 """
@@ -22,11 +22,11 @@ class Encoding(TorchModel):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        own = self.processor.model_max_length  # "none" is an absurdly great number here
+        own = self.processor.model_max_length  # without a limit it is an absurdly large number
         self._max_length = self.settings.max_length or (own if own < 1_000_000 else 512)
 
     def run(self, requests: Sequence[Any]) -> Any:
-        """One forward pass of all of them."""
+        """Run one forward pass over all of them."""
         first = requests[0]
         if isinstance(first, Text):
             inputs = self._encode([request.text for request in requests])
@@ -42,7 +42,7 @@ class Encoding(TorchModel):
         raise self.refuse(first)
 
     def outputs(self, raw: Any) -> list[Output]:
-        """Numbers to names."""
+        """Convert numbers to names."""
         kind, inputs, value = raw
         read = lengths(inputs)
         names = self.model.config.id2label
@@ -69,13 +69,13 @@ class Encoding(TorchModel):
         ).to(self._device)  # fmt: skip
 
     def _vectors(self, inputs: Any) -> Any:
-        """The mean of each text's token vectors, padding aside: texts x D."""
+        """The mean of each text's token vectors, without padding: texts x D."""
         hidden = self.model(**inputs).last_hidden_state
         mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
     def _tags(self, requests: Sequence[Words]) -> Any:
-        """Of each word the tag of its first token; None of one that the tokenizer drops."""
+        """The tag of each word's first token; None for a word that the tokenizer drops."""
         inputs = self._encode(
             [list(request.words) for request in requests], is_split_into_words=True
         )
@@ -94,21 +94,21 @@ class Encoding(TorchModel):
         return "tags", inputs, found
 
     def _guesses(self, requests: Sequence[Masked]) -> Any:
-        """The likeliest tokens in the place of the mask."""
+        """The most likely tokens for the mask."""
         mask = self.processor.mask_token
         texts = [f"{request.before}{mask}{request.after}" for request in requests]
         inputs = self._encode(texts)
         holes = inputs["input_ids"] == self.processor.mask_token_id
         if not bool(holes.any(dim=1).all()):
             raise ModelError(
-                f"model {self.id!r}: the word left out lies past the {self._max_length} tokens "
+                f"model {self.id!r}: the masked word is beyond the {self._max_length} tokens "
                 "that it reads; max_length is too small"
             )
         logits = self.model(**inputs).logits[self.torch.arange(len(texts)), holes.int().argmax(1)]
         return "guesses", inputs, logits.topk(_GUESSES, dim=-1).indices
 
     def _spans(self, requests: Sequence[Question]) -> Any:
-        """The best span of each context: the greatest sum of its start's and its end's logit."""
+        """The best span of each context: the largest sum of its start and end logits."""
         import numpy as np
 
         encoded = self.processor(

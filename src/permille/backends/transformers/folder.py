@@ -1,7 +1,7 @@
-"""Where a model's processor and weights come from: the seam of backend transformers.
+"""Load a model's processor and weights from a folder.
 
-:func:`open_folder` makes an :class:`OpenedModel` for every task; the modalities take it as it is.
-Weights are read from safetensors, and code of the model's own is not run.
+:func:`open_folder` makes an :class:`OpenedModel` for any task, which the modalities use. Weights
+are read from safetensors, and the model's own code is not run unless the study file allows it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> 
     """Processor and model for a task.
 
     Raises:
-        ModelError: the files are damaged, or lack weights that the task needs.
+        ModelError: the files are damaged, or weights for the task are missing.
     """
     import transformers
     from safetensors import SafetensorError
@@ -47,7 +47,7 @@ def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> 
     if missing:
         raise ModelError(
             f"model {spec.id!r}: {folder} has no weights for {', '.join(missing[:3])}; "
-            f"it was not made for {task}"
+            f"it does not support {task}"
         )
     return OpenedModel(processor=processor, model=model, device=device, folder=folder)
 
@@ -67,18 +67,18 @@ def _open_processor(folder: str, config: Any, task: str, local: dict[str, Any]) 
 
 
 class ImageAndText:
-    """The two halves of a processor, for architectures that have no whole one."""
+    """An image processor and a tokenizer, for architectures without a combined processor."""
 
     def __init__(self, image_processor: Any, tokenizer: Any) -> None:
         self.image_processor, self.tokenizer = image_processor, tokenizer
 
     def __call__(self, images: Any, return_tensors: str) -> Any:
-        """Images as the model takes them."""
+        """Images as the model's inputs."""
         return self.image_processor(images=images, return_tensors=return_tensors)
 
 
 _BYTE_LEVEL = ("roberta", "longformer", "gpt2", "bloom", "deberta", "bart")
-"""Architectures whose tokenizers take words one by one only with a blank before each."""
+"""Architectures whose tokenizers need a blank before each of several separate words."""
 
 _PROCESSORS = {
     "image-classification": "AutoImageProcessor",

@@ -1,7 +1,7 @@
-"""Text generated from text: prompts continued, conversations answered, labels chosen.
+"""Generate text from text: continue prompts, answer conversations, choose labels.
 
-Greedy. A choice among labels is made by the probability of their next tokens, as with backend
-llama; the prompt is evaluated again for each token that the labels share.
+Decoding is greedy. A label is chosen by the probability of its next tokens, as with backend llama;
+the prompt is evaluated again for each token that the labels share.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Generation(TorchModel):
             tokenizer.pad_token = tokenizer.eos_token
         if not self._two_part:
             tokenizer.padding_side = "left"
-        own = tokenizer.model_max_length  # "none" is an absurdly great number here
+        own = tokenizer.model_max_length  # without a limit it is an absurdly large number
         self._max_length = self.settings.max_length or (own if own < 1_000_000 else 512)
 
     def run(self, requests: Sequence[Any]) -> Any:
@@ -44,7 +44,8 @@ class Generation(TorchModel):
         return "tokens", self.generate(inputs, first.max_new_tokens)
 
     def outputs(self, raw: Any) -> list[Output]:
-        """Tokens to text. Without a batch, for text-generation, how likely the prompt was."""
+        """Tokens to text. For text-generation without a batch, also the likelihood of the
+        prompt."""
         kind, value = raw
         if kind == "chosen":
             return [Output(label=c, tokens_in=n, tokens_out=0) for c, n in value]
@@ -98,7 +99,7 @@ class Generation(TorchModel):
         return 0
 
     def _trimmed(self, tokens: list[int]) -> list[int]:
-        """Without the padding that a shorter answer of a batch ends with; its end stays."""
+        """Remove the padding after a shorter answer of a batch; its end token stays."""
         if self.batch_size == 1:
             return tokens
         pad, end = self._pad(), self.processor.eos_token_id
@@ -109,7 +110,8 @@ class Generation(TorchModel):
         return tokens[: count + ended_by_pad]
 
     def _likelihood(self, inputs: Any, row: int) -> Likelihood | None:
-        """Of a text that a decoder was given; one more forward pass, after the measured span."""
+        """The likelihood of a decoder's input text: one more forward pass, after the measured
+        span."""
         meant = self.task == "text-generation" and self.forced_tokens is None
         if self._two_part or not meant:
             return None
@@ -162,7 +164,7 @@ class Generation(TorchModel):
         before, whole = ids(prompt), ids(prompt + choice)
         if whole[: len(before)] != before or len(whole) == len(before):
             raise ModelError(
-                f"model {self.id!r}: the label's word {choice!r} runs into the prompt's end; "
+                f"model {self.id!r}: the label {choice!r} merges with the end of the prompt; "
                 "end the prompt without a blank and begin the words with one"
             )
         return tuple(whole[len(before) :])

@@ -1,4 +1,4 @@
-"""Which of transformers' auto classes does a task."""
+"""The auto class of transformers for each task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEADS = {
 
 
 def auto_class(spec: ModelSpec, config: Any, task: str) -> str:
-    """The name of transformers' class that does a task with such a model."""
+    """The name of transformers' class for a task with this kind of model."""
     if task in _HEADS:
         return _HEADS[task]
     if task == "automatic-speech-recognition":

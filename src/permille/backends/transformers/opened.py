@@ -8,9 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model ready for its device, and what makes its inputs: a tokenizer, an image processor, or
-    both. ``folder`` is where they were read, None if nowhere. ``forced_tokens``: what is generated
-    is exactly this long, whatever the model says; None: until it ends."""
+    """A model ready for its device, with its tokenizer, image processor, or both. ``folder`` is
+    where they were read from, or None. ``forced_tokens``: generate exactly this many tokens; None:
+    until the model ends the answer."""
 
     processor: Any
     model: Any

@@ -6,12 +6,13 @@
     dtype = "bfloat16"         # what the files say, if not given
     batch_size = 8             # 1 if not given
 
-The auto classes and ``generate``, not pipelines. Greedy. Weights are read from safetensors; a
-pickle is refused unless ``allow_pickle = true``, and code that comes with a model is never run. A
-folder that lacks weights of the task's head is refused: transformers would draw them at random. The
-device has finished when an inference returns.
+It uses the auto classes and ``generate``, not pipelines, and greedy decoding. Weights are read from
+safetensors; a pickle is refused unless ``allow_pickle = true``, and code that comes with a model is
+not run unless ``trust_remote_code = true``. A folder without weights for the task's head is
+refused, because transformers would initialise them at random. The device has finished when an
+inference returns.
 
-One module a modality: ``encoding``, ``generation``, ``vision`` and ``audio``. A processor and a
+One module per modality: ``encoding``, ``generation``, ``vision`` and ``audio``. A processor and a
 model come from a folder (``folder``), or are built with random weights (``replica``).
 """
 
@@ -66,7 +67,7 @@ class TransformersBackend:
     hub_format = "transformers"
 
     def check(self, model: ModelSpec, task: str) -> None:
-        """That the folder holds a model, in a form that may be read.
+        """Check that the folder contains a model in a permitted format.
 
         Raises:
             ModelError: no config.json, no weights, only a pickle, or a setting out of range.
@@ -87,8 +88,8 @@ class TransformersBackend:
             check(model, task)
         elif settings.path is None:
             raise ModelError(
-                f"model {model.id!r}: it has no path, the model's folder"
-                ' (or, for its energy and time alone, weights = "replica")'
+                f"model {model.id!r}: set path to the model's folder"
+                ' (or, for its energy and time only, weights = "replica")'
             )
         else:
             check_folder(model.id, Path(settings.path), allow_pickle=settings.allow_pickle)
@@ -96,7 +97,7 @@ class TransformersBackend:
                 check_own_code(model.id, Path(settings.path))
 
     def executes(self, model: ModelSpec) -> tuple[Execution, ...]:
-        """The code that comes with it, where the study file lets it run."""
+        """The code that comes with the model, if the study file allows it to run."""
         if not model.settings.get("trust_remote_code"):
             return ()
         return (Execution(kind="code", what="the code that comes with the model"),)
@@ -105,7 +106,8 @@ class TransformersBackend:
         """The model on its device.
 
         Raises:
-            ModelError: the device is not there, the files are damaged, or not of such a model.
+            ModelError: the device does not exist, or the files are damaged or of another kind of
+            model.
         """
         self.check(model, task)
         from permille.backends.transformers.audio import Audio
@@ -136,18 +138,19 @@ class TransformersBackend:
 
 
 def check_own_code(model_id: str, folder: Path) -> None:
-    """That the code which a model asks for is its own: another repository's has no pinned commit.
+    """Check that the code that a model requests is its own: code of another repository has no
+    pinned commit.
 
     Raises:
-        ModelError: it is not.
+        ModelError: it is from another repository.
     """
     for file in sorted(folder.glob("*.json")):
         asked = (model_config.read(file) or {}).get("auto_map")
         for name in _texts(asked):
             if "--" in name:
                 raise ModelError(
-                    f"model {model_id!r}: {file.name} asks for code of another repository"
-                    f" ({name.partition('--')[0]}), of which no commit is pinned; it is not run"
+                    f"model {model_id!r}: {file.name} requests code from another repository"
+                    f" ({name.partition('--')[0]}), whose commit is not pinned; it is not run"
                 )
 
 

@@ -1,8 +1,8 @@
-"""A description -> a model with random weights, drawn as its architecture's own initialiser does.
+"""Build a model with random weights from a description, using its architecture's own initialiser.
 
-Never zeros: what a processor draws depends on the values that it multiplies. A few architectures
-begin some matrices at zero, to be trained away from it; these are drawn from a normal distribution
-of the configuration's ``initializer_range`` instead. Biases that begin at zero stay there.
+Matrices are never zero, because a processor's power depends on the values that it multiplies. A few
+architectures initialise some matrices to zero; these get random values from a normal distribution
+with the configuration's ``initializer_range`` instead. Biases that start at zero stay zero.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 SEED = 0
 DEFAULT_TOKENS = 20
-"""Answered where the study file does not say how many; transformers' own default."""
+"""Tokens per answer if the study file does not say how many; transformers' own default."""
 _RANGE = 0.02
-"""Where a configuration has no ``initializer_range``; most have this one."""
+"""The ``initializer_range`` of configurations without one; the most common value."""
 
 
 def build(spec: ModelSpec, task: str, settings: Settings, device: Any) -> OpenedModel:
     """A replica on its device, with stand-ins for its tokenizer and image processor.
 
     Raises:
-        ModelError: there is no description, or not of a model for this task.
+        ModelError: there is no description, or it is of a model for another task.
     """
     import torch
     import transformers
@@ -49,8 +49,8 @@ def build(spec: ModelSpec, task: str, settings: Settings, device: Any) -> Opened
             torch.manual_seed(SEED)
             dtype = getattr(torch, settings.dtype or "float32")
             model = kind.from_config(config, dtype=dtype)
-    except ValueError as error:  # transformers': no such head for this kind of model
-        raise ModelError(f"model {spec.id!r}: its architecture is not one for {task}") from error
+    except ValueError as error:  # from transformers: no such head for this kind of model
+        raise ModelError(f"model {spec.id!r}: its architecture does not support {task}") from error
     fill_zeros(model, getattr(config, "initializer_range", None) or _RANGE)
     tokens = settings.max_new_tokens or DEFAULT_TOKENS
     return OpenedModel(
@@ -71,9 +71,9 @@ def configuration(described: Description) -> Any:
 
 
 def skeleton(described: Description) -> Any:
-    """The bare model (no head), its parameters without values: to count them.
+    """The bare model (no head) without values, for counting parameters.
 
-    Of an encoder and a decoder that are two models the whole is taken, for it has no bare form.
+    A combination of a separate encoder and decoder has no bare form, so the whole is used.
     """
     import torch
     import transformers
@@ -87,7 +87,7 @@ def skeleton(described: Description) -> Any:
 
 
 def fill_zeros(model: Any, scale: float) -> None:
-    """Give matrices that are all zero random values, of this standard deviation."""
+    """Fill all-zero matrices with random values of this standard deviation."""
     import torch
 
     with torch.no_grad():
@@ -97,7 +97,7 @@ def fill_zeros(model: Any, scale: float) -> None:
 
 
 def processor(described: Description, config: Any, task: str, prompt: str = "") -> Any:
-    """What turns a request into the model's inputs: a tokenizer, an image processor, or both."""
+    """The model's preprocessor: a tokenizer, an image processor, or both."""
     images = described.images and standins.image_processor(described.images)
     if images is not None and task != "image-to-text":
         return images
@@ -113,7 +113,7 @@ def processor(described: Description, config: Any, task: str, prompt: str = "") 
 
 
 def _decodes(config: Any) -> bool:
-    """Whether the architecture is a decoder alone."""
+    """Whether the architecture has only a decoder."""
     import transformers
 
     masked = type(config) in transformers.AutoModelForMaskedLM._model_mapping
@@ -122,7 +122,7 @@ def _decodes(config: Any) -> bool:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without transformers' advice about classes to come."""
+    """Suppress transformers' advice about future classes."""
     import transformers
 
     level = transformers.logging.get_verbosity()

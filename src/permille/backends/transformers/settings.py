@@ -1,4 +1,4 @@
-"""The keys that a study file may give this backend, and what is checked of them without torch."""
+"""The backend's keys in a study file, and the checks of them that need no torch."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ class Settings(Record, forbid_unknown_fields=True):
     path: str | None = None
     """The model's folder; without one, the model comes from the Hub. Such as `"models/flan-t5"`."""
     weights: Literal["replica"] | None = None
-    """`replica`: random weights, for energy and time alone. Such as `"replica"`."""
+    """`replica`: use random weights, for energy and time only. Such as `"replica"`."""
     architecture: str | None = None
-    """Of a replica: the model whose architecture is meant, where the id does not say it. Such as
+    """For a replica: the model whose architecture to use, if the id does not say it. Such as
     `"bert-base-uncased"`."""
     device: str = "cpu"
-    """Where it runs. Such as `"cuda:0"`."""
+    """The device to run on. Such as `"cuda:0"`."""
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
-    """The numbers' type; as the files say, if not given. Such as `"float16"`."""
+    """The floating-point type; the default is the files' own. Such as `"float16"`."""
     labels: dict[str, str] = {}
     """The dataset's label -> the model's. Such as `{ positive = "LABEL_1" }`."""
     max_length: int | None = None
-    """Tokens at which an input is cut; the tokenizer's own limit, or 512. Such as `256`."""
+    """Inputs are truncated to this many tokens; the default is the tokenizer's limit, or 512. Such
+    as `256`."""
     max_new_tokens: int | None = None
-    """The most tokens of an answer; the task's own if not given. Such as `64`."""
+    """The most tokens in an answer; the default depends on the task. Such as `64`."""
     batch_size: int = 1
-    """Samples that go through at once. Such as `8`."""
+    """Samples per batch. Such as `8`."""
     threads: int | None = None
-    """Threads of the library on a CPU; its own choice if not given. Such as `2`."""
+    """CPU threads of the library; by default its own choice. Such as `2`."""
     compile: bool = False
-    """Whether to compile the model with torch.compile; the first inferences pay for it. Such as
+    """Whether to compile the model with torch.compile, during its first inferences. Such as
     `true`."""
     allow_pickle: bool = False
-    """Whether weights may be read from a pickle; the user must say `--allow-pickle` as well. Such
+    """Whether weights may be read from a pickle; the user must also give `--allow-pickle`. Such
     as `true`."""
     trust_remote_code: bool = False
     """Whether code that comes with a Hub model may run; needs a pinned `revision`. Such as
@@ -46,7 +47,7 @@ class Settings(Record, forbid_unknown_fields=True):
 
 
 def check_numbers(model_id: str, settings: Record) -> None:
-    """That the settings which are counts are at least 1.
+    """Check that settings that are counts are at least 1.
 
     Raises:
         ModelError: one is not.
@@ -58,7 +59,7 @@ def check_numbers(model_id: str, settings: Record) -> None:
 
 
 def check_folder(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
-    """That a folder holds a model, in a form that may be read.
+    """Check that a folder contains a model in a permitted format.
 
     Raises:
         ModelError: no config.json, no weights, or only a pickle.

@@ -1,10 +1,9 @@
-"""Stand-ins for what comes with a model's weights: its tokenizer and its image processor.
+"""Stand-ins for the tokenizer and image processor that come with a model's weights.
 
-A stand-in tokenizer has a vocabulary of the model's size and the special tokens at the ids that
-the model's configuration names. Most of the vocabulary are made-up words, ``w0``, ``w1``, …
-(:func:`word`): each is one token, so that a text of n of them is n tokens for every model. Other
-text falls into pieces of one or two letters, which is about twice as many tokens as a trained
-tokenizer makes of English.
+A stand-in tokenizer has a vocabulary of the model's size, with the special tokens at the ids in the
+model's configuration. Most of the vocabulary are generated words, ``w0``, ``w1``, … (:func:`word`):
+each is one token, so that a text of n words is n tokens for every model. Other text is split into
+pieces of one or two letters, about twice as many tokens as a trained tokenizer makes of English.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def tokenizer(config: Any, kind: Kind, prompt: str = "") -> Any:
 
 
 def longest(config: Any, kind: Kind) -> int:
-    """Tokens that a model can be given. Position tables of the RoBERTa kind hold two more."""
+    """The longest input in tokens. Position tables of RoBERTa models have two more entries."""
     for name in ("max_encoder_position_embeddings", "max_position_embeddings", "n_positions"):
         found = getattr(config, name, None)
         if isinstance(found, int) and found > 0:
@@ -56,7 +55,7 @@ def longest(config: Any, kind: Kind) -> int:
 
 
 def _special_ids(config: Any) -> dict[str, int]:
-    """The id of each special token: the configuration's, or one of the first that is free."""
+    """The id of each special token: the configuration's, or the first free one."""
     given = {
         "[PAD]": getattr(config, "pad_token_id", None),
         "[BOS]": getattr(config, "bos_token_id", None),
@@ -72,7 +71,7 @@ def _special_ids(config: Any) -> dict[str, int]:
 
 
 def _vocabulary(size: int, special: dict[str, int], own: list[str]) -> dict[str, int]:
-    """Exactly ``size`` tokens: special ones, labels, a prompt's ``own`` words, made-up words,
+    """Exactly ``size`` tokens: special ones, labels, a prompt's ``own`` words, generated words,
     pieces, and more words."""
     letters = string.ascii_lowercase + string.digits
     pieces = [*letters, *string.punctuation, *(f"##{c}" for c in letters)]
@@ -86,7 +85,8 @@ def _vocabulary(size: int, special: dict[str, int], own: list[str]) -> dict[str,
 
 
 def _frame(kind: Kind, special: dict[str, int]) -> Any:
-    """What is put around a text: nothing for decoders, an end, or a beginning and an end."""
+    """The template around a text: nothing for decoders, an end token, or a start and an end
+    token."""
     from tokenizers import processors
 
     if kind == "decoder":
@@ -101,7 +101,7 @@ def _frame(kind: Kind, special: dict[str, int]) -> Any:
 
 @dataclass(frozen=True)
 class Captions:
-    """The processor of a model that captions images: called with ``images``; ``tokenizer``."""
+    """The processor of a captioning model: it is called with ``images`` and has a ``tokenizer``."""
 
     image_processor: Any
     tokenizer: Any

@@ -1,4 +1,5 @@
-"""Images: their class, the objects in them, a caption. Decoded and resized within the inference."""
+"""Classify or caption images, or detect objects. They are decoded and resized within the
+inference."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from permille.workload.outputs import Output
 from permille.workload.requests import Picture
 
 _LEAST_SCORE = 0.05
-"""Boxes below this score are left out, as COCO's own evaluations do to bound their number."""
+"""Boxes below this score are dropped, as in COCO's evaluations, which limits their number."""
 
 
 class TorchVision(TorchModel):
@@ -36,12 +37,12 @@ class TorchVision(TorchModel):
         if self.task == "image-classification":
             return sizes, self.model(**inputs).logits.argmax(dim=-1)
         if self.task == "object-detection":
-            found = self.model(**inputs)  # of which the hidden states would fill the memory
+            found = self.model(**inputs)  # whose hidden states would fill the memory
             return sizes, SimpleNamespace(logits=found.logits, pred_boxes=found.pred_boxes)
         return sizes, self.write(inputs, requests[0].max_new_tokens)
 
     def outputs(self, raw: Any) -> list[Output]:
-        """Numbers to names, boxes to pixels, tokens to text."""
+        """Convert numbers to names, boxes to pixels, tokens to text."""
         sizes, value = raw
         counted = [{"images": 1.0, "pixels": float(height * width)} for height, width in sizes]
         if self.task == "image-classification":

@@ -45,14 +45,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "(PERMILLE_CACHE, or ~/.cache/permille; on macOS ~/Library/Caches/permille)."
     )
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    fetch = commands.add_parser("fetch", help="download what is not there yet")
-    fetch.add_argument("group", choices=sorted(pins.GROUPS), help="which assets")
+    fetch = commands.add_parser("fetch", help="download assets that are not cached yet")
+    fetch.add_argument("group", choices=sorted(pins.GROUPS), help="the assets to download")
     add_json(fetch)
-    add_json(commands.add_parser("list", help="what there is, and whether it is here"))
+    add_json(commands.add_parser("list", help="list all assets and whether they are cached"))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; the exit code."""
+    """Run the command; return the exit code."""
     if args.action == "fetch":
         out = sys.stderr if args.json else sys.stdout
         states = assets.fetch(args.group, lambda line: print(plain(line), file=out, flush=True))

@@ -38,18 +38,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.epilog = EXAMPLES
     add_from(parser)
-    parser.add_argument("--study", metavar="NAME", help="which study of the store")
+    parser.add_argument("--study", metavar="NAME", help="the study to audit")
     parser.add_argument(
         "--pue",
         type=pue,
         default=1.0,
-        help="power usage effectiveness within facility (default: %(default)s)",
+        help="power usage effectiveness for the facility boundary (default: %(default)s)",
     )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the page."""
+    """Print the audit."""
     found = audit(any_study(args.from_store, args.study).cells, args.pue)
     if args.json:
         print_json(found)
@@ -72,18 +72,18 @@ def _page(out: Console, found: Audit) -> None:
     out.print(_shares(found.shares))
     for note in found.notes:
         out.print(f"  {plain(note)}", markup=False)
-    out.print("\n2. How much of it is time", style="bold")
+    out.print("\n2. Energy and duration", style="bold")
     out.print(_time(found))
-    out.print("\n3. What another boundary would say", style="bold")
+    out.print("\n3. Other boundaries", style="bold")
     out.print(_tasks(found))
     for tau in found.kendall_tau:
-        shown = "not known" if tau.tau is None else f"{tau.tau:.3f}"
+        shown = "unknown" if tau.tau is None else f"{tau.tau:.3f}"
         out.print(
             f"  ranking of {tau.tasks} tasks, {tau.a} against {tau.b}:"
             f" Kendall tau {shown} (1: the same order)"
         )
     if not found.general_to_specific:
-        out.print("\nNo task has models of both categories: nothing to compare.")
+        out.print("\nNo task has models of both categories.")
         return
     out.print("\n4. General-purpose over task-specific", style="bold")
     out.print(_ratios(found.general_to_specific))
@@ -107,11 +107,11 @@ def _shares(shares: dict[str, float | None]) -> Table:
 def _time(found: Audit) -> str:
     r, power = found.duration_correlation, found.mean_power_w
     if r is None or power is None:
-        return "  not enough cells with an energy and a duration to tell"
+        return "  too few cells with both energy and duration"
     verdict = (
-        "energy here is duration times a constant, nearly"
+        "energy is nearly proportional to duration"
         if r > 0.99
-        else "energy is more than duration times a constant"
+        else "energy is not just proportional to duration"
     )
     return (
         f"  correlation of energy and duration over the cells: {r:.5f};"

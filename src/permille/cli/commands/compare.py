@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 
 
 class QualityVerdict(Record):
-    """Whether the quality of A is better or worse than B's, and by which test."""
+    """Whether the quality of A is better or worse than that of B, and the test used."""
 
     a_is: Level
     test: Test
@@ -66,7 +66,9 @@ OUTPUTS = {"compare": ComparisonOutput}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille compare``."""
     parser.epilog = EXAMPLES
-    parser.add_argument("a", metavar="A", help="a model's id, or a part that only it has")
+    parser.add_argument(
+        "a", metavar="A", help="a model's id, or a part of it that no other model's id contains"
+    )
     parser.add_argument("b", metavar="B", help="the model to compare it with")
     add_store(parser)
     add_reading(parser)

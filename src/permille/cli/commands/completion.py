@@ -1,4 +1,4 @@
-"""``permille completion SHELL``: a script by which the shell completes commands and options."""
+"""``permille completion SHELL``: print a script that completes commands and options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from permille.extras import extra
 EXAMPLES = """examples:
   source <(permille completion bash)                        in this shell
   permille completion bash > ~/.local/share/bash-completion/completions/permille
-  permille completion zsh > ~/.zfunc/_permille              a folder that is in fpath
+  permille completion zsh > ~/.zfunc/_permille              in a folder on your fpath
   permille completion fish > ~/.config/fish/completions/permille.fish
 """
 _FILES = {"FILE", "STUDY"}
@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _every_command() -> argparse.ArgumentParser:
-    """All commands below one parser, as shtab reads them; permille itself only ever makes the
-    parser of the command that is named, so that it starts at once."""
+    """All commands under one parser, as shtab needs. permille itself only builds the parser of the
+    command that is used, for a fast start."""
     root = argparse.ArgumentParser(prog="permille")
     root.add_argument("-V", "--version", action="version", help="the version of permille")
     commands = root.add_subparsers(parser_class=argparse.ArgumentParser)

@@ -1,4 +1,4 @@
-"""``permille explore``: the explorer in the browser, on this machine alone."""
+"""``permille explore``: serve the explorer to a browser on this machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def explored_store(path: Path) -> Path | None:
-    """The store to show beside the shipped study: None where none was named and there is none."""
+    """The store to show next to the shipped study; None if no store was named and none exists."""
     named = "PERMILLE_STORE" in os.environ or str(path) != "permille.db"
     return path if named or path.exists() else None
 
@@ -48,12 +48,12 @@ def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
         from permille.explorer.server import app
 
         figures = Figures(store)
-        # What is wrong with the store is said here, not only in the browser.
+        # Report damage of the store here too, not only in the browser.
         say_damage(list(figures.state().damage))
     listening = _listen(port)
     port = listening.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"
-    print(f"the explorer is at {address} (Ctrl-C ends it)", flush=True)
+    print(f"the explorer is at {address} (Ctrl-C stops it)", flush=True)
     config = uvicorn.Config(
         app(figures, port), log_level="warning", server_header=False, date_header=False
     )
@@ -66,26 +66,26 @@ def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
 
 
 def _listen(port: int | None) -> socket.socket:
-    """A socket on loopback; a free port where none is named and the usual one is taken."""
+    """A socket on loopback; a free port if none is named and the default is taken."""
     for candidate in (PORT, 0) if port is None else (port,):
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", candidate))
-            listening.listen()  # from here on a request waits instead of being refused
+            listening.listen()  # from here on, requests wait instead of being refused
         except OSError as error:
             listening.close()
             if port is None and error.errno == errno.EADDRINUSE:
                 continue
             raise UsageError(
-                f"cannot listen on port {candidate}: {error.strerror}; name another with --port"
+                f"cannot listen on port {candidate}: {error.strerror}; choose another with --port"
             ) from error
         return listening
-    raise UsageError("there is no free port on 127.0.0.1")
+    raise UsageError("no free port on 127.0.0.1")
 
 
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 (any that is free) to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 (any free one) to 65535")
     return port

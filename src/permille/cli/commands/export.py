@@ -1,5 +1,5 @@
-"""``permille export FORMAT FILE``: the results for a spreadsheet, a program, a model card, or as
-another tool's file."""
+"""``permille export FORMAT FILE``: write the results for a spreadsheet, a program, a model card, or
+as another tool's file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = """examples:
   permille export json - --study quickstart
   permille export model-card - --model MiniLM
   permille export html figures.html            the explorer as one file, for any browser
-  permille export codecarbon emissions.csv     a line a trial, for tools that read CodeCarbon's
+  permille export codecarbon emissions.csv     one line per trial, for tools that read CodeCarbon's
 """
 
 
@@ -37,14 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille export``."""
     parser.epilog = EXAMPLES
     parser.add_argument("format", choices=plugins.names("exporters"), help="the format")
-    parser.add_argument("file", metavar="FILE", help="where to; - is standard output")
-    parser.add_argument("--model", help="only models whose id has this in it")
+    parser.add_argument("file", metavar="FILE", help="the file to write; - is standard output")
+    parser.add_argument("--model", help="only models whose id contains this")
     add_store(parser)
     add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the export, whole or not at all."""
+    """Write the export completely, or not at all."""
     exporter: Exporter = plugins.load("exporters", args.format, UsageError)
     if (reason := exporter.refusal(_given(args))) is not None:
         raise UsageError(reason)
@@ -54,22 +54,22 @@ def run(args: argparse.Namespace) -> int:
         print(plain(note), file=sys.stderr)
     code = say_damage([*asked.damage, *export.damage])
     if export.rows == 0:
-        raise UsageError("there are no such trials to export; see: permille results")
+        raise UsageError("no matching trials to export; see: permille results")
     _put(args, export)
     return code
 
 
 def _given(args: argparse.Namespace) -> Set[str]:
-    """What was given beside the format, the store and the name of a file."""
+    """The options that were given, apart from the format, the store and the file name."""
     options = vars(args).keys() - {"format", "file", "store", "command"}
-    # Not by truth: --intensity 0 is given.
+    # Not by truthiness: --intensity 0 is an option that was given.
     values = {name: getattr(args, name) for name in options}
     given = {name for name, value in values.items() if value is not None and value is not False}
     return given | {STANDARD_OUTPUT} if args.file == STANDARD_OUTPUT else given
 
 
 class _Reading:
-    """What the arguments ask for; the store is opened where an exporter takes something of it."""
+    """The requested data; the store is opened only when an exporter reads from it."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
@@ -91,7 +91,7 @@ class _Reading:
             summaries = [s for s in summaries if args.model in s.cell.model]
         if not summaries:
             say_damage(damage)
-            raise UsageError("there are no such results to export; see: permille results")
+            raise UsageError("no matching results to export; see: permille results")
         self.damage += damage
         rows = result_rows(summaries, carbon, net=args.net)
         return Results.of(rows, boundary, carbon, net=args.net, damage=damage)
@@ -105,7 +105,7 @@ class _Reading:
 
 
 def _put(args: argparse.Namespace, export: Export) -> None:
-    """To standard output, or into a file: whole, or what was there before stays."""
+    """Write to standard output or a file; if that fails, an existing file stays as it was."""
     if args.file == STANDARD_OUTPUT:
         sys.stdout.buffer.write(export.content)
         return

@@ -1,4 +1,4 @@
-"""``permille import FORMAT PATH``: other tools' measurements, as trials in the store."""
+"""``permille import FORMAT PATH``: import other tools' measurements as trials."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ EXAMPLES = """examples:
 
 
 class ImportedTrials(Record):
-    """How many trials are new, and how many were known already."""
+    """The number of new trials, and of those that were already known."""
 
     new: int
     duplicate: int
 
 
 class LeftOutRow(Record):
-    """What was left out, and why; ``row`` is a line of the file, null where it is all of it."""
+    """A skipped row, and the reason; ``row`` is a line of the file, null for the whole file."""
 
     file: str
     row: int | None
@@ -64,11 +64,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("format", metavar="FORMAT", help=", ".join(plugins.names("importers")))
     parser.add_argument(
-        "path", metavar="PATH", type=Path, help="a file, a folder, or a tar or zip archive of it"
+        "path", metavar="PATH", type=Path, help="a file, a folder, or a tar or zip archive"
     )
-    parser.add_argument("--study", metavar="NAME", help="keep the trials under this study")
+    parser.add_argument("--study", metavar="NAME", help="the study to store the trials under")
     parser.add_argument(
-        "--inferences", metavar="N", type=positive_int, help="how many one run answered"
+        "--inferences", metavar="N", type=positive_int, help="the number of inferences of one run"
     )
     parser.add_argument(
         "--query-task",
@@ -81,7 +81,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import; 0 unless nothing could be imported or the source broke off."""
+    """Import; return 0 unless nothing could be imported or the source could not be read to its
+    end."""
     from permille.importers.reading.files import Source
     from permille.store import Store
 
@@ -114,14 +115,14 @@ def run(args: argparse.Namespace) -> int:
     )
     _show(report, args)
     if broken is not None:
-        raise ImportDataError(f"{broken}; what was read before is kept")
+        raise ImportDataError(f"{broken}; everything before that was imported")
     if not (new or duplicate or replaced_count):
-        raise ImportDataError(f"{args.path} has nothing that {args.format} could import")
+        raise ImportDataError(f"{args.path} contains nothing that {args.format} can import")
     return 0
 
 
 class _Found(NamedTuple):
-    """A trial, and where it was found."""
+    """A trial and its position in the source."""
 
     trial: Trial
     file: str
@@ -129,7 +130,7 @@ class _Found(NamedTuple):
 
 
 def _keepable(trials: Iterator[Trial], tally: Tally) -> Iterator[_Found]:
-    """The trials that a store can keep; of the others why not."""
+    """The trials that a store can hold; for the others, the reason."""
     from permille.store import refusal
 
     for trial in trials:
@@ -141,7 +142,7 @@ def _keepable(trials: Iterator[Trial], tally: Tally) -> Iterator[_Found]:
 
 
 def _keep(store: Store, batch: list[_Found], tally: Tally, replaced: list[str]) -> Added:
-    """Keep a batch; of a run that is known already the fuller record, and a line that says so."""
+    """Store a batch. For a known run, keep the more complete record, and report it."""
     from permille.importers.again import merged
 
     places = iter(batch)
@@ -160,7 +161,7 @@ def _keep(store: Store, batch: list[_Found], tally: Tally, replaced: list[str]) 
 
 
 class _BrokeOff(Exception):
-    """The source could be read no further; every whole batch before is kept."""
+    """The source could not be read any further; all complete batches before that are stored."""
 
     def __init__(self, reason: ImportDataError) -> None:
         super().__init__(str(reason))
@@ -168,7 +169,7 @@ class _BrokeOff(Exception):
 
 
 def _batches(trials: Iterator[_Found]) -> Iterator[list[_Found]]:
-    """Lists of trials; what came before an error comes out before the error does."""
+    """Yield lists of trials; trials before an error are yielded before it is raised."""
     batch: list[_Found] = []
     try:
         for trial in trials:
@@ -195,24 +196,24 @@ def _show(report: ImportReport, args: argparse.Namespace) -> None:
     out = console()
     out.print(
         f"{report.files} files, {report.rows} rows: {trials.new} new trials,"
-        f" {trials.duplicate} known already -> {plain(str(args.store))}",
+        f" {trials.duplicate} already known -> {plain(str(args.store))}",
         markup=False,
     )
     replaced_count = report.replaced_count
     if replaced_count:
-        out.print(f"replaced by fuller records: {replaced_count}")
+        out.print(f"replaced by more complete records: {replaced_count}")
     for line in report.replaced:
         out.print(f"  {plain(line)}", markup=False)
     if replaced_count > len(report.replaced):
         out.print(f"  … and {replaced_count - len(report.replaced)} more")
     if trials.duplicate and not (trials.new or replaced_count):
         out.print(
-            "what is known stays as it was imported; to import it otherwise (--inferences,"
+            "known trials were not changed; to import them otherwise (--inferences,"
             " --query-task), name another --store",
             soft_wrap=True,
         )
     if report.bad_count:
-        out.print(f"left out: {report.bad_count}")
+        out.print(f"skipped: {report.bad_count}")
     for bad in report.bad:
         where = bad.file if bad.row is None else f"{bad.file}, line {bad.row}"
         out.print(f"  {plain(where)}: {plain(bad.reason)}", markup=False)

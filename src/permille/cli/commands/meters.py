@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NOTHING = 3
-"""The exit code where no meter can be used."""
+"""The exit code if no meter can be used."""
 
 
 EXAMPLES = """examples:
@@ -79,7 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Try every meter; 3 where none can be used."""
+    """Try every meter; return 3 if none can be used."""
     meters = survey()
     if args.json:
         print_json(Meters(meters=tuple(meters)))
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def survey() -> list[ShownMeter]:
-    """Every meter that is registered, as it is shown; those in use first.
+    """Every registered meter, as it is shown; those in use first.
 
     Raises:
         UsageError: PERMILLE_METERS or a meter's own variable is wrong.
@@ -114,7 +114,7 @@ def survey() -> list[ShownMeter]:
 
 
 def _here(meter: Meter, *, used: bool) -> ShownMeter:
-    # A meter that blocks is not asked again: it has answered as it was opened.
+    # A meter that blocked when it was opened is not opened again.
     problems = {} if meter.slow else {r.domain: r.error for r in meter.read()}
     return ShownMeter(
         meter=meter.name,
@@ -192,13 +192,13 @@ def _domain_table(meters: list[ShownMeter]) -> Table:
                 _accuracy(domain.accuracy),
                 domain.device or "",
             )
-            # A device names itself: as Text, its name is never taken for rich's markup.
+            # The name comes from the device: as Text it is never interpreted as rich's markup.
             table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
 
 
 def _accuracy_sources(meters: list[ShownMeter]) -> list[str]:
-    """Where the accuracy of each domain is from, each line once."""
+    """The source of each domain's accuracy, without repeated lines."""
     return list(
         dict.fromkeys(
             f"{domain.name}: {domain.accuracy.source}"
@@ -216,7 +216,7 @@ def _accuracy(accuracy: Accuracy) -> str:
 
 
 def _amount(value: float | None, unit: str) -> str:
-    """Three digits with an SI prefix; "-" where it is not known."""
+    """Three digits with an SI prefix; "-" if unknown."""
     if value is None:
         return "-"
     for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "u")):

@@ -1,4 +1,4 @@
-"""``permille parity``: after how many inferences does use outweigh training."""
+"""``permille parity``: the number of inferences that use as much energy as training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   permille parity                                the study's four BLOOMz models
-  permille parity --per-day 1000000              and how many days that is
+  permille parity --per-day 1000000              and in days
   permille parity --training-kwh 10505 --inference-kwh 5.4e-5
   permille parity --model MiniLM --training-kwh 12 --from permille.db --study quickstart
 """
@@ -52,11 +52,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--inference-kwh", metavar="Y", type=positive_float, help="kWh of one inference"
     )
     parser.add_argument(
-        "--per-day", metavar="N", type=positive_float, help="inferences a day: parity in days"
+        "--per-day", metavar="N", type=positive_float, help="inferences per day: parity in days"
     )
-    parser.add_argument("--boundary", choices=BOUNDARIES, default="node", help="what counts")
-    parser.add_argument("--pue", type=pue, default=1.0, help="within facility (default: 1)")
-    parser.add_argument("--study", metavar="NAME", help="which study of the store")
+    parser.add_argument(
+        "--boundary", choices=BOUNDARIES, default="node", help="which devices count"
+    )
+    parser.add_argument(
+        "--pue",
+        type=pue,
+        default=1.0,
+        help="power usage effectiveness for the facility boundary (default: 1)",
+    )
+    parser.add_argument("--study", metavar="NAME", help="the study to use")
     add_from(parser)
     add_json(parser)
 

@@ -32,15 +32,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.epilog = (
         "examples:\n"
-        "  permille presets                       what there is\n"
-        "  permille presets quickstart > my.toml  a study file to begin with"
+        "  permille presets                       list the presets\n"
+        "  permille presets quickstart > my.toml  a study file to start from"
     )
     parser.add_argument("name", nargs="?", help="print this preset's study file")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; the exit code."""
+    """Run the command; return the exit code."""
     chosen = presets.names() if args.name is None else [args.name]
     if args.json:
         print_json(

@@ -1,4 +1,4 @@
-"""``permille regions``: the places whose grid permille knows, and who measured them."""
+"""``permille regions``: the regions with a known grid intensity, and its source."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.epilog = EXAMPLES
     parser.add_argument("query", nargs="?", metavar="PLACE", help="part of a code or name")
-    parser.add_argument("--kind", choices=get_args(PlaceKind), help="only places of this kind")
+    parser.add_argument("--kind", choices=get_args(PlaceKind), help="only regions of this kind")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """List the places.
+    """List the regions.
 
     Raises:
         CarbonError: nothing matches.
@@ -86,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
     ]
     if not places:
         if args.query:
-            find(args.query)  # says what is near
-        raise CarbonError("no such place of that kind; see: permille regions")
+            find(args.query)  # the error suggests similar names
+        raise CarbonError("no region of that kind matches; see: permille regions")
     if args.json:
         regions = tuple(_region(table, place) for place in places)
         terminal.print_json(Regions(regions=regions, sources=_sources(table, places)))
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 def _matches(table: GridTable, place: GridPlace, query: str | None) -> bool:
     if query is None:
         return True
-    if query.upper() in table.places:  # a code: the place, and what stands on its grid
+    if query.upper() in table.places:  # a code: the region, and the cloud regions that use its grid
         return query.upper() in (place.code, _newest(table, place).code)
     names = (place.code, place.alpha2 or "", table.full_name(place), *place.aliases)
     wanted = fold(query)

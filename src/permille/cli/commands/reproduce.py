@@ -1,4 +1,4 @@
-"""``permille reproduce``: the paper's tables from its data, beside the published ones."""
+"""``permille reproduce``: recompute the paper's tables from its data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.epilog = EXAMPLES
     add_from(parser)
-    parser.add_argument("--table", choices=TABLES, help="only this one")
+    parser.add_argument("--table", choices=TABLES, help="only this table")
     add_json(parser)
 
 
@@ -159,5 +159,5 @@ _NOTES = {
     "table3": "The same reading, over three tasks; grams by the 138.75 g/kWh of the logs.",
     "table5": "From rounded: by the energy per query as printed. From the data: by its unrounded"
     " mean.",
-    "claims": "The note says which reading of the data a figure follows from.",
+    "claims": "The note names the subset of the data that a figure follows from.",
 }

@@ -39,26 +39,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--embodied-kg",
         type=positive_float,
         metavar="KG",
-        help="kgCO2e of making the hardware: adds the SCI score (ISO/IEC 21031)",
+        help="kgCO2e embodied in the hardware; adds the SCI score (ISO/IEC 21031)",
     )
     parser.add_argument(
         "--lifespan-years",
         type=positive_float,
         default=4.0,
         metavar="Y",
-        help="years over which the embodied carbon of the hardware is spread",
+        help="lifespan of the hardware, over which its embodied carbon is spread",
     )
     parser.add_argument(
-        "--share-in-use", type=positive_float, default=1.0, metavar="S", help="of it, 0 to 1"
+        "--share-in-use",
+        type=positive_float,
+        default=1.0,
+        metavar="S",
+        help="reserved share of the hardware, 0 to 1",
     )
     parser.add_argument(
         "--superseded",
         action="store_true",
         help="also the figures of older code or settings, with what differs",
     )
-    parser.add_argument(
-        "--explain", action="store_true", help="show what the intervals are made of"
-    )
+    parser.add_argument("--explain", action="store_true", help="show the parts of each interval")
     add_json(parser)
 
 
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.superseded:
         old = [o.summary for o in older]
         rows += [
-            # A figure that no longer counts is no winner.
+            # A superseded figure cannot be on the Pareto front.
             structs.replace(row, pareto=None, superseded=o.differs)
             for row, o in zip(
                 result_rows(old, carbon, net=args.net, hardware=hardware), older, strict=True
@@ -101,14 +103,14 @@ def _hardware(args: argparse.Namespace) -> Hardware | None:
 
 
 def show(results: Results, summaries: Sequence[Summary], *, explain: bool = False) -> None:
-    """The table for people, with what it rests on."""
+    """Print the table for people, and the assumptions behind it."""
     from rich.text import Text
 
     from permille.cli.table import results_table
 
     out = console()
     if not results.rows:
-        out.print("no results here yet; try: permille run quickstart")
+        out.print("no results yet; try: permille run quickstart")
         return
     out.print(results_table(results.rows, net=results.net))
     for line in footing(results):
@@ -121,14 +123,14 @@ def show(results: Results, summaries: Sequence[Summary], *, explain: bool = Fals
 
 
 def carbon_text(carbon: CarbonSettings) -> str:
-    """The grid in words: its figure, place and year, and what to be wary of."""
+    """The grid in words: its intensity, name, year and caveats."""
     year = f" {carbon.year}" if carbon.year else ""
     note = f"; {carbon.note}" if carbon.note else ""
     return f"{carbon.intensity_g_per_kwh:g} gCO2e/kWh ({carbon.name}{year}{note})"
 
 
 def footing(results: Results) -> list[str]:
-    """What every number of the table rests on: boundary, grid, how the figures came to be."""
+    """The lines below the table: boundary, grid, provenance, problems and notes."""
     carbon = results.carbon
     lines = [
         f"boundary: {results.boundary}; in brackets, 95 % intervals; carbon:"
@@ -141,7 +143,7 @@ def footing(results: Results) -> list[str]:
     here = [r for r in results.rows if r.source == "permille"]
     if any(r.provenance == "estimated" for r in here):
         lines.append(
-            "estimated: no energy counter can be read here, so watts are modelled from CPU time;"
+            "estimated: no energy counter can be read here, so power is modelled from CPU time;"
             " `permille meters` says how to unlock measured figures"
         )
     lines += _reason_lines(results.rows)
@@ -156,8 +158,8 @@ def _reason_lines(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def _problem_lines(rows: Sequence[ResultRow]) -> list[str]:
-    """Why rows have no figure, where no trial's reason says so already. A fault of the machine is
-    every row's: it is told once, or the table would scroll out of sight."""
+    """Why rows have no figure, unless a trial's reason already says so. A problem of the machine
+    affects every row; it is printed once, so that the table does not scroll out of sight."""
     places_by_problem: dict[str, list[str]] = {}
     for r in rows:
         if r.problem and not r.reasons:
@@ -165,13 +167,13 @@ def _problem_lines(rows: Sequence[ResultRow]) -> list[str]:
     lines = []
     for problem, places in places_by_problem.items():
         if len(places) > 3:
-            places = [f"{len(places)} rows, {places[0]} the first"]
+            places = [f"{len(places)} rows, first: {places[0]}"]
         lines += [f"{place}: no figure: {problem}" for place in places]
     return lines
 
 
 def _note_lines(rows: Sequence[ResultRow]) -> list[str]:
-    # The same note with another figure in it is one note.
+    # Notes that differ only in a number are printed once.
     notes = {re.sub(r"\d+", "", n): n for r in rows for n in r.notes}
     lines = [f"note: {note}" for note in list(notes.values())[:8]]
     if len(notes) > 8:
@@ -184,7 +186,7 @@ def _where(row: ResultRow) -> str:
 
 
 def _superseded_lines(results: Results) -> list[str]:
-    """What has newer figures: how many there are, or, where they are shown, what differs."""
+    """How many rows are superseded by newer figures or, if they are shown, what differs."""
     shown = [r for r in results.rows if r.superseded]
     if shown:
         return [f"superseded: {_old_figure(r)}: {r.superseded}" for r in shown]
@@ -192,7 +194,9 @@ def _superseded_lines(results: Results) -> list[str]:
     if not count:
         return []
     rows = "1 row" if count == 1 else f"{count} rows"
-    return [f"{rows} of older code or settings, which newer figures supersede: --superseded"]
+    return [
+        f"{rows} of older code or settings, superseded by newer figures; --superseded shows them"
+    ]
 
 
 def _old_figure(row: ResultRow) -> str:
@@ -202,7 +206,7 @@ def _old_figure(row: ResultRow) -> str:
 
 
 def _carbon_lines(rows: Sequence[ResultRow]) -> list[str]:
-    """SCI scores and market-based figures, where they were asked for."""
+    """SCI scores and market-based figures, if requested."""
     lines = []
     for r in rows:
         where = _where(r)
@@ -213,5 +217,5 @@ def _carbon_lines(rows: Sequence[ResultRow]) -> list[str]:
             )
         if r.market_co2e_g_per_1000 is not None:
             market = format_mass_g(r.market_co2e_g_per_1000)
-            lines.append(f"market-based, beside the above: {where}: {market}CO2e per 1,000")
+            lines.append(f"market-based, in addition to the above: {where}: {market}CO2e per 1,000")
     return lines

@@ -1,4 +1,4 @@
-"""``permille run STUDY``: measure a study, keep every trial, print the table and the answer."""
+"""``permille run STUDY``: measure a study, store every trial, print the table and the answer."""
 
 from __future__ import annotations
 
@@ -63,16 +63,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     add_planning(parser)
     add_strictness(
-        parser, quiet="a trial during which others used over 5 %% of the CPU time is invalid"
+        parser, quiet="treat a trial as invalid if other processes used over 5 %% of the CPU time"
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the plan, measure nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan without measuring")
     parser.add_argument(
         "--json-lines", action="store_true", help="one JSON line per finished trial on stdout"
     )
-    parser.add_argument("--json", action="store_true", help="with --dry-run or at the end: JSON")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print JSON: the plan with --dry-run, else the results at the end",
+    )
     add_allowances(parser)
     parser.add_argument(
-        "--fresh", action="store_true", help="start over; earlier trials stay in the store"
+        "--fresh", action="store_true", help="start a new round; earlier trials stay in the store"
     )
     parser.add_argument(
         "--sessions",
@@ -93,23 +97,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="pass this environment variable to workers too",
+        help="also pass this environment variable to workers",
     )
     parser.add_argument(
         "--allow-commands",
         action="store_true",
-        help="run the commands of a study file that is not in your own hand (SECURITY.md)",
+        help="run the commands of a study file that others could have written (see SECURITY.md)",
     )
     parser.add_argument(
         "--allow-pickle",
         action="store_true",
-        help="read weights from pickles, which can run code, where the study file says so too",
+        help="read weights from pickles, which can run code, if the study file also allows it",
     )
     add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the study; 0 all done, 1 some cells failed."""
+    """Run the study; return 0 if all is done, 1 if some cells failed."""
     carbon = carbon_of(args)
     plan = planned(args, fetch=not args.dry_run)
     if args.sessions > 1 and plan.settings.precision:
@@ -141,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _unheard(args: argparse.Namespace) -> int:
-    """Nobody reads what the run says any more: an early end that must not look like success."""
+    """Nobody reads the output any more: the run ends early and must not look successful."""
     drop_output()
     try:
         print(
@@ -149,15 +153,15 @@ def _unheard(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         sys.stderr.flush()
-    except OSError:  # standard error is what cannot be written
+    except OSError:  # standard error is the stream that cannot be written
         drop_output(sys.stderr)
     return 1
 
 
 def _go_on(finished: str, args: argparse.Namespace) -> str:
-    """Where what is finished is, and how to go on."""
+    """Say where finished trials are and how to resume."""
     again = " without --fresh" if args.fresh else ""
-    return plain(f"{finished} in {args.store}; run the same command again{again} to go on")
+    return plain(f"{finished} in {args.store}; run the same command again{again} to resume")
 
 
 def _tell(
@@ -242,9 +246,9 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
 
 
 def _summary(not_run: list[NotRun]) -> str:
-    """The repeats of one cell that were not tried, in a line."""
+    """One line about the repeats of one cell that were not run."""
     first, count = not_run[0], len(not_run)
-    what = "is not tried again" if first.status == "given-up" else "is left out of this run"
+    what = "is not retried" if first.status == "given-up" else "is skipped in this run"
     if count > 1:
         what = what.replace("is", "are", 1)
     repeats = f"repeat {first.repeat + 1}" if count == 1 else f"{count} repeats"
@@ -253,10 +257,10 @@ def _summary(not_run: list[NotRun]) -> str:
 
 
 def _require_measured(trial: Trial, boundary: Boundary) -> None:
-    """Stop at the first trial whose energy rests on more than measurements.
+    """Stop at the first trial whose energy is not entirely measured.
 
     Raises:
-        MeterError: it does; the trial is kept.
+        MeterError: it is not; the trial is kept.
     """
     query = trial.phases.get("query")
     if query is None or trial.status != "done":
@@ -272,7 +276,7 @@ def _require_measured(trial: Trial, boundary: Boundary) -> None:
 
 
 def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> None:
-    """That trials of this study come from another machine, what differs, and what is done."""
+    """Note that trials of this study are from another machine, and how they are treated."""
     here = runner.environment.facts
     for fingerprint, count in runner.ledger.elsewhere.items():
         there = store.environment(fingerprint)
@@ -284,9 +288,9 @@ def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> No
             if facts.get(name) != here.get(name)
         ]
         what = (
-            "they are counted in, as --pool asks"
+            "they are included because of --pool"
             if args.pool
-            else "they are not pooled with this machine's, and results show a row for each;"
+            else "they are not pooled with this machine's, and the results have a row for each;"
             " --pool counts them together"
         )
         print(
@@ -299,7 +303,7 @@ def _say_elsewhere(runner: Runner, store: Store, args: argparse.Namespace) -> No
 
 
 def _say_anew(plan: Plan, runner: Runner, store: Store) -> None:
-    """Which cells are measured anew because something about them has changed."""
+    """Note the cells that are measured again because something has changed."""
     tried = runner.ledger.cells
     new = [planned for planned in plan.cells if planned.cell.id not in tried]
     others = tried - {planned.cell.id for planned in plan.cells} if new else set()
@@ -309,32 +313,32 @@ def _say_anew(plan: Plan, runner: Runner, store: Store) -> None:
 
 
 def _pickles(plan: Plan, *, allowed: bool) -> None:
-    """A study file may come from a stranger: that it allows a pickle is not enough.
+    """Check that the user allows pickles too. A study file may come from a stranger, so its own
+    permission is not enough.
 
     Raises:
-        StudyError: a model's weights are to be read from a pickle, and the user has not said so.
+        StudyError: a model's weights would be read from a pickle without --allow-pickle.
     """
     models = {p.cell.model for p in plan.cells if p.model.settings.get("allow_pickle")}
     for model in sorted(models):
         if not allowed:
             raise StudyError(
-                f"model {model!r}: the study file has its weights read from a pickle, which can"
-                " run code: add --allow-pickle if you trust whoever made it"
+                f"model {model!r}: the study file reads its weights from a pickle, which can"
+                " run code: add --allow-pickle if you trust its author"
             )
         said = f"WARNING: model {model!r} is read from a pickle, which can run code"
         print(plain(said), file=sys.stderr)
 
 
 def _commands(plan: Plan, args: argparse.Namespace) -> None:
-    """A study file may come from a stranger, and commands in it are run: one that is not in the
-    user's own hand is asked about.
+    """Confirm the commands of a study file that others could have written.
 
     Raises:
-        StudyError: there are commands, the file is another's, and the user has not said so.
+        StudyError: it has commands, and the user has not allowed them.
     """
     asked = [e for e in executions(plan) if e.kind != "callable"]
     path = Path(args.study_file)
-    reason = why_not_own(path) if path.exists() else None  # a preset is permille's own
+    reason = why_not_own(path) if path.exists() else None  # a preset ships with permille
     if args.allow_commands or not asked or reason is None:
         return
     shown = "; ".join(f"{e.model}: {e.what}" for e in asked)
@@ -360,7 +364,7 @@ def _close(
     recorder: Recorder,
     args: argparse.Namespace,
 ) -> None:
-    """The answer, what failed, what could not be measured, the bill, and what to try next."""
+    """Print the answer, failures, missing meters, the cost of the benchmark, and a next step."""
     from rich.text import Text
 
     out = console()
@@ -374,19 +378,19 @@ def _close(
     if tally.given_up:
         given_up = counted(tally.given_up, "trial")
         say(
-            f"{given_up} failed three times and will not be tried again; when the cause is mended,"
+            f"{given_up} failed three times and will not be retried; once the cause is fixed,"
             " start over with --fresh",
             "red",
         )
     if tally.left_out:
         left_out = counted(tally.left_out, "trial was", "trials were")
         say(
-            f"{left_out} left out of this run, as their models fail for the same reason each time",
+            f"{left_out} skipped in this run: their models fail for the same reason each time",
             "red",
         )
     if tally.elsewhere:
         elsewhere = counted(tally.elsewhere, "trial was", "trials were")
-        say(f"{elsewhere} made meanwhile by another run of this study")
+        say(f"{elsewhere} made by another run of this study in the meantime")
     for missing in recorder.missing:
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"
@@ -398,7 +402,7 @@ def _close(
             f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
         )
     if tally.kept:
-        say(f"{counted(tally.kept, 'trial was', 'trials were')} finished before and kept")
+        say(f"{counted(tally.kept, 'trial was', 'trials were')} already finished")
     store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
     models = list(dict.fromkeys(s.cell.model for s in summaries))
     if len(models) > 1:

@@ -1,5 +1,4 @@
-"""``permille store check|repair|merge``: whether a store is whole, what can be saved of a damaged
-one, and many as one."""
+"""``permille store check|repair|merge``: check a store, repair a damaged one, or merge several."""
 
 from __future__ import annotations
 
@@ -62,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=["check", "repair", "merge"],
-        help="check: name what is damaged; repair: keep what can be read in a new file; merge:"
+        help="check: report damage; repair: save everything readable in a new file; merge:"
         " take the trials of stores into the first one named",
     )
     parser.add_argument(
@@ -70,18 +69,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="STORE",
-        help="merge: the store to fill, then those to take in",
+        help="merge: the store to write, then the stores to read",
     )
     add_store(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 all is whole or was taken in; 1 something is damaged, lost or refused."""
+    """Return 0 if everything is intact or was merged, 1 if something is damaged, lost or
+    refused."""
     if args.action == "merge":
         return _merge(args)
     if args.stores:
-        raise UsageError(f"store {args.action} takes one store, by --store {args.stores[0]}")
+        raise UsageError(f"store {args.action} works on one store: use --store {args.stores[0]}")
     found = check(args.store) if args.action == "check" else repair(args.store)
     if args.json:
         print_json(
@@ -95,17 +95,17 @@ def run(args: argparse.Namespace) -> int:
         return 1 if found.problems else 0
     _print_problems(found.problems)
     whole = counted(found.trials, "trial is", "trials are")
-    print(plain(f"{args.store}: {whole} whole"))
+    print(plain(f"{args.store}: {whole} intact"))
     if found.kept_as:
-        print(plain(f"they are in {args.store} again; the damaged file is {found.kept_as}"))
+        print(plain(f"{args.store} now contains them; the damaged file is {found.kept_as}"))
     elif found.problems:
-        print(plain(f"to keep them: permille store repair --store {args.store}"))
+        print(plain(f"to save them: permille store repair --store {args.store}"))
     return 1 if found.problems else 0
 
 
 def _merge(args: argparse.Namespace) -> int:
     if len(args.stores) < 2:
-        raise UsageError("store merge needs the store to fill and at least one more: OUT STORE…")
+        raise UsageError("store merge needs a store to write and at least one to read: OUT STORE…")
     into, *sources = args.stores
     found = merge(into, sources)
     if args.json:
@@ -120,7 +120,7 @@ def _merge(args: argparse.Namespace) -> int:
     else:
         _print_problems(found.problems)
         parts = [f"{counted(found.new, 'new trial')} from {counted(found.stores, 'store')}"]
-        parts += [f"{found.known} already there"] if found.known else []
+        parts += [f"{found.known} already present"] if found.known else []
         parts += [f"{found.refused} refused"] if found.refused else []
         print(plain(f"{into}: {', '.join(parts)}"))
     return 1 if found.problems else 0

@@ -1,4 +1,4 @@
-"""``permille study check FILE``: everything that can be found wrong without measuring."""
+"""``permille study check FILE``: check everything that can be checked without measuring."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say that it is right, or fail with what is wrong."""
+    """Report that the file is valid, or fail with the first error."""
     plan = load(args.study_file, args.allow_path, modules=args.allow_module)
     runs = executions(plan)
     settings = plan.settings

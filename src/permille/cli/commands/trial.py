@@ -1,4 +1,4 @@
-"""``permille trial UID``: all that is kept of one trial."""
+"""``permille trial UID``: show everything stored with one trial."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from permille.store import Raw, Store
 from permille.units import format_number, format_seconds
 
 EXAMPLES = """examples:
-  permille trial 3f9a                   the beginning of a trial's uid, if it is the only such
+  permille trial 3f9a                   a unique prefix of a trial's uid
   permille trial 3f9a --json
   permille run study.toml --json-lines  prints the uid of each trial as "trial"
 """
 _SHOWN = 10
-"""Trials that are named where a prefix is not unique."""
+"""The most trials listed if a prefix is not unique."""
 
 
 class ShownSpan(Record):
@@ -67,16 +67,16 @@ OUTPUTS = {"trial": ShownTrial}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille trial``."""
     parser.epilog = EXAMPLES
-    parser.add_argument("uid", metavar="UID", help="a trial's uid, or how it begins")
+    parser.add_argument("uid", metavar="UID", help="a trial's uid, or a unique prefix of it")
     add_store(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show it.
+    """Show the trial.
 
     Raises:
-        UsageError: no trial, or more than one, has a uid that begins so.
+        UsageError: no trial, or more than one, has a uid with that prefix.
     """
     with Store(args.store, readonly=True) as store:
         trial = store.trial(_only(store.uids(args.uid, most=_SHOWN + 1), args))
@@ -95,13 +95,13 @@ def _only(uids: Sequence[str], args: argparse.Namespace) -> str:
         return uids[0]
     if not uids:
         raise UsageError(
-            f"no trial in {args.store} has a uid that begins with {args.uid!r};"
-            " run --json-lines and export json name them"
+            f"no trial in {args.store} has a uid starting with {args.uid!r};"
+            " run --json-lines prints the uids"
         )
     more = ", …" if len(uids) > _SHOWN else ""
     raise UsageError(
-        f"more than one trial has a uid that begins with {args.uid!r}:"
-        f" {', '.join(uids[:_SHOWN])}{more}; give more of it"
+        f"more than one trial has a uid starting with {args.uid!r}:"
+        f" {', '.join(uids[:_SHOWN])}{more}; give a longer prefix"
     )
 
 
@@ -141,7 +141,7 @@ def _recording(raw: Raw | None) -> ShownRecording | None:
 
 
 def _lines(trial: Trial, raw: Raw | None) -> Iterator[str]:
-    """The trial for a reader, empty parts left out."""
+    """The trial for people, without empty parts."""
     cell = trial.cell
     yield plain(f"trial {trial.uid}: {trial.status}")
     if trial.reason:
@@ -185,7 +185,7 @@ def _lines(trial: Trial, raw: Raw | None) -> Iterator[str]:
             yield from _pairs(title, msgspec.to_builtins(part))
     yield from _pairs("counts", trial.counts)
     yield from _listed("notes", trial.notes)
-    yield from _listed("last lines that the worker printed", trial.last_lines)
+    yield from _listed("last lines printed by the worker", trial.last_lines)
     yield from _pairs(f"environment {trial.environment.fingerprint}", trial.environment.facts)
 
 

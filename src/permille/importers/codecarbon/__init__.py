@@ -1,1 +1,1 @@
-"""CodeCarbon's files: their rows as runs, and runs as trials."""
+"""CodeCarbon's files: rows to runs, and runs to trials."""

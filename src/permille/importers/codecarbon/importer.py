@@ -1,7 +1,8 @@
-"""CodeCarbon output, 2.0 to 3.x: ``emissions.csv`` (a row a run) and task files (a row a task).
+"""CodeCarbon output, 2.0 to 3.x: ``emissions.csv`` (one row per run) and task files (one row per
+task).
 
-Every energy of the file has been multiplied by the PUE that the tool was given; it is divided
-out here, since a PUE belongs to a question. Task files do not carry it.
+The tool has multiplied every energy in the file by its PUE setting, which is divided out here,
+because permille applies PUE when reading. Task files do not record it.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ from permille.units import joules_from_kwh
 SOURCE = "codecarbon"
 LOAD_TASK = "load model"
 _NO_PROJECT = ("codecarbon", build.UNKNOWN)
-"""What a run is called whose user gave it no name: the tool's default, or nothing."""
+"""The names of runs without a name of their own: the tool's default, or nothing."""
 
 GPU_ACCURACY = (0.05, 0.05)
 """NVML power of data-centre GPUs: +-5 % (Yang, Adamek, Armour, SC24, arXiv 2312.02741)."""
 CPU_ACCURACY = (0.9, 1.0)
-"""Without RAPL the tool takes half the CPU's TDP, or load times TDP: the truth lies between
+"""Without RAPL the tool uses half the CPU's TDP, or load times TDP: the truth is between
 near idle (a tenth of that) and the TDP (twice that)."""
 RAM_ACCURACY = (0.9, 1.0)
-"""A rule of thumb by size (3 W per 8 GB) or by slot (3.x), whatever the memory does. No bound is
-published; codecarbon issues 523 and 629 report it far above the truth on large machines."""
+"""A rule of thumb by size (3 W per 8 GB) or by slot (3.x), independent of the load. No bound is
+published; codecarbon issues 523 and 629 report it as far too high on large machines."""
 
 
 class CodeCarbonImporter:
@@ -48,10 +49,10 @@ class CodeCarbonImporter:
     name = SOURCE
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
-        """One trial a run, as the files are read.
+        """One trial per run, yielded while the files are read.
 
-        Task files come before the others, since a run that is in both is known better by its
-        tasks: the store keeps the first that it meets of a run_id.
+        Task files are read first, because they have more detail about a run that is in both: the
+        store keeps the first trial of a run_id.
         """
         for tasks in (True, False):
             for member in source.members(tally.leave_out if tasks else lambda *_: None):
@@ -72,17 +73,19 @@ def _trial(run: list[Line], options: Options) -> Trial:
     first = run[0]
     notes = []
     if any((line.project, line.machine) != (first.project, first.machine) for line in run):
-        raise BadValue(f"the tasks of run {first.run_id} are of two projects or machines")
+        raise BadValue(f"the tasks of run {first.run_id} belong to two projects or machines")
     if first.task is None:
         phases, kind = {"query": phase(first, options.inferences)}, "run"
     else:
         phases, kind, said = _task_phases(run, options)
         notes += said
     if first.rows > 1:
-        notes.append(f"{first.rows} cumulative rows of one run: the latest is taken")
+        notes.append(f"{first.rows} cumulative rows of one run; the latest is used")
     if "gpu" in first.energy_kwh:
         notes.append("the GPU figure covers every GPU that CodeCarbon tracked, idle ones too")
-    notes.append("CPU is taken as estimated: CodeCarbon's file does not say if it was measured")
+    notes.append(
+        "CPU energy counts as estimated: CodeCarbon's file does not say if it was measured"
+    )
     return Trial(
         uid=f"{SOURCE}:{first.run_id}",
         study=options.study or SOURCE,
@@ -93,7 +96,7 @@ def _trial(run: list[Line], options: Options) -> Trial:
             model=_model(first),
             category="unknown",
             backend=build.UNKNOWN,
-            # A run's whole energy and that of one of its tasks are not the same thing.
+            # A run's whole energy and that of one of its tasks are different quantities.
             settings={} if kind == "run" else {"query": kind},
         ),
         repeat=0,
@@ -110,21 +113,20 @@ def _trial(run: list[Line], options: Options) -> Trial:
 
 
 def _model(line: Line) -> str:
-    """The project that the run was logged under. One that only bears the tool's own default says
-    nothing of what ran, so that each of its runs stands alone."""
+    """The project name of the run. The tool's default name says nothing about what ran, so each run
+    with it stands alone."""
     if line.project not in _NO_PROJECT:
         return line.project
     return f"{line.project} run {line.run_id}"
 
 
 def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], str, list[str]]:
-    """The phases by their tasks, what the query is, and what is to be said of them. A run of one
-    task is its query; of several, none of which is named as the query, it is all of them, unless
-    one is the loading or it was said how many inferences they answered: then it must be said
-    which task did.
+    """The phases by task, a description of the query, and notes. The only task of a run is its
+    query. If none of several tasks is named as the query, all of them are, unless one of them is
+    the loading or the number of inferences was given: then the task must be named.
 
     Raises:
-        BadValue: a task comes twice, or it is not known which holds the inferences.
+        BadValue: a task occurs twice, or it is not known which has the inferences.
     """
     names = {LOAD_TASK: "load", options.query_task: "query"}
     tasks = [line.task or "" for line in run]
@@ -137,7 +139,7 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], s
     for line, task in zip(run, tasks, strict=True):
         name = names.get(task, task[: build.MAX_NAME])
         if name in phases:
-            raise BadValue(f"task {task!r} comes twice in run {line.run_id}")
+            raise BadValue(f"task {task!r} occurs twice in run {line.run_id}")
         of_query = name == "query"
         phases[name] = phase(line, options.inferences if of_query else None, needed=of_query)
     if "query" not in phases:
@@ -148,19 +150,19 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], s
             )
         phases["query"] = phase(_together(run), None)
         notes.append(
-            f"the energy is that of all {len(run)} tasks together ({_shown(tasks)});"
+            f"the energy is the sum over all {len(run)} tasks together ({_shown(tasks)});"
             " name the one that holds the inferences with --query-task"
         )
     return phases, kind[: build.MAX_NAME], notes
 
 
 def _together(run: list[Line]) -> Line:
-    """The tasks of a run as one row; a component that one of them lacks is lacking."""
+    """The tasks of a run as one row; a component missing in one of them is missing."""
     energy_kwh: dict[str, float | None] = {}
     for part in run[0].energy_kwh:
         values = [line.energy_kwh.get(part) for line in run]
         known = [value for value in values if value]
-        lacking = None if None in values else 0.0  # none was logged, or 0
+        lacking = None if None in values else 0.0  # nothing or 0 was logged
         energy_kwh[part] = sum(known) if len(known) == len(values) else lacking
     seconds = sum(line.seconds for line in run)
     doubts = {part: reason for line in run for part, reason in line.doubts.items()}
@@ -173,10 +175,10 @@ def _shown(tasks: list[str]) -> str:
 
 
 def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
-    """A row's components as domains; those without a figure are problems, never 0.
+    """A row's components as domains. Components without a figure become problems, never 0.
 
     Raises:
-        BadValue: no component has a figure; unless none is ``needed`` and it is known why.
+        BadValue: no component has a figure, unless none is ``needed`` and the reason is known.
     """
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
@@ -205,7 +207,7 @@ def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
 
 
 def logged_grid(run: list[Line]) -> dict[str, str]:
-    """The grid factor that the tool applied over a run: a fact beside it, never its carbon."""
+    """The grid factor that the tool applied to a run: recorded as a fact, never used for carbon."""
     total = sum(kwh for line in run for kwh in line.energy_kwh.values() if kwh is not None)
     logged = [line.co2e_kg for line in run if line.co2e_kg is not None]
     if len(logged) < len(run) or total <= 0:

@@ -1,6 +1,6 @@
-"""Rows of CodeCarbon's files as runs: streamed, each fault named by its line.
+"""Rows of CodeCarbon's files as runs: streamed; each error names its line.
 
-What the columns mean, by the tool's own releases: ``duration`` seconds, ``*_energy`` kWh,
+The columns, according to the tool's releases: ``duration`` seconds, ``*_energy`` kWh,
 ``emissions`` kg. 2.0.0 has no ``codecarbon_version``; by 2.3.1 there are ``pue`` and task files
 with ``task_name``, by 2.8.3 ``experiment_id``, by 3.1.0 ``water_consumed`` and ``wue``, by 3.3.2
 the ``*_utilization_percent`` columns.
@@ -25,7 +25,7 @@ REQUIRED = ("run_id", "timestamp", "project_name", "duration", "energy_consumed"
 
 MAX_TASKS = 1000
 OPEN_RUNS = 1000
-"""Runs of one file that may have another row yet: so many trackers may write to it at once."""
+"""The most runs of one file that may still get another row: trackers writing to it concurrently."""
 _MOST_LINES = 10_000
 _SUM_TOLERANCE = 0.01
 _ROUNDING = 1e-6
@@ -44,8 +44,8 @@ _MACHINE = (
 
 class Line(Record):
     """One row: a run, or one task of a run. Energies in kWh, None where the file has none.
-    ``doubts``: why a component's energy cannot be true. ``rows``: how many of the run so far it
-    stands for; ``twins``: how many say just the same; ``fault``: why they cannot be one run."""
+    ``doubts``: why a component's energy is implausible. ``rows``: the number of rows of the run so
+    far; ``twins``: the number of identical rows; ``fault``: why the rows cannot be one run."""
 
     line: int
     run_id: str
@@ -64,8 +64,8 @@ class Line(Record):
 
 
 def runs(member: Member, tally: Tally, *, tasks: bool) -> Iterator[list[Line]]:
-    """The runs of a file that has a row a task, or a row a run: the other kind is passed over.
-    Bad rows are left out and named."""
+    """The runs of a file with one row per task, or one row per run; files of the other kind are
+    skipped. Bad rows are skipped and named."""
     lines = _lines(member, tally, tasks)
     for run in _by_run(lines, _with_task if tasks else _with_total):
         fault = f"more than {MAX_TASKS} tasks in {run[0].run_id}" if len(run) > MAX_TASKS else None
@@ -79,9 +79,9 @@ def runs(member: Member, tally: Tally, *, tasks: bool) -> Iterator[list[Line]]:
 def _by_run(
     lines: Iterator[Line], join: Callable[[list[Line], Line], list[Line]]
 ) -> Iterator[list[Line]]:
-    """The lines of each run, which may lie apart: trackers take turns in one file. Once too many
-    runs are open the one whose last row lies furthest back is taken to be whole. What was read
-    before an error comes before the error."""
+    """The lines of each run, which may be interleaved, because several trackers can write to one
+    file. Once too many runs are open, the one with the oldest last row is treated as complete. Runs
+    before an error are yielded before it is raised."""
     runs: dict[str, list[Line]] = {}
     held = 0
     broken: ImportDataError | None = None
@@ -109,8 +109,8 @@ def _with_task(before: list[Line], line: Line) -> list[Line]:
 
 
 def _with_total(before: list[Line], line: Line) -> list[Line]:
-    """The newest row of a run: a tracker that is flushed appends a row each time, each with the
-    run's total so far. A row that says the same again comes again, to be counted as known."""
+    """The newest row of a run: each flush of a tracker appends a row with the run's total so far.
+    An identical row is yielded again, to be counted as known."""
     if not before:
         return [line]
     (known,) = before
@@ -121,21 +121,21 @@ def _with_total(before: list[Line], line: Line) -> list[Line]:
         return before
     kept, fault = line, None
     if not alike:
-        fault = "they are of two projects or machines"
+        fault = "they belong to two projects or machines"
     elif not _grown(known, line):
         if line.started < known.started and _grown(line, known):
-            kept = known  # an earlier row that comes later, as where files were joined
+            kept = known  # an earlier row that comes later, as in concatenated files
         else:
-            fault = "their totals fall, where those of one run only grow"
+            fault = "their totals decrease, but those of one run only grow"
     if fault is not None:
-        fault = f"lines {known.line} and {line.line} are both of run {line.run_id}, but {fault}"
+        fault = f"lines {known.line} and {line.line} both belong to run {line.run_id}, but {fault}"
     return [
         msgspec.structs.replace(kept, rows=known.rows + 1, twins=known.twins, fault=fault),
     ]
 
 
 def _grown(before: Line, after: Line) -> bool:
-    """Whether the second row can be a later total of the run that the first is a total of."""
+    """Whether the second row can be a later total of the first one's run."""
     totals = [(before.seconds, after.seconds)] + [
         (kwh, after.energy_kwh.get(part))
         for part, kwh in before.energy_kwh.items()
@@ -159,7 +159,7 @@ def _version_1(header: Sequence[str]) -> str | None:
     if "run_id" in header or not {"project_name", "duration", "emissions"} <= set(header):
         return None
     return (
-        "CodeCarbon 1.x wrote this: it tells neither the run nor the energy of CPU, RAM and GPU,"
+        "CodeCarbon 1.x wrote this: it has neither a run id nor the energy of CPU, RAM and GPU,"
         " and cannot be imported; measure again with CodeCarbon 2 or later"
     )
 
@@ -176,7 +176,7 @@ def _line(at: int, row: dict[str, str]) -> Line:
     if co2e_kg and total and (fault := emissions_fault(co2e_kg, total)):
         raise BadValue(fault)
     if not (number(row, "gpu_count") or text(row, "gpu_model") or energy_kwh["gpu"]):
-        del energy_kwh["gpu"]  # a machine without a GPU, not a GPU that used nothing
+        del energy_kwh["gpu"]  # the machine has no GPU, rather than a GPU that used nothing
     pue = number(row, "pue") or 1.0
     if pue < 1:
         raise BadValue(f"pue must be at least 1, not {pue:g}")
@@ -198,10 +198,10 @@ def _line(at: int, row: dict[str, str]) -> Line:
 def _doubts(
     row: dict[str, str], energy_kwh: dict[str, float | None], seconds: float, pue: float
 ) -> dict[str, str]:
-    """Why a component's energy cannot be true: by its mean power, or the row's own watts."""
+    """Why a component's energy is implausible, from its mean power or the row's own watts."""
     doubts: dict[str, str] = {}
     kinds: dict[str, DomainKind] = {"cpu": "cpu", "ram": "dram", "gpu": "gpu"}
-    shared = (text(row, "tracking_mode") or "").lower() == "process"  # a process's part is small
+    shared = (text(row, "tracking_mode") or "").lower() == "process"  # one process's share is small
     for part, kwh in energy_kwh.items():
         power_w = not_negative(row, f"{part}_power")
         if not kwh:
@@ -217,7 +217,7 @@ def _doubts(
 
 
 def _check_sum(energy_kwh: dict[str, float | None], total: float | None) -> None:
-    """The components add up to the total, or one of the two is wrong."""
+    """Check that the components add up to the total."""
     parts = sum(value for value in energy_kwh.values() if value is not None)
     if total is not None and abs(parts - total) > _SUM_TOLERANCE * max(parts, total):
         raise BadValue(f"energy_consumed is {total:g} kWh, but its parts add up to {parts:g}")

@@ -1,1 +1,1 @@
-"""The raw data of *Power Hungry Processing*: what its files say, and its runs as trials."""
+"""The raw data of *Power Hungry Processing*: its metadata, and its runs as trials."""

@@ -1,9 +1,9 @@
 """The raw data of *Power Hungry Processing* (Luccioni, Jernite, Strubell, FAccT 2024).
 
-Every run has its own CodeCarbon task file (``emissions/base/``). Which task, dataset and model a
-run belongs to is told by the files of ``emissions/complete/``, one a (task, dataset), whose rows
-join on ``run_id``. What the published tables rest on is the paper's set (see ``paper_set``); its
-trials get the study ``power-hungry-2023``, all others ``power-hungry-2023-other``.
+Every run has its own CodeCarbon task file (``emissions/base/``). Its task, dataset and model are in
+the files of ``emissions/complete/``, one per (task, dataset), whose rows join on ``run_id``. The
+published tables are based on the paper's set (see ``paper_set``), whose trials get the study
+``power-hungry-2023``; all others get ``power-hungry-2023-other``.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ IDLE_GPU_W = 55.4
 """Idle power (W) of one of the node's eight A100s: the lowest mean power of a query phase in the
 data, 443 W, divided by eight. An estimate: the node was never logged idle."""
 IDLE_ACCURACY = (0.1, 0.12)
-"""While models load, the same node reads 426 to 494 W at the lowest and the median, 53 to 62 W
-a GPU: a tenth below, an eighth above (relative)."""
+"""While models load, the lowest and the median power of the node are 426 and 494 W, 53 and 62 W per
+GPU: a tenth below and an eighth above (relative)."""
 
 
 class PowerHungryImporter:
@@ -48,7 +48,7 @@ class PowerHungryImporter:
     name = STUDY
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
-        """Every run, in the order of the files. The source is gone through twice."""
+        """Every run, in the order of the files. The source is read twice."""
         study = read_study(source, tally)
         for member in source.members(tally.leave_out):
             if not _is_base(member.name):
@@ -69,7 +69,7 @@ def _is_base(name: str) -> bool:
     return path.name.startswith("emissions_base_") and path.suffix == ".csv"
 
 
-# complex: the columns of one archive that nobody writes any more, each with its own exception
+# complex: one archive with a fixed set of columns, each with its own exception
 def _trial(run: list[Line], study: Study) -> Trial:
     first = run[0]
     place = study.places.get(first.run_id)
@@ -126,7 +126,7 @@ def _phases(run: list[Line], inferences: int | None) -> dict[str, Phase]:
 
 def _split_gpus(phase: Phase) -> Phase:
     """The node's eight GPUs as the one in use and the seven idle ones, whose sum is the logged
-    reading. What is uncertain of the idle ones is so of the active one, with the sign turned."""
+    reading. The uncertainty of the idle ones applies to the active one with the opposite sign."""
     gpu = phase.domains.get("gpu")
     if gpu is None:
         return phase
@@ -135,7 +135,7 @@ def _split_gpus(phase: Phase) -> Phase:
     active_j = gpu.energy_j - idle_j
     if active_j <= 0:
         problem = Problem(
-            reason="the eight GPUs read less than seven idle ones are taken to draw", kind="gpu"
+            reason="the eight GPUs read less than the assumed power of seven idle ones", kind="gpu"
         )
         return Phase(
             seconds=phase.seconds,

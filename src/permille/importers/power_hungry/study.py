@@ -1,7 +1,7 @@
-"""What the files of *Power Hungry Processing* say about its runs: task, dataset, model, quality.
+"""Metadata of the runs of *Power Hungry Processing*: task, dataset, model, quality.
 
-``emissions/complete/`` has one file a (task, dataset), whose rows join to the runs on ``run_id``;
-``lengths/complete/``, ``model_parameters.csv`` and ``performance.csv`` go by dataset and model.
+``emissions/complete/`` has one file per (task, dataset), whose rows join to the runs on ``run_id``;
+``lengths/complete/``, ``model_parameters.csv`` and ``performance.csv`` join on dataset and model.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _FILE = re.compile(
 _LEFT_OUT = ("SG161222/Realistic_Vision_V1.4", "stabilityai/stable-diffusion-2-1-base")
 _IMAGES = ("image-classification", "image-to-text", "object-detection")
 _MISLABELLED = {"sshleifer/distilbart-cnn-6-6": "sshleifer/distilbart-xsum-12-6"}
-"""30 runs of the one are logged under the name of the other."""
+"""30 runs of one model are logged under the name of the other."""
 
 _SCORED_MODELS = {
     "twitter-roberta-base-sentiment-latest": "cardiffnlp/twitter-roberta-base-sentiment-latest"
@@ -97,7 +97,7 @@ _LENGTH_MODELS = {
 
 
 class Place(Record):
-    """Where a run belongs: its cell, its number within it, and whether the paper counts it."""
+    """A run's cell, its number in the cell, and whether the paper includes it."""
 
     task: str
     dataset: str
@@ -108,14 +108,14 @@ class Place(Record):
 
 
 class Lengths(Record):
-    """Sums over the samples of a (dataset, model), in the study's own unit."""
+    """Sums over the samples of a (dataset, model), in the study's unit."""
 
     input: float = 0.0
     output: float = 0.0
 
 
 class Study:
-    """What the study's files say about its runs and models."""
+    """Metadata of the study's runs and models."""
 
     def __init__(self) -> None:
         self.places: dict[str, Place] = {}
@@ -125,13 +125,13 @@ class Study:
 
 
 def read_study(source: Source, tally: Tally) -> Study:
-    """What all files but the runs' own say."""
+    """Read all files except those of the runs."""
     study = Study()
     readers = {
         "model_parameters.csv": _read_params,
         "performance.csv": _read_quality,
     }
-    for member in source.members(lambda *_: None):  # refusals are told when the runs are read
+    for member in source.members(lambda *_: None):  # reported with the runs
         path = PurePosixPath(source.path.resolve().name, member.name)  # it may be "emissions"
         if path.parts[-3:-1] == ("emissions", "complete") and path.suffix == ".csv":
             _read_places(member, tally, study)
@@ -148,7 +148,7 @@ def model_name(logged: str) -> str:
 
 
 def paper_set(file: re.Match[str], model: str) -> bool:
-    """Whether the published tables count the runs of ``model`` in a complete file."""
+    """Whether the published tables include the runs of ``model`` in a complete file."""
     if _TASKS[file["task"]] in _IMAGES:
         return bool(file["resized"])
     if file["zero"]:
@@ -230,6 +230,6 @@ _FAMILIES = (
 
 
 def architecture(model: str) -> str | None:
-    """The family of the general-purpose and captioning models whose names tell it."""
+    """The family of general-purpose and captioning models, from their names."""
     name = model.rpartition("/")[2].lower()
     return next((family for part, family in _FAMILIES if part in name), None)

@@ -1,1 +1,1 @@
-"""What importers read with: files and archives, CSV rows, JSON documents; all bounded."""
+"""Readers for importers: files and archives, CSV rows, JSON documents; all of limited size."""

@@ -1,4 +1,4 @@
-"""JSON documents of a member: bounded, each fault named by its file."""
+"""JSON documents of a member: limited in size; each error names its file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD = 1000
 
 
 def document(member: Member, tally: Tally) -> Any:
-    """The member's JSON; None (and the file named) where it is none or too large."""
+    """The member's JSON; None, with the file reported, if it is invalid or too large."""
     tally.files += 1
     parts, size = [], 0
     while chunk := member.stream.read(_CHUNK):

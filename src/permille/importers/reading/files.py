@@ -1,7 +1,7 @@
-"""The files to import from: one file, a folder or an archive, streamed and bounded.
+"""The files to import: one file, a folder or an archive, streamed with limits.
 
-Nothing is extracted to disk. Members of an archive that climb out of it, are links, devices or
-sparse are refused by name; what an archive unpacks to is bounded, so that a bomb stops early.
+Nothing is extracted to disk. Members of an archive whose path leads out of it, and links, devices
+and sparse files, are refused by name. The unpacked size is limited, so that a bomb stops early.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import IO, NamedTuple, Protocol, cast
 from permille.errors import ImportDataError
 
 MAX_UNPACKED = 16 << 30
-"""Bytes that one archive may unpack to, all members together."""
+"""The most bytes that one archive may unpack to, over all members."""
 FREE_BYTES = 64 << 20
 MAX_RATIO = 500
-"""An archive may unpack to FREE_BYTES plus this many times its size. Text of one tool, where
-rows resemble each other, packs 10 to 100 times; zeros pack 1,000 to 1,000,000 times."""
+"""An archive may unpack to FREE_BYTES plus this many times its size. Text of one tool, with similar
+rows, compresses by a factor of 10 to 100; zeros by 1,000 to 1,000,000."""
 MAX_MEMBERS = 100_000
 MAX_READ = 4 << 20
-"""The most that is read at once: tar headers that claim more are refused."""
+"""The most bytes read at once; tar headers that claim more are refused."""
 
 _TAR_MAGIC_AT = 257
 _FOREIGN = (
@@ -48,28 +48,28 @@ Refuse = Callable[[str, None, str], None]
 
 
 class Reader(Protocol):
-    """What a member is read with."""
+    """The interface for reading a member."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to ``size`` bytes, all that is left if negative, none at the end."""
+        """Up to ``size`` bytes; the whole rest if negative; none at the end."""
         ...
 
 
 class Member(NamedTuple):
-    """A file to read; ``stream`` is good until the next member is asked for. ``chosen``: it is
-    the one file that the user named."""
+    """A file to read; ``stream`` is valid until the next member is requested. ``chosen``: the user
+    named this file."""
 
     name: str
     stream: Reader
     chosen: bool = False
 
     def is_of(self, *suffixes: str) -> bool:
-        """Whether it is to be read as one of these kinds: by its suffix, or since it was named."""
+        """Whether to read it as one of these kinds: by its suffix, or because the user named it."""
         return self.chosen or PurePosixPath(self.name).suffix.lower() in suffixes
 
 
 class _Named:
-    """A reader whose faults are told with the name of the source."""
+    """A reader whose errors include the name of the source."""
 
     def __init__(self, inner: Reader, path: Path) -> None:
         self._inner = inner
@@ -81,7 +81,7 @@ class _Named:
 
 
 class Source:
-    """One file, folder or archive. Can be gone through more than once."""
+    """One file, folder or archive. It can be iterated several times."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,10 +91,10 @@ class Source:
             raise ImportDataError(f"{path} is a pipe or a device: save it as a file first")
 
     def members(self, refuse: Refuse) -> Iterator[Member]:
-        """Every file in it. ``refuse`` is told the name and the reason of what is left out.
+        """Every file in it. ``refuse`` is called with the name and the reason of a skipped one.
 
         Raises:
-            ImportDataError: it cannot be read (on): damaged, truncated, too large.
+            ImportDataError: it cannot be read to its end: damaged, truncated, too large.
         """
         if self.path.is_dir():
             yield from _folder(self.path, refuse)
@@ -110,7 +110,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except _FOREIGN as error:
         why = str(error) or type(error).__name__
-        raise ImportDataError(f"{path} cannot be read on: {why}") from error
+        raise ImportDataError(f"{path} cannot be read to its end: {why}") from error
 
 
 def _folder(root: Path, refuse: Refuse) -> Iterator[Member]:
@@ -180,7 +180,7 @@ def _budget(packed_bytes: int) -> int:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to unpack beyond its budget, or to read much at once."""
+    """A stream that refuses to unpack more than its budget, or to read too much at once."""
 
     def __init__(self, inner: IO[bytes], budget: int) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ class _Bounded(io.RawIOBase):
 
 
 def _tar(stream: IO[bytes] | _Bounded, size: int, refuse: Refuse) -> Iterator[Member]:
-    """The members in their order: a stream is never sought backwards."""
+    """The members in order: a stream never seeks backwards."""
     bounded = stream if isinstance(stream, _Bounded) else _Bounded(stream, size)
     with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as archive:
         for count, member in enumerate(archive):
@@ -249,7 +249,7 @@ def _zip(path: Path, refuse: Refuse) -> Iterator[Member]:
         if len(members) > MAX_MEMBERS:
             raise ImportDataError(f"{path} has more than {MAX_MEMBERS} members: refused")
         budget = _budget(path.stat().st_size)
-        # zipfile reads no more of a member than its header claims, so the claims bound the sum.
+        # zipfile never reads more of a member than its header claims, so the claims limit the sum.
         if sum(member.file_size for member in members) > budget:
             raise ImportDataError(
                 f"{path} unpacks to more than {budget >> 20} MiB: refused as a bomb;"

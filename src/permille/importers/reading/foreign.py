@@ -1,4 +1,4 @@
-"""Files that are not what their names say: known by how they begin, and named with a remedy."""
+"""Recognise files that are not what their names say by their first bytes, and give a remedy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ _LFS = "version https://git-lfs.github.com/spec/"
 
 
 def not_the_data(head: str, expected: str) -> str | None:
-    """What a text that begins like this is instead of data in the ``expected`` format (``CSV`` or
-    ``JSON``), and what to do; None if it may be that."""
+    """What a text that starts like this is, if it is not data in the ``expected`` format (``CSV``
+    or ``JSON``), and what to do; None if it may be such data."""
     start = head.lstrip("\ufeff \t\r\n")
     if start.startswith(_LFS):
         return "a Git LFS pointer, not the file: fetch the file itself with git lfs pull"

@@ -1,4 +1,4 @@
-"""CSV rows of a member: streamed, bounded, each fault named by its line."""
+"""CSV rows of a member: streamed, of limited size; each error names its line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from permille.importers.reading.files import Member, Reader
 from permille.importers.reading.foreign import not_the_data
 
 MAX_LINE = 1 << 20
-"""Characters of a line: a longer one is named and left out."""
+"""The most characters in a line; a longer one is skipped and named."""
 MAX_LINES_OF_ROW = 100
 _CHUNK = 1 << 16
 _DELIMITERS = ",;\t"
@@ -31,10 +31,10 @@ _BOMS = (
 
 
 class BadValue(ValueError):
-    """A value of a row that makes the row unusable; the message says which and why."""
+    """A value that makes its row unusable; the message says which and why."""
 
 
-# complex: every way in which a line of a CSV can be wrong, named where it is met
+# complex: every way in which a CSV line can be wrong has its own message
 def rows(
     member: Member,
     tally: Tally,
@@ -46,14 +46,13 @@ def rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """``(line number, column -> text)`` of every well-formed row.
 
-    A row is a line: a field with a line break in it is a bad row, so that a stray quote costs
-    one row and not the rest of the file. With ``breaks_in_fields`` a row goes on while a quote
-    is open, up to MAX_LINES_OF_ROW. A file whose header (empty, if it has none) is not
-    ``wanted`` is passed over, uncounted; ``older`` says what is to be done about a header of a
-    version that is not read. A header that comes again, as where files were joined,
-    holds from there on. A byte that is not UTF-8 (nor what the file's byte order mark says) is
-    taken for Windows-1252's, which holds all of Latin-1's letters: names only, since a number is
-    the same in all of them.
+    A row is a line: a field with a line break in it is a bad row, so that a stray quote affects one
+    row and not the rest of the file. With ``breaks_in_fields`` a row continues while a quote is
+    open, up to MAX_LINES_OF_ROW. A file whose header (empty, if it has none) is not ``wanted`` is
+    skipped without counting it; ``older`` returns a remedy for the header of an unsupported
+    version. A repeated header, as in concatenated files, applies from there on. Bytes that are not
+    UTF-8 (nor what the file's byte order mark says) are read as Windows-1252, which includes all
+    Latin-1 letters. This only affects names, because numbers are the same in all these encodings.
     """
     lines = _lines(member, tally)
     if breaks_in_fields:
@@ -77,7 +76,7 @@ def rows(
         if (again := _header(line, required)) is not None:
             fault = _fault(again.names, required)
             if not wanted(again.names):
-                fault = "from here on it is another kind of file: import the two apart"
+                fault = "from here on it is another kind of file: import the parts separately"
             if fault is not None:
                 tally.leave_out(member.name, number, fault)
                 return
@@ -105,11 +104,11 @@ class _Header(NamedTuple):
 
 
 _SEPARATOR_LINE = re.compile(r"\ufeff?sep=.\s*", re.IGNORECASE)
-"""How Excel is told the delimiter of the lines that follow."""
+"""The line that tells Excel the delimiter."""
 
 
 def _header(line: str, required: Sequence[str]) -> _Header | None:
-    """The line as a header; None if it is not one that names every required column."""
+    """The line as a header; None if it does not have every required column."""
     if not all(name in line for name in required):
         return None
     for delimiter in _DELIMITERS:
@@ -133,7 +132,7 @@ def _fault(header: Sequence[str], required: Sequence[str]) -> str | None:
     if missing:
         return f"no column {', '.join(missing)}"
     twice = [name for name, times in Counter(header).items() if name and times > 1]
-    return f"two columns are called {twice[0][:40]!r}: which holds is not known" if twice else None
+    return f"two columns are called {twice[0][:40]!r}: unclear which one counts" if twice else None
 
 
 def _joined(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -168,7 +167,7 @@ def _lines(member: Member, tally: Tally) -> Iterator[tuple[int, str]]:
                     line = text.readline(MAX_LINE)
                 continue
             yield number, line
-    except UnicodeError as error:  # UTF-16 and UTF-32 can be cut within a code unit
+    except UnicodeError as error:  # UTF-16 and UTF-32 can be truncated within a code unit
         tally.leave_out(member.name, None, f"not {encoding}: {error}")
     finally:
         text.detach()
@@ -179,7 +178,7 @@ def _encoding(stream: Reader) -> tuple[str, io.BufferedReader[Any]]:
     head = reader.peek(4)[:4]
     marked = next((name for bom, name in _BOMS if head.startswith(bom)), None)
     if marked is None and len(head) == 4 and b"\0" in head:
-        # UTF-16 without its mark: every other byte of plain letters is 0.
+        # UTF-16 without a byte order mark: every other byte of ASCII letters is 0.
         shapes = {"1010": "utf-16-le", "0101": "utf-16-be"}
         marked = shapes.get("".join("01"[byte > 0] for byte in head))
     return marked or "utf-8", reader
@@ -197,7 +196,7 @@ codecs.register_error(_AS_WINDOWS, _as_windows)
 
 
 class _Raw(io.RawIOBase):
-    """Any readable as a raw stream, for BufferedReader."""
+    """Any readable object as a raw stream, for BufferedReader."""
 
     def __init__(self, stream: Reader) -> None:
         super().__init__()
@@ -219,7 +218,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*([eE][+-]?\d+)?")
 
 
 def number(row: dict[str, str], column: str) -> float | None:
-    """The finite number in ``column``; None where it is absent, empty or NaN.
+    """The finite number in ``column``; None if it is absent, empty or NaN.
 
     Raises:
         BadValue: it is not a number, or infinite.
@@ -231,7 +230,7 @@ def number(row: dict[str, str], column: str) -> float | None:
         value = float(text)
     except ValueError:
         if _DECIMAL_COMMA.fullmatch(text):
-            # "1,234" may be 1.234 or 1,234: read wrongly, it would be a thousand times off.
+            # "1,234" may mean 1.234 or 1,234: read wrongly, it would be off by a factor of 1,000.
             raise BadValue(
                 f"{column} is {_shown(text)}, with a comma: save the file with decimal points"
             ) from None
@@ -242,7 +241,7 @@ def number(row: dict[str, str], column: str) -> float | None:
 
 
 def not_negative(row: dict[str, str], column: str) -> float | None:
-    """As :func:`number`, but a negative number is bad too."""
+    """Like :func:`number`, but a negative number is an error too."""
     value = number(row, column)
     if value is not None and value < 0:
         raise BadValue(f"{column} is negative: {value:g}")
@@ -250,7 +249,7 @@ def not_negative(row: dict[str, str], column: str) -> float | None:
 
 
 def positive(row: dict[str, str], column: str) -> float:
-    """A number above 0 that must be there.
+    """A required number above 0.
 
     Raises:
         BadValue: absent, not a number, 0 or negative.
@@ -264,10 +263,10 @@ def positive(row: dict[str, str], column: str) -> float:
 
 
 def whole(row: dict[str, str], column: str) -> int:
-    """A whole number of at least 1 that must be there and that 64 bits can hold.
+    """A required whole number from 1 up that fits into 64 bits.
 
     Raises:
-        BadValue: it is none.
+        BadValue: it is not one.
     """
     value = positive(row, column)
     if value != int(value) or value >= 2**63:
@@ -276,7 +275,7 @@ def whole(row: dict[str, str], column: str) -> int:
 
 
 def text(row: dict[str, str], column: str) -> str | None:
-    """The text in ``column``; None where it is absent or empty."""
+    """The text in ``column``; None if it is absent or empty."""
     return row.get(column, "").strip() or None
 
 

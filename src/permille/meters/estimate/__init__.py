@@ -1,1 +1,1 @@
-"""The estimate: CPU time times published watts, where no counter exists."""
+"""The estimate: CPU time times published watts, for machines without a counter."""

@@ -1,4 +1,4 @@
-"""CPU time used: of the whole machine from /proc/stat, of a limited container from its cgroup.
+"""CPU time used: by the whole machine from /proc/stat, by a limited container from its cgroup.
 
 Both hierarchies of cgroups are read: version 1 (``cpuacct.usage``, nanoseconds) and version 2
 (``cpu.stat``, microseconds), the latter also where it is mounted at ``unified/``.
@@ -19,7 +19,7 @@ SELF_CGROUP = Path("/proc/self/cgroup")
 
 
 class Used(NamedTuple):
-    """CPU seconds used since some origin, and those the hypervisor took (None: not said)."""
+    """CPU seconds used since some origin, and steal time (None: unknown)."""
 
     busy_s: float
     steal_s: float | None
@@ -27,10 +27,10 @@ class Used(NamedTuple):
 
 @dataclass(frozen=True)
 class CpuTime:
-    """Where CPU time is read. ``read`` raises OSError or ValueError where it cannot be.
+    """A source of CPU time. ``read`` raises OSError or ValueError if it fails.
 
-    ``cpus``: how many CPUs may be used (a container's quota may be a fraction). ``step_s``: the
-    smallest step of the figure. ``memory_bytes``: the container's limit, None without one.
+    ``cpus``: the number of usable CPUs (a container's quota may be a fraction). ``step_s``: the
+    smallest step of the value. ``memory_bytes``: the container's limit, or None.
     """
 
     what: str
@@ -43,7 +43,7 @@ class CpuTime:
 def parse_stat(text: str, ticks_per_s: int) -> tuple[Used, int]:
     """(CPU time of the machine, its number of CPUs) from the text of /proc/stat.
 
-    Waiting for a disk is idle; stolen time is somebody else's. Guests' time is in ``user``.
+    I/O wait counts as idle; steal time is not ours. Guests' time is included in ``user``.
 
     Raises:
         ValueError: it does not have the form of /proc/stat.
@@ -52,7 +52,7 @@ def parse_stat(text: str, ticks_per_s: int) -> tuple[Used, int]:
     cpus = 0
     for line in text.splitlines():
         if not line.startswith("cpu"):
-            continue  # the line of interrupts has thousands of fields
+            continue  # the line with interrupts has thousands of fields
         name, *fields = line.split()[:11]
         if name == "cpu":
             total = [int(field) for field in fields]
@@ -66,7 +66,7 @@ def parse_stat(text: str, ticks_per_s: int) -> tuple[Used, int]:
 
 
 def of_machine(stat: Path = STAT) -> CpuTime:
-    """The whole machine's, from /proc/stat, or from psutil where there is none (macOS).
+    """The whole machine's, from /proc/stat, or from psutil without /proc (macOS).
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -83,7 +83,7 @@ def of_machine(stat: Path = STAT) -> CpuTime:
 
 
 def of_cgroup(root: Path = CGROUP, self_cgroup: Path = SELF_CGROUP) -> CpuTime | None:
-    """This process's container's, where it has a CPU limit of its own; None where it has none.
+    """That of this process's container, if it has its own CPU limit; otherwise None.
 
     Raises:
         OSError, ValueError: there is a limit, but the time used cannot be read.
@@ -117,7 +117,7 @@ def parse_cpu_stat(text: str) -> float:
     """Seconds used, from the text of a version 2 ``cpu.stat``.
 
     Raises:
-        ValueError: it does not say ``usage_usec``.
+        ValueError: it has no ``usage_usec``.
     """
     for line in text.splitlines():
         key, _, value = line.partition(" ")
@@ -132,7 +132,7 @@ def _limited_v2(folder: Path, quota: float) -> CpuTime:
     return CpuTime(
         what=f"{file}, limited to {quota:g} CPUs",
         cpus=quota,
-        step_s=1 / os.sysconf("SC_CLK_TCK"),  # running tasks are added up at the kernel's tick
+        step_s=1 / os.sysconf("SC_CLK_TCK"),  # running tasks are accounted at the kernel's tick
         read=lambda: Used(parse_cpu_stat(file.read_text()), None),
         memory_bytes=_limit(folder, "memory.max"),
     )
@@ -163,7 +163,7 @@ def _groups(self_cgroup: Path) -> dict[str, str]:
 
 
 def _folder(base: Path, group: str | None, needed: str) -> Path | None:
-    # In a container the group's path is the host's and not to be seen: its root is mounted.
+    # In a container the group's path is the host's and not visible; its root is mounted.
     inside = base / (group or "/").lstrip("/")
     for folder in (inside, base):
         if ".." not in folder.parts and (folder / needed).is_file():

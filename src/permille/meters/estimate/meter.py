@@ -35,9 +35,10 @@ from permille.records import Domain, DomainKind, Provenance
 
 MEMINFO = Path("/proc/meminfo")
 HEADROOM = 2.0
-"""Greatest plausible power over that of full load: CPU time is added up in ticks, some late."""
+"""The highest plausible power relative to full load: CPU time advances in ticks, some of them
+late."""
 STEAL_WORTH_SAYING = 0.01
-"""Share of CPU time taken by the hypervisor between two looks."""
+"""The reported share of CPU time taken by the hypervisor between two checks."""
 
 
 def open_meter(
@@ -49,7 +50,7 @@ def open_meter(
     meminfo: Path = MEMINFO,
     clock_ns: Callable[[], int] = time.monotonic_ns,
 ) -> EstimateMeter:
-    """The estimate for this machine, or for this container where it has a CPU limit of its own.
+    """The estimate for this machine, or for this container if it has its own CPU limit.
 
     Raises:
         MeterUnavailable: CPU time cannot be read.
@@ -67,7 +68,7 @@ def open_meter(
 
 
 class EstimateMeter:
-    """The estimate. ``only`` leaves domains out whose energy another meter has."""
+    """The estimate. ``only`` drops domains whose energy another meter provides."""
 
     name = "estimate"
     slow = False
@@ -93,7 +94,7 @@ class EstimateMeter:
             self.domains += (self._dram_domain(memory_bytes),)
 
     def only(self, kinds: frozenset[DomainKind]) -> None:
-        """Keep the domains of these kinds, and no others."""
+        """Keep only the domains of these kinds."""
         self.domains = tuple(domain for domain in self.domains if domain.kind in kinds)
 
     def read(self) -> list[Reading]:
@@ -117,19 +118,19 @@ class EstimateMeter:
         return readings
 
     def observe(self, pids: frozenset[int]) -> Observation:
-        """Time stolen by the hypervisor since the last look, where it is 1 % or more."""
-        del pids  # the estimate is of the machine or container, whoever runs in it
+        """Report steal time since the last check, if it is 1 % or more."""
+        del pids  # the estimate covers the machine or container, whatever runs in it
         notices = [(None, text) for text in self._steal()]
         return Observation(notices=tuple(notices), identity=self._cpu_time.what)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
     def _steal(self) -> list[str]:
         try:
             steal_s = self._cpu_time.read().steal_s
         except (OSError, ValueError):
-            return []  # read() says so, with its domain
+            return []  # read() reports the error with its domain
         if steal_s is None:
             return []
         now_ns, before = self._clock_ns(), self._last
@@ -166,7 +167,7 @@ class EstimateMeter:
             accuracy_low=DRAM_LOW,
             accuracy_high=DRAM_HIGH,
             accuracy_source=DRAM_SOURCE,
-            tick_s=0.0,  # computed for the instant of reading
+            tick_s=0.0,  # computed for the time of the reading
             max_power_w=HEADROOM * self._dram_w,
             time_w=self._dram_w,
             device=f"{memory_bytes / 1e9:.3g} GB of memory",
@@ -174,7 +175,7 @@ class EstimateMeter:
 
 
 def _memory_bytes(meminfo: Path) -> int | None:
-    """Bytes of memory, or None where nothing says."""
+    """Bytes of memory, or None if unknown."""
     try:
         lines = meminfo.read_text().splitlines()
     except OSError:

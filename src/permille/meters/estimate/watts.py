@@ -1,14 +1,14 @@
-"""Published power of a hardware thread and of memory: what the estimate is made of.
+"""Published power per hardware thread and per GB of memory, the basis of the estimate.
 
 The processor figures are Cloud Carbon Footprint's coefficients (Apache-2.0), which are averages
 of SPECpower_ssj2008 results by microarchitecture: the power of whole servers at the wall, idle
-and at full load, over their hardware threads. So they hold fans, power supply and some memory
+and at full load, over their hardware threads. So they include fans, power supply and some memory
 too. github.com/cloud-carbon-footprint/ccf-coefficients, output/coefficients-aws-use.csv at
 b0032d928c787cf76cecd7d1d611c5b46f366e29 (SPECpower as of 2026-03-09), rounded to three digits.
 
 Left out: its Graviton rows, which are EPYC 2nd Gen's; and EPYC 5th Gen, whose 3.7 and 9.0 W are
-four times its predecessor's with half the memory a chip, as small desktop parts sold under that
-name would give.
+four times its predecessor's with half the memory per chip, as if measured on small desktop parts
+sold under that name.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ WATTS: dict[str, tuple[float, float]] = {
     "EPYC 3rd Gen": (0.456, 1.96),
     "EPYC 4th Gen": (0.739, 2.28),
 }
-"""(idle, full) watts a hardware thread."""
+"""(idle, full) watts per hardware thread."""
 
 KNOWN_LOW, KNOWN_HIGH = 0.30, 0.70
-"""Estimates of this kind erred by up to 40 % against external meters over hundreds of runs
-(Fischer 2025, arXiv:2509.22092): a figure 40 % too high means a truth 29 % lower, one 40 % too
-low a truth 67 % higher. SPECpower's servers are set up by their makers to do well in it, which
-is why the interval leans upwards."""
+"""Such estimates were off by up to 40 % against external meters over hundreds of runs (Fischer
+2025, arXiv:2509.22092): if a figure is 40 % too high, the truth is 29 % lower; if it is 40 % too
+low, the truth is 67 % higher. Vendors tune SPECpower's servers for the benchmark, so the interval
+extends further upwards."""
 UNKNOWN_LOW, UNKNOWN_HIGH = 0.60, 1.90
-"""From the median to the ends of WATTS: where the processor is not in it, it may be any."""
+"""From the median to the ends of WATTS, for a processor that is not in it."""
 
 DRAM_W_PER_GB = 0.284
 """Boavizta API, RAMConsumptionProfileModel (a figure; none of its code is here)."""
 DRAM_LOW, DRAM_HIGH = 0.70, 0.60
-"""To 0.085 W/GB, since large modules draw less by the GB and the servers behind WATTS hold 1 to 2
-GB a thread already; and to 0.45 W/GB, past the 0.392 that Cloud Carbon Footprint uses."""
+"""Down to 0.085 W/GB, because large modules draw less per GB and WATTS already includes 1 to 2 GB
+per thread; up to 0.45 W/GB, above the 0.392 that Cloud Carbon Footprint uses."""
 DRAM_SOURCE = "0.284 W/GB of memory (Boavizta); Cloud Carbon Footprint uses 0.392; -70/+60 %"
 
 _INTEL = {
@@ -90,7 +90,7 @@ _AMD = {
 
 
 def architecture(processor: Processor) -> str | None:
-    """The microarchitecture, as in WATTS; None where it is not in it."""
+    """The microarchitecture as named in WATTS; None if it is not in it."""
     family, model = processor.family, processor.model
     if family is None or model is None:
         return None
@@ -104,16 +104,16 @@ def architecture(processor: Processor) -> str | None:
 
 
 def thread_watts(processor: Processor) -> ThreadWatts:
-    """What a hardware thread of this processor draws; the median of WATTS where it is not known."""
+    """The power of a hardware thread of this processor; the median of WATTS if it is unknown."""
     name = architecture(processor)
     if name is not None:
         idle_w, full_w = WATTS[name]
-        source = f"{name}: {idle_w:g} W idle, {full_w:g} W full a thread ({SOURCE}); -30/+70 %"
+        source = f"{name}: {idle_w:g} W idle, {full_w:g} W full per thread ({SOURCE}); -30/+70 %"
         return ThreadWatts(name, idle_w, full_w, KNOWN_LOW, KNOWN_HIGH, source)
     idle_w = statistics.median(idle for idle, _ in WATTS.values())
     full_w = statistics.median(full for _, full in WATTS.values())
     source = (
-        f"processor not in the table: its median, {idle_w:g} W idle, {full_w:g} W full a thread "
+        f"processor not in the table: its median, {idle_w:g} W idle, {full_w:g} W full per thread "
         f"({SOURCE}); -60/+190 %"
     )
     return ThreadWatts("unknown", idle_w, full_w, UNKNOWN_LOW, UNKNOWN_HIGH, source)

@@ -1,4 +1,4 @@
-"""A powercap counter's file: kept open, checked at every read, its content never trusted."""
+"""A powercap counter's file: kept open, checked at every read, with untrusted content."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class EnergyCounter:
     inode: tuple[int, int] = (0, 0)
 
     def open(self) -> None:
-        """Open the file, anew where it was open.
+        """Open the file, or reopen it.
 
         Raises:
             OSError: it cannot be opened.
         """
         self.close()
-        # What is no file, such as a pipe without a writer, must not hold the recorder up.
+        # A pipe without a writer, for example, must not block the recorder.
         self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         status = os.fstat(self.descriptor)
         self.inode = (status.st_dev, status.st_ino)
 
     def read(self) -> tuple[float | None, str | None]:
-        """(joules, None), or (None, the reason that there are none)."""
+        """(joules, None), or (None, the reason why there is no value)."""
         try:
             status = os.stat(self.path)
             if self.descriptor is None or (status.st_dev, status.st_ino) != self.inode:
@@ -63,7 +63,7 @@ class EnergyCounter:
 
 
 def parse_counter(raw: bytes, range_uj: int) -> tuple[float | None, str | None]:
-    """(joules, None) of a counter's content in microjoules, or (None, why it is refused)."""
+    """(joules, None) from a counter's content in microjoules, or (None, the error)."""
     text = raw.strip()
     if not text:
         return None, "the counter is empty"

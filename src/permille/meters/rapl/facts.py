@@ -1,4 +1,4 @@
-"""What is known of RAPL from elsewhere: how good it is, and how much power is plausible."""
+"""Published facts about RAPL: its accuracy, and plausible power."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from permille.meters.rapl.zones import read_line
 from permille.records import DomainKind
 
 HEADROOM = 4.0
-"""Greatest plausible power over the greatest limit that the zone states. The limits are averages
+"""The highest plausible power, relative to the highest limit of the zone. The limits are averages
 over windows of up to minutes; turbo and power-supply transients exceed them for milliseconds."""
 LEAST_MAX_POWER_W = 100.0
-"""No package is judged implausible below this, whatever limit somebody set."""
+"""A lower power is never implausible for a package, whatever limit is set."""
 DEFAULT_MAX_POWER_W: dict[DomainKind, float] = {"cpu": 1000.0, "dram": 200.0, "node": 4000.0}
-"""Where no limit is stated. The largest packages sold are rated at 500 W (2025)."""
+"""Used if a zone states no limit. The largest packages sold are rated at 500 W (2025)."""
 _KHAN = "Khan et al. 2018, doi:10.1145/3177754"
 _DESROCHERS = "Desrochers et al. 2016, doi:10.1145/2989081.2989088"
 _SCHOENE = "Schöne et al. 2021, arXiv:2108.00808"
 _MODELLED_INTEL = {0x2A, 0x2D, 0x3A, 0x3E}
-"""Sandy Bridge and Ivy Bridge: family 6 models whose RAPL is a model of events, not a sensor."""
+"""Sandy Bridge and Ivy Bridge: family 6 models whose RAPL is computed from events, without a
+sensor."""
 
 
 def accuracy(kind: DomainKind, processor: Processor) -> tuple[float, str]:
-    """Relative accuracy (k = 2, the same both ways) of a RAPL domain, and where it is from.
+    """The relative accuracy (k = 2, symmetric) of a RAPL domain, and its source.
 
-    No vendor states one for RAPL; these bounds are permille's reading of published comparisons
-    with instruments, which is what the source says.
+    No vendor states one for RAPL; these bounds are permille's interpretation of published
+    comparisons with instruments, as the source text says.
     """
     if kind == "node":
         return 0.20, "psys: set up by the maker of the machine, no published bound; taken as ±20 %"
@@ -42,14 +43,14 @@ def accuracy(kind: DomainKind, processor: Processor) -> tuple[float, str]:
 
 
 def max_power_w(kind: DomainKind, zone: Path) -> float:
-    """Greatest plausible power: HEADROOM times the greatest limit stated, or a default."""
+    """The highest plausible power: HEADROOM times the highest limit, or a default."""
     limits_w = []
     for pattern in ("constraint_*_max_power_uw", "constraint_*_power_limit_uw"):
         for path in zone.glob(pattern):
             try:
                 text = read_line(path)
             except OSError:
-                continue  # some limits exist only to be refused (EOPNOTSUPP, ENODATA)
+                continue  # some limits exist but cannot be read (EOPNOTSUPP, ENODATA)
             if text.isdigit() and 0 < int(text) < 1e11:
                 limits_w.append(int(text) / 1e6)
     if not limits_w:

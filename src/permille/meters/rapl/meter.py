@@ -2,7 +2,7 @@
 
 The counters are cumulative microjoules that step about every millisecond and wrap at
 ``max_energy_range_uj``. They are kept open and read with one ``pread``; before each read the
-path is looked up again, so that a counter that vanished or was replaced is never read on.
+path is checked again, so that a vanished or replaced counter is noticed.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ REMEDY = (
 
 
 class _Problem(NamedTuple):
-    """A zone that cannot be used: its domain, or its folder where its name is not known, and its
-    kind as far as that is known."""
+    """A zone that cannot be used: its domain, or its folder if its name is unknown, and its kind if
+    known."""
 
     name: str
     kind: DomainKind | None
@@ -59,12 +59,12 @@ MOUNT = "in a container mount /sys/devices/virtual/powercap too, read-only"
 
 
 def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path = BOOT_ID) -> Meter:
-    """The RAPL counters below ``root``, which defaults to PERMILLE_POWERCAP or the system's.
+    """The RAPL counters in ``root``, by default PERMILLE_POWERCAP or the system's.
 
-    Watches them for up to 0.2 s to find their tick.
+    Watches them for up to 0.2 s to measure their tick.
 
     Raises:
-        MeterUnavailable: no zone is there, or none that may be read.
+        MeterUnavailable: there is no zone, or none that may be read.
     """
     root = root or Path(os.environ.get("PERMILLE_POWERCAP") or ROOT)
     zones, dangling = find_zones(root), dangling_links(root)
@@ -129,7 +129,7 @@ class RaplMeter:
         self.max_interval_s = min(map(_longest_interval_s, readable))
 
     def read(self) -> list[Reading]:
-        """Every counter now, and why the others have no figure."""
+        """Read every counter; unreadable domains get an error."""
         readings = [one.reading() for one in self._lost]
         for counter in self._counters:
             before_ns = time.monotonic_ns()
@@ -139,7 +139,7 @@ class RaplMeter:
         return readings
 
     def observe(self, pids: frozenset[int]) -> Observation:
-        """Identity: the boot, and the zones' folders, which a reloaded driver makes anew."""
+        """Identity: the boot, and the zones' folders, which a reloaded driver recreates."""
         del pids  # a package serves every process
         try:
             parts = [read_line(self._boot_id)]
@@ -195,7 +195,7 @@ def _mirrors(
         before = leads.setdefault((zone.kind, zone.package), [])
         for lead in before:
             one = is_mirror(seen[lead], seen[zone], counters[lead].range_uj / 1e6)
-            if one is None:  # both stood still while they were watched
+            if one is None:  # neither moved while they were watched
                 one = counters[lead].inode == counters[zone].inode or (
                     _says_one_register(zone, processor, seen[lead][-1], seen[zone][-1])
                 )
@@ -210,8 +210,8 @@ def _mirrors(
 def _says_one_register(
     zone: Zone, processor: Processor, first_j: float | None, second_j: float | None
 ) -> bool:
-    """Whether equal values of two counters that stand still show that they are one: on AMD, whose
-    register is the package's; of platforms, unless neither has ever counted."""
+    """Whether equal values of two counters that do not move show that they are the same: on AMD,
+    whose register belongs to the package; for platform zones, unless neither has ever counted."""
     if first_j is None or first_j != second_j:
         return False
     return processor.vendor == "AuthenticAMD" if zone.kind == "cpu" else first_j > 0
@@ -227,7 +227,7 @@ def _domain(zone: Zone, range_uj: int, processor: Processor) -> Domain:
         accuracy_low=bound,
         accuracy_high=bound,
         accuracy_source=source,
-        # The file's last digit, or one count of the 32-bit register behind it.
+        # The file's last digit, or one count of the underlying 32-bit register.
         resolution_j=max(1e-6, range_uj / 1e6 / 2**32),
         wrap_j=range_uj / 1e6,
         max_power_w=max_power_w(zone.kind, zone.path),
@@ -243,14 +243,14 @@ def _with_tick(domain: Domain, tick_s: float | None) -> Domain:
 
 
 def _longest_interval_s(domain: Domain) -> float:
-    """Half the shortest time in which the counter could go all the way round."""
+    """Half the shortest time in which the counter could wrap."""
     assert domain.wrap_j is not None
     assert domain.max_power_w is not None
     return domain.wrap_j / domain.max_power_w / 2
 
 
 def _nothing(root: Path, dangling: Sequence[str]) -> MeterUnavailable:
-    """Why no zone was found below ``root``: each cause has its own mend."""
+    """Why there is no zone in ``root``; each cause has its own remedy."""
     if dangling:
         return MeterUnavailable(
             f"RAPL is here, but its links under {root} lead nowhere ({', '.join(dangling[:4])})",
@@ -262,7 +262,7 @@ def _nothing(root: Path, dangling: Sequence[str]) -> MeterUnavailable:
     except PermissionError:
         return MeterUnavailable(f"{root} may not be listed by this user", REMEDY, forbidden=True)
     except NotADirectoryError:
-        return MeterUnavailable(f"{root} is no folder", "see PERMILLE_POWERCAP")
+        return MeterUnavailable(f"{root} is not a folder", "see PERMILLE_POWERCAP")
     except FileNotFoundError:
         if root != ROOT:
             return MeterUnavailable(f"no RAPL zones: there is no {root}", _WHERE)
@@ -282,12 +282,12 @@ def _nothing(root: Path, dangling: Sequence[str]) -> MeterUnavailable:
     )
 
 
-_WHERE = "PERMILLE_POWERCAP says where they are; unset, /sys/class/powercap is read"
+_WHERE = "PERMILLE_POWERCAP is set to this; without it, /sys/class/powercap is read"
 
 
 def _kind_of(folder: str) -> DomainKind | None:
-    """What a zone is taken for of which nothing but its folder is known: at the top a package,
-    unless it is of the interface that shows those a second time."""
+    """The assumed kind of a zone of which only the folder is known: at the top level a package,
+    unless its interface repeats those of another."""
     return "cpu" if folder.count(":") == 1 and "-mmio" not in folder else None
 
 
@@ -296,11 +296,11 @@ def _is_forbidden(error: OSError | str) -> bool:
 
 
 def _in_words(error: OSError | str) -> str:
-    """Why a zone beside others cannot be read, and what to do."""
+    """Why one zone among others cannot be read, and the remedy."""
     if _is_forbidden(error):
         return f"RAPL: it may be read by root only; {REMEDY}"
     return (
-        f"RAPL: it cannot be read: {error}; mend that, or measure the whole machine at a plug"
+        f"RAPL: it cannot be read: {error}; fix that, or measure the whole machine at a plug"
         " (docs/meters.md)"
     )
 

@@ -1,4 +1,4 @@
-"""Zones that show one register: found by watching both. Pure.
+"""Detect zones that show the same register by watching both. Pure.
 
 Some kernels list the dies of an AMD package as ``package-N-die-M`` while the register is the
 package's: every zone then counts the whole package (codecarbon#1274).
@@ -14,12 +14,12 @@ from itertools import pairwise
 def is_mirror(
     first: Sequence[float | None], second: Sequence[float | None], wrap_j: float
 ) -> bool | None:
-    """Whether two counters (joules, wrapping at ``wrap_j``), read one just after the other many
-    times, are one; None where neither has stepped meanwhile, so that nobody can tell.
+    """Whether two counters (joules, wrapping at ``wrap_j``), read in turn many times, are the same;
+    None if neither has stepped in that time, so that it is unknown.
 
-    They are one where they never differ by more than the greatest step of either: whoever reads
-    them may be held up between the two, and then the second has stepped once by as much. The
-    counters of two registers have run apart since the boot by far more than that.
+    They are the same if they never differ by more than the largest step of either: the reader may
+    be delayed between the two, and then the second has stepped once more. The counters of two
+    registers have diverged by far more than that since boot.
     """
     looks = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     step = max(
@@ -32,5 +32,5 @@ def is_mirror(
 
 
 def _apart(a: float, b: float, wrap_j: float) -> float:
-    """How far two values of a counter lie apart, the shorter way round."""
+    """The distance of two values of a wrapping counter, the shorter way round."""
     return min(abs(a - b), wrap_j - abs(a - b))

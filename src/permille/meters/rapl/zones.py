@@ -1,8 +1,8 @@
-"""The zones of a Linux powercap tree that count energy, each joule once.
+"""The zones of a Linux powercap tree that count energy, without counting a joule twice.
 
 A tree may list sub-zones flat at its root, nested in their package, or both ways (sysfs: every
 zone has a symbolic link in the class folder). A zone is known by its folder's name, such as
-``intel-rapl:0:1``, so that one reached by two ways is one zone.
+``intel-rapl:0:1``, so that a zone reached by two paths is one zone.
 See the kernel's Documentation/power/powercap/powercap.rst.
 """
 
@@ -21,11 +21,11 @@ _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
 _PLATFORM = re.compile(r"psys(?:-(\d+))?")
 """The kernel names a second socket's platform zone ``psys-1`` (intel_rapl_common.c)."""
 _DEPTH = 4
-_MOST = 4096  # zones: a tree with more is not a machine's
+_MOST = 4096  # the most zones: a real machine has fewer
 
 
 class Zone(NamedTuple):
-    """One zone that becomes a domain. ``package`` and ``die`` are as in its name."""
+    """One zone that becomes a domain. ``package`` and ``die`` are from its name."""
 
     domain: str
     kind: DomainKind
@@ -46,7 +46,7 @@ def read_line(path: Path) -> str:
 
 
 def find_folders(root: Path) -> dict[str, Path]:
-    """Every zone's folder below ``root``, by the folder's name."""
+    """Every zone's folder in ``root``, by the folder's name."""
     found: dict[str, Path] = {}
     pending = [(root, 0)]
     while pending and len(found) < _MOST:
@@ -67,10 +67,10 @@ def find_folders(root: Path) -> dict[str, Path]:
 
 
 def find_zones(root: Path) -> list[Zone]:
-    """The packages, their dram and the platform (psys) below ``root``.
+    """The packages, their dram and the platform (psys) in ``root``.
 
-    ``core`` and ``uncore`` lie inside the package and are left out; so is a package that another
-    interface (``intel-rapl-mmio``) shows a second time.
+    ``core`` and ``uncore`` are part of the package and left out; so is a package that another
+    interface (``intel-rapl-mmio``) repeats.
     """
     folders = find_folders(root)
     names: dict[str, str] = {}
@@ -78,7 +78,7 @@ def find_zones(root: Path) -> list[Zone]:
         try:
             names[folder] = read_line(path / "name")
         except OSError:
-            continue  # it cannot be told from its neighbours: see nameless_zones
+            continue  # it cannot be distinguished from others: see nameless_zones
     packages: dict[str, Zone] = {}
     zones: list[Zone] = []
     for folder in sorted(names, key=_order):
@@ -106,7 +106,7 @@ def find_zones(root: Path) -> list[Zone]:
 
 
 def nameless_zones(root: Path) -> list[tuple[str, OSError]]:
-    """Folders of zones below ``root`` whose name cannot be read, and why."""
+    """Folders of zones in ``root`` whose name cannot be read, and why."""
     found = []
     for folder, path in sorted(find_folders(root).items()):
         try:
@@ -117,8 +117,8 @@ def nameless_zones(root: Path) -> list[tuple[str, OSError]]:
 
 
 def dangling_links(root: Path) -> list[str]:
-    """Names of the links to zones directly below ``root`` that lead nowhere, as in a container
-    that was given the class folder and not the devices that its links lead to."""
+    """Names of dangling links to zones directly in ``root``, as in a container with the class
+    folder but without the devices to which its links point."""
     try:
         names = sorted(os.listdir(root))
     except OSError:
@@ -131,7 +131,8 @@ def dangling_links(root: Path) -> list[str]:
 
 
 def without_mirrors(zones: Sequence[Zone], mirrored: Sequence[tuple[Zone, Zone]]) -> list[Zone]:
-    """``zones`` less the second of each pair in ``mirrored``, and less its dram if it is a die."""
+    """``zones`` without the second of each pair in ``mirrored``, and without its dram if it is a
+    die."""
     gone = {second.domain for _, second in mirrored}
     gone |= {"dram:" + domain.removeprefix("cpu:") for domain in gone}
     return [zone for zone in zones if zone.domain not in gone]
@@ -139,7 +140,7 @@ def without_mirrors(zones: Sequence[Zone], mirrored: Sequence[tuple[Zone, Zone]]
 
 def _order(folder: str) -> tuple[bool, str, list[int]]:
     prefix, *numbers = folder.split(":")
-    # intel-rapl before intel-rapl-mmio, so that the latter is seen to repeat it.
+    # intel-rapl before intel-rapl-mmio, so that the latter is recognised as a repetition.
     return ("-mmio" in prefix, prefix, [int(n) for n in numbers])
 
 

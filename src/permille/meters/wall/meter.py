@@ -1,7 +1,7 @@
 """A smart plug or a BMC on the local network: the whole machine's power, at the wall.
 
-PERMILLE_WALL says which (see :mod:`permille.meters.wall.source`). It covers everything in the
-machine. Redirects are not followed and answers are bounded: the device is not trusted.
+PERMILLE_WALL names it (see :mod:`permille.meters.wall.source`). It covers everything in the
+machine. The device is not trusted: redirects are not followed, and the size of answers is limited.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LIMIT_BYTES = 1 << 20
 
 
 def open_meter() -> WallMeter:
-    """The device that PERMILLE_WALL names, asked once.
+    """The device named in PERMILLE_WALL, after one successful request.
 
     Raises:
         MeterUnavailable: PERMILLE_WALL is not set, or the device does not answer.
-        UsageError: PERMILLE_WALL cannot be understood.
+        UsageError: PERMILLE_WALL is malformed.
     """
     text = os.environ.get(VARIABLE)
     if not text:
@@ -46,7 +46,7 @@ def open_meter() -> WallMeter:
 
 
 class WallMeter:
-    """One device, asked afresh for every reading."""
+    """One device, queried for every reading."""
 
     name = "wall"
     slow = True
@@ -56,7 +56,7 @@ class WallMeter:
     def __init__(self, source: WallSource) -> None:
         self._source = source
         bound = f"±{source.accuracy * 100:g} %"
-        said = "as stated" if source.stated else "taken; state your device's with #accuracy="
+        said = "as specified" if source.stated else "assumed; specify your device's with #accuracy="
         self.domains = (
             Domain(
                 name="node",
@@ -75,7 +75,7 @@ class WallMeter:
         )
 
     def read(self) -> list[Reading]:
-        """The device's figure; its instant is the middle of the asking."""
+        """The device's value, at the middle of the request."""
         source, before_ns = self._source, time.monotonic_ns()
         try:
             value = take(fetch_json(source), source.json_path) * source.scale
@@ -88,7 +88,7 @@ class WallMeter:
         return [Reading("node", t_ns, energy_j=value)]
 
     def observe(self, pids: frozenset[int]) -> Observation:
-        """Whether the device's certificate goes unverified."""
+        """Report if the device's certificate is not verified."""
         del pids
         notices: tuple[tuple[str | None, str], ...] = ()
         if self._source.secure and not self._source.verify:
@@ -96,7 +96,7 @@ class WallMeter:
         return Observation(notices=notices, identity=self._source.where)
 
     def close(self) -> None:
-        """Nothing is held between readings."""
+        """There is nothing to release."""
 
 
 def fetch_json(source: WallSource) -> object:
@@ -104,7 +104,7 @@ def fetch_json(source: WallSource) -> object:
 
     Raises:
         OSError, http.client.HTTPException: it did not answer.
-        ValueError: it answered with something else than JSON.
+        ValueError: the answer is not JSON.
     """
     context = ssl.create_default_context() if source.secure else None
     if context is not None and not source.verify:
@@ -133,7 +133,8 @@ def fetch_json(source: WallSource) -> object:
 
 
 def _resolution_j(source: WallSource) -> float | None:
-    """Plugs count energy in whole watt-hours (Tasmota, 0.001 kWh) or finer (Shelly, 0.001 Wh)."""
+    """The resolution of energy: plugs count whole watt-hours (Tasmota, 0.001 kWh) or finer (Shelly,
+    0.001 Wh)."""
     if source.is_power:
         return None
     return {"energy_kwh": 3600.0, "energy_wh": 3.6, "energy_j": 1.0}[source.unit]

@@ -1,4 +1,4 @@
-"""What PERMILLE_WALL means: a device's kind, where it answers, and which number is the power.
+"""Parse PERMILLE_WALL: a device's kind, its address, and the number in its answer to use.
 
     shelly+http://HOST                     Shelly Gen2 and later, Switch.GetStatus
     tasmota+http://HOST                    Tasmota, Status 8
@@ -6,8 +6,8 @@
     http://HOST/any/path#power_w=a.b.0.c   any JSON: power_w, energy_wh, energy_kwh or energy_j
 
 After ``#``, joined by ``&``: ``quantity=energy`` (Shelly, Tasmota: the counter rather than the
-power), ``id=N`` (Shelly: the switch), ``accuracy=0.01`` (relative, of your device's data sheet),
-``tick=SECONDS`` (how often it has a new figure), ``verify=no`` (a BMC's own certificate).
+power), ``id=N`` (Shelly: the switch), ``accuracy=0.01`` (relative, from your device's data sheet),
+``tick=SECONDS`` (the time between updates), ``verify=no`` (a BMC's self-signed certificate).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNITS = {"power_w": 1.0, "energy_j": 1.0, "energy_wh": 3600.0, "energy_kwh": 3.
 
 
 class Kind(NamedTuple):
-    """How devices of a kind answer. Paths are into their JSON, parts joined by dots."""
+    """The answers of a kind of device. Paths into their JSON are joined by dots."""
 
     path: str
     power: tuple[str, str]  # (unit, JSON path)
@@ -64,7 +64,7 @@ _REDFISH_METRICS = ("power_w", "PowerWatts.Reading")
 
 
 class WallSource(NamedTuple):
-    """Where to ask and what to take from the answer."""
+    """The address of the device, and the value to use from its answer."""
 
     kind: str
     secure: bool
@@ -98,10 +98,10 @@ class WallSource(NamedTuple):
 
 
 def parse_source(text: str) -> WallSource:
-    """What ``text``, the value of PERMILLE_WALL, means.
+    """Parse ``text``, the value of PERMILLE_WALL.
 
     Raises:
-        UsageError: it cannot be understood; the message holds no password.
+        UsageError: it is malformed; the message does not contain the password.
     """
     parts, host, port = _split(text)
     kind, secure = _kind(parts.scheme)
@@ -113,8 +113,8 @@ def parse_source(text: str) -> WallSource:
     accuracy = _positive(options, "accuracy", made.accuracy if made else 0.05)
     tick_s = _positive(options, "tick", 1.0)
     verify = _verify(options)
-    if options:  # each that has a meaning was taken out above
-        raise UsageError(f"{VARIABLE}: nothing is called {next(iter(options))!r} after #")
+    if options:  # the known ones were removed above
+        raise UsageError(f"{VARIABLE}: unknown option {next(iter(options))!r} after #")
     return WallSource(
         kind=kind or "device",
         secure=secure,
@@ -137,7 +137,7 @@ def _split(text: str) -> tuple[SplitResult, str, int | None]:
     """The parts of an HTTP URL, its host and its port."""
     try:
         parts = urlsplit(text.strip())
-        port = parts.port  # urllib checks it only as it is read
+        port = parts.port  # urllib only checks it when it is accessed
     except ValueError as error:
         raise UsageError(f"{VARIABLE} is not a URL: {error}") from error
     if parts.scheme.rpartition("+")[2] not in ("http", "https") or not parts.hostname:
@@ -146,15 +146,15 @@ def _split(text: str) -> tuple[SplitResult, str, int | None]:
 
 
 def _kind(scheme: str) -> tuple[str, bool]:
-    """(The kind of device, empty for any that answers in JSON; whether it is asked over TLS)."""
+    """(The kind of device, empty for any that answers in JSON; whether to use TLS)."""
     kind, plus, protocol = scheme.rpartition("+")
     if plus and kind not in KINDS:
-        raise UsageError(f"{VARIABLE}: no kind of device {kind!r}; {nearest(kind, KINDS)}")
+        raise UsageError(f"{VARIABLE}: unknown kind of device {kind!r}; {nearest(kind, KINDS)}")
     return kind, protocol == "https"
 
 
 def _target(made: Kind | None, options: dict[str, str], parts: SplitResult) -> str:
-    """What is asked of the host: the path that was given, else the one of its kind."""
+    """The path of the request: the given one, or the default of its kind."""
     number = options.pop("id", "0")
     if not number.isdecimal():
         raise UsageError(f"{VARIABLE}: id={number!r} is not a switch's number")
@@ -165,10 +165,10 @@ def _target(made: Kind | None, options: dict[str, str], parts: SplitResult) -> s
 
 
 def _verify(options: dict[str, str]) -> bool:
-    """Whether the certificate is checked; ``no`` is for BMCs, whose own is self-signed."""
+    """Whether to check the certificate; ``no`` is for BMCs with a self-signed one."""
     verify = options.pop("verify", "yes")
     if verify not in ("yes", "no"):
-        raise UsageError(f"{VARIABLE}: verify is yes or no")
+        raise UsageError(f"{VARIABLE}: verify must be yes or no")
     return verify == "yes"
 
 
@@ -192,7 +192,7 @@ def take(answer: Any, path: tuple[str, ...]) -> float:
     try:
         number = float(value)
     except OverflowError as error:
-        raise ValueError(f"{here!r} is too great") from error
+        raise ValueError(f"{here!r} is too large") from error
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"{here!r} is {number:g}")
     return number
@@ -202,14 +202,14 @@ def _figure(made: Kind | None, options: dict[str, str], path: str) -> tuple[str,
     given = [(unit, options.pop(unit)) for unit in _UNITS if unit in options]
     quantity = options.pop("quantity", None)
     if quantity not in (None, "power", "energy"):
-        raise UsageError(f"{VARIABLE}: quantity is power or energy, not {quantity!r}")
+        raise UsageError(f"{VARIABLE}: quantity must be power or energy, not {quantity!r}")
     if len(given) > 1 or (given and quantity):
         raise UsageError(f"{VARIABLE}: name one of {', '.join(_UNITS)} after #")
     if given:
         return given[0]
     if made is None:
         raise UsageError(
-            f"{VARIABLE}: say after # where the figure is in the answer, such as #power_w=a.b"
+            f"{VARIABLE}: give the value's path in the answer after #, such as #power_w=a.b"
         )
     if quantity == "energy":
         if made.energy is None:
