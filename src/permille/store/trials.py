@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from permille import plugins
 from permille.errors import StoreError, UnkeepableError
-from permille.records import Environment, Protocol, Status, Trial
-from permille.store import rollup
+from permille.records import Environment, MachineSession, Protocol, Status, Trial
+from permille.store import rollup, sessions
 from permille.store.file import checkpoint, damaged, failure, is_corrupt, open_file
 from permille.store.rollup import Fold
 from permille.store.rows import (
@@ -242,6 +242,57 @@ class Store:
                     put_round(self._db, key, round, before)
         checkpoint(self._db)
 
+    def put_session(self, session: MachineSession) -> None:
+        """Keep a session, in the place of the one of its id if there is one.
+
+        Raises:
+            StoreError: it could not be written, or not be read back; nothing is changed.
+        """
+        with self._transaction():
+            self._put_session(session)
+        checkpoint(self._db)
+        self._still_there()
+
+    def change_session(
+        self, id: str, change: Callable[[MachineSession], MachineSession]
+    ) -> MachineSession:
+        """Put ``change`` of a session in its place, and return it. No other process changes it
+        in between.
+
+        Raises:
+            StoreError: there is no such session, or it could not be written.
+        """
+        with self._transaction():
+            known = sessions.get(self._db, id)
+            if known is None:
+                raise StoreError(damaged(self.path, f"session {id} is missing"))
+            changed = change(known)
+            self._put_session(changed)
+        checkpoint(self._db)
+        self._still_there()
+        return changed
+
+    def _put_session(self, session: MachineSession) -> None:
+        try:
+            sessions.put(self._db, session)
+        except DamageError:
+            raise
+        except ValueError as error:
+            raise StoreError(f"session {session.id} is not kept in {self.path}: {error}") from error
+
+    def take_in_sessions(self, found: Iterable[MachineSession]) -> tuple[str, ...]:
+        """Keep sessions of another store; of one known already, the state that is further on.
+        A line for each that is refused.
+
+        Raises:
+            StoreError: the file could not be written, or what is there is damaged.
+        """
+        with self._transaction():
+            refused = [sessions.take_in(self._db, one) for one in found]
+        checkpoint(self._db)
+        self._still_there()
+        return tuple(line for line in refused if line is not None)
+
     def _roll_up(self) -> None:
         fold = self._fold or plugins.load("folds", "cells", StoreError)
         for kept in rollup.newest_rounds(self._rows.groups()):
@@ -358,6 +409,16 @@ class Store:
             ).fetchall()
         exact = [uid for (uid,) in found if uid == prefix]
         return exact or [uid for (uid,) in found]
+
+    def sessions(self) -> list[MachineSession]:
+        """Every session, by its start. Trials stored before there were sessions have none (see
+        :mod:`permille.analysis.sessions`).
+
+        Raises:
+            StoreError: they are damaged.
+        """
+        with self._guard("read"), self._rows.snapshot():
+            return list(sessions.read(self._db, self._rows.say))
 
     def version(self) -> int:
         """Changes when another connection, of whichever process, has written to the file."""
