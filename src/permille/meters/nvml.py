@@ -70,7 +70,7 @@ def open_meter() -> Meter:
     import pynvml
 
     try:
-        _init(pynvml)
+        start_nvml(pynvml)
     except pynvml.NVMLError as error:
         raise _unavailable(error) from error
     try:
@@ -234,7 +234,7 @@ class NvmlMeter:
         return " ".join([driver, module, *(gpu.uuid for gpu in self._gpus)])
 
 
-def _init(nvml: Any) -> None:
+def start_nvml(nvml: Any) -> None:
     """Start NVML, also in a library without ``nvmlInitWithFlags`` (drivers before 375, and what
     stands in for the driver's), which nvidia-ml-py cannot.
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from permille import plugins
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.stopping import decide
@@ -26,11 +28,13 @@ from permille.study.plan import stamps
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.file import Settings
 from permille.study.plan.grid import Plan
-from permille.study.run import evidence
+from permille.study.run import blocks, evidence
 from permille.study.run import supervisor as process
+from permille.study.run.blocks import Block
 from permille.study.run.elsewhere import judged
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
+from permille.study.run.session_log import SessionLog, state_of
 from permille.study.run.trial import keep, least_query_s, make
 from permille.study.run.trial_locks import Claims
 from permille.study.worker import containment
@@ -140,6 +144,7 @@ class Runner:
         self._pool = pool
         self._quiet = quiet
         self._worker_environment = containment.environment(os.environ, pass_env)
+        self._sessions = SessionLog(store, lambda: state_of(recorder.domains))
         self._version = store.version()
         self.ledger = self._open_ledger()
         self._tried_elsewhere: set[tuple[str, int]] = set()
@@ -157,40 +162,54 @@ class Runner:
         tried = self.ledger.attempts(planned.cell.id, repeat)
         return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
 
-    def run(self) -> RunTally:
-        """Every trial that is not finished, repeat by repeat over all cells."""
+    def run(self, repeats: range | None = None, *, new_session: bool = False) -> RunTally:
+        """Every trial that is not finished, block by block, those of ``repeats`` alone if given.
+        ``new_session``: in a session that begins now, however short the pause before it is."""
+        if repeats is None:
+            repeats = range(most_repeats(self._plan.settings))
         try:
+            if new_session:
+                self._sessions.begin()
             with Claims(self._store.path) as claims:
                 passed_over = [
-                    (planned, repeat)
-                    for planned, repeat in self._schedule()
-                    if not self._make(planned, repeat, claims, wait=False)
+                    block
+                    for block in self._schedule(repeats)
+                    if not self._run_block(block, claims, wait=False)
                 ]
                 # Another run makes these; should it die, they are ours.
-                for planned, repeat in passed_over:
-                    self._make(planned, repeat, claims, wait=True)
+                for block in passed_over:
+                    self._run_block(block, claims, wait=True)
         finally:
             end_marked(self._recorder.token)
         return self.tally
 
-    def _make(self, planned: PlannedCell, repeat: int, claims: Claims, *, wait: bool) -> bool:
-        """Make one trial and keep it; False if another run makes it just now."""
-        protocol = protocol_key(self._plan.protocol_of(planned))
-        name = "\0".join((self._plan.name, planned.cell.id, protocol, str(repeat)))
-        with claims.on(name, wait=wait) as ours:
+    def _run_block(self, block: Block, claims: Claims, *, wait: bool) -> bool:
+        """Make the trials of one block; False if another run makes them just now."""
+        protocol = protocol_key(self._plan.protocol)
+        parts = (self._plan.name, block.task, block.dataset, protocol, str(block.repeat))
+        with claims.on("\0".join(parts), wait=wait) as ours:
             if not ours:
                 return False
-            self._catch_up()
-            key = (planned.cell.id, repeat)
-            if key in self._tried_elsewhere or not self.is_due(planned, repeat):
-                self.tally.elsewhere += 1
-            elif not self._precise(planned):
-                trial, raw = self._trial(planned, repeat)
-                trial = keep(self._store, trial, raw)
-                self.ledger.add(trial)
-                self.tally.add(trial)
-                self.watch("trial", trial)
+            self._sessions.begin_block()
+            for planned in block.cells:
+                self._make(planned, block.repeat)
         return True
+
+    def _make(self, planned: PlannedCell, repeat: int) -> None:
+        """Make one trial and keep it, if it is still due."""
+        self._catch_up()
+        key = (planned.cell.id, repeat)
+        if key in self._tried_elsewhere or not self.is_due(planned, repeat):
+            self.tally.elsewhere += 1
+        elif not self._precise(planned):
+            place = self._sessions.place()
+            trial, raw = self._trial(planned, repeat)
+            trial = msgspec.structs.replace(trial, session=place.session, block=place.block)
+            trial = keep(self._store, trial, raw)
+            self.ledger.add(trial)
+            self.tally.add(trial)
+            self.watch("trial", trial)
+            self._sessions.ended(place)
 
     def _catch_up(self) -> None:
         """Take in what another run has kept since this one looked."""
@@ -220,23 +239,30 @@ class Runner:
                     ledger.count(trial)
         return ledger
 
-    def _schedule(self) -> Iterator[tuple[PlannedCell, int]]:
-        """What is to be run. Repeats go round over the cells, so that a slow drift of the
+    def _schedule(self, repeats: range) -> Iterator[Block]:
+        """What is to be run. Repeats go round over the blocks, so that a slow drift of the
         machine meets all of them alike; asked anew each round, since precision may be reached."""
-        settings = self._plan.settings
-        most = most_repeats(settings)
-        for repeat in range(most):
-            for planned in self._plan.cells:
-                if self.ledger.done(planned.cell.id, repeat):
-                    self.tally.kept += 1
-                elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
-                    self.tally.given_up += 1
-                    self._leave_out(planned, repeat, "given-up", self._last_reason(planned, repeat))
-                elif (reason := self._same_failure(planned)) is not None:
-                    self.tally.left_out += 1
-                    self._leave_out(planned, repeat, "left-out", reason)
-                elif not self._precise(planned):
-                    yield planned, repeat
+        seed = self._plan.settings.seed
+        for repeat in repeats:
+            for (task, dataset), cells in blocks.groups(self._plan.cells).items():
+                ordered = blocks.order(len(cells), repeat, f"{seed}/{task}/{dataset}")
+                due = tuple(cells[i] for i in ordered if self._to_make(cells[i], repeat))
+                if due:
+                    yield Block(task, dataset, repeat, due)
+
+    def _to_make(self, planned: PlannedCell, repeat: int) -> bool:
+        """Whether a repeat is to be made; what is left out is counted and said."""
+        if self.ledger.done(planned.cell.id, repeat):
+            self.tally.kept += 1
+        elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
+            self.tally.given_up += 1
+            self._leave_out(planned, repeat, "given-up", self._last_reason(planned, repeat))
+        elif (reason := self._same_failure(planned)) is not None:
+            self.tally.left_out += 1
+            self._leave_out(planned, repeat, "left-out", reason)
+        else:
+            return not self._precise(planned)
+        return False
 
     def _leave_out(
         self,

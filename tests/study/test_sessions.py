@@ -1,0 +1,114 @@
+"""Sessions and blocks of real runs: what each trial knows, and what a resumed run does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from permille.records import MachineSession, Trial
+from permille.store import Store
+from tests.conftest import Permille
+from tests.powercap import Driver
+
+pytestmark = pytest.mark.measuring
+
+Study = Callable[..., Path]
+
+
+def kept(folder: Path) -> tuple[list[Trial], list[MachineSession]]:
+    with Store(folder / "permille.db", readonly=True) as store:
+        return list(store.trials()), store.sessions()
+
+
+def blocks(trials: list[Trial]) -> dict[str, int]:
+    """Model -> the block of its finished trial."""
+    return {t.cell.model: t.block for t in trials if t.status == "done" and t.block is not None}
+
+
+def test_a_block_is_one_repeat_of_every_model_in_a_balanced_order(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    permille("run", str(study("quick", "slow", repeats=4)))
+    trials, (session,) = kept(tmp_path)
+    assert {trial.session for trial in trials} == {session.id}
+    assert [(trial.block, trial.repeat) for trial in trials] == [
+        (n, n) for n in range(4) for _ in range(2)
+    ]
+    orders = [tuple(t.cell.model for t in trials if t.block == n) for n in range(4)]
+    assert orders[0] == orders[1][::-1]
+    assert orders[2] == orders[3][::-1]
+    assert session.blocks == 4
+    assert session.started <= trials[0].started <= trials[-1].started <= session.ended
+    assert session.machine is None or len(session.machine) == 16
+    assert not session.requested
+
+
+def test_a_run_shortly_after_goes_on_in_the_session_and_after_a_break_begins_one(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    path = str(study("quick", repeats=1))
+    permille("run", path)
+    permille("run", path, "--repeats", "2")
+    trials, (session,) = kept(tmp_path)
+    assert [(t.session, t.block) for t in trials] == [(session.id, 0), (session.id, 1)]
+    for changed in ({"ended": "2020-01-01T00:00:00+00:00"}, {"boot": "another"}):
+        with Store(tmp_path / "permille.db") as store:
+            for one in store.sessions():
+                store.put_session(msgspec.structs.replace(one, **changed))
+        before = len(kept(tmp_path)[0])
+        permille("run", path, "--repeats", str(before + 1))
+        trials, sessions = kept(tmp_path)
+        assert trials[-1].session not in {t.session for t in trials[:-1]}
+        assert trials[-1].block == 0
+        assert len(sessions) == len({t.session for t in trials})
+
+
+def test_what_is_left_of_an_interrupted_block_is_a_block_of_its_own(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    path = study("quick", "hangs", "slow", repeats=1, timeout_s=600)
+    source = tmp_path / "models.py"
+    hangs = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(600)"
+    waits = "open(os.path.dirname(__file__) + '/hanging', 'w').close()\n    time.sleep(600)"
+    assert hangs in source.read_text()
+    source.write_text(source.read_text().replace(hangs, waits))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "permille", "run", str(path), "--json-lines"],
+        env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (tmp_path / "hanging").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    first = blocks(kept(tmp_path)[0])
+    assert "hangs" not in first
+    source = tmp_path / "models.py"
+    source.write_text(source.read_text().replace("time.sleep(600)", "return quick(text)"))
+    permille("run", str(path))
+    trials, (session,) = kept(tmp_path)
+    now = blocks(trials)
+    assert now["hangs"] == max(now.values())
+    assert now["hangs"] not in first.values()
+    assert session.blocks == max(now.values()) + 1
+
+
+def test_the_machines_own_ids_are_nowhere_in_the_store(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    permille("run", str(study("quick", repeats=1)))
+    content = (tmp_path / "permille.db").read_bytes()
+    for path in (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id")):
+        if path.exists() and (id := path.read_text().strip()):
+            assert id.encode() not in content
+    assert os.uname().release.encode() in content
