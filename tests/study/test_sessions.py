@@ -112,3 +112,69 @@ def test_the_machines_own_ids_are_nowhere_in_the_store(
         if path.exists() and (id := path.read_text().strip()):
             assert id.encode() not in content
     assert os.uname().release.encode() in content
+
+
+def test_sessions_are_measured_one_after_the_other_with_rests(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    command = ("run", str(study("quick", repeats=2)), "--sessions", "2", "--every", "1s")
+    done = permille(*command, "--json")
+    assert "session 2 of 2 begins at" in done.err
+    assert "30 min 0 s or more is better" in done.err
+    (row,) = done.json["rows"]
+    assert row["trials"]["done"] == 4
+    trials, (first, second) = kept(tmp_path)
+    assert [t.repeat for t in trials] == [0, 1, 2, 3]
+    assert [(t.session, t.block) for t in trials] == [
+        (first.id, 0),
+        (first.id, 1),
+        (second.id, 0),
+        (second.id, 1),
+    ]
+    assert (first.requested, second.requested) == (False, True)
+    again = permille(*command)
+    assert "begins at" not in again.err
+    assert "4 trials were finished before and kept" in again.out
+    assert len(kept(tmp_path)[0]) == 4
+
+
+def test_a_rest_can_be_interrupted_and_the_same_command_goes_on(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    path = str(study("quick", repeats=1))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "permille", "run", path, "--sessions", "2", "--every", "2h"],
+        env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    assert any("session 2 of 2 begins at" in line for line in lines)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(kept(tmp_path)[0]) == 1
+    permille("run", path, "--sessions", "2", "--every", "0s")
+    trials, sessions = kept(tmp_path)
+    assert len(trials) == len(sessions) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--sessions", "2", "--precision", "0.1"), "add --repeats N"),
+        (("--sessions", "0"), "from 1 to 1000"),
+        (("--sessions", "2", "--every", "soon"), "90s, 30m, 12h or 1d"),
+        (("--sessions", "2", "--every", "31d"), "more than 30 days"),
+    ],
+)
+def test_sessions_that_have_no_meaning_are_refused(
+    permille: Permille, study: Study, arguments: tuple[str, ...], words: str
+) -> None:
+    assert words in permille("run", str(study("quick")), *arguments, code=2).err
+
+
+def test_a_dry_run_counts_every_session(permille: Permille, study: Study) -> None:
+    command = ("run", str(study("quick", repeats=2)), "--sessions", "3", "--dry-run")
+    assert permille(*command, "--json").json["trials"] == 6
+    assert "3 sessions of 2 repeats, 30 min 0 s apart" in permille(*command).out

@@ -14,6 +14,7 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
+from permille.cli import sessions
 from permille.cli.arguments import (
     add_reading,
     add_store,
@@ -37,13 +38,14 @@ from permille.study.plan.execution import executions
 from permille.study.plan.grid import Plan
 from permille.study.plan.ownership import why_not_own
 from permille.study.run.anew import measured_anew
-from permille.study.run.runner import NotRun, Runner, RunTally, Turn, most_repeats
+from permille.study.run.runner import NotRun, Runner, RunTally, Turn
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 EXAMPLES = """examples:
   permille run quickstart
   permille run study.toml --repeats 5 --region DEU
   permille run study.toml --precision 0.05 --require measured
+  permille run study.toml --sessions 5 --every 12h
   permille run study.toml --dry-run
   permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
 """
@@ -59,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study_file", metavar="STUDY", help="a TOML file, or a preset's name")
     add_store(parser)
     add_planning(parser)
+    sessions.add_sessions(parser)
     add_strictness(
         parser, quiet="a trial during which others used over 5 %% of the CPU time is invalid"
     )
@@ -95,21 +98,17 @@ def run(args: argparse.Namespace) -> int:
     """Run the study; 0 all done, 1 some cells failed."""
     carbon = carbon_of(args)
     plan = planned(args, fetch=not args.dry_run)
+    sessions.check(plan, args)
     if args.dry_run:
         return dry_run(plan, args)
     _pickles(plan, allowed=args.allow_pickle)
     _commands(plan, args)
     _say_plan(plan, args)
     try:
-        with (
-            Store(args.store) as store,
-            Recorder(shared=args.shared) as recorder,
-            Interrupts(recorder.token),
-        ):
-            if args.require:
-                recorder.require_measured()
-            tally = _measure(plan, store, recorder, args)
-            _tell(plan, store, recorder, carbon, tally, args)
+        with Store(args.store) as store:
+            tally, recorder = _measure_sessions(plan, store, args)
+            with Interrupts(recorder.token):
+                _tell(plan, store, recorder, carbon, tally, args)
     except Interrupted as stop:
         return stop.code
     except OSError as error:
@@ -167,20 +166,49 @@ def _tell(
     deliver(tell)
 
 
-def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> RunTally:
-    repeats = most_repeats(plan.settings)
-    runner = Runner(
-        plan, store, recorder, pool=args.pool, pass_env=args.pass_env, quiet=args.quiet_machine
-    )
-    _say_elsewhere(runner, store, args)
-    _say_anew(plan, runner, store)
-    if args.fresh:
-        runner.start_over()
+def _measure_sessions(
+    plan: Plan, store: Store, args: argparse.Namespace
+) -> tuple[RunTally, Recorder]:
+    """Every session of the run, each with a recorder of its own: what rests is not polled, and the
+    machine is free for another run. What all of them did, and the last recorder, which has
+    ended."""
+    runner: Runner | None = None
+    for number in range(args.sessions):
+        repeats = sessions.repeats_of(plan, number)
+        begins = runner is not None and runner.is_untouched(repeats)
+        if runner is not None and begins:
+            sessions.rest(runner.rest_left(args.every), number, args.sessions)
+        with Recorder(shared=args.shared) as recorder, Interrupts(recorder.token):
+            if args.require:
+                recorder.require_measured()
+            tally = RunTally() if runner is None else runner.tally
+            runner = Runner(
+                plan,
+                store,
+                recorder,
+                pool=args.pool,
+                pass_env=args.pass_env,
+                quiet=args.quiet_machine,
+                tally=tally,
+            )
+            if number == 0:
+                _say_elsewhere(runner, store, args)
+                _say_anew(plan, runner, store)
+                if args.fresh:
+                    runner.start_over()
+            _measure(plan, runner, repeats, args, new_session=begins)
+    assert runner is not None
+    return runner.tally, recorder
+
+
+def _measure(
+    plan: Plan, runner: Runner, repeats: range, args: argparse.Namespace, *, new_session: bool
+) -> None:
     due = {
-        planned.cell.id: sum(runner.is_due(planned, repeat) for repeat in range(repeats))
+        planned.cell.id: sum(runner.is_due(planned, repeat) for repeat in repeats)
         for planned in plan.cells
     }
-    with View(due, repeats, quiet=args.json_lines) as view:
+    with View(due, len(repeats) * args.sessions, quiet=args.json_lines) as view:
         not_run: dict[tuple[str, str], list[NotRun]] = {}
         feed = Feed()
 
@@ -202,7 +230,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
 
         runner.watch = watch
         try:
-            tally = runner.run()
+            runner.run(repeats, new_session=new_session)
         except KeyboardInterrupt:
             kept = runner.tally.done + runner.tally.kept
             finished = counted(kept, "finished trial is", "finished trials are")
@@ -210,7 +238,6 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
             raise
     for repeats_of_cell in not_run.values():
         print(plain(_summary(repeats_of_cell)), file=sys.stderr)
-    return tally
 
 
 def _summary(not_run: list[NotRun]) -> str:

@@ -14,6 +14,7 @@ from permille.records import Record
 from permille.study.plan.calibration import DATASET, MODEL, Calibration
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.grid import Plan
+from permille.study.plan.published import Published, published
 from permille.units import kwh_from_joules
 
 A100_OPERATIONS_PER_S = 19.5e12
@@ -22,31 +23,11 @@ BYTES_PER_PARAM = {"float32": 4, "float16": 2, "bfloat16": 2}
 WARMUP_S = 30.0
 
 
-class Published(Record):
-    """Of a cell of the study: seconds per inference, and parameters."""
-
-    seconds: float
-    params: int
-
-
 class Forecast(Record):
     """Of a whole run. None where a cell is none of the study's; kWh also without a meter."""
 
     seconds: float | None
     kwh: float | None
-
-
-def published() -> dict[tuple[str, str, str], Published]:
-    """The study's cells by (task, dataset, model)."""
-    from permille.analysis.paper.published import load
-
-    found = {}
-    for cell in load().cells:
-        summary = cell.summary
-        if summary.seconds is not None and summary.params is not None:
-            key = (summary.cell.task, summary.cell.dataset, summary.cell.model)
-            found[key] = Published(seconds=summary.seconds.mean / 1000, params=summary.params)
-    return found
 
 
 def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:

@@ -12,15 +12,14 @@ from permille import plugins
 from permille.errors import UsageError
 from permille.records import Record
 from permille.study.plan.file import ModelEntry, StudyFile
+from permille.study.plan.published import published
+from permille.study.plan.sharding import Key, deal
 from permille.suggestions import nearest
-
-Key = tuple[str, str, str]
-"""A cell before anything is opened: task, dataset, model."""
 
 
 class Selection(Record):
     """``tasks`` and ``models``: names or patterns (``*``, ``?``), commas between them. ``shard``:
-    ``i/n``, every n-th cell from the i-th on."""
+    ``i/n``, the i-th of n shares of the (task, dataset) pairs, each with all of its models."""
 
     tasks: str | None = None
     models: str | None = None
@@ -46,10 +45,20 @@ def select(study: StudyFile, chosen: Selection) -> StudyFile:
     keys = grid(study)
     if chosen.shard is not None:
         first, count = _shard(chosen.shard)
-        keys = keys[first - 1 :: count]
+        keys = _share(keys, first, count, study.where)
     if not keys:
         raise UsageError(f"{study.where}: no cell is left by what was chosen of it")
     return _kept(study, keys)
+
+
+def _share(keys: Sequence[Key], first: int, count: int, where: str) -> list[Key]:
+    pairs = len({key[:2] for key in keys})
+    if count > pairs:
+        raise UsageError(
+            f"{where}: --shard {first}/{count}: the models of one task and dataset stay together"
+            f" on one machine, and there are {pairs} such pairs: use {pairs} shards at most"
+        )
+    return deal(keys, count, published())[first - 1]
 
 
 def grid(study: StudyFile) -> list[Key]:

@@ -128,6 +128,7 @@ class Runner:
         pool: bool = False,
         quiet: bool = False,
         pass_env: Sequence[str] = (),
+        tally: RunTally | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -149,7 +150,7 @@ class Runner:
         self.ledger = self._open_ledger()
         self._tried_elsewhere: set[tuple[str, int]] = set()
         self._failures: dict[str, list[str]] = {}
-        self.tally = RunTally()
+        self.tally = tally or RunTally()
 
     def start_over(self) -> None:
         """Begin a new round of every cell on this machine; what is there stays in the store."""
@@ -161,6 +162,19 @@ class Runner:
         """Whether that repeat is still to be run; a study's precision may be reached before."""
         tried = self.ledger.attempts(planned.cell.id, repeat)
         return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
+
+    def is_untouched(self, repeats: range) -> bool:
+        """Whether none of these repeats was ever tried: a session of their own begins with them."""
+        return not any(
+            self.ledger.done(planned.cell.id, repeat)
+            or self.ledger.attempts(planned.cell.id, repeat)
+            for planned in self._plan.cells
+            for repeat in repeats
+        )
+
+    def rest_left(self, pause: datetime.timedelta) -> datetime.timedelta:
+        """How much of a pause is left since the last trial on this boot of this machine."""
+        return self._sessions.rest_left(pause)
 
     def run(self, repeats: range | None = None, *, new_session: bool = False) -> RunTally:
         """Every trial that is not finished, block by block, those of ``repeats`` alone if given.

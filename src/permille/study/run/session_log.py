@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from permille.analysis.sessions import continued
+from permille.analysis.sessions import continued, instant
 from permille.records import Domain, MachineSession, MachineState
 from permille.store import Store
 from permille.study.run import machine_state
@@ -69,6 +69,18 @@ class SessionLog:
                 end_temperature_c=degrees,
             ),
         )
+
+    def rest_left(self, pause: datetime.timedelta) -> datetime.timedelta:
+        """How much of a pause is left since the last trial on this boot of this machine."""
+        ended = [
+            moment
+            for session in self._store.sessions()
+            if (session.machine, session.boot) == self._ids
+            and (moment := instant(session.ended)) is not None
+        ]
+        now = _now()
+        # A trial that ended in the future was dated by a clock that has been set back since.
+        return max(ended) + pause - now if ended and max(ended) <= now else datetime.timedelta()
 
     def _continued(self) -> MachineSession | None:
         return continued(self._store.sessions(), *self._ids, now=_now())
