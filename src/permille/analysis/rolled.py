@@ -26,7 +26,7 @@ class CellFold:
     that hold it: figures that stores keep are then made anew. A test with golden sums says when.
     """
 
-    version = 1
+    version = 2
 
     def of(self, trials: Sequence[Trial]) -> Rolled:
         """What the trials of one group come to.

@@ -16,6 +16,7 @@ from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
 from permille.cli.source import all_summaries_of, say_damage
 from permille.cli.terminal import console, print_json, say_last
+from permille.disturbance import OVER_TRIALS
 from permille.escaping import plain
 from permille.units import format_energy_kwh, format_mass_g
 
@@ -146,6 +147,7 @@ def footing(results: Results) -> list[str]:
         )
     lines += _reason_lines(results.rows)
     lines += _problem_lines(results.rows)
+    lines += _disturbance_lines(results.rows)
     lines += _note_lines(results.rows)
     return lines
 
@@ -170,9 +172,24 @@ def _problem_lines(rows: Sequence[ResultRow]) -> list[str]:
     return lines
 
 
+def _disturbance_lines(rows: Sequence[ResultRow]) -> list[str]:
+    """What others took of each row's trials; of many rows, a line for all."""
+    found = [(_where(r), note) for r in rows for note in r.notes if note.startswith(OVER_TRIALS)]
+    if len(found) > _MOST_DISTURBED:
+        return [
+            f"{OVER_TRIALS} trials of {len(found)} rows; --json has the share of each (disturbed)"
+        ]
+    return [f"{where}: {note}" for where, note in found]
+
+
+_MOST_DISTURBED = 5
+"""Rows that are named with what others took of their trials."""
+
+
 def _note_lines(rows: Sequence[ResultRow]) -> list[str]:
     # The same note with another figure in it is one note.
     notes = {re.sub(r"\d+", "", n): n for r in rows for n in r.notes}
+    notes = {key: n for key, n in notes.items() if not n.startswith(OVER_TRIALS)}
     lines = [f"note: {note}" for note in list(notes.values())[:8]]
     if len(notes) > 8:
         lines.append(f"… and {len(notes) - 8} more notes in --json")

@@ -386,6 +386,12 @@ def _close(
     if tally.elsewhere:
         elsewhere = counted(tally.elsewhere, "trial was", "trials were")
         say(f"{elsewhere} made meanwhile by another run of this study")
+    if tally.disturbed:
+        made = counted(tally.done + tally.failed + tally.invalid, "trial")
+        say(
+            f"other processes disturbed {tally.disturbed} of this run's {made} (over 5 % of the"
+            " CPU time): --quiet-machine makes such trials invalid"
+        )
     for missing in recorder.missing:
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"

@@ -17,7 +17,7 @@ import msgspec
 from permille import plugins
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.stopping import decide
-from permille.disturbance import only_quiet
+from permille.disturbance import disturbed, only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
@@ -86,7 +86,7 @@ class NotRun:
 @dataclass
 class RunTally:
     """What a run did. ``kept`` trials were there already; ``elsewhere`` were made meanwhile by
-    another run of the study."""
+    another run of the study; of ``disturbed`` ones other processes took too much."""
 
     done: int = 0
     failed: int = 0
@@ -95,12 +95,14 @@ class RunTally:
     given_up: int = 0
     left_out: int = 0
     elsewhere: int = 0
+    disturbed: int = 0
     energy_j: float | None = None
     recorder_cpu_s: float = 0.0
     wall_s: float = 0.0
 
     def add(self, trial: Trial) -> None:
         """Count one trial and what it cost."""
+        self.disturbed += bool(disturbed(trial.phases))
         if trial.status == "done":
             self.done += 1
         else:
