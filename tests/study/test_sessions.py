@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from permille.records import MachineSession, Trial
-from permille.store import Store
+from permille.store import REFERENCE_SOURCE, Store
 from tests.conftest import Permille
 from tests.powercap import Driver
+from tests.records import trial
 
 pytestmark = pytest.mark.measuring
 
@@ -178,3 +180,79 @@ def test_a_dry_run_counts_every_session(permille: Permille, study: Study) -> Non
     command = ("run", str(study("quick", repeats=2)), "--sessions", "3", "--dry-run")
     assert permille(*command, "--json").json["trials"] == 6
     assert "3 sessions of 2 repeats, 30 min 0 s apart" in permille(*command).out
+
+
+def test_the_reference_is_measured_beside_a_study_and_listed_nowhere(
+    permille: Permille,
+    powercap: Driver,
+    study: Study,
+    tmp_path: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from permille.recorder.client import Recorder
+    from permille.store.merge import merge
+    from permille.study.plan import file
+    from permille.study.plan.grid import make
+    from permille.study.run import reference
+    from permille.study.run.runner import Runner
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
+    monkeypatch.setattr(reference, "EVERY_S", 0.0)
+    plan = make(file.read(study("quick", repeats=2)))
+    off = msgspec.structs.replace(
+        plan,
+        name="without",
+        settings=msgspec.structs.replace(plan.settings, reference=False),
+    )
+    path = tmp_path / "permille.db"
+    with Store(path) as store, Recorder() as recorder:
+        tally = Runner(plan, store, recorder).run()
+        Runner(off, store, recorder).run()
+    assert tally.done == 2
+    trials, (session,) = kept(tmp_path)
+    with Store(path, readonly=True) as store:
+        references = list(store.trials(source=REFERENCE_SOURCE))
+        assert store.studies() == ["small", "without"]
+    assert [t.block for t in trials] == [0, 1, 2, 3]
+    assert [(t.session, t.block, t.status) for t in references] == [
+        (session.id, 0, "done"),
+        (session.id, 1, "done"),
+    ]
+    assert {t.protocol for t in references} == {reference.PROTOCOL}
+    for one in references:
+        assert one.quality is not None
+        assert one.quality.value == 1.0  # the work was done
+        assert one.phases["query"].inferences is not None
+        assert one.phases["query"].inferences >= reference.PROTOCOL.inferences
+        assert "cpu:0" in one.phases["query"].domains
+    found = permille("results", "--json").json
+    assert {row["model"] for row in found["rows"]} == {"quick"}
+    assert [row["trials"]["done"] for row in found["rows"]] == [2, 2]
+    assert "reference" not in permille("export", "csv", "-").out
+    shown = permille("trial", trials[0].uid, "--json").json
+    assert shown["session"]["id"] == session.id
+    assert f"session   {session.id}" in permille("trial", trials[0].uid).out
+    merge(tmp_path / "all.db", [path])
+    with Store(tmp_path / "all.db", readonly=True) as store:
+        assert list(store.trials(source=REFERENCE_SOURCE)) == references
+
+
+def test_a_session_whose_reference_is_off_says_so_where_its_figures_are_shown(
+    permille: Permille, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "permille.db") as store:
+        for session, energy in (("s1", 36.0), ("s2", 45.0)):
+            for n in range(5):
+                more: dict[str, Any] = {"session": session, "block": n, "repeat": n}
+                store.add(trial(energy + n / 100, uid=f"{session}-{n}", **more))
+                store.add(trial(energy, uid=f"r{session}-{n}", source=REFERENCE_SOURCE, **more))
+    words = "session s2: the reference workload took 25 % more energy"
+    found = permille("results", "--json").json
+    assert [row["trials"]["done"] for row in found["rows"]] == [10]
+    assert words in found["reference"][1]
+    assert words in permille("results").out
+    assert words in permille("trial", "s2-0").out
+    assert words not in permille("trial", "s1-0").out

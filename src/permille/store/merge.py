@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
 from permille.errors import StoreError
 from permille.records import Record, Trial
-from permille.store.rows import Raw
+from permille.store.rows import REFERENCE_SOURCE, Raw
 from permille.store.trials import Store
 
 _T = TypeVar("_T")
@@ -71,7 +71,9 @@ def _check(into: Path, sources: Sequence[Path]) -> None:
 
 
 def _trials(source: Store) -> Iterator[tuple[Trial, Raw | None]]:
-    for trial in source.trials(rounds="all"):
+    measured = source.trials(rounds="all")
+    references = source.trials(rounds="all", source=REFERENCE_SOURCE)
+    for trial in chain(measured, references):
         yield trial, source.raw(trial.uid)
 
 

@@ -15,6 +15,10 @@ MOST_RAW_BYTES = 256 * 2**20
 """Of one part of a recording, unpacked."""
 
 
+REFERENCE_SOURCE = "permille-reference"
+"""The source of trials of the reference workload: they are read only by that name."""
+
+
 class Tried(NamedTuple):
     """One trial of a cell, as far as what is still to be run depends on it."""
 

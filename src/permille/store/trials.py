@@ -15,8 +15,9 @@ from permille.errors import StoreError, UnkeepableError
 from permille.records import Environment, MachineSession, Protocol, Status, Trial
 from permille.store import rollup, sessions
 from permille.store.file import checkpoint, damaged, failure, is_corrupt, open_file
-from permille.store.rollup import Fold
+from permille.store.rollup import Fold, Kept
 from permille.store.rows import (
+    REFERENCE_SOURCE,
     Group,
     Raw,
     Tried,
@@ -315,7 +316,8 @@ class Store:
         rounds: Rounds = "latest",
     ) -> Iterator[Trial]:
         """Trials in the order they came, as they are read; by default only the newest round of
-        each cell (see :meth:`start_over`).
+        each cell (see :meth:`start_over`). Those of the reference workload only where their
+        ``source`` is asked for.
 
         Raises:
             StoreError: the file is damaged; names the trial.
@@ -323,7 +325,7 @@ class Store:
         with self._guard("read"):
             wanted = {"study": study, "cell": cell, "source": source}
             asked = {name: value for name, value in wanted.items() if value is not None}
-            kept = self._rows.groups()
+            kept = self._groups(references=source == REFERENCE_SOURCE)
             chosen = [
                 one.group
                 for one in (rollup.newest_rounds(kept) if rounds == "latest" else kept)
@@ -342,7 +344,7 @@ class Store:
         """
         with self._guard("read"):
             cells: dict[tuple[str, str], list[Group]] = {}
-            for one in rollup.newest_rounds(self._rows.groups()):
+            for one in rollup.newest_rounds(self._groups()):
                 if study in (None, one.group.study):
                     cells.setdefault((one.group.study, one.group.cell), []).append(one.group)
             for groups in cells.values():
@@ -354,7 +356,7 @@ class Store:
     def studies(self) -> list[str]:
         """The names of the studies that have trials, in order of their first."""
         with self._guard("read"):
-            return list(dict.fromkeys(kept.group.study for kept in self._rows.groups()))
+            return list(dict.fromkeys(kept.group.study for kept in self._groups()))
 
     def cells(self, fold: Fold[T], study: str | None = None) -> Iterator[tuple[Group, T]]:
         """What every group comes to: from the roll-up, and where it has none yet from its trials;
@@ -364,7 +366,7 @@ class Store:
             StoreError: the roll-up, or a trial that had to be read, is damaged.
         """
         with self._guard("read"):
-            for kept in rollup.newest_rounds(self._rows.groups()):
+            for kept in rollup.newest_rounds(self._groups()):
                 if study not in (None, kept.group.study):
                     continue
                 if kept.body is not None and kept.fold == fold.version:
@@ -374,6 +376,14 @@ class Store:
                 trials = self.of_group(kept.group)
                 if trials:
                     yield kept.group, fold.of(trials)
+
+    def _groups(self, *, references: bool = False) -> list[Kept]:
+        """The groups of what was measured, or those of the reference workload."""
+        return [
+            kept
+            for kept in self._rows.groups()
+            if (kept.group.source == REFERENCE_SOURCE) == references
+        ]
 
     def of_group(self, group: Group, *, newest: int | None = None) -> list[Trial]:
         """The trials of one group, in the order they came; only the ``newest`` so many, if said.

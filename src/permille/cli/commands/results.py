@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)
     hardware = _hardware(args)
-    found, boundary, damage, notice = all_summaries_of(args, program=args.json)
+    source = all_summaries_of(args, program=args.json)
+    found, boundary, damage = source.summaries, source.boundary, source.damage
     if args.task:
         found = [s for s in found if s.cell.task == args.task]
     summaries, older = comparable.split(found)
@@ -82,12 +83,20 @@ def run(args: argparse.Namespace) -> int:
             )
         ]
         summaries = [*summaries, *old]
-    results = Results.of(rows, boundary, carbon, net=args.net, damage=damage, superseded=len(older))
+    results = Results.of(
+        rows,
+        boundary,
+        carbon,
+        net=args.net,
+        damage=damage,
+        superseded=len(older),
+        reference=source.reference,
+    )
     if args.json:
         print_json(results)
     else:
         show(results, summaries, explain=args.explain)
-    say_last(notice)
+    say_last(source.notice)
     return say_damage(damage)
 
 
@@ -147,6 +156,7 @@ def footing(results: Results) -> list[str]:
         )
     lines += _reason_lines(results.rows)
     lines += _problem_lines(results.rows)
+    lines += results.reference
     lines += _disturbance_lines(results.rows)
     lines += _note_lines(results.rows)
     return lines

@@ -25,6 +25,7 @@ from permille.cli.commands.results import show
 from permille.cli.dry_run import DryRun, dry_run
 from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.progress import View
+from permille.cli.source import reference_sentences
 from permille.cli.streams import Feed, deliver, drop_output, is_output_lost
 from permille.cli.terminal import console, print_json, print_json_line
 from permille.cli.trial_lines import TrialLine, line_of, line_of_not_run
@@ -154,7 +155,8 @@ def _tell(
     trials = (t for t in store.trials(study=plan.name) if asked.get(t.cell.id) == t.protocol)
     summaries = summarise(trials, boundary, pool=args.pool)
     rows = result_rows(summaries, carbon, net=args.net)
-    results = Results.of(rows, boundary, carbon, net=args.net)
+    reference = reference_sentences(store, plan.name)
+    results = Results.of(rows, boundary, carbon, net=args.net, reference=reference)
 
     def tell() -> None:
         if args.json:

@@ -21,19 +21,20 @@ from permille.disturbance import disturbed, only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
-from permille.records import Environment, Recording, Span, Stopping, Trial
-from permille.store import Raw, Store, Tried
+from permille.records import Environment, Protocol, Recording, Span, Stopping, Trial
+from permille.store import REFERENCE_SOURCE, Raw, Store, Tried
 from permille.store.rows import protocol_key
 from permille.study.plan import stamps
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.file import Settings
 from permille.study.plan.grid import Plan
-from permille.study.run import blocks, evidence
+from permille.study.run import blocks, evidence, reference
 from permille.study.run import supervisor as process
 from permille.study.run.blocks import Block
 from permille.study.run.elsewhere import judged
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
+from permille.study.run.reference import reference_cell
 from permille.study.run.session_log import SessionLog, state_of
 from permille.study.run.trial import keep, least_query_s, make
 from permille.study.run.trial_locks import Claims
@@ -108,6 +109,10 @@ class RunTally:
         else:
             self.failed += trial.status == "failed"
             self.invalid += trial.status == "invalid"
+        self.add_cost(trial)
+
+    def add_cost(self, trial: Trial) -> None:
+        """Count what a trial cost alone."""
         if trial.overhead:
             self.recorder_cpu_s += trial.overhead.cpu_s
             self.wall_s += trial.overhead.wall_s
@@ -137,6 +142,10 @@ class Runner:
         self._recorder = recorder
         self.watch = watch
         self._least_query_s = least_query_s(recorder.domains)
+        # The reference uses no device: the slow counters of those need not be waited for.
+        self._least_reference_s = least_query_s(
+            domain for domain in recorder.domains if domain.kind in ("cpu", "dram")
+        )
         settings = plan.settings
         self._stopping = (
             Stopping(precision=settings.precision, max_repeats=settings.max_repeats)
@@ -152,6 +161,7 @@ class Runner:
         self.ledger = self._open_ledger()
         self._tried_elsewhere: set[tuple[str, int]] = set()
         self._failures: dict[str, list[str]] = {}
+        self._since_reference_s = 0.0
         self.tally = tally or RunTally()
 
     def start_over(self) -> None:
@@ -209,6 +219,8 @@ class Runner:
             self._sessions.begin_block()
             for planned in block.cells:
                 self._make(planned, block.repeat)
+            if self._plan.settings.reference and self._since_reference_s >= reference.EVERY_S:
+                self._measure_reference()
         return True
 
     def _make(self, planned: PlannedCell, repeat: int) -> None:
@@ -219,9 +231,11 @@ class Runner:
             self.tally.elsewhere += 1
         elif not self._precise(planned):
             place = self._sessions.place()
-            trial, raw = self._trial(planned, repeat)
+            began_s = time.monotonic()
+            trial, raw = self._trial(planned, repeat, self._plan.protocol_of(planned))
             trial = msgspec.structs.replace(trial, session=place.session, block=place.block)
             trial = keep(self._store, trial, raw)
+            self._since_reference_s += time.monotonic() - began_s
             self.ledger.add(trial)
             self.tally.add(trial)
             self.watch("trial", trial)
@@ -318,7 +332,22 @@ class Runner:
         most = max(rule.max_repeats, len(values))
         return decide(values, precision=rule.precision, max_repeats=most).stop
 
-    def _trial(self, planned: PlannedCell, repeat: int) -> tuple[Trial, Raw]:
+    def _measure_reference(self) -> None:
+        """Measure the reference workload, as a trial of the block that has just ended."""
+        planned, place = reference_cell(), self._sessions.place()
+        trial, raw = self._trial(planned, place.block, reference.PROTOCOL)
+        trial = msgspec.structs.replace(
+            trial,
+            source=REFERENCE_SOURCE,
+            session=place.session,
+            block=place.block,
+            stopping=None,
+        )
+        self.tally.add_cost(keep(self._store, trial, raw))
+        self._since_reference_s = 0.0
+        self._sessions.ended(place)
+
+    def _trial(self, planned: PlannedCell, repeat: int, protocol: Protocol) -> tuple[Trial, Raw]:
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         spans: list[Span] = []
         results: list[WorkerResult] = []
@@ -336,15 +365,16 @@ class Runner:
             elif isinstance(message, WorkerResult):
                 results.append(message)
             elif isinstance(message, Progress):
-                self.watch("turn", Turn(planned, repeat, message.stage, self._expect(message)))
+                expected_s = self._expect(message, protocol)
+                self.watch("turn", Turn(planned, repeat, message.stage, expected_s))
 
         try:
             self._recorder.begin()
-            spans.append(self._idle(planned, repeat))
+            spans.append(self._idle(planned, repeat, protocol.idle_s))
             stamps.check(planned.stamps)
             began_ns = time.monotonic_ns()
             process.run(
-                self._job(planned),
+                self._job(planned, protocol),
                 self._recorder.channel(),
                 hear,
                 started=self._recorder.watch,
@@ -369,7 +399,7 @@ class Runner:
             self._recorder.restart()
         notes: list[str] = []
         if failure is None and recording is not None:
-            assignment = self._assignment(planned, began_ns, recording)
+            assignment = self._assignment(planned, protocol, began_ns, recording)
             contradiction = evidence.contradiction(assignment, spans[1:], results[0], recording)
             if contradiction is not None:
                 failure = f"what the worker reported cannot be so: {contradiction}"
@@ -383,7 +413,7 @@ class Runner:
             study=self._plan.name,
             repeat=repeat,
             started=started,
-            protocol=self._plan.protocol_of(planned),
+            protocol=protocol,
             environment=self.environment,
             recording=judged(recording, planned),
             spans=spans,
@@ -400,9 +430,8 @@ class Runner:
         durations = results[0].durations_ns if results else ()
         return trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
 
-    def _idle(self, planned: PlannedCell, repeat: int) -> Span:
+    def _idle(self, planned: PlannedCell, repeat: int, idle_s: float) -> Span:
         """The baseline: the machine left alone, just before the trial."""
-        idle_s = self._plan.protocol.idle_s
         self.watch("turn", Turn(planned, repeat, "idle", idle_s))
         self._recorder.mark()
         t0_ns = time.monotonic_ns()
@@ -411,22 +440,22 @@ class Runner:
         self._recorder.mark()
         return Span(name="idle", t0_ns=t0_ns, t1_ns=t1_ns)
 
-    def _job(self, planned: PlannedCell) -> Job:
+    def _job(self, planned: PlannedCell, protocol: Protocol) -> Job:
         return Job(
             task=planned.cell.task,
             task_target=plugins.target("tasks", planned.cell.task),
             backend_target=plugins.target("backends", planned.model.backend),
             model=planned.model,
             dataset=planned.dataset,
-            protocol=self._plan.protocol_of(planned),
-            least_query_s=self._least_query_s,
+            protocol=protocol,
+            least_query_s=self._least_s(protocol),
             network=planned.network,
             memory_gib=self._plan.settings.memory_gib,
             max_failures=self._plan.settings.max_failures,
         )
 
     def _assignment(
-        self, planned: PlannedCell, began_ns: int, recording: Recording
+        self, planned: PlannedCell, protocol: Protocol, began_ns: int, recording: Recording
     ) -> evidence.Assignment:
         backend: Backend = plugins.load("backends", planned.model.backend)
         gpu_metered = any(series.domain.kind == "gpu" for series in recording.series)
@@ -434,17 +463,22 @@ class Runner:
             began_ns=began_ns,
             samples=len(planned.dataset.samples),
             batch_size=planned.batch_size,
-            inferences=self._plan.protocol.inferences,
-            least_query_s=self._least_query_s,
+            inferences=protocol.inferences,
+            least_query_s=self._least_s(protocol),
             served="concurrency" in backend.settings.__struct_fields__,
             has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
         )
 
-    def _expect(self, progress: Progress) -> float | None:
+    def _least_s(self, protocol: Protocol) -> float:
+        """Seconds that a query span lasts at least, for the meters to carry its energy."""
+        is_reference = protocol.name == reference.PROTOCOL.name
+        return self._least_reference_s if is_reference else self._least_query_s
+
+    def _expect(self, progress: Progress, protocol: Protocol) -> float | None:
         if progress.per_inference_s is None:
             return None
-        at_least = progress.per_inference_s * self._plan.protocol.inferences
-        return max(at_least, self._least_query_s)
+        at_least = progress.per_inference_s * protocol.inferences
+        return max(at_least, self._least_s(protocol))
 
 
 def _shape(reason: str) -> str:
