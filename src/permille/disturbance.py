@@ -106,6 +106,27 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
     return said
 
 
+def over_trials(trials: Sequence[Trial]) -> str | None:
+    """One sentence for all the trials that others disturbed, or None; begins with
+    :data:`OVER_TRIALS`."""
+    flagged = [trial.phases for trial in trials if disturbed(trial.phases)]
+    if not flagged:
+        return None
+    worst = max(
+        max(found.others, found.steal)
+        for phases in flagged
+        for phase in _judged(phases).values()
+        if (found := phase.disturbance) is not None and found.disturbed
+    )
+    return (
+        f"{OVER_TRIALS} {len(flagged)} of {len(trials)} trials, with up to {worst:.0%} of the CPU"
+        " time; --quiet-machine makes such trials invalid"
+    ).replace("%", " %")
+
+
+OVER_TRIALS = "other processes disturbed"
+
+
 def refusal(phases: Mapping[str, Phase]) -> str | None:
     """Why these spans are not from a quiet machine, or None."""
     found = disturbed(phases)

@@ -55,8 +55,6 @@ BOUNDARIES: tuple[Boundary, ...] = ("accelerator", "compute", "node", "facility"
 Category = Literal["task-specific", "general-purpose"]
 CellCategory = Literal["task-specific", "general-purpose", "unknown"]
 Status = Literal["done", "failed", "invalid"]
-REFERENCE = "reference"
-"""The source of the trials of the reference workload, which are of no model: nobody's results."""
 
 
 # --- what is measured --------------------------------------------------------------------
@@ -327,25 +325,54 @@ class Environment(Record):
     facts: dict[str, str] = {}
 
 
-class Conditions(Record):
-    """The state of the machine at a trial. What cannot be read is None.
+class GpuState(Record):
+    """One GPU as a session began. Clocks are those at that moment; None: not readable."""
 
-    ``machine`` is a keyed hash of the machine's id, from which the id cannot be told; ``boot``
-    identifies the boot. Temperatures are of the processor, in degrees Celsius; ``load`` is the
-    load average over a minute as the trial began; ``gpu_clock_mhz`` is by NVML's index.
+    name: str
+    device: str | None = None
+    clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    power_limit_w: float | None = None
+    temperature_c: float | None = None
+
+
+class MachineState(Record):
+    """What a machine's energy and speed depend on beyond its hardware and versions, and what may
+    differ the next day. None: not readable.
+
+    ``load_1min`` is the load average; ``steal`` the share of CPU time since boot that the
+    hypervisor gave to others; ``temperature_c`` that of the hottest processor package.
     """
 
-    machine: str
-    boot: str | None = None
-    kernel: str = ""
+    kernel: str | None = None
     microcode: str | None = None
     governor: str | None = None
     turbo: bool | None = None
-    temperature_start_c: float | None = None
-    temperature_end_c: float | None = None
-    load: float | None = None
+    load_1min: float | None = None
+    steal: float | None = None
+    temperature_c: float | None = None
     gpu_driver: str | None = None
-    gpu_clock_mhz: dict[str, int] = {}
+    gpus: tuple[GpuState, ...] = ()
+
+
+class MachineSession(Record):
+    """Measuring on one boot of one machine without a long break.
+
+    ``machine`` and ``boot`` are digests: the ids themselves are not stored. ``ended`` is when the
+    last trial so far ended; ``end_temperature_c`` is the temperature then. ``blocks`` counts the
+    blocks begun, which are numbered from 0. ``requested``: begun because the user asked for a new
+    session, though the break before it was short.
+    """
+
+    id: str
+    machine: str | None
+    boot: str | None
+    started: str  # UTC, ISO 8601
+    ended: str  # UTC, ISO 8601
+    state: MachineState = MachineState()
+    end_temperature_c: float | None = None
+    blocks: int = 0
+    requested: bool = False
 
 
 class Trial(Record):
@@ -384,5 +411,4 @@ class Trial(Record):
     round: int = 0  # how often the cell has been started over (run --fresh)
     last_lines: tuple[str, ...] = ()  # the last lines printed by a failed worker
     session: str | None = None  # the session's id; None for imports and in older trials
-    block: int | None = None  # identifies the block: when it started, ms since 1970
-    conditions: Conditions | None = None  # the machine's state; None for imports and older trials
+    block: int | None = None  # the block's number within the session

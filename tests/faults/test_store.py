@@ -175,8 +175,10 @@ def test_a_flipped_bit_is_never_a_figure_and_the_rest_is_kept(tmp_path: Path) ->
             assert report.problems
             assert report.kept_as is not None
             assert report.kept_as.read_bytes() == bytes(damaged)
-    # A bit in the file's header may make it another program's, or a newer permille's.
-    assert all("newer permille" in line or "not one of" in line for line in refused), refused
+    # A bit in the file's header may make it another program's, a newer permille's, or one whose
+    # pages end elsewhere (byte 20).
+    known = ("newer permille", "not one of", "left as it is")
+    assert all(any(words in line for words in known) for line in refused), refused
     assert said > 30
     assert lost < 3 * len(places)
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from permille.analysis.boundaries import Bounded, within
 from permille.escaping import plain
 from permille.records import Trial
-from permille.study.run.attempt import Turn
-from permille.study.run.runner import NotRun, Pause
+from permille.study.run.runner import NotRun, Turn
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:
@@ -104,23 +103,14 @@ class View:
         if self._bar is not None:
             self._bar.stop()
 
-    def watch(self, what: str, seen: Turn | Trial | NotRun | Pause) -> None:
-        """Take in one event of the runner."""
-        if isinstance(seen, Turn):
-            self._turn(seen)
-        elif isinstance(seen, Pause):
-            self._pause(seen)
-        elif isinstance(seen, NotRun):
-            self._left.left_out(seen.cell.cell.id)
+    def watch(self, what: str, event: Turn | Trial | NotRun) -> None:
+        """Handle one event of the runner."""
+        if isinstance(event, Turn):
+            self._turn(event)
+        elif isinstance(event, NotRun):
+            self._left.left_out(event.cell.cell.id)
         else:
-            self._trial(seen)
-
-    def _pause(self, pause: Pause) -> None:
-        begins = f"session {pause.number} of {pause.count} begins in"
-        text = f"{begins} {format_seconds(pause.seconds)}; Ctrl-C keeps what is finished"
-        self._update(description=text)
-        if self._bar is None and not self._quiet:
-            print(text, file=sys.stderr, flush=True)
+            self._trial(event)
 
     def _turn(self, turn: Turn) -> None:
         if turn.stage == "idle":

@@ -77,12 +77,12 @@ class Settings(Record, forbid_unknown_fields=True):
     ) = 0
     """How many inferences of a trial may fail before the trial does: a count, or a share. Such as
     `0.01`."""
+    reference: bool = True
+    """Whether permille's reference workload is measured now and then, to see whether the machine
+    drifts. Such as `false`."""
     weights: Literal["replica"] | None = None
     """`replica`: build every model with random weights, for its energy and time alone (see
     Replicas). Such as `"replica"`."""
-    reference: bool = True
-    """Run a small fixed computation after each block (one repeat of every model on a dataset) that
-    took 20 s or more: it shows whether the machine changed. Such as `false`."""
     device: str | None = None
     """Where the models run, for backends that have the key. Such as `"cuda"`."""
     dtype: str | None = None

@@ -5,31 +5,48 @@ from __future__ import annotations
 import datetime
 import os
 import re
+import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
+import msgspec
+
+from permille import plugins
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.stopping import decide
+from permille.balanced import order
+from permille.disturbance import disturbed, only_quiet
+from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
-from permille.records import Environment, Stopping, Trial
-from permille.store import Store, Tried
+from permille.records import Environment, Protocol, Recording, Span, Stopping, Trial
+from permille.store import REFERENCE_SOURCE, Raw, Store, Tried
 from permille.store.rows import protocol_key
-from permille.study.plan.blocks import groups, ordered
+from permille.study.plan import stamps
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.file import Settings
 from permille.study.plan.grid import Plan
-from permille.study.run import conditions, reference
-from permille.study.run.attempt import Attempt, Bench, TrialPlace, Turn
+from permille.study.run import blocks, evidence, reference
+from permille.study.run import supervisor as process
+from permille.study.run.blocks import Block
+from permille.study.run.elsewhere import judged
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
-from permille.study.run.session import Sessions
-from permille.study.run.trial import keep, least_query_s
+from permille.study.run.reference import reference_cell
+from permille.study.run.session_log import SessionLog, state_of
+from permille.study.run.trial import keep, least_query_s, make
 from permille.study.run.trial_locks import Claims
 from permille.study.worker import containment
+from permille.study.worker.failing import OURS
+from permille.study.worker.messages import Job, Message, Progress, SpanDone, WorkerResult
+from permille.workload.protocols import Backend
 
+LINUX = sys.platform == "linux"
+GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg", "/dev/nvhost-gpu")
+"""Device files of which Linux has one where it has a GPU."""
 DEFAULT_REPEATS = 10
 RETRIES = 2
 """A repeat that failed, or was invalid, is tried again on the next run, at most this often."""
@@ -37,7 +54,7 @@ RETRIES = 2
 SAME_FAILURES = 2
 """A model that failed this often in succession for one reason is not tried again in this run."""
 
-Watch = Callable[[str, "Turn | Trial | NotRun | Pause"], None]
+Watch = Callable[[str, "Turn | Trial | NotRun"], None]
 
 
 def most_repeats(settings: Settings) -> int:
@@ -47,21 +64,14 @@ def most_repeats(settings: Settings) -> int:
     return settings.repeats or DEFAULT_REPEATS
 
 
-class Due(NamedTuple):
-    """A trial that is to be made, and the block that it is part of."""
-
-    planned: PlannedCell
-    repeat: int
-    block: int
-
-
 @dataclass(frozen=True)
-class Pause:
-    """The run waits ``seconds`` before session ``number`` of ``count``."""
+class Turn:
+    """Where the run is: repeat ``repeat`` of ``cell``, in ``stage``."""
 
-    number: int
-    count: int
-    seconds: float
+    cell: PlannedCell
+    repeat: int
+    stage: str
+    expected_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ class NotRun:
 @dataclass
 class RunTally:
     """What a run did. ``kept`` trials were there already; ``elsewhere`` were made meanwhile by
-    another run of the study."""
+    another run of the study; of ``disturbed`` ones other processes took too much."""
 
     done: int = 0
     failed: int = 0
@@ -87,25 +97,27 @@ class RunTally:
     given_up: int = 0
     left_out: int = 0
     elsewhere: int = 0
+    disturbed: int = 0
     energy_j: float | None = None
     recorder_cpu_s: float = 0.0
     wall_s: float = 0.0
 
     def add(self, trial: Trial) -> None:
         """Count one trial and what it cost."""
+        self.disturbed += bool(disturbed(trial.phases))
         if trial.status == "done":
             self.done += 1
         else:
             self.failed += trial.status == "failed"
             self.invalid += trial.status == "invalid"
-        self.bill(trial)
+        self.add_cost(trial)
 
-    def bill(self, trial: Trial) -> None:
-        """Count what a trial cost."""
+    def add_cost(self, trial: Trial) -> None:
+        """Count what a trial cost alone."""
         if trial.overhead:
             self.recorder_cpu_s += trial.overhead.cpu_s
             self.wall_s += trial.overhead.wall_s
-        whole = trial.phases.get("whole") or trial.phases.get("query")
+        whole = trial.phases.get("whole")
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):
             self.energy_j = (self.energy_j or 0.0) + spent.energy_j
@@ -124,35 +136,34 @@ class Runner:
         pool: bool = False,
         quiet: bool = False,
         pass_env: Sequence[str] = (),
-        sessions: int = 1,
-        every_s: float = 0.0,
+        tally: RunTally | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
         self._recorder = recorder
         self.watch = watch
-        self._stopping = _stopping(plan.settings)
-        self.environment: Environment = describe(recorder.domains)
-        self._bench = Bench(
-            plan=plan,
-            recorder=recorder,
-            environment=self.environment,
-            worker_environment=containment.environment(os.environ, pass_env),
-            least_query_s=least_query_s(recorder.domains),
-            stopping=self._stopping,
-            quiet=quiet,
-            watch=lambda turn: self.watch("turn", turn),
+        self._least_query_s = least_query_s(recorder.domains)
+        # The reference uses no device: the slow counters of those need not be waited for.
+        self._least_reference_s = least_query_s(
+            domain for domain in recorder.domains if domain.kind in ("cpu", "dram")
         )
+        settings = plan.settings
+        self._stopping = (
+            Stopping(precision=settings.precision, max_repeats=settings.max_repeats)
+            if settings.precision
+            else None
+        )
+        self.environment: Environment = describe(recorder.domains)
         self._pool = pool
+        self._quiet = quiet
+        self._worker_environment = containment.environment(os.environ, pass_env)
+        self._sessions = SessionLog(store, lambda: state_of(recorder.domains))
         self._version = store.version()
         self.ledger = self._open_ledger()
         self._tried_elsewhere: set[tuple[str, int]] = set()
         self._failures: dict[str, list[str]] = {}
-        self.repeats_a_session = most_repeats(plan.settings)
-        self._sessions_asked = sessions
-        self._every_s = every_s
-        self._sessions = Sessions(store.newest())
-        self.tally = RunTally()
+        self._since_reference_s = 0.0
+        self.tally = tally or RunTally()
 
     def start_over(self) -> None:
         """Begin a new round of every cell on this machine; what is there stays in the store."""
@@ -165,53 +176,71 @@ class Runner:
         tried = self.ledger.attempts(planned.cell.id, repeat)
         return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
 
-    def run(self) -> RunTally:
-        """Every trial that is not finished, block by block."""
+    def is_untouched(self, repeats: range) -> bool:
+        """Whether none of these repeats was ever tried: a session of their own begins with them."""
+        return not any(
+            self.ledger.done(planned.cell.id, repeat)
+            or self.ledger.attempts(planned.cell.id, repeat)
+            for planned in self._plan.cells
+            for repeat in repeats
+        )
+
+    def rest_left(self, pause: datetime.timedelta) -> datetime.timedelta:
+        """How much of a pause is left since the last trial on this boot of this machine."""
+        return self._sessions.rest_left(pause)
+
+    def run(self, repeats: range | None = None, *, new_session: bool = False) -> RunTally:
+        """Every trial that is not finished, block by block, those of ``repeats`` alone if given.
+        ``new_session``: in a session that begins now, however short the pause before it is."""
+        if repeats is None:
+            repeats = range(most_repeats(self._plan.settings))
         try:
+            if new_session:
+                self._sessions.begin()
             with Claims(self._store.path) as claims:
                 passed_over = [
-                    due for due in self._schedule() if not self._make(due, claims, wait=False)
+                    block
+                    for block in self._schedule(repeats)
+                    if not self._run_block(block, claims, wait=False)
                 ]
                 # Another run makes these; should it die, they are ours.
-                for due in passed_over:
-                    self._make(due._replace(block=_now_ms()), claims, wait=True)
+                for block in passed_over:
+                    self._run_block(block, claims, wait=True)
         finally:
             end_marked(self._recorder.token)
         return self.tally
 
-    def _make(self, due: Due, claims: Claims, *, wait: bool) -> bool:
-        """Make one trial and keep it; False if another run makes it just now."""
-        planned, repeat, block = due
-        protocol = protocol_key(self._plan.protocol_of(planned))
-        name = "\0".join((self._plan.name, planned.cell.id, protocol, str(repeat)))
-        with claims.on(name, wait=wait) as ours:
+    def _run_block(self, block: Block, claims: Claims, *, wait: bool) -> bool:
+        """Make the trials of one block; False if another run makes them just now."""
+        protocol = protocol_key(self._plan.protocol)
+        parts = (self._plan.name, block.task, block.dataset, protocol, str(block.repeat))
+        with claims.on("\0".join(parts), wait=wait) as ours:
             if not ours:
                 return False
-            self._catch_up()
-            key = (planned.cell.id, repeat)
-            if key in self._tried_elsewhere or not self.is_due(planned, repeat):
-                self.tally.elsewhere += 1
-            elif not self._precise(planned):
-                attempt = Attempt(self._bench, planned, self._place(planned, repeat, block))
-                trial = keep(self._store, *attempt.make())
-                self._note_failure(planned, attempt.failure if attempt.same_again else None)
-                self._sessions.measured(_now())
-                self.ledger.add(trial)
-                self.tally.add(trial)
-                self.watch("trial", trial)
+            self._sessions.begin_block()
+            for planned in block.cells:
+                self._make(planned, block.repeat)
+            if self._plan.settings.reference and self._since_reference_s >= reference.EVERY_S:
+                self._measure_reference()
         return True
 
-    def _place(self, planned: PlannedCell | None, repeat: int, block: int) -> TrialPlace:
-        """Where the next trial stands, and the state of the machine as it begins."""
-        nvidia = any(domain.meter == "nvml" for domain in self._recorder.domains)
-        here = conditions.read(nvidia=nvidia)
-        return TrialPlace(
-            repeat=repeat,
-            round=0 if planned is None else self._rounds.get(planned.cell.id, 0),
-            session=self._sessions.at(here, _now()),
-            block=block,
-            conditions=here,
-        )
+    def _make(self, planned: PlannedCell, repeat: int) -> None:
+        """Make one trial and keep it, if it is still due."""
+        self._catch_up()
+        key = (planned.cell.id, repeat)
+        if key in self._tried_elsewhere or not self.is_due(planned, repeat):
+            self.tally.elsewhere += 1
+        elif not self._precise(planned):
+            place = self._sessions.place()
+            began_s = time.monotonic()
+            trial, raw = self._trial(planned, repeat, self._plan.protocol_of(planned))
+            trial = msgspec.structs.replace(trial, session=place.session, block=place.block)
+            trial = keep(self._store, trial, raw)
+            self._since_reference_s += time.monotonic() - began_s
+            self.ledger.add(trial)
+            self.tally.add(trial)
+            self.watch("trial", trial)
+            self._sessions.ended(place)
 
     def _catch_up(self) -> None:
         """Take in what another run has kept since this one looked."""
@@ -241,37 +270,19 @@ class Runner:
                     ledger.count(trial)
         return ledger
 
-    def _schedule(self) -> Iterator[Due]:
-        """What is to be run, session by session, block by block: asked anew at each block, since
-        precision may be reached."""
-        grouped = groups(self._plan.cells)
-        for number in range(self._sessions_asked):
-            begun = False
-            for repeat in self._repeats_of(number):
-                for cells in grouped:
-                    order = ordered(cells, repeat, self._plan.settings.seed)
-                    due = [planned for planned in order if self._wanted(planned, repeat)]
-                    if due and not begun:
-                        self._enter(number)
-                        begun = True
-                    yield from self._block(due, repeat)
+    def _schedule(self, repeats: range) -> Iterator[Block]:
+        """What is to be run. Repeats go round over the blocks, so that a slow drift of the
+        machine meets all of them alike; asked anew each round, since precision may be reached."""
+        seed = self._plan.settings.seed
+        for repeat in repeats:
+            for (task, dataset), cells in blocks.groups(self._plan.cells).items():
+                ordered = order(len(cells), repeat, f"{seed}/{task}/{dataset}")
+                due = tuple(cells[i] for i in ordered if self._to_make(cells[i], repeat))
+                if due:
+                    yield Block(task, dataset, repeat, due)
 
-    def _repeats_of(self, number: int) -> range:
-        return range(number * self.repeats_a_session, (number + 1) * self.repeats_a_session)
-
-    def _block(self, cells: Sequence[PlannedCell], repeat: int) -> Iterator[Due]:
-        began, block = time.monotonic(), _now_ms()
-        for planned in cells:
-            yield Due(planned, repeat, block)
-        took_s = time.monotonic() - began
-        if self._plan.settings.reference and took_s >= reference.LEAST_BLOCK_S:
-            measured = reference.measure(self._bench, self._place(None, repeat, block))
-            if measured is not None:
-                self.tally.bill(keep(self._store, *measured))
-                self._sessions.measured(_now())
-
-    def _wanted(self, planned: PlannedCell, repeat: int) -> bool:
-        """Whether that repeat is to be run; counts it, and says why not, where it is not."""
+    def _to_make(self, planned: PlannedCell, repeat: int) -> bool:
+        """Whether a repeat is to be made; what is left out is counted and said."""
         if self.ledger.done(planned.cell.id, repeat):
             self.tally.kept += 1
         elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
@@ -283,29 +294,6 @@ class Runner:
         else:
             return not self._precise(planned)
         return False
-
-    def _enter(self, number: int) -> None:
-        """Begin session ``number`` of those asked for, unless a run before this one was in it:
-        not before its time has come."""
-        if self._sessions_asked == 1:
-            return
-        newest = self._store.newest(study=self._plan.name)
-        if newest is None or newest.repeat in self._repeats_of(number):
-            return
-        wait_s = self._every_s - (_now() - self._began(newest)).total_seconds()
-        if wait_s > 0:
-            self.watch("pause", Pause(number + 1, self._sessions_asked, wait_s))
-            time.sleep(wait_s)
-        self._sessions.close()
-
-    def _began(self, newest: Trial) -> datetime.datetime:
-        """When the session of a trial of this study began."""
-        first = min(
-            trial.started
-            for trial in self._store.trials(study=self._plan.name, source="permille")
-            if trial.session == newest.session
-        )
-        return datetime.datetime.fromisoformat(first)
 
     def _leave_out(
         self,
@@ -345,21 +333,176 @@ class Runner:
         most = max(rule.max_repeats, len(values))
         return decide(values, precision=rule.precision, max_repeats=most).stop
 
+    def _measure_reference(self) -> None:
+        """Measure the reference workload, as a trial of the block that has just ended."""
+        planned, place = reference_cell(), self._sessions.place()
+        trial, raw = self._trial(planned, place.block, reference.PROTOCOL)
+        trial = msgspec.structs.replace(
+            trial,
+            source=REFERENCE_SOURCE,
+            session=place.session,
+            block=place.block,
+            stopping=None,
+        )
+        self.tally.add_cost(keep(self._store, trial, raw))
+        self._since_reference_s = 0.0
+        self._sessions.ended(place)
+
+    def _trial(self, planned: PlannedCell, repeat: int, protocol: Protocol) -> tuple[Trial, Raw]:
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        spans: list[Span] = []
+        results: list[WorkerResult] = []
+        failure: str | None = None
+        last_lines: tuple[str, ...] = ()
+        recording: Recording | None = None
+        same_again = True
+        fault: str | None = None
+
+        def hear(message: Message) -> None:
+            if results:
+                raise ValueError("a message after the result")
+            if isinstance(message, SpanDone):
+                spans.append(_believable(message.span, spans))
+            elif isinstance(message, WorkerResult):
+                results.append(message)
+            elif isinstance(message, Progress):
+                expected_s = self._expect(message, protocol)
+                self.watch("turn", Turn(planned, repeat, message.stage, expected_s))
+
+        try:
+            self._recorder.begin()
+            spans.append(self._idle(planned, repeat, protocol.idle_s))
+            stamps.check(planned.stamps)
+            began_ns = time.monotonic_ns()
+            process.run(
+                self._job(planned, protocol),
+                self._recorder.channel(),
+                hear,
+                started=self._recorder.watch,
+                timeout_s=self._plan.settings.timeout_s,
+                token=self._recorder.token,
+                environment=self._worker_environment,
+            )
+        except TrialError as error:
+            failure, last_lines, same_again = str(error), error.lines, not error.by_signal
+            fault = _recorders(error)
+        except RecorderError as error:
+            fault = str(error)
+        else:
+            failure = None if results else "the worker ended without a result"
+        try:
+            recording = self._recorder.take()
+        except RecorderError as error:
+            fault = str(error)
+        if fault is not None:
+            # The meters are to blame, not the model, whatever became of the worker.
+            failure = None
+            self._recorder.restart()
+        notes: list[str] = []
+        if failure is None and recording is not None:
+            assignment = self._assignment(planned, protocol, began_ns, recording)
+            contradiction = evidence.contradiction(assignment, spans[1:], results[0], recording)
+            if contradiction is not None:
+                failure = f"what the worker reported cannot be so: {contradiction}"
+                results.clear()
+            elif (note := evidence.unseen_gpu(results[0], recording)) is not None:
+                notes.append(note)
+        self._note_failure(planned, failure if same_again else None)
+        trial = make(
+            planned,
+            uid=uuid.uuid4().hex,
+            study=self._plan.name,
+            repeat=repeat,
+            started=started,
+            protocol=protocol,
+            environment=self.environment,
+            recording=judged(recording, planned),
+            spans=spans,
+            result=results[0] if results else None,
+            failure=failure,
+            fault=fault,
+            stopping=self._stopping,
+            round=self._rounds.get(planned.cell.id, 0),
+            last_lines=last_lines,
+            notes=notes,
+        )
+        if self._quiet:
+            trial = only_quiet(trial)
+        durations = results[0].durations_ns if results else ()
+        return trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
+
+    def _idle(self, planned: PlannedCell, repeat: int, idle_s: float) -> Span:
+        """The baseline: the machine left alone, just before the trial."""
+        self.watch("turn", Turn(planned, repeat, "idle", idle_s))
+        self._recorder.mark()
+        t0_ns = time.monotonic_ns()
+        time.sleep(idle_s)
+        t1_ns = time.monotonic_ns()
+        self._recorder.mark()
+        return Span(name="idle", t0_ns=t0_ns, t1_ns=t1_ns)
+
+    def _job(self, planned: PlannedCell, protocol: Protocol) -> Job:
+        return Job(
+            task=planned.cell.task,
+            task_target=plugins.target("tasks", planned.cell.task),
+            backend_target=plugins.target("backends", planned.model.backend),
+            model=planned.model,
+            dataset=planned.dataset,
+            protocol=protocol,
+            least_query_s=self._least_s(protocol),
+            network=planned.network,
+            memory_gib=self._plan.settings.memory_gib,
+            max_failures=self._plan.settings.max_failures,
+        )
+
+    def _assignment(
+        self, planned: PlannedCell, protocol: Protocol, began_ns: int, recording: Recording
+    ) -> evidence.Assignment:
+        backend: Backend = plugins.load("backends", planned.model.backend)
+        gpu_metered = any(series.domain.kind == "gpu" for series in recording.series)
+        return evidence.Assignment(
+            began_ns=began_ns,
+            samples=len(planned.dataset.samples),
+            batch_size=planned.batch_size,
+            inferences=protocol.inferences,
+            least_query_s=self._least_s(protocol),
+            served="concurrency" in backend.settings.__struct_fields__,
+            has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
+        )
+
+    def _least_s(self, protocol: Protocol) -> float:
+        """Seconds that a query span lasts at least, for the meters to carry its energy."""
+        is_reference = protocol.name == reference.PROTOCOL.name
+        return self._least_reference_s if is_reference else self._least_query_s
+
+    def _expect(self, progress: Progress, protocol: Protocol) -> float | None:
+        if progress.per_inference_s is None:
+            return None
+        at_least = progress.per_inference_s * protocol.inferences
+        return max(at_least, self._least_s(protocol))
+
 
 def _shape(reason: str) -> str:
     """A reason without its numbers: addresses, counts and times differ from trial to trial."""
     return re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", reason)
 
 
-def _stopping(settings: Settings) -> Stopping | None:
-    if not settings.precision:
+def _recorders(error: TrialError) -> str | None:
+    """What a worker says of the recorder that gave it no answer; None if it failed by itself."""
+    if not error.lines or not error.lines[-1].startswith(f"{OURS}RecorderError"):
         return None
-    return Stopping(precision=settings.precision, max_repeats=settings.max_repeats)
+    return "the recorder did not answer the worker: a meter may block; see: permille meters"
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def _believable(span: Span, before: Sequence[Span]) -> Span:
+    """A worker runs foreign code: its words are checked before they become figures.
 
-
-def _now_ms() -> int:
-    return round(_now().timestamp() * 1000)
+    Raises:
+        ValueError: no worker of ours says this.
+    """
+    known = ("load", "warmup", "query")
+    if span.name not in known or any(b.name == span.name for b in before):
+        raise ValueError(f"a span {span.name[:50]!r}")
+    if not before[-1].t1_ns <= span.t0_ns <= span.t1_ns <= time.monotonic_ns():
+        raise ValueError(f"the span {span.name} at an impossible time")
+    return span

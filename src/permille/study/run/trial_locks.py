@@ -1,6 +1,6 @@
-"""Which run makes a trial, where two runs of one study share a store (``--shared``).
+"""Which run makes a block, where two runs of one study share a store (``--shared``).
 
-A claim is a lock on one byte of a file beside the store, whose offset stands for the trial: the
+A claim is a lock on one byte of a file beside the store, whose offset stands for the block: the
 kernel gives it up when its holder dies, by whatever signal. The file is empty, and goes with the
 last run.
 """
@@ -19,11 +19,11 @@ from permille.errors import StoreError
 
 _OFFSETS = 2**62
 _AGAIN_S = 0.2
-"""Between two looks whether another run has finished a trial."""
+"""Between two looks whether another run has finished a block."""
 
 
 class Claims:
-    """The claims of this process on the trials of one store. Use with ``with``.
+    """The claims of this process on the blocks of one store. Use with ``with``.
 
     Raises:
         StoreError: no file can be made beside the store.
@@ -48,10 +48,10 @@ class Claims:
         os.close(self._file)
 
     @contextmanager
-    def on(self, trial: str, *, wait: bool) -> Iterator[bool]:
-        """Whether the trial is ours to make, as long as the ``with`` lasts. ``wait`` until the
-        run that makes it has finished, or died."""
-        digest = hashlib.sha256(trial.encode()).digest()
+    def on(self, block: str, *, wait: bool) -> Iterator[bool]:
+        """Whether the block is ours to run, as long as the ``with`` lasts. ``wait`` until the
+        run that has it has finished, or died."""
+        digest = hashlib.sha256(block.encode()).digest()
         offset = int.from_bytes(digest[:8]) % _OFFSETS
         ours = self._lock(offset)
         while wait and not ours:

@@ -1,4 +1,4 @@
-"""What the published study tells of its cells: how long they took, and how large the models are."""
+"""What the published study's cells took there: seconds per inference, and parameters."""
 
 from __future__ import annotations
 
