@@ -95,7 +95,7 @@ def test_a_source_that_breaks_off_keeps_what_came_before(
     with pytest.raises(ImportDataError, match="what was read before is kept"):
         dispatch(["import", "codecarbon", str(path), "--store", str(store), "--json"])
     report = json.loads(capsys.readouterr().out)
-    assert "cannot be read on" in report["bad"][-1]["reason"]
+    assert "cannot be read to its end" in report["bad"][-1]["reason"]
     kept = report["trials"]["new"]
     assert kept > 100
     with Store(store, readonly=True) as opened:

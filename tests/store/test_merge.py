@@ -62,7 +62,7 @@ def test_one_uid_with_other_content_is_named_and_refused(tmp_path: Path) -> None
     source = _store(tmp_path / "1.db", [other, trial(2.0, repeat=1)])
     found = merge(out, [source])
     assert (found.new, found.known, found.refused) == (1, 0, 1)
-    assert found.problems == (f"{source}: trial {mine.uid} is there already, with other content",)
+    assert found.problems == (f"{source}: trial {mine.uid} already exists with different content",)
     assert _read(out)[mine.uid][0] == mine
 
 

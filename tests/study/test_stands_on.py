@@ -424,7 +424,7 @@ def test_what_was_downloaded_is_not_in_ones_own_hand(
     path = tmp_path / "Downloads" / "unpacked" / "study.toml"
     path.parent.mkdir(parents=True)
     path.touch(mode=0o644)
-    assert why_not_own(path) == "it lies among the downloads"
+    assert why_not_own(path) == "it is in the downloads folder"
 
 
 def test_threads_and_devices_that_a_variable_sets_are_another_machines(

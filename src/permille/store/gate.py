@@ -1,4 +1,4 @@
-"""The gate before any write: what could not be read back, or is not bounded, is not written."""
+"""The check before any write: data that could not be read back, or is not finite, is refused."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from permille.records import Trial
 from permille.store.rows import Raw, pack, read_raw, read_trial
 
 MOST = 1e30
-"""The greatest magnitude of any figure: its square is still finite, and so are sums of them."""
+"""The largest magnitude of any figure: squares and sums of them are still finite."""
 _MOST_INT = 2**63 - 1
 
 
 def refusal(trial: Trial) -> str | None:
-    """Why this trial cannot be kept; None if it can, as it is."""
+    """Why this trial cannot be stored, or None."""
     try:
         body = msgspec.json.encode(trial)
         back = read_trial(body)
@@ -23,12 +23,12 @@ def refusal(trial: Trial) -> str | None:
         return _unbounded(trial) or f"it could not be read back: {error}"
     wrong = _unbounded(trial) or _senseless(trial)
     if wrong is None and back != trial and msgspec.json.encode(back) != body:
-        return "it would be read back as another"
+        return "it would be read back differently"
     return wrong
 
 
 def packed(raw: Raw) -> list[tuple[str, bytes]]:
-    """A recording in the parts in which it is kept: (kind, body).
+    """A recording in its stored parts: (kind, body).
 
     Raises:
         ValueError: it could not be read back.
@@ -44,7 +44,7 @@ def packed(raw: Raw) -> list[tuple[str, bytes]]:
 
 
 def _unbounded(trial: Trial) -> str | None:
-    """The first number that is not finite or too large, by the way that leads to it."""
+    """The first number that is not finite or too large, with its path."""
     stack: list[tuple[str, object]] = [("", trial)]
     while stack:
         where, value = stack.pop()
@@ -65,7 +65,7 @@ def _unbounded(trial: Trial) -> str | None:
 
 
 def _senseless(trial: Trial) -> str | None:
-    """The first count or duration below what there can be."""
+    """The first count or duration below its minimum."""
     protocol, facts = trial.protocol, trial.facts
     least: list[tuple[str, float | None, float]] = [
         ("repeat", trial.repeat, 0),

@@ -1,4 +1,4 @@
-"""Files as they were when the study was planned, and whether they still are."""
+"""Detect files that have changed since the study was planned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from permille.records import Record
 
 
 class Stamp(Record):
-    """A file: its content, and what the file system said of it as the content was read."""
+    """A file's digest, and its metadata when the content was read."""
 
     name: str
     path: str
@@ -23,8 +23,8 @@ class Stamp(Record):
 
     @classmethod
     def of(cls, name: str, file: Path) -> Stamp:
-        """The stamp of a file as it is now."""
-        found = file.stat()  # before the content: a change while it is read is seen later
+        """The current stamp of a file."""
+        found = file.stat()  # before the content, to notice later changes
         return cls(
             name=name,
             path=str(file),
@@ -35,8 +35,8 @@ class Stamp(Record):
         )
 
     def is_current(self) -> bool:
-        """Whether the file is what it was. Its content is read again only where the file system
-        says that it was written."""
+        """Whether the file is unchanged. Its content is read again only if the metadata shows that
+        it was written."""
         file = Path(self.path)
         try:
             found = file.stat()
@@ -47,10 +47,10 @@ class Stamp(Record):
 
 
 def check(stamps: Iterable[Stamp]) -> None:
-    """That no file has changed.
+    """Check that no file has changed.
 
     Raises:
-        TrialError: one has; what would be measured is not what the study says.
+        TrialError: one has, so that the measurement would not be of the planned study.
     """
     for stamp in stamps:
         if not stamp.is_current():

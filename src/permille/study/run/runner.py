@@ -1,4 +1,4 @@
-"""The runner: plan in, trials out, one at a time, each in the store before the next begins."""
+"""The runner: run a plan's trials one at a time, and store each before the next begins."""
 
 from __future__ import annotations
 
@@ -40,19 +40,20 @@ from permille.workload.protocols import Backend
 
 LINUX = sys.platform == "linux"
 GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg", "/dev/nvhost-gpu")
-"""Device files of which Linux has one where it has a GPU."""
+"""Device files of which at least one exists on a Linux machine with a GPU."""
 DEFAULT_REPEATS = 10
 RETRIES = 2
-"""A repeat that failed, or was invalid, is tried again on the next run, at most this often."""
+"""A failed or invalid repeat is retried by later runs, up to this number of tries."""
 
 SAME_FAILURES = 2
-"""A model that failed this often in succession for one reason is not tried again in this run."""
+"""A model that failed this many times in a row for one reason is skipped for the rest of the
+run."""
 
 Watch = Callable[[str, "Turn | Trial | NotRun"], None]
 
 
 def most_repeats(settings: Settings) -> int:
-    """How often each cell is measured, at most."""
+    """The most repeats of each cell."""
     if settings.precision:
         return settings.max_repeats
     return settings.repeats or DEFAULT_REPEATS
@@ -60,7 +61,7 @@ def most_repeats(settings: Settings) -> int:
 
 @dataclass(frozen=True)
 class Turn:
-    """Where the run is: repeat ``repeat`` of ``cell``, in ``stage``."""
+    """The run's progress: repeat ``repeat`` of ``cell``, in ``stage``."""
 
     cell: PlannedCell
     repeat: int
@@ -70,8 +71,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class NotRun:
-    """A repeat that this run leaves out, and why: ``given-up`` after three failures, ``left-out``
-    since its model fails for the same reason each time."""
+    """A repeat that this run skips, and why: ``given-up`` after three failures, ``left-out``
+    because its model fails for the same reason each time."""
 
     cell: PlannedCell
     repeat: int
@@ -81,8 +82,8 @@ class NotRun:
 
 @dataclass
 class RunTally:
-    """What a run did. ``kept`` trials were there already; ``elsewhere`` were made meanwhile by
-    another run of the study."""
+    """The result of a run. ``kept`` trials already existed; ``elsewhere`` were made by another run
+    of the study in the meantime."""
 
     done: int = 0
     failed: int = 0
@@ -96,7 +97,7 @@ class RunTally:
     wall_s: float = 0.0
 
     def add(self, trial: Trial) -> None:
-        """Count one trial and what it cost."""
+        """Count one trial and its energy."""
         if trial.status == "done":
             self.done += 1
         else:
@@ -147,18 +148,18 @@ class Runner:
         self.tally = RunTally()
 
     def start_over(self) -> None:
-        """Begin a new round of every cell on this machine; what is there stays in the store."""
+        """Begin a new round of every cell on this machine; existing trials stay in the store."""
         for protocol, cells in self._plan.by_protocol.items():
             self._store.start_over(self._plan.name, cells, protocol, self.environment.fingerprint)
         self.ledger = self._open_ledger()
 
     def is_due(self, planned: PlannedCell, repeat: int) -> bool:
-        """Whether that repeat is still to be run; a study's precision may be reached before."""
+        """Whether that repeat must still be run; the study's precision may already be reached."""
         tried = self.ledger.attempts(planned.cell.id, repeat)
         return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
 
     def run(self) -> RunTally:
-        """Every trial that is not finished, repeat by repeat over all cells."""
+        """Run every unfinished trial, repeat by repeat over all cells."""
         try:
             with Claims(self._store.path) as claims:
                 passed_over = [
@@ -166,7 +167,7 @@ class Runner:
                     for planned, repeat in self._schedule()
                     if not self._make(planned, repeat, claims, wait=False)
                 ]
-                # Another run makes these; should it die, they are ours.
+                # Another run is making these; if it dies, this run makes them.
                 for planned, repeat in passed_over:
                     self._make(planned, repeat, claims, wait=True)
         finally:
@@ -174,7 +175,7 @@ class Runner:
         return self.tally
 
     def _make(self, planned: PlannedCell, repeat: int, claims: Claims, *, wait: bool) -> bool:
-        """Make one trial and keep it; False if another run makes it just now."""
+        """Make and store one trial; returns False if another run is making it."""
         protocol = protocol_key(self._plan.protocol_of(planned))
         name = "\0".join((self._plan.name, planned.cell.id, protocol, str(repeat)))
         with claims.on(name, wait=wait) as ours:
@@ -193,7 +194,7 @@ class Runner:
         return True
 
     def _catch_up(self) -> None:
-        """Take in what another run has kept since this one looked."""
+        """Add trials that another run has stored in the meantime."""
         version = self._store.version()
         if version == self._version:
             return
@@ -221,8 +222,8 @@ class Runner:
         return ledger
 
     def _schedule(self) -> Iterator[tuple[PlannedCell, int]]:
-        """What is to be run. Repeats go round over the cells, so that a slow drift of the
-        machine meets all of them alike; asked anew each round, since precision may be reached."""
+        """The repeats to run. They alternate over the cells, so that a slow drift of the machine
+        affects all of them alike. Each round is computed anew, because precision may be reached."""
         settings = self._plan.settings
         most = most_repeats(settings)
         for repeat in range(most):
@@ -251,17 +252,17 @@ class Runner:
         tried = self._store.trials(study=self._plan.name, cell=planned.cell.id, source="permille")
         reasons = [trial.reason for trial in tried if trial.repeat == repeat and trial.reason]
         last = f", the last time: {reasons[-1]}" if reasons else ""
-        return f"failed three times{last}; when the cause is mended, run with --fresh"
+        return f"failed three times{last}; once the cause is fixed, run with --fresh"
 
     def _same_failure(self, planned: PlannedCell) -> str | None:
-        """Why the cell's other repeats would fail too, or None."""
+        """Why the cell's other repeats would also fail, or None."""
         reasons = self._failures.get(planned.cell.id, [])
         if len(reasons) < SAME_FAILURES:
             return None
-        return f"the model failed {len(reasons)} times in succession: {reasons[-1]}"
+        return f"the model failed {len(reasons)} times in a row: {reasons[-1]}"
 
     def _note_failure(self, planned: PlannedCell, reason: str | None) -> None:
-        """Remember failures in succession whose reasons differ by their numbers at most."""
+        """Record consecutive failures whose reasons differ only in numbers."""
         reasons = self._failures.setdefault(planned.cell.id, [])
         if reason is None or (reasons and _shape(reasons[-1]) != _shape(reason)):
             reasons.clear()
@@ -322,7 +323,7 @@ class Runner:
         except RecorderError as error:
             fault = str(error)
         if fault is not None:
-            # The meters are to blame, not the model, whatever became of the worker.
+            # The meters have failed, not the model, whatever happened to the worker.
             failure = None
             self._recorder.restart()
         notes: list[str] = []
@@ -330,7 +331,7 @@ class Runner:
             assignment = self._assignment(planned, began_ns, recording)
             contradiction = evidence.contradiction(assignment, spans[1:], results[0], recording)
             if contradiction is not None:
-                failure = f"what the worker reported cannot be so: {contradiction}"
+                failure = f"the worker's report is contradictory: {contradiction}"
                 results.clear()
             elif (note := evidence.unseen_gpu(results[0], recording)) is not None:
                 notes.append(note)
@@ -359,7 +360,7 @@ class Runner:
         return trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
 
     def _idle(self, planned: PlannedCell, repeat: int) -> Span:
-        """The baseline: the machine left alone, just before the trial."""
+        """Record the baseline: the idle machine just before the trial."""
         idle_s = self._plan.protocol.idle_s
         self.watch("turn", Turn(planned, repeat, "idle", idle_s))
         self._recorder.mark()
@@ -406,22 +407,22 @@ class Runner:
 
 
 def _shape(reason: str) -> str:
-    """A reason without its numbers: addresses, counts and times differ from trial to trial."""
+    """A reason without its numbers, because addresses, counts and times differ between trials."""
     return re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", reason)
 
 
 def _recorders(error: TrialError) -> str | None:
-    """What a worker says of the recorder that gave it no answer; None if it failed by itself."""
+    """The reason if the recorder did not answer the worker; None if the worker itself failed."""
     if not error.lines or not error.lines[-1].startswith(f"{OURS}RecorderError"):
         return None
     return "the recorder did not answer the worker: a meter may block; see: permille meters"
 
 
 def _believable(span: Span, before: Sequence[Span]) -> Span:
-    """A worker runs foreign code: its words are checked before they become figures.
+    """Check a worker's message before it becomes a figure, because a worker runs untrusted code.
 
     Raises:
-        ValueError: no worker of ours says this.
+        ValueError: the message is invalid.
     """
     known = ("load", "warmup", "query")
     if span.name not in known or any(b.name == span.name for b in before):

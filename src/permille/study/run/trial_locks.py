@@ -1,8 +1,8 @@
-"""Which run makes a trial, where two runs of one study share a store (``--shared``).
+"""Decide which run makes a trial if two runs of one study share a store (``--shared``).
 
-A claim is a lock on one byte of a file beside the store, whose offset stands for the trial: the
-kernel gives it up when its holder dies, by whatever signal. The file is empty, and goes with the
-last run.
+A claim is a lock on one byte of a file next to the store; the offset identifies the trial. The
+kernel releases it when its holder ends, for whatever reason (fcntl(2)). The file is empty, and the
+last run removes it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from permille.errors import StoreError
 
 _OFFSETS = 2**62
 _AGAIN_S = 0.2
-"""Between two looks whether another run has finished a trial."""
+"""Seconds between checks whether another run has finished a trial."""
 
 
 class Claims:
-    """The claims of this process on the trials of one store. Use with ``with``.
+    """This process's claims on the trials of one store, for use in a ``with`` statement.
 
     Raises:
-        StoreError: no file can be made beside the store.
+        StoreError: the lock file cannot be created next to the store.
     """
 
     def __init__(self, store: Path) -> None:
@@ -38,10 +38,10 @@ class Claims:
 
     def __exit__(self, *error: object) -> None:
         try:
-            # Nobody else holds a claim: whoever comes next makes the file anew.
+            # Nobody else holds a claim: the next run creates the file again.
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            pass  # the other run takes it away
+            pass  # the other run removes it
         else:
             if self._is_current():
                 self._path.unlink(missing_ok=True)
@@ -49,8 +49,8 @@ class Claims:
 
     @contextmanager
     def on(self, trial: str, *, wait: bool) -> Iterator[bool]:
-        """Whether the trial is ours to make, as long as the ``with`` lasts. ``wait`` until the
-        run that makes it has finished, or died."""
+        """Whether this run may make the trial, for the duration of the ``with``. ``wait`` until the
+        run that is making it has finished or died."""
         digest = hashlib.sha256(trial.encode()).digest()
         offset = int.from_bytes(digest[:8]) % _OFFSETS
         ours = self._lock(offset)
@@ -71,7 +71,7 @@ class Claims:
                 return False
             if self._is_current():
                 return True
-            os.close(self._file)  # the last run took its file away as we came
+            os.close(self._file)  # the last run removed its file at the same moment
             self._file = self._open()
 
     def _is_current(self) -> bool:
@@ -84,4 +84,4 @@ class Claims:
         try:
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except OSError as error:
-            raise StoreError(f"cannot make {self._path}: {error.strerror}") from error
+            raise StoreError(f"cannot create {self._path}: {error.strerror}") from error
