@@ -82,8 +82,8 @@ def show_ratio(ratio: Interval) -> None:
     if ratio.value is None:
         print("ratio: n/a")
         return
-    found = Estimate(value=ratio.value, low=ratio.low, high=ratio.high)
-    print(f"the first needs {times_text(found)} the energy of the second")
+    estimate = Estimate(value=ratio.value, low=ratio.low, high=ratio.high)
+    print(f"the first needs {times_text(estimate)} the energy of the second")
 
 
 def markdown(commands: Sequence[MeasuredCommand]) -> str:

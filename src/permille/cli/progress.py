@@ -103,14 +103,14 @@ class View:
         if self._bar is not None:
             self._bar.stop()
 
-    def watch(self, what: str, seen: Turn | Trial | NotRun) -> None:
+    def watch(self, what: str, event: Turn | Trial | NotRun) -> None:
         """Handle one event of the runner."""
-        if isinstance(seen, Turn):
-            self._turn(seen)
-        elif isinstance(seen, NotRun):
-            self._left.left_out(seen.cell.cell.id)
+        if isinstance(event, Turn):
+            self._turn(event)
+        elif isinstance(event, NotRun):
+            self._left.left_out(event.cell.cell.id)
         else:
-            self._trial(seen)
+            self._trial(event)
 
     def _turn(self, turn: Turn) -> None:
         if turn.stage == "idle":

@@ -68,16 +68,16 @@ def line_of(trial: Trial) -> TrialLine:
     )
 
 
-def line_of_not_run(seen: NotRun, study: str) -> TrialLine:
+def line_of_not_run(skipped: NotRun, study: str) -> TrialLine:
     """A repeat that was not tried: no trial, no figures."""
-    cell = seen.cell.cell
+    cell = skipped.cell.cell
     return TrialLine(
         trial=None,
         study=study,
         task=cell.task,
         dataset=cell.dataset,
         model=cell.model,
-        repeat=seen.repeat,
-        status=seen.status,
-        reason=seen.reason,
+        repeat=skipped.repeat,
+        status=skipped.status,
+        reason=skipped.reason,
     )

@@ -69,7 +69,7 @@ class Exporter(Protocol):
         ``STANDARD_OUTPUT``."""
         ...
 
-    def export(self, asked: Asked) -> Export:
+    def export(self, request: Asked) -> Export:
         """Make the file's content.
 
         Raises:
@@ -88,7 +88,7 @@ class OfResults:
         """Every option is supported."""
         return None
 
-    def export(self, asked: Asked) -> Export:
+    def export(self, request: Asked) -> Export:
         """As :meth:`Exporter.export`."""
-        results = asked.results()
+        results = request.results()
         return Export(self._write(results), len(results.rows))

@@ -96,10 +96,10 @@ def run(args: argparse.Namespace) -> int:
     with Store(args.store) as store:
         try:
             for batch in _batches(_keepable(importer.trials(source, tally, options), tally)):
-                found = _keep(store, batch, tally, replaced)
-                new += found.new
-                duplicate += found.known
-                replaced_count += found.replaced
+                stored = _keep(store, batch, tally, replaced)
+                new += stored.new
+                duplicate += stored.known
+                replaced_count += stored.replaced
         except _BrokeOff as error:
             broken = error.reason
             tally.leave_out(str(args.path), None, str(broken))

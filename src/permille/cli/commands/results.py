@@ -68,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)
     hardware = _hardware(args)
-    found, boundary, damage, notice = all_summaries_of(args, program=args.json)
+    everything, boundary, damage, notice = all_summaries_of(args, program=args.json)
     if args.task:
-        found = [s for s in found if s.cell.task == args.task]
-    summaries, older = comparable.split(found)
+        everything = [s for s in everything if s.cell.task == args.task]
+    summaries, older = comparable.split(everything)
     rows = result_rows(summaries, carbon, net=args.net, hardware=hardware)
     if args.superseded:
         old = [o.summary for o in older]

@@ -49,13 +49,13 @@ def calibrate(device: str) -> Calibration:
             record(boundary="node", shared=True) as recording,
             recording.span("work"),
         ):
-            found = _work(device)
+            measured = _work(device)
     except RecorderError:  # no meter can be read, or none is usable
         return _work(device)
     energy = recording["work"].energy
     seconds = recording["work"].seconds
     power_w = energy.value / seconds if energy is not None else None
-    return msgspec.structs.replace(found, power_w=power_w)
+    return msgspec.structs.replace(measured, power_w=power_w)
 
 
 def _work(device: str) -> Calibration:

@@ -20,10 +20,10 @@ class ModelExecution(Record):
 
 def executions(plan: Plan) -> list[ModelExecution]:
     """Everything that a plan's models execute, without duplicates."""
-    found: dict[ModelExecution, None] = {}
+    executed: dict[ModelExecution, None] = {}
     for planned in plan.cells:
         spec = planned.model
         backend = plugins.load("backends", spec.backend)
         for each in backend.executes(spec) if isinstance(backend, Executing) else ():
-            found[ModelExecution(model=spec.id, kind=each.kind, what=each.what)] = None
-    return list(found)
+            executed[ModelExecution(model=spec.id, kind=each.kind, what=each.what)] = None
+    return list(executed)

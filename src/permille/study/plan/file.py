@@ -339,5 +339,5 @@ def _dataset(value: object, where: str, at: str) -> DatasetEntry:
     entry |= {k: v for k, v in table.items() if k in ("path", "name", "labels")}
     entry.setdefault("name", Path(str(table.get("path") or table["hub"])).name)
     hub = entry.pop("hub", None)
-    found: DatasetEntry = _convert({**entry, "columns": columns}, DatasetEntry, where, at)
-    return msgspec.structs.replace(found, hub=hub)
+    dataset: DatasetEntry = _convert({**entry, "columns": columns}, DatasetEntry, where, at)
+    return msgspec.structs.replace(dataset, hub=hub)

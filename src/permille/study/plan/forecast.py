@@ -39,13 +39,13 @@ def published() -> dict[tuple[str, str, str], Published]:
     """The study's cells by (task, dataset, model)."""
     from permille.analysis.paper.published import load
 
-    found = {}
+    cells = {}
     for cell in load().cells:
         summary = cell.summary
         if summary.seconds is not None and summary.params is not None:
             key = (summary.cell.task, summary.cell.dataset, summary.cell.model)
-            found[key] = Published(seconds=summary.seconds.mean / 1000, params=summary.params)
-    return found
+            cells[key] = Published(seconds=summary.seconds.mean / 1000, params=summary.params)
+    return cells
 
 
 def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
@@ -55,13 +55,13 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
     total_s = 0.0
     for planned in plan.cells:
         cell = planned.cell
-        found = known.get((cell.task, cell.dataset, cell.model))
-        if found is None:
+        published_cell = known.get((cell.task, cell.dataset, cell.model))
+        if published_cell is None:
             return Forecast(seconds=None, kwh=None)
-        one_s = inference_s(planned, found, calibration, reference)
+        one_s = inference_s(planned, published_cell, calibration, reference)
         protocol = plan.protocol_of(planned)
         warmup_s = min(protocol.warmup_max * one_s, WARMUP_S + one_s)
-        load_s = found.params * calibration.load_s_per_param
+        load_s = published_cell.params * calibration.load_s_per_param
         total_s += protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
     total_s *= repeats
     power_w = calibration.power_w
@@ -92,7 +92,7 @@ def inference_s(
 def download_bytes(plan: Plan) -> int | None:
     """The approximate download size of the Hub models, from their parameters; None if one is
     unknown. Datasets are not included; files already in the cache are."""
-    known = {model: found.params for (_, _, model), found in published().items()}
+    known = {model: cell.params for (_, _, model), cell in published().items()}
     total = 0
     for planned in {p.cell.model: p for p in plan.cells if p.wanted is not None}.values():
         params = planned.params or known.get(planned.cell.model)

@@ -37,10 +37,10 @@ class Plan(Record):
     @property
     def by_protocol(self) -> dict[Protocol, list[str]]:
         """The ids of the cells, by the protocol of their trials."""
-        found: dict[Protocol, list[str]] = {}
+        ids: dict[Protocol, list[str]] = {}
         for planned in self.cells:
-            found.setdefault(self.protocol_of(planned), []).append(planned.cell.id)
-        return found
+            ids.setdefault(self.protocol_of(planned), []).append(planned.cell.id)
+        return ids
 
 
 def make(
@@ -68,10 +68,10 @@ def make(
     notes: list[str] = [note for model in models for note in model.notes]
     for entry in study.tasks:
         task = _task(entry, study)
-        asked = [model for model in models if able(model.entry, entry.task)]
-        for dataset in open_datasets(entry, task, asked, study, allowed, fetch=fetch):
+        able_models = [model for model in models if able(model.entry, entry.task)]
+        for dataset in open_datasets(entry, task, able_models, study, allowed, fetch=fetch):
             notes += notes_of(dataset, settings.inferences)
-            chosen = [model for model in asked if _chosen(study, task, dataset, model)]
+            chosen = [model for model in able_models if _chosen(study, task, dataset, model)]
             cells += [build(task, model, dataset, study, passed or {}) for model in chosen]
     _refuse_same_model_twice(cells, study.where)
     _refuse_unused_model(models, cells, study)

@@ -274,10 +274,10 @@ def _files(path: Path, key: str) -> dict[str, Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     """The files in a folder's tree, following links to folders, each folder once."""
-    seen: set[Path] = set()
+    visited: set[Path] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
-        seen.add(Path(root).resolve())
-        folders[:] = [n for n in sorted(folders) if Path(root, n).resolve() not in seen]
+        visited.add(Path(root).resolve())
+        folders[:] = [n for n in sorted(folders) if Path(root, n).resolve() not in visited]
         yield from (p for n in sorted(names) if (p := Path(root, n)).is_file())
 
 

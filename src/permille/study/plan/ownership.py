@@ -38,12 +38,12 @@ def why_not_own(path: Path) -> str | None:
     return None
 
 
-def _of_others(found: os.stat_result) -> str | None:
-    if found.st_uid not in (0, os.geteuid()):
+def _of_others(status: os.stat_result) -> str | None:
+    if status.st_uid not in (0, os.geteuid()):
         return "belongs to another user"
-    if found.st_mode & stat.S_IWOTH:
+    if status.st_mode & stat.S_IWOTH:
         return "can be written by every user"
-    if found.st_mode & stat.S_IWGRP and found.st_gid not in (0, os.getegid()):
+    if status.st_mode & stat.S_IWGRP and status.st_gid not in (0, os.getegid()):
         return "can be written by a group"
     return None
 

@@ -91,13 +91,13 @@ def _kept(study: StudyFile, keys: Sequence[Key]) -> StudyFile:
 
 
 def _matching(given: str, names: Sequence[str], option: str) -> set[str]:
-    found: set[str] = set()
+    matches: set[str] = set()
     for pattern in (part.strip() for part in given.split(",")):
         hits = [name for name in names if fnmatchcase(name, pattern)]
         if not hits:
             raise UsageError(f"{option}: nothing matches {pattern!r}; {nearest(pattern, names)}")
-        found.update(hits)
-    return found
+        matches.update(hits)
+    return matches
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -24,14 +24,14 @@ class Stamp(Record):
     @classmethod
     def of(cls, name: str, file: Path) -> Stamp:
         """The current stamp of a file."""
-        found = file.stat()  # before the content, to notice later changes
+        status = file.stat()  # before the content, to notice later changes
         return cls(
             name=name,
             path=str(file),
             sha256=_digest(file),
-            size=found.st_size,
-            mtime_ns=found.st_mtime_ns,
-            inode=found.st_ino,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
         )
 
     def is_current(self) -> bool:
@@ -39,9 +39,11 @@ class Stamp(Record):
         it was written."""
         file = Path(self.path)
         try:
-            found = file.stat()
-            told = (found.st_size, found.st_mtime_ns, found.st_ino)
-            return told == (self.size, self.mtime_ns, self.inode) or _digest(file) == self.sha256
+            status = file.stat()
+            metadata = (status.st_size, status.st_mtime_ns, status.st_ino)
+            return (
+                metadata == (self.size, self.mtime_ns, self.inode) or _digest(file) == self.sha256
+            )
         except OSError:
             return False
 

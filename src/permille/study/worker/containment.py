@@ -171,9 +171,9 @@ def _raise_loopback() -> str | None:
     form = "16sH14x"
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
-            asked = struct.pack(form, b"lo", 0)
-            found = struct.unpack(form, fcntl.ioctl(channel, _SIOCGIFFLAGS, asked))
-            fcntl.ioctl(channel, _SIOCSIFFLAGS, struct.pack(form, b"lo", found[1] | _IFF_UP))
+            request = struct.pack(form, b"lo", 0)
+            answer = struct.unpack(form, fcntl.ioctl(channel, _SIOCGIFFLAGS, request))
+            fcntl.ioctl(channel, _SIOCSIFFLAGS, struct.pack(form, b"lo", answer[1] | _IFF_UP))
     except OSError as error:
         return f"cut, but loopback could not be raised: {error.strerror}"
     return None

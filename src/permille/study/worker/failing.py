@@ -14,11 +14,11 @@ OURS = "permille.errors."
 def describe(error: BaseException, folder: str | None) -> str:
     """``ValueError: no such word (models.py:12, in classify)``. ``folder`` contains the user's
     code; the location is the innermost frame in it."""
-    said = " ".join(traceback.format_exception_only(error)[-1].split()).removeprefix(OURS)
-    if len(said) > LIMIT:
-        said = said[:LIMIT] + "…"
+    message = " ".join(traceback.format_exception_only(error)[-1].split()).removeprefix(OURS)
+    if len(message) > LIMIT:
+        message = message[:LIMIT] + "…"
     where = _place(error, folder) if folder else None
-    return f"{said} ({where})" if where else said
+    return f"{message} ({where})" if where else message
 
 
 def _place(error: BaseException, folder: str) -> str | None:

@@ -188,12 +188,12 @@ def _warm_up(calls: Calls, most: int) -> Timings:
     durations = timings.durations_ns
     began = time.monotonic()
     while len(durations) < most and time.monotonic() - began < WARMUP_S:
-        asked = calls.ask[len(durations) % len(calls.ask)]
+        request = calls.ask[len(durations) % len(calls.ask)]
         t0 = time.monotonic_ns()
-        if calls.infer(asked) is FAILED:
+        if calls.infer(request) is FAILED:
             continue
         durations.append(time.monotonic_ns() - t0)
-        timings.inferences += len(asked) if calls.batched else 1
+        timings.inferences += len(request) if calls.batched else 1
         if len(durations) % 10 == 0 and is_steady([d / 1e9 for d in durations]):
             break
     return timings

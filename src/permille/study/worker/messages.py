@@ -104,7 +104,7 @@ class Inbox:
             ValueError: the data are not valid messages of a worker.
         """
         self._buffer += data
-        found: list[Message] = []
+        messages: list[Message] = []
         while len(self._buffer) >= _LENGTH.size:
             (size,) = _LENGTH.unpack(self._buffer[: _LENGTH.size])
             if size > MAX_MESSAGE:
@@ -116,8 +116,8 @@ class Inbox:
             if self._taken > MOST_MESSAGES:
                 raise ValueError(f"more than {MOST_MESSAGES} messages")
             try:
-                found.append(self._decoder.decode(bytes(self._buffer[_LENGTH.size : end])))
+                messages.append(self._decoder.decode(bytes(self._buffer[_LENGTH.size : end])))
             except msgspec.DecodeError as error:
                 raise ValueError(str(error)) from error
             del self._buffer[:end]
-        return found
+        return messages
