@@ -90,7 +90,7 @@ class _Reader:
                         self.cut_at = most
                         return
             except (datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
-                raise DatasetError(f"dataset {self._name!r}: {_said(error)}") from error
+                raise DatasetError(f"dataset {self._name!r}: {_message(error)}") from error
 
     def _open(self) -> Any:
         """The split as a stream of the columns used, without decoding."""
@@ -161,7 +161,7 @@ def _layout(spec: DatasetSpec, source: HubSource, task: Task) -> Layout:
     return msgspec.structs.replace(plan, columns=columns, reference=None)
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     text = " ".join(str(error).split())[:240]
     if "scripts are no longer supported" in text:
         return (

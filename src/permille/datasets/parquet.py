@@ -32,12 +32,12 @@ _BATCH_BYTES, _MOST_ROWS = 8 << 20, 256
 _LENGTH = struct.Struct("!I")
 
 
-class _Asked(msgspec.Struct):
+class _Request(msgspec.Struct):
     path: str
     columns: list[str]
 
 
-class _Said(msgspec.Struct):
+class _Answer(msgspec.Struct):
     """``row``, or ``too_large`` for a skipped one; ``there``: the file's columns, if a required one
     is missing; ``error``: why there are no more rows."""
 
@@ -90,7 +90,7 @@ def _reader(path: Path, names: list[str]) -> Iterator[BinaryIO]:
     assert process.stdout is not None
     try:
         with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-            stdin.write(msgspec.msgpack.encode(_Asked(path=str(path), columns=names)))
+            stdin.write(msgspec.msgpack.encode(_Request(path=str(path), columns=names)))
         with process.stdout as stdout:
             yield stdout  # type: ignore[misc]
     finally:
@@ -98,8 +98,8 @@ def _reader(path: Path, names: list[str]) -> Iterator[BinaryIO]:
         process.wait()
 
 
-def _answers(stream: BinaryIO, path: Path) -> Iterator[_Said]:
-    decoder = msgspec.msgpack.Decoder(_Said)
+def _answers(stream: BinaryIO, path: Path) -> Iterator[_Answer]:
+    decoder = msgspec.msgpack.Decoder(_Answer)
     while True:
         head = stream.read(_LENGTH.size)
         size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else None
@@ -121,17 +121,17 @@ def _main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Asked)
+    request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Request)
     try:
         for answer in _rows(request):
             _say(answer)
     except MemoryError:
-        _say(_Said(error=f"its rows need more than {MEMORY_BYTES >> 30} GiB"))
+        _say(_Answer(error=f"its rows need more than {MEMORY_BYTES >> 30} GiB"))
     sys.stdout.buffer.write(_LENGTH.pack(0))
     sys.stdout.buffer.flush()
 
 
-def _rows(request: _Asked) -> Iterator[_Said]:
+def _rows(request: _Request) -> Iterator[_Answer]:
     import duckdb
 
     try:
@@ -139,7 +139,7 @@ def _rows(request: _Asked) -> Iterator[_Said]:
             result = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [request.path])
             there = [column[0] for column in result.description or ()]
             if not set(request.columns) <= set(there):
-                yield _Said(there=there)
+                yield _Answer(there=there)
                 return
             listed = ", ".join('"' + name.replace('"', '""') + '"' for name in request.columns)
             result = connection.execute(f"SELECT {listed} FROM read_parquet(?)", [request.path])
@@ -152,13 +152,13 @@ def _rows(request: _Asked) -> Iterator[_Said]:
                     largest = max(largest, size)
                     total += size
                     large = size > MAX_ROW_BYTES
-                    yield _Said(too_large=True) if large else _Said(row=list(values))
+                    yield _Answer(too_large=True) if large else _Answer(row=list(values))
                 if total > MAX_TOTAL_BYTES:
-                    yield _Said(error=f"its rows are more than {MAX_TOTAL_BYTES >> 30} GiB")
+                    yield _Answer(error=f"its rows are more than {MAX_TOTAL_BYTES >> 30} GiB")
                     return
                 rows = min(2 * rows, _MOST_ROWS, max(1, _BATCH_BYTES // (largest or 1)))
     except duckdb.Error as error:
-        yield _Said(error=(str(error).splitlines() or [""])[0][:200])
+        yield _Answer(error=(str(error).splitlines() or [""])[0][:200])
 
 
 def _bytes_of(value: Any) -> int:
@@ -171,7 +171,7 @@ def _bytes_of(value: Any) -> int:
     return 8
 
 
-def _say(answer: _Said) -> None:
+def _say(answer: _Answer) -> None:
     # No task uses the types that msgpack cannot encode (dates, decimals): they become empty.
     body = msgspec.msgpack.encode(answer, enc_hook=lambda value: {})
     sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)

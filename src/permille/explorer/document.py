@@ -132,7 +132,7 @@ def _record(shown: Shown) -> dict[str, Any]:
         "quality_error": quality and quality.standard_error,
         **_quality(quality),
         "unreadable": quality and quality.unreadable,
-        "asked": _asked(cell),
+        "asked": _precision(cell),
         "reasons": list(summary.reasons),
         "notes": list(summary.notes),
     }
@@ -164,7 +164,7 @@ def _quality(quality: Quality | None) -> dict[str, Any]:
     }
 
 
-def _asked(cell: StudyCell) -> float | None:
+def _precision(cell: StudyCell) -> float | None:
     """The requested relative half-width of the repeats; None if their number was fixed."""
     rules = [s.energy.asked for s in cell.summaries.values() if s.energy]
     return next((rule.precision for rule in rules if rule), None)

@@ -14,7 +14,7 @@ from typing import Any
 from permille.analysis.boundaries import Bounded, within
 from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings
-from permille.exporters import Asked, Export
+from permille.exporters import ExportRequest, Export
 from permille.exporters.rows import without_controls
 from permille.records import Boundary, DomainKind, Refused, Trial
 from permille.tabular import as_csv
@@ -34,7 +34,7 @@ class CodeCarbonCsv:
             )
         return None
 
-    def export(self, request: Asked) -> Export:
+    def export(self, request: ExportRequest) -> Export:
         """The file, and the number of trials left out, by reason."""
         lines = list(_lines(request.trials(), request.boundary, request.carbon))
         rows = [without_controls(line) for line in lines if not isinstance(line, Refused)]

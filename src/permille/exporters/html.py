@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from permille.exporters import STANDARD_OUTPUT, Asked, Export
+from permille.exporters import STANDARD_OUTPUT, ExportRequest, Export
 from permille.extras import extra
 
 
@@ -19,7 +19,7 @@ class Html:
             return "html needs a file name: permille export html figures.html"
         return None
 
-    def export(self, request: Asked) -> Export:
+    def export(self, request: ExportRequest) -> Export:
         """The page, with the shipped figures and those of the store."""
         with extra("explorer", "export html"):
             from permille.explorer import static_file

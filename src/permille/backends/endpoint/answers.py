@@ -103,7 +103,9 @@ class Answer:
                     f"{self._at}: the answer ended with finish_reason {reason[:50]!r}"
                 )
         part = choice.get("message") or choice.get("delta")
-        text, aside = _said(part) if isinstance(part, dict) else (_string(choice.get("text")), None)
+        text, aside = (
+            _content_of(part) if isinstance(part, dict) else (_string(choice.get("text")), None)
+        )
         if text is None and aside is None:
             return False
         self._readable = True
@@ -188,7 +190,7 @@ def count(value: Any) -> int | None:
     return value if whole and 0 <= value < 2**53 else None
 
 
-def _said(part: dict[str, Any]) -> tuple[str | None, str | None]:
+def _content_of(part: dict[str, Any]) -> tuple[str | None, str | None]:
     """(the answer's text, other generated text) of a message or a part of one; None for what is
     missing. Reasoning is generated, but is not part of the answer."""
     content = _content(part.get("content"))
