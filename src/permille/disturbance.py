@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,26 +27,51 @@ JUDGED = ("idle", "query", "command", "measured")
 """The spans whose energy becomes a figure. A disturbed idle span makes a net energy too low."""
 
 
+class _Used(NamedTuple):
+    """CPU seconds over a span: of the machine, of the run (included in those), and steal time."""
+
+    busy_s: float
+    own_s: float
+    steal_s: float
+
+
 def of_span(cpu: CpuSeries | None, span: Span) -> Disturbance | None:
     """The CPU time of others during ``span``; None if unknown."""
+    used = _used(cpu, span)
+    if cpu is None or used is None:
+        return None
+    all_s = cpu.cpus * span.seconds
+    others_s = max(0.0, used.busy_s - used.own_s)
+    most_s = max(others_s, used.steal_s)
+    return Disturbance(
+        others=min(1.0, others_s / all_s),
+        steal=min(1.0, max(0.0, used.steal_s) / all_s),
+        disturbed=most_s - SLACK_S > DISTURBING * all_s,
+    )
+
+
+def own_share(cpu: CpuSeries | None, span: Span) -> float | None:
+    """The share of the machine's CPU time during ``span`` used by the run's own processes; None if
+    it is unknown, or if no CPU time was used."""
+    used = _used(cpu, span)
+    if used is None or used.busy_s <= 0:
+        return None
+    return min(1.0, max(0.0, used.own_s / used.busy_s))
+
+
+def _used(cpu: CpuSeries | None, span: Span) -> _Used | None:
     if cpu is None or len(cpu.t_ns) < 2 or span.t1_ns <= span.t0_ns:
         return None
     if span.t0_ns < cpu.t_ns[0] or span.t1_ns > cpu.t_ns[-1]:
         return None
-    busy_s, own_s, steal_s = (
-        _at(cpu.t_ns, values, span.t1_ns) - _at(cpu.t_ns, values, span.t0_ns)
-        for values in (cpu.busy_s, cpu.own_s, cpu.steal_s)
+    used = _Used(
+        *(
+            _at(cpu.t_ns, values, span.t1_ns) - _at(cpu.t_ns, values, span.t0_ns)
+            for values in (cpu.busy_s, cpu.own_s, cpu.steal_s)
+        )
     )
-    if busy_s + SLACK_S < own_s / 2:
-        return None  # the machine did less than the run: its times are not maintained (a sandbox)
-    all_s = cpu.cpus * span.seconds
-    others_s = max(0.0, busy_s - own_s)
-    most_s = max(others_s, steal_s)
-    return Disturbance(
-        others=min(1.0, others_s / all_s),
-        steal=min(1.0, max(0.0, steal_s) / all_s),
-        disturbed=most_s - SLACK_S > DISTURBING * all_s,
-    )
+    # The machine did less than the run: its times are not maintained (a sandbox).
+    return None if used.busy_s + SLACK_S < used.own_s / 2 else used
 
 
 def disturbed(phases: Mapping[str, Phase]) -> bool | None:

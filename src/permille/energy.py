@@ -11,6 +11,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable
 
+import msgspec
+
 from permille import disturbance
 from permille.records import (
     Domain,
@@ -137,6 +139,7 @@ def span_energy(
         meter=domain.meter,
         covers=domain.covers,
         in_use=domain.in_use,
+        time_j=None if domain.time_w is None else min(energy_j, domain.time_w * span.seconds),
     )
 
 
@@ -200,7 +203,7 @@ def phase(recording: Recording, span: Span) -> Phase:
                 reason=figure.reason, kind=domain.kind, in_use=domain.in_use
             )
         else:
-            domains[domain.name] = figure
+            domains[domain.name] = _with_own(figure, recording, span)
     inferences = span.attributes.get("inferences")
     return Phase(
         seconds=span.seconds,
@@ -209,6 +212,16 @@ def phase(recording: Recording, span: Span) -> Phase:
         inferences=inferences,
         disturbance=disturbance.of_span(recording.cpu, span),
     )
+
+
+def _with_own(figure: DomainEnergy, recording: Recording, span: Span) -> DomainEnergy:
+    """An estimate with what it would be if nobody else had worked: its time, and its work to the
+    share of the CPU time that the run's own processes took."""
+    share = disturbance.own_share(recording.cpu, span)
+    if figure.time_j is None or share is None:
+        return figure
+    own_j = figure.time_j + share * (figure.energy_j - figure.time_j)
+    return msgspec.structs.replace(figure, own_j=own_j)
 
 
 def _moving_tick_s(recording: Recording, series: Series, span: Span) -> float | None:

@@ -55,6 +55,8 @@ BOUNDARIES: tuple[Boundary, ...] = ("accelerator", "compute", "node", "facility"
 Category = Literal["task-specific", "general-purpose"]
 CellCategory = Literal["task-specific", "general-purpose", "unknown"]
 Status = Literal["done", "failed", "invalid"]
+REFERENCE = "reference"
+"""The source of the trials of the reference workload, which are of no model: nobody's results."""
 
 
 # --- what is measured --------------------------------------------------------------------
@@ -67,6 +69,7 @@ class Domain(Record):
     energy is between ``(1 - accuracy_low)`` and ``(1 + accuracy_high)`` times the figure.
     ``covers`` names the kinds of domain whose energy this one already includes, so that a sum never
     counts a joule twice. ``in_use`` is false for a device that the workload did not use.
+    ``time_w``: of an estimate, the watts that go with time alone; the rest goes with work.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Domain(Record):
     covers: tuple[DomainKind, ...] = ()
     in_use: bool = True
     device: str | None = None
+    time_w: float | None = None
 
 
 class Event(Record):
@@ -162,7 +166,9 @@ class DomainEnergy(Record):
 
     ``edge_j`` is the standard uncertainty (k = 1, joules) from ticks, resolution and the
     times of the readings; the meter's own accuracy is in ``accuracy_low`` / ``_high`` (relative,
-    k = 2), as in :class:`Domain`.
+    k = 2), as in :class:`Domain`. Of an estimate, ``time_j`` is the part that goes with time alone,
+    and ``own_j`` what the figure would be without the work of other processes; None elsewhere, or
+    where that is unknown.
     """
 
     energy_j: float
@@ -174,6 +180,8 @@ class DomainEnergy(Record):
     meter: str
     covers: tuple[DomainKind, ...] = ()
     in_use: bool = True
+    time_j: float | None = None
+    own_j: float | None = None
 
 
 class Problem(Record):
@@ -319,6 +327,27 @@ class Environment(Record):
     facts: dict[str, str] = {}
 
 
+class Conditions(Record):
+    """The state of the machine at a trial. What cannot be read is None.
+
+    ``machine`` is a keyed hash of the machine's id, from which the id cannot be told; ``boot``
+    identifies the boot. Temperatures are of the processor, in degrees Celsius; ``load`` is the
+    load average over a minute as the trial began; ``gpu_clock_mhz`` is by NVML's index.
+    """
+
+    machine: str
+    boot: str | None = None
+    kernel: str = ""
+    microcode: str | None = None
+    governor: str | None = None
+    turbo: bool | None = None
+    temperature_start_c: float | None = None
+    temperature_end_c: float | None = None
+    load: float | None = None
+    gpu_driver: str | None = None
+    gpu_clock_mhz: dict[str, int] = {}
+
+
 class Trial(Record):
     """One repeat of a cell, in a fresh process; or one imported run.
 
@@ -327,6 +356,9 @@ class Trial(Record):
     the quantities processed in the query span (``tokens_in``, ``tokens_out``, ``images``, …) and,
     for a server, the number of ``failed`` inferences, which no other figure but the energy
     includes.
+
+    A *session* is one stretch of measuring on one boot of one machine; a *block* is one repeat of
+    every model on one task and dataset, one after the other.
     """
 
     uid: str
@@ -351,5 +383,6 @@ class Trial(Record):
     notes: tuple[str, ...] = ()
     round: int = 0  # how often the cell has been started over (run --fresh)
     last_lines: tuple[str, ...] = ()  # the last lines printed by a failed worker
-    session: str | None = None  # the session's id; None in older trials
-    block: int | None = None  # the block's number within the session
+    session: str | None = None  # its session; None: an import, or of before sessions were kept
+    block: int | None = None  # its block: the instant at which that began, ms since 1970
+    conditions: Conditions | None = None

@@ -105,7 +105,17 @@ def test_every_command_prints_what_its_schema_says(
     check("presets", "presets", "--json")
     check("meters", "meters", "--json")
     check("measure", "measure", "--json", "-n", "3", "--idle", "0.3", "--", "sleep", "0.3")
-    check("measure, two commands", "measure", "--json", "--", "sleep", "0.3", "---", "sleep", "0.2")
+    check(
+        "measure, several commands",
+        "measure",
+        "--json",
+        "--",
+        "sleep",
+        "0.3",
+        "---",
+        "sleep",
+        "0.2",
+    )
     check("import", "import", "codecarbon", "emissions.csv", "--store", "other.db", "--json")
     check("store check", "store", "check", "--json")
     check("store merge", "store", "merge", "all.db", "permille.db", "other.db", "--json")

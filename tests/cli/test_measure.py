@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -95,7 +98,7 @@ def test_two_commands_and_their_ratio(permille: Permille, powercap: Driver, tmp_
     ).json  # fmt: skip
     assert [c["command"] for c in found["commands"]] == [["sleep", "0.8"], ["sleep", "0.4"]]
     assert found["ratio"]["low"] < found["ratio"]["value"] < found["ratio"]["high"]
-    long, short = (c["seconds"] for c in found["commands"])
+    long, short = (c["seconds"]["value"] for c in found["commands"])
     assert found["ratio"]["value"] == pytest.approx(long / short, rel=0.1)
     assert "| `sleep 0.8` |" in table.read_text()
 
@@ -144,10 +147,18 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--region", "Atlantis", "--", "true"], "Atlantis"),
         (["sleep", "1"], "a command goes after --: permille measure -- sleep 1"),
         (["--repeats", "2", "sleep", "1"], "permille measure --repeats 2 -- sleep 1"),
-        (["-r", "3", "--", "sleep", "1"], "did you mean --repeats"),
-        (["--runs", "3", "--", "sleep", "1"], "did you mean --repeats"),
         (["--repeat", "3", "--", "sleep", "1"], "did you mean --repeats"),
-        (["-w", "3", "--", "sleep", "1"], "did you mean --warmup"),
+        (["-r", "2", "-M", "3", "--", "sleep", "1"], "--repeats fixes the number of runs"),
+        (["-m", "4", "-M", "3", "--", "sleep", "1"], "--min-repeats is more than --max-repeats"),
+        (["-L", "n", "1,2", "--", "sleep", "1"], "no command has {n} in it"),
+        (["-L", "n", "", "--", "sleep", "{n}"], "--parameter-list takes a name and values"),
+        (["-P", "n", "1", "x", "--", "sleep", "{n}"], "a name and two numbers"),
+        (["-P", "n", "1", "1e9", "--", "sleep", "{n}"], "fewer than 1000 steps"),
+        (["-D", "2", "--", "sleep", "1"], "goes with --parameter-scan"),
+        (["--reference", "c", "--", "sleep", "0.3", "---", "sleep", "0.4"], "no command is called"),
+        (["--command-name", "a", "--command-name", "b", "--", "true"], "2 names for 1 command:"),
+        (["--prepare", "exit 3", "--", "sleep", "1"], "--prepare 'exit 3' failed (exit 3)"),
+        (["--export-csv", "/no/folder/x.csv", "--", "true"], "no such folder"),
         (["--", "sleep 0.3 | cat"], "for a shell's syntax write: -- sh -c 'sleep 0.3 | cat'"),
         (["--", "sleep 1 && sleep 1"], "-- sh -c 'sleep 1 && sleep 1'"),
         (["--", "sleep 1"], "write the command without quotes: -- sleep 1"),
@@ -282,20 +293,108 @@ def test_required_measured_refuses_a_figure_that_is_estimated_all_the_same(
     assert len(finished.err.strip().splitlines()) == 1
 
 
-def test_the_ratio_of_estimates_is_narrower_beside_a_baseline(
+def estimated(permille: Permille, tmp_path: Path, *arguments: str) -> Any:
+    """On a machine that has CPU time and no counter."""
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    empty = str(tmp_path / "empty")
+    found = permille(
+        "measure", "--json", *arguments, PERMILLE_POWERCAP=empty, PERMILLE_METERS="estimate"
+    )
+    return found.json
+
+
+def test_the_same_command_twice_is_one_but_for_the_spread(
     permille: Permille, tmp_path: Path
 ) -> None:
-    (tmp_path / "empty").mkdir()
+    """The two coefficients of the estimate are common to both sides, without an idle baseline."""
+    command = ("sleep", "1")
+    found = estimated(permille, tmp_path, "-r", "3", "--", *command, "---", *command)
+    energy, ratio = found["commands"][0]["energy_j"], found["ratio"]
+    assert energy["high"] / energy["low"] > 1.5  # what watts a second takes is not known
+    runs = [[run["energy_j"] for run in c["runs"]] for c in found["commands"]]
+    logs = [math.log(a / b) for a, b in zip(*runs, strict=True)]
+    half = 4.303 * statistics.stdev(logs) / math.sqrt(3)  # Student's t of two degrees of freedom
+    edges = 0.1
+    assert math.log(ratio["high"] / ratio["value"]) <= math.hypot(half, edges)
+    assert math.log(ratio["value"]) == pytest.approx(statistics.fmean(logs))
 
-    def width(*options: str) -> float:
-        found = permille(
-            "measure", "--json", "--repeats", "2", *options, "--", "sleep", "1", "---", "sleep",
-            "1", PERMILLE_POWERCAP=str(tmp_path / "empty"), PERMILLE_METERS="estimate",
-        ).json  # fmt: skip
-        return float(found["ratio"]["high"] / found["ratio"]["low"])
 
-    # Without one nothing cancels: the two could be wrong in opposite ways.
-    assert width("--idle", "1") < width()
+def test_the_work_of_others_can_be_left_out_of_an_estimate(
+    permille: Permille, tmp_path: Path
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
+        try:
+            whole = estimated(permille, tmp_path, "--", "sleep", "1")
+            alone = estimated(permille, tmp_path, "--without-others", "--", "sleep", "1")
+        finally:
+            neighbour.kill()
+    assert whole["disturbed"] == 1.0
+    assert any("other processes used" in note for note in whole["notes"])
+    assert alone["energy_j"]["value"] < 0.9 * whole["energy_j"]["value"]
+
+
+def test_a_counter_cannot_leave_others_out_and_says_so(
+    permille: Permille, powercap: Driver
+) -> None:
+    found = permille("measure", "--json", "--without-others", "--", "sleep", "0.5").json
+    assert any(
+        "cpu:0: the work of other processes cannot be told apart" in n for n in found["notes"]
+    )
+
+
+def test_three_commands_are_compared_with_the_first(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"out.{form}" for form in ("md", "csv", "json")]
+    arguments = (
+        "-r", "2", "-L", "seconds", "0.2,0.4,0.8", "--command-name", "wait {seconds}",
+        "--export-markdown", str(files[0]), "--export-csv", str(files[1]),
+        "--export-json", str(files[2]), "--", "sleep", "{seconds}",
+    )  # fmt: skip
+    found = permille("measure", "--json", *arguments).json
+    assert [c["name"] for c in found["commands"]] == ["wait 0.2", "wait 0.4", "wait 0.8"]
+    assert [c["parameters"] for c in found["commands"]][1] == {"seconds": "0.4"}
+    assert (found["reference"], found["ratio"]) == ("wait 0.2", None)
+    assert [(r["a"], r["b"]) for r in found["ratios"]] == [
+        ("wait 0.4", "wait 0.2"), ("wait 0.8", "wait 0.2"),
+    ]  # fmt: skip
+    for ratio, times in zip(found["ratios"], (2, 4), strict=True):
+        assert ratio["ratio"]["value"] == pytest.approx(times, rel=0.15)
+    assert json.loads(files[2].read_text()) == found
+    assert files[0].read_text().count("| `wait ") == 3
+    rows = list(csv.DictReader(files[1].read_text().splitlines()))
+    assert [row["run"] for row in rows] == ["1", "2"] * 3
+    assert {row["parameter_seconds"] for row in rows} == {"0.2", "0.4", "0.8"}
+    shown = permille("measure", "--reference", "cheapest", *arguments).out
+    assert "energy over wait 0.2" in shown
+
+
+def test_commands_take_turns(permille: Permille, powercap: Driver, tmp_path: Path) -> None:
+    line = "echo {name} >> order.txt; sleep 0.3"
+    hooks = [f"--{hook}=echo {hook} {{name}} >> order.txt" for hook in ("setup", "cleanup")]
+    around = [f"--{hook}=echo {hook} >> order.txt" for hook in ("prepare", "conclude")]
+    permille(
+        "measure", "--json", "-r", "2", "--shell", "default", "-L", "name", "a,b",
+        *hooks, *around, "--", line,
+    )  # fmt: skip
+    words = (tmp_path / "order.txt").read_text().split("\n")
+    assert words[:2] == ["setup a", "setup b"]
+    assert words[-3:-1] == ["cleanup a", "cleanup b"]
+    runs = words[2:-3]
+    assert runs[0::3] == ["prepare"] * 4
+    assert runs[2::3] == ["conclude"] * 4
+    order = runs[1::3]
+    assert sorted(order[:2]) == sorted(order[2:]) == ["a", "b"]
+    assert order[:2] == order[:1:-1]  # each comes first once
+
+
+def test_without_a_number_of_repeats_a_command_runs_for_three_seconds(
+    permille: Permille, powercap: Driver
+) -> None:
+    found = permille("measure", "--json", "-m", "2", "-M", "30", "--", "sleep", "1").json
+    assert len(found["runs"]) == 3
+    found = permille("measure", "--json", "-M", "2", "--", "sleep", "0.3").json
+    assert len(found["runs"]) == 2
 
 
 def read_input(tmp_path: Path) -> str:

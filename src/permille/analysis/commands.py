@@ -15,7 +15,6 @@ from permille.analysis.parts import parts_of
 from permille.analysis.rows import scaled
 from permille.analysis.summaries import energy_sums
 from permille.carbon.footprint import energy_overhead
-from permille.errors import CompareError
 from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats, Refused
 from permille.units import kwh_from_joules, per_1000
 
@@ -87,18 +86,23 @@ class CommandSide(Record):
     problem: str | None
 
 
-def ratio(
-    a: tuple[Sequence[Phase], Sequence[Phase | None]],
-    b: tuple[Sequence[Phase], Sequence[Phase | None]],
-    boundary: Boundary,
-) -> Estimate | None:
-    """The energy of one command divided by another's, each with its runs and the idle phases before
-    them; None if one has no figure above 0."""
-    sides = [_side(*runs, boundary) for runs in (a, b)]
-    try:
-        return compare.ratio(*sides)
-    except CompareError:  # a side has no energy above 0: there is no ratio to print
+Runs = tuple[Sequence[Phase], Sequence[Phase | None]]
+"""A command's runs, and the idle phase before each."""
+
+
+def ratio(a: Runs, b: Runs, boundary: Boundary) -> Estimate | None:
+    """Energy of one command over another's. Run ``i`` of the two was measured in one round, so
+    that the interval is of the rounds' own ratios. None where one has no figure, or none above 0.
+    """
+    rounds = min(len(a[0]), len(b[0]))
+    one, other = (_side(phases[:rounds], idles[:rounds], boundary) for phases, idles in (a, b))
+    if one.energy is None or other.energy is None:
         return None
+    try:
+        plain = intervals.paired_ratio(one.energy.values, other.energy.values)
+    except ValueError:  # an energy that is not above 0: there is no ratio to print
+        return None
+    return compare.with_meters(plain, one, other)
 
 
 def _side(

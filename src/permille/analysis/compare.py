@@ -141,6 +141,14 @@ def ratio(a: Side, b: Side) -> Estimate:
         plain = intervals.ratio_from(*a.energy.for_ratio(), *b.energy.for_ratio())
     except ValueError as error:
         raise CompareError(str(error)) from error
+    return with_meters(plain, a, b)
+
+
+def with_meters(plain: Estimate, a: Side, b: Side) -> Estimate:
+    """A ratio whose interval is the repeats' alone, with what of the meters does not cancel
+    between the two sides, which both have a figure."""
+    assert a.energy is not None
+    assert b.energy is not None
     below, above = _systematic(a, b)
     edges = math.hypot(a.energy.edge, b.energy.edge)
     return intervals.ratio_with_systematic(

@@ -94,6 +94,31 @@ def ratio_from(
     return on_log_scale(value, half, half)
 
 
+def paired_ratio(
+    a: Sequence[float], b: Sequence[float], *, confidence: float = CONFIDENCE
+) -> Estimate:
+    """The ratio of a to b where ``a[i]`` and ``b[i]`` were measured together: the geometric mean of
+    the ratios, with Student's interval of the mean of their logarithms. What a pair shares, such
+    as a neighbour on the machine or its temperature, cancels in each. One pair: no interval.
+
+    Raises:
+        ValueError: no pair, sides of different lengths, or a value that is not positive and finite.
+    """
+    if len(a) != len(b) or not a:
+        raise ValueError(f"a paired ratio needs pairs, not {len(a)} and {len(b)} values")
+    if not all(0 < value < math.inf for value in (*a, *b)):
+        raise ValueError("a ratio needs positive values")
+    logs = [math.log(x) - math.log(y) for x, y in zip(a, b, strict=True)]
+    n, mean, sd = summary(logs)
+    value = _exp(mean)
+    if not 0 < value < math.inf:
+        raise ValueError("the ratio is beyond what a number holds")
+    if sd is None:
+        return Estimate(value=value, low=None, high=None)
+    half = student_t(n - 1, confidence) * sd / math.sqrt(n)
+    return on_log_scale(value, half, half)
+
+
 def on_log_scale(value: float, below: float, above: float) -> Estimate:
     """An estimate whose logarithm may be off by ``below`` and ``above``.
 

@@ -11,10 +11,11 @@ from permille.units import per_1000
 
 
 class Part(Record):
-    """The contribution of one domain, in joules per 1,000 inferences, and the uncertainty of its
-    meter (relative, k = 2). ``time_j`` is the part proportional to time, for an estimate from two
-    coefficients (time and work), whose errors are independent; None for a figure with one scale.
-    ``split`` is false if an estimate could not be divided because there is no baseline.
+    """What one domain contributes, in joules per 1,000 inferences, and how wrong its meter may
+    be (relative, k = 2). ``time_j`` is the share that goes with time alone, for an estimate from
+    two coefficients (time and work), which may be wrong in opposite ways; None for a figure with
+    one scale. ``split`` is false where an estimate should have been divided, but was recorded
+    before its parts were kept, and had no baseline either.
     """
 
     domain: str
@@ -66,8 +67,11 @@ def _mean_time_j(name: str, runs: Sequence[MeteredRun]) -> float | None:
 
 
 def _time_j(name: str, query: Phase, idle: Phase | None) -> float | None:
-    """The energy that the domain would use at idle power in the query's time, at most what it did
-    use; None without a baseline."""
+    """The part of the domain's energy proportional to time. If the estimate does not record it, the
+    energy at idle power in the same time, at most the energy used; None without a baseline."""
+    known = query.domains[name].time_j
+    if known is not None:
+        return known
     if idle is None or name not in idle.domains:
         return None
     idle_power_w = idle.domains[name].energy_j / idle.seconds

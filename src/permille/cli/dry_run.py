@@ -49,7 +49,7 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     from permille.study.plan.forecast import download_bytes
 
     settings = plan.settings
-    repeats = most_repeats(settings)
+    repeats = most_repeats(settings) * args.sessions
     size = download_bytes(plan)
     due = _due(plan, repeats, args)
     finished = len(plan.cells) * repeats - sum(due.values())
@@ -142,7 +142,8 @@ def _fingerprint() -> str:
 
 def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace) -> Expected:
     """Seconds and kWh of the remaining trials, and their basis; None if unknown."""
-    from permille.study.plan.forecast import forecast, published
+    from permille.study.plan.forecast import forecast
+    from permille.study.plan.known import published
 
     left = sum(due.values())
     if not left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 
 from permille.analysis.budget import line
@@ -9,7 +10,7 @@ from permille.analysis.rows import Interval
 from permille.cli.commands.results import carbon_text
 from permille.cli.terminal import console
 from permille.escaping import plain
-from permille.measure.figure import MeasuredCommand
+from permille.measure.figure import ComparedCommand, MeasuredCommand, MeasuredCommands
 from permille.recorder.wire import Missing
 from permille.records import Estimate, Provenance
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
@@ -36,7 +37,7 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
     def say(text: str, style: str = "") -> None:
         out.print(Text(plain(text), style=style), soft_wrap=True)
 
-    say(" ".join(one.command), "bold")
+    say(one.name if isinstance(one, ComparedCommand) else shlex.join(one.command), "bold")
     if one.energy_j.value is None or not one.valid:
         say(f"  no figure: {one.reason}", "red")
         if one.energy_j.value is None:
@@ -51,7 +52,7 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
         carbon = _interval(one.co2e_g, format_mass_g)
         say(f"  carbon   {carbon} CO2e at {carbon_text(one.carbon)}")
     runs = len(one.runs)
-    say(f"  time     {format_seconds(one.seconds)}" + (f", mean of {runs}" if runs > 1 else ""))
+    say(f"  time     {_time(one)}" + (f", mean of {runs}" if runs > 1 else ""))
     for name, domain in one.domains.items():
         say(f"  {name:<8} {_joules(domain.energy_j)}, {domain.provenance}")
     for note in one.notes:
@@ -75,28 +76,93 @@ def show_missing(commands: Sequence[MeasuredCommand], missing: list[Missing]) ->
         print("estimated: no energy counter is here; `permille meters` says what could be measured")
 
 
-def show_ratio(ratio: Interval) -> None:
-    """How the first command compares with the second."""
+def show_ratios(found: MeasuredCommands) -> None:
+    """How the commands compare: of two a sentence, of more a table."""
     from permille.analysis.answer import times_text
 
-    if ratio.value is None:
-        print("ratio: n/a")
+    if found.ratio is not None:
+        if found.ratio.value is None:
+            print("ratio: n/a")
+            return
+        times = times_text(_estimate(found.ratio))
+        print(f"the first needs {times} the energy of the second")
         return
-    estimate = Estimate(value=ratio.value, low=ratio.low, high=ratio.high)
-    print(f"the first needs {times_text(estimate)} the energy of the second")
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("command", overflow="fold")
+    for column in ("energy", "time", f"energy over {plain(found.reference, limit=40)}"):
+        table.add_column(column, justify="right")
+    ratios = {ratio.a: ratio.ratio for ratio in found.ratios}
+    for command in found.commands:
+        relative = ratios.get(command.name, Interval(value=1.0))
+        cells = (
+            command.name,
+            _interval(command.energy_j, _joules),
+            _interval(command.seconds, format_seconds),
+            "n/a" if relative.value is None else times_text(_estimate(relative)),
+        )
+        table.add_row(*(Text(plain(cell)) for cell in cells))
+    console().print(table)
 
 
-def markdown(commands: Sequence[MeasuredCommand]) -> str:
+def _estimate(figure: Interval) -> Estimate:
+    assert figure.value is not None
+    return Estimate(value=figure.value, low=figure.low, high=figure.high)
+
+
+def markdown(commands: Sequence[MeasuredCommand], found: MeasuredCommands | None) -> str:
     """A table, one row a command."""
+    ratios = {} if found is None else {ratio.a: ratio.ratio for ratio in found.ratios}
     lines = [
-        "| command | energy | time | runs | provenance |",
-        "| --- | ---: | ---: | ---: | --- |",
+        "| command | energy | time | runs | relative | provenance |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
-    for p in commands:
-        command = plain(" ".join(p.command)).replace("|", "\\|").replace("`", "'")
-        energy = "n/a" if p.energy_j.value is None else _interval(p.energy_j, _joules)
+    for c in commands:
+        name = c.name if isinstance(c, ComparedCommand) else shlex.join(c.command)
+        shown = plain(name).replace("|", "\\|").replace("`", "'")
+        relative = ratios.get(name)
         lines.append(
-            f"| `{command}` | {energy} | {format_seconds(p.seconds)} | {len(p.runs)} |"
-            f" {p.provenance or p.reason} |"
+            f"| `{shown}` | {_interval(c.energy_j, _joules)} | {_time(c)} | {len(c.runs)} |"
+            f" {'' if relative is None else _interval(relative, _factor)} |"
+            f" {c.provenance or c.reason} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def csv_rows(commands: Sequence[MeasuredCommand]) -> list[dict[str, object]]:
+    """A row a run, with the figures of its command."""
+    rows: list[dict[str, object]] = []
+    for c in commands:
+        name = c.name if isinstance(c, ComparedCommand) else shlex.join(c.command)
+        parameters = c.parameters if isinstance(c, ComparedCommand) else {}
+        for number, run in enumerate(c.runs):
+            rows.append(
+                {
+                    "command": name,
+                    **{f"parameter_{key}": value for key, value in parameters.items()},
+                    "run": number + 1,
+                    "energy_j": run.energy_j,
+                    "seconds": run.seconds,
+                    "exit_code": run.exit_code,
+                    "mean_energy_j": c.energy_j.value,
+                    "low_energy_j": c.energy_j.low,
+                    "high_energy_j": c.energy_j.high,
+                    "provenance": c.provenance,
+                    "boundary": c.boundary,
+                    "reason": c.reason,
+                }
+            )
+    return rows
+
+
+def _time(command: MeasuredCommand) -> str:
+    if isinstance(command, ComparedCommand):
+        return _interval(command.seconds, format_seconds)
+    return format_seconds(command.seconds)
+
+
+def _factor(value: float) -> str:
+    return f"{value:.3g}"

@@ -55,9 +55,14 @@ def say_last(notice: str | None) -> None:
 
 
 def print_json(output: Record) -> None:
-    """Print ``output`` on stdout as one JSON document. NaN is an error: it is not valid JSON."""
+    """``output`` on stdout as one JSON document."""
+    print(json_text(output, ascii_only=not _speaks_utf8()))
+
+
+def json_text(output: Record, *, ascii_only: bool = False) -> str:
+    """One JSON document. NaN is refused: it is not JSON."""
     payload = msgspec.to_builtins(output)
-    print(json.dumps(payload, indent=2, ensure_ascii=not _speaks_utf8(), allow_nan=False))
+    return json.dumps(payload, indent=2, ensure_ascii=ascii_only, allow_nan=False)
 
 
 def print_json_line(line: bytes) -> None:

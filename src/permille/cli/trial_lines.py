@@ -1,4 +1,4 @@
-"""The lines of ``permille run --json-lines``: one for each finished trial, or repeat left out."""
+"""The lines of ``permille run --json-lines``: one per finished trial or skipped repeat."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class LineQuality(Record):
 class TrialLine(JsonOutput):
     """What ``permille run --json-lines`` prints for each trial. ``trial`` is its uid; null for a
     repeat that was not run: ``given-up`` after three failures, ``left-out`` because its model
-    fails for the same reason every time. ``seconds``, ``inferences`` and ``domains`` are of the
-    query span; ``disturbed`` tells whether other processes used the machine meanwhile, null where
-    that is unknown."""
+    fails for the same reason every time. ``seconds``, ``inferences`` and ``domains`` are for
+    the query span; ``disturbed``: whether other processes used the machine in that time, null if
+    unknown."""
 
     trial: str | None
     study: str
@@ -69,7 +69,7 @@ def line_of(trial: Trial) -> TrialLine:
 
 
 def line_of_not_run(skipped: NotRun, study: str) -> TrialLine:
-    """A repeat that was not tried: no trial, no figures."""
+    """A repeat that was not run: it has no trial and no figures."""
     cell = skipped.cell.cell
     return TrialLine(
         trial=None,

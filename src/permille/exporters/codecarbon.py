@@ -14,7 +14,7 @@ from typing import Any
 from permille.analysis.boundaries import Bounded, within
 from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings
-from permille.exporters import ExportRequest, Export
+from permille.exporters import Export, ExportRequest
 from permille.exporters.rows import without_controls
 from permille.records import Boundary, DomainKind, Refused, Trial
 from permille.tabular import as_csv

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from permille.exporters import STANDARD_OUTPUT, ExportRequest, Export
+from permille.exporters import STANDARD_OUTPUT, Export, ExportRequest
 from permille.extras import extra
 
 

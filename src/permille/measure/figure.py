@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec import structs
+
+from permille.analysis import intervals
 from permille.analysis.budget import UncertaintyPart
 from permille.analysis.commands import DomainMean, Figure, figure, ratio, recorders_j
 from permille.analysis.rows import Interval, scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import CarbonSettings
 from permille.disturbance import refusal, share_disturbed
-from permille.errors import MeterError
+from permille.errors import MeterError, UsageError
 from permille.measure.command import Run, spans_of
+from permille.measure.commands import CommandLine
 from permille.processes import signal_name
 from permille.recorder.wire import Missing
 from permille.records import Boundary, Estimate, JsonOutput, Phase, Provenance, Record
+from permille.suggestions import nearest
 from permille.units import co2e_g, kwh_from_joules, per_1000
 
 
@@ -85,18 +90,41 @@ class MeasuredCommand(JsonOutput):
     recorder: RecorderCost
 
 
-class MeasuredPair(JsonOutput):
-    """What ``permille measure --json`` prints of two commands: ``ratio`` is the energy of the
-    first over the second's."""
+class ComparedCommand(MeasuredCommand):
+    """One of several commands: as for a single one, but for its ``name`` and parameters, and the
+    time, which is an estimate with its interval here."""
 
-    commands: tuple[MeasuredCommand, ...]
+    name: str
+    parameters: dict[str, str]
+    seconds: Interval  # type: ignore[assignment]
+
+
+class CommandRatio(Record):
+    """The energy of command ``a`` over that of ``b``, by name. The interval is of the rounds'
+    ratios: in each round every command ran once."""
+
+    a: str
+    b: str
     ratio: Interval
+
+
+class MeasuredCommands(JsonOutput):
+    """What ``permille measure --json`` prints of two commands or more.
+
+    ``ratios``: of two commands the first over the second, of more each over the ``reference``.
+    ``ratio``: of two commands, the same; null of more.
+    """
+
+    commands: tuple[ComparedCommand, ...]
+    reference: str
+    ratios: tuple[CommandRatio, ...]
+    ratio: Interval | None
     valid: bool
     reason: str | None
 
 
 def command_json(
-    command: list[str],
+    command: CommandLine,
     runs: Sequence[Run],
     question: FigureRequest,
     missing: Sequence[Missing],
@@ -108,7 +136,7 @@ def command_json(
     spans = [spans_of(r.phase, r.idle) for r in runs]
     reason = _reason(runs, found, spans, question)
     return MeasuredCommand(
-        command=tuple(command),
+        command=command.words,
         boundary=boundary,
         energy_j=Interval.of(found.energy),
         net_energy_j=None if found.net is None else Interval.of(found.net),
@@ -184,16 +212,101 @@ def _recorder(runs: Sequence[Run]) -> RecorderCost:
     )
 
 
-def pair_json(
-    commands: Sequence[MeasuredCommand], runs: Sequence[Sequence[Run]], boundary: Boundary
-) -> MeasuredPair:
-    """Two commands and the ratio of their energy."""
-    return MeasuredPair(
-        commands=tuple(commands),
-        ratio=Interval.of(_ratio(commands, runs, boundary)),
-        valid=all(c.valid for c in commands),
-        reason=next((c.reason for c in commands if c.reason), None),
+def compared(
+    commands: Sequence[CommandLine],
+    figures: Sequence[MeasuredCommand],
+    runs: Sequence[Sequence[Run]],
+    boundary: Boundary,
+    reference: str | None,
+) -> MeasuredCommands:
+    """Several commands, and how their energies compare."""
+    shown = tuple(
+        ComparedCommand(
+            **structs.asdict(figure)
+            | {"seconds": Interval.of(intervals.mean([run.phase.seconds for run in each]))},
+            name=command.name,
+            parameters=command.parameters,
+        )
+        for command, figure, each in zip(commands, figures, runs, strict=True)
     )
+    base = _reference(shown, reference)
+
+    def over(a: int, b: int) -> CommandRatio:
+        pair = Interval()
+        if shown[a].valid and shown[b].valid:
+            pair = Interval.of(ratio(_phases(runs[a]), _phases(runs[b]), boundary))
+        return CommandRatio(a=shown[a].name, b=shown[b].name, ratio=pair)
+
+    others = [number for number in range(len(shown)) if number != base]
+    ratios = tuple(over(number, base) for number in others)
+    return MeasuredCommands(
+        commands=shown,
+        reference=shown[base].name,
+        ratios=ratios,
+        ratio=over(0, 1).ratio if len(shown) == 2 else None,
+        valid=all(c.valid for c in shown),
+        reason=next((c.reason for c in shown if c.reason), None),
+    )
+
+
+CHEAPEST = "cheapest"
+"""In place of a name: the command that needs the least energy."""
+
+
+def check_reference(commands: Sequence[CommandLine], named: str | None) -> None:
+    """Check that there is a command of that name, before any is measured.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = [command.name for command in commands]
+    if named not in (None, CHEAPEST, *names):
+        raise UsageError(f"--reference: no command is called {named!r}; {nearest(named, names)}")
+
+
+def _reference(commands: Sequence[ComparedCommand], named: str | None) -> int:
+    """The number of the command that the others are compared with: the one that is named; of two
+    the second, of more the first."""
+    names = [command.name for command in commands]
+    if named is None:
+        return 1 if len(commands) == 2 else 0
+    if named in names:
+        return names.index(named)
+    known = [(c.energy_j.value, i) for i, c in enumerate(commands) if c.energy_j.value is not None]
+    return min(known)[1] if known else 0
+
+
+def without_others(runs: Sequence[Run]) -> list[Run]:
+    """The runs as if no other process had worked on the machine: of an estimate, where it is known
+    what the others took. A counter counts them all: its figures stay, and a note says so."""
+    return [
+        structs.replace(
+            run,
+            phase=_own(run.phase),
+            idle=run.idle and _own(run.idle),
+            notices=(*run.notices, *_not_own(run.phase)),
+        )
+        for run in runs
+    ]
+
+
+def _own(phase: Phase) -> Phase:
+    domains = {
+        name: d if d.own_j is None else structs.replace(d, energy_j=d.own_j)
+        for name, d in phase.domains.items()
+    }
+    return structs.replace(phase, domains=domains)
+
+
+def _not_own(phase: Phase) -> list[str]:
+    whole = [name for name, d in phase.domains.items() if d.own_j is None]
+    if not whole:
+        return []
+    return [f"{', '.join(whole)}: the work of other processes cannot be told apart, and is in it"]
+
+
+def _phases(runs: Sequence[Run]) -> tuple[list[Phase], list[Phase | None]]:
+    return [run.phase for run in runs], [run.idle for run in runs]
 
 
 def require_measured(commands: Sequence[MeasuredCommand]) -> None:
@@ -239,13 +352,3 @@ def _left(runs: Sequence[Run]) -> list[str]:
 def _pairs(runs: Sequence[Run], found: Figure) -> Iterator[tuple[Run, float | None]]:
     for i, run in enumerate(runs):
         yield run, found.runs_j[i] if found.runs_j else None
-
-
-def _ratio(
-    commands: Sequence[MeasuredCommand], runs: Sequence[Sequence[Run]], boundary: Boundary
-) -> Estimate | None:
-    """Energy of the first command over the second's; None where one has no valid figure."""
-    if not all(command.valid for command in commands):
-        return None
-    a, b = (([r.phase for r in each], [r.idle for r in each]) for each in runs)
-    return ratio(a, b, boundary)

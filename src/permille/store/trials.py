@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from permille import plugins
 from permille.errors import StoreError, UnkeepableError
-from permille.records import Environment, Protocol, Status, Trial
+from permille.records import REFERENCE, Environment, Protocol, Status, Trial
 from permille.store import rollup
 from permille.store.file import checkpoint, damaged, failure, is_corrupt, open_file
-from permille.store.rollup import Fold
+from permille.store.rollup import Fold, Kept
 from permille.store.rows import (
     Group,
     Raw,
@@ -256,6 +256,27 @@ class Store:
 
     # --- reading ---------------------------------------------------------------------------
 
+    def _groups(self, *, of_reference: bool = False) -> list[Kept]:
+        """The groups of the models' trials, or those of the reference workload."""
+        return [
+            kept for kept in self._rows.groups() if (kept.group.source == REFERENCE) == of_reference
+        ]
+
+    def newest(self, *, study: str | None = None) -> Trial | None:
+        """The trial that came last, of a study or of all; None where there is none, or where it
+        is damaged: whoever reads them all says so."""
+        with self._guard("read"):
+            of_study = [
+                one.group for one in self._rows.groups() if study in (None, one.group.study)
+            ]
+            last = max((group.newest for group in of_study), default=None)
+            if last is None:
+                return None
+            (uid,) = self._db.execute("SELECT uid FROM trial WHERE id = ?", (last,)).fetchone() or (
+                None,
+            )
+            return None if uid is None else self.trial(uid)
+
     def trials(
         self,
         *,
@@ -268,16 +289,22 @@ class Store:
         """Iterate over trials in order of insertion; by default only the newest round of each cell
         (see :meth:`start_over`).
 
+        The reference workload's trials are nobody's results: only ``source="reference"`` and
+        ``rounds="all"`` have them.
+
         Raises:
             StoreError: the file is damaged; the message names the trial.
         """
         with self._guard("read"):
             wanted = {"study": study, "cell": cell, "source": source}
             asked = {name: value for name, value in wanted.items() if value is not None}
-            kept = self._rows.groups()
+            if rounds == "all":
+                kept = self._rows.groups()
+            else:
+                kept = rollup.newest_rounds(self._groups(of_reference=source == REFERENCE))
             chosen = [
                 one.group
-                for one in (rollup.newest_rounds(kept) if rounds == "latest" else kept)
+                for one in kept
                 if all(getattr(one.group, name) == value for name, value in asked.items())
             ]
             for row in self._rows.rows_of(chosen, asked):
@@ -293,7 +320,7 @@ class Store:
         """
         with self._guard("read"):
             cells: dict[tuple[str, str], list[Group]] = {}
-            for one in rollup.newest_rounds(self._rows.groups()):
+            for one in rollup.newest_rounds(self._groups()):
                 if study in (None, one.group.study):
                     cells.setdefault((one.group.study, one.group.cell), []).append(one.group)
             for groups in cells.values():
@@ -305,7 +332,7 @@ class Store:
     def studies(self) -> list[str]:
         """The names of the studies with trials, in order of first appearance."""
         with self._guard("read"):
-            return list(dict.fromkeys(kept.group.study for kept in self._rows.groups()))
+            return list(dict.fromkeys(kept.group.study for kept in self._groups()))
 
     def cells(self, fold: Fold[T], study: str | None = None) -> Iterator[tuple[Group, T]]:
         """The aggregate of every group, from the roll-up or, if it has none yet, from the trials;
@@ -315,7 +342,7 @@ class Store:
             StoreError: the roll-up, or a required trial, is damaged.
         """
         with self._guard("read"):
-            for kept in rollup.newest_rounds(self._rows.groups()):
+            for kept in rollup.newest_rounds(self._groups()):
                 if study not in (None, kept.group.study):
                     continue
                 if kept.body is not None and kept.fold == fold.version:

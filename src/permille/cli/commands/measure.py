@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from permille.cli.arguments import (
@@ -16,63 +17,70 @@ from permille.cli.arguments import (
     seconds,
     whole_number,
 )
-from permille.cli.measure_text import markdown, show, show_missing, show_ratio
+from permille.cli.measure_text import csv_rows, markdown, show, show_missing, show_ratios
 from permille.cli.streams import deliver
-from permille.cli.terminal import print_json
+from permille.cli.terminal import json_text, print_json
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.measure.command import Run, check, input_file
+from permille.measure.commands import CommandLine, expand, scan, split, values_of
 from permille.measure.figure import (
+    CHEAPEST,
     FigureRequest,
     MeasuredCommand,
-    MeasuredPair,
+    MeasuredCommands,
+    check_reference,
     command_json,
-    pair_json,
+    compared,
     require_measured,
+    without_others,
 )
-from permille.measure.runs import RunProtocol, runs, without_input
+from permille.measure.rounds import LEAST_S, RunProtocol, rounds, without_input
 from permille.recorder.client import Recorder
+from permille.recorder.wire import Missing
 from permille.records import BOUNDARIES
+from permille.tabular import as_csv
 from permille.units import format_seconds
 
 EXAMPLES = """examples:
   permille measure -- sleep 1
   permille measure --repeats 5 --warmup 1 -n 1000 -- python classify.py reviews.csv
   permille measure --repeats 5 -- ./old --- ./new        two commands, and their ratio
+  permille measure -r 5 -L threads 1,2,4 -- ./serve --threads {threads}
   permille measure --json --idle 2 -- ./serve-once       idle power first, for the net energy
 """
 
-HABITS = {"-r": "--repeats", "--runs": "--repeats", "-w": "--warmup"}
-"""Options of hyperfine, which does for time what this command does for energy."""
+HABITS = {"--command-names": "--command-name", "--no-shell": "-N"}
+"""What people may call an option by."""
+DEFAULT_MIN, DEFAULT_MAX = 10, 1000
+"""Of the repeats, where --min-repeats or --max-repeats says that their number is not fixed."""
 
-
-OUTPUTS = {"measure": MeasuredCommand, "measure, two commands": MeasuredPair}
+OUTPUTS = {"measure": MeasuredCommand, "measure, several commands": MeasuredCommands}
 """What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``permille measure``."""
-    parser.usage = "permille measure [options] -- COMMAND [ARG …] [--- COMMAND [ARG …]]"
+    """Arguments of ``permille measure``. What hyperfine has too has its name there as well."""
+    parser.usage = "permille measure [options] -- COMMAND [ARG …] [--- COMMAND [ARG …]]…"
     parser.epilog = EXAMPLES
-    parser.add_argument("--repeats", type=positive_int, default=1, metavar="N", help="runs")
-    parser.add_argument(
-        "--warmup", type=whole_number, default=0, metavar="N", help="uncounted runs first"
-    )
+    _add_repeats(parser)
     parser.add_argument(
         "-n", "--inferences", type=positive_int, metavar="N", help="inferences in one run"
     )
     parser.add_argument(
         "--idle", type=seconds, default=0.0, metavar="S", help="idle seconds before each run"
     )
-    parser.add_argument(
-        "--input",
-        metavar="FILE",
-        help="what every run reads on standard input; null: nothing (default for several runs)",
-    )
+    _add_commands(parser)
+    _add_around(parser)
     parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
     add_carbon(parser)
     add_strictness(parser, quiet="no figure where other processes used over 5 %% of the CPU time")
+    parser.add_argument(
+        "--without-others",
+        action="store_true",
+        help="of an estimate: leave out the work of other processes",
+    )
     parser.add_argument(
         "-i",
         "--ignore-failure",
@@ -80,63 +88,187 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="accept a command that exits with an error",
     )
     parser.add_argument("--explain", action="store_true", help="show what the interval is made of")
-    parser.add_argument("--export-markdown", type=Path, metavar="FILE", help="write a table too")
+    for form in ("markdown", "csv", "json"):
+        parser.add_argument(
+            f"--export-{form}", type=Path, metavar="FILE", help=f"write the result as {form} too"
+        )
     add_json(parser)
 
 
+def _add_repeats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-r", "--repeats", "--runs", type=positive_int, metavar="N", help="runs (default: 1)"
+    )
+    parser.add_argument(
+        "-m",
+        "--min-repeats",
+        "--min-runs",
+        type=positive_int,
+        metavar="N",
+        help=f"instead: run for {LEAST_S:g} s in all, at least N times (default: {DEFAULT_MIN})",
+    )
+    parser.add_argument(
+        "-M",
+        "--max-repeats",
+        "--max-runs",
+        type=positive_int,
+        metavar="N",
+        help=f"and at most N times (default: {DEFAULT_MAX})",
+    )
+    parser.add_argument(
+        "-w", "--warmup", type=whole_number, default=0, metavar="N", help="uncounted runs first"
+    )
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--command-name", action="append", default=[], metavar="NAME", help="name of a command"
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="NAME",
+        help=f"what the others are compared with: a command's name, or {CHEAPEST} (default: the"
+        " second of two, the first of more)",
+    )
+    parser.add_argument(
+        "-L",
+        "--parameter-list",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUES"),
+        help="run the commands with each of these values (1,2,4) for {NAME}",
+    )
+    parser.add_argument(
+        "-P",
+        "--parameter-scan",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "MIN", "MAX"),
+        help="run the commands with each number from MIN to MAX for {NAME}",
+    )
+    parser.add_argument(
+        "-D", "--parameter-step-size", metavar="STEP", help="of --parameter-scan (default: 1)"
+    )
+    shells = parser.add_mutually_exclusive_group()
+    shells.add_argument("-S", "--shell", metavar="SHELL", help="run the commands by this shell")
+    shells.add_argument(
+        "-N", "--no-shell", action="store_true", help="run them without a shell (the default)"
+    )
+
+
+def _add_around(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        help="what every run reads on standard input; null: nothing (default for several runs)",
+    )
+    for short, name, when in (
+        ("-s", "setup", "before all runs of each command"),
+        ("-p", "prepare", "before each run"),
+        ("-C", "conclude", "after each run"),
+        ("-c", "cleanup", "after all runs of each command"),
+    ):
+        parser.add_argument(
+            short, f"--{name}", metavar="LINE", help=f"run this by the shell, unmeasured, {when}"
+        )
+
+
 def run(args: argparse.Namespace) -> int:
-    """Measure one command, or two and their ratio."""
-    commands = _commands(args.command)
+    """Measure one command, or several and their ratios."""
+    commands = _commands(args)
     for command in commands:
-        check(command)
-    carbon = carbon_of(args)
-    if args.export_markdown and not args.export_markdown.absolute().parent.is_dir():
-        raise UsageError(f"cannot write {args.export_markdown}: there is no such folder")
-    protocol, notes = _protocol(args, several=len(commands) * args.repeats + args.warmup > 1)
-    measured: list[list[Run]] = []
+        check(command.words)
+    check_reference(commands, args.reference)
+    carbon_of(args)  # what is wrong with it is said before anything is measured
+    _check_files(args)
+    protocol, notes = _protocol(args, len(commands))
     token = uuid.uuid4().hex
+    progress = _Progress(commands, protocol)
     try:
         with Recorder(shared=args.shared) as recorder, Interrupts(token):
             if args.require:
                 recorder.require_measured()
-            measured.extend(_runs(recorder, each, protocol, token, args) for each in commands)
+            # With --json standard output is for the result alone; the commands' own goes to stderr.
+            stdout = sys.stderr.buffer if args.json else None
+            measured = rounds(
+                recorder, commands, protocol, token=token, stdout=stdout, before=progress.before
+            )
             missing = [meter for meter in recorder.missing if meter.present]
     except Interrupted as stop:
-        print(plain(f"permille: {_interrupted(stop, len(measured), commands)}"), file=sys.stderr)
+        print(plain(f"permille: {progress.interrupted(stop)}"), file=sys.stderr)
         return stop.code
-    question = FigureRequest(
-        boundary=args.boundary,
-        inferences=args.inferences,
-        repeats=args.repeats,
-        ignore_failure=args.ignore_failure,
-        quiet_machine=args.quiet_machine,
-        carbon=carbon,
-    )
-    payloads = [
-        command_json(command, found, question, missing, notes)
-        for command, found in zip(commands, measured, strict=True)
-    ]
-    pair = pair_json(payloads, measured, args.boundary) if len(payloads) == 2 else None
-    output = pair or payloads[0]
-    if args.require:
-        require_measured(payloads)
-    if args.export_markdown:
-        _write(args.export_markdown, markdown(payloads))
+    finally:
+        progress.close()
+    figures, ratios = _figures(args, commands, measured, protocol, missing, notes)
+    _export(args, figures, ratios)
+    output = ratios or figures[0]
 
     def tell() -> None:
         if args.json:
             print_json(output)
             return
-        for one in payloads:
+        for one in figures if ratios is None else ratios.commands:
             show(one, explain=args.explain)
-        if pair:
-            show_ratio(pair.ratio)
-            if not args.idle and any(p.provenance == "estimated" for p in payloads):
-                print("  (of estimates; --idle 1 tells time from work and narrows it)")
-        show_missing(payloads, missing)
+        if ratios is not None:
+            show_ratios(ratios)
+        show_missing(figures, missing)
 
     deliver(tell)
     return 0 if output.valid else 1
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    for file in (args.export_markdown, args.export_csv, args.export_json):
+        if file and not file.absolute().parent.is_dir():
+            raise UsageError(f"cannot write {file}: there is no such folder")
+
+
+def _figures(
+    args: argparse.Namespace,
+    commands: Sequence[CommandLine],
+    measured: Sequence[Sequence[Run]],
+    protocol: RunProtocol,
+    missing: Sequence[Missing],
+    notes: Sequence[str],
+) -> tuple[list[MeasuredCommand], MeasuredCommands | None]:
+    """The figure of each command and, of several, how they compare.
+
+    Raises:
+        MeterError: a measurement is required, and a figure rests on more.
+    """
+    if args.without_others:
+        measured = [without_others(runs) for runs in measured]
+    question = FigureRequest(
+        boundary=args.boundary,
+        inferences=args.inferences,
+        repeats=protocol.repeats or max(map(len, measured)),
+        ignore_failure=args.ignore_failure,
+        quiet_machine=args.quiet_machine,
+        carbon=carbon_of(args),
+    )
+    figures = [
+        command_json(command, found, question, missing, notes)
+        for command, found in zip(commands, measured, strict=True)
+    ]
+    if args.require:
+        require_measured(figures)
+    if len(commands) == 1:
+        return figures, None
+    return figures, compared(commands, figures, measured, args.boundary, args.reference)
+
+
+def _export(
+    args: argparse.Namespace, figures: Sequence[MeasuredCommand], ratios: MeasuredCommands | None
+) -> None:
+    commands = figures if ratios is None else ratios.commands
+    if args.export_markdown:
+        _write(args.export_markdown, markdown(commands, ratios))
+    if args.export_csv:
+        _write(args.export_csv, as_csv(csv_rows(commands)))
+    if args.export_json:
+        _write(args.export_json, json_text(ratios or figures[0]) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
@@ -147,61 +279,74 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _commands(words: list[str]) -> list[list[str]]:
-    commands: list[list[str]] = [[]]
-    for word in words:
-        if word == "---":
-            commands.append([])
-        else:
-            commands[-1].append(word)
-    if not all(commands) or len(commands) > 2:
-        raise UsageError(
-            "give one command after --, or two with --- between, as in:"
-            " permille measure -- sleep 1 --- sleep 2"
-        )
-    return commands
+def _commands(args: argparse.Namespace) -> list[CommandLine]:
+    parameters = [values_of(key, values) for key, values in args.parameter_list]
+    if args.parameter_step_size is not None and not args.parameter_scan:
+        raise UsageError("--parameter-step-size goes with --parameter-scan")
+    parameters += [
+        scan(key, low, high, args.parameter_step_size) for key, low, high in args.parameter_scan
+    ]
+    shell = "/bin/sh" if args.shell == "default" else args.shell
+    return expand(split(args.command), parameters, names=args.command_name, shell=shell)
 
 
-def _protocol(args: argparse.Namespace, *, several: bool) -> tuple[RunProtocol, list[str]]:
+def _protocol(args: argparse.Namespace, commands: int) -> tuple[RunProtocol, list[str]]:
     """How the commands are run, and what is to be noted of it."""
+    bounds = (args.min_repeats, args.max_repeats)
+    if args.repeats is not None and bounds != (None, None):
+        raise UsageError("--repeats fixes the number of runs: no --min-repeats, no --max-repeats")
+    fixed = (args.repeats or 1) if bounds == (None, None) else None
+    most = args.max_repeats or max(DEFAULT_MAX, args.min_repeats or 0)
+    least = min(args.min_repeats or DEFAULT_MIN, most)
+    if args.min_repeats and args.min_repeats > most:
+        raise UsageError("--min-repeats is more than --max-repeats")
     stdin, note = None, None
     if args.input is not None:
         stdin = input_file(args.input)
-    elif several:
+    elif commands * (fixed or least) + args.warmup > 1:
         stdin, note = input_file("null"), without_input(0)
     protocol = RunProtocol(
-        repeats=args.repeats,
+        repeats=fixed,
+        min_repeats=least,
+        max_repeats=most,
         warmup=args.warmup,
         idle_s=args.idle,
         stdin=stdin,
         ignore_failure=args.ignore_failure,
+        setup=args.setup,
+        prepare=args.prepare,
+        conclude=args.conclude,
+        cleanup=args.cleanup,
     )
     return protocol, [note] if note else []
 
 
-def _runs(
-    recorder: Recorder,
-    command: list[str],
-    protocol: RunProtocol,
-    token: str,
-    args: argparse.Namespace,
-) -> list[Run]:
-    shown = args.repeats > 1 and sys.stderr.isatty()
+class _Progress:
+    """Which run is going on, on a terminal."""
 
-    def before(found: list[Run]) -> None:
-        if shown:
-            took = f", {format_seconds(found[-1].phase.seconds)} each" if found else ""
-            line = f"\rrun {len(found) + 1} of {args.repeats}{took} "
-            print(line, end="", file=sys.stderr, flush=True)
+    def __init__(self, commands: Sequence[CommandLine], protocol: RunProtocol) -> None:
+        self._commands, self._protocol = commands, protocol
+        self._shown = protocol.repeats != 1 and sys.stderr.isatty()
+        self._running: int | None = None
 
-    # With --json standard output is for the result alone; the command's own goes to stderr.
-    stdout = sys.stderr.buffer if args.json else None
-    found = runs(recorder, command, protocol, token=token, stdout=stdout, before=before)
-    if shown:
-        print(file=sys.stderr)
-    return found
+    def before(self, number: int, round: int, found: Sequence[Sequence[Run]]) -> None:
+        self._running = number
+        if not self._shown:
+            return
+        repeats = self._protocol.repeats
+        of = f" of {repeats}" if repeats else ""
+        last = [runs[-1].phase.seconds for runs in found if runs]
+        took = f", {format_seconds(max(last))} at most each" if last else ""
+        name = f": {plain(self._commands[number].name, limit=40)}" if len(found) > 1 else ""
+        line = f"run {round + 1}{of}{name}{took}"
+        print(f"\r\033[K{line} ", end="", file=sys.stderr, flush=True)
 
+    def close(self) -> None:
+        if self._shown:
+            print(file=sys.stderr)
 
-def _interrupted(stop: Interrupted, finished: int, commands: list[list[str]]) -> str:
-    which = f"command {finished + 1} of {len(commands)}" if len(commands) > 1 else "the command"
-    return f"interrupted by {stop}: {which} was stopped too; no result is kept"
+    def interrupted(self, stop: Interrupted) -> str:
+        number = 0 if self._running is None else self._running
+        several = len(self._commands) > 1
+        which = f"command {number + 1} of {len(self._commands)}" if several else "the command"
+        return f"interrupted by {stop}: {which} was stopped too; no result is kept"

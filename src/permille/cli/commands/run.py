@@ -19,6 +19,8 @@ from permille.cli.arguments import (
     add_store,
     add_strictness,
     carbon_of,
+    duration,
+    positive_int,
 )
 from permille.cli.commands.results import show
 from permille.cli.dry_run import DryRun, dry_run
@@ -27,7 +29,7 @@ from permille.cli.progress import View
 from permille.cli.streams import Feed, deliver, drop_output, is_output_lost
 from permille.cli.terminal import console, print_json, print_json_line
 from permille.cli.trial_lines import TrialLine, line_of, line_of_not_run
-from permille.errors import MeterError, StudyError
+from permille.errors import MeterError, StudyError, UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.recorder.client import Recorder
@@ -37,7 +39,8 @@ from permille.study.plan.execution import executions
 from permille.study.plan.grid import Plan
 from permille.study.plan.ownership import why_not_own
 from permille.study.run.anew import measured_anew
-from permille.study.run.runner import NotRun, Runner, RunTally, Turn, most_repeats
+from permille.study.run.attempt import Turn
+from permille.study.run.runner import NotRun, Pause, Runner, RunTally, most_repeats
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 EXAMPLES = """examples:
@@ -76,6 +79,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--fresh", action="store_true", help="start a new round; earlier trials stay in the store"
     )
     parser.add_argument(
+        "--sessions",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="measure the study N times: each session makes all of its repeats",
+    )
+    parser.add_argument(
+        "--every",
+        type=duration,
+        default=0.0,
+        metavar="TIME",
+        help="with --sessions: from the beginning of one session to that of the next, such as 30m",
+    )
+    parser.add_argument(
         "--pass-env",
         action="append",
         default=[],
@@ -99,6 +116,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the study; return 0 if all is done, 1 if some cells failed."""
     carbon = carbon_of(args)
     plan = planned(args, fetch=not args.dry_run)
+    if args.sessions > 1 and plan.settings.precision:
+        raise UsageError(
+            "--sessions repeats a fixed number of trials in each: give --repeats, not a precision"
+        )
     if args.dry_run:
         return dry_run(plan, args)
     _pickles(plan, allowed=args.allow_pickle)
@@ -172,9 +193,16 @@ def _tell(
 
 
 def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> RunTally:
-    repeats = most_repeats(plan.settings)
+    repeats = most_repeats(plan.settings) * args.sessions
     runner = Runner(
-        plan, store, recorder, pool=args.pool, pass_env=args.pass_env, quiet=args.quiet_machine
+        plan,
+        store,
+        recorder,
+        pool=args.pool,
+        pass_env=args.pass_env,
+        quiet=args.quiet_machine,
+        sessions=args.sessions,
+        every_s=args.every,
     )
     _say_elsewhere(runner, store, args)
     _say_anew(plan, runner, store)
@@ -191,7 +219,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
         def tell(line: TrialLine) -> None:
             feed.put(lambda: print_json_line(msgspec.json.encode(line)))
 
-        def watch(what: str, event: Turn | Trial | NotRun) -> None:
+        def watch(what: str, event: Turn | Trial | NotRun | Pause) -> None:
             view.watch(what, event)
             if isinstance(event, NotRun):
                 not_run.setdefault((event.cell.cell.id, event.status), []).append(event)

@@ -155,6 +155,7 @@ class EstimateMeter:
             tick_s=self._cpu_time.step_s,
             max_power_w=HEADROOM * (self._idle_w + self._extra_w * self._cpu_time.cpus),
             device=f"CPU time of {self._cpu_time.what}",
+            time_w=self._idle_w,
         )
 
     def _dram_domain(self, memory_bytes: int) -> Domain:
@@ -168,6 +169,7 @@ class EstimateMeter:
             accuracy_source=DRAM_SOURCE,
             tick_s=0.0,  # computed for the time of the reading
             max_power_w=HEADROOM * self._dram_w,
+            time_w=self._dram_w,
             device=f"{memory_bytes / 1e9:.3g} GB of memory",
         )
 

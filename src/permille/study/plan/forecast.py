@@ -13,6 +13,7 @@ from permille.records import Record
 from permille.study.plan.calibration import DATASET, MODEL, Calibration
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.grid import Plan
+from permille.study.plan.known import Published, published
 from permille.units import kwh_from_joules
 
 A100_OPERATIONS_PER_S = 19.5e12
@@ -21,31 +22,11 @@ BYTES_PER_PARAM = {"float32": 4, "float16": 2, "bfloat16": 2}
 WARMUP_S = 30.0
 
 
-class Published(Record):
-    """For a cell of the study: seconds per inference, and parameters."""
-
-    seconds: float
-    params: int
-
-
 class Forecast(Record):
     """The forecast for a run. None if a cell is not in the study; kWh also without a meter."""
 
     seconds: float | None
     kwh: float | None
-
-
-def published() -> dict[tuple[str, str, str], Published]:
-    """The study's cells by (task, dataset, model)."""
-    from permille.analysis.paper.published import load
-
-    cells = {}
-    for cell in load().cells:
-        summary = cell.summary
-        if summary.seconds is not None and summary.params is not None:
-            key = (summary.cell.task, summary.cell.dataset, summary.cell.model)
-            cells[key] = Published(seconds=summary.seconds.mean / 1000, params=summary.params)
-    return cells
 
 
 def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -12,6 +13,7 @@ from permille import plugins
 from permille.errors import UsageError
 from permille.records import Record
 from permille.study.plan.file import ModelEntry, StudyFile
+from permille.study.plan.known import published
 from permille.suggestions import nearest
 
 Key = tuple[str, str, str]
@@ -20,7 +22,8 @@ Key = tuple[str, str, str]
 
 class Selection(Record):
     """``tasks`` and ``models``: names or patterns (``*``, ``?``), separated by commas. ``shard``:
-    ``i/n``, every n-th cell from the i-th on."""
+    ``i/n``, the i-th of n parts of about the same cost. A task's dataset is in one part with all
+    of its models: their ratio is then of one machine."""
 
     tasks: str | None = None
     models: str | None = None
@@ -45,8 +48,8 @@ def select(study: StudyFile, chosen: Selection) -> StudyFile:
         return study
     keys = grid(study)
     if chosen.shard is not None:
-        first, count = _shard(chosen.shard)
-        keys = keys[first - 1 :: count]
+        number, count = _shard(chosen.shard)
+        keys = _dealt(keys, count)[number - 1]
     if not keys:
         raise UsageError(f"{study.where}: the selection matches no cells")
     return _kept(study, keys)
@@ -98,6 +101,35 @@ def _matching(given: str, names: Sequence[str], option: str) -> set[str]:
             raise UsageError(f"{option}: nothing matches {pattern!r}; {nearest(pattern, names)}")
         matches.update(hits)
     return matches
+
+
+def _dealt(keys: Sequence[Key], count: int) -> list[list[Key]]:
+    """The cells in ``count`` parts: whole (task, dataset) groups, the costliest first, each to the
+    part that has the least yet (Graham, 1969: at most a third above the best)."""
+    cost = _costs(keys)
+    groups: dict[tuple[str, str], list[Key]] = {}
+    for key in keys:
+        groups.setdefault(key[:2], []).append(key)
+    parts: list[list[Key]] = [[] for _ in range(count)]
+    totals = [0.0] * count
+    # Sorting is stable: every machine deals the same hand.
+    for group in sorted(groups.values(), key=lambda group: -sum(cost[key] for key in group)):
+        least = totals.index(min(totals))
+        parts[least] += group
+        totals[least] += sum(cost[key] for key in group)
+    order = {key: i for i, key in enumerate(keys)}
+    return [sorted(part, key=order.__getitem__) for part in parts]
+
+
+def _costs(keys: Sequence[Key]) -> dict[Key, float]:
+    """About how long each cell takes beside the others: as in the published study, which every
+    machine has; one that is not in it takes as long as those of its task do at the median."""
+    known = {key: found.seconds for key, found in published().items()}
+    by_task: dict[str, list[float]] = {}
+    for (task, _, _), seconds in known.items():
+        by_task.setdefault(task, []).append(seconds)
+    every = statistics.median(known.values())
+    return {key: known.get(key, statistics.median(by_task.get(key[0], [every]))) for key in keys}
 
 
 def _shard(text: str) -> tuple[int, int]:

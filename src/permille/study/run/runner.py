@@ -5,42 +5,31 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from permille import plugins
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.stopping import decide
-from permille.disturbance import only_quiet
-from permille.errors import RecorderError, TrialError
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
-from permille.records import Environment, Recording, Span, Stopping, Trial
-from permille.store import Raw, Store, Tried
+from permille.records import Environment, Stopping, Trial
+from permille.store import Store, Tried
 from permille.store.rows import protocol_key
-from permille.study.plan import stamps
+from permille.study.plan.blocks import groups, ordered
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.file import Settings
 from permille.study.plan.grid import Plan
-from permille.study.run import evidence
-from permille.study.run import supervisor as process
-from permille.study.run.elsewhere import judged
+from permille.study.run import conditions, reference
+from permille.study.run.attempt import Attempt, Bench, TrialPlace, Turn
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
-from permille.study.run.trial import keep, least_query_s, make
+from permille.study.run.session import Sessions
+from permille.study.run.trial import keep, least_query_s
 from permille.study.run.trial_locks import Claims
 from permille.study.worker import containment
-from permille.study.worker.failing import OURS
-from permille.study.worker.messages import Job, Message, Progress, SpanDone, WorkerResult
-from permille.workload.protocols import Backend
 
-LINUX = sys.platform == "linux"
-GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg", "/dev/nvhost-gpu")
-"""Device files of which at least one exists on a Linux machine with a GPU."""
 DEFAULT_REPEATS = 10
 RETRIES = 2
 """A failed or invalid repeat is retried by later runs, up to this number of tries."""
@@ -49,7 +38,7 @@ SAME_FAILURES = 2
 """A model that failed this many times in a row for one reason is skipped for the rest of the
 run."""
 
-Watch = Callable[[str, "Turn | Trial | NotRun"], None]
+Watch = Callable[[str, "Turn | Trial | NotRun | Pause"], None]
 
 
 def most_repeats(settings: Settings) -> int:
@@ -59,14 +48,21 @@ def most_repeats(settings: Settings) -> int:
     return settings.repeats or DEFAULT_REPEATS
 
 
-@dataclass(frozen=True)
-class Turn:
-    """The run's progress: repeat ``repeat`` of ``cell``, in ``stage``."""
+class Due(NamedTuple):
+    """A trial to make, and its block."""
 
-    cell: PlannedCell
+    planned: PlannedCell
     repeat: int
-    stage: str
-    expected_s: float | None = None
+    block: int
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The run waits ``seconds`` before session ``number`` of ``count``."""
+
+    number: int
+    count: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -103,10 +99,14 @@ class RunTally:
         else:
             self.failed += trial.status == "failed"
             self.invalid += trial.status == "invalid"
+        self.bill(trial)
+
+    def bill(self, trial: Trial) -> None:
+        """Add the energy of a trial."""
         if trial.overhead:
             self.recorder_cpu_s += trial.overhead.cpu_s
             self.wall_s += trial.overhead.wall_s
-        whole = trial.phases.get("whole")
+        whole = trial.phases.get("whole") or trial.phases.get("query")
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):
             self.energy_j = (self.energy_j or 0.0) + spent.energy_j
@@ -125,26 +125,34 @@ class Runner:
         pool: bool = False,
         quiet: bool = False,
         pass_env: Sequence[str] = (),
+        sessions: int = 1,
+        every_s: float = 0.0,
     ) -> None:
         self._plan = plan
         self._store = store
         self._recorder = recorder
         self.watch = watch
-        self._least_query_s = least_query_s(recorder.domains)
-        settings = plan.settings
-        self._stopping = (
-            Stopping(precision=settings.precision, max_repeats=settings.max_repeats)
-            if settings.precision
-            else None
-        )
+        self._stopping = _stopping(plan.settings)
         self.environment: Environment = describe(recorder.domains)
+        self._bench = Bench(
+            plan=plan,
+            recorder=recorder,
+            environment=self.environment,
+            worker_environment=containment.environment(os.environ, pass_env),
+            least_query_s=least_query_s(recorder.domains),
+            stopping=self._stopping,
+            quiet=quiet,
+            watch=lambda turn: self.watch("turn", turn),
+        )
         self._pool = pool
-        self._quiet = quiet
-        self._worker_environment = containment.environment(os.environ, pass_env)
         self._version = store.version()
         self.ledger = self._open_ledger()
         self._tried_elsewhere: set[tuple[str, int]] = set()
         self._failures: dict[str, list[str]] = {}
+        self.repeats_a_session = most_repeats(plan.settings)
+        self._sessions_asked = sessions
+        self._every_s = every_s
+        self._sessions = Sessions(store.newest())
         self.tally = RunTally()
 
     def start_over(self) -> None:
@@ -159,23 +167,22 @@ class Runner:
         return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
 
     def run(self) -> RunTally:
-        """Run every unfinished trial, repeat by repeat over all cells."""
+        """Run every unfinished trial, block by block."""
         try:
             with Claims(self._store.path) as claims:
                 passed_over = [
-                    (planned, repeat)
-                    for planned, repeat in self._schedule()
-                    if not self._make(planned, repeat, claims, wait=False)
+                    due for due in self._schedule() if not self._make(due, claims, wait=False)
                 ]
                 # Another run is making these; if it dies, this run makes them.
-                for planned, repeat in passed_over:
-                    self._make(planned, repeat, claims, wait=True)
+                for due in passed_over:
+                    self._make(due._replace(block=_now_ms()), claims, wait=True)
         finally:
             end_marked(self._recorder.token)
         return self.tally
 
-    def _make(self, planned: PlannedCell, repeat: int, claims: Claims, *, wait: bool) -> bool:
+    def _make(self, due: Due, claims: Claims, *, wait: bool) -> bool:
         """Make and store one trial; returns False if another run is making it."""
+        planned, repeat, block = due
         protocol = protocol_key(self._plan.protocol_of(planned))
         name = "\0".join((self._plan.name, planned.cell.id, protocol, str(repeat)))
         with claims.on(name, wait=wait) as ours:
@@ -186,12 +193,26 @@ class Runner:
             if key in self._tried_elsewhere or not self.is_due(planned, repeat):
                 self.tally.elsewhere += 1
             elif not self._precise(planned):
-                trial, raw = self._trial(planned, repeat)
-                trial = keep(self._store, trial, raw)
+                attempt = Attempt(self._bench, planned, self._place(planned, repeat, block))
+                trial = keep(self._store, *attempt.make())
+                self._note_failure(planned, attempt.failure if attempt.same_again else None)
+                self._sessions.measured(_now())
                 self.ledger.add(trial)
                 self.tally.add(trial)
                 self.watch("trial", trial)
         return True
+
+    def _place(self, planned: PlannedCell | None, repeat: int, block: int) -> TrialPlace:
+        """The position of the next trial, and the state of the machine at its start."""
+        nvidia = any(domain.meter == "nvml" for domain in self._recorder.domains)
+        here = conditions.read(nvidia=nvidia)
+        return TrialPlace(
+            repeat=repeat,
+            round=0 if planned is None else self._rounds.get(planned.cell.id, 0),
+            session=self._sessions.at(here, _now()),
+            block=block,
+            conditions=here,
+        )
 
     def _catch_up(self) -> None:
         """Add trials that another run has stored in the meantime."""
@@ -221,23 +242,71 @@ class Runner:
                     ledger.count(trial)
         return ledger
 
-    def _schedule(self) -> Iterator[tuple[PlannedCell, int]]:
-        """The repeats to run. They alternate over the cells, so that a slow drift of the machine
-        affects all of them alike. Each round is computed anew, because precision may be reached."""
-        settings = self._plan.settings
-        most = most_repeats(settings)
-        for repeat in range(most):
-            for planned in self._plan.cells:
-                if self.ledger.done(planned.cell.id, repeat):
-                    self.tally.kept += 1
-                elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
-                    self.tally.given_up += 1
-                    self._leave_out(planned, repeat, "given-up", self._last_reason(planned, repeat))
-                elif (reason := self._same_failure(planned)) is not None:
-                    self.tally.left_out += 1
-                    self._leave_out(planned, repeat, "left-out", reason)
-                elif not self._precise(planned):
-                    yield planned, repeat
+    def _schedule(self) -> Iterator[Due]:
+        """The trials to run, session by session and block by block: computed anew for each block,
+        because precision may be reached."""
+        grouped = groups(self._plan.cells)
+        for number in range(self._sessions_asked):
+            begun = False
+            for repeat in self._repeats_of(number):
+                for cells in grouped:
+                    order = ordered(cells, repeat, self._plan.settings.seed)
+                    due = [planned for planned in order if self._wanted(planned, repeat)]
+                    if due and not begun:
+                        self._enter(number)
+                        begun = True
+                    yield from self._block(due, repeat)
+
+    def _repeats_of(self, number: int) -> range:
+        return range(number * self.repeats_a_session, (number + 1) * self.repeats_a_session)
+
+    def _block(self, cells: Sequence[PlannedCell], repeat: int) -> Iterator[Due]:
+        began, block = time.monotonic(), _now_ms()
+        for planned in cells:
+            yield Due(planned, repeat, block)
+        took_s = time.monotonic() - began
+        if self._plan.settings.reference and took_s >= reference.LEAST_BLOCK_S:
+            measured = reference.measure(self._bench, self._place(None, repeat, block))
+            if measured is not None:
+                self.tally.bill(keep(self._store, *measured))
+                self._sessions.measured(_now())
+
+    def _wanted(self, planned: PlannedCell, repeat: int) -> bool:
+        """Whether that repeat must be run; counts it, and reports why if not."""
+        if self.ledger.done(planned.cell.id, repeat):
+            self.tally.kept += 1
+        elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
+            self.tally.given_up += 1
+            self._leave_out(planned, repeat, "given-up", self._last_reason(planned, repeat))
+        elif (reason := self._same_failure(planned)) is not None:
+            self.tally.left_out += 1
+            self._leave_out(planned, repeat, "left-out", reason)
+        else:
+            return not self._precise(planned)
+        return False
+
+    def _enter(self, number: int) -> None:
+        """Begin the requested session ``number``, unless an earlier run was already in it; wait
+        until its start time."""
+        if self._sessions_asked == 1:
+            return
+        newest = self._store.newest(study=self._plan.name)
+        if newest is None or newest.repeat in self._repeats_of(number):
+            return
+        wait_s = self._every_s - (_now() - self._began(newest)).total_seconds()
+        if wait_s > 0:
+            self.watch("pause", Pause(number + 1, self._sessions_asked, wait_s))
+            time.sleep(wait_s)
+        self._sessions.close()
+
+    def _began(self, newest: Trial) -> datetime.datetime:
+        """The start time of the session of a trial of this study."""
+        first = min(
+            trial.started
+            for trial in self._store.trials(study=self._plan.name, source="permille")
+            if trial.session == newest.session
+        )
+        return datetime.datetime.fromisoformat(first)
 
     def _leave_out(
         self,
@@ -277,156 +346,21 @@ class Runner:
         most = max(rule.max_repeats, len(values))
         return decide(values, precision=rule.precision, max_repeats=most).stop
 
-    def _trial(self, planned: PlannedCell, repeat: int) -> tuple[Trial, Raw]:
-        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        spans: list[Span] = []
-        results: list[WorkerResult] = []
-        failure: str | None = None
-        last_lines: tuple[str, ...] = ()
-        recording: Recording | None = None
-        same_again = True
-        fault: str | None = None
-
-        def hear(message: Message) -> None:
-            if results:
-                raise ValueError("a message after the result")
-            if isinstance(message, SpanDone):
-                spans.append(_believable(message.span, spans))
-            elif isinstance(message, WorkerResult):
-                results.append(message)
-            elif isinstance(message, Progress):
-                self.watch("turn", Turn(planned, repeat, message.stage, self._expect(message)))
-
-        try:
-            self._recorder.begin()
-            spans.append(self._idle(planned, repeat))
-            stamps.check(planned.stamps)
-            began_ns = time.monotonic_ns()
-            process.run(
-                self._job(planned),
-                self._recorder.channel(),
-                hear,
-                started=self._recorder.watch,
-                timeout_s=self._plan.settings.timeout_s,
-                token=self._recorder.token,
-                environment=self._worker_environment,
-            )
-        except TrialError as error:
-            failure, last_lines, same_again = str(error), error.lines, not error.by_signal
-            fault = _recorders(error)
-        except RecorderError as error:
-            fault = str(error)
-        else:
-            failure = None if results else "the worker ended without a result"
-        try:
-            recording = self._recorder.take()
-        except RecorderError as error:
-            fault = str(error)
-        if fault is not None:
-            # The meters have failed, not the model, whatever happened to the worker.
-            failure = None
-            self._recorder.restart()
-        notes: list[str] = []
-        if failure is None and recording is not None:
-            assignment = self._assignment(planned, began_ns, recording)
-            contradiction = evidence.contradiction(assignment, spans[1:], results[0], recording)
-            if contradiction is not None:
-                failure = f"the worker's report is contradictory: {contradiction}"
-                results.clear()
-            elif (note := evidence.unseen_gpu(results[0], recording)) is not None:
-                notes.append(note)
-        self._note_failure(planned, failure if same_again else None)
-        trial = make(
-            planned,
-            uid=uuid.uuid4().hex,
-            study=self._plan.name,
-            repeat=repeat,
-            started=started,
-            protocol=self._plan.protocol_of(planned),
-            environment=self.environment,
-            recording=judged(recording, planned),
-            spans=spans,
-            result=results[0] if results else None,
-            failure=failure,
-            fault=fault,
-            stopping=self._stopping,
-            round=self._rounds.get(planned.cell.id, 0),
-            last_lines=last_lines,
-            notes=notes,
-        )
-        if self._quiet:
-            trial = only_quiet(trial)
-        durations = results[0].durations_ns if results else ()
-        return trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
-
-    def _idle(self, planned: PlannedCell, repeat: int) -> Span:
-        """Record the baseline: the idle machine just before the trial."""
-        idle_s = self._plan.protocol.idle_s
-        self.watch("turn", Turn(planned, repeat, "idle", idle_s))
-        self._recorder.mark()
-        t0_ns = time.monotonic_ns()
-        time.sleep(idle_s)
-        t1_ns = time.monotonic_ns()
-        self._recorder.mark()
-        return Span(name="idle", t0_ns=t0_ns, t1_ns=t1_ns)
-
-    def _job(self, planned: PlannedCell) -> Job:
-        return Job(
-            task=planned.cell.task,
-            task_target=plugins.target("tasks", planned.cell.task),
-            backend_target=plugins.target("backends", planned.model.backend),
-            model=planned.model,
-            dataset=planned.dataset,
-            protocol=self._plan.protocol_of(planned),
-            least_query_s=self._least_query_s,
-            network=planned.network,
-            memory_gib=self._plan.settings.memory_gib,
-            max_failures=self._plan.settings.max_failures,
-        )
-
-    def _assignment(
-        self, planned: PlannedCell, began_ns: int, recording: Recording
-    ) -> evidence.Assignment:
-        backend: Backend = plugins.load("backends", planned.model.backend)
-        gpu_metered = any(series.domain.kind == "gpu" for series in recording.series)
-        return evidence.Assignment(
-            began_ns=began_ns,
-            samples=len(planned.dataset.samples),
-            batch_size=planned.batch_size,
-            inferences=self._plan.protocol.inferences,
-            least_query_s=self._least_query_s,
-            served="concurrency" in backend.settings.__struct_fields__,
-            has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
-        )
-
-    def _expect(self, progress: Progress) -> float | None:
-        if progress.per_inference_s is None:
-            return None
-        at_least = progress.per_inference_s * self._plan.protocol.inferences
-        return max(at_least, self._least_query_s)
-
 
 def _shape(reason: str) -> str:
     """A reason without its numbers, because addresses, counts and times differ between trials."""
     return re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", reason)
 
 
-def _recorders(error: TrialError) -> str | None:
-    """The reason if the recorder did not answer the worker; None if the worker itself failed."""
-    if not error.lines or not error.lines[-1].startswith(f"{OURS}RecorderError"):
+def _stopping(settings: Settings) -> Stopping | None:
+    if not settings.precision:
         return None
-    return "the recorder did not answer the worker: a meter may block; see: permille meters"
+    return Stopping(precision=settings.precision, max_repeats=settings.max_repeats)
 
 
-def _believable(span: Span, before: Sequence[Span]) -> Span:
-    """Check a worker's message before it becomes a figure, because a worker runs untrusted code.
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
-    Raises:
-        ValueError: the message is invalid.
-    """
-    known = ("load", "warmup", "query")
-    if span.name not in known or any(b.name == span.name for b in before):
-        raise ValueError(f"a span {span.name[:50]!r}")
-    if not before[-1].t1_ns <= span.t0_ns <= span.t1_ns <= time.monotonic_ns():
-        raise ValueError(f"the span {span.name} at an impossible time")
-    return span
+
+def _now_ms() -> int:
+    return round(_now().timestamp() * 1000)

@@ -1,0 +1,172 @@
+"""All runs of all commands, round by round: in each round every command once, in an order that is
+balanced over the rounds, so that what drifts meanwhile favours none of them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from permille.balanced import orders
+from permille.errors import UsageError
+from permille.interrupts import Interrupted
+from permille.measure.command import GRACE_S, Run, measure
+from permille.measure.commands import CommandLine, substituted
+from permille.processes import VARIABLE, stop_marked
+from permille.recorder.client import Recorder
+from permille.records import Record
+
+LEAST_S = 3.0
+"""Where the number of repeats is not given: seconds that each command is measured for, in all."""
+SEED = "permille measure"
+"""The orders are the same each time: what was measured can be measured again."""
+
+
+class RunProtocol(Record):
+    """How often and how commands are run.
+
+    ``repeats`` is None where it is not fixed: from ``min_repeats`` until each command has taken
+    :data:`LEAST_S`, at most ``max_repeats``. ``stdin`` is what each run reads; None: it inherits
+    ours, which only a single run may. ``setup`` and ``cleanup`` run before the first and after the
+    last run of each command, ``prepare`` and ``conclude`` around each; none of them is measured.
+    """
+
+    repeats: int | None
+    min_repeats: int
+    max_repeats: int
+    warmup: int
+    idle_s: float
+    stdin: Path | None
+    ignore_failure: bool
+    setup: str | None = None
+    prepare: str | None = None
+    conclude: str | None = None
+    cleanup: str | None = None
+
+
+def without_input(stdin: int) -> str | None:
+    """Why a command that runs more than once is not given our standard input, where there may be
+    something in it: the first run would read it all."""
+    try:
+        mode = os.fstat(stdin).st_mode
+    except OSError:
+        return None  # it is closed
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        return None
+    return (
+        "standard input was not passed on, since the first run would have read it all; --input FILE"
+        " gives every run the same"
+    )
+
+
+Before = Callable[[int, int, Sequence[Sequence[Run]]], None]
+"""Called before each run that counts: (the command's number, the round's, the runs so far)."""
+
+
+def rounds(
+    recorder: Recorder,
+    commands: Sequence[CommandLine],
+    protocol: RunProtocol,
+    *,
+    token: str,
+    stdout: IO[bytes] | None,
+    before: Before,
+) -> list[list[Run]]:
+    """The runs that count of each command. One that fails is not run again.
+
+    What a run leaves running is stopped before the next one starts; only that of the very last is
+    left to the caller.
+
+    Raises:
+        UsageError: a command cannot be started, or what goes before or after it fails.
+        RecorderError: the recorder died meanwhile.
+        Interrupted: we were told to stop; nothing of the commands is left.
+    """
+    found: list[list[Run]] = [[] for _ in commands]
+
+    def once(number: int, *, counts: bool) -> None:
+        command = commands[number]
+        stop_marked(token, grace_s=GRACE_S)
+        _aside("--prepare", protocol.prepare, command, token)
+        run = measure(
+            recorder,
+            command.words,
+            token=token,
+            idle_s=protocol.idle_s if counts else 0.0,
+            stdin=protocol.stdin,
+            stdout=stdout,
+        )
+        _aside("--conclude", protocol.conclude, command, token)
+        if counts:
+            found[number].append(run)
+
+    try:
+        for number, command in enumerate(commands):
+            _aside("--setup", protocol.setup, command, token)
+            for _ in range(protocol.warmup):
+                once(number, counts=False)
+        for round_number, order in enumerate(_orders(len(commands), protocol, found)):
+            for number in order:
+                if not _failed(found[number], protocol):
+                    before(number, round_number, found)
+                    once(number, counts=True)
+        for command in commands:
+            _aside("--cleanup", protocol.cleanup, command, token)
+    except Interrupted:
+        stop_marked(token, grace_s=GRACE_S)
+        raise
+    return found
+
+
+def _orders(
+    count: int, protocol: RunProtocol, found: Sequence[Sequence[Run]]
+) -> Iterator[list[int]]:
+    """The order of each round, until there are enough of them."""
+    for number, order in enumerate(itertools.cycle(orders(count, SEED))):
+        if _enough(number, protocol, found):
+            return
+        yield order
+
+
+def _enough(number: int, protocol: RunProtocol, found: Sequence[Sequence[Run]]) -> bool:
+    going_on = [runs for runs in found if not _failed(runs, protocol)]
+    if not going_on:
+        return True
+    if protocol.repeats is not None:
+        return number >= protocol.repeats
+    if number < protocol.min_repeats:
+        return False
+    shortest_s = min(sum(run.phase.seconds for run in runs) for runs in going_on)
+    return number >= protocol.max_repeats or shortest_s >= LEAST_S
+
+
+def _failed(runs: Sequence[Run], protocol: RunProtocol) -> bool:
+    return bool(runs) and runs[-1].exit_code != 0 and not protocol.ignore_failure
+
+
+def _aside(option: str, line: str | None, command: CommandLine, token: str) -> None:
+    """Run what is not measured, by the shell; its output goes to standard error.
+
+    Raises:
+        UsageError: it failed: what would be measured then is not what was meant.
+    """
+    if line is None:
+        return
+    text = substituted(line, command.parameters)
+    done = subprocess.run(
+        ["/bin/sh", "-c", text],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        env={**os.environ, VARIABLE: token},
+        check=False,
+    )
+    if done.returncode:
+        raise UsageError(
+            f"{option} {shlex.quote(text)} failed (exit {done.returncode}): nothing is measured"
+        )
