@@ -44,9 +44,10 @@ class Settings(Record, forbid_unknown_fields=True):
     """The ``[study]`` table: the protocol of every trial, and the permissions of its workers."""
 
     name: str
-    """The study's name in the store and in every table, such as `support-inbox`."""
+    """The study's name in the store and in every table. Such as `"support-inbox"`."""
     description: str = ""
-    """A sentence about the study, shown by `permille presets`."""
+    """A sentence about the study, shown by `permille presets`. Such as `"Which model sorts our
+    mail?"`."""
     inferences: Positive = 1000
     """Inferences per trial; whole passes over the samples, so a trial may make a few more. Such as
     `200`."""
