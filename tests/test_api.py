@@ -204,7 +204,7 @@ def test_energy_is_not_told_before_the_end(machine: Driver) -> None:
                 ask()
     with pytest.raises(UsageError, match="no span 'other' was recorded; recorded spans: query"):
         rec["other"]
-    with pytest.raises(UsageError, match="lies within"), rec.span("late"):
+    with pytest.raises(UsageError, match="must be inside"), rec.span("late"):
         pass
     with pytest.raises(UsageError, match="used once"), rec:
         pass

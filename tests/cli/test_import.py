@@ -92,7 +92,7 @@ def test_a_source_that_breaks_off_keeps_what_came_before(
     path = tmp_path / "emissions.csv.xz"
     path.write_bytes(packed[: len(packed) // 2])
     store = tmp_path / "s.db"
-    with pytest.raises(ImportDataError, match="what was read before is kept"):
+    with pytest.raises(ImportDataError, match="everything before that was imported"):
         dispatch(["import", "codecarbon", str(path), "--store", str(store), "--json"])
     report = json.loads(capsys.readouterr().out)
     assert "cannot be read to its end" in report["bad"][-1]["reason"]

@@ -91,7 +91,7 @@ def test_another_machine_is_not_pooled_unless_asked(
     permille("run", path)
     _as_if_elsewhere(tmp_path)
     again = permille("run", path, "--pool")
-    assert "counted in" in again.err
+    assert "included because of --pool" in again.err
     assert "cpu Another CPU →" in again.err
     assert len(kept(tmp_path)) == 2  # the other machine's trials are the study's
     anew = permille("run", path)

@@ -348,7 +348,7 @@ def test_a_file_most_of_whose_rows_are_bad_is_refused(tmp_path: Path, good: int)
         with pytest.raises(PermilleError, match=rf"{7 - good} of 7 rows are bad \(line"):
             make(found)
     else:
-        assert any("3 bad rows left out" in note for note in make(found).notes)
+        assert any("3 bad rows skipped" in note for note in make(found).notes)
 
 
 def test_rows_of_labels_that_are_not_wanted_are_not_bad(tmp_path: Path) -> None:
