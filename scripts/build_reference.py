@@ -77,19 +77,57 @@ def _row(action: argparse.Action) -> Iterator[str]:
     yield f"| {shown} | {help_} | {'' if unset else f'`{_cell(str(action.default))}`'} |"
 
 
+GROUPS = {
+    "backends": (
+        "Run a model. An object that implements `permille.workload.protocols.Backend`."
+        " A study file names it in `backend`.",
+        'mine = "my_package.backend:backend"',
+    ),
+    "exporters": (
+        "Write results to a file. An object that implements `permille.exporters.Exporter`, for"
+        " `permille export NAME`.",
+        'mine = "my_package.exporter:exporter"',
+    ),
+    "folds": (
+        "Aggregate the trials of one group for the store's roll-up. An object that implements"
+        " `permille.store.Fold`. permille's figures use the fold `cells`.",
+        'mine = "my_package.fold:FOLD"',
+    ),
+    "importers": (
+        "Read another tool's measurements. An object that implements"
+        " `permille.importers.Importer`, for `permille import NAME`.",
+        'mine = "my_package.importer:importer"',
+    ),
+    "meters": (
+        "Read energy or power. A factory that implements `permille.meters.OpenMeter`: it returns a"
+        " `Meter` or raises `MeterUnavailable`. See [Meters](../meters.md).",
+        'mine = "my_package.meter:open_meter"',
+    ),
+    "tasks": (
+        "Define what one inference is, and its score. An object that implements"
+        " `permille.workload.protocols.Task`. A study file names it in `task`.",
+        'mine = "my_package.task:task"',
+    ),
+}
+"""Entry-point group -> what a plug-in of it does and is, and an example of its registration."""
+
+
 def plug_ins() -> str:
-    """Every group of entry points, with what ships in it."""
+    """Every group of entry points, with the plug-ins that ship in it."""
     parts = ["# Plug-ins\n", GENERATED]
     parts.append(
-        "Each of these is an entry-point group. The built-in ones are registered as a third\n"
-        "party's would be: a package that registers another is used the same way.\n"
+        "permille finds plug-ins by their entry points. The built-in ones are registered in the\n"
+        "same way, so a plug-in of your own package is used like them.\n"
     )
-    groups = sorted({e.group for e in metadata.distribution("permille").entry_points})
-    for group in groups:
-        if not group.startswith("permille."):
-            continue
-        kind = group.removeprefix("permille.")
-        parts.append(f"## {group}\n\n| name | what it is |\n| --- | --- |")
+    groups = {e.group for e in metadata.distribution("permille").entry_points}
+    kinds = sorted(g.removeprefix("permille.") for g in groups if g.startswith("permille."))
+    if set(kinds) != GROUPS.keys():
+        raise SystemExit(f"groups without a description: {sorted(set(kinds) ^ GROUPS.keys())}")
+    for kind in kinds:
+        group, (text, example) = f"permille.{kind}", GROUPS[kind]
+        parts.append(f"## {group}\n\n{text}\n")
+        parts.append(f'```toml\n[project.entry-points."{group}"]\n{example}\n```\n')
+        parts.append("| name | what it is |\n| --- | --- |")
         parts += [f"| `{name}` | {_first_line(group, name)} |" for name in plugins.names(kind)]
         parts.append("")
     return "\n".join(parts)
@@ -138,6 +176,8 @@ def _keys(title: str, record: type[msgspec.Struct], without: tuple[str, ...] = (
                 f"{record.__module__}.{record.__name__}.{field.name}: no text below it"
             )
         meaning, _, example = notes[field.name].partition(" Such as ")
+        if not example:
+            raise SystemExit(f"{record.__module__}.{record.__name__}.{field.name}: no example")
         cells = [
             f"`{field.name}`",
             _type(field.type),

@@ -43,8 +43,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'permille' has no attribute {name!r}")
     import importlib
 
-    found: object = getattr(importlib.import_module(_HOMES[name]), name)
-    return found
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

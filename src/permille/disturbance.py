@@ -28,7 +28,7 @@ JUDGED = ("idle", "query", "command", "measured")
 
 
 class _Used(NamedTuple):
-    """CPU seconds over a span: of the machine, of them the run's own, and those stolen."""
+    """CPU seconds over a span: of the machine, of the run (included in those), and steal time."""
 
     busy_s: float
     own_s: float
@@ -51,8 +51,8 @@ def of_span(cpu: CpuSeries | None, span: Span) -> Disturbance | None:
 
 
 def own_share(cpu: CpuSeries | None, span: Span) -> float | None:
-    """The share of the machine's CPU time during ``span`` that the run's own processes took; None
-    where it was not seen, or nobody did anything."""
+    """The share of the machine's CPU time during ``span`` used by the run's own processes; None if
+    it is unknown, or if no CPU time was used."""
     used = _used(cpu, span)
     if used is None or used.busy_s <= 0:
         return None
@@ -70,40 +70,40 @@ def _used(cpu: CpuSeries | None, span: Span) -> _Used | None:
             for values in (cpu.busy_s, cpu.own_s, cpu.steal_s)
         )
     )
-    # A machine that did less than we did: its clock is not kept (a sandbox).
+    # The machine did less than the run: its times are not maintained (a sandbox).
     return None if used.busy_s + SLACK_S < used.own_s / 2 else used
 
 
 def disturbed(phases: Mapping[str, Phase]) -> bool | None:
     """Whether one of the spans whose energy counts was disturbed; None if unknown."""
-    told = [p.disturbance for p in _judged(phases).values() if p.disturbance is not None]
-    return any(found.disturbed for found in told) if told else None
+    known = [p.disturbance for p in _judged(phases).values() if p.disturbance is not None]
+    return any(one.disturbed for one in known) if known else None
 
 
 def share_disturbed(runs: Sequence[Mapping[str, Phase]]) -> float | None:
     """The share of disturbed runs among those for which it is known."""
-    told = [found for phases in runs if (found := disturbed(phases)) is not None]
-    return sum(told) / len(told) if told else None
+    known = [one for phases in runs if (one := disturbed(phases)) is not None]
+    return sum(known) / len(known) if known else None
 
 
 def notes(phases: Mapping[str, Phase]) -> list[str]:
     """Notes about the CPU time of others in each disturbed span."""
-    said = []
+    lines = []
     for name, phase in _judged(phases).items():
-        found = phase.disturbance
-        if found is None or not found.disturbed:
+        others = phase.disturbance
+        if others is None or not others.disturbed:
             continue
-        if found.others >= DISTURBING:
-            said.append(
-                f"other processes used {found.others:.0%} of the CPU time during the {name} span,"
+        if others.others >= DISTURBING:
+            lines.append(
+                f"other processes used {others.others:.0%} of the CPU time during the {name} span,"
                 f" which {_consequence(name)}".replace("%", " %")
             )
-        if found.steal >= DISTURBING:
-            said.append(
-                f"the hypervisor took {found.steal:.0%} of the CPU time during the {name} span"
+        if others.steal >= DISTURBING:
+            lines.append(
+                f"the hypervisor took {others.steal:.0%} of the CPU time during the {name} span"
                 " (steal)".replace("%", " %")
             )
-    return said
+    return lines
 
 
 def over_trials(trials: Sequence[Trial]) -> str | None:
@@ -129,10 +129,10 @@ OVER_TRIALS = "other processes disturbed"
 
 def refusal(phases: Mapping[str, Phase]) -> str | None:
     """Why these spans are not from a quiet machine, or None."""
-    found = disturbed(phases)
-    if found is None:
+    known = disturbed(phases)
+    if known is None:
         return "--quiet-machine needs the CPU time of other processes, which is unknown here"
-    return f"{notes(phases)[0]} (--quiet-machine)" if found else None
+    return f"{notes(phases)[0]} (--quiet-machine)" if known else None
 
 
 def only_quiet(trial: Trial) -> Trial:

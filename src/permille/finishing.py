@@ -194,23 +194,23 @@ async def _awaited(answer: Any) -> Any:
 
 
 async def _gathered(answer: Any) -> Pieces:
-    found = Pieces()
+    pieces = Pieces()
     async for item in answer:
-        _keep(found, item)
-    return found
+        _keep(pieces, item)
+    return pieces
 
 
 def _drained(answer: Iterable[Any]) -> Pieces:
-    found = Pieces()
+    pieces = Pieces()
     for item in answer:
-        _keep(found, item)
-    return found
+        _keep(pieces, item)
+    return pieces
 
 
-def _keep(found: Pieces, item: Any) -> None:
-    if len(found) == MOST_ITEMS:
+def _keep(pieces: Pieces, item: Any) -> None:
+    if len(pieces) == MOST_ITEMS:
         raise ModelError(f"the answer is a generator that has yielded {MOST_ITEMS:,} items")
-    found.append(item)
+    pieces.append(item)
 
 
 def _is_module(kind: type, *names: str) -> bool:

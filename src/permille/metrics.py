@@ -190,12 +190,12 @@ def unpack(packed: bytes) -> list[float]:
     store may come from elsewhere."""
     if not packed:
         return []
-    found = array("f")
+    unpacked = array("f")
     opened = zlib.decompressobj()
     try:
-        found.frombytes(opened.decompress(packed, MOST_SCORES * found.itemsize + 1))
+        unpacked.frombytes(opened.decompress(packed, MOST_SCORES * unpacked.itemsize + 1))
     except (zlib.error, ValueError):
         return []
-    scores = found.tolist()
+    scores = unpacked.tolist()
     good = opened.eof and len(scores) <= MOST_SCORES and all(map(math.isfinite, scores))
     return scores if good else []

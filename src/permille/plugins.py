@@ -48,16 +48,16 @@ def target(group: str, name: str, error: type[PermilleError] = StudyError) -> st
 def load_target(value: str) -> Any:
     """The object at ``module:attribute``."""
     module, _, attribute = value.partition(":")
-    found: Any = importlib.import_module(module.strip())
+    target_object: Any = importlib.import_module(module.strip())
     for part in attribute.strip().split("."):
-        found = getattr(found, part)
-    return found
+        target_object = getattr(target_object, part)
+    return target_object
 
 
 def _entry_point(
     group: str, name: str, error: type[PermilleError]
 ) -> importlib.metadata.EntryPoint:
-    found = _registered(group).select(name=name)
-    if not found:
+    matching = _registered(group).select(name=name)
+    if not matching:
         raise error(f"no {group.removesuffix('s')} {name!r}; {nearest(name, names(group))}")
-    return next(iter(found))
+    return next(iter(matching))

@@ -16,16 +16,16 @@ def marked(token: str) -> dict[int, str]:
     """Living processes with ``token``: process id -> name."""
     import psutil
 
-    found = {}
+    processes = {}
     for process in psutil.process_iter():
         try:
             if process.environ().get(VARIABLE) != token:
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
-                found[process.pid] = process.name()
+                processes[process.pid] = process.name()
         except (psutil.Error, OSError):
             continue  # it has ended, or belongs to another user
-    return found
+    return processes
 
 
 def stop_marked(token: str, *, grace_s: float) -> dict[int, str]:
@@ -33,11 +33,11 @@ def stop_marked(token: str, *, grace_s: float) -> dict[int, str]:
     ``grace_s``; returns all that were still running."""
     import psutil
 
-    found = marked(token)
-    for pid in found:
+    running = marked(token)
+    for pid in running:
         with contextlib.suppress(psutil.Error):
             psutil.Process(pid).terminate()
-    return found | end_marked(token, grace_s=grace_s)
+    return running | end_marked(token, grace_s=grace_s)
 
 
 def signal_name(number: int) -> str:
@@ -56,17 +56,17 @@ def end_marked(token: str, *, grace_s: float = 0.0) -> dict[int, str]:
     deadline = time.monotonic() + grace_s
     ended: dict[int, str] = {}
     for _ in range(_ROUNDS):
-        found = marked(token)
-        while found and not ended and time.monotonic() < deadline:
+        running = marked(token)
+        while running and not ended and time.monotonic() < deadline:
             time.sleep(0.02)
-            found = marked(token)
-        if not found:
+            running = marked(token)
+        if not running:
             break
-        for pid in found:
+        for pid in running:
             try:
                 psutil.Process(pid).send_signal(signal.SIGKILL)
             except psutil.Error:
                 continue
-        ended |= found
+        ended |= running
         time.sleep(0.005)
     return ended

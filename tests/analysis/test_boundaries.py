@@ -71,7 +71,7 @@ def test_a_wall_meter_below_its_parts_leaves_the_platforms_figure() -> None:
     found = within(phase({**NODE_OF_TWO_GPUS, "psys": psys, "node": wall}), "node")
     assert isinstance(found, Bounded)
     assert found.energy_j == pytest.approx(150.0 + 300.0 + 55.0)
-    assert found.note.startswith("node says 140 J")
+    assert found.note.startswith("node reads 140 J")
 
 
 def test_platform_zones_of_two_sockets_are_one_whole_or_none() -> None:

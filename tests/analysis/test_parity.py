@@ -85,7 +85,7 @@ def test_an_energy_that_is_not_above_0_is_refused(kwh: float) -> None:
 
 
 def test_an_energy_too_small_to_count_with_is_refused() -> None:
-    with pytest.raises(CompareError, match="too little"):
+    with pytest.raises(CompareError, match="too small"):
         inferences(1e6, Estimate(value=1e-320, low=None, high=None))
 
 

@@ -76,8 +76,8 @@ def test_a_little_overlap_is_warned_of_with_its_models() -> None:
         (SIZES, [], "one category"),
         ([10**7, 10**8], [10**7, 10**8], "too few"),
         ([10**7] * 4, [10**7] * 4, "same size"),
-        ([10**8] * 4, [10**7] * 4, "told apart"),
-        ([10**8], SIZES * 2, "told apart"),
+        ([10**8] * 4, [10**7] * 4, "collinear"),
+        ([10**8], SIZES * 2, "collinear"),
     ],
 )
 def test_what_cannot_be_told_has_a_reason(

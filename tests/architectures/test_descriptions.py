@@ -82,7 +82,7 @@ def test_todays_names_of_models_that_had_no_owner_are_known() -> None:
         ("stranger/gpt2", "transformers", {}, "no description of its architecture"),
         ("mine", "transformers", {"architecture": "gpt-17"}, "no description of its architecture"),
         ("gpt2", "diffusers", {}, "built by backend transformers"),
-        ("gpt2", "transformers", {"path": "/models/gpt2"}, "leave path out"),
+        ("gpt2", "transformers", {"path": "/models/gpt2"}, "remove either path or weights"),
     ],
 )
 def test_what_cannot_be_built_is_said_before_anything_is_measured(

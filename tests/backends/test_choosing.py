@@ -42,7 +42,7 @@ def test_every_word_can_be_reached_by_its_own_tokens(
     "words", [{"a": (1,), "b": (1, 2)}, {"a": (1, 2), "b": (1, 2)}, {"a": (), "b": (1,)}]
 )
 def test_the_beginning_of_another_is_refused(words: dict[str, tuple[int, ...]]) -> None:
-    with pytest.raises(ModelError, match="beginning of another"):
+    with pytest.raises(ModelError, match="prefix of another"):
         next_step(words)
 
 

@@ -130,7 +130,7 @@ def test_code_beside_a_part_is_never_run(pipeline: Path, tmp_path: Path) -> None
 
 
 def test_one_side_alone_would_be_passed_over(pipeline: Path) -> None:
-    with pytest.raises(ModelError, match="height and width both"):
+    with pytest.raises(ModelError, match="both height and width"):
         backend.check(spec(pipeline, height=32), "text-to-image")
 
 

@@ -272,7 +272,7 @@ def test_settings_that_cannot_be(settings: Any, says: str) -> None:
 
 
 def test_a_server_that_is_down_is_found_before_anything_is_measured() -> None:
-    with pytest.raises(ModelError, match=r"no server at 127\.0\.0\.1:\d+ .*give serve"):
+    with pytest.raises(ModelError, match=r"no server at 127\.0\.0\.1:\d+ .*set serve"):
         backend.check(spec(free_port()), TASK)
 
 

@@ -86,7 +86,7 @@ class TestReal:
         assert output.label in (" not bad", " not good")
 
     def test_a_word_that_is_the_beginning_of_another_is_refused(self, model: _Llama) -> None:
-        with pytest.raises(ModelError, match="beginning of another"):
+        with pytest.raises(ModelError, match="prefix of another"):
             choose(model, PROMPT, (" positive", " positive indeed"))
 
     def test_a_word_that_runs_into_the_prompts_end_is_refused(self, model: _Llama) -> None:
@@ -150,7 +150,7 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
 
 def test_a_damaged_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.gguf").write_bytes(b"GGUF\x03\0\0\0" + b"\xff" * 200)
-    with pytest.raises(ModelError, match="is the file whole"):
+    with pytest.raises(ModelError, match="is the file complete"):
         backend.load(spec(tmp_path / "m.gguf"), TASK)
     assert capfd.readouterr() == ("", "")
 

@@ -74,7 +74,7 @@ def test_a_trained_filler_finds_the_word(made: Any) -> None:
 
 def test_a_mask_that_is_cut_off_is_an_error(made: Any) -> None:
     model = load(made("masked"), "fill-mask", max_length=4)
-    with pytest.raises(ModelError, match="lies past the 4 tokens"):
+    with pytest.raises(ModelError, match="is beyond the 4 tokens"):
         model.infer(Masked(before="a good film ", after=""))
 
 
@@ -165,7 +165,7 @@ def test_a_recording_is_written_down_by_generation(made: Any, tmp_path: Path) ->
     assert output.tokens_out is not None
     assert 0 <= output.tokens_out <= 4
     long = Sound(content=tiny.recording(tmp_path / "x.wav", 31).read_bytes(), max_new_tokens=4)
-    with pytest.raises(ModelError, match=r"hears 30 s, and a recording lasts 31\.0 s"):
+    with pytest.raises(ModelError, match=r"processes 30 s, but a recording lasts 31\.0 s"):
         model.infer(long)
 
 

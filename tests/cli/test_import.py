@@ -92,10 +92,10 @@ def test_a_source_that_breaks_off_keeps_what_came_before(
     path = tmp_path / "emissions.csv.xz"
     path.write_bytes(packed[: len(packed) // 2])
     store = tmp_path / "s.db"
-    with pytest.raises(ImportDataError, match="what was read before is kept"):
+    with pytest.raises(ImportDataError, match="everything before that was imported"):
         dispatch(["import", "codecarbon", str(path), "--store", str(store), "--json"])
     report = json.loads(capsys.readouterr().out)
-    assert "cannot be read on" in report["bad"][-1]["reason"]
+    assert "cannot be read to its end" in report["bad"][-1]["reason"]
     kept = report["trials"]["new"]
     assert kept > 100
     with Store(store, readonly=True) as opened:

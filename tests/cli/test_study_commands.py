@@ -106,7 +106,7 @@ def test_the_shipped_table_is_what_the_script_makes_of_the_import(
 
 
 def test_a_store_without_the_study_is_refused(small: Path) -> None:
-    with pytest.raises(StoreError, match="does not hold the study"):
+    with pytest.raises(StoreError, match="does not contain the study"):
         dispatch(["reproduce", "--from", str(small)])
 
 
@@ -125,7 +125,13 @@ def test_audit_has_the_documented_shape(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_audit_as_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys, "audit")
-    for text in ("idle GPUs", "33.1%", "Kendall tau 0.867", "little overlap", "duration times"):
+    for text in (
+        "idle GPUs",
+        "33.1%",
+        "Kendall tau 0.867",
+        "little overlap",
+        "proportional to duration",
+    ):
         assert text in out
 
 
@@ -142,7 +148,7 @@ def test_an_audit_of_any_store(small: Path, capsys: pytest.CaptureFixture[str]) 
     found = said(capsys, "audit", "--from", small)
     assert found["studies"] == ["study"]
     assert found["shares"]["cpu"] == 1.0
-    assert "not enough cells" in printed(capsys, "audit", "--from", small)
+    assert "too few cells" in printed(capsys, "audit", "--from", small)
 
 
 def test_one_of_several_studies_has_to_be_named(small: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,14 +23,39 @@ def test_generated_pages_are_what_the_code_says() -> None:
 
 
 def test_every_environment_variable_is_documented() -> None:
-    used = {
-        name
-        for file in (ROOT / "src").rglob("*.py")
-        for name in re.findall(r"\bPERMILLE_[A-Z_]+\b", file.read_text(encoding="utf-8"))
-    }
+    """permille's own, and any other that the code reads by its name."""
+    used: set[str] = set()
+    for file in (ROOT / "src").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        used |= set(re.findall(r"\bPERMILLE_[A-Z_]+\b", text))
+        used |= set(re.findall(r"\benviron(?:\.get\(|\[)\s*\"([A-Z_]+)\"", text))
     page = (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
-    assert used, "the search found nothing: its pattern is wrong"
-    assert used - set(re.findall(r"`(PERMILLE_[A-Z_]+)`", page)) == set()
+    assert {"PERMILLE_STORE", "XDG_CACHE_HOME"} <= used, "the search's pattern is wrong"
+    assert used - set(re.findall(r"`([A-Z_]+)`", page)) - {"PATH"} == set()
+
+
+def test_every_protocol_that_a_plug_in_implements_exists() -> None:
+    page = (ROOT / "docs" / "reference" / "plug-ins.md").read_text(encoding="utf-8")
+    protocols = re.findall(r"implements `([\w.]+)\.(\w+)`", page)
+    assert len(protocols) == page.count("[project.entry-points")
+    for module, name in protocols:
+        assert getattr(importlib.import_module(module), name)._is_protocol, name
+
+
+def test_every_group_of_entry_points_has_a_section() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "reference" / "plug-ins.md").read_text(encoding="utf-8")
+    for group, entries in project["project"]["entry-points"].items():
+        section = page.partition(f"\n## {group}\n")[2].partition("\n## ")[0]
+        assert {name for name in entries if f"| `{name}` | " not in section} == set(), group
+
+
+def test_every_key_of_a_study_file_has_a_meaning_and_an_example() -> None:
+    page = (ROOT / "docs" / "reference" / "study-file.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 60
+    cells = [re.split(r"(?<!\\) \| ", row.strip("| ")) for row in rows]
+    assert [row for row in cells if len(row) != 5 or not row[3] or not row[4].strip()] == []
 
 
 def test_every_public_name_is_documented() -> None:

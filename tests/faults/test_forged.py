@@ -67,8 +67,8 @@ def fat(text): forge(notes=("x" * 3_000_000,))
     [
         ("a_billion", "calls do not fit into"),
         ("few_durations", "2,000 inferences take 2,000 calls"),
-        ("part_of_a_pass", "no whole passes over 2 samples"),
-        ("too_short", "it was to make 2 inferences in"),
+        ("part_of_a_pass", "not whole passes over 2 samples"),
+        ("too_short", "it should make 2 inferences in"),
         ("unmarked", "the meters were not read after the query span"),
         ("longer_than_the_span", "add up to 2 s"),
         ("on_a_gpu", "this machine has no GPU"),
@@ -76,7 +76,7 @@ def fat(text): forge(notes=("x" * 3_000_000,))
         ("no_number", "not a number"),
         ("twice", "a message after the result"),
         ("many", "a message after the result"),
-        ("fat", "garbage"),
+        ("fat", "malformed message"),
     ],
 )
 def test_a_forged_trial_is_refused(

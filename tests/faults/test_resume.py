@@ -42,11 +42,13 @@ def test_edited_code_is_measured_anew_and_the_run_says_why(
     assert [row["quality"]["value"] for row in first] == [1.0]
     (tmp_path / "words.py").write_text('OF = ["good", "bad"]\n')
     again = permille("run", path)
-    assert "good (text-classification / rows.jsonl) is measured anew: words.py changed" in again.err
+    assert (
+        "good (text-classification / rows.jsonl) is measured again: words.py changed" in again.err
+    )
     assert len(kept(tmp_path)) == 2
     assert kept(tmp_path)[-1].quality.value == 0.0  # type: ignore[union-attr]
     third = permille("run", path)
-    assert "measured anew" not in third.err
+    assert "measured again" not in third.err
     assert "1 trial was already finished" in third.out
 
 
@@ -89,7 +91,7 @@ def test_another_machine_is_not_pooled_unless_asked(
     permille("run", path)
     _as_if_elsewhere(tmp_path)
     again = permille("run", path, "--pool")
-    assert "counted in" in again.err
+    assert "included because of --pool" in again.err
     assert "cpu Another CPU →" in again.err
     assert len(kept(tmp_path)) == 2  # the other machine's trials are the study's
     anew = permille("run", path)

@@ -83,7 +83,7 @@ def test_a_table_without_end_is_left_after_a_while(tmp_path: Path) -> None:
     _store(path)
     with (
         Store(path, readonly=True) as store,
-        pytest.raises(StoreError, match="does not end"),
+        pytest.raises(StoreError, match="does not terminate"),
         store._guard("read"),
     ):
         store._db.execute(f"SELECT count(*) FROM ({ENDLESS})").fetchone()

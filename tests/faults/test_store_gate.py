@@ -64,7 +64,7 @@ def test_what_could_not_be_read_back_is_refused_and_changes_nothing(
     path = tmp_path / "s.db"
     with Store(path) as store:
         store.add(trial(1.0))
-        with pytest.raises(StoreError, match="is not kept"):
+        with pytest.raises(StoreError, match="is not stored"):
             store.add_many([(trial(2.0, repeat=1), None), (UNKEEPABLE[what](), None)])
     with Store(path, readonly=True) as store:
         assert list(store.trials()) == [trial(1.0)]
@@ -77,7 +77,7 @@ def test_a_run_keeps_it_as_failed_with_the_reason(tmp_path: Path, what: str) -> 
     with Store(tmp_path / "s.db") as store:
         kept = keep(store, bad, Raw(durations_ns=(HUGE * HUGE,)))
         assert kept.status == "failed"
-        assert "cannot be kept" in (kept.reason or "")
+        assert "cannot be stored" in (kept.reason or "")
         assert keep(store, good, Raw()) == good
         assert list(store.trials()) == [kept, good]
 

@@ -93,12 +93,12 @@ def hangs(text):
         ("segfault", "SIGSEGV"),
         ("killed", "SIGKILL (out of memory?): the last words"),
         ("floods", "after 20 MB of words"),
-        ("leaves_a_child", "of its processes running (sleep)"),
-        ("leaves_a_daemon", "of its processes running"),
-        ("forges", "garbage"),
-        ("huge_message", "garbage"),
+        ("leaves_a_child", "processes running (sleep)"),
+        ("leaves_a_daemon", "processes running"),
+        ("forges", "malformed message"),
+        ("huge_message", "malformed message"),
         ("exits", "without a result"),
-        ("hangs", "time limit of 3 s"),
+        ("hangs", "timed out after 3 s"),
     ],
 )
 def test_its_cell_fails_with_the_reason_and_the_study_goes_on(

@@ -148,7 +148,7 @@ def test_a_pinned_commit_is_another_cell_than_a_later_one(
         ('revision = "v9"', "tiny/sentiment (v9): the Hub has no such revision of it"),
         ('repo = "tiny/gated"', "is gated: accept its conditions on its page on the Hub"),
         ('file = "big.onnx"', "has no ONNX model 'big.onnx'; available: model.onnx"),
-        ('path = "rows.csv"\nrevision = "main"', "revision is for a model of the Hub"),
+        ('path = "rows.csv"\nrevision = "main"', "revision needs a model from the Hub"),
     ],
 )
 def test_what_cannot_be_had_is_one_line(
@@ -317,7 +317,7 @@ class TestNothingOfAModelIsExecuted:
             refused = permille("study", "check", "study.toml", code=2)
             assert "it needs the commit that you have read" in refused.err
         write('trust_remote_code = true\npath = "published"', backend="transformers")
-        assert "is for a model of the Hub" in permille("run", "study.toml", code=2).err
+        assert "needs a model from the Hub" in permille("run", "study.toml", code=2).err
         assert not flag.exists()
         # And that the canary sings at all:
         write(f'trust_remote_code = true\nrevision = "{commit}"', backend="transformers")

@@ -167,7 +167,7 @@ def test_a_reading_below_that_of_idle_gpus_is_a_problem(tmp_path: Path) -> None:
     trials, _ = read(path)
     query = trials[f"{STUDY}:a"].phases["query"]
     assert set(query.domains) == {"cpu:0", "dram:0"}
-    assert "less than seven idle" in query.problems["gpu:active"].reason
+    assert "less than the assumed power of seven idle" in query.problems["gpu:active"].reason
 
 
 def test_unknown_files_and_tasks_are_named(tmp_path: Path) -> None:

@@ -182,6 +182,6 @@ def test_the_package_without_its_library(
     monkeypatch.delitem(sys.modules, "amdsmi")
     (tmp_path / "amdsmi.py").write_text("print('Unable to find'); {}['libamd_smi.so']\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MeterUnavailable, match=r"libamd_smi\.so is not here"):
+    with pytest.raises(MeterUnavailable, match=r"libamd_smi\.so is missing"):
         open_meter()
     assert capsys.readouterr().out == ""

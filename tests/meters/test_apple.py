@@ -44,7 +44,7 @@ def test_parts_of_the_chip() -> None:
 
 
 def test_a_chip_that_is_not_known() -> None:
-    with pytest.raises(MeterUnavailable, match="not known"):
+    with pytest.raises(MeterUnavailable, match="unknown"):
         AppleMeter(Monitor(cpu_total_mj=None))
 
 

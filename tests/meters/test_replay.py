@@ -80,7 +80,7 @@ def test_energy_between_instants_lies_between(steps: list[tuple[int, float]], sh
         ((1,), (1.0,), "two instants"),
         ((1, 2), (1.0,), "two instants"),
         ((2, 2), (1.0, 2.0), "do not increase"),
-        ((1, 2), (2.0, 1.0), "goes back"),
+        ((1, 2), (2.0, 1.0), "decreases"),
         ((1, 2), (1.0, float("inf")), "not finite"),
     ],
 )

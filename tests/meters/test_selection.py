@@ -96,7 +96,7 @@ def test_a_replay_is_not_mixed_with_live_meters(
     assert names(open_all()) == ["replay cpu:0"]
     opened = open_all(["rapl", "replay"])  # both named: the same domain is not taken twice
     assert names(opened) == ["rapl cpu:0", "rapl dram:0"]
-    assert reasons(opened) == {"replay": "rapl has cpu:0 already"}
+    assert reasons(opened) == {"replay": "cpu:0 is already provided by rapl"}
 
 
 @pytest.fixture

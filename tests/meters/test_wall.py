@@ -258,7 +258,7 @@ def test_a_certificate_is_verified_unless_told_otherwise(
         ("shelly+http://host#tick=nan", "not a positive number"),
         ("shelly+http://host#id=a", "switch's number"),
         ("shelly+http://host#verify=maybe", "yes or no"),
-        ("shelly+http://host#acuracy=0.01", "nothing is called 'acuracy'"),
+        ("shelly+http://host#acuracy=0.01", "unknown option 'acuracy'"),
     ],
 )
 def test_a_wrong_configuration_says_what_is_wrong(text: str, hint: str) -> None:

@@ -62,7 +62,7 @@ def test_one_uid_with_other_content_is_named_and_refused(tmp_path: Path) -> None
     source = _store(tmp_path / "1.db", [other, trial(2.0, repeat=1)])
     found = merge(out, [source])
     assert (found.new, found.known, found.refused) == (1, 0, 1)
-    assert found.problems == (f"{source}: trial {mine.uid} is there already, with other content",)
+    assert found.problems == (f"{source}: trial {mine.uid} already exists with different content",)
     assert _read(out)[mine.uid][0] == mine
 
 
@@ -197,11 +197,11 @@ def test_the_command_says_what_it_did(permille: Permille, tmp_path: Path) -> Non
     assert out["trials"] == {"new": 2, "known": 0, "refused": 0}
     assert (out["stores"], out["problems"]) == (2, [])
     assert permille("store", "merge", "all.db", "1.db").out == (
-        "all.db: 0 new trials from 1 store, 1 already there\n"
+        "all.db: 0 new trials from 1 store, 1 already present\n"
     )
     _store(tmp_path / "3.db", [msgspec.structs.replace(trial(1.0), notes=("other",))])
     refused = permille("store", "merge", "all.db", "3.db", code=1)
-    assert "with other content" in refused.out
+    assert "with different content" in refused.out
     assert "1 refused" in refused.out
     assert "OUT STORE" in permille("store", "merge", "all.db", code=2).err
     assert "--store 1.db" in permille("store", "check", "1.db", code=2).err

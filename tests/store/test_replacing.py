@@ -57,5 +57,5 @@ def test_a_trial_with_a_recording_is_never_replaced(tmp_path: Path) -> None:
     first = trial(30.0, repeat=0)
     with Store(tmp_path / "s.db") as store:
         store.add(first, Raw())
-        with pytest.raises(StoreError, match="recording of its own"):
+        with pytest.raises(StoreError, match="has a recording"):
             store.add_or_replace([first], _taken)

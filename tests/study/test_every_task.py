@@ -190,7 +190,7 @@ def test_a_batch_counts_its_samples(run: Any, permille: Permille, tmp_path: Path
             texts,
             "no task 'object-detections'; did you mean 'object-detection'",
         ),
-        ("text-to-image", texts, "can do none of the study's tasks: text-to-image"),
+        ("text-to-image", texts, "supports none of the study's tasks: text-to-image"),
         ("image-classification", texts, "has no column 'image'; it has: label, text"),
         ("image-classification", pictures, "no such file"),
     ],

@@ -138,14 +138,14 @@ def test_bad_rows_are_left_out_and_said(folder: Path) -> None:
     rows = folder / "rows.jsonl"
     rows.write_text("{broken\n" + rows.read_text() + '{"text": 5, "label": "good"}\n')
     (note,) = make(file.parse(GOOD, where="study.toml", folder=folder)).notes
-    assert "2 bad rows left out" in note
+    assert "2 bad rows skipped" in note
     assert "line 1" in note
 
 
 def test_fewer_samples_than_inferences_are_whole_passes_and_said(folder: Path) -> None:
     text = GOOD.replace("inferences = 20", "inferences = 50")
     (note,) = make(file.parse(text, where="study.toml", folder=folder)).notes
-    assert "3 whole passes, 60 inferences" in note
+    assert "3 passes, 60 inferences" in note
 
 
 def test_no_rows_at_all_is_refused(folder: Path) -> None:

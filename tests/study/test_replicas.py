@@ -125,7 +125,7 @@ def test_an_architecture_is_named_where_the_id_does_not_say_it(tmp_path: Path) -
     plan = make(file.parse(text, where="s", folder=tmp_path))
     assert plan.cells[0].cell.settings["architecture"] == "distilgpt2"
     real = text.replace('weights = "replica"', "")
-    with pytest.raises(StudyError, match="architecture is of replicas alone"):
+    with pytest.raises(StudyError, match="architecture is only for replicas"):
         make(file.parse(real, where="s", folder=tmp_path))
     unknown = text.replace('"distilgpt2"', '"distilgpt3"')
     with pytest.raises(ModelError, match="did you mean 'distilgpt2'"):

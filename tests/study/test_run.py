@@ -119,7 +119,7 @@ def test_carbon_follows_the_place_that_is_asked(
     [
         ("breaks", "boom on the 7th"),
         ("dies", "SIGKILL"),
-        ("hangs", "time limit"),
+        ("hangs", "timed out"),
     ],
 )
 def test_a_failing_model_fails_its_cell_alone(
@@ -258,7 +258,7 @@ def test_a_dry_run_measures_nothing(permille: Permille, powercap: Driver, study:
     assert (found["cells"], found["trials"], found["models"], found["datasets"]) == (2, 4, 2, 1)
     expected = found["expected"]
     assert (expected["seconds"], expected["kwh"]) == (None, None)
-    assert "nothing like it" in expected["basis"]
+    assert "comparable trials" in expected["basis"]
     assert found["finished"] == 0
     permille("run", path, "--json-lines")
     again = permille("run", path, "--dry-run", "--json", "--fresh").json

@@ -348,7 +348,7 @@ def test_a_file_most_of_whose_rows_are_bad_is_refused(tmp_path: Path, good: int)
         with pytest.raises(PermilleError, match=rf"{7 - good} of 7 rows are bad \(line"):
             make(found)
     else:
-        assert any("3 bad rows left out" in note for note in make(found).notes)
+        assert any("3 bad rows skipped" in note for note in make(found).notes)
 
 
 def test_rows_of_labels_that_are_not_wanted_are_not_bad(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_what_was_downloaded_is_not_in_ones_own_hand(
     path = tmp_path / "Downloads" / "unpacked" / "study.toml"
     path.parent.mkdir(parents=True)
     path.touch(mode=0o644)
-    assert why_not_own(path) == "it lies among the downloads"
+    assert why_not_own(path) == "it is in the downloads folder"
 
 
 def test_threads_and_devices_that_a_variable_sets_are_another_machines(

@@ -31,7 +31,7 @@ def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
     for s in current(summaries):
         if s.energy is not None and s.energy.value > 0:
             groups.setdefault(place(s), []).append(s)
-    found = []
+    chosen = []
     for members in groups.values():
         general = [s for s in members if s.cell.category == "general-purpose"]
         specific = [s for s in members if s.cell.category == "task-specific"]
@@ -43,13 +43,13 @@ def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
                 if as_good
                 else _cheapest_as_good(specific, max(specific, key=_merit))
             )
-            found.append((a, b))
-    return found
+            chosen.append((a, b))
+    return chosen
 
 
 def _merit(summary: Summary) -> tuple[float, float]:
-    found = summary.quality
-    good = -math.inf if found is None else metrics.goodness(found.metric, found.value)
+    measured = summary.quality
+    good = -math.inf if measured is None else metrics.goodness(measured.metric, measured.value)
     return good, -_energy(summary)
 
 

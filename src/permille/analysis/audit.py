@@ -183,9 +183,9 @@ def _tasks(cells: Sequence[StudyCell], pue: float) -> list[TaskEnergy]:
 
 def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> float | None:
     """Mean over runs; None if a cell has no figure, because the rest is not the whole."""
-    found = [cell.energy(boundary) for cell in cells]
-    known = [sums for sums in found if sums is not None]
-    if not known or len(known) < len(found):
+    energies = [cell.energy(boundary) for cell in cells]
+    known = [sums for sums in energies if sums is not None]
+    if not known or len(known) < len(energies):
         return None
     return kwh_from_joules(pooled(known).mean) * energy_overhead(pue, boundary)
 

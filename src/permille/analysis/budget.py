@@ -49,10 +49,10 @@ def budget_parts(
     """Repeats (``half`` is None with one), edges and ticks, and meter accuracy or the estimate's
     model, each relative with k = 2."""
     what = "the estimate's model" if estimated else "meter accuracy"
-    found = [] if half is None else [UncertaintyPart(name=repeats, low=half, high=half)]
-    found.append(UncertaintyPart(name="edges, ticks and resolution", low=edge, high=edge))
+    parts = [] if half is None else [UncertaintyPart(name=repeats, low=half, high=half)]
+    parts.append(UncertaintyPart(name="edges, ticks and resolution", low=edge, high=edge))
     low, high = accuracy
-    return (*found, UncertaintyPart(name=f"{what} ({', '.join(domains)})", low=low, high=high))
+    return (*parts, UncertaintyPart(name=f"{what} ({', '.join(domains)})", low=low, high=high))
 
 
 def line(part: UncertaintyPart) -> str:

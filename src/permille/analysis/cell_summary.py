@@ -41,8 +41,8 @@ class Sums(Record):
         Trials that a stopping rule ended have the interval of that rule, because Student's t would
         be too narrow.
         """
-        found = intervals.with_systematic(self.spread(), self.low, self.high)
-        return found if self.signed else intervals.not_negative(found)
+        widened = intervals.with_systematic(self.spread(), self.low, self.high)
+        return widened if self.signed else intervals.not_negative(widened)
 
     @property
     def value(self) -> float:

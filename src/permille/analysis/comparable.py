@@ -95,21 +95,23 @@ def _model_at(summary: Summary) -> tuple[str, ...]:
 
 def difference(old: Summary, new: Summary) -> str:
     """What differs between a figure and the newer one: ``inferences 100, now 200``."""
-    found = []
+    differences = []
     if old.protocol is not None and new.protocol is not None:
         was, now = (msgspec.structs.asdict(s.protocol) for s in (old, new))  # type: ignore[arg-type]
-        found += [f"{name} {was[name]}, now {now[name]}" for name in was if was[name] != now[name]]
+        differences += [
+            f"{name} {was[name]}, now {now[name]}" for name in was if was[name] != now[name]
+        ]
     if old.cell.backend != new.cell.backend:
-        found.append(f"backend {old.cell.backend}, now {new.cell.backend}")
+        differences.append(f"backend {old.cell.backend}, now {new.cell.backend}")
     if old.cell.category != new.cell.category:
-        found.append(f"category {old.cell.category}, now {new.cell.category}")
+        differences.append(f"category {old.cell.category}, now {new.cell.category}")
     first, second = old.cell.settings, new.cell.settings
-    found += [
+    differences += [
         f"{name} {_short(first.get(name))}, now {_short(second.get(name))}"
         for name in dict.fromkeys((*first, *second))
         if first.get(name) != second.get(name)
     ]
-    return "; ".join(found) or "the model's code or files, or the dataset's samples"
+    return "; ".join(differences) or "the model's code or files, or the dataset's samples"
 
 
 def _short(value: object) -> str:
@@ -119,9 +121,9 @@ def _short(value: object) -> str:
 
 def same_model_twice(cells: Sequence[Cell]) -> tuple[Cell, Cell] | None:
     """Two different cells of one study that no table could distinguish, if there are any."""
-    seen: dict[tuple[str, str, str], Cell] = {}
+    known: dict[tuple[str, str, str], Cell] = {}
     for cell in cells:
-        first = seen.setdefault((cell.task, cell.dataset, cell.model), cell)
+        first = known.setdefault((cell.task, cell.dataset, cell.model), cell)
         if first.id != cell.id:
             return first, cell
     return None

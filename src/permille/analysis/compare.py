@@ -88,11 +88,11 @@ def find_model(names: Sequence[str], text: str) -> str:
     """
     if text in names:
         return text
-    found = [name for name in names if text.casefold() in name.casefold()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise CompareError(f"{text!r} matches several models: {', '.join(sorted(found)[:8])}")
+    matching = [name for name in names if text.casefold() in name.casefold()]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise CompareError(f"{text!r} matches several models: {', '.join(sorted(matching)[:8])}")
     some = f"available: {', '.join(sorted(names)[:8]) or 'none'}"
     raise CompareError(
         f"no results for a model {text!r}; {nearest(text, names, some, most=3, cutoff=0.4)}"
@@ -197,16 +197,16 @@ def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] |
     total_b = math.fsum(p.energy_j for p in b.parts)
     if total_a <= 0 or total_b <= 0:
         return None
-    found = []
+    coefficients = []
     for x, y in zip(a.parts, b.parts, strict=True):
         low, high = max(x.low, y.low), max(x.high, y.high)
         if x.time_j is None or y.time_j is None:
-            found.append((x.energy_j / total_a, y.energy_j / total_b, low, high))
+            coefficients.append((x.energy_j / total_a, y.energy_j / total_b, low, high))
             continue
-        found.append((x.time_j / total_a, y.time_j / total_b, low, high))
+        coefficients.append((x.time_j / total_a, y.time_j / total_b, low, high))
         work_a, work_b = x.energy_j - x.time_j, y.energy_j - y.time_j
-        found.append((work_a / total_a, work_b / total_b, low, high))
-    return found
+        coefficients.append((work_a / total_a, work_b / total_b, low, high))
+    return coefficients
 
 
 def _why_not(of_a: Sequence[Summary], of_b: Sequence[Summary], a: str, b: str) -> str:
@@ -242,14 +242,14 @@ def _listed(summaries: Sequence[Summary]) -> str:
 
 
 def _warnings(a: Summary, b: Summary) -> tuple[str, ...]:
-    found = []
+    warnings = []
     if a.device != b.device:
-        found.append(f"different devices: {a.device} and {b.device}")
+        warnings.append(f"different devices: {a.device} and {b.device}")
     if a.provenance != b.provenance:
-        found.append(f"one is {a.provenance}, the other {b.provenance}")
-    found += [
+        warnings.append(f"one is {a.provenance}, the other {b.provenance}")
+    warnings += [
         f"{s.cell.model}: a single trial, so there is no interval; run more repeats"
         for s in (a, b)
         if s.energy is not None and s.energy.n == 1
     ]
-    return tuple(found)
+    return tuple(warnings)

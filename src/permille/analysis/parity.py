@@ -75,13 +75,13 @@ def row(
 ) -> ParityRow:
     """One row; ``days`` at a traffic of ``per_day`` inferences."""
     spent = training_kwh + (finetuning_kwh or 0.0)
-    found = inferences(spent, per_inference)
+    estimate = inferences(spent, per_inference)
     days = None
     if per_day is not None:
         days = Estimate(
-            value=found.value / per_day,
-            low=None if found.low is None else found.low / per_day,
-            high=None if found.high is None else found.high / per_day,
+            value=estimate.value / per_day,
+            low=None if estimate.low is None else estimate.low / per_day,
+            high=None if estimate.high is None else estimate.high / per_day,
         )
     return ParityRow(
         model=model,
@@ -90,7 +90,7 @@ def row(
         kwh_per_inference=per_inference.value,
         kwh_per_inference_low=per_inference.low,
         kwh_per_inference_high=per_inference.high,
-        inferences=Interval.of(found),
+        inferences=Interval.of(estimate),
         days=None if days is None else Interval.of(days),
     )
 
@@ -123,11 +123,11 @@ def kwh_per_inference(
         CompareError: there is no such model, or one of its cells has no figure.
     """
     of_model = [cell for cell in cells if cell.summary.cell.model == model]
-    found = [cell.energy(boundary) for cell in of_model]
-    known = [sums for sums in found if sums is not None]
+    energies = [cell.energy(boundary) for cell in of_model]
+    known = [sums for sums in energies if sums is not None]
     if not known:
         raise CompareError(f"there is no energy of {model!r} in the {boundary} boundary")
-    if len(known) < len(found):
+    if len(known) < len(energies):
         raise CompareError(f"a cell of {model!r} has no energy in the {boundary} boundary")
     factor = kwh_from_joules(1.0) / 1000 * energy_overhead(pue, boundary)
     mean = mean_of_cells(known)

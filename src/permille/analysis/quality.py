@@ -213,34 +213,34 @@ def nothing_read(quality: Quality | None) -> bool:
 
 def quality_text(quality: Quality) -> str:
     """``accuracy 93.2 [90.1, 95.4] %``."""
-    found = interval(quality)
-    words = metrics.interval_text(quality.metric, quality.value, found.low, found.high)
+    bounded = interval(quality)
+    words = metrics.interval_text(quality.metric, quality.value, bounded.low, bounded.high)
     return f"{quality.metric} {words}"
 
 
 def verdict_text(a: Quality | None, b: Quality | None) -> str:
     """``for the same accuracy (…)``, ``for a higher …``: a's quality compared with b's."""
-    found = compared(a, b)
+    verdict = compared(a, b)
     if a is None or b is None or a.metric != b.metric:
         return "(quality unknown)"
     values = " against ".join(
         metrics.interval_text(q.metric, q.value, (i := interval(q)).low, i.high) for q in (a, b)
     )
-    if found.level == "unknown":
+    if verdict.level == "unknown":
         return f"({a.metric} {values}; the error is unknown, so neither is called better)"
     more = "higher" if a.value > b.value else "lower"
     same = f"the same {a.metric}, within error"
-    level = same if found.level == "same" else f"a {more} {a.metric}"
-    return f"for {level} ({values}; {_test_text(found)})"
+    level = same if verdict.level == "same" else f"a {more} {a.metric}"
+    return f"for {level} ({values}; {_test_text(verdict)})"
 
 
-def _test_text(found: Verdict) -> str:
-    if found.test == "independent":
+def _test_text(verdict: Verdict) -> str:
+    if verdict.test == "independent":
         return "the single scores are not stored: compared as independent"
-    if found.test == "none" or found.p is None:
+    if verdict.test == "none" or verdict.p is None:
         return "equal"
-    name = "exact McNemar" if found.test == "mcnemar" else "paired permutation"
-    return f"{found.samples} shared samples, {name} p = {found.p:.2g}"
+    name = "exact McNemar" if verdict.test == "mcnemar" else "paired permutation"
+    return f"{verdict.samples} shared samples, {name} p = {verdict.p:.2g}"
 
 
 def shown_quality(quality: Quality | None) -> ShownQuality | None:
@@ -261,23 +261,23 @@ def shown_quality(quality: Quality | None) -> ShownQuality | None:
     )
 
 
-def over_trials(found: Sequence[Quality]) -> Quality | None:
+def over_trials(qualities: Sequence[Quality]) -> Quality | None:
     """The quality of a cell from its trials, which answered the same samples: the mean value, and
     the mean score of each sample. More trials are not more samples, so ``n`` does not change."""
-    if not found:
+    if not qualities:
         return None
-    first = found[0]
-    scores = [unpack(q.scores) for q in found if q.samples == first.samples]
+    first = qualities[0]
+    scores = [unpack(q.scores) for q in qualities if q.samples == first.samples]
     together = b""
-    if all(scores) and len(scores) == len(found) and len({len(s) for s in scores}) == 1:
+    if all(scores) and len(scores) == len(qualities) and len({len(s) for s in scores}) == 1:
         columns = zip(*scores, strict=True)
         together = metrics.pack([math.fsum(column) / len(scores) for column in columns])
     return Quality(
         metric=first.metric,
-        value=math.fsum(q.value for q in found) / len(found),
+        value=math.fsum(q.value for q in qualities) / len(qualities),
         n=first.n,
         standard_error=first.standard_error,
-        unreadable=min(q.unreadable for q in found),
+        unreadable=min(q.unreadable for q in qualities),
         others=first.others,
         scores=together,
         samples=first.samples if together else "",

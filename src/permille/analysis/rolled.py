@@ -41,9 +41,9 @@ class CellFold:
             cell=cell, batch_size=trials[0].protocol.batch_size, weights=done.facts.weights
         )
 
-    def pack(self, found: Rolled) -> bytes:
+    def pack(self, rolled: Rolled) -> bytes:
         """Drop the single values, which only the interval of a stopping rule needs."""
-        cell = found.cell
+        cell = rolled.cell
         lean = msgspec.structs.replace(
             cell,
             parts={name: _lean(sums) for name, sums in cell.parts.items()},
@@ -58,7 +58,7 @@ class CellFold:
                 for boundary, summary in cell.summaries.items()
             },
         )
-        return msgspec.msgpack.encode(msgspec.structs.replace(found, cell=lean))
+        return msgspec.msgpack.encode(msgspec.structs.replace(rolled, cell=lean))
 
     def unpack(self, body: bytes) -> Rolled:
         """Unpack the result of :meth:`pack`.

@@ -110,12 +110,12 @@ def pooled(
     """The result of at least one span. If one span has no figure, none has: leaving out the spans
     that a meter could not resolve would bias the mean."""
     phases = [span.phase for span in spans]
-    found = figure(phases, [span.idle for span in spans], boundary, pue)
+    bounded = figure(phases, [span.idle for span in spans], boundary, pue)
     inferences = _inferences(phases)
     counts = [span.spans for span in spans]
     # Overlapping spans are one phase here, and a span gets its share of it.
     share = len(counts) / sum(counts)
-    energy = found.energy
+    energy = bounded.energy
     if energy and share < 1:
         energy = per_unit_j(phases, counts, boundary, pue)
     kwh_per_1000 = (
@@ -124,18 +124,18 @@ def pooled(
     return Result(
         name=name,
         energy=energy,
-        net=found.net and scaled(found.net, lambda j: j * share),
+        net=bounded.net and scaled(bounded.net, lambda j: j * share),
         kwh_per_1000=kwh_per_1000,
-        domains=_shared(found.domains, share),
+        domains=_shared(bounded.domains, share),
         seconds=math.fsum(_length_s(span) for span in spans) / sum(counts),
         spans=sum(counts),
         inferences=sum(inferences) if inferences else None,
         boundary=boundary,
         pue=pue,
-        provenance=found.provenance,
+        provenance=bounded.provenance,
         valid=energy is not None and not any(span.raised for span in spans),
-        reason="; ".join(filter(None, [_raised(spans), found.reason])) or None,
-        notes=(*notes, *_notes(spans, found.note, shared_out=share < 1)),
+        reason="; ".join(filter(None, [_raised(spans), bounded.reason])) or None,
+        notes=(*notes, *_notes(spans, bounded.note, shared_out=share < 1)),
         disturbed=disturbance.share_disturbed([_named(span) for span in spans]),
     )
 
@@ -160,13 +160,13 @@ def _length_s(span: Measured) -> float:
 
 def _notes(spans: Sequence[Measured], of_figure: str, *, shared_out: bool) -> list[str]:
     """The distinct notes on a figure."""
-    found = [of_figure] if of_figure else []
+    notes = [of_figure] if of_figure else []
     if shared_out:
-        found.append(SHARED_OUT)
-    found += dict.fromkeys(said for span in spans for said in disturbance.notes(_named(span)))
+        notes.append(SHARED_OUT)
+    notes += dict.fromkeys(note for span in spans for note in disturbance.notes(_named(span)))
     if len(spans) > 1:
-        found.append(ONE_PROCESS)
-    return found
+        notes.append(ONE_PROCESS)
+    return notes
 
 
 def _named(span: Measured) -> dict[str, Phase]:

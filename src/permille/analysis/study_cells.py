@@ -116,11 +116,11 @@ def _part(domain: DomainEnergy) -> str:
 
 
 def _by_part(phase: Phase) -> dict[str, float]:
-    found: dict[str, float] = {}
+    parts: dict[str, float] = {}
     for domain in phase.domains.values():
         part = _part(domain)
-        found[part] = found.get(part, 0.0) + domain.energy_j
-    return found
+        parts[part] = parts.get(part, 0.0) + domain.energy_j
+    return parts
 
 
 def _parts(done: Sequence[Trial]) -> dict[str, Sums]:
@@ -176,29 +176,31 @@ def _medians(cells: Sequence[StudyCell]) -> dict[str, float]:
         if energy is not None and cell.summary.cell.category == "task-specific":
             values.setdefault(cell.summary.cell.task, []).extend(energy.values)
     return {
-        task: kwh_from_joules(statistics.median(found)) for task, found in values.items() if found
+        task: kwh_from_joules(statistics.median(energies))
+        for task, energies in values.items()
+        if energies
     }
 
 
-def pooled(found: Sequence[Sums]) -> Sums:
+def pooled(cells: Sequence[Sums]) -> Sums:
     """The runs of several cells as one sample: its exact n, mean and sd.
 
     Raises:
         ValueError: there are none.
     """
-    n = sum(s.n for s in found)
+    n = sum(s.n for s in cells)
     if not n:
         raise ValueError("there is nothing to pool")
-    mean = math.fsum(s.n * s.mean for s in found) / n
+    mean = math.fsum(s.n * s.mean for s in cells) / n
     if n == 1:
         return Sums(n=1, mean=mean, sd=None, low=0.0, high=0.0)
-    within = math.fsum((s.n - 1) * (s.sd or 0.0) ** 2 for s in found)
-    between = math.fsum(s.n * (s.mean - mean) ** 2 for s in found)
-    total = math.fsum(s.n * s.mean for s in found)
+    within = math.fsum((s.n - 1) * (s.sd or 0.0) ** 2 for s in cells)
+    between = math.fsum(s.n * (s.mean - mean) ** 2 for s in cells)
+    total = math.fsum(s.n * s.mean for s in cells)
     return Sums(
         n=n,
         mean=mean,
         sd=math.sqrt((within + between) / (n - 1)),
-        low=math.fsum(s.n * s.mean * s.low for s in found) / total if total else 0.0,
-        high=math.fsum(s.n * s.mean * s.high for s in found) / total if total else 0.0,
+        low=math.fsum(s.n * s.mean * s.low for s in cells) / total if total else 0.0,
+        high=math.fsum(s.n * s.mean * s.high for s in cells) / total if total else 0.0,
     )

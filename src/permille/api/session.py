@@ -267,12 +267,12 @@ class Session:
     def _together(self, group: list[_Ended]) -> Measured:
         """Merge overlapping spans into one."""
         spans = [each.span for each in group]
-        told = [s.attributes["inferences"] for s in spans if "inferences" in s.attributes]
+        counts = [s.attributes["inferences"] for s in spans if "inferences" in s.attributes]
         covered = Span(
             name=spans[0].name,
             t0_ns=min(span.t0_ns for span in spans),
             t1_ns=max(span.t1_ns for span in spans),
-            attributes={"inferences": sum(told)} if len(told) == len(spans) else {},
+            attributes={"inferences": sum(counts)} if len(counts) == len(spans) else {},
         )
         return Measured(
             phase=self._phase(covered),

@@ -81,14 +81,14 @@ def describe(model_id: str) -> Description | PipelineDescription:
             f"model {model_id!r}: no description of its architecture ships with permille, so it"
             f' cannot be run with weights = "replica"; {more}'
         )
-    found = _resolved(tree["models"][model_id], {**tree["shapes"], **tree["pipelines"]})
-    note = found.pop("note", None)
-    if "pipeline" in found:
-        own = {key: found.pop(key) for key in _OF_PIPELINES}
-        return PipelineDescription(id=model_id, parts=found, note=note, **own)
-    images = found.pop("images", None)
-    model_type = found.pop("model_type")
-    return Description(id=model_id, model_type=model_type, config=found, images=images, note=note)
+    entry = _resolved(tree["models"][model_id], {**tree["shapes"], **tree["pipelines"]})
+    note = entry.pop("note", None)
+    if "pipeline" in entry:
+        own = {key: entry.pop(key) for key in _OF_PIPELINES}
+        return PipelineDescription(id=model_id, parts=entry, note=note, **own)
+    images = entry.pop("images", None)
+    model_type = entry.pop("model_type")
+    return Description(id=model_id, model_type=model_type, config=entry, images=images, note=note)
 
 
 def check(spec: ModelSpec, task: str) -> None:
@@ -97,8 +97,8 @@ def check(spec: ModelSpec, task: str) -> None:
     Raises:
         ModelError: no description, one for another backend, or the model also names files.
     """
-    found = of(spec)
-    wanted = "diffusers" if isinstance(found, PipelineDescription) else "transformers"
+    description = of(spec)
+    wanted = "diffusers" if isinstance(description, PipelineDescription) else "transformers"
     if spec.backend != wanted:
         raise ModelError(f"model {spec.id!r}: a replica of it is built by backend {wanted}")
     if spec.settings.get("path") is not None:

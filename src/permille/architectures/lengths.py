@@ -36,14 +36,14 @@ def datasets() -> list[str]:
 
 def input_lengths(dataset: str) -> InputLengths | None:
     """The lengths of a dataset's inputs; None if it is not one of the study's."""
-    found = _tree()["datasets"].get(dataset)
-    if found is None:
+    entry = _tree()["datasets"].get(dataset)
+    if entry is None:
         return None
     return InputLengths(
-        tokens=_tokens(found.get("words")),
-        question_tokens=_tokens(found.get("question_words")),
-        pixels=tuple(found["pixels"]) if "pixels" in found else None,
-        published=found["published"],
+        tokens=_tokens(entry.get("words")),
+        question_tokens=_tokens(entry.get("question_words")),
+        pixels=tuple(entry["pixels"]) if "pixels" in entry else None,
+        published=entry["published"],
     )
 
 

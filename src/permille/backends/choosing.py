@@ -46,10 +46,10 @@ def named(text: str, choices: Sequence[str]) -> str | None:
     It is the one that the text starts with; otherwise the only one among its words. Case and
     surrounding blanks are ignored. Of several matching choices the longest counts.
     """
-    found = text.strip().casefold()
+    answer = text.strip().casefold()
     words = {choice: choice.strip().casefold() for choice in choices}
-    first = [c for c, word in words.items() if re.match(rf"{re.escape(word)}(?!\w)", found)]
+    first = [c for c, word in words.items() if re.match(rf"{re.escape(word)}(?!\w)", answer)]
     if first:
         return max(first, key=lambda choice: len(words[choice]))
-    inside = [c for c, w in words.items() if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", found)]
+    inside = [c for c, w in words.items() if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", answer)]
     return inside[0] if len(inside) == 1 else None

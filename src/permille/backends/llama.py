@@ -171,15 +171,15 @@ class _Llama:
         probabilities: dict[str, float] = {}
         while len(left) > 1:
             step = next_step({choice: words[choice] for choice in left})
-            found, tokens = self._next_token(request.prompt, step)
+            by_token, tokens = self._next_token(request.prompt, step)
             evaluated += tokens
             if not probabilities:
                 probabilities = {
-                    choice: found[token]
+                    choice: by_token[token]
                     for token, group in step.branches.items()
                     for choice in group
                 }
-            left = step.branches[max(found, key=lambda token: found[token])]
+            left = step.branches[max(by_token, key=lambda token: by_token[token])]
         return Output(label=left[0], tokens_in=evaluated, tokens_out=0, data=probabilities)
 
     def _next_token(self, prompt: str, step: Step) -> tuple[dict[int, float], int]:
@@ -196,13 +196,14 @@ class _Llama:
             seed=0,
         )
         top = answer["choices"][0]["logprobs"]["content"][0]["top_probs"]
-        found = {entry["id"]: float(entry["prob"]) for entry in top}
-        if set(found) != set(candidates):
+        probabilities = {entry["id"]: float(entry["prob"]) for entry in top}
+        if set(probabilities) != set(candidates):
             raise ModelError(
-                f"model {self._id!r}: llama.cpp gave probabilities of tokens {sorted(found)}, "
-                f"not of {sorted(candidates)}; it cannot be used for choices"
+                f"model {self._id!r}: llama.cpp gave probabilities of tokens"
+                f" {sorted(probabilities)}, not of {sorted(candidates)}; it"
+                " cannot be used for choices"
             )
-        return found, answer["timings"]["prompt_n"]
+        return probabilities, answer["timings"]["prompt_n"]
 
     def _complete(self, prompt: list[str | int], **options: Any) -> Any:
         return self._whole(

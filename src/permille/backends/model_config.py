@@ -36,9 +36,9 @@ def class_names(config: Path, *, unique: bool = True) -> tuple[str, ...] | None:
 def mask_token(folder: Path) -> str | None:
     """The mask token, from the tokenizer's files."""
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
-        found = (read(folder / name) or {}).get("mask_token")
-        if isinstance(found, dict):
-            found = found.get("content")
-        if isinstance(found, str) and found:
-            return found
+        mask = (read(folder / name) or {}).get("mask_token")
+        if isinstance(mask, dict):
+            mask = mask.get("content")
+        if isinstance(mask, str) and mask:
+            return mask
     return None

@@ -23,11 +23,11 @@ def image(content: bytes) -> Any:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(content), formats=IMAGES) as found:
-            if found.width * found.height > MAX_PIXELS:
-                raise ModelError(f"an image of {found.width}×{found.height} pixels, too many")
-            turned = ImageOps.exif_transpose(found)
-            return (turned or found).convert("RGB")
+        with Image.open(io.BytesIO(content), formats=IMAGES) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise ModelError(f"an image of {opened.width}×{opened.height} pixels, too many")
+            turned = ImageOps.exif_transpose(opened)
+            return (turned or opened).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ModelError(f"an image cannot be decoded: {error}") from error
 

@@ -155,10 +155,10 @@ def _pair(size: Any) -> tuple[int, int]:
 
 
 def _three(values: Any) -> tuple[float, ...]:
-    found = tuple(float(value) for value in values)
-    if len(found) != 3:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != 3:
         raise ValueError("image_mean and image_std of three channels")
-    return found
+    return numbers
 
 
 Layout = Literal["channels first", "channels last"]

@@ -244,24 +244,24 @@ class PythonBackend:
         """
         targets, folder = _targets(model), _python_path(model)
         modules = tuple(dict.fromkeys(t.partition(":")[0] for t in targets.values()))
-        found = source.collect(modules, [folder] if folder else [])
+        collected = source.collect(modules, [folder] if folder else [])
         unseen = []
         for key, target in targets.items():
-            unseen += _check_target(f"model {model.id!r}: {key}", target, found, folder)
-        if found.unseen:
+            unseen += _check_target(f"model {model.id!r}: {key}", target, collected, folder)
+        if collected.unseen:
             unseen.append(
-                f"{found.unseen[0]} imports a module with a computed name: a change of such a"
+                f"{collected.unseen[0]} imports a module with a computed name: a change of such a"
                 " module is not noticed (--fresh measures it again)"
             )
         foreign = [m for m in modules if folder is None or not source.locate(m, [folder])]
-        files = {_shown(path, folder): path for path in found.others}
-        for name in (name for name in foreign if name not in found.modules):
+        files = {_shown(path, folder): path for path in collected.others}
+        for name in (name for name in foreign if name not in collected.modules):
             spec = source.installed(name)
             if spec and spec.origin and Path(spec.origin).is_file():
                 files[name] = Path(spec.origin)
         return StandsOn(
             files=files,
-            code=found.digests(),
+            code=collected.digests(),
             foreign=tuple(foreign),
             unseen=tuple(unseen),
         )
@@ -340,11 +340,11 @@ def _python_path(model: ModelSpec) -> Path | None:
 
 
 def _check_target(
-    at: str, target: str, found: source.ModuleSource, folder: Path | None
+    at: str, target: str, collected: source.ModuleSource, folder: Path | None
 ) -> list[str]:
     """Check that a function exists; returns remarks about what only running can show."""
     name, _, function = target.partition(":")
-    module = found.modules.get(name)
+    module = collected.modules.get(name)
     if module is None:
         roots = [folder] if folder else []
         if source.locate(name, roots) or source.installed(name):

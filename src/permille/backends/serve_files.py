@@ -24,15 +24,15 @@ _MOST_WORDS = 1_000
 
 def named_in(command: str, folder: Path) -> StandsOn:
     """The files named by ``command`` when it is run in ``folder``."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     words = list(_words(command))[:_MOST_WORDS]
     if words and (program := shutil.which(words[0], path=os.environ.get("PATH"))):
-        found[words[0]] = Path(program)
+        files[words[0]] = Path(program)
     for before, word in zip(["", *words], words, strict=False):
         for text in dict.fromkeys((word, word.partition("=")[2])):
             for path in _files(text, before, folder):
-                found[_shown(path, folder)] = path
-    return StandsOn(files=found)
+                files[_shown(path, folder)] = path
+    return StandsOn(files=files)
 
 
 def _words(command: str) -> Iterator[str]:
@@ -70,20 +70,20 @@ def _files(text: str, before: str, folder: Path) -> Iterator[Path]:
 
 def _script(path: Path) -> Iterator[Path]:
     try:
-        found = source.collect_script(path)
+        collected = source.collect_script(path)
     except ModelError:  # perhaps for another version of Python: its bytes still count
         return
-    yield from (module.path for module in found.modules.values())
-    yield from found.others
+    yield from (module.path for module in collected.modules.values())
+    yield from collected.others
 
 
 def _source(names: list[str], folder: Path) -> Iterator[Path]:
     own = [name for name in names if source.locate(name, [folder])]
     try:
-        found = source.collect(own, [folder], check=False)
+        collected = source.collect(own, [folder], check=False)
     except ModelError:
         return
-    yield from (module.path for module in found.modules.values())
+    yield from (module.path for module in collected.modules.values())
 
 
 def _shown(path: Path, folder: Path) -> str:

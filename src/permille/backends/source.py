@@ -152,10 +152,10 @@ class _Search:
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names or top == "permille":
             return False
-        found = locate(name, self._roots) or self._elsewhere(name)
-        if found is None:
+        located = locate(name, self._roots) or self._elsewhere(name)
+        if located is None:
             return False
-        path, is_package = found
+        path, is_package = located
         self._own.add(name)
         if path.suffix == ".py":
             self.read(name, path, is_package=is_package)
@@ -295,8 +295,8 @@ def parse(name: str, path: Path, *, is_package: bool) -> Module:
             f"{path}:{error.lineno or 1}: {error.msg}; it is not valid Python"
         ) from error
     except (ValueError, RecursionError, MemoryError) as error:
-        said = str(error) or "nested too deeply"
-        raise ModelError(f"{path}:1: it cannot be compiled: {said}") from error
+        message = str(error) or "nested too deeply"
+        raise ModelError(f"{path}:1: it cannot be compiled: {message}") from error
     names, surely = _names(tree)
     return Module(name, path, content, is_package, tree, names, surely)
 
@@ -373,13 +373,13 @@ def _path_nodes(tree: ast.AST) -> Iterator[ast.stmt]:
 
 def _path_changes(module: Module, roots: Sequence[Path]) -> list[Path]:
     """Folders that the source adds to ``sys.path``; its own folder if it names none."""
-    found = []
+    changes = []
     for node in _path_nodes(module.tree):
         folders = [module.path.parent, module.path.parent.parent]
         for text in _texts(node):
             folders += [base / text for base in (module.path.parent, *roots)]
-        found += [folder for folder in folders if folder.is_dir() and not is_installed(folder)]
-    return found
+        changes += [folder for folder in folders if folder.is_dir() and not is_installed(folder)]
+    return changes
 
 
 def _text(node: ast.AST) -> str | None:
@@ -446,13 +446,13 @@ def _may_bind_others(node: ast.AST) -> bool:
 
 
 def _words(node: ast.AST) -> set[str]:
-    found = set()
+    words = set()
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
-            found.add(part.id)
+            words.add(part.id)
         elif isinstance(part, ast.Attribute):
-            found.add(part.attr)
-    return found
+            words.add(part.attr)
+    return words
 
 
 def _targets(nodes: Iterable[ast.AST]) -> set[str]:

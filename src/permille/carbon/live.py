@@ -202,9 +202,11 @@ def _refusal(status: int, zone: str) -> str:
     return f"Electricity Maps answered {status}: {known.get(status, 'try again, or use --region')}"
 
 
-def _same_zone(asked: str, answered: str | None) -> None:
-    if answered != asked:
-        raise CarbonError(f"Electricity Maps was queried for {asked} and answered for {answered!r}")
+def _same_zone(requested: str, answered: str | None) -> None:
+    if answered != requested:
+        raise CarbonError(
+            f"Electricity Maps was queried for {requested} and answered for {answered!r}"
+        )
 
 
 def _live(zone: str, point: _Point) -> LivePoint:

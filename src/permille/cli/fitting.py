@@ -78,7 +78,7 @@ def _blocks(columns: Sequence[Column], title: RenderableType | None) -> list[Tex
 
 def _of(table: Table, columns: Sequence[Column]) -> Table:
     """A table like ``table`` with these columns of it."""
-    found = Table(
+    narrowed = Table(
         title=table.title,
         title_justify=table.title_justify,
         box=table.box,
@@ -87,9 +87,9 @@ def _of(table: Table, columns: Sequence[Column]) -> Table:
         header_style=table.header_style,
     )
     for column in columns:
-        found.add_column(
+        narrowed.add_column(
             column.header, justify=column.justify, no_wrap=column.no_wrap, overflow="fold"
         )
     for row in zip(*(column.cells for column in columns), strict=True):
-        found.add_row(*row)
-    return found
+        narrowed.add_row(*row)
+    return narrowed

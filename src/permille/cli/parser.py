@@ -38,9 +38,9 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: they are wrong; the message suggests a correction.
         """
-        found, extra = self.parse_known_args(words, namespace)
+        parsed, extra = self.parse_known_args(words, namespace)
         if not extra:
-            return found
+            return parsed
         if self._takes_command and not extra[0].startswith("-"):
             cut = words.index(extra[0])
             line = shlex.join([*words[:cut], "--", *words[cut:]])

@@ -52,8 +52,8 @@ def say_damage(damage: list[str]) -> int:
 
 def summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
     """The summaries that count: those of :func:`all_summaries_of` that are not superseded."""
-    found = all_summaries_of(args, program=program)
-    return found._replace(summaries=comparable.current(found.summaries))
+    read = all_summaries_of(args, program=program)
+    return read._replace(summaries=comparable.current(read.summaries))
 
 
 def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:
@@ -71,9 +71,9 @@ def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSumma
     """
     named = "PERMILLE_STORE" in os.environ or str(args.store) != "permille.db"
     if args.store.exists() or (named and args.study != NAME):
-        found = _from_store(args)
-        if found.summaries or found.damage or args.study != NAME:
-            return found
+        read = _from_store(args)
+        if read.summaries or read.damage or args.study != NAME:
+            return read
     return _shipped(args, program=program)
 
 
@@ -84,11 +84,11 @@ def _from_store(args: argparse.Namespace) -> SourcedSummaries:
     damage: list[str] = []  # the store appends to it while it is read
     with Store(args.store, readonly=True, damage=damage) as store:
         read = _pooled if args.pool else _rolled
-        found = list(read(store, args.study, boundary))
-        if not found and not damage:
+        summaries = list(read(store, args.study, boundary))
+        if not summaries and not damage:
             check_study(store, args)
         reference = reference_sentences(store, args.study)
-    return SourcedSummaries(found, boundary, damage, reference=reference)
+    return SourcedSummaries(summaries, boundary, damage, reference=reference)
 
 
 def reference_sentences(store: Store, study: str | None) -> tuple[str, ...]:
@@ -138,9 +138,9 @@ def _rolled(store: Store, study: str | None, boundary: Boundary) -> list[Summary
     """From the roll-up, which has one row per group regardless of the number of trials; the groups
     of a cell are adjacent."""
     by_cell: dict[tuple[str, str], list[Summary]] = {}
-    for group, found in store.cells(CELLS, study):
+    for group, cell in store.cells(CELLS, study):
         by_cell.setdefault((group.study, group.cell), []).append(
-            _within(found.cell.summaries, boundary)
+            _within(cell.cell.summaries, boundary)
         )
     return [summary for summaries in by_cell.values() for summary in summaries]
 

@@ -66,8 +66,8 @@ class Feed:
                     raise
                 self._lost = True
                 drop_output()
-                said = f"permille: cannot write standard output ({error.strerror})"
-                _try_stderr(lambda: print(f"{said}; the other lines:", file=sys.stderr))
+                message = f"permille: cannot write standard output ({error.strerror})"
+                _try_stderr(lambda: print(f"{message}; the other lines:", file=sys.stderr))
             else:
                 return
         with redirect_stdout(sys.stderr):

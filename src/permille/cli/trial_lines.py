@@ -1,4 +1,4 @@
-"""The lines of ``permille run --json-lines``: one for each finished trial, or repeat left out."""
+"""The lines of ``permille run --json-lines``: one per finished trial or skipped repeat."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ def line_of(trial: Trial) -> TrialLine:
     )
 
 
-def line_of_not_run(seen: NotRun, study: str) -> TrialLine:
-    """A repeat that was not tried: no trial, no figures."""
-    cell = seen.cell.cell
+def line_of_not_run(skipped: NotRun, study: str) -> TrialLine:
+    """A repeat that was not run: it has no trial and no figures."""
+    cell = skipped.cell.cell
     return TrialLine(
         trial=None,
         study=study,
         task=cell.task,
         dataset=cell.dataset,
         model=cell.model,
-        repeat=seen.repeat,
-        status=seen.status,
-        reason=seen.reason,
+        repeat=skipped.repeat,
+        status=skipped.status,
+        reason=skipped.reason,
     )

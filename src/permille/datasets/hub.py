@@ -54,14 +54,14 @@ def open_dataset(
     plan = _layout(spec, source, task)
     commit = _commit(source)
     kept = _kept_at([source, commit, plan, limit, seed, MOST_ROWS, MOST_MEDIA, _FORM])
-    found = _kept(kept, spec.name)
-    if found is None:
+    cached = _kept(kept, spec.name)
+    if cached is None:
         reader = _Reader(source, commit, plan, spec.name)
         labelled = plan.reference is not None and plan.kinds[plan.reference] == "label"
         drawn = rows.collect(spec.name, reader.rows(), limit=limit, seed=seed, labelled=labelled)
-        found = msgspec.structs.replace(drawn, origin=_origin(source, commit, reader.cut_at))
-        _keep(kept, found)
-    return found
+        cached = msgspec.structs.replace(drawn, origin=_origin(source, commit, reader.cut_at))
+        _keep(kept, cached)
+    return cached
 
 
 class _Reader:
@@ -90,7 +90,7 @@ class _Reader:
                         self.cut_at = most
                         return
             except (datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
-                raise DatasetError(f"dataset {self._name!r}: {_said(error)}") from error
+                raise DatasetError(f"dataset {self._name!r}: {_message(error)}") from error
 
     def _open(self) -> Any:
         """The split as a stream of the columns used, without decoding."""
@@ -156,12 +156,12 @@ def _by_sides(box: Any) -> Any:
 def _layout(spec: DatasetSpec, source: HubSource, task: Task) -> Layout:
     if not source.unscored or task.reference is None:
         return layout(spec, task, root=_NOWHERE)
-    found = layout(spec, task, root=_NOWHERE)
-    columns = {k: v for k, v in found.columns.items() if k != task.reference}
-    return msgspec.structs.replace(found, columns=columns, reference=None)
+    plan = layout(spec, task, root=_NOWHERE)
+    columns = {k: v for k, v in plan.columns.items() if k != task.reference}
+    return msgspec.structs.replace(plan, columns=columns, reference=None)
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     text = " ".join(str(error).split())[:240]
     if "scripts are no longer supported" in text:
         return (
@@ -185,19 +185,19 @@ def _commit(source: HubSource) -> str:
     """The commit of the revision; offline, the one it last resolved to."""
     if COMMIT.fullmatch(source.revision):
         return source.revision
-    seen = (
+    known = (
         _folder() / "refs" / hashlib.sha256(f"{source.repo}@{source.revision}".encode()).hexdigest()
     )
     if client.is_offline():
         try:
-            return seen.read_text(encoding="ascii")
+            return known.read_text(encoding="ascii")
         except OSError as error:
             raise DatasetError(
                 f"dataset {source.repo} has not been read on this machine yet, and HF_HUB_OFFLINE "
                 'is set; unset it, or give a path = "…"'
             ) from error
     commit = client.dataset_commit(source.repo, source.revision)
-    _write(seen, commit.encode("ascii"))
+    _write(known, commit.encode("ascii"))
     return commit
 
 
@@ -213,15 +213,15 @@ def _kept_at(key: Any) -> Path:
 def _kept(path: Path, name: str) -> Dataset | None:
     """The samples drawn earlier; None if there are none or their files have changed."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Dataset)
+        dataset = msgspec.json.decode(path.read_bytes(), type=Dataset)
     except (OSError, msgspec.DecodeError):
         return None
-    files = (v for s in found.samples for v in s.inputs.values() if media.is_reference(v))
-    if rows.digest(found.samples) != found.digest or not all(
+    files = (v for s in dataset.samples for v in s.inputs.values() if media.is_reference(v))
+    if rows.digest(dataset.samples) != dataset.digest or not all(
         Path(value["path"]).is_file() for value in files
     ):
         return None
-    return msgspec.structs.replace(found, name=name)
+    return msgspec.structs.replace(dataset, name=name)
 
 
 def _keep(path: Path, dataset: Dataset) -> None:

@@ -61,7 +61,7 @@ _UNIT = {"jsonl": "line", "csv": "line", "parquet": "row"}
 
 
 def _read_jsonl(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
-    seen: set[str] = set()
+    names: set[str] = set()
     matched = False
     number = 0
     try:
@@ -71,13 +71,13 @@ def _read_jsonl(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
                 if fields is None:
                     continue
                 if isinstance(fields, dict) and not matched:
-                    seen.update(list(fields)[:50])
+                    names.update(list(fields)[:50])
                     matched = columns.used <= fields.keys()
                 yield number, fields
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
-    if seen and (absent := sorted(columns.used - seen)) and not matched:
-        raise missing(path, absent, sorted(seen))
+    if names and (absent := sorted(columns.used - names)) and not matched:
+        raise missing(path, absent, sorted(names))
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes | None]]:

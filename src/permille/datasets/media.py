@@ -160,8 +160,8 @@ def _check_audio(file: Path | io.BytesIO, name: str) -> None:
     import soundfile
 
     try:
-        found = soundfile.info(str(file) if isinstance(file, Path) else file)
+        info = soundfile.info(str(file) if isinstance(file, Path) else file)
     except (soundfile.LibsndfileError, OSError) as error:
         raise BadMedium(f"{name} is not a recording in a supported format") from error
-    if not 0 < found.duration <= MAX_SECONDS:
-        raise BadMedium(f"{name} lasts {found.duration:g} s; the limit is {MAX_SECONDS:g} s")
+    if not 0 < info.duration <= MAX_SECONDS:
+        raise BadMedium(f"{name} lasts {info.duration:g} s; the limit is {MAX_SECONDS:g} s")

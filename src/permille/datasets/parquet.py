@@ -32,12 +32,12 @@ _BATCH_BYTES, _MOST_ROWS = 8 << 20, 256
 _LENGTH = struct.Struct("!I")
 
 
-class _Asked(msgspec.Struct):
+class _Request(msgspec.Struct):
     path: str
     columns: list[str]
 
 
-class _Said(msgspec.Struct):
+class _Answer(msgspec.Struct):
     """``row``, or ``too_large`` for a skipped one; ``there``: the file's columns, if a required one
     is missing; ``error``: why there are no more rows."""
 
@@ -65,17 +65,17 @@ def read(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
 def _read(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
     names = sorted(columns.used)
     with _reader(path, names) as stream:
-        for number, said in enumerate(_answers(stream, path), 1):
-            if said.there is not None:
-                raise missing(path, sorted(columns.used - set(said.there)), said.there)
-            if said.error is not None:
-                raise DatasetError(f"{path} cannot be read as Parquet: {said.error}")
+        for number, answer in enumerate(_answers(stream, path), 1):
+            if answer.there is not None:
+                raise missing(path, sorted(columns.used - set(answer.there)), answer.there)
+            if answer.error is not None:
+                raise DatasetError(f"{path} cannot be read as Parquet: {answer.error}")
             if number > MAX_ROWS:
                 raise DatasetError(f"{path} has more than {MAX_ROWS:,} rows; take a sample")
-            if said.row is None:
+            if answer.row is None:
                 yield number, f"larger than {MAX_ROW_BYTES >> 20} MiB"
             else:
-                yield number, dict(zip(names, said.row, strict=True))
+                yield number, dict(zip(names, answer.row, strict=True))
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def _reader(path: Path, names: list[str]) -> Iterator[BinaryIO]:
     assert process.stdout is not None
     try:
         with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-            stdin.write(msgspec.msgpack.encode(_Asked(path=str(path), columns=names)))
+            stdin.write(msgspec.msgpack.encode(_Request(path=str(path), columns=names)))
         with process.stdout as stdout:
             yield stdout  # type: ignore[misc]
     finally:
@@ -98,8 +98,8 @@ def _reader(path: Path, names: list[str]) -> Iterator[BinaryIO]:
         process.wait()
 
 
-def _answers(stream: BinaryIO, path: Path) -> Iterator[_Said]:
-    decoder = msgspec.msgpack.Decoder(_Said)
+def _answers(stream: BinaryIO, path: Path) -> Iterator[_Answer]:
+    decoder = msgspec.msgpack.Decoder(_Answer)
     while True:
         head = stream.read(_LENGTH.size)
         size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else None
@@ -121,44 +121,44 @@ def _main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    asked = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Asked)
+    request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Request)
     try:
-        for said in _rows(asked):
-            _say(said)
+        for answer in _rows(request):
+            _say(answer)
     except MemoryError:
-        _say(_Said(error=f"its rows need more than {MEMORY_BYTES >> 30} GiB"))
+        _say(_Answer(error=f"its rows need more than {MEMORY_BYTES >> 30} GiB"))
     sys.stdout.buffer.write(_LENGTH.pack(0))
     sys.stdout.buffer.flush()
 
 
-def _rows(asked: _Asked) -> Iterator[_Said]:
+def _rows(request: _Request) -> Iterator[_Answer]:
     import duckdb
 
     try:
         with duckdb.connect(config={"threads": 1, "memory_limit": "1GB"}) as connection:
-            found = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [asked.path])
-            there = [column[0] for column in found.description or ()]
-            if not set(asked.columns) <= set(there):
-                yield _Said(there=there)
+            result = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [request.path])
+            there = [column[0] for column in result.description or ()]
+            if not set(request.columns) <= set(there):
+                yield _Answer(there=there)
                 return
-            listed = ", ".join('"' + name.replace('"', '""') + '"' for name in asked.columns)
-            found = connection.execute(f"SELECT {listed} FROM read_parquet(?)", [asked.path])
+            listed = ", ".join('"' + name.replace('"', '""') + '"' for name in request.columns)
+            result = connection.execute(f"SELECT {listed} FROM read_parquet(?)", [request.path])
             rows = 1  # one row at first and after a large one; more while rows are small
             total = 0
-            while batch := found.fetchmany(rows):
+            while batch := result.fetchmany(rows):
                 largest = 0
                 for values in batch:
                     size = _bytes_of(values)
                     largest = max(largest, size)
                     total += size
                     large = size > MAX_ROW_BYTES
-                    yield _Said(too_large=True) if large else _Said(row=list(values))
+                    yield _Answer(too_large=True) if large else _Answer(row=list(values))
                 if total > MAX_TOTAL_BYTES:
-                    yield _Said(error=f"its rows are more than {MAX_TOTAL_BYTES >> 30} GiB")
+                    yield _Answer(error=f"its rows are more than {MAX_TOTAL_BYTES >> 30} GiB")
                     return
                 rows = min(2 * rows, _MOST_ROWS, max(1, _BATCH_BYTES // (largest or 1)))
     except duckdb.Error as error:
-        yield _Said(error=(str(error).splitlines() or [""])[0][:200])
+        yield _Answer(error=(str(error).splitlines() or [""])[0][:200])
 
 
 def _bytes_of(value: Any) -> int:
@@ -171,9 +171,9 @@ def _bytes_of(value: Any) -> int:
     return 8
 
 
-def _say(said: _Said) -> None:
+def _say(answer: _Answer) -> None:
     # No task uses the types that msgpack cannot encode (dates, decimals): they become empty.
-    body = msgspec.msgpack.encode(said, enc_hook=lambda value: {})
+    body = msgspec.msgpack.encode(answer, enc_hook=lambda value: {})
     sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)
 
 

@@ -48,23 +48,23 @@ def of_store(path: Path, damage: list[str] | None = None) -> list[Shown]:
         StoreError: it cannot be read.
     """
     with Store(path, readonly=True, damage=damage) as store:
-        found = list(_cells(store, damage if damage is not None else []))
-    kept = {id(s) for s in comparable.current(shown.cell.summary for shown in found)}
-    return [shown for shown in found if id(shown.cell.summary) in kept]
+        cells = list(_cells(store, damage if damage is not None else []))
+    kept = {id(s) for s in comparable.current(shown.cell.summary for shown in cells)}
+    return [shown for shown in cells if id(shown.cell.summary) in kept]
 
 
 def _cells(store: Store, damage: Sequence[str]) -> Iterator[Shown]:
-    said = len(damage)
-    for group, found in store.cells(CELLS):
+    reported = len(damage)
+    for group, cell in store.cells(CELLS):
         yield Shown(
             id=_id("store", *group[:5]),
             origin="store",
-            cell=_noted(found.cell, damage[said:]),
-            batch_size=found.batch_size,
-            weights=found.weights,
+            cell=_noted(cell.cell, damage[reported:]),
+            batch_size=cell.batch_size,
+            weights=cell.weights,
             group=group,
         )
-        said = len(damage)
+        reported = len(damage)
 
 
 def _noted(cell: StudyCell, damage: Sequence[str]) -> StudyCell:

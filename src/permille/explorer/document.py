@@ -55,9 +55,9 @@ def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
     }
 
 
-def encode(found: dict[str, Any]) -> str:
+def encode(document: dict[str, Any]) -> str:
     """The document as JSON. NaN is an error: it is not valid JSON."""
-    return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 # --- cells, by column ------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def _record(shown: Shown) -> dict[str, Any]:
         "quality_error": quality and quality.standard_error,
         **_quality(quality),
         "unreadable": quality and quality.unreadable,
-        "asked": _asked(cell),
+        "asked": _precision(cell),
         "reasons": list(summary.reasons),
         "notes": list(summary.notes),
     }
@@ -155,19 +155,19 @@ def _place(shown: Shown) -> str:
 def _quality(quality: Quality | None) -> dict[str, Any]:
     """The interval, the direction and whether to show percent: the page knows nothing about
     metrics."""
-    found = quality and interval(quality)
+    bounded = quality and interval(quality)
     return {
-        "quality_low": found and found.low,
-        "quality_high": found and found.high,
+        "quality_low": bounded and bounded.low,
+        "quality_high": bounded and bounded.high,
         "lower_is_better": None if quality is None else metric_of(quality.metric).lower_is_better,
         "in_percent": None if quality is None else in_percent(quality.metric, quality.value),
     }
 
 
-def _asked(cell: StudyCell) -> float | None:
+def _precision(cell: StudyCell) -> float | None:
     """The requested relative half-width of the repeats; None if their number was fixed."""
-    found = [s.energy.asked for s in cell.summaries.values() if s.energy]
-    return next((asked.precision for asked in found if asked), None)
+    rules = [s.energy.asked for s in cell.summaries.values() if s.energy]
+    return next((rule.precision for rule in rules if rule), None)
 
 
 def _part(part: Part) -> list[Any]:
@@ -219,8 +219,8 @@ def _sums(name: str, sums: Sums | None) -> dict[str, float | None]:
 
 
 def _summaries(cells: Sequence[Shown], boundary: str, *, net: bool) -> list[Summary]:
-    found = [shown.cell.summaries[boundary] for shown in cells]
-    return [msgspec.structs.replace(s, energy=s.net) for s in found] if net else found
+    summaries = [shown.cell.summaries[boundary] for shown in cells]
+    return [msgspec.structs.replace(s, energy=s.net) for s in summaries] if net else summaries
 
 
 def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, list[list[str]]]]:
@@ -276,14 +276,14 @@ def _parity(cells: Sequence[StudyCell], boundary: Any) -> list[dict[str, Any]]:
 
 
 def _published() -> dict[str, Any]:
-    said = published.about()
+    facts = published.about()
     return {
-        "name": said.name,
-        "citation": said.citation,
-        "licence": said.licence,
-        "source": said.source,
-        "machine": said.machine,
-        "notes": list(said.notes),
+        "name": facts.name,
+        "citation": facts.citation,
+        "licence": facts.licence,
+        "source": facts.source,
+        "machine": facts.machine,
+        "notes": list(facts.notes),
     }
 
 

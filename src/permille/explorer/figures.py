@@ -75,19 +75,19 @@ def everything(store: Path | None) -> tuple[list[cells.Shown], dict[str, Any]]:
     """
     damage: list[str] = []
     shown = cells.shipped() + (cells.of_store(store, damage) if store else [])
-    found = document.document(shown, store=store.name if store else None)
-    found["damage"] = damage
-    found["licences"] = json.loads(asset("licences.json"))
-    return shown, found
+    made = document.document(shown, store=store.name if store else None)
+    made["damage"] = damage
+    made["licences"] = json.loads(asset("licences.json"))
+    return shown, made
 
 
 def _state(store: Path | None) -> FiguresState:
-    shown, found = everything(store)
-    text = document.encode(found)
+    shown, made = everything(store)
+    text = document.encode(made)
     tag = hashlib.sha256(text.encode()).hexdigest()[:16]
     return FiguresState(
         tag=tag,
-        damage=tuple(found["damage"]),
+        damage=tuple(made["damage"]),
         cells=tuple(shown),
         document=text,
         rows=Rows(shown),
@@ -98,12 +98,12 @@ def _stamp(store: Path | None) -> object:
     """A value that changes with the store: SQLite writes to the file or its log."""
     if store is None:
         return None
-    found: list[tuple[int, int, int] | None] = []
+    stamps: list[tuple[int, int, int] | None] = []
     for path in (store, store.with_name(store.name + "-wal")):
         try:
             about = path.stat()
         except FileNotFoundError:
-            found.append(None)
+            stamps.append(None)
             continue
-        found.append((about.st_mtime_ns, about.st_size, about.st_ino))
-    return tuple(found)
+        stamps.append((about.st_mtime_ns, about.st_size, about.st_ino))
+    return tuple(stamps)

@@ -23,8 +23,8 @@ def asset(name: str) -> str:
     if name not in BUILT:
         raise KeyError(name)
     try:
-        found = resources.files(__package__) / "_static" / name
-        return found.read_text(encoding="utf-8")
+        file = resources.files(__package__) / "_static" / name
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(
             "the explorer's page is not in this installation: run `make static` in the checkout,"

@@ -82,39 +82,39 @@ class RowQuery(Record):
     carbon: CarbonSettings
 
 
-def question(asked: Mapping[str, str]) -> RowQuery:
+def question(query: Mapping[str, str]) -> RowQuery:
     """Parse a query string; its names are those in the page's address.
 
     Raises:
         UsageError: a value is too long or invalid.
         CarbonError: an unknown place or year.
     """
-    for name, value in asked.items():
+    for name, value in query.items():
         if len(value) > LONGEST:
             raise UsageError(f"{name[:40]!r} has more than {LONGEST} characters")
-    named = asked.get("boundary", "compute")
+    named = query.get("boundary", "compute")
     boundary = next((b for b in BOUNDARIES if b == named), None)
     if boundary is None:
         raise UsageError(f"boundary must be one of {', '.join(BOUNDARIES)}")
-    year = _number(asked, "year")
+    year = _number(query, "year")
     return RowQuery(
-        names={name: asked[name] for name in NAMES if asked.get(name)},
-        search=asked.get("search", ""),
-        least_params=_number(asked, "least"),
-        most_params=_number(asked, "most"),
+        names={name: query[name] for name in NAMES if query.get(name)},
+        search=query.get("search", ""),
+        least_params=_number(query, "least"),
+        most_params=_number(query, "most"),
         boundary=boundary,
-        net=asked.get("net") == "1",
+        net=query.get("net") == "1",
         carbon=resolve(
-            asked.get("region") or None,
-            _number(asked, "intensity"),
+            query.get("region") or None,
+            _number(query, "intensity"),
             None if year is None else int(year),
-            _number(asked, "pue"),
+            _number(query, "pue"),
         ),
     )
 
 
-def _number(asked: Mapping[str, str], name: str) -> float | None:
-    text = asked.get(name)
+def _number(query: Mapping[str, str], name: str) -> float | None:
+    text = query.get(name)
     if not text:
         return None
     try:
@@ -145,16 +145,16 @@ class Rows:
         self._db.close()
         self._folder.cleanup()
 
-    def records(self, asked: RowQuery) -> list[dict[str, Any]]:
+    def records(self, query: RowQuery) -> list[dict[str, Any]]:
         """The rows for download; missing values are None."""
-        sql, values = _select(asked)
-        found = self._db.cursor().execute(sql, values)
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        sql, values = _select(query)
+        result = self._db.cursor().execute(sql, values)
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-    def parquet(self, asked: RowQuery) -> bytes:
+    def parquet(self, query: RowQuery) -> bytes:
         """The rows as a Parquet file."""
-        sql, values = _select(asked)
+        sql, values = _select(query)
         return parquet_of(self._db.cursor(), sql, values, Path(self._folder.name))
 
 
@@ -217,10 +217,10 @@ def _lines(shown: Shown) -> list[dict[str, Any]]:
     return lines
 
 
-def _select(asked: RowQuery) -> tuple[str, list[Any]]:
+def _select(query: RowQuery) -> tuple[str, list[Any]]:
     """The query and its parameters, in the order of their placeholders."""
-    carbon = asked.carbon
-    boundary = asked.boundary
+    carbon = query.carbon
+    boundary = query.boundary
     kwh = energy_overhead(carbon.pue, boundary) / JOULES_PER_KWH
     grams = kwh * carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
     figures: list[str] = []
@@ -230,8 +230,8 @@ def _select(asked: RowQuery) -> tuple[str, list[Any]]:
             figures.append(f"{column} * ?::DOUBLE AS {name}{suffix}")
             values.append(factor)
     settings = {
-        "boundary": asked.boundary,
-        "net": asked.net,
+        "boundary": query.boundary,
+        "net": query.net,
         "region": carbon.region,
         "year": carbon.year,
         "intensity_g_per_kwh": carbon.intensity_g_per_kwh,
@@ -239,21 +239,21 @@ def _select(asked: RowQuery) -> tuple[str, list[Any]]:
         "pue": carbon.pue,
     }
     kinds = ("VARCHAR", "BOOLEAN", "VARCHAR", "BIGINT", "DOUBLE", "VARCHAR", "DOUBLE")
-    said = [f"?::{kind} AS {name}" for name, kind in zip(settings, kinds, strict=True)]
+    constants = [f"?::{kind} AS {name}" for name, kind in zip(settings, kinds, strict=True)]
     values += settings.values()
     clauses = ["boundary = ?", "net = ?"]
-    values += ["node" if boundary == "facility" else boundary, asked.net]
-    for name, value in asked.names.items():
+    values += ["node" if boundary == "facility" else boundary, query.net]
+    for name, value in query.names.items():
         clauses.append(f"{name} = ?")
         values.append(value)
-    if asked.search:
+    if query.search:
         clauses.append("contains(lower(model), lower(?))")
-        values.append(asked.search)
-    for mark, bound in ((">=", asked.least_params), ("<=", asked.most_params)):
+        values.append(query.search)
+    for mark, bound in ((">=", query.least_params), ("<=", query.most_params)):
         if bound is not None:
             clauses.append(f"params {mark} ?::DOUBLE")
             values.append(bound)
-    select = ", ".join([*(f"{c}" for c in _PLAIN), *figures, *said])
+    select = ", ".join([*(f"{c}" for c in _PLAIN), *figures, *constants])
     return f"SELECT {select} FROM cell WHERE {' AND '.join(clauses)} ORDER BY rowid", values
 
 

@@ -81,17 +81,17 @@ class Guard:
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         headers = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in scope["headers"]]
         hosts = [value for name, value in headers if name == "host"]
-        said = dict(headers)
+        sent = dict(headers)
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
             return 421, "this server only answers to 127.0.0.1 and localhost"
         if scope["method"] not in ("GET", "HEAD"):
             return 405, "this server is read-only: use GET or HEAD"
-        origin = said.get("origin")
+        origin = sent.get("origin")
         if origin is not None and origin.removeprefix("http://").lower() not in self.hosts:
             return 403, "another site's request"
         if (
-            said.get("sec-fetch-site") in ("cross-site", "same-site")
-            and said.get("sec-fetch-mode") != "navigate"
+            sent.get("sec-fetch-site") in ("cross-site", "same-site")
+            and sent.get("sec-fetch-mode") != "navigate"
         ):
             return 403, "another site's request"
         if len(scope["query_string"]) > LONGEST_QUERY:
@@ -128,25 +128,25 @@ def _routes(figures: Figures) -> list[Route]:
         return _json(state.document, tag=state.tag)
 
     def rows(request: Request) -> Response:
-        asked = question(request.query_params)
+        query = question(request.query_params)
         kind = request.path_params["kind"]
         table = figures.state().rows
         if kind == "parquet":
-            return _download(table.parquet(asked), "application/vnd.apache.parquet", kind)
+            return _download(table.parquet(query), "application/vnd.apache.parquet", kind)
         if kind == "csv":
-            return _download(csv_text(table.records(asked)), "text/csv", kind)
+            return _download(csv_text(table.records(query)), "text/csv", kind)
         if kind == "json":
-            found = {"schema": 1, "rows": table.records(asked)}
-            return _download(json.dumps(found, allow_nan=False), "application/json", kind)
+            body = {"schema": 1, "rows": table.records(query)}
+            return _download(json.dumps(body, allow_nan=False), "application/json", kind)
         return PlainTextResponse("csv, json or parquet\n", status_code=404)
 
     def trials(request: Request) -> Response:
-        found = figures.trials(request.path_params["cell"])
-        return _json({"error": "no such cell"}, status=404) if found is None else _json(found)
+        listed = figures.trials(request.path_params["cell"])
+        return _json({"error": "no such cell"}, status=404) if listed is None else _json(listed)
 
     def run(request: Request) -> Response:
-        found = figures.run(request.path_params["uid"])
-        return _json({"error": "no such trial"}, status=404) if found is None else _json(found)
+        shown = figures.run(request.path_params["uid"])
+        return _json({"error": "no such trial"}, status=404) if shown is None else _json(shown)
 
     paths: dict[str, Callable[[Request], Response]] = {
         "/": index,

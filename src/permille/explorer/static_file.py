@@ -29,10 +29,10 @@ def page(store: Path | None) -> Page:
     Raises:
         StoreError: the store cannot be read at all.
     """
-    shown, found = everything(store)
+    shown, made = everything(store)
     if store is not None:
-        found |= _trials(store, shown, found["damage"])
-    return Page(self_contained(document.encode(found)).encode(), found["damage"])
+        made |= _trials(store, shown, made["damage"])
+    return Page(self_contained(document.encode(made)).encode(), made["damage"])
 
 
 def _trials(path: Path, shown: list[cells.Shown], damage: list[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ STANDARD_OUTPUT = "-"
 """A pseudo-option: the output file is standard output."""
 
 
-class Asked(Protocol):
+class ExportRequest(Protocol):
     """The data that the user requested. It is read lazily, when an exporter accesses it."""
 
     @property
@@ -69,7 +69,7 @@ class Exporter(Protocol):
         ``STANDARD_OUTPUT``."""
         ...
 
-    def export(self, asked: Asked) -> Export:
+    def export(self, request: ExportRequest) -> Export:
         """Make the file's content.
 
         Raises:
@@ -88,7 +88,7 @@ class OfResults:
         """Every option is supported."""
         return None
 
-    def export(self, asked: Asked) -> Export:
+    def export(self, request: ExportRequest) -> Export:
         """As :meth:`Exporter.export`."""
-        results = asked.results()
+        results = request.results()
         return Export(self._write(results), len(results.rows))

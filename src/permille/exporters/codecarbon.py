@@ -14,7 +14,7 @@ from typing import Any
 from permille.analysis.boundaries import Bounded, within
 from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings
-from permille.exporters import Asked, Export
+from permille.exporters import Export, ExportRequest
 from permille.exporters.rows import without_controls
 from permille.records import Boundary, DomainKind, Refused, Trial
 from permille.tabular import as_csv
@@ -34,9 +34,9 @@ class CodeCarbonCsv:
             )
         return None
 
-    def export(self, asked: Asked) -> Export:
+    def export(self, request: ExportRequest) -> Export:
         """The file, and the number of trials left out, by reason."""
-        lines = list(_lines(asked.trials(), asked.boundary, asked.carbon))
+        lines = list(_lines(request.trials(), request.boundary, request.carbon))
         rows = [without_controls(line) for line in lines if not isinstance(line, Refused)]
         reasons = Counter(line.reason for line in lines if isinstance(line, Refused))
         notes = tuple(
@@ -62,13 +62,13 @@ def _lines(
 
 
 def _line(
-    trial: Trial, found: Bounded, boundary: Boundary, carbon: CarbonSettings
+    trial: Trial, energy: Bounded, boundary: Boundary, carbon: CarbonSettings
 ) -> dict[str, Any]:
     query, facts = trial.phases["query"], trial.environment.facts
     emitted_kg = kg_from_g(
-        footprint(kwh_from_joules(found.energy_j) * carbon.pue, carbon, "facility").location_g
+        footprint(kwh_from_joules(energy.energy_j) * carbon.pue, carbon, "facility").location_g
     )
-    joules = {part: _joules(trial, found, kind) for part, kind in _PARTS.items()}
+    joules = {part: _joules(trial, energy, kind) for part, kind in _PARTS.items()}
     place = None if carbon.assumed else carbon.region
     country = place if place is not None and len(place) == 3 else None
     return {
@@ -81,7 +81,7 @@ def _line(
         "emissions_rate": _per(emitted_kg, query.seconds),
         **{f"{part}_power": _per(joules[part], query.seconds) for part in joules},
         **{f"{part}_energy": _kwh(joules[part], carbon.pue) for part in joules},
-        "energy_consumed": _kwh(found.energy_j, carbon.pue),
+        "energy_consumed": _kwh(energy.energy_j, carbon.pue),
         "country_name": carbon.name if country else None,
         "country_iso_code": country,
         "region": None if country else place,
@@ -95,15 +95,15 @@ def _line(
         "pue": carbon.pue,
         "inferences": query.inferences,
         "boundary": boundary,
-        "provenance": found.provenance,
+        "provenance": energy.provenance,
         "measured_by": trial.source,
     }
 
 
-def _joules(trial: Trial, found: Bounded, kind: DomainKind) -> float | None:
+def _joules(trial: Trial, energy: Bounded, kind: DomainKind) -> float | None:
     """The sum over the counted domains of a kind; None if there are none."""
     domains = trial.phases["query"].domains
-    of_kind = [domains[name].energy_j for name in found.domains if domains[name].kind == kind]
+    of_kind = [domains[name].energy_j for name in energy.domains if domains[name].kind == kind]
     return sum(of_kind) if of_kind else None
 
 

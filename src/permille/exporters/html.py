@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from permille.exporters import STANDARD_OUTPUT, Asked, Export
+from permille.exporters import STANDARD_OUTPUT, Export, ExportRequest
 from permille.extras import extra
 
 
@@ -19,12 +19,12 @@ class Html:
             return "html needs a file name: permille export html figures.html"
         return None
 
-    def export(self, asked: Asked) -> Export:
+    def export(self, request: ExportRequest) -> Export:
         """The page, with the shipped figures and those of the store."""
         with extra("explorer", "export html"):
             from permille.explorer import static_file
 
-            content, damage = static_file.page(asked.store)
+            content, damage = static_file.page(request.store)
         opens = "opens without a server or a network"
         return Export(content, damage=tuple(damage), about=opens)
 

@@ -135,10 +135,10 @@ def one_line(kind: type[PermilleError], at: str, what: Kind) -> Iterator[None]:
 
 
 def _unreachable(at: str, error: BaseException) -> str:
-    said = " ".join(str(error).split())[:120]
+    message = " ".join(str(error).split())[:120]
     return (
-        f"{at}: the Hub cannot be reached ({said}); connect, set HF_HUB_OFFLINE=1 to use what is "
-        'in its cache, or give a path = "…"'
+        f"{at}: the Hub cannot be reached ({message}); connect, set HF_HUB_OFFLINE=1 to use "
+        'its cache, or give a path = "…"'
     )
 
 

@@ -38,8 +38,8 @@ def merged(known: Trial, found: Trial) -> Trial | Refused | None:
         return None
     if relation == "other":
         return Refused(
-            reason=f"run {found.uid} is already known with other figures ({_told(known)}; here"
-            f" {_told(found)}), and neither is a later total of the other; the known record stays"
+            reason=f"run {found.uid} is already known with other figures ({_total(known)}; here"
+            f" {_total(found)}), and neither is a later total of the other; the known record stays"
         )
     differs = [
         option
@@ -52,11 +52,11 @@ def merged(known: Trial, found: Trial) -> Trial | Refused | None:
     if differs or known.environment.fingerprint != found.environment.fingerprint:
         by = " and ".join(differs) or "machine"
         return Refused(
-            reason=f"run {found.uid} is more complete here ({_told(found)}; known:"
-            f" {_told(known)}), but was imported with another {by}:"
+            reason=f"run {found.uid} is more complete here ({_total(found)}; known:"
+            f" {_total(known)}), but was imported with another {by}:"
             " import it as before, or into another --store"
         )
-    note = f"this replaces an earlier record of the same run ({_told(known)})"
+    note = f"this replaces an earlier record of the same run ({_total(known)})"
     return msgspec.structs.replace(found, notes=(*found.notes, note))
 
 
@@ -72,6 +72,6 @@ def _grown(was: Phase, now: Phase) -> bool:
     )
 
 
-def _told(trial: Trial) -> str:
+def _total(trial: Trial) -> str:
     seconds, energy_j = _figures(trial.phases["query"])
     return f"{sum(energy_j.values()) / 3.6e6:.4g} kWh in {seconds:.4g} s"

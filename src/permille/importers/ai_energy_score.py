@@ -128,11 +128,11 @@ def _check(row: dict[str, str], energy_wh: float, seconds: float) -> None:
 
 def _inferences(row: dict[str, str], energy_wh: float) -> int:
     """The prompts on which the file's own Wh per 1,000 is based: those answered, or all."""
-    answered, asked = whole(row, "successful_prompts"), whole(row, "total_prompts")
-    if answered > asked:
-        raise BadValue(f"{answered} prompts of {asked} were answered")
+    answered, sent = whole(row, "successful_prompts"), whole(row, "total_prompts")
+    if answered > sent:
+        raise BadValue(f"{answered} prompts of {sent} were answered")
     per_1000 = not_negative(row, "wh_per_1000_queries")
-    for prompts in (answered, asked):
+    for prompts in (answered, sent):
         if per_1000 is None or abs(energy_wh * 1000 / prompts - per_1000) <= _TOLERANCE * per_1000:
             return prompts
     raise BadValue("wh_per_1000_queries does not follow from gpu_energy_wh and the prompts")

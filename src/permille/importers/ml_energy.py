@@ -105,8 +105,10 @@ class MlEnergyImporter:
                 if member.chosen and content is not None:
                     tally.leave_out(member.name, None, "no task with configurations in it")
                 continue
-            found = content.get("configurations")
-            for at, raw in enumerate(found if isinstance(found, list) else [], start=1):
+            configurations = content.get("configurations")
+            for at, raw in enumerate(
+                configurations if isinstance(configurations, list) else [], start=1
+            ):
                 if not isinstance(raw, dict) or "model_id" not in raw:
                     continue
                 tally.rows += 1

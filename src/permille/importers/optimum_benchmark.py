@@ -210,30 +210,30 @@ def _further(config: dict[str, Any]) -> dict[str, Any]:
     """Other settings of a run that affect its energy: lengths of inputs and answers, and how the
     model was loaded. Runs that differ in them are different cells."""
     shapes = config["scenario"].get("input_shapes") or {}
-    found = {f"inputs.{name}": value for name, value in shapes.items() if name != "batch_size"}
-    for part, told in _TOLD_OR_IDLE.items():
-        found |= {
+    further = {f"inputs.{name}": value for name, value in shapes.items() if name != "batch_size"}
+    for part, names in _TOLD_OR_IDLE.items():
+        further |= {
             f"{part}.{name}": value
             for name, value in config[part].items()
-            if name not in told and value not in (None, False, {}, [])
+            if name not in names and value not in (None, False, {}, [])
         }
-    return found
+    return further
 
 
 def _parts(report: dict[str, Any]) -> list[_Part]:
     """The parts of one call."""
-    found = [q for q in _QUERIES if any(report.get(name) for name in q)]
-    if not found:
+    queries = [q for q in _QUERIES if any(report.get(name) for name in q)]
+    if not queries:
         raise ValueError("no forward, call, or prefill and decode in this report")
-    if len(found) > 1:
-        several = " and ".join(name for q in found for name in q if report.get(name))
+    if len(queries) > 1:
+        several = " and ".join(name for q in queries for name in q if report.get(name))
         raise ValueError(f"{several} in one report: it is not known which of them is one inference")
-    missing = [name for name in found[0] if not report.get(name)]
+    missing = [name for name in queries[0] if not report.get(name)]
     if missing:
         raise ValueError(
-            f"no {missing[0]} in this report: an inference is {' and '.join(found[0])}"
+            f"no {missing[0]} in this report: an inference is {' and '.join(queries[0])}"
         )
-    return [msgspec.convert(report[name], _Part) for name in found[0]]
+    return [msgspec.convert(report[name], _Part) for name in queries[0]]
 
 
 def _check_rates(part: _Part, batch_size: int) -> None:

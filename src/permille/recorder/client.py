@@ -186,8 +186,8 @@ class Recorder:
             return "the recorder does not answer: a meter may block; see: permille meters"
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - 4096))
-        said = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
-        return f"the recorder died (exit {code})" + (f": {said[-1]}" if said else "")
+        printed = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        return f"the recorder died (exit {code})" + (f": {printed[-1]}" if printed else "")
 
     def _end(self, wait_s: float = END_S) -> None:
         self._control.close()

@@ -32,14 +32,14 @@ def descendants(
 
 def listed_children(pid: int, proc: str = "/proc") -> list[int]:
     """The children of a process from the kernel's list; none if it has ended."""
-    found: list[int] = []
+    children: list[int] = []
     try:
         for thread in os.listdir(f"{proc}/{pid}/task"):
             with open(f"{proc}/{pid}/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
+                children += map(int, file.read().split())
     except (FileNotFoundError, ProcessLookupError):
-        return found  # its time is in the counters
-    return found
+        return children  # its time is in the counters
+    return children
 
 
 def children_by_psutil(pid: int) -> list[int]:

@@ -85,8 +85,8 @@ class CpuWatch:
 
     def _own_s(self) -> float:
         family = self._family()
-        self._known = {pid: found.started for pid, found in family.items()}
-        ticks = self._ended_ticks + sum(found.ticks for found in family.values())
+        self._known = {pid: process.started for pid, process in family.items()}
+        ticks = self._ended_ticks + sum(process.ticks for process in family.values())
         if ticks < self._own_ticks:
             # A process ended without being waited for: its time still belongs to the run.
             self._ended_ticks += self._own_ticks - ticks
@@ -99,8 +99,8 @@ class CpuWatch:
             return self._walk(self._read([self._root, *self._known]), str(self._proc))
         everyone = self._read(int(name) for name in os.listdir(self._proc) if name.isdigit())
         children: dict[int, list[int]] = {}
-        for pid, found in everyone.items():
-            children.setdefault(found.parent, []).append(pid)
+        for pid, process in everyone.items():
+            children.setdefault(process.parent, []).append(pid)
         roots = [pid for pid in (self._root, *self._known) if self._is_ours(pid, everyone)]
         pids = descendants(roots, lambda pid: children.get(pid, []))
         return {pid: everyone[pid] for pid in pids if pid in everyone}
@@ -110,18 +110,18 @@ class CpuWatch:
         pids = descendants(roots, lambda pid: listed_children(pid, proc))
         return self._read(pids)
 
-    def _is_ours(self, pid: int, seen: dict[int, ProcessTime]) -> bool:
+    def _is_ours(self, pid: int, everyone: dict[int, ProcessTime]) -> bool:
         """Whether this id still belongs to the same process: ids are reused."""
-        if pid not in seen:
+        if pid not in everyone:
             return False
-        return pid == self._root or self._known[pid] == seen[pid].started
+        return pid == self._root or self._known[pid] == everyone[pid].started
 
     def _read(self, pids: Iterable[int]) -> dict[int, ProcessTime]:
-        found = {}
+        processes = {}
         for pid in pids:
             try:
                 with open(self._proc / f"{pid}/stat", encoding="utf-8", errors="replace") as file:
-                    found[pid] = parse_process(file.read())
+                    processes[pid] = parse_process(file.read())
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # it has ended and is in its parent's time, or it belongs to another user
-        return found
+        return processes

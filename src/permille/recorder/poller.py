@@ -47,10 +47,10 @@ class SlowReader(threading.Thread):
     def run(self) -> None:
         """Keep reading until the process ends."""
         while True:
-            found = self._meter.read()
-            self.readings.extend(found)
-            if found:
-                self.last_ns = max(reading.t_ns for reading in found)
+            readings = self._meter.read()
+            self.readings.extend(readings)
+            if readings:
+                self.last_ns = max(reading.t_ns for reading in readings)
             time.sleep(self._interval_s)
 
 
@@ -166,18 +166,18 @@ class Poller:
         pids = with_children(self._pids) if self._looks_at_pids else frozenset()
         now_ns = time.monotonic_ns()
         for meter in self._meters:
-            seen = meter.observe(pids)
-            if seen.used is not None:
+            observation = meter.observe(pids)
+            if observation.used is not None:
                 self._tells_use.update(d.name for d in meter.domains)
-                self._used |= seen.used
-            before = self._identity.setdefault(meter.name, seen.identity)
-            if seen.identity != before:
-                self._identity[meter.name] = seen.identity
+                self._used |= observation.used
+            before = self._identity.setdefault(meter.name, observation.identity)
+            if observation.identity != before:
+                self._identity[meter.name] = observation.identity
                 for domain in meter.domains:
                     self.counters[domain.name].void(
                         now_ns, f"{meter.name}: the counters' origin changed (driver reloaded?)"
                     )
-            for name, text in seen.notices:
+            for name, text in observation.notices:
                 self._notice(now_ns, name, text)
 
     def _notice(self, now_ns: int, domain: str | None, text: str) -> None:

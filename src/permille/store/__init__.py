@@ -1,7 +1,7 @@
-"""The store: one SQLite file of trials and their raw recordings, each row under a seal.
+"""The store: one SQLite file with trials and their raw recordings; each row has a checksum (seal).
 
-A trial is committed whole or not at all, and is in the file itself, not only in its log, when
-:meth:`Store.add` returns. Joules are stored, carbon never: it is applied on reading.
+A trial is committed completely or not at all, and is in the file itself, not only in its log, when
+:meth:`Store.add` returns. Joules are stored, carbon never: it is applied when reading.
 """
 
 from permille.store.gate import refusal

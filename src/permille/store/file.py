@@ -1,4 +1,4 @@
-"""The store's file: how it is opened, what must be so before anything in it is believed."""
+"""Open the store's file, after checking everything that must hold before its content is trusted."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from permille.store.schema import (
 BUSY_S = 30.0
 """Seconds to wait for another writer's transaction."""
 CHECKPOINT_S = 5.0
-"""Seconds that a trial waits for readers, until it is in the file itself and not in its log."""
+"""Seconds that a trial waits for readers until it is moved from the log to the file."""
 CHECKED_BYTES = 64 * 2**20
-"""Files up to this size are checked as a whole before they are written."""
+"""Files up to this size are checked completely before they are written."""
 MOST_BODY_BYTES = 256 * 2**20
-"""Of one value in the file."""
+"""The most bytes of one value in the file."""
 _LEAST_STEPS = 100_000_000
 _STEPS_PER_BYTE = 20
-"""A scan takes some tens of steps a row, and no row is smaller than some tens of bytes."""
+"""A scan takes some tens of steps per row, and a row has at least some tens of bytes."""
 
-# What SQLite says where it may read the file but cannot make the files it needs beside it.
+# SQLite's errors if it may read the file but cannot create the files that it needs next to it.
 _NO_ROOM_BESIDE = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_READONLY,
@@ -54,17 +54,17 @@ _CORRUPT = {
 
 
 class Budget:
-    """A limit to what reading may take: in a damaged or hostile file a table need not end."""
+    """A limit on reading: in a damaged or hostile file a table may be endless."""
 
     STEPS = 100_000
-    """Of SQLite's machine, between two looks at what is left."""
+    """Steps of SQLite's virtual machine between two checks of the limit."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._left: float = float("inf")
 
     def __call__(self) -> int:
-        """SQLite's progress handler: 1 ends the statement."""
+        """SQLite's progress handler: returning 1 interrupts the statement"""
         self._left -= self.STEPS
         return int(self._left < 0)
 
@@ -74,13 +74,13 @@ class Budget:
         return sum(part.stat().st_size for part in parts if part.exists())
 
     def renew(self, *, limited: bool = True) -> None:
-        """A limit for what begins now, in steps of SQLite's machine; writing has none."""
+        """Start a limit, in steps of SQLite's virtual machine; writing has none."""
         steps = _LEAST_STEPS + _STEPS_PER_BYTE * self.file_bytes() if limited else float("inf")
         self._left = steps
 
 
 class OpenedStore(NamedTuple):
-    """A connection; ``copy`` holds the file that it is to, where it is not the named one."""
+    """A connection; ``copy`` holds the copied file, if it is not to the named one."""
 
     db: sqlite3.Connection
     copy: tempfile.TemporaryDirectory[str] | None
@@ -88,14 +88,14 @@ class OpenedStore(NamedTuple):
 
 
 def open_file(path: Path, *, readonly: bool) -> OpenedStore:
-    """A connection to the store at ``path``: its schema is this one's to the letter, its log
-    whole; before writing its structure is checked too.
+    """A connection to the store at ``path``, after checking that its schema is exactly permille's
+    and its log is intact and, before writing, its structure.
 
-    A reader never changes the file: one of an older schema, or one that lies where SQLite cannot
-    write beside it (a read-only folder, a full disk), is copied and read from the copy.
+    A reader never changes the file: a file with an older schema, or one where SQLite cannot write
+    next to it (a read-only folder, a full disk), is copied and read from the copy.
 
     Raises:
-        StoreError: it is not there, no store, of a newer permille, damaged, or unwritable.
+        StoreError: it is missing, not a store, from a newer permille, damaged, or not writable.
     """
     _presence(path, readonly)
     problem = log_problem(path)
@@ -123,15 +123,15 @@ def open_file(path: Path, *, readonly: bool) -> OpenedStore:
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
-    """Whether the file is at fault, not what holds it or the room beside it."""
+    """Whether the file is damaged, rather than locked or on a full disk."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _CORRUPT
 
 
 def checkpoint(db: sqlite3.Connection) -> None:
-    """Take what is in the log into the file itself, whose copy alone is then the whole store.
+    """Move the content of the log to the file, so that a copy of the file alone is complete.
 
-    Where a reader is in the way for long, or the disk is full, it stays in the log, on disk all
-    the same, until the next trial.
+    If a reader blocks this for long, or the disk is full, it stays in the log, which is also on
+    disk, until the next trial (https://www.sqlite.org/wal.html#ckpt).
     """
     db.execute(f"PRAGMA busy_timeout = {CHECKPOINT_S * 1000:.0f}")
     with contextlib.suppress(sqlite3.OperationalError):
@@ -140,26 +140,26 @@ def checkpoint(db: sqlite3.Connection) -> None:
 
 
 def failure(verb: str, path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
-    """What SQLite met, as one line with the way to mend it."""
-    if isinstance(error, UnicodeDecodeError):  # its own words quote a damaged schema
+    """SQLite's error as one line that says how to fix it."""
+    if isinstance(error, UnicodeDecodeError):  # SQLite's message quotes a damaged schema
         return StoreError(damaged(path, "its schema"))
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _CORRUPT:
         endless = code == sqlite3.SQLITE_INTERRUPT
-        return StoreError(damaged(path, "reading it does not end" if endless else str(error)))
+        return StoreError(damaged(path, "reading it does not terminate" if endless else str(error)))
     hint = {
-        sqlite3.SQLITE_FULL: "; all before is kept: free some space and run the same again",
-        sqlite3.SQLITE_READONLY: "; all before is kept: name another with --store",
+        sqlite3.SQLITE_FULL: "; earlier trials are safe: free some space and run it again",
+        sqlite3.SQLITE_READONLY: "; earlier trials are safe: name another store with --store",
         sqlite3.SQLITE_BUSY: f" for {BUSY_S:g} s; another program holds it",
     }.get(code, "")
     return StoreError(f"cannot {verb} the store {path}: {error}{hint}")
 
 
 def damaged(path: Path, what: str) -> str:
-    """One line: the store is damaged, and what to do."""
+    """A one-line error: the store is damaged, and what to do."""
     return (
-        f"{path} is damaged ({what}): `permille store check --store {path}` names what is, and"
-        f" `permille store repair --store {path}` keeps all that can be read"
+        f"{path} is damaged ({what}): `permille store check --store {path}` lists the damage, and"
+        f" `permille store repair --store {path}` saves everything readable"
     )
 
 
@@ -172,13 +172,13 @@ def _presence(path: Path, readonly: bool) -> None:
     plain(path)
     if readonly and path.stat().st_size == 0 and log_problem(path) is None:
         raise StoreError(
-            f"the store {path} is empty: nothing was ever kept in it; `permille run quickstart"
+            f"the store {path} is empty and never contained a trial; `permille run quickstart"
             f" --store {path}` does"
         )
     log = log_of(path)
     if not readonly and not path.exists() and log.exists() and log.stat().st_size:
         raise StoreError(
-            f"there is no {path}, but its log {log.name}: put the file back beside it, or name"
+            f"{path} is missing, but its log {log.name} exists: restore the file, or name"
             " another with --store"
         )
     if not readonly and not path.parent.is_dir():
@@ -186,17 +186,17 @@ def _presence(path: Path, readonly: bool) -> None:
 
 
 def plain(path: Path) -> None:
-    """A pipe would be waited for, and a device never ends.
+    """Check that the path is a regular file: opening a pipe would block, and a device never ends.
 
     Raises:
-        StoreError: something is there, and it is no file.
+        StoreError: it exists and is not a regular file.
     """
     if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is no store, but a folder, a pipe or a device")
+        raise StoreError(f"{path} is not a store, but a folder, a pipe or a device")
 
 
 def _connect(path: Path, mode: str) -> tuple[sqlite3.Connection, Budget]:
-    """A connection to a file that may come from anywhere: nothing in it is to be run."""
+    """Connect to an untrusted file, so that nothing in it is executed."""
     db = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
     )
@@ -211,8 +211,8 @@ def _connect(path: Path, mode: str) -> tuple[sqlite3.Connection, Budget]:
 
 
 def harden(db: sqlite3.Connection) -> None:
-    """No function is called from the schema, no trigger fires, no view is read (the last two
-    where Python can say so, from 3.12), and a cell is checked before it is read."""
+    """Call no function from the schema, fire no trigger, read no view (the last two need Python
+    3.12), and check cells before reading them (https://www.sqlite.org/security.html)."""
     db.text_factory = _text
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BODY_BYTES)
     functions(db)
@@ -225,7 +225,7 @@ def harden(db: sqlite3.Connection) -> None:
 
 
 def _text(found: bytes) -> str:
-    """Damaged text is read all the same: its seal tells."""
+    """Accept damaged text: its seal reveals the damage."""
     return str(found, "utf-8", "backslashreplace")
 
 
@@ -238,7 +238,7 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
             _whole(db, path)
         if version < SCHEMA_VERSION:
             _upgrade(db, path)
-        # After the tables: a file of any size that has none is then damaged, not half made.
+        # After the tables, so that a file without tables is damaged and not half created.
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         if version < SCHEMA_VERSION:
@@ -248,7 +248,7 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
 
 
 def _make(path: Path) -> None:
-    """A new store, there as a whole at once; where another process is first, that one's."""
+    """Create a new store atomically; if another process is first, use that one."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         db, _ = _connect(part, "rwc")
@@ -264,10 +264,10 @@ def _make(path: Path) -> None:
 
 
 def _appear(part: Path, path: Path) -> None:
-    """Put ``part`` at ``path``, where nothing is yet.
+    """Move ``part`` to ``path``, which must not exist.
 
     Raises:
-        FileExistsError: something is.
+        FileExistsError: it exists.
     """
     try:
         os.link(part, path)
@@ -280,7 +280,7 @@ def _appear(part: Path, path: Path) -> None:
 
 
 def _upgrade(db: sqlite3.Connection, path: Path) -> None:
-    """Another process may be upgrading at the same moment: whoever is second finds it done."""
+    """Another process may upgrade at the same moment: the second finds it done."""
     try:
         create(db, _version(db, path))
     except sqlite3.OperationalError:
@@ -289,10 +289,10 @@ def _upgrade(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:
-    """The schema of the file, which is permille's to the letter; 0 where it is new.
+    """The file's schema version, after checking that it is exactly permille's; 0 for a new file.
 
     Raises:
-        StoreError: it is no store, not as permille makes one, damaged, or a newer permille's.
+        StoreError: it is not a store, has another schema, is damaged, or from a newer permille.
     """
     found = entries(db)
     application = db.execute("PRAGMA application_id").fetchone()[0]
@@ -309,7 +309,7 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
         )
     known = next((n for n in range(SCHEMA_VERSION, 0, -1) if found == expected(n)), None)
     if application != APPLICATION_ID and known is None:
-        raise StoreError(f"{path} is a database, but not one of permille's")
+        raise StoreError(f"{path} is a database, but not permille's")
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{path} was written by a newer permille (schema {version}, this one knows"
@@ -323,7 +323,7 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
 
 
 def _foreign(found: frozenset[tuple[str, str, str, str | None]], version: int) -> str:
-    """What of a schema is not as permille makes it."""
+    """The differences of a schema from permille's."""
     if version < 1:
         return f"schema {version}"
     ours = expected(version)
@@ -358,7 +358,7 @@ def _copied(path: Path) -> OpenedStore:
             db, budget = _writer(snapshot(path, Path(folder.name)))
         except OSError as error:
             raise StoreError(
-                f"cannot read the store {path} where it lies, nor copy it to {folder.name}:"
+                f"cannot read the store {path} in place, nor copy it to {folder.name}:"
                 f" {error.strerror or error}"
             ) from error
         undo.pop_all()
@@ -368,11 +368,11 @@ def _copied(path: Path) -> OpenedStore:
 def snapshot(
     path: Path, folder: Path, copy: Callable[[Path, Path], object] = shutil.copyfile
 ) -> Path:
-    """A copy of the file and its log in ``folder``; the copy.
+    """Copy the file and its log to ``folder``; returns the copy.
 
     Raises:
-        StoreError: it is being written meanwhile, three times over.
-        OSError: it cannot be read, or there is no room.
+        StoreError: it was written during each of three attempts.
+        OSError: it cannot be read, or there is no space.
     """
     plain(path)
     parts = [path, log_of(path)]

@@ -1,4 +1,4 @@
-"""The gate before any write: what could not be read back, or is not bounded, is not written."""
+"""The check before any write: data that could not be read back, or is not finite, is refused."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from permille.records import MachineSession, Record, Trial
 from permille.store.rows import Raw, pack, read_raw, read_session, read_trial
 
 MOST = 1e30
-"""The greatest magnitude of any figure: its square is still finite, and so are sums of them."""
+"""The largest magnitude of any figure: squares and sums of them are still finite."""
 _MOST_INT = 2**63 - 1
 
 
 def refusal(trial: Trial) -> str | None:
-    """Why this trial cannot be kept; None if it can, as it is."""
+    """Why this trial cannot be stored, or None."""
     try:
         body = msgspec.json.encode(trial)
         back = read_trial(body)
@@ -23,7 +23,7 @@ def refusal(trial: Trial) -> str | None:
         return _unbounded(trial) or f"it could not be read back: {error}"
     wrong = _unbounded(trial) or _senseless(trial)
     if wrong is None and back != trial and msgspec.json.encode(back) != body:
-        return "it would be read back as another"
+        return "it would be read back differently"
     return wrong
 
 
@@ -39,7 +39,7 @@ def refusal_of_session(session: MachineSession) -> str | None:
 
 
 def packed(raw: Raw) -> list[tuple[str, bytes]]:
-    """A recording in the parts in which it is kept: (kind, body).
+    """A recording in its stored parts: (kind, body).
 
     Raises:
         ValueError: it could not be read back.
@@ -76,7 +76,7 @@ def _unbounded(record: Record) -> str | None:
 
 
 def _senseless(trial: Trial) -> str | None:
-    """The first count or duration below what there can be."""
+    """The first count or duration below its minimum."""
     protocol, facts = trial.protocol, trial.facts
     least: list[tuple[str, float | None, float]] = [
         ("repeat", trial.repeat, 0),

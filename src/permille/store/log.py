@@ -1,8 +1,8 @@
-"""The write-ahead log as it lies there, before SQLite opens it.
+"""Check the write-ahead log before SQLite opens it.
 
-SQLite takes the log up to the first frame whose checksum does not fit and forgets the rest without
-a word, as it must after a power cut. So a flipped bit loses every transaction behind it. Here the
-log is read first: a whole frame of this log that does not fit is damage, and is said.
+SQLite uses the log up to the first frame with a wrong checksum and silently discards the rest, as
+it must after a power cut. So a flipped bit loses every later transaction. Here the log is read
+first: a complete frame of this log with a wrong checksum is reported as damage.
 https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 """
 
@@ -17,19 +17,19 @@ from permille.errors import StoreError
 _HEADER_BYTES = 32
 _FRAME_BYTES = 24
 _MAGIC = 0x377F0682
-_WAL_FORMAT = b"\2\2"  # at 18 in the file's own header: it is to be read with its log
+_WAL_FORMAT = b"\2\2"  # at offset 18 of the file's header: the file uses a write-ahead log
 _TRIES = 4
 
 
 def log_of(path: Path) -> Path:
-    """Where SQLite keeps the log of the file at ``path``."""
+    """The path of SQLite's log for the file at ``path``."""
     return path.with_name(f"{path.name}-wal")
 
 
 def log_problem(path: Path) -> str | None:
-    """What is wrong with the log of the store at ``path``; None if nothing is, or there is none.
+    """The damage in the log of the store at ``path``; None if it is intact or absent.
 
-    A log that is being written meanwhile is looked at again.
+    A log that is being written is checked again.
 
     Raises:
         StoreError: it cannot be read.
@@ -60,13 +60,13 @@ def log_problem(path: Path) -> str | None:
 def _problem(header: bytes, log: Path) -> str | None:
     name = log.name
     if not header:
-        return f"it is empty, but {name} beside it is not"
+        return f"it is empty, but {name} next to it is not"
     with log.open("rb") as file:
         head = file.read(_HEADER_BYTES)
         if len(head) < _HEADER_BYTES:
-            return None  # a writer was stopped before it had written anything
+            return None  # a writer stopped before it had written anything
         if header[18:20] != _WAL_FORMAT:
-            return f"its header does not know of its log {name}"
+            return f"its header does not mention its log {name}"
         magic, _, page_bytes, _, salt_1, salt_2, sum_1, sum_2 = struct.unpack(">8I", head)
         order = ">" if magic & 1 else "<"
         seen = _checksum(order, head[:24])
@@ -86,14 +86,14 @@ def _problem(header: bytes, log: Path) -> str | None:
             fits = list(now) == said[2:]
             if ours != fits:
                 return _broken(name, number)
-            if not fits:  # of an older log in the same file, or of a flipped bit in both
+            if not fits:  # from an older log in the same file, or a flipped bit in both
                 broken = number
             seen = now
     return None
 
 
 def _broken(name: str, frame: int) -> str:
-    return f"its log {name} breaks off at frame {frame}; trials that it held from there are missing"
+    return f"its log {name} is damaged at frame {frame}; its trials from there on are missing"
 
 
 def _checksum(order: str, data: bytes, start: tuple[int, int] = (0, 0)) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The stores of many machines as one: every trial by its uid, each once."""
+"""Merge the stores of several machines: every trial once, by its uid."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from permille.store.trials import Store
 
 _T = TypeVar("_T")
 _AT_ONCE = 500
-"""Trials that are kept in one transaction."""
+"""The number of trials written in one transaction."""
 PROBLEMS_SHOWN = 1000
 
 
 class Merged(Record):
-    """What came into one store of the others: ``new`` trials, those ``known`` already, and those
-    ``refused``; ``problems`` has a line for each refused trial and for all that is damaged."""
+    """The result of a merge: the numbers of ``new`` trials, of those already ``known``, and of
+    those ``refused``; ``problems`` has one line per refused trial or damaged item."""
 
     stores: int
     new: int = 0
@@ -35,8 +35,8 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
     merge that was interrupted is finished by running it again.
 
     Raises:
-        StoreError: a source is not there, is ``into`` itself, or is no store; before anything is
-            written. Or ``into`` cannot be written; what was written before is kept.
+        StoreError: a source is missing, is ``into`` itself, or is not a store, which is checked
+            before anything is written; or ``into`` cannot be written, and earlier trials are safe.
     """
     _check(into, sources)
     new, known, refused = 0, 0, 0
@@ -67,7 +67,7 @@ def _check(into: Path, sources: Sequence[Path]) -> None:
         if into.exists() and path.samefile(into):
             raise StoreError(f"{path} cannot be merged into itself; name another file first")
         with Store(path, readonly=True, damage=[]):
-            pass  # what is no store, or of a newer version, is refused before anything is written
+            pass  # invalid stores and newer versions are refused before anything is written
 
 
 def _trials(source: Store) -> Iterator[tuple[Trial, Raw | None]]:
@@ -78,6 +78,6 @@ def _trials(source: Store) -> Iterator[tuple[Trial, Raw | None]]:
 
 
 def _batched(found: Iterator[_T], size: int) -> Iterator[list[_T]]:
-    """Lists of at most so many (``itertools.batched`` comes with Python 3.12)."""
+    """Lists of at most this length (``itertools.batched`` needs Python 3.12)."""
     while batch := list(islice(found, size)):
         yield batch

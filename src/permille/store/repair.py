@@ -1,4 +1,4 @@
-"""A damaged store: what is damaged, by name, and a new file of all that can still be read."""
+"""Check a damaged store, and save everything readable in a new file."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ _T = TypeVar("_T")
 PROBLEMS_SHOWN = 1000
 _MOST_IDS = 10_000_000
 _AT_ONCE = 100
-"""Trials that are put in the new file in one transaction."""
+"""The number of trials written to the new file in one transaction."""
 _FIRST_PAGE = 4096
-"""Bytes of SQLite's default page; the first holds the schema and nothing else."""
+"""Bytes of SQLite's default page; the first page only contains the schema."""
 _SIZE_AT = slice(28, 32)  # the file's size in pages, big-endian (sqlite.org/fileformat2.html)
 
 
 class Report(Record):
-    """What was found: trials that are whole, and a line for each thing that is not."""
+    """The result: the number of intact trials, and one line per damaged item."""
 
     trials: int
     problems: tuple[str, ...]
-    kept_as: Path | None = None  # where the damaged file went
+    kept_as: Path | None = None  # the new path of the damaged file
 
 
 def check(path: Path) -> Report:
     """Read everything in the store: the file's structure, every trial, every recording.
 
     Raises:
-        StoreError: it is not there, or not even damaged remains of a store.
+        StoreError: it is missing, or not even the damaged remains of a store.
     """
     return _examine(path, None)
 
 
 def repair(path: Path) -> Report:
-    """Put a new file in the place of a damaged one, with all that can be read; the damaged one
-    stays beside it. A store that is whole is left as it is.
+    """Replace a damaged file with a new one that contains everything readable; the damaged one is
+    kept next to it. An intact store is not changed.
 
     Raises:
-        StoreError: it is not there, holds nothing that can be read, or there is no room.
+        StoreError: it is missing, contains nothing readable, or there is no space.
     """
     fresh = _beside(path, "repaired")
     try:
@@ -66,7 +66,7 @@ def repair(path: Path) -> Report:
         if not report.problems:
             return report
         if not report.trials:
-            raise StoreError(f"{path}: no trial in it can be read; it is left as it is")
+            raise StoreError(f"{path}: no trial in it can be read; it was not changed")
         kept = _beside(path, "damaged")
         for suffix in ("", "-wal"):
             part = path.with_name(path.name + suffix)
@@ -88,7 +88,7 @@ def _beside(path: Path, what: str) -> Path:
 
 
 def _examine(path: Path, target: Store | None) -> Report:
-    """Read all there is; what is whole goes into ``target``."""
+    """Read everything, and copy intact trials to ``target``."""
     if not path.exists():
         raise StoreError(f"there is no store at {path}")
     problems: list[str] = []
@@ -116,20 +116,20 @@ def _examine(path: Path, target: Store | None) -> Report:
 
 
 def _batched(found: Iterator[_T], size: int) -> Iterator[list[_T]]:
-    """Lists of at most so many (``itertools.batched`` comes with Python 3.12)."""
+    """Lists of at most this length (``itertools.batched`` needs Python 3.12)."""
     while batch := list(islice(found, size)):
         yield batch
 
 
 def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
-    """A connection to the copy; if its first page is lost, that of an empty store takes its
-    place: a store's tables always begin on the same pages."""
+    """A connection to the copy. A lost first page is replaced with that of an empty store, because
+    a store's tables always begin on the same pages."""
     try:
         return _readable(copy)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         problems.append(f"the first page: {error}")
     if copy.stat().st_size < 2 * _FIRST_PAGE:
-        raise StoreError(f"{path} is no store, nor what is left of one")
+        raise StoreError(f"{path} is not a store, nor the remains of one")
     empty = copy.with_name("empty")
     with closing(sqlite3.connect(empty)) as db:
         create(db)
@@ -140,11 +140,11 @@ def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
     try:
         return _readable(copy)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} is no store, nor what is left of one: {error}") from error
+        raise StoreError(f"{path} is not a store, nor the remains of one: {error}") from error
 
 
 def _readable(copy: Path) -> sqlite3.Connection:
-    """A connection to the copy, if its tables of trials and recordings are permille's own.
+    """A connection to the copy, if its tables of trials and recordings are permille's.
 
     Raises:
         sqlite3.Error: they are not, or cannot be read.
@@ -164,13 +164,13 @@ def _readable(copy: Path) -> sqlite3.Connection:
             raise StoreError(f"{copy.name} was written by a newer permille; upgrade to repair it")
         ours = {name for kind, name, _, _ in found & known if kind == "table"}
         if not {"trial", "raw"} <= ours:
-            raise sqlite3.DatabaseError("it has no tables of permille's")
+            raise sqlite3.DatabaseError("it does not have permille's tables")
         undo.pop_all()
     return db
 
 
 def _structure(db: sqlite3.Connection) -> list[str]:
-    """What SQLite itself finds wrong, at most 100 lines."""
+    """The errors that SQLite reports, at most 100 lines."""
     try:
         found = [str(row[0]) for row in db.execute("PRAGMA integrity_check")]
     except sqlite3.Error as error:
@@ -180,7 +180,7 @@ def _structure(db: sqlite3.Connection) -> list[str]:
 
 
 def _schema(db: sqlite3.Connection) -> list[str]:
-    """What of the schema is not as permille makes it."""
+    """The differences of the schema from permille's."""
     found = entries(db)
     version = db.execute("PRAGMA user_version").fetchone()[0]
     application = db.execute("PRAGMA application_id").fetchone()[0]
@@ -191,7 +191,7 @@ def _schema(db: sqlite3.Connection) -> list[str]:
     ours = expected(version if 0 < version <= SCHEMA_VERSION else SCHEMA_VERSION)
     return [
         *(f"{kind} {name} is not permille's; it was not run" for kind, name, *_ in found - ours),
-        *(f"{kind} {name} is missing, or changed" for kind, name, *_ in ours - found),
+        *(f"{kind} {name} is missing or changed" for kind, name, *_ in ours - found),
     ]
 
 
@@ -221,7 +221,7 @@ def _counts(db: sqlite3.Connection) -> list[str]:
             rows = db.execute(f"SELECT seal FROM {table} NOT INDEXED").fetchall()
             kept = total(db, table)
             if kept != (len(rows), added(row[0] for row in rows)):
-                wrong.append(f"the table {table} had {kept.rows} rows, and {len(rows)} are found")
+                wrong.append(f"the table {table} had {kept.rows} rows, but {len(rows)} can be read")
         except (sqlite3.Error, DamageError, TypeError) as error:
             wrong.append(f"the table {table}: {error}")
     try:
@@ -232,7 +232,7 @@ def _counts(db: sqlite3.Connection) -> list[str]:
 
 
 def _read(db: sqlite3.Connection, problems: list[str]) -> Iterator[tuple[Trial, Raw | None]]:
-    """Every trial that can be read and is what was written, one by one."""
+    """Every intact trial, one by one."""
     names = [row[1] for row in db.execute("PRAGMA table_info(trial)")]
     seen: set[str] = set()
     for number in _ids(db, problems):
@@ -245,7 +245,7 @@ def _read(db: sqlite3.Connection, problems: list[str]) -> Iterator[tuple[Trial, 
             row = dict(zip(names, found, strict=True))
             trial = _trial(row)
             if trial.uid in seen:
-                raise ValueError("it is there twice")
+                raise ValueError("it is duplicated")
             reason = refusal(trial)
             if reason is not None:
                 raise ValueError(reason)
@@ -256,26 +256,26 @@ def _read(db: sqlite3.Connection, problems: list[str]) -> Iterator[tuple[Trial, 
         try:
             raw = _recording(db, row)
         except (sqlite3.Error, ValueError, TypeError) as error:
-            problems.append(f"trial {trial.uid} is whole, its recording is lost: {error}")
+            problems.append(f"trial {trial.uid} is intact, but its recording is lost: {error}")
             raw = None
         yield trial, raw
 
 
 def _trial(row: dict[str, Any]) -> Trial:
-    """The trial of a row of any schema."""
+    """The trial in a row of any schema."""
     body = row["body"]
     if not isinstance(body, bytes):
-        raise ValueError("its body is no bytes")
+        raise ValueError("its body is not bytes")
     if "seal" in row:
         whole = Row(**row).sealed
-    else:  # of a schema before seals, or before any checksum
+    else:  # from a schema without seals, or without any checksum
         whole = row.get("crc", zlib.crc32(body)) == zlib.crc32(body)
     if not whole:
         raise ValueError("its checksum does not match")
     trial = read_trial(body)
     for column, value in columns_of(trial).items():
         if row.get(column, value) != value:
-            raise ValueError(f"its {column} is said twice, and differs")
+            raise ValueError(f"its {column} differs between its column and its body")
     return trial
 
 
@@ -288,7 +288,7 @@ def _recording(db: sqlite3.Connection, row: dict[str, Any]) -> Raw | None:
 
 
 def _uid(db: sqlite3.Connection, number: int) -> str:
-    """The trial's uid where even that can be read, else its number."""
+    """The trial's uid if it can be read, otherwise its number."""
     try:
         row = db.execute("SELECT uid FROM trial WHERE id = ?", (number,)).fetchone()
     except sqlite3.Error:
@@ -297,8 +297,8 @@ def _uid(db: sqlite3.Connection, number: int) -> str:
 
 
 def _ids(db: sqlite3.Connection, problems: list[str]) -> Iterator[int]:
-    """The numbers of all trials: from the front and from the back of each tree, as far as it can
-    be read, and all numbers between."""
+    """The numbers of all trials: from both ends of each tree, as far as it can be read, and all
+    numbers in between."""
     seen: set[int] = set()
     broken = False
     for query in (

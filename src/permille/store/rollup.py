@@ -1,11 +1,11 @@
-"""The roll-up: beside the trials, a row for each group of them: how many there are, the sum of
-their seals, and what they come to, made when they come in.
+"""The roll-up: a row for each group of trials with their number, the sum of their seals, and their
+aggregate, which is updated after trials are added.
 
-A question over the whole store then reads one row a group, however many trials lie behind it; and
-whoever reads a group's trials holds them against the row. What they come to is made by the
-:class:`Fold` that the store is given. Adding a trial marks its group's row as stale in the same
-transaction; closing the store makes stale rows anew. A reader that meets a row which is stale, or
-of another version of the fold, reads the group's trials instead.
+A query over the whole store then reads one row per group, regardless of the number of trials, and
+readers of a group's trials check them against the row. The :class:`Fold` given to the store
+computes the aggregate. Adding a trial marks its group's row as stale in the same transaction;
+closing the store recomputes stale rows. If a row is stale, or of another version of the fold, a
+reader uses the group's trials instead.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ T = TypeVar("T")
 
 
 class Fold(Protocol[T]):
-    """What the trials of one group come to. ``version`` is another whenever the same trials come
-    to something else, or are packed in another way."""
+    """The aggregation of the trials of one group. ``version`` must change whenever the same trials
+    give another result, or the result is packed differently."""
 
     version: int
 
     def of(self, trials: Sequence[Trial]) -> T:
-        """What these trials of one group come to."""
+        """Aggregate these trials of one group."""
         ...
 
     def pack(self, found: T) -> bytes:
-        """It as the roll-up keeps it."""
+        """Pack the result for the roll-up."""
         ...
 
     def unpack(self, body: bytes) -> T:
-        """It as it was kept.
+        """Unpack a stored result.
 
         Raises:
-            ValueError: the body is none of this fold's.
+            ValueError: the body is not from this fold.
         """
         ...
 
 
 class Kept(NamedTuple):
-    """A row of the roll-up. ``body`` is None where the trials must be read."""
+    """A row of the roll-up. ``body`` is None if the trials must be read."""
 
     group: Group
     fold: int
@@ -66,7 +66,7 @@ class Kept(NamedTuple):
         return key_of(self.group)
 
     def sealed(self) -> tuple[object, ...]:
-        """The whole row, sealed anew."""
+        """The whole row with a new seal."""
         group = self.group
         keys = (*self.key, group.first, group.newest, group.trials, group.seals, self.fold)
         body = self.body
@@ -79,7 +79,7 @@ def key_of(group: Group) -> tuple[str, str, str, str, str, int]:
 
 
 def mark(db: sqlite3.Connection, row: Row) -> None:
-    """Count a trial just inserted into its group, which has to be made anew.
+    """Count a newly inserted trial in its group, which becomes stale.
 
     Raises:
         DamageError: the group's row is damaged.
@@ -97,7 +97,7 @@ def mark(db: sqlite3.Connection, row: Row) -> None:
 
 
 def exchange(db: sqlite3.Connection, old: Row, new: Row) -> None:
-    """Put a row in the place of another of its group, which has to be made anew.
+    """Replace a row of a group, which becomes stale.
 
     Raises:
         DamageError: the group's row is damaged, or missing.
@@ -112,7 +112,7 @@ def exchange(db: sqlite3.Connection, old: Row, new: Row) -> None:
 
 
 def keep(db: sqlite3.Connection, group: Group, version: int, body: bytes) -> None:
-    """Keep what was made of a group, unless it has grown meanwhile.
+    """Store the aggregate of a group, unless trials were added in the meantime.
 
     Raises:
         DamageError: the group's row is damaged.
@@ -133,13 +133,13 @@ def read(db: sqlite3.Connection) -> list[Kept]:
     """Every row, in order of first appearance.
 
     Raises:
-        DamageError: a row is not what was written, or one is missing or there twice, or they do
-            not account for every trial.
+        DamageError: a row is damaged, missing or duplicated, or the rows do not account for every
+            trial.
     """
     rows = db.execute(_SELECT).fetchall()
     found = [_read(row) for row in rows]
     if total(db, "rollup") != (len(rows), added(row[-1] for row in rows)):
-        raise DamageError("rows of the roll-up are missing, or there twice")
+        raise DamageError("rows of the roll-up are missing or duplicated")
     groups = [kept.group for kept in found]
     trials = (sum(group.trials for group in groups), added(group.seals for group in groups))
     if total(db, "trial") != trials:
@@ -150,14 +150,14 @@ def read(db: sqlite3.Connection) -> list[Kept]:
 def _read(row: tuple[object, ...]) -> Kept:
     body = row[-2]
     if seal(tuple(row[:-2]), b"" if body is None else body) != row[-1]:
-        raise DamageError("a row of the roll-up is not what was written")
+        raise DamageError("a row of the roll-up is damaged")
     *key, first, newest, trials, seals, fold = row[:-2]
     group = Group._make([*key[:5], trials, newest, key[5], first, seals])
     return Kept(group, fold, body)  # type: ignore[arg-type]
 
 
 def newest_rounds(kept: Sequence[Kept]) -> list[Kept]:
-    """Of each cell under one protocol on one machine the newest round that has a trial."""
+    """The newest round with a trial, for each cell under one protocol on one machine."""
     last: dict[tuple[str, ...], int] = {}
     for one in kept:
         last[one.key[:5]] = max(last.get(one.key[:5], 0), one.group.round)

@@ -1,4 +1,4 @@
-"""What a trial is in the store: its row, its recording, and how they are read back."""
+"""A trial's rows in the store: its body, its recording, and how they are read back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from permille.records import MachineSession, Protocol, Recording, Span, Status, 
 from permille.store.seals import seal
 
 MOST_RAW_BYTES = 256 * 2**20
-"""Of one part of a recording, unpacked."""
+"""The most bytes of one unpacked part of a recording."""
 
 
 REFERENCE_SOURCE = "permille-reference"
@@ -20,7 +20,7 @@ REFERENCE_SOURCE = "permille-reference"
 
 
 class Tried(NamedTuple):
-    """One trial of a cell, as far as what is still to be run depends on it."""
+    """The facts about one trial of a cell that the scheduling depends on."""
 
     cell: str
     repeat: int
@@ -29,10 +29,10 @@ class Tried(NamedTuple):
 
 
 class Raw(msgspec.Struct, frozen=True, kw_only=True):
-    """What a trial was computed from: kept, so that it can be audited and computed again.
+    """The raw data of a trial, stored so that it can be audited and recomputed.
 
-    ``durations_ns`` holds one duration per call of the query span (an inference, or a batch of
-    them), in order.
+    ``durations_ns`` has one duration per call of the query span (an inference or a batch), in
+    order.
     """
 
     recording: Recording | None = None
@@ -41,8 +41,8 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(NamedTuple):
-    """What trials have in common that may be pooled, how many there are and the newest's number;
-    then their round, the first's number and the sum of their seals."""
+    """The common properties of trials that may be pooled, their count and the newest number; then
+    their round, the first number and the sum of their seals."""
 
     study: str
     source: str
@@ -60,7 +60,7 @@ KEYS = (
     "id", "uid", "study", "cell", "repeat", "status", "source", "task", "dataset", "model",
     "fingerprint", "protocol", "round", "parts",
 )  # fmt: skip
-"""The columns of a trial that its seal is made of, before its body."""
+"""The columns of a trial in its seal, before its body."""
 
 
 class Row(NamedTuple):
@@ -85,25 +85,25 @@ class Row(NamedTuple):
 
     @property
     def sealed(self) -> bool:
-        """Whether the row is what was written."""
+        """Whether the row is intact."""
         return isinstance(self.body, bytes) and seal(tuple(self[:-2]), self.body) == self.seal
 
     @property
     def group(self) -> tuple[str, str, str, str, str, int]:
-        """What the row has in common with the trials that it may be pooled with."""
+        """The key of the trials with which the row may be pooled."""
         return (
             self.study, self.source, self.cell, self.fingerprint, self.protocol, self.round,
         )  # fmt: skip
 
 
 def pack(value: object) -> bytes:
-    """A part of a recording, as it is kept. Level 1: on readings it packs within 3 % of level 6,
-    in a seventh of the time, which every trial waits for."""
+    """Compress a part of a recording. Level 1 is within 3 % of the size of level 6 on readings, in
+    a seventh of the time, which every trial waits for."""
     return zlib.compress(msgspec.msgpack.encode(value), level=1)
 
 
 def columns_of(trial: Trial) -> dict[str, str | int]:
-    """What of a trial is in columns of its own, to be asked for."""
+    """The parts of a trial in separate columns, for queries."""
     return {
         "uid": trial.uid,
         "study": trial.study,
@@ -124,7 +124,7 @@ def read_trial(body: bytes) -> Trial:
     """The trial of a row's body.
 
     Raises:
-        ValueError: it is none (a version before this one let through what cannot be read back).
+        ValueError: it is invalid (older versions accepted data that cannot be read back).
     """
     try:
         return _TRIAL.decode(body)
@@ -145,22 +145,22 @@ def read_session(body: bytes) -> MachineSession:
 
 
 def was_whole(crc: object, keys: tuple[object, ...], body: object) -> bool:
-    """Whether a row of a schema before seals is what was written: its checksum is of its body
-    alone, but all of its keys can be told from the body too."""
+    """Whether a row from a schema without seals is intact: its checksum only covers the body, but
+    all of its keys follow from the body."""
     if not isinstance(body, bytes) or zlib.crc32(body) != crc:
         return False
     try:
         told = columns_of(read_trial(body))
     except ValueError:
-        return True  # as it was written, and whoever reads it says what is wrong
+        return True  # it is as written; its reader reports the error
     return keys[1:-1] == tuple(told[name] for name in KEYS[1:-1])
 
 
 def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:
-    """What a trial was computed from, of its rows.
+    """The raw data of a trial, from its rows.
 
     Raises:
-        ValueError: it is not what was written.
+        ValueError: it is damaged.
     """
     try:
         whole = {kind: _unpacked(body) for kind, body in parts}
@@ -175,16 +175,16 @@ def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """At most so much: a few kilobytes can hold many gigabytes of zeros."""
+    """Decompress with a limit: a few kilobytes can contain many gigabytes of zeros."""
     unpacking = zlib.decompressobj()
     found = unpacking.decompress(body, MOST_RAW_BYTES)
     if not unpacking.eof:
-        raise ValueError("it is cut off, or too large")
+        raise ValueError("it is truncated or too large")
     return found
 
 
 def protocol_key(protocol: Protocol) -> str:
-    """A protocol as a column: equal protocols have equal text."""
+    """A protocol as text for a column: equal protocols have equal text."""
     return msgspec.json.encode(protocol).decode()
 
 

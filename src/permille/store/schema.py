@@ -1,4 +1,4 @@
-"""The schema: its steps from one version to the next, and what a file's must be, to the letter."""
+"""The schema: its migration steps, and the exact schema that a file must have."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
 
 
 def create(db: sqlite3.Connection, version: int = 0, *, to: int = SCHEMA_VERSION) -> None:
-    """Take the file from schema ``version`` (0: empty) to ``to``, in one transaction."""
+    """Migrate the file from schema ``version`` (0: empty) to ``to``, in one transaction."""
     db.create_function("crc32", 1, zlib.crc32, deterministic=True)
     db.create_function("seal_of", -1, lambda *row: seal(row[:-1], row[-1]), deterministic=True)
     db.create_function("seal_of_row", -1, _of_row, deterministic=True)
@@ -161,12 +161,12 @@ def create(db: sqlite3.Connection, version: int = 0, *, to: int = SCHEMA_VERSION
 
 
 def functions(db: sqlite3.Connection) -> None:
-    """What reading asks of SQLite beyond its own functions."""
+    """Register the SQL functions that reading needs."""
     db.create_aggregate("seal_sum", 1, Adding)
 
 
 def _of_row(crc: object, *row: object) -> int:
-    """The seal of a trial that was kept with the checksum of its body alone."""
+    """The seal of a trial that was stored with a checksum of only its body."""
     keys, body = row[:-1], row[-1]
     found = seal(keys, body)
     return found if rows.was_whole(crc, keys, body) else found ^ 1
@@ -184,8 +184,8 @@ def expected(version: int) -> frozenset[tuple[str, str, str, str | None]]:
 
 
 def entries(db: sqlite3.Connection) -> frozenset[tuple[str, str, str, str | None]]:
-    """What the schema holds: of each table, index, view and trigger the type, the name, the table
-    and the SQL, white space aside."""
+    """The entries of the schema: type, name, table and SQL of each table, index, view and trigger,
+    ignoring white space."""
     return frozenset(
         (kind, name, table, " ".join(sql.split()) if isinstance(sql, str) else sql)
         for kind, name, table, sql in db.execute(

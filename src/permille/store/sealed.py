@@ -1,4 +1,4 @@
-"""Rows of trials as they are read: each held against its seal, each group against its counts."""
+"""Read rows of trials: check each row against its seal, and each group against its counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from permille.store.rows import KEYS, Group, Raw, Row, read_raw, read_trial
 from permille.store.seals import DamageError, added, seal, total
 
 CHUNK = 500
-"""Trials that one statement reads: a reader never keeps a writer's log from the file for long."""
+"""The number of trials read by one statement, so that a reader never blocks a checkpoint for
+long."""
 _LEAST_ROW_BYTES = 32
 _SELECT = f"SELECT {', '.join(KEYS)}, body, seal FROM trial"
 START = ("study", "cell", "protocol", "fingerprint", "round")
@@ -27,7 +28,7 @@ START = ("study", "cell", "protocol", "fingerprint", "round")
 
 class SealedRows:
     """Reads a store's tables. Damage raises :class:`StoreError`; with a list as ``damage``, reading
-    goes on with all that is whole, and a line for each thing that is not is added to the list."""
+    continues with everything intact, and a line per damaged item is appended to the list."""
 
     def __init__(
         self, db: sqlite3.Connection, path: Path, budget: Budget, damage: list[str] | None
@@ -38,7 +39,7 @@ class SealedRows:
         self._damage = damage
 
     def say(self, what: str) -> None:
-        """Name damage: as an error, or as a line of the list."""
+        """Report damage: as an error, or as a line in the list."""
         said = damaged(self._path, what)
         if self._damage is None:
             raise StoreError(said)
@@ -46,7 +47,7 @@ class SealedRows:
             self._damage.append(said)
 
     def decoded(self, row: Row) -> Iterator[Trial]:
-        """The row's trial, or none where it cannot be read, which is said."""
+        """The row's trial, or None if it cannot be read, which is reported."""
         try:
             trial = read_trial(row.body)
         except ValueError as error:
@@ -55,7 +56,7 @@ class SealedRows:
         yield trial
 
     def groups(self) -> list[Kept]:
-        """The roll-up; where it is damaged, which is said, the groups as the trials tell them."""
+        """The roll-up; if it is damaged, which is reported, the groups from the trials."""
         with self.snapshot():
             try:
                 return rollup.read(self._db)
@@ -82,7 +83,7 @@ class SealedRows:
         except (DamageError, sqlite3.DatabaseError):
             whole = False
         if not whole:
-            self.say("not every trial that was kept can be found")
+            self.say("some stored trials cannot be found")
         return [Kept(group, 0, None) for group in found.values()]
 
     def starts(self) -> dict[tuple[str, ...], int]:
@@ -98,7 +99,7 @@ class SealedRows:
         return {row[:4]: row[4] for row in rows}
 
     def rows_of_cell(self, groups: Sequence[Group]) -> Iterator[Row]:
-        """The rows of groups of one cell: by the index where that leads to all of them."""
+        """The rows of groups of one cell, by the index if it leads to all of them."""
         study, cell = groups[0].study, groups[0].cell
         newest = max(group.newest for group in groups)
         try:
@@ -122,8 +123,8 @@ class SealedRows:
     def rows_of(
         self, groups: Sequence[Group], asked: dict[str, str], *, by: str | None = None
     ) -> Iterator[Row]:
-        """The rows of these groups in the order they came. Whether they are all there is known,
-        and said, at the end."""
+        """The rows of these groups, in order of insertion. Missing rows are detected and reported
+        at the end."""
         wanted = {rollup.key_of(group): group for group in groups}
         counts: Counter[tuple[Any, ...]] = Counter()
         seals: defaultdict[tuple[Any, ...], int] = defaultdict(int)
@@ -144,10 +145,10 @@ class SealedRows:
                 self.say(f"the trials of cell {group.cell} in study {group.study}")
 
     def scan(self, asked: dict[str, str], newest: int, *, by: str | None = None) -> Iterator[Row]:
-        """The whole rows that have these columns, up to that number; what is not whole is said.
+        """The intact rows with these column values, up to that number; damaged rows are reported.
         The table itself is read, not an index, unless one is named."""
         if newest > self._budget.file_bytes() // _LEAST_ROW_BYTES:
-            self.say(f"trial numbers up to {newest}, which the file has no room for")
+            self.say(f"trial numbers up to {newest}, which is more than the file can contain")
             return
         where = "".join(f" AND {column} = ?" for column in asked)
         table = f"{_SELECT} {f'INDEXED BY {by}' if by else 'NOT INDEXED'}"
@@ -179,7 +180,7 @@ class SealedRows:
     def _one_by_one(
         self, numbers: Iterable[int], where: str, asked: dict[str, str]
     ) -> list[tuple[Any, ...]]:
-        """The rows beside those that are damaged: each is looked up by its number."""
+        """The rows next to damaged ones: each is looked up by its number."""
         found = []
         for number in numbers:
             with contextlib.suppress(sqlite3.DatabaseError):
@@ -189,7 +190,7 @@ class SealedRows:
         return found
 
     def row(self, uid: str) -> Row | None:
-        """By the index; what that does not know is looked for in the table itself."""
+        """Look up by the index, then search the table itself."""
         for hint in ("", " NOT INDEXED"):
             one = self._db.execute(f"{_SELECT}{hint} WHERE uid = ?", (uid,)).fetchone()
             if one is not None:
@@ -202,7 +203,7 @@ class SealedRows:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """What is read within is of one moment."""
+        """Everything read within is from one snapshot."""
         if self._db.in_transaction:
             yield
             return
@@ -214,10 +215,10 @@ class SealedRows:
 
 
 def raw_of(db: sqlite3.Connection, row: Row) -> Raw | None:
-    """The recording of a trial's row; None if it came without.
+    """The recording of a trial's row; None if it has none.
 
     Raises:
-        ValueError: it is not what was written.
+        ValueError: it is damaged.
     """
     parts = db.execute(
         "SELECT trial, kind, body, seal FROM raw WHERE trial = ?", (row.id,)

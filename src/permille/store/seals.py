@@ -1,8 +1,8 @@
-"""Seals: a checksum of each row over all of its columns, and per table their count and sum.
+"""Seals: a checksum of each row over all of its columns, and their count and sum for each table.
 
-A row's seal tells that the row is what was written; the count and the sum of a table's seals tell
-that no row was lost, doubled or put in another's place, by whichever way the rows were found.
-They guard against damage, not against a forger: anybody can compute them.
+A row's seal shows that the row is intact. The count and the sum of a table's seals show that no row
+was lost, duplicated or swapped, however the rows were read. They protect against damage, not
+against forgery: anybody can compute them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _WORD = 1 << 64
 
 
 class DamageError(ValueError):
-    """What was read is not what was written. In words."""
+    """The stored data are damaged; the message describes the damage."""
 
 
 class Total(NamedTuple):
-    """How many rows there are, and the sum of their seals (see :func:`added`)."""
+    """The number of rows, and the sum of their seals (see :func:`added`)."""
 
     rows: int
     seals: int
@@ -34,7 +34,7 @@ def seal(keys: tuple[object, ...], body: object = b"") -> int:
 
 
 def added(seals: Iterable[int]) -> int:
-    """Their sum modulo 2**64, which does not depend on their order; an SQLite integer."""
+    """The sum of seals modulo 2**64, independent of their order; an SQLite integer."""
     found = sum(seals) % _WORD
     return found - _WORD if found >= _WORD // 2 else found
 
@@ -46,7 +46,7 @@ class Adding:
         self._sum = 0
 
     def step(self, value: object) -> None:
-        """Take one row in; what is no integer is no seal, and makes the sum wrong."""
+        """Add one seal; a value that is not an integer makes the sum wrong."""
         self._sum += value if isinstance(value, int) else 1
 
     def finalize(self) -> int:
@@ -55,10 +55,10 @@ class Adding:
 
 
 def total(db: sqlite3.Connection, table: str) -> Total:
-    """What the table holds, as its last writer left it.
+    """The table's count and sum, as recorded by its last writer.
 
     Raises:
-        DamageError: the row that says so is damaged.
+        DamageError: the row with them is damaged.
     """
     row = db.execute("SELECT rows, seals, seal FROM totals WHERE name = ?", (table,)).fetchone()
     if row is None or seal((table, *row[:2])) != row[2]:
@@ -67,10 +67,10 @@ def total(db: sqlite3.Connection, table: str) -> Total:
 
 
 def grow(db: sqlite3.Connection, table: str, rows: int, seals: Iterable[int]) -> None:
-    """Count so many more rows of the table, and add these seals to its sum.
+    """Add this number of rows and these seals to the table's count and sum.
 
     Raises:
-        DamageError: what was counted before is damaged.
+        DamageError: the recorded count is damaged.
     """
     before = total(db, table)
     now = (before.rows + rows, added([before.seals, *seals]))

@@ -1,4 +1,4 @@
-"""The store as the rest of permille sees it: trials in, trials out, each read against its seal."""
+"""The store's interface for the rest of permille: write and read trials, checked by their seals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ T = TypeVar("T")
 
 
 class Added(NamedTuple):
-    """How many trials were new, took the place of another record of themselves, or were known."""
+    """The numbers of trials that were new, replaced another record of the same trial, or were
+    known."""
 
     new: int
     replaced: int
@@ -40,7 +41,8 @@ class Added(NamedTuple):
 
 
 class TakenIn(NamedTuple):
-    """Trials of another store: how many were new, were there already, and why others are not."""
+    """The result for trials of another store: the numbers new and known, and why others were
+    refused."""
 
     new: int
     known: int
@@ -48,11 +50,11 @@ class TakenIn(NamedTuple):
 
 
 class Store:
-    """The trials of one file. Open with ``with``; ``readonly`` never creates or changes it.
+    """The trials of one file. Use it in a ``with``; ``readonly`` never creates or changes it.
 
-    What is damaged raises :class:`StoreError`; with a list as ``damage``, reading goes on with
-    all that is whole, and the list is told of each thing that is not. ``fold`` makes the roll-up;
-    without one it is that which permille's figures are made by (plug-in ``permille.folds``).
+    Damage raises :class:`StoreError`; with a list as ``damage``, reading continues with everything
+    intact, and each damaged item is appended to the list. ``fold`` computes the roll-up; the
+    default is the one for permille's figures (plug-in group ``permille.folds``).
     """
 
     def __init__(
@@ -81,10 +83,10 @@ class Store:
         self.close(roll_up=kind is None)
 
     def close(self, *, roll_up: bool = True) -> None:
-        """Close the file; after writing, what came in is rolled up first."""
+        """Close the file; after writing, update the roll-up first."""
         try:
             if roll_up and self._file is not None:
-                # What cannot be rolled up is read from its trials: nothing is lost with it.
+                # Groups that cannot be rolled up are read from their trials: nothing is lost.
                 with contextlib.suppress(sqlite3.Error, StoreError, DamageError):
                     self._roll_up()
             with self._guard("close"):
@@ -96,18 +98,18 @@ class Store:
     # --- writing ---------------------------------------------------------------------------
 
     def add(self, trial: Trial, raw: Raw | None = None) -> bool:
-        """Keep one trial, durably. False if its uid is there already (nothing is changed).
+        """Store one trial durably. Returns False if its uid already exists (nothing changes).
 
         Raises:
-            StoreError: it could not be written, or not be read back; nothing of it was written.
+            StoreError: it could not be written or read back; nothing of it was written.
         """
         return self.add_many([(trial, raw)]) == 1
 
     def add_many(self, trials: Iterable[tuple[Trial, Raw | None]]) -> int:
-        """Keep trials in one transaction; how many were new.
+        """Store trials in one transaction; returns the number of new ones.
 
         Raises:
-            StoreError: one could not be written, or not be read back; none of them was written.
+            StoreError: one could not be written or read back; none of them was written.
         """
         new = 0
         with self._transaction():
@@ -120,12 +122,12 @@ class Store:
     def add_or_replace(
         self, trials: Iterable[Trial], better: Callable[[Trial, Trial], Trial | None]
     ) -> Added:
-        """Keep trials without a recording in one transaction. Where a uid is there already,
-        ``better(known, found)`` says what is to be in its place; None leaves it.
+        """Store trials without a recording in one transaction. If a uid already exists,
+        ``better(known, found)`` returns its replacement; None keeps it.
 
         Raises:
-            StoreError: one could not be written or read back, a known one is damaged, or what is
-                to replace it is of another group: nothing was written.
+            StoreError: one could not be written or read back, a known one is damaged, or its
+                replacement belongs to another group: nothing was written.
         """
         new, replaced, known = 0, 0, 0
         with self._transaction():
@@ -147,12 +149,12 @@ class Store:
         return Added(new, replaced, known)
 
     def take_in(self, trials: Iterable[tuple[Trial, Raw | None]]) -> TakenIn:
-        """Keep trials of another store in one transaction. One whose uid is there already is known
-        where the two are equal, and refused where they are not; so is one that cannot be kept.
+        """Store trials of another store in one transaction. A trial whose uid already exists is
+        known if the two are equal, and refused otherwise; so is one that cannot be stored.
 
         Raises:
-            StoreError: the file could not be written, or what is there is damaged; nothing of
-                these trials was written.
+            StoreError: the file could not be written, or existing data are damaged; none of these
+                trials was written.
         """
         new, known = 0, 0
         refused: list[str] = []
@@ -168,7 +170,7 @@ class Store:
                 elif self._is_there(trial):
                     known += 1
                 else:
-                    refused.append(f"trial {trial.uid} is there already, with other content")
+                    refused.append(f"trial {trial.uid} already exists with different content")
         checkpoint(self._db)
         self._still_there()
         return TakenIn(new, known, tuple(refused))
@@ -177,7 +179,7 @@ class Store:
         row = self._rows.row(trial.uid)
         if row is None:
             raise StoreError(damaged(self.path, f"trial {trial.uid}"))
-        # As records, not as bytes: a trial that an older version wrote lacks newer fields.
+        # As records, not as bytes: a trial from an older version lacks newer fields.
         return any(there == trial for there in self._rows.decoded(row))
 
     def _still_there(self) -> None:
@@ -185,7 +187,7 @@ class Store:
         try:
             now = self.path.stat()
         except OSError as error:
-            raise StoreError(f"the store {self.path} has gone: {error.strerror}") from error
+            raise StoreError(f"the store {self.path} has vanished: {error.strerror}") from error
         if self._file is not None and (now.st_dev, now.st_ino) != (
             self._file.st_dev,
             self._file.st_ino,
@@ -208,7 +210,7 @@ class Store:
         checkpoint(self._db)
 
     def restore_rounds(self) -> None:
-        """Each cell is in the newest round of its trials (after a repair)."""
+        """Put each cell into the newest round of its trials (after a repair)."""
         with self._transaction():
             before = self._rows.starts()
             for kept in rollup.newest_rounds(rollup.read(self._db)):
@@ -220,17 +222,17 @@ class Store:
         checkpoint(self._db)
 
     def starts(self) -> dict[tuple[str, ...], int]:
-        """(study, cell, protocol, fingerprint) -> the round that it is in, where not 0.
+        """(study, cell, protocol, fingerprint) -> its current round, if not 0.
 
         Raises:
-            StoreError: that is damaged.
+            StoreError: the rounds are damaged.
         """
         with self._guard("read"):
             return self._rows.starts()
 
     def advance(self, starts: Mapping[tuple[str, ...], int]) -> None:
-        """Put cells into later rounds, as :meth:`starts` of another store has them; where this
-        one's is later, it stays.
+        """Put cells into the later rounds of another store's :meth:`starts`; rounds of this store
+        that are later do not change.
 
         Raises:
             StoreError: it could not be written.
@@ -298,7 +300,7 @@ class Store:
         fold = self._fold or plugins.load("folds", "cells", StoreError)
         for kept in rollup.newest_rounds(self._rows.groups()):
             if kept.body is None or kept.fold != fold.version:
-                with contextlib.suppress(StoreError):  # damaged: whoever reads it says so
+                with contextlib.suppress(StoreError):  # damaged: its reader reports it
                     body = fold.pack(fold.of(self.of_group(kept.group)))
                     with self._transaction():
                         rollup.keep(self._db, kept.group, fold.version, body)
@@ -320,7 +322,7 @@ class Store:
         ``source`` is asked for.
 
         Raises:
-            StoreError: the file is damaged; names the trial.
+            StoreError: the file is damaged; the message names the trial.
         """
         with self._guard("read"):
             wanted = {"study": study, "cell": cell, "source": source}
@@ -336,11 +338,11 @@ class Store:
                     yield from self._rows.decoded(row)
 
     def by_cell(self, study: str | None = None) -> Iterator[list[Trial]]:
-        """All trials of a cell at a time, those of one study or of all, in order of first
-        appearance; of each the newest round. Memory holds one cell's.
+        """The newest round of one cell's trials at a time, for one study or all, in order of first
+        appearance. Only one cell's trials are in memory.
 
         Raises:
-            StoreError: the file is damaged; names the trial.
+            StoreError: the file is damaged; the message names the trial.
         """
         with self._guard("read"):
             cells: dict[tuple[str, str], list[Group]] = {}
@@ -354,16 +356,16 @@ class Store:
                     yield trials
 
     def studies(self) -> list[str]:
-        """The names of the studies that have trials, in order of their first."""
+        """The names of the studies with trials, in order of first appearance."""
         with self._guard("read"):
             return list(dict.fromkeys(kept.group.study for kept in self._groups()))
 
     def cells(self, fold: Fold[T], study: str | None = None) -> Iterator[tuple[Group, T]]:
-        """What every group comes to: from the roll-up, and where it has none yet from its trials;
-        those of one study or of all, in order of first appearance.
+        """The aggregate of every group, from the roll-up or, if it has none yet, from the trials;
+        for one study or all, in order of first appearance.
 
         Raises:
-            StoreError: the roll-up, or a trial that had to be read, is damaged.
+            StoreError: the roll-up, or a required trial, is damaged.
         """
         with self._guard("read"):
             for kept in rollup.newest_rounds(self._groups()):
@@ -386,7 +388,8 @@ class Store:
         ]
 
     def of_group(self, group: Group, *, newest: int | None = None) -> list[Trial]:
-        """The trials of one group, in the order they came; only the ``newest`` so many, if said.
+        """The trials of one group in order of insertion; with ``newest``, only this number of the
+        newest.
 
         Raises:
             StoreError: one is damaged.
@@ -409,8 +412,8 @@ class Store:
             return None if row is None else next(iter(self._rows.decoded(row)), None)
 
     def uids(self, prefix: str, *, most: int) -> list[str]:
-        """The uids that begin with ``prefix``, ``most`` at most; the exact one alone if it is
-        there. The index is not used: it may be damaged where the trials are not."""
+        """At most ``most`` uids that start with ``prefix``; only the exact one if it exists. The
+        index is not used, because it may be damaged although the trials are intact."""
         with self._guard("read"):
             found = self._db.execute(
                 "SELECT uid FROM trial NOT INDEXED WHERE substr(uid, 1, ?) = ?"
@@ -431,13 +434,13 @@ class Store:
             return list(sessions.read(self._db, self._rows.say))
 
     def version(self) -> int:
-        """Changes when another connection, of whichever process, has written to the file."""
+        """Changes when another connection, of any process, has written to the file."""
         with self._guard("read"):
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def tried(self, study: str, protocol: Protocol) -> list[Tried]:
-        """Every trial of a study under one protocol, on any machine, of the newest rounds,
-        a round without a trial yet among them."""
+        """Every trial of a study under one protocol, on any machine, in the newest rounds,
+        including rounds without a trial yet."""
         asked = {"study": study, "protocol": protocol_key(protocol), "source": "permille"}
         with self._guard("read"):
             starts = self._rows.starts()
@@ -454,7 +457,7 @@ class Store:
             ]
 
     def environment(self, fingerprint: str) -> Environment | None:
-        """The machine that a fingerprint stands for, of one of its trials."""
+        """The machine of a fingerprint, from one of its trials."""
         with self._guard("read"):
             for kept in self._rows.groups():
                 if kept.group.fingerprint == fingerprint:
@@ -464,8 +467,8 @@ class Store:
         return None
 
     def rounds(self, study: str, protocol: Protocol, fingerprint: str) -> dict[str, int]:
-        """Cell -> the round that it is in on one machine; cells never started over are not
-        there: theirs is 0."""
+        """Cell -> its current round on one machine; cells that were never started over are not
+        included and have round 0."""
         with self._guard("read"):
             wanted = (study, protocol_key(protocol), fingerprint)
             return {
@@ -475,7 +478,7 @@ class Store:
             }
 
     def raw(self, uid: str) -> Raw | None:
-        """What a trial was computed from; None if it came without (an import).
+        """The raw data of a trial; None if it has none (an import).
 
         Raises:
             StoreError: it is damaged.

@@ -1,4 +1,4 @@
-"""Rows as they are written: checked at the gate, sealed, and counted. Within a transaction."""
+"""Write rows: check, seal and count them. Used within a transaction."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def _admit(trial: Trial, raw: Raw | None, path: Path) -> list[tuple[str, bytes]]
             return [] if raw is None else packed(raw)
         except ValueError as error:
             reason = str(error)
-    raise UnkeepableError(f"trial {trial.uid} is not kept in {path}: {reason}", reason)
+    raise UnkeepableError(f"trial {trial.uid} is not stored in {path}: {reason}", reason)
 
 
 def insert(db: sqlite3.Connection, trial: Trial, raw: Raw | None, path: Path) -> int:
-    """Write one trial and its recording; 0 if its uid is there already, else 1.
+    """Write one trial and its recording; returns 0 if its uid already exists, otherwise 1.
 
     Raises:
         UnkeepableError: it could not be read back.
@@ -56,17 +56,17 @@ def insert(db: sqlite3.Connection, trial: Trial, raw: Raw | None, path: Path) ->
 
 
 def exchange(db: sqlite3.Connection, old: Row, trial: Trial, path: Path) -> None:
-    """Another record of the same trial in the place of its row: under its number, so that
-    nothing else in the store moves."""
+    """Replace the row of a trial with another record of it, under the same number, so that nothing
+    else in the store changes."""
     reason = refusal(trial)
     columns = columns_of(trial)
     keys = (old.id, *(columns[name] for name in KEYS[1:-1]), old.parts)
     body = msgspec.json.encode(trial)
     row = Row._make([*keys, body, seal(keys, body)])
     if (row.uid, row.group) != (old.uid, old.group):
-        reason = reason or "it is of another group than the one that it is to replace"
+        reason = reason or "it belongs to another group than the one that it should replace"
     if old.parts:
-        reason = reason or "what is there has a recording of its own"
+        reason = reason or "the stored one has a recording"
     if reason is not None:
         raise StoreError(f"trial {trial.uid} is not replaced in {path}: {reason}")
     names = (*KEYS[1:], "body", "seal")
@@ -84,7 +84,8 @@ def put_round(
     round: int,
     before: dict[tuple[str, ...], int],
 ) -> None:
-    """Put a cell on one machine into a round; ``before`` is what :meth:`SealedRows.starts` gave."""
+    """Put a cell on one machine into a round; ``before`` is the result of
+    :meth:`SealedRows.starts`."""
     row = (*key, round)
     old = [seal((*key, before[key]))] if key in before else []
     db.execute(

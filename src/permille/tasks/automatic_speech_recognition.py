@@ -44,22 +44,25 @@ class AutomaticSpeechRecognition(Generating):
         import jiwer
 
         pairs, blank = answered(outputs, samples)
-        said = {
+        transcripts = {
             name: (plain(answer), plain(reference))
             for name, (answer, reference) in zip(distinct(samples), pairs, strict=True)
             if plain(reference)
         }
-        if not said:
+        if not transcripts:
             return None
-        answers, references = [a for a, _ in said.values()], [r for _, r in said.values()]
-        each = [jiwer.process_words(r, a) for a, r in said.values()]
+        answers, references = (
+            [a for a, _ in transcripts.values()],
+            [r for _, r in transcripts.values()],
+        )
+        each = [jiwer.process_words(r, a) for a, r in transcripts.values()]
         wrong = [o.substitutions + o.deletions + o.insertions for o in each]
         words = [o.hits + o.substitutions + o.deletions for o in each]
         value = sum(wrong) / sum(words)
         return scored(
             "wer",
             pseudo_values(value, ratios_without(wrong, words)),
-            said,
+            transcripts,
             value=value,
             unreadable=blank,
             others={"cer": float(jiwer.cer(references, answers))},

@@ -49,8 +49,8 @@ class FillMask:
         ranks: dict[str, int | None] = {}
         for output, sample in zip(outputs, samples, strict=True):
             word = split(sample)[1].casefold()
-            found = [str(guess).strip().casefold() for guess in output.data or ()]
-            ranks.setdefault(sample.id, found.index(word) if word in found else None)
+            guesses = [str(guess).strip().casefold() for guess in output.data or ()]
+            ranks.setdefault(sample.id, guesses.index(word) if word in guesses else None)
         n = len(ranks)
         if not n:
             return None

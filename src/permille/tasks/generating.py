@@ -101,5 +101,5 @@ def mean_quality(
         values,
         distinct(samples),
         unreadable=unreadable,
-        others={name: fmean(found) for name, found in scores.items() if name != metric},
+        others={name: fmean(per_sample) for name, per_sample in scores.items() if name != metric},
     )

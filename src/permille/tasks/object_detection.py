@@ -55,18 +55,18 @@ class ObjectDetection:
         first = {s.id: (o, s) for o, s in reversed(list(zip(outputs, samples, strict=True)))}
         pairs = [first[i] for i in dict.fromkeys(s.id for s in samples)]
         truths = [list(sample.reference) for _, sample in pairs]
-        found = [_named(output, model) for output, _ in pairs]
+        detected = [_named(output, model) for output, _ in pairs]
         labels = sorted({thing["label"] for things in truths for thing in things})
         if not labels:
             return None
-        answered = {thing["label"] for things in found for thing in things}
+        answered = {thing["label"] for things in detected for thing in things}
         if answered and not answered & set(labels):
             raise ModelError(
                 f"model {model.id!r} finds {', '.join(sorted(answered)[:10])}, but the dataset's"
                 f" objects are {', '.join(labels[:10])}; say which is which:"
                 f' labels = {{ "{labels[0]}" = "{min(answered)}", … }}'
             )
-        at_all, at_50 = mean_average_precision(truths, found)
+        at_all, at_50 = mean_average_precision(truths, detected)
         return Quality(metric="map", value=at_all, n=len(pairs), others={"map_50": at_50})
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
@@ -78,7 +78,7 @@ Things = Sequence[Mapping[str, Any]]
 
 
 def mean_average_precision(
-    truths: Sequence[Things], found: Sequence[Things]
+    truths: Sequence[Things], detected: Sequence[Things]
 ) -> tuple[float, float]:
     """COCO's AP, over IoU 0.50 to 0.95 and at 0.50, of objects by image: ``label`` and ``bbox``
     ([x, y, width, height]), detected ones also with a ``score``.
@@ -100,7 +100,7 @@ def mean_average_precision(
     ]
     detections = [
         _annotation(thing, image, number) | {"score": float(thing["score"])}
-        for image, things in enumerate(found, 1)
+        for image, things in enumerate(detected, 1)
         for thing in things
         if thing["label"] in number
     ]

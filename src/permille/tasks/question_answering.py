@@ -66,11 +66,11 @@ def words(text: str) -> list[str]:
 
 def f1(answer: str, accepted: str) -> float:
     """The F1 of the words of two answers: 2 × common / all. Two empty answers are equal."""
-    found, wanted = words(answer), words(accepted)
-    if not found or not wanted:
-        return float(found == wanted)
-    common = sum((Counter(found) & Counter(wanted)).values())
-    return 2 * common / (len(found) + len(wanted))
+    given, wanted = words(answer), words(accepted)
+    if not given or not wanted:
+        return float(given == wanted)
+    common = sum((Counter(given) & Counter(wanted)).values())
+    return 2 * common / (len(given) + len(wanted))
 
 
 task: Task = QuestionAnswering()

@@ -31,8 +31,8 @@ class Summarization(Generating):
 
         pairs, blank = answered(outputs, samples)
         scorer = RougeScorer(list(_METRICS), use_stemmer=True)
-        found = [scorer.score(reference, answer) for answer, reference in pairs]
-        scores = {metric: [f[metric].fmeasure for f in found] for metric in _METRICS}
+        scored = [scorer.score(reference, answer) for answer, reference in pairs]
+        scores = {metric: [f[metric].fmeasure for f in scored] for metric in _METRICS}
         return mean_quality("rougeL", scores, samples, unreadable=blank)
 
 

@@ -95,13 +95,13 @@ def _tags(output: Output, sample: Sample, model: ModelSpec) -> list[str]:
     longest input, are outside any entity."""
     words = model.settings.get("labels") or {}
     meaning = {theirs: ours for ours, theirs in words.items()}
-    found = output.data
+    answered = output.data
     wanted = len(sample.reference)
-    if not isinstance(found, list | tuple) or len(found) > wanted:
+    if not isinstance(answered, list | tuple) or len(answered) > wanted:
         raise ModelError(
             f"model {model.id!r} did not answer with one tag for each of {wanted} words"
         )
-    tags = ["O" if tag is None else meaning.get(str(tag), str(tag)) for tag in found]
+    tags = ["O" if tag is None else meaning.get(str(tag), str(tag)) for tag in answered]
     return tags + ["O"] * (wanted - len(tags))
 
 
@@ -120,9 +120,9 @@ def _entity_counts(
 
     right, there = [], []
     for tags, given in zip(truths, answers, strict=True):
-        true, found = set(get_entities(list(tags))), set(get_entities(list(given)))
-        right.append(2 * len(true & found))
-        there.append(len(true) + len(found))
+        true, predicted = set(get_entities(list(tags))), set(get_entities(list(given)))
+        right.append(2 * len(true & predicted))
+        there.append(len(true) + len(predicted))
     return right, there
 
 

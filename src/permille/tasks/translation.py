@@ -54,12 +54,12 @@ def _without_each(pairs: Sequence[tuple[str, Any]]) -> list[float]:
     each = [sacrebleu.corpus_bleu([answer], [[reference]]) for answer, reference in pairs]
     rows = [[*e.counts, *e.totals, e.sys_len, e.ref_len] for e in each]
     sums = [sum(column) for column in zip(*rows, strict=True)]
-    found = []
+    scores = []
     for row in rows:
         rest = [total - own for total, own in zip(sums, row, strict=True)]
         score = BLEU.compute_bleu(rest[:4], rest[4:8], rest[8], rest[9], smooth_method="exp")
-        found.append(score.score / 100)
-    return found
+        scores.append(score.score / 100)
+    return scores
 
 
 task: Task = Translation()

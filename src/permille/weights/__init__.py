@@ -82,12 +82,12 @@ def _first(values: Iterable[T | None]) -> T | None:
 
 def _all_tensors(headers: Iterable[Header]) -> tuple[Tensor, ...] | None:
     """The tensors of all files together; None if one file cannot be counted."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for header in headers:
         if header.tensors is None:
             return None
-        found += header.tensors
-    return tuple(found)
+        tensors += header.tensors
+    return tuple(tensors)
 
 
 def _active(tensors: Iterable[Tensor], experts: int | None, used: int | None) -> int | None:
@@ -109,10 +109,10 @@ def _config(files: Iterable[Path]) -> dict[str, Any]:
         if file.name == "config.json":
             try:
                 with file.open("rb") as stream:
-                    found = json.loads(stream.read(MAX_CONFIG_BYTES))
+                    config = json.loads(stream.read(MAX_CONFIG_BYTES))
             except (ValueError, RecursionError) as error:
                 raise UnreadableWeightsError(f"{file} is not JSON") from error
-            return found if isinstance(found, dict) else {}
+            return config if isinstance(config, dict) else {}
     return {}
 
 

@@ -69,14 +69,14 @@ def _read(stream: BinaryIO) -> Header:
     version, tensors, pairs = _take(stream, "IQQ")
     if version not in (2, 3) or tensors > _MAX_TENSORS or pairs > _MAX_TENSORS:
         raise ValueError("an unsupported version")
-    said: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for _ in range(pairs):
         name = _string(stream)
         (kind,) = _take(stream, "I")
         value = _value(stream, kind)
         if name.startswith("general.") or name.endswith((".expert_count", ".expert_used_count")):
-            said[name] = value
-    found = []
+            facts[name] = value
+    read_tensors = []
     for _ in range(tensors):
         name = _string(stream)
         (dimensions,) = _take(stream, "I")
@@ -84,13 +84,13 @@ def _read(stream: BinaryIO) -> Header:
             raise ValueError("a tensor of more than 8 dimensions")
         shape = _take(stream, f"{dimensions}Q")
         _take(stream, "IQ")  # its type and offset
-        found.append(tensor(name, shape))
-    architecture = said.get("general.architecture")
+        read_tensors.append(tensor(name, shape))
+    architecture = facts.get("general.architecture")
     return Header(
-        tensors=tuple(found),
+        tensors=tuple(read_tensors),
         architecture=architecture if isinstance(architecture, str) else None,
-        experts=_whole(said.get(f"{architecture}.expert_count")),
-        experts_used=_whole(said.get(f"{architecture}.expert_used_count")),
+        experts=_whole(facts.get(f"{architecture}.expert_count")),
+        experts_used=_whole(facts.get(f"{architecture}.expert_used_count")),
     )
 
 

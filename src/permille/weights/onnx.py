@@ -84,13 +84,13 @@ class _Budget:
 
 
 def _graph(content: _Bytes, budget: _Budget) -> _Bytes | None:
-    found = next((value for field, value in _fields(content, budget) if field == _GRAPH), None)
-    return found if isinstance(found, memoryview) else None
+    graph = next((value for field, value in _fields(content, budget) if field == _GRAPH), None)
+    return graph if isinstance(graph, memoryview) else None
 
 
 def _locations(content: _Bytes, budget: _Budget) -> set[str]:
     graph = _graph(content, budget)
-    found = set()
+    locations = set()
     for field, initializer in _fields(graph, budget) if graph is not None else ():
         if field != _INITIALIZER or not isinstance(initializer, memoryview):
             continue
@@ -98,8 +98,8 @@ def _locations(content: _Bytes, budget: _Budget) -> set[str]:
             if part == _EXTERNAL and isinstance(entry, memoryview):
                 pair = {f: bytes(v) for f, v in _fields(entry, budget) if not isinstance(v, int)}
                 if pair.get(_ENTRY_KEY) == b"location":
-                    found.add(pair.get(_ENTRY_VALUE, b"").decode("utf-8", "replace"))
-    return {name for name in found if name and "\0" not in name}
+                    locations.add(pair.get(_ENTRY_VALUE, b"").decode("utf-8", "replace"))
+    return {name for name in locations if name and "\0" not in name}
 
 
 def _model(content: _Bytes, budget: _Budget) -> Header | None:
@@ -115,8 +115,8 @@ def _model(content: _Bytes, budget: _Budget) -> Header | None:
             packed = packed or any(
                 f == _OP_TYPE and _is_packed(v) for f, v in _fields(value, budget)
             )
-        elif field == _INITIALIZER and (found := _tensor(value, budget)) is not None:
-            tensors.append(found)
+        elif field == _INITIALIZER and (weight := _tensor(value, budget)) is not None:
+            tensors.append(weight)
     return Header(tensors=None if packed else tuple(tensors))
 
 
@@ -181,10 +181,10 @@ def _varint(content: _Bytes, at: int) -> tuple[int, int]:
 
 
 def _varints(content: _Bytes) -> list[int]:
-    found, at = [], 0
+    numbers, at = [], 0
     if len(content) > _MOST_DIMS * 10:
         raise ValueError(f"a tensor of more than {_MOST_DIMS} dimensions")
     while at < len(content):
         value, at = _varint(content, at)
-        found.append(value)
-    return found
+        numbers.append(value)
+    return numbers

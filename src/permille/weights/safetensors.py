@@ -41,7 +41,7 @@ def read(path: Path) -> Header:
             header = msgspec.json.decode(stream.read(length), type=dict[str, msgspec.Raw])
             header.pop("__metadata__", None)
             entries = {n: msgspec.json.decode(raw, type=_Entry) for n, raw in header.items()}
-            found = tuple(tensor(n, e.shape) for n, e in entries.items())
+            tensors = tuple(tensor(n, e.shape) for n, e in entries.items())
             end = max((e.data_offsets[1] for e in entries.values()), default=0)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise UnreadableWeightsError(f"{path}: its safetensors header is damaged") from error
@@ -51,4 +51,4 @@ def read(path: Path) -> Header:
             f"{path} has {size:,} bytes, but its header says {8 + length + end:,}; "
             "it is cut off, or was not fetched whole"
         )
-    return Header(tensors=found)
+    return Header(tensors=tensors)

@@ -43,15 +43,15 @@ def claims(study: StudyCells) -> list[Claim]:
     return [_claim(claim, printed, find(study)) for claim, printed, find in _CLAIMS]
 
 
-def _claim(claim: str, printed: str, found: Outcome) -> Claim:
-    how = agreement(found.value, printed)
+def _claim(claim: str, printed: str, outcome: Outcome) -> Claim:
+    how = agreement(outcome.value, printed)
     return Claim(
         claim=claim,
         published=float(printed),
-        found=found.value,
-        matches=None if found.value is None else how is not None,
+        found=outcome.value,
+        matches=None if outcome.value is None else how is not None,
         agreement=how,
-        note=found.note,
+        note=outcome.note,
     )
 
 
@@ -214,8 +214,8 @@ def _of_task(study: StudyCells, task: str) -> list[StudyCell]:
 
 def _mean(cells: Sequence[StudyCell]) -> float | None:
     """kWh per 1,000 over the runs of the cells, node."""
-    found = [energy for cell in cells if (energy := cell.energy("node")) is not None]
-    return kwh_from_joules(pooled(found).mean) if found else None
+    energies = [energy for cell in cells if (energy := cell.energy("node")) is not None]
+    return kwh_from_joules(pooled(energies).mean) if energies else None
 
 
 _CLAIMS: tuple[tuple[str, str, Callable[[StudyCells], Outcome]], ...] = (

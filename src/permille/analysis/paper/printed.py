@@ -68,8 +68,8 @@ TABLE_5 = {
 }
 
 
-def agreement(found: float | None, printed: str) -> Agreement | None:
-    """How ``found`` matches the printed digits: rounded half up, or cut off; None: neither.
+def agreement(computed: float | None, printed: str) -> Agreement | None:
+    """How ``computed`` matches the printed digits: rounded half up, or cut off; None: neither.
 
     Both occur in the study's tables (0.0265 kWh is printed as 0.026, 0.0827 as 0.083), so both
     count as a match.
@@ -77,11 +77,11 @@ def agreement(found: float | None, printed: str) -> Agreement | None:
     >>> agreement(0.0265, "0.026"), agreement(0.0827, "0.083"), agreement(0.0273, "0.026")
     ('cut off', 'rounded', None)
     """
-    if found is None:
+    if computed is None:
         return None
     target = Decimal(printed)
     step = Decimal(1).scaleb(int(target.as_tuple().exponent))
-    value = Decimal(repr(found))
+    value = Decimal(repr(computed))
     if value.quantize(step, ROUND_HALF_UP) == target:
         return "rounded"
     return "cut off" if value.quantize(step, ROUND_DOWN) == target else None

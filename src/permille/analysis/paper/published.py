@@ -67,12 +67,12 @@ def about() -> About:
 @cache
 def load() -> StudyCells:
     """The shipped study. ``values`` of every figure are empty: only n, mean and sd are known."""
-    said = about()
+    facts = about()
     table = csv.DictReader(io.StringIO(_read(f"{_STEM}.csv").decode(), newline=""))
     return StudyCells(
-        cells=tuple(_cell(row, said) for row in table),
-        median_kwh=said.median_kwh,
-        archive=said.archive,
+        cells=tuple(_cell(row, facts) for row in table),
+        median_kwh=facts.median_kwh,
+        archive=facts.archive,
     )
 
 
@@ -139,9 +139,9 @@ def _text(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def _cell(row: dict[str, str], said: About) -> StudyCell:
+def _cell(row: dict[str, str], facts: About) -> StudyCell:
     return StudyCell(
-        summaries={boundary: _summary(row, boundary, said) for boundary in METERED},
+        summaries={boundary: _summary(row, boundary, facts) for boundary in METERED},
         parts={part: _sums(row, f"{part}_kwh", None) for part in PARTS},
         architecture=row["architecture"] or None,
         input_length=_number(row["input_length"]),
@@ -151,7 +151,7 @@ def _cell(row: dict[str, str], said: About) -> StudyCell:
     )
 
 
-def _summary(row: dict[str, str], boundary: Boundary, said: About) -> Summary:
+def _summary(row: dict[str, str], boundary: Boundary, facts: About) -> Summary:
     n = int(row["n"])
     metric = row["quality_metric"]
     seconds = Sums(
@@ -161,8 +161,8 @@ def _summary(row: dict[str, str], boundary: Boundary, said: About) -> Summary:
         "general-purpose" if row["category"] == "general-purpose" else "task-specific"
     )
     return Summary(
-        study=said.name,
-        source=said.name,
+        study=facts.name,
+        source=facts.name,
         cell=Cell(
             id=row["cell"],
             task=row["task"],
@@ -171,9 +171,9 @@ def _summary(row: dict[str, str], boundary: Boundary, said: About) -> Summary:
             category=category,
             backend=row["backend"],
         ),
-        fingerprint=said.fingerprint,
+        fingerprint=facts.fingerprint,
         boundary=boundary,
-        device=said.device,
+        device=facts.device,
         params=int(row["params"]) if row["params"] else None,
         energy=_sums(row, f"{boundary}_kwh", boundary),
         net=None,
@@ -184,17 +184,17 @@ def _summary(row: dict[str, str], boundary: Boundary, said: About) -> Summary:
         done=n,
         failed=0,
         invalid=0,
-        provenance=said.metering[boundary].provenance,
-        domains=said.metering[boundary].domains,
-        parts=tuple(_part(row, name, said) for name in said.metering[boundary].domains),
-        notes=said.notes,
+        provenance=facts.metering[boundary].provenance,
+        domains=facts.metering[boundary].domains,
+        parts=tuple(_part(row, name, facts) for name in facts.metering[boundary].domains),
+        notes=facts.notes,
     )
 
 
-def _part(row: dict[str, str], domain: str, said: About) -> Part:
+def _part(row: dict[str, str], domain: str, facts: About) -> Part:
     """The contribution of a domain. The active GPU is the only domain in ``accelerator``, and its
     accuracy differs between cells; that of the others does not."""
-    low, high = said.accuracy.get(
+    low, high = facts.accuracy.get(
         domain, (float(row["accelerator_low"]), float(row["accelerator_high"]))
     )
     column = f"{COLUMN[domain]}_kwh"

@@ -106,10 +106,10 @@ def reproduce(study: StudyCells) -> Reproduction:
 
 def node_kwh(cells: Sequence[StudyCell]) -> tuple[Sums, float, float | None] | None:
     """The runs of the cells as one sample: sums in joules, mean and sd in kWh per 1,000."""
-    found = [energy for cell in cells if (energy := cell.energy("node")) is not None]
-    if not found:
+    energies = [energy for cell in cells if (energy := cell.energy("node")) is not None]
+    if not energies:
         return None
-    sums = pooled(found)
+    sums = pooled(energies)
     sd = None if sums.sd is None else kwh_from_joules(sums.sd)
     return sums, kwh_from_joules(sums.mean), sd
 
@@ -123,8 +123,8 @@ def table2(cells: Sequence[StudyCell]) -> list[Table2Row]:
             for c in cells
             if c.summary.cell.task == task and c.summary.cell.category == "task-specific"
         ]
-        found = node_kwh(of_task)
-        kwh, sd = (found[1], found[2]) if found else (None, None)
+        computed = node_kwh(of_task)
+        kwh, sd = (computed[1], computed[2]) if computed else (None, None)
         how, sd_how = agreement(kwh, printed.kwh), agreement(sd, printed.sd)
         rows.append(
             Table2Row(
@@ -139,7 +139,7 @@ def table2(cells: Sequence[StudyCell]) -> list[Table2Row]:
                 sd_matches=sd_how is not None,
                 sd_agreement=sd_how,
                 sd_over_models=_sd_over_models(of_task),
-                runs=found[0].n if found else 0,
+                runs=computed[0].n if computed else 0,
             )
         )
     return rows
@@ -150,7 +150,7 @@ def _sd_over_models(cells: Sequence[StudyCell]) -> float | None:
     models: dict[str, list[StudyCell]] = {}
     for cell in cells:
         models.setdefault(cell.summary.cell.model, []).append(cell)
-    means = [found[1] for group in models.values() if (found := node_kwh(group)) is not None]
+    means = [computed[1] for group in models.values() if (computed := node_kwh(group)) is not None]
     if len(means) < 2:
         return None
     mean = math.fsum(means) / len(means)
@@ -162,8 +162,8 @@ def table3(cells: Sequence[StudyCell]) -> list[Table3Row]:
     rows = []
     for model, printed in TABLE_3.items():
         of_model = [c for c in cells if c.summary.cell.model == model]
-        found = node_kwh(of_model)
-        kwh = found[1] if found else None
+        computed = node_kwh(of_model)
+        kwh = computed[1] if computed else None
         grams = _logged_g(of_model)
         how, grams_how = agreement(kwh, printed.kwh), agreement(grams, printed.co2e_g)
         rows.append(
@@ -178,7 +178,7 @@ def table3(cells: Sequence[StudyCell]) -> list[Table3Row]:
                 matches=how is not None and grams_how is not None,
                 agreement=how,
                 co2e_agreement=grams_how,
-                runs=found[0].n if found else 0,
+                runs=computed[0].n if computed else 0,
             )
         )
     return rows
@@ -201,8 +201,8 @@ def table5(cells: Sequence[StudyCell]) -> list[Table5Row]:
     rows = []
     for model, printed in TABLE_5.items():
         spent = printed.training + printed.fine_tuning
-        found = node_kwh([c for c in cells if c.summary.cell.model == model])
-        per_query = found[1] / 1000 if found else None
+        computed = node_kwh([c for c in cells if c.summary.cell.model == model])
+        per_query = computed[1] / 1000 if computed else None
         from_rounded = spent / float(printed.inference)
         how = agreement(from_rounded, str(printed.inferences))
         note = "training and fine-tuning over the printed energy per query"

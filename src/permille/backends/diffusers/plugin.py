@@ -131,8 +131,8 @@ def _known(library: list[Any]) -> bool:
         return True
     if not isinstance(name, str) or not name.isidentifier():
         return False
-    found = importlib.util.find_spec("diffusers")
-    places = found.submodule_search_locations if found else None
+    spec = importlib.util.find_spec("diffusers")
+    places = spec.submodule_search_locations if spec else None
     return any(Path(place, "pipelines", name).is_dir() for place in places or ())
 
 
@@ -166,8 +166,10 @@ def open_pipeline(spec: ModelSpec, settings: Settings) -> Any:
         *(OSError, ValueError, KeyError, RuntimeError, ImportError),
         *(AttributeError, TypeError, SafetensorError),
     ) as error:
-        said = " ".join(str(error).split())[:300]
-        raise ModelError(f"model {spec.id!r}: {settings.path} cannot be loaded: {said}") from error
+        message = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"model {spec.id!r}: {settings.path} cannot be loaded: {message}"
+        ) from error
 
 
 class Drawing:
@@ -230,8 +232,8 @@ class Drawing:
             try:
                 images = self._pipeline(prompts, generator=noise, **self._given).images
             except (ValueError, TypeError) as error:
-                said = " ".join(str(error).split())[:300]
-                raise ModelError(f"model {self._id!r}: {said}") from error
+                message = " ".join(str(error).split())[:300]
+                raise ModelError(f"model {self._id!r}: {message}") from error
         if self._device.type == "cuda":
             self._torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":

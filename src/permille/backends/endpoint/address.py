@@ -124,7 +124,7 @@ def _own_addresses() -> frozenset[_Address]:
 
     written = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries]
     # The list includes hardware addresses, which are not IP addresses.
-    return frozenset(found for text in written if (found := _ip(text)) is not None)
+    return frozenset(address for text in written if (address := _ip(text)) is not None)
 
 
 def _ip(text: str) -> _Address | None:

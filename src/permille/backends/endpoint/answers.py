@@ -103,7 +103,9 @@ class Answer:
                     f"{self._at}: the answer ended with finish_reason {reason[:50]!r}"
                 )
         part = choice.get("message") or choice.get("delta")
-        text, aside = _said(part) if isinstance(part, dict) else (_string(choice.get("text")), None)
+        text, aside = (
+            _content_of(part) if isinstance(part, dict) else (_string(choice.get("text")), None)
+        )
         if text is None and aside is None:
             return False
         self._readable = True
@@ -145,8 +147,10 @@ def check_no_error(at: str, event: dict[str, Any]) -> None:
 def error_words(error: Any) -> str:
     """A server's error message on one line of limited length."""
     message = error.get("message") if isinstance(error, dict) else None
-    found = message if isinstance(message, str) and message else error
-    text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
+    detail = message if isinstance(message, str) and message else error
+    text = (
+        detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False, default=str)
+    )
     return " ".join(text.split())[:_MOST_WORDS]
 
 
@@ -158,8 +162,8 @@ def embedding(at: str, body: dict[str, Any]) -> Output:
     """
     check_no_error(at, body)
     entries = body.get("data")
-    found = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
-    entry = next((e for e in found if e.get("index", 0) == 0), {})
+    objects = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    entry = next((e for e in objects if e.get("index", 0) == 0), {})
     values = entry.get("embedding")
     if not (isinstance(values, list) and values and all(_is_number(v) for v in values)):
         raise InferenceError(f"{at}: the answer has no embedding: {_short(body)}")
@@ -174,8 +178,8 @@ def params_of(models: dict[str, Any], name: str) -> int | None:
     If the list has only one model, it counts even under another name, such as that of its file."""
     listed = models.get("data")
     entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
-    asked = [e for e in entries if e.get("id") == name]
-    entry = (asked or (entries if len(entries) == 1 else [{}]))[0]
+    matching = [e for e in entries if e.get("id") == name]
+    entry = (matching or (entries if len(entries) == 1 else [{}]))[0]
     params = count(_inner(entry, "meta", "n_params"))
     return params if params else None
 
@@ -186,7 +190,7 @@ def count(value: Any) -> int | None:
     return value if whole and 0 <= value < 2**53 else None
 
 
-def _said(part: dict[str, Any]) -> tuple[str | None, str | None]:
+def _content_of(part: dict[str, Any]) -> tuple[str | None, str | None]:
     """(the answer's text, other generated text) of a message or a part of one; None for what is
     missing. Reasoning is generated, but is not part of the answer."""
     content = _content(part.get("content"))
@@ -207,7 +211,7 @@ def _content(value: Any) -> str | None:
 def _part(part: Any) -> str | None:
     if not isinstance(part, dict):
         return _string(part)
-    return next((found for key in ("text", "refusal") if (found := _string(part.get(key)))), None)
+    return next((text for key in ("text", "refusal") if (text := _string(part.get(key)))), None)
 
 
 def _calls(part: dict[str, Any]) -> str | None:
@@ -227,7 +231,7 @@ def _cached(usage: dict[str, Any], timings: dict[str, Any]) -> int | None:
         usage.get("cache_read_input_tokens"),
         timings.get("cache_n"),
     )
-    known = [found for value in stated if (found := count(value)) is not None]
+    known = [tokens for value in stated if (tokens := count(value)) is not None]
     return max(known, default=None)
 
 

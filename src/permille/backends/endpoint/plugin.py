@@ -213,8 +213,8 @@ class _Endpoint:
         return "/completions", {"prompt": prompt, "max_tokens": most}
 
     def _answer(self, came: Body, body: dict[str, Any], t0_ns: int) -> Output:
-        asked = answers.count(body.get("max_completion_tokens") or body.get("max_tokens"))
-        answer = answers.Answer(self._client.at, asked)
+        requested = answers.count(body.get("max_completion_tokens") or body.get("max_tokens"))
+        answer = answers.Answer(self._client.at, requested)
         # A server that cannot stream, or has only an error to report, answers with one object.
         if not body.get("stream") or came.content_type.startswith("application/json"):
             answer.add(self._client.whole(came))
@@ -253,12 +253,12 @@ class _Endpoint:
 
 def _object_or_text(data: str) -> Any:
     try:
-        found = msgspec.json.decode(data)
+        decoded = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError):
         return data
-    if isinstance(found, dict) and found.get("error"):
-        return found["error"]
-    return found
+    if isinstance(decoded, dict) and decoded.get("error"):
+        return decoded["error"]
+    return decoded
 
 
 backend: Backend = EndpointBackend()

@@ -53,10 +53,10 @@ class OnnxSession:
             ModelError: onnxruntime cannot run the model on these inputs.
         """
         try:
-            found: list[NDArray[Any]] = self._session.run(list(outputs), dict(feed))
+            arrays: list[NDArray[Any]] = self._session.run(list(outputs), dict(feed))
         except self._failures as error:
             raise ModelError(f"model {self._id!r}: onnxruntime: {_first_line(error)}") from error
-        return found
+        return arrays
 
     def needed(self, *names: str) -> None:
         """Check that the model has all outputs in ``names``.

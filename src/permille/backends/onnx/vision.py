@@ -58,10 +58,10 @@ class OnnxVision:
         feed = {self._input: values}
         if self._masked is not None:
             feed[self._masked] = np.ones((1, *values.shape[2:]), dtype=np.int64)
-        found = [value[0] for value in self._session.run(self._outputs, feed)]
+        outputs = [value[0] for value in self._session.run(self._outputs, feed)]
         if self._task == "image-classification":
-            return picture.size, int(found[0].argmax())
-        return picture.size, found
+            return picture.size, int(outputs[0].argmax())
+        return picture.size, outputs
 
     def read(self, raw: Any) -> Output:
         """Convert numbers to names, boxes to pixels."""
@@ -110,10 +110,10 @@ class OnnxVision:
             )
         return [name]
 
-    def _things(self, found: list[Any], width: int, height: int) -> list[dict[str, Any]]:
+    def _things(self, outputs: list[Any], width: int, height: int) -> list[dict[str, Any]]:
         import numpy as np
 
-        logits, boxes = found
+        logits, boxes = outputs
 
         grown = np.exp(logits - logits.max(axis=-1, keepdims=True))
         shares = (grown / grown.sum(axis=-1, keepdims=True))[:, :-1]  # the last is "no object"

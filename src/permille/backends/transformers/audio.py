@@ -42,14 +42,14 @@ class Audio(TorchModel):
     def outputs(self, raw: Any) -> list[Output]:
         """Tokens to text. A model that labels frames generates no tokens."""
         seconds, value = raw
-        found: list[tuple[str, int | None]]
+        texts: list[tuple[str, int | None]]
         if self.model.can_generate():
-            found = [*self.written(value)]
+            texts = [*self.written(value)]
         else:
-            found = [(text, None) for text in self.processor.batch_decode(value)]
+            texts = [(text, None) for text in self.processor.batch_decode(value)]
         return [
             Output(text=text, tokens_out=count, counted={"audio_seconds": length})
-            for (text, count), length in zip(found, seconds, strict=True)
+            for (text, count), length in zip(texts, seconds, strict=True)
         ]
 
     def _padding(self) -> dict[str, Any]:

@@ -107,12 +107,12 @@ class TorchModel:
         but including the end token."""
         tokenizer = self.processor.tokenizer
         special, end = set(tokenizer.all_special_ids), tokenizer.eos_token_id
-        found = []
+        texts = []
         for row in tokens.tolist():
             text = tokenizer.decode(row, skip_special_tokens=True)
             count = sum(token not in special for token in row) + (end in row[1:])
-            found.append((text, self.forced_tokens or count))
-        return found
+            texts.append((text, self.forced_tokens or count))
+        return texts
 
     def refuse(self, request: Any) -> ModelError:
         """The error for a request of the wrong kind."""

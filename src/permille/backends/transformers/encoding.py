@@ -47,19 +47,21 @@ class Encoding(TorchModel):
         read = lengths(inputs)
         names = self.model.config.id2label
         if kind == "label":
-            found = [Output(label=names[int(v)]) for v in value]
+            answers = [Output(label=names[int(v)]) for v in value]
         elif kind == "vector":
-            found = [Output(data=v) for v in value.float().tolist()]
+            answers = [Output(data=v) for v in value.float().tolist()]
         elif kind == "tags":
-            found = [Output(data=[None if n is None else names[n] for n in tags]) for tags in value]
+            answers = [
+                Output(data=[None if n is None else names[n] for n in tags]) for tags in value
+            ]
         elif kind == "guesses":
-            found = [Output(data=[self.processor.decode([int(t)]).strip() for t in tokens])
+            answers = [Output(data=[self.processor.decode([int(t)]).strip() for t in tokens])
                      for tokens in value]  # fmt: skip
         else:
-            found = [Output(text=text) for text in value]
+            answers = [Output(text=text) for text in value]
         return [
             Output(label=o.label, text=o.text, data=o.data, tokens_in=n)
-            for o, n in zip(found, read, strict=True)
+            for o, n in zip(answers, read, strict=True)
         ]
 
     def _encode(self, texts: Any, **more: Any) -> Any:
@@ -81,17 +83,19 @@ class Encoding(TorchModel):
         )
         places = []
         for row in range(len(requests)):
-            seen: dict[int, int] = {}
+            first_token: dict[int, int] = {}
             for place, word in enumerate(inputs.word_ids(row)):
                 if word is not None:
-                    seen.setdefault(word, place)
-            places.append([seen.get(word) for word in range(max(seen, default=-1) + 1)])
+                    first_token.setdefault(word, place)
+            places.append(
+                [first_token.get(word) for word in range(max(first_token, default=-1) + 1)]
+            )
         best = self.model(**inputs).logits.argmax(dim=-1).tolist()
-        found = [
+        tags = [
             [None if at is None else best[row][at] for at in words]
             for row, words in enumerate(places)
         ]
-        return "tags", inputs, found
+        return "tags", inputs, tags
 
     def _guesses(self, requests: Sequence[Masked]) -> Any:
         """The most likely tokens for the mask."""
@@ -124,12 +128,12 @@ class Encoding(TorchModel):
         places = encoded.pop("offset_mapping").tolist()
         parts = [encoded.sequence_ids(row) for row in range(len(requests))]
         inputs = encoded.to(self._device)
-        found = self.model(**inputs)
+        result = self.model(**inputs)
         answers = []
         for row, request in enumerate(requests):
             start, end = (
                 logits[row].float().cpu().numpy()
-                for logits in (found.start_logits, found.end_logits)
+                for logits in (result.start_logits, result.end_logits)
             )
             inside = np.array([part == 1 for part in parts[row]])
             first, last = best_span(start, end, inside)

@@ -41,8 +41,8 @@ def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> 
             **local,
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise ModelError(f"model {spec.id!r}: {folder} cannot be loaded: {said}") from error
+        message = " ".join(str(error).split())[:300]
+        raise ModelError(f"model {spec.id!r}: {folder} cannot be loaded: {message}") from error
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(

@@ -50,10 +50,10 @@ class Generation(TorchModel):
         if kind == "chosen":
             return [Output(label=c, tokens_in=n, tokens_out=0) for c, n in value]
         inputs, made = value
-        found = []
+        answers = []
         for row, (read, tokens) in enumerate(zip(lengths(inputs), made, strict=True)):
             kept = self._trimmed(tokens)
-            found.append(
+            answers.append(
                 Output(
                     text=self.processor.decode(kept, skip_special_tokens=True),
                     tokens_in=read,
@@ -61,7 +61,7 @@ class Generation(TorchModel):
                     likelihood=self._likelihood(inputs, row),
                 )
             )
-        return found
+        return answers
 
     def generate(self, inputs: Any, most: int) -> Any:
         """(inputs, the new tokens of each)."""

@@ -145,8 +145,8 @@ def check_own_code(model_id: str, folder: Path) -> None:
         ModelError: it is from another repository.
     """
     for file in sorted(folder.glob("*.json")):
-        asked = (model_config.read(file) or {}).get("auto_map")
-        for name in _texts(asked):
+        auto_map = (model_config.read(file) or {}).get("auto_map")
+        for name in _texts(auto_map):
             if "--" in name:
                 raise ModelError(
                     f"model {model_id!r}: {file.name} requests code from another repository"

@@ -47,10 +47,10 @@ def tokenizer(config: Any, kind: Kind, prompt: str = "") -> Any:
 def longest(config: Any, kind: Kind) -> int:
     """The longest input in tokens. Position tables of RoBERTa models have two more entries."""
     for name in ("max_encoder_position_embeddings", "max_position_embeddings", "n_positions"):
-        found = getattr(config, name, None)
-        if isinstance(found, int) and found > 0:
+        length = getattr(config, name, None)
+        if isinstance(length, int) and length > 0:
             offset = 2 if getattr(config, "model_type", "") in ("roberta", "xlm-roberta") else 0
-            return found - offset
+            return length - offset
     return 512 if kind == "encoder-decoder" else 2048
 
 

@@ -37,8 +37,8 @@ class TorchVision(TorchModel):
         if self.task == "image-classification":
             return sizes, self.model(**inputs).logits.argmax(dim=-1)
         if self.task == "object-detection":
-            found = self.model(**inputs)  # whose hidden states would fill the memory
-            return sizes, SimpleNamespace(logits=found.logits, pred_boxes=found.pred_boxes)
+            outputs = self.model(**inputs)  # whose hidden states would fill the memory
+            return sizes, SimpleNamespace(logits=outputs.logits, pred_boxes=outputs.pred_boxes)
         return sizes, self.write(inputs, requests[0].max_new_tokens)
 
     def outputs(self, raw: Any) -> list[Output]:
@@ -50,11 +50,11 @@ class TorchVision(TorchModel):
             return [Output(label=names[int(v)], counted=c)
                     for v, c in zip(value, counted, strict=True)]  # fmt: skip
         if self.task == "object-detection":
-            found = self.processor.post_process_object_detection(
+            detections = self.processor.post_process_object_detection(
                 value, threshold=_LEAST_SCORE, target_sizes=sizes
             )
             return [Output(data=self._things(f), counted=c)
-                    for f, c in zip(found, counted, strict=True)]  # fmt: skip
+                    for f, c in zip(detections, counted, strict=True)]  # fmt: skip
         return [
             Output(text=text, tokens_out=count, counted=c)
             for (text, count), c in zip(self.written(value), counted, strict=True)
@@ -63,11 +63,14 @@ class TorchVision(TorchModel):
     def _heeds_mask(self) -> bool:
         return "pixel_mask" in inspect.signature(self.model.forward).parameters
 
-    def _things(self, found: Any) -> list[dict[str, Any]]:
+    def _things(self, detections: Any) -> list[dict[str, Any]]:
         names = self.model.config.id2label
         things = []
         for score, label, box in zip(
-            found["scores"].tolist(), found["labels"].tolist(), found["boxes"].tolist(), strict=True
+            detections["scores"].tolist(),
+            detections["labels"].tolist(),
+            detections["boxes"].tolist(),
+            strict=True,
         ):
             x0, y0, x1, y1 = box
             things.append(

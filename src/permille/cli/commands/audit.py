@@ -50,47 +50,47 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the audit."""
-    found = audit(any_study(args.from_store, args.study).cells, args.pue)
+    result = audit(any_study(args.from_store, args.study).cells, args.pue)
     if args.json:
-        print_json(found)
+        print_json(result)
     else:
-        _page(console(), found)
+        _page(console(), result)
     return 0
 
 
-def _page(out: Console, found: Audit) -> None:
+def _page(out: Console, result: Audit) -> None:
     from permille.escaping import plain
 
-    names = ", ".join(found.studies) or "nothing"
+    names = ", ".join(result.studies) or "nothing"
     out.print(
         plain(
-            f"What {names} rests on: {counted(found.cells, 'cell')}, {counted(found.runs, 'run')}"
+            f"What {names} rests on: {counted(result.cells, 'cell')}, {counted(result.runs, 'run')}"
         ),
         markup=False,
     )
     out.print("\n1. Where the energy goes", style="bold")
-    out.print(_shares(found.shares))
-    for note in found.notes:
+    out.print(_shares(result.shares))
+    for note in result.notes:
         out.print(f"  {plain(note)}", markup=False)
     out.print("\n2. Energy and duration", style="bold")
-    out.print(_time(found))
+    out.print(_time(result))
     out.print("\n3. Other boundaries", style="bold")
-    out.print(_tasks(found))
-    for tau in found.kendall_tau:
+    out.print(_tasks(result))
+    for tau in result.kendall_tau:
         shown = "unknown" if tau.tau is None else f"{tau.tau:.3f}"
         out.print(
             f"  ranking of {tau.tasks} tasks, {tau.a} against {tau.b}:"
             f" Kendall tau {shown} (1: the same order)"
         )
-    if not found.general_to_specific:
+    if not result.general_to_specific:
         out.print("\nNo task has models of both categories.")
         return
     out.print("\n4. General-purpose over task-specific", style="bold")
-    out.print(_ratios(found.general_to_specific))
-    out.print(found.method, markup=False)
+    out.print(_ratios(result.general_to_specific))
+    out.print(result.method, markup=False)
     warnings = dict.fromkeys(
         (r.task, r.at_equal_size.overlap_warning)
-        for r in found.general_to_specific
+        for r in result.general_to_specific
         if r.at_equal_size.overlap_warning
     )
     for task, warning in warnings:
@@ -104,8 +104,8 @@ def _shares(shares: dict[str, float | None]) -> Table:
     return table
 
 
-def _time(found: Audit) -> str:
-    r, power = found.duration_correlation, found.mean_power_w
+def _time(result: Audit) -> str:
+    r, power = result.duration_correlation, result.mean_power_w
     if r is None or power is None:
         return "  too few cells with both energy and duration"
     verdict = (
@@ -119,7 +119,7 @@ def _time(found: Audit) -> str:
     )
 
 
-def _tasks(found: Audit) -> Table:
+def _tasks(result: Audit) -> Table:
     from rich.text import Text
 
     from permille.escaping import plain
@@ -127,11 +127,11 @@ def _tasks(found: Audit) -> Table:
 
     table = _plain_table(
         "kWh per 1,000",
-        *(f"{b} (PUE {found.pue:g})" if b == "facility" else b for b in BOUNDARIES),
+        *(f"{b} (PUE {result.pue:g})" if b == "facility" else b for b in BOUNDARIES),
         "models",
     )
     by_task: dict[str, dict[str, TaskEnergy]] = {}
-    for row in found.tasks:
+    for row in result.tasks:
         by_task.setdefault(row.task, {})[row.boundary] = row
     for task, rows in by_task.items():
         figures = [rows[b].kwh_per_1000 for b in BOUNDARIES]

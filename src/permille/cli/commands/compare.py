@@ -79,17 +79,17 @@ def run(args: argparse.Namespace) -> int:
     """Print the ratio A / B."""
     carbon = carbon_of(args)
     summaries, _, damage, notice, _ = summaries_of(args, program=args.json)
-    found = compare(summaries, args.a, args.b, net=args.net)
+    comparison = compare(summaries, args.a, args.b, net=args.net)
     if args.json:
-        print_json(comparison_json(found, carbon, net=args.net, damage=damage))
+        print_json(comparison_json(comparison, carbon, net=args.net, damage=damage))
     else:
-        _show(found)
+        _show(comparison)
     say_last(notice)
     return say_damage(damage)
 
 
 def comparison_json(
-    found: Comparison, carbon: CarbonSettings, *, net: bool, damage: Sequence[str] = ()
+    comparison: Comparison, carbon: CarbonSettings, *, net: bool, damage: Sequence[str] = ()
 ) -> ComparisonOutput:
     """The comparison as it is printed."""
 
@@ -98,12 +98,12 @@ def comparison_json(
         return row(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net)
 
     return ComparisonOutput(
-        a=found.a,
-        b=found.b,
-        boundary=found.cells[0].a.boundary,
+        a=comparison.a,
+        b=comparison.b,
+        boundary=comparison.cells[0].a.boundary,
         net=net,
         carbon=carbon,
-        ratio=Interval.of(found.ratio),
+        ratio=Interval.of(comparison.ratio),
         cells=tuple(
             ComparedCell(
                 task=cell.a.cell.task,
@@ -115,7 +115,7 @@ def comparison_json(
                 b=side(cell.b),
                 warnings=tuple(cell.warnings),
             )
-            for cell in found.cells
+            for cell in comparison.cells
         ),
         damage=tuple(damage),
     )
@@ -128,14 +128,14 @@ def _verdict(cell: CellRatio) -> QualityVerdict:
     )
 
 
-def _show(found: Comparison) -> None:
+def _show(comparison: Comparison) -> None:
     from rich.text import Text
 
     out = console()
-    for cell in found.cells:
+    for cell in comparison.cells:
         line = (
-            f"{cell.a.cell.task} on {cell.a.cell.dataset}: {found.a} needs"
-            f" {times_text(cell.ratio)} the energy of {found.b}"
+            f"{cell.a.cell.task} on {cell.a.cell.dataset}: {comparison.a} needs"
+            f" {times_text(cell.ratio)} the energy of {comparison.b}"
         )
         a, b = cell.a.quality, cell.b.quality
         if a and b and a.metric == b.metric:
@@ -143,6 +143,6 @@ def _show(found: Comparison) -> None:
         out.print(Text(plain(line)), soft_wrap=True)
         for warning in cell.warnings:
             out.print(Text(plain(f"  note: {warning}")), soft_wrap=True)
-    if len(found.cells) > 1:
-        cells = counted(len(found.cells), "cell")
-        out.print(Text(plain(f"over {cells}: {times_text(found.ratio)}")))
+    if len(comparison.cells) > 1:
+        cells = counted(len(comparison.cells), "cell")
+        out.print(Text(plain(f"over {cells}: {times_text(comparison.ratio)}")))

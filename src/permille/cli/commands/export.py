@@ -48,11 +48,11 @@ def run(args: argparse.Namespace) -> int:
     exporter: Exporter = plugins.load("exporters", args.format, UsageError)
     if (reason := exporter.refusal(_given(args))) is not None:
         raise UsageError(reason)
-    asked = _Reading(args)
-    export = exporter.export(asked)
+    request = _Reading(args)
+    export = exporter.export(request)
     for note in export.notes:
         print(plain(note), file=sys.stderr)
-    code = say_damage([*asked.damage, *export.damage])
+    code = say_damage([*request.damage, *export.damage])
     if export.rows == 0:
         raise UsageError("no matching trials to export; see: permille results")
     _put(args, export)

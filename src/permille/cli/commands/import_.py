@@ -96,10 +96,10 @@ def run(args: argparse.Namespace) -> int:
     with Store(args.store) as store:
         try:
             for batch in _batches(_keepable(importer.trials(source, tally, options), tally)):
-                found = _keep(store, batch, tally, replaced)
-                new += found.new
-                duplicate += found.known
-                replaced_count += found.replaced
+                stored = _keep(store, batch, tally, replaced)
+                new += stored.new
+                duplicate += stored.known
+                replaced_count += stored.replaced
         except _BrokeOff as error:
             broken = error.reason
             tally.leave_out(str(args.path), None, str(broken))
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-class _Found(NamedTuple):
+class _Located(NamedTuple):
     """A trial and its position in the source."""
 
     trial: Trial
@@ -129,19 +129,19 @@ class _Found(NamedTuple):
     row: int | None
 
 
-def _keepable(trials: Iterator[Trial], tally: Tally) -> Iterator[_Found]:
+def _keepable(trials: Iterator[Trial], tally: Tally) -> Iterator[_Located]:
     """The trials that a store can hold; for the others, the reason."""
     from permille.store import refusal
 
     for trial in trials:
         reason = refusal(trial)
         if reason is None:
-            yield _Found(trial, *tally.at)
+            yield _Located(trial, *tally.at)
         else:
             tally.leave_out(*tally.at, f"run {trial.uid}: {reason}")
 
 
-def _keep(store: Store, batch: list[_Found], tally: Tally, replaced: list[str]) -> Added:
+def _keep(store: Store, batch: list[_Located], tally: Tally, replaced: list[str]) -> Added:
     """Store a batch. For a known run, keep the more complete record, and report it."""
     from permille.importers.again import merged
 
@@ -168,9 +168,9 @@ class _BrokeOff(Exception):
         self.reason = reason
 
 
-def _batches(trials: Iterator[_Found]) -> Iterator[list[_Found]]:
+def _batches(trials: Iterator[_Located]) -> Iterator[list[_Located]]:
     """Yield lists of trials; trials before an error are yielded before it is raised."""
-    batch: list[_Found] = []
+    batch: list[_Located] = []
     try:
         for trial in trials:
             batch.append(trial)

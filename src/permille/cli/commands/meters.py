@@ -96,21 +96,21 @@ def survey() -> list[ShownMeter]:
     """
     opened = open_all()
     try:
-        found = [_here(meter, used=True) for meter in opened.meters]
+        shown = [_here(meter, used=True) for meter in opened.meters]
     finally:
         opened.close()
-    found += [_missing(unavailable) for unavailable in opened.unavailable]
-    told = {meter.meter for meter in found}
+    shown += [_missing(unavailable) for unavailable in opened.unavailable]
+    listed = {meter.meter for meter in shown}
     for name in plugins.names("meters"):
-        if name in told:
+        if name in listed:
             continue
         meter = try_open(name)
         if isinstance(meter, Unavailable):
-            found.append(_missing(meter))
+            shown.append(_missing(meter))
         else:
-            found.append(_here(meter, used=False))
+            shown.append(_here(meter, used=False))
             meter.close()
-    return sorted(found, key=lambda meter: (not meter.used, not meter.available))
+    return sorted(shown, key=lambda meter: (not meter.used, not meter.available))
 
 
 def _here(meter: Meter, *, used: bool) -> ShownMeter:

@@ -132,14 +132,16 @@ def _table(rows: list[ParityRow], per_day: float | None) -> Table:
     if per_day is not None:
         table.add_column(f"days at {per_day:,.0f} a day", justify="right")
     for row in rows:
-        found = row.inferences
+        inferences = row.inferences
         cells: list[Text | str] = [
             Text(plain(row.model or "-")),
             f"{row.training_kwh:,g}",
             "not counted" if row.finetuning_kwh is None else f"{row.finetuning_kwh:,g}",
             f"{row.kwh_per_inference:.3g}",
-            f"{found.value:,.0f}",
-            "-" if found.low is None else f"{found.low:,.0f} to {_or_more(found.high)}",
+            f"{inferences.value:,.0f}",
+            "-"
+            if inferences.low is None
+            else f"{inferences.low:,.0f} to {_or_more(inferences.high)}",
         ]
         if row.days is not None:
             cells.append(f"{row.days.value:,.1f}")

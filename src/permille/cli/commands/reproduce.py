@@ -47,19 +47,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables."""
-    found = reproduce(published_study(args.from_store))
+    result = reproduce(published_study(args.from_store))
     wanted = [args.table] if args.table else list(TABLES)
     keys = [name if name == "claims" else f"table{name}" for name in wanted]
     if args.json:
         every = {field for field in Reproduction.__struct_fields__ if field != "schema"}
-        print_json(structs.replace(found, **dict.fromkeys(every - set(keys))))
+        print_json(structs.replace(result, **dict.fromkeys(every - set(keys))))
         return 0
     out = console()
     for key in keys:
         if key == "table4":
             out.print(f"Table 4: {TABLE_4_NOTE}\n")
             continue
-        out.print(_SHOW[key](getattr(found, key)))
+        out.print(_SHOW[key](getattr(result, key)))
         out.print(_NOTES[key] + "\n")
     return 0
 

@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
     carbon = carbon_of(args)
     hardware = _hardware(args)
     source = all_summaries_of(args, program=args.json)
-    found, boundary, damage = source.summaries, source.boundary, source.damage
+    everything, boundary, damage = source.summaries, source.boundary, source.damage
     if args.task:
-        found = [s for s in found if s.cell.task == args.task]
-    summaries, older = comparable.split(found)
+        everything = [s for s in everything if s.cell.task == args.task]
+    summaries, older = comparable.split(everything)
     rows = result_rows(summaries, carbon, net=args.net, hardware=hardware)
     if args.superseded:
         old = [o.summary for o in older]

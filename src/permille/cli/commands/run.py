@@ -155,8 +155,8 @@ def _tell(
     if args.json_lines:
         return
     boundary: Boundary = args.boundary or "compute"
-    asked = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
-    trials = (t for t in store.trials(study=plan.name) if asked.get(t.cell.id) == t.protocol)
+    protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
+    trials = (t for t in store.trials(study=plan.name) if protocols.get(t.cell.id) == t.protocol)
     summaries = summarise(trials, boundary, pool=args.pool)
     rows = result_rows(summaries, carbon, net=args.net)
     reference = reference_sentences(store, plan.name)
@@ -221,18 +221,18 @@ def _measure(
         def tell(line: TrialLine) -> None:
             feed.put(lambda: print_json_line(msgspec.json.encode(line)))
 
-        def watch(what: str, seen: Turn | Trial | NotRun) -> None:
-            view.watch(what, seen)
-            if isinstance(seen, NotRun):
-                not_run.setdefault((seen.cell.cell.id, seen.status), []).append(seen)
+        def watch(what: str, event: Turn | Trial | NotRun) -> None:
+            view.watch(what, event)
+            if isinstance(event, NotRun):
+                not_run.setdefault((event.cell.cell.id, event.status), []).append(event)
                 if args.json_lines:
-                    tell(line_of_not_run(seen, plan.name))
-            if not isinstance(seen, Trial):
+                    tell(line_of_not_run(event, plan.name))
+            if not isinstance(event, Trial):
                 return
             if args.json_lines:
-                tell(line_of(seen))
+                tell(line_of(event))
             if args.require:
-                _require_measured(seen, args.boundary or "compute")
+                _require_measured(event, args.boundary or "compute")
 
         runner.watch = watch
         try:
@@ -327,8 +327,8 @@ def _pickles(plan: Plan, *, allowed: bool) -> None:
                 f"model {model!r}: the study file reads its weights from a pickle, which can"
                 " run code: add --allow-pickle if you trust its author"
             )
-        said = f"WARNING: model {model!r} is read from a pickle, which can run code"
-        print(plain(said), file=sys.stderr)
+        warning = f"WARNING: model {model!r} is read from a pickle, which can run code"
+        print(plain(warning), file=sys.stderr)
 
 
 def _commands(plan: Plan, args: argparse.Namespace) -> None:
@@ -337,12 +337,12 @@ def _commands(plan: Plan, args: argparse.Namespace) -> None:
     Raises:
         StudyError: it has commands, and the user has not allowed them.
     """
-    asked = [e for e in executions(plan) if e.kind != "callable"]
+    commands = [e for e in executions(plan) if e.kind != "callable"]
     path = Path(args.study_file)
     reason = why_not_own(path) if path.exists() else None  # a preset ships with permille
-    if args.allow_commands or not asked or reason is None:
+    if args.allow_commands or not commands or reason is None:
         return
-    shown = "; ".join(f"{e.model}: {e.what}" for e in asked)
+    shown = "; ".join(f"{e.model}: {e.what}" for e in commands)
     if sys.stdin.isatty() and sys.stderr.isatty():
         print(plain(f"{path} ({reason}) runs: {shown}"), file=sys.stderr)
         print("run this? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -82,48 +82,48 @@ def run(args: argparse.Namespace) -> int:
         return _merge(args)
     if args.stores:
         raise UsageError(f"store {args.action} works on one store: use --store {args.stores[0]}")
-    found = check(args.store) if args.action == "check" else repair(args.store)
+    report = check(args.store) if args.action == "check" else repair(args.store)
     if args.json:
         print_json(
             StoreCheck(
                 store=str(args.store),
-                trials=found.trials,
-                problems=found.problems,
-                damaged_file=str(found.kept_as) if found.kept_as else None,
+                trials=report.trials,
+                problems=report.problems,
+                damaged_file=str(report.kept_as) if report.kept_as else None,
             )
         )
-        return 1 if found.problems else 0
-    _print_problems(found.problems)
-    whole = counted(found.trials, "trial is", "trials are")
+        return 1 if report.problems else 0
+    _print_problems(report.problems)
+    whole = counted(report.trials, "trial is", "trials are")
     print(plain(f"{args.store}: {whole} intact"))
-    if found.kept_as:
-        print(plain(f"{args.store} now contains them; the damaged file is {found.kept_as}"))
-    elif found.problems:
+    if report.kept_as:
+        print(plain(f"{args.store} now contains them; the damaged file is {report.kept_as}"))
+    elif report.problems:
         print(plain(f"to save them: permille store repair --store {args.store}"))
-    return 1 if found.problems else 0
+    return 1 if report.problems else 0
 
 
 def _merge(args: argparse.Namespace) -> int:
     if len(args.stores) < 2:
         raise UsageError("store merge needs a store to write and at least one to read: OUT STORE…")
     into, *sources = args.stores
-    found = merge(into, sources)
+    result = merge(into, sources)
     if args.json:
         print_json(
             StoreMerge(
                 store=str(into),
-                trials=MergedTrials(new=found.new, known=found.known, refused=found.refused),
-                stores=found.stores,
-                problems=found.problems,
+                trials=MergedTrials(new=result.new, known=result.known, refused=result.refused),
+                stores=result.stores,
+                problems=result.problems,
             )
         )
     else:
-        _print_problems(found.problems)
-        parts = [f"{counted(found.new, 'new trial')} from {counted(found.stores, 'store')}"]
-        parts += [f"{found.known} already present"] if found.known else []
-        parts += [f"{found.refused} refused"] if found.refused else []
+        _print_problems(result.problems)
+        parts = [f"{counted(result.new, 'new trial')} from {counted(result.stores, 'store')}"]
+        parts += [f"{result.known} already present"] if result.known else []
+        parts += [f"{result.refused} refused"] if result.refused else []
         print(plain(f"{into}: {', '.join(parts)}"))
-    return 1 if found.problems else 0
+    return 1 if result.problems else 0
 
 
 def _print_problems(problems: Sequence[str]) -> None:

@@ -77,8 +77,8 @@ def _trial(run: list[Line], options: Options) -> Trial:
     if first.task is None:
         phases, kind = {"query": phase(first, options.inferences)}, "run"
     else:
-        phases, kind, said = _task_phases(run, options)
-        notes += said
+        phases, kind, notes_of_tasks = _task_phases(run, options)
+        notes += notes_of_tasks
     if first.rows > 1:
         notes.append(f"{first.rows} cumulative rows of one run; the latest is used")
     if "gpu" in first.energy_kwh:

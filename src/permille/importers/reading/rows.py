@@ -187,8 +187,8 @@ def _encoding(stream: Reader) -> tuple[str, io.BufferedReader[Any]]:
 def _as_windows(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError) or error.encoding != "utf-8":
         return codecs.backslashreplace_errors(error)  # type: ignore[return-value]
-    found = error.object[error.start : error.end]
-    return found.decode("cp1252", "backslashreplace"), error.end
+    undecoded = error.object[error.start : error.end]
+    return undecoded.decode("cp1252", "backslashreplace"), error.end
 
 
 _AS_WINDOWS = "permille-windows-1252"

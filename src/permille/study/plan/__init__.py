@@ -1,1 +1,1 @@
-"""A study file turned into a plan: models and datasets resolved, cells laid out, all checks."""
+"""Turn a study file into a plan: resolve models and datasets, build the cells, check everything."""

@@ -1,4 +1,4 @@
-"""How fast this machine is, in a few seconds of real work: the ground of a rough forecast."""
+"""Measure this machine's speed in a few seconds of real work, for a rough forecast."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from permille.workload.requests import Text
 from permille.workload.specs import ModelSpec
 
 MODEL, DATASET = "distilbert-base-uncased-finetuned-sst-2-english", "SST2"
-"""The replica that is timed, on made-up inputs of this dataset's length."""
+"""The replica that is timed, on generated inputs of this dataset's length."""
 _LEAST_S = 0.7
 _SIDE = 1_024
 _COPIED = 64 << 20
 
 
 class Calibration(Record):
-    """Of one device: seconds of an inference of :data:`MODEL`; operations (float32 multiply and
-    add, two each) and bytes a second, of a square matrix product and of a copy; seconds per
-    parameter to build a replica; mean power (W) meanwhile of all that is metered here, None where
-    nothing is."""
+    """For one device: seconds of an inference of :data:`MODEL`; operations (float32 multiply and
+    add, two each) per second of a square matrix product and bytes per second of a copy; seconds per
+    parameter to build a replica; mean power (W) of all metered domains in that time, None if there
+    are none."""
 
     device: str
     inference_s: float
@@ -39,7 +39,7 @@ class Calibration(Record):
 
 
 def calibrate(device: str) -> Calibration:
-    """Work for a few seconds on ``device``, which torch must see.
+    """Measure ``device``, which torch must support, for a few seconds.
 
     Raises:
         ModelError: torch sees no such device.
@@ -49,13 +49,13 @@ def calibrate(device: str) -> Calibration:
             record(boundary="node", shared=True) as recording,
             recording.span("work"),
         ):
-            found = _work(device)
-    except RecorderError:  # no meter that can be read here, or none that is fit to be
+            measured = _work(device)
+    except RecorderError:  # no meter can be read, or none is usable
         return _work(device)
     energy = recording["work"].energy
     seconds = recording["work"].seconds
     power_w = energy.value / seconds if energy is not None else None
-    return msgspec.structs.replace(found, power_w=power_w)
+    return msgspec.structs.replace(measured, power_w=power_w)
 
 
 def _work(device: str) -> Calibration:
@@ -95,7 +95,8 @@ def _work(device: str) -> Calibration:
 
 
 def _typical(work: Callable[[], Any]) -> float:
-    """The median duration, over most of a second and at least three times, after two for warmth."""
+    """The median duration over most of a second and at least three times, after two warm-up
+    runs."""
     for _ in range(2):
         work()
     durations: list[float] = []

@@ -1,4 +1,4 @@
-"""A model, a task and a dataset, each resolved -> a cell ready to run."""
+"""Build a cell, ready to run, from a resolved model, task and dataset."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from permille.workload.specs import ModelSpec
 
 
 class PlannedCell(Record):
-    """One cell with all that its worker needs."""
+    """One cell with everything that its worker needs."""
 
     cell: Cell
     model: ModelSpec
     dataset: Dataset
     facts: ModelFacts = ModelFacts()
-    """What is known of the model before it is loaded, from its files."""
+    """Facts about the model from its files, before it is loaded."""
     params: int | None = None
-    """As the study file says, against what is counted."""
+    """The number from the study file, which overrides the counted one."""
     network: bool = False
     batch_size: int = 1
     wanted: Wanted | None = None
-    """The model is yet to be had from the Hub."""
+    """The model must still be downloaded from the Hub."""
     stamps: tuple[Stamp, ...] = ()
-    """The model's files, as they were when they were hashed."""
+    """The model's files as they were when they were hashed."""
 
 
 def build(
@@ -63,7 +63,7 @@ def build(
         "environment": passed,
     }
     digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
-    shown = settings | {"dataset_origin": dataset.origin}  # its samples are in the id already
+    shown = settings | {"dataset_origin": dataset.origin}  # the id already includes its samples
     cell = Cell(
         id=digest[:16],
         task=task.name,
@@ -109,8 +109,8 @@ def _batch_size(spec: ModelSpec) -> int:
 
 
 def _network(model: Model, study: StudyFile) -> bool:
-    """Whether the model's workers may use the network: as the study says, else only for a
-    backend that is of no use without (it has ``network = True``)."""
+    """Whether the model's workers may use the network: as the study says, otherwise only for a
+    backend that is useless without it (it has ``network = True``)."""
     if model.entry.network is not None:
         return model.entry.network
     return study.settings.network or bool(getattr(model.backend, "network", False))

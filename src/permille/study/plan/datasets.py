@@ -1,4 +1,4 @@
-"""A ``[[tasks]]`` table -> its datasets, each opened and checked once."""
+"""Open and check the datasets of a ``[[tasks]]`` table, each once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from permille.workload.protocols import Task
 from permille.workload.samples import Dataset
 from permille.workload.specs import DatasetSpec
 
-REPLICA_NOTE = "replicas are fed made-up inputs as long as the study's; energy and time only"
+REPLICA_NOTE = "replicas get generated inputs as long as the study's; energy and time only"
 
 
 def open_datasets(
@@ -28,8 +28,8 @@ def open_datasets(
     *,
     fetch: bool,
 ) -> list[Dataset]:
-    """The datasets of a task. ``models`` are those asked about it: where all are replicas, a
-    dataset of the published study is replaced by made-up inputs of the same lengths.
+    """The datasets of a task. ``models`` are those that use them: if all are replicas, a dataset of
+    the published study is replaced with generated inputs of the same lengths.
 
     Raises:
         PermilleError: the first dataset that cannot be used, on one line, and how to fix it.
@@ -89,7 +89,7 @@ def _check_mostly_good(dataset: Dataset, where: str) -> None:
 
 
 def notes_of(dataset: Dataset, inferences: int) -> list[str]:
-    """What a reader should know of a dataset before it is measured on."""
+    """Notes on a dataset before it is used."""
     if stand_ins.is_stand_in(dataset):
         return [REPLICA_NOTE]
     notes = []
@@ -99,11 +99,11 @@ def notes_of(dataset: Dataset, inferences: int) -> list[str]:
         shown = "; ".join(dataset.skipped)
         more = dataset.skipped_total - len(dataset.skipped)
         also = f"; and {more} more" if more > 0 else ""
-        notes.append(f"{dataset.name}: {dataset.skipped_total} bad rows left out: {shown}{also}")
+        notes.append(f"{dataset.name}: {dataset.skipped_total} bad rows skipped: {shown}{also}")
     if 0 < len(dataset.samples) < inferences:
         passes = -(-inferences // len(dataset.samples))
         notes.append(
             f"{dataset.name}: {len(dataset.samples)} samples for {inferences} inferences:"
-            f" {passes} whole passes, {passes * len(dataset.samples)} inferences"
+            f" {passes} passes, {passes * len(dataset.samples)} inferences"
         )
     return notes

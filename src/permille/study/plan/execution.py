@@ -1,4 +1,4 @@
-"""What a study has run on this machine, by its own word."""
+"""List what a study executes on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from permille.workload.protocols import Executing
 
 
 class ModelExecution(Record):
-    """One thing that is run for a model."""
+    """One thing that is executed for a model."""
 
     model: str
     kind: Literal["callable", "command", "code"]
@@ -19,11 +19,11 @@ class ModelExecution(Record):
 
 
 def executions(plan: Plan) -> list[ModelExecution]:
-    """All that a plan's models run, each once."""
-    found: dict[ModelExecution, None] = {}
+    """Everything that a plan's models execute, without duplicates."""
+    executed: dict[ModelExecution, None] = {}
     for planned in plan.cells:
         spec = planned.model
         backend = plugins.load("backends", spec.backend)
         for each in backend.executes(spec) if isinstance(backend, Executing) else ():
-            found[ModelExecution(model=spec.id, kind=each.kind, what=each.what)] = None
-    return list(found)
+            executed[ModelExecution(model=spec.id, kind=each.kind, what=each.what)] = None
+    return list(executed)

@@ -1,4 +1,4 @@
-"""The study file: TOML, hostile until checked, every error one line with the way to mend it."""
+"""Read the study file: untrusted TOML; every error is one line that says how to fix it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
 MAX_ENTRIES = 10_000
 MAX_DOTS = 200
-"""In one line: tomllib's time goes with the square of a dotted key's length."""
+"""The most dots in one line: tomllib takes quadratic time in the length of a dotted key."""
 
 COMMON_MODEL_KEYS = (
     "id",
@@ -41,12 +41,13 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 7)]
 
 
 class Settings(Record, forbid_unknown_fields=True):
-    """The ``[study]`` table: the protocol of every trial, and what its workers may have."""
+    """The ``[study]`` table: the protocol of every trial, and the permissions of its workers."""
 
     name: str
-    """The study's name in the store and in every table, such as `support-inbox`."""
+    """The study's name in the store and in every table. Such as `"support-inbox"`."""
     description: str = ""
-    """A sentence about the study, shown by `permille presets`."""
+    """A sentence about the study, shown by `permille presets`. Such as `"Which model sorts our
+    mail?"`."""
     inferences: Positive = 1000
     """Inferences per trial; whole passes over the samples, so a trial may make a few more. Such as
     `200`."""
@@ -59,39 +60,39 @@ class Settings(Record, forbid_unknown_fields=True):
     max_repeats: Annotated[int, msgspec.Meta(gt=1, le=10_000)] = 30
     """The most trials per cell under `precision`. Such as `50`."""
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
-    """Decides which samples are taken, and in which order. Such as `7`."""
+    """Determines which samples are used, and their order. Such as `7`."""
     warmup: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50
     """The most inferences before measuring starts; fewer if the durations are steady earlier. Such
     as `0`."""
     idle_s: Seconds = 5.0
-    """Seconds for which the idle machine is recorded before each trial. Such as `2.0`."""
+    """Seconds of idle baseline before each trial. Such as `2.0`."""
     timeout_s: Seconds = 3600.0
     """Seconds after which a trial is stopped and counted as failed. Such as `600.0`."""
     network: bool = False
-    """Whether workers may use the network; a model's own key wins. Such as `true`."""
+    """Whether workers may use the network; a model's own key takes precedence. Such as `true`."""
     memory_gib: Annotated[float, msgspec.Meta(gt=0, le=65_536)] | None = None
-    """The most private memory of a worker in GiB (Linux). Such as `8.0`."""
+    """The limit of a worker's private memory in GiB (Linux). Such as `8.0`."""
     max_failures: (
         Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
         | Annotated[float, msgspec.Meta(ge=0, lt=1)]
     ) = 0
-    """How many inferences of a trial may fail before the trial does: a count, or a share. Such as
+    """How many inferences may fail before the trial fails: a count, or a share. Such as
     `0.01`."""
     reference: bool = True
     """Whether permille's reference workload is measured now and then, to see whether the machine
     drifts. Such as `false`."""
     weights: Literal["replica"] | None = None
-    """`replica`: build every model with random weights, for its energy and time alone (see
+    """`replica`: build every model with random weights, for energy and time only (see
     Replicas). Such as `"replica"`."""
     device: str | None = None
-    """Where the models run, for backends that have the key. Such as `"cuda"`."""
+    """The device of the models, for backends with that key. Such as `"cuda"`."""
     dtype: str | None = None
-    """The numbers' type, for backends that have the key. Such as `"bfloat16"`."""
+    """The floating-point type, for backends with that key. Such as `"bfloat16"`."""
 
 
 class ModelEntry(Record):
-    """A ``[[models]]`` table: the keys that every backend shares, and in ``own`` the backend's,
-    not yet checked. A model without a ``path`` comes from the Hub."""
+    """A ``[[models]]`` table: the keys common to all backends and, in ``own``, the backend's keys,
+    which are not checked yet. A model without a ``path`` comes from the Hub."""
 
     id: str
     """The model's name in every table; for a model of the Hub, its repository. Such as
@@ -99,29 +100,28 @@ class ModelEntry(Record):
     backend: str
     """What runs the model. Such as `"transformers"`."""
     category: Category
-    """`task-specific` or `general-purpose`: decides how the model is asked. Such as
+    """`task-specific` or `general-purpose`: decides how the model is used. Such as
     `"task-specific"`."""
     prompt: str | dict[str, str] | None = None
     """For general-purpose models: the prompt with the task's inputs in braces, or a table with a
     prompt for each task. Such as `"Positive or negative? {text}"`."""
     tasks: tuple[str, ...] | None = None
-    """The only tasks of the study that this model is used for. Such as `["summarization"]`."""
+    """Use this model only for these tasks of the study. Such as `["summarization"]`."""
     params: Annotated[int, msgspec.Meta(gt=0, le=10**18)] | None = None
-    """The number of parameters, where the model's files do not tell it. Such as `7_000_000_000`."""
+    """The number of parameters, if the model's files do not contain it. Such as `7_000_000_000`."""
     network: bool | None = None
     """Whether this model's workers may use the network. Such as `true`."""
     repo: str | None = None
-    """The Hub repository, where it is not the `id`. Such as `"google/flan-t5-base"`."""
+    """The Hub repository, if it differs from the `id`. Such as `"google/flan-t5-base"`."""
     revision: str | None = None
-    """The branch, tag or commit of the repository; `main` if not given. Such as `"7bcac57"`."""
+    """The branch, tag or commit of the repository; the default is `main`. Such as `"7bcac57"`."""
     file: str | None = None
-    """Which file of the repository, where it holds several. Such as `"model-q4.gguf"`."""
+    """The file of the repository to use, if it has several. Such as `"model-q4.gguf"`."""
     own: dict[str, Any] = {}
 
 
 class DatasetEntry(Record):
-    """A dataset: a name that permille knows, or a file or a place on the Hub with the names of
-    its columns."""
+    """A dataset: a known name, or a file or Hub dataset with the names of its columns."""
 
     name: str
     path: str | None = None
@@ -134,15 +134,15 @@ class TaskEntry(Record):
     """A ``[[tasks]]`` table."""
 
     task: str
-    """The task, as the Hub names it. Such as `"text-classification"`."""
+    """The task, by its name on the Hub. Such as `"text-classification"`."""
     datasets: tuple[DatasetEntry, ...]
     """Datasets by name, or tables with `path` (or `hub`) and the names of the columns. Such as `[{
     path = "inbox.jsonl", text = "body", label = "queue" }]`."""
 
 
 class StudyFile(Record):
-    """A study file, its form checked; ``folder`` is what its paths are relative to. ``only``: of
-    its grid, the cells (task, dataset, model) that are run; None: all."""
+    """A study file with its syntax checked; its paths are relative to ``folder``. ``only``: the
+    cells (task, dataset, model) of its grid to run; None: all."""
 
     where: str
     folder: Path
@@ -153,10 +153,10 @@ class StudyFile(Record):
 
 
 def read(path: Path) -> StudyFile:
-    """The study file at ``path``.
+    """Read the study file at ``path``.
 
     Raises:
-        StudyError: what is wrong, where, and how to mend it, on one line.
+        StudyError: what is wrong, where, and how to fix it, on one line.
     """
     try:
         with path.open("rb") as file:
@@ -173,10 +173,10 @@ def read(path: Path) -> StudyFile:
 
 
 def parse(text: str, *, where: str, folder: Path) -> StudyFile:
-    """The study file of a text.
+    """Parse the text of a study file.
 
     Raises:
-        StudyError: as :func:`read`.
+        StudyError: see :func:`read`.
     """
     if any(line.count(".") > MAX_DOTS for line in text.split("\n")):
         raise StudyError(
@@ -185,7 +185,7 @@ def parse(text: str, *, where: str, folder: Path) -> StudyFile:
         )
     try:
         tree = tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, and what int() and datetime() refuse
+    except ValueError as error:  # TOMLDecodeError, and errors of int() and datetime()
         raise StudyError(f"{where} is not valid TOML: {error}") from error
     except RecursionError as error:
         raise StudyError(f"{where} is nested too deeply") from error
@@ -215,7 +215,7 @@ def parse(text: str, *, where: str, folder: Path) -> StudyFile:
 
 
 def _bound(tree: object, where: str) -> None:
-    """Refuse what is nested or numerous beyond any study, and numbers that no store can keep."""
+    """Refuse excessive nesting or numbers of entries, and numbers that a store cannot represent."""
     entries = 0
     level: list[object] = [tree]
     for _ in range(MAX_DEPTH + 1):
@@ -229,7 +229,7 @@ def _bound(tree: object, where: str) -> None:
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
                 raise StudyError(f"{where} has a whole number beyond 64 bits: {_short(value)}")
             if isinstance(value, float) and not math.isfinite(value):
-                raise StudyError(f"{where} has {value} where a finite number belongs")
+                raise StudyError(f"{where} has {value} where a finite number is needed")
         entries += len(inner)
         if entries > MAX_ENTRIES:
             raise StudyError(f"{where} has more than {MAX_ENTRIES:,} entries")
@@ -239,7 +239,7 @@ def _bound(tree: object, where: str) -> None:
 
 
 def _short(value: int) -> str:
-    """About 10 to the so many: its digits may be thousands."""
+    """An approximate form of a huge number, which may have thousands of digits."""
     return f"about {'-' if value < 0 else ''}2**{value.bit_length()}"
 
 
@@ -262,7 +262,7 @@ def _tables(value: object, where: str, name: str) -> list[dict[str, Any]]:
 
 
 def _convert(table: object, kind: Any, where: str, at: str) -> Any:
-    """msgspec's check, its message mapped: ``$.repeats`` becomes ``repeats``."""
+    """Check with msgspec and adapt its message: ``$.repeats`` becomes ``repeats``."""
     try:
         return msgspec.convert(table, kind, strict=True)
     except msgspec.ValidationError as error:
@@ -273,7 +273,7 @@ def _convert(table: object, kind: Any, where: str, at: str) -> Any:
 
 
 def _plain(message: str, at: str) -> str:
-    """msgspec's words for types, as a user of TOML knows them."""
+    """Replace msgspec's names of types with those that TOML users know."""
     for theirs, ours in (
         ("`int | float`", "a number"),
         ("`str`", "text"),
@@ -283,7 +283,7 @@ def _plain(message: str, at: str) -> str:
         message = message.replace(theirs, ours)
     if message.startswith("Object missing required field"):
         return f"{message.rpartition(' ')[2].strip('`')} is missing"
-    if message.startswith("Invalid enum value"):  # of the two closed sets here
+    if message.startswith("Invalid enum value"):  # one of the two enumerations here
         closed = ("replica",) if at == "[study]" else get_args(Category)
         words = " or ".join(repr(word) for word in closed)
         message = f"{message.replace('enum value', 'value')}; {words}"
@@ -300,7 +300,7 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = _convert({**common, "own": own}, ModelEntry, where, at)
         if any(m.id == model.id for m in models):
-            raise StudyError(f"{where}: {at}: the id is there twice; ids must differ")
+            raise StudyError(f"{where}: {at}: the id occurs twice; ids must be unique")
         models.append(model)
     return tuple(models)
 
@@ -343,5 +343,5 @@ def _dataset(value: object, where: str, at: str) -> DatasetEntry:
     entry |= {k: v for k, v in table.items() if k in ("path", "name", "labels")}
     entry.setdefault("name", Path(str(table.get("path") or table["hub"])).name)
     hub = entry.pop("hub", None)
-    found: DatasetEntry = _convert({**entry, "columns": columns}, DatasetEntry, where, at)
-    return msgspec.structs.replace(found, hub=hub)
+    dataset: DatasetEntry = _convert({**entry, "columns": columns}, DatasetEntry, where, at)
+    return msgspec.structs.replace(dataset, hub=hub)

@@ -1,10 +1,9 @@
-"""How long cells of the published study will take here, and how much energy. Rough. Pure.
+"""A rough forecast of time and energy for cells of the published study on this machine. Pure.
 
-The study's own seconds (one A100) are scaled by how much longer the calibration's small model
-takes here than it took there, since at one input at a time an A100 mostly waits. What no machine
-can be faster at is a lower bound: to read the weights once a token, to multiply each token of a
-text with each weight, and, for images that are made, the operations that the A100 did, which was
-busy with them.
+The study's seconds (on one A100) are scaled by the ratio of the calibration model's time here to
+its time there, because with one input at a time an A100 mostly waits. Lower bounds apply: reading
+the weights once per token, multiplying each token of a text with each weight and, for generated
+images, the operations of the A100, which it fully used.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from permille.study.plan.published import Published, published
 from permille.units import kwh_from_joules
 
 A100_OPERATIONS_PER_S = 19.5e12
-"""float32 without tensor cores, as the study ran: NVIDIA A100 datasheet (2020)."""
+"""float32 without tensor cores, as in the study: NVIDIA A100 datasheet (2020)."""
 BYTES_PER_PARAM = {"float32": 4, "float16": 2, "bfloat16": 2}
 WARMUP_S = 30.0
 
 
 class Forecast(Record):
-    """Of a whole run. None where a cell is none of the study's; kWh also without a meter."""
+    """The forecast for a run. None if a cell is not in the study; kWh also without a meter."""
 
     seconds: float | None
     kwh: float | None
@@ -37,13 +36,13 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
     total_s = 0.0
     for planned in plan.cells:
         cell = planned.cell
-        found = known.get((cell.task, cell.dataset, cell.model))
-        if found is None:
+        published_cell = known.get((cell.task, cell.dataset, cell.model))
+        if published_cell is None:
             return Forecast(seconds=None, kwh=None)
-        one_s = inference_s(planned, found, calibration, reference)
+        one_s = inference_s(planned, published_cell, calibration, reference)
         protocol = plan.protocol_of(planned)
         warmup_s = min(protocol.warmup_max * one_s, WARMUP_S + one_s)
-        load_s = found.params * calibration.load_s_per_param
+        load_s = published_cell.params * calibration.load_s_per_param
         total_s += protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s
     total_s *= repeats
     power_w = calibration.power_w
@@ -72,13 +71,13 @@ def inference_s(
 
 
 def download_bytes(plan: Plan) -> int | None:
-    """What the models of the Hub are about, by their parameters: None where one's are not known.
-    Datasets aside, and what is in the cache already counted in."""
-    known = {model: found.params for (_, _, model), found in published().items()}
+    """The approximate download size of the Hub models, from their parameters; None if one is
+    unknown. Datasets are not included; files already in the cache are."""
+    known = {model: cell.params for (_, _, model), cell in published().items()}
     total = 0
     for planned in {p.cell.model: p for p in plan.cells if p.wanted is not None}.values():
         params = planned.params or known.get(planned.cell.model)
         if params is None:
             return None
-        total += params * 4  # most files hold float32, whatever they are then loaded as
+        total += params * 4  # most files are float32, whatever type they are loaded as
     return total

@@ -1,4 +1,4 @@
-"""Study file -> plan: the grid of cells, everything checked before anything is measured."""
+"""Make the plan from a study file: the grid of cells, completely checked before measuring."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Plan(Record):
     notes: tuple[str, ...] = ()
 
     def protocol_of(self, planned: PlannedCell) -> Protocol:
-        """The protocol of a cell's trials: the study's, at the model's batch size."""
+        """The protocol of a cell's trials: the study's, with the model's batch size."""
         return msgspec.structs.replace(self.protocol, batch_size=planned.batch_size)
 
     @property
     def by_protocol(self) -> dict[Protocol, list[str]]:
-        """The ids of the cells by the protocol of their trials."""
-        found: dict[Protocol, list[str]] = {}
+        """The ids of the cells, by the protocol of their trials."""
+        ids: dict[Protocol, list[str]] = {}
         for planned in self.cells:
-            found.setdefault(self.protocol_of(planned), []).append(planned.cell.id)
-        return found
+            ids.setdefault(self.protocol_of(planned), []).append(planned.cell.id)
+        return ids
 
 
 def make(
@@ -53,12 +53,12 @@ def make(
 ) -> Plan:
     """The plan of a study: tasks × datasets × the models that can do the task.
 
-    ``fetch``: what it needs of the Hub is downloaded. Without, models and datasets of the Hub are
-    planned unseen, and the plan cannot be run. ``modules``: those outside the study's folder that
-    may be called. ``passed``: the environment variables that workers are given besides.
+    With ``fetch``, files from the Hub are downloaded. Without, models and datasets of the Hub are
+    planned without their files, and the plan cannot be run. ``modules``: modules outside the
+    study's folder that may be called. ``passed``: additional environment variables for workers.
 
     Raises:
-        PermilleError: the first thing found wrong, on one line, with the way to mend it.
+        PermilleError: the first error, on one line, and how to fix it.
     """
     models = [
         open_entry(entry, study, allowed, fetch=fetch, modules=modules) for entry in study.models
@@ -68,10 +68,10 @@ def make(
     notes: list[str] = [note for model in models for note in model.notes]
     for entry in study.tasks:
         task = _task(entry, study)
-        asked = [model for model in models if able(model.entry, entry.task)]
-        for dataset in open_datasets(entry, task, asked, study, allowed, fetch=fetch):
+        able_models = [model for model in models if able(model.entry, entry.task)]
+        for dataset in open_datasets(entry, task, able_models, study, allowed, fetch=fetch):
             notes += notes_of(dataset, settings.inferences)
-            chosen = [model for model in asked if _chosen(study, task, dataset, model)]
+            chosen = [model for model in able_models if _chosen(study, task, dataset, model)]
             cells += [build(task, model, dataset, study, passed or {}) for model in chosen]
     _refuse_same_model_twice(cells, study.where)
     _refuse_unused_model(models, cells, study)
@@ -102,8 +102,8 @@ def _refuse_same_model_twice(cells: Sequence[PlannedCell], where: str) -> None:
     if twice is not None:
         one = twice[0]
         raise StudyError(
-            f"{where}: model {one.model!r} is to answer two different datasets called"
-            f" {one.dataset!r} for {one.task}, and no table could tell them apart; give one"
+            f"{where}: model {one.model!r} has two different datasets called"
+            f" {one.dataset!r} for {one.task}, which no table could distinguish; give one"
             ' another name, as in { path = "…", name = "…" }'
         )
 
@@ -111,14 +111,14 @@ def _refuse_same_model_twice(cells: Sequence[PlannedCell], where: str) -> None:
 def _refuse_unused_model(
     models: Sequence[Model], cells: Sequence[PlannedCell], study: StudyFile
 ) -> None:
-    """Refuse a model with no cell: its author would miss it in the results only after hours."""
+    """Refuse a model without a cell, which the user would otherwise notice only in the results."""
     at_work = {cell.model.id for cell in cells}
     for model in models:
         if model.spec.id not in at_work:
             tasks = ", ".join(entry.task for entry in study.tasks)
             raise StudyError(
                 f"{study.where}: model {model.spec.id!r} ({model.spec.category}, backend"
-                f" {model.spec.backend}) can do none of the study's tasks: {tasks}"
+                f" {model.spec.backend}) supports none of the study's tasks: {tasks}"
             )
 
 

@@ -1,4 +1,4 @@
-"""A ``[[models]]`` table -> a model with its backend and files, on this disk and read."""
+"""Resolve a ``[[models]]`` table to a model with its backend, its local files and their facts."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _SUFFIXES = {
 
 
 _PRESETS = "permille.presets"
-"""Where the callables of permille's own presets lie."""
+"""The folder of the callables of permille's presets."""
 
 
 class Model(Record):
-    """A model, resolved once: a replica or real weights, on this disk or yet to be downloaded.
-    ``files`` are the sha256 of all that its answers depend on; ``read`` is what the weights' files
-    say; ``recorded`` are its settings as a cell keeps them; ``wanted`` is what has to be downloaded
-    from the Hub, where the plan does not fetch it."""
+    """A resolved model: a replica or real weights, local or not downloaded yet. ``files`` are the
+    sha256 of everything that its answers depend on; ``read`` has the facts from the weights' files;
+    ``recorded`` are its settings as stored in a cell; ``wanted`` must still be downloaded from the
+    Hub, if the plan does not fetch it."""
 
     entry: ModelEntry
     spec: ModelSpec
@@ -52,8 +52,8 @@ class Model(Record):
     replica: bool = False
 
     def spec_for(self, task: Task, dataset: str) -> ModelSpec:
-        """What the worker is given for one task and dataset: the prompt for that task, and for a
-        replica the length of its answers."""
+        """The spec for the worker for one task and dataset: with the prompt for that task and, for
+        a replica, the length of its answers."""
         spec = self.spec
         if isinstance(self.entry.prompt, dict):
             spec = msgspec.structs.replace(spec, prompt=self.entry.prompt.get(task.name))
@@ -68,11 +68,11 @@ def open_entry(
     fetch: bool,
     modules: Sequence[str] = (),
 ) -> Model:
-    """The model of an entry. ``fetch``: what it needs of the Hub is downloaded. ``modules``: those
-    outside the study's folder that the user allows to be called.
+    """Resolve the model of an entry. With ``fetch``, its files are downloaded from the Hub.
+    ``modules``: modules outside the study's folder that may be called.
 
     Raises:
-        PermilleError: what is wrong, where, and how to mend it, on one line.
+        PermilleError: what is wrong, where, and how to fix it, on one line.
     """
     at = f"{study.where}: model {entry.id!r}"
     backend = _backend(entry, at)
@@ -92,12 +92,11 @@ def open_entry(
     files = _all_files(paths) | hub.files
     facts = _facts(files, entry, backend, at)
     stands = _stands_on(spec, backend, hub.wanted, modules, at)
-    # All that decides an answer is hashed into the cell's id: with other weights or other code it
-    # is another cell, and no figure of the one is ever taken for the other's.
+    # Everything that determines an answer is hashed into the cell's id: with other weights or code
+    # it is another cell, so that their figures are never confused.
     stamps = _stamps(files, stands.files)
     digests = {stamp.name: stamp.sha256 for stamp in stamps} | _code_digests(stands, spec)
-    # Paths as the file writes them: where they lead differs once a study is moved, and its
-    # cells would be others.
+    # Paths as written in the file: resolved paths would make other cells when a study is moved.
     recorded = entry.own | hub.recorded
     return Model(
         entry=entry,
@@ -114,8 +113,8 @@ def open_entry(
 
 
 class _FromHub(Record):
-    """What comes of a model's place on the Hub: settings of its ``own``, ``files`` by name, what a
-    cell keeps of it (``recorded``), and what is still ``wanted``, if it is not here yet."""
+    """The result of looking for a model on the Hub: its ``own`` settings, ``files`` by name, the
+    settings for the cell (``recorded``), and what is still ``wanted``, if it is not local."""
 
     own: dict[str, Any] = {}
     files: dict[str, Path] = {}
@@ -128,13 +127,13 @@ def _from_hub(wanted: selection.Wanted | None, *, fetch: bool) -> _FromHub:
         return _FromHub()
     recorded = {"repo": wanted.repo, "revision": wanted.revision, "file": wanted.file}
     if not fetch:
-        # With an empty path, no more than the form of the settings can be checked.
+        # With an empty path, only the form of the settings can be checked.
         return _FromHub(own={"path": ""}, recorded=recorded, wanted=wanted)
     fetched = client.fetch(wanted)
     return _FromHub(
         own={"path": str(fetched.path)},
         files=fetched.files,
-        recorded=recorded | {"revision": fetched.commit},  # a branch moves on, a commit does not
+        recorded=recorded | {"revision": fetched.commit},  # a branch moves, a commit does not
     )
 
 
@@ -145,7 +144,8 @@ def _stands_on(
     modules: Sequence[str],
     at: str,
 ) -> StandsOn:
-    """What its answers rest on besides; a study file alone calls nothing outside its folder."""
+    """What else its answers depend on; a study file alone cannot call anything outside its
+    folder."""
     if wanted is not None or not isinstance(backend, Standing):
         return StandsOn()
     try:
@@ -156,21 +156,21 @@ def _stands_on(
         allowed = (*modules, _PRESETS)
         if not any(name == given or name.startswith(f"{given}.") for given in allowed):
             raise StudyError(
-                f"{at}: module {name} lies outside the study's folder; move it there, or allow it"
+                f"{at}: module {name} is outside the study's folder; move it there, or allow it"
                 f" with --allow-module {name.partition('.')[0]}"
             )
     return stands
 
 
 def _name(module: str, path: str, spec: ModelSpec) -> str:
-    """A file of source as it is shown: below the folder in which modules are looked for, else as
-    its module, since where packages lie differs from machine to machine."""
+    """The displayed name of a source file: relative to the folder that is searched for modules, or
+    its module's name, because the location of packages differs between machines."""
     folder, file = Path(str(spec.settings.get("python_path", "/"))), Path(path)
     return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else module
 
 
 def _backend(entry: ModelEntry, at: str) -> Backend:
-    """The backend, all that it needs installed, and no key that it does not know."""
+    """The backend, after checking that its requirements are installed and all keys are known."""
     known = plugins.names("backends")
     if entry.backend not in known:
         raise StudyError(f"{at}: no backend {entry.backend!r}; {nearest(entry.backend, known)}")
@@ -195,7 +195,7 @@ def _backend(entry: ModelEntry, at: str) -> Backend:
 
 
 def _checked(own: Mapping[str, Any], backend: Backend, at: str) -> dict[str, Any]:
-    """The backend's own settings, of the types that it says."""
+    """The backend's own settings, checked against its types."""
     try:
         checked = msgspec.convert(own, backend.settings, strict=True)
     except msgspec.ValidationError as error:
@@ -204,15 +204,15 @@ def _checked(own: Mapping[str, Any], backend: Backend, at: str) -> dict[str, Any
 
 
 def _wanted(entry: ModelEntry, backend: Backend, at: str) -> selection.Wanted | None:
-    """What is to be had from the Hub; None for a model on this disk, or one without files."""
+    """What to get from the Hub; None for a local model, or one without files."""
     kind = getattr(backend, "hub_format", None)
     given = [key for key in ("repo", "revision", "file") if getattr(entry, key) is not None]
     given += [key for key in ("trust_remote_code",) if entry.own.get(key)]
     if kind is None or "path" in entry.own or entry.own.get("weights") == "replica":
         if given:
             raise StudyError(
-                f"{at}: {given[0]} is for a model of the Hub, which has no path and no replica's "
-                "weights, with a backend that reads files"
+                f"{at}: {given[0]} needs a model from the Hub: no path, no replica, and a "
+                "backend that reads files"
             )
         return None
     remote_code = bool(entry.own.get("trust_remote_code", False))
@@ -236,7 +236,7 @@ def _wanted(entry: ModelEntry, backend: Backend, at: str) -> selection.Wanted | 
 def _paths(
     entry: ModelEntry, study: StudyFile, allowed: Sequence[Path], at: str
 ) -> dict[str, Path]:
-    """The paths among the settings, where they lead."""
+    """The resolved paths among the settings."""
     return {
         key: resolve(value, study.folder, allowed, f"{at} {key}")
         for key, value in entry.own.items()
@@ -249,8 +249,8 @@ def _all_files(paths: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _stamps(files: Mapping[str, Path], besides: Mapping[str, Path]) -> tuple[Stamp, ...]:
-    """Stamps of the model's files, and of those ``besides`` that are not among them by another
-    name: a file of gigabytes is hashed once."""
+    """Stamps of the model's files and of those in ``besides``. A file with two names is only hashed
+    once, because it may have gigabytes."""
     there = {file.resolve() for file in files.values()}
     further = {name: file for name, file in besides.items() if file.resolve() not in there}
     return tuple(Stamp.of(name, file) for name, file in ({**files, **further}).items())
@@ -261,9 +261,9 @@ def _code_digests(stands: StandsOn, spec: ModelSpec) -> dict[str, str]:
 
 
 def _files(path: Path, key: str) -> dict[str, Path]:
-    """The file, or each file of the folder, by name; of another setting than ``path`` with that
-    setting's, since two may lead to files of one name. The Python path is not a model: of it counts
-    what is imported."""
+    """The file, or each file of the folder, by name; for settings other than ``path``, prefixed
+    with the setting's name, because two may have files of the same name. The Python path is not
+    included: only imported files count."""
     if key == "python_path":
         return {}
     before = "" if key == "path" else f"{key}/"
@@ -273,16 +273,16 @@ def _files(path: Path, key: str) -> dict[str, Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files below a folder, through links to folders too, each folder once."""
-    seen: set[Path] = set()
+    """The files in a folder's tree, following links to folders, each folder once."""
+    visited: set[Path] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
-        seen.add(Path(root).resolve())
-        folders[:] = [n for n in sorted(folders) if Path(root, n).resolve() not in seen]
+        visited.add(Path(root).resolve())
+        folders[:] = [n for n in sorted(folders) if Path(root, n).resolve() not in visited]
         yield from (p for n in sorted(names) if (p := Path(root, n)).is_file())
 
 
 def _facts(files: Mapping[str, Path], entry: ModelEntry, backend: Backend, at: str) -> ModelFacts:
-    """What the weights tell; nothing of a folder in which the backend will find no model."""
+    """Facts from the weights; none for a folder without a model for the backend."""
     kind = getattr(backend, "hub_format", None)
     if kind is None or not files:
         return ModelFacts()

@@ -1,7 +1,7 @@
-"""Whether a study file is in the user's own hand: nobody else can have written what it says.
+"""Decide whether a study file is under the user's control: nobody else can have written it.
 
-By the file system alone, which cannot tell what the user wrote from what they downloaded; where a
-browser or downloader left its mark, it is heeded.
+This only uses the file system, which cannot distinguish what the user wrote from what they
+downloaded, except where a browser or downloader has marked the file.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import stat
 from pathlib import Path
 
 _MARKS = ("user.xdg.origin.url", "user.xdg.referrer.url")
-"""Left by downloaders: https://www.freedesktop.org/wiki/CommonExtendedAttributes/"""
+"""The mark of downloaders: https://www.freedesktop.org/wiki/CommonExtendedAttributes/"""
 
 
 def why_not_own(path: Path) -> str | None:
-    """Why the study file ``path`` is not in the user's own hand; None where it is.
+    """Why the study file ``path`` is not under the user's control, or None.
 
-    It is, where the file and its folder belong to the user or to root, nobody else may write to
-    them (but for a group of the user's own, by their primary group), it is no link, and it neither
-    lies among the downloads nor bears a downloader's mark.
+    It is if the file and its folder belong to the user or to root, nobody else can write to them
+    (except the user's private primary group), it is not a link, it is not below the downloads
+    folder, and no downloader has marked it.
     """
     try:
         if path.is_symlink():
@@ -30,28 +30,28 @@ def why_not_own(path: Path) -> str | None:
             if reason is not None:
                 return f"{what} {reason}"
     except OSError as error:
-        return f"it cannot be looked at: {error.strerror}"
+        return f"it cannot be examined: {error.strerror}"
     if (Path.home() / "Downloads") in path.parents:
-        return "it lies among the downloads"
+        return "it is in the downloads folder"
     if _has_mark(path):
         return "it was downloaded"
     return None
 
 
-def _of_others(found: os.stat_result) -> str | None:
-    if found.st_uid not in (0, os.geteuid()):
+def _of_others(status: os.stat_result) -> str | None:
+    if status.st_uid not in (0, os.geteuid()):
         return "belongs to another user"
-    if found.st_mode & stat.S_IWOTH:
+    if status.st_mode & stat.S_IWOTH:
         return "can be written by every user"
-    if found.st_mode & stat.S_IWGRP and found.st_gid not in (0, os.getegid()):
+    if status.st_mode & stat.S_IWGRP and status.st_gid not in (0, os.getegid()):
         return "can be written by a group"
     return None
 
 
 def _has_mark(path: Path) -> bool:
-    if not hasattr(os, "listxattr"):  # macOS: Python cannot ask
+    if not hasattr(os, "listxattr"):  # macOS: Python has no function for it
         return False
     try:
         return any(mark in os.listxattr(path) for mark in _MARKS)
-    except OSError:  # a file system without
+    except OSError:  # a file system without extended attributes
         return False

@@ -1,4 +1,4 @@
-"""Paths that a study file names: inside its folder, or inside one that the user allowed."""
+"""Resolve paths in a study file: inside its folder, or inside one that the user allowed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from permille.errors import StudyError
 
 
 def resolve(text: str, folder: Path, allowed: Sequence[Path], at: str) -> Path:
-    """The path that ``text`` names, symlinks followed, or what ``asset:`` and ``preset:`` name.
+    """The path that ``text`` names, with symlinks resolved, or the file of an ``asset:``.
 
     Raises:
-        StudyError: it leaves the study's folder and every allowed one, or is not there.
+        StudyError: it is outside the study's folder and every allowed one, or does not exist.
         AssetError: the asset has not been fetched.
     """
     if assets.is_reference(text):
@@ -23,12 +23,12 @@ def resolve(text: str, folder: Path, allowed: Sequence[Path], at: str) -> Path:
         exists = path.exists()
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise StudyError(f"{at}: {text[:100]!r} is no path: {reason}") from error
+        raise StudyError(f"{at}: {text[:100]!r} is not a path: {reason}") from error
     if not any(path.is_relative_to(root.resolve()) for root in (folder, *allowed)):
         raise StudyError(
-            f"{at}: {text} lies outside the study's folder; move it there, or allow its folder"
+            f"{at}: {text} is outside the study's folder; move it there, or allow its folder"
             f" with --allow-path {path.parent}"
         )
     if not exists:
-        raise StudyError(f"{at}: there is no {text} in {folder}")
+        raise StudyError(f"{at}: {text} does not exist in {folder}")
     return path

@@ -6,7 +6,7 @@ from permille.records import Record
 
 
 class Published(Record):
-    """Of a cell of the study: seconds per inference, and parameters."""
+    """For a cell of the study: seconds per inference, and parameters."""
 
     seconds: float
     params: int

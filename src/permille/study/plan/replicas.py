@@ -1,4 +1,4 @@
-"""Replicas in a study: which models are built at random, and how long their answers are."""
+"""Replicas in a study: which models get random weights, and the length of their answers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def is_replica(spec: ModelSpec) -> bool:
 
 
 def apply(entry: ModelEntry, settings: Settings, keys: Sequence[str], at: str) -> ModelEntry:
-    """A model's table with the study's ``weights``, ``device`` and ``dtype``, where its backend has
-    such ``keys`` and the table does not say otherwise. A replica of a model of the Hub is one of
-    the architecture of its ``repo``; nothing is fetched.
+    """A model's table with the study's ``weights``, ``device`` and ``dtype``, if its backend has
+    these ``keys`` and the table does not set them. A replica of a Hub model uses the architecture
+    of its ``repo``; nothing is downloaded.
 
     Raises:
-        StudyError: the models are to be replicas, which its backend does not build; or an
-            architecture is named of a model that is none.
+        StudyError: the models should be replicas, which the backend does not support; or an
+            architecture is given for a model that is not a replica.
     """
     if settings.weights is not None and "weights" not in keys:
         raise StudyError(
@@ -38,7 +38,7 @@ def apply(entry: ModelEntry, settings: Settings, keys: Sequence[str], at: str) -
     given = {name: value for name, value in common.items() if value is not None}
     own = {**given, **entry.own}
     if "architecture" in own and own.get("weights") != "replica":
-        raise StudyError(f'{at}: architecture is of replicas alone; add weights = "replica"')
+        raise StudyError(f'{at}: architecture is only for replicas; add weights = "replica"')
     if settings.weights is None or entry.repo is None or "path" in own:
         return msgspec.structs.replace(entry, own=own)
     own.setdefault("architecture", entry.repo)
@@ -46,8 +46,8 @@ def apply(entry: ModelEntry, settings: Settings, keys: Sequence[str], at: str) -
 
 
 def with_answer_length(spec: ModelSpec, task: Task, dataset: str) -> ModelSpec:
-    """A replica with the length of its answers, where it generates: the published mean, else the
-    table's own ``max_new_tokens``, else the study's limit on its datasets, else the task's."""
+    """A replica with the length of its generated answers: the published mean, or the table's
+    ``max_new_tokens``, or the study's limit for its datasets, or the task's."""
     most = getattr(task, "tokens", None)
     by_head = task.name == "question-answering" and spec.prompt is None
     if most is None or by_head:

@@ -1,4 +1,4 @@
-"""Which part of a study is run: some tasks, some models, one machine's share of the cells. Pure."""
+"""Select a part of a study: some tasks, some models, one machine's share of the cells. Pure."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Selection(Record):
 
 
 def select(study: StudyFile, chosen: Selection) -> StudyFile:
-    """The study with what was chosen of it. The shards of n are disjoint, and together all of it.
+    """The selected part of the study. The n shards are disjoint and together cover all of it.
 
     Raises:
-        UsageError: a name or pattern that nothing answers to, no such shard, or nothing is left.
+        UsageError: a name or pattern that matches nothing, an invalid shard, or an empty selection.
     """
     if chosen.tasks is not None:
         named = _matching(chosen.tasks, [entry.task for entry in study.tasks], "--tasks")
@@ -47,7 +47,7 @@ def select(study: StudyFile, chosen: Selection) -> StudyFile:
         first, count = _shard(chosen.shard)
         keys = _share(keys, first, count, study.where)
     if not keys:
-        raise UsageError(f"{study.where}: no cell is left by what was chosen of it")
+        raise UsageError(f"{study.where}: the selection matches no cells")
     return _kept(study, keys)
 
 
@@ -73,17 +73,17 @@ def grid(study: StudyFile) -> list[Key]:
 
 
 def able(model: ModelEntry, task: str) -> bool:
-    """Whether a model is asked about a task: it is not kept to others, and its backend can do it
-    with a model of its category."""
+    """Whether a model is used for a task: it is not limited to others, and its backend supports the
+    task for its category."""
     if model.tasks is not None and task not in model.tasks:
         return False
     if model.backend not in plugins.names("backends"):
-        return True  # the plan says what is wrong with it
+        return True  # the plan reports what is wrong with it
     return model.category in plugins.load("backends", model.backend).tasks.get(task, frozenset())
 
 
 def _kept(study: StudyFile, keys: Sequence[Key]) -> StudyFile:
-    """The study with these cells alone, and without what none of them needs."""
+    """The study with only these cells, and without models and datasets that none of them needs."""
     tasks = []
     for entry in study.tasks:
         used = {dataset for task, dataset, _ in keys if task == entry.task}
@@ -100,17 +100,17 @@ def _kept(study: StudyFile, keys: Sequence[Key]) -> StudyFile:
 
 
 def _matching(given: str, names: Sequence[str], option: str) -> set[str]:
-    found: set[str] = set()
+    matches: set[str] = set()
     for pattern in (part.strip() for part in given.split(",")):
         hits = [name for name in names if fnmatchcase(name, pattern)]
         if not hits:
-            raise UsageError(f"{option}: nothing is called {pattern!r}; {nearest(pattern, names)}")
-        found.update(hits)
-    return found
+            raise UsageError(f"{option}: nothing matches {pattern!r}; {nearest(pattern, names)}")
+        matches.update(hits)
+    return matches
 
 
 def _shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard {text}: i/n, from 1/n to n/n, such as 1/4")
+        raise UsageError(f"--shard {text}: use i/n, from 1/n to n/n, such as 1/4")
     return int(match[1]), int(match[2])

@@ -1,4 +1,4 @@
-"""Files as they were when the study was planned, and whether they still are."""
+"""Detect files that have changed since the study was planned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from permille.records import Record
 
 
 class Stamp(Record):
-    """A file: its content, and what the file system said of it as the content was read."""
+    """A file's digest, and its metadata when the content was read."""
 
     name: str
     path: str
@@ -23,34 +23,36 @@ class Stamp(Record):
 
     @classmethod
     def of(cls, name: str, file: Path) -> Stamp:
-        """The stamp of a file as it is now."""
-        found = file.stat()  # before the content: a change while it is read is seen later
+        """The current stamp of a file."""
+        status = file.stat()  # before the content, to notice later changes
         return cls(
             name=name,
             path=str(file),
             sha256=_digest(file),
-            size=found.st_size,
-            mtime_ns=found.st_mtime_ns,
-            inode=found.st_ino,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
         )
 
     def is_current(self) -> bool:
-        """Whether the file is what it was. Its content is read again only where the file system
-        says that it was written."""
+        """Whether the file is unchanged. Its content is read again only if the metadata shows that
+        it was written."""
         file = Path(self.path)
         try:
-            found = file.stat()
-            told = (found.st_size, found.st_mtime_ns, found.st_ino)
-            return told == (self.size, self.mtime_ns, self.inode) or _digest(file) == self.sha256
+            status = file.stat()
+            metadata = (status.st_size, status.st_mtime_ns, status.st_ino)
+            return (
+                metadata == (self.size, self.mtime_ns, self.inode) or _digest(file) == self.sha256
+            )
         except OSError:
             return False
 
 
 def check(stamps: Iterable[Stamp]) -> None:
-    """That no file has changed.
+    """Check that no file has changed.
 
     Raises:
-        TrialError: one has; what would be measured is not what the study says.
+        TrialError: one has, so that the measurement would not be of the planned study.
     """
     for stamp in stamps:
         if not stamp.is_current():

@@ -1,1 +1,1 @@
-"""A plan turned into trials: one fresh worker process each, supervised and recorded."""
+"""Run a plan as trials: one fresh worker process each, supervised and recorded."""

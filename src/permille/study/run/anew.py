@@ -1,4 +1,5 @@
-"""Which cells are measured anew though the study has trials of them: what is different now."""
+"""Explain which cells are measured again although the study has trials of them, and what
+changed."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ _SHOWN = 5
 
 
 def measured_anew(cells: Iterable[PlannedCell], before: Iterable[Trial]) -> Iterator[str]:
-    """A sentence for each of ``cells`` that one of the trials ``before`` was of, as it was then."""
+    """A sentence for each of ``cells`` that one of the trials ``before`` measured in an older
+    form."""
     newest: dict[tuple[str, str, str], Trial] = {}
     for trial in sorted(before, key=lambda trial: trial.started):
         newest[trial.cell.task, trial.cell.dataset, trial.cell.model] = trial
@@ -20,7 +22,7 @@ def measured_anew(cells: Iterable[PlannedCell], before: Iterable[Trial]) -> Iter
         old = newest.get((cell.task, cell.dataset, cell.model))
         if old is not None and old.cell.id != cell.id:
             yield (
-                f"{cell.model} ({cell.task} / {cell.dataset}) is measured anew:"
+                f"{cell.model} ({cell.task} / {cell.dataset}) is measured again:"
                 f" {_difference(planned, old)} since {old.started[:16].replace('T', ' ')}"
             )
 
@@ -30,9 +32,9 @@ def _difference(planned: PlannedCell, old: Trial) -> str:
     names = [name for name in sorted(now.keys() & then.keys()) if now[name] != then[name]]
     found = [f"{_list(names)} changed"] if names else []
     if then and (new := sorted(now.keys() - then.keys())):
-        found.append(f"{_list(new)} came")
+        found.append(f"{_list(new)} added")
     if gone := sorted(then.keys() - now.keys()):
-        found.append(f"{_list(gone)} went")
+        found.append(f"{_list(gone)} removed")
     if planned.cell.settings != old.cell.settings:
         keys = sorted(
             key

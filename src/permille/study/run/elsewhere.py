@@ -1,4 +1,4 @@
-"""Models whose work may be done by a process that is not the run's. Pure."""
+"""Models whose work may be done by a process outside the run. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from permille.study.plan.cells import PlannedCell
 
 
 def works_elsewhere(planned: PlannedCell) -> bool:
-    """Whether a server that permille did not start may do this model's work: a worker reaches one
-    only where it has the network (an endpoint without ``serve``, a callable with ``network``)."""
+    """Whether a server that permille did not start may do this model's work: a worker can reach one
+    only with the network (an endpoint without ``serve``, a callable with ``network``)."""
     return planned.network and not planned.model.settings.get("serve")
 
 
 def judged(recording: Recording | None, planned: PlannedCell) -> Recording | None:
-    """The recording as the trial is made of it: where the model's own server would look like
-    another tenant, nothing is said of what other processes took."""
+    """The recording for the trial: if the model's own server would look like another process, the
+    data about other processes are dropped."""
     if recording is None or not works_elsewhere(planned):
         return recording
     return msgspec.structs.replace(recording, cpu=None)

@@ -1,4 +1,4 @@
-"""What a trial ran on: the hardware and versions that its energy depends on."""
+"""A trial's environment: the hardware and versions that its energy depends on."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ _VARIABLES = (
     "HIP_VISIBLE_DEVICES",
     "ROCR_VISIBLE_DEVICES",
 )
-"""Variables that reach every worker, and that its energy and time depend on."""
+"""Variables that every worker gets and that affect its energy and time."""
 
 
 def describe(domains: Iterable[Domain]) -> Environment:
-    """This machine, with a fingerprint of all that trials must share to be pooled.
+    """This machine, with a fingerprint of everything that trials must share to be pooled.
 
-    The fingerprint covers hardware, system, interpreter, meters and the versions of what runs
-    models; permille's own version is a fact beside it, since what it changes is the protocol.
+    The fingerprint covers hardware, system, interpreter, meters and the versions of libraries that
+    run models. permille's own version is recorded but not included, because it affects the
+    protocol.
     """
     found = tuple(domains)
     facts = {

@@ -1,8 +1,8 @@
-"""What a worker reported, held against what the runner and the recorder saw. Pure.
+"""Check a worker's report against the observations of the runner and the recorder. Pure.
 
-A worker runs foreign code, which can write to the worker's own channel. What can be checked: when
-the meters were asked for marks, when the worker lived, what the durations add up to, which samples
-it was given. What cannot: that a model did the work that its answers stand for (SECURITY.md).
+A worker runs untrusted code, which can write to the worker's channel. What can be checked: the
+times of the marks, the worker's lifetime, the sum of the durations, and the samples. What cannot be
+checked: that a model did the work for its answers (see SECURITY.md).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from permille.study.worker.messages import KEPT_DURATIONS, WorkerResult
 from permille.study.worker.traffic import MOST_IN_FLIGHT
 
 LEAST_CALL_NS = 20
-"""A call from Python and two readings of the clock take longer on any machine."""
+"""On any machine, a Python call and two clock readings take longer than this."""
 _GPU = re.compile(r"cuda|nvidia|geforce|tesla|rocm|radeon|gpu|[ah]\d00", re.IGNORECASE)
 
 
 class Assignment(Record):
-    """What the worker was asked to do. ``served``: by a server, many requests at once perhaps."""
+    """The worker's task. ``served``: by a server, possibly with concurrent requests."""
 
     began_ns: int
     samples: int
@@ -35,7 +35,7 @@ class Assignment(Record):
 def contradiction(
     assignment: Assignment, spans: Sequence[Span], result: WorkerResult, recording: Recording
 ) -> str | None:
-    """The first thing that cannot be so, or None. ``spans``: the worker's, in order."""
+    """The first contradiction, or None. ``spans``: the worker's, in order."""
     query = next((span for span in spans if span.name == "query"), None)
     if query is None:
         return "there is a result without a query span"
@@ -48,11 +48,11 @@ def contradiction(
 
 
 def _unmarked(spans: Sequence[Span], began_ns: int, marks: Sequence[int]) -> str | None:
-    """Every span lies between two marks of its own."""
+    """Every span must be between two marks of its own."""
     after_ns = began_ns
     for span in spans:
         if not any(after_ns <= mark_ns <= span.t0_ns for mark_ns in marks):
-            return f"the meters were not read before the {span.name} span began"
+            return f"the meters were not read before the {span.name} span started"
         after_ns = next((mark_ns for mark_ns in sorted(marks) if mark_ns >= span.t1_ns), -1)
         if after_ns < 0:
             return f"the meters were not read after the {span.name} span ended"
@@ -60,21 +60,21 @@ def _unmarked(spans: Sequence[Span], began_ns: int, marks: Sequence[int]) -> str
 
 
 def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> str | None:
-    """The inferences, the calls, their durations and the span fit together."""
+    """The inferences, calls, durations and the span must be consistent."""
     span_ns = query.t1_ns - query.t0_ns
     inferences = query.attributes.get("inferences")
     if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
         return f"the number of inferences is {inferences!r:.40}"
     if inferences < assignment.inferences or span_ns < assignment.least_query_s * 1e9:
         return (
-            f"it was to make {assignment.inferences:,} inferences in {assignment.least_query_s:g} s"
+            f"it should make {assignment.inferences:,} inferences in {assignment.least_query_s:g} s"
             f" at least, and reported {inferences:,} in {span_ns / 1e9:.4g} s"
         )
     if assignment.served:
         return _miscounted_server(inferences, span_ns, result)
     passes, more = divmod(inferences, assignment.samples)
     if more:
-        return f"{inferences:,} inferences are no whole passes over {assignment.samples:,} samples"
+        return f"{inferences:,} inferences are not whole passes over {assignment.samples:,} samples"
     calls = passes * math.ceil(assignment.samples / assignment.batch_size)
     timed = result.latency.n
     if timed != calls or len(result.durations_ns) != min(calls, KEPT_DURATIONS):
@@ -84,7 +84,7 @@ def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> st
         )
     if span_ns < LEAST_CALL_NS * calls:
         return f"{calls:,} calls do not fit into {span_ns / 1e9:.4g} s"
-    # The mean is a rounded quotient: a part in 10^9 more is not a contradiction.
+    # The mean is rounded: an excess of 1e-9 is not a contradiction.
     total_ns = max(sum(result.durations_ns), result.latency.mean * 1e9 * timed * (1 - 1e-9))
     if total_ns > span_ns:
         return (
@@ -105,7 +105,7 @@ def _miscounted_server(inferences: int, span_ns: int, result: WorkerResult) -> s
 
 
 def _impossible(result: WorkerResult, samples: int) -> str | None:
-    """Figures that no trial has."""
+    """Impossible figures."""
     latency, quality = result.latency, result.quality
     tail = latency.p95 if latency.p99 is None else latency.p99
     figures = [latency.p50, latency.p95, tail, latency.mean]
@@ -127,7 +127,7 @@ def _elsewhere(assignment: Assignment, device: str) -> str | None:
 
 
 def unseen_gpu(result: WorkerResult, recording: Recording) -> str | None:
-    """A note where the worker names a GPU, and the meters saw none of them in use."""
+    """A note if the worker names a GPU but the meters saw none in use."""
     gpus = [series.domain for series in recording.series if series.domain.kind == "gpu"]
     if not gpus or not _GPU.search(result.device) or any(domain.in_use for domain in gpus):
         return None

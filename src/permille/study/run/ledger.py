@@ -1,4 +1,4 @@
-"""What was tried of a study, in memory: asked of the store once, then kept up to date."""
+"""The tried trials of a study, in memory: read from the store once, then kept up to date."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from permille.units import per_1000
 class Ledger:
     """Trials of one study and protocol, by cell and repeat.
 
-    Only this machine's count; with ``pool``, another's finished trials count too. ``elsewhere``
-    tells the finished trials of other machines by fingerprint; ``cells`` are all that were tried.
+    Only this machine's trials count; with ``pool``, finished trials of other machines count too.
+    ``elsewhere`` has the finished trials of other machines by fingerprint; ``cells`` are all tried
+    cells.
     """
 
     def __init__(self, tried: Iterable[Tried], fingerprint: str, *, pool: bool) -> None:
@@ -40,26 +41,26 @@ class Ledger:
         return (cell, repeat) in self._done
 
     def attempts(self, cell: str, repeat: int) -> int:
-        """How often it was tried on this machine."""
+        """The number of tries on this machine."""
         return self._attempts[cell, repeat]
 
     def tried(self) -> dict[tuple[str, int], int]:
-        """How often each repeat of each cell was tried on this machine."""
+        """The number of tries of each repeat of each cell on this machine."""
         return dict(self._attempts)
 
     def values(self, cell: str) -> list[float]:
-        """Joules per 1,000 inferences of the finished trials, as the stopping rule takes them."""
+        """Joules per 1,000 inferences of the finished trials, for the stopping rule."""
         return self._values[cell]
 
     def add(self, trial: Trial) -> None:
-        """Take in a trial that has just been kept."""
+        """Add a trial that has just been stored."""
         self._attempts[trial.cell.id, trial.repeat] += 1
         if trial.status == "done":
             self._done.add((trial.cell.id, trial.repeat))
             self.count(trial)
 
     def count(self, trial: Trial) -> None:
-        """Take a finished trial's energy into :meth:`values`."""
+        """Add a finished trial's energy to :meth:`values`."""
         query = trial.phases["query"]
         bounded = within(query, "compute")
         if isinstance(bounded, Bounded):

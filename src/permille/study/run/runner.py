@@ -1,4 +1,4 @@
-"""The runner: plan in, trials out, one at a time, each in the store before the next begins."""
+"""The runner: run a plan's trials one at a time, and store each before the next begins."""
 
 from __future__ import annotations
 
@@ -49,16 +49,17 @@ GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg", "/dev/nvhost-
 """Device files of which Linux has one where it has a GPU."""
 DEFAULT_REPEATS = 10
 RETRIES = 2
-"""A repeat that failed, or was invalid, is tried again on the next run, at most this often."""
+"""A failed or invalid repeat is retried by later runs, up to this number of tries."""
 
 SAME_FAILURES = 2
-"""A model that failed this often in succession for one reason is not tried again in this run."""
+"""A model that failed this many times in a row for one reason is skipped for the rest of the
+run."""
 
 Watch = Callable[[str, "Turn | Trial | NotRun"], None]
 
 
 def most_repeats(settings: Settings) -> int:
-    """How often each cell is measured, at most."""
+    """The most repeats of each cell."""
     if settings.precision:
         return settings.max_repeats
     return settings.repeats or DEFAULT_REPEATS
@@ -76,8 +77,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class NotRun:
-    """A repeat that this run leaves out, and why: ``given-up`` after three failures, ``left-out``
-    since its model fails for the same reason each time."""
+    """A repeat that this run skips, and why: ``given-up`` after three failures, ``left-out``
+    because its model fails for the same reason each time."""
 
     cell: PlannedCell
     repeat: int
@@ -166,13 +167,13 @@ class Runner:
         self.tally = tally or RunTally()
 
     def start_over(self) -> None:
-        """Begin a new round of every cell on this machine; what is there stays in the store."""
+        """Begin a new round of every cell on this machine; existing trials stay in the store."""
         for protocol, cells in self._plan.by_protocol.items():
             self._store.start_over(self._plan.name, cells, protocol, self.environment.fingerprint)
         self.ledger = self._open_ledger()
 
     def is_due(self, planned: PlannedCell, repeat: int) -> bool:
-        """Whether that repeat is still to be run; a study's precision may be reached before."""
+        """Whether that repeat must still be run; the study's precision may already be reached."""
         tried = self.ledger.attempts(planned.cell.id, repeat)
         return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
 
@@ -243,7 +244,7 @@ class Runner:
             self._sessions.ended(place)
 
     def _catch_up(self) -> None:
-        """Take in what another run has kept since this one looked."""
+        """Add trials that another run has stored in the meantime."""
         version = self._store.version()
         if version == self._version:
             return
@@ -308,17 +309,17 @@ class Runner:
         tried = self._store.trials(study=self._plan.name, cell=planned.cell.id, source="permille")
         reasons = [trial.reason for trial in tried if trial.repeat == repeat and trial.reason]
         last = f", the last time: {reasons[-1]}" if reasons else ""
-        return f"failed three times{last}; when the cause is mended, run with --fresh"
+        return f"failed three times{last}; once the cause is fixed, run with --fresh"
 
     def _same_failure(self, planned: PlannedCell) -> str | None:
-        """Why the cell's other repeats would fail too, or None."""
+        """Why the cell's other repeats would also fail, or None."""
         reasons = self._failures.get(planned.cell.id, [])
         if len(reasons) < SAME_FAILURES:
             return None
-        return f"the model failed {len(reasons)} times in succession: {reasons[-1]}"
+        return f"the model failed {len(reasons)} times in a row: {reasons[-1]}"
 
     def _note_failure(self, planned: PlannedCell, reason: str | None) -> None:
-        """Remember failures in succession whose reasons differ by their numbers at most."""
+        """Record consecutive failures whose reasons differ only in numbers."""
         reasons = self._failures.setdefault(planned.cell.id, [])
         if reason is None or (reasons and _shape(reasons[-1]) != _shape(reason)):
             reasons.clear()
@@ -483,7 +484,7 @@ class Runner:
 
 
 def _shape(reason: str) -> str:
-    """A reason without its numbers: addresses, counts and times differ from trial to trial."""
+    """A reason without its numbers, because addresses, counts and times differ between trials."""
     return re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", reason)
 
 

@@ -1,4 +1,4 @@
-"""One worker process, watched: its words, its last lines, its time limit, its end."""
+"""Run and supervise one worker process: its messages, output, time limit and end."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from permille.study.worker.failing import OURS
 from permille.study.worker.messages import Failure, Inbox, Job, Message
 
 TAIL_BYTES = 8192
-"""How much of what a worker prints is held."""
+"""The most bytes of a worker's output in memory."""
 LINES, LINE_LIMIT = 50, 500
-"""Lines of it, and characters of each, that are kept with a failed trial."""
+"""The number of lines of output, and characters in each, stored with a failed trial."""
 GRACE_S = 1.0
-"""Between TERM and KILL."""
+"""Seconds between TERM and KILL."""
 WAIT_S = 0.5
-"""Longest wait for a worker's next word before the time limit is looked at."""
+"""The longest wait for a worker's next message before the time limit is checked."""
 STOPPED_S = 1.0
-"""Where this process comes back from a wait so much later, it was stopped or had no processor."""
+"""If a wait takes this much longer, this process was suspended or not scheduled."""
 
 
 def run(
@@ -41,11 +41,11 @@ def run(
     token: str,
     environment: Mapping[str, str],
 ) -> None:
-    """Run one worker to its end. ``mark`` is its channel to the recorder, closed here.
-    ``token`` marks it and all of its children; none of them is left.
+    """Run one worker to its end. ``mark`` is its channel to the recorder, which is closed here.
+    ``token`` identifies it and all of its children, none of which is left running.
 
     Raises:
-        TrialError: it failed; the reason, and the last lines that it printed.
+        TrialError: it failed; with the reason and the last lines that it printed.
     """
     words_out, words_in = os.pipe()
     try:
@@ -70,20 +70,16 @@ def run(
         if ended and process.returncode == 0:
             left, searched = end_marked(token, grace_s=GRACE_S), True
     except ValueError as error:
-        raise TrialError(
-            f"the worker's own channel carried garbage: {error}", lines(tail)
-        ) from error
+        raise TrialError(f"the worker sent a malformed message: {error}", lines(tail)) from error
     finally:
         end_group(process)
-        if not searched:  # a search reads the environment of every process on the machine
+        if not searched:  # searching reads the environment of every process on the machine
             end_marked(token)
         os.close(words_out)
         if process.stdout is not None:
             process.stdout.close()
     if not ended:
-        raise TrialError(
-            f"no end after the time limit of {timeout_s:g} s; it was stopped", lines(tail)
-        )
+        raise TrialError(f"timed out after {timeout_s:g} s and was stopped", lines(tail))
     if process.returncode != 0:
         raise TrialError(
             _reason(process.returncode, failures, lines(tail)),
@@ -93,7 +89,7 @@ def run(
     if left:
         names = ", ".join(sorted(set(left.values())))[:200]
         raise TrialError(
-            f"the worker left {len(left)} of its processes running ({names}): its work may not"
+            f"the worker left {len(left)} processes running ({names}): its work may not"
             " have ended with it; they were killed",
             lines(tail),
         )
@@ -102,7 +98,7 @@ def run(
 def _start(
     job: Job, words: int, mark: int, environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """A worker in a session of its own, which reads its job on stdin."""
+    """Start a worker in a new session; it reads its job on stdin."""
     with tempfile.TemporaryFile() as task:
         task.write(msgspec.msgpack.encode(job))
         task.seek(0)
@@ -121,15 +117,15 @@ def _start(
 
 
 class _TimeLeft:
-    """What is left of a worker's time limit. A stretch over which this process did not run, such
-    as one stopped by Ctrl-Z, is not the worker's: nobody listened to it then."""
+    """The rest of a worker's time limit. Time during which this process did not run, for example
+    because of Ctrl-Z, does not count, because nothing could read the worker's messages."""
 
     def __init__(self, seconds: float) -> None:
         self._left_s = seconds
         self._looked_s = time.monotonic()
 
     def look(self) -> float:
-        """Seconds left; asked again after at most WAIT_S."""
+        """Seconds left; to be called again after at most WAIT_S."""
         now_s = time.monotonic()
         passed_s, self._looked_s = now_s - self._looked_s, now_s
         self._left_s -= passed_s if passed_s < WAIT_S + STOPPED_S else WAIT_S
@@ -143,10 +139,11 @@ def _listen(
     time_left: _TimeLeft,
     tail: bytearray,
 ) -> bool:
-    """Hear the worker out, the last it prints into ``tail``; False when its time ran out.
+    """Read the worker's messages to the end, and its last output into ``tail``; returns False if
+    its time ran out.
 
     Raises:
-        ValueError: what comes through its channel are no messages.
+        ValueError: its channel contains invalid data.
     """
     inbox = Inbox()
     assert process.stdout is not None
@@ -168,7 +165,7 @@ def _listen(
                     tail += data
                     del tail[:-TAIL_BYTES]
             if process.poll() is not None and not _ready(selector):
-                break  # a child that it left behind may hold the pipes open: do not wait for it
+                break  # a child that it left running may keep the pipes open: do not wait for it
     while process.poll() is None:
         left_s = time_left.look()
         if left_s <= 0:
@@ -179,7 +176,7 @@ def _listen(
 
 
 def lines(tail: bytes | bytearray) -> tuple[str, ...]:
-    """The last lines of what was printed, bounded."""
+    """The last lines of the output, limited in number and length."""
     text = tail.decode("utf-8", "replace")
     found = [line.strip()[:LINE_LIMIT] for line in text.splitlines() if line.strip()]
     return tuple(found[-LINES:])
@@ -190,12 +187,12 @@ def _ready(selector: selectors.BaseSelector) -> bool:
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all of its group: TERM, a moment, KILL."""
+    """Stop the process and its group with TERM and, after a moment, KILL."""
     for sign, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(process.pid, sign)
         except (ProcessLookupError, PermissionError):
-            break  # nobody of it is left
+            break  # the group has ended
         try:
             process.wait(timeout=wait_s)
         except subprocess.TimeoutExpired:
@@ -214,8 +211,8 @@ def _group_alive(group: int) -> bool:
 
 
 def _reason(code: int, failures: Sequence[str], last: Sequence[str]) -> str:
-    """The exception that the worker reported; only without one, the last line that it printed,
-    which may be a warning about something else."""
+    """The exception that the worker reported or, only without one, the last line that it printed,
+    which may be an unrelated warning."""
     known = [*failures[:1], *(line.removeprefix(OURS) for line in last[-1:])]
     said = f": {known[0]}" if known else ""
     if code < 0:

@@ -1,4 +1,4 @@
-"""What a worker said and what the recorder saw -> a trial. Pure."""
+"""Build a trial from a worker's report and the recording. Pure."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from permille.study.plan.cells import PlannedCell
 from permille.study.worker.messages import WorkerResult
 
 EDGE_SHARE = 0.01
-"""The query span is made long enough for its edges to cost less than this (k = 2)."""
+"""The query span is long enough that its edges contribute less than this (k = 2)."""
 
 
 def least_query_s(domains: Iterable[Domain]) -> float:
-    """Seconds that a span must last for the ticks of its two edges to cost under 1 %.
+    """The length of a span in seconds for which the ticks at its two edges contribute under 1 %.
 
     An edge is uncertain by one tick's energy, rectangular: ``tick / sqrt(3)`` at k = 1; two
     edges in quadrature, k = 2 (see ``energy._edge_j``).
@@ -64,7 +64,7 @@ def make(
 ) -> Trial:
     """The trial: ``done``, ``failed`` (the workload's fault) or ``invalid`` (the meters')."""
     phases = _phases(recording, spans)
-    # The workload's own failure comes first: meters that failed too do not excuse it.
+    # The workload's failure takes precedence over failed meters.
     reason = failure or fault or _void(phases, recording)
     status = "failed" if failure else "invalid" if reason else "done"
     return Trial(
@@ -93,7 +93,7 @@ def make(
 
 
 def _phases(recording: Recording | None, spans: Sequence[Span]) -> dict[str, Phase]:
-    """The energy of each span, and of all that was recorded; none where the recorder died."""
+    """The energy of each span and of the whole recording; none if the recorder died."""
     if recording is None:
         return {}
     return {span.name: energy.phase(recording, span) for span in spans} | _whole(recording)
@@ -105,7 +105,7 @@ def _notes(
     recording: Recording | None,
     phases: dict[str, Phase],
 ) -> tuple[str, ...]:
-    """What the worker, the study and the recorder have to say, each thing once."""
+    """The distinct notes of the worker, the study and the recorder."""
     found = [*(result.notes if result else ()), *notes]
     if recording is not None:
         found += [*notices(recording), *disturbance.notes(phases)]
@@ -113,8 +113,9 @@ def _notes(
 
 
 def keep(store: Store, trial: Trial, raw: Raw) -> Trial:
-    """Store a trial, and return what was stored. Where it could not be read back (a quality that
-    is not a number, say), a failed one is stored instead, with the reason and without figures."""
+    """Store a trial, and return what was stored. If it could not be read back (for example, a
+    quality that is not a number), a failed one is stored instead, with the reason and no
+    figures."""
     try:
         store.add(trial, raw)
     except UnkeepableError as error:
@@ -123,7 +124,7 @@ def keep(store: Store, trial: Trial, raw: Raw) -> Trial:
         return trial
     try:
         store.add(failed, raw)
-    except UnkeepableError:  # the recording is what could not be read back
+    except UnkeepableError:  # the recording is the part that could not be read back
         store.add(failed, Raw())
     return failed
 
@@ -132,7 +133,7 @@ def _unkeepable(trial: Trial, reason: str) -> Trial:
     return msgspec.structs.replace(
         trial,
         status="failed",
-        reason=f"{trial.reason + '; ' if trial.reason else ''}it cannot be kept: {reason}",
+        reason=f"{trial.reason + '; ' if trial.reason else ''}it cannot be stored: {reason}",
         facts=ModelFacts(),
         phases={},
         latency=None,
@@ -153,7 +154,7 @@ def _each(
 
 
 def _facts(planned: PlannedCell, result: WorkerResult | None) -> ModelFacts:
-    """What the study file says, else what the loaded model says, else what its files say."""
+    """The value from the study file, or from the loaded model, or from its files."""
     said, read = result.facts if result else ModelFacts(), planned.facts
     merged = {
         name: mine if (mine := getattr(said, name)) not in (None, {}) else getattr(read, name)
@@ -165,7 +166,7 @@ def _facts(planned: PlannedCell, result: WorkerResult | None) -> ModelFacts:
 
 
 def _void(phases: dict[str, Phase], recording: Recording | None) -> str | None:
-    """Why the trial's energy cannot be told at all, or None."""
+    """Why the trial has no energy at all, or None."""
     if recording is None:
         return "the recorder died"
     query = phases.get("query")
@@ -175,7 +176,7 @@ def _void(phases: dict[str, Phase], recording: Recording | None) -> str | None:
 
 
 def _whole(recording: Recording) -> dict[str, Phase]:
-    """All that was recorded as one phase: the benchmark's own bill."""
+    """The whole recording as one phase: the energy of the benchmark itself."""
     covered: list[Series] = [s for s in recording.series if s.t_ns]
     if not covered:
         return {}

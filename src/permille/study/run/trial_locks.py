@@ -26,7 +26,7 @@ class Claims:
     """The claims of this process on the blocks of one store. Use with ``with``.
 
     Raises:
-        StoreError: no file can be made beside the store.
+        StoreError: the lock file cannot be created next to the store.
     """
 
     def __init__(self, store: Path) -> None:
@@ -38,10 +38,10 @@ class Claims:
 
     def __exit__(self, *error: object) -> None:
         try:
-            # Nobody else holds a claim: whoever comes next makes the file anew.
+            # Nobody else holds a claim: the next run creates the file again.
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            pass  # the other run takes it away
+            pass  # the other run removes it
         else:
             if self._is_current():
                 self._path.unlink(missing_ok=True)
@@ -71,7 +71,7 @@ class Claims:
                 return False
             if self._is_current():
                 return True
-            os.close(self._file)  # the last run took its file away as we came
+            os.close(self._file)  # the last run removed its file at the same moment
             self._file = self._open()
 
     def _is_current(self) -> bool:
@@ -84,4 +84,4 @@ class Claims:
         try:
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except OSError as error:
-            raise StoreError(f"cannot make {self._path}: {error.strerror}") from error
+            raise StoreError(f"cannot create {self._path}: {error.strerror}") from error

@@ -1,5 +1,5 @@
-"""What a worker is kept from: secrets in its environment, the network, too much memory, and
-outliving the run. Linux; elsewhere what cannot be had is said in the trial's notes."""
+"""Contain a worker: no secrets in its environment, no network, limited memory, and no outliving the
+run. On systems other than Linux, the trial's notes say what is not available."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALLOWED = re.compile(
     r"|PYTORCH|TRITON)_\w+"
     r"|PERMILLE_\w+"
 )
-"""Names of variables that a worker is given: what programs and accelerators need to run."""
+"""Names of variables for workers: those that programs and accelerators need."""
 SECRET = re.compile(
     r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PWD|CREDS?(_|$)|CREDENTIAL|APIKEY|KEYS?(_|$)|AUTH|BEARER"
     r"|COOKIE|DSN|CONN(ECTION)?_?STR|SIGNATURE|PRIVATE|WEBHOOK"
@@ -32,8 +32,8 @@ SECRET = re.compile(
     r"|^PERMILLE_(WALL|REPLAY|STORE)$",
     re.IGNORECASE,
 )
-"""Names of variables that are never given, whatever allows them above, but by ``--pass-env``:
-these words anywhere. A wall meter's address may carry a password."""
+"""Variables with these words in their name are only passed by ``--pass-env``, even if allowed
+above. A wall meter's address may contain a password."""
 SECRET_VALUE = re.compile(
     r"(hf|api_org)_[A-Za-z0-9]{16,}|(sk|pk|rk)[-_][A-Za-z0-9_-]{16,}"
     r"|(gh[pousr]|github_pat|glpat)[-_][A-Za-z0-9_-]{16,}|xox[a-z]-[A-Za-z0-9-]{10,}"
@@ -41,9 +41,8 @@ SECRET_VALUE = re.compile(
     r"|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}|nvapi-[A-Za-z0-9_-]{20,}"
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?"
 )
-"""Pieces of a value that are secrets by their shape, whatever the variable's name: the prefixes
-that the Hub, OpenAI, Stripe, GitHub, GitLab, Slack, AWS, Google, npm, PyPI and NVIDIA put before
-their keys, and JSON Web Tokens."""
+"""Values that are secrets by their form, whatever the variable's name: the key prefixes of the Hub,
+OpenAI, Stripe, GitHub, GitLab, Slack, AWS, Google, npm, PyPI and NVIDIA, and JSON Web Tokens."""
 SECRET_TEXT = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]*:[^/\s@]+@|\bBearer\s+\S"
     r"|(?<![a-z])(password|passwd|pwd|accountkey|sharedaccesskey|secret|token|api_?key)\s*=\s*\S",
@@ -64,14 +63,14 @@ _CAPABILITIES = {
     "CAP_MKNOD": 27,
     "CAP_BPF": 39,
 }
-"""What lets a process of root go back to the machine's network: into another process's namespace
-(setns), into another process, the kernel or its devices. capabilities(7)."""
+"""Capabilities that let a root process rejoin the machine's network: entering another process's
+namespace (setns), another process, the kernel or its devices. See capabilities(7)."""
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
 def environment(everything: Mapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:
-    """The variables of ``everything`` that a worker may have; ``also`` names more."""
+    """The variables in ``everything`` that a worker may have; ``also`` names more."""
     named = set(also)
     return {
         name: value
@@ -81,17 +80,17 @@ def environment(everything: Mapping[str, str], also: Iterable[str] = ()) -> dict
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable holds a secret, by its name or by its value's shape."""
+    """Whether a variable contains a secret, by its name or by the form of its value."""
     if SECRET.search(name) or SECRET_TEXT.search(value):
         return True
     return any(SECRET_VALUE.fullmatch(piece) for piece in _PIECES.split(value))
 
 
 def contain(*, network: bool, memory_gib: float | None, parent: int) -> tuple[str, ...]:
-    """Contain this process, before it has a second thread; notes on what could not be done.
+    """Contain this process before it has a second thread; returns notes on what failed.
 
     Raises:
-        SystemExit: the runner, ``parent``, has gone already.
+        SystemExit: the runner, ``parent``, has already ended.
     """
     notes = []
     if not network:
@@ -108,19 +107,19 @@ def contain(*, network: bool, memory_gib: float | None, parent: int) -> tuple[st
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        # If memory runs out, the kernel shall take the worker, not the runner.
+        # If memory runs out, the kernel should kill the worker, not the runner.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
     if os.getppid() != parent:
-        raise SystemExit("the runner has gone")
+        raise SystemExit("the runner has ended")
     return tuple(notes)
 
 
 def cut_network() -> str | None:
-    """Leave this process the loopback interface alone; None, or why it could not be done.
+    """Restrict this process to the loopback interface; returns None, or why it failed.
 
-    A network namespace of its own; without privilege, within a user namespace in which our user
-    and group keep their numbers, so that files stay as accessible as they were.
+    This uses a new network namespace; without privileges, inside a user namespace in which the user
+    and group keep their ids, so that access to files does not change (user_namespaces(7)).
     """
     if sys.platform != "linux":
         return f"{sys.platform} has no network namespaces"
@@ -139,8 +138,8 @@ def cut_network() -> str | None:
 
 
 def _stay_cut() -> str | None:
-    """Give up what leads back to the network, for this process and all that it starts; None, or why
-    it could not be done. Without privilege there is nothing to give up."""
+    """Drop the capabilities that lead back to the network, for this process and its descendants;
+    returns None, or why it failed. Without privileges there is nothing to drop."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
@@ -151,7 +150,7 @@ def _stay_cut() -> str | None:
     if not any(held >> number & 1 for number in _CAPABILITIES.values()):
         return None
     for name, number in _CAPABILITIES.items():
-        # EINVAL: a kernel older than the capability, which it then cannot give.
+        # EINVAL: the kernel is older than the capability, so nobody has it.
         if libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0 and held >> number & 1:
             return f"it may be rejoined: {name}: {os.strerror(ctypes.get_errno())}"
         half, bit = divmod(number, 32)
@@ -164,7 +163,7 @@ def _stay_cut() -> str | None:
 
 
 def _raise_loopback() -> str | None:
-    """llama.cpp is asked over loopback; a new namespace has it down."""
+    """Bring loopback up, which llama.cpp needs and which is down in a new namespace."""
     import fcntl
     import socket
     import struct
@@ -172,16 +171,16 @@ def _raise_loopback() -> str | None:
     form = "16sH14x"
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
-            asked = struct.pack(form, b"lo", 0)
-            found = struct.unpack(form, fcntl.ioctl(channel, _SIOCGIFFLAGS, asked))
-            fcntl.ioctl(channel, _SIOCSIFFLAGS, struct.pack(form, b"lo", found[1] | _IFF_UP))
+            request = struct.pack(form, b"lo", 0)
+            answer = struct.unpack(form, fcntl.ioctl(channel, _SIOCGIFFLAGS, request))
+            fcntl.ioctl(channel, _SIOCSIFFLAGS, struct.pack(form, b"lo", answer[1] | _IFF_UP))
     except OSError as error:
         return f"cut, but loopback could not be raised: {error.strerror}"
     return None
 
 
 def _limit_memory(gib: float) -> str | None:
-    """Private memory (heap and anonymous maps; not files that are mapped)."""
+    """Limit private memory (heap and anonymous maps, not mapped files)."""
     if sys.platform != "linux":
         return f"{sys.platform} does not enforce it"
     limit = round(gib * 2**30)

@@ -1,4 +1,4 @@
-"""An exception in a worker, in one line: what was raised, and where in the user's own code."""
+"""Describe a worker's exception in one line, with its location in the user's code."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import traceback
 from pathlib import Path
 
 LIMIT = 400
-"""Characters of the exception's own text."""
+"""The most characters of the exception's text."""
 OURS = "permille.errors."
-"""What a traceback puts before the name of an error of ours."""
+"""The prefix of permille's own errors in a traceback."""
 
 
 def describe(error: BaseException, folder: str | None) -> str:
-    """``ValueError: no such word (models.py:12, in classify)``. ``folder`` holds the user's code;
-    the place is the innermost frame that lies in it."""
-    said = " ".join(traceback.format_exception_only(error)[-1].split()).removeprefix(OURS)
-    if len(said) > LIMIT:
-        said = said[:LIMIT] + "…"
+    """``ValueError: no such word (models.py:12, in classify)``. ``folder`` contains the user's
+    code; the location is the innermost frame in it."""
+    message = " ".join(traceback.format_exception_only(error)[-1].split()).removeprefix(OURS)
+    if len(message) > LIMIT:
+        message = message[:LIMIT] + "…"
     where = _place(error, folder) if folder else None
-    return f"{said} ({where})" if where else said
+    return f"{message} ({where})" if where else message
 
 
 def _place(error: BaseException, folder: str) -> str | None:
@@ -33,6 +33,6 @@ def _place(error: BaseException, folder: str) -> str | None:
 def _within(file: str, line: int | None, function: str | None, folder: str) -> str | None:
     path = Path(file)
     if not path.is_relative_to(folder) or "site-packages" in path.relative_to(folder).parts:
-        return None  # not the user's own code; an environment may lie in their folder
+        return None  # not the user's code: a virtual environment may be in their folder
     place = f"{path.relative_to(folder)}:{line}"
     return f"{place}, in {function}" if function and function != "<module>" else place

@@ -1,4 +1,4 @@
-"""Inferences that fail, counted and held against what the study allows."""
+"""Count failed inferences and compare them with the study's limit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from permille.errors import InferenceError, ModelError
 from permille.workload.samples import Sample
 
 FAILED: Any = object()
-"""In the place of an answer: there is none."""
+"""The value for an answer that failed."""
 
 
 class FailureTally:
-    """What was tried and what of it failed. ``allowed``: a count (a whole number), or a share of
-    what is tried (below 1) of ``inferences`` at least. Threads may share it."""
+    """Counts tried and failed inferences. ``allowed``: a count (a whole number), or a share (below
+    1) of the number tried, which is at least ``inferences``. Threads may share it."""
 
     def __init__(self, infer: Callable[[Any], Any], allowed: float, inferences: int) -> None:
         self._infer, self._allowed, self._inferences = infer, allowed, inferences
@@ -24,10 +24,10 @@ class FailureTally:
         self._first: InferenceError | None = None
 
     def infer(self, request: Any) -> Any:
-        """One inference; :data:`FAILED` if it failed and the study allows it.
+        """Run one inference; returns :data:`FAILED` if it failed and the study allows it.
 
         Raises:
-            ModelError: more have failed than the study allows; the server's words.
+            ModelError: more have failed than the study allows; with the server's message.
         """
         try:
             answer = self._infer(request)
@@ -39,14 +39,14 @@ class FailureTally:
         return answer
 
     def words(self) -> str:
-        """What went wrong first."""
+        """The first error."""
         return str(self._first)
 
     def check(self) -> None:
-        """That what failed is allowed.
+        """Check that no more have failed than allowed.
 
         Raises:
-            ModelError: it is not.
+            ModelError: more have failed.
         """
         share = isinstance(self._allowed, float)
         most = self._allowed * max(self._inferences, self._tried) if share else self._allowed
@@ -68,7 +68,7 @@ class FailureTally:
 
 
 def failed_note(failed: int, succeeded: int, words: str) -> str:
-    """What a reader of the figures should know of the failures in the query span."""
+    """A note on the failures in the query span."""
     tried = failed + succeeded
     return (
         f"{failed} of {tried} inferences failed ({100 * failed / tried:.2g} %), as max_failures"
@@ -79,9 +79,9 @@ def failed_note(failed: int, succeeded: int, words: str) -> str:
 def answered(
     answers: Sequence[Any], samples: Sequence[Sample], notes: list[str]
 ) -> tuple[Sequence[Any], Sequence[Sample]]:
-    """Answers and samples without those that were never answered, which a note then counts."""
+    """Answers and samples without the unanswered ones, and a note with their number."""
     if not any(answer is FAILED for answer in answers):
         return answers, samples
     pairs = [pair for pair in zip(answers, samples, strict=True) if pair[0] is not FAILED]
-    notes.append(f"{len(samples) - len(pairs)} samples were never answered, and are in no score")
+    notes.append(f"{len(samples) - len(pairs)} samples were never answered and are not scored")
     return [answer for answer, _ in pairs], [sample for _, sample in pairs]

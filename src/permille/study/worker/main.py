@@ -1,8 +1,8 @@
-"""The worker: loads one model, runs it, says when it did what. It knows nothing of energy.
+"""The worker: it loads one model, runs it, and reports when. It knows nothing about energy.
 
-Run by the runner, one fresh process a trial, as ``python -P -m permille.study.worker.main OUT MARK
-RUNNER`` (two descriptors and a process id) with the job on standard input. An exception here is
-the model's: it ends the process, and the runner keeps its last words.
+The runner starts one fresh process per trial, as ``python -P -m permille.study.worker.main OUT MARK
+RUNNER`` (two descriptors and a process id) with the job on standard input. An exception
+here comes from the model: it ends the process, and the runner stores it.
 """
 
 from __future__ import annotations
@@ -43,20 +43,21 @@ from permille.workload.protocols import Backend, Batched, Loaded, Served, Task
 from permille.workload.requests import Traffic
 
 WARMUP_S = 30.0
-"""Warm-up ends after this long, steady or not; the trial notes it if not."""
+"""Warm-up ends after this time even if it is not steady, which the trial then notes."""
 SUMMED_OF, STEADY_OF = 20_000, 5_000
-"""Durations of the query span, at most, of which the percentiles are taken, and that are looked at
-for whether it was steady: evenly over the span. All of them would take a third of a short trial."""
+"""The most durations of the query span, spread evenly, used for the percentiles and for the test of
+steadiness. Using all of them would take a third of a short trial."""
 
 
 class Spans:
-    """Marks both edges of a span, then says it."""
+    """Marks both edges of a span and then reports it."""
 
     def __init__(self, marker: Marker, say: Callable[[Message], None]) -> None:
         self._marker, self._say = marker, say
 
     def around(self, name: str, work: Callable[[], Any], **attributes: Any) -> Any:
-        """Run ``work`` within a span; its result. ``inferences`` is asked of the result."""
+        """Run ``work`` in a span; returns its result. ``inferences`` is computed from the
+        result."""
         self._marker.mark_start()
         t0_ns = time.monotonic_ns()
         result = work()
@@ -68,18 +69,18 @@ class Spans:
         return result
 
     def mark(self) -> None:
-        """A reading of every meter, now."""
+        """Request a reading of every meter; returns its time."""
         self._marker.mark()
 
     def done(self, name: str, t0_ns: int, t1_ns: int, **attributes: Any) -> None:
-        """Say a span whose edges have been marked."""
+        """Report a span whose edges have been marked."""
         self._say(SpanDone(span=Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=attributes)))
 
 
 class Timings:
-    """One duration per call (ns), the inferences in all of them, and each request's first answer.
-    A server's have more: ``outputs``, what each inference counted, and how many ``failed``, which
-    are in nothing else here."""
+    """One duration per call (ns), the total number of inferences, and each request's first answer.
+    For a server also ``outputs``, the counts of each inference, and the number that ``failed``,
+    which nothing else here includes."""
 
     def __init__(self) -> None:
         self.durations_ns = array("q")
@@ -90,10 +91,10 @@ class Timings:
 
 
 class Calls:
-    """What the model is called with, over and over: each request, or a batch of them at once.
+    """The arguments of the model's calls, used repeatedly: single requests, or batches.
 
     Raises:
-        ModelError: the study asks for batches, and the model takes none.
+        ModelError: the study sets a batch size, but the model does not support batches.
     """
 
     def __init__(self, model: Loaded, requests: Sequence[Any], batch_size: int) -> None:
@@ -110,13 +111,13 @@ class Calls:
             self.infer, self._read = model.infer_batch, model.read_batch
 
     def read(self, answers: Sequence[Any]) -> list[Output]:
-        """An output for each request of one pass."""
+        """One output per request of one pass."""
         return [output for answer in answers for output in self._read(answer)]
 
 
 class FailureReport:
-    """Sends the exception that ends the worker. It goes on, so that Python prints its traceback
-    too: the last lines that are kept."""
+    """Send the exception that ends the worker. It propagates, so that Python also prints its
+    traceback, whose last lines are stored."""
 
     def __init__(self, out: BinaryIO, job: Job) -> None:
         self._out, self._folder = out, job.model.settings.get("python_path")
@@ -135,7 +136,7 @@ class FailureReport:
 
 
 def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> None:
-    """One trial. ``notes`` go with its result."""
+    """Run one trial. ``notes`` are part of its result."""
 
     def say(message: Message) -> None:
         write(out, message)
@@ -182,24 +183,24 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
 
 
 def _warm_up(calls: Calls, most: int) -> Timings:
-    """Until the durations are steady, or a bound: ``most`` calls."""
+    """Run until the durations are steady, or at most ``most`` calls."""
     timings = Timings()
     durations = timings.durations_ns
     began = time.monotonic()
     while len(durations) < most and time.monotonic() - began < WARMUP_S:
-        asked = calls.ask[len(durations) % len(calls.ask)]
+        request = calls.ask[len(durations) % len(calls.ask)]
         t0 = time.monotonic_ns()
-        if calls.infer(asked) is FAILED:
+        if calls.infer(request) is FAILED:
             continue
         durations.append(time.monotonic_ns() - t0)
-        timings.inferences += len(asked) if calls.batched else 1
+        timings.inferences += len(request) if calls.batched else 1
         if len(durations) % 10 == 0 and is_steady([d / 1e9 for d in durations]):
             break
     return timings
 
 
 def _query(calls: Calls, inferences: int, least_s: float) -> Timings:
-    """Whole passes over the requests, until there are enough inferences and seconds."""
+    """Run whole passes over the requests, until there are enough inferences and seconds."""
     timings = Timings()
     began = time.monotonic()
     one_pass(calls.infer, calls.ask, timings.durations_ns, timings.answers)
@@ -213,8 +214,7 @@ def _query(calls: Calls, inferences: int, least_s: float) -> Timings:
 
 
 def _query_served(calls: Calls, job: Job, model: Loaded) -> Timings:
-    """As :func:`_query`; but every answer is read, and one that failed is counted as nothing
-    else."""
+    """Like :func:`_query`, but every answer is parsed, and a failed one only counts as failed."""
     timings = Timings()
     timings.outputs = []
     began = time.monotonic()
@@ -238,12 +238,12 @@ def _query_served(calls: Calls, job: Job, model: Loaded) -> Timings:
 
 
 def _counted(output: Output) -> Output:
-    """What is kept of every answer: its counts, not its text."""
+    """The part of every answer that is kept: its counts, not its text."""
     return msgspec.structs.replace(output, text=None, label=None, data=None)
 
 
 def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Traffic) -> Timings:
-    """Many requests at once; the query span is the steady state."""
+    """Run concurrent requests; the query span is the steady state."""
     from permille.study.worker.traffic import drive  # only a server's worker needs it
 
     load = drive(
@@ -269,7 +269,7 @@ def one_pass(
     durations_ns: array[int],
     answers: list[Any],
 ) -> None:
-    """Each request once: the clock is read twice, the answer kept, and nothing else is done."""
+    """Run each request once: read the clock twice, keep the answer, and do nothing else."""
     clock, keep, note = time.monotonic_ns, answers.append, durations_ns.append
     for request in requests:
         t0 = clock()
@@ -286,7 +286,7 @@ def _result(
     calls: Calls,
     notes: list[str],
 ) -> WorkerResult:
-    """Score the answers, now that nothing is measured."""
+    """Score the answers, after the measurement."""
     durations = timings.durations_ns
     answers, samples = answered(timings.answers, job.dataset.samples, notes)
     outputs = calls.read(answers)
@@ -318,8 +318,8 @@ def _result(
 
 
 def evenly(durations: array[int], most: int, *, calls_per_pass: int) -> array[int]:
-    """All of the durations, or ``most`` at most, evenly over the span. The step shares no factor
-    with the length of a pass, so that it meets every sample, not the same few each time."""
+    """At most ``most`` of the durations, evenly over the span. The step is coprime to the length of
+    a pass, so that it includes every sample, not the same few each time."""
     if len(durations) <= most:
         return durations
     step = -(-len(durations) // most)
@@ -329,8 +329,8 @@ def evenly(durations: array[int], most: int, *, calls_per_pass: int) -> array[in
 
 
 def _must_answer(outputs: Sequence[Output]) -> None:
-    """Refuse a model that answers nothing at all: it has no energy per answer, and a quality of 0
-    would look like a figure.
+    """Refuse a model without any answers: it has no energy per answer, and a quality of 0 would
+    look like a figure.
 
     Raises:
         ModelError: every answer is empty.
@@ -344,7 +344,7 @@ def _must_answer(outputs: Sequence[Output]) -> None:
 
 
 def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str, float]:
-    """What was processed in the query span."""
+    """The quantities processed in the query span."""
     if timings.outputs is not None:
         return task.counts(timings.outputs) | {"failed": float(timings.failed)}
     passes = timings.inferences / len(outputs)
@@ -365,7 +365,8 @@ def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
 
 
 def cache_notes(counts: Mapping[str, float]) -> list[str]:
-    """That prompts were answered from a server's cache, which makes them cheaper than new ones."""
+    """A note that prompt tokens came from a server's cache, which makes them cheaper than new
+    ones."""
     cached = counts.get("tokens_cached", 0.0)
     if not cached:
         return []
@@ -373,7 +374,7 @@ def cache_notes(counts: Mapping[str, float]) -> list[str]:
     share = f"{100 * cached / total:.2g} % of the" if total >= cached else f"{cached:,.0f}"
     return [
         f"{share} prompt tokens came from the server's cache, so these inferences cost less than"
-        " those of new prompts; switch the cache off (extra), or ask more different questions"
+        " those of new prompts; disable the cache (extra), or use more distinct prompts"
     ]
 
 
@@ -386,7 +387,7 @@ def _percentile(ordered_ns: Sequence[int], share: float) -> float:
 
 
 if __name__ == "__main__":
-    # The model may print what it likes: our words go through a descriptor of their own.
+    # The model may print anything: messages use a separate descriptor.
     with os.fdopen(int(sys.argv[1]), "wb") as channel:
         job = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
         notes = contain(network=job.network, memory_gib=job.memory_gib, parent=int(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""What the runner gives a worker, and what the worker says back: msgpack, one side each."""
+"""The messages between the runner and a worker, in msgpack."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from permille.workload.samples import Dataset
 from permille.workload.specs import ModelSpec
 
 MAX_MESSAGE = 4 * 2**20
-"""Bytes of one message: a result with all of its durations and the hashes of 10,000 files."""
+"""The most bytes in a message: a result with all its durations and the hashes of 10,000 files."""
 KEPT_DURATIONS = 100_000
-"""Raw durations kept with a trial: the first. Beyond them only the percentiles are known."""
+"""The number of raw durations stored with a trial: the first ones. The rest is in the
+percentiles."""
 MOST_MESSAGES = 100
-"""Messages of one worker; ours sends about ten."""
+"""The most messages of one worker; it normally sends about ten."""
 MOST_NOTES, NOTE_LIMIT = 100, 2_000
-"""Notes of one worker, and characters of each."""
+"""The most notes of one worker, and characters in each."""
 _LENGTH = struct.Struct("!I")
 
 
 class Job(Record):
-    """One trial, as its worker is given it.
+    """The description of one trial for its worker.
 
-    ``least_query_s``: the query span goes on, by whole passes, for at least this long, so that
-    the meters can carry it. ``task_target`` and ``backend_target`` say where the plug-ins are, as
-    ``module:attribute``. ``network``: whether it may use it; ``memory_gib``: at most this
-    much private memory. ``max_failures``: inferences that may fail, a count or a share.
+    ``least_query_s``: the query span continues, in whole passes, for at least this long, so that
+    the meters can resolve it. ``task_target`` and ``backend_target`` locate the plug-ins, as
+    ``module:attribute``. ``network``: whether the worker may use it; ``memory_gib``: the limit of
+    private memory. ``max_failures``: how many inferences may fail, a count or a share.
     """
 
     task: str
@@ -44,20 +45,20 @@ class Job(Record):
 
 
 class Progress(Record, tag=True):
-    """The worker has got this far; ``per_inference_s`` once it knows."""
+    """The worker's current stage; ``per_inference_s`` once it is known."""
 
     stage: str
     per_inference_s: float | None = None
 
 
 class SpanDone(Record, tag=True):
-    """A span is over, and both its edges are marked."""
+    """A finished span with both edges marked."""
 
     span: Span
 
 
 class WorkerResult(Record, tag=True):
-    """What a worker sends last, where all went well."""
+    """The last message of a successful worker."""
 
     facts: ModelFacts
     device: Annotated[str, msgspec.Meta(max_length=200)]
@@ -72,7 +73,7 @@ class WorkerResult(Record, tag=True):
 
 
 class Failure(Record, tag=True):
-    """The exception that ends the worker, in one line, with the place in the user's code."""
+    """The exception that ends the worker, in one line, with its location in the user's code."""
 
     text: Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)]
 
@@ -88,9 +89,8 @@ def write(stream: BinaryIO, message: Message) -> None:
 
 
 class Inbox:
-    """Reassembles a worker's messages from what its pipe gives. Holds one message at most, and
-    takes no more of them than a worker of ours sends: what runs in a worker cannot make the
-    runner grow."""
+    """Reassembles a worker's messages from its pipe. It holds at most one message and limits their
+    number, so that code in a worker cannot exhaust the runner's memory."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -98,13 +98,13 @@ class Inbox:
         self._decoder = msgspec.msgpack.Decoder(Message)
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that are whole now.
+        """The messages that are now complete.
 
         Raises:
-            ValueError: this is no worker of ours speaking.
+            ValueError: the data are not valid messages of a worker.
         """
         self._buffer += data
-        found: list[Message] = []
+        messages: list[Message] = []
         while len(self._buffer) >= _LENGTH.size:
             (size,) = _LENGTH.unpack(self._buffer[: _LENGTH.size])
             if size > MAX_MESSAGE:
@@ -116,8 +116,8 @@ class Inbox:
             if self._taken > MOST_MESSAGES:
                 raise ValueError(f"more than {MOST_MESSAGES} messages")
             try:
-                found.append(self._decoder.decode(bytes(self._buffer[_LENGTH.size : end])))
+                messages.append(self._decoder.decode(bytes(self._buffer[_LENGTH.size : end])))
             except msgspec.DecodeError as error:
                 raise ValueError(str(error)) from error
             del self._buffer[:end]
-        return found
+        return messages

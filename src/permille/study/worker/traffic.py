@@ -1,18 +1,17 @@
-"""A server under load: many requests at once, counted in its steady state.
+"""Load a server with concurrent requests, and count its steady state.
 
 Closed loop: ``concurrency`` clients, each with one request at a time. Open loop: arrivals of a
 Poisson process at ``rate_per_s``, which do not wait for answers; a latency then counts from the
-arrival, so that what waits for a client is not forgotten.
+arrival, so that it includes waiting for a client.
 
-The rule of the steady state is ML.ENERGY's (Chung et al., arXiv 2505.06371): it begins once as
-many answers have come as there are requests in flight, and ends before the last requests drain,
-while new ones still come. Answers that arrive between count; the others are asked and scored,
-but not counted.
+The rule for the steady state is ML.ENERGY's (Chung et al., arXiv 2505.06371): it begins once there
+have been as many answers as requests in flight, and ends when the last request is sent, before the
+rest drain. Answers in between count; the others are scored, but not counted.
 
-A server that cannot keep up with an open loop has no steady state: requests pile up for as long as
-they come. It is told from chance by how the requests in flight grow over the window: arrivals of a
-Poisson process vary by the root of their number, the backlog of a server that is too slow grows
-with their number itself. Where the window is too short to tell, it goes on.
+A server that cannot keep up with an open loop has no steady state: requests pile up as long as they
+arrive. The growth of the requests in flight over the window distinguishes this from chance:
+arrivals of a Poisson process vary by the square root of their number, but the backlog of a slow
+server grows linearly with it. If the window is too short to decide, it is extended.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ from permille.study.worker.failures import FAILED
 from permille.workload.requests import Traffic
 
 LEAST_RAMP = 10
-"""Answers before an open loop is taken for steady, at least."""
+"""The fewest answers before an open loop counts as steady."""
 MOST_IN_FLIGHT = 512
-"""Requests that an open loop has waiting at most: more, and the server cannot keep up."""
+"""With more waiting requests in an open loop, the server cannot keep up."""
 OVERLOAD_SIGMAS = 2.5
-"""Growth of the requests in flight that is no chance, in roots of the arrivals."""
+"""Growth of the requests in flight that is not chance, in square roots of the arrivals."""
 STEADY_GROWTH, STEADY_SHARE = 4, 0.1
-"""Growth up to which a server keeps up: so many requests, or this share of the arrivals."""
+"""A server keeps up with less growth than this many requests, or this share of the arrivals."""
 
 
 class Load:
-    """What was seen. ``durations_ns``, ``outputs`` (what ``digest`` made of an answer) and
-    ``failed`` are of the steady state, ``t0_ns`` to ``t1_ns``; ``answers`` has each request's
-    first, or FAILED where it never had one."""
+    """The observations. ``durations_ns``, ``outputs`` (the results of ``digest``) and ``failed``
+    are for the steady state, ``t0_ns`` to ``t1_ns``; ``answers`` has each request's first answer,
+    or FAILED if there is none."""
 
     def __init__(self) -> None:
         self.durations_ns = array("q")
@@ -65,12 +64,12 @@ def drive(
     mark: Callable[[], None],
     digest: Callable[[Any], Any],
 ) -> Load:
-    """Ask until ``inferences`` answers and ``least_s`` seconds lie in the steady state, and every
-    request has been tried once. ``mark`` is called, from this thread, at both its edges.
-    ``digest`` takes of an answer what is kept of every one.
+    """Send requests until the steady state has ``inferences`` answers and ``least_s`` seconds, and
+    every request has been tried once. ``mark`` is called from this thread at both its edges.
+    ``digest`` extracts the part of every answer that is kept.
 
     Raises:
-        ModelError: an open loop's server cannot keep up. What ``infer`` raises goes on.
+        ModelError: an open loop's server cannot keep up. Exceptions of ``infer`` propagate.
     """
     run = _Run(infer, requests, digest)
     source = threading.Thread(
@@ -99,7 +98,7 @@ def drive(
         mark()
     finally:
         run.stop()
-    # Not after an error: a server that cannot keep up may take minutes over what is in flight.
+    # Not after an error: an overloaded server may take minutes for the requests in flight.
     source.join()
     run.raise_error()
     run.load.answers = [run.first[number] for number in range(len(requests))]
@@ -107,7 +106,7 @@ def drive(
 
 
 class _Run:
-    """What the clients share, under one lock."""
+    """The clients' shared state, under one lock."""
 
     def __init__(
         self,
@@ -126,7 +125,7 @@ class _Run:
         self._in_flight_before = self._arrivals = 0
 
     def take(self) -> int | None:
-        """The number of the next request to be sent, or None when no more shall be."""
+        """The number of the next request to send, or None if there are no more."""
         with self._changed:
             if self._stopped:
                 return None
@@ -137,7 +136,7 @@ class _Run:
             return number
 
     def ask(self, number: int, since_ns: int) -> None:
-        """Send one request and note its answer."""
+        """Send one request and record its answer."""
         answer = self._infer(self._requests[number])
         duration_ns = time.monotonic_ns() - since_ns
         output = FAILED if answer is FAILED else self._digest(answer)
@@ -154,7 +153,7 @@ class _Run:
             self._changed.notify_all()
 
     def guarded(self, work: Callable[[], None]) -> None:
-        """``work``, whose error ends the run instead of its thread."""
+        """Run ``work`` so that its error ends the run instead of only its thread."""
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
@@ -164,21 +163,21 @@ class _Run:
                 self._changed.notify_all()
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        """Until it is so; raises what went wrong in a client."""
+        """Wait for a condition; raises a client's error."""
         with self._changed:
             self._changed.wait_for(lambda: self._error is not None or ready())
         self.raise_error()
 
     def begin(self) -> None:
-        """From now on answers count."""
+        """Start counting answers."""
         with self._changed:
             self._steady = True
             self._in_flight_before, self._arrivals = self.in_flight, 0
             self.load.t0_ns = time.monotonic_ns()
 
     def keeps_up(self, rate_per_s: float) -> bool:
-        """Whether an open loop's server does, by all that came since :meth:`begin`; False where
-        that cannot be told yet.
+        """Whether an open loop's server keeps up, from all arrivals since :meth:`begin`; False if
+        that is not clear yet.
 
         Raises:
             ModelError: it does not.
@@ -195,26 +194,26 @@ class _Run:
         return grown <= max(STEADY_GROWTH, STEADY_SHARE * self._arrivals)
 
     def end(self) -> None:
-        """From now on no more answers count."""
+        """Stop counting answers."""
         with self._changed:
             self._steady = False
             self.load.t1_ns = time.monotonic_ns()
 
     def stop(self) -> None:
-        """Send no more."""
+        """Stop sending requests."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def sleep_until(self, t_ns: int) -> bool:
-        """False if the run was stopped before."""
+        """Returns False if the run has been stopped."""
         with self._changed:
             while not self._stopped and (left := t_ns - time.monotonic_ns()) > 0:
                 self._changed.wait(left / 1e9)
             return not self._stopped
 
     def raise_error(self) -> None:
-        """Raise what went wrong in a client, if anything did."""
+        """Raise a client's error, if there was one."""
         if self._error is not None:
             raise self._error
 
@@ -237,9 +236,9 @@ def _issue(run: _Run, traffic: Traffic, seed: int) -> None:
 
 
 class _Clients:
-    """Threads that send one request after another, as many as are in flight at most. They are
-    daemons, which those of the standard library's pools are not: a worker that ends with an error
-    must not wait for the answers that it has given up."""
+    """Threads that send one request after another, at most as many as are in flight. They are
+    daemon threads, unlike those of the standard library's pools, because a worker that ends with an
+    error must not wait for abandoned answers."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -247,14 +246,14 @@ class _Clients:
         self._threads: list[threading.Thread] = []
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Do ``work`` at once, in a thread that is idle or in a new one."""
+        """Start ``work`` immediately, in an idle or a new thread."""
         if not self._idle.acquire(blocking=False):
             self._threads.append(threading.Thread(target=self._serve, daemon=True))
             self._threads[-1].start()
         self._work.put(work)
 
     def join(self) -> None:
-        """Wait until all is done."""
+        """Wait until all work is done."""
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:
@@ -290,5 +289,5 @@ def _arrivals(run: _Run, rate_per_s: float, seed: int, clients: _Clients) -> Non
 def _too_slow(rate_per_s: float, done: int, seconds: float) -> str:
     return (
         f"the server cannot keep up with rate_per_s = {rate_per_s:g}: in {seconds:.3g} s it"
-        f" answered {done} requests, {done / seconds:.3g} a second"
+        f" answered {done} requests, {done / seconds:.3g} per second"
     )
