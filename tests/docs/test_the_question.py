@@ -41,6 +41,13 @@ def test_the_ratio_has_its_interval(text: str) -> None:
     assert said is not None
     value, low, high = (float(group) for group in said.groups())
     assert low < value < high
+    # The sentence is the one that ``analysis.quality.verdict_text`` makes today.
+    assert re.search(
+        r"for (the same accuracy, within error|a (higher|lower) accuracy)"
+        r" \([\d.]+ \[[\d., ]+\] % against [\d.]+ \[[\d., ]+\] %;"
+        r" 150 shared samples, exact McNemar p = [\d.]+\)",
+        text,
+    )
 
 
 def test_the_intervals_are_explained_and_the_machine_is_named() -> None:
