@@ -87,12 +87,12 @@ def test_a_cell_that_nothing_is_known_of_counts_as_an_average_one() -> None:
     ("chosen", "words"),
     [
         ({"tasks": "fil-mask"}, "did you mean 'fill-mask'"),
-        ({"models": "gpt5"}, "--models: nothing is called 'gpt5'"),
+        ({"models": "gpt5"}, "--models: nothing matches 'gpt5'"),
         ({"shard": "0/3"}, "from 1/n to n/n"),
         ({"shard": "4/3"}, "from 1/n to n/n"),
         ({"shard": "a"}, "such as 1/4"),
         ({"shard": "1/31"}, "use 30 shards at most"),
-        ({"tasks": "fill-mask", "models": "gpt2"}, "no cell is left"),
+        ({"tasks": "fill-mask", "models": "gpt2"}, "the selection matches no cells"),
     ],
 )
 def test_what_cannot_be_chosen_is_said(chosen: dict[str, str], words: str) -> None:
