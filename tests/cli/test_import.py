@@ -116,7 +116,7 @@ def test_mistakes_are_one_line(argv: list[str], message: str, tmp_path: Path) ->
 
 def test_nothing_to_import_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("")
-    with pytest.raises(ImportDataError, match="nothing that codecarbon could import"):
+    with pytest.raises(ImportDataError, match="contains nothing that codecarbon can import"):
         dispatch(["import", "codecarbon", str(tmp_path), "--store", str(tmp_path / "s.db")])
 
 
