@@ -46,7 +46,7 @@ def test_what_does_not_fit_in_its_place_changes_nothing(
     with Store(path) as store:
         store.add(first)
         wrong = msgspec.structs.replace(first, **changed)
-        with pytest.raises(StoreError, match=r"not replaced|not kept"):
+        with pytest.raises(StoreError, match=r"not replaced|not stored"):
             store.add_or_replace([trial(40.0, repeat=1), wrong], _taken)
     with Store(path, readonly=True) as store:
         assert list(store.trials()) == [first]

@@ -53,7 +53,7 @@ WRONG = {
         GOOD.replace('[{ path = "rows.jsonl", text = "text", label = "label" }]', '["imdbb"]'),
         "imdbb",
     ),
-    "missing file": (GOOD.replace("rows.jsonl", "row.jsonl"), "no row.jsonl"),
+    "missing file": (GOOD.replace("rows.jsonl", "row.jsonl"), "row.jsonl does not exist"),
     "missing column": (GOOD.replace('text = "text"', 'text = "body"'), "body"),
     "path climbing out": (GOOD.replace("rows.jsonl", "../rows.jsonl"), "outside the study's"),
     "absolute path": (GOOD.replace("rows.jsonl", "/etc/passwd"), "--allow-path"),

@@ -191,7 +191,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "run the same command again to go on" in err
+    assert "run the same command again to resume" in err
     kept = rows(permille)["slow"]["trials"]["done"]
     assert kept >= 2
     assert _processes("permille.study.worker.main", "permille.recorder.server") == []

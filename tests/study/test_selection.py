@@ -85,7 +85,7 @@ def test_shards_cost_about_the_same() -> None:
     ("chosen", "words"),
     [
         ({"tasks": "fil-mask"}, "did you mean 'fill-mask'"),
-        ({"models": "gpt5"}, "--models: nothing is called 'gpt5'"),
+        ({"models": "gpt5"}, "--models: nothing matches 'gpt5'"),
         ({"shard": "0/3"}, "from 1/n to n/n"),
         ({"shard": "4/3"}, "from 1/n to n/n"),
         ({"shard": "a"}, "such as 1/4"),
