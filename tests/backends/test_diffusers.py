@@ -58,7 +58,7 @@ def test_the_steps_are_those_asked_for(pipeline: Path) -> None:
 
 def test_only_prompts_are_taken(pipeline: Path) -> None:
     model = backend.load(spec(pipeline), "text-to-image")
-    with pytest.raises(ModelError, match="cannot do a Text request"):
+    with pytest.raises(ModelError, match="does not support a Text request"):
         model.infer(Text(text="x"))
 
 
@@ -100,7 +100,7 @@ def _damaged(folder: Path) -> None:
     ("harm", "says"),
     [
         (_no_index, "no such file"),
-        (_foreign, "unet is of 'os'; only parts of diffusers"),
+        (_foreign, "unet is from 'os'; only parts of diffusers"),
         (_own_code, "does not name a diffusers pipeline"),
         (_pickle, r"unet/diffusion_pytorch_model\.bin is a pickle, .* allow_pickle = true"),
         (_damaged, "cannot be loaded"),
@@ -124,7 +124,7 @@ def test_code_beside_a_part_is_never_run(pipeline: Path, tmp_path: Path) -> None
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "unet" / "evil.py").write_text(f"open({str(canary)!r}, 'w')")
     (folder / "model_index.json").write_text(json.dumps(index | {"unet": ["evil", "Evil"]}))
-    with pytest.raises(ModelError, match="unet is of 'evil'"):
+    with pytest.raises(ModelError, match="unet is from 'evil'"):
         backend.load(spec(folder), "text-to-image")
     assert not canary.exists()
 

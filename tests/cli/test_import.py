@@ -116,7 +116,7 @@ def test_mistakes_are_one_line(argv: list[str], message: str, tmp_path: Path) ->
 
 def test_nothing_to_import_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("")
-    with pytest.raises(ImportDataError, match="contains nothing that codecarbon can import"):
+    with pytest.raises(ImportDataError, match="nothing that codecarbon can import"):
         dispatch(["import", "codecarbon", str(tmp_path), "--store", str(tmp_path / "s.db")])
 
 
@@ -144,5 +144,5 @@ def test_rows_without_a_figure_for_one_reason_are_one_line(
     assert dispatch(["results", "--store", str(store)]) == 0
     out = capsys.readouterr().out
     assert out.count("no figure") == 1
-    assert "10 rows, m0 on ai-energy-score the first: no figure" in out
+    assert "10 rows, first: m0 on ai-energy-score: no figure" in out
     assert "see --boundary accelerator" in out

@@ -43,7 +43,7 @@ def test_told_to_stop_once_it_keeps_what_is_done_and_says_how_to_go_on(
     process.send_signal(sign)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + sign
-    assert "run the same command again to go on" in err
+    assert "run the same command again to resume" in err
     done = len(kept(tmp_path))
     assert f"{done} finished trial" in err
     assert not _left(tmp_path, powercap)

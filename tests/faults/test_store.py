@@ -223,7 +223,7 @@ def test_damage_is_named_and_repaired_by_the_command(permille: Permille, tmp_pat
     found = permille("store", "check", "--json", code=1).json
     assert found["trials"] == 5
     assert any(trials[2].uid in problem for problem in found["problems"])
-    assert "5 trials are whole" in permille("store", "repair", code=1).out
+    assert "5 trials are intact" in permille("store", "repair", code=1).out
     assert {t.uid for t in _read(path)} == {t.uid for t in trials} - {trials[2].uid}
     assert permille("store", "check").code == 0
     assert len(permille("results", "--json").json["rows"]) == 3
@@ -258,7 +258,7 @@ def test_what_never_was_a_store_is_refused_and_left(permille: Permille, tmp_path
     before = path.read_bytes()
     for action in ("check", "repair"):
         done = permille("store", action, "--store", str(path), code=2)
-        assert "is no store" in done.err
+        assert "is not a store" in done.err
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.glob("notes*")] == ["notes.txt"]
 
