@@ -202,6 +202,8 @@ def _measure_sessions(
                 _say_anew(plan, runner, store)
                 if args.fresh:
                     runner.start_over()
+            if args.sessions > 1:
+                print(f"session {number + 1} of {args.sessions}", file=sys.stderr, flush=True)
             _measure(plan, runner, repeats, args, new_session=begins)
     assert runner is not None
     return runner.tally, recorder
