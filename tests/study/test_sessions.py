@@ -136,7 +136,7 @@ def test_sessions_are_measured_one_after_the_other_with_rests(
     assert (first.requested, second.requested) == (False, True)
     again = permille(*command)
     assert "begins at" not in again.err
-    assert "4 trials were finished before and kept" in again.out
+    assert "4 trials were already finished" in again.out
     assert len(kept(tmp_path)[0]) == 4
 
 
