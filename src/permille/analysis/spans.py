@@ -162,8 +162,8 @@ def _notes(spans: Sequence[Measured], of_figure: str, *, shared_out: bool) -> li
     """The distinct notes on a figure."""
     notes = [of_figure] if of_figure else []
     if shared_out:
-        found.append(SHARED_OUT)
-    found += disturbance.over_runs([_named(span) for span in spans], "spans")
+        notes.append(SHARED_OUT)
+    notes += disturbance.over_runs([_named(span) for span in spans], "spans")
     if len(spans) > 1:
         notes.append(ONE_PROCESS)
     return notes
