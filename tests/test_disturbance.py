@@ -121,6 +121,15 @@ def test_many_trials_are_one_sentence_with_the_worst() -> None:
     assert "disturbed 2 of 3 trials, with up to 50 % of the CPU time" in sentence
 
 
+def test_a_single_run_keeps_its_own_words_and_many_are_one_sentence() -> None:
+    noisy = {"command": phase(0.4)}
+    assert disturbance.over_runs([noisy]) == disturbance.notes(noisy)
+    assert disturbance.over_runs([noisy, {"command": phase(0.1)}, {"command": phase(0.0)}]) == [
+        "other processes disturbed 2 of 3 runs, with up to 40 % of the CPU time"
+    ]
+    assert disturbance.over_runs([]) == []
+
+
 def test_a_cells_notes_hold_one_sentence_in_the_place_of_each_trials() -> None:
     from permille.analysis.summaries import summarise
 

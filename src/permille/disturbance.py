@@ -109,7 +109,20 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
 def over_trials(trials: Sequence[Trial]) -> str | None:
     """One sentence for all the trials that others disturbed, or None; begins with
     :data:`OVER_TRIALS`."""
-    flagged = [trial.phases for trial in trials if disturbed(trial.phases)]
+    sentence = _over([trial.phases for trial in trials], "trials")
+    return sentence and f"{sentence}; --quiet-machine makes such trials invalid"
+
+
+def over_runs(runs: Sequence[Mapping[str, Phase]], noun: str = "runs") -> list[str]:
+    """The notes of a single run, or one sentence for all the runs that others disturbed."""
+    if len(runs) == 1:
+        return notes(runs[0])
+    sentence = _over(runs, noun)
+    return [sentence] if sentence else []
+
+
+def _over(runs: Sequence[Mapping[str, Phase]], noun: str) -> str | None:
+    flagged = [phases for phases in runs if disturbed(phases)]
     if not flagged:
         return None
     worst = max(
@@ -119,8 +132,8 @@ def over_trials(trials: Sequence[Trial]) -> str | None:
         if (found := phase.disturbance) is not None and found.disturbed
     )
     return (
-        f"{OVER_TRIALS} {len(flagged)} of {len(trials)} trials, with up to {worst:.0%} of the CPU"
-        " time; --quiet-machine makes such trials invalid"
+        f"{OVER_TRIALS} {len(flagged)} of {len(runs)} {noun}, with up to {worst:.0%} of the CPU"
+        " time"
     ).replace("%", " %")
 
 

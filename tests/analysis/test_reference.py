@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
 import pytest
 
 from permille.analysis.reference import SessionReference, against_others, drift, sessions_of
-from permille.records import Trial
+from permille.records import Disturbance, Trial
 from tests.records import trial
 
 
@@ -66,9 +67,18 @@ def test_too_little_to_tell_is_none() -> None:
     assert drift([1.0, 2.0, 3.0]) is None
     assert against_others({"a": [1.0], "b": [2.0]}, "a") is None
     assert against_others({"a": [1.0, 1.1], "b": []}, "a") is None
-    failed = references("s", [1.0] * 5)
     assert sessions_of([]) == []
-    assert found([t for t in failed if t.status == "failed"]) == {}
+
+
+def test_failed_and_disturbed_references_tell_nothing_of_the_machine() -> None:
+    sound = references("s", [36.0] * 4)
+    failed = msgspec.structs.replace(sound[0], uid="failed", status="failed")
+    taken = Disturbance(others=0.5, steal=0.0, disturbed=True)
+    query = msgspec.structs.replace(sound[0].phases["query"], disturbance=taken)
+    noisy_one = msgspec.structs.replace(sound[0], uid="noisy", phases={"query": query})
+    old = msgspec.structs.replace(sound[0], uid="old", session=None)
+    assert found([failed, noisy_one, old]) == {}
+    assert found([*sound, failed, noisy_one, old])["s"].references == 4
 
 
 def test_chance_alone_is_rarely_called_a_drift() -> None:

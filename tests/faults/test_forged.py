@@ -11,7 +11,7 @@ import pytest
 
 from permille.recorder import wire
 from permille.recorder.client import Recorder
-from permille.study.run.runner import GPU_NODES
+from permille.study.run.attempt import GPU_NODES
 from permille.study.worker.messages import MAX_MESSAGE, Inbox
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, kept

@@ -48,6 +48,14 @@ def test_sessions_are_read_as_they_were_written_in_order_of_their_start(tmp_path
     assert check(path).problems == ()
 
 
+def test_a_session_is_begun_only_where_none_is_found(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.db") as store, Store(tmp_path / "s.db") as another:
+        first = store.session_or(session("a"), lambda known: None)
+        found = another.session_or(session("b"), lambda known: known[0] if known else None)
+        assert first == found == session("a")
+        assert store.sessions() == [session("a")]
+
+
 def test_what_could_not_be_read_back_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     with Store(path) as store:

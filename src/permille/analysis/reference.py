@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from permille.analysis.boundaries import Bounded, within
+from permille.disturbance import disturbed
 from permille.records import Record, Trial
 from permille.units import per_1000
 
@@ -69,10 +70,11 @@ class SessionReference(Record):
 
 
 def sessions_of(trials: Iterable[Trial]) -> list[SessionReference]:
-    """Each session that has references, by machine; ``trials`` are those of the workload."""
+    """Each session that has references, by machine; ``trials`` are those of the workload. Those
+    that other processes disturbed are left out: they tell of these, not of the machine."""
     machines: dict[tuple[str, str], dict[str, list[Trial]]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.started, trial.repeat)):
-        if trial.status == "done" and trial.session is not None and "query" in trial.phases:
+        if trial.session is not None and _is_sound(trial):
             key = (trial.environment.fingerprint, trial.cell.id)
             machines.setdefault(key, {}).setdefault(trial.session, []).append(trial)
     return [
@@ -80,6 +82,10 @@ def sessions_of(trials: Iterable[Trial]) -> list[SessionReference]:
         for (fingerprint, _), sessions in machines.items()
         for found in _of_machine(fingerprint, sessions)
     ]
+
+
+def _is_sound(trial: Trial) -> bool:
+    return trial.status == "done" and "query" in trial.phases and not disturbed(trial.phases)
 
 
 def _of_machine(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from permille.analysis.boundaries import Bounded, within
 from permille.escaping import plain
 from permille.records import Trial
-from permille.study.run.runner import NotRun, Turn
+from permille.study.run.attempt import Turn
+from permille.study.run.runner import NotRun
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:

@@ -256,6 +256,23 @@ class Store:
         checkpoint(self._db)
         self._still_there()
 
+    def session_or(
+        self, new: MachineSession, choose: Callable[[list[MachineSession]], MachineSession | None]
+    ) -> MachineSession:
+        """The session that ``choose`` finds among all, else ``new``, which is kept. No other
+        process begins one in between.
+
+        Raises:
+            StoreError: the sessions are damaged, or it could not be written.
+        """
+        with self._transaction():
+            found = choose(list(sessions.read(self._db, self._rows.say)))
+            if found is None:
+                self._put_session(new)
+        checkpoint(self._db)
+        self._still_there()
+        return found or new
+
     def change_session(
         self, id: str, change: Callable[[MachineSession], MachineSession]
     ) -> MachineSession:

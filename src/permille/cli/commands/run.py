@@ -39,7 +39,8 @@ from permille.study.plan.execution import executions
 from permille.study.plan.grid import Plan
 from permille.study.plan.ownership import why_not_own
 from permille.study.run.anew import measured_anew
-from permille.study.run.runner import NotRun, Runner, RunTally, Turn
+from permille.study.run.attempt import Turn
+from permille.study.run.runner import NotRun, Runner, RunTally
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 EXAMPLES = """examples:
@@ -202,6 +203,8 @@ def _measure_sessions(
                 _say_anew(plan, runner, store)
                 if args.fresh:
                     runner.start_over()
+            if args.sessions > 1:
+                print(f"session {number + 1} of {args.sessions}", file=sys.stderr, flush=True)
             _measure(plan, runner, repeats, args, new_session=begins)
     assert runner is not None
     return runner.tally, recorder

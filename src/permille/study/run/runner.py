@@ -5,48 +5,36 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from permille import plugins
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.stopping import decide
 from permille.balanced import order
-from permille.disturbance import disturbed, only_quiet
-from permille.errors import RecorderError, TrialError
+from permille.disturbance import disturbed
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
-from permille.records import Environment, Protocol, Recording, Span, Stopping, Trial
-from permille.store import REFERENCE_SOURCE, Raw, Store, Tried
+from permille.records import Environment, Stopping, Trial
+from permille.store import REFERENCE_SOURCE, Store, Tried
 from permille.store.rows import protocol_key
-from permille.study.plan import stamps
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.file import Settings
 from permille.study.plan.grid import Plan
-from permille.study.run import blocks, evidence, reference
-from permille.study.run import supervisor as process
+from permille.study.run import blocks, reference
+from permille.study.run.attempt import Assigned, Attempt, Bench, Turn
 from permille.study.run.blocks import Block
-from permille.study.run.elsewhere import judged
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
 from permille.study.run.reference import reference_cell
 from permille.study.run.session_log import SessionLog, state_of
-from permille.study.run.trial import keep, least_query_s, make
+from permille.study.run.trial import keep, least_query_s
 from permille.study.run.trial_locks import Claims
 from permille.study.worker import containment
-from permille.study.worker.failing import OURS
-from permille.study.worker.messages import Job, Message, Progress, SpanDone, WorkerResult
-from permille.workload.protocols import Backend
 
-LINUX = sys.platform == "linux"
-GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg", "/dev/nvhost-gpu")
-"""Device files of which Linux has one where it has a GPU."""
 DEFAULT_REPEATS = 10
 RETRIES = 2
 """A failed or invalid repeat is retried by later runs, up to this number of tries."""
@@ -63,16 +51,6 @@ def most_repeats(settings: Settings) -> int:
     if settings.precision:
         return settings.max_repeats
     return settings.repeats or DEFAULT_REPEATS
-
-
-@dataclass(frozen=True)
-class Turn:
-    """Where the run is: repeat ``repeat`` of ``cell``, in ``stage``."""
-
-    cell: PlannedCell
-    repeat: int
-    stage: str
-    expected_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -148,16 +126,18 @@ class Runner:
         self._least_reference_s = least_query_s(
             domain for domain in recorder.domains if domain.kind in ("cpu", "dram")
         )
-        settings = plan.settings
-        self._stopping = (
-            Stopping(precision=settings.precision, max_repeats=settings.max_repeats)
-            if settings.precision
-            else None
-        )
+        self._stopping = _stopping(plan.settings)
         self.environment: Environment = describe(recorder.domains)
+        self._bench = Bench(
+            plan=plan,
+            recorder=recorder,
+            environment=self.environment,
+            worker_environment=containment.environment(os.environ, pass_env),
+            stopping=self._stopping,
+            quiet=quiet,
+            watch=lambda turn: self.watch("turn", turn),
+        )
         self._pool = pool
-        self._quiet = quiet
-        self._worker_environment = containment.environment(os.environ, pass_env)
         self._sessions = SessionLog(store, lambda: state_of(recorder.domains))
         self._version = store.version()
         self.ledger = self._open_ledger()
@@ -232,16 +212,26 @@ class Runner:
         if key in self._tried_elsewhere or not self.is_due(planned, repeat):
             self.tally.elsewhere += 1
         elif not self._precise(planned):
-            place = self._sessions.place()
             began_s = time.monotonic()
-            trial, raw = self._trial(planned, repeat, self._plan.protocol_of(planned))
-            trial = msgspec.structs.replace(trial, session=place.session, block=place.block)
-            trial = keep(self._store, trial, raw)
+            assigned = self._assigned(planned, repeat)
+            attempt = Attempt(self._bench, assigned)
+            trial = keep(self._store, *attempt.make())
+            self._note_failure(planned, attempt.failure if attempt.same_again else None)
             self._since_reference_s += time.monotonic() - began_s
             self.ledger.add(trial)
             self.tally.add(trial)
             self.watch("trial", trial)
-            self._sessions.ended(place)
+            self._sessions.ended(assigned.position)
+
+    def _assigned(self, planned: PlannedCell, repeat: int) -> Assigned:
+        return Assigned(
+            planned=planned,
+            protocol=self._plan.protocol_of(planned),
+            repeat=repeat,
+            round=self._rounds.get(planned.cell.id, 0),
+            position=self._sessions.place(),
+            least_query_s=self._least_query_s,
+        )
 
     def _catch_up(self) -> None:
         """Add trials that another run has stored in the meantime."""
@@ -336,151 +326,20 @@ class Runner:
 
     def _measure_reference(self) -> None:
         """Measure the reference workload, as a trial of the block that has just ended."""
-        planned, place = reference_cell(), self._sessions.place()
-        trial, raw = self._trial(planned, place.block, reference.PROTOCOL)
-        trial = msgspec.structs.replace(
-            trial,
-            source=REFERENCE_SOURCE,
-            session=place.session,
-            block=place.block,
-            stopping=None,
+        position = self._sessions.place()
+        assigned = Assigned(
+            planned=reference_cell(),
+            protocol=reference.PROTOCOL,
+            repeat=position.block,
+            round=0,
+            position=position,
+            least_query_s=self._least_reference_s,
         )
+        trial, raw = Attempt(self._bench, assigned).make()
+        trial = msgspec.structs.replace(trial, source=REFERENCE_SOURCE, stopping=None)
         self.tally.add_cost(keep(self._store, trial, raw))
         self._since_reference_s = 0.0
-        self._sessions.ended(place)
-
-    def _trial(self, planned: PlannedCell, repeat: int, protocol: Protocol) -> tuple[Trial, Raw]:
-        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        spans: list[Span] = []
-        results: list[WorkerResult] = []
-        failure: str | None = None
-        last_lines: tuple[str, ...] = ()
-        recording: Recording | None = None
-        same_again = True
-        fault: str | None = None
-
-        def hear(message: Message) -> None:
-            if results:
-                raise ValueError("a message after the result")
-            if isinstance(message, SpanDone):
-                spans.append(_believable(message.span, spans))
-            elif isinstance(message, WorkerResult):
-                results.append(message)
-            elif isinstance(message, Progress):
-                expected_s = self._expect(message, protocol)
-                self.watch("turn", Turn(planned, repeat, message.stage, expected_s))
-
-        try:
-            self._recorder.begin()
-            spans.append(self._idle(planned, repeat, protocol.idle_s))
-            stamps.check(planned.stamps)
-            began_ns = time.monotonic_ns()
-            process.run(
-                self._job(planned, protocol),
-                self._recorder.channel(),
-                hear,
-                started=self._recorder.watch,
-                timeout_s=self._plan.settings.timeout_s,
-                token=self._recorder.token,
-                environment=self._worker_environment,
-            )
-        except TrialError as error:
-            failure, last_lines, same_again = str(error), error.lines, not error.by_signal
-            fault = _recorders(error)
-        except RecorderError as error:
-            fault = str(error)
-        else:
-            failure = None if results else "the worker ended without a result"
-        try:
-            recording = self._recorder.take()
-        except RecorderError as error:
-            fault = str(error)
-        if fault is not None:
-            # The meters are to blame, not the model, whatever became of the worker.
-            failure = None
-            self._recorder.restart()
-        notes: list[str] = []
-        if failure is None and recording is not None:
-            assignment = self._assignment(planned, protocol, began_ns, recording)
-            contradiction = evidence.contradiction(assignment, spans[1:], results[0], recording)
-            if contradiction is not None:
-                failure = f"what the worker reported cannot be so: {contradiction}"
-                results.clear()
-            elif (note := evidence.unseen_gpu(results[0], recording)) is not None:
-                notes.append(note)
-        self._note_failure(planned, failure if same_again else None)
-        trial = make(
-            planned,
-            uid=uuid.uuid4().hex,
-            study=self._plan.name,
-            repeat=repeat,
-            started=started,
-            protocol=protocol,
-            environment=self.environment,
-            recording=judged(recording, planned),
-            spans=spans,
-            result=results[0] if results else None,
-            failure=failure,
-            fault=fault,
-            stopping=self._stopping,
-            round=self._rounds.get(planned.cell.id, 0),
-            last_lines=last_lines,
-            notes=notes,
-        )
-        if self._quiet:
-            trial = only_quiet(trial)
-        durations = results[0].durations_ns if results else ()
-        return trial, Raw(recording=recording, spans=tuple(spans), durations_ns=durations)
-
-    def _idle(self, planned: PlannedCell, repeat: int, idle_s: float) -> Span:
-        """The baseline: the machine left alone, just before the trial."""
-        self.watch("turn", Turn(planned, repeat, "idle", idle_s))
-        self._recorder.mark()
-        t0_ns = time.monotonic_ns()
-        time.sleep(idle_s)
-        t1_ns = time.monotonic_ns()
-        self._recorder.mark()
-        return Span(name="idle", t0_ns=t0_ns, t1_ns=t1_ns)
-
-    def _job(self, planned: PlannedCell, protocol: Protocol) -> Job:
-        return Job(
-            task=planned.cell.task,
-            task_target=plugins.target("tasks", planned.cell.task),
-            backend_target=plugins.target("backends", planned.model.backend),
-            model=planned.model,
-            dataset=planned.dataset,
-            protocol=protocol,
-            least_query_s=self._least_s(protocol),
-            network=planned.network,
-            memory_gib=self._plan.settings.memory_gib,
-            max_failures=self._plan.settings.max_failures,
-        )
-
-    def _assignment(
-        self, planned: PlannedCell, protocol: Protocol, began_ns: int, recording: Recording
-    ) -> evidence.Assignment:
-        backend: Backend = plugins.load("backends", planned.model.backend)
-        gpu_metered = any(series.domain.kind == "gpu" for series in recording.series)
-        return evidence.Assignment(
-            began_ns=began_ns,
-            samples=len(planned.dataset.samples),
-            batch_size=planned.batch_size,
-            inferences=protocol.inferences,
-            least_query_s=self._least_s(protocol),
-            served="concurrency" in backend.settings.__struct_fields__,
-            has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
-        )
-
-    def _least_s(self, protocol: Protocol) -> float:
-        """Seconds that a query span lasts at least, for the meters to carry its energy."""
-        is_reference = protocol.name == reference.PROTOCOL.name
-        return self._least_reference_s if is_reference else self._least_query_s
-
-    def _expect(self, progress: Progress, protocol: Protocol) -> float | None:
-        if progress.per_inference_s is None:
-            return None
-        at_least = progress.per_inference_s * protocol.inferences
-        return max(at_least, self._least_s(protocol))
+        self._sessions.ended(position)
 
 
 def _shape(reason: str) -> str:
@@ -488,22 +347,7 @@ def _shape(reason: str) -> str:
     return re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", reason)
 
 
-def _recorders(error: TrialError) -> str | None:
-    """What a worker says of the recorder that gave it no answer; None if it failed by itself."""
-    if not error.lines or not error.lines[-1].startswith(f"{OURS}RecorderError"):
+def _stopping(settings: Settings) -> Stopping | None:
+    if not settings.precision:
         return None
-    return "the recorder did not answer the worker: a meter may block; see: permille meters"
-
-
-def _believable(span: Span, before: Sequence[Span]) -> Span:
-    """A worker runs foreign code: its words are checked before they become figures.
-
-    Raises:
-        ValueError: no worker of ours says this.
-    """
-    known = ("load", "warmup", "query")
-    if span.name not in known or any(b.name == span.name for b in before):
-        raise ValueError(f"a span {span.name[:50]!r}")
-    if not before[-1].t1_ns <= span.t0_ns <= span.t1_ns <= time.monotonic_ns():
-        raise ValueError(f"the span {span.name} at an impossible time")
-    return span
+    return Stopping(precision=settings.precision, max_repeats=settings.max_repeats)

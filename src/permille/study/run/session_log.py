@@ -39,7 +39,8 @@ class SessionLog:
 
     def begin(self) -> None:
         """Begin a session, however short the pause before it is."""
-        self._start(requested=self._continued() is not None)
+        going_on = self._continued(self._store.sessions()) is not None
+        self._store.put_session(self._new(requested=going_on))
 
     def begin_block(self) -> None:
         """The next trial is the first of a new block."""
@@ -52,7 +53,10 @@ class SessionLog:
         Raises:
             StoreError: the sessions are damaged, or cannot be written.
         """
-        session = self._continued() or self._start(requested=False)
+        session = self._continued(self._store.sessions())
+        if session is None:
+            # Another run on this store may begin it at the same moment: it is looked for again.
+            session = self._store.session_or(self._new(requested=False), self._continued)
         if self._place is None or self._place.session != session.id:
             number = self._store.change_session(session.id, _one_block_more).blocks - 1
             self._place = Position(session.id, number)
@@ -82,12 +86,12 @@ class SessionLog:
         # A trial that ended in the future was dated by a clock that has been set back since.
         return max(ended) + pause - now if ended and max(ended) <= now else datetime.timedelta()
 
-    def _continued(self) -> MachineSession | None:
-        return continued(self._store.sessions(), *self._ids, now=_now())
+    def _continued(self, known: list[MachineSession]) -> MachineSession | None:
+        return continued(known, *self._ids, now=_now())
 
-    def _start(self, *, requested: bool) -> MachineSession:
+    def _new(self, *, requested: bool) -> MachineSession:
         now = _now().isoformat(timespec="seconds")
-        session = MachineSession(
+        return MachineSession(
             id=uuid.uuid4().hex[:16],
             machine=self._ids.machine,
             boot=self._ids.boot,
@@ -96,8 +100,6 @@ class SessionLog:
             state=self._state(),
             requested=requested,
         )
-        self._store.put_session(session)
-        return session
 
 
 def state_of(domains: tuple[Domain, ...]) -> MachineState:

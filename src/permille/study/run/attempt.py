@@ -1,0 +1,258 @@
+"""One attempt at a trial: the idle baseline, the worker, and what the two reported as a trial."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from permille import plugins
+from permille.disturbance import only_quiet
+from permille.errors import RecorderError, TrialError
+from permille.recorder.client import Recorder
+from permille.records import Environment, Protocol, Recording, Span, Stopping, Trial
+from permille.store import Raw
+from permille.study.plan import stamps
+from permille.study.plan.cells import PlannedCell
+from permille.study.plan.grid import Plan
+from permille.study.run import evidence
+from permille.study.run import supervisor as process
+from permille.study.run.elsewhere import judged
+from permille.study.run.session_log import Position
+from permille.study.run.trial import make
+from permille.study.worker.failing import OURS
+from permille.study.worker.messages import Job, Message, Progress, SpanDone, WorkerResult
+from permille.workload.protocols import Backend
+
+LINUX = sys.platform == "linux"
+GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg", "/dev/nvhost-gpu")
+"""Device files of which Linux has one where it has a GPU."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where the run is: repeat ``repeat`` of ``cell``, in ``stage``."""
+
+    cell: PlannedCell
+    repeat: int
+    stage: str
+    expected_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the attempts of a run have in common."""
+
+    plan: Plan
+    recorder: Recorder
+    environment: Environment
+    worker_environment: Mapping[str, str]
+    stopping: Stopping | None
+    quiet: bool
+    watch: Callable[[Turn], None]
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What an attempt is of: a repeat of a cell under a protocol, where it stands among sessions
+    and blocks, and the seconds that its query lasts at least, for the meters to carry its
+    energy."""
+
+    planned: PlannedCell
+    protocol: Protocol
+    repeat: int
+    round: int
+    position: Position
+    least_query_s: float
+
+
+@dataclass
+class Attempt:
+    """A trial being made. ``failure`` is the workload's fault, ``fault`` the meters'.
+
+    ``same_again`` is false where the failure says nothing of the next attempt: a signal may have
+    come from anywhere.
+    """
+
+    bench: Bench
+    assigned: Assigned
+    spans: list[Span] = field(default_factory=list)
+    results: list[WorkerResult] = field(default_factory=list)
+    failure: str | None = None
+    fault: str | None = None
+    last_lines: tuple[str, ...] = ()
+    same_again: bool = True
+    began_ns: int = 0
+
+    def make(self) -> tuple[Trial, Raw]:
+        """Run it; the trial, whatever became of it, and what it was computed from."""
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._work()
+        recording = self._recording()
+        notes = self._doubts(recording)
+        bench, assigned = self.bench, self.assigned
+        trial = make(
+            assigned.planned,
+            uid=uuid.uuid4().hex,
+            study=bench.plan.name,
+            repeat=assigned.repeat,
+            started=started,
+            protocol=assigned.protocol,
+            environment=bench.environment,
+            recording=judged(recording, assigned.planned),
+            spans=self.spans,
+            result=self.results[0] if self.results else None,
+            failure=self.failure,
+            fault=self.fault,
+            stopping=bench.stopping,
+            round=assigned.round,
+            last_lines=self.last_lines,
+            notes=notes,
+        )
+        session, block = assigned.position
+        trial = msgspec.structs.replace(trial, session=session, block=block)
+        durations = self.results[0].durations_ns if self.results else ()
+        raw = Raw(recording=recording, spans=tuple(self.spans), durations_ns=durations)
+        return only_quiet(trial) if bench.quiet else trial, raw
+
+    def _work(self) -> None:
+        """The idle baseline and the worker's life."""
+        bench = self.bench
+        try:
+            bench.recorder.begin()
+            self.spans.append(self._idle())
+            stamps.check(self.assigned.planned.stamps)
+            self.began_ns = time.monotonic_ns()
+            process.run(
+                self._job(),
+                bench.recorder.channel(),
+                self._hear,
+                started=bench.recorder.watch,
+                timeout_s=bench.plan.settings.timeout_s,
+                token=bench.recorder.token,
+                environment=bench.worker_environment,
+            )
+        except TrialError as error:
+            self.failure, self.last_lines = str(error), error.lines
+            self.same_again = not error.by_signal
+            self.fault = _recorders(error)
+        except RecorderError as error:
+            self.fault = str(error)
+        else:
+            self.failure = None if self.results else "the worker ended without a result"
+
+    def _recording(self) -> Recording | None:
+        recording = None
+        try:
+            recording = self.bench.recorder.take()
+        except RecorderError as error:
+            self.fault = str(error)
+        if self.fault is not None:
+            # The meters are to blame, not the model, whatever became of the worker.
+            self.failure = None
+            self.bench.recorder.restart()
+        return recording
+
+    def _doubts(self, recording: Recording | None) -> list[str]:
+        """Hold what the worker reported against what was seen; notes on what is odd."""
+        if self.failure is not None or recording is None:
+            return []
+        result = self.results[0] if self.results else None
+        if result is None:
+            return []
+        contradiction = evidence.contradiction(
+            self._assignment(recording), self.spans[1:], result, recording
+        )
+        if contradiction is not None:
+            self.failure = f"what the worker reported cannot be so: {contradiction}"
+            self.results.clear()
+            return []
+        note = evidence.unseen_gpu(result, recording)
+        return [] if note is None else [note]
+
+    def _hear(self, message: Message) -> None:
+        if self.results:
+            raise ValueError("a message after the result")
+        if isinstance(message, SpanDone):
+            self.spans.append(_believable(message.span, self.spans))
+        elif isinstance(message, WorkerResult):
+            self.results.append(message)
+        elif isinstance(message, Progress):
+            self._turn(message.stage, self._expect(message))
+
+    def _turn(self, stage: str, expected_s: float | None) -> None:
+        assigned = self.assigned
+        self.bench.watch(Turn(assigned.planned, assigned.repeat, stage, expected_s))
+
+    def _idle(self) -> Span:
+        """The baseline: the machine left alone, just before the trial."""
+        recorder, idle_s = self.bench.recorder, self.assigned.protocol.idle_s
+        self._turn("idle", idle_s)
+        recorder.mark()
+        t0_ns = time.monotonic_ns()
+        time.sleep(idle_s)
+        t1_ns = time.monotonic_ns()
+        recorder.mark()
+        return Span(name="idle", t0_ns=t0_ns, t1_ns=t1_ns)
+
+    def _job(self) -> Job:
+        settings, planned = self.bench.plan.settings, self.assigned.planned
+        return Job(
+            task=planned.cell.task,
+            task_target=plugins.target("tasks", planned.cell.task),
+            backend_target=plugins.target("backends", planned.model.backend),
+            model=planned.model,
+            dataset=planned.dataset,
+            protocol=self.assigned.protocol,
+            least_query_s=self.assigned.least_query_s,
+            network=planned.network,
+            memory_gib=settings.memory_gib,
+            max_failures=settings.max_failures,
+        )
+
+    def _assignment(self, recording: Recording) -> evidence.Assignment:
+        planned = self.assigned.planned
+        backend: Backend = plugins.load("backends", planned.model.backend)
+        gpu_metered = any(series.domain.kind == "gpu" for series in recording.series)
+        return evidence.Assignment(
+            began_ns=self.began_ns,
+            samples=len(planned.dataset.samples),
+            batch_size=planned.batch_size,
+            inferences=self.assigned.protocol.inferences,
+            least_query_s=self.assigned.least_query_s,
+            served="concurrency" in backend.settings.__struct_fields__,
+            has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
+        )
+
+    def _expect(self, progress: Progress) -> float | None:
+        if progress.per_inference_s is None:
+            return None
+        at_least = progress.per_inference_s * self.assigned.protocol.inferences
+        return max(at_least, self.assigned.least_query_s)
+
+
+def _recorders(error: TrialError) -> str | None:
+    """What a worker says of the recorder that gave it no answer; None if it failed by itself."""
+    if not error.lines or not error.lines[-1].startswith(f"{OURS}RecorderError"):
+        return None
+    return "the recorder did not answer the worker: a meter may block; see: permille meters"
+
+
+def _believable(span: Span, before: Sequence[Span]) -> Span:
+    """A worker runs foreign code: its words are checked before they become figures.
+
+    Raises:
+        ValueError: no worker of ours says this.
+    """
+    known = ("load", "warmup", "query")
+    if span.name not in known or any(b.name == span.name for b in before):
+        raise ValueError(f"a span {span.name[:50]!r}")
+    if not before[-1].t1_ns <= span.t0_ns <= span.t1_ns <= time.monotonic_ns():
+        raise ValueError(f"the span {span.name} at an impossible time")
+    return span
