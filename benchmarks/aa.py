@@ -1,0 +1,125 @@
+"""Whether two equal commands are told apart: ratios of a command to itself, which should hold 1.
+
+    python benchmarks/aa.py [--times 200] [--repeats 5] [--json benchmarks/results/aa.json]
+
+Each ratio is of one `permille measure -r 5 -- CMD --- CMD`, made by the same functions in one
+process: the recorder, the rounds, the figure. Once on the machine as it is, and once beside a load
+that comes and goes: busy processes, one a processor, that work and sleep for random times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from permille.analysis.commands import ratio
+from permille.measure.commands import CommandLine
+from permille.measure.rounds import RunProtocol, rounds
+from permille.recorder.client import Recorder
+from permille.records import Estimate
+
+RESULTS = Path(__file__).parent / "results" / "aa.json"
+WORK = "x = 0\nfor i in range(4_000_000): x = (x * 31 + i) % 1_000_003\n"
+"""About half a second of one processor."""
+LOAD = (
+    "import random, time\n"
+    "draw = random.Random({seed})\n"
+    "while True:\n"
+    "    end = time.monotonic() + draw.uniform(0.1, 2.0)\n"
+    "    while time.monotonic() < end: pass\n"
+    "    time.sleep(draw.uniform(0.1, 2.0))\n"
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    rows = []
+    for name in ("as it is", "beside a load"):
+        with Recorder(shared=True) as recorder:
+            if name == "as it is":
+                found = list(same_twice(recorder, args.times, args.repeats, [WORK]))
+            else:
+                with load():
+                    found = list(same_twice(recorder, args.times, args.repeats, [WORK]))
+            meters = sorted({domain.meter for domain in recorder.domains})
+        rows.append({"machine": name, "meters": meters, **summary(found)})
+        print(json.dumps(rows[-1]), flush=True)
+    args.json.write_text(json.dumps({"schema": 1, "rows": rows}, indent=2) + "\n")
+
+
+def same_twice(
+    recorder: Recorder, times: int, repeats: int, work: Sequence[str]
+) -> Iterator[Estimate | None]:
+    """``times`` ratios of a command to itself."""
+    words = (sys.executable, "-I", "-S", "-c", *work)
+    commands = [CommandLine(name=name, words=words) for name in ("a", "b")]
+    protocol = RunProtocol(
+        repeats=repeats,
+        min_repeats=repeats,
+        max_repeats=repeats,
+        warmup=0,
+        idle_s=0.0,
+        stdin=Path(os.devnull),
+        ignore_failure=False,
+    )
+    for _ in range(times):
+        a, b = rounds(
+            recorder,
+            commands,
+            protocol,
+            token=uuid.uuid4().hex,
+            stdout=sys.stderr.buffer,
+            before=lambda number, round_number, runs: None,
+        )
+        yield ratio(
+            ([run.phase for run in a], [run.idle for run in a]),
+            ([run.phase for run in b], [run.idle for run in b]),
+            "compute",
+        )
+
+
+def summary(ratios: Sequence[Estimate | None]) -> dict[str, Any]:
+    """How many ratios there are, how many of their intervals leave out 1, and how wide they are."""
+    known = [r for r in ratios if r is not None and r.low is not None and r.high is not None]
+    bounds = [(r.low, r.high) for r in known if r.low is not None and r.high is not None]
+    widths = [(math.sqrt(high / low) - 1) for low, high in bounds]
+    return {
+        "ratios": len(ratios),
+        "refused": len(ratios) - len(known),
+        "without_1": sum(not low <= 1 <= high for low, high in bounds),
+        "half_width_median": median(widths) if widths else None,
+        "off_median": median(abs(math.log(r.value)) for r in known) if known else None,
+    }
+
+
+@contextmanager
+def load() -> Iterator[None]:
+    """One busy process a processor, which works and sleeps in turns."""
+    cpus = os.cpu_count() or 1
+    busy = [
+        subprocess.Popen([sys.executable, "-c", LOAD.format(seed=seed)]) for seed in range(cpus)
+    ]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The A/A benchmark: real runs, and the counting."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from permille.recorder.client import Recorder
+from permille.records import Estimate
+from tests.powercap import Constant, FakePowercap
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def aa(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("aa")
+
+
+def test_intervals_that_leave_out_1_are_counted(aa: ModuleType) -> None:
+    found = aa.summary(
+        [
+            Estimate(value=1.0, low=0.8, high=1.25),
+            Estimate(value=1.5, low=1.25, high=1.8),
+            Estimate(value=0.5, low=0.4, high=0.99),
+            Estimate(value=1.0, low=None, high=None),
+            None,
+        ]
+    )
+    assert (found["ratios"], found["refused"], found["without_1"]) == (5, 2, 2)
+    assert found["half_width_median"] == pytest.approx(0.25, abs=0.05)
+
+
+@pytest.mark.measuring
+def test_a_command_measured_against_itself(
+    aa: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """At a constant power its energy is its time: the ratio is that of the times, and near 1."""
+    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=100.0)
+    monkeypatch.setenv("PERMILLE_POWERCAP", str(tree.root))
+    monkeypatch.setenv("PERMILLE_METERS", "rapl")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with tree.drive({"cpu:0": Constant(60.0)}), Recorder(shared=True) as recorder:
+        (found,) = aa.same_twice(recorder, 1, 3, ["import time; time.sleep(0.3)"])
+    assert found is not None
+    assert found.low < 1.05
+    assert found.high > 0.95

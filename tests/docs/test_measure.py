@@ -1,0 +1,43 @@
+"""The commands of docs/measure.md, run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Permille
+from tests.powercap import Driver
+
+pytestmark = pytest.mark.measuring
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "measure.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"```bash\n(permille .*?)\n```", PAGE)
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) == 5
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_runs(permille: Permille, powercap: Driver, tmp_path: Path, line: str) -> None:
+    program, *arguments = shlex.split(line)
+    assert program == "permille"
+    out = permille(*arguments).out
+    assert "measured" in out
+    if "---" in arguments:
+        assert "times the energy of the second" in out
+    if "--export-csv" in arguments:
+        assert {path.name for path in tmp_path.glob("energy.*")} == {
+            "energy.md", "energy.csv", "energy.json",
+        }  # fmt: skip
+
+
+def test_every_option_that_it_names_exists() -> None:
+    from permille.cli import parser_of
+
+    known = {option for a in parser_of("measure")._actions for option in a.option_strings}
+    named = set(re.findall(r"`(--?[a-zA-Z][\w-]*)", PAGE)) - {"--"}
+    assert named <= known
