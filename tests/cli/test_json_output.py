@@ -116,6 +116,20 @@ def test_every_command_prints_what_its_schema_says(
         "sleep",
         "0.2",
     )
+    check(
+        "gate",
+        "gate",
+        "--json",
+        "--rounds",
+        "1",
+        "--",
+        "sleep",
+        "0.3",
+        "---",
+        "sleep",
+        "0.3",
+        code=5,
+    )
     check("import", "import", "codecarbon", "emissions.csv", "--store", "other.db", "--json")
     check("store check", "store", "check", "--json")
     check("store merge", "store", "merge", "all.db", "permille.db", "other.db", "--json")

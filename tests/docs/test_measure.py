@@ -35,6 +35,12 @@ def test_a_command_runs(permille: Permille, powercap: Driver, tmp_path: Path, li
         }  # fmt: skip
 
 
+def test_the_gates_example_passes(permille: Permille, powercap: Driver) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "gate.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"```bash\n(permille .*?)\n```", page)
+    assert permille(*shlex.split(line)[1:]).out.startswith("passes: ")
+
+
 def test_every_option_that_it_names_exists() -> None:
     from permille.cli import parser_of
 

@@ -90,7 +90,9 @@ Runs = tuple[Sequence[Phase], Sequence[Phase | None]]
 """A command's runs, and the idle phase before each."""
 
 
-def ratio(a: Runs, b: Runs, boundary: Boundary) -> Estimate | None:
+def ratio(
+    a: Runs, b: Runs, boundary: Boundary, *, confidence: float = intervals.CONFIDENCE
+) -> Estimate | None:
     """Energy of one command over another's. Run ``i`` of the two was measured in one round, so
     that the interval is of the rounds' own ratios. None where one has no figure, or none above 0.
     """
@@ -99,7 +101,9 @@ def ratio(a: Runs, b: Runs, boundary: Boundary) -> Estimate | None:
     if one.energy is None or other.energy is None:
         return None
     try:
-        plain = intervals.paired_ratio(one.energy.values, other.energy.values)
+        plain = intervals.paired_ratio(
+            one.energy.values, other.energy.values, confidence=confidence
+        )
     except ValueError:  # an energy that is not above 0: there is no ratio to print
         return None
     return compare.with_meters(plain, one, other)

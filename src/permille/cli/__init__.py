@@ -17,6 +17,7 @@ from permille.version import __version__
 COMMANDS = {
     "run": "measure a study: a file or a preset",
     "measure": "energy of any command, like hyperfine for joules",
+    "gate": "fail a build whose energy goes up, by the ratio's interval",
     "meters": "what can be measured here, how well, and how to unlock the rest",
     "results": "the table: energy, carbon, quality and latency per 1,000 inferences",
     "trial": "everything stored with one trial: spans, energy, settings, failures",
@@ -35,6 +36,9 @@ COMMANDS = {
     "completion": "a script for your shell that completes commands and options",
 }
 
+
+TAKE_COMMANDS = ("measure", "gate")
+"""Commands whose arguments after ``--`` are other programs' command lines."""
 
 _MODULES = {"import": "import_"}
 """Commands whose name is a Python keyword, and the name of their module."""
@@ -69,7 +73,7 @@ def make_parser(name: str, command: Command) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         habits=getattr(command, "HABITS", {}),
-        takes_command=name == "measure",
+        takes_command=name in TAKE_COMMANDS,
     )
     command.configure(parser)
     return parser
@@ -117,7 +121,7 @@ def dispatch(argv: list[str]) -> int:
     parser = make_parser(name, command)
     rest = argv[1:]
     after: list[str] = []
-    if name == "measure" and "--" in rest:
+    if name in TAKE_COMMANDS and "--" in rest:
         # Everything after -- is another program's command line: argparse must not parse it.
         cut = rest.index("--")
         rest, after = rest[:cut], rest[cut + 1 :]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import math
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,21 @@ def whole_number(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is negative")
     return value
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST = datetime.timedelta(days=30)
+
+
+def duration(text: str) -> datetime.timedelta:
+    """A time such as 90s, 30m, 12h or 1d, for argparse."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd])", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 30m, 12h or 1d")
+    found = datetime.timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    if found > _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST.days} days")
+    return found
 
 
 def seconds(text: str) -> float:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import re
 import sys
 import time
 
 from permille.analysis.sessions import BREAK
+from permille.cli.arguments import duration
 from permille.errors import UsageError
 from permille.interrupts import Interrupts
 from permille.study.plan.grid import Plan
 from permille.study.run.runner import most_repeats
 from permille.units import format_seconds
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_MOST = datetime.timedelta(days=30)
 _LOOK_S = 10.0
 """Between two looks at the clock, which may be set and goes on while a machine is suspended."""
 
@@ -88,17 +86,6 @@ def rest(left: datetime.timedelta, session: int, sessions: int) -> None:
     with Interrupts(os.urandom(16).hex()):  # there is no worker to end
         while (left := until - datetime.datetime.now(datetime.UTC)) > datetime.timedelta():
             time.sleep(min(left.total_seconds(), _LOOK_S))
-
-
-def duration(text: str) -> datetime.timedelta:
-    """A time such as 90s, 30m, 12h or 1d, for argparse."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd])", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 30m, 12h or 1d")
-    found = datetime.timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    if found > _MOST:
-        raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST.days} days")
-    return found
 
 
 def _sessions(text: str) -> int:

@@ -1,0 +1,268 @@
+"""``permille gate -- BASE --- HEAD``: fails if HEAD needs more energy, by the ratio's interval."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+
+from permille.analysis.answer import times_text
+from permille.analysis.commands import ratio
+from permille.analysis.gate import Verdict, confidence_of, judged
+from permille.analysis.intervals import CONFIDENCE
+from permille.analysis.rows import Interval
+from permille.cli.arguments import add_json, duration, positive_int, whole_number
+from permille.cli.terminal import print_json
+from permille.errors import UsageError
+from permille.escaping import plain
+from permille.interrupts import Interrupted, Interrupts
+from permille.measure.command import Run, check, input_file
+from permille.measure.commands import CommandLine, expand, split
+from permille.measure.rounds import RunProtocol, rounds
+from permille.processes import signal_name
+from permille.recorder.client import Recorder
+from permille.records import BOUNDARIES, Boundary, Estimate, JsonOutput
+from permille.units import counted
+
+EXAMPLES = """examples:
+  permille gate -- ./old --- ./new
+  permille gate --max-increase 3% --rounds 20 -- python old.py --- python new.py
+  permille gate --until-told --at-most 10m -- ./old --- ./new
+"""
+
+DEFAULT_ROUNDS = 12
+"""Finds an increase of 10 % beyond 5 % in over nine of ten gates where runs differ by 3 %."""
+FAILS, CANNOT_TELL = 4, 5
+"""Exit codes."""
+_CODES: dict[Verdict, int] = {"pass": 0, "fail": FAILS, "cannot-tell": CANNOT_TELL}
+
+
+class GateOutput(JsonOutput):
+    """The output of ``permille gate --json``. ``ratio``: the energy of the second command (head)
+    over that of the first (base); ``blocks``: the rounds it is of, in each of which both ran;
+    ``confidence``: of its interval, higher the more often was looked; ``more_blocks_needed``: to
+    tell, at the spread seen so far, null if that is unknown or no number would do. ``reason``: why
+    there is no figure."""
+
+    verdict: Verdict
+    max_increase: float
+    ratio: Interval
+    confidence: float
+    blocks: int
+    more_blocks_needed: int | None
+    base: str
+    head: str
+    boundary: Boundary
+    provenance: str | None
+    reason: str | None
+
+
+OUTPUTS = {"gate": GateOutput}
+"""What it prints with ``--json``."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``permille gate``."""
+    parser.usage = "permille gate [options] -- BASE [ARG …] --- HEAD [ARG …]"
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "--max-increase",
+        type=share,
+        default=0.05,
+        metavar="SHARE",
+        help="how much more energy HEAD may need: 5%% or 0.05 (default: 5%%)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=positive_int,
+        default=DEFAULT_ROUNDS,
+        metavar="N",
+        help="in each, both run once",
+    )
+    parser.add_argument(
+        "--warmup", type=whole_number, default=1, metavar="N", help="uncounted runs first"
+    )
+    parser.add_argument(
+        "--until-told",
+        action="store_true",
+        help="go on until the verdict is clear, with intervals that allow for looking repeatedly",
+    )
+    parser.add_argument(
+        "--at-most",
+        type=duration,
+        default=datetime.timedelta(minutes=10),
+        metavar="TIME",
+        help="with --until-told: no new rounds after this time (default: 10m)",
+    )
+    parser.add_argument("--input", metavar="FILE", help="what every run reads on standard input")
+    parser.add_argument("--prepare", metavar="LINE", help="run by the shell before each run")
+    parser.add_argument("--shell", metavar="SHELL", help="run the commands by this shell")
+    parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
+    parser.add_argument(
+        "--require", choices=["measured"], help="exit 3 if only an estimate is available"
+    )
+    parser.add_argument(
+        "--shared", action="store_true", help="allow other measurements on this machine meanwhile"
+    )
+    add_json(parser)
+
+
+def share(text: str) -> float:
+    """A share such as 5% or 0.05, for argparse."""
+    match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?)\s*(%?)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, such as 5% or 0.05")
+    return float(match[1]) / (100 if match[2] else 1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure both, and judge."""
+    shell = "/bin/sh" if args.shell == "default" else args.shell
+    commands = expand(split(args.command), (), shell=shell)
+    if len(commands) != 2:
+        raise UsageError("a gate compares two commands: permille gate -- ./old --- ./new")
+    for command in commands:
+        check(command.words)
+    token = uuid.uuid4().hex
+    try:
+        with Recorder(shared=args.shared) as recorder, Interrupts(token):
+            if args.require:
+                recorder.require_measured()
+            output = _gate(recorder, commands, token, args)
+    except Interrupted as stop:
+        print(plain(f"permille: interrupted by {stop}: no verdict"), file=sys.stderr)
+        return stop.code
+    if args.json:
+        print_json(output)
+    else:
+        print(plain(sentence(output)))
+    return 1 if output.reason else _CODES[output.verdict]
+
+
+def _gate(
+    recorder: Recorder, commands: Sequence[CommandLine], token: str, args: argparse.Namespace
+) -> GateOutput:
+    """Rounds until the verdict is clear, or there is no time for more."""
+    began = time.monotonic()
+    found: tuple[list[Run], list[Run]] = ([], [])
+    output: GateOutput | None = None
+    for look, more in enumerate(_rounds(args), 1):
+        protocol = RunProtocol(
+            repeats=more,
+            min_repeats=more,
+            max_repeats=more,
+            warmup=args.warmup if look == 1 else 0,
+            idle_s=0.0,
+            stdin=input_file(args.input or "null"),
+            ignore_failure=False,
+            prepare=args.prepare,
+        )
+        made = rounds(
+            recorder,
+            commands,
+            protocol,
+            token=token,
+            stdout=sys.stderr.buffer if args.json else None,
+            before=lambda number, round_number, runs: None,
+        )
+        for all_runs, new in zip(found, made, strict=True):
+            all_runs += new
+        output = _judged(commands, found, confidence_of(look) if args.until_told else None, args)
+        told = output.verdict != "cannot-tell" or output.reason is not None
+        if told or time.monotonic() - began >= args.at_most.total_seconds():
+            break
+    assert output is not None
+    return output
+
+
+def _rounds(args: argparse.Namespace) -> Iterator[int]:
+    """How many rounds come before each look: twice as many in all each time."""
+    yield args.rounds
+    total = args.rounds
+    while args.until_told:
+        yield total
+        total *= 2
+
+
+def _judged(
+    commands: Sequence[CommandLine],
+    found: tuple[Sequence[Run], Sequence[Run]],
+    confidence: float | None,
+    args: argparse.Namespace,
+) -> GateOutput:
+    base, head = found
+    reason = _failure(commands, found)
+    level = CONFIDENCE if confidence is None else confidence
+    times: Estimate | None = None
+    if reason is None:
+        sides = [([r.phase for r in runs], [r.idle for r in runs]) for runs in (head, base)]
+        times = ratio(sides[0], sides[1], args.boundary, confidence=level)
+        reason = None if times is not None else _no_figure(found, args.boundary)
+    judgement = judged(times, min(len(base), len(head)), args.max_increase)
+    provenances = sorted({d.provenance for r in (*base, *head) for d in r.phase.domains.values()})
+    return GateOutput(
+        verdict=judgement.verdict,
+        max_increase=args.max_increase,
+        ratio=Interval.of(times),
+        confidence=level,
+        blocks=min(len(base), len(head)),
+        more_blocks_needed=judgement.more_rounds,
+        base=commands[0].name,
+        head=commands[1].name,
+        boundary=args.boundary,
+        provenance=", ".join(provenances) or None,
+        reason=reason,
+    )
+
+
+def _failure(
+    commands: Sequence[CommandLine], found: tuple[Sequence[Run], Sequence[Run]]
+) -> str | None:
+    for command, runs in zip(commands, found, strict=True):
+        for run in runs:
+            if run.exit_code:
+                code = run.exit_code
+                how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
+                return f"{command.name} {how}"
+    return None
+
+
+def _no_figure(found: tuple[Sequence[Run], Sequence[Run]], boundary: Boundary) -> str:
+    from permille.analysis.boundaries import within
+    from permille.records import Refused
+
+    for runs in found:
+        for run in runs:
+            energy = within(run.phase, boundary)
+            if isinstance(energy, Refused):
+                return energy.reason
+    return "an energy is not above 0: measure something that takes longer"
+
+
+def sentence(output: GateOutput) -> str:
+    """The verdict for people."""
+    allowed = f"{output.max_increase:.3g}"
+    if output.reason is not None:
+        return f"no verdict: {output.reason}"
+    value = output.ratio.value
+    assert value is not None
+    times = times_text(Estimate(value=value, low=output.ratio.low, high=output.ratio.high))
+    shown = (
+        f"{output.head} needs {times} the energy of {output.base}"
+        f" ({output.confidence:.4g} confidence, {counted(output.blocks, 'round')})"
+    )
+    if output.verdict == "pass":
+        return f"passes: {shown}; at most {1 + output.max_increase:.4g} times are allowed"
+    if output.verdict == "fail":
+        return f"fails: {shown}; more than {1 + output.max_increase:.4g} times"
+    more = output.more_blocks_needed
+    advice = (
+        f"about {counted(more, 'more round')} would tell (--rounds {output.blocks + more})"
+        if more is not None
+        else f"too close to an increase of {allowed} for any number of rounds to tell"
+    )
+    return f"cannot tell: {shown}; {advice}"

@@ -1,0 +1,67 @@
+"""``permille gate`` on real runs at a known power: energy is time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Permille
+from tests.powercap import Driver
+
+pytestmark = pytest.mark.measuring
+
+
+def test_a_version_that_needs_more_fails(permille: Permille, powercap: Driver) -> None:
+    arguments = ("gate", "--rounds", "3", "--warmup", "0")
+    commands = ("--", "sleep", "0.3", "---", "sleep", "0.6")
+    found = permille(*arguments, "--json", *commands, code=4).json
+    assert (found["verdict"], found["blocks"], found["max_increase"]) == ("fail", 3, 0.05)
+    assert found["ratio"]["low"] < 2.1
+    assert found["ratio"]["high"] > 1.7
+    assert (found["base"], found["head"]) == ("sleep 0.3", "sleep 0.6")
+    assert found["provenance"] == "measured"
+
+
+def test_a_version_that_needs_less_passes(permille: Permille, powercap: Driver) -> None:
+    finished = permille("gate", "--rounds", "3", "--", "sleep", "0.6", "---", "sleep", "0.3")
+    assert finished.out.startswith("passes: sleep 0.3 needs ")
+
+
+def test_a_single_round_cannot_tell_which_is_no_pass(permille: Permille, powercap: Driver) -> None:
+    arguments = ("gate", "--rounds", "1", "--json", "--", "sleep", "0.4", "---", "sleep", "0.4")
+    found = permille(*arguments, code=5).json
+    assert found["verdict"] == "cannot-tell"
+    assert found["ratio"]["low"] is None
+
+
+def test_it_goes_on_until_it_is_told(permille: Permille, powercap: Driver) -> None:
+    found = permille(
+        "gate", "--rounds", "1", "--warmup", "0", "--until-told", "--at-most", "1m", "--json",
+        "--", "sleep", "0.2", "---", "sleep", "0.4", code=4,
+    ).json  # fmt: skip
+    assert found["blocks"] in (2, 4, 8, 16)
+    assert found["confidence"] > 0.95
+
+
+def test_a_version_that_fails_to_run_is_no_verdict(permille: Permille, powercap: Driver) -> None:
+    commands = ("--", "sleep", "0.3", "---", "sh", "-c", "exit 3")
+    finished = permille("gate", "--rounds", "2", "--json", *commands, code=1)
+    assert finished.json["verdict"] == "cannot-tell"
+    assert "exited with 3" in finished.json["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--", "true"], "a gate compares two commands"),
+        (["--max-increase", "lots", "--", "true", "---", "true"], "is not a share"),
+        (["--at-most", "soon", "--", "true", "---", "true"], "is no time such as"),
+        (["--", "true", "---", "no-such-program"], "cannot run 'no-such-program'"),
+        (["true"], "a command goes after --"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    permille: Permille, powercap: Driver, arguments: list[str], words: str
+) -> None:
+    finished = permille("gate", *arguments, code=2)
+    assert words in finished.err
+    assert len(finished.err.strip().splitlines()) == 1
