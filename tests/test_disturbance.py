@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from permille import disturbance
@@ -106,3 +107,39 @@ def test_a_quiet_machine_is_asked_for(others: float | None, status: str) -> None
     judged = disturbance.only_quiet(trial(phases={"query": phase(others)}))
     assert judged.status == status
     assert ("--quiet-machine" in (judged.reason or "")) == (status == "invalid")
+
+
+def test_many_trials_are_one_sentence_with_the_worst() -> None:
+    quiet, noisy, stolen = (
+        trial(1.0, repeat=n, phases={"query": found})
+        for n, found in enumerate((phase(0.01), phase(0.42), phase(0.0, steal=0.5)))
+    )
+    assert disturbance.over_trials([quiet]) is None
+    assert disturbance.over_trials([]) is None
+    sentence = disturbance.over_trials([quiet, noisy, stolen])
+    assert sentence is not None
+    assert "disturbed 2 of 3 trials, with up to 50 % of the CPU time" in sentence
+
+
+def test_a_single_run_keeps_its_own_words_and_many_are_one_sentence() -> None:
+    noisy = {"command": phase(0.4)}
+    assert disturbance.over_runs([noisy]) == disturbance.notes(noisy)
+    assert disturbance.over_runs([noisy, {"command": phase(0.1)}, {"command": phase(0.0)}]) == [
+        "other processes disturbed 2 of 3 runs, with up to 40 % of the CPU time"
+    ]
+    assert disturbance.over_runs([]) == []
+
+
+def test_a_cells_notes_hold_one_sentence_in_the_place_of_each_trials() -> None:
+    from permille.analysis.summaries import summarise
+
+    noisy = []
+    for n, share in enumerate((0.2, 0.3)):
+        query = msgspec.structs.replace(
+            trial(1.0).phases["query"], disturbance=phase(share).disturbance
+        )
+        notes = (*disturbance.notes({"query": query}), "another note")
+        noisy.append(trial(1.0 + n, repeat=n, phases={"query": query}, notes=notes))
+    (summary,) = summarise(noisy, "compute")
+    assert summary.disturbed == 1.0
+    assert summary.notes == ("another note", disturbance.over_trials(noisy))

@@ -1,9 +1,8 @@
-"""Orders for items that are measured one after the other, balanced over several rounds. Pure.
+"""Balanced orders for things that are measured one after the other over several rounds. Pure.
 
-Over as many rounds as there are items, or twice as many if their number is odd, each item is once
-(twice) at each position and once (twice) after each other item (Williams, Experimental designs
-balanced for the estimation of residual effects of treatments, 1949). Neither a drift nor a
-carry-over effect then favours any of them.
+Over as many rounds as there are things each stands at each place once, and (over twice as many
+where their number is odd) each follows each other equally often (Williams 1949, Australian Journal
+of Chemistry 2, 149): neither a drift nor what one leaves to the next favours any of them.
 """
 
 from __future__ import annotations
@@ -11,15 +10,22 @@ from __future__ import annotations
 import random
 
 
-def orders(n: int, seed: str) -> list[list[int]]:
-    """Balanced orders of ``n`` items, determined by the seed: ``n`` of them, 2 ``n`` for an odd
-    one."""
-    draw = random.Random(seed)
-    names = list(range(n))
-    draw.shuffle(names)
-    zigzag = [(i + 1) // 2 if i % 2 else (n - i // 2) % n for i in range(n)]
-    rows = [[names[(place + shift) % n] for place in zigzag] for shift in range(n)]
-    if n % 2 and n > 1:
-        rows += [row[::-1] for row in rows]
-    draw.shuffle(rows)
-    return rows
+def order(things: int, block: int, seed: str) -> tuple[int, ...]:
+    """The order of so many things in the ``block``-th round, as numbers from 0."""
+    if things < 1:
+        return ()
+    cycle, row = divmod(block, things)
+    rows = _rows(things, mirrored=bool(cycle % 2))
+    random.Random(f"{seed}/rows/{cycle}").shuffle(rows)
+    # One naming for a square and its mirror image, which for an odd number are balanced together.
+    names = list(range(things))
+    random.Random(f"{seed}/names/{cycle // 2}").shuffle(names)
+    return tuple(names[letter] for letter in rows[row])
+
+
+def _rows(things: int, *, mirrored: bool) -> list[list[int]]:
+    """A Latin square by Williams' construction: 0, 1, n-1, 2, n-2, … and its cyclic shifts."""
+    first = [(place + 1) // 2 if place % 2 else -(place // 2) for place in range(things)]
+    if mirrored:
+        first.reverse()
+    return [[(letter + shift) % things for letter in first] for shift in range(things)]

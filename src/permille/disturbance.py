@@ -36,7 +36,7 @@ class _Used(NamedTuple):
 
 
 def of_span(cpu: CpuSeries | None, span: Span) -> Disturbance | None:
-    """The CPU time of others during ``span``; None if unknown."""
+    """What others took during ``span``; None where it was not seen."""
     used = _used(cpu, span)
     if cpu is None or used is None:
         return None
@@ -104,6 +104,40 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
                 " (steal)".replace("%", " %")
             )
     return lines
+
+
+def over_trials(trials: Sequence[Trial]) -> str | None:
+    """One sentence for all the trials that others disturbed, or None; begins with
+    :data:`OVER_TRIALS`."""
+    sentence = _over([trial.phases for trial in trials], "trials")
+    return sentence and f"{sentence}; --quiet-machine makes such trials invalid"
+
+
+def over_runs(runs: Sequence[Mapping[str, Phase]], noun: str = "runs") -> list[str]:
+    """The notes of a single run, or one sentence for all the runs that others disturbed."""
+    if len(runs) == 1:
+        return notes(runs[0])
+    sentence = _over(runs, noun)
+    return [sentence] if sentence else []
+
+
+def _over(runs: Sequence[Mapping[str, Phase]], noun: str) -> str | None:
+    flagged = [phases for phases in runs if disturbed(phases)]
+    if not flagged:
+        return None
+    worst = max(
+        max(found.others, found.steal)
+        for phases in flagged
+        for phase in _judged(phases).values()
+        if (found := phase.disturbance) is not None and found.disturbed
+    )
+    return (
+        f"{OVER_TRIALS} {len(flagged)} of {len(runs)} {noun}, with up to {worst:.0%} of the CPU"
+        " time"
+    ).replace("%", " %")
+
+
+OVER_TRIALS = "other processes disturbed"
 
 
 def refusal(phases: Mapping[str, Phase]) -> str | None:

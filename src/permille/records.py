@@ -55,8 +55,6 @@ BOUNDARIES: tuple[Boundary, ...] = ("accelerator", "compute", "node", "facility"
 Category = Literal["task-specific", "general-purpose"]
 CellCategory = Literal["task-specific", "general-purpose", "unknown"]
 Status = Literal["done", "failed", "invalid"]
-REFERENCE = "reference"
-"""The source of the trials of the reference workload, which are of no model: nobody's results."""
 
 
 # --- what is measured --------------------------------------------------------------------
@@ -69,7 +67,7 @@ class Domain(Record):
     energy is between ``(1 - accuracy_low)`` and ``(1 + accuracy_high)`` times the figure.
     ``covers`` names the kinds of domain whose energy this one already includes, so that a sum never
     counts a joule twice. ``in_use`` is false for a device that the workload did not use.
-    ``time_w``: of an estimate, the watts that go with time alone; the rest goes with work.
+    ``time_w``, of an estimate: the watts that depend on time alone, not on the work done.
     """
 
     name: str
@@ -166,9 +164,9 @@ class DomainEnergy(Record):
 
     ``edge_j`` is the standard uncertainty (k = 1, joules) from ticks, resolution and the
     times of the readings; the meter's own accuracy is in ``accuracy_low`` / ``_high`` (relative,
-    k = 2), as in :class:`Domain`. Of an estimate, ``time_j`` is the part that goes with time alone,
-    and ``own_j`` what the figure would be without the work of other processes; None elsewhere, or
-    where that is unknown.
+    k = 2), as in :class:`Domain`. For an estimate, ``time_j`` is the part that depends on time
+    alone, and ``own_j`` the figure without the work of other processes; None for a counter, or if
+    unknown.
     """
 
     energy_j: float
@@ -327,25 +325,54 @@ class Environment(Record):
     facts: dict[str, str] = {}
 
 
-class Conditions(Record):
-    """The state of the machine at a trial. What cannot be read is None.
+class GpuState(Record):
+    """One GPU as a session began. Clocks are those at that moment; None: not readable."""
 
-    ``machine`` is a keyed hash of the machine's id, from which the id cannot be told; ``boot``
-    identifies the boot. Temperatures are of the processor, in degrees Celsius; ``load`` is the
-    load average over a minute as the trial began; ``gpu_clock_mhz`` is by NVML's index.
+    name: str
+    device: str | None = None
+    clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    power_limit_w: float | None = None
+    temperature_c: float | None = None
+
+
+class MachineState(Record):
+    """What a machine's energy and speed depend on beyond its hardware and versions, and what may
+    differ the next day. None: not readable.
+
+    ``load_1min`` is the load average; ``steal`` the share of CPU time since boot that the
+    hypervisor gave to others; ``temperature_c`` that of the hottest processor package.
     """
 
-    machine: str
-    boot: str | None = None
-    kernel: str = ""
+    kernel: str | None = None
     microcode: str | None = None
     governor: str | None = None
     turbo: bool | None = None
-    temperature_start_c: float | None = None
-    temperature_end_c: float | None = None
-    load: float | None = None
+    load_1min: float | None = None
+    steal: float | None = None
+    temperature_c: float | None = None
     gpu_driver: str | None = None
-    gpu_clock_mhz: dict[str, int] = {}
+    gpus: tuple[GpuState, ...] = ()
+
+
+class MachineSession(Record):
+    """Measuring on one boot of one machine without a long break.
+
+    ``machine`` and ``boot`` are digests: the ids themselves are not stored. ``ended`` is when the
+    last trial so far ended; ``end_temperature_c`` is the temperature then. ``blocks`` counts the
+    blocks begun, which are numbered from 0. ``requested``: begun because the user asked for a new
+    session, though the break before it was short.
+    """
+
+    id: str
+    machine: str | None
+    boot: str | None
+    started: str  # UTC, ISO 8601
+    ended: str  # UTC, ISO 8601
+    state: MachineState = MachineState()
+    end_temperature_c: float | None = None
+    blocks: int = 0
+    requested: bool = False
 
 
 class Trial(Record):
@@ -357,7 +384,7 @@ class Trial(Record):
     for a server, the number of ``failed`` inferences, which no other figure but the energy
     includes.
 
-    A *session* is one stretch of measuring on one boot of one machine; a *block* is one repeat of
+    A *session* is a period of measuring on one boot of one machine; a *block* is one repeat of
     every model on one task and dataset, one after the other.
     """
 
@@ -383,6 +410,5 @@ class Trial(Record):
     notes: tuple[str, ...] = ()
     round: int = 0  # how often the cell has been started over (run --fresh)
     last_lines: tuple[str, ...] = ()  # the last lines printed by a failed worker
-    session: str | None = None  # its session; None: an import, or of before sessions were kept
-    block: int | None = None  # its block: the instant at which that began, ms since 1970
-    conditions: Conditions | None = None
+    session: str | None = None  # the session's id; None for imports and in older trials
+    block: int | None = None  # the block's number within the session

@@ -15,7 +15,7 @@ import pytest
 from permille.cli import dispatch
 from permille.errors import StoreError
 from permille.explorer.figures import everything
-from permille.records import Protocol, RecorderStats, Recording, Series, Span, Trial
+from permille.records import MachineSession, Protocol, RecorderStats, Recording, Series, Span, Trial
 from permille.store import Raw, Store
 from permille.store.log import log_of
 from permille.store.repair import check
@@ -25,6 +25,9 @@ pytestmark = pytest.mark.slow
 
 FLIPS = int(os.environ.get("PERMILLE_FLIPS", "300"))
 PROTOCOL = Protocol(inferences=1000)
+SESSION = MachineSession(
+    id="s", machine="m", boot="b", started="2026-01-01T10:00:00", ended="2026-01-01T11:00:00"
+)
 
 
 def _raw() -> Raw:
@@ -46,6 +49,7 @@ def sound(tmp_path: Path) -> Path:
     with Store(path) as store:
         for i in range(24):
             store.add(trial(float(i + 1), repeat=i, model=f"m{i % 3}"), _raw())
+        store.put_session(SESSION)
         store.start_over("study", ["cell-m0"], PROTOCOL, "machine")
         store.add(trial(99.0, repeat=0, model="m0", round=1), _raw())
     late = Store(path)
@@ -79,7 +83,13 @@ def _shown(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, An
             said = True
         else:
             shown[name] = out
-    for name, ask in {"explorer": _explored, "schedule": _scheduled, "raw": _recordings}.items():
+    asked = {
+        "explorer": _explored,
+        "schedule": _scheduled,
+        "raw": _recordings,
+        "sessions": _sessions,
+    }
+    for name, ask in asked.items():
         try:
             shown[name] = ask(path)
         except StoreError:
@@ -105,13 +115,18 @@ def _recordings(path: Path) -> list[tuple[Trial, Raw | None]]:
         return [(t, store.raw(t.uid)) for t in store.trials(rounds="all")]
 
 
+def _sessions(path: Path) -> list[MachineSession]:
+    with Store(path, readonly=True) as store:
+        return store.sessions()
+
+
 def test_a_flipped_bit_anywhere_changes_no_figure_unsaid(
     sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = sound.read_bytes()
     before, damaged = _shown(sound, capsys)
     assert not damaged
-    assert len(before) == 8
+    assert len(before) == 9
     luck = random.Random(20)
     first = [luck.randrange(4096 * 8) for _ in range(FLIPS // 5)]  # header and schema
     places = first + [luck.randrange(len(image) * 8) for _ in range(FLIPS - len(first))]

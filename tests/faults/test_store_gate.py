@@ -52,6 +52,7 @@ UNKEEPABLE: dict[str, Callable[[], Trial]] = {
     "batch size": lambda: trial(protocol=Protocol(inferences=1, batch_size=-1)),
     "large batch": lambda: trial(protocol=Protocol(inferences=1, batch_size=10**25)),
     "repeat": lambda: trial(repeat=2**63),
+    "block": lambda: trial(block=-1),
     "no text": lambda: trial(study="\ud800"),
     "no JSON": lambda: trial(cell=cell(settings={"a": object()})),
 }

@@ -1,4 +1,4 @@
-"""The order of the models within the blocks: balanced, and the same on every machine."""
+"""The order of a block's models: drawn by the seed, and balanced."""
 
 from __future__ import annotations
 
@@ -8,30 +8,52 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.balanced import orders
+from permille.balanced import order
+
+MODELS = st.integers(1, 12)
+SEEDS = st.text(max_size=8)
 
 
-@given(st.integers(1, 24), st.text(max_size=8))
-def test_every_model_stands_as_often_at_each_place_and_after_each_other(n: int, seed: str) -> None:
-    rows = orders(n, seed)
-    assert all(sorted(row) == list(range(n)) for row in rows)
-    times = 2 if n % 2 and n > 1 else 1
-    assert len(rows) == n * times
-    places = Counter((place, name) for row in rows for place, name in enumerate(row))
-    assert set(places.values()) == {times}
-    after = Counter(pair for row in rows for pair in pairwise(row))
-    assert len(after) == n * (n - 1)
-    assert set(after.values()) <= {times}
+@given(models=MODELS, cycle=st.integers(0, 5), seed=SEEDS)
+def test_over_as_many_blocks_as_models_each_is_in_each_position_once(
+    models: int, cycle: int, seed: str
+) -> None:
+    rows = [order(models, cycle * models + row, seed) for row in range(models)]
+    for positions in (*rows, *zip(*rows, strict=True)):
+        assert sorted(positions) == list(range(models))
 
 
-def test_the_order_is_the_seeds() -> None:
-    assert orders(6, "0/task/data") == orders(6, "0/task/data")
-    drawn = {tuple(map(tuple, orders(6, f"{seed}/task/data"))) for seed in range(20)}
-    assert len(drawn) > 10
+@given(models=MODELS, blocks=st.integers(1, 40), seed=SEEDS)
+def test_over_any_number_of_blocks_positions_differ_by_one_at_most(
+    models: int, blocks: int, seed: str
+) -> None:
+    counts = Counter(
+        (position, model)
+        for block in range(blocks)
+        for position, model in enumerate(order(models, block, seed))
+    )
+    every = [counts[position, model] for position in range(models) for model in range(models)]
+    assert max(every) - min(every) <= 1
 
 
-def test_the_order_is_the_same_on_every_machine() -> None:
-    """Two machines that share a study measure the same blocks."""
-    assert orders(3, "0/text-classification/reviews") == [
-        [0, 2, 1], [1, 2, 0], [2, 0, 1], [1, 0, 2], [0, 1, 2], [2, 1, 0],
-    ]  # fmt: skip
+@given(models=st.integers(2, 12), cycle=st.integers(0, 3), seed=SEEDS)
+def test_each_model_follows_each_other_equally_often(models: int, cycle: int, seed: str) -> None:
+    """Over one square for an even number of models, over two for an odd one (Williams 1949)."""
+    length = models if models % 2 == 0 else 2 * models
+    followed = Counter(
+        pair
+        for block in range(cycle * length, (cycle + 1) * length)
+        for row in [order(models, block, seed)]
+        for pair in pairwise(row)
+    )
+    assert set(followed.values()) == {length // models}
+    assert len(followed) == models * (models - 1)
+
+
+def test_the_seed_decides() -> None:
+    def orders(seed: str) -> list[tuple[int, ...]]:
+        return [order(5, block, seed) for block in range(10)]
+
+    assert orders("0/task/data") == orders("0/task/data")
+    assert orders("0/task/data") != orders("1/task/data")
+    assert order(0, 3, "0") == ()

@@ -9,7 +9,7 @@ from permille.cli.planning import load
 from permille.study.plan.calibration import DATASET, MODEL, Calibration
 from permille.study.plan.forecast import A100_OPERATIONS_PER_S, download_bytes, forecast
 from permille.study.plan.grid import Plan
-from permille.study.plan.known import published
+from permille.study.plan.published import published
 from permille.study.plan.selection import Selection
 
 pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from permille import presets
 from permille.errors import UsageError
 from permille.study.plan import file
-from permille.study.plan.known import published
+from permille.study.plan.published import Published
 from permille.study.plan.selection import Selection, grid, select
+from permille.study.plan.sharding import FIXED_S, deal, pair_costs
 
 
 @cache
@@ -45,40 +47,40 @@ def test_by_task_and_model() -> None:
 
 
 def test_what_is_not_needed_is_not_opened() -> None:
-    study = select(preset(), Selection(tasks="fill-mask", models="bert-base-cased"))
+    study = select(preset(), Selection(tasks="fill-mask", models="bert-base-cased", shard="3/3"))
     assert [model.id for model in study.models] == ["bert-base-cased"]
-    assert [entry.task for entry in study.tasks] == ["fill-mask"]
-    everything = [d.name for entry in preset().tasks for d in entry.datasets]
-    some = select(preset(), Selection(shard="2/3"))
-    assert 0 < len([d.name for entry in some.tasks for d in entry.datasets]) < len(everything)
+    assert [d.name for entry in study.tasks for d in entry.datasets] == ["BookCorpus"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 30])
-def test_shards_are_disjoint_and_complete(count: int) -> None:
+def test_shards_are_disjoint_and_complete_and_keep_pairs_whole(count: int) -> None:
     shards = [cells(shard=f"{i}/{count}") for i in range(1, count + 1)]
     assert sorted(key for shard in shards for key in shard) == sorted(cells())
+    pairs = [{key[:2] for key in shard} for shard in shards]
+    assert sum(map(len, pairs)) == len(set().union(*pairs))
+    assert all(shards)
 
 
-@pytest.mark.parametrize("count", [2, 5, 30])
-def test_the_models_of_a_dataset_are_in_one_shard(count: int) -> None:
-    """The ratio of two models is then of one machine."""
-    homes: dict[tuple[str, str], set[int]] = {}
-    for i in range(1, count + 1):
-        for task, dataset, _ in cells(shard=f"{i}/{count}"):
-            homes.setdefault((task, dataset), set()).add(i)
-    assert len(homes) == 30
-    assert all(len(shards) == 1 for shards in homes.values())
+@given(seconds=st.lists(st.floats(0.001, 100), min_size=2, max_size=20), shards=st.integers(1, 6))
+def test_shares_are_balanced_by_what_they_cost(seconds: list[float], shards: int) -> None:
+    keys = [("task", f"d{n}", model) for n, _ in enumerate(seconds) for model in ("a", "b")]
+    known = {key: Published(seconds=seconds[int(key[1][1:])], params=1) for key in keys}
+    dealt = deal(keys, shards, known)
+    assert sorted(key for share in dealt for key in share) == sorted(keys)
+    costs = pair_costs(keys, known)
+    loads = [sum(costs[pair] for pair in {key[:2] for key in share}) for share in dealt]
+    assert max(loads) <= sum(costs.values()) / shards + max(costs.values())
+    assert deal(keys[::-1], shards, known) == [share[::-1] for share in dealt]
 
 
-def test_shards_cost_about_the_same() -> None:
-    """By the time that the published study took: within a third of the least that any dealing of
-    whole datasets could come to."""
-    known = published()
-    took = [sum(known[key].seconds for key in cells(shard=f"{i}/4")) for i in range(1, 5)]
-    datasets: Counter[tuple[str, str]] = Counter()
-    for key in cells():
-        datasets[key[:2]] += known[key].seconds  # type: ignore[assignment]
-    assert max(took) <= 4 / 3 * max(sum(took) / 4, *datasets.values())
+def test_a_cell_that_nothing_is_known_of_counts_as_an_average_one() -> None:
+    keys = [("t", "d1", "a"), ("t", "d1", "new"), ("t", "d2", "a")]
+    known = {
+        key: Published(seconds=s, params=1) for key, s in zip(keys[::2], (1.0, 3.0), strict=True)
+    }
+    costs = pair_costs(keys, known)
+    assert costs["t", "d1"] == pytest.approx(1.0 + 2.0 + 2 * FIXED_S)
+    assert costs["t", "d2"] == pytest.approx(3.0 + FIXED_S)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,8 @@ def test_shards_cost_about_the_same() -> None:
         ({"shard": "0/3"}, "from 1/n to n/n"),
         ({"shard": "4/3"}, "from 1/n to n/n"),
         ({"shard": "a"}, "such as 1/4"),
-        ({"shard": "31/400"}, "matches no cells"),
-        ({"tasks": "fill-mask", "models": "gpt2"}, "matches no cells"),
+        ({"shard": "1/31"}, "use 30 shards at most"),
+        ({"tasks": "fill-mask", "models": "gpt2"}, "the selection matches no cells"),
     ],
 )
 def test_what_cannot_be_chosen_is_said(chosen: dict[str, str], words: str) -> None:

@@ -1,171 +1,258 @@
-"""Sessions: what is one, what is kept of the machine, and whole runs of several."""
+"""Sessions and blocks of real runs: what each trial knows, and what a resumed run does."""
 
 from __future__ import annotations
 
-import datetime
-from collections import defaultdict
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from permille.records import Conditions, Phase, Trial
-from permille.store import Store
-from permille.study.run import conditions
-from permille.study.run.session import LONG_BREAK_S, Sessions
+from permille.records import MachineSession, Trial
+from permille.store import REFERENCE_SOURCE, Store
 from tests.conftest import Permille
 from tests.powercap import Driver
 from tests.records import trial
 
-HERE = Conditions(machine="m1", boot="b1")
-NOON = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
-
-
-def after(seconds: float) -> datetime.datetime:
-    return NOON + datetime.timedelta(seconds=seconds)
-
-
-def test_a_session_goes_on_until_a_long_break_or_another_boot() -> None:
-    sessions = Sessions(None)
-    first = sessions.at(HERE, NOON)
-    sessions.measured(after(LONG_BREAK_S))
-    assert sessions.at(HERE, after(2 * LONG_BREAK_S)) == first
-    assert sessions.at(HERE, after(2 * LONG_BREAK_S + 1)) != first
-    sessions.measured(after(2 * LONG_BREAK_S + 2))
-    rebooted = msgspec.structs.replace(HERE, boot="b2")
-    assert sessions.at(rebooted, after(2 * LONG_BREAK_S + 3)) != first
-
-
-def test_a_clock_that_was_put_back_ends_a_session() -> None:
-    sessions = Sessions(None)
-    first = sessions.at(HERE, NOON)
-    assert sessions.at(HERE, after(-60.0)) != first
-
-
-def stored(seconds: float = 100.0, **changed: object) -> Trial:
-    whole = Phase(seconds=seconds, domains={})
-    return msgspec.structs.replace(
-        trial(started=NOON.isoformat(), phases={"whole": whole}),
-        **({"session": "s1", "conditions": HERE} | changed),
-    )
-
-
-def test_a_run_goes_on_in_the_session_of_the_run_before_it() -> None:
-    assert Sessions(stored()).at(HERE, after(LONG_BREAK_S + 99)) == "s1"
-    assert Sessions(stored()).at(HERE, after(LONG_BREAK_S + 101)) != "s1"
-    elsewhere = msgspec.structs.replace(HERE, machine="m2")
-    assert Sessions(stored(conditions=elsewhere)).at(HERE, after(1)) != "s1"
-    assert Sessions(stored(conditions=None, session=None)).at(HERE, after(1)) != "s1"
-
-
-def test_the_machine_is_read_from_its_files(tmp_path: Path) -> None:
-    files = {
-        "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
-        "proc/sys/kernel/random/boot_id": "11111111-2222-3333-4444-555555555555\n",
-        "proc/cpuinfo": "processor\t: 0\nmicrocode\t: 0xf4\n\nprocessor\t: 1\n",
-        "sys/devices/system/cpu/cpufreq/policy0/scaling_governor": "performance\n",
-        "sys/devices/system/cpu/cpufreq/policy1/scaling_governor": "powersave\n",
-        "sys/devices/system/cpu/intel_pstate/no_turbo": "1\n",
-    }
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    found = conditions.read(tmp_path)
-    assert found.boot == "11111111-2222-3333-4444-555555555555"
-    assert (found.microcode, found.governor, found.turbo) == (
-        "0xf4",
-        "performance, powersave",
-        False,
-    )
-    assert found.load is not None
-    # The id itself stays on the machine.
-    assert "0123456789abcdef" not in msgspec.json.encode(found).decode()
-    assert conditions.read(tmp_path).machine == found.machine
-    (tmp_path / "etc/machine-id").write_text("fedcba9876543210fedcba9876543210\n")
-    assert conditions.read(tmp_path).machine != found.machine
-
-
-def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
-    found = conditions.read(tmp_path)
-    assert found.machine
-    assert (found.boot, found.microcode, found.governor, found.turbo) == (None,) * 4
-
+pytestmark = pytest.mark.measuring
 
 Study = Callable[..., Path]
 
 
-@pytest.mark.measuring
-def test_a_run_of_two_sessions_measures_every_repeat_in_each(
+def kept(folder: Path) -> tuple[list[Trial], list[MachineSession]]:
+    with Store(folder / "permille.db", readonly=True) as store:
+        return list(store.trials()), store.sessions()
+
+
+def blocks(trials: list[Trial]) -> dict[str, int]:
+    """Model -> the block of its finished trial."""
+    return {t.cell.model: t.block for t in trials if t.status == "done" and t.block is not None}
+
+
+def test_a_block_is_one_repeat_of_every_model_in_a_balanced_order(
     permille: Permille, powercap: Driver, study: Study, tmp_path: Path
 ) -> None:
-    path = str(study("quick", "slow", repeats=2))
-    permille("run", path)  # the first session, before anyone thought of a second
-    shown = permille("run", path, "--sessions", "2", "--every", "1s", "--dry-run", "--json").json
-    assert (shown["trials"], shown["finished"]) == (8, 4)
-    permille("run", path, "--sessions", "2", "--every", "1s")
-    with Store(tmp_path / "permille.db", readonly=True) as store:
-        trials = list(store.trials())
-    assert sorted((t.cell.model, t.repeat) for t in trials) == [
-        (model, repeat) for model in ("quick", "slow") for repeat in range(4)
+    permille("run", str(study("quick", "slow", repeats=4)))
+    trials, (session,) = kept(tmp_path)
+    assert {trial.session for trial in trials} == {session.id}
+    assert [(trial.block, trial.repeat) for trial in trials] == [
+        (n, n) for n in range(4) for _ in range(2)
     ]
-    by_session = defaultdict(set)
-    blocks = defaultdict(list)
-    for one in trials:
-        by_session[one.session].add(one.repeat)
-        blocks[one.session, one.block].append(one.cell.model)
-        assert one.conditions is not None
-    assert sorted(map(sorted, by_session.values())) == [[0, 1], [2, 3]]
-    assert sorted(map(sorted, blocks.values())) == [["quick", "slow"]] * 4
-    again = permille("run", path, "--sessions", "2", "--json-lines")
-    assert again.out == ""
+    orders = [tuple(t.cell.model for t in trials if t.block == n) for n in range(4)]
+    assert orders[0] == orders[1][::-1]
+    assert orders[2] == orders[3][::-1]
+    assert session.blocks == 4
+    assert session.started <= trials[0].started <= trials[-1].started <= session.ended
+    assert session.machine is None or len(session.machine) == 16
+    assert not session.requested
 
 
-@pytest.mark.measuring
-def test_what_is_left_of_a_block_is_a_block_of_its_own(
+def test_a_run_shortly_after_goes_on_in_the_session_and_after_a_break_begins_one(
     permille: Permille, powercap: Driver, study: Study, tmp_path: Path
 ) -> None:
-    path = str(study("quick", "slow", repeats=1))
-    permille("run", path, "--models", "slow")
+    path = str(study("quick", repeats=1))
     permille("run", path)
-    with Store(tmp_path / "permille.db", readonly=True) as store:
-        one, other = store.trials()
-    assert one.session == other.session
-    assert one.block != other.block
+    permille("run", path, "--repeats", "2")
+    trials, (session,) = kept(tmp_path)
+    assert [(t.session, t.block) for t in trials] == [(session.id, 0), (session.id, 1)]
+    for changed in ({"ended": "2020-01-01T00:00:00+00:00"}, {"boot": "another"}):
+        with Store(tmp_path / "permille.db") as store:
+            for one in store.sessions():
+                store.put_session(msgspec.structs.replace(one, **changed))
+        before = len(kept(tmp_path)[0])
+        permille("run", path, "--repeats", str(before + 1))
+        trials, sessions = kept(tmp_path)
+        assert trials[-1].session not in {t.session for t in trials[:-1]}
+        assert trials[-1].block == 0
+        assert len(sessions) == len({t.session for t in trials})
 
 
-@pytest.mark.measuring
-def test_a_long_block_ends_with_the_reference_which_is_no_result(
+def test_what_is_left_of_an_interrupted_block_is_a_block_of_its_own(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    path = study("quick", "hangs", "slow", repeats=1, timeout_s=600)
+    source = tmp_path / "models.py"
+    hangs = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(600)"
+    waits = "open(os.path.dirname(__file__) + '/hanging', 'w').close()\n    time.sleep(600)"
+    assert hangs in source.read_text()
+    source.write_text(source.read_text().replace(hangs, waits))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "permille", "run", str(path), "--json-lines"],
+        env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (tmp_path / "hanging").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    first = blocks(kept(tmp_path)[0])
+    assert "hangs" not in first
+    source = tmp_path / "models.py"
+    source.write_text(source.read_text().replace("time.sleep(600)", "return quick(text)"))
+    permille("run", str(path))
+    trials, (session,) = kept(tmp_path)
+    now = blocks(trials)
+    assert now["hangs"] == max(now.values())
+    assert now["hangs"] not in first.values()
+    assert session.blocks == max(now.values()) + 1
+
+
+def test_the_machines_own_ids_are_nowhere_in_the_store(
     permille: Permille, powercap: Driver, study: Study, tmp_path: Path
 ) -> None:
-    path = study("quick", repeats=1)
-    # A block as long as it takes to be worth a reference.
-    path.write_text(path.read_text().replace("idle_s = 0.2", "idle_s = 21.0"))
-    permille("run", str(path))
+    permille("run", str(study("quick", repeats=1)))
+    content = (tmp_path / "permille.db").read_bytes()
+    for path in (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id")):
+        if path.exists() and (id := path.read_text().strip()):
+            assert id.encode() not in content
+    assert os.uname().release.encode() in content
+
+
+def test_sessions_are_measured_one_after_the_other_with_rests(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path
+) -> None:
+    command = ("run", str(study("quick", repeats=2)), "--sessions", "2", "--every", "1s")
+    done = permille(*command, "--json")
+    assert "session 2 of 2 begins at" in done.err
+    assert "30 min 0 s or more is better" in done.err
+    (row,) = done.json["rows"]
+    assert row["trials"]["done"] == 4
+    trials, (first, second) = kept(tmp_path)
+    assert [t.repeat for t in trials] == [0, 1, 2, 3]
+    assert [(t.session, t.block) for t in trials] == [
+        (first.id, 0),
+        (first.id, 1),
+        (second.id, 0),
+        (second.id, 1),
+    ]
+    assert (first.requested, second.requested) == (False, True)
+    again = permille(*command)
+    assert "begins at" not in again.err
+    assert "4 trials were already finished" in again.out
+    assert len(kept(tmp_path)[0]) == 4
+
+
+def test_a_rest_can_be_interrupted_and_the_same_command_goes_on(
+    permille: Permille, powercap: Driver, study: Study, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    path = str(study("quick", repeats=1))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "permille", "run", path, "--sessions", "2", "--every", "2h"],
+        env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    assert any("session 2 of 2 begins at" in line for line in lines)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(kept(tmp_path)[0]) == 1
+    permille("run", path, "--sessions", "2", "--every", "0s")
+    trials, sessions = kept(tmp_path)
+    assert len(trials) == len(sessions) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--sessions", "2", "--precision", "0.1"), "add --repeats N"),
+        (("--sessions", "0"), "from 1 to 1000"),
+        (("--sessions", "2", "--every", "soon"), "90s, 30m, 12h or 1d"),
+        (("--sessions", "2", "--every", "31d"), "more than 30 days"),
+    ],
+)
+def test_sessions_that_have_no_meaning_are_refused(
+    permille: Permille, study: Study, arguments: tuple[str, ...], words: str
+) -> None:
+    assert words in permille("run", str(study("quick")), *arguments, code=2).err
+
+
+def test_a_dry_run_counts_every_session(permille: Permille, study: Study) -> None:
+    command = ("run", str(study("quick", repeats=2)), "--sessions", "3", "--dry-run")
+    assert permille(*command, "--json").json["trials"] == 6
+    assert "3 sessions of 2 repeats, 30 min 0 s apart" in permille(*command).out
+
+
+def test_the_reference_is_measured_beside_a_study_and_listed_nowhere(
+    permille: Permille,
+    powercap: Driver,
+    study: Study,
+    tmp_path: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from permille.recorder.client import Recorder
+    from permille.store.merge import merge
+    from permille.study.plan import file
+    from permille.study.plan.grid import make
+    from permille.study.run import reference
+    from permille.study.run.runner import Runner
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
+    monkeypatch.setattr(reference, "EVERY_S", 0.0)
+    plan = make(file.read(study("quick", repeats=2)))
+    off = msgspec.structs.replace(
+        plan,
+        name="without",
+        settings=msgspec.structs.replace(plan.settings, reference=False),
+    )
+    path = tmp_path / "permille.db"
+    with Store(path) as store, Recorder() as recorder:
+        tally = Runner(plan, store, recorder).run()
+        Runner(off, store, recorder).run()
+    assert tally.done == 2
+    trials, (session,) = kept(tmp_path)
+    with Store(path, readonly=True) as store:
+        references = list(store.trials(source=REFERENCE_SOURCE))
+        assert store.studies() == ["small", "without"]
+    assert [t.block for t in trials] == [0, 1, 2, 3]
+    assert [(t.session, t.block, t.status) for t in references] == [
+        (session.id, 0, "done"),
+        (session.id, 1, "done"),
+    ]
+    assert {t.protocol for t in references} == {reference.PROTOCOL}
+    for one in references:
+        assert one.quality is not None
+        assert one.quality.value == 1.0  # the work was done
+        assert one.phases["query"].inferences is not None
+        assert one.phases["query"].inferences >= reference.PROTOCOL.inferences
+        assert "cpu:0" in one.phases["query"].domains
+    found = permille("results", "--json").json
+    assert {row["model"] for row in found["rows"]} == {"quick"}
+    assert [row["trials"]["done"] for row in found["rows"]] == [2, 2]
+    assert "reference" not in permille("export", "csv", "-").out
+    shown = permille("trial", trials[0].uid, "--json").json
+    assert shown["session"]["id"] == session.id
+    assert f"session   {session.id}" in permille("trial", trials[0].uid).out
+    merge(tmp_path / "all.db", [path])
+    with Store(tmp_path / "all.db", readonly=True) as store:
+        assert list(store.trials(source=REFERENCE_SOURCE)) == references
+
+
+def test_a_session_whose_reference_is_off_says_so_where_its_figures_are_shown(
+    permille: Permille, tmp_path: Path
+) -> None:
     with Store(tmp_path / "permille.db") as store:
-        assert {t.source for t in store.trials()} == {"permille"}
-        (kept,) = store.trials(source="reference")
-        assert store.studies() == ["small"]
-        (own,) = store.trials()
-    assert (kept.session, kept.block, kept.status) == (own.session, own.block, "done")
-    assert kept.phases["query"].domains["cpu:0"].energy_j > 0
-    assert len(permille("results", "--json").json["rows"]) == 1
-    merged = permille("store", "merge", "all.db", "permille.db", "permille.db", "--json").json
-    assert merged["trials"] == {"new": 2, "known": 2, "refused": 0}
-    path.write_text(path.read_text().replace("[study]", "[study]\nreference = false"))
-    permille("run", str(path), "--store", "without.db")
-    with Store(tmp_path / "without.db") as store:
-        assert not list(store.trials(source="reference"))
-
-
-def test_sessions_with_a_precision_are_refused(permille: Permille, study: Study) -> None:
-    path = str(study("quick"))
-    finished = permille("run", path, "--precision", "0.1", "--sessions", "2", code=2)
-    assert "give --repeats" in finished.err
-
-
-@pytest.mark.parametrize("text", ["soon", "-5m", "3w", ""])
-def test_a_time_that_is_none_is_refused(permille: Permille, study: Study, text: str) -> None:
-    finished = permille("run", str(study("quick")), "--sessions", "2", f"--every={text}", code=2)
-    assert "is not a time, such as" in finished.err
+        for session, energy in (("s1", 36.0), ("s2", 45.0)):
+            for n in range(5):
+                more: dict[str, Any] = {"session": session, "block": n, "repeat": n}
+                store.add(trial(energy + n / 100, uid=f"{session}-{n}", **more))
+                store.add(trial(energy, uid=f"r{session}-{n}", source=REFERENCE_SOURCE, **more))
+    words = "session s2: the reference workload took 25 % more energy"
+    found = permille("results", "--json").json
+    assert [row["trials"]["done"] for row in found["rows"]] == [10]
+    assert words in found["reference"][1]
+    assert words in permille("results").out
+    assert words in permille("trial", "s2-0").out
+    assert words not in permille("trial", "s1-0").out

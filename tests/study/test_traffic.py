@@ -130,7 +130,7 @@ class Serial(Counting):
 def test_a_server_of_half_the_asked_rate_is_refused_with_its_figures() -> None:
     # On a busy machine the requests in flight may reach their bound before the window is over.
     figures = (
-        r"rate_per_s = 100: in \S+ s it answered \d+ requests, \S+ a second, and (requests in"
+        r"rate_per_s = 100: in \S+ s it answered \d+ requests, \S+ per second, and (requests in"
         r" flight rose from \d+ to \d+|\d+ requests are in flight); lower rate_per_s"
     )
     with pytest.raises(ModelError, match=figures):

@@ -67,8 +67,8 @@ def _mean_time_j(name: str, runs: Sequence[MeteredRun]) -> float | None:
 
 
 def _time_j(name: str, query: Phase, idle: Phase | None) -> float | None:
-    """The part of the domain's energy proportional to time. If the estimate does not record it, the
-    energy at idle power in the same time, at most the energy used; None without a baseline."""
+    """What of the domain's energy goes with time alone. Where the estimate does not say so, what
+    it would have used at its idle power, at most what it did use; None without a baseline."""
     known = query.domains[name].time_j
     if known is not None:
         return known

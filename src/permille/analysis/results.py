@@ -47,7 +47,8 @@ class EquivalentUnit(Record):
 
 class Results(JsonOutput):
     """The output of ``permille results --json``. ``superseded`` counts rows that newer figures
-    replace; ``damage`` has one line per item in the store that could not be read."""
+    replace; ``reference`` has a sentence for each session whose reference workload differed or
+    drifted; ``damage`` has one line per item in the store that could not be read."""
 
     boundary: Boundary
     net: bool
@@ -56,6 +57,7 @@ class Results(JsonOutput):
     superseded: int
     rows: tuple[ResultRow, ...]
     damage: tuple[str, ...]
+    reference: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class Results(JsonOutput):
         net: bool,
         damage: Sequence[str] = (),
         superseded: int = 0,
+        reference: Sequence[str] = (),
     ) -> Results:
         """The rows and the assumptions behind them."""
         units = tuple(
@@ -81,6 +84,7 @@ class Results(JsonOutput):
             superseded=superseded,
             rows=tuple(rows),
             damage=tuple(damage),
+            reference=tuple(reference),
         )
 
 

@@ -163,7 +163,7 @@ def _notes(spans: Sequence[Measured], of_figure: str, *, shared_out: bool) -> li
     notes = [of_figure] if of_figure else []
     if shared_out:
         notes.append(SHARED_OUT)
-    notes += dict.fromkeys(note for span in spans for note in disturbance.notes(_named(span)))
+    notes += disturbance.over_runs([_named(span) for span in spans], "spans")
     if len(spans) > 1:
         notes.append(ONE_PROCESS)
     return notes

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from permille import disturbance
 from permille.analysis import intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
 from permille.analysis.cell_summary import InferenceFailures, Summary, Sums
 from permille.analysis.comparable import pooled_by
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
-from permille.disturbance import share_disturbed
 from permille.records import Boundary, Provenance, Quality, Refused, Stopping, Trial
 from permille.units import per_1000
 
@@ -136,7 +136,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         done=ended["done"],
         failed=ended["failed"],
         invalid=ended["invalid"],
-        disturbed=share_disturbed([t.phases for t in done]),
+        disturbed=disturbance.share_disturbed([t.phases for t in done]),
         provenance=found.provenance(),
         domains=found.domains(),
         parts=found.parts(),
@@ -262,5 +262,9 @@ def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
 
 def _notes(done: Sequence[Trial], found: _Collected) -> tuple[str, ...]:
     notes = [found.note, *(bounded.note for bounded in found.runs)]
-    notes += [note for trial in done for note in trial.notes]
+    for trial in done:
+        # What others took of each trial is one sentence for all of them.
+        single = disturbance.notes(trial.phases)
+        notes += [note for note in trial.notes if note not in single]
+    notes.append(disturbance.over_trials(done) or "")
     return tuple(dict.fromkeys(note for note in notes if note))

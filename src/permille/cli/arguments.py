@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,17 +37,6 @@ def whole_number(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is negative")
     return value
-
-
-_UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration(text: str) -> float:
-    """A stretch of time in seconds, for argparse: a number and s, m, h or d."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
-    if match is None or match[2] not in (*_UNITS_S, ""):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time, such as 90s, 30m, 2h or 1d")
-    return float(match[1]) * _UNITS_S.get(match[2], 1.0)
 
 
 def seconds(text: str) -> float:

@@ -75,6 +75,9 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
         f" {counted(len(datasets), 'dataset')}), {counted(len(plan.cells) * repeats, 'trial')}"
         + (f" at most, precision ±{settings.precision:g}" if settings.precision else "")
     )
+    if args.sessions > 1:
+        pause = format_seconds(args.every.total_seconds())
+        out.print(f"{args.sessions} sessions of {most_repeats(settings)} repeats, {pause} apart")
     if finished:
         all_of_it = "" if sum(due.values()) else ": nothing is left to run (--fresh starts over)"
         there = counted(finished, "trial is", "trials are")
@@ -141,9 +144,9 @@ def _fingerprint() -> str:
 
 
 def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace) -> Expected:
-    """Seconds and kWh of the remaining trials, and their basis; None if unknown."""
+    """Seconds and kWh of what is left to run, and what they rest on; None where not known."""
     from permille.study.plan.forecast import forecast
-    from permille.study.plan.known import published
+    from permille.study.plan.published import published
 
     left = sum(due.values())
     if not left:

@@ -30,7 +30,9 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", metavar="LIST", help="only these; commas, * and ? allowed")
     parser.add_argument("--models", metavar="LIST", help="only these; commas, * and ? allowed")
     parser.add_argument(
-        "--shard", metavar="I/N", help="every N-th cell from the I-th on: a machine's share"
+        "--shard",
+        metavar="I/N",
+        help="a machine's share: the I-th of N parts; models of one task and dataset stay together",
     )
     parser.add_argument(
         "--weights",

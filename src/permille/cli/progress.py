@@ -12,7 +12,7 @@ from permille.analysis.boundaries import Bounded, within
 from permille.escaping import plain
 from permille.records import Trial
 from permille.study.run.attempt import Turn
-from permille.study.run.runner import NotRun, Pause
+from permille.study.run.runner import NotRun
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:
@@ -104,23 +104,14 @@ class View:
         if self._bar is not None:
             self._bar.stop()
 
-    def watch(self, what: str, event: Turn | Trial | NotRun | Pause) -> None:
+    def watch(self, what: str, event: Turn | Trial | NotRun) -> None:
         """Handle one event of the runner."""
         if isinstance(event, Turn):
             self._turn(event)
-        elif isinstance(event, Pause):
-            self._pause(event)
         elif isinstance(event, NotRun):
             self._left.left_out(event.cell.cell.id)
         else:
             self._trial(event)
-
-    def _pause(self, pause: Pause) -> None:
-        begins = f"session {pause.number} of {pause.count} begins in"
-        text = f"{begins} {format_seconds(pause.seconds)}; Ctrl-C keeps what is finished"
-        self._update(description=text)
-        if self._bar is None and not self._quiet:
-            print(text, file=sys.stderr, flush=True)
 
     def _turn(self, turn: Turn) -> None:
         if turn.stage == "idle":

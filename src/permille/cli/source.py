@@ -12,13 +12,14 @@ import msgspec
 
 from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
+from permille.analysis.reference import sessions_of
 from permille.analysis.rolled import CELLS
 from permille.analysis.summaries import summarise
 from permille.cli.study_source import NAME
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.records import Boundary
-from permille.store import Store
+from permille.store import REFERENCE_SOURCE, Store
 from permille.suggestions import nearest
 
 PUBLISHED_BOUNDARY: Boundary = "node"
@@ -37,6 +38,7 @@ class SourcedSummaries(NamedTuple):
     boundary: Boundary
     damage: list[str]
     notice: str | None = None
+    reference: tuple[str, ...] = ()
 
 
 def say_damage(damage: list[str]) -> int:
@@ -85,7 +87,16 @@ def _from_store(args: argparse.Namespace) -> SourcedSummaries:
         summaries = list(read(store, args.study, boundary))
         if not summaries and not damage:
             check_study(store, args)
-    return SourcedSummaries(summaries, boundary, damage)
+        reference = reference_sentences(store, args.study)
+    return SourcedSummaries(summaries, boundary, damage, reference=reference)
+
+
+def reference_sentences(store: Store, study: str | None) -> tuple[str, ...]:
+    """What the reference workload tells of the sessions of a study, or of all."""
+    references = store.trials(study=study, source=REFERENCE_SOURCE)
+    return tuple(
+        sentence for session in sessions_of(references) for sentence in session.sentences()
+    )
 
 
 def _shipped(args: argparse.Namespace, *, program: bool) -> SourcedSummaries:

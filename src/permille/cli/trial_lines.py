@@ -26,9 +26,10 @@ class LineQuality(Record):
 class TrialLine(JsonOutput):
     """What ``permille run --json-lines`` prints for each trial. ``trial`` is its uid; null for a
     repeat that was not run: ``given-up`` after three failures, ``left-out`` because its model
-    fails for the same reason every time. ``seconds``, ``inferences`` and ``domains`` are for
-    the query span; ``disturbed``: whether other processes used the machine in that time, null if
-    unknown."""
+    fails for the same reason every time. ``block`` is its number within the ``session``.
+    ``seconds``, ``inferences`` and ``domains`` are of the
+    query span; ``disturbed`` tells whether other processes used the machine meanwhile, null where
+    that is unknown."""
 
     trial: str | None
     study: str
@@ -40,6 +41,8 @@ class TrialLine(JsonOutput):
     reason: str | None
     seconds: float | None = None
     inferences: int | None = None
+    session: str | None = None
+    block: int | None = None
     disturbed: bool | None = None
     domains: dict[str, LineDomain] = {}
     quality: LineQuality | None = None
@@ -59,6 +62,8 @@ def line_of(trial: Trial) -> TrialLine:
         reason=trial.reason,
         seconds=query.seconds if query else None,
         inferences=query.inferences if query else None,
+        session=trial.session,
+        block=trial.block,
         disturbed=disturbed(trial.phases),
         domains={
             name: LineDomain(energy_j=d.energy_j, provenance=d.provenance)

@@ -12,7 +12,8 @@ from permille.analysis.commands import DomainMean, Figure, figure, ratio, record
 from permille.analysis.rows import Interval, scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import CarbonSettings
-from permille.disturbance import refusal, share_disturbed
+from permille.disturbance import notes as disturbance_notes
+from permille.disturbance import over_runs, refusal, share_disturbed
 from permille.errors import MeterError, UsageError
 from permille.measure.command import Run, spans_of
 from permille.measure.commands import CommandLine
@@ -199,7 +200,10 @@ def _run(run: Run, energy_j: float | None) -> MeasuredRun:
 
 def _notes(runs: Sequence[Run], found: Figure, notes: Sequence[str]) -> tuple[str, ...]:
     """What to know of the figure, each thing once."""
-    every = [*notes, *(n for r in runs for n in r.notices), *_left(runs), found.note]
+    spans = [spans_of(r.phase, r.idle) for r in runs]
+    single = {note for one in spans for note in disturbance_notes(one)}
+    noticed = [note for r in runs for note in r.notices if note not in single]
+    every = [*notes, *noticed, *over_runs(spans), *_left(runs), found.note]
     return tuple(dict.fromkeys(note for note in every if note))
 
 
@@ -260,7 +264,7 @@ def check_reference(commands: Sequence[CommandLine], named: str | None) -> None:
         UsageError: there is none.
     """
     names = [command.name for command in commands]
-    if named not in (None, CHEAPEST, *names):
+    if named is not None and named not in (CHEAPEST, *names):
         raise UsageError(f"--reference: no command is called {named!r}; {nearest(named, names)}")
 
 

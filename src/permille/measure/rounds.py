@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from permille.balanced import orders
+from permille.balanced import order
 from permille.errors import UsageError
 from permille.interrupts import Interrupted
 from permille.measure.command import GRACE_S, Run, measure
@@ -111,8 +111,8 @@ def rounds(
             _aside("--setup", protocol.setup, command, token)
             for _ in range(protocol.warmup):
                 once(number, counts=False)
-        for round_number, order in enumerate(_orders(len(commands), protocol, found)):
-            for number in order:
+        for round_number, turns in enumerate(_orders(len(commands), protocol, found)):
+            for number in turns:
                 if not _failed(found[number], protocol):
                     before(number, round_number, found)
                     once(number, counts=True)
@@ -126,12 +126,12 @@ def rounds(
 
 def _orders(
     count: int, protocol: RunProtocol, found: Sequence[Sequence[Run]]
-) -> Iterator[list[int]]:
+) -> Iterator[tuple[int, ...]]:
     """The order of each round, until there are enough of them."""
-    for number, order in enumerate(itertools.cycle(orders(count, SEED))):
+    for number in itertools.count():
         if _enough(number, protocol, found):
             return
-        yield order
+        yield order(count, number, SEED)
 
 
 def _enough(number: int, protocol: RunProtocol, found: Sequence[Sequence[Run]]) -> bool:

@@ -70,7 +70,7 @@ def open_meter() -> Meter:
     import pynvml
 
     try:
-        _init(pynvml)
+        start_nvml(pynvml)
     except pynvml.NVMLError as error:
         raise _unavailable(error) from error
     try:
@@ -235,7 +235,7 @@ class NvmlMeter:
         return " ".join([driver, module, *(gpu.uuid for gpu in self._gpus)])
 
 
-def _init(nvml: Any) -> None:
+def start_nvml(nvml: Any) -> None:
     """Initialise NVML, also in a library without ``nvmlInitWithFlags`` (drivers before 375, and
     replacements of the driver's library), which nvidia-ml-py does not support.
 

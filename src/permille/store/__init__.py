@@ -6,7 +6,7 @@ A trial is committed completely or not at all, and is in the file itself, not on
 
 from permille.store.gate import refusal
 from permille.store.rollup import Fold
-from permille.store.rows import Group, Raw, Tried
+from permille.store.rows import REFERENCE_SOURCE, Group, Raw, Tried
 from permille.store.trials import Added, Store
 
-__all__ = ["Added", "Fold", "Group", "Raw", "Store", "Tried", "refusal"]
+__all__ = ["REFERENCE_SOURCE", "Added", "Fold", "Group", "Raw", "Store", "Tried", "refusal"]

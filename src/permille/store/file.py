@@ -333,9 +333,12 @@ def _foreign(found: frozenset[tuple[str, str, str, str | None]], version: int) -
     return f"{what}; nothing in it was run"
 
 
+_TABLES = ("trial", "rollup", "start", "session", "totals")
+
+
 def _whole(db: sqlite3.Connection, path: Path) -> None:
-    """Refuse to write to a damaged structure, or if an index hides a trial."""
-    checks = [f"integrity_check({table})" for table in ("trial", "rollup", "start", "totals")]
+    """Nothing is written into a damaged structure, nor where an index hides a trial."""
+    checks = [f"integrity_check({table})" for table in _TABLES]
     if path.stat().st_size <= CHECKED_BYTES:
         checks.append("quick_check(1)")
     there = {name for _, name, _, _ in entries(db)}

@@ -6,8 +6,8 @@ import math
 
 import msgspec
 
-from permille.records import Trial
-from permille.store.rows import Raw, pack, read_raw, read_trial
+from permille.records import MachineSession, Record, Trial
+from permille.store.rows import Raw, pack, read_raw, read_session, read_trial
 
 MOST = 1e30
 """The largest magnitude of any figure: squares and sums of them are still finite."""
@@ -27,6 +27,17 @@ def refusal(trial: Trial) -> str | None:
     return wrong
 
 
+def refusal_of_session(session: MachineSession) -> str | None:
+    """Why this session cannot be kept; None if it can, as it is."""
+    try:
+        back = read_session(msgspec.json.encode(session))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return _unbounded(session) or f"it could not be read back: {error}"
+    if session.blocks < 0:
+        return f"blocks is {session.blocks}, below 0"
+    return _unbounded(session) or (None if back == session else "it would be read back as another")
+
+
 def packed(raw: Raw) -> list[tuple[str, bytes]]:
     """A recording in its stored parts: (kind, body).
 
@@ -43,9 +54,9 @@ def packed(raw: Raw) -> list[tuple[str, bytes]]:
     return parts
 
 
-def _unbounded(trial: Trial) -> str | None:
-    """The first number that is not finite or too large, with its path."""
-    stack: list[tuple[str, object]] = [("", trial)]
+def _unbounded(record: Record) -> str | None:
+    """The first number that is not finite or too large, by the way that leads to it."""
+    stack: list[tuple[str, object]] = [("", record)]
     while stack:
         where, value = stack.pop()
         if isinstance(value, bool | str) or value is None:
@@ -70,6 +81,7 @@ def _senseless(trial: Trial) -> str | None:
     least: list[tuple[str, float | None, float]] = [
         ("repeat", trial.repeat, 0),
         ("round", trial.round, 0),
+        ("block", trial.block, 0),
         ("protocol.batch_size", protocol.batch_size, 1),
         ("protocol.inferences", protocol.inferences, 0),
         ("protocol.warmup_max", protocol.warmup_max, 0),

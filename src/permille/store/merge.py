@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
 from permille.errors import StoreError
 from permille.records import Record, Trial
-from permille.store.rows import Raw
+from permille.store.rows import REFERENCE_SOURCE, Raw
 from permille.store.trials import Store
 
 _T = TypeVar("_T")
@@ -30,9 +30,9 @@ class Merged(Record):
 
 
 def merge(into: Path, sources: Sequence[Path]) -> Merged:
-    """Copy the trials of every source, with their recordings and rounds, to one store, which is
-    created if necessary. The sources are only read. Merging again changes nothing; run it again to
-    finish an interrupted merge.
+    """Take the trials of every source, with their recordings, rounds and sessions, into one store,
+    which is made if it is not there. The sources are only read. Doing it again changes nothing; a
+    merge that was interrupted is finished by running it again.
 
     Raises:
         StoreError: a source is missing, is ``into`` itself, or is not a store, which is checked
@@ -51,6 +51,10 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
                     problems += [f"{path}: {line}" for line in taken.refused]
                     del problems[PROBLEMS_SHOWN:]
                 target.advance(source.starts())
+                problems += [
+                    f"{path}: {line}" for line in target.take_in_sessions(source.sessions())
+                ]
+                del problems[PROBLEMS_SHOWN:]
     return Merged(
         stores=len(sources), new=new, known=known, refused=refused, problems=tuple(problems)
     )
@@ -67,7 +71,9 @@ def _check(into: Path, sources: Sequence[Path]) -> None:
 
 
 def _trials(source: Store) -> Iterator[tuple[Trial, Raw | None]]:
-    for trial in source.trials(rounds="all"):
+    measured = source.trials(rounds="all")
+    references = source.trials(rounds="all", source=REFERENCE_SOURCE)
+    for trial in chain(measured, references):
         yield trial, source.raw(trial.uid)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from permille.errors import StoreError
-from permille.records import Record, Trial
-from permille.store import rollup
+from permille.records import MachineSession, Record, Trial
+from permille.store import rollup, sessions
 from permille.store.file import Budget, harden, snapshot
 from permille.store.gate import refusal
 from permille.store.log import log_problem
@@ -105,9 +105,11 @@ def _examine(path: Path, target: Store | None) -> Report:
                     good += len(batch)
                     if target is not None:
                         target.add_many(batch)
-                problems += _counts(db, good)
+                kept_sessions = _sessions(db, problems)
+                problems += _counts(db)
                 if target is not None:
                     target.restore_rounds()
+                    problems += target.take_in_sessions(kept_sessions)
     except OSError as error:
         raise StoreError(f"cannot read the store {path}: {error.strerror or error}") from error
     return Report(trials=good, problems=tuple(problems[:PROBLEMS_SHOWN]))
@@ -193,10 +195,26 @@ def _schema(db: sqlite3.Connection) -> list[str]:
     ]
 
 
-def _counts(db: sqlite3.Connection, good: int) -> list[str]:
-    """Compare the rows with the counts recorded by every writer."""
-    if not expected(SCHEMA_VERSION) <= entries(db):
-        return []  # a schema without counts, or a count that is already reported as damaged
+def _sessions(db: sqlite3.Connection, problems: list[str]) -> list[MachineSession]:
+    """Every session that is what was written."""
+    tables = {name for kind, name, *_ in expected(SCHEMA_VERSION) & entries(db) if kind == "table"}
+    if not {"session", "totals"} <= tables:
+        return []  # of a schema before there were sessions, or one that is named as damaged
+    try:
+        return list(sessions.read(db, problems.append))
+    except sqlite3.Error as error:
+        problems.append(f"the sessions are lost: {error}")
+        return []
+
+
+_COUNTED_SINCE = 4
+"""The first schema whose writers leave counts."""
+
+
+def _counts(db: sqlite3.Connection) -> list[str]:
+    """What was kept, by the counts that every writer leaves, against what is there."""
+    if not expected(_COUNTED_SINCE) <= entries(db):
+        return []  # of a schema before there were counts, or one that is named as damaged
     wrong = []
     for table in ("trial", "raw", "start"):
         try:

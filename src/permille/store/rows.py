@@ -8,11 +8,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from permille.records import Protocol, Recording, Span, Status, Trial
+from permille.records import MachineSession, Protocol, Recording, Span, Status, Trial
 from permille.store.seals import seal
 
 MOST_RAW_BYTES = 256 * 2**20
 """The most bytes of one unpacked part of a recording."""
+
+
+REFERENCE_SOURCE = "permille-reference"
+"""The source of trials of the reference workload: they are read only by that name."""
 
 
 class Tried(NamedTuple):
@@ -128,6 +132,18 @@ def read_trial(body: bytes) -> Trial:
         raise ValueError(f"it cannot be read: {error}") from error
 
 
+def read_session(body: bytes) -> MachineSession:
+    """The session of a row's body.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return _SESSION.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"it cannot be read: {error}") from error
+
+
 def was_whole(crc: object, keys: tuple[object, ...], body: object) -> bool:
     """Whether a row from a schema without seals is intact: its checksum only covers the body, but
     all of its keys follow from the body."""
@@ -173,3 +189,4 @@ def protocol_key(protocol: Protocol) -> str:
 
 
 _TRIAL = msgspec.json.Decoder(Trial)
+_SESSION = msgspec.json.Decoder(MachineSession)

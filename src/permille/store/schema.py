@@ -10,7 +10,7 @@ from permille.store import rows
 from permille.store.seals import Adding, seal
 
 APPLICATION_ID = 0x70_65_72_6D  # "perm"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _SCHEMA_1 = """
 CREATE TABLE trial (
@@ -126,8 +126,20 @@ INSERT INTO totals (name, rows, seals)
 UPDATE totals SET seal = seal_of(name, rows, seals, x'');
 """
 
-STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
-"""``STEPS[n]`` migrates a file from schema n to n + 1; a new file runs all of them."""
+# Sessions (sessions.py): what trials name by their ``session``. The table comes last, so that the
+# others begin on the pages on which they always began.
+_SCHEMA_5 = """
+CREATE TABLE session (
+    id   TEXT NOT NULL PRIMARY KEY,
+    body BLOB NOT NULL,
+    seal INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO totals (name, rows, seals) VALUES ('session', 0, 0);
+UPDATE totals SET seal = seal_of(name, rows, seals, x'') WHERE name = 'session';
+"""
+
+STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
+"""``STEPS[n]`` takes a file from schema n to n + 1; a new file takes them all."""
 
 
 def create(db: sqlite3.Connection, version: int = 0, *, to: int = SCHEMA_VERSION) -> None:

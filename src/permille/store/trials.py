@@ -12,11 +12,12 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from permille import plugins
 from permille.errors import StoreError, UnkeepableError
-from permille.records import REFERENCE, Environment, Protocol, Status, Trial
-from permille.store import rollup
+from permille.records import Environment, MachineSession, Protocol, Status, Trial
+from permille.store import rollup, sessions
 from permille.store.file import checkpoint, damaged, failure, is_corrupt, open_file
 from permille.store.rollup import Fold, Kept
 from permille.store.rows import (
+    REFERENCE_SOURCE,
     Group,
     Raw,
     Tried,
@@ -244,6 +245,74 @@ class Store:
                     put_round(self._db, key, round, before)
         checkpoint(self._db)
 
+    def put_session(self, session: MachineSession) -> None:
+        """Keep a session, in the place of the one of its id if there is one.
+
+        Raises:
+            StoreError: it could not be written, or not be read back; nothing is changed.
+        """
+        with self._transaction():
+            self._put_session(session)
+        checkpoint(self._db)
+        self._still_there()
+
+    def session_or(
+        self, new: MachineSession, choose: Callable[[list[MachineSession]], MachineSession | None]
+    ) -> MachineSession:
+        """The session that ``choose`` finds among all, else ``new``, which is kept. No other
+        process begins one in between.
+
+        Raises:
+            StoreError: the sessions are damaged, or it could not be written.
+        """
+        with self._transaction():
+            found = choose(list(sessions.read(self._db, self._rows.say)))
+            if found is None:
+                self._put_session(new)
+        checkpoint(self._db)
+        self._still_there()
+        return found or new
+
+    def change_session(
+        self, id: str, change: Callable[[MachineSession], MachineSession]
+    ) -> MachineSession:
+        """Put ``change`` of a session in its place, and return it. No other process changes it
+        in between.
+
+        Raises:
+            StoreError: there is no such session, or it could not be written.
+        """
+        with self._transaction():
+            known = sessions.get(self._db, id)
+            if known is None:
+                raise StoreError(damaged(self.path, f"session {id} is missing"))
+            changed = change(known)
+            self._put_session(changed)
+        checkpoint(self._db)
+        self._still_there()
+        return changed
+
+    def _put_session(self, session: MachineSession) -> None:
+        try:
+            sessions.put(self._db, session)
+        except DamageError:
+            raise
+        except ValueError as error:
+            raise StoreError(f"session {session.id} is not kept in {self.path}: {error}") from error
+
+    def take_in_sessions(self, found: Iterable[MachineSession]) -> tuple[str, ...]:
+        """Keep sessions of another store; of one known already, the state that is further on.
+        A line for each that is refused.
+
+        Raises:
+            StoreError: the file could not be written, or what is there is damaged.
+        """
+        with self._transaction():
+            refused = [sessions.take_in(self._db, one) for one in found]
+        checkpoint(self._db)
+        self._still_there()
+        return tuple(line for line in refused if line is not None)
+
     def _roll_up(self) -> None:
         fold = self._fold or plugins.load("folds", "cells", StoreError)
         for kept in rollup.newest_rounds(self._rows.groups()):
@@ -256,27 +325,6 @@ class Store:
 
     # --- reading ---------------------------------------------------------------------------
 
-    def _groups(self, *, of_reference: bool = False) -> list[Kept]:
-        """The groups of the models' trials, or those of the reference workload."""
-        return [
-            kept for kept in self._rows.groups() if (kept.group.source == REFERENCE) == of_reference
-        ]
-
-    def newest(self, *, study: str | None = None) -> Trial | None:
-        """The trial that came last, of a study or of all; None where there is none, or where it
-        is damaged: whoever reads them all says so."""
-        with self._guard("read"):
-            of_study = [
-                one.group for one in self._rows.groups() if study in (None, one.group.study)
-            ]
-            last = max((group.newest for group in of_study), default=None)
-            if last is None:
-                return None
-            (uid,) = self._db.execute("SELECT uid FROM trial WHERE id = ?", (last,)).fetchone() or (
-                None,
-            )
-            return None if uid is None else self.trial(uid)
-
     def trials(
         self,
         *,
@@ -286,11 +334,9 @@ class Store:
         status: Status | None = None,
         rounds: Rounds = "latest",
     ) -> Iterator[Trial]:
-        """Iterate over trials in order of insertion; by default only the newest round of each cell
-        (see :meth:`start_over`).
-
-        The reference workload's trials are nobody's results: only ``source="reference"`` and
-        ``rounds="all"`` have them.
+        """Trials in the order they came, as they are read; by default only the newest round of
+        each cell (see :meth:`start_over`). Those of the reference workload only where their
+        ``source`` is asked for.
 
         Raises:
             StoreError: the file is damaged; the message names the trial.
@@ -298,13 +344,10 @@ class Store:
         with self._guard("read"):
             wanted = {"study": study, "cell": cell, "source": source}
             asked = {name: value for name, value in wanted.items() if value is not None}
-            if rounds == "all":
-                kept = self._rows.groups()
-            else:
-                kept = rollup.newest_rounds(self._groups(of_reference=source == REFERENCE))
+            kept = self._groups(references=source == REFERENCE_SOURCE)
             chosen = [
                 one.group
-                for one in kept
+                for one in (rollup.newest_rounds(kept) if rounds == "latest" else kept)
                 if all(getattr(one.group, name) == value for name, value in asked.items())
             ]
             for row in self._rows.rows_of(chosen, asked):
@@ -353,6 +396,14 @@ class Store:
                 if trials:
                     yield kept.group, fold.of(trials)
 
+    def _groups(self, *, references: bool = False) -> list[Kept]:
+        """The groups of what was measured, or those of the reference workload."""
+        return [
+            kept
+            for kept in self._rows.groups()
+            if (kept.group.source == REFERENCE_SOURCE) == references
+        ]
+
     def of_group(self, group: Group, *, newest: int | None = None) -> list[Trial]:
         """The trials of one group in order of insertion; with ``newest``, only this number of the
         newest.
@@ -388,6 +439,16 @@ class Store:
             ).fetchall()
         exact = [uid for (uid,) in found if uid == prefix]
         return exact or [uid for (uid,) in found]
+
+    def sessions(self) -> list[MachineSession]:
+        """Every session, by its start. Trials stored before there were sessions have none (see
+        :mod:`permille.analysis.sessions`).
+
+        Raises:
+            StoreError: they are damaged.
+        """
+        with self._guard("read"), self._rows.snapshot():
+            return list(sessions.read(self._db, self._rows.say))
 
     def version(self) -> int:
         """Changes when another connection, of any process, has written to the file."""

@@ -78,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the ratio A / B."""
     carbon = carbon_of(args)
-    summaries, _, damage, notice = summaries_of(args, program=args.json)
+    summaries, _, damage, notice, _ = summaries_of(args, program=args.json)
     comparison = compare(summaries, args.a, args.b, net=args.net)
     if args.json:
         print_json(comparison_json(comparison, carbon, net=args.net, damage=damage))

@@ -86,7 +86,7 @@ class _Reading:
 
     def results(self) -> Results:
         args, carbon = self._args, self.carbon
-        summaries, boundary, damage, _ = summaries_of(args, program=True)
+        summaries, boundary, damage, *_ = summaries_of(args, program=True)
         if args.model:
             summaries = [s for s in summaries if args.model in s.cell.model]
         if not summaries:

@@ -16,6 +16,7 @@ from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
 from permille.cli.source import all_summaries_of, say_damage
 from permille.cli.terminal import console, print_json, say_last
+from permille.disturbance import OVER_TRIALS
 from permille.escaping import plain
 from permille.units import format_energy_kwh, format_mass_g
 
@@ -68,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)
     hardware = _hardware(args)
-    everything, boundary, damage, notice = all_summaries_of(args, program=args.json)
+    source = all_summaries_of(args, program=args.json)
+    everything, boundary, damage = source.summaries, source.boundary, source.damage
     if args.task:
         everything = [s for s in everything if s.cell.task == args.task]
     summaries, older = comparable.split(everything)
@@ -83,12 +85,20 @@ def run(args: argparse.Namespace) -> int:
             )
         ]
         summaries = [*summaries, *old]
-    results = Results.of(rows, boundary, carbon, net=args.net, damage=damage, superseded=len(older))
+    results = Results.of(
+        rows,
+        boundary,
+        carbon,
+        net=args.net,
+        damage=damage,
+        superseded=len(older),
+        reference=source.reference,
+    )
     if args.json:
         print_json(results)
     else:
         show(results, summaries, explain=args.explain)
-    say_last(notice)
+    say_last(source.notice)
     return say_damage(damage)
 
 
@@ -148,6 +158,8 @@ def footing(results: Results) -> list[str]:
         )
     lines += _reason_lines(results.rows)
     lines += _problem_lines(results.rows)
+    lines += results.reference
+    lines += _disturbance_lines(results.rows)
     lines += _note_lines(results.rows)
     return lines
 
@@ -172,9 +184,24 @@ def _problem_lines(rows: Sequence[ResultRow]) -> list[str]:
     return lines
 
 
+def _disturbance_lines(rows: Sequence[ResultRow]) -> list[str]:
+    """What others took of each row's trials; of many rows, a line for all."""
+    found = [(_where(r), note) for r in rows for note in r.notes if note.startswith(OVER_TRIALS)]
+    if len(found) > _MOST_DISTURBED:
+        return [
+            f"{OVER_TRIALS} trials of {len(found)} rows; --json has the share of each (disturbed)"
+        ]
+    return [f"{where}: {note}" for where, note in found]
+
+
+_MOST_DISTURBED = 5
+"""Rows that are named with what others took of their trials."""
+
+
 def _note_lines(rows: Sequence[ResultRow]) -> list[str]:
     # Notes that differ only in a number are printed once.
     notes = {re.sub(r"\d+", "", n): n for r in rows for n in r.notes}
+    notes = {key: n for key, n in notes.items() if not n.startswith(OVER_TRIALS)}
     lines = [f"note: {note}" for note in list(notes.values())[:8]]
     if len(notes) > 8:
         lines.append(f"… and {len(notes) - 8} more notes in --json")

@@ -14,22 +14,22 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
+from permille.cli import sessions
 from permille.cli.arguments import (
     add_reading,
     add_store,
     add_strictness,
     carbon_of,
-    duration,
-    positive_int,
 )
 from permille.cli.commands.results import show
 from permille.cli.dry_run import DryRun, dry_run
 from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.progress import View
+from permille.cli.source import reference_sentences
 from permille.cli.streams import Feed, deliver, drop_output, is_output_lost
 from permille.cli.terminal import console, print_json, print_json_line
 from permille.cli.trial_lines import TrialLine, line_of, line_of_not_run
-from permille.errors import MeterError, StudyError, UsageError
+from permille.errors import MeterError, StudyError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.recorder.client import Recorder
@@ -40,13 +40,14 @@ from permille.study.plan.grid import Plan
 from permille.study.plan.ownership import why_not_own
 from permille.study.run.anew import measured_anew
 from permille.study.run.attempt import Turn
-from permille.study.run.runner import NotRun, Pause, Runner, RunTally, most_repeats
+from permille.study.run.runner import NotRun, Runner, RunTally
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 EXAMPLES = """examples:
   permille run quickstart
   permille run study.toml --repeats 5 --region DEU
   permille run study.toml --precision 0.05 --require measured
+  permille run study.toml --sessions 5 --every 12h
   permille run study.toml --dry-run
   permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
 """
@@ -62,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study_file", metavar="STUDY", help="a TOML file, or a preset's name")
     add_store(parser)
     add_planning(parser)
+    sessions.add_sessions(parser)
     add_strictness(
         parser, quiet="treat a trial as invalid if other processes used over 5 %% of the CPU time"
     )
@@ -77,20 +79,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_allowances(parser)
     parser.add_argument(
         "--fresh", action="store_true", help="start a new round; earlier trials stay in the store"
-    )
-    parser.add_argument(
-        "--sessions",
-        type=positive_int,
-        default=1,
-        metavar="N",
-        help="measure the study N times: each session makes all of its repeats",
-    )
-    parser.add_argument(
-        "--every",
-        type=duration,
-        default=0.0,
-        metavar="TIME",
-        help="with --sessions: from the beginning of one session to that of the next, such as 30m",
     )
     parser.add_argument(
         "--pass-env",
@@ -116,25 +104,17 @@ def run(args: argparse.Namespace) -> int:
     """Run the study; return 0 if all is done, 1 if some cells failed."""
     carbon = carbon_of(args)
     plan = planned(args, fetch=not args.dry_run)
-    if args.sessions > 1 and plan.settings.precision:
-        raise UsageError(
-            "--sessions repeats a fixed number of trials in each: give --repeats, not a precision"
-        )
+    sessions.check(plan, args)
     if args.dry_run:
         return dry_run(plan, args)
     _pickles(plan, allowed=args.allow_pickle)
     _commands(plan, args)
     _say_plan(plan, args)
     try:
-        with (
-            Store(args.store) as store,
-            Recorder(shared=args.shared) as recorder,
-            Interrupts(recorder.token),
-        ):
-            if args.require:
-                recorder.require_measured()
-            tally = _measure(plan, store, recorder, args)
-            _tell(plan, store, recorder, carbon, tally, args)
+        with Store(args.store) as store:
+            tally, recorder = _measure_sessions(plan, store, args)
+            with Interrupts(recorder.token):
+                _tell(plan, store, recorder, carbon, tally, args)
     except Interrupted as stop:
         return stop.code
     except OSError as error:
@@ -180,7 +160,8 @@ def _tell(
     trials = (t for t in store.trials(study=plan.name) if protocols.get(t.cell.id) == t.protocol)
     summaries = summarise(trials, boundary, pool=args.pool)
     rows = result_rows(summaries, carbon, net=args.net)
-    results = Results.of(rows, boundary, carbon, net=args.net)
+    reference = reference_sentences(store, plan.name)
+    results = Results.of(rows, boundary, carbon, net=args.net, reference=reference)
 
     def tell() -> None:
         if args.json:
@@ -192,34 +173,58 @@ def _tell(
     deliver(tell)
 
 
-def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namespace) -> RunTally:
-    repeats = most_repeats(plan.settings) * args.sessions
-    runner = Runner(
-        plan,
-        store,
-        recorder,
-        pool=args.pool,
-        pass_env=args.pass_env,
-        quiet=args.quiet_machine,
-        sessions=args.sessions,
-        every_s=args.every,
-    )
-    _say_elsewhere(runner, store, args)
-    _say_anew(plan, runner, store)
-    if args.fresh:
-        runner.start_over()
+def _measure_sessions(
+    plan: Plan, store: Store, args: argparse.Namespace
+) -> tuple[RunTally, Recorder]:
+    """Every session of the run, each with a recorder of its own: what rests is not polled, and the
+    machine is free for another run. What all of them did, and the last recorder, which has
+    ended."""
+    runner: Runner | None = None
+    for number in range(args.sessions):
+        repeats = sessions.repeats_of(plan, number)
+        begins = runner is not None and runner.is_untouched(repeats)
+        if runner is not None and begins:
+            sessions.rest(runner.rest_left(args.every), number, args.sessions)
+        with Recorder(shared=args.shared) as recorder, Interrupts(recorder.token):
+            if args.require:
+                recorder.require_measured()
+            tally = RunTally() if runner is None else runner.tally
+            runner = Runner(
+                plan,
+                store,
+                recorder,
+                pool=args.pool,
+                pass_env=args.pass_env,
+                quiet=args.quiet_machine,
+                tally=tally,
+            )
+            if number == 0:
+                _say_elsewhere(runner, store, args)
+                _say_anew(plan, runner, store)
+                if args.fresh:
+                    runner.start_over()
+            if args.sessions > 1:
+                print(f"session {number + 1} of {args.sessions}", file=sys.stderr, flush=True)
+            _measure(plan, runner, repeats, args, new_session=begins)
+    assert runner is not None
+    return runner.tally, recorder
+
+
+def _measure(
+    plan: Plan, runner: Runner, repeats: range, args: argparse.Namespace, *, new_session: bool
+) -> None:
     due = {
-        planned.cell.id: sum(runner.is_due(planned, repeat) for repeat in range(repeats))
+        planned.cell.id: sum(runner.is_due(planned, repeat) for repeat in repeats)
         for planned in plan.cells
     }
-    with View(due, repeats, quiet=args.json_lines) as view:
+    with View(due, len(repeats) * args.sessions, quiet=args.json_lines) as view:
         not_run: dict[tuple[str, str], list[NotRun]] = {}
         feed = Feed()
 
         def tell(line: TrialLine) -> None:
             feed.put(lambda: print_json_line(msgspec.json.encode(line)))
 
-        def watch(what: str, event: Turn | Trial | NotRun | Pause) -> None:
+        def watch(what: str, event: Turn | Trial | NotRun) -> None:
             view.watch(what, event)
             if isinstance(event, NotRun):
                 not_run.setdefault((event.cell.cell.id, event.status), []).append(event)
@@ -234,7 +239,7 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
 
         runner.watch = watch
         try:
-            tally = runner.run()
+            runner.run(repeats, new_session=new_session)
         except KeyboardInterrupt:
             kept = runner.tally.done + runner.tally.kept
             finished = counted(kept, "finished trial is", "finished trials are")
@@ -242,7 +247,6 @@ def _measure(plan: Plan, store: Store, recorder: Recorder, args: argparse.Namesp
             raise
     for repeats_of_cell in not_run.values():
         print(plain(_summary(repeats_of_cell)), file=sys.stderr)
-    return tally
 
 
 def _summary(not_run: list[NotRun]) -> str:
@@ -391,6 +395,12 @@ def _close(
     if tally.elsewhere:
         elsewhere = counted(tally.elsewhere, "trial was", "trials were")
         say(f"{elsewhere} made by another run of this study in the meantime")
+    if tally.disturbed:
+        made = counted(tally.done + tally.failed + tally.invalid, "trial")
+        say(
+            f"other processes disturbed {tally.disturbed} of this run's {made} (over 5 % of the"
+            " CPU time): --quiet-machine makes such trials invalid"
+        )
     for missing in recorder.missing:
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"

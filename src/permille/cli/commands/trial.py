@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
+from permille.analysis.reference import sessions_of
 from permille.cli.arguments import add_json, add_store
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.records import Domain, Event, JsonOutput, Phase, Record, Trial
-from permille.store import Raw, Store
+from permille.records import Domain, Event, JsonOutput, MachineSession, Phase, Record, Trial
+from permille.store import REFERENCE_SOURCE, Raw, Store
 from permille.units import format_number, format_seconds
 
 EXAMPLES = """examples:
@@ -51,10 +52,13 @@ class ShownRecording(Record):
 
 
 class ShownTrial(JsonOutput):
-    """What ``permille trial --json`` prints. ``durations``: how many inferences have their
-    duration kept."""
+    """What ``permille trial --json`` prints. ``session``: in which it was measured; ``reference``:
+    what the reference workload tells of that session. ``durations``: how many inferences have
+    their duration kept."""
 
     trial: Trial
+    session: MachineSession | None
+    reference: tuple[str, ...]
     spans: tuple[ShownSpan, ...]
     durations: int | None
     recording: ShownRecording | None
@@ -82,11 +86,15 @@ def run(args: argparse.Namespace) -> int:
         trial = store.trial(_only(store.uids(args.uid, most=_SHOWN + 1), args))
         assert trial is not None
         raw = store.raw(trial.uid)
+        session = next((one for one in store.sessions() if one.id == trial.session), None)
+        reference = _reference(store, trial)
     if args.json:
-        print_json(_shown(trial, raw))
+        print_json(_shown(trial, raw, session, reference))
     else:
-        for line in _lines(trial, raw):
+        for line in _lines(trial, raw, session):
             print(line)
+        for line in reference:
+            print(plain(line))
     return 0
 
 
@@ -105,9 +113,21 @@ def _only(uids: Sequence[str], args: argparse.Namespace) -> str:
     )
 
 
-def _shown(trial: Trial, raw: Raw | None) -> ShownTrial:
+def _reference(store: Store, trial: Trial) -> tuple[str, ...]:
+    """What the reference workload tells of the trial's session."""
+    if trial.session is None:
+        return ()
+    found = sessions_of(store.trials(source=REFERENCE_SOURCE))
+    return tuple(line for one in found if one.session == trial.session for line in one.sentences())
+
+
+def _shown(
+    trial: Trial, raw: Raw | None, session: MachineSession | None, reference: tuple[str, ...]
+) -> ShownTrial:
     return ShownTrial(
         trial=trial,
+        session=session,
+        reference=reference,
         spans=tuple(_spans(raw)),
         durations=len(raw.durations_ns) if raw else None,
         recording=_recording(raw),
@@ -140,7 +160,7 @@ def _recording(raw: Raw | None) -> ShownRecording | None:
     )
 
 
-def _lines(trial: Trial, raw: Raw | None) -> Iterator[str]:
+def _lines(trial: Trial, raw: Raw | None, session: MachineSession | None) -> Iterator[str]:
     """The trial for people, without empty parts."""
     cell = trial.cell
     yield plain(f"trial {trial.uid}: {trial.status}")
@@ -160,6 +180,8 @@ def _lines(trial: Trial, raw: Raw | None) -> Iterator[str]:
             "repeat": trial.repeat + 1,
             "round": trial.round,
             "started": trial.started,
+            "session": trial.session,
+            "block": trial.block,
             "device": trial.device,
             "source": trial.source,
         },
@@ -186,7 +208,20 @@ def _lines(trial: Trial, raw: Raw | None) -> Iterator[str]:
     yield from _pairs("counts", trial.counts)
     yield from _listed("notes", trial.notes)
     yield from _listed("last lines printed by the worker", trial.last_lines)
+    if session is not None:
+        yield from _session(session)
     yield from _pairs(f"environment {trial.environment.fingerprint}", trial.environment.facts)
+
+
+def _session(session: MachineSession) -> Iterator[str]:
+    """The session, and the state of the machine as it began."""
+    found = msgspec.to_builtins(session)
+    state = found.pop("state")
+    gpus = state.pop("gpus")
+    yield from _pairs("session", found)
+    yield from _pairs("machine as the session began", state)
+    for gpu in gpus:
+        yield from _pairs(f"{gpu.pop('name')} as the session began", gpu)
 
 
 def _phase(name: str, phase: Phase) -> Iterator[str]:

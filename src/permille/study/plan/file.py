@@ -78,12 +78,12 @@ class Settings(Record, forbid_unknown_fields=True):
     ) = 0
     """How many inferences may fail before the trial fails: a count, or a share. Such as
     `0.01`."""
+    reference: bool = True
+    """Whether permille's reference workload is measured now and then, to see whether the machine
+    drifts. Such as `false`."""
     weights: Literal["replica"] | None = None
     """`replica`: build every model with random weights, for energy and time only (see
     Replicas). Such as `"replica"`."""
-    reference: bool = True
-    """Run a small fixed computation after each block (one repeat of every model on a dataset) that
-    took 20 s or more: it shows whether the machine changed. Such as `false`."""
     device: str | None = None
     """The device of the models, for backends with that key. Such as `"cuda"`."""
     dtype: str | None = None

@@ -13,7 +13,7 @@ from permille.records import Record
 from permille.study.plan.calibration import DATASET, MODEL, Calibration
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.grid import Plan
-from permille.study.plan.known import Published, published
+from permille.study.plan.published import Published, published
 from permille.units import kwh_from_joules
 
 A100_OPERATIONS_PER_S = 19.5e12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -13,17 +12,14 @@ from permille import plugins
 from permille.errors import UsageError
 from permille.records import Record
 from permille.study.plan.file import ModelEntry, StudyFile
-from permille.study.plan.known import published
+from permille.study.plan.published import published
+from permille.study.plan.sharding import Key, deal
 from permille.suggestions import nearest
-
-Key = tuple[str, str, str]
-"""A cell before its files are opened: task, dataset, model."""
 
 
 class Selection(Record):
-    """``tasks`` and ``models``: names or patterns (``*``, ``?``), separated by commas. ``shard``:
-    ``i/n``, the i-th of n parts of about the same cost. A task's dataset is in one part with all
-    of its models: their ratio is then of one machine."""
+    """``tasks`` and ``models``: names or patterns (``*``, ``?``), commas between them. ``shard``:
+    ``i/n``, the i-th of n shares of the (task, dataset) pairs, each with all of its models."""
 
     tasks: str | None = None
     models: str | None = None
@@ -48,11 +44,21 @@ def select(study: StudyFile, chosen: Selection) -> StudyFile:
         return study
     keys = grid(study)
     if chosen.shard is not None:
-        number, count = _shard(chosen.shard)
-        keys = _dealt(keys, count)[number - 1]
+        first, count = _shard(chosen.shard)
+        keys = _share(keys, first, count, study.where)
     if not keys:
         raise UsageError(f"{study.where}: the selection matches no cells")
     return _kept(study, keys)
+
+
+def _share(keys: Sequence[Key], first: int, count: int, where: str) -> list[Key]:
+    pairs = len({key[:2] for key in keys})
+    if count > pairs:
+        raise UsageError(
+            f"{where}: --shard {first}/{count}: the models of one task and dataset stay together"
+            f" on one machine, and there are {pairs} such pairs: use {pairs} shards at most"
+        )
+    return deal(keys, count, published())[first - 1]
 
 
 def grid(study: StudyFile) -> list[Key]:
@@ -101,35 +107,6 @@ def _matching(given: str, names: Sequence[str], option: str) -> set[str]:
             raise UsageError(f"{option}: nothing matches {pattern!r}; {nearest(pattern, names)}")
         matches.update(hits)
     return matches
-
-
-def _dealt(keys: Sequence[Key], count: int) -> list[list[Key]]:
-    """The cells in ``count`` parts: whole (task, dataset) groups, the costliest first, each to the
-    part that has the least yet (Graham, 1969: at most a third above the best)."""
-    cost = _costs(keys)
-    groups: dict[tuple[str, str], list[Key]] = {}
-    for key in keys:
-        groups.setdefault(key[:2], []).append(key)
-    parts: list[list[Key]] = [[] for _ in range(count)]
-    totals = [0.0] * count
-    # Sorting is stable: every machine deals the same hand.
-    for group in sorted(groups.values(), key=lambda group: -sum(cost[key] for key in group)):
-        least = totals.index(min(totals))
-        parts[least] += group
-        totals[least] += sum(cost[key] for key in group)
-    order = {key: i for i, key in enumerate(keys)}
-    return [sorted(part, key=order.__getitem__) for part in parts]
-
-
-def _costs(keys: Sequence[Key]) -> dict[Key, float]:
-    """About how long each cell takes beside the others: as in the published study, which every
-    machine has; one that is not in it takes as long as those of its task do at the median."""
-    known = {key: found.seconds for key, found in published().items()}
-    by_task: dict[str, list[float]] = {}
-    for (task, _, _), seconds in known.items():
-        by_task.setdefault(task, []).append(seconds)
-    every = statistics.median(known.values())
-    return {key: known.get(key, statistics.median(by_task.get(key[0], [every]))) for key in keys}
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -8,24 +8,29 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.stopping import decide
+from permille.balanced import order
+from permille.disturbance import disturbed
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
 from permille.records import Environment, Stopping, Trial
-from permille.store import Store, Tried
+from permille.store import REFERENCE_SOURCE, Store, Tried
 from permille.store.rows import protocol_key
-from permille.study.plan.blocks import groups, ordered
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.file import Settings
 from permille.study.plan.grid import Plan
-from permille.study.run import conditions, reference
-from permille.study.run.attempt import Attempt, Bench, TrialPlace, Turn
+from permille.study.run import blocks, reference
+from permille.study.run.attempt import Assigned, Attempt, Bench, Turn
+from permille.study.run.blocks import Block
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
-from permille.study.run.session import Sessions
+from permille.study.run.reference import reference_cell
+from permille.study.run.session_log import SessionLog, state_of
 from permille.study.run.trial import keep, least_query_s
 from permille.study.run.trial_locks import Claims
 from permille.study.worker import containment
@@ -38,7 +43,7 @@ SAME_FAILURES = 2
 """A model that failed this many times in a row for one reason is skipped for the rest of the
 run."""
 
-Watch = Callable[[str, "Turn | Trial | NotRun | Pause"], None]
+Watch = Callable[[str, "Turn | Trial | NotRun"], None]
 
 
 def most_repeats(settings: Settings) -> int:
@@ -46,23 +51,6 @@ def most_repeats(settings: Settings) -> int:
     if settings.precision:
         return settings.max_repeats
     return settings.repeats or DEFAULT_REPEATS
-
-
-class Due(NamedTuple):
-    """A trial to make, and its block."""
-
-    planned: PlannedCell
-    repeat: int
-    block: int
-
-
-@dataclass(frozen=True)
-class Pause:
-    """The run waits ``seconds`` before session ``number`` of ``count``."""
-
-    number: int
-    count: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -78,8 +66,8 @@ class NotRun:
 
 @dataclass
 class RunTally:
-    """The result of a run. ``kept`` trials already existed; ``elsewhere`` were made by another run
-    of the study in the meantime."""
+    """What a run did. ``kept`` trials were there already; ``elsewhere`` were made meanwhile by
+    another run of the study; of ``disturbed`` ones other processes took too much."""
 
     done: int = 0
     failed: int = 0
@@ -88,25 +76,27 @@ class RunTally:
     given_up: int = 0
     left_out: int = 0
     elsewhere: int = 0
+    disturbed: int = 0
     energy_j: float | None = None
     recorder_cpu_s: float = 0.0
     wall_s: float = 0.0
 
     def add(self, trial: Trial) -> None:
-        """Count one trial and its energy."""
+        """Count one trial and what it cost."""
+        self.disturbed += bool(disturbed(trial.phases))
         if trial.status == "done":
             self.done += 1
         else:
             self.failed += trial.status == "failed"
             self.invalid += trial.status == "invalid"
-        self.bill(trial)
+        self.add_cost(trial)
 
-    def bill(self, trial: Trial) -> None:
-        """Add the energy of a trial."""
+    def add_cost(self, trial: Trial) -> None:
+        """Count what a trial cost alone."""
         if trial.overhead:
             self.recorder_cpu_s += trial.overhead.cpu_s
             self.wall_s += trial.overhead.wall_s
-        whole = trial.phases.get("whole") or trial.phases.get("query")
+        whole = trial.phases.get("whole")
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):
             self.energy_j = (self.energy_j or 0.0) + spent.energy_j
@@ -125,13 +115,17 @@ class Runner:
         pool: bool = False,
         quiet: bool = False,
         pass_env: Sequence[str] = (),
-        sessions: int = 1,
-        every_s: float = 0.0,
+        tally: RunTally | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
         self._recorder = recorder
         self.watch = watch
+        self._least_query_s = least_query_s(recorder.domains)
+        # The reference uses no device: the slow counters of those need not be waited for.
+        self._least_reference_s = least_query_s(
+            domain for domain in recorder.domains if domain.kind in ("cpu", "dram")
+        )
         self._stopping = _stopping(plan.settings)
         self.environment: Environment = describe(recorder.domains)
         self._bench = Bench(
@@ -139,21 +133,18 @@ class Runner:
             recorder=recorder,
             environment=self.environment,
             worker_environment=containment.environment(os.environ, pass_env),
-            least_query_s=least_query_s(recorder.domains),
             stopping=self._stopping,
             quiet=quiet,
             watch=lambda turn: self.watch("turn", turn),
         )
         self._pool = pool
+        self._sessions = SessionLog(store, lambda: state_of(recorder.domains))
         self._version = store.version()
         self.ledger = self._open_ledger()
         self._tried_elsewhere: set[tuple[str, int]] = set()
         self._failures: dict[str, list[str]] = {}
-        self.repeats_a_session = most_repeats(plan.settings)
-        self._sessions_asked = sessions
-        self._every_s = every_s
-        self._sessions = Sessions(store.newest())
-        self.tally = RunTally()
+        self._since_reference_s = 0.0
+        self.tally = tally or RunTally()
 
     def start_over(self) -> None:
         """Begin a new round of every cell on this machine; existing trials stay in the store."""
@@ -166,52 +157,80 @@ class Runner:
         tried = self.ledger.attempts(planned.cell.id, repeat)
         return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
 
-    def run(self) -> RunTally:
-        """Run every unfinished trial, block by block."""
+    def is_untouched(self, repeats: range) -> bool:
+        """Whether none of these repeats was ever tried: a session of their own begins with them."""
+        return not any(
+            self.ledger.done(planned.cell.id, repeat)
+            or self.ledger.attempts(planned.cell.id, repeat)
+            for planned in self._plan.cells
+            for repeat in repeats
+        )
+
+    def rest_left(self, pause: datetime.timedelta) -> datetime.timedelta:
+        """How much of a pause is left since the last trial on this boot of this machine."""
+        return self._sessions.rest_left(pause)
+
+    def run(self, repeats: range | None = None, *, new_session: bool = False) -> RunTally:
+        """Every trial that is not finished, block by block, those of ``repeats`` alone if given.
+        ``new_session``: in a session that begins now, however short the pause before it is."""
+        if repeats is None:
+            repeats = range(most_repeats(self._plan.settings))
         try:
+            if new_session:
+                self._sessions.begin()
             with Claims(self._store.path) as claims:
                 passed_over = [
-                    due for due in self._schedule() if not self._make(due, claims, wait=False)
+                    block
+                    for block in self._schedule(repeats)
+                    if not self._run_block(block, claims, wait=False)
                 ]
-                # Another run is making these; if it dies, this run makes them.
-                for due in passed_over:
-                    self._make(due._replace(block=_now_ms()), claims, wait=True)
+                # Another run makes these; should it die, they are ours.
+                for block in passed_over:
+                    self._run_block(block, claims, wait=True)
         finally:
             end_marked(self._recorder.token)
         return self.tally
 
-    def _make(self, due: Due, claims: Claims, *, wait: bool) -> bool:
-        """Make and store one trial; returns False if another run is making it."""
-        planned, repeat, block = due
-        protocol = protocol_key(self._plan.protocol_of(planned))
-        name = "\0".join((self._plan.name, planned.cell.id, protocol, str(repeat)))
-        with claims.on(name, wait=wait) as ours:
+    def _run_block(self, block: Block, claims: Claims, *, wait: bool) -> bool:
+        """Make the trials of one block; False if another run makes them just now."""
+        protocol = protocol_key(self._plan.protocol)
+        parts = (self._plan.name, block.task, block.dataset, protocol, str(block.repeat))
+        with claims.on("\0".join(parts), wait=wait) as ours:
             if not ours:
                 return False
-            self._catch_up()
-            key = (planned.cell.id, repeat)
-            if key in self._tried_elsewhere or not self.is_due(planned, repeat):
-                self.tally.elsewhere += 1
-            elif not self._precise(planned):
-                attempt = Attempt(self._bench, planned, self._place(planned, repeat, block))
-                trial = keep(self._store, *attempt.make())
-                self._note_failure(planned, attempt.failure if attempt.same_again else None)
-                self._sessions.measured(_now())
-                self.ledger.add(trial)
-                self.tally.add(trial)
-                self.watch("trial", trial)
+            self._sessions.begin_block()
+            for planned in block.cells:
+                self._make(planned, block.repeat)
+            if self._plan.settings.reference and self._since_reference_s >= reference.EVERY_S:
+                self._measure_reference()
         return True
 
-    def _place(self, planned: PlannedCell | None, repeat: int, block: int) -> TrialPlace:
-        """The position of the next trial, and the state of the machine at its start."""
-        nvidia = any(domain.meter == "nvml" for domain in self._recorder.domains)
-        here = conditions.read(nvidia=nvidia)
-        return TrialPlace(
+    def _make(self, planned: PlannedCell, repeat: int) -> None:
+        """Make one trial and keep it, if it is still due."""
+        self._catch_up()
+        key = (planned.cell.id, repeat)
+        if key in self._tried_elsewhere or not self.is_due(planned, repeat):
+            self.tally.elsewhere += 1
+        elif not self._precise(planned):
+            began_s = time.monotonic()
+            assigned = self._assigned(planned, repeat)
+            attempt = Attempt(self._bench, assigned)
+            trial = keep(self._store, *attempt.make())
+            self._note_failure(planned, attempt.failure if attempt.same_again else None)
+            self._since_reference_s += time.monotonic() - began_s
+            self.ledger.add(trial)
+            self.tally.add(trial)
+            self.watch("trial", trial)
+            self._sessions.ended(assigned.position)
+
+    def _assigned(self, planned: PlannedCell, repeat: int) -> Assigned:
+        return Assigned(
+            planned=planned,
+            protocol=self._plan.protocol_of(planned),
             repeat=repeat,
-            round=0 if planned is None else self._rounds.get(planned.cell.id, 0),
-            session=self._sessions.at(here, _now()),
-            block=block,
-            conditions=here,
+            round=self._rounds.get(planned.cell.id, 0),
+            position=self._sessions.place(),
+            least_query_s=self._least_query_s,
         )
 
     def _catch_up(self) -> None:
@@ -242,37 +261,19 @@ class Runner:
                     ledger.count(trial)
         return ledger
 
-    def _schedule(self) -> Iterator[Due]:
-        """The trials to run, session by session and block by block: computed anew for each block,
-        because precision may be reached."""
-        grouped = groups(self._plan.cells)
-        for number in range(self._sessions_asked):
-            begun = False
-            for repeat in self._repeats_of(number):
-                for cells in grouped:
-                    order = ordered(cells, repeat, self._plan.settings.seed)
-                    due = [planned for planned in order if self._wanted(planned, repeat)]
-                    if due and not begun:
-                        self._enter(number)
-                        begun = True
-                    yield from self._block(due, repeat)
+    def _schedule(self, repeats: range) -> Iterator[Block]:
+        """What is to be run. Repeats go round over the blocks, so that a slow drift of the
+        machine meets all of them alike; asked anew each round, since precision may be reached."""
+        seed = self._plan.settings.seed
+        for repeat in repeats:
+            for (task, dataset), cells in blocks.groups(self._plan.cells).items():
+                ordered = order(len(cells), repeat, f"{seed}/{task}/{dataset}")
+                due = tuple(cells[i] for i in ordered if self._to_make(cells[i], repeat))
+                if due:
+                    yield Block(task, dataset, repeat, due)
 
-    def _repeats_of(self, number: int) -> range:
-        return range(number * self.repeats_a_session, (number + 1) * self.repeats_a_session)
-
-    def _block(self, cells: Sequence[PlannedCell], repeat: int) -> Iterator[Due]:
-        began, block = time.monotonic(), _now_ms()
-        for planned in cells:
-            yield Due(planned, repeat, block)
-        took_s = time.monotonic() - began
-        if self._plan.settings.reference and took_s >= reference.LEAST_BLOCK_S:
-            measured = reference.measure(self._bench, self._place(None, repeat, block))
-            if measured is not None:
-                self.tally.bill(keep(self._store, *measured))
-                self._sessions.measured(_now())
-
-    def _wanted(self, planned: PlannedCell, repeat: int) -> bool:
-        """Whether that repeat must be run; counts it, and reports why if not."""
+    def _to_make(self, planned: PlannedCell, repeat: int) -> bool:
+        """Whether a repeat is to be made; what is left out is counted and said."""
         if self.ledger.done(planned.cell.id, repeat):
             self.tally.kept += 1
         elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
@@ -284,29 +285,6 @@ class Runner:
         else:
             return not self._precise(planned)
         return False
-
-    def _enter(self, number: int) -> None:
-        """Begin the requested session ``number``, unless an earlier run was already in it; wait
-        until its start time."""
-        if self._sessions_asked == 1:
-            return
-        newest = self._store.newest(study=self._plan.name)
-        if newest is None or newest.repeat in self._repeats_of(number):
-            return
-        wait_s = self._every_s - (_now() - self._began(newest)).total_seconds()
-        if wait_s > 0:
-            self.watch("pause", Pause(number + 1, self._sessions_asked, wait_s))
-            time.sleep(wait_s)
-        self._sessions.close()
-
-    def _began(self, newest: Trial) -> datetime.datetime:
-        """The start time of the session of a trial of this study."""
-        first = min(
-            trial.started
-            for trial in self._store.trials(study=self._plan.name, source="permille")
-            if trial.session == newest.session
-        )
-        return datetime.datetime.fromisoformat(first)
 
     def _leave_out(
         self,
@@ -346,6 +324,23 @@ class Runner:
         most = max(rule.max_repeats, len(values))
         return decide(values, precision=rule.precision, max_repeats=most).stop
 
+    def _measure_reference(self) -> None:
+        """Measure the reference workload, as a trial of the block that has just ended."""
+        position = self._sessions.place()
+        assigned = Assigned(
+            planned=reference_cell(),
+            protocol=reference.PROTOCOL,
+            repeat=position.block,
+            round=0,
+            position=position,
+            least_query_s=self._least_reference_s,
+        )
+        trial, raw = Attempt(self._bench, assigned).make()
+        trial = msgspec.structs.replace(trial, source=REFERENCE_SOURCE, stopping=None)
+        self.tally.add_cost(keep(self._store, trial, raw))
+        self._since_reference_s = 0.0
+        self._sessions.ended(position)
+
 
 def _shape(reason: str) -> str:
     """A reason without its numbers, because addresses, counts and times differ between trials."""
@@ -356,11 +351,3 @@ def _stopping(settings: Settings) -> Stopping | None:
     if not settings.precision:
         return None
     return Stopping(precision=settings.precision, max_repeats=settings.max_repeats)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
-def _now_ms() -> int:
-    return round(_now().timestamp() * 1000)

@@ -1,8 +1,8 @@
-"""Decide which run makes a trial if two runs of one study share a store (``--shared``).
+"""Which run makes a block, where two runs of one study share a store (``--shared``).
 
-A claim is a lock on one byte of a file next to the store; the offset identifies the trial. The
-kernel releases it when its holder ends, for whatever reason (fcntl(2)). The file is empty, and the
-last run removes it.
+A claim is a lock on one byte of a file beside the store, whose offset stands for the block: the
+kernel gives it up when its holder dies, by whatever signal. The file is empty, and goes with the
+last run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from permille.errors import StoreError
 
 _OFFSETS = 2**62
 _AGAIN_S = 0.2
-"""Seconds between checks whether another run has finished a trial."""
+"""Between two looks whether another run has finished a block."""
 
 
 class Claims:
-    """This process's claims on the trials of one store, for use in a ``with`` statement.
+    """The claims of this process on the blocks of one store. Use with ``with``.
 
     Raises:
         StoreError: the lock file cannot be created next to the store.
@@ -48,10 +48,10 @@ class Claims:
         os.close(self._file)
 
     @contextmanager
-    def on(self, trial: str, *, wait: bool) -> Iterator[bool]:
-        """Whether this run may make the trial, for the duration of the ``with``. ``wait`` until the
-        run that is making it has finished or died."""
-        digest = hashlib.sha256(trial.encode()).digest()
+    def on(self, block: str, *, wait: bool) -> Iterator[bool]:
+        """Whether the block is ours to run, as long as the ``with`` lasts. ``wait`` until the
+        run that has it has finished, or died."""
+        digest = hashlib.sha256(block.encode()).digest()
         offset = int.from_bytes(digest[:8]) % _OFFSETS
         ours = self._lock(offset)
         while wait and not ours:

@@ -1,4 +1,4 @@
-"""Facts from the published study about its cells: their duration, and the size of the models."""
+"""What the published study's cells took there: seconds per inference, and parameters."""
 
 from __future__ import annotations
 

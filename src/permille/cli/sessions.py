@@ -1,0 +1,108 @@
+"""``permille run --sessions N --every TIME``: the study N times, with rests between."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import re
+import sys
+import time
+
+from permille.analysis.sessions import BREAK
+from permille.errors import UsageError
+from permille.interrupts import Interrupts
+from permille.study.plan.grid import Plan
+from permille.study.run.runner import most_repeats
+from permille.units import format_seconds
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST = datetime.timedelta(days=30)
+_LOOK_S = 10.0
+"""Between two looks at the clock, which may be set and goes on while a machine is suspended."""
+
+
+def add_sessions(parser: argparse.ArgumentParser) -> None:
+    """The arguments that repeat a study as sessions."""
+    parser.add_argument(
+        "--sessions",
+        type=_sessions,
+        default=1,
+        metavar="N",
+        help="measure every repeat N times, in sessions of their own: what a rerun would find",
+    )
+    parser.add_argument(
+        "--every",
+        type=duration,
+        default=BREAK,
+        metavar="TIME",
+        help="the rest between two sessions: 30m, 12h, 1d (default: 30m)",
+    )
+
+
+def check(plan: Plan, args: argparse.Namespace) -> None:
+    """Refuse what has no meaning; say where sessions will not differ as reruns do.
+
+    Raises:
+        UsageError: the number of repeats is not fixed.
+    """
+    if args.sessions == 1:
+        return
+    if plan.settings.precision is not None:
+        raise UsageError(
+            "--sessions measures a fixed number of repeats in each session, and the study asks for"
+            " a precision: add --repeats N"
+        )
+    if args.every < BREAK:
+        rest, least = (format_seconds(t.total_seconds()) for t in (args.every, BREAK))
+        print(
+            f"note: with a rest of {rest} the sessions share more of the machine's state than"
+            f" reruns do; {least} or more is better, and another day is best",
+            file=sys.stderr,
+        )
+
+
+def repeats_of(plan: Plan, session: int) -> range:
+    """The repeats that a session measures, of all sessions': as many as the study asks for."""
+    each = most_repeats(plan.settings)
+    return range(session * each, (session + 1) * each)
+
+
+def rest(left: datetime.timedelta, session: int, sessions: int) -> None:
+    """Wait until a session may begin, and say until when.
+
+    Raises:
+        Interrupted: Ctrl-C, TERM or HUP.
+    """
+    if left <= datetime.timedelta():
+        return
+    until = datetime.datetime.now(datetime.UTC) + left
+    clock = until.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    print(
+        f"session {session + 1} of {sessions} begins at {clock}, in"
+        f" {format_seconds(left.total_seconds())}; all that was measured is kept, and the same"
+        " command goes on from here if it is interrupted",
+        file=sys.stderr,
+        flush=True,
+    )
+    with Interrupts(os.urandom(16).hex()):  # there is no worker to end
+        while (left := until - datetime.datetime.now(datetime.UTC)) > datetime.timedelta():
+            time.sleep(min(left.total_seconds(), _LOOK_S))
+
+
+def duration(text: str) -> datetime.timedelta:
+    """A time such as 90s, 30m, 12h or 1d, for argparse."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd])", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 30m, 12h or 1d")
+    found = datetime.timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    if found > _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST.days} days")
+    return found
+
+
+def _sessions(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of sessions from 1 to 1000")
+    return value
