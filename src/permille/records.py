@@ -217,12 +217,16 @@ class Phase(Record):
 
 
 class Estimate(Record):
-    """A figure with its 95 % interval. ``low`` and ``high`` are None if there is no
-    interval (a single trial)."""
+    """A figure with its 95 % interval. ``low`` and ``high`` are None if there is none (a single
+    trial). ``sessions``: how many the interval is over, None if that is unknown; ``rerun_low`` and
+    ``rerun_high``: where the figure of one more session would lie (95 %), from two sessions on."""
 
     value: float
     low: float | None
     high: float | None
+    sessions: int | None = None
+    rerun_low: float | None = None
+    rerun_high: float | None = None
 
 
 # --- the workload ------------------------------------------------------------------------

@@ -63,6 +63,13 @@ def repeats(model: str, energies: list[float], *, idle_j: float | None = 3.0, ri
     ]  # fmt: skip
 
 
+def in_blocks(model: str, energies: list[float], places: list[tuple[int, int]]) -> list[Trial]:
+    return [
+        msgspec.structs.replace(one, session=f"s{session}", block=block)
+        for one, (session, block) in zip(repeats(model, energies), places, strict=True)
+    ]
+
+
 def all_trials() -> list[Trial]:
     """What the page and the command line have disagreed about, and its neighbours."""
     estimate = {"provenance": ESTIMATED, "meter": "estimate", "accuracy_high": 0.6}
@@ -85,6 +92,10 @@ def all_trials() -> list[Trial]:
         *repeats("more words", [6.0, 6.1], metric="wer", right=38),
         *repeats("same", [44.0, 44.0], cell=cell("same", id="y", dataset="y")),
         *repeats("other", [22.0, 22.5], cell=cell("other", id="z", dataset="y")),
+        *in_blocks("llm in blocks", [200.0, 206.0, 190.0, 215.0], [(0, 0), (0, 1), (1, 0), (1, 1)]),
+        *in_blocks("in blocks", [20.0, 20.4, 19.7, 21.0], [(0, 0), (0, 1), (1, 0), (1, 1)]),
+        *in_blocks("one session", [30.0, 31.0, 29.0], [(0, 0), (0, 1), (0, 2)]),
+        *in_blocks("partly", [40.0, 44.0], [(0, 1), (2, 0)]),
         trial(model="failed", status="failed", reason="no memory", phases={}),
     ]
     for size in (1, 8):

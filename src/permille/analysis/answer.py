@@ -10,6 +10,7 @@ from permille.analysis import quality
 from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import current, place
 from permille.analysis.compare import ratio
+from permille.analysis.evidence_words import over_sessions
 from permille.records import Estimate
 
 
@@ -80,7 +81,9 @@ def _sentence(a: Summary, b: Summary) -> str:
             f"{a.cell.model} and {b.cell.model} do not differ significantly in energy"
             f" ({times_text(times)})"
         )
-    return f"{words} {quality.verdict_text(a.quality, b.quality)}."
+    over = over_sessions(times, short)
+    evidence = "" if over is None else f" The ratio is {over}."
+    return f"{words} {quality.verdict_text(a.quality, b.quality)}.{evidence}"
 
 
 def times_text(ratio: Estimate) -> str:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 from permille.analysis.cell_summary import Summary
+from permille.analysis.narrowing import advice
+from permille.analysis.rerun import components
 from permille.records import Record
 
 
@@ -60,11 +62,25 @@ def line(part: UncertaintyPart) -> str:
     return f"  −{100 * part.low:.3g} % / +{100 * part.high:.3g} %  {part.name}"
 
 
+def _levels(summary: Summary) -> list[str]:
+    """The levels at which the trials vary, and what to measure next."""
+    means = summary.energy.session_means() if summary.energy else []
+    if sum(mean.n for mean in means) < 2:
+        return []
+    shares = [
+        f"{component.level} {100 * component.share:.0f} % ({component.df} df)"
+        for component in components(means)
+    ]
+    lines = [f"  variance: {', '.join(shares)}"] if shares else []
+    return [*lines, f"  to narrow it: {advice(means)}"]
+
+
 def budget(summary: Summary) -> list[str]:
     """The budget as lines of text."""
     cell = summary.cell
     lines = [f"{cell.model}, {cell.task} on {cell.dataset}, within {summary.boundary}:"]
     lines += map(line, parts(summary))
+    lines += _levels(summary)
     if summary.energy is None:
         lines.append(f"  no figure: {summary.problem}")
     if summary.inference_p50_j is not None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import msgspec
+
 from permille.analysis import intervals
 from permille.analysis.parts import Part
+from permille.analysis.rerun import Measurement, Rerun, SessionMean, rerun, session_means
 from permille.analysis.stopping import decide, stopped_summary
 from permille.records import (
     Boundary,
@@ -17,12 +22,22 @@ from permille.records import (
 )
 
 
+class BlockEnergy(Record):
+    """One trial's figure, with the session and the block that it was measured in."""
+
+    session: str
+    block: int
+    value: float
+    machine: str = ""
+
+
 class Sums(Record):
     """A figure over the trials of a cell, in joules per 1,000 inferences.
 
     ``values`` has one per trial; if only sums are known (the shipped figures of a study) it is
     empty. ``low`` and ``high`` are the relative systematic uncertainty below and above from meter
-    accuracy and edges (k = 2), which more repeats do not reduce.
+    accuracy and edges (k = 2), which more repeats do not reduce. ``blocks`` are the trials by
+    session and block, empty if one of them does not know its own.
     """
 
     n: int
@@ -34,6 +49,7 @@ class Sums(Record):
     values: tuple[float, ...] = ()
     asked: Stopping | None = None
     signed: bool = False  # whether it is a net energy, whose interval may reach below 0
+    blocks: tuple[BlockEnergy, ...] = ()
 
     def estimate(self) -> Estimate:
         """The mean with its 95 % interval: spread of the trials and systematic, combined.
@@ -42,7 +58,36 @@ class Sums(Record):
         be too narrow.
         """
         widened = intervals.with_systematic(self.spread(), self.low, self.high)
-        return widened if self.signed else intervals.not_negative(widened)
+        if not self.signed:
+            widened = intervals.not_negative(widened)
+        over = self.over_sessions()
+        if over is None:
+            return widened
+        half = over.rerun_half
+        ends = None if half is None else intervals.on_log_scale(self.value, half, half)
+        return msgspec.structs.replace(
+            widened,
+            sessions=over.sessions,
+            rerun_low=ends and ends.low,
+            rerun_high=ends and ends.high,
+        )
+
+    def over_sessions(self) -> Rerun | None:
+        """The logarithms of the trials over their sessions; None if a session or a logarithm is
+        missing."""
+        means = self.session_means()
+        return rerun(means) if means else None
+
+    def session_means(self) -> list[SessionMean]:
+        """Each session's mean of the logarithms; none if one of them is missing."""
+        if not self.blocks or min(b.value for b in self.blocks) <= 0 or self.mean <= 0:
+            return []
+        return session_means(
+            Measurement(
+                session=b.session, block=b.block, value=math.log(b.value), machine=b.machine
+            )
+            for b in self.blocks
+        )
 
     @property
     def value(self) -> float:
@@ -62,6 +107,10 @@ class Sums(Record):
         if self.asked is not None and self.values:
             most = max(self.asked.max_repeats, self.n)
             return decide(self.values, precision=self.asked.precision, max_repeats=most).estimate
+        over = self.over_sessions()
+        if over is not None and over.sessions > 1 and over.half is not None:
+            # Trials of one session share more than those of several: sessions are what varies.
+            return intervals.on_log_scale(self.mean, over.half, over.half)
         return intervals.mean_from(self.n, self.mean, self.sd)
 
 

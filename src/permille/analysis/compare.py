@@ -12,6 +12,7 @@ from permille.analysis import intervals
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.comparable import current, place, weights
 from permille.analysis.parts import Part
+from permille.analysis.rerun import Measurement, SessionMean, rerun, session_means
 from permille.errors import CompareError
 from permille.records import Estimate, Provenance, Record
 from permille.suggestions import nearest
@@ -57,9 +58,14 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
     cells, problems = _cell_ratios(pairs)
     if not cells:
         raise CompareError(f"{a!r} and {b!r} share no cell with a figure: {problems[0]}")
-    return Comparison(
-        a=a, b=b, ratio=intervals.geometric_mean([c.ratio for c in cells]), cells=tuple(cells)
-    )
+    return Comparison(a=a, b=b, ratio=_over_cells(cells), cells=tuple(cells))
+
+
+def _over_cells(cells: Sequence[CellRatio]) -> Estimate:
+    """The one ratio, with what a rerun would find, or the geometric mean of several."""
+    if len(cells) == 1:
+        return cells[0].ratio
+    return intervals.geometric_mean([c.ratio for c in cells])
 
 
 def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRatio], list[str]]:
@@ -137,11 +143,51 @@ def ratio(a: Side, b: Side) -> Estimate:
             raise CompareError("a ratio needs energies above 0, and one is not: measure for longer")
     assert a.energy is not None
     assert b.energy is not None
+    means = paired(a.energy, b.energy)
     try:
+        if sum(mean.n for mean in means) > 1:
+            return _over_sessions(means, a, b)
         plain = intervals.ratio_from(*a.energy.for_ratio(), *b.energy.for_ratio())
     except ValueError as error:
         raise CompareError(str(error)) from error
     return with_meters(plain, a, b)
+
+
+def paired(a: Sums, b: Sums) -> list[SessionMean]:
+    """Each session's mean difference of logarithms, a - b, over the blocks that have both. None if
+    a stopping rule ended the trials of one, whose interval is that of the rule."""
+    if a.asked or b.asked or min((e.value for e in (*a.blocks, *b.blocks)), default=0.0) <= 0:
+        return []
+    other = {(e.machine, e.session, e.block): e.value for e in b.blocks}
+    return session_means(
+        Measurement(
+            session=e.session,
+            block=e.block,
+            value=math.log(e.value) - math.log(other[e.machine, e.session, e.block]),
+            machine=e.machine,
+        )
+        for e in a.blocks
+        if (e.machine, e.session, e.block) in other
+    )
+
+
+def _over_sessions(means: Sequence[SessionMean], a: Side, b: Side) -> Estimate:
+    """The ratio over sessions, and where one more session's would lie. What the meters add is the
+    same error in each session, so that it is no part of what a rerun on this machine would find."""
+    over = rerun(means)
+    value, half = math.exp(over.value), over.half
+    plain = Estimate(value=value, low=None, high=None)
+    if half is not None:
+        plain = with_meters(intervals.on_log_scale(value, half, half), a, b)
+    ends = None
+    if over.rerun_half is not None:
+        ends = intervals.on_log_scale(value, over.rerun_half, over.rerun_half)
+    return msgspec.structs.replace(
+        plain,
+        sessions=over.sessions,
+        rerun_low=ends and ends.low,
+        rerun_high=ends and ends.high,
+    )
 
 
 def with_meters(plain: Estimate, a: Side, b: Side) -> Estimate:

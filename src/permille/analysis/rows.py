@@ -11,20 +11,54 @@ from permille.records import Boundary, CellCategory, Estimate, Provenance, Recor
 from permille.units import co2e_g, kwh_from_joules
 
 
+class RerunInterval(Record):
+    """Where the figure of one more session would lie (95 %)."""
+
+    low: float
+    high: float
+
+
 class Interval(Record):
-    """A figure with its 95 % interval. All are null if there is no figure; ``low`` and ``high`` are
-    null if the uncertainty is unknown (a single trial)."""
+    """A figure with its 95 % interval. All null if there is no figure; ``low`` and ``high`` are
+    null if the uncertainty is unknown (a single trial). ``sessions``: how many the interval is
+    over, null if that is unknown; ``rerun``: from two sessions on, where one more would lie."""
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    rerun: RerunInterval | None = None
+    sessions: int | None = None
 
     @classmethod
     def of(cls, estimate: Estimate | None) -> Interval:
-        """The estimate in printed form."""
+        """The estimate as it is printed."""
         if estimate is None:
             return cls()
-        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
+        rerun = None
+        if estimate.rerun_low is not None and estimate.rerun_high is not None:
+            rerun = RerunInterval(low=estimate.rerun_low, high=estimate.rerun_high)
+        return cls(
+            value=estimate.value,
+            low=estimate.low,
+            high=estimate.high,
+            rerun=rerun,
+            sessions=estimate.sessions,
+        )
+
+
+def estimate_of(interval: Interval) -> Estimate | None:
+    """The estimate that is printed so; None if there is no figure."""
+    if interval.value is None:
+        return None
+    rerun = interval.rerun
+    return Estimate(
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        sessions=interval.sessions,
+        rerun_low=None if rerun is None else rerun.low,
+        rerun_high=None if rerun is None else rerun.high,
+    )
 
 
 class Percentiles(Record):
@@ -87,6 +121,7 @@ class CellRow(Record):
     inference_failures: FailedInferences | None
     trials: TrialCounts
     disturbed: float | None
+    machines: int
     provenance: Provenance | None
     source: str
     boundary: Boundary
@@ -99,10 +134,15 @@ class CellRow(Record):
 
 def scaled(estimate: Estimate, factor: Callable[[float], float]) -> Estimate:
     """The estimate in another unit; ``factor`` must be increasing."""
+    ends = (estimate.low, estimate.high, estimate.rerun_low, estimate.rerun_high)
+    low, high, rerun_low, rerun_high = (None if end is None else factor(end) for end in ends)
     return Estimate(
         value=factor(estimate.value),
-        low=None if estimate.low is None else factor(estimate.low),
-        high=None if estimate.high is None else factor(estimate.high),
+        low=low,
+        high=high,
+        sessions=estimate.sessions,
+        rerun_low=rerun_low,
+        rerun_high=rerun_high,
     )
 
 
@@ -147,6 +187,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         inference_failures=_failed_inferences(summary),
         trials=TrialCounts(done=summary.done, failed=summary.failed, invalid=summary.invalid),
         disturbed=summary.disturbed,
+        machines=len(summary.fingerprint.split("+")),
         provenance=summary.provenance,
         source=summary.source,
         boundary=summary.boundary,

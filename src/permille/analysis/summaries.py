@@ -11,12 +11,15 @@ import msgspec
 from permille import disturbance
 from permille.analysis import intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
-from permille.analysis.cell_summary import InferenceFailures, Summary, Sums
+from permille.analysis.cell_summary import BlockEnergy, InferenceFailures, Summary, Sums
 from permille.analysis.comparable import pooled_by
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
 from permille.records import Boundary, Provenance, Quality, Refused, Stopping, Trial
 from permille.units import per_1000
+
+MOST_BLOCKS = 1000
+"""Trials of a cell whose sessions and blocks a summary keeps."""
 
 
 def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False) -> list[Summary]:
@@ -78,14 +81,31 @@ class _Collected:
 
     def energy(self) -> Sums | None:
         """Joules per 1,000 inferences, with the precision requested for the last trial."""
-        return energy_sums(self.energies, self.done[-1].stopping if self.done else None)
+        found = energy_sums(self.energies, self.done[-1].stopping if self.done else None)
+        return found and msgspec.structs.replace(found, blocks=self._blocks(found.values))
 
     def net(self) -> Sums | None:
         """The same above idle; None unless every trial has a baseline, because a mean over some of
         them would not match the gross figure."""
         if len(self.nets) != len(self.energies):
             return None
-        return _net_sums(self.nets, self.energy())
+        found = _net_sums(self.nets, self.energy())
+        return found and msgspec.structs.replace(found, blocks=self._blocks(found.values))
+
+    def _blocks(self, values: Sequence[float]) -> tuple[BlockEnergy, ...]:
+        """The trials' values with their sessions and blocks; empty if one does not know its own, or
+        if they are so many that keeping them all would cost more than they tell."""
+        trials = [trial for trial, _ in self.counted]
+        if not 0 < len(trials) <= MOST_BLOCKS:
+            return ()
+        blocks = [
+            BlockEnergy(
+                session=t.session, block=t.block, value=value, machine=t.environment.fingerprint
+            )
+            for t, value in zip(trials, values, strict=True)
+            if t.session is not None and t.block is not None
+        ]
+        return tuple(blocks) if len(blocks) == len(trials) else ()
 
     def seconds(self) -> Sums | None:
         """Seconds per 1,000 inferences."""

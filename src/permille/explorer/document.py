@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -189,6 +190,14 @@ def _energy(boundary: str, summary: Summary) -> dict[str, Any]:
     }
 
 
+def _blocks(sums: Sums | None) -> list[tuple[str, int, float]] | None:
+    """(session, block, logarithm of the energy) of each trial, as a ratio pairs them; None where a
+    ratio does not (see ``compare.paired``)."""
+    if sums is None or sums.asked or not sums.session_means():
+        return None
+    return [(b.session, b.block, math.log(b.value)) for b in sums.blocks]
+
+
 def _spread(sums: Sums) -> float | None:
     """The relative half-width of the interval from the trials only."""
     spread = sums.spread()
@@ -197,13 +206,14 @@ def _spread(sums: Sums) -> float | None:
     return (spread.high - spread.value) / spread.value
 
 
-def _sums(name: str, sums: Sums | None) -> dict[str, float | None]:
+def _sums(name: str, sums: Sums | None) -> dict[str, Any]:
     """The estimate that the command line prints, and the inputs of a ratio, which differ if a
     stopping rule left out a cold first repeat."""
     estimate = sums.estimate() if sums else None
     n, mean, sd = sums.for_ratio() if sums else (None, None, None)
     return {
         f"{name}_mean": estimate.value if estimate else None,
+        f"{name}_blocks": _blocks(sums),
         f"{name}_ratio_n": n,
         f"{name}_ratio_mean": mean,
         f"{name}_ratio_sd": sd,

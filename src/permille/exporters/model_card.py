@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import ShownQuality
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval
+from permille.analysis.rows import Interval, estimate_of
 from permille.escaping import plain
 from permille.exporters import OfResults
 from permille.metrics import interval_text
@@ -28,6 +29,7 @@ def model_card(results: Results) -> str:
         "| --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: |",
     ]
     lines += [f"| {' | '.join(_cells(row))} |" for row in results.rows]
+    lines += _session_lines(results)
     lines += [
         "",
         f"Boundary: {results.boundary}. Grid: {carbon.intensity_g_per_kwh:g} gCO2e/kWh"
@@ -39,6 +41,18 @@ def model_card(results: Results) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _session_lines(results: Results) -> list[str]:
+    """What the intervals are over; each thing once."""
+    known = [estimate_of(row.kwh_per_1000) for row in results.rows]
+    words = [over_sessions(figure, format_energy_kwh) for figure in known if figure is not None]
+    return [
+        line
+        for text in dict.fromkeys(words)
+        if text is not None
+        for line in ("", f"Intervals are {text}.")
+    ]
 
 
 def escaped(text: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from permille.analysis.answer import times_text
+from permille.analysis.answer import short, times_text
 from permille.analysis.cell_summary import Summary
 from permille.analysis.compare import CellRatio, Comparison, compare
+from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import Level, Test, compared, verdict_text
 from permille.analysis.rows import CellRow, Interval, row
 from permille.carbon.settings import CarbonSettings
@@ -141,6 +142,9 @@ def _show(comparison: Comparison) -> None:
         if a and b and a.metric == b.metric:
             line += f", {verdict_text(a, b)}"
         out.print(Text(plain(line)), soft_wrap=True)
+        over = over_sessions(cell.ratio, short)
+        if over is not None:
+            out.print(f"  {over}", soft_wrap=True)
         for warning in cell.warnings:
             out.print(Text(plain(f"  note: {warning}")), soft_wrap=True)
     if len(comparison.cells) > 1:

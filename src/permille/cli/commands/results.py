@@ -10,7 +10,9 @@ from msgspec import structs
 
 from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
+from permille.analysis.evidence_words import ONE_SESSION, over_sessions
 from permille.analysis.results import ResultRow, Results, result_rows
+from permille.analysis.rows import estimate_of
 from permille.carbon.embodied import Hardware
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
@@ -146,6 +148,7 @@ def footing(results: Results) -> list[str]:
         f"boundary: {results.boundary}; in brackets, 95 % intervals; carbon:"
         f" {carbon_text(carbon)}, PUE {carbon.pue:g}"
     ]
+    lines += _session_lines(results.rows)
     if any(r.pareto for r in results.rows):
         lines.append("* no other model of its task and dataset needs less energy and is as good")
     lines += _superseded_lines(results)
@@ -162,6 +165,27 @@ def footing(results: Results) -> list[str]:
     lines += _disturbance_lines(results.rows)
     lines += _note_lines(results.rows)
     return lines
+
+
+def _session_lines(rows: Sequence[ResultRow]) -> list[str]:
+    """What the intervals are over, and where one more session's figures would lie."""
+    known = [(r, estimate_of(r.kwh_per_1000)) for r in rows]
+    words = [
+        (r, text)
+        for r, figure in known
+        if figure is not None and (text := over_sessions(figure, format_energy_kwh)) is not None
+    ]
+    single = [r for r, text in words if text == ONE_SESSION]
+    lines = [f"intervals: {ONE_SESSION}"] if single else []
+    several = [f"{_where(r)}: {text}" for r, text in words if text != ONE_SESSION]
+    lines += several[:MOST_LINES]
+    if len(several) > MOST_LINES:
+        lines.append(f"… and {len(several) - MOST_LINES} more over several sessions in --json")
+    return lines
+
+
+MOST_LINES = 8
+"""Rows whose sessions are named below the table."""
 
 
 def _reason_lines(rows: Sequence[ResultRow]) -> list[str]:

@@ -23,6 +23,7 @@ export function joules(cell, boundary, net) {
   return {
     n: cell[`${b}_n`], spread: cell[`${b}_spread`], value, low: cell[`${own}_low`], high: cell[`${own}_high`],
     ratioN: cell[`${own}_ratio_n`], ratioMean: cell[`${own}_ratio_mean`], ratioSd: cell[`${own}_ratio_sd`],
+    blocks: cell[`${own}_blocks`] ?? null,
     below: cell[`${own}_below`], above: cell[`${own}_above`], edge: cell[`${own}_edge`],
   };
 }
@@ -70,7 +71,32 @@ export function studentT(df) {
   return Math.exp(u * next - after + series[0]);
 }
 
+const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const sdOf = (values) => {
+  const mean = meanOf(values);
+  return Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (values.length - 1));
+};
+
+/** The ratio over sessions, of the blocks that have both; null where there are no two. */
+function pairedRatio(a, b) {
+  if (!a.blocks || !b.blocks) return null;
+  const other = new Map(b.blocks.map(([session, block, log]) => [`${session}/${block}`, log]));
+  const sessions = new Map();
+  for (const [session, block, log] of a.blocks) {
+    const against = other.get(`${session}/${block}`);
+    if (against === undefined) continue;
+    sessions.set(session, [...(sessions.get(session) ?? []), log - against]);
+  }
+  const groups = [...sessions.values()];
+  if (groups.reduce((sum, group) => sum + group.length, 0) < 2) return null;
+  const units = groups.length === 1 ? groups[0] : groups.map(meanOf);
+  const half = studentT(units.length - 1) * sdOf(units) / Math.sqrt(units.length);
+  return onLogScale(Math.exp(meanOf(units)), half, half);
+}
+
 function plainRatio(a, b) {
+  const paired = pairedRatio(a, b);
+  if (paired) return paired;
   const value = a.ratioMean / b.ratioMean;
   if (a.ratioN === 1 || b.ratioN === 1 || a.ratioSd === null || b.ratioSd === null) return { value, low: null, high: null };
   const ua = (a.ratioSd / a.ratioMean) ** 2 / a.ratioN, ub = (b.ratioSd / b.ratioMean) ** 2 / b.ratioN;

@@ -1,0 +1,24 @@
+"""What an interval is over, in the same words everywhere. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from permille.records import Estimate
+from permille.units import counted
+
+ONE_SESSION = "within one session; another day or machine may give something else"
+
+
+def over_sessions(estimate: Estimate, form: Callable[[float], str]) -> str | None:
+    """What the interval of a figure is over, and what a rerun would find; None if the trials do not
+    know their sessions."""
+    if estimate.sessions is None:
+        return None
+    if estimate.sessions == 1:
+        return ONE_SESSION
+    words = f"over {counted(estimate.sessions, 'session')}"
+    if estimate.rerun_low is None or estimate.rerun_high is None:
+        return words
+    low, high = form(estimate.rerun_low), form(estimate.rerun_high)
+    return f"{words}; one more session would give {low} to {high}"

@@ -1,0 +1,105 @@
+"""What a rerun would find, as the commands say it: one session, several, and why."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from permille.records import Trial
+from permille.store import Store
+from tests.conftest import Permille
+from tests.records import cell, trial
+
+pytestmark = pytest.mark.slow
+
+DRIFT = {"mon": 1.0, "tue": 1.1, "wed": 0.95}
+"""What a session does to every model alike."""
+
+
+def of_sessions(names: list[str]) -> list[Trial]:
+    """Two models in blocks of the same sessions: the large one needs ten times the small one."""
+    found = []
+    for number, name in enumerate(names):
+        for block in range(3):
+            for model, energy_j in (("small", 36.0), ("large", 360.0)):
+                own = 1 + 0.01 * ((block + (model == "large")) % 3 - 1)
+                one = trial(
+                    energy_j * DRIFT[name] * own,
+                    uid=f"{model}-{name}-{block}",
+                    model=model,
+                    cell=cell(model),
+                    repeat=number * 3 + block,
+                )
+                found.append(msgspec.structs.replace(one, session=name, block=block))
+    return found
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Path:
+    return tmp_path / "permille.db"
+
+
+def test_one_session_says_that_it_is_one(permille: Permille, keep: Path) -> None:
+    with Store(keep) as store:
+        store.add_many((one, None) for one in of_sessions(["mon"]))
+    (small, large) = permille("results", "--json").json["rows"]
+    for row in (small, large):
+        assert (row["kwh_per_1000"]["sessions"], row["kwh_per_1000"]["rerun"]) == (1, None)
+        assert row["machines"] == 1
+    words = "within one session; another day or machine may give something else"
+    assert f"intervals: {words}" in permille("results").out
+    assert words in permille("compare", "large", "small").out
+    assert words in permille("export", "model-card", "-").out
+    explained = permille("results", "--explain").out
+    assert "a second session, on another day or after a reboot" in explained
+
+
+def test_from_two_sessions_on_the_interval_is_over_them_and_a_rerun_has_its_own(
+    permille: Permille, keep: Path
+) -> None:
+    with Store(keep) as store:
+        store.add_many((one, None) for one in of_sessions(["mon", "tue", "wed"]))
+    found = permille("compare", "large", "small", "--json").json
+    ratio, small = found["ratio"], found["cells"][0]["b"]["kwh_per_1000"]
+    for figure in (ratio, small):
+        assert figure["sessions"] == 3
+        assert figure["rerun"]["low"] < figure["low"] < figure["value"]
+        assert figure["value"] < figure["high"] < figure["rerun"]["high"]
+    # The sessions' drift meets both models of a block alike, and the ratio does not have it.
+    assert ratio["value"] == pytest.approx(10.0, rel=0.01)
+    assert ratio["high"] / ratio["low"] < 1.1
+    # An energy does: Student's t over the three sessions, far wider than over nine trials.
+    logs = [math.log(factor) for factor in DRIFT.values()]
+    mean = sum(logs) / 3
+    sd = math.sqrt(sum((log - mean) ** 2 for log in logs) / 2)
+    half = math.log(small["high"] / small["value"])
+    assert half == pytest.approx(4.3027 * sd / math.sqrt(3), rel=0.1)
+    shown = permille("compare", "large", "small").out
+    assert "over 3 sessions; one more session would give" in shown
+    explained = permille("results", "--explain").out
+    assert "variance: trial" in explained
+    assert "session" in explained
+    assert "another session would narrow the interval to" in explained
+
+
+def test_the_page_has_the_command_lines_figures(permille: Permille, keep: Path) -> None:
+    """Read from the roll-up, which has no trials."""
+    with Store(keep) as store:
+        store.add_many((one, None) for one in of_sessions(["mon", "tue"]))
+    rolled = permille("results", "--json").json["rows"]
+    pooled = permille("results", "--pool", "--json").json["rows"]
+    for key in ("kwh_per_1000", "co2e_g_per_1000"):
+        assert [row[key] for row in rolled] == [row[key] for row in pooled]
+
+
+def test_trials_that_do_not_know_their_session_say_nothing_of_it(
+    permille: Permille, keep: Path
+) -> None:
+    with Store(keep) as store:
+        store.add_many((trial(36.0 + i, repeat=i), None) for i in range(3))
+    (row,) = permille("results", "--json").json["rows"]
+    assert (row["kwh_per_1000"]["sessions"], row["kwh_per_1000"]["rerun"]) == (None, None)
+    assert "session" not in permille("results").out
