@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -27,17 +27,25 @@ from permille.carbon.equivalents import equivalents
 from permille.carbon.settings import MEAN_PUE
 from permille.carbon.table import grid_table
 from permille.errors import CompareError
+from permille.explorer import shapes
 from permille.explorer.cells import Shown
 from permille.metrics import in_percent, metric_of
-from permille.records import Quality
+from permille.records import Boundary, Quality
 from permille.version import __version__
 
 DIGITS = 12
 """Significant digits of a number in the document: more than any meter has, fewer bytes."""
 
 
-def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
-    """Everything that the page needs. ``store`` names the store for people, if there is one."""
+def document(
+    cells: Sequence[Shown],
+    *,
+    store: str | None,
+    damage: Sequence[str] = (),
+    licences: Sequence[shapes.Licence] = (),
+) -> shapes.Document:
+    """Everything that the page needs. ``store`` names the store for people, if there is one;
+    ``damage`` has a line for each thing in it that could not be read."""
     ranks, answers = _ranked(cells)
     records = [_record(c) | ranked for c, ranked in zip(cells, ranks, strict=True)]
     return {
@@ -52,10 +60,12 @@ def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
         "equivalents": _equivalents(),
         "mean_pue": MEAN_PUE,
         "student_t": student_coefficients(),
+        "damage": list(damage),
+        "licences": list(licences),
     }
 
 
-def encode(found: dict[str, Any]) -> str:
+def encode(found: shapes.Document | dict[str, Any]) -> str:
     """The document as JSON. NaN is refused: it is not JSON."""
     return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -243,9 +253,9 @@ def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, lis
 # --- what stands beside the cells ------------------------------------------------------------
 
 
-def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
+def _studies(cells: Sequence[Shown]) -> list[shapes.Study]:
     """By origin and study: what its numbers rest on, and its parity, at a PUE of 1."""
-    groups: dict[tuple[str, str, str], list[StudyCell]] = {}
+    groups: dict[tuple[shapes.Origin, str, str], list[StudyCell]] = {}
     for shown in cells:
         summary = shown.cell.summary
         groups.setdefault((shown.origin, summary.study, summary.source), []).append(shown.cell)
@@ -254,25 +264,26 @@ def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
             "origin": origin,
             "study": study,
             "source": source,
-            "audit": audit.audit(members, 1.0),
+            "audit": cast(shapes.Audit, audit.audit(members, 1.0)),
             "parity": {b: _parity(members, b) for b in METERED},
         }
         for (origin, study, source), members in groups.items()
     ]
 
 
-def _parity(cells: Sequence[StudyCell], boundary: Any) -> list[dict[str, Any]]:
+def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[shapes.Parity]:
     """The models whose training the paper states; none where the study did not run them."""
-    found = []
+    found: list[shapes.Parity] = []
     for model in TABLE_5:
         try:
-            found += parity.study_rows(cells, boundary, model=model)
+            rows = parity.study_rows(cells, boundary, model=model)
         except CompareError:  # this study has no such model, or no figure of it
             continue
+        found += cast(list[shapes.Parity], rows)
     return found
 
 
-def _published() -> dict[str, Any]:
+def _published() -> shapes.Published:
     said = published.about()
     return {
         "name": said.name,
@@ -284,14 +295,14 @@ def _published() -> dict[str, Any]:
     }
 
 
-def _grid() -> dict[str, Any]:
+def _grid() -> shapes.Grid:
     """Places with a figure, and each year's gCO2e/kWh with the index of its source."""
     table = grid_table()
     sources: dict[str, int] = {}
-    listed: list[dict[str, str]] = []
-    places = []
+    listed: list[shapes.GridSource] = []
+    places: list[shapes.Place] = []
     for place in table.places.values():
-        years = {}
+        years: dict[str, tuple[float, int]] = {}
         for figure in table.of(place).values():
             source = figure.source
             if source.id not in sources:
@@ -305,7 +316,7 @@ def _grid() -> dict[str, Any]:
                         "attribution": source.attribution,
                     }
                 )
-            years[str(figure.year)] = [figure.g_per_kwh, sources[source.id]]
+            years[str(figure.year)] = (figure.g_per_kwh, sources[source.id])
         places.append(
             {
                 "code": place.code,
@@ -318,7 +329,7 @@ def _grid() -> dict[str, Any]:
     return {"places": places, "sources": listed}
 
 
-def _equivalents() -> list[dict[str, Any]]:
+def _equivalents() -> list[shapes.Equivalent]:
     """``per``: how many of it one kWh (basis energy) or one gram (basis carbon) is."""
     return [
         {

@@ -11,6 +11,7 @@ from typing import Any
 from permille.explorer import cells, document, runs
 from permille.explorer.page import asset
 from permille.explorer.rows import Rows
+from permille.explorer.shapes import Document, ListedTrial, Run
 from permille.records import Record
 from permille.store import Store
 
@@ -48,7 +49,7 @@ class Figures:
                 self._stamp = stamp
             return self._state
 
-    def trials(self, cell_id: str) -> list[dict[str, Any]] | None:
+    def trials(self, cell_id: str) -> list[ListedTrial] | None:
         """The newest trials of a cell of the store; None if it has no such cell."""
         shown = next((c for c in self.state().cells if c.id == cell_id), None)
         if shown is None or shown.group is None or self.store is None:
@@ -57,7 +58,7 @@ class Figures:
             trials = store.of_group(shown.group, newest=runs.LISTED)
         return [runs.listed(trial) for trial in trials]
 
-    def run(self, uid: str) -> dict[str, Any] | None:
+    def run(self, uid: str) -> Run | None:
         """One trial with its trace; None if there is none."""
         if self.store is None:
             return None
@@ -65,7 +66,7 @@ class Figures:
             return runs.run(store, uid)
 
 
-def everything(store: Path | None) -> tuple[list[cells.Shown], dict[str, Any]]:
+def everything(store: Path | None) -> tuple[list[cells.Shown], Document]:
     """All cells and the document of them, with ``damage``: a line for each thing in the store
     that could not be read.
 
@@ -74,9 +75,12 @@ def everything(store: Path | None) -> tuple[list[cells.Shown], dict[str, Any]]:
     """
     damage: list[str] = []
     shown = cells.shipped() + (cells.of_store(store, damage) if store else [])
-    found = document.document(shown, store=store.name if store else None)
-    found["damage"] = damage
-    found["licences"] = json.loads(asset("licences.json"))
+    found = document.document(
+        shown,
+        store=store.name if store else None,
+        damage=damage,
+        licences=json.loads(asset("licences.json")),
+    )
     return shown, found
 
 
