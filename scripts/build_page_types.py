@@ -33,7 +33,7 @@ export type Metered = {metered};
 export type Cell = PageCell & {{ [part: `part_${{string}}`]: number | null }} & {{
   [K in keyof BoundaryColumns as `${{Metered}}_${{K}}`]: BoundaryColumns[K];
 }} & {{
-  [K in keyof Figure as `${{Metered | `${{Metered}}_net`}}_${{K}}`]: Figure[K];
+  [K in keyof FigureColumns as `${{Metered | `${{Metered}}_net`}}_${{K}}`]: FigureColumns[K];
 }};
 """
 

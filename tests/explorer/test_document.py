@@ -102,7 +102,10 @@ def test_what_is_sent_has_the_shapes_that_the_page_is_checked_against(store: Pat
         groups: list[tuple[str, Any]] = [("", shapes.PageCell)]
         for boundary in METERED:
             groups += [(f"{boundary}_", shapes.BoundaryColumns)]
-            groups += [(f"{boundary}_", shapes.Figure), (f"{boundary}_net_", shapes.Figure)]
+            groups += [
+                (f"{boundary}_", shapes.FigureColumns),
+                (f"{boundary}_net_", shapes.FigureColumns),
+            ]
         for prefix, shape in groups:
             names = shape.__annotations__
             assert same({name: kept.pop(prefix + name) for name in names}, shape)
@@ -113,7 +116,7 @@ def test_a_run_has_the_shape_that_the_page_is_checked_against(store: Path) -> No
     with Store(store, readonly=True) as opened:
         detailed = [runs.run(opened, uid) for uid in ("small-3", "half-0", "broken-0")]
     for run in detailed:
-        assert same(json.loads(json.dumps(run)), shapes.Run)
+        assert same(json.loads(json.dumps(run)), shapes.PageRun)
 
 
 def test_the_pages_types_are_those_of_the_shapes(monkeypatch: pytest.MonkeyPatch) -> None:

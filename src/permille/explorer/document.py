@@ -253,7 +253,7 @@ def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, lis
 # --- what stands beside the cells ------------------------------------------------------------
 
 
-def _studies(cells: Sequence[Shown]) -> list[shapes.Study]:
+def _studies(cells: Sequence[Shown]) -> list[shapes.PageStudy]:
     """By origin and study: what its numbers rest on, and its parity, at a PUE of 1."""
     groups: dict[tuple[shapes.Origin, str, str], list[StudyCell]] = {}
     for shown in cells:
@@ -271,19 +271,19 @@ def _studies(cells: Sequence[Shown]) -> list[shapes.Study]:
     ]
 
 
-def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[shapes.Parity]:
+def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[shapes.PageParity]:
     """The models whose training the paper states; none where the study did not run them."""
-    found: list[shapes.Parity] = []
+    found: list[shapes.PageParity] = []
     for model in TABLE_5:
         try:
             rows = parity.study_rows(cells, boundary, model=model)
         except CompareError:  # this study has no such model, or no figure of it
             continue
-        found += cast(list[shapes.Parity], rows)
+        found += cast(list[shapes.PageParity], rows)
     return found
 
 
-def _published() -> shapes.Published:
+def _published() -> shapes.ShippedStudy:
     said = published.about()
     return {
         "name": said.name,
@@ -299,8 +299,8 @@ def _grid() -> shapes.Grid:
     """Places with a figure, and each year's gCO2e/kWh with the index of its source."""
     table = grid_table()
     sources: dict[str, int] = {}
-    listed: list[shapes.GridSource] = []
-    places: list[shapes.Place] = []
+    listed: list[shapes.PageSource] = []
+    places: list[shapes.PagePlace] = []
     for place in table.places.values():
         years: dict[str, tuple[float, int]] = {}
         for figure in table.of(place).values():
@@ -329,7 +329,7 @@ def _grid() -> shapes.Grid:
     return {"places": places, "sources": listed}
 
 
-def _equivalents() -> list[shapes.Equivalent]:
+def _equivalents() -> list[shapes.PageEquivalent]:
     """``per``: how many of it one kWh (basis energy) or one gram (basis carbon) is."""
     return [
         {

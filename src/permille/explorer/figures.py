@@ -11,7 +11,7 @@ from typing import Any
 from permille.explorer import cells, document, runs
 from permille.explorer.page import asset
 from permille.explorer.rows import Rows
-from permille.explorer.shapes import Document, ListedTrial, Run
+from permille.explorer.shapes import Document, ListedTrial, PageRun
 from permille.records import Record
 from permille.store import Store
 
@@ -58,7 +58,7 @@ class Figures:
             trials = store.of_group(shown.group, newest=runs.LISTED)
         return [runs.listed(trial) for trial in trials]
 
-    def run(self, uid: str) -> Run | None:
+    def run(self, uid: str) -> PageRun | None:
         """One trial with its trace; None if there is none."""
         if self.store is None:
             return None

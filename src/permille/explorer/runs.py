@@ -31,7 +31,7 @@ def listed(trial: Trial) -> shapes.ListedTrial:
     }
 
 
-def run(store: Store, uid: str) -> shapes.Run | None:
+def run(store: Store, uid: str) -> shapes.PageRun | None:
     """A trial with its power trace; None if the store has no such trial.
 
     Raises:
@@ -41,7 +41,7 @@ def run(store: Store, uid: str) -> shapes.Run | None:
     return None if trial is None else _detailed(trial, store.raw(uid))
 
 
-def _detailed(trial: Trial, raw: Raw | None) -> shapes.Run:
+def _detailed(trial: Trial, raw: Raw | None) -> shapes.PageRun:
     recording = raw.recording if raw else None
     starts = [s.t_ns[0] for s in recording.series if s.t_ns] if recording else []
     start = min(starts, default=0)

@@ -21,16 +21,16 @@ class Document(TypedDict):
     store: str | None
     cells: Columns
     answers: dict[str, list[list[str]]]
-    studies: list[Study]
-    published: Published
+    studies: list[PageStudy]
+    published: ShippedStudy
     grid: Grid
-    equivalents: list[Equivalent]
+    equivalents: list[PageEquivalent]
     mean_pue: float
     student_t: list[float]
     damage: list[str]
     licences: list[Licence]
     trials: NotRequired[dict[str, list[ListedTrial]]]
-    runs: NotRequired[dict[str, Run | None]]
+    runs: NotRequired[dict[str, PageRun | None]]
 
 
 # --- cells -----------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class PageCell(TypedDict):
     parts: list[tuple[str, float, float, float, float | None, bool]]
 
 
-class Figure(TypedDict):
+class FigureColumns(TypedDict):
     """The columns of one boundary with idle energy or without it; ``compute_mean``, …"""
 
     mean: float | None
@@ -115,14 +115,14 @@ class BoundaryColumns(TypedDict):
 # --- what stands beside the cells ------------------------------------------------------------
 
 
-class Study(TypedDict):
+class PageStudy(TypedDict):
     """One study of one source: what its numbers rest on, and its parity by boundary."""
 
     origin: Origin
     study: str
     source: str
     audit: Audit
-    parity: dict[str, list[Parity]]
+    parity: dict[str, list[PageParity]]
 
 
 class Audit(TypedDict):
@@ -183,7 +183,7 @@ class AtEqualSize(TypedDict):
     reason: str | None
 
 
-class Parity(TypedDict):
+class PageParity(TypedDict):
     """What a model's training took beside one inference."""
 
     model: str | None
@@ -196,7 +196,7 @@ class Parity(TypedDict):
     days: dict[str, Any] | None
 
 
-class Published(TypedDict):
+class ShippedStudy(TypedDict):
     """The shipped study, for the page's About."""
 
     name: str
@@ -210,11 +210,11 @@ class Published(TypedDict):
 class Grid(TypedDict):
     """Grid intensities by place and year."""
 
-    places: list[Place]
-    sources: list[GridSource]
+    places: list[PagePlace]
+    sources: list[PageSource]
 
 
-class Place(TypedDict):
+class PagePlace(TypedDict):
     """A place; ``years`` has each year's gCO2e/kWh and the index of its source."""
 
     code: str
@@ -224,7 +224,7 @@ class Place(TypedDict):
     years: dict[str, tuple[float, int]]
 
 
-class GridSource(TypedDict):
+class PageSource(TypedDict):
     """Where intensities come from."""
 
     name: str
@@ -234,7 +234,7 @@ class GridSource(TypedDict):
     attribution: str
 
 
-class Equivalent(TypedDict):
+class PageEquivalent(TypedDict):
     """What one kWh or one gram is like."""
 
     name: str
@@ -269,7 +269,7 @@ class ListedTrial(TypedDict):
     inferences: int | None
 
 
-class Run(ListedTrial):
+class PageRun(ListedTrial):
     """A trial with its power trace and all that it rests on."""
 
     study: str

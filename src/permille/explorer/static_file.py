@@ -8,7 +8,7 @@ from typing import NamedTuple
 from permille.explorer import cells, document, runs
 from permille.explorer.figures import everything
 from permille.explorer.page import self_contained
-from permille.explorer.shapes import ListedTrial, Run
+from permille.explorer.shapes import ListedTrial, PageRun
 from permille.store import Store
 
 LISTED = 2_000
@@ -38,10 +38,10 @@ def page(store: Path | None) -> Page:
 
 def _trials(
     path: Path, shown: list[cells.Shown], damage: list[str]
-) -> tuple[dict[str, list[ListedTrial]], dict[str, Run | None]]:
+) -> tuple[dict[str, list[ListedTrial]], dict[str, PageRun | None]]:
     """Trials by cell, and the runs that are drilled down to."""
     trials: dict[str, list[ListedTrial]] = {}
-    details: dict[str, Run | None] = {}
+    details: dict[str, PageRun | None] = {}
     room = LISTED
     with Store(path, readonly=True, damage=damage) as store:
         for each in shown:

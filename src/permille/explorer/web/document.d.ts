@@ -7,7 +7,7 @@ export type Metered = "accelerator" | "compute" | "node";
 export type Cell = PageCell & { [part: `part_${string}`]: number | null } & {
   [K in keyof BoundaryColumns as `${Metered}_${K}`]: BoundaryColumns[K];
 } & {
-  [K in keyof Figure as `${Metered | `${Metered}_net`}_${K}`]: Figure[K];
+  [K in keyof FigureColumns as `${Metered | `${Metered}_net`}_${K}`]: FigureColumns[K];
 };
 
 /** The document: `trials` and `runs` are in a file alone, which can ask no server. */
@@ -15,17 +15,17 @@ export interface Document {
   answers: { [key: string]: string[][] };
   cells: Columns;
   damage: string[];
-  equivalents: Equivalent[];
+  equivalents: PageEquivalent[];
   grid: Grid;
   licences: Licence[];
   mean_pue: number;
   permille: string;
-  published: Published;
-  runs?: { [key: string]: Run | null };
+  published: ShippedStudy;
+  runs?: { [key: string]: PageRun | null };
   schema: number;
   store: string | null;
   student_t: number[];
-  studies: Study[];
+  studies: PageStudy[];
   trials?: { [key: string]: ListedTrial[] };
 }
 
@@ -79,7 +79,7 @@ export interface PageCell {
 }
 
 /** The columns of one boundary with idle energy or without it; `compute_mean`, … */
-export interface Figure {
+export interface FigureColumns {
   above: number | null;
   below: number | null;
   edge: number | null;
@@ -102,10 +102,10 @@ export interface BoundaryColumns {
 }
 
 /** One study of one source: what its numbers rest on, and its parity by boundary. */
-export interface Study {
+export interface PageStudy {
   audit: Audit;
   origin: "shipped" | "store";
-  parity: { [key: string]: Parity[] };
+  parity: { [key: string]: PageParity[] };
   source: string;
   study: string;
 }
@@ -164,7 +164,7 @@ export interface AtEqualSize {
 }
 
 /** What a model's training took beside one inference. */
-export interface Parity {
+export interface PageParity {
   days: { [key: string]: unknown } | null;
   finetuning_kwh: number | null;
   inferences: { [key: string]: unknown };
@@ -176,7 +176,7 @@ export interface Parity {
 }
 
 /** The shipped study, for the page's About. */
-export interface Published {
+export interface ShippedStudy {
   citation: string;
   licence: string;
   machine: { [key: string]: string };
@@ -187,12 +187,12 @@ export interface Published {
 
 /** Grid intensities by place and year. */
 export interface Grid {
-  places: Place[];
-  sources: GridSource[];
+  places: PagePlace[];
+  sources: PageSource[];
 }
 
 /** A place; `years` has each year's gCO2e/kWh and the index of its source. */
-export interface Place {
+export interface PagePlace {
   code: string;
   grid: string | null;
   kind: string;
@@ -201,7 +201,7 @@ export interface Place {
 }
 
 /** Where intensities come from. */
-export interface GridSource {
+export interface PageSource {
   attribution: string;
   kind: string;
   licence: string;
@@ -210,7 +210,7 @@ export interface GridSource {
 }
 
 /** What one kWh or one gram is like. */
-export interface Equivalent {
+export interface PageEquivalent {
   basis: string;
   factor: string;
   name: string;
@@ -239,7 +239,7 @@ export interface ListedTrial {
 }
 
 /** A trial with its power trace and all that it rests on. */
-export interface Run {
+export interface PageRun {
   again: string;
   backend: string;
   dataset: string;

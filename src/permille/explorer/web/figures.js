@@ -1,6 +1,6 @@
 // The formulas of permille.analysis.rows, compare, intervals and budget, on the page's aggregates.
 
-/** @import { BoundaryColumns, Cell, Columns, Figure, Metered } from "./document" */
+/** @import { BoundaryColumns, Cell, Columns, FigureColumns, Metered } from "./document" */
 /** @import { App } from "./main.js" */
 /** @import { Boundary, Estimate, Joules, Setting } from "./page" */
 
@@ -47,11 +47,11 @@ const column = (cell, boundary, name) => /** @type {any} */ (cell)[`${metered(bo
 
 /**
  * What is kept of a cell for each boundary, with idle energy and above it.
- * @template {keyof Figure} Name
+ * @template {keyof FigureColumns} Name
  * @param {Cell} cell
  * @param {{ boundary: Boundary; net: boolean }} setting
  * @param {Name} name
- * @returns {Figure[Name]}
+ * @returns {FigureColumns[Name]}
  */
 const within = (cell, { boundary, net }, name) =>
   /** @type {any} */ (cell)[`${metered(boundary)}${net ? "_net" : ""}_${name}`];

@@ -1,8 +1,9 @@
 // The page: reads the figures and the address, draws a view, and writes the address back.
 
 import { controls } from "./controls.js";
-import { h, own, replaceChildren } from "./dom.js";
+import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
+import { number } from "./format.js";
 import { DEFAULTS, FILTERS, href, inFile, read, write } from "./state.js";
 import { overview } from "./views/overview.js";
 import { tableView } from "./views/table.js";
@@ -16,7 +17,7 @@ import { breakdown } from "./views/breakdown.js";
 import { modelPage } from "./views/model.js";
 import { runPage } from "./views/run.js";
 
-/** @import { Document, Place } from "./document" */
+/** @import { Document, PagePlace } from "./document" */
 /** @import { Child, GridChoice, Setting } from "./page" */
 /** @import { Filter, State } from "./state.js" */
 
@@ -58,6 +59,35 @@ async function figuresOfPage() {
   return found;
 }
 
+const DAMAGE_SHOWN = 5;
+
+/**
+ * What of the store could not be read, above every view. Each line
+ * names the commands that find and repair it.
+ * @param {Document} data
+ */
+function damageOf({ damage, store }) {
+  const lines = [...new Set(damage)];
+  if (!lines.length) return null;
+  const more = lines.length - DAMAGE_SHOWN;
+  return h(
+    "section",
+    { class: "damage", role: "alert" },
+    h(
+      "p",
+      {},
+      h("strong", {}, "The store ", name(store ?? ""), " is damaged."),
+      " Could not be read:",
+    ),
+    h(
+      "ul",
+      {},
+      lines.slice(0, DAMAGE_SHOWN).map((line) => h("li", {}, h("bdi", {}, clean(line, 2000)))),
+      more > 0 ? h("li", {}, `… and ${number(more)} more like it`) : null,
+    ),
+  );
+}
+
 const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
@@ -74,7 +104,7 @@ export class App {
     this.panel = h("div", { class: "panel" });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.said = h("p", { class: "said", role: "status" });
-    root().replaceChildren(
+    replaceChildren(root(), [
       h(
         "a",
         {
@@ -99,6 +129,7 @@ export class App {
         h("p", {}, "What 1,000 inferences cost"),
       ),
       this.nav,
+      damageOf(data),
       this.panel,
       this.said,
       this.main,
@@ -113,7 +144,7 @@ export class App {
         ),
         ".",
       ),
-    );
+    ]);
     this.drawn = 0;
     this.controls = controls(this);
     this.panel.replaceChildren(this.controls.element);
@@ -184,7 +215,7 @@ export class App {
     const given = figuresIn(intensity, 0, 1e5);
     if (given !== null)
       return { intensity: given, name: "given", year: null, place: null, source: null, years: [] };
-    const place = /** @type {Place} */ (this.places.get(region) ?? this.places.get("WORLD"));
+    const place = /** @type {PagePlace} */ (this.places.get(region) ?? this.places.get("WORLD"));
     const years = Object.keys(place.years).sort();
     const chosen = years.includes(year) ? year : years[years.length - 1];
     const [value, source] = place.years[chosen];

@@ -1,7 +1,7 @@
 // Types that the page's modules share, beside those of what it is sent (document.d.ts).
 
 import type { PlotOptions } from "@observablehq/plot";
-import type { Cell, GridSource, Metered, Place } from "./document";
+import type { Cell, PageSource, Metered, PagePlace } from "./document";
 
 export type Boundary = Metered | "facility";
 export type Unit = "kwh" | "co2e";
@@ -30,8 +30,8 @@ export interface GridChoice {
   intensity: number;
   name: string;
   year: string | null;
-  place: Place | null;
-  source: GridSource | null;
+  place: PagePlace | null;
+  source: PageSource | null;
   years: string[];
   asked?: string | null;
   askedYear?: string | null;

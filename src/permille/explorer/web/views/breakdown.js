@@ -7,7 +7,7 @@ import { BOUNDARIES, bounded, joules } from "../figures.js";
 import { groupBy, sourceKey, sourceName } from "../shared.js";
 import { extent } from "./size.js";
 
-/** @import { Audit, Cell, GeneralToSpecific, Study, TaskEnergy } from "../document" */
+/** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Column } from "../page" */
 
@@ -191,7 +191,7 @@ function shares(cells, parts) {
 
 /**
  * @param {App} app
- * @param {Study} study
+ * @param {PageStudy} study
  */
 function audit(app, study) {
   const found = study.audit,

@@ -6,7 +6,7 @@ import { energy, NONE, number } from "../format.js";
 import { kwh } from "../figures.js";
 import { sourceName } from "../shared.js";
 
-/** @import { Parity } from "../document" */
+/** @import { PageParity } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Setting } from "../page" */
 
@@ -19,7 +19,7 @@ import { sourceName } from "../shared.js";
  * @property {number} each
  * @property {number | null} low
  * @property {number | null} high
- * @property {Parity} [said]
+ * @property {PageParity} [said]
  */
 
 /** @param {App} app */

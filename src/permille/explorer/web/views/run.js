@@ -7,7 +7,7 @@ import { JOULES_PER_KWH } from "../figures.js";
 import { REPLICA } from "../shared.js";
 import { asked } from "./model.js";
 
-/** @import { Run, RunDomain } from "../document" */
+/** @import { PageRun, RunDomain } from "../document" */
 /** @import { App } from "../main.js" */
 
 const BANDS = { idle: "var(--c2)", load: "var(--c5)", warmup: "var(--c4)", query: "var(--c3)" };
@@ -46,7 +46,7 @@ export function runPage(app) {
  */
 
 /**
- * @param {Run} run
+ * @param {PageRun} run
  * @returns {Row[]}
  */
 const rowsOf = (run) =>
@@ -67,7 +67,7 @@ const rowsOf = (run) =>
 
 /**
  * @param {App} app
- * @param {Run} run
+ * @param {PageRun} run
  */
 function page(app, run) {
   return [
@@ -157,7 +157,7 @@ function facts(title, found) {
   ];
 }
 
-/** @param {Run} run */
+/** @param {PageRun} run */
 function trace(run) {
   const series = run.power.filter((p) => p.points.length);
   const points = series.flatMap((p, i) =>

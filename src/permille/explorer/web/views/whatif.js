@@ -7,7 +7,7 @@ import { grams, kwh } from "../figures.js";
 import { groupBy, replica, sourceKey, sourceName } from "../shared.js";
 import { empty } from "./overview.js";
 
-/** @import { Cell, GridSource } from "../document" */
+/** @import { Cell, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Estimate, Unit } from "../page" */
 /** @import { State } from "../state.js" */
@@ -38,7 +38,7 @@ const MOST = 40;
  * @property {string} place
  * @property {string} year
  * @property {number} intensity
- * @property {GridSource | null} source
+ * @property {PageSource | null} source
  * @property {boolean} mine
  * @property {Estimate} estimate
  */
