@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check test fuzz lint docs figures audit flips bench release-check clean help
+.PHONY: quickstart install core static browser check test fuzz lint lint-js docs figures audit flips bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -56,6 +56,9 @@ lint: $(VENV)/.check ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --verbose
+
+lint-js: $(VENV)/.check ## types, eslint and prettier for the explorer's JavaScript
+	$(BIN)/python scripts/lint_page.py
 
 figures: install ## the quick start's figures in README.md and docs/the-question.md, from a run here
 	$(BIN)/python scripts/refresh_quickstart.py

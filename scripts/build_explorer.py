@@ -29,25 +29,34 @@ def build() -> None:
     Raises:
         SystemExit: npm or the bundler failed; it has said why.
     """
-    environment = _with_node()
-    lock, installed = WEB / "package-lock.json", WEB / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], environment)
+    node = install()
     STATIC.mkdir(exist_ok=True)
     meta = STATIC / "meta.json"
-    node = shutil.which("node", path=environment["PATH"])
     bundler = WEB / "node_modules" / "esbuild" / "bin" / "esbuild"
     common = ["--bundle", "--minify", "--legal-comments=none", "--log-level=warning"]
     script = ["main.js", f"--outfile={STATIC / 'explorer.js'}", f"--metafile={meta}"]
     target = "--target=es2020"
-    _run([str(node), str(bundler), *script, *common, "--format=iife", target], environment)
+    _run([node, str(bundler), *script, *common, "--format=iife", target])
     style = ["style.css", f"--outfile={STATIC / 'explorer.css'}"]
-    _run([str(node), str(bundler), *style, *common], environment)
+    _run([node, str(bundler), *style, *common])
     licences = _licences(json.loads(meta.read_text(encoding="utf-8"))["inputs"])
     meta.unlink()
     (STATIC / "licences.json").write_text(
         json.dumps(licences, ensure_ascii=False), encoding="utf-8"
     )
+
+
+def install() -> str:
+    """Fetch what the lock file names, where that is not done yet; the path of Node.
+
+    Raises:
+        SystemExit: npm failed; it has said why.
+    """
+    environment = _with_node()
+    lock, installed = WEB / "package-lock.json", WEB / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], environment)
+    return str(shutil.which("node", path=environment["PATH"]))
 
 
 def _with_node() -> dict[str, str]:
@@ -73,7 +82,7 @@ def _with_node() -> dict[str, str]:
     return environment
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
+def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(command, cwd=WEB, env=environment)
     if done.returncode:
         sys.exit(f"{Path(command[0]).name} failed with {done.returncode}")

@@ -24,14 +24,17 @@ def inert(text: str) -> str:
 _KEEP = {"\t"}
 
 
+def _breaks(character: str) -> bool:
+    """Whether a terminal might act on it or begin a new line at it."""
+    category = unicodedata.category(character)
+    return character not in _KEEP and (category[0] == "C" or category in ("Zl", "Zp"))
+
+
 def plain(text: str, limit: int = 2000) -> str:
     """``text`` on one line, without control, format or bidirectional characters, of limited length.
 
     Names of models, datasets and devices are untrusted: a terminal escape sequence in one must not
     reach the terminal.
     """
-    clean = "".join(
-        c if c in _KEEP or unicodedata.category(c)[0] != "C" else " "
-        for c in text.replace("\n", " ")
-    )
+    clean = "".join(" " if _breaks(c) else c for c in text)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial.chebyshev import chebval
 
 from permille.analysis.intervals import student_t
-from permille.explorer import cells, document
+from permille.analysis.study_cells import METERED
+from permille.explorer import cells, document, runs, shapes
 from permille.explorer.page import escape_json
 from permille.records import BOUNDARIES
+from permille.store import Store
 
 COEFFICIENTS = document.student_coefficients()
 VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text()
@@ -80,6 +84,47 @@ def test_shipped_and_stored_cells_stand_apart(store: Path) -> None:
     ]
     assert [s["source"] for s in found["studies"][1:]] == ["permille", "codecarbon"]
     assert cells.of_store(store) == cells.of_store(store)  # ids too: a link stays good
+
+
+def same(value: Any, shape: Any) -> bool:
+    """Whether a value is of a shape and holds nothing that the shape does not name."""
+    return bool(json.loads(json.dumps(msgspec.convert(value, shape))) == value)
+
+
+def test_what_is_sent_has_the_shapes_that_the_page_is_checked_against(store: Path) -> None:
+    shown = cells.shipped() + cells.of_store(store)
+    sent = document.document(shown, store="figures.db", damage=["trial x: a bad checksum"])
+    found = json.loads(document.encode(sent))
+    assert same(found, shapes.Document)
+    columns = found["cells"]["columns"]
+    for row in unpacked(columns, len(shown)):
+        kept = {name: value for name, value in row.items() if not name.startswith("part_")}
+        groups: list[tuple[str, Any]] = [("", shapes.PageCell)]
+        for boundary in METERED:
+            groups += [(f"{boundary}_", shapes.BoundaryColumns)]
+            groups += [
+                (f"{boundary}_", shapes.FigureColumns),
+                (f"{boundary}_net_", shapes.FigureColumns),
+            ]
+        for prefix, shape in groups:
+            names = shape.__annotations__
+            assert same({name: kept.pop(prefix + name) for name in names}, shape)
+        assert kept == {}, "columns that no shape names"
+
+
+def test_a_run_has_the_shape_that_the_page_is_checked_against(store: Path) -> None:
+    with Store(store, readonly=True) as opened:
+        detailed = [runs.run(opened, uid) for uid in ("small-3", "half-0", "broken-0")]
+    for run in detailed:
+        assert same(json.loads(json.dumps(run)), shapes.PageRun)
+
+
+def test_the_pages_types_are_those_of_the_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.syspath_prepend(root / "scripts")
+    script = importlib.import_module("build_page_types")
+    current = script.TARGET.read_text(encoding="utf-8")
+    assert current == script.declarations(), "run: python scripts/build_page_types.py"
 
 
 @given(st.text())

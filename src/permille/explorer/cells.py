@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -13,10 +12,9 @@ from permille.analysis import comparable
 from permille.analysis.paper import published
 from permille.analysis.rolled import CELLS
 from permille.analysis.study_cells import StudyCell
+from permille.explorer.shapes import Origin
 from permille.records import Record
 from permille.store import Group, Store
-
-Origin = Literal["shipped", "store"]
 
 
 class Shown(Record):

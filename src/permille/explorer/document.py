@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -28,17 +28,25 @@ from permille.carbon.equivalents import equivalents
 from permille.carbon.settings import MEAN_PUE
 from permille.carbon.table import grid_table
 from permille.errors import CompareError
+from permille.explorer import shapes
 from permille.explorer.cells import Shown
 from permille.metrics import in_percent, metric_of
-from permille.records import Quality
+from permille.records import Boundary, Quality
 from permille.version import __version__
 
 DIGITS = 12
 """Significant digits of numbers in the document: more than any meter has, to save bytes."""
 
 
-def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
-    """The whole document. ``store`` is the displayed name of the store, if there is one."""
+def document(
+    cells: Sequence[Shown],
+    *,
+    store: str | None,
+    damage: Sequence[str] = (),
+    licences: Sequence[shapes.Licence] = (),
+) -> shapes.Document:
+    """Everything that the page needs. ``store`` names the store for people, if there is one;
+    ``damage`` has a line for each thing in it that could not be read."""
     ranks, answers = _ranked(cells)
     records = [_record(c) | ranked for c, ranked in zip(cells, ranks, strict=True)]
     return {
@@ -53,12 +61,14 @@ def document(cells: Sequence[Shown], *, store: str | None) -> dict[str, Any]:
         "equivalents": _equivalents(),
         "mean_pue": MEAN_PUE,
         "student_t": student_coefficients(),
+        "damage": list(damage),
+        "licences": list(licences),
     }
 
 
-def encode(document: dict[str, Any]) -> str:
-    """The document as JSON. NaN is an error: it is not valid JSON."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def encode(found: shapes.Document | dict[str, Any]) -> str:
+    """The document as JSON. NaN is refused: it is not JSON."""
+    return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 # --- cells, by column ------------------------------------------------------------------------
@@ -256,9 +266,9 @@ def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, lis
 # --- other parts of the document -------------------------------------------------------------
 
 
-def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
-    """The audit and the parity by origin and study, at a PUE of 1."""
-    groups: dict[tuple[str, str, str], list[StudyCell]] = {}
+def _studies(cells: Sequence[Shown]) -> list[shapes.PageStudy]:
+    """By origin and study: what its numbers rest on, and its parity, at a PUE of 1."""
+    groups: dict[tuple[shapes.Origin, str, str], list[StudyCell]] = {}
     for shown in cells:
         summary = shown.cell.summary
         groups.setdefault((shown.origin, summary.study, summary.source), []).append(shown.cell)
@@ -267,25 +277,26 @@ def _studies(cells: Sequence[Shown]) -> list[dict[str, Any]]:
             "origin": origin,
             "study": study,
             "source": source,
-            "audit": msgspec.to_builtins(audit.audit(members, 1.0)),
+            "audit": cast(shapes.Audit, msgspec.to_builtins(audit.audit(members, 1.0))),
             "parity": {b: _parity(members, b) for b in METERED},
         }
         for (origin, study, source), members in groups.items()
     ]
 
 
-def _parity(cells: Sequence[StudyCell], boundary: Any) -> list[dict[str, Any]]:
-    """The models whose training energy the paper states; none if the study did not run them."""
-    rows: list[parity.ParityRow] = []
+def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[shapes.PageParity]:
+    """The models whose training the paper states; none where the study did not run them."""
+    found: list[shapes.PageParity] = []
     for model in TABLE_5:
         try:
-            rows += parity.study_rows(cells, boundary, model=model)
-        except CompareError:  # this study does not have the model, or no figure for it
+            rows = parity.study_rows(cells, boundary, model=model)
+        except CompareError:  # this study has no such model, or no figure of it
             continue
-    return [msgspec.to_builtins(row) for row in rows]
+        found += cast(list[shapes.PageParity], msgspec.to_builtins(rows))
+    return found
 
 
-def _published() -> dict[str, Any]:
+def _published() -> shapes.ShippedStudy:
     facts = published.about()
     return {
         "name": facts.name,
@@ -297,14 +308,14 @@ def _published() -> dict[str, Any]:
     }
 
 
-def _grid() -> dict[str, Any]:
+def _grid() -> shapes.Grid:
     """Places with a figure, and each year's gCO2e/kWh with the index of its source."""
     table = grid_table()
     sources: dict[str, int] = {}
-    listed: list[dict[str, str]] = []
-    places = []
+    listed: list[shapes.PageSource] = []
+    places: list[shapes.PagePlace] = []
     for place in table.places.values():
-        years = {}
+        years: dict[str, tuple[float, int]] = {}
         for figure in table.of(place).values():
             source = figure.source
             if source.id not in sources:
@@ -318,7 +329,7 @@ def _grid() -> dict[str, Any]:
                         "attribution": source.attribution,
                     }
                 )
-            years[str(figure.year)] = [figure.g_per_kwh, sources[source.id]]
+            years[str(figure.year)] = (figure.g_per_kwh, sources[source.id])
         places.append(
             {
                 "code": place.code,
@@ -331,8 +342,8 @@ def _grid() -> dict[str, Any]:
     return {"places": places, "sources": listed}
 
 
-def _equivalents() -> list[dict[str, Any]]:
-    """``per``: the amount per kWh (basis energy) or per gram (basis carbon)."""
+def _equivalents() -> list[shapes.PageEquivalent]:
+    """``per``: how many of it one kWh (basis energy) or one gram (basis carbon) is."""
     return [
         {
             "name": each.name,

@@ -11,6 +11,7 @@ from typing import Any
 from permille.explorer import cells, document, runs
 from permille.explorer.page import asset
 from permille.explorer.rows import Rows
+from permille.explorer.shapes import Document, ListedTrial, PageRun
 from permille.records import Record
 from permille.store import Store
 
@@ -49,7 +50,7 @@ class Figures:
                 self._stamp = stamp
             return self._state
 
-    def trials(self, cell_id: str) -> list[dict[str, Any]] | None:
+    def trials(self, cell_id: str) -> list[ListedTrial] | None:
         """The newest trials of a cell of the store; None if it has no such cell."""
         shown = next((c for c in self.state().cells if c.id == cell_id), None)
         if shown is None or shown.group is None or self.store is None:
@@ -58,7 +59,7 @@ class Figures:
             trials = store.of_group(shown.group, newest=runs.LISTED)
         return [runs.listed(trial) for trial in trials]
 
-    def run(self, uid: str) -> dict[str, Any] | None:
+    def run(self, uid: str) -> PageRun | None:
         """One trial with its trace; None if there is none."""
         if self.store is None:
             return None
@@ -66,19 +67,22 @@ class Figures:
             return runs.run(store, uid)
 
 
-def everything(store: Path | None) -> tuple[list[cells.Shown], dict[str, Any]]:
-    """All cells and their document, with ``damage``: one line per item in the store that could not
-    be read.
+def everything(store: Path | None) -> tuple[list[cells.Shown], Document]:
+    """All cells and the document of them, with ``damage``: a line for each thing in the store
+    that could not be read.
 
     Raises:
         StoreError: the store cannot be read at all.
     """
     damage: list[str] = []
     shown = cells.shipped() + (cells.of_store(store, damage) if store else [])
-    made = document.document(shown, store=store.name if store else None)
-    made["damage"] = damage
-    made["licences"] = json.loads(asset("licences.json"))
-    return shown, made
+    found = document.document(
+        shown,
+        store=store.name if store else None,
+        damage=damage,
+        licences=json.loads(asset("licences.json")),
+    )
+    return shown, found
 
 
 def _state(store: Path | None) -> FiguresState:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from permille.energy import power_trace
-from permille.records import Phase, Trial
+from permille.explorer import shapes
+from permille.records import Phase, RecorderStats, Trial
 from permille.store import Raw, Store
 
 POINTS = 240
@@ -17,8 +17,8 @@ SPANS = 200
 """The most spans sent per run."""
 
 
-def listed(trial: Trial) -> dict[str, Any]:
-    """A trial as a row on its cell's page."""
+def listed(trial: Trial) -> shapes.ListedTrial:
+    """A trial as a line of its cell's page."""
     query = trial.phases.get("query")
     return {
         "uid": trial.uid,
@@ -26,12 +26,12 @@ def listed(trial: Trial) -> dict[str, Any]:
         "status": trial.status,
         "reason": trial.reason,
         "started": trial.started,
-        "seconds": query and query.seconds,
-        "inferences": query and query.inferences,
+        "seconds": None if query is None else query.seconds,
+        "inferences": None if query is None else query.inferences,
     }
 
 
-def run(store: Store, uid: str) -> dict[str, Any] | None:
+def run(store: Store, uid: str) -> shapes.PageRun | None:
     """A trial with its power trace; None if the store has no such trial.
 
     Raises:
@@ -41,7 +41,7 @@ def run(store: Store, uid: str) -> dict[str, Any] | None:
     return None if trial is None else _detailed(trial, store.raw(uid))
 
 
-def _detailed(trial: Trial, raw: Raw | None) -> dict[str, Any]:
+def _detailed(trial: Trial, raw: Raw | None) -> shapes.PageRun:
     recording = raw.recording if raw else None
     starts = [s.t_ns[0] for s in recording.series if s.t_ns] if recording else []
     start = min(starts, default=0)
@@ -67,13 +67,7 @@ def _detailed(trial: Trial, raw: Raw | None) -> dict[str, Any]:
         },
         "environment": {"fingerprint": trial.environment.fingerprint, **trial.environment.facts},
         "phases": {name: _phase(phase) for name, phase in trial.phases.items()},
-        "overhead": trial.overhead
-        and {
-            "cpu_s": trial.overhead.cpu_s,
-            "wall_s": trial.overhead.wall_s,
-            "polls": trial.overhead.polls,
-            "missed": trial.overhead.missed,
-        },
+        "overhead": None if trial.overhead is None else _overhead(trial.overhead),
         "notes": list(trial.notes),
         "again": again(trial),
         "power": [
@@ -93,12 +87,21 @@ def _detailed(trial: Trial, raw: Raw | None) -> dict[str, Any]:
                 "from_s": round((span.t0_ns - start) / 1e9, 4),
                 "to_s": round((span.t1_ns - start) / 1e9, 4),
             }
-            for span in (raw.spans if raw and recording else ())
-        ][:SPANS],
+            for span in (raw.spans[:SPANS] if raw and recording else ())
+        ],
     }
 
 
-def _phase(phase: Phase) -> dict[str, Any]:
+def _overhead(stats: RecorderStats) -> shapes.RunOverhead:
+    return {
+        "cpu_s": stats.cpu_s,
+        "wall_s": stats.wall_s,
+        "polls": stats.polls,
+        "missed": stats.missed,
+    }
+
+
+def _phase(phase: Phase) -> shapes.RunPhase:
     return {
         "seconds": phase.seconds,
         "inferences": phase.inferences,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from permille.explorer import cells, document, runs
 from permille.explorer.figures import everything
 from permille.explorer.page import self_contained
+from permille.explorer.shapes import ListedTrial, PageRun
 from permille.store import Store
 
 LISTED = 2_000
@@ -29,16 +30,18 @@ def page(store: Path | None) -> Page:
     Raises:
         StoreError: the store cannot be read at all.
     """
-    shown, made = everything(store)
+    shown, found = everything(store)
     if store is not None:
-        made |= _trials(store, shown, made["damage"])
-    return Page(self_contained(document.encode(made)).encode(), made["damage"])
+        found["trials"], found["runs"] = _trials(store, shown, found["damage"])
+    return Page(self_contained(document.encode(found)).encode(), found["damage"])
 
 
-def _trials(path: Path, shown: list[cells.Shown], damage: list[str]) -> dict[str, Any]:
-    """Trials by cell, and the runs with details."""
-    trials: dict[str, list[dict[str, Any]]] = {}
-    details: dict[str, Any] = {}
+def _trials(
+    path: Path, shown: list[cells.Shown], damage: list[str]
+) -> tuple[dict[str, list[ListedTrial]], dict[str, PageRun | None]]:
+    """Trials by cell, and the runs that are drilled down to."""
+    trials: dict[str, list[ListedTrial]] = {}
+    details: dict[str, PageRun | None] = {}
     room = LISTED
     with Store(path, readonly=True, damage=damage) as store:
         for each in shown:
@@ -50,4 +53,4 @@ def _trials(path: Path, shown: list[cells.Shown], damage: list[str]) -> dict[str
             done = [trial.uid for trial in of_cell if trial.status == "done"]
             if done and len(details) < TRACED:
                 details[done[-1]] = runs.run(store, done[-1])
-    return {"trials": trials, "runs": details}
+    return trials, details

@@ -2,35 +2,96 @@
 // and by the arrow keys, with PNG and SVG to take away. A table always says the same.
 
 import { areaY, barX, dot, line, link, plot, ruleX, ruleY, text, tickX } from "@observablehq/plot";
-import { download, h } from "./dom.js";
+import { download, h, own } from "./dom.js";
+
+/**
+ * What a chart is made of: `draw(width)` gives Plot's options; elements drawn with className "pt"
+ * are points, whose datum `describe` words as a list of lines and whose page `open` gives the
+ * address of.
+ * @template Datum
+ * @typedef {object} ChartOptions
+ * @property {string} file
+ * @property {Draw<Datum>} draw
+ * @property {(datum: Datum) => Child[]} [describe]
+ * @property {(datum: Datum) => string} [open]
+ * @property {LegendEntry[]} [legend]
+ * @property {Child} [note]
+ */
+
+/** @import { PlotOptions } from "@observablehq/plot" */
+/** @import { Child, Draw, LegendEntry } from "./page" */
 
 /** The marks that the views use: named one by one, so that the bundle holds no others. */
 export const Plot = { areaY, barX, dot, line, link, ruleX, ruleY, text, tickX };
-export const COLOURS = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)", "var(--c7)"];
+export const COLOURS = [
+  "var(--c0)",
+  "var(--c1)",
+  "var(--c2)",
+  "var(--c3)",
+  "var(--c4)",
+  "var(--c5)",
+  "var(--c6)",
+  "var(--c7)",
+];
+/** @type {{ [key: string]: number }} */
+const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+/**
+ * A line of a chart's legend.
+ * @param {Child} label
+ * @param {string} colour
+ * @param {string} [symbol]
+ * @returns {LegendEntry}
+ */
+export const entry = (label, colour, symbol) => [label, colour, symbol];
+
 const REACH = 22; // pixels from a point at which it answers a pointer or a finger
 const HIGHEST = 1200;
 
 /**
- * chart(title, {file, draw, describe, open, legend, note}): `draw(width)` gives Plot's options;
- * elements drawn with className "pt" are points, whose datum `describe` words as a list of lines
- * and whose page `open` gives the address of.
+ * @template Datum
+ * @param {string} title
+ * @param {ChartOptions<Datum>} options
  */
 export function chart(title, { file, draw, describe, open, legend, note }) {
   const canvas = h("div", { class: "canvas" });
   const tip = h("div", { class: "tip", "aria-live": "polite", hidden: true });
-  const stage = h("div", {
-    class: "stage", tabindex: describe ? "0" : null, role: "group",
-    "aria-label": describe ? `${title}. Arrow keys go from point to point, Enter opens one; the table holds the same.` : title,
-  }, canvas, tip);
-  const take = h("div", { class: "take" },
+  const stage = h(
+    "div",
+    {
+      class: "stage",
+      tabindex: describe ? "0" : null,
+      role: "group",
+      "aria-label": describe
+        ? `${title}. Arrow keys go from point to point, Enter opens one; the table holds the same.`
+        : title,
+    },
+    canvas,
+    tip,
+  );
+  const take = h(
+    "div",
+    { class: "take" },
     h("button", { type: "button", onclick: () => saveSvg(canvas, file, title) }, "SVG"),
-    h("button", { type: "button", onclick: () => savePng(canvas, file, title) }, "PNG"));
-  const figure = h("figure", { class: "chart" },
+    h("button", { type: "button", onclick: () => savePng(canvas, file, title) }, "PNG"),
+  );
+  const figure = h(
+    "figure",
+    { class: "chart" },
     h("figcaption", {}, h("h2", {}, title), take),
-    legend ? h("ul", { class: "legend" }, legend.map(([text, colour, symbol]) =>
-      h("li", {}, mark(colour, symbol), text))) : null,
-    stage, note ? h("p", { class: "note" }, note) : null);
-  let drawn = 0, points = [], at = -1;
+    legend
+      ? h(
+          "ul",
+          { class: "legend" },
+          legend.map(([label, colour, symbol]) => h("li", {}, mark(colour, symbol), label)),
+        )
+      : null,
+    stage,
+    note ? h("p", { class: "note" }, note) : null,
+  );
+  /** @type {Element[]} */
+  let points = [];
+  let drawn = 0,
+    at = -1;
 
   function redraw() {
     const width = Math.round(stage.clientWidth);
@@ -46,39 +107,74 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
     tip.hidden = true;
   }
 
+  /**
+   * @param {Element} point
+   * @returns {[number, number]}
+   */
   function centre(point) {
-    const box = point.getBoundingClientRect(), base = stage.getBoundingClientRect();
+    const box = point.getBoundingClientRect(),
+      base = stage.getBoundingClientRect();
     return [box.x + box.width / 2 - base.x, box.y + box.height / 2 - base.y];
   }
 
+  /** @param {number} index */
   function show(index) {
     points[at]?.classList.remove("at");
     at = index;
-    if (index < 0) { tip.hidden = true; return; }
-    const point = points[index], datum = datumOf(point);
-    if (datum === undefined) return;
+    if (index < 0) {
+      tip.hidden = true;
+      return;
+    }
+    const point = points[index],
+      datum = datumOf(point);
+    if (datum === undefined || !describe) return;
     point.classList.add("at");
-    tip.replaceChildren(...describe(datum).map((line, i) => h(i ? "div" : "strong", {}, line)));
+    const lines = describe(datum).map((text_, i) => h(i ? "div" : "strong", {}, text_));
+    tip.replaceChildren(...lines);
     tip.hidden = false;
     const [x, y] = centre(point);
-    const left = Math.max(4, Math.min(x - tip.offsetWidth / 2, stage.clientWidth - tip.offsetWidth - 4));
+    const left = Math.max(
+      4,
+      Math.min(x - tip.offsetWidth / 2, stage.clientWidth - tip.offsetWidth - 4),
+    );
     const above = y - tip.offsetHeight - 10;
     tip.style.left = `${left}px`;
     tip.style.top = `${above < -30 ? y + 12 : above}px`;
   }
 
+  /**
+   * @param {Element} point
+   * @returns {Datum | undefined}
+   */
   function datumOf(point) {
-    const index = point.__data__;
-    return draw.data ? draw.data[index] : undefined;
+    // Plot binds the index of its datum to each element that it draws.
+    const index = /** @type {Element & { __data__?: number }} */ (point).__data__;
+    return index === undefined ? undefined : draw.data?.[index];
   }
 
+  /**
+   * Opens a point's page; false where it has none.
+   * @param {Element} point
+   */
+  function follow(point) {
+    const datum = datumOf(point);
+    if (!open || datum === undefined) return false;
+    location.assign(open(datum));
+    return true;
+  }
+
+  /** @param {MouseEvent} event */
   function nearest(event) {
     const base = stage.getBoundingClientRect();
-    let best = -1, least = REACH;
+    let best = -1,
+      least = REACH;
     points.forEach((point, i) => {
       const [x, y] = centre(point);
       const away = Math.hypot(event.clientX - base.x - x, event.clientY - base.y - y);
-      if (away < least) { least = away; best = i; }
+      if (away < least) {
+        least = away;
+        best = i;
+      }
     });
     return best;
   }
@@ -88,25 +184,36 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
     stage.addEventListener("pointermove", (event) => {
       if (asked) return;
       asked = true;
-      requestAnimationFrame(() => { asked = false; show(nearest(event)); });
+      requestAnimationFrame(() => {
+        asked = false;
+        show(nearest(event));
+      });
     });
     stage.addEventListener("pointerleave", () => show(-1));
     stage.addEventListener("click", (event) => {
       const found = nearest(event);
       // A mouse has shown the name already: its click opens. A finger's first tap shows the name.
-      if (found >= 0 && found === at && open && event.detail && matchMedia("(hover: hover)").matches)
-        location.assign(open(datumOf(points[found])));
-      else show(found);
+      if (
+        found >= 0 &&
+        found === at &&
+        event.detail &&
+        matchMedia("(hover: hover)").matches &&
+        follow(points[found])
+      )
+        return;
+      show(found);
     });
     stage.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      const step = own(STEPS, event.key);
       if (step && points.length) {
-        const order = points.map((p, i) => [centre(p)[0], i]).sort((a, b) => a[0] - b[0]).map((p) => p[1]);
+        const order = points
+          .map((p, i) => [centre(p)[0], i])
+          .sort((a, b) => a[0] - b[0])
+          .map((p) => p[1]);
         const now = order.indexOf(at);
         show(order[(now + step + order.length) % order.length]);
       } else if (event.key === "Escape") show(-1);
-      else if (event.key === "Enter" && at >= 0 && open) location.assign(open(datumOf(points[at])));
-      else return;
+      else if (event.key !== "Enter" || at < 0 || !follow(points[at])) return;
       event.preventDefault();
     });
     stage.addEventListener("blur", () => show(-1));
@@ -115,27 +222,56 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
   return figure;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+const MARK = { viewBox: "-2 -2 14 14", width: "14", height: "14", "aria-hidden": "true" };
+/** @type {{ [name: string]: string }} */
 const SYMBOLS = {
-  circle: "M5 0a5 5 0 1 0 .01 0z", diamond: "M5 -1L11 5L5 11L-1 5z", square: "M1 1h8v8h-8z", line: "M-1 4h12v2.5h-12z",
+  circle: "M5 0a5 5 0 1 0 .01 0z",
+  diamond: "M5 -1L11 5L5 11L-1 5z",
+  square: "M1 1h8v8h-8z",
+  line: "M-1 4h12v2.5h-12z",
   triangle: "M5 0L10 9H0z",
 };
 
+/**
+ * @param {string} colour
+ * @param {string} [symbol]
+ */
 function mark(colour, symbol = "circle") {
-  const svg = h("svg", { viewBox: "-2 -2 14 14", width: "14", height: "14", "aria-hidden": "true" });
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [key, value] of Object.entries(MARK)) svg.setAttribute(key, value);
+  const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", SYMBOLS[symbol]);
   path.style.fill = colour;
   svg.append(path);
   return svg;
 }
 
-const KEPT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "fill-opacity", "opacity",
-  "font-family", "font-size", "font-weight", "text-anchor", "font-variant"];
+const KEPT = [
+  "fill",
+  "stroke",
+  "stroke-width",
+  "stroke-dasharray",
+  "stroke-opacity",
+  "fill-opacity",
+  "opacity",
+  "font-family",
+  "font-size",
+  "font-weight",
+  "text-anchor",
+  "font-variant",
+];
 
-/** The chart as it looks, with every colour written out, so that it stands alone. */
+/**
+ * The chart as it looks, with every colour written out, so that it stands alone.
+ * @param {HTMLElement} canvas
+ * @param {string} title
+ */
 function standalone(canvas, title) {
-  const svg = canvas.querySelector("svg"), copy = svg.cloneNode(true);
-  const from = [svg, ...svg.querySelectorAll("*")], to = [copy, ...copy.querySelectorAll("*")];
+  const svg = /** @type {SVGSVGElement} */ (canvas.querySelector("svg"));
+  const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
+  const from = [svg, ...svg.querySelectorAll("*")],
+    to = [copy, ...copy.querySelectorAll("*")];
   from.forEach((element, i) => {
     const look = getComputedStyle(element);
     to[i].removeAttribute("class");
@@ -144,49 +280,88 @@ function standalone(canvas, title) {
       if (value) to[i].setAttribute(property, value);
     }
   });
-  const ns = "http://www.w3.org/2000/svg", { width, height } = svg.viewBox.baseVal;
-  const ground = document.createElementNS(ns, "rect");
-  for (const [k, v] of Object.entries({ x: 0, y: 0, width, height, fill: getComputedStyle(document.body).backgroundColor }))
-    ground.setAttribute(k, v);
-  const named = document.createElementNS(ns, "title");
+  const { width, height } = svg.viewBox.baseVal;
+  const ground = document.createElementNS(SVG, "rect");
+  for (const [k, v] of Object.entries({
+    x: 0,
+    y: 0,
+    width,
+    height,
+    fill: getComputedStyle(document.body).backgroundColor,
+  }))
+    ground.setAttribute(k, String(v));
+  const named = document.createElementNS(SVG, "title");
   named.textContent = title;
   copy.prepend(named, ground);
   copy.removeAttribute("aria-hidden");
-  copy.setAttribute("xmlns", ns);
-  return { text: new XMLSerializer().serializeToString(copy), width, height };
+  copy.setAttribute("xmlns", SVG);
+  return { source: new XMLSerializer().serializeToString(copy), width, height };
 }
 
+/**
+ * @param {HTMLElement} canvas
+ * @param {string} file
+ * @param {string} title
+ */
 function saveSvg(canvas, file, title) {
-  download(standalone(canvas, title).text, "image/svg+xml", `${file}.svg`);
+  download(standalone(canvas, title).source, "image/svg+xml", `${file}.svg`);
 }
 
+/**
+ * @param {HTMLElement} canvas
+ * @param {string} file
+ * @param {string} title
+ */
 async function savePng(canvas, file, title) {
-  const { text, width, height } = standalone(canvas, title);
+  const { source, width, height } = standalone(canvas, title);
   const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
   await image.decode();
   const paper = h("canvas", { width: String(2 * width), height: String(2 * height) });
-  paper.getContext("2d").drawImage(image, 0, 0, 2 * width, 2 * height);
-  paper.toBlob((blob) => download(blob, "image/png", `${file}.png`), "image/png");
+  paper.getContext("2d")?.drawImage(image, 0, 0, 2 * width, 2 * height);
+  paper.toBlob((blob) => blob && download(blob, "image/png", `${file}.png`), "image/png");
 }
 
-/** `draw` with the data that its points index. */
+/**
+ * `draw` with the data that its points index.
+ * @template Datum
+ * @param {Datum[]} data
+ * @param {(width: number) => PlotOptions} draw
+ * @returns {Draw<Datum>}
+ */
 export function drawing(data, draw) {
-  draw.data = data;
-  return draw;
+  return Object.assign(draw, { data });
 }
 
+/**
+ * @param {number} rows
+ * @param {number} each
+ * @param {number} extra
+ */
 export const tall = (rows, each, extra) => Math.min(HIGHEST, rows * each + extra);
 
-/** Ticks of a logarithmic axis: powers of ten, thinned to the width; with 2 and 5 if few lie inside. */
+/**
+ * Ticks of a logarithmic axis: powers of ten, thinned to the width; with 2 and 5 if few lie
+ * inside.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} most
+ */
 export function decades(low, high, most) {
-  const from = Math.floor(Math.log10(low)), to = Math.ceil(Math.log10(high));
+  const from = Math.floor(Math.log10(low)),
+    to = Math.ceil(Math.log10(high));
+  /**
+   * @param {number[]} steps
+   * @param {number} every
+   */
   const inside = (steps, every) => {
+    /** @type {number[]} */
     const ticks = [];
     for (let e = from; e <= to; e += every) ticks.push(...steps.map((s) => s * 10 ** e));
     return ticks.filter((t) => t >= low * 0.999 && t <= high * 1.001);
   };
-  const whole = inside([1], 1), fine = inside([1, 2, 5], 1);
+  const whole = inside([1], 1),
+    fine = inside([1, 2, 5], 1);
   if (fine.length <= most) return fine;
   if (whole.length >= 2 && whole.length <= most) return whole;
   if (whole.length < 2) return fine.filter((_, i) => i % Math.ceil(fine.length / most) === 0);

@@ -2,115 +2,276 @@
 
 import { clean, h, own } from "./dom.js";
 import { number } from "./format.js";
-import { BOUNDARIES, PROVENANCES } from "./figures.js";
+import { PROVENANCES } from "./figures.js";
 import { DEFAULTS, FILTERS } from "./state.js";
 
-const KINDS = [["world", "World"], ["country", "Countries"], ["state", "States"], ["province", "Provinces"], ["zone", "Grid zones"], ["cloud", "Cloud regions"]];
+/** @import { App } from "./main.js" */
+/** @import { Attributes, Child, FieldEvent } from "./page" */
+
+const KINDS = [
+  ["world", "World"],
+  ["country", "Countries"],
+  ["state", "States"],
+  ["province", "Provinces"],
+  ["zone", "Grid zones"],
+  ["cloud", "Cloud regions"],
+];
+/** Filters whose values are those of the cells, and what is typed. */
+const OFFERED = /** @type {const} */ ([
+  "task",
+  "dataset",
+  "category",
+  "architecture",
+  "device",
+  "study",
+  "origin",
+]);
+const TYPED = /** @type {const} */ (["search", "least", "most", "intensity"]);
 const WIDE = "(min-width: 60rem)";
 
+/** @param {App} app */
 export function controls(app) {
+  /** @type {{ [name: string]: HTMLInputElement | HTMLSelectElement }} */
   const fields = {};
-  let viewed = null;
+  let viewed = "";
   const wide = matchMedia(WIDE).matches;
 
+  /**
+   * @param {string} name
+   * @param {string} label
+   * @param {HTMLInputElement | HTMLSelectElement} input
+   * @param {Child} [hint]
+   */
   function field(name, label, input, hint) {
     input.id = `f-${name}`;
     fields[name] = input;
-    return h("div", { class: "field" }, h("label", { for: input.id }, label), input, hint ? h("small", {}, hint) : null);
+    return h(
+      "div",
+      { class: "field" },
+      h("label", { for: input.id }, label),
+      input,
+      hint ? h("small", {}, hint) : null,
+    );
   }
+  /**
+   * @param {string} name
+   * @param {string} label
+   * @param {[value: string, text: string][]} options
+   */
   function choice(name, label, options) {
-    return field(name, label, h("select", { onchange: (e) => app.set({ [name]: e.target.value }) },
-      options.map(([value, text]) => h("option", { value }, text))));
+    return field(
+      name,
+      label,
+      h(
+        "select",
+        { onchange: (e) => app.set({ [name]: e.target.value }) },
+        options.map(([value, text]) => h("option", { value }, text)),
+      ),
+    );
   }
+  /**
+   * @param {string} name
+   * @param {string} label
+   * @param {Attributes} attributes
+   * @param {(value: string) => string} [after]
+   */
   function typed(name, label, attributes, after = (v) => v) {
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
     let waiting;
+    /** @param {FieldEvent} e */
     const change = (e) => {
       clearTimeout(waiting);
       const value = after(e.target.value.trim());
       waiting = setTimeout(() => app.set({ [name]: value }, { replace: true }), 150);
     };
-    return field(name, label, h("input", { autocomplete: "off", spellcheck: "false", oninput: change, ...attributes }));
+    return field(
+      name,
+      label,
+      h("input", { autocomplete: "off", spellcheck: "false", oninput: change, ...attributes }),
+    );
   }
 
-  const place = h("select", { onchange: (e) => app.set({ region: e.target.value, year: "", intensity: "" }) },
-    KINDS.map(([kind, title]) => h("optgroup", { label: title }, app.data.grid.places
-      .filter((p) => p.kind === kind).sort((a, b) => a.name.localeCompare(b.name, "en"))
-      .map((p) => h("option", { value: p.code === "WORLD" ? "" : p.code }, p.code === "WORLD" ? "World (assumed)" : p.name)))));
+  const place = h(
+    "select",
+    { onchange: (e) => app.set({ region: e.target.value, year: "", intensity: "" }) },
+    KINDS.map(([kind, title]) =>
+      h(
+        "optgroup",
+        { label: title },
+        app.data.grid.places
+          .filter((p) => p.kind === kind)
+          .sort((a, b) => a.name.localeCompare(b.name, "en"))
+          .map((p) =>
+            h(
+              "option",
+              { value: p.code === "WORLD" ? "" : p.code },
+              p.code === "WORLD" ? "World (assumed)" : p.name,
+            ),
+          ),
+      ),
+    ),
+  );
   const year = h("select", { onchange: (e) => app.set({ year: e.target.value }) });
+  const settingsNow = h("span", { class: "now" });
+  const filtersNow = h("span", { class: "now" });
   const pueNumber = h("output", { for: "f-pue" });
-  const settings = h("details", { class: "box", open: wide },
-    h("summary", {}, h("span", { class: "what" }, "Settings"), h("span", { class: "now" })),
-    h("div", { class: "fields" },
-      choice("unit", "Show", [["kwh", "Energy"], ["co2e", "Carbon (CO₂e)"]]),
-      choice("boundary", "Boundary", [["accelerator", "accelerator: devices in use"], ["compute", "compute: devices in use, CPU, DRAM"],
-        ["node", "node: the whole machine"], ["facility", "facility: node × PUE"]]),
-      choice("net", "Idle", [["", "included"], ["1", "left out (above idle)"]]),
+  const settings = h(
+    "details",
+    { class: "box", open: wide },
+    h("summary", {}, h("span", { class: "what" }, "Settings"), settingsNow),
+    h(
+      "div",
+      { class: "fields" },
+      choice("unit", "Show", [
+        ["kwh", "Energy"],
+        ["co2e", "Carbon (CO₂e)"],
+      ]),
+      choice("boundary", "Boundary", [
+        ["accelerator", "accelerator: devices in use"],
+        ["compute", "compute: devices in use, CPU, DRAM"],
+        ["node", "node: the whole machine"],
+        ["facility", "facility: node × PUE"],
+      ]),
+      choice("net", "Idle", [
+        ["", "included"],
+        ["1", "left out (above idle)"],
+      ]),
       field("region", "Grid", place),
       field("year", "Year", year),
-      typed("intensity", "or gCO₂e per kWh", { type: "number", min: "0", step: "any", placeholder: "of the grid" }),
-      h("div", { class: "field" }, h("label", { for: "f-pue" }, "PUE ", pueNumber),
-        fields.pue = h("input", { id: "f-pue", type: "range", min: "1", max: "2.5", step: "0.01",
-          oninput: (e) => app.set({ pue: Number(e.target.value) === 1 ? "" : e.target.value }, { replace: true }) }))));
+      typed("intensity", "or gCO₂e per kWh", {
+        type: "number",
+        min: "0",
+        step: "any",
+        placeholder: "of the grid",
+      }),
+      h(
+        "div",
+        { class: "field" },
+        h("label", { for: "f-pue" }, "PUE ", pueNumber),
+        (fields.pue = h("input", {
+          id: "f-pue",
+          type: "range",
+          min: "1",
+          max: "2.5",
+          step: "0.01",
+          oninput: (e) =>
+            app.set({ pue: Number(e.target.value) === 1 ? "" : e.target.value }, { replace: true }),
+        })),
+      ),
+    ),
+  );
 
-  const filters = h("details", { class: "box", open: wide },
-    h("summary", {}, h("span", { class: "what" }, "Filters"), h("span", { class: "now" })),
-    h("div", { class: "fields" },
-      choice("task", "Task", []), choice("dataset", "Dataset", []),
+  const filters = h(
+    "details",
+    { class: "box", open: wide },
+    h("summary", {}, h("span", { class: "what" }, "Filters"), filtersNow),
+    h(
+      "div",
+      { class: "fields" },
+      choice("task", "Task", []),
+      choice("dataset", "Dataset", []),
       typed("search", "Model contains", { type: "search", maxlength: "300" }),
-      choice("category", "Category", []), choice("architecture", "Architecture", []),
-      typed("least", "Parameters from", { type: "number", min: "0", step: "any", placeholder: "1e8" }),
-      typed("most", "Parameters to", { type: "number", min: "0", step: "any", placeholder: "1e10" }),
-      choice("provenance", "Provenance", PROVENANCES.map((p) => [p, p])),
-      choice("device", "Hardware", []), choice("study", "Study", []),
+      choice("category", "Category", []),
+      choice("architecture", "Architecture", []),
+      typed("least", "Parameters from", {
+        type: "number",
+        min: "0",
+        step: "any",
+        placeholder: "1e8",
+      }),
+      typed("most", "Parameters to", {
+        type: "number",
+        min: "0",
+        step: "any",
+        placeholder: "1e10",
+      }),
+      choice(
+        "provenance",
+        "Provenance",
+        PROVENANCES.map((p) => [p, p]),
+      ),
+      choice("device", "Hardware", []),
+      choice("study", "Study", []),
       choice("origin", "Source", []),
-      h("div", { class: "field end" }, h("button", { type: "button", onclick: () => app.reset() }, "Clear the filters"))));
+      h(
+        "div",
+        { class: "field end" },
+        h("button", { type: "button", onclick: () => app.reset() }, "Clear the filters"),
+      ),
+    ),
+  );
 
   const WORDS = { shipped: "shipped with permille", store: "the store" };
+  /**
+   * @param {HTMLSelectElement} select
+   * @param {(string | null)[]} values
+   * @param {string} chosen
+   */
   function offer(select, values, chosen) {
-    const all = [...new Set(values)].filter((v) => v !== null && v !== "").sort();
+    const all = [...new Set(values)].flatMap((v) => v || []).sort();
     if (chosen && !all.includes(chosen)) all.push(chosen);
     const key = JSON.stringify(all);
     if (select.dataset.key !== key) {
       select.dataset.key = key;
-      select.replaceChildren(h("option", { value: "" }, "all"),
-        ...all.map((v) => h("option", { value: v }, own(WORDS, v) ?? clean(v, 70))));
+      select.replaceChildren(
+        h("option", { value: "" }, "all"),
+        ...all.map((v) => h("option", { value: v }, own(WORDS, v) ?? clean(v, 70))),
+      );
     }
     select.value = chosen;
   }
-  for (const name of ["provenance"]) fields[name].prepend(h("option", { value: "" }, "all"));
+  fields.provenance.prepend(h("option", { value: "" }, "all"));
 
   function update() {
-    const s = app.state, setting = app.setting, grid = setting.grid;
-    for (const name of ["task", "dataset", "category", "architecture", "device", "study", "origin"]) {
+    const s = app.state,
+      setting = app.setting,
+      grid = setting.grid;
+    for (const name of OFFERED) {
       // A dataset is offered of the task that is chosen, and so on; each by what the others leave.
-      offer(fields[name], app.selection([name]).map((c) => c[name]), s[name]);
+      offer(
+        /** @type {HTMLSelectElement} */ (fields[name]),
+        app.selection([name]).map((c) => c[name]),
+        s[name],
+      );
     }
     fields.provenance.value = s.provenance;
     fields.unit.value = setting.unit;
     fields.boundary.value = setting.boundary;
     fields.net.value = setting.net ? "1" : "";
     place.value = app.places.has(s.region) && s.region !== "WORLD" ? s.region : "";
-    year.replaceChildren(...(grid.years.length ? [...grid.years].reverse().map((y) => h("option", { value: y }, y)) : [h("option", { value: "" }, "given")]));
+    year.replaceChildren(
+      ...(grid.years.length
+        ? [...grid.years].reverse().map((y) => h("option", { value: y }, y))
+        : [h("option", { value: "" }, "given")]),
+    );
     year.value = grid.year ?? "";
     year.disabled = !grid.years.length;
     fields.pue.value = String(setting.pue);
     pueNumber.textContent = number(setting.pue);
-    for (const name of ["search", "least", "most", "intensity"]) {
+    for (const name of TYPED) {
       if (document.activeElement !== fields[name]) fields[name].value = s[name];
     }
     // What if is asked with the settings: they are in sight when it opens.
     if (s.view === "whatif" && viewed !== "whatif") settings.open = true;
     viewed = s.view;
     const idle = setting.net ? "above idle" : "idle included";
-    settings.querySelector(".now").textContent =
-      `${setting.boundary}, ${idle} · ${grid.name}${grid.year ? ` ${grid.year}` : ""}, ${number(setting.intensity)} gCO₂e/kWh · PUE ${number(setting.pue)}`;
+    settingsNow.textContent =
+      `${setting.boundary}, ${idle} · ` +
+      `${grid.name}${grid.year ? ` ${grid.year}` : ""}, ${number(setting.intensity)} ` +
+      `gCO₂e/kWh · PUE ${number(setting.pue)}`;
     const active = FILTERS.filter((f) => s[f] !== DEFAULTS[f]);
     const count = app.selection().length;
-    filters.querySelector(".now").textContent =
-      `${number(count)} of ${number(app.cells.length)} cells${active.length ? ` · ${active.map((f) => clean(s[f], 24)).join(", ")}` : ""}`;
-    app.said.textContent = grid.asked ? `There is no grid called “${clean(grid.asked, 40)}” here: the world's average is used.`
-      : grid.askedYear ? `There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: that of ${grid.year} is used.`
-      : count ? "" : "Nothing matches these filters.";
+    filtersNow.textContent =
+      `${number(count)} of ${number(app.cells.length)} ` +
+      `cells${active.length ? ` · ${active.map((f) => clean(s[f], 24)).join(", ")}` : ""}`;
+    app.said.textContent = grid.asked
+      ? `There is no grid called “${clean(grid.asked, 40)}” here: the world's average is used.`
+      : grid.askedYear
+        ? `There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: ` +
+          `that of ${grid.year} is used.`
+        : count
+          ? ""
+          : "Nothing matches these filters.";
   }
   return { element: h("div", {}, settings, filters), update };
 }

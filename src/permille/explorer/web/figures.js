@@ -1,86 +1,214 @@
 // The formulas of permille.analysis.rows, compare, intervals and budget, on the page's aggregates.
 
+/** @import { BoundaryColumns, Cell, Columns, FigureColumns, Metered } from "./document" */
+/** @import { App } from "./main.js" */
+/** @import { Boundary, Estimate, Joules, Setting } from "./page" */
+
+/**
+ * @typedef {{ general: Cell; specific: Cell }} Answer
+ * @typedef {{ of?: unknown[]; at?: number[]; all?: unknown }} Packed
+ * @typedef {{ name: string; low: number; high: number }} Share
+ */
+
 export const JOULES_PER_KWH = 3.6e6;
-export const BOUNDARIES = ["accelerator", "compute", "node", "facility"];
+export const BOUNDARIES = /** @type {const} */ (["accelerator", "compute", "node", "facility"]);
+/** @type {readonly Metered[]} */
+export const METERED = ["accelerator", "compute", "node"];
 export const PROVENANCES = ["measured", "replayed", "modelled", "estimated"];
 
-/** Cells from columns: a list of objects. */
+/**
+ * Cells from columns: a list of objects.
+ * @param {Columns} options
+ * @returns {Cell[]}
+ */
 export function cells({ count, columns }) {
+  /** @type {Record<string, unknown>[]} */
   const found = Array.from({ length: count }, () => ({}));
-  for (const [name, column] of Object.entries(columns)) {
-    const { of, at } = column, single = !Array.isArray(column) && !of;
-    for (let i = 0; i < count; i++) found[i][name] = single ? column.all : of ? of[at[i]] : column[i];
+  for (const [name, packed] of Object.entries(columns)) {
+    const { of, at, all } = /** @type {Packed} */ (packed);
+    const list = Array.isArray(packed) ? packed : null;
+    for (let i = 0; i < count; i++) found[i][name] = list ? list[i] : of && at ? of[at[i]] : all;
   }
-  return found;
+  return /** @type {Cell[]} */ (/** @type {unknown} */ (found));
 }
 
-/** Joules per 1,000 of a cell within a boundary; null where there is no figure. */
+/** @type {(boundary: Boundary) => Metered} */
+export const metered = (boundary) => (boundary === "facility" ? "node" : boundary);
+
+/**
+ * What is kept of a cell for each boundary.
+ * @template {keyof BoundaryColumns} Name
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ * @param {Name} name
+ * @returns {BoundaryColumns[Name]}
+ */
+const column = (cell, boundary, name) => /** @type {any} */ (cell)[`${metered(boundary)}_${name}`];
+
+/**
+ * What is kept of a cell for each boundary, with idle energy and above it.
+ * @template {keyof FigureColumns} Name
+ * @param {Cell} cell
+ * @param {{ boundary: Boundary; net: boolean }} setting
+ * @param {Name} name
+ * @returns {FigureColumns[Name]}
+ */
+const within = (cell, { boundary, net }, name) =>
+  /** @type {any} */ (cell)[`${metered(boundary)}${net ? "_net" : ""}_${name}`];
+
+/**
+ * Joules per 1,000 of a cell within a boundary; null where there is no figure.
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ * @param {boolean} net
+ * @returns {Joules | null}
+ */
 export function joules(cell, boundary, net) {
-  const b = boundary === "facility" ? "node" : boundary;
-  const value = cell[net ? `${b}_net_mean` : `${b}_mean`];
+  const at = { boundary, net };
+  const value = within(cell, at, "mean");
   if (value === null || value === undefined) return null;
-  const own = net ? `${b}_net` : b;
+  // Where there is a mean, there is all that follows from the same runs.
+  const known = (/** @type {number | null} */ figure) => /** @type {number} */ (figure);
   return {
-    n: cell[`${b}_n`], spread: cell[`${b}_spread`], value, low: cell[`${own}_low`], high: cell[`${own}_high`],
-    ratioN: cell[`${own}_ratio_n`], ratioMean: cell[`${own}_ratio_mean`], ratioSd: cell[`${own}_ratio_sd`],
-    blocks: cell[`${own}_blocks`] ?? null,
-    below: cell[`${own}_below`], above: cell[`${own}_above`], edge: cell[`${own}_edge`],
+    n: column(cell, boundary, "n"),
+    spread: column(cell, boundary, "spread"),
+    value,
+    low: within(cell, at, "low"),
+    high: within(cell, at, "high"),
+    blocks: within(cell, at, "blocks"),
+    ratioN: known(within(cell, at, "ratio_n")),
+    ratioMean: known(within(cell, at, "ratio_mean")),
+    ratioSd: within(cell, at, "ratio_sd"),
+    below: known(within(cell, at, "below")),
+    above: known(within(cell, at, "above")),
+    edge: known(within(cell, at, "edge")),
   };
 }
 
-export const provenance = (cell, boundary) =>
-  cell[`${boundary === "facility" ? "node" : boundary}_provenance`];
-export const domains = (cell, boundary) =>
-  cell[`${boundary === "facility" ? "node" : boundary}_domains`];
-export const problem = (cell, boundary) =>
-  cell[`${boundary === "facility" ? "node" : boundary}_problem`];
+/**
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ */
+export const provenance = (cell, boundary) => column(cell, boundary, "provenance");
+/**
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ */
+export const domains = (cell, boundary) => column(cell, boundary, "domains");
+/**
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ */
+export const problem = (cell, boundary) => column(cell, boundary, "problem");
 
+/**
+ * @param {Estimate | null} estimate
+ * @param {number} factor
+ * @returns {Estimate | null}
+ */
 function times(estimate, factor) {
-  return estimate && {
-    value: estimate.value * factor,
-    low: estimate.low === null ? null : estimate.low * factor,
-    high: estimate.high === null ? null : estimate.high * factor,
-  };
+  return (
+    estimate && {
+      value: estimate.value * factor,
+      low: estimate.low === null ? null : estimate.low * factor,
+      high: estimate.high === null ? null : estimate.high * factor,
+    }
+  );
 }
 
-/** kWh per 1,000 inferences: within facility, times the PUE. */
+/**
+ * kWh per 1,000 inferences: within facility, times the PUE.
+ * @param {Cell} cell
+ * @param {Setting} setting
+ * @returns {Estimate | null}
+ */
 export function kwh(cell, setting) {
   const found = joules(cell, setting.boundary, setting.net);
   return times(found, (setting.boundary === "facility" ? setting.pue : 1) / JOULES_PER_KWH);
 }
 
-/** gCO2e per 1,000 inferences: the PUE counts once. */
+/**
+ * gCO2e per 1,000 inferences: the PUE counts once.
+ * @param {Cell} cell
+ * @param {Setting} setting
+ * @returns {Estimate | null}
+ */
 export function grams(cell, setting) {
   const overhead = setting.boundary === "facility" ? 1 : setting.pue;
   return times(kwh(cell, setting), setting.intensity * overhead);
 }
 
+/**
+ * @param {Cell} cell
+ * @param {Setting} setting
+ * @returns {Estimate | null}
+ */
 export const shown = (cell, setting) =>
   setting.unit === "kwh" ? kwh(cell, setting) : grams(cell, setting);
 
+/**
+ * Whether a logarithmic axis can carry its interval.
+ * @template {Estimate} Each
+ * @param {Each} estimate
+ * @returns {estimate is Each & { low: number; high: number }}
+ */
+export const bounded = (estimate) =>
+  estimate.low !== null &&
+  estimate.low > 0 &&
+  estimate.high !== null &&
+  Number.isFinite(estimate.high);
+
+/**
+ * How far it reaches on a logarithmic axis.
+ * @param {Estimate} estimate
+ */
+export const reach = (estimate) =>
+  [estimate.value, estimate.low ?? 0, estimate.high ?? Infinity].filter(
+    (end) => end > 0 && Number.isFinite(end),
+  );
+
 // --- ratios ----------------------------------------------------------------------------------
 
+/** @type {number[]} */
 let series = [];
-export function useStudentT(coefficients) { series = coefficients; }
+/** @param {number[]} chebyshev */
+export function useStudentT(chebyshev) {
+  series = chebyshev;
+}
 
-/** Two-sided 95 % quantile of Student's t, df ≥ 1: a Chebyshev series (Clenshaw, 1955). */
+/**
+ * Two-sided 95 % quantile of Student's t, df ≥ 1: a Chebyshev series (Clenshaw, 1955).
+ * @param {number} df
+ */
 export function studentT(df) {
   const u = 2 / df - 1;
-  let after = 0, next = 0;
-  for (let k = series.length - 1; k > 0; k--) [next, after] = [2 * u * next - after + series[k], next];
+  let after = 0,
+    next = 0;
+  for (let k = series.length - 1; k > 0; k--)
+    [next, after] = [2 * u * next - after + series[k], next];
   return Math.exp(u * next - after + series[0]);
 }
 
+/** @param {number[]} values */
 const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** @param {number[]} values */
 const sdOf = (values) => {
   const mean = meanOf(values);
-  return Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (values.length - 1));
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1));
 };
 
-/** The ratio over sessions, of the blocks that have both; null where there are no two. */
+/**
+ * The ratio over sessions, of the blocks that have both; null where there are no two of them.
+ * @param {Joules} a
+ * @param {Joules} b
+ * @returns {Estimate | null}
+ */
 function pairedRatio(a, b) {
   if (!a.blocks || !b.blocks) return null;
   const other = new Map(b.blocks.map(([session, block, log]) => [`${session}/${block}`, log]));
+  /** @type {Map<string, number[]>} */
   const sessions = new Map();
   for (const [session, block, log] of a.blocks) {
     const against = other.get(`${session}/${block}`);
@@ -90,16 +218,23 @@ function pairedRatio(a, b) {
   const groups = [...sessions.values()];
   if (groups.reduce((sum, group) => sum + group.length, 0) < 2) return null;
   const units = groups.length === 1 ? groups[0] : groups.map(meanOf);
-  const half = studentT(units.length - 1) * sdOf(units) / Math.sqrt(units.length);
+  const half = (studentT(units.length - 1) * sdOf(units)) / Math.sqrt(units.length);
   return onLogScale(Math.exp(meanOf(units)), half, half);
 }
 
+/**
+ * @param {Joules} a
+ * @param {Joules} b
+ * @returns {Estimate}
+ */
 function plainRatio(a, b) {
   const paired = pairedRatio(a, b);
   if (paired) return paired;
   const value = a.ratioMean / b.ratioMean;
-  if (a.ratioN === 1 || b.ratioN === 1 || a.ratioSd === null || b.ratioSd === null) return { value, low: null, high: null };
-  const ua = (a.ratioSd / a.ratioMean) ** 2 / a.ratioN, ub = (b.ratioSd / b.ratioMean) ** 2 / b.ratioN;
+  if (a.ratioN === 1 || b.ratioN === 1 || a.ratioSd === null || b.ratioSd === null)
+    return { value, low: null, high: null };
+  const ua = (a.ratioSd / a.ratioMean) ** 2 / a.ratioN,
+    ub = (b.ratioSd / b.ratioMean) ** 2 / b.ratioN;
   if (ua + ub === 0) return { value, low: value, high: value };
   const share = ua / (ua + ub);
   const df = 1 / (share ** 2 / (a.ratioN - 1) + (1 - share) ** 2 / (b.ratioN - 1));
@@ -109,7 +244,14 @@ function plainRatio(a, b) {
 
 const LEAST = 2.2250738585072014e-308;
 
-/** The interval of a ratio whose logarithm may lie so far below and above: 0 < low ≤ value ≤ high. */
+/**
+ * The interval of a ratio whose logarithm may lie so far below and above:
+ * 0 < low ≤ value ≤ high.
+ * @param {number} value
+ * @param {number} below
+ * @param {number} above
+ * @returns {Estimate}
+ */
 function onLogScale(value, below, above) {
   return {
     value,
@@ -118,74 +260,126 @@ function onLogScale(value, below, above) {
   };
 }
 
-/** Per coefficient that two cells have in common: its share of each one's energy, and how wrong it
- * may be below and above; null where they do not stand on the same meters. */
+/**
+ * Per coefficient that two cells have in common: its share of each one's energy, and how wrong it
+ * may be below and above; null where they do not stand on the same meters.
+ * @param {Cell} x
+ * @param {Cell} y
+ * @param {Boundary} boundary
+ * @returns {number[][] | null}
+ */
 function coefficients(x, y, boundary) {
-  const within = (cell) => {
+  /** @param {Cell} cell */
+  const metersOf = (cell) => {
     const known = new Map((cell.parts ?? []).map((part) => [part[0], part]));
     const list = domains(cell, boundary).map((domain) => known.get(domain));
-    return list.every(Boolean) ? list : [];
+    return list.every((part) => part !== undefined) ? list : [];
   };
-  const a = within(x), b = within(y);
-  if (!a.length || a.length !== b.length || a.some((part, i) => part[0] !== b[i][0])
-    || provenance(x, boundary) !== provenance(y, boundary)
-    || ![...a, ...b].every((part) => part[5])) return null;
+  const a = metersOf(x),
+    b = metersOf(y);
+  if (
+    !a.length ||
+    a.length !== b.length ||
+    a.some((part, i) => part[0] !== b[i][0]) ||
+    provenance(x, boundary) !== provenance(y, boundary) ||
+    ![...a, ...b].every((part) => part[5])
+  )
+    return null;
+  /** @param {Cell["parts"]} parts */
   const total = (parts) => parts.reduce((sum, part) => sum + part[1], 0);
-  const ta = total(a), tb = total(b);
+  const ta = total(a),
+    tb = total(b);
   if (!(ta > 0 && tb > 0)) return null;
   return a.flatMap(([, ja, la, ha, wa], i) => {
     const [, jb, lb, hb, wb] = b[i];
-    const low = Math.max(la, lb), high = Math.max(ha, hb);
+    const low = Math.max(la, lb),
+      high = Math.max(ha, hb);
     if (wa === null || wb === null) return [[ja / ta, jb / tb, low, high]];
-    return [[wa / ta, wb / tb, low, high], [(ja - wa) / ta, (jb - wb) / tb, low, high]];
+    return [
+      [wa / ta, wb / tb, low, high],
+      [(ja - wa) / ta, (jb - wb) / tb, low, high],
+    ];
   });
 }
 
+/**
+ * @param {Cell} x
+ * @param {Cell} y
+ * @param {Joules} a
+ * @param {Joules} b
+ * @param {Setting} setting
+ * @returns {number[]}
+ */
 function systematic(x, y, a, b, setting) {
   const pairs = coefficients(x, y, setting.boundary);
   if (!pairs) {
+    /** @param {Joules} side */
     const least = (side) => Math.log1p(-Math.min(side.below, 0.99));
     return [Math.log1p(b.above) - least(a), Math.log1p(a.above) - least(b)];
   }
   const moved = pairs.map(([p, q, low, high]) =>
-    [-Math.min(low, 0.99), high].map((f) => Math.log1p(f * p) - Math.log1p(f * q)));
-  return [Math.hypot(...moved.map((m) => Math.max(0, -Math.min(...m)))),
-    Math.hypot(...moved.map((m) => Math.max(0, ...m)))];
+    [-Math.min(low, 0.99), high].map((f) => Math.log1p(f * p) - Math.log1p(f * q)),
+  );
+  return [
+    Math.hypot(...moved.map((m) => Math.max(0, -Math.min(...m)))),
+    Math.hypot(...moved.map((m) => Math.max(0, ...m))),
+  ];
 }
 
-/** Energy of x over that of y, with what does not cancel between them; null without a figure. */
+/**
+ * Energy of x over that of y, with what does not cancel between them; null without a figure.
+ * @param {Cell} x
+ * @param {Cell} y
+ * @param {Setting} setting
+ * @returns {Estimate | null}
+ */
 export function ratio(x, y, setting) {
-  const a = joules(x, setting.boundary, setting.net), b = joules(y, setting.boundary, setting.net);
+  const a = joules(x, setting.boundary, setting.net),
+    b = joules(y, setting.boundary, setting.net);
   if (!a || !b || a.ratioMean <= 0 || b.ratioMean <= 0) return null;
   const plain = plainRatio(a, b);
-  if (plain.low === null) return plain;
+  if (plain.low === null || plain.high === null) return plain;
   const [low, high] = systematic(x, y, a, b, setting);
   const edges = Math.hypot(a.edge, b.edge);
-  return onLogScale(plain.value,
+  return onLogScale(
+    plain.value,
     Math.hypot(Math.log(plain.value) - Math.log(plain.low), low, edges),
-    Math.hypot(Math.log(plain.high) - Math.log(plain.value), high, edges));
+    Math.hypot(Math.log(plain.high) - Math.log(plain.value), high, edges),
+  );
 }
 
-/** Geometric mean of ratios; logarithmic half-widths in quadrature. */
+/**
+ * Geometric mean of ratios; logarithmic half-widths in quadrature.
+ * @param {Estimate[]} ratios
+ * @returns {Estimate}
+ */
 export function overall(ratios) {
   if (ratios.length === 1) return ratios[0];
   const k = ratios.length;
   const value = Math.exp(ratios.reduce((sum, r) => sum + Math.log(r.value), 0) / k);
   if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
-  const below = ratios.map((r) => Math.log(r.value / r.low));
-  const above = ratios.map((r) => Math.log(r.high / r.value));
+  const below = ratios.map((r) => Math.log(r.value / (r.low ?? r.value)));
+  const above = ratios.map((r) => Math.log((r.high ?? r.value) / r.value));
   return onLogScale(value, Math.hypot(...below) / k, Math.hypot(...above) / k);
 }
 
-/** What must be the same for two cells to be compared. */
+/**
+ * What must be the same for two cells to be compared.
+ * @param {Cell} c
+ */
 export const place = (c) => c.place;
 
 // --- the rest --------------------------------------------------------------------------------
 
-/** Parts of a cell's interval, relative (k = 2): as permille results --explain. */
+/**
+ * Parts of a cell's interval, relative (k = 2): as permille results --explain.
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ */
 export function budget(cell, boundary) {
   const e = joules(cell, boundary, false);
   if (!e || e.value <= 0) return [];
+  /** @type {Share[]} */
   const found = [];
   if (e.spread !== null) {
     const half = e.spread;
@@ -193,32 +387,44 @@ export function budget(cell, boundary) {
     found.push({ name: `spread of ${e.n} trials (${rule})`, low: half, high: half });
   }
   found.push({ name: "edges, ticks and resolution", low: e.edge, high: e.edge });
+  /** @param {number} side */
   const rest = (side) => Math.sqrt(Math.max(0, side ** 2 - e.edge ** 2));
   found.push({
     name: provenance(cell, boundary) === "estimated" ? "the estimate's model" : "meter accuracy",
-    low: rest(e.below), high: rest(e.above),
+    low: rest(e.below),
+    high: rest(e.above),
   });
   return found;
 }
 
-/** A column that is kept for each boundary, gross and above idle. */
-const within = (cell, { boundary, net }, what) => {
-  const b = boundary === "facility" ? "node" : boundary;
-  return cell[`${net ? `${b}_net` : b}_${what}`];
-};
-
-/** Whether a cell lies on the Pareto front of its place, as permille.analysis.pareto says. */
+/**
+ * Whether a cell lies on the Pareto front of its place, as permille.analysis.pareto says.
+ * @param {Cell} cell
+ * @param {Setting} setting
+ */
 export const onFront = (cell, setting) => within(cell, setting, "front") === true;
 
-/** The general-purpose and the task-specific cell of each answer, by permille.analysis.answer. */
+/**
+ * The general-purpose and the task-specific cell of each answer, by permille.analysis.answer.
+ * @param {Pick<App, "setting" | "data" | "byId">} app
+ * @returns {Answer[]}
+ */
 export function answers(app) {
-  const { boundary, net } = app.setting, b = boundary === "facility" ? "node" : boundary;
-  return (app.data.answers[net ? `${b}_net` : b] ?? []).map(([general, specific]) =>
-    ({ general: app.byId.get(general), specific: app.byId.get(specific) }));
+  const { boundary, net } = app.setting;
+  const ids = app.data.answers[net ? `${metered(boundary)}_net` : metered(boundary)] ?? [];
+  return ids.flatMap((pair) => {
+    const [general, specific] = pair.map((id) => app.byId.get(id));
+    return general && specific ? [{ general, specific }] : [];
+  });
 }
 
+/**
+ * @param {number[]} values
+ * @param {number} q
+ */
 export function quantile(values, q) {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (sorted.length - 1) * q, below = Math.floor(at);
+  const at = (sorted.length - 1) * q,
+    below = Math.floor(at);
   return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
 }

@@ -1,12 +1,42 @@
 // Numbers for people, by the rules of permille.units.
 
-const TIME = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]];
-const ENERGY = [[1e6, "GWh"], [1e3, "MWh"], [1, "kWh"], [1e-3, "Wh"], [1e-6, "mWh"], [1e-9, "µWh"]];
-const MASS = [[1e6, "t"], [1e3, "kg"], [1, "g"], [1e-3, "mg"], [1e-6, "µg"]];
+/** @import { Cell } from "./document" */
+/** @import { Estimate, Unit } from "./page" */
+
+/** @typedef {[size: number, unit: string][]} Scale */
+
+/** @type {Scale} */
+const TIME = [
+  [1, "s"],
+  [1e-3, "ms"],
+  [1e-6, "µs"],
+  [1e-9, "ns"],
+];
+/** @type {Scale} */
+const ENERGY = [
+  [1e6, "GWh"],
+  [1e3, "MWh"],
+  [1, "kWh"],
+  [1e-3, "Wh"],
+  [1e-6, "mWh"],
+  [1e-9, "µWh"],
+];
+/** @type {Scale} */
+const MASS = [
+  [1e6, "t"],
+  [1e3, "kg"],
+  [1, "g"],
+  [1e-3, "mg"],
+  [1e-6, "µg"],
+];
 
 export const NONE = "n/a";
 
-/** Significant digits, thousands apart, no exponent; digits before the point are kept. */
+/**
+ * Significant digits, thousands apart, no exponent; digits before the point are kept.
+ * @param {number | null | undefined} value
+ * @param {number} [digits]
+ */
 export function number(value, digits = 3) {
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
   if (value === 0) return "0";
@@ -17,11 +47,23 @@ export function number(value, digits = 3) {
   return rest ? `${apart}.${rest}` : apart;
 }
 
+/**
+ * @param {number} value
+ * @param {Scale} scale
+ */
 function unitOf(value, scale) {
-  return scale.find(([size]) => Math.abs(Number((value / size).toExponential(2))) >= 1)
-    ?? scale[scale.length - 1];
+  return (
+    scale.find(([size]) => Math.abs(Number((value / size).toExponential(2))) >= 1) ??
+    scale[scale.length - 1]
+  );
 }
 
+/**
+ * @param {number | null | undefined} value
+ * @param {Scale} scale
+ * @param {string} base
+ * @param {number} digits
+ */
 function scaled(value, scale, base, digits) {
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
   if (value === 0) return `0 ${base}`;
@@ -31,9 +73,21 @@ function scaled(value, scale, base, digits) {
   return `${number(shown, digits)} ${unit}`;
 }
 
+/**
+ * @param {number | null | undefined} kwh
+ * @param {number} [digits]
+ */
 export const energy = (kwh, digits = 3) => scaled(kwh, ENERGY, "kWh", digits);
+/**
+ * @param {number | null | undefined} grams
+ * @param {number} [digits]
+ */
 export const mass = (grams, digits = 3) => scaled(grams, MASS, "g", digits);
 
+/**
+ * @param {number | null | undefined} value
+ * @param {number} [digits]
+ */
 export function seconds(value, digits = 3) {
   if (value === null || value === undefined) return NONE;
   if (value < 60) return scaled(value, TIME, "s", digits);
@@ -42,36 +96,69 @@ export function seconds(value, digits = 3) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** [low, high] in the unit of the value; "n/a" where there is no interval, as with one run. */
+/**
+ * [low, high] in the unit of the value; "n/a" where there is no interval, as with one run.
+ * @param {Estimate | null | undefined} estimate
+ * @param {Unit} kind
+ */
 export function interval(estimate, kind) {
   if (!estimate || estimate.low === null || estimate.high === null) return NONE;
   const scale = kind === "kwh" ? ENERGY : MASS;
   const [size, unit] = unitOf(estimate.value, scale);
+  /** @param {number} x */
   const end = (x) => (Number.isFinite(x) ? number(x / size) : "no bound");
   return `${end(estimate.low)} to ${end(estimate.high)} ${unit}`;
 }
 
+/**
+ * @param {number | null | undefined} value
+ * @param {Unit} kind
+ * @param {number} [digits]
+ */
 export const figure = (value, kind, digits = 3) =>
   kind === "kwh" ? energy(value, digits) : mass(value, digits);
 
+/** @param {number | null} count */
 export function params(count) {
   if (!count) return NONE;
   if (count >= 1e9) return `${number(count / 1e9)} B`;
   return `${number(count / 1e6)} M`;
 }
 
+/**
+ * @param {number | null | undefined} share
+ * @param {number} [digits]
+ */
 export const percent = (share, digits = 3) =>
   share === null || share === undefined ? NONE : `${number(100 * share, digits)} %`;
 
-/** A cell's quality for people, in the unit that permille.metrics gives it. */
-export const quality = (cell, value = cell.quality) => (value === null || value === undefined ? NONE
-  : cell.in_percent ? percent(value) : number(value, 4));
+/**
+ * A cell's quality for people, in the unit that permille.metrics gives it.
+ * @param {Cell} cell
+ * @param {number | null} [value]
+ */
+export const quality = (cell, value = cell.quality) =>
+  value === null || value === undefined
+    ? NONE
+    : cell.in_percent
+      ? percent(value)
+      : number(value, 4);
 
-/** The same with its 95 % interval, where it has one. */
-export const qualityInterval = (cell) => (cell.quality_low === null || cell.quality_high === null ? quality(cell)
-  : `${quality(cell)} [${quality(cell, cell.quality_low)}, ${quality(cell, cell.quality_high)}]`);
+/**
+ * The same with its 95 % interval, where it has one.
+ * @param {Cell} cell
+ */
+export const qualityInterval = (cell) =>
+  cell.quality_low === null || cell.quality_high === null
+    ? quality(cell)
+    : `${quality(cell)} [${quality(cell, cell.quality_low)}, ${quality(cell, cell.quality_high)}]`;
 
+/** @param {Estimate} ratio */
 export function times(ratio) {
-  if (ratio.low === null || ratio.high === null) return `${number(ratio.value)} × (no interval: ${NONE})`;
-  return `${number(ratio.value)} × [${number(ratio.low)}, ${Number.isFinite(ratio.high) ? number(ratio.high) : "no bound"}]`;
+  if (ratio.low === null || ratio.high === null)
+    return `${number(ratio.value)} × (no interval: ${NONE})`;
+  return (
+    `${number(ratio.value)} × [${number(ratio.low)}, ` +
+    `${Number.isFinite(ratio.high) ? number(ratio.high) : "no bound"}]`
+  );
 }

@@ -1,8 +1,9 @@
 // The page: reads the figures and the address, draws a view, and writes the address back.
 
 import { controls } from "./controls.js";
-import { h, own } from "./dom.js";
+import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
+import { number } from "./format.js";
 import { DEFAULTS, FILTERS, href, inFile, read, write } from "./state.js";
 import { overview } from "./views/overview.js";
 import { tableView } from "./views/table.js";
@@ -16,6 +17,24 @@ import { breakdown } from "./views/breakdown.js";
 import { modelPage } from "./views/model.js";
 import { runPage } from "./views/run.js";
 
+/** @import { Document, PagePlace } from "./document" */
+/** @import { Child, GridChoice, Setting } from "./page" */
+/** @import { Filter, State } from "./state.js" */
+
+/** Filters that a cell's own column must equal. */
+const NAMES = /** @type {const} */ ([
+  "task",
+  "dataset",
+  "category",
+  "architecture",
+  "device",
+  "study",
+  "origin",
+]);
+
+/** @typedef {(app: App) => Child} View */
+
+/** @type {{ [key: string]: [title: string | null, draw: View] }} */
 const VIEWS = {
   overview: ["Overview", overview],
   size: ["Size", size],
@@ -30,16 +49,49 @@ const VIEWS = {
   run: [null, runPage],
 };
 
+/** @returns {Promise<Document>} */
 async function figuresOfPage() {
-  const own = document.getElementById("document");
-  if (own) return JSON.parse(own.textContent);
+  const inside = document.getElementById("document");
+  if (inside) return JSON.parse(inside.textContent ?? "");
   const answer = await fetch("/document.json");
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.error);
   return found;
 }
 
-class App {
+const DAMAGE_SHOWN = 5;
+
+/**
+ * What of the store could not be read, above every view. Each line
+ * names the commands that find and repair it.
+ * @param {Document} data
+ */
+function damageOf({ damage, store }) {
+  const lines = [...new Set(damage)];
+  if (!lines.length) return null;
+  const more = lines.length - DAMAGE_SHOWN;
+  return h(
+    "section",
+    { class: "damage", role: "alert" },
+    h(
+      "p",
+      {},
+      h("strong", {}, "The store ", name(store ?? ""), " is damaged."),
+      " Could not be read:",
+    ),
+    h(
+      "ul",
+      {},
+      lines.slice(0, DAMAGE_SHOWN).map((line) => h("li", {}, h("bdi", {}, clean(line, 2000)))),
+      more > 0 ? h("li", {}, `… and ${number(more)} more like it`) : null,
+    ),
+  );
+}
+
+const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
+
+export class App {
+  /** @param {Document} data */
   constructor(data) {
     this.data = data;
     this.cells = figures.cells(data.cells);
@@ -52,27 +104,79 @@ class App {
     this.panel = h("div", { class: "panel" });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.said = h("p", { class: "said", role: "status" });
-    document.getElementById("app").replaceChildren(
-      h("a", { class: "skip", href: "#main", onclick: (e) => { e.preventDefault(); this.main.focus(); } }, "Skip to the figures"),
-      h("header", { class: "top" },
-        h("a", { class: "brand", href: href({ ...DEFAULTS }) }, "permille", h("span", { "aria-hidden": "true" }, " ‰")),
-        h("p", {}, "What 1,000 inferences cost")),
-      this.nav, this.panel, this.said, this.main,
-      h("footer", {}, `permille ${data.permille}. `, h("a", { href: href(DEFAULTS, { view: "about" }), class: "to-about" }, "About the numbers, sources and licences"), "."));
+    replaceChildren(root(), [
+      h(
+        "a",
+        {
+          class: "skip",
+          href: "#main",
+          onclick: (e) => {
+            e.preventDefault();
+            this.main.focus();
+          },
+        },
+        "Skip to the figures",
+      ),
+      h(
+        "header",
+        { class: "top" },
+        h(
+          "a",
+          { class: "brand", href: href({ ...DEFAULTS }) },
+          "permille",
+          h("span", { "aria-hidden": "true" }, " ‰"),
+        ),
+        h("p", {}, "What 1,000 inferences cost"),
+      ),
+      this.nav,
+      damageOf(data),
+      this.panel,
+      this.said,
+      this.main,
+      h(
+        "footer",
+        {},
+        `permille ${data.permille}. `,
+        h(
+          "a",
+          { href: href(DEFAULTS, { view: "about" }), class: "to-about" },
+          "About the numbers, sources and licences",
+        ),
+        ".",
+      ),
+    ]);
+    this.drawn = 0;
     this.controls = controls(this);
     this.panel.replaceChildren(this.controls.element);
-    const reread = () => { this.state = read(); this.render(); };
+    const reread = () => {
+      this.state = read();
+      this.render();
+    };
     addEventListener("popstate", reread);
     addEventListener("hashchange", reread);
     document.addEventListener("click", (event) => this.followed(event));
     this.render();
   }
 
-  /** A link to another view of this page does not load it again. */
+  /**
+   * A link to another view of this page does not load it again.
+   * @param {MouseEvent} event
+   */
   followed(event) {
-    const link = event.target.closest?.("a[href]");
-    if (!link || link.target || link.hasAttribute("download") || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
-    const to = new URL(link.href), here = new URL(location.href);
+    const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
+    if (
+      !(link instanceof HTMLAnchorElement) ||
+      link.target ||
+      link.hasAttribute("download") ||
+      event.defaultPrevented ||
+      event.button ||
+      event.metaKey ||
+      event.ctrlKey ||
+      event.shiftKey
+    )
+      return;
+    const to = new URL(link.href),
+      here = new URL(location.href);
     if (to.origin !== here.origin || to.pathname !== here.pathname || inFile) return;
     event.preventDefault();
     if (to.href === here.href) return;
@@ -80,52 +184,90 @@ class App {
     history.pushState(null, "", to);
     this.state = read();
     this.render();
-    if (this.state.view !== view) { scrollTo(0, 0); this.main.focus({ preventScroll: true }); }
+    if (this.state.view !== view) {
+      scrollTo(0, 0);
+      this.main.focus({ preventScroll: true });
+    }
   }
 
-  /** What the numbers rest on, resolved: the grid's intensity as `permille` would resolve it. */
+  /**
+   * What the numbers rest on, resolved: the grid's intensity as `permille` would resolve it.
+   * @returns {Setting}
+   */
   get setting() {
     const s = this.state;
     const pue = figuresIn(s.pue, 1, 10) ?? 1;
-    const boundary = figures.BOUNDARIES.includes(s.boundary) ? s.boundary : "compute";
+    const boundary = figures.BOUNDARIES.find((b) => b === s.boundary) ?? "compute";
     const grid = this.grid();
-    return { boundary, net: s.net === "1", unit: s.unit === "co2e" ? "co2e" : "kwh", pue, intensity: grid.intensity, grid };
+    return {
+      boundary,
+      net: s.net === "1",
+      unit: s.unit === "co2e" ? "co2e" : "kwh",
+      pue,
+      intensity: grid.intensity,
+      grid,
+    };
   }
 
+  /** @returns {GridChoice} */
   grid() {
     const { intensity, region, year } = this.state;
     const given = figuresIn(intensity, 0, 1e5);
-    if (given !== null) return { intensity: given, name: "given", year: null, place: null, source: null, years: [] };
-    const place = this.places.get(region) ?? this.places.get("WORLD");
+    if (given !== null)
+      return { intensity: given, name: "given", year: null, place: null, source: null, years: [] };
+    const place = /** @type {PagePlace} */ (this.places.get(region) ?? this.places.get("WORLD"));
     const years = Object.keys(place.years).sort();
     const chosen = years.includes(year) ? year : years[years.length - 1];
     const [value, source] = place.years[chosen];
-    return { intensity: value, name: place.name, year: chosen, place, source: this.data.grid.sources[source], years,
-      asked: region && !this.places.has(region) ? region : null, askedYear: year && year !== chosen ? year : null };
+    return {
+      intensity: value,
+      name: place.name,
+      year: chosen,
+      place,
+      source: this.data.grid.sources[source],
+      years,
+      asked: region && !this.places.has(region) ? region : null,
+      askedYear: year && year !== chosen ? year : null,
+    };
   }
 
-  /** The cells that the filters leave; `but` names filters to leave out. */
+  /**
+   * The cells that the filters leave; `but` names filters to leave out.
+   * @param {Filter[]} [but]
+   */
   selection(but = []) {
-    const s = this.state, boundary = this.setting.boundary;
+    const s = this.state,
+      boundary = this.setting.boundary;
+    /** @param {Filter} field */
     const on = (field) => s[field] !== "" && !but.includes(field);
     const search = s.search.toLowerCase();
-    const least = figuresIn(s.least, 0, 1e18), most = figuresIn(s.most, 0, 1e18);
-    return this.cells.filter((c) =>
-      ["task", "dataset", "category", "architecture", "device", "study", "origin"].every((f) => !on(f) || c[f] === s[f])
-      && (!on("provenance") || figures.provenance(c, boundary) === s.provenance)
-      && (!on("search") || c.model.toLowerCase().includes(search))
-      && (!on("least") || least === null || (c.params !== null && c.params >= least))
-      && (!on("most") || most === null || (c.params !== null && c.params <= most)));
+    const least = figuresIn(s.least, 0, 1e18),
+      most = figuresIn(s.most, 0, 1e18);
+    return this.cells.filter(
+      (c) =>
+        NAMES.every((f) => !on(f) || c[f] === s[f]) &&
+        (!on("provenance") || figures.provenance(c, boundary) === s.provenance) &&
+        (!on("search") || c.model.toLowerCase().includes(search)) &&
+        (!on("least") || least === null || (c.params !== null && c.params >= least)) &&
+        (!on("most") || most === null || (c.params !== null && c.params <= most)),
+    );
   }
 
-  /** Change the state: the address and the view follow. */
+  /**
+   * Change the state: the address and the view follow.
+   * @param {Partial<State>} changes
+   * @param {{ replace?: boolean }} [options]
+   */
   set(changes, { replace = false } = {}) {
     this.state = { ...this.state, ...changes };
     write(this.state, { replace });
     this.render();
   }
 
-  /** Change the state and the address alone: who calls draws what follows from it. */
+  /**
+   * Change the state and the address alone: who calls draws what follows from it.
+   * @param {Partial<State>} changes
+   */
   quiet(changes) {
     this.state = { ...this.state, ...changes };
     write(this.state, { replace: true });
@@ -135,26 +277,56 @@ class App {
     this.set(Object.fromEntries(FILTERS.map((f) => [f, DEFAULTS[f]])));
   }
 
-  href(changes) { return href(this.state, changes); }
+  /** @param {Partial<State>} changes */
+  href(changes) {
+    return href(this.state, changes);
+  }
 
   render() {
     const view = own(VIEWS, this.state.view) ? this.state.view : "overview";
     const [, draw] = VIEWS[view];
-    this.nav.replaceChildren(h("ul", {}, Object.entries(VIEWS).filter(([, [title]]) => title).map(([key, [title]]) =>
-      h("li", {}, h("a", { href: this.href({ view: key, cell: "", model: "", uid: "" }), "aria-current": key === view ? "page" : null }, title)))));
-    this.nav.querySelector("[aria-current]")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    this.nav.replaceChildren(
+      h(
+        "ul",
+        {},
+        Object.entries(VIEWS)
+          .filter(([, [title]]) => title)
+          .map(([key, [title]]) =>
+            h(
+              "li",
+              {},
+              h(
+                "a",
+                {
+                  href: this.href({ view: key, cell: "", model: "", uid: "" }),
+                  "aria-current": key === view ? "page" : null,
+                },
+                title,
+              ),
+            ),
+          ),
+      ),
+    );
+    this.nav
+      .querySelector("[aria-current]")
+      ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     this.controls.update();
     const focused = document.activeElement?.id;
     const within = this.main.contains(document.activeElement);
-    this.drawn = (this.drawn ?? 0) + 1;
+    this.drawn += 1;
     this.main.dataset.view = view;
-    this.main.replaceChildren(...[draw(this)].flat(Infinity).filter(Boolean));
-    this.main.dataset.drawn = this.drawn;
+    replaceChildren(this.main, draw(this));
+    this.main.dataset.drawn = String(this.drawn);
     document.title = `${VIEWS[view][0] ?? (view === "run" ? "Run" : "Model")} – permille`;
     if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 }
 
+/**
+ * @param {string} text
+ * @param {number} least
+ * @param {number} most
+ */
 function figuresIn(text, least, most) {
   if (text === "") return null;
   const value = Number(text);
@@ -162,8 +334,12 @@ function figuresIn(text, least, most) {
 }
 
 figuresOfPage().then(
-  (data) => { window.permille = new App(data); },
+  (data) => {
+    Object.assign(window, { permille: new App(data) });
+  },
   (error) => {
-    document.getElementById("app").replaceChildren(
-      h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`));
-  });
+    root().replaceChildren(
+      h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`),
+    );
+  },
+);

@@ -2,89 +2,168 @@
 
 import { h, name } from "./dom.js";
 import { figure, interval, NONE, number, params } from "./format.js";
-import { BOUNDARIES, problem, provenance, shown } from "./figures.js";
+import { METERED, problem, provenance, shown } from "./figures.js";
 
-export const CATEGORIES = ["task-specific", "general-purpose", "unknown"];
-export const COLOUR = { "task-specific": "var(--c0)", "general-purpose": "var(--c1)", unknown: "var(--c2)" };
-export const SYMBOL = { "task-specific": "circle", "general-purpose": "diamond", unknown: "square" };
+/** @import { Cell } from "./document" */
+/** @import { App } from "./main.js" */
+/** @import { Child, LegendEntry, Point, Setting } from "./page" */
 
+/** @typedef {Pick<Cell, "origin" | "study" | "source">} Source */
+
+export const CATEGORIES = /** @type {const} */ (["task-specific", "general-purpose", "unknown"]);
+/** @type {{ [category: string]: string }} */
+export const COLOUR = {
+  "task-specific": "var(--c0)",
+  "general-purpose": "var(--c1)",
+  unknown: "var(--c2)",
+};
+/** @type {{ [category: string]: string }} */
+export const SYMBOL = {
+  "task-specific": "circle",
+  "general-purpose": "diamond",
+  unknown: "square",
+};
+
+/** @param {Setting} setting */
 export const unitName = (setting) => (setting.unit === "kwh" ? "energy" : "carbon");
+/** @param {Setting} setting */
 export const axisLabel = (setting) =>
   `${setting.unit === "kwh" ? "Energy" : "CO₂e"} per 1,000 inferences (logarithmic) →`;
 
+/**
+ * @param {Cell[]} cells
+ * @returns {LegendEntry[]}
+ */
 export function categoryLegend(cells) {
   const there = CATEGORIES.filter((c) => cells.some((cell) => cell.category === c));
   return there.map((c) => [c, COLOUR[c], SYMBOL[c]]);
 }
 
-/** Where a figure is from, for people: shipped, measured here, or another tool's. */
+/**
+ * Where a figure is from, for people: shipped, measured here, or another tool's.
+ * @param {Source} options
+ */
 export function sourceName({ origin, study, source }) {
   if (origin === "shipped") return `${study} (shipped)`;
   if (source === "permille") return study;
   return study === source ? `${study} (imported)` : `${study} (imported, ${source})`;
 }
 
-/** What figures of one study have in common: those of two are never pooled, whatever their names. */
+/**
+ * What figures of one study have in common: those of two are never pooled, whatever their names.
+ * @param {Source} cell
+ */
 export const sourceKey = (cell) => JSON.stringify([cell.origin, cell.study, cell.source]);
 
 /** Said with every figure of a model whose weights are random. */
 export const REPLICA = "replica: random weights, energy and time only";
-export const replica = (cell) => (cell.weights === "replica" ? h("small", { class: "label" }, REPLICA) : null);
+/** @param {Cell} cell */
+export const replica = (cell) =>
+  cell.weights === "replica" ? h("small", { class: "label" }, REPLICA) : null;
 
-/** Lines that word a cell in a chart. */
+/**
+ * Lines that word a cell in a chart.
+ * @param {Cell} cell
+ * @param {Setting} setting
+ * @returns {Child[]}
+ */
 export function words(cell, setting) {
   const found = shown(cell, setting);
+  /** @type {Child[]} */
   const lines = [name(cell.model), `${cell.task} on ${cell.dataset}`.slice(0, 200)];
   if (found) {
-    lines.push(`${figure(found.value, setting.unit)} per 1,000 (${interval(found, setting.unit)}, ${runs(cell)})`);
+    lines.push(
+      `${figure(found.value, setting.unit)} per 1,000 ` +
+        `(${interval(found, setting.unit)}, ${runs(cell)})`,
+    );
   } else lines.push(`no figure: ${problem(cell, setting.boundary) ?? "unknown"}`);
-  lines.push(`${provenance(cell, setting.boundary) ?? NONE}, ${setting.boundary}; ${params(cell.params)} parameters`);
+  lines.push(
+    `${provenance(cell, setting.boundary) ?? NONE}, ${setting.boundary}; ` +
+      `${params(cell.params)} parameters`,
+  );
   lines.push(sourceName(cell).slice(0, 120));
   if (cell.weights === "replica") lines.push(REPLICA);
   return lines;
 }
 
+/** @param {Cell} cell */
 export const runs = (cell) => (cell.done === 1 ? "1 run" : `${number(cell.done)} runs`);
 
-/** Cells with a figure that a logarithmic axis can carry, and how many cannot be drawn. */
+/**
+ * Cells with a figure that a logarithmic axis can carry, and how many cannot be drawn.
+ * @param {Cell[]} cells
+ * @param {Setting} setting
+ * @returns {{ points: Point[]; left: number }}
+ */
 export function drawable(cells, setting) {
+  /** @type {Point[]} */
   const points = [];
   let left = 0;
   for (const cell of cells) {
     const found = shown(cell, setting);
-    if (found && found.value > 0) points.push({ ...found, cell });
+    if (found && found.value > 0) points.push({ ...found, cell, row: 0, y: 0 });
     else left++;
   }
   return { points, left };
 }
 
-export const leftOut = (left, setting) => left
-  ? `${number(left)} without a figure within ${setting.boundary}${setting.net ? ", above idle" : ""} (or none above 0): not drawn, listed in the table.` : null;
+/**
+ * @param {number} left
+ * @param {Setting} setting
+ */
+export const leftOut = (left, setting) =>
+  left
+    ? `${number(left)} without a figure within ` +
+      `${setting.boundary}${setting.net ? ", above idle" : ""} (or none above 0): ` +
+      "not drawn, listed in the table."
+    : null;
 
-/** Offers the boundary within which the most of those that cannot be drawn have a figure. */
+/**
+ * Offers the boundary within which the most of those that cannot be drawn have a figure.
+ * @param {App} app
+ */
 export function elsewhere(app) {
   const setting = app.setting;
-  const bare = app.selection().filter((c) => !(shown(c, setting)?.value > 0));
-  const counts = BOUNDARIES.filter((b) => b !== "facility").map((b) =>
-    [b, bare.filter((c) => shown(c, { ...setting, boundary: b })?.value > 0).length]).sort((a, b) => b[1] - a[1]);
-  const [boundary, count] = counts[0];
+  const positive = (/** @type {Cell} */ c, /** @type {Setting} */ at) =>
+    (shown(c, at)?.value ?? 0) > 0;
+  const bare = app.selection().filter((c) => !positive(c, setting));
+  const counts = METERED.map((boundary) => ({
+    boundary,
+    count: bare.filter((c) => positive(c, { ...setting, boundary })).length,
+  }));
+  const [{ boundary, count }] = counts.sort((a, b) => b.count - a.count);
   if (!count) return null;
-  return h("p", {}, `${number(count)} cells have a figure within ${boundary} alone: `,
-    h("button", { type: "button", onclick: () => app.set({ boundary }) }, `show ${boundary}`));
+  return h(
+    "p",
+    {},
+    `${number(count)} cells have a figure within ${boundary} alone: `,
+    h("button", { type: "button", onclick: () => app.set({ boundary }) }, `show ${boundary}`),
+  );
 }
 
-/** Places of one study apart from those of another. */
+/**
+ * Places of one study apart from those of another.
+ * @template Item
+ * @param {Item[]} list
+ * @param {(item: Item) => string} key
+ * @returns {Map<string, Item[]>}
+ */
 export function groupBy(list, key) {
+  /** @type {Map<string, Item[]>} */
   const groups = new Map();
   for (const each of list) {
     const k = key(each);
-    if (!groups.has(k)) groups.set(k, []);
-    groups.get(k).push(each);
+    const group = groups.get(k);
+    if (group) group.push(each);
+    else groups.set(k, [each]);
   }
   return groups;
 }
 
-/** A fixed scatter in [-1, 1] from a name: the same point lies at the same place every time. */
+/**
+ * A fixed scatter in [-1, 1] from a name: the same point lies at the same place every time.
+ * @param {string} text
+ */
 export function scatter(text) {
   let hash = 2166136261;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 16777619);

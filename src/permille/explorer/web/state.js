@@ -2,55 +2,111 @@
 
 export const DEFAULTS = {
   view: "overview",
-  task: "", dataset: "", search: "", category: "", architecture: "", provenance: "", device: "",
-  study: "", origin: "", least: "", most: "",
-  boundary: "compute", net: "", unit: "kwh", region: "", year: "", intensity: "", pue: "",
-  day: "1000000", colour: "category", training: "",
-  cell: "", model: "", uid: "", m: [],
-  sort: "task", dir: "up", rows: "",
+  task: "",
+  dataset: "",
+  search: "",
+  category: "",
+  architecture: "",
+  provenance: "",
+  device: "",
+  study: "",
+  origin: "",
+  least: "",
+  most: "",
+  boundary: "compute",
+  net: "",
+  unit: "kwh",
+  region: "",
+  year: "",
+  intensity: "",
+  pue: "",
+  day: "1000000",
+  colour: "category",
+  training: "",
+  cell: "",
+  model: "",
+  uid: "",
+  m: /** @type {string[]} */ ([]),
+  sort: "task",
+  dir: "up",
+  rows: "",
 };
 
+/**
+ * @typedef {typeof DEFAULTS} State
+ * @typedef {Exclude<keyof State, "m">} Field
+ * @typedef {typeof FILTERS[number]} Filter
+ */
+
 /** What narrows the selection. */
-export const FILTERS = ["task", "dataset", "model", "search", "category", "architecture",
-  "provenance", "device", "study", "origin", "least", "most"].filter((f) => f !== "model");
+export const FILTERS = /** @type {const} */ ([
+  "task",
+  "dataset",
+  "search",
+  "category",
+  "architecture",
+  "provenance",
+  "device",
+  "study",
+  "origin",
+  "least",
+  "most",
+]);
+
+const fields = /** @type {Field[]} */ (Object.keys(DEFAULTS).filter((field) => field !== "m"));
 
 const LONGEST = 300;
 const inFile = location.protocol === "file:" || document.getElementById("document") !== null;
 
+/** @returns {State} */
 export function read() {
   const text = inFile ? location.hash.slice(1) : location.search;
   const asked = new URLSearchParams(text);
-  const state = {};
-  for (const [field, plain] of Object.entries(DEFAULTS)) {
-    if (Array.isArray(plain)) state[field] = [...new Set(asked.getAll(field))].slice(0, 6);
-    else state[field] = (asked.get(field) ?? plain).slice(0, 10_000);
+  const state = { ...DEFAULTS, m: [...new Set(asked.getAll("m"))].slice(0, 6) };
+  for (const field of fields) {
+    state[field] = (asked.get(field) ?? DEFAULTS[field]).slice(0, 10_000);
   }
   return state;
 }
 
-export function query(state, only = Object.keys(DEFAULTS)) {
+/**
+ * @param {State} state
+ * @param {(keyof State)[]} [only]
+ */
+export function query(state, only = /** @type {(keyof State)[]} */ (Object.keys(DEFAULTS))) {
   const asked = new URLSearchParams();
   for (const field of only) {
-    const value = state[field], plain = DEFAULTS[field];
-    if (Array.isArray(plain)) value.forEach((v) => asked.append(field, v));
-    else if (value !== plain && value !== "") asked.set(field, String(value));
+    const value = state[field];
+    if (Array.isArray(value)) value.forEach((v) => asked.append(field, v));
+    else if (value !== DEFAULTS[field] && value !== "") asked.set(field, String(value));
   }
   return asked.toString();
 }
 
-/** The address of this state with some of it changed: every view is a link. */
+/**
+ * The address of this state with some of it changed: every view is a link.
+ * @param {State} state
+ * @param {Partial<State>} [changes]
+ */
 export function href(state, changes = {}) {
   const text = query({ ...state, ...changes });
   return inFile ? `#${text}` : `/${text ? `?${text}` : ""}`;
 }
 
-/** What the server is asked for, of this selection; a value too long for it is cut there. */
+/**
+ * What the server is asked for, of this selection; a value too long for it is cut there.
+ * @param {State} state
+ */
 export function rowsQuery(state) {
   const asked = { ...state, m: [] };
   for (const field of FILTERS) asked[field] = asked[field].slice(0, LONGEST);
   return query(asked, [...FILTERS, "boundary", "net", "region", "year", "intensity", "pue"]);
 }
 
+/**
+ * @param {State} state
+ * @param {{ replace?: boolean }} [options]
+ */
 export function write(state, { replace = false } = {}) {
   const address = href(state);
   if (replace) history.replaceState(null, "", address);

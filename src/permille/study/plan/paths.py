@@ -7,6 +7,7 @@ from pathlib import Path
 
 from permille import assets
 from permille.errors import StudyError
+from permille.escaping import plain
 
 
 def resolve(text: str, folder: Path, allowed: Sequence[Path], at: str) -> Path:
@@ -26,9 +27,9 @@ def resolve(text: str, folder: Path, allowed: Sequence[Path], at: str) -> Path:
         raise StudyError(f"{at}: {text[:100]!r} is not a path: {reason}") from error
     if not any(path.is_relative_to(root.resolve()) for root in (folder, *allowed)):
         raise StudyError(
-            f"{at}: {text} is outside the study's folder; move it there, or allow its folder"
-            f" with --allow-path {path.parent}"
+            f"{at}: {plain(text)} is outside the study's folder; move it there, or allow its"
+            f" folder with --allow-path {plain(str(path.parent))}"
         )
     if not exists:
-        raise StudyError(f"{at}: {text} does not exist in {folder}")
+        raise StudyError(f"{at}: {plain(text)} does not exist in {folder}")
     return path

@@ -3,6 +3,8 @@
 import { h, name, table } from "../dom.js";
 import { number } from "../format.js";
 
+/** @import { App } from "../main.js" */
+
 const BOUNDARIES = [
   ["accelerator", "The devices in use; on a machine without one, its CPU."],
   ["compute", "The devices in use, the CPU and the DRAM."],
@@ -16,37 +18,172 @@ const PROVENANCE = [
   ["estimated", "Watts from assumed constants and time: right in order of magnitude."],
 ];
 
+/** @param {App} app */
 export function about(app) {
   const { published, grid, licences, store, studies } = app.data;
   return [
     h("h1", {}, "About the numbers"),
-    h("section", {}, h("h2", {}, "What is shown"),
-      h("p", {}, "Every figure is the mean energy of 1,000 inferences of one model on one dataset, on one machine, by one protocol: a cell. Cells of different machines, studies or sources are never pooled. Joules are kept; carbon is applied here, from the settings above."),
-      table("Sources of the figures", [
-        ["Study", (s) => name(s.study)], ["From", (s) => (s.origin === "shipped" ? "shipped with permille" : `the store ${store ?? ""}`)],
-        ["Measured by", (s) => name(s.source)], ["Cells", (s) => number(s.audit.cells), { number: true }], ["Runs", (s) => number(s.audit.runs), { number: true }],
-      ], studies)),
-    h("section", {}, h("h2", {}, "The shipped study"),
-      h("p", {}, published.citation, "."), h("p", {}, `Data: ${published.source}. Licence: ${published.licence}.`),
+    h(
+      "section",
+      {},
+      h("h2", {}, "What is shown"),
+      h(
+        "p",
+        {},
+        "Every figure is the mean energy of 1,000 inferences of one model on one " +
+          "dataset, on one machine, by one protocol: a cell. Cells of different " +
+          "machines, studies or sources are never pooled. Joules are kept; carbon is " +
+          "applied here, from the settings above.",
+      ),
+      table(
+        "Sources of the figures",
+        [
+          ["Study", (s) => name(s.study)],
+          [
+            "From",
+            (s) => (s.origin === "shipped" ? "shipped with permille" : `the store ${store ?? ""}`),
+          ],
+          ["Measured by", (s) => name(s.source)],
+          ["Cells", (s) => number(s.audit.cells), { number: true }],
+          ["Runs", (s) => number(s.audit.runs), { number: true }],
+        ],
+        studies,
+      ),
+    ),
+    h(
+      "section",
+      {},
+      h("h2", {}, "The shipped study"),
+      h("p", {}, published.citation, "."),
+      h("p", {}, `Data: ${published.source}. Licence: ${published.licence}.`),
       published.notes.map((n) => h("p", {}, `Note: ${n}.`)),
-      h("p", {}, "It ran on ", Object.entries(published.machine).filter(([k]) => ["gpu_model", "cpu_model", "codecarbon_version"].includes(k)).map(([k, v]) => `${k.replaceAll("_", " ")} ${v}`).join("; "), ". Its CPU and memory figures are constants times time, not measurements; the paper's own tables are those of the node boundary.")),
-    table("Boundaries: what counts", [["Boundary", (b) => b[0]], ["Holds", (b) => b[1]]], BOUNDARIES),
-    table("Provenance: how a figure came to be", [["Word", (p) => p[0]], ["Means", (p) => p[1]]], PROVENANCE),
-    h("section", {}, h("h2", {}, "Formulas"),
-      h("ul", {},
+      h(
+        "p",
+        {},
+        "It ran on ",
+        Object.entries(published.machine)
+          .filter(([k]) => ["gpu_model", "cpu_model", "codecarbon_version"].includes(k))
+          .map(([k, v]) => `${k.replaceAll("_", " ")} ${v}`)
+          .join("; "),
+        ". Its CPU and memory figures are constants times time, not measurements; the " +
+          "paper's own tables are those of the node boundary.",
+      ),
+    ),
+    table(
+      "Boundaries: what counts",
+      [
+        ["Boundary", (b) => b[0]],
+        ["Holds", (b) => b[1]],
+      ],
+      BOUNDARIES,
+    ),
+    table(
+      "Provenance: how a figure came to be",
+      [
+        ["Word", (p) => p[0]],
+        ["Means", (p) => p[1]],
+      ],
+      PROVENANCE,
+    ),
+    h(
+      "section",
+      {},
+      h("h2", {}, "Formulas"),
+      h(
+        "ul",
+        {},
         h("li", {}, "kWh = joules / 3,600,000; within facility, times the PUE."),
-        h("li", {}, "gCO₂e = kWh × grid intensity × PUE (within facility the PUE is in the kWh already): location-based, of the year chosen."),
-        h("li", {}, "Intervals are 95 %: Student's t over the runs and the meters' stated uncertainty, combined by root sum of squares. With one run there is none: n/a."),
-        h("li", {}, "Ratios: Welch's interval of the logarithms of two means; a meter's accuracy that both sides share cancels. Over several cells, the geometric mean."),
-        h("li", {}, "Above idle: the query's energy less the idle power before the run times its length; n/a where no idle was measured."),
-        h("li", {}, "A Pareto front is drawn within one task, dataset and study, never across."))),
-    h("section", {}, h("h2", {}, "Assumed unless you choose"),
-      h("ul", {}, h("li", {}, "Grid: the world's average of the newest year."), h("li", {}, `PUE 1: the machine's own energy. The industry's mean is ${number(app.data.mean_pue)} (Uptime Institute, 2025).`), h("li", {}, "A year has 365 days."))),
-    table("Sources of the grids' figures", [["Source", (s) => s.name], ["Counts", (s) => s.kind], ["Licence", (s) => s.licence], ["Attribution", (s) => h("small", {}, s.attribution)]], grid.sources),
-    table("Sources of the equivalents", [["Like", (e) => e.name], ["Factor", (e) => e.factor], ["Source", (e) => h("small", {}, e.source)]], app.data.equivalents),
-    h("section", {}, h("h2", {}, "Cite and licence"),
-      h("p", {}, "Cite the study above for its figures, and permille for what it measured: ", h("code", {}, `permille ${app.data.permille}`), ". permille is free software under the Apache License 2.0."),
-      h("details", {}, h("summary", {}, `This page is built of ${licences.length} packages of others`),
-        licences.map((l) => h("details", {}, h("summary", {}, `${l.name} ${l.version}, ${l.licence}`), h("pre", { tabindex: "0" }, l.text || "The package has no licence file; its package.json names the licence."))))),
+        h(
+          "li",
+          {},
+          "gCO₂e = kWh × grid intensity × PUE (within facility the PUE is in the kWh " +
+            "already): location-based, of the year chosen.",
+        ),
+        h(
+          "li",
+          {},
+          "Intervals are 95 %: Student's t over the runs and the meters' stated " +
+            "uncertainty, combined by root sum of squares. With one run there is none: n/a.",
+        ),
+        h(
+          "li",
+          {},
+          "Ratios: Welch's interval of the logarithms of two means; a meter's accuracy " +
+            "that both sides share cancels. Over several cells, the geometric mean.",
+        ),
+        h(
+          "li",
+          {},
+          "Above idle: the query's energy less the idle power before the run times its " +
+            "length; n/a where no idle was measured.",
+        ),
+        h("li", {}, "A Pareto front is drawn within one task, dataset and study, never across."),
+      ),
+    ),
+    h(
+      "section",
+      {},
+      h("h2", {}, "Assumed unless you choose"),
+      h(
+        "ul",
+        {},
+        h("li", {}, "Grid: the world's average of the newest year."),
+        h(
+          "li",
+          {},
+          "PUE 1: the machine's own energy. The industry's mean is " +
+            `${number(app.data.mean_pue)} (Uptime Institute, 2025).`,
+        ),
+        h("li", {}, "A year has 365 days."),
+      ),
+    ),
+    table(
+      "Sources of the grids' figures",
+      [
+        ["Source", (s) => s.name],
+        ["Counts", (s) => s.kind],
+        ["Licence", (s) => s.licence],
+        ["Attribution", (s) => h("small", {}, s.attribution)],
+      ],
+      grid.sources,
+    ),
+    table(
+      "Sources of the equivalents",
+      [
+        ["Like", (e) => e.name],
+        ["Factor", (e) => e.factor],
+        ["Source", (e) => h("small", {}, e.source)],
+      ],
+      app.data.equivalents,
+    ),
+    h(
+      "section",
+      {},
+      h("h2", {}, "Cite and licence"),
+      h(
+        "p",
+        {},
+        "Cite the study above for its figures, and permille for what it measured: ",
+        h("code", {}, `permille ${app.data.permille}`),
+        ". permille is free software under the Apache License 2.0.",
+      ),
+      h(
+        "details",
+        {},
+        h("summary", {}, `This page is built of ${licences.length} packages of others`),
+        licences.map((l) =>
+          h(
+            "details",
+            {},
+            h("summary", {}, `${l.name} ${l.version}, ${l.licence}`),
+            h(
+              "pre",
+              { tabindex: "0" },
+              l.text || "The package has no licence file; its package.json names the licence.",
+            ),
+          ),
+        ),
+      ),
+    ),
   ];
 }

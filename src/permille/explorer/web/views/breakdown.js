@@ -1,157 +1,491 @@
 // Where the energy goes, and what the study's numbers rest on: the audit as pictures.
 
-import { chart, decades, drawing, Plot, tall } from "../chart.js";
+import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
-import { BOUNDARIES, joules } from "../figures.js";
+import { BOUNDARIES, bounded, joules } from "../figures.js";
 import { groupBy, sourceKey, sourceName } from "../shared.js";
 import { extent } from "./size.js";
 
-const PARTS = [["active_gpu", "GPUs in use", "var(--c0)"], ["idle_gpus", "idle GPUs", "var(--c2)"], ["cpu", "CPU", "var(--c1)"], ["ram", "DRAM", "var(--c3)"]];
-const OTHER = ["var(--c4)", "var(--c5)", "var(--c6)"];
-const SHAPE = { accelerator: "circle", compute: "diamond", node: "square", facility: "triangle" };
-const TONE = { accelerator: "var(--c0)", compute: "var(--c1)", node: "var(--c3)", facility: "var(--c4)" };
+/** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */
+/** @import { App } from "../main.js" */
+/** @import { Column } from "../page" */
 
+/**
+ * @typedef {[key: string, label: string, colour: string]} Part
+ * @typedef {{ key: string; task: string; list: Cell[]; of: Bar[]; total: number }} Group
+ * @typedef {{ label: string; colour: string; task: string; key: string; share: number | null;
+ *   from: number; to: number }} Bar
+ * @typedef {TaskEnergy & { kwh: number | null }} Task
+ * @typedef {TaskEnergy & { kwh: number }} DrawnTask
+ */
+
+/** @type {Part[]} */
+const PARTS = [
+  ["active_gpu", "GPUs in use", "var(--c0)"],
+  ["idle_gpus", "idle GPUs", "var(--c2)"],
+  ["cpu", "CPU", "var(--c1)"],
+  ["ram", "DRAM", "var(--c3)"],
+];
+const OTHER = ["var(--c4)", "var(--c5)", "var(--c6)"];
+/** @type {{ [boundary: string]: string }} */
+const SHAPE = { accelerator: "circle", compute: "diamond", node: "square", facility: "triangle" };
+/** @type {{ [boundary: string]: string }} */
+const TONE = {
+  accelerator: "var(--c0)",
+  compute: "var(--c1)",
+  node: "var(--c3)",
+  facility: "var(--c4)",
+};
+
+/** @param {App} app */
 export function breakdown(app) {
   const cells = app.selection();
-  const keys = Object.keys(app.cells[0] ?? {}).filter((k) => k.startsWith("part_")).map((k) => k.slice(5));
-  const parts = [...PARTS.filter(([k]) => keys.includes(k)),
-    ...keys.filter((k) => !PARTS.some(([p]) => p === k)).map((k, i) => [k, k, OTHER[i % OTHER.length]])];
+  const keys = Object.keys(app.cells[0] ?? {})
+    .filter((k) => k.startsWith("part_"))
+    .map((k) => k.slice(5));
+  /** @type {Part[]} */
+  const parts = [
+    ...PARTS.filter(([k]) => keys.includes(k)),
+    ...keys
+      .filter((k) => !PARTS.some(([p]) => p === k))
+      .map((k, i) => /** @type {Part} */ ([k, k, OTHER[i % OTHER.length]])),
+  ];
   return [
     h("h1", {}, "Where the energy goes"),
-    h("p", { class: "lead" }, "Of the whole machine (node), while it answered: what is metered or estimated of it. Below, what each study's numbers rest on, as permille audit prints it."),
-    shares(app, cells, parts),
-    app.data.studies.filter((s) => cells.some((c) => sourceKey(c) === sourceKey(s))).map((s) => audit(app, s)),
+    h(
+      "p",
+      { class: "lead" },
+      "Of the whole machine (node), while it answered: what is metered or estimated " +
+        "of it. Below, what each study's numbers rest on, as permille audit prints it.",
+    ),
+    shares(cells, parts),
+    app.data.studies
+      .filter((s) => cells.some((c) => sourceKey(c) === sourceKey(s)))
+      .map((s) => audit(app, s)),
   ];
 }
 
-function shares(app, cells, parts) {
+/**
+ * The shares of what cells of one task and study are made of, one behind the other.
+ * @param {Cell[]} list
+ * @param {Part[]} parts
+ * @returns {Group}
+ */
+function group(list, parts) {
+  const task = list[0].task;
+  const key = `${task} · ${sourceName(list[0])}`;
+  // A part's joules over the whole's, each counted by its runs; a cell without the part has none
+  // to give.
+  const total = list.reduce((sum, c) => sum + c.done * (joules(c, "node", false)?.value ?? 0), 0);
+  let end = 0;
+  const of = parts.map(([k, label, colour]) => {
+    const joulesOf = list.map((c) => c[`part_${k}`]);
+    const share = joulesOf.reduce(
+      (sum, j, i) => (sum === null || j === null ? null : sum + (list[i].done * j) / total),
+      /** @type {number | null} */ (0),
+    );
+    const from = end;
+    end += share ?? 0;
+    return { label, colour, task, key, share, from, to: end };
+  });
+  return { key, task, list, of, total };
+}
+
+/**
+ * @param {Cell[]} cells
+ * @param {Part[]} parts
+ */
+function shares(cells, parts) {
   const known = cells.filter((c) => parts.some(([k]) => c[`part_${k}`] !== null));
-  const groups = [...groupBy(known, (c) => JSON.stringify([c.task, sourceKey(c)])).values()].map((list) => {
-    const key = `${list[0].task} · ${sourceName(list[0])}`;
-    // A part's joules over the whole's, each counted by its runs; a cell without the part has none to give.
-    const total = list.reduce((sum, c) => sum + c.done * (joules(c, "node", false)?.value ?? 0), 0);
-    const of = parts.map(([k, label, colour]) => ({ label, colour, task: list[0].task, key,
-      share: list.some((c) => c[`part_${k}`] === null) ? null : list.reduce((sum, c) => sum + c.done * c[`part_${k}`], 0) / total }));
-    let from = 0;
-    for (const p of of) { p.from = from; from += p.share ?? 0; p.to = from; }
-    return { key, task: list[0].task, list, of, total };
-  }).filter((g) => g.total > 0);
-  if (!groups.length) return h("p", {}, "No cell of this selection says what its energy is made of.");
+  const groups = [...groupBy(known, (c) => JSON.stringify([c.task, sourceKey(c)])).values()]
+    .map((list) => group(list, parts))
+    .filter((g) => g.total > 0);
+  if (!groups.length)
+    return h("p", {}, "No cell of this selection says what its energy is made of.");
   const several = new Set(cells.map(sourceKey)).size > 1;
+  /**
+   * @param {Group} g
+   * @param {number} [most]
+   */
   const label = (g, most = 52) => clean(several ? g.key : g.task, most);
   const bars = groups.flatMap((g) => g.of.filter((p) => p.share !== null));
   const draw = drawing(bars, (width) => {
     const narrow = width < (several ? 900 : 640);
     return {
-      height: tall(groups.length, narrow ? 52 : 32, 60), marginLeft: narrow ? 6 : Math.min(370, 16 + 6.6 * Math.max(...groups.map((g) => label(g).length))), marginRight: 16, marginTop: 8, marginBottom: 40,
-      x: { domain: [0, Math.max(1, ...bars.map((b) => b.to))], ticks: 5, tickFormat: (v) => percent(v), label: "share of the node's energy →", grid: true },
-      y: { domain: groups.map((g) => g.key), tickFormat: (k) => (narrow ? "" : label(groups.find((g) => g.key === k))), tickSize: 0, label: null, padding: narrow ? 0.5 : 0.25 },
+      height: tall(groups.length, narrow ? 52 : 32, 60),
+      marginLeft: narrow
+        ? 6
+        : Math.min(370, 16 + 6.6 * Math.max(...groups.map((g) => label(g).length))),
+      marginRight: 16,
+      marginTop: 8,
+      marginBottom: 40,
+      x: {
+        domain: [0, Math.max(1, ...bars.map((b) => b.to))],
+        ticks: 5,
+        tickFormat: (v) => percent(v),
+        label: "share of the node's energy →",
+        grid: true,
+      },
+      y: {
+        domain: groups.map((g) => g.key),
+        tickFormat: (k) =>
+          narrow ? "" : groups.filter((g) => g.key === k).map((g) => label(g))[0],
+        tickSize: 0,
+        label: null,
+        padding: narrow ? 0.5 : 0.25,
+      },
       marks: [
-        Plot.barX(bars, { className: "pt", x1: "from", x2: "to", y: "key", fill: "colour", insetLeft: 0.5, insetRight: 0.5 }),
-        narrow ? Plot.text(groups, { x: 0, y: "key", text: (g) => label(g, Math.floor(width / 7.8)), textAnchor: "start", dy: -21, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
+        Plot.barX(bars, {
+          className: "pt",
+          x1: "from",
+          x2: "to",
+          y: "key",
+          fill: "colour",
+          insetLeft: 0.5,
+          insetRight: 0.5,
+        }),
+        narrow
+          ? Plot.text(groups, {
+              x: 0,
+              y: "key",
+              text: (g) => label(g, Math.floor(width / 7.8)),
+              textAnchor: "start",
+              dy: -21,
+              fontWeight: 600,
+              fill: "var(--ink)",
+              stroke: "var(--ground)",
+              strokeWidth: 4,
+            })
+          : null,
       ],
       color: { type: "identity" },
     };
   });
   return [
     chart("Energy of the machine by component", {
-      file: "permille-components", draw, describe: (p) => [p.label, percent(p.share), p.key.slice(0, 120)],
-      legend: parts.filter(([, l]) => bars.some((b) => b.label === l)).map(([, l, c]) => [l, c, "square"]),
-      note: "A component that a cell has no meter of is left out, not taken for 0. Provenance differs by component: see About.",
+      file: "permille-components",
+      draw,
+      describe: (p) => [p.label, percent(p.share), p.key.slice(0, 120)],
+      legend: parts
+        .filter(([, l]) => bars.some((b) => b.label === l))
+        .map(([, l, c]) => entry(l, c, "square")),
+      note:
+        "A component that a cell has no meter of is left out, not taken for 0. " +
+        "Provenance differs by component: see About.",
     }),
-    table("Share of the machine's energy by component", [
-      ["Task", (g) => name(several ? g.key : g.task)], ...parts.map(([, l], i) => [l, (g) => percent(g.of[i].share), { number: true }]), ["Cells", (g) => number(g.list.length), { number: true }],
-    ], groups),
+    table(
+      "Share of the machine's energy by component",
+      [
+        ["Task", (g) => name(several ? g.key : g.task)],
+        ...parts.map(
+          ([, l], i) =>
+            /** @type {Column<Group>} */ ([l, (g) => percent(g.of[i].share), { number: true }]),
+        ),
+        ["Cells", (g) => number(g.list.length), { number: true }],
+      ],
+      groups,
+    ),
   ];
 }
 
+/**
+ * @param {App} app
+ * @param {PageStudy} study
+ */
 function audit(app, study) {
-  const found = study.audit, pue = app.setting.pue;
-  const tasks = found.tasks.map((t) => ({ ...t, kwh: t.kwh_per_1000 === null ? null : t.kwh_per_1000 * (t.boundary === "facility" ? pue : 1) }));
-  const drawnTasks = tasks.filter((t) => t.kwh > 0);
-  const names = [...groupBy(drawnTasks, (t) => t.task)].map(([k, list]) => [k, Math.max(...list.map((t) => t.kwh))]).sort((a, b) => a[1] - b[1]).map(([k]) => k);
+  const found = study.audit,
+    pue = app.setting.pue;
+  /** @type {Task[]} */
+  const tasks = found.tasks.map((t) => ({
+    ...t,
+    kwh: t.kwh_per_1000 === null ? null : t.kwh_per_1000 * (t.boundary === "facility" ? pue : 1),
+  }));
+  const drawnTasks = tasks.flatMap((t) =>
+    t.kwh !== null && t.kwh > 0 ? [{ ...t, kwh: t.kwh }] : [],
+  );
+  const names = [...groupBy(drawnTasks, (t) => t.task)]
+    .map(([task, list]) => ({ task, most: Math.max(...list.map((t) => t.kwh)) }))
+    .sort((a, b) => a.most - b.most)
+    .map(({ task }) => task);
   const r = found.duration_correlation;
-  return h("section", { class: "audit" },
-    h("h2", {}, "What ", name(sourceName(study)), ` rests on: ${number(found.cells)} cells, ${number(found.runs)} runs`),
-    h("p", {}, Object.entries(found.shares).filter(([, s]) => s !== null).map(([k, s]) => `${(PARTS.find(([p]) => p === k)?.[1]) ?? k} ${percent(s)}`).join(", ") || "It is not known what the energy is made of", "."),
-    h("p", {}, r === null || found.mean_power_w === null ? "Too few cells to tell how much of the energy is time."
-      : `Energy and duration correlate at ${r.toFixed(5)}; mean power ${number(found.mean_power_w)} W. ${r > 0.99 ? "Energy here is duration times a constant, nearly." : "Energy is more than duration times a constant."}`),
+  return h(
+    "section",
+    { class: "audit" },
+    h(
+      "h2",
+      {},
+      "What ",
+      name(sourceName(study)),
+      ` rests on: ${number(found.cells)} cells, ${number(found.runs)} runs`,
+    ),
+    h(
+      "p",
+      {},
+      Object.entries(found.shares)
+        .filter(([, s]) => s !== null)
+        .map(([k, s]) => `${PARTS.find(([p]) => p === k)?.[1] ?? k} ${percent(s)}`)
+        .join(", ") || "It is not known what the energy is made of",
+      ".",
+    ),
+    h(
+      "p",
+      {},
+      r === null || found.mean_power_w === null
+        ? "Too few cells to tell how much of the energy is time."
+        : `Energy and duration correlate at ${r.toFixed(5)}; mean power ` +
+            `${number(found.mean_power_w)} W. ` +
+            (r > 0.99
+              ? "Energy here is duration times a constant, nearly."
+              : "Energy is more than duration times a constant."),
+    ),
     drawnTasks.length ? boundaries(names, drawnTasks) : null,
-    h("details", {}, h("summary", {}, "The same in words"),
-      table(`kWh per 1,000 by boundary (facility at PUE ${number(pue)})`, [
-        ["Task", (t) => name(t)], ...BOUNDARIES.map((b) => [b, (t) => { const row = tasks.find((x) => x.task === t && x.boundary === b); return row?.kwh == null ? NONE : energy(row.kwh); }, { number: true }]),
-        ["Models", (t) => tasks.find((x) => x.task === t).models],
-      ], [...new Set(tasks.map((t) => t.task))]),
-      found.kendall_tau.map((k) => h("p", {}, `Ranking of ${k.tasks} tasks, ${k.a} against ${k.b}: Kendall's tau ${k.tau === null ? NONE : k.tau.toFixed(3)} (1: the same order).`))),
-    found.general_to_specific.length ? ratios(found) : h("p", {}, "No task has models of both categories: nothing to compare."),
-    found.notes.map((n) => h("p", { class: "note" }, n)));
+    h(
+      "details",
+      {},
+      h("summary", {}, "The same in words"),
+      table(
+        `kWh per 1,000 by boundary (facility at PUE ${number(pue)})`,
+        [
+          ["Task", (t) => name(t)],
+          ...BOUNDARIES.map(
+            (b) =>
+              /** @type {Column<string>} */ ([
+                b,
+                (t) => energy(tasks.find((x) => x.task === t && x.boundary === b)?.kwh),
+                { number: true },
+              ]),
+          ),
+          ["Models", (t) => tasks.find((x) => x.task === t)?.models],
+        ],
+        [...new Set(tasks.map((t) => t.task))],
+      ),
+      found.kendall_tau.map((k) =>
+        h(
+          "p",
+          {},
+          `Ranking of ${k.tasks} tasks, ${k.a} against ${k.b}: Kendall's tau ` +
+            `${k.tau === null ? NONE : k.tau.toFixed(3)} (1: the same order).`,
+        ),
+      ),
+    ),
+    found.general_to_specific.length
+      ? ratios(found)
+      : h("p", {}, "No task has models of both categories: nothing to compare."),
+    found.notes.map((n) => h("p", { class: "note" }, n)),
+  );
 }
 
+/**
+ * @param {string[]} names
+ * @param {DrawnTask[]} tasks
+ */
 function boundaries(names, tasks) {
   const x = extent(tasks.map((t) => t.kwh));
   const draw = drawing(tasks, (width) => {
     const narrow = width < 640;
     return {
-      height: tall(names.length, narrow ? 44 : 30, 60), marginLeft: narrow ? 6 : 170, marginRight: 16, marginTop: 8, marginBottom: 40,
-      x: { type: "log", domain: x, ticks: decades(...x, (width - (narrow ? 22 : 186)) / 76), tickFormat: (v) => energy(v), label: "Energy per 1,000 (logarithmic) →", grid: true },
-      y: { type: "point", domain: names, tickFormat: (n) => (narrow ? "" : clean(n, 26)), tickSize: 0, label: null },
+      height: tall(names.length, narrow ? 44 : 30, 60),
+      marginLeft: narrow ? 6 : 170,
+      marginRight: 16,
+      marginTop: 8,
+      marginBottom: 40,
+      x: {
+        type: "log",
+        domain: x,
+        ticks: decades(...x, (width - (narrow ? 22 : 186)) / 76),
+        tickFormat: (v) => energy(v),
+        label: "Energy per 1,000 (logarithmic) →",
+        grid: true,
+      },
+      y: {
+        type: "point",
+        domain: names,
+        tickFormat: (n) => (narrow ? "" : clean(n, 26)),
+        tickSize: 0,
+        label: null,
+      },
       marks: [
-        Plot.link(names.map((n) => ({ n, list: tasks.filter((t) => t.task === n).map((t) => t.kwh) })), { x1: (d) => Math.min(...d.list), x2: (d) => Math.max(...d.list), y1: "n", y2: "n", stroke: "var(--line)", strokeWidth: 2 }),
-        narrow ? Plot.text(names, { x: () => x[0], y: (n) => n, text: (n) => clean(n, 40), textAnchor: "start", dy: -14, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
-        Plot.dot(tasks, { className: "pt", x: "kwh", y: "task", r: 5, fill: (t) => TONE[t.boundary], fillOpacity: 0.85, symbol: (t) => SHAPE[t.boundary] }),
+        Plot.link(
+          names.map((n) => ({ n, list: tasks.filter((t) => t.task === n).map((t) => t.kwh) })),
+          {
+            x1: (d) => Math.min(...d.list),
+            x2: (d) => Math.max(...d.list),
+            y1: "n",
+            y2: "n",
+            stroke: "var(--line)",
+            strokeWidth: 2,
+          },
+        ),
+        narrow
+          ? Plot.text(names, {
+              x: () => x[0],
+              y: (n) => n,
+              text: (n) => clean(n, 40),
+              textAnchor: "start",
+              dy: -14,
+              fontWeight: 600,
+              fill: "var(--ink)",
+              stroke: "var(--ground)",
+              strokeWidth: 4,
+            })
+          : null,
+        Plot.dot(tasks, {
+          className: "pt",
+          x: "kwh",
+          y: "task",
+          r: 5,
+          fill: (t) => TONE[t.boundary],
+          fillOpacity: 0.85,
+          symbol: (/** @type {DrawnTask} */ t) => SHAPE[t.boundary],
+        }),
       ],
-      color: { type: "identity" }, symbol: { type: "identity" },
+      color: { type: "identity" },
+      symbol: { type: "identity" },
     };
   });
   return chart("The same tasks by boundary", {
-    file: "permille-boundaries", draw, describe: (t) => [t.task.slice(0, 80), t.boundary, `${energy(t.kwh)} per 1,000, ${t.models} models`],
-    legend: BOUNDARIES.map((b) => [b, TONE[b], SHAPE[b]]), note: "At a PUE of 1 facility is the node and covers it.",
+    file: "permille-boundaries",
+    draw,
+    describe: (t) => [
+      t.task.slice(0, 80),
+      t.boundary,
+      `${energy(t.kwh)} per 1,000, ${t.models} models`,
+    ],
+    legend: BOUNDARIES.map((b) => [b, TONE[b], SHAPE[b]]),
+    note: "At a PUE of 1 facility is the node and covers it.",
   });
 }
 
+const PLAIN = { what: "ratio of the means", symbol: "circle", colour: "var(--c0)" };
+const EQUAL = { what: "at equal size", symbol: "diamond", colour: "var(--c1)" };
+
+/** @param {GeneralToSpecific[]} rows */
 function ratioChart(rows) {
-  const points = rows.flatMap((r) => [
-    { r, value: r.ratio, low: null, high: null, what: "ratio of the means", symbol: "circle", colour: "var(--c0)" },
-    ...(r.at_equal_size.value > 0 ? [{ r, ...r.at_equal_size, what: "at equal size", symbol: "diamond", colour: "var(--c1)" }] : []),
-  ]).filter((p) => p.value > 0);
+  const points = rows.flatMap((r) => {
+    const { value, low, high } = r.at_equal_size;
+    return [
+      { ...PLAIN, r, value: r.ratio ?? 0, low: null, high: null },
+      { ...EQUAL, r, value: value ?? 0, low, high },
+    ].filter((p) => p.value > 0);
+  });
   if (!points.length) return null;
+  /** @param {GeneralToSpecific} r */
   const label = (r) => clean(`${r.task}, ${r.boundary}`, 52);
-  const bars = points.filter((p) => p.low > 0 && p.high !== null);
+  const bars = points.filter(bounded);
   const x = extent([1, ...points.map((p) => p.value), ...bars.flatMap((p) => [p.low, p.high])]);
   const draw = drawing(points, (width) => {
-    const narrow = width < 640, left = narrow ? 6 : 16 + 6.6 * Math.max(...rows.map((r) => label(r).length));
+    const narrow = width < 640,
+      left = narrow ? 6 : 16 + 6.6 * Math.max(...rows.map((r) => label(r).length));
     return {
-      height: tall(rows.length, narrow ? 44 : 30, 60), marginLeft: left, marginRight: 16, marginTop: 8, marginBottom: 40,
-      x: { type: "log", domain: x, ticks: decades(...x, (width - left) / 76), tickFormat: (v) => `${number(v)} ×`, label: "times the energy of task-specific models (logarithmic) →", grid: true },
-      y: { type: "point", domain: rows.map(label), tickFormat: (n) => (narrow ? "" : n), tickSize: 0, label: null },
+      height: tall(rows.length, narrow ? 44 : 30, 60),
+      marginLeft: left,
+      marginRight: 16,
+      marginTop: 8,
+      marginBottom: 40,
+      x: {
+        type: "log",
+        domain: x,
+        ticks: decades(...x, (width - left) / 76),
+        tickFormat: (v) => `${number(v)} ×`,
+        label: "times the energy of task-specific models (logarithmic) →",
+        grid: true,
+      },
+      y: {
+        type: "point",
+        domain: rows.map(label),
+        tickFormat: (n) => (narrow ? "" : n),
+        tickSize: 0,
+        label: null,
+      },
       marks: [
         Plot.ruleX([1], { stroke: "var(--ink)", strokeWidth: 1.5, strokeDasharray: "3 3" }),
-        narrow ? Plot.text(rows, { x: () => x[0], y: label, text: label, textAnchor: "start", dy: -14, fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
-        Plot.link(bars, { x1: "low", x2: "high", y1: (p) => label(p.r), y2: (p) => label(p.r), stroke: "var(--c1)", strokeWidth: 2.5, strokeOpacity: 0.5 }),
-        Plot.dot(points, { className: "pt", x: "value", y: (p) => label(p.r), r: 5, fill: "colour", symbol: "symbol" }),
+        narrow
+          ? Plot.text(rows, {
+              x: () => x[0],
+              y: label,
+              text: label,
+              textAnchor: "start",
+              dy: -14,
+              fontWeight: 600,
+              fill: "var(--ink)",
+              stroke: "var(--ground)",
+              strokeWidth: 4,
+            })
+          : null,
+        Plot.link(bars, {
+          x1: "low",
+          x2: "high",
+          y1: (p) => label(p.r),
+          y2: (p) => label(p.r),
+          stroke: "var(--c1)",
+          strokeWidth: 2.5,
+          strokeOpacity: 0.5,
+        }),
+        Plot.dot(points, {
+          className: "pt",
+          x: "value",
+          y: (p) => label(p.r),
+          r: 5,
+          fill: "colour",
+          symbol: "symbol",
+        }),
       ],
-      color: { type: "identity" }, symbol: { type: "identity" },
+      color: { type: "identity" },
+      symbol: { type: "identity" },
     };
   });
   return chart("General-purpose over task-specific models", {
-    file: "permille-audit-ratios", draw,
-    describe: (p) => [label(p.r), `${p.what}: ${number(p.value)} ×`, p.low === null ? NONE : `${number(p.low)} to ${p.high === null ? "no bound" : number(p.high)}`],
-    legend: [["ratio of the means", "var(--c0)", "circle"], ["at equal size, 95 % interval", "var(--c1)", "diamond"]],
+    file: "permille-audit-ratios",
+    draw,
+    describe: (p) => [
+      label(p.r),
+      `${p.what}: ${number(p.value)} ×`,
+      p.low === null
+        ? NONE
+        : `${number(p.low)} to ${p.high === null ? "no bound" : number(p.high)}`,
+    ],
+    legend: [
+      ["ratio of the means", "var(--c0)", "circle"],
+      ["at equal size, 95 % interval", "var(--c1)", "diamond"],
+    ],
     note: "The dashed line is 1: as much energy as the task-specific models.",
   });
 }
 
+/** @param {Audit} found */
 function ratios(found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
   return [
     ratioChart(rows),
-    table("General-purpose over task-specific: how many times the energy", [
-      ["Task", (r) => name(r.task)], ["Boundary", (r) => r.boundary], ["Ratio of the means", (r) => `${number(r.ratio)} ×`, { number: true }],
-      ["At equal size", (r) => (r.at_equal_size.value === null ? NONE : `${number(r.at_equal_size.value)} ×`), { number: true }],
-      ["95 % interval", (r) => (r.at_equal_size.value === null || r.at_equal_size.low === null ? clean(r.at_equal_size.reason ?? NONE, 120) : `${number(r.at_equal_size.low)} to ${r.at_equal_size.high === null ? "no bound" : number(r.at_equal_size.high)}`), { number: true }],
-      ["Mind", (r) => (r.at_equal_size.overlap_warning ? h("small", {}, r.at_equal_size.overlap_warning) : "–")],
-    ], rows),
+    table(
+      "General-purpose over task-specific: how many times the energy",
+      [
+        ["Task", (r) => name(r.task)],
+        ["Boundary", (r) => r.boundary],
+        ["Ratio of the means", (r) => `${number(r.ratio)} ×`, { number: true }],
+        [
+          "At equal size",
+          (r) => (r.at_equal_size.value === null ? NONE : `${number(r.at_equal_size.value)} ×`),
+          { number: true },
+        ],
+        [
+          "95 % interval",
+          (r) =>
+            r.at_equal_size.value === null || r.at_equal_size.low === null
+              ? clean(r.at_equal_size.reason ?? NONE, 120)
+              : `${number(r.at_equal_size.low)} to ` +
+                `${r.at_equal_size.high === null ? "no bound" : number(r.at_equal_size.high)}`,
+          { number: true },
+        ],
+        [
+          "Mind",
+          (r) =>
+            r.at_equal_size.overlap_warning ? h("small", {}, r.at_equal_size.overlap_warning) : "–",
+        ],
+      ],
+      rows,
+    ),
     h("p", { class: "note" }, found.method),
   ];
 }

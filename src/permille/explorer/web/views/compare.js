@@ -1,16 +1,38 @@
 // Two to six models side by side: ratios with intervals, on the same data, machine and study.
 
-import { chart, decades, drawing, Plot, tall } from "../chart.js";
+import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { figure, interval, NONE, number, params, qualityInterval, times } from "../format.js";
-import { answers, domains, joules, overall, place, problem, provenance, ratio, shown } from "../figures.js";
+import {
+  answers,
+  bounded,
+  domains,
+  joules,
+  overall,
+  place,
+  problem,
+  provenance,
+  ratio,
+  reach,
+  shown,
+} from "../figures.js";
 import { elsewhere, groupBy, replica, REPLICA, sourceKey, sourceName } from "../shared.js";
 import { timeEach } from "./table.js";
+
+/** @import { Cell } from "../document" */
+/** @import { App } from "../main.js" */
+/** @import { Estimate, Setting } from "../page" */
 
 const COLOURS = ["var(--c0)", "var(--c1)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c7)"];
 const SHAPES = ["circle", "diamond", "square", "triangle", "circle", "diamond"];
 const MOST = 6;
 
+/**
+ * @typedef {{ model: string; a: Cell; b: Cell; where: string }} Shared
+ * @typedef {Shared & { ratio: Estimate }} Row
+ */
+
+/** @param {App} app */
 export function compare(app) {
   const all = app.selection();
   const models = [...new Set(all.map((c) => c.model))].sort();
@@ -19,139 +41,435 @@ export function compare(app) {
   const shownModels = chosen.length ? chosen : suggestion;
   return [
     h("h1", {}, "Compare models"),
-    h("p", { class: "lead" }, chosen.length
-      ? "Each is set against the first, on the same task, dataset, study and machine."
-      : shownModels.length ? "No model is chosen yet; here is a general-purpose one against the cheapest task-specific one that is as good on the same data. Choose two to six." : "Choose two to six models."),
-    h("div", { class: "fields ask" }, Array.from({ length: Math.min(MOST, Math.max(2, shownModels.length + 1)) }, (_, i) => slot(app, i, shownModels, models))),
-    ...(shownModels.length < 2 ? [h("p", {}, "One more model makes a comparison.")] : results(app, shownModels, all)),
+    h(
+      "p",
+      { class: "lead" },
+      chosen.length
+        ? "Each is set against the first, on the same task, dataset, study and machine."
+        : shownModels.length
+          ? "No model is chosen yet; here is a general-purpose one against the cheapest " +
+            "task-specific one that is as good on the same data. Choose two to six."
+          : "Choose two to six models.",
+    ),
+    h(
+      "div",
+      { class: "fields ask" },
+      Array.from({ length: Math.min(MOST, Math.max(2, shownModels.length + 1)) }, (_, i) =>
+        slot(app, i, shownModels, models),
+      ),
+    ),
+    ...(shownModels.length < 2
+      ? [h("p", {}, "One more model makes a comparison.")]
+      : results(app, shownModels, all)),
     pairs(app, all),
   ];
 }
 
+/**
+ * @param {App} app
+ * @param {number} i
+ * @param {string[]} chosen
+ * @param {string[]} models
+ */
 function slot(app, i, chosen, models) {
-  const id = `c-model-${i}`, value = chosen[i] ?? "";
+  const id = `c-model-${i}`,
+    value = chosen[i] ?? "";
   const offered = value && !models.includes(value) ? [value, ...models] : models;
-  return h("div", { class: "field" }, h("label", { for: id }, i ? `Model ${i + 1}` : "Set against (the first)"),
-    h("select", { id, onchange: (e) => {
-      const next = [...chosen];
-      next[i] = e.target.value;
-      app.set({ m: [...new Set(next.filter(Boolean))] });
-    } }, h("option", { value: "" }, "–"), offered.map((m) => h("option", { value: m, selected: m === value, disabled: chosen.includes(m) && m !== value }, clean(m, 80)))));
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, i ? `Model ${i + 1}` : "Set against (the first)"),
+    h(
+      "select",
+      {
+        id,
+        onchange: (e) => {
+          const next = [...chosen];
+          next[i] = e.target.value;
+          app.set({ m: [...new Set(next.filter(Boolean))] });
+        },
+      },
+      h("option", { value: "" }, "–"),
+      offered.map((m) =>
+        h(
+          "option",
+          { value: m, selected: m === value, disabled: chosen.includes(m) && m !== value },
+          clean(m, 80),
+        ),
+      ),
+    ),
+  );
 }
 
-/** The two models of the first answer of this selection. */
+/**
+ * The two models of the first answer of this selection.
+ * @param {App} app
+ * @param {Cell[]} cells
+ * @returns {string[]}
+ */
 function suggested(app, cells) {
   const best = bestPairs(app, cells)[0];
   return best ? [best.specific.model, best.general.model] : [];
 }
 
+/**
+ * @param {App} app
+ * @param {Cell[]} cells
+ */
 function bestPairs(app, cells) {
   const there = new Set(cells);
   return answers(app).filter(({ general, specific }) => there.has(general) && there.has(specific));
 }
 
+/**
+ * @param {App} app
+ * @param {string[]} models
+ * @param {Cell[]} all
+ */
 function results(app, models, all) {
-  const setting = app.setting, [first, ...rest] = models;
+  const setting = app.setting,
+    [first, ...rest] = models;
   const cells = all.filter((c) => models.includes(c.model));
-  const groups = [...groupBy(cells, place).values()].map((g) => groupBy(g, (c) => c.model)).filter((g) => g.has(first));
-  const rows = [];
+  const groups = [...groupBy(cells, place).values()]
+    .map((g) => groupBy(g, (c) => c.model))
+    .filter((g) => g.has(first));
+  /** @type {Row[]} */
+  const good = [];
+  /** @type {Shared[]} */
+  const bare = [];
   for (const group of groups) {
     for (const model of rest) {
       // One model may have several cells in one place (another backend or setting): each is a row.
-      for (const b of group.get(first)) for (const a of group.get(model) ?? []) {
-        rows.push({ model, a, b, ratio: ratio(a, b, setting), where: `${clean(b.task, 60)} on ${clean(b.dataset, 60)}` });
-      }
+      for (const b of group.get(first) ?? [])
+        for (const a of group.get(model) ?? []) {
+          const where = `${clean(b.task, 60)} on ${clean(b.dataset, 60)}`;
+          const found = ratio(a, b, setting);
+          if (found) good.push({ model, a, b, where, ratio: found });
+          else bare.push({ model, a, b, where });
+        }
     }
   }
-  const good = rows.filter((r) => r.ratio);
-  const bare = rows.filter((r) => !r.ratio);
-  const never = rest.filter((m) => !rows.some((r) => r.model === m));
+  const never = rest.filter((m) => ![...good, ...bare].some((r) => r.model === m));
   return [
-    never.map((m) => h("p", { class: "warn" }, "No ratio of ", name(m), " to ", name(first), ": ", whyNot(cells, m, first))),
-    bare.length ? h("p", { class: "warn" }, `${bare.length} of the cells that they share have no figure within ${setting.boundary}${setting.net ? ", above idle" : ""}: ${clean(problem(bare[0].a, setting.boundary) ?? problem(bare[0].b, setting.boundary) ?? "one has no idle phase", 160)}. `, elsewhere(app)) : null,
-    good.length ? ratioChart(app, models, good) : null,
-    good.length ? table("Times the energy of the first: 95 % intervals", [
-      ["Model", (r) => name(r.model)], ["Task and dataset", (r) => r.where], ["Study", (r) => name(sourceName(r.a))],
-      ["Ratio", (r) => h("span", { "data-ratio": r.model, "data-value": String(r.ratio.value), "data-low": String(r.ratio.low), "data-high": String(r.ratio.high) }, times(r.ratio)), { number: true }],
-      ["Mind", (r) => warnings(r, setting).join("; ") || "–"],
-    ], good) : null,
-    good.length ? table("Over all shared tasks and datasets: geometric mean", [
-      ["Model", (r) => name(r.model)], ["Study", (r) => name(r.study)], ["Cells", (r) => number(r.list.length), { number: true }],
-      ["Times the energy of the first", (r) => h("span", { "data-overall": r.model, "data-value": String(r.all.value) }, times(r.all)), { number: true }],
-    ], [...groupBy(good, (r) => JSON.stringify([r.model, sourceKey(r.a), r.a.fingerprint])).values()].map((list) => ({ model: list[0].model, study: sourceName(list[0].a), list, all: overall(list.map((r) => r.ratio)) }))) : null,
-    table("Side by side", [
-      ["Model", (c) => [h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model)), replica(c)]],
-      ["Task and dataset", (c) => `${clean(c.task, 60)} on ${clean(c.dataset, 60)}`], ["Category", (c) => c.category], ["Parameters", (c) => params(c.params), { number: true }],
-      ["Per 1,000", (c) => (shown(c, setting) ? figure(shown(c, setting).value, setting.unit) : `${NONE}: ${clean(problem(c, setting.boundary) ?? "no idle phase", 80)}`), { number: true }],
-      ["95 % interval", (c) => interval(shown(c, setting), setting.unit), { number: true }],
-      ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE), { number: true }],
-      ["Time each", (c) => (timeEach(c) === null ? NONE : `${number(1000 * timeEach(c))} ms`), { number: true }],
-      ["Batch", (c) => (c.batch_size === null ? "not stated" : number(c.batch_size)), { number: true }],
-      ["Boundary", () => setting.boundary], ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE], ["Hardware", (c) => name(c.device ?? NONE)],
-    ], [...cells].sort((a, b) => (a.task + a.dataset).localeCompare(b.task + b.dataset, "en") || models.indexOf(a.model) - models.indexOf(b.model))),
+    never.map((m) =>
+      h(
+        "p",
+        { class: "warn" },
+        "No ratio of ",
+        name(m),
+        " to ",
+        name(first),
+        ": ",
+        whyNot(cells, m, first),
+      ),
+    ),
+    bare.length
+      ? h(
+          "p",
+          { class: "warn" },
+          `${bare.length} of the cells that they share have no figure within ` +
+            `${setting.boundary}${setting.net ? ", above idle" : ""}: ` +
+            `${clean(whyBare(bare[0], setting), 160)}. `,
+          elsewhere(app),
+        )
+      : null,
+    good.length ? ratioChart(models, good) : null,
+    good.length
+      ? table(
+          "Times the energy of the first: 95 % intervals",
+          [
+            ["Model", (r) => name(r.model)],
+            ["Task and dataset", (r) => r.where],
+            ["Study", (r) => name(sourceName(r.a))],
+            [
+              "Ratio",
+              (r) =>
+                h(
+                  "span",
+                  {
+                    "data-ratio": r.model,
+                    "data-value": String(r.ratio.value),
+                    "data-low": String(r.ratio.low),
+                    "data-high": String(r.ratio.high),
+                  },
+                  times(r.ratio),
+                ),
+              { number: true },
+            ],
+            ["Mind", (r) => warnings(r, setting).join("; ") || "–"],
+          ],
+          good,
+        )
+      : null,
+    good.length
+      ? table(
+          "Over all shared tasks and datasets: geometric mean",
+          [
+            ["Model", (r) => name(r.model)],
+            ["Study", (r) => name(r.study)],
+            ["Cells", (r) => number(r.list.length), { number: true }],
+            [
+              "Times the energy of the first",
+              (r) =>
+                h(
+                  "span",
+                  { "data-overall": r.model, "data-value": String(r.all.value) },
+                  times(r.all),
+                ),
+              { number: true },
+            ],
+          ],
+          [
+            ...groupBy(good, (r) =>
+              JSON.stringify([r.model, sourceKey(r.a), r.a.fingerprint]),
+            ).values(),
+          ].map((list) => ({
+            model: list[0].model,
+            study: sourceName(list[0].a),
+            list,
+            all: overall(list.map((r) => r.ratio)),
+          })),
+        )
+      : null,
+    table(
+      "Side by side",
+      [
+        [
+          "Model",
+          (c) => [
+            h(
+              "a",
+              { href: app.href({ view: "model", model: c.model, cell: c.id }) },
+              name(c.model),
+            ),
+            replica(c),
+          ],
+        ],
+        ["Task and dataset", (c) => `${clean(c.task, 60)} on ${clean(c.dataset, 60)}`],
+        ["Category", (c) => c.category],
+        ["Parameters", (c) => params(c.params), { number: true }],
+        [
+          "Per 1,000",
+          (c) => {
+            const found = shown(c, setting);
+            return found
+              ? figure(found.value, setting.unit)
+              : `${NONE}: ${clean(problem(c, setting.boundary) ?? "no idle phase", 80)}`;
+          },
+          { number: true },
+        ],
+        ["95 % interval", (c) => interval(shown(c, setting), setting.unit), { number: true }],
+        [
+          "Quality",
+          (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE),
+          { number: true },
+        ],
+        [
+          "Time each",
+          (c) => {
+            const each = timeEach(c);
+            return each === null ? NONE : `${number(1000 * each)} ms`;
+          },
+          { number: true },
+        ],
+        [
+          "Batch",
+          (c) => (c.batch_size === null ? "not stated" : number(c.batch_size)),
+          { number: true },
+        ],
+        ["Boundary", () => setting.boundary],
+        ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE],
+        ["Hardware", (c) => name(c.device ?? NONE)],
+      ],
+      [...cells].sort(
+        (a, b) =>
+          (a.task + a.dataset).localeCompare(b.task + b.dataset, "en") ||
+          models.indexOf(a.model) - models.indexOf(b.model),
+      ),
+    ),
   ];
 }
 
-/** Why two models have no cell in common, as permille compare words it. */
+/**
+ * Why one of two cells has no figure.
+ * @param {Shared} shared
+ * @param {Setting} setting
+ */
+const whyBare = ({ a, b }, { boundary }) =>
+  problem(a, boundary) ?? problem(b, boundary) ?? "one has no idle phase";
+
+/**
+ * Why two models have no cell in common, as permille compare words it.
+ * @param {Cell[]} cells
+ * @param {string} a
+ * @param {string} b
+ */
 function whyNot(cells, a, b) {
+  /** @param {string} model */
   const of = (model) => cells.filter((c) => c.model === model);
-  const shared = of(a).flatMap((x) => of(b).filter((y) => x.task === y.task && x.dataset === y.dataset).map((y) => [x, y]));
+  const shared = of(a).flatMap((x) =>
+    of(b)
+      .filter((y) => x.task === y.task && x.dataset === y.dataset)
+      .map((y) => [x, y]),
+  );
   if (!shared.length) return "they were never run on the same task and dataset in this selection.";
   const tools = shared.filter(([x, y]) => x.source === y.source && x.origin === y.origin);
   if (!tools.length) return "they were measured by different tools, which are never compared.";
-  if (!tools.some(([x, y]) => x.study === y.study)) return "they belong to different studies, which may have other protocols: put both into one study file.";
-  if (!tools.some(([x, y]) => (x.weights === "replica") === (y.weights === "replica"))) return "one is a replica, which is compared with replicas alone.";
-  const [x, y] = tools.find(([p, q]) => p.study === q.study);
-  return `they were measured on different machines or versions: ${clean(x.device ?? "hardware not stated", 60)} (${clean(x.fingerprint, 20)}) and ${clean(y.device ?? "hardware not stated", 60)} (${clean(y.fingerprint, 20)}).`;
+  if (!tools.some(([x, y]) => x.study === y.study))
+    return (
+      "they belong to different studies, which may have other protocols: put both " +
+      "into one study file."
+    );
+  if (!tools.some(([x, y]) => (x.weights === "replica") === (y.weights === "replica")))
+    return "one is a replica, which is compared with replicas alone.";
+  const [x, y] = tools.find(([p, q]) => p.study === q.study) ?? tools[0];
+  return (
+    "they were measured on different machines or versions: " +
+    `${clean(x.device ?? "hardware not stated", 60)} (${clean(x.fingerprint, 20)}) ` +
+    `and ${clean(y.device ?? "hardware not stated", 60)} ` +
+    `(${clean(y.fingerprint, 20)}).`
+  );
 }
 
+/**
+ * @param {Row} options
+ * @param {Setting} setting
+ */
 function warnings({ a, b }, setting) {
   const found = [];
   const [da, db] = [a, b].map((c) => (domains(c, setting.boundary) ?? []).join(", "));
-  if (da !== db) found.push(`the boundary holds other meters: ${clean(da, 60)} against ${clean(db, 60)}`);
-  for (const c of [a, b]) if (c.weights === "replica") found.push(`${clean(c.model, 40)}: ${REPLICA}`);
+  if (da !== db)
+    found.push(`the boundary holds other meters: ${clean(da, 60)} against ${clean(db, 60)}`);
+  for (const c of [a, b])
+    if (c.weights === "replica") found.push(`${clean(c.model, 40)}: ${REPLICA}`);
   if (a.device !== b.device) found.push("different hardware");
-  if (a.batch_size !== b.batch_size) found.push(`batch ${a.batch_size ?? "not stated"} against ${b.batch_size ?? "not stated"}`);
+  if (a.batch_size !== b.batch_size)
+    found.push(`batch ${a.batch_size ?? "not stated"} against ${b.batch_size ?? "not stated"}`);
   const [p, q] = [provenance(a, setting.boundary), provenance(b, setting.boundary)];
   if (p !== q) found.push(`one is ${p}, the other ${q}`);
-  for (const c of [a, b]) if (joules(c, setting.boundary, setting.net).n === 1) found.push(`${clean(c.model, 40)}: a single run, so no interval`);
+  for (const c of [a, b])
+    if (joules(c, setting.boundary, setting.net)?.n === 1)
+      found.push(`${clean(c.model, 40)}: a single run, so no interval`);
   if (a.metric !== b.metric && (a.metric || b.metric)) found.push("quality by different metrics");
   return found;
 }
 
-function ratioChart(app, models, rows) {
+/**
+ * @param {string[]} models
+ * @param {Row[]} rows
+ */
+function ratioChart(models, rows) {
   const places = [...new Set(rows.map((r) => r.where))];
-  const all = rows.flatMap((r) => [r.ratio.value, r.ratio.low > 0 ? r.ratio.low : r.ratio.value, Number.isFinite(r.ratio.high ?? NaN) ? r.ratio.high : r.ratio.value, 1]);
+  const all = [1, ...rows.flatMap((r) => reach(r.ratio))];
+  /** @type {[number, number]} */
   const x = [Math.min(...all) / 1.3, Math.max(...all) * 1.3];
-  const index = (r) => models.indexOf(r.model) - 1, count = models.length - 1;
-  const at = (r) => places.indexOf(r.where) + (count > 1 ? (index(r) / (count - 1) - 0.5) * 0.5 : 0) + 0.14;
+  /** @param {Row} r */
+  const index = (r) => models.indexOf(r.model) - 1,
+    count = models.length - 1;
+  /** @param {Row} r */
+  const at = (r) =>
+    places.indexOf(r.where) + (count > 1 ? (index(r) / (count - 1) - 0.5) * 0.5 : 0) + 0.14;
   const draw = drawing(rows, (width) => ({
-    height: tall(places.length, 40 + 14 * count, 64), marginLeft: 10, marginRight: 14, marginTop: 10, marginBottom: 42,
-    x: { type: "log", domain: x, ticks: Math.log10(x[1] / x[0]) > 1.2 ? decades(...x, width / 70) : Math.max(3, Math.floor(width / 130)), tickFormat: (v) => `${number(v)} ×`, label: "times the energy of the first (logarithmic) →", grid: true },
+    height: tall(places.length, 40 + 14 * count, 64),
+    marginLeft: 10,
+    marginRight: 14,
+    marginTop: 10,
+    marginBottom: 42,
+    x: {
+      type: "log",
+      domain: x,
+      ticks:
+        Math.log10(x[1] / x[0]) > 1.2
+          ? decades(...x, width / 70)
+          : Math.max(3, Math.floor(width / 130)),
+      tickFormat: (v) => `${number(v)} ×`,
+      label: "times the energy of the first (logarithmic) →",
+      grid: true,
+    },
     y: { domain: [-0.6, places.length - 0.4], ticks: [], label: null, reverse: true },
     marks: [
       Plot.ruleX([1], { stroke: "var(--ink)", strokeWidth: 1.5, strokeDasharray: "3 3" }),
-      Plot.text(places, { x: () => x[0], y: (p) => places.indexOf(p) - 0.42, text: (p) => clean(p, Math.floor(width / 8)), textAnchor: "start", fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }),
-      Plot.ruleY(rows.filter((r) => r.ratio.low > 0 && Number.isFinite(r.ratio.high)), { y: at, x1: (r) => r.ratio.low, x2: (r) => r.ratio.high, stroke: (r) => COLOURS[index(r)], strokeWidth: 2.5, strokeOpacity: 0.6 }),
-      Plot.dot(rows, { className: "pt", x: (r) => r.ratio.value, y: at, r: 5, fill: (r) => COLOURS[index(r)], symbol: (r) => SHAPES[index(r)] }),
+      Plot.text(places, {
+        x: () => x[0],
+        y: (p) => places.indexOf(p) - 0.42,
+        text: (p) => clean(p, Math.floor(width / 8)),
+        textAnchor: "start",
+        fontWeight: 600,
+        fill: "var(--ink)",
+        stroke: "var(--ground)",
+        strokeWidth: 4,
+      }),
+      Plot.ruleY(
+        rows.filter((r) => bounded(r.ratio)),
+        {
+          y: at,
+          x1: (r) => r.ratio.low,
+          x2: (r) => r.ratio.high,
+          stroke: (r) => COLOURS[index(r)],
+          strokeWidth: 2.5,
+          strokeOpacity: 0.6,
+        },
+      ),
+      Plot.dot(rows, {
+        className: "pt",
+        x: (r) => r.ratio.value,
+        y: at,
+        r: 5,
+        fill: (r) => COLOURS[index(r)],
+        symbol: (/** @type {Row} */ r) => SHAPES[index(r)],
+      }),
     ],
-    color: { type: "identity" }, symbol: { type: "identity" },
+    color: { type: "identity" },
+    symbol: { type: "identity" },
   }));
   return chart(`Times the energy of ${clean(models[0], 60)}`, {
-    file: "permille-compare", draw,
+    file: "permille-compare",
+    draw,
     describe: (r) => [name(r.model), times(r.ratio), r.where, sourceName(r.a).slice(0, 120)],
-    legend: models.slice(1).map((m, i) => [name(m), COLOURS[i], SHAPES[i], m]).filter(([, , , m]) => rows.some((r) => r.model === m)),
-    note: "The dashed line is the first model itself. Ratios are of energy within the boundary chosen; on one grid those of carbon are the same.",
+    legend: models
+      .slice(1)
+      .map((model, i) => ({ model, line: entry(name(model), COLOURS[i], SHAPES[i]) }))
+      .filter(({ model }) => rows.some((r) => r.model === model))
+      .map(({ line }) => line),
+    note:
+      "The dashed line is the first model itself. Ratios are of energy within the " +
+      "boundary chosen; on one grid those of carbon are the same.",
   });
 }
 
+/**
+ * @param {App} app
+ * @param {Cell[]} all
+ */
 function pairs(app, all) {
-  const setting = app.setting, found = bestPairs(app, all);
-  if (!found.length) return null;
-  return table("General-purpose beside the cheapest task-specific one that is as good, on the same data", [
-    ["Task and dataset", ({ general: g }) => h("a", { href: app.href({ m: [found.find((f) => f.general === g).specific.model, g.model] }) }, `${clean(g.task, 60)} on ${clean(g.dataset, 60)}`)],
-    ["Task-specific", ({ specific }) => name(specific.model)], ["Quality", ({ specific: s }) => qualityInterval(s), { number: true }],
-    ["General-purpose", ({ general }) => name(general.model)], ["Quality ", ({ general: g }) => qualityInterval(g), { number: true }],
-    ["Times the energy", ({ general, specific }) => times(ratio(general, specific, setting)), { number: true }],
-  ], found);
+  const setting = app.setting,
+    best = bestPairs(app, all);
+  if (!best.length) return null;
+  return table(
+    "General-purpose beside the cheapest task-specific one that is as good, on the same data",
+    [
+      [
+        "Task and dataset",
+        ({ general: g, specific }) =>
+          h(
+            "a",
+            { href: app.href({ m: [specific.model, g.model] }) },
+            `${clean(g.task, 60)} on ${clean(g.dataset, 60)}`,
+          ),
+      ],
+      ["Task-specific", ({ specific }) => name(specific.model)],
+      ["Quality", ({ specific: s }) => qualityInterval(s), { number: true }],
+      ["General-purpose", ({ general }) => name(general.model)],
+      ["Quality ", ({ general: g }) => qualityInterval(g), { number: true }],
+      [
+        "Times the energy",
+        ({ general, specific }) => {
+          const found = ratio(general, specific, setting);
+          return found ? times(found) : NONE;
+        },
+        { number: true },
+      ],
+    ],
+    best,
+  );
 }

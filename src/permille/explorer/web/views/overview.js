@@ -4,48 +4,164 @@ import { chart, decades, drawing, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { figure, number } from "../format.js";
 import { quantile } from "../figures.js";
-import { axisLabel, CATEGORIES, categoryLegend, COLOUR, drawable, groupBy, elsewhere, leftOut, scatter, sourceKey, sourceName, SYMBOL, unitName, words } from "../shared.js";
+import {
+  axisLabel,
+  CATEGORIES,
+  categoryLegend,
+  COLOUR,
+  drawable,
+  groupBy,
+  elsewhere,
+  leftOut,
+  scatter,
+  sourceKey,
+  sourceName,
+  SYMBOL,
+  unitName,
+  words,
+} from "../shared.js";
 
+/** @import { Cell } from "../document" */
+/** @import { App } from "../main.js" */
+/** @import { Column, Point, Setting } from "../page" */
+
+/**
+ * @typedef {{ key: string; list: Point[]; median: number }} Task
+ * @typedef {{ source: string }} Group
+ */
+
+/** @type {Column<Group>} */
+const STUDY = ["Study", (g) => name(g.source)];
+
+/** @param {App} app */
 export function overview(app) {
   const setting = app.setting;
   const { points, left } = drawable(app.selection(), setting);
   if (!points.length) return empty(app, left);
   const several = new Set(points.map((p) => sourceKey(p.cell))).size > 1;
+  /** @param {Cell} cell */
   const label = (cell) => (several ? `${cell.task} · ${sourceName(cell)}` : cell.task);
-  const tasks = [...groupBy(points, (p) => cellGroup(p.cell)).values()].map((list) => ({ key: label(list[0].cell), list, median: quantile(list.map((p) => p.value), 0.5) }))
+  const tasks = [...groupBy(points, (p) => cellGroup(p.cell)).values()]
+    .map((list) => ({
+      key: label(list[0].cell),
+      list,
+      median: quantile(
+        list.map((p) => p.value),
+        0.5,
+      ),
+    }))
     .sort((a, b) => a.median - b.median);
-  const groups = tasks.flatMap((t, row) => CATEGORIES.flatMap((category) => {
-    const list = t.list.filter((p) => p.cell.category === category);
-    if (!list.length) return [];
-    const values = list.map((p) => p.value);
-    return [{ task: t.key, row, category, list, q1: quantile(values, 0.25), median: quantile(values, 0.5), q3: quantile(values, 0.75),
-      low: Math.min(...values), high: Math.max(...values), source: sourceName(list[0].cell), name: list[0].cell.task }];
-  }));
+  const groups = tasks.flatMap((t, row) =>
+    CATEGORIES.flatMap((category) => {
+      const list = t.list.filter((p) => p.cell.category === category);
+      if (!list.length) return [];
+      const values = list.map((p) => p.value);
+      return [
+        {
+          task: t.key,
+          row,
+          y: row,
+          category,
+          list,
+          q1: quantile(values, 0.25),
+          median: quantile(values, 0.5),
+          q3: quantile(values, 0.75),
+          low: Math.min(...values),
+          high: Math.max(...values),
+          source: sourceName(list[0].cell),
+          name: list[0].cell.task,
+        },
+      ];
+    }),
+  );
   for (const g of groups) {
     const there = groups.filter((o) => o.row === g.row);
     const offset = there.length === 1 ? 0 : (there.indexOf(g) / (there.length - 1) - 0.5) * 0.44;
     g.y = g.row + offset;
     const spread = there.length === 1 ? 0.22 : 0.13;
-    for (const p of g.list) { p.row = g.row; p.y = g.y + spread * scatter(p.cell.id); }
+    for (const p of g.list) {
+      p.row = g.row;
+      p.y = g.y + spread * scatter(p.cell.id);
+    }
   }
-  const low = Math.min(...points.map((p) => p.value)) * 0.8, high = Math.max(...points.map((p) => p.value)) * 1.25;
+  const low = Math.min(...points.map((p) => p.value)) * 0.8,
+    high = Math.max(...points.map((p) => p.value)) * 1.25;
   const draw = drawing(points, (width) => {
     const narrow = width < (several ? 900 : 640);
     // On a phone a task's name stands over its points, which make room for it.
+    /** @param {{ row: number; y: number }} thing */
     const at = (thing) => (narrow ? thing.row + 0.18 + (thing.y - thing.row) * 0.72 : thing.y);
-    const half = narrow ? 0.15 : 0.2, most = narrow ? Math.floor(width / 7.8) : 52;
-    const left = narrow ? 8 : 20 + 6.6 * Math.max(...tasks.map((t) => clean(t.key, most).length));
+    const half = narrow ? 0.15 : 0.2,
+      most = narrow ? Math.floor(width / 7.8) : 52;
+    const margin = narrow ? 8 : 20 + 6.6 * Math.max(...tasks.map((t) => clean(t.key, most).length));
     return {
       height: tall(tasks.length, narrow ? 72 : 50, 70),
-      marginLeft: left, marginRight: 14, marginTop: 24, marginBottom: 44,
-      x: { type: "log", domain: [low, high], ticks: decades(low, high, (width - left) / 76), tickFormat: (v) => figure(v, setting.unit), label: axisLabel(setting), grid: true },
-      y: { domain: [-0.6, tasks.length - 0.45], ticks: narrow ? [] : tasks.map((_, i) => i), tickFormat: (i) => clean(tasks[i].key, most), label: null, tickSize: 0, reverse: true },
+      marginLeft: margin,
+      marginRight: 14,
+      marginTop: 24,
+      marginBottom: 44,
+      x: {
+        type: "log",
+        domain: [low, high],
+        ticks: decades(low, high, (width - margin) / 76),
+        tickFormat: (v) => figure(v, setting.unit),
+        label: axisLabel(setting),
+        grid: true,
+      },
+      y: {
+        domain: [-0.6, tasks.length - 0.45],
+        ticks: narrow ? [] : tasks.map((_, i) => i),
+        tickFormat: (i) => clean(tasks[i].key, most),
+        label: null,
+        tickSize: 0,
+        reverse: true,
+      },
       marks: [
-        Plot.ruleY(tasks.slice(1).map((_, i) => i + 0.5), { stroke: "var(--line)" }),
-        narrow ? Plot.text(tasks, { x: low, y: (t) => tasks.indexOf(t) - 0.35, text: (t) => clean(t.key, most), textAnchor: "start", fontWeight: 600, fill: "var(--ink)", stroke: "var(--ground)", strokeWidth: 4 }) : null,
-        Plot.link(groups, { x1: "q1", x2: "q3", y1: at, y2: at, stroke: (g) => COLOUR[g.category], strokeWidth: 14, strokeOpacity: 0.22, strokeLinecap: "butt" }),
-        Plot.dot(points, { className: "pt", x: "value", y: at, r: 3.6, fill: (p) => COLOUR[p.cell.category], fillOpacity: 0.75, stroke: "var(--ground)", strokeWidth: 0.5, symbol: (p) => SYMBOL[p.cell.category] }),
-        Plot.link(groups, { x1: "median", x2: "median", y1: (g) => at(g) - half, y2: (g) => at(g) + half, stroke: "var(--ink)", strokeWidth: 2.5 }),
+        Plot.ruleY(
+          tasks.slice(1).map((_, i) => i + 0.5),
+          { stroke: "var(--line)" },
+        ),
+        narrow
+          ? Plot.text(tasks, {
+              x: low,
+              y: (t) => tasks.indexOf(t) - 0.35,
+              text: (t) => clean(t.key, most),
+              textAnchor: "start",
+              fontWeight: 600,
+              fill: "var(--ink)",
+              stroke: "var(--ground)",
+              strokeWidth: 4,
+            })
+          : null,
+        Plot.link(groups, {
+          x1: "q1",
+          x2: "q3",
+          y1: at,
+          y2: at,
+          stroke: (g) => COLOUR[g.category],
+          strokeWidth: 14,
+          strokeOpacity: 0.22,
+          strokeLinecap: "butt",
+        }),
+        Plot.dot(points, {
+          className: "pt",
+          x: "value",
+          y: at,
+          r: 3.6,
+          fill: (p) => COLOUR[p.cell.category],
+          fillOpacity: 0.75,
+          stroke: "var(--ground)",
+          strokeWidth: 0.5,
+          symbol: (/** @type {Point} */ p) => SYMBOL[p.cell.category],
+        }),
+        Plot.link(groups, {
+          x1: "median",
+          x2: "median",
+          y1: (g) => at(g) - half,
+          y2: (g) => at(g) + half,
+          stroke: "var(--ink)",
+          strokeWidth: 2.5,
+        }),
       ],
       symbol: { type: "identity" },
       color: { type: "identity" },
@@ -53,48 +169,96 @@ export function overview(app) {
   });
   return [
     h("h1", {}, `What 1,000 inferences cost, by task`),
-    h("p", { class: "lead" }, lead(app, tasks, setting)),
+    h("p", { class: "lead" }, lead(tasks, setting)),
     chart(`${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`, {
-      file: "permille-overview", draw,
+      file: "permille-overview",
+      draw,
       describe: (p) => words(p.cell, setting),
       open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
-      legend: [...categoryLegend(points.map((p) => p.cell)), ["median", "var(--ink)", "line"], ["middle half of the cells", "var(--c2)", "square"]],
-      note: ["Each point is a model on a dataset. The axis is logarithmic: each mark is a multiple of the last.", leftOut(left, setting)].filter(Boolean).join(" "),
+      legend: [
+        ...categoryLegend(points.map((p) => p.cell)),
+        ["median", "var(--ink)", "line"],
+        ["middle half of the cells", "var(--c2)", "square"],
+      ],
+      note: [
+        "Each point is a model on a dataset. The axis is logarithmic: each mark is a " +
+          "multiple of the last.",
+        leftOut(left, setting),
+      ]
+        .filter(Boolean)
+        .join(" "),
     }),
     left ? elsewhere(app) : null,
-    table(`${setting.unit === "kwh" ? "Energy" : "CO₂e"} per 1,000 inferences by task and category`, [
-      ["Task", (g) => h("a", { href: app.href({ task: g.name, view: "table" }) }, name(g.name))],
-      ["Category", (g) => g.category],
-      ...(several ? [["Study", (g) => name(g.source)]] : []),
-      ["Cells", (g) => number(g.list.length), { number: true }],
-      ["Least", (g) => figure(g.low, setting.unit), { number: true }],
-      ["Median", (g) => figure(g.median, setting.unit), { number: true }],
-      ["Most", (g) => figure(g.high, setting.unit), { number: true }],
-    ], groups),
+    table(
+      `${setting.unit === "kwh" ? "Energy" : "CO₂e"} per 1,000 inferences by task and category`,
+      [
+        ["Task", (g) => h("a", { href: app.href({ task: g.name, view: "table" }) }, name(g.name))],
+        ["Category", (g) => g.category],
+        ...(several ? [STUDY] : []),
+        ["Cells", (g) => number(g.list.length), { number: true }],
+        ["Least", (g) => figure(g.low, setting.unit), { number: true }],
+        ["Median", (g) => figure(g.median, setting.unit), { number: true }],
+        ["Most", (g) => figure(g.high, setting.unit), { number: true }],
+      ],
+      groups,
+    ),
   ];
 }
 
+/** @param {Cell} cell */
 const cellGroup = (cell) => JSON.stringify([cell.task, sourceKey(cell)]);
 
-function lead(app, all, setting) {
+/**
+ * @param {Task[]} all
+ * @param {Setting} setting
+ */
+function lead(all, setting) {
   // Of one study alone: the one with the most tasks.
-  const studies = [...groupBy(all, (t) => sourceKey(t.list[0].cell)).values()].sort((a, b) => b.length - a.length);
+  const studies = [...groupBy(all, (t) => sourceKey(t.list[0].cell)).values()].sort(
+    (a, b) => b.length - a.length,
+  );
   const tasks = studies[0];
-  if (tasks.length < 2) return `Within the ${setting.boundary} boundary. Pick a point to see all of its model.`;
-  const first = tasks[0], last = tasks[tasks.length - 1];
+  if (tasks.length < 2)
+    return `Within the ${setting.boundary} boundary. Pick a point to see all of its model.`;
+  const first = tasks[0],
+    last = tasks[tasks.length - 1];
+  /** @param {Task} t */
   const task = (t) => clean(t.list[0].cell.task, 60);
-  return `In ${clean(sourceName(first.list[0].cell), 80)}, by the median of its models, ${task(last)} takes ${number(last.median / first.median, 2)} times the ${unitName(setting)} of ${task(first)}: ${figure(last.median, setting.unit)} against ${figure(first.median, setting.unit)} per 1,000, within the ${setting.boundary} boundary.`;
+  return (
+    `In ${clean(sourceName(first.list[0].cell), 80)}, by the median of its models, ` +
+    `${task(last)} takes ${number(last.median / first.median, 2)} times the ` +
+    `${unitName(setting)} of ${task(first)}: ${figure(last.median, setting.unit)} ` +
+    `against ${figure(first.median, setting.unit)} per 1,000, within the ` +
+    `${setting.boundary} boundary.`
+  );
 }
 
-/** What a view shows when nothing can be drawn, and the way out. */
+/**
+ * What a view shows when nothing can be drawn, and the way out.
+ * @param {App} app
+ * @param {number} left
+ */
 export function empty(app, left) {
   return [
     h("h1", {}, "Nothing to draw"),
-    h("p", {}, left
-      ? `${number(left)} cells match, but none has a figure within the ${app.setting.boundary} boundary${app.setting.net ? " above idle (no idle phase was measured)" : ""}.`
-      : "No cell matches the filters."),
+    h(
+      "p",
+      {},
+      left
+        ? `${number(left)} cells match, but none has a figure within the ` +
+            `${app.setting.boundary} ` +
+            `boundary${app.setting.net ? " above idle (no idle phase was measured)" : ""}.`
+        : "No cell matches the filters.",
+    ),
     left ? elsewhere(app) : null,
-    h("p", {}, h("button", { type: "button", onclick: () => app.reset() }, "Clear the filters"), " ",
-      app.setting.net ? h("button", { type: "button", onclick: () => app.set({ net: "" }) }, "Include idle") : null),
+    h(
+      "p",
+      {},
+      h("button", { type: "button", onclick: () => app.reset() }, "Clear the filters"),
+      " ",
+      app.setting.net
+        ? h("button", { type: "button", onclick: () => app.set({ net: "" }) }, "Include idle")
+        : null,
+    ),
   ];
 }

@@ -2,64 +2,201 @@
 
 import { chart, decades, drawing, Plot } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
-import { figure, interval, number, percent, quality as worded, qualityInterval } from "../format.js";
-import { onFront } from "../figures.js";
-import { categoryLegend, COLOUR, drawable, groupBy, replica, sourceName, SYMBOL, words } from "../shared.js";
+import {
+  figure,
+  interval,
+  number,
+  percent,
+  quality as worded,
+  qualityInterval,
+} from "../format.js";
+import { bounded, onFront, reach } from "../figures.js";
+import {
+  categoryLegend,
+  COLOUR,
+  drawable,
+  groupBy,
+  replica,
+  sourceName,
+  SYMBOL,
+  words,
+} from "../shared.js";
 import { extent } from "./size.js";
+
+/** @import { App } from "../main.js" */
+/** @import { Point, Setting } from "../page" */
 
 const MOST = 24;
 
+/**
+ * A point with the quality of its cell and its interval.
+ * @typedef {Point & { quality: number; from: number | null; to: number | null }} Scored
+ */
+
+/**
+ * The point as it is drawn; none where its quality is not known.
+ * @param {Point} point
+ * @returns {Scored[]}
+ */
+function scored(point) {
+  const { metric, quality: value, quality_low: from, quality_high: to } = point.cell;
+  return metric && value !== null ? [{ ...point, quality: value, from, to }] : [];
+}
+
+/** @param {App} app */
 export function quality(app) {
   const setting = app.setting;
-  const { points } = drawable(app.selection().filter((c) => c.metric && c.quality !== null), setting);
-  const groups = [...groupBy(points, (p) => JSON.stringify([p.cell.place, p.cell.metric])).values()];
+  const points = drawable(app.selection(), setting).points.flatMap(scored);
+  const groups = [
+    ...groupBy(points, (p) => JSON.stringify([p.cell.place, p.cell.metric])).values(),
+  ];
   const enough = groups.filter((g) => g.length > 1);
   return [
     h("h1", {}, "Quality for the cost"),
-    h("p", { class: "lead" }, enough.length
-      ? "Up and to the left is better. The line joins the models of the Pareto front: no other needs less energy and is as good, beyond what the intervals leave open. Each chart is one task on one dataset; a front across tasks would mean nothing."
-      : "No two models of this selection have a quality on the same task and dataset: nothing to set side by side."),
-    enough.length > MOST ? h("p", {}, `The first ${MOST} of ${enough.length}; choose a task to see the others.`) : null,
-    h("div", { class: "multiples" }, enough.slice(0, MOST).map((g) => one(app, g, setting))),
+    h(
+      "p",
+      { class: "lead" },
+      enough.length
+        ? "Up and to the left is better. The line joins the models of the Pareto front: " +
+            "no other needs less energy and is as good, beyond what the intervals leave " +
+            "open. Each chart is one task on one dataset; a front across tasks would mean " +
+            "nothing."
+        : "No two models of this selection have a quality on the same task and dataset: " +
+            "nothing to set side by side.",
+    ),
+    enough.length > MOST
+      ? h("p", {}, `The first ${MOST} of ${enough.length}; choose a task to see the others.`)
+      : null,
+    h(
+      "div",
+      { class: "multiples" },
+      enough.slice(0, MOST).map((g) => one(app, g, setting)),
+    ),
   ];
 }
 
+/**
+ * @param {App} app
+ * @param {Scored[]} points
+ * @param {Setting} setting
+ */
 function one(app, points, setting) {
   const { task, dataset, metric } = points[0].cell;
-  for (const p of points) { p.quality = p.cell.quality; p.from = p.cell.quality_low; p.to = p.cell.quality_high; }
   const lower = points[0].cell.lower_is_better;
   const best = points.filter((p) => onFront(p.cell, setting)).sort((a, b) => a.value - b.value);
-  const x = extent(points.flatMap((p) => [p.value, p.low > 0 ? p.low : p.value, Number.isFinite(p.high ?? NaN) ? p.high : p.value])), values = points.map((p) => p.quality);
+  const x = extent(points.flatMap(reach)),
+    values = points.map((p) => p.quality);
   const share = points.every((p) => p.cell.in_percent);
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;
   const y = [Math.min(...values) - pad, Math.max(...values) + pad];
+  /** @param {number} value */
   const within = (value) => Math.max(y[0], Math.min(y[1], value));
   const title = `${clean(task, 60)} on ${clean(dataset, 60)}`;
   const draw = drawing(points, (width) => ({
-    height: 300, marginLeft: 52, marginRight: 16, marginTop: 24, marginBottom: 42,
-    x: { type: "log", domain: x, ticks: decades(...x, (width - 68) / 76), tickFormat: (v) => figure(v, setting.unit), label: "Per 1,000 (logarithmic) →", grid: true },
-    y: { domain: y, ticks: 5, tickFormat: (v) => (share ? percent(v) : number(v)), label: `↑ ${clean(metric, 40)}${lower ? " (lower is better)" : ""}`, grid: true },
+    height: 300,
+    marginLeft: 52,
+    marginRight: 16,
+    marginTop: 24,
+    marginBottom: 42,
+    x: {
+      type: "log",
+      domain: x,
+      ticks: decades(...x, (width - 68) / 76),
+      tickFormat: (v) => figure(v, setting.unit),
+      label: "Per 1,000 (logarithmic) →",
+      grid: true,
+    },
+    y: {
+      domain: y,
+      ticks: 5,
+      tickFormat: (v) => (share ? percent(v) : number(v)),
+      label: `↑ ${clean(metric, 40)}${lower ? " (lower is better)" : ""}`,
+      grid: true,
+    },
     marks: [
-      Plot.line(best, { x: "value", y: "quality", curve: "step-after", stroke: "var(--soft)", strokeWidth: 1.5, strokeDasharray: "5 4" }),
-      Plot.ruleX(points.filter((p) => p.from !== null), { x: "value", y1: (p) => within(p.from), y2: (p) => within(p.to), stroke: (p) => COLOUR[p.cell.category], strokeOpacity: 0.35 }),
-      Plot.ruleY(points.filter((p) => p.low > 0 && Number.isFinite(p.high ?? NaN)), { y: "quality", x1: "low", x2: "high", stroke: (p) => COLOUR[p.cell.category], strokeOpacity: 0.35 }),
-      Plot.dot(points, { className: "pt", x: "value", y: "quality", r: 4.5, fill: (p) => COLOUR[p.cell.category], fillOpacity: (p) => (best.includes(p) ? 1 : 0.45), stroke: (p) => (best.includes(p) ? "var(--ink)" : "none"), symbol: (p) => SYMBOL[p.cell.category] }),
+      Plot.line(best, {
+        x: "value",
+        y: "quality",
+        curve: "step-after",
+        stroke: "var(--soft)",
+        strokeWidth: 1.5,
+        strokeDasharray: "5 4",
+      }),
+      Plot.ruleX(
+        points.filter((p) => p.from !== null),
+        {
+          x: "value",
+          y1: (p) => within(p.from),
+          y2: (p) => within(p.to),
+          stroke: (p) => COLOUR[p.cell.category],
+          strokeOpacity: 0.35,
+        },
+      ),
+      Plot.ruleY(points.filter(bounded), {
+        y: "quality",
+        x1: "low",
+        x2: "high",
+        stroke: (p) => COLOUR[p.cell.category],
+        strokeOpacity: 0.35,
+      }),
+      Plot.dot(points, {
+        className: "pt",
+        x: "value",
+        y: "quality",
+        r: 4.5,
+        fill: (p) => COLOUR[p.cell.category],
+        fillOpacity: (p) => (best.includes(p) ? 1 : 0.45),
+        stroke: (p) => (best.includes(p) ? "var(--ink)" : "none"),
+        symbol: (/** @type {Scored} */ p) => SYMBOL[p.cell.category],
+      }),
     ],
-    color: { type: "identity" }, symbol: { type: "identity" }, opacity: { type: "identity" },
+    color: { type: "identity" },
+    symbol: { type: "identity" },
+    opacity: { type: "identity" },
   }));
-  return h("div", {},
+  return h(
+    "div",
+    {},
     chart(title, {
-      file: `permille-quality-${task}-${dataset}`.replace(/[^A-Za-z0-9-]/g, "_").slice(0, 80), draw,
-      describe: (p) => [...words(p.cell, setting), `${clean(metric, 40)} ${qualityInterval(p.cell)}`],
+      file: `permille-quality-${task}-${dataset}`.replace(/[^A-Za-z0-9-]/g, "_").slice(0, 80),
+      draw,
+      describe: (p) => [
+        ...words(p.cell, setting),
+        `${clean(metric, 40)} ${qualityInterval(p.cell)}`,
+      ],
       open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
-      legend: [...categoryLegend(points.map((p) => p.cell)), ["Pareto front", "var(--soft)", "line"]],
+      legend: [
+        ...categoryLegend(points.map((p) => p.cell)),
+        ["Pareto front", "var(--soft)", "line"],
+      ],
       note: sourceName(points[0].cell).slice(0, 140),
     }),
-    h("details", {}, h("summary", {}, `The same in words: ${points.length} models`),
-      table(title, [
-        ["Model", (p) => [h("a", { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) }, name(p.cell.model)), replica(p.cell)]],
-        ["Category", (p) => p.cell.category], [clean(metric, 30), (p) => worded(p.cell), { number: true }],
-        ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }], ["95 % interval", (p) => interval(p, setting.unit), { number: true }],
-        ["On the front", (p) => (best.includes(p) ? "yes" : "no")],
-      ], [...points].sort((a, b) => (lower ? 1 : -1) * (a.quality - b.quality)))));
+    h(
+      "details",
+      {},
+      h("summary", {}, `The same in words: ${points.length} models`),
+      table(
+        title,
+        [
+          [
+            "Model",
+            (p) => [
+              h(
+                "a",
+                { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) },
+                name(p.cell.model),
+              ),
+              replica(p.cell),
+            ],
+          ],
+          ["Category", (p) => p.cell.category],
+          [clean(metric, 30), (p) => worded(p.cell), { number: true }],
+          ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }],
+          ["95 % interval", (p) => interval(p, setting.unit), { number: true }],
+          ["On the front", (p) => (best.includes(p) ? "yes" : "no")],
+        ],
+        [...points].sort((a, b) => (lower ? 1 : -1) * (a.quality - b.quality)),
+      ),
+    ),
+  );
 }

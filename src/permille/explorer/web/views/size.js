@@ -1,71 +1,211 @@
 // Size: parameters against energy or carbon, both logarithmic.
 
-import { chart, COLOURS, decades, drawing, Plot } from "../chart.js";
+import { chart, COLOURS, decades, drawing, entry, Plot } from "../chart.js";
 import { h, name, own, table } from "../dom.js";
+import { bounded, reach } from "../figures.js";
 import { figure, interval, params } from "../format.js";
-import { CATEGORIES, drawable, elsewhere, leftOut, replica, sourceName, SYMBOL, unitName, words } from "../shared.js";
+import {
+  CATEGORIES,
+  drawable,
+  elsewhere,
+  leftOut,
+  replica,
+  sourceName,
+  SYMBOL,
+  unitName,
+  words,
+} from "../shared.js";
 import { empty } from "./overview.js";
+
+/** @import { App } from "../main.js" */
+/** @import { Point } from "../page" */
 
 const GROUPS = { category: "Category", architecture: "Architecture", task: "Task", study: "Study" };
 const LISTED = 50;
+/** @type {[string, string]} */
+const OTHERS = ["others, or not stated", "var(--c2)"];
 
+/** @param {App} app */
 export function size(app) {
   const setting = app.setting;
   const drawn = drawable(app.selection(), setting);
-  const points = drawn.points.filter((p) => p.cell.params > 0);
+  /** @param {Point} p */
+  const paramsOf = (p) => p.cell.params ?? 0;
+  const points = drawn.points.filter((p) => paramsOf(p) > 0);
   const unknown = drawn.points.length - points.length;
   if (!points.length) return empty(app, drawn.points.length + drawn.left);
-  const by = own(GROUPS, app.state.colour) ? app.state.colour : "category";
+  const by = /** @type {keyof typeof GROUPS} */ (
+    own(GROUPS, app.state.colour) ? app.state.colour : "category"
+  );
   const { keys, colourOf } = palette(points, by);
-  const x = extent(points.map((p) => p.cell.params)), y = extent(points.flatMap((p) => [p.value, p.low > 0 ? p.low : p.value, p.high ?? p.value]));
+  const x = extent(points.map(paramsOf)),
+    y = extent(points.flatMap(reach));
   const draw = drawing(points, (width) => ({
-    height: Math.max(320, Math.min(560, width * 0.55)), marginLeft: 62, marginRight: 14, marginTop: 26, marginBottom: 44,
-    x: { type: "log", domain: x, ticks: decades(...x, (width - 76) / 76), tickFormat: params, label: "Parameters (logarithmic) →", grid: true },
-    y: { type: "log", domain: y, ticks: decades(...y, 9), tickFormat: (v) => figure(v, setting.unit), label: `↑ ${unitName(setting) === "energy" ? "Energy" : "CO₂e"} per 1,000 (logarithmic)`, grid: true },
+    height: Math.max(320, Math.min(560, width * 0.55)),
+    marginLeft: 62,
+    marginRight: 14,
+    marginTop: 26,
+    marginBottom: 44,
+    x: {
+      type: "log",
+      domain: x,
+      ticks: decades(...x, (width - 76) / 76),
+      tickFormat: params,
+      label: "Parameters (logarithmic) →",
+      grid: true,
+    },
+    y: {
+      type: "log",
+      domain: y,
+      ticks: decades(...y, 9),
+      tickFormat: (v) => figure(v, setting.unit),
+      label: `↑ ${unitName(setting) === "energy" ? "Energy" : "CO₂e"} per 1,000 (logarithmic)`,
+      grid: true,
+    },
     marks: [
-      Plot.ruleX(points.filter((p) => p.low > 0 && p.high), { x: (p) => p.cell.params, y1: "low", y2: "high", stroke: colourOf, strokeOpacity: 0.28, strokeWidth: 1.5 }),
-      Plot.dot(points, { className: "pt", x: (p) => p.cell.params, y: "value", r: 4.2, fill: colourOf, fillOpacity: 0.8, stroke: "var(--ground)", strokeWidth: 0.5, symbol: (p) => SYMBOL[p.cell.category] }),
+      Plot.ruleX(points.filter(bounded), {
+        x: (p) => p.cell.params,
+        y1: "low",
+        y2: "high",
+        stroke: colourOf,
+        strokeOpacity: 0.28,
+        strokeWidth: 1.5,
+      }),
+      Plot.dot(points, {
+        className: "pt",
+        x: (p) => p.cell.params,
+        y: "value",
+        r: 4.2,
+        fill: colourOf,
+        fillOpacity: 0.8,
+        stroke: "var(--ground)",
+        strokeWidth: 0.5,
+        symbol: (/** @type {Point} */ p) => SYMBOL[p.cell.category],
+      }),
     ],
-    color: { type: "identity" }, symbol: { type: "identity" },
+    color: { type: "identity" },
+    symbol: { type: "identity" },
   }));
   const several = new Set(points.map((p) => p.cell.task)).size > 1;
   return [
     h("h1", {}, "Size and cost"),
-    h("p", { class: "lead" }, several
-      ? "Bigger is not always dearer: what a model is asked to do weighs more. Choose one task in the filters to compare like with like."
-      : "Both axes are logarithmic; the bars are 95 % intervals."),
-    h("div", { class: "fields ask" }, h("div", { class: "field" }, h("label", { for: "s-colour" }, "Colour by"),
-      h("select", { id: "s-colour", onchange: (e) => app.set({ colour: e.target.value }) }, Object.entries(GROUPS).map(([k, t]) => h("option", { value: k, selected: k === by }, t))))),
+    h(
+      "p",
+      { class: "lead" },
+      several
+        ? "Bigger is not always dearer: what a model is asked to do weighs more. Choose " +
+            "one task in the filters to compare like with like."
+        : "Both axes are logarithmic; the bars are 95 % intervals.",
+    ),
+    h(
+      "div",
+      { class: "fields ask" },
+      h(
+        "div",
+        { class: "field" },
+        h("label", { for: "s-colour" }, "Colour by"),
+        h(
+          "select",
+          { id: "s-colour", onchange: (e) => app.set({ colour: e.target.value }) },
+          Object.entries(GROUPS).map(([k, t]) => h("option", { value: k, selected: k === by }, t)),
+        ),
+      ),
+    ),
     chart("Parameters against cost per 1,000 inferences", {
-      file: "permille-size", draw, describe: (p) => words(p.cell, setting), open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
-      legend: [...keys.map(([k, c]) => [k, c, by === "category" ? SYMBOL[k] : "circle"]), ...(by === "category" ? [] : CATEGORIES.filter((c) => points.some((p) => p.cell.category === c)).map((c) => [c, "var(--soft)", SYMBOL[c]]))],
-      note: [leftOut(drawn.left, setting), unknown ? `${unknown} of unknown size are not drawn.` : null].filter(Boolean).join(" ") || null,
+      file: "permille-size",
+      draw,
+      describe: (p) => words(p.cell, setting),
+      open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
+      legend: [
+        ...keys.map(([k, c]) => entry(k, c, by === "category" ? SYMBOL[k] : "circle")),
+        ...(by === "category"
+          ? []
+          : CATEGORIES.filter((c) => points.some((p) => p.cell.category === c)).map((c) =>
+              entry(c, "var(--soft)", SYMBOL[c]),
+            )),
+      ],
+      note:
+        [leftOut(drawn.left, setting), unknown ? `${unknown} of unknown size are not drawn.` : null]
+          .filter(Boolean)
+          .join(" ") || null,
     }),
     drawn.left ? elsewhere(app) : null,
-    table(points.length > LISTED ? `The ${LISTED} largest of ${points.length} points; the Table has all` : "The same, in words", [
-      ["Model", (p) => [h("a", { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) }, name(p.cell.model)), replica(p.cell)]],
-      ["Task", (p) => name(p.cell.task)], ["Dataset", (p) => name(p.cell.dataset)], ["Study", (p) => name(sourceName(p.cell))],
-      ["Parameters", (p) => params(p.cell.params), { number: true }],
-      ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }], ["95 % interval", (p) => interval(p, setting.unit), { number: true }],
-    ], [...points].sort((a, b) => b.cell.params - a.cell.params).slice(0, LISTED)),
+    table(
+      points.length > LISTED
+        ? `The ${LISTED} largest of ${points.length} points; the Table has all`
+        : "The same, in words",
+      [
+        [
+          "Model",
+          (p) => [
+            h(
+              "a",
+              { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) },
+              name(p.cell.model),
+            ),
+            replica(p.cell),
+          ],
+        ],
+        ["Task", (p) => name(p.cell.task)],
+        ["Dataset", (p) => name(p.cell.dataset)],
+        ["Study", (p) => name(sourceName(p.cell))],
+        ["Parameters", (p) => params(p.cell.params), { number: true }],
+        ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }],
+        ["95 % interval", (p) => interval(p, setting.unit), { number: true }],
+      ],
+      [...points].sort((a, b) => paramsOf(b) - paramsOf(a)).slice(0, LISTED),
+    ),
   ];
 }
 
-/** Colours by group: the seven greatest, and one for the rest. */
+/**
+ * Colours by group: the seven greatest, and one for the rest.
+ * @param {Point[]} points
+ * @param {keyof typeof GROUPS} by
+ * @returns {{ keys: [string, string][]; colourOf: (p: Point) => string }}
+ */
 function palette(points, by) {
+  /** @param {Point} p */
   const of = (p) => p.cell[by] ?? "not stated";
+  /** @type {Map<string, number>} */
   const counts = new Map();
   for (const p of points) counts.set(of(p), (counts.get(of(p)) ?? 0) + 1);
-  const named = by === "category" ? CATEGORIES.filter((c) => counts.has(c)) : [...counts].filter(([k]) => k !== "not stated").sort((a, b) => b[1] - a[1]).slice(0, 7).map(([k]) => k);
+  /** @type {string[]} */
+  const named =
+    by === "category"
+      ? CATEGORIES.filter((c) => counts.has(c))
+      : [...counts]
+          .filter(([k]) => k !== "not stated")
+          .sort((a, b) => b[1] - a[1])
+          .slice(0, 7)
+          .map(([k]) => k);
+  /** @type {readonly string[]} */
+  const categories = CATEGORIES;
   const order = by === "category" ? COLOURS : COLOURS.filter((_, i) => i !== 2);
-  const colours = new Map(named.map((k, i) => [k, by === "category" ? COLOURS[CATEGORIES.indexOf(k)] : order[i]]));
+  const colours = new Map(
+    named.map((k, i) => [k, by === "category" ? COLOURS[categories.indexOf(k)] : order[i]]),
+  );
   const rest = [...counts.keys()].some((k) => !colours.has(k));
-  return { keys: [...[...colours].map(([k, c]) => [String(k).slice(0, 60), c]), ...(rest ? [["others, or not stated", "var(--c2)"]] : [])],
-    colourOf: (p) => colours.get(of(p)) ?? "var(--c2)" };
+  return {
+    keys: [
+      ...[...colours].map(([k, c]) => /** @type {[string, string]} */ ([k.slice(0, 60), c])),
+      ...(rest ? [OTHERS] : []),
+    ],
+    colourOf: (p) => colours.get(of(p)) ?? "var(--c2)",
+  };
 }
 
+/**
+ * @param {number[]} values
+ * @param {number} [room]
+ * @returns {[number, number]}
+ */
 export function extent(values, room = 1.25) {
-  let low = Infinity, high = -Infinity;
-  for (const v of values) { if (v < low) low = v; if (v > high) high = v; }
+  let low = Infinity,
+    high = -Infinity;
+  for (const v of values) {
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
   return [low / room, high * room];
 }

@@ -7,127 +7,389 @@ import { grams, kwh, provenance } from "../figures.js";
 import { rowsQuery } from "../state.js";
 import { replica, sourceName } from "../shared.js";
 
+/** @import { Cell } from "../document" */
+/** @import { App } from "../main.js" */
+/** @import { Child, Estimate, Setting, Unit } from "../page" */
+/** @import { Kind } from "../parquet.js" */
+/** @import { State } from "../state.js" */
+
 const PAGE = 100;
 
+/**
+ * Heading, what is shown of a cell, what it is sorted by, and whether that is a number.
+ * @typedef {[
+ *   heading: string,
+ *   shown: (c: Cell, setting: Setting) => Child,
+ *   sorted: (c: Cell, setting: Setting) => string | number | null,
+ *   isNumber?: boolean,
+ * ]} TableColumn
+ */
+
+/** @param {unknown} value */
 const text = (value) => (value === null || value === undefined ? "" : String(value));
+/** @type {{ [key: string]: TableColumn }} */
 const COLUMNS = {
-  energy: ["Energy per 1,000", (c, s) => withInterval(kwh(c, s), "kwh"), (c, s) => kwh(c, s)?.value ?? null, true],
-  carbon: ["CO₂e per 1,000", (c, s) => withInterval(grams(c, s), "co2e"), (c, s) => grams(c, s)?.value ?? null, true],
+  energy: [
+    "Energy per 1,000",
+    (c, s) => withInterval(kwh(c, s), "kwh"),
+    (c, s) => kwh(c, s)?.value ?? null,
+    true,
+  ],
+  carbon: [
+    "CO₂e per 1,000",
+    (c, s) => withInterval(grams(c, s), "co2e"),
+    (c, s) => grams(c, s)?.value ?? null,
+    true,
+  ],
   task: ["Task", (c) => name(c.task), (c) => c.task],
   dataset: ["Dataset", (c) => name(c.dataset), (c) => c.dataset],
   category: ["Category", (c) => c.category, (c) => c.category],
   params: ["Parameters", (c) => params(c.params), (c) => c.params, true],
-  quality: ["Quality", (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE), (c) => c.quality, true],
+  quality: [
+    "Quality",
+    (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE),
+    (c) => c.quality,
+    true,
+  ],
   latency: ["Time each", (c) => seconds(timeEach(c)), (c) => timeEach(c), true],
-  runs: ["Runs", (c) => number(c.done) + (c.failed + c.invalid ? ` (+${c.failed + c.invalid} not)` : ""), (c) => c.done, true],
-  provenance: ["Provenance", (c, s) => provenance(c, s.boundary) ?? NONE, (c, s) => provenance(c, s.boundary)],
-  architecture: ["Architecture", (c) => (c.architecture === null ? NONE : name(c.architecture)), (c) => c.architecture],
+  runs: [
+    "Runs",
+    (c) => number(c.done) + (c.failed + c.invalid ? ` (+${c.failed + c.invalid} not)` : ""),
+    (c) => c.done,
+    true,
+  ],
+  provenance: [
+    "Provenance",
+    (c, s) => provenance(c, s.boundary) ?? NONE,
+    (c, s) => provenance(c, s.boundary),
+  ],
+  architecture: [
+    "Architecture",
+    (c) => (c.architecture === null ? NONE : name(c.architecture)),
+    (c) => c.architecture,
+  ],
   device: ["Hardware", (c) => name(c.device ?? NONE), (c) => c.device],
   study: ["Study", (c) => name(sourceName(c)), (c) => sourceName(c)],
 };
 
+/**
+ * @param {Cell} c
+ * @returns {number | null}
+ */
 export const timeEach = (c) => c.latency_p50 ?? (c.seconds === null ? null : c.seconds / 1000);
 
+/**
+ * @param {Estimate | null} estimate
+ * @param {Unit} kind
+ * @returns {Child}
+ */
 function withInterval(estimate, kind) {
   if (!estimate) return NONE;
-  return [h("span", { class: "value", "data-value": String(estimate.value), "data-low": String(estimate.low) }, figure(estimate.value, kind)), " ",
-    h("small", {}, interval(estimate, kind))];
-}
-
-export function tableView(app) {
-  const setting = app.setting, state = app.state;
-  const rows = sorted(app.selection(), state, setting);
-  const most = Math.min(rows.length, Math.max(PAGE, Number(state.rows) || PAGE));
-  const head = (key, title, number_) => h("th", { scope: "col", class: number_ ? "number" : null,
-    "aria-sort": state.sort === key ? (state.dir === "down" ? "descending" : "ascending") : "none" },
-    h("button", { type: "button", id: `sort-${key}`, onclick: () => app.set({ sort: key, dir: state.sort === key && state.dir !== "down" ? "down" : "up" }) },
-      title, h("span", { "aria-hidden": "true" }, state.sort === key ? (state.dir === "down" ? " ▾" : " ▴") : "")));
-  const line = (c) => h("tr", { "data-cell": c.id },
-    h("th", { scope: "row" }, h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model)), replica(c)),
-    Object.entries(COLUMNS).map(([key, [, cell, , number_]]) => h("td", { class: number_ ? "number" : null, "data-column": key }, cell(c, setting))),
-    h("td", {}, picker(app, c)));
   return [
-    h("h1", {}, "All figures"),
-    h("p", { class: "lead" }, `${number(rows.length)} cells, per 1,000 inferences, within the ${setting.boundary} boundary${setting.net ? ", above idle" : ""}; small, the 95 % interval (n/a where there was but one run).`),
-    downloads(app, rows),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All figures" },
-      h("table", { class: "all" }, h("caption", { class: "hidden" }, "All figures that the filters leave"),
-        h("thead", {}, h("tr", {}, head("model", "Model"), Object.entries(COLUMNS).map(([key, [title, , , n]]) => head(key, title, n)), h("th", { scope: "col" }, "Compare"))),
-        h("tbody", {}, rows.slice(0, most).map(line)))),
-    rows.length > most ? h("p", {}, h("button", { type: "button", id: "more", onclick: () => app.set({ rows: String(most + 400) }) }, `Show more (${number(rows.length - most)} left)`)) : null,
+    h(
+      "span",
+      { class: "value", "data-value": String(estimate.value), "data-low": String(estimate.low) },
+      figure(estimate.value, kind),
+    ),
+    " ",
+    h("small", {}, interval(estimate, kind)),
   ];
 }
 
-/** Adds a model to, or takes it from, those that are compared. */
+/** @param {App} app */
+export function tableView(app) {
+  const setting = app.setting,
+    state = app.state;
+  const rows = sorted(app.selection(), state, setting);
+  const most = Math.min(rows.length, Math.max(PAGE, Number(state.rows) || PAGE));
+  /**
+   * @param {string} key
+   * @param {string} title
+   * @param {boolean} [number_]
+   */
+  const head = (key, title, number_) =>
+    h(
+      "th",
+      {
+        scope: "col",
+        class: number_ ? "number" : null,
+        "aria-sort":
+          state.sort === key ? (state.dir === "down" ? "descending" : "ascending") : "none",
+      },
+      h(
+        "button",
+        {
+          type: "button",
+          id: `sort-${key}`,
+          onclick: () =>
+            app.set({ sort: key, dir: state.sort === key && state.dir !== "down" ? "down" : "up" }),
+        },
+        title,
+        h(
+          "span",
+          { "aria-hidden": "true" },
+          state.sort === key ? (state.dir === "down" ? " ▾" : " ▴") : "",
+        ),
+      ),
+    );
+  /** @param {Cell} c */
+  const line = (c) =>
+    h(
+      "tr",
+      { "data-cell": c.id },
+      h(
+        "th",
+        { scope: "row" },
+        h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model)),
+        replica(c),
+      ),
+      Object.entries(COLUMNS).map(([key, [, cell, , number_]]) =>
+        h("td", { class: number_ ? "number" : null, "data-column": key }, cell(c, setting)),
+      ),
+      h("td", {}, picker(app, c)),
+    );
+  return [
+    h("h1", {}, "All figures"),
+    h(
+      "p",
+      { class: "lead" },
+      `${number(rows.length)} cells, per 1,000 inferences, within the ` +
+        `${setting.boundary} boundary${setting.net ? ", above idle" : ""}; small, the ` +
+        "95 % interval (n/a where there was but one run).",
+    ),
+    downloads(app, rows),
+    h(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": "All figures" },
+      h(
+        "table",
+        { class: "all" },
+        h("caption", { class: "hidden" }, "All figures that the filters leave"),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            head("model", "Model"),
+            Object.entries(COLUMNS).map(([key, [title, , , n]]) => head(key, title, n)),
+            h("th", { scope: "col" }, "Compare"),
+          ),
+        ),
+        h("tbody", {}, rows.slice(0, most).map(line)),
+      ),
+    ),
+    rows.length > most
+      ? h(
+          "p",
+          {},
+          h(
+            "button",
+            { type: "button", id: "more", onclick: () => app.set({ rows: String(most + 400) }) },
+            `Show more (${number(rows.length - most)} left)`,
+          ),
+        )
+      : null,
+  ];
+}
+
+/**
+ * Adds a model to, or takes it from, those that are compared.
+ * @param {App} app
+ * @param {Cell} cell
+ */
 export function picker(app, cell) {
   const { m } = app.state;
   const picked = m.includes(cell.model);
-  return h("input", { type: "checkbox", id: `pick-${cell.id}`, checked: picked, disabled: !picked && m.length >= 6,
+  return h("input", {
+    type: "checkbox",
+    id: `pick-${cell.id}`,
+    checked: picked,
+    disabled: !picked && m.length >= 6,
     "aria-label": `compare ${cell.model.slice(0, 80)}`,
-    onchange: () => app.set({ m: picked ? m.filter((x) => x !== cell.model) : [...m, cell.model] }) });
+    onchange: () => app.set({ m: picked ? m.filter((x) => x !== cell.model) : [...m, cell.model] }),
+  });
 }
 
+/**
+ * @param {Cell[]} cells
+ * @param {State} state
+ * @param {Setting} setting
+ */
 function sorted(cells, state, setting) {
-  const key = state.sort === "model" ? (c) => c.model : own(COLUMNS, state.sort)?.[2] ?? COLUMNS.task[2];
+  /** @type {TableColumn[2]} */
+  const key =
+    state.sort === "model" ? (c) => c.model : (own(COLUMNS, state.sort)?.[2] ?? COLUMNS.task[2]);
   const sign = state.dir === "down" ? -1 : 1;
-  const keyed = cells.map((c) => [key(c, setting), c]);
+  const keyed = cells.map((c) => ({ c, by: key(c, setting) }));
   // What is missing comes last, whichever way.
-  keyed.sort(([a], [b]) => {
-    const none = (a === null || a === undefined) - (b === null || b === undefined);
-    if (none || a === null || a === undefined) return none;
-    return sign * (typeof a === "number" ? a - b : text(a).localeCompare(text(b), "en"));
+  keyed.sort(({ by: a }, { by: b }) => {
+    if (a === null || b === null) return Number(a === null) - Number(b === null);
+    const order =
+      typeof a === "number" && typeof b === "number" ? a - b : text(a).localeCompare(text(b), "en");
+    return sign * order;
   });
-  return keyed.map(([, c]) => c);
+  return keyed.map(({ c }) => c);
 }
 
 // --- downloads -------------------------------------------------------------------------------
 
-/** A row of the selection in the server's columns (permille.explorer.rows). */
+/**
+ * A row of the selection in the server's columns (permille.explorer.rows).
+ * @param {Cell} c
+ * @param {Setting} setting
+ * @returns {Record<string, unknown>}
+ */
 export function record(c, setting) {
-  const energy = kwh(c, setting), carbon = grams(c, setting), grid = setting.grid;
+  const energy = kwh(c, setting),
+    carbon = grams(c, setting),
+    grid = setting.grid;
   return {
-    origin: c.origin, source: c.source, study: c.study, task: c.task, dataset: c.dataset, model: c.model,
-    category: c.category, architecture: c.architecture, weights: c.weights, backend: c.backend, device: c.device, params: c.params,
-    provenance: provenance(c, setting.boundary), done: c.done, failed: c.failed, invalid: c.invalid,
-    seconds: c.seconds, latency_p50: c.latency_p50, latency_p95: c.latency_p95, metric: c.metric, quality: c.quality,
-    kwh_per_1000: energy?.value ?? null, kwh_per_1000_low: energy?.low ?? null, kwh_per_1000_high: energy?.high ?? null,
-    co2e_g_per_1000: carbon?.value ?? null, co2e_g_per_1000_low: carbon?.low ?? null, co2e_g_per_1000_high: carbon?.high ?? null,
-    boundary: setting.boundary, net: setting.net, region: grid.place?.code ?? null, year: grid.year === null ? null : Number(grid.year),
-    intensity_g_per_kwh: setting.intensity, intensity_source: grid.source?.name ?? "given on the command line", pue: setting.pue,
+    origin: c.origin,
+    source: c.source,
+    study: c.study,
+    task: c.task,
+    dataset: c.dataset,
+    model: c.model,
+    category: c.category,
+    architecture: c.architecture,
+    weights: c.weights,
+    backend: c.backend,
+    device: c.device,
+    params: c.params,
+    provenance: provenance(c, setting.boundary),
+    done: c.done,
+    failed: c.failed,
+    invalid: c.invalid,
+    seconds: c.seconds,
+    latency_p50: c.latency_p50,
+    latency_p95: c.latency_p95,
+    metric: c.metric,
+    quality: c.quality,
+    kwh_per_1000: energy?.value ?? null,
+    kwh_per_1000_low: energy?.low ?? null,
+    kwh_per_1000_high: energy?.high ?? null,
+    co2e_g_per_1000: carbon?.value ?? null,
+    co2e_g_per_1000_low: carbon?.low ?? null,
+    co2e_g_per_1000_high: carbon?.high ?? null,
+    boundary: setting.boundary,
+    net: setting.net,
+    region: grid.place?.code ?? null,
+    year: grid.year === null ? null : Number(grid.year),
+    intensity_g_per_kwh: setting.intensity,
+    intensity_source: grid.source?.name ?? "given on the command line",
+    pue: setting.pue,
   };
 }
 
-/** CSV; a text that a spreadsheet would take for a formula gets a ' before it. */
+/**
+ * CSV; a text that a spreadsheet would take for a formula gets a ' before it.
+ * @param {Record<string, unknown>[]} records
+ */
 export function csv(records) {
   if (!records.length) return "";
+  /** @param {unknown} value */
   const safe = (value) => {
     if (value === null || value === undefined) return "";
     if (typeof value !== "string") return String(value);
     const plain = /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value;
     return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
   };
-  return [Object.keys(records[0]), ...records.map(Object.values)].map((row) => row.map(safe).join(",") + "\r\n").join("");
+  return [Object.keys(records[0]), ...records.map(Object.values)]
+    .map((row) => row.map(safe).join(",") + "\r\n")
+    .join("");
 }
 
 const LONG = ["params", "done", "failed", "invalid", "year"];
 const DOUBLE = /^(seconds|latency_|quality$|kwh_|co2e_|intensity_g|pue)/;
 
-/** The rows in Parquet, by the types of the server's file. */
+/**
+ * The rows in Parquet, by the types of the server's file.
+ * @param {Record<string, unknown>[]} records
+ * @param {string[]} fields
+ */
 function asParquet(records, fields) {
-  const kind = (field) => (LONG.includes(field) ? "long" : field === "net" ? "boolean" : DOUBLE.test(field) ? "double" : "text");
-  return parquet(fields.map((f) => [f, kind(f), records.map((r) => r[f])]), records.length);
+  /**
+   * @param {string} field
+   * @returns {Kind}
+   */
+  const kind = (field) =>
+    LONG.includes(field)
+      ? "long"
+      : field === "net"
+        ? "boolean"
+        : DOUBLE.test(field)
+          ? "double"
+          : "text";
+  return parquet(
+    fields.map((f) => [f, kind(f), records.map((r) => r[f])]),
+    records.length,
+  );
 }
 
+/**
+ * @param {App} app
+ * @param {Cell[]} rows
+ */
 function downloads(app, rows) {
   const setting = app.setting;
   if (!app.inFile) {
     const asked = rowsQuery(app.state);
-    return h("p", { class: "take" }, "Take this selection away, with the settings above applied and named: ",
-      ["csv", "json", "parquet"].map((kind) => [h("a", { class: "button", href: `/rows.${kind}${asked ? `?${asked}` : ""}`, download: `permille.${kind}` }, kind === "parquet" ? "Parquet" : kind.toUpperCase()), " "]));
+    return h(
+      "p",
+      { class: "take" },
+      "Take this selection away, with the settings above applied and named: ",
+      ["csv", "json", "parquet"].map((kind) => [
+        h(
+          "a",
+          {
+            class: "button",
+            href: `/rows.${kind}${asked ? `?${asked}` : ""}`,
+            download: `permille.${kind}`,
+          },
+          kind === "parquet" ? "Parquet" : kind.toUpperCase(),
+        ),
+        " ",
+      ]),
+    );
   }
   const records = () => rows.map((c) => record(c, setting));
-  return h("p", { class: "take" }, "Take this selection away, with the settings above applied and named: ",
-    h("button", { type: "button", onclick: () => download(csv(records()), "text/csv", "permille.csv") }, "CSV"), " ",
-    h("button", { type: "button", onclick: () => download(JSON.stringify({ schema: 1, rows: records() }, null, 1), "application/json", "permille.json") }, "JSON"), " ",
-    h("button", { type: "button", onclick: () => download(asParquet(records(), Object.keys(record(app.cells[0], setting))), "application/vnd.apache.parquet", "permille.parquet") }, "Parquet"));
+  return h(
+    "p",
+    { class: "take" },
+    "Take this selection away, with the settings above applied and named: ",
+    h(
+      "button",
+      { type: "button", onclick: () => download(csv(records()), "text/csv", "permille.csv") },
+      "CSV",
+    ),
+    " ",
+    h(
+      "button",
+      {
+        type: "button",
+        onclick: () =>
+          download(
+            JSON.stringify({ schema: 1, rows: records() }, null, 1),
+            "application/json",
+            "permille.json",
+          ),
+      },
+      "JSON",
+    ),
+    " ",
+    h(
+      "button",
+      {
+        type: "button",
+        onclick: () =>
+          download(
+            asParquet(records(), Object.keys(record(app.cells[0], setting))),
+            "application/vnd.apache.parquet",
+            "permille.parquet",
+          ),
+      },
+      "Parquet",
+    ),
+  );
 }

@@ -1,0 +1,338 @@
+"""The shapes of everything that the page is sent.
+
+mypy holds what builds them to these; ``scripts/build_page_types.py`` writes them as
+``web/document.d.ts``, so that the page's own type check reads the same names.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from permille.records import Boundary, CellCategory, Status
+
+Origin = Literal["shipped", "store"]
+
+
+class Document(TypedDict):
+    """The document: ``trials`` and ``runs`` are in a file alone, which can ask no server."""
+
+    schema: int
+    permille: str
+    store: str | None
+    cells: Columns
+    answers: dict[str, list[list[str]]]
+    studies: list[PageStudy]
+    published: ShippedStudy
+    grid: Grid
+    equivalents: list[PageEquivalent]
+    mean_pue: float
+    student_t: list[float]
+    damage: list[str]
+    licences: list[Licence]
+    trials: NotRequired[dict[str, list[ListedTrial]]]
+    runs: NotRequired[dict[str, PageRun | None]]
+
+
+# --- cells -----------------------------------------------------------------------------------
+
+
+class Columns(TypedDict):
+    """Cells by column: a list of numbers, ``{"of", "at"}`` or ``{"all"}``."""
+
+    count: int
+    columns: dict[str, Any]
+
+
+class PageCell(TypedDict):
+    """A cell, without the columns of its boundaries and components."""
+
+    id: str
+    place: str
+    origin: Origin
+    study: str
+    source: str
+    task: str
+    dataset: str
+    model: str
+    category: CellCategory
+    backend: str
+    settings: dict[str, Any]
+    architecture: str | None
+    weights: str | None
+    device: str | None
+    fingerprint: str
+    batch_size: int | None
+    params: int | None
+    input_length: float | None
+    output_length: float | None
+    logged_g_per_kwh: float | None
+    done: int
+    failed: int
+    invalid: int
+    seconds: float | None
+    latency_p50: float | None
+    latency_p95: float | None
+    metric: str | None
+    quality: float | None
+    quality_n: int | None
+    quality_error: float | None
+    quality_low: float | None
+    quality_high: float | None
+    lower_is_better: bool | None
+    in_percent: bool | None
+    unreadable: int | None
+    asked: float | None
+    reasons: list[str]
+    notes: list[str]
+    parts: list[tuple[str, float, float, float, float | None, bool]]
+
+
+class FigureColumns(TypedDict):
+    """The columns of one boundary with idle energy or without it; ``compute_mean``, …"""
+
+    mean: float | None
+    blocks: list[tuple[str, int, float]] | None
+    ratio_n: int | None
+    ratio_mean: float | None
+    ratio_sd: float | None
+    low: float | None
+    high: float | None
+    below: float | None
+    above: float | None
+    edge: float | None
+    front: bool | None
+
+
+class BoundaryColumns(TypedDict):
+    """The columns of one boundary that are the same with idle energy and without it."""
+
+    n: int | None
+    spread: float | None
+    provenance: str | None
+    domains: list[str]
+    problem: str | None
+
+
+# --- what stands beside the cells ------------------------------------------------------------
+
+
+class PageStudy(TypedDict):
+    """One study of one source: what its numbers rest on, and its parity by boundary."""
+
+    origin: Origin
+    study: str
+    source: str
+    audit: Audit
+    parity: dict[str, list[PageParity]]
+
+
+class Audit(TypedDict):
+    """What ``permille audit --json`` prints."""
+
+    schema: int
+    studies: list[str]
+    cells: int
+    runs: int
+    pue: float
+    shares: dict[str, float | None]
+    duration_correlation: float | None
+    duration_correlation_log: float | None
+    mean_power_w: float | None
+    tasks: list[TaskEnergy]
+    kendall_tau: list[Ranking]
+    general_to_specific: list[GeneralToSpecific]
+    method: str
+    notes: list[str]
+
+
+class TaskEnergy(TypedDict):
+    """The mean energy of a task's models."""
+
+    task: str
+    boundary: Boundary
+    kwh_per_1000: float | None
+    models: str
+
+
+class Ranking(TypedDict):
+    """How far two boundaries rank the tasks alike."""
+
+    a: Boundary
+    b: Boundary
+    tau: float | None
+    tasks: int
+
+
+class GeneralToSpecific(TypedDict):
+    """How many times the energy general-purpose models take on a task."""
+
+    task: str
+    boundary: Boundary
+    ratio: float | None
+    at_equal_size: AtEqualSize
+
+
+class AtEqualSize(TypedDict):
+    """That ratio at equal size."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    overlap_warning: str | None
+    slope: float | None
+    models: int
+    reason: str | None
+
+
+class PageParity(TypedDict):
+    """What a model's training took beside one inference."""
+
+    model: str | None
+    training_kwh: float
+    finetuning_kwh: float | None
+    kwh_per_inference: float
+    kwh_per_inference_low: float | None
+    kwh_per_inference_high: float | None
+    inferences: dict[str, Any]
+    days: dict[str, Any] | None
+
+
+class ShippedStudy(TypedDict):
+    """The shipped study, for the page's About."""
+
+    name: str
+    citation: str
+    licence: str
+    source: str
+    machine: dict[str, str]
+    notes: list[str]
+
+
+class Grid(TypedDict):
+    """Grid intensities by place and year."""
+
+    places: list[PagePlace]
+    sources: list[PageSource]
+
+
+class PagePlace(TypedDict):
+    """A place; ``years`` has each year's gCO2e/kWh and the index of its source."""
+
+    code: str
+    name: str
+    kind: str
+    grid: str | None
+    years: dict[str, tuple[float, int]]
+
+
+class PageSource(TypedDict):
+    """Where intensities come from."""
+
+    name: str
+    kind: str
+    licence: str
+    url: str
+    attribution: str
+
+
+class PageEquivalent(TypedDict):
+    """What one kWh or one gram is like."""
+
+    name: str
+    unit: str
+    basis: str
+    per: float
+    factor: str
+    source: str
+
+
+class Licence(TypedDict):
+    """A package that is in the page."""
+
+    name: str
+    version: str
+    licence: str
+    text: str
+
+
+# --- trials ----------------------------------------------------------------------------------
+
+
+class ListedTrial(TypedDict):
+    """A trial as a line of its cell's page."""
+
+    uid: str
+    repeat: int
+    status: Status
+    reason: str | None
+    started: str
+    seconds: float | None
+    inferences: int | None
+
+
+class PageRun(ListedTrial):
+    """A trial with its power trace and all that it rests on."""
+
+    study: str
+    source: str
+    model: str
+    task: str
+    dataset: str
+    backend: str
+    settings: dict[str, Any]
+    device: str | None
+    weights: str | None
+    files: dict[str, str]
+    protocol: dict[str, Any]
+    environment: dict[str, Any]
+    phases: dict[str, RunPhase]
+    overhead: RunOverhead | None
+    notes: list[str]
+    again: str
+    power: list[Power]
+    spans: list[RunSpan]
+
+
+class RunPhase(TypedDict):
+    """One phase: its energy by domain, and why a domain has none."""
+
+    seconds: float
+    inferences: int | None
+    domains: dict[str, RunDomain]
+    problems: dict[str, str]
+
+
+class RunDomain(TypedDict):
+    """The energy of one domain over a phase."""
+
+    energy_j: float
+    provenance: str
+    meter: str
+    in_use: bool
+    accuracy_low: float
+    accuracy_high: float
+
+
+class RunOverhead(TypedDict):
+    """What recording the trial took."""
+
+    cpu_s: float
+    wall_s: float
+    polls: int
+    missed: int
+
+
+class Power(TypedDict):
+    """A domain's power over time: (seconds from the start, watts)."""
+
+    domain: str
+    provenance: str
+    points: list[list[float]]
+
+
+class RunSpan(TypedDict):
+    """A span, in seconds from the start of the recording."""
+
+    name: str
+    from_s: float
+    to_s: float

@@ -1,0 +1,309 @@
+// Written by scripts/build_page_types.py from permille/explorer/shapes.py: change it there.
+
+/** A boundary that is metered; facility is the node times the PUE. */
+export type Metered = "accelerator" | "compute" | "node";
+
+/** A cell as the page reads it from the columns: parts by component, figures by boundary. */
+export type Cell = PageCell & { [part: `part_${string}`]: number | null } & {
+  [K in keyof BoundaryColumns as `${Metered}_${K}`]: BoundaryColumns[K];
+} & {
+  [K in keyof FigureColumns as `${Metered | `${Metered}_net`}_${K}`]: FigureColumns[K];
+};
+
+/** The document: `trials` and `runs` are in a file alone, which can ask no server. */
+export interface Document {
+  answers: { [key: string]: string[][] };
+  cells: Columns;
+  damage: string[];
+  equivalents: PageEquivalent[];
+  grid: Grid;
+  licences: Licence[];
+  mean_pue: number;
+  permille: string;
+  published: ShippedStudy;
+  runs?: { [key: string]: PageRun | null };
+  schema: number;
+  store: string | null;
+  student_t: number[];
+  studies: PageStudy[];
+  trials?: { [key: string]: ListedTrial[] };
+}
+
+/** Cells by column: a list of numbers, `{"of", "at"}` or `{"all"}`. */
+export interface Columns {
+  columns: { [key: string]: unknown };
+  count: number;
+}
+
+/** A cell, without the columns of its boundaries and components. */
+export interface PageCell {
+  architecture: string | null;
+  asked: number | null;
+  backend: string;
+  batch_size: number | null;
+  category: "general-purpose" | "task-specific" | "unknown";
+  dataset: string;
+  device: string | null;
+  done: number;
+  failed: number;
+  fingerprint: string;
+  id: string;
+  in_percent: boolean | null;
+  input_length: number | null;
+  invalid: number;
+  latency_p50: number | null;
+  latency_p95: number | null;
+  logged_g_per_kwh: number | null;
+  lower_is_better: boolean | null;
+  metric: string | null;
+  model: string;
+  notes: string[];
+  origin: "shipped" | "store";
+  output_length: number | null;
+  params: number | null;
+  parts: [string, number, number, number, number | null, boolean][];
+  place: string;
+  quality: number | null;
+  quality_error: number | null;
+  quality_high: number | null;
+  quality_low: number | null;
+  quality_n: number | null;
+  reasons: string[];
+  seconds: number | null;
+  settings: { [key: string]: unknown };
+  source: string;
+  study: string;
+  task: string;
+  unreadable: number | null;
+  weights: string | null;
+}
+
+/** The columns of one boundary with idle energy or without it; `compute_mean`, … */
+export interface FigureColumns {
+  above: number | null;
+  below: number | null;
+  blocks: [string, number, number][] | null;
+  edge: number | null;
+  front: boolean | null;
+  high: number | null;
+  low: number | null;
+  mean: number | null;
+  ratio_mean: number | null;
+  ratio_n: number | null;
+  ratio_sd: number | null;
+}
+
+/** The columns of one boundary that are the same with idle energy and without it. */
+export interface BoundaryColumns {
+  domains: string[];
+  n: number | null;
+  problem: string | null;
+  provenance: string | null;
+  spread: number | null;
+}
+
+/** One study of one source: what its numbers rest on, and its parity by boundary. */
+export interface PageStudy {
+  audit: Audit;
+  origin: "shipped" | "store";
+  parity: { [key: string]: PageParity[] };
+  source: string;
+  study: string;
+}
+
+/** What `permille audit --json` prints. */
+export interface Audit {
+  cells: number;
+  duration_correlation: number | null;
+  duration_correlation_log: number | null;
+  general_to_specific: GeneralToSpecific[];
+  kendall_tau: Ranking[];
+  mean_power_w: number | null;
+  method: string;
+  notes: string[];
+  pue: number;
+  runs: number;
+  schema: number;
+  shares: { [key: string]: number | null };
+  studies: string[];
+  tasks: TaskEnergy[];
+}
+
+/** The mean energy of a task's models. */
+export interface TaskEnergy {
+  boundary: "accelerator" | "compute" | "facility" | "node";
+  kwh_per_1000: number | null;
+  models: string;
+  task: string;
+}
+
+/** How far two boundaries rank the tasks alike. */
+export interface Ranking {
+  a: "accelerator" | "compute" | "facility" | "node";
+  b: "accelerator" | "compute" | "facility" | "node";
+  tasks: number;
+  tau: number | null;
+}
+
+/** How many times the energy general-purpose models take on a task. */
+export interface GeneralToSpecific {
+  at_equal_size: AtEqualSize;
+  boundary: "accelerator" | "compute" | "facility" | "node";
+  ratio: number | null;
+  task: string;
+}
+
+/** That ratio at equal size. */
+export interface AtEqualSize {
+  high: number | null;
+  low: number | null;
+  models: number;
+  overlap_warning: string | null;
+  reason: string | null;
+  slope: number | null;
+  value: number | null;
+}
+
+/** What a model's training took beside one inference. */
+export interface PageParity {
+  days: { [key: string]: unknown } | null;
+  finetuning_kwh: number | null;
+  inferences: { [key: string]: unknown };
+  kwh_per_inference: number;
+  kwh_per_inference_high: number | null;
+  kwh_per_inference_low: number | null;
+  model: string | null;
+  training_kwh: number;
+}
+
+/** The shipped study, for the page's About. */
+export interface ShippedStudy {
+  citation: string;
+  licence: string;
+  machine: { [key: string]: string };
+  name: string;
+  notes: string[];
+  source: string;
+}
+
+/** Grid intensities by place and year. */
+export interface Grid {
+  places: PagePlace[];
+  sources: PageSource[];
+}
+
+/** A place; `years` has each year's gCO2e/kWh and the index of its source. */
+export interface PagePlace {
+  code: string;
+  grid: string | null;
+  kind: string;
+  name: string;
+  years: { [key: string]: [number, number] };
+}
+
+/** Where intensities come from. */
+export interface PageSource {
+  attribution: string;
+  kind: string;
+  licence: string;
+  name: string;
+  url: string;
+}
+
+/** What one kWh or one gram is like. */
+export interface PageEquivalent {
+  basis: string;
+  factor: string;
+  name: string;
+  per: number;
+  source: string;
+  unit: string;
+}
+
+/** A package that is in the page. */
+export interface Licence {
+  licence: string;
+  name: string;
+  text: string;
+  version: string;
+}
+
+/** A trial as a line of its cell's page. */
+export interface ListedTrial {
+  inferences: number | null;
+  reason: string | null;
+  repeat: number;
+  seconds: number | null;
+  started: string;
+  status: "done" | "failed" | "invalid";
+  uid: string;
+}
+
+/** A trial with its power trace and all that it rests on. */
+export interface PageRun {
+  again: string;
+  backend: string;
+  dataset: string;
+  device: string | null;
+  environment: { [key: string]: unknown };
+  files: { [key: string]: string };
+  inferences: number | null;
+  model: string;
+  notes: string[];
+  overhead: RunOverhead | null;
+  phases: { [key: string]: RunPhase };
+  power: Power[];
+  protocol: { [key: string]: unknown };
+  reason: string | null;
+  repeat: number;
+  seconds: number | null;
+  settings: { [key: string]: unknown };
+  source: string;
+  spans: RunSpan[];
+  started: string;
+  status: "done" | "failed" | "invalid";
+  study: string;
+  task: string;
+  uid: string;
+  weights: string | null;
+}
+
+/** One phase: its energy by domain, and why a domain has none. */
+export interface RunPhase {
+  domains: { [key: string]: RunDomain };
+  inferences: number | null;
+  problems: { [key: string]: string };
+  seconds: number;
+}
+
+/** The energy of one domain over a phase. */
+export interface RunDomain {
+  accuracy_high: number;
+  accuracy_low: number;
+  energy_j: number;
+  in_use: boolean;
+  meter: string;
+  provenance: string;
+}
+
+/** What recording the trial took. */
+export interface RunOverhead {
+  cpu_s: number;
+  missed: number;
+  polls: number;
+  wall_s: number;
+}
+
+/** A domain's power over time: (seconds from the start, watts). */
+export interface Power {
+  domain: string;
+  points: number[][];
+  provenance: string;
+}
+
+/** A span, in seconds from the start of the recording. */
+export interface RunSpan {
+  from_s: number;
+  name: string;
+  to_s: number;
+}
