@@ -19,7 +19,7 @@ class Option(Record):
     narrows_to: float
 
 
-class Extent(Record):
+class _Plan(Record):
     """Machines, sessions on each, and trials in each session; means where they are unequal."""
 
     machines: float
@@ -68,9 +68,9 @@ def advice(sessions: Sequence[SessionMean]) -> str:
     return words or "nothing varies between these trials"
 
 
-def _plan(sessions: Sequence[SessionMean]) -> Extent:
+def _plan(sessions: Sequence[SessionMean]) -> _Plan:
     machines = len({session.machine for session in sessions})
-    return Extent(
+    return _Plan(
         machines=machines,
         sessions=len(sessions) / machines,
         trials=len(sessions) / math.fsum(1 / session.n for session in sessions),
@@ -90,7 +90,7 @@ def _variances(sessions: Sequence[SessionMean]) -> tuple[float, float, float]:
     return trial, session, machine
 
 
-def _half(plan: Extent, variances: tuple[float, float, float]) -> float | None:
+def _half(plan: _Plan, variances: tuple[float, float, float]) -> float | None:
     trial, session, machine = variances
     count = plan.machines * plan.sessions
     variance = machine / plan.machines + session / count + trial / (count * plan.trials)
