@@ -78,6 +78,22 @@ class InferenceFailures(Record):
         return self.failed / self.tried
 
 
+class Times(Record):
+    """Percentiles in seconds, each the mean over the trials. None: not recorded by every trial."""
+
+    p50: Estimate | None
+    p95: Estimate | None
+    p99: Estimate | None
+
+
+class TokenEnergy(Record):
+    """The whole energy of a cell, in joules per 1,000 tokens: of the output (``output``), and of
+    input and output together (``every``)."""
+
+    output: Sums
+    every: Sums | None
+
+
 class Summary(Record):
     """One cell in one boundary. ``energy`` is None if no trial has a figure; ``problem`` then says
     why. ``notes`` are facts that a reader of the figure should know."""
@@ -110,4 +126,10 @@ class Summary(Record):
     failures: InferenceFailures | None = None  # None: single inferences of this cell cannot fail
     protocol: Protocol | None = None
     last_started: str = ""  # the latest start of its trials, of any status; UTC, ISO 8601
+    per_token: TokenEnergy | None = None
+    net_per_token: TokenEnergy | None = None
+    tokens_per_s: Estimate | None = None  # of the output
+    request_s: Times | None = None
+    first_token_s: Times | None = None
+    output_token_s: Times | None = None
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes
