@@ -151,7 +151,7 @@ def study_file() -> str:
     parts = ["# The study file\n", GENERATED]
     parts.append("A TOML file. An unknown key is an error that names the nearest right one.\n")
     parts += _keys("[study]", Settings, ())
-    parts += _keys("[[models]]", ModelEntry, ("own",))
+    parts += _keys("[[models]]", ModelEntry, ("own", "swept_from"))
     for name in plugins.names("backends"):
         parts += _keys(
             f'[[models]] with backend = "{name}"', plugins.load("backends", name).settings

@@ -280,7 +280,8 @@ class Stopping(Record):
 class Latency(Record):
     """Seconds per answer in the query span; for batches, those of the whole batch, because each
     sample waits for it. ``n``: the number of timed calls. ``first_token_*``: until the first piece
-    of a streamed answer."""
+    of a streamed answer. ``output_token_*``: of each answer, the mean time between its output
+    tokens after the first piece."""
 
     p50: float
     p95: float
@@ -289,6 +290,10 @@ class Latency(Record):
     p99: float | None = None
     first_token_p50: float | None = None
     first_token_p95: float | None = None
+    first_token_p99: float | None = None
+    output_token_p50: float | None = None
+    output_token_p95: float | None = None
+    output_token_p99: float | None = None
 
 
 class EachInference(Record):

@@ -107,6 +107,7 @@ def miles_from_km(km: float) -> float:
 
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _ENERGY = ((1e6, "GWh"), (1e3, "MWh"), (1.0, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"), (1e-9, "µWh"))
+_JOULES = ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
 _MASS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
 
 
@@ -117,6 +118,15 @@ def format_energy_kwh(energy_kwh: float, digits: int = 3) -> str:
         ValueError: the energy is not finite, or ``digits`` is below 1.
     """
     return _scaled(energy_kwh, _ENERGY, "kWh", digits)
+
+
+def format_energy_j(energy_j: float, digits: int = 3) -> str:
+    """An energy (J) for people, to ``digits`` significant digits: 0.31 is "310 mJ".
+
+    Raises:
+        ValueError: the energy is not finite, or ``digits`` is below 1.
+    """
+    return _scaled(energy_j, _JOULES, "J", digits)
 
 
 def format_mass_g(mass_g: float, digits: int = 3) -> str:

@@ -131,6 +131,14 @@ def test_the_first_token_is_the_first_piece_of_reasoning() -> None:
     assert found.first_token_s < late.first_token_s
 
 
+def test_the_last_token_is_the_last_piece_and_an_answer_in_one_piece_has_none() -> None:
+    found = stream(*data(delta(content="a")), 0.3, *data(delta(content="b"), delta("stop"), USAGE))
+    assert found.first_token_s is not None
+    assert found.last_token_s is not None
+    assert found.last_token_s > found.first_token_s
+    assert stream(*data(delta(content="ab"), delta("stop"), USAGE)).last_token_s is None
+
+
 # --- whole answers -----------------------------------------------------------------------
 
 

@@ -92,8 +92,6 @@ class Sums(Record):
     @property
     def value(self) -> float:
         """The figure: the mean, without a first repeat that a stopping rule left out."""
-        if self.asked is None or not self.values:
-            return self.mean
         return self.spread().value
 
     def for_ratio(self) -> tuple[int, float, float | None]:
@@ -110,8 +108,14 @@ class Sums(Record):
         over = self.over_sessions()
         if over is not None and over.sessions > 1 and over.half is not None:
             # Trials of one session share more than those of several: sessions are what varies.
-            return intervals.on_log_scale(self.mean, over.half, over.half)
+            return intervals.on_log_scale(self._mean_of_sessions(), over.half, over.half)
         return intervals.mean_from(self.n, self.mean, self.sd)
+
+    def _mean_of_sessions(self) -> float:
+        sessions: dict[tuple[str, str], list[float]] = {}
+        for block in self.blocks:
+            sessions.setdefault((block.machine, block.session), []).append(block.value)
+        return math.fsum(math.fsum(v) / len(v) for v in sessions.values()) / len(sessions)
 
 
 class InferenceFailures(Record):
@@ -125,6 +129,22 @@ class InferenceFailures(Record):
     def share(self) -> float:
         """The share of failed inferences."""
         return self.failed / self.tried
+
+
+class Times(Record):
+    """Percentiles in seconds, each the mean over the trials. None: not recorded by every trial."""
+
+    p50: Estimate | None
+    p95: Estimate | None
+    p99: Estimate | None
+
+
+class TokenEnergy(Record):
+    """The whole energy of a cell, in joules per 1,000 tokens: of the output (``output``), and of
+    input and output together (``every``)."""
+
+    output: Sums
+    every: Sums | None
 
 
 class Summary(Record):
@@ -159,4 +179,10 @@ class Summary(Record):
     failures: InferenceFailures | None = None  # None: single inferences of this cell cannot fail
     protocol: Protocol | None = None
     last_started: str = ""  # the latest start of its trials, of any status; UTC, ISO 8601
+    per_token: TokenEnergy | None = None
+    net_per_token: TokenEnergy | None = None
+    tokens_per_s: Estimate | None = None  # of the output
+    request_s: Times | None = None
+    first_token_s: Times | None = None
+    output_token_s: Times | None = None
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from permille.analysis.cell_summary import Sums
+from permille.analysis.cell_summary import Sums, TokenEnergy
 from permille.analysis.study_cells import StudyCell, from_trials
 from permille.records import Record, Trial
 
@@ -52,6 +52,8 @@ class CellFold:
                     summary,
                     energy=summary.energy and _lean(summary.energy),
                     net=summary.net and _lean(summary.net),
+                    per_token=summary.per_token and _lean_tokens(summary.per_token),
+                    net_per_token=summary.net_per_token and _lean_tokens(summary.net_per_token),
                     run=summary.run and _lean(summary.run),
                     seconds=summary.seconds and _lean(summary.seconds),
                 )
@@ -71,6 +73,10 @@ class CellFold:
 
 def _lean(sums: Sums) -> Sums:
     return sums if sums.asked else msgspec.structs.replace(sums, values=())
+
+
+def _lean_tokens(tokens: TokenEnergy) -> TokenEnergy:
+    return TokenEnergy(output=_lean(tokens.output), every=tokens.every and _lean(tokens.every))
 
 
 _ROLLED = msgspec.msgpack.Decoder(Rolled)

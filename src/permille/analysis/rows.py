@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.records import Boundary, CellCategory, Estimate, Provenance, Record
@@ -68,6 +68,49 @@ class Percentiles(Record):
     p95: float | None
 
 
+class TimeIntervals(Record):
+    """Percentiles in seconds, each with its interval over the trials."""
+
+    p50: Interval
+    p95: Interval
+    p99: Interval
+
+
+class TimeFigures(Record):
+    """Percentiles in seconds, means over the trials; ``intervals`` has them with their intervals.
+    Null if a trial does not know one."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    intervals: TimeIntervals
+
+    @classmethod
+    def of(cls, times: Times | None) -> TimeFigures | None:
+        """The times in printed form."""
+        if times is None:
+            return None
+        intervals = TimeIntervals(
+            p50=Interval.of(times.p50), p95=Interval.of(times.p95), p99=Interval.of(times.p99)
+        )
+        return cls(
+            p50=intervals.p50.value,
+            p95=intervals.p95.value,
+            p99=intervals.p99.value,
+            intervals=intervals,
+        )
+
+
+class TokenFigures(Record):
+    """Joules per token, failed inferences' energy included. ``output``: the whole energy per output
+    token; ``all``: per input or output token; ``input``: what an input token costs by itself, null
+    if input and output have not been told apart."""
+
+    input: Interval | None
+    output: Interval
+    all: Interval | None
+
+
 class InferenceEnergy(Record):
     """Joules of single inferences in ``boundary``, if the meters can resolve them."""
 
@@ -96,7 +139,9 @@ class CellRow(Record):
     """One cell of a study as shown by ``permille results``.
 
     ``kwh_per_1000`` and ``co2e_g_per_1000`` are per 1,000 inferences, above idle if ``--net`` was
-    given; ``kwh_per_trial`` is for the whole query span of one trial. ``disturbed`` is the share
+    given; ``kwh_per_trial`` is for the whole query span of one trial; ``per_token`` follows
+    ``--net`` too. ``request_s``: of whole answers; ``tokens_per_s``: of output tokens; ``ttft_s``:
+    to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is the share
     of the finished trials disturbed by other processes. ``fingerprint`` identifies the hardware
     and the versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
     """
@@ -116,6 +161,12 @@ class CellRow(Record):
     net_kwh_per_1000: Interval | None
     kwh_per_trial: Interval
     latency_s: Percentiles
+    request_s: TimeFigures | None
+    per_token: TokenFigures | None
+    tokens_per_s: float | None
+    tokens_per_s_interval: Interval | None
+    ttft_s: TimeFigures | None
+    tpot_s: TimeFigures | None
     inference_energy_j: InferenceEnergy | None
     quality: ShownQuality | None
     inference_failures: FailedInferences | None
@@ -163,7 +214,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
     headline = kwh_per_1000(summary.net if net else summary.energy, overhead)
     to_grams = intensity_g_per_kwh * carbon_overhead(pue, summary.boundary)
     net_kwh = kwh_per_1000(summary.net, overhead)
-    cell = summary.cell
+    cell, speed = summary.cell, summary.tokens_per_s
     return CellRow(
         study=summary.study,
         task=cell.task,
@@ -182,6 +233,12 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         net_kwh_per_1000=None if net_kwh is None else Interval.of(net_kwh),
         kwh_per_trial=Interval.of(kwh_per_1000(summary.run, overhead)),
         latency_s=Percentiles(p50=summary.latency_p50_s, p95=summary.latency_p95_s),
+        request_s=TimeFigures.of(summary.request_s),
+        per_token=_per_token(summary.net_per_token if net else summary.per_token, overhead),
+        tokens_per_s=None if speed is None else speed.value,
+        tokens_per_s_interval=None if speed is None else Interval.of(speed),
+        ttft_s=TimeFigures.of(summary.first_token_s),
+        tpot_s=TimeFigures.of(summary.output_token_s),
         inference_energy_j=_inference_energy(summary),
         quality=shown_quality(summary.quality),
         inference_failures=_failed_inferences(summary),
@@ -197,6 +254,22 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         reasons=summary.reasons,
         notes=summary.notes,
     )
+
+
+def _per_token(tokens: TokenEnergy | None, overhead: float) -> TokenFigures | None:
+    if tokens is None:
+        return None
+    every = _joules_each(tokens.every, overhead)
+    return TokenFigures(
+        input=None,
+        output=Interval.of(_joules_each(tokens.output, overhead)),
+        all=None if every is None else Interval.of(every),
+    )
+
+
+def _joules_each(sums: Sums | None, overhead: float) -> Estimate | None:
+    """Joules of one, from those of 1,000."""
+    return None if sums is None else scaled(sums.estimate(), lambda j: j / 1000 * overhead)
 
 
 def _inference_energy(summary: Summary) -> InferenceEnergy | None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from permille import disturbance
-from permille.analysis import intervals
+from permille.analysis import intervals, serving
 from permille.analysis.boundaries import Bounded, above_idle, within
-from permille.analysis.cell_summary import BlockEnergy, InferenceFailures, Summary, Sums
+from permille.analysis.cell_summary import (
+    BlockEnergy,
+    InferenceFailures,
+    Summary,
+    Sums,
+    TokenEnergy,
+)
 from permille.analysis.comparable import pooled_by
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
@@ -48,7 +54,7 @@ class _Collected:
         self.runs: list[Bounded] = []
         self.counted: list[tuple[Trial, int]] = []
         self.energies: list[tuple[Bounded, int]] = []
-        self.nets: list[tuple[float, float]] = []  # with the edges, k = 1; per 1,000 inferences
+        self.nets: list[tuple[float, float]] = []  # joules of the trial, with the edges, k = 1
         self.problem: str | None = None
         for trial in done:
             self._add(trial, boundary)
@@ -77,7 +83,7 @@ class _Collected:
         seconds, idle = trial.phases["query"].seconds, trial.phases.get("idle")
         net = above_idle(bounded, seconds, idle, boundary)
         if net is not None:
-            self.nets.append((per_1000(net[0], inferences), per_1000(net[1], inferences)))
+            self.nets.append(net)
 
     def energy(self) -> Sums | None:
         """Joules per 1,000 inferences, with the precision requested for the last trial."""
@@ -87,9 +93,33 @@ class _Collected:
     def net(self) -> Sums | None:
         """The same above idle; None unless every trial has a baseline, because a mean over some of
         them would not match the gross figure."""
+        return self._above_idle([n for _, n in self.energies], self.energy())
+
+    def per_token(self) -> tuple[TokenEnergy | None, TokenEnergy | None]:
+        """Joules per 1,000 tokens, and the same above idle."""
+        output, net_output = self._per(serving.output_tokens)
+        every, net_every = self._per(serving.all_tokens)
+        return (
+            TokenEnergy(output=output, every=every) if output else None,
+            TokenEnergy(output=net_output, every=net_every) if net_output else None,
+        )
+
+    def _per(self, units_of: Callable[[Trial], int | None]) -> tuple[Sums | None, Sums | None]:
+        """Joules per 1,000 units, gross and above idle; None unless every trial knows how many."""
+        units = [n for trial, _ in self.counted if (n := units_of(trial)) is not None]
+        if len(units) < len(self.counted):
+            return None, None
+        gross = energy_sums([(b, n) for (b, _), n in zip(self.energies, units, strict=True)])
+        return gross, self._above_idle(units, gross)
+
+    def _above_idle(self, units: Sequence[int], gross: Sums | None) -> Sums | None:
         if len(self.nets) != len(self.energies):
             return None
-        found = _net_sums(self.nets, self.energy())
+        nets = [
+            (per_1000(net_j, n), per_1000(edge_j, n))
+            for (net_j, edge_j), n in zip(self.nets, units, strict=True)
+        ]
+        found = _net_sums(nets, gross)
         return found and msgspec.structs.replace(found, blocks=self._blocks(found.values))
 
     def _blocks(self, values: Sequence[float]) -> tuple[BlockEnergy, ...]:
@@ -135,6 +165,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
     # A failed trial may have ended before its device and parameters were known.
     facts = done[0] if done else first
     quality = _quality(done)
+    per_token, net_per_token = found.per_token()
     return Summary(
         study=first.study,
         source=first.source,
@@ -156,6 +187,12 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         done=ended["done"],
         failed=ended["failed"],
         invalid=ended["invalid"],
+        per_token=per_token,
+        net_per_token=net_per_token,
+        tokens_per_s=serving.tokens_per_s(done),
+        request_s=serving.request(done),
+        first_token_s=serving.first_token(done),
+        output_token_s=serving.output_token(done),
         disturbed=disturbance.share_disturbed([t.phases for t in done]),
         provenance=found.provenance(),
         domains=found.domains(),

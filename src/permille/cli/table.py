@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from permille.escaping import plain
 from permille.metrics import interval_text
-from permille.units import format_energy_kwh, format_mass_g, format_seconds
+from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,6 +33,9 @@ def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
     table.add_column(f"{'net ' if net else ''}energy / 1,000", justify="right")
     table.add_column("CO2e / 1,000", justify="right")
     table.add_column("p50 / p95", justify="right")
+    has_tokens = any(r.per_token for r in rows)
+    if has_tokens:
+        table.add_column("J / output token", justify="right")
     table.add_column("quality", justify="right")
     table.add_column("trials", justify="right")
     table.add_column("provenance")
@@ -46,6 +49,7 @@ def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
             _energy(row),
             _estimate(row.co2e_g_per_1000, format_mass_g),
             _text(_latency(row.latency_s)),
+            *([_joules_per_token(row)] if has_tokens else []),
             _text(_quality(row.quality) + ("*" if row.pareto else "")),
             _text(_trials(row.trials)),
             _text(row.provenance or "n/a"),
@@ -73,6 +77,12 @@ def _energy(row: ResultRow) -> RenderableType:
     if row.kwh_per_1000.value is None and row.kwh_per_trial.value is not None:
         return _text(f"{format_energy_kwh(row.kwh_per_trial.value)} per run")
     return _estimate(row.kwh_per_1000, format_energy_kwh)
+
+
+def _joules_per_token(row: ResultRow) -> RenderableType:
+    if row.per_token is None:
+        return _text("n/a")
+    return _estimate(row.per_token.output, format_energy_j)
 
 
 def _estimate(estimate: Interval, form: Any) -> RenderableType:

@@ -8,11 +8,17 @@ from collections.abc import Callable
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import ShownQuality
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval, estimate_of
+from permille.analysis.rows import Interval, TimeFigures, estimate_of
 from permille.escaping import plain
 from permille.exporters import OfResults
 from permille.metrics import interval_text
-from permille.units import format_energy_kwh, format_mass_g, format_seconds
+from permille.units import (
+    format_energy_j,
+    format_energy_kwh,
+    format_mass_g,
+    format_number,
+    format_seconds,
+)
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@])")
 
@@ -30,6 +36,7 @@ def model_card(results: Results) -> str:
     ]
     lines += [f"| {' | '.join(_cells(row))} |" for row in results.rows]
     lines += _session_lines(results)
+    lines += _token_lines(results)
     lines += [
         "",
         f"Boundary: {results.boundary}. Grid: {carbon.intensity_g_per_kwh:g} gCO2e/kWh"
@@ -74,6 +81,41 @@ def _cells(row: ResultRow) -> list[str]:
         row.provenance or "n/a",
         str(row.trials.done),
     ]
+
+
+def _token_lines(results: Results) -> list[str]:
+    """A second table, of the rows with figures of tokens or streamed answers."""
+    rows = [row for row in results.rows if row.per_token or row.ttft_s or row.tpot_s]
+    if not rows:
+        return []
+    return [
+        "",
+        "| model | dataset | per output token | per token | output tokens / s"
+        " | first token p50 / p95 / p99 | output token p50 / p95 / p99 | answer p99 |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(f"| {' | '.join(_token_cells(row))} |" for row in rows),
+    ]
+
+
+def _token_cells(row: ResultRow) -> list[str]:
+    tokens = row.per_token
+    return [
+        escaped(row.model),
+        escaped(row.dataset),
+        _figure(tokens.output, format_energy_j) if tokens else "n/a",
+        _figure(tokens.all, format_energy_j) if tokens and tokens.all else "n/a",
+        _figure(row.tokens_per_s_interval, format_number) if row.tokens_per_s_interval else "n/a",
+        _times(row.ttft_s),
+        _times(row.tpot_s),
+        _figure(row.request_s.intervals.p99, format_seconds) if row.request_s else "n/a",
+    ]
+
+
+def _times(times: TimeFigures | None) -> str:
+    if times is None:
+        return "n/a"
+    each = times.intervals
+    return " / ".join(_figure(one, format_seconds) for one in (each.p50, each.p95, each.p99))
 
 
 def _quality(quality: ShownQuality) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from permille.analysis.results import ResultRow, Results
+from permille.analysis.rows import Interval
 from permille.escaping import plain
 
 _NAMES = ("study", "task", "dataset", "model", "category", "backend", "device")
@@ -41,6 +42,7 @@ def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
     return flat | {
         "latency_p50_s": row.latency_s.p50,
         "latency_p95_s": row.latency_s.p95,
+        **_serving(row),
         "metric": quality and quality.metric,
         "quality": quality and quality.value,
         "quality_low": quality and quality.low,
@@ -55,4 +57,23 @@ def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
         "pue": carbon.pue,
         "source": row.source,
         "fingerprint": row.fingerprint,
+    }
+
+
+def _serving(row: ResultRow) -> dict[str, float | None]:
+    """Figures of tokens and streamed answers, with their intervals."""
+    tokens = row.per_token
+    figures: dict[str, Interval | None] = {
+        "j_per_output_token": tokens.output if tokens else None,
+        "j_per_input_token": tokens.input if tokens else None,
+        "j_per_token": tokens.all if tokens else None,
+        "tokens_per_s": row.tokens_per_s_interval,
+    }
+    for name, times in (("request", row.request_s), ("ttft", row.ttft_s), ("tpot", row.tpot_s)):
+        for share in ("p50", "p95", "p99"):
+            figures[f"{name}_{share}_s"] = getattr(times.intervals, share) if times else None
+    return {
+        column + suffix: getattr(figure, part) if figure else None
+        for column, figure in figures.items()
+        for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high"))
     }

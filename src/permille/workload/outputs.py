@@ -20,7 +20,8 @@ class Output(Record):
     """The result of one inference: ``label`` for a classification, ``text`` for a generation, and
     counts. Of ``tokens_in``, a server took ``tokens_cached`` from its cache; of ``tokens_out``,
     ``tokens_reasoning`` were reasoning. ``first_token_s``: seconds from the request to the first
-    piece of a streamed answer. ``counted``: other processed quantities (``images``, ``pixels``,
+    piece of a streamed answer; ``last_token_s``: to its last piece, if it came in several.
+    ``counted``: other processed quantities (``images``, ``pixels``,
     ``audio_seconds``). ``likelihood``: of the prompt. ``data``: anything else that a task needs."""
 
     label: str | None = None
@@ -30,6 +31,15 @@ class Output(Record):
     tokens_cached: int | None = None
     tokens_reasoning: int | None = None
     first_token_s: float | None = None
+    last_token_s: float | None = None
     counted: dict[str, float] = {}
     likelihood: Likelihood | None = None
     data: Any = None
+
+    @property
+    def output_token_s(self) -> float | None:
+        """Seconds per output token after the first piece. None for an answer in one piece or of one
+        token, whose tokens have no time between them."""
+        if self.first_token_s is None or self.last_token_s is None or (self.tokens_out or 0) < 2:
+            return None
+        return (self.last_token_s - self.first_token_s) / ((self.tokens_out or 0) - 1)

@@ -66,7 +66,9 @@ class Answer:
         """Whether every choice has a finish_reason."""
         return bool(self._choices) and self._choices <= set(self._reasons)
 
-    def output(self, first_token_s: float | None = None) -> Output:
+    def output(
+        self, first_token_s: float | None = None, last_token_s: float | None = None
+    ) -> Output:
         """The complete answer.
 
         Raises:
@@ -89,6 +91,7 @@ class Answer:
             tokens_cached=_cached(self._usage, self._timings),
             tokens_reasoning=reasoned,
             first_token_s=first_token_s,
+            last_token_s=last_token_s,
         )
 
     def _choice(self, choice: dict[str, Any], place: int) -> bool:

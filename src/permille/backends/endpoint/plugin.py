@@ -222,7 +222,7 @@ class _Endpoint:
         return self._streamed(came, answer, t0_ns)
 
     def _streamed(self, came: Body, answer: answers.Answer, t0_ns: int) -> Output:
-        first_s = None
+        first_s = last_s = None
         for event in events(came.pieces):
             if event.data.strip() == "[DONE]":
                 break
@@ -232,15 +232,20 @@ class _Endpoint:
                     f" {answers.error_words(_object_or_text(event.data))}"
                 )
             for data in self._objects(event.data):
-                if answer.add(data) and first_s is None:
-                    first_s = (time.monotonic_ns() - t0_ns) / 1e9
+                if not answer.add(data):
+                    continue
+                now_s = (time.monotonic_ns() - t0_ns) / 1e9
+                if first_s is None:
+                    first_s = now_s
+                else:
+                    last_s = now_s
         else:
             if not answer.is_finished:
                 raise InferenceError(
                     f"{self._client.at}: the stream broke off: it has neither [DONE] nor a"
                     " finish_reason"
                 )
-        return answer.output(first_s)
+        return answer.output(first_s, last_s)
 
     def _objects(self, data: str) -> list[dict[str, Any]]:
         """The object of an event, or of each line if a server omits the blank lines between its

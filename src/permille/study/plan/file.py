@@ -13,6 +13,7 @@ import msgspec
 
 from permille.errors import StudyError
 from permille.records import Category, Record
+from permille.study.plan.sweeps import swept
 from permille.suggestions import nearest
 from permille.workload.specs import HubSource
 
@@ -118,6 +119,7 @@ class ModelEntry(Record):
     file: str | None = None
     """The file of the repository to use, if it has several. Such as `"model-q4.gguf"`."""
     own: dict[str, Any] = {}
+    swept_from: str | None = None  # the id in the file, of a model that a sweep made
 
 
 class DatasetEntry(Record):
@@ -299,10 +301,20 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
         own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = _convert({**common, "own": own}, ModelEntry, where, at)
-        if any(m.id == model.id for m in models):
-            raise StudyError(f"{where}: {at}: the id occurs twice; ids must be unique")
-        models.append(model)
+        for label, settings in swept(own, f"{where}: {at}"):
+            one = _of_sweep(model, label, settings)
+            if any(m.id == one.id for m in models):
+                raise StudyError(f"{where}: {at}: the id occurs twice; ids must be unique")
+            models.append(one)
     return tuple(models)
+
+
+def _of_sweep(model: ModelEntry, label: str, settings: dict[str, Any]) -> ModelEntry:
+    if not label:
+        return model
+    return msgspec.structs.replace(
+        model, id=f"{model.id}, {label}", own=settings, swept_from=model.id
+    )
 
 
 def _tasks(value: object, where: str) -> tuple[TaskEntry, ...]:

@@ -82,6 +82,8 @@ def open_entry(
     own = entry.own | {key: str(path) for key, path in paths.items()} | hub.own
     if "python_path" in backend.settings.__struct_fields__:
         own.setdefault("python_path", str(study.folder))
+    if entry.swept_from is not None and "model" in backend.settings.__struct_fields__:
+        own.setdefault("model", entry.swept_from)  # a server knows it by the id in the file
     spec = ModelSpec(
         id=entry.id,
         backend=entry.backend,
@@ -89,6 +91,11 @@ def open_entry(
         prompt=entry.prompt if isinstance(entry.prompt, str) else None,
         settings=_checked(own, backend, at),
     )
+    if entry.swept_from is not None and replicas.is_replica(spec):
+        raise StudyError(
+            f"{at}: a replica cannot be swept, because its id decides what is built; write a"
+            " [[models]] table for each value"
+        )
     files = _all_files(paths) | hub.files
     facts = _facts(files, entry, backend, at)
     stands = _stands_on(spec, backend, hub.wanted, modules, at)
@@ -224,7 +231,7 @@ def _wanted(entry: ModelEntry, backend: Backend, at: str) -> selection.Wanted | 
         )
     return selection.Wanted(
         model_id=entry.id,
-        repo=entry.repo or entry.id,
+        repo=entry.repo or entry.swept_from or entry.id,
         format=kind,
         revision=revision,
         file=entry.file,

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -352,7 +352,8 @@ def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str
 
 
 def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
-    first = sorted(int(o.first_token_s * 1e9) for o in outputs if o.first_token_s is not None)
+    first = _ordered_ns(o.first_token_s for o in outputs)
+    each = _ordered_ns(o.output_token_s for o in outputs)
     return Latency(
         p50=_percentile(ordered_ns, 0.50),
         p95=_percentile(ordered_ns, 0.95),
@@ -361,7 +362,16 @@ def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
         n=len(ordered_ns),
         first_token_p50=_percentile(first, 0.50) if first else None,
         first_token_p95=_percentile(first, 0.95) if first else None,
+        first_token_p99=_percentile(first, 0.99) if first else None,
+        output_token_p50=_percentile(each, 0.50) if each else None,
+        output_token_p95=_percentile(each, 0.95) if each else None,
+        output_token_p99=_percentile(each, 0.99) if each else None,
     )
+
+
+def _ordered_ns(seconds: Iterable[float | None]) -> list[int]:
+    """The known times in nanoseconds, shortest first."""
+    return sorted(int(s * 1e9) for s in seconds if s is not None)
 
 
 def cache_notes(counts: Mapping[str, float]) -> list[str]:

@@ -1,0 +1,82 @@
+"""What a generating model's trials say about tokens and streamed answers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from permille.analysis import intervals
+from permille.analysis.cell_summary import Times
+from permille.records import Estimate, Latency, Trial
+
+
+def output_tokens(trial: Trial) -> int | None:
+    """The output tokens of a trial's successful inferences; None if they are unknown."""
+    return round(trial.counts.get("tokens_out", 0.0)) or None
+
+
+def all_tokens(trial: Trial) -> int | None:
+    """Input and output tokens; None if one of the two is unknown."""
+    tokens_in, tokens_out = trial.counts.get("tokens_in"), output_tokens(trial)
+    return None if tokens_in is None or tokens_out is None else round(tokens_in) + tokens_out
+
+
+def tokens_per_s(done: Sequence[Trial]) -> Estimate | None:
+    """Output tokens per second of the query span; None unless every trial knows them."""
+    return over_trials([_rate(trial) for trial in done])
+
+
+def first_token(done: Sequence[Trial]) -> Times | None:
+    """Seconds until the first piece of a streamed answer."""
+    return _times(
+        done,
+        lambda latency: latency.first_token_p50,
+        lambda latency: latency.first_token_p95,
+        lambda latency: latency.first_token_p99,
+    )
+
+
+def output_token(done: Sequence[Trial]) -> Times | None:
+    """Seconds per output token after the first piece."""
+    return _times(
+        done,
+        lambda latency: latency.output_token_p50,
+        lambda latency: latency.output_token_p95,
+        lambda latency: latency.output_token_p99,
+    )
+
+
+def request(done: Sequence[Trial]) -> Times | None:
+    """Seconds of a whole answer."""
+    return _times(
+        done,
+        lambda latency: latency.p50,
+        lambda latency: latency.p95,
+        lambda latency: latency.p99,
+    )
+
+
+def over_trials(values: Sequence[float | None]) -> Estimate | None:
+    """The mean with its interval; None unless every trial has the figure, because a mean over some
+    of them would not match the energy."""
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    return intervals.not_negative(intervals.mean(known))
+
+
+def _rate(trial: Trial) -> float | None:
+    tokens, query = output_tokens(trial), trial.phases.get("query")
+    return None if tokens is None or query is None or not query.seconds else tokens / query.seconds
+
+
+def _times(
+    done: Sequence[Trial],
+    p50: Callable[[Latency], float | None],
+    p95: Callable[[Latency], float | None],
+    p99: Callable[[Latency], float | None],
+) -> Times | None:
+    each = [
+        over_trials([None if t.latency is None else of(t.latency) for t in done])
+        for of in (p50, p95, p99)
+    ]
+    return Times(p50=each[0], p95=each[1], p99=each[2]) if any(each) else None
