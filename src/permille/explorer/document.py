@@ -277,7 +277,7 @@ def _studies(cells: Sequence[Shown]) -> list[shapes.PageStudy]:
             "origin": origin,
             "study": study,
             "source": source,
-            "audit": cast(shapes.Audit, msgspec.to_builtins(audit.audit(members, 1.0))),
+            "audit": cast(shapes.PageAudit, msgspec.to_builtins(audit.audit(members, 1.0))),
             "parity": {b: _parity(members, b) for b in METERED},
         }
         for (origin, study, source), members in groups.items()

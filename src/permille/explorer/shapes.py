@@ -122,11 +122,11 @@ class PageStudy(TypedDict):
     origin: Origin
     study: str
     source: str
-    audit: Audit
+    audit: PageAudit
     parity: dict[str, list[PageParity]]
 
 
-class Audit(TypedDict):
+class PageAudit(TypedDict):
     """What ``permille audit --json`` prints."""
 
     schema: int
@@ -138,14 +138,14 @@ class Audit(TypedDict):
     duration_correlation: float | None
     duration_correlation_log: float | None
     mean_power_w: float | None
-    tasks: list[TaskEnergy]
+    tasks: list[PageTaskEnergy]
     kendall_tau: list[Ranking]
-    general_to_specific: list[GeneralToSpecific]
+    general_to_specific: list[PageGeneralToSpecific]
     method: str
     notes: list[str]
 
 
-class TaskEnergy(TypedDict):
+class PageTaskEnergy(TypedDict):
     """The mean energy of a task's models."""
 
     task: str
@@ -163,7 +163,7 @@ class Ranking(TypedDict):
     tasks: int
 
 
-class GeneralToSpecific(TypedDict):
+class PageGeneralToSpecific(TypedDict):
     """How many times the energy general-purpose models take on a task."""
 
     task: str

@@ -104,7 +104,7 @@ export interface BoundaryColumns {
 
 /** One study of one source: what its numbers rest on, and its parity by boundary. */
 export interface PageStudy {
-  audit: Audit;
+  audit: PageAudit;
   origin: "shipped" | "store";
   parity: { [key: string]: PageParity[] };
   source: string;
@@ -112,11 +112,11 @@ export interface PageStudy {
 }
 
 /** What `permille audit --json` prints. */
-export interface Audit {
+export interface PageAudit {
   cells: number;
   duration_correlation: number | null;
   duration_correlation_log: number | null;
-  general_to_specific: GeneralToSpecific[];
+  general_to_specific: PageGeneralToSpecific[];
   kendall_tau: Ranking[];
   mean_power_w: number | null;
   method: string;
@@ -126,11 +126,11 @@ export interface Audit {
   schema: number;
   shares: { [key: string]: number | null };
   studies: string[];
-  tasks: TaskEnergy[];
+  tasks: PageTaskEnergy[];
 }
 
 /** The mean energy of a task's models. */
-export interface TaskEnergy {
+export interface PageTaskEnergy {
   boundary: "accelerator" | "compute" | "facility" | "node";
   kwh_per_1000: number | null;
   models: string;
@@ -146,7 +146,7 @@ export interface Ranking {
 }
 
 /** How many times the energy general-purpose models take on a task. */
-export interface GeneralToSpecific {
+export interface PageGeneralToSpecific {
   at_equal_size: AtEqualSize;
   boundary: "accelerator" | "compute" | "facility" | "node";
   ratio: number | null;

@@ -7,7 +7,7 @@ import { BOUNDARIES, bounded, joules } from "../figures.js";
 import { groupBy, sourceKey, sourceName } from "../shared.js";
 import { extent } from "./size.js";
 
-/** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */
+/** @import { PageAudit, Cell, PageGeneralToSpecific, PageStudy, PageTaskEnergy } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Column } from "../page" */
 
@@ -16,8 +16,8 @@ import { extent } from "./size.js";
  * @typedef {{ key: string; task: string; list: Cell[]; of: Bar[]; total: number }} Group
  * @typedef {{ label: string; colour: string; task: string; key: string; share: number | null;
  *   from: number; to: number }} Bar
- * @typedef {TaskEnergy & { kwh: number | null }} Task
- * @typedef {TaskEnergy & { kwh: number }} DrawnTask
+ * @typedef {PageTaskEnergy & { kwh: number | null }} Task
+ * @typedef {PageTaskEnergy & { kwh: number }} DrawnTask
  */
 
 /** @type {Part[]} */
@@ -360,7 +360,7 @@ function boundaries(names, tasks) {
 const PLAIN = { what: "ratio of the means", symbol: "circle", colour: "var(--c0)" };
 const EQUAL = { what: "at equal size", symbol: "diamond", colour: "var(--c1)" };
 
-/** @param {GeneralToSpecific[]} rows */
+/** @param {PageGeneralToSpecific[]} rows */
 function ratioChart(rows) {
   const points = rows.flatMap((r) => {
     const { value, low, high } = r.at_equal_size;
@@ -370,7 +370,7 @@ function ratioChart(rows) {
     ].filter((p) => p.value > 0);
   });
   if (!points.length) return null;
-  /** @param {GeneralToSpecific} r */
+  /** @param {PageGeneralToSpecific} r */
   const label = (r) => clean(`${r.task}, ${r.boundary}`, 52);
   const bars = points.filter(bounded);
   const x = extent([1, ...points.map((p) => p.value), ...bars.flatMap((p) => [p.low, p.high])]);
@@ -453,7 +453,7 @@ function ratioChart(rows) {
   });
 }
 
-/** @param {Audit} found */
+/** @param {PageAudit} found */
 function ratios(found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
   return [
