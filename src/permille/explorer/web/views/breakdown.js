@@ -7,7 +7,8 @@ import { BOUNDARIES, bounded, joules } from "../figures.js";
 import { groupBy, sourceKey, sourceName } from "../shared.js";
 import { extent } from "./size.js";
 
-/** @import { PageAudit, Cell, PageGeneralToSpecific, PageStudy, PageTaskEnergy } from "../document" */
+/** @import { Cell, PageAudit, PageGeneralToSpecific } from "../document" */
+/** @import { PageStudy, PageTaskEnergy } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Column } from "../page" */
 
