@@ -125,7 +125,12 @@ def dispatch(argv: list[str]) -> int:
         # Everything after -- is another program's command line: argparse must not parse it.
         cut = rest.index("--")
         rest, after = rest[:cut], rest[cut + 1 :]
-    return command.run(parser.parse(rest, argparse.Namespace(command=after)))
+    args = parser.parse(rest, argparse.Namespace(command=after))
+    if getattr(args, "store_url", None) is not None:
+        from permille.cli.object_storage import fetch
+
+        fetch(name, args)
+    return command.run(args)
 
 
 def main() -> NoReturn:

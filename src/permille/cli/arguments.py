@@ -7,9 +7,10 @@ import datetime
 import math
 import os
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from permille.cli.object_storage import local_store
+from permille.cli.parser import Once
 from permille.errors import UsageError
 from permille.records import BOUNDARIES
 
@@ -81,14 +82,33 @@ def intensity(text: str) -> float:
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
-    """``--store``, whose default is ``PERMILLE_STORE`` or ``permille.db``."""
+    """``--store``, whose default is ``PERMILLE_STORE`` or ``permille.db``. Of a store in object
+    storage, ``store_url`` is the URL and ``store`` the local file (see
+    :mod:`permille.cli.object_storage`)."""
+    named = os.environ.get("PERMILLE_STORE") or "permille.db"
+    path, url = local_store(named)
     parser.add_argument(
         "--store",
         metavar="PATH",
-        type=Path,
-        default=Path(os.environ.get("PERMILLE_STORE") or "permille.db"),
-        help="the store (default: $PERMILLE_STORE or permille.db)",
+        action=_StoreAction,
+        default=path,
+        help="the store: a file, or s3://, gs://, az:// or file:// (default: $PERMILLE_STORE or"
+        " permille.db)",
     )
+    parser.set_defaults(store_url=url)
+
+
+class _StoreAction(Once):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        path, url = local_store(values)
+        super().__call__(parser, namespace, path, option_string)
+        namespace.store_url = url
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

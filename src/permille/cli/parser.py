@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         self._habits, self._takes_command = habits or {}, takes_command
         self.given: set[str] = set()
         for action in (None, "store"):
-            self.register("action", action, _Once)
+            self.register("action", action, Once)
 
     def error(self, message: str) -> NoReturn:
         """Raise an error instead of printing the usage."""
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         return next(iter(similar(option, known, 1)), None)
 
 
-class _Once(argparse._StoreAction):
+class Once(argparse._StoreAction):
     """An option with one value. Given twice, argparse would silently drop the first."""
 
     def __call__(
@@ -69,6 +69,7 @@ class _Once(argparse._StoreAction):
         values: Any,
         option_string: str | None = None,
     ) -> None:
+        """Take the value."""
         if option_string is not None and isinstance(parser, Parser):
             if self.dest in parser.given:
                 raise argparse.ArgumentError(self, "given more than once; it takes one value")

@@ -440,6 +440,19 @@ class Store:
         exact = [uid for (uid,) in found if uid == prefix]
         return exact or [uid for (uid,) in found]
 
+    def known(self, uids: Iterable[str]) -> set[str]:
+        """Those of these uids that the store has (one statement: at most some thousands)."""
+        asked = list(uids)
+        with self._guard("read"):
+            marks = ", ".join("?" * len(asked))
+            found = self._db.execute(f"SELECT uid FROM trial WHERE uid IN ({marks})", asked)
+            return {uid for (uid,) in found}
+
+    def all_uids(self) -> list[str]:
+        """The uid of every trial."""
+        with self._guard("read"):
+            return [uid for (uid,) in self._db.execute("SELECT uid FROM trial NOT INDEXED")]
+
     def sessions(self) -> list[MachineSession]:
         """Every session, by its start. Trials stored before there were sessions have none (see
         :mod:`permille.analysis.sessions`).

@@ -14,7 +14,7 @@ EXAMPLES = """examples:
   permille completion zsh > ~/.zfunc/_permille              in a folder on your fpath
   permille completion fish > ~/.config/fish/completions/permille.fish
 """
-_FILES = {"FILE", "STUDY"}
+_FILES = {"FILE", "PATH", "STUDY"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

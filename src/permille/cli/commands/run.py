@@ -23,6 +23,7 @@ from permille.cli.arguments import (
 )
 from permille.cli.commands.results import show
 from permille.cli.dry_run import DryRun, dry_run
+from permille.cli.object_storage import measuring_store
 from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.progress import View
 from permille.cli.source import reference_sentences
@@ -50,6 +51,7 @@ EXAMPLES = """examples:
   permille run study.toml --sessions 5 --every 12h
   permille run study.toml --dry-run
   permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
+  permille run study.toml --store s3://bucket/prefix
 """
 
 
@@ -111,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     _commands(plan, args)
     _say_plan(plan, args)
     try:
-        with Store(args.store) as store:
+        with measuring_store(args) as store:
             tally, recorder = _measure_sessions(plan, store, args)
             with Interrupts(recorder.token):
                 _tell(plan, store, recorder, carbon, tally, args)
@@ -141,7 +143,9 @@ def _unheard(args: argparse.Namespace) -> int:
 def _go_on(finished: str, args: argparse.Namespace) -> str:
     """Say where finished trials are and how to resume."""
     again = " without --fresh" if args.fresh else ""
-    return plain(f"{finished} in {args.store}; run the same command again{again} to resume")
+    return plain(
+        f"{finished} in {args.store_url or args.store}; run the same command again{again} to resume"
+    )
 
 
 def _tell(

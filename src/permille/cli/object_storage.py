@@ -1,0 +1,90 @@
+"""``--store s3://bucket/prefix``: the local file that stands for it, fetched before it is read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from permille.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from permille.store import Store
+
+_FILES_ONLY = ("import", "store")
+"""Commands that change trials which were not measured here, or repair a file."""
+_SHOWN = 5
+
+
+def local_store(named: str) -> tuple[Path, str | None]:
+    """The file of a store, and its URL if it is in object storage.
+
+    Raises:
+        UsageError: the URL is not usable.
+    """
+    if "://" not in named:
+        return Path(named), None
+    from permille.assets import cache_folder
+    from permille.store.cloud.bucket import SCHEMES, check_url, is_url
+    from permille.store.cloud.mirror import local_path
+
+    if not is_url(named):
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise UsageError(f"--store: {named.partition('://')[0]}:// is not one of {known}")
+    url = check_url(named)
+    return local_path(url, cache_folder()), url
+
+
+def fetch(command: str, args: argparse.Namespace) -> None:
+    """Bring the local file of a store in object storage up to date, before a command reads it.
+
+    Raises:
+        UsageError: the command takes only a file.
+        StoreError: the bucket cannot be read.
+    """
+    url: str = args.store_url
+    if command in _FILES_ONLY:
+        raise UsageError(f"permille {command} works on files: {url} is in object storage")
+    from permille.escaping import plain
+    from permille.store.cloud.bucket import Bucket
+    from permille.store.cloud.mirror import pull
+
+    bucket = Bucket(url, creates=command == "run")
+    try:
+        args.store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"cannot create {args.store.parent}: {error.strerror}; name another with PERMILLE_CACHE"
+        ) from error
+    pulled = pull(args.store, bucket)
+    for line in pulled.problems[:_SHOWN]:
+        print(plain(f"permille: {url}: {line[:300]}"), file=sys.stderr)
+    if pulled.refused > _SHOWN:
+        print(plain(f"permille: {url}: {pulled.refused} objects are refused"), file=sys.stderr)
+
+
+@contextmanager
+def measuring_store(args: argparse.Namespace) -> Iterator[Store]:
+    """The store that a run writes. Before anything is measured, what an earlier run could not
+    upload is put into the bucket.
+
+    Raises:
+        StoreError: the file cannot be opened, or the bucket not be written.
+    """
+    from permille.store import Store
+
+    if args.store_url is None:
+        with Store(args.store) as store:
+            yield store
+        return
+    from permille.store.cloud.bucket import Bucket
+    from permille.store.cloud.mirror import MirroredStore, push
+
+    bucket = Bucket(args.store_url)
+    bucket.check_writable()
+    with MirroredStore(args.store, bucket) as store:
+        push(store, bucket)
+        yield store
