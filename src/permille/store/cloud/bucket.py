@@ -147,7 +147,7 @@ class Bucket:
     def _told(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except self._errors.BaseError as error:
+        except (self._errors.BaseError, OSError) as error:
             raise StoreError(f"cannot {verb} {self.url}: {self._reason(error)}") from error
 
     def _reason(self, error: Exception) -> str:
