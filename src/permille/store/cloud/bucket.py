@@ -25,7 +25,6 @@ _UID = re.compile(r"[0-9a-f]{32}")
 _LISTED_AT_ONCE = 1000
 _RETRY_FOR = timedelta(seconds=30)
 _RETRIES = 3
-_TIMEOUT = timedelta(seconds=60)
 _MOST_REASON = 200
 
 
@@ -89,7 +88,6 @@ class Bucket:
             else:
                 self._store = store.from_url(
                     url,
-                    client_options={"timeout": _TIMEOUT},
                     retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_FOR},
                 )
 
