@@ -22,28 +22,33 @@ def test_a_run_on_another_machine_goes_on_from_the_objects(
 ) -> None:
     url = f"file://{tmp_path}/bucket"
     file = str(study("quick", "slow", repeats=2))
-    here = {"PERMILLE_CACHE": str(tmp_path / "here")}
-    there = {"PERMILLE_CACHE": str(tmp_path / "there")}
-    permille("run", file, "--store", url, "--repeats", "1", **here)
+    here, there = str(tmp_path / "here"), str(tmp_path / "there")
+    permille("run", file, "--store", url, "--repeats", "1", PERMILLE_CACHE=here)
     objects = tmp_path / "bucket" / "trials"
     first = {one.name: one.read_bytes() for one in objects.iterdir()}
     assert len(first) == 2
 
     # The machine is lost, with its local file; an equal one makes only what is missing.
     shutil.rmtree(tmp_path / "here")
-    lines = permille("run", file, "--store", url, "--json-lines", **there).out.splitlines()
+    lines = permille(
+        "run", file, "--store", url, "--json-lines", PERMILLE_CACHE=there
+    ).out.splitlines()
     made = {json.loads(line)["trial"] for line in lines}
     assert len(made) == 2
     assert {one.name for one in objects.iterdir()} == first.keys() | made
     assert all((objects / name).read_bytes() == body for name, body in first.items())
 
-    rows = permille("results", "--store", url, "--json", **here).json["rows"]
+    rows = permille("results", "--store", url, "--json", PERMILLE_CACHE=here).json["rows"]
     assert [row["trials"]["done"] for row in rows] == [2, 2]
-    assert permille("results", "--json", PERMILLE_STORE=url, **here).json["rows"] == rows
-    ratios = permille("compare", "quick", "slow", "--store", url, "--json", **here).json
+    assert (
+        permille("results", "--json", PERMILLE_STORE=url, PERMILLE_CACHE=here).json["rows"] == rows
+    )
+    ratios = permille(
+        "compare", "quick", "slow", "--store", url, "--json", PERMILLE_CACHE=here
+    ).json
     assert ratios["cells"]
-    permille("export", "csv", "out.csv", "--store", url, **here)
-    assert permille("trial", next(iter(made)), "--store", url, "--json", **here).json
+    permille("export", "csv", "out.csv", "--store", url, PERMILLE_CACHE=here)
+    assert permille("trial", next(iter(made)), "--store", url, "--json", PERMILLE_CACHE=here).json
 
 
 def test_a_bucket_that_refuses_is_one_line_before_anything_is_measured(

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,12 +26,12 @@ from tests.records import trial
 RAW = Raw(spans=(Span(name="query", t0_ns=0, t1_ns=10),), durations_ns=(4, 5))
 
 
-def measured(number: int, **changed: object) -> Trial:
-    plain = {"uid": f"{number:032x}", "session": "s1", "block": 0}
+def measured(number: int, **changed: Any) -> Trial:
+    plain: dict[str, Any] = {"uid": f"{number:032x}", "session": "s1", "block": 0}
     return msgspec.structs.replace(trial(1.0 + number, repeat=number), **(plain | changed))
 
 
-def session(**changed: object) -> MachineSession:
+def session(**changed: Any) -> MachineSession:
     plain = MachineSession(
         id="s1",
         machine="m",
@@ -87,7 +88,12 @@ def test_only_new_objects_are_fetched(
         store.add(measured(2), RAW)
     fetched: list[str] = []
     get = bucket.get
-    monkeypatch.setattr(bucket, "get", lambda uid: [fetched.append(uid), get(uid)][1])
+
+    def counted(uid: str) -> bytes:
+        fetched.append(uid)
+        return get(uid)
+
+    monkeypatch.setattr(bucket, "get", counted)
     pull(tmp_path / "theirs.db", bucket)
     assert fetched == [measured(2).uid]
 
@@ -122,7 +128,7 @@ BOMB = zlib.compress(bytes(300 * 2**20))
 
 
 def body(**changed: object) -> bytes:
-    plain = {
+    plain: dict[str, object] = {
         "trial": msgspec.json.encode(measured(9)),
         "parts": [],
         "session": None,
