@@ -248,3 +248,20 @@ def test_a_bucket_that_is_not_there_is_one_line(s3: str) -> None:
     with pytest.raises(StoreError, match=r"cannot write to s3://absent/p: ") as refused:
         Bucket("s3://absent/p").check_writable()
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_an_upload_that_is_interrupted_is_made_good_by_the_next_run(
+    tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, bucket = tmp_path / "mine.db", Bucket("s3://measurements/p")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
+    with (
+        MirroredStore(path, Bucket("s3://measurements/p")) as store,
+        pytest.raises(StoreError, match="finished trial is kept") as interrupted,
+    ):
+        store.add(measured(1), RAW)
+    assert "\n" not in str(interrupted.value)
+    with MirroredStore(path, bucket) as store:
+        assert push(store, bucket) == 1
+    assert pull(tmp_path / "theirs.db", bucket).new == 1

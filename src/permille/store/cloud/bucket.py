@@ -25,7 +25,7 @@ _UID = re.compile(r"[0-9a-f]{32}")
 _LISTED_AT_ONCE = 1000
 _RETRY_FOR = timedelta(seconds=30)
 _RETRIES = 3
-_MOST_REASON = 200
+_MOST_REASON = 400
 
 
 class Listed(NamedTuple):
@@ -154,5 +154,5 @@ class Bucket:
             return "permission refused; check the credentials in the environment"
         if isinstance(error, self._errors.NotFoundError):
             return "not found; check the name of the bucket"
-        first = " ".join(str(error).partition("\n")[0].split())
-        return f"{first[:_MOST_REASON]}; run the same command again"
+        told = " ".join(str(error).partition("\n\nDebug")[0].split())
+        return f"{told[:_MOST_REASON]}; once that is mended, run the same command again"
