@@ -22,6 +22,8 @@ TICKS_PER_S = 2_933_500.0
 VOLTS, AMPERES = 0.007568, 0.0488
 LEAD_US = 50_000
 HOUR_NS = 3_600_000_000_000
+MOST_HOURS = 14
+"""No time zone is further from UTC."""
 COLUMNS = {"average": "power.draw [W]", "instant": "power.draw.instant [W]"}
 CAPABILITIES = {
     r"[HG]H?[12]00": (9, 0),
@@ -90,6 +92,8 @@ def load(folder: Path) -> GpuRecording:
     step_j = np.diff(ticks_s) * (power_w[1:] + power_w[:-1]) / 2
     energy_j = np.concatenate([[0.0], np.cumsum(step_j)])
     hours = round((read_ns[0] - start_ns) / HOUR_NS)  # local time, whose zone the file lacks
+    if abs(hours) > MOST_HOURS:
+        raise BadRecording(f"{folder}: the readings and the external meter lie {hours} hours apart")
     recording = GpuRecording(
         name=folder.name,
         capability=_capability(folder),
@@ -138,7 +142,7 @@ def _meter(raw: bytes) -> tuple[np.ndarray, np.ndarray]:
     if count < 1000:
         raise ValueError(f"the external meter has {count} records")
     table = np.frombuffer(raw[: count * RECORD_BYTES], dtype="<u2").reshape(count, 9)
-    steps = np.diff(table[:, 0].astype(np.int64)) % 65_536
+    steps = np.mod(np.diff(table[:, 0].astype(np.int64)), 65_536)
     values = np.maximum(table[:, 1:].view("<i2") >> 4, 0).astype(float)
     power_w = (values[:, 0::2] * VOLTS * values[:, 1::2] * AMPERES).sum(axis=1)
     return np.concatenate([[0.0], np.cumsum(steps) / TICKS_PER_S]), power_w

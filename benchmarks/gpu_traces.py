@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pynvml
 from gpu_recordings import BadRecording, GpuRecording, load
@@ -29,7 +29,7 @@ from permille.records import Refused, Span
 
 WINDOWS_S = (0.3, 0.5, 1.0, 2.0, 4.0, 8.0)
 MARGIN_S = 0.3
-"""Left out at both ends of a recording."""
+"""Left out at both ends of a recording. Polls after its end find the last reading."""
 LEAD_S = 0.5
 """Polled before a window; after it, until the readings of its end have come."""
 
@@ -62,6 +62,10 @@ class Figure:
 Measure = Callable[[GpuRecording, str, int, int], Figure | None]
 
 
+def _not_supported(*_: object) -> NoReturn:
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+
 class ReplayedNvml:
     """pynvml, but for a GPU without a counter whose power is what a recording says at ``now_ns``.
 
@@ -72,29 +76,27 @@ class ReplayedNvml:
         self._recording, self._reading = recording, reading
         self.now_ns = now_ns
 
-    def __getattr__(self, name: str) -> Any:
-        return self._absent if name.startswith("nvmlDevice") else getattr(pynvml, name)
+        self._answers: dict[str, Callable[..., Any]] = {
+            "nvmlDeviceGetHandleByIndex": lambda index: index,
+            "nvmlDeviceGetCudaComputeCapability": self._capability,
+            "nvmlDeviceGetPowerUsage": lambda _: self._power_mw(),
+            "nvmlDeviceGetFieldValues": self._fields,
+        }
 
-    def _absent(self, *_: Any) -> Any:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("nvmlDevice"):
+            return getattr(pynvml, name)
+        return self._answers.get(name, _not_supported)
 
     def _power_mw(self) -> int:
         return round(1000 * self._recording.reading_w(self._reading, self.now_ns))
 
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
-        return index
+    def _capability(self, _: int) -> tuple[int, int]:
+        return self._recording.capability or _not_supported()
 
-    def nvmlDeviceGetCudaComputeCapability(self, _: int) -> tuple[int, int]:
-        if self._recording.capability is None:
-            return self._absent()
-        return self._recording.capability
-
-    def nvmlDeviceGetPowerUsage(self, _: int) -> int:
-        return self._power_mw()
-
-    def nvmlDeviceGetFieldValues(self, _: int, ids: list[int]) -> Any:
+    def _fields(self, _: int, ids: list[int]) -> Any:
         if self._reading != "instant" or ids != [pynvml.NVML_FI_DEV_POWER_INSTANT]:
-            return self._absent()
+            _not_supported()
         values = (pynvml.c_nvmlFieldValue_t * 1)()
         values[0].value.uiVal = self._power_mw()
         return values
@@ -151,20 +153,18 @@ def codecarbon(recording: GpuRecording, reading: str, t0_ns: int, t1_ns: int) ->
 TOOLS: dict[str, Measure] = {"permille": permille, "zeus": zeus, "codecarbon": codecarbon}
 
 
-def query_spans(recording: GpuRecording, margin_s: float) -> list[tuple[int, int]]:
+def query_spans(recording: GpuRecording) -> list[tuple[int, int]]:
     """Spans as the runner places them: from the start of one phase of load to that of a later one,
     a second or longer."""
-    first, last = recording.bounds_ns(margin_s)
+    first, last = recording.bounds_ns(MARGIN_S)
     inside = [t for t in recording.phases_ns if first <= t <= last]
     spans = [(a, b) for a in inside for b in inside if 1e9 <= b - a <= 8e9]
     return random.Random(0).sample(spans, min(len(spans), 200))
 
 
-def windows(
-    recording: GpuRecording, window_s: float, count: int, margin_s: float
-) -> list[tuple[int, int]]:
+def windows(recording: GpuRecording, window_s: float, count: int) -> list[tuple[int, int]]:
     """Random windows of one length; none where the recording is too short."""
-    first, last = recording.bounds_ns(margin_s)
+    first, last = recording.bounds_ns(MARGIN_S)
     width = round(1e9 * window_s)
     if last - first < width:
         return []
@@ -206,14 +206,12 @@ def row(
 
 def rows(recording: GpuRecording, count: int, measure: Measure) -> Iterator[Row]:
     """Every reading of a recording, over every length of window and the query spans."""
-    # What the slowest reading needs before and after a window lies inside the recording too.
-    margin_s = MARGIN_S
     for reading in recording.power_w:
         for window_s in WINDOWS_S:
-            spans = windows(recording, window_s, count, margin_s)
+            spans = windows(recording, window_s, count)
             if spans:
                 yield row(recording, reading, window_s, spans, measure)
-        spans = query_spans(recording, margin_s)
+        spans = query_spans(recording)
         if spans:
             yield row(recording, reading, None, spans, measure)
 
@@ -255,7 +253,9 @@ def main() -> int:
         parser.error("--windows: one or more")
     table: list[Row] = []
     bad = False
-    print("| recording | reading | window | windows | refused | outside | median | worst | stated |")
+    print(
+        "| recording | reading | window | windows | refused | outside | median | worst | stated |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for path in arguments.folders:
         try:

@@ -1,10 +1,11 @@
 """A power sensor that samples a part of the time: what that leaves uncertain. Pure.
 
-Two parts. Independent samples of a varying power have a mean that varies. Work whose period is close
-to that of the sensor's updates beats with them: the readings then rise and fall slowly while the
-power does not, and no average over less than many beats helps. A slow beat shows as gradual change,
-because the sensor's window glides over the work's edges; real changes of load are abrupt. Gradual
-change is therefore taken to be a beat, which widens the interval of work that does change gradually.
+Two parts. First, independent samples of a varying power have a mean that varies. Second, work whose
+period is close to that of the sensor's updates beats with them: the readings rise and fall slowly
+while the power does not, and only an average over many beats helps. A slow beat shows as gradual
+change, because the sensor's window glides over the edges of the work, whereas load that starts or
+stops is abrupt. Gradual change is therefore treated as a beat, which also widens the interval of
+work whose power does change gradually: the readings alone cannot tell the two apart.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def least_s(sensor: PowerSensor | None) -> float:
 
 def uncertainty_j(steps_j: Sequence[float], sensor: PowerSensor) -> float:
     """Standard uncertainty (joules) of the sum of ``steps_j``, the energy of each update."""
-    updates = len(steps_j)
-    spread_j = (1 - sensor.sampled) * statistics.stdev(steps_j) * math.sqrt(updates)
+    # From successive differences: a load that is off and then on is no spread of samples.
+    squares = [(after - before) ** 2 for before, after in pairwise(steps_j)]
+    spread_j = (1 - sensor.sampled) * math.sqrt(statistics.fmean(squares) / 2 * len(steps_j))
     return math.hypot(spread_j, beat_j(steps_j) / math.sqrt(3))
 
 

@@ -40,6 +40,9 @@ POWER_SOURCE = f"no energy counter, power integrated: {nvml_power.GAIN_SOURCE}"
 POLLS_A_PERIOD = 4
 """How often a power reading is polled within one of its periods, to know when it changes."""
 
+LIKE = 0.25
+"""How far (relative) a measured period may be from the published one."""
+
 THROTTLES = {
     0x04: "power cap",
     0x08: "hardware slowdown",
@@ -279,11 +282,15 @@ def _find(nvml: Any) -> tuple[list[NvmlGpu], dict[int, Exception]]:
 
 
 def _with_tick(domain: Domain, tick_s: float | None) -> Domain:
-    """With the measured tick, which is also the period of a power sensor."""
+    """With the measured tick, which is also the period of a power sensor.
+
+    An idle GPU may show one power for several periods: a tick far from the published period is
+    not taken for it.
+    """
     import msgspec
 
     sensor = domain.sensor
-    if sensor is not None and tick_s is not None and tick_s > sensor.period_s:
+    if sensor is not None and tick_s is not None and abs(tick_s / sensor.period_s - 1) < LIKE:
         sensor = msgspec.structs.replace(sensor, period_s=tick_s)
     return msgspec.structs.replace(domain, tick_s=tick_s, sensor=sensor)
 

@@ -23,14 +23,12 @@ AMPERE = (8, 0)
 ACCURACY_LOW, ACCURACY_HIGH = 0.05, 0.07
 OFFSET_W, SERVER_OFFSET_W = 10.0, 7.0
 """The sensor's gain (relative) and offset (k = 2). NVIDIA states ±5 % for Fermi and Kepler and
-nothing since. Yang et al. published gain and offset of 19 cards beside an external meter: gains from
-−9.5 to +6.4 %, offsets from −12 to +12 W, of which a high one goes with a low other one. These bounds
-hold all 19 from 100 W on, and 18 at 60 W. Server boards (K40m, K80, M40, P100, A100) have offsets
-from −6 to +1.4 W. An energy counter is fed by the same sensor."""
+nothing since. Yang et al. published the gain and offset of 19 cards beside an external meter: gains
+from −9.5 to +6.4 %, offsets from −12 to +12 W; a high gain mostly comes with a low offset. These
+bounds hold all 19 from 100 W on, and 18 at 60 W. The server boards among them (K40m, K80, M40,
+P100, A100) have offsets from −6.3 to +1.4 W. An energy counter is fed by the same sensor."""
 SERVER = ((6, 0), (7, 0), (8, 0), (9, 0), (10, 0))
-GAIN_SOURCE = (
-    f"−5 to +7 % for the sensor's gain, and its offset: readings of 19 cards ({YANG})"
-)
+GAIN_SOURCE = f"−5 to +7 % for the sensor's gain, and its offset: readings of 19 cards ({YANG})"
 
 
 def offset_w(capability: tuple[int, int] | None) -> float:
@@ -60,7 +58,7 @@ def sensor(capability: tuple[int, int] | None, source: Source) -> PowerSensor | 
     return PowerSensor(
         window_s=PERIOD_S,
         period_s=PERIOD_S,
-        source=f"no figure for this architecture: taken as the slowest of those before Ampere ({YANG})",
+        source=f"not published for this GPU: taken as one period of {PERIOD_S:g} s, the slowest",
     )
 
 
