@@ -147,6 +147,9 @@ def test_a_gpu_with_power_only_says_so(nvml: Driver) -> None:
         (("gpu0.capability=90",), 72.5, 1.0, 1.0, 7.0),
         (("gpu0.capability=90", "gpu0.instant_mw=91000"), 91.0, 0.025, 0.25, 7.0),
         (("gpu0.capability=75",), 72.5, 0.1, 1.0, 10.0),
+        (("gpu0.capability=35",), 72.5, 1.0, 1.0, 10.0),
+        (("gpu0.capability=120", "gpu0.instant_mw=91000"), 91.0, 0.1, 0.25, 10.0),
+        (("gpu0.instant_mw=91000",), 91.0, 0.1, 0.25, 10.0),
     ],
 )
 def test_a_power_reading_says_what_it_is(

@@ -1,7 +1,7 @@
 """What NVIDIA's power readings are: averaged over what, renewed how often, seen how much of it.
 
 NVML states only the one-second average. The rest was found by Yang, Adamek and Armour with steps
-and square waves of load on more than 70 GPUs; what neither says is taken at its worst.
+and square waves of load on more than 70 GPUs. Where neither says anything, the source says so.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ PERIOD_S = 0.1
 AVERAGE_S = 1.0
 GA100, HOPPER = (8, 0), (9, 0)
 AMPERE = (8, 0)
+MAXWELL = (5, 0)
 
 ACCURACY_LOW, ACCURACY_HIGH = 0.05, 0.07
 OFFSET_W, SERVER_OFFSET_W = 10.0, 7.0
@@ -53,12 +54,26 @@ def sensor(capability: tuple[int, int] | None, source: Source) -> PowerSensor | 
         )
     if capability in (GA100, HOPPER):
         return PowerSensor(window_s=0.025, period_s=PERIOD_S, sampled=0.25, source=YANG)
-    if capability is not None and capability >= AMPERE:
+    if capability is None or capability > HOPPER:
+        return PowerSensor(
+            window_s=PERIOD_S,
+            period_s=PERIOD_S,
+            sampled=0.25,
+            source="not published for this GPU: taken as bad as the worst",
+        )
+    if capability >= AMPERE:
         return PowerSensor(window_s=PERIOD_S, period_s=PERIOD_S, source=YANG)
+    if capability < MAXWELL:
+        return PowerSensor(
+            window_s=AVERAGE_S,
+            period_s=PERIOD_S,
+            source="slow to follow the load (Burtscher et al., GPGPU-7, 2014): taken as an average"
+            " over one second",
+        )
     return PowerSensor(
         window_s=PERIOD_S,
         period_s=PERIOD_S,
-        source=f"not published for this GPU: taken as one period of {PERIOD_S:g} s, the slowest",
+        source=f"taken as one period of {PERIOD_S:g} s, the slowest of Maxwell to Turing",
     )
 
 
