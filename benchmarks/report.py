@@ -34,9 +34,15 @@ START = """
 CPU seconds, medians; Python's own start included.
 """
 
+GPU_TRACES = """
+## Error on recordings of real GPUs
 
-def markdown(found: Mapping[str, Any]) -> str:
-    """The page."""
+`benchmarks/gpu_traces.py` replays published recordings of an A100 and an RTX 3090 beside an external meter (Yang et al., SC24), as if the GPU had no energy counter: 200 random windows of each length. permille's column is its own meter, poller and arithmetic. The others are *arithmetic of that kind, written from their documentation*, not the tools themselves: zeus's as the trapezoid over polls ten times a second, codecarbon's as the last power times the time since the poll before, once a second; both use the energy counter where there is one. In each cell: the median error and the worst; for permille also the refusals, the median of the stated half-width, and how often the truth was outside. `docs/meters.md` explains them. The numbers are in `benchmarks/results/gpu_traces.json`.
+"""
+
+
+def markdown(found: Mapping[str, Any], gpu_traces: Mapping[str, Any] | None = None) -> str:
+    """The page; ``gpu_traces``: the rows of ``gpu_traces.py`` by tool."""
     machine, versions = found["machine"], found["versions"]
     peers = " and ".join(f"{name} {version}" for name, version in versions.items())
     lines = [
@@ -53,6 +59,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     ):
         if part in found:
             lines += write(found[part]["found"])
+    if gpu_traces is not None:
+        lines += _gpu_traces(gpu_traces["tools"])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -161,6 +169,39 @@ def _recorder(found: Sequence[Mapping[str, Any]]) -> list[str]:
             ],
         ),
     ]
+
+
+def _gpu_traces(tools: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    others = ("zeus", "codecarbon")
+    rows = []
+    for ours, *theirs in zip(tools["permille"], *(tools[name] for name in others), strict=True):
+        if ours["window_s"] not in (1.0, 2.0, 4.0, 8.0):
+            continue
+        stated = ""
+        if ours["half_width_median"] is not None:
+            given = ours["windows"] - ours["refused"]
+            stated = (
+                f"; ±{_percent(ours['half_width_median'])}, {ours['outside']} of {given} outside"
+            )
+        rows.append(
+            [
+                ours["recording"].replace("_", " "),
+                ours["reading"],
+                _seconds(ours["window_s"]),
+                _signed(ours) + stated,
+                *(_signed(row) for row in theirs),
+            ]
+        )
+    head = ["recording", "power", "window", "permille", *(f"{name}'s rule" for name in others)]
+    return [GPU_TRACES, *_table(head, rows)]
+
+
+def _signed(row: Mapping[str, Any]) -> str:
+    if row["error_median"] is None:
+        return "all refused"
+    median, worst = row["error_median"], row["error_worst"]
+    text = f"{_percent(median, sign=True)}, {_percent(worst, sign=True)}"
+    return text + (f"; {row['refused']} refused" if row["refused"] else "")
 
 
 def _start(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -18,6 +18,7 @@ from permille.recorder.series import SeriesBuilder
 from permille.records import (
     DomainEnergy,
     Event,
+    PowerSensor,
     Provenance,
     RecorderStats,
     Recording,
@@ -319,3 +320,37 @@ def test_a_still_counter_is_believed_in_a_short_span_where_its_meter_is_seen_to_
         Recording(series=(still, ticking), events=(), stats=STATS), span(0.5, 0.504)
     )
     assert "ane:0" in shorter.problems
+
+
+def sensed(series: Series, sensor: PowerSensor, offset_w: float = 0.0) -> Series:
+    """``series`` as the integral of a power sensor's readings."""
+    of_sensor = msgspec.structs.replace(series.domain, sensor=sensor, offset_w=offset_w)
+    return msgspec.structs.replace(series, domain=of_sensor)
+
+
+def test_an_edge_is_as_uncertain_as_the_window_that_a_reading_averages_over() -> None:
+    average = PowerSensor(window_s=1.0, period_s=0.1)
+    instant = PowerSensor(window_s=0.1, period_s=0.1)
+    series = constant(60.0, 20.0)
+    wide = found(energy.span_energy(sensed(series, average), span(5.0, 15.0)))
+    narrow = found(energy.span_energy(sensed(series, instant), span(5.0, 15.0)))
+    assert wide.edge_j == pytest.approx(60.0 * 1.1 / 4 * math.sqrt(2 / 3), rel=1e-3)
+    assert narrow.edge_j == pytest.approx(60.0 * 0.2 / 4 * math.sqrt(2 / 3), rel=1e-3)
+    reason = refused(energy.span_energy(sensed(series, average), span(5.0, 6.0)))
+    assert "too short" in reason
+
+
+def test_a_sensor_that_samples_a_part_of_the_time_needs_enough_updates() -> None:
+    sensor = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)
+    series = sensed(constant(60.0, 20.0), sensor)
+    assert "samples 25% of the time" in refused(energy.span_energy(series, span(5.0, 7.0)))
+    assert found(energy.span_energy(series, span(5.0, 9.0))).energy_j == pytest.approx(240.0)
+
+
+def test_an_offset_weighs_more_where_power_is_low() -> None:
+    sensor = PowerSensor(window_s=0.1, period_s=0.1)
+    for power_w in (50.0, 500.0):
+        series = sensed(constant(power_w, 20.0), sensor, offset_w=10.0)
+        figure = found(energy.span_energy(series, span(5.0, 15.0)))
+        bound = series.domain.accuracy_high
+        assert figure.accuracy_high == pytest.approx(math.hypot(bound, 10.0 / power_w))

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import pairwise
 
 import msgspec
 
-from permille import disturbance
+from permille import disturbance, part_time
 from permille.records import (
     Domain,
     DomainEnergy,
@@ -106,8 +107,13 @@ def span_energy(
         energy_j = energy_at(series, span.t1_ns) - energy_at(series, span.t0_ns)
     except NotCovered as error:
         return Refused(reason=str(error))
-    edge_j = math.hypot(_edge_j(series, span.t0_ns), _edge_j(series, span.t1_ns))
     domain = series.domain
+    problem = _too_few_updates(domain, span)
+    if problem is not None:
+        return Refused(reason=problem)
+    edge_j = math.hypot(
+        _edge_j(series, span.t0_ns), _edge_j(series, span.t1_ns), _unsampled_j(series, span)
+    )
     # A counter that did not move within a long span is trusted if it did not move around it either:
     # its edges are then uncertain by its resolution alone.
     still_s = max(STILL_S, STILL_TICKS * _tick_s(domain))
@@ -132,8 +138,8 @@ def span_energy(
     return DomainEnergy(
         energy_j=energy_j,
         edge_j=edge_j,
-        accuracy_low=domain.accuracy_low,
-        accuracy_high=domain.accuracy_high,
+        accuracy_low=_with_offset(domain.accuracy_low, domain, span, energy_j),
+        accuracy_high=_with_offset(domain.accuracy_high, domain, span, energy_j),
         provenance=domain.provenance,
         kind=domain.kind,
         meter=domain.meter,
@@ -141,6 +147,48 @@ def span_energy(
         in_use=domain.in_use,
         time_j=None if domain.time_w is None else min(energy_j, domain.time_w * span.seconds),
     )
+
+
+def _with_offset(accuracy: float, domain: Domain, span: Span, energy_j: float) -> float:
+    """Relative accuracy at the span's power: a constant error weighs more where power is low."""
+    if not domain.offset_w or energy_j <= 0:
+        return accuracy
+    return math.hypot(accuracy, domain.offset_w * span.seconds / energy_j)
+
+
+def _too_few_updates(domain: Domain, span: Span) -> str | None:
+    sensor = domain.sensor
+    least_s = part_time.least_s(sensor)
+    if sensor is None or span.seconds >= least_s:
+        return None
+    return (
+        f"too short for {domain.meter}: its sensor samples {sensor.sampled:.0%} of the time, every"
+        f" {sensor.period_s:.2g} s; {least_s:.2g} s is enough"
+    )
+
+
+def _unsampled_j(series: Series, span: Span) -> float:
+    """Standard uncertainty (joules) of what the sensor did not sample; 0 if it samples all."""
+    sensor = series.domain.sensor
+    if sensor is None or not part_time.samples_in_part(sensor):
+        return 0.0
+    updates = int(span.seconds / sensor.period_s)
+    step_ns = (span.t1_ns - span.t0_ns) // updates
+    levels = [energy_at(series, span.t0_ns + i * step_ns) for i in range(updates + 1)]
+    return part_time.uncertainty_j([b - a for a, b in pairwise(levels)], sensor)
+
+
+def edge_s(domain: Domain) -> float:
+    """Seconds of power by which one edge of a span may be wrong (half-width, rectangular).
+
+    Of a counter, one tick. Of a power sensor a quarter of what its reading is averaged and held
+    over: the error where the power goes from nothing to twice the mean in the middle of it, and
+    the greatest for any course of that mean and within those limits.
+    """
+    sensor = domain.sensor
+    if sensor is not None:
+        return (sensor.window_s + sensor.period_s) / 4
+    return UNKNOWN_TICK_S if domain.tick_s is None else domain.tick_s
 
 
 def _enough_s(seconds: float, energy_j: float, edge_j: float, domain: Domain) -> float:
@@ -305,7 +353,9 @@ def _edge_j(series: Series, t_ns: int) -> float:
     before, fraction = _locate(series, t_ns)
     domain = series.domain
     tick_s = _tick_s(domain)
-    nearby_w = _nearby_power_w(series, t_ns, max(0.1, 2 * tick_s))
+    sensor = domain.sensor
+    width_s = 0.1 if sensor is None else 2 * sensor.lag_s
+    nearby_w = _nearby_power_w(series, t_ns, max(width_s, 2 * tick_s))
     interpolation = 0.0
     if fraction > 0.0:
         gap_j = series.energy_j[before + 1] - series.energy_j[before]
@@ -313,7 +363,7 @@ def _edge_j(series: Series, t_ns: int) -> float:
         most_w = min(domain.max_power_w or UNKNOWN_MAX_POWER_W, PEAK * nearby_w)
         nearer_s = gap_s * min(fraction, 1 - fraction)
         interpolation = min(gap_j * max(fraction, 1 - fraction), most_w * nearer_s)
-    tick = _held_back_j(series, before, nearby_w)
+    tick = _held_back_j(series, before, nearby_w) if sensor is None else nearby_w * edge_s(domain)
     resolution = (domain.resolution_j or 0.0) / 2
     return math.sqrt((interpolation**2 + tick**2 + resolution**2) / 3)
 

@@ -60,6 +60,24 @@ Status = Literal["done", "failed", "invalid"]
 # --- what is measured --------------------------------------------------------------------
 
 
+class PowerSensor(Record):
+    """How a power reading is made, for a meter that has no energy counter (seconds).
+
+    A reading is the mean power over ``window_s``, renewed every ``period_s``. Of each period only
+    ``sampled`` (0 to 1) is seen by the sensor. ``source`` says who found that out.
+    """
+
+    window_s: float
+    period_s: float
+    sampled: float = 1.0
+    source: str = ""
+
+    @property
+    def lag_s(self) -> float:
+        """How far in the past, on average, lies the middle of what a reading describes."""
+        return (self.window_s + self.period_s) / 2
+
+
 class Domain(Record):
     """One thing that a meter measures.
 
@@ -68,6 +86,8 @@ class Domain(Record):
     ``covers`` names the kinds of domain whose energy this one already includes, so that a sum never
     counts a joule twice. ``in_use`` is false for a device that the workload did not use.
     ``time_w``, of an estimate: the watts that depend on time alone, not on the work done.
+    ``offset_w``: a constant error of up to so many watts either way (k = 2), on top of that.
+    ``sensor``: how the power readings are made, if the recorder integrates power.
     """
 
     name: str
@@ -85,6 +105,8 @@ class Domain(Record):
     in_use: bool = True
     device: str | None = None
     time_w: float | None = None
+    offset_w: float = 0.0
+    sensor: PowerSensor | None = None
 
 
 class Event(Record):

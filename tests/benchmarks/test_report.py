@@ -13,7 +13,8 @@ WRITE = """
 import json, sys
 sys.path.insert(0, "benchmarks")
 import report
-print(report.markdown(json.load(open("benchmarks/results/peers.json"))), end="")
+results = [json.load(open(f"benchmarks/results/{name}.json")) for name in ("peers", "gpu_traces")]
+print(report.markdown(*results), end="")
 """
 
 

@@ -6,6 +6,8 @@
  *   gpuI.energy_rc=RC     what the energy counter returns (3: not supported)
  *   gpuI.energy_mj=N      the counter; without it, power_mw since CLOCK_MONOTONIC's zero,
  *   gpuI.tick_ms=N        in steps of this length
+ *   gpuI.instant_mw=N     the field POWER_INSTANT; without it, not supported
+ *   gpuI.capability=NN    compute capability, 80 for 8.0; without it, not supported
  *   gpuI.power_mw=N  gpuI.limit_mw=N  gpuI.name=TEXT  gpuI.uuid=TEXT
  *   gpuI.pids=A,B  gpuI.graphics=C  gpuI.pids_rc=RC  gpuI.util=PERCENT
  *   gpuI.throttle=BITS  gpuI.mig=0|1
@@ -114,6 +116,29 @@ rc nvmlDeviceGetPowerUsage(void *handle, unsigned *mw) {
     if (!bad) bad = (rc)number(handle, "power_rc", OK);
     *mw = (unsigned)number(handle, "power_mw", 70000);
     return bad;
+}
+typedef struct {
+    unsigned id, scope;
+    long timestamp, latency;
+    unsigned type;
+    rc result;
+    union { double real; unsigned number; unsigned long long wide; } value;
+} field;
+rc nvmlDeviceGetFieldValues(void *handle, int count, field *fields) {
+    rc bad = (rc)number(handle, "rc", OK);
+    if (bad) return bad;
+    for (int i = 0; i < count; i++) {
+        long long mw = fields[i].id == 186 ? number(handle, "instant_mw", -1) : -1;
+        fields[i].result = mw < 0 ? NOT_SUPPORTED : (rc)number(handle, "instant_rc", OK);
+        fields[i].value.number = (unsigned)mw;
+    }
+    return OK;
+}
+rc nvmlDeviceGetCudaComputeCapability(void *handle, int *major, int *minor) {
+    long long both = number(handle, "capability", 0);
+    *major = (int)(both / 10);
+    *minor = (int)(both % 10);
+    return both ? OK : NOT_SUPPORTED;
 }
 rc nvmlDeviceGetEnforcedPowerLimit(void *handle, unsigned *mw) {
     long long limit = number(handle, "limit_mw", 0);

@@ -130,11 +130,61 @@ def test_counter_of_each_gpu(nvml: Driver) -> None:
 def test_a_gpu_with_power_only_says_so(nvml: Driver) -> None:
     nvml.script("gpu0.energy_rc=3", "gpu0.power_mw=72500")
     (domain,) = nvml.open()
-    assert (domain["accuracy_low"], domain["accuracy_high"]) == (0.15, 0.15)
+    assert (domain["accuracy_low"], domain["accuracy_high"]) == (0.05, 0.07)
+    assert domain["sensor"]["window_s"] == 1.0  # architecture unknown: the worst
     assert "power integrated" in domain["accuracy_source"]
     assert domain["resolution_j"] is None
     (reading,) = nvml.read()
     assert (reading["energy_j"], reading["power_w"]) == (None, 72.5)
+
+
+@pytest.mark.parametrize(
+    ("script", "power_w", "window_s", "sampled", "offset_w"),
+    [
+        (("gpu0.capability=86",), 72.5, 1.0, 1.0, 10.0),
+        (("gpu0.capability=86", "gpu0.instant_mw=91000"), 91.0, 0.1, 1.0, 10.0),
+        (("gpu0.capability=80",), 72.5, 0.025, 0.25, 7.0),
+        (("gpu0.capability=90",), 72.5, 1.0, 1.0, 7.0),
+        (("gpu0.capability=90", "gpu0.instant_mw=91000"), 91.0, 0.025, 0.25, 7.0),
+        (("gpu0.capability=75",), 72.5, 0.1, 1.0, 10.0),
+        (("gpu0.capability=35",), 72.5, 1.0, 1.0, 10.0),
+        (("gpu0.capability=120", "gpu0.instant_mw=91000"), 91.0, 0.1, 0.25, 10.0),
+        (("gpu0.instant_mw=91000",), 91.0, 0.1, 0.25, 10.0),
+    ],
+)
+def test_a_power_reading_says_what_it_is(
+    nvml: Driver,
+    script: tuple[str, ...],
+    power_w: float,
+    window_s: float,
+    sampled: float,
+    offset_w: float,
+) -> None:
+    """Instant power comes before the average, and each is described by its architecture."""
+    nvml.script("gpu0.energy_rc=3", "gpu0.power_mw=72500", *script)
+    (domain,) = nvml.open()
+    assert domain["sensor"]["window_s"] == window_s
+    assert domain["sensor"]["sampled"] == sampled
+    assert domain["offset_w"] == offset_w
+    (reading,) = nvml.read()
+    assert reading["power_w"] == power_w
+
+
+def test_instant_power_that_fails_is_an_error_and_never_the_average(nvml: Driver) -> None:
+    nvml.script("gpu0.energy_rc=3", "gpu0.power_mw=72500", "gpu0.instant_mw=91000")
+    nvml.open()
+    nvml.script(
+        "gpu0.energy_rc=3", "gpu0.power_mw=72500", "gpu0.instant_mw=91000", "gpu0.instant_rc=999"
+    )
+    (reading,) = nvml.read()
+    assert (reading["energy_j"], reading["power_w"]) == (None, None)
+    assert reading["error"]
+
+
+def test_a_counter_has_no_sensor_but_its_offset(nvml: Driver) -> None:
+    nvml.script("gpu0.capability=90", "gpu0.instant_mw=91000", "gpu0.power_mw=350000")
+    (domain,) = nvml.open()
+    assert (domain["sensor"], domain["offset_w"]) == (None, 7.0)
 
 
 def test_a_figure_that_is_not_available_is_none(nvml: Driver) -> None:

@@ -1,8 +1,9 @@
 """NVIDIA GPUs through NVML: the energy counter of each, or its power where it has none.
 
-The counter (millijoules since the driver was loaded) exists from Volta on. For a GPU without
-it, the recorder integrates the power; its stated accuracy is wider, because from Ampere on that
-reading is an average over one second. Indices are NVML's, which
+The counter (millijoules since the driver was loaded) exists from Volta on. A GPU without it
+answers with its power, which the recorder integrates: the instant one (drivers from 530 on) if
+there is one, else nvmlDeviceGetPowerUsage. A power reading describes the past (see
+``nvml_power``), so it is dated to the middle of what it describes. Indices are NVML's, which
 CUDA_VISIBLE_DEVICES does not change.
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from permille.meters import Meter, MeterUnavailable, Observation, Reading
+from permille.meters import Meter, MeterUnavailable, Observation, Reading, nvml_power
 from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
@@ -34,14 +35,13 @@ MOST_LIMIT_W = 10_000.0
 """No GPU has a higher limit: a higher value means that there is none."""
 NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)
 
-_YANG = "Yang et al., SC24, arXiv:2312.02741"
-COUNTER_ACCURACY = 0.05
-COUNTER_SOURCE = f"energy counter: NVIDIA states no bound; taken as ±5 % ({_YANG})"
-POWER_ACCURACY = 0.15
-POWER_SOURCE = (
-    "no energy counter: power integrated; from Ampere on it is a one-second average, and A100 and "
-    f"H100 sample a quarter of the time; taken as ±15 % ({_YANG})"
-)
+COUNTER_SOURCE = f"energy counter: {nvml_power.GAIN_SOURCE}"
+POWER_SOURCE = f"no energy counter, power integrated: {nvml_power.GAIN_SOURCE}"
+POLLS_A_PERIOD = 4
+"""How often a power reading is polled within one of its periods, to know when it changes."""
+
+LIKE = 0.25
+"""How far (relative) a measured period may be from the published one."""
 
 THROTTLES = {
     0x04: "power cap",
@@ -96,8 +96,14 @@ class NvmlGpu:
 
     handle: Any
     domain: Domain
-    counter: bool
+    source: nvml_power.Source
     uuid: str
+
+    @property
+    def lag_ns(self) -> int:
+        """How long before it is read lies the middle of what a reading describes."""
+        sensor = self.domain.sensor
+        return 0 if sensor is None else round(1e9 * sensor.lag_s)
 
     def value(self, nvml: Any) -> float | None:
         """Joules of the counter, or watts; None if the value is not available.
@@ -105,8 +111,10 @@ class NvmlGpu:
         Raises:
             pynvml.NVMLError: it did not answer.
         """
-        if self.counter:
+        if self.source == "counter":
             said = _available(nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle))
+        elif self.source == "instant":
+            said = _available(nvml_power.instant_mw(nvml, self.handle))
         else:
             said = _available(nvml.nvmlDeviceGetPowerUsage(self.handle))
         return None if said is None else said / 1e3
@@ -117,18 +125,27 @@ class NvmlMeter:
 
     name = "nvml"
     slow = False
-    max_interval_s = math.inf  # the counter has 64 bits
 
-    def __init__(self, nvml: Any, gpus: list[NvmlGpu], lost: dict[int, Unread]) -> None:
-        import msgspec
-
+    def __init__(
+        self,
+        nvml: Any,
+        gpus: list[NvmlGpu],
+        lost: dict[int, Unread],
+        *,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._nvml = nvml
+        self._clock_ns = clock_ns
         self._gpus = gpus
         self._lost = lost
         self._open = True
-        ticks = measure_ticks(self._values, WATCH_S, PAUSE_S)
+        ticks = measure_ticks(self._values, WATCH_S, PAUSE_S, clock_ns, sleep)
         for gpu, tick_s in zip(gpus, ticks, strict=True):
-            gpu.domain = msgspec.structs.replace(gpu.domain, tick_s=tick_s)
+            gpu.domain = _with_tick(gpu.domain, tick_s)
+        sensors = [gpu.domain.sensor for gpu in gpus if gpu.domain.sensor is not None]
+        periods_s = [sensor.period_s / POLLS_A_PERIOD for sensor in sensors]
+        self.max_interval_s = min(periods_s, default=math.inf)  # a counter has 64 bits
         self.domains = (*(gpu.domain for gpu in gpus), *(one.domain for one in lost.values()))
 
     def _values(self) -> list[float | None]:
@@ -141,16 +158,16 @@ class NvmlMeter:
     def _figures(self) -> list[Reading]:
         readings = []
         for gpu in self._gpus:
-            name, before_ns = gpu.domain.name, time.monotonic_ns()
+            name, before_ns = gpu.domain.name, self._clock_ns()
             try:
                 value = gpu.value(self._nvml)
             except self._nvml.NVMLError as error:
                 readings.append(Reading(name, before_ns, error=f"NVML: {error}"))
                 continue
-            t_ns = (before_ns + time.monotonic_ns()) // 2
+            t_ns = (before_ns + self._clock_ns()) // 2 - gpu.lag_ns
             if value is None:
                 readings.append(Reading(name, t_ns, error="NVML: the figure is not available"))
-            elif gpu.counter:
+            elif gpu.source == "counter":
                 readings.append(Reading(name, t_ns, energy_j=value))
             else:
                 readings.append(Reading(name, t_ns, power_w=value))
@@ -264,31 +281,58 @@ def _find(nvml: Any) -> tuple[list[NvmlGpu], dict[int, Exception]]:
     return gpus, problems
 
 
+def _with_tick(domain: Domain, tick_s: float | None) -> Domain:
+    """With the measured tick, which is also the period of a power sensor.
+
+    An idle GPU may show one power for several periods: a tick far from the published period is
+    not taken for it.
+    """
+    import msgspec
+
+    sensor = domain.sensor
+    if sensor is not None and tick_s is not None and abs(tick_s / sensor.period_s - 1) < LIKE:
+        sensor = msgspec.structs.replace(sensor, period_s=tick_s)
+    return msgspec.structs.replace(domain, tick_s=tick_s, sensor=sensor)
+
+
+def _source(nvml: Any, handle: Any) -> nvml_power.Source:
+    """The best source of a figure that this GPU has.
+
+    Raises:
+        pynvml.NVMLError: it has none, or did not answer.
+    """
+    if _available(_optional(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle)) is not None:
+        return "counter"
+    if _available(nvml_power.instant_mw(nvml, handle)) is not None:
+        return "instant"
+    if _available(nvml.nvmlDeviceGetPowerUsage(handle)) is None:
+        raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
+    return "power"
+
+
 def _gpu(nvml: Any, index: int) -> NvmlGpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    counter = _available(_optional(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle))
-    if counter is None:
-        power = _available(nvml.nvmlDeviceGetPowerUsage(handle))  # raises if there is neither
-        if power is None:
-            raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
-    counts = counter is not None
-    bound = COUNTER_ACCURACY if counts else POWER_ACCURACY
+    source = _source(nvml, handle)
+    counts = source == "counter"
+    capability = _optional(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle)
     domain = Domain(
         name=f"gpu:{index}",
         kind="gpu",
         meter="nvml",
         provenance=Provenance.MEASURED,
-        accuracy_low=bound,
-        accuracy_high=bound,
+        accuracy_low=nvml_power.ACCURACY_LOW,
+        accuracy_high=nvml_power.ACCURACY_HIGH,
         accuracy_source=COUNTER_SOURCE if counts else POWER_SOURCE,
         resolution_j=1e-3 if counts else None,
         max_power_w=_max_power_w(nvml, handle),
         device=_text(nvml, nvml.nvmlDeviceGetName, handle),
+        offset_w=nvml_power.offset_w(capability),
+        sensor=nvml_power.sensor(capability, source),
     )
     pci = _optional(nvml, nvml.nvmlDeviceGetPciInfo_v3, handle)
     bus = "" if pci is None else bytes(pci.busId).decode("ascii", "replace")
     uuid = _text(nvml, nvml.nvmlDeviceGetUUID, handle)
-    return NvmlGpu(handle, domain, counts, f"{uuid or 'no UUID'}@{bus}")
+    return NvmlGpu(handle, domain, source, f"{uuid or 'no UUID'}@{bus}")
 
 
 def _max_power_w(nvml: Any, handle: Any) -> float:

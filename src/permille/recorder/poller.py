@@ -203,6 +203,7 @@ class Poller:
     def take(self) -> Recording:
         """Everything since ``begin``, up to a reading made now."""
         self._await_slow(time.monotonic_ns())
+        self._await_sensors()
         now_ns = self.poll()
         self.look_around(now=True)
         events = [e for c in self.counters.values() for e in c.events(now_ns)]
@@ -231,3 +232,12 @@ class Poller:
         deadline = time.monotonic() + SLOW_WAIT_S
         while any(r.last_ns < after_ns for r in self._slow) and time.monotonic() < deadline:
             time.sleep(0.01)
+
+    def _await_sensors(self) -> None:
+        """Poll until the readings of power sensors, which describe the past, reach this instant."""
+        sensors = [d.sensor for meter in self._fast for d in meter.domains if d.sensor is not None]
+        lag_s = max((sensor.lag_s for sensor in sensors), default=0.0)
+        deadline = time.monotonic() + lag_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            self.poll()
+            time.sleep(min(self.interval_s, left_s))

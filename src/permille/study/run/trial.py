@@ -34,13 +34,13 @@ EDGE_SHARE = 0.01
 
 
 def least_query_s(domains: Iterable[Domain]) -> float:
-    """The length of a span in seconds for which the ticks at its two edges contribute under 1 %.
+    """Seconds that a span must last for its two edges to cost under 1 %.
 
-    An edge is uncertain by one tick's energy, rectangular: ``tick / sqrt(3)`` at k = 1; two
-    edges in quadrature, k = 2 (see ``energy._edge_j``).
+    An edge is uncertain by ``energy.edge_s`` of power, rectangular: that over ``sqrt(3)`` at
+    k = 1; two edges in quadrature, k = 2 (see ``energy._edge_j``).
     """
-    ticks = [energy.UNKNOWN_TICK_S if d.tick_s is None else d.tick_s for d in domains]
-    return 2 * math.sqrt(2 / 3) * max(ticks, default=0.0) / EDGE_SHARE
+    edges_s = [energy.edge_s(domain) for domain in domains]
+    return 2 * math.sqrt(2 / 3) * max(edges_s, default=0.0) / EDGE_SHARE
 
 
 def make(
