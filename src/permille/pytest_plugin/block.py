@@ -62,7 +62,7 @@ class Ratio:
         return _side_of(limit, self.low, self.high, repr(self))
 
 
-class Block:
+class MeasuredBlock:
     """One measured block of a test, with its result after it ended."""
 
     def __init__(self, name: str, inferences: int | None, session: Session) -> None:
@@ -100,7 +100,7 @@ class Block:
         if _side_of(joules, energy.low, energy.high, said) > 0:
             raise AssertionError(f"{said} is not below {joules:g} J")
 
-    def ratio_to(self, other: Block) -> Ratio:
+    def ratio_to(self, other: MeasuredBlock) -> Ratio:
         """The energy of this block over that of another, both of as many inferences.
 
         Raises:
@@ -140,7 +140,7 @@ class Energy:
     """The ``energy`` fixture: ``with energy(inferences=100) as e: …``."""
 
     def __init__(
-        self, settings: dict[str, Any], ended: Callable[[Block], None], refused: str | None
+        self, settings: dict[str, Any], ended: Callable[[MeasuredBlock], None], refused: str | None
     ) -> None:
         self._settings, self._report, self._refused = settings, ended, refused
         self._running = False
@@ -149,8 +149,8 @@ class Energy:
     @contextmanager
     def __call__(
         self, *, inferences: int | None = None, name: str | None = None, **settings: Any
-    ) -> Iterator[Block]:
-        """Measure a block. ``settings`` are those of ``permille.record``, and go before those of
+    ) -> Iterator[MeasuredBlock]:
+        """Measure a block. ``settings`` are those of ``permille.record``, and replace those of
         the marker. With ``require="measured"`` the test is skipped where nothing is.
 
         Raises:
@@ -165,7 +165,7 @@ class Energy:
         chosen = self._settings | checked_settings(settings)
         session = record(**chosen)
         self._made += 1
-        block = Block(name or f"block {self._made}", inferences, session)
+        block = MeasuredBlock(name or f"block {self._made}", inferences, session)
         self._running = True
         try:
             with contextlib.ExitStack() as recording:

@@ -15,7 +15,7 @@ import pytest
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.output import write_whole
-from permille.pytest_plugin.block import Block, Energy, checked_settings
+from permille.pytest_plugin.block import Energy, MeasuredBlock, checked_settings
 
 PROPERTY = "permille_energy"
 """The key of a test's reports, which travel from xdist's workers to the controller as text."""
@@ -46,7 +46,7 @@ def energy(request: pytest.FixtureRequest) -> Energy:
             raise UsageError("the energy marker takes keyword arguments only")
         settings |= checked_settings(marker.kwargs)
 
-    def ended(block: Block) -> None:
+    def ended(block: MeasuredBlock) -> None:
         item.user_properties.append((PROPERTY, _as_json(item.nodeid, block)))
 
     return Energy(settings, ended, _refused(item))
@@ -69,7 +69,7 @@ def _turns(item: pytest.Item) -> Path | None:
     return Path(worker["permille_turns"]) if "permille_turns" in worker else None
 
 
-def _as_json(test: str, block: Block) -> str:
+def _as_json(test: str, block: MeasuredBlock) -> str:
     result = block.result
     figures = {
         key: each and {"value": each.value, "low": each.low, "high": each.high}
