@@ -89,8 +89,9 @@ def _as_json(test: str, block: MeasuredBlock) -> str:
     return json.dumps({"test": test, "block": block.name} | figures | facts)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+# Not wrapper=True: with a pluggy older than 1.2, loading this plug-in would stop the user's pytest.
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, None, None]:
     """On a worker of xdist, a test that measures waits until no other test runs."""
     with contextlib.ExitStack() as turns:
         folder = _turns(item)
@@ -99,7 +100,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
             alone = "energy" in getattr(item, "fixturenames", ())
             turns.enter_context(turn(folder, alone=alone))
-        return (yield)
+        yield
 
 
 _MEASURES = pytest.StashKey[bool]()
