@@ -109,6 +109,15 @@ def ratio(
     return compare.with_meters(plain, one, other)
 
 
+def unpaired_ratio(a: Runs, b: Runs, boundary: Boundary) -> Estimate:
+    """Energy of one block of code over another's, whose runs were not measured in rounds.
+
+    Raises:
+        CompareError: one has no figure, or none above 0.
+    """
+    return compare.ratio(_side(*a, boundary), _side(*b, boundary))
+
+
 def _side(
     phases: Sequence[Phase], idles: Sequence[Phase | None], boundary: Boundary
 ) -> CommandSide:

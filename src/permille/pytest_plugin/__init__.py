@@ -1,0 +1,1 @@
+"""The pytest plug-in: the ``energy`` fixture, its marker and its reports."""
