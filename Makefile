@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check test fuzz lint lint-js docs figures audit flips bench release-check clean help
+.PHONY: quickstart install core static browser check test fuzz ci lint lint-js docs figures audit flips bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -47,6 +47,9 @@ check: lint      ## a minute: lint, types, import rules, the fast tests; no torc
 
 test: install browser ## everything, from a clean clone
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+ci: install browser ## what .ci/run tests: all but the campaigns, which take long by their numbers
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not campaign"
 
 fuzz: install    ## the seams that strangers reach, for longer than the tests do
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py

@@ -93,7 +93,7 @@ def test_a_mask_is_found() -> None:
 
 
 def test_a_model_that_is_not_for_the_task_is_refused() -> None:
-    with pytest.raises(ModelError, match="not one for image-classification"):
+    with pytest.raises(ModelError, match="does not support image-classification"):
         backend.load(replica("distilgpt2"), "image-classification")
 
 

@@ -218,7 +218,9 @@ def test_a_span_is_the_best_of_all_that_are_allowed(tmp_path: Path) -> None:
 
 
 def test_a_head_that_would_be_drawn_at_random_is_refused(classifier: Path) -> None:
-    with pytest.raises(ModelError, match=r"no weights for qa_outputs.*not made for question-ans"):
+    with pytest.raises(
+        ModelError, match=r"no weights for qa_outputs.*does not support question-ans"
+    ):
         backend.load(spec(classifier), "question-answering")
 
 

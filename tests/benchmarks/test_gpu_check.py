@@ -38,6 +38,7 @@ def test_without_a_gpu_it_is_not_run(tmp_path: Path) -> None:
     assert done.stdout.startswith("not run: NVML:")
 
 
+@pytest.mark.campaign
 def test_on_a_fake_gpu_of_known_power_and_tick(tmp_path: Path) -> None:
     fake = FakeNvml(tmp_path)
     fake.script("count=2", "gpu0.power_mw=70000", "gpu0.tick_ms=20", "gpu1.energy_rc=3")

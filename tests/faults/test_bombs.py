@@ -49,6 +49,7 @@ def is_one_line(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode == 2 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
 
+@pytest.mark.campaign
 def test_a_parquet_file_of_long_texts_is_one_line_in_little_memory(tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     with duckdb.connect(config={"threads": 1}) as db:

@@ -101,6 +101,7 @@ sys.exit(dispatch(sys.argv[1:]))
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS and sparse files as on Linux")
 def test_two_gigabytes_are_imported_within_500_mb(tmp_path: Path) -> None:
     """The whole command, address space and all. Between the rows lie 2 GiB without a line

@@ -58,6 +58,7 @@ def _victims(runner: int) -> dict[str, int]:
     return found
 
 
+@pytest.mark.campaign
 def test_100_kills_lose_nothing_double_nothing_and_leave_nothing(
     permille: Permille,
     powercap: Driver,

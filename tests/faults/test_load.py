@@ -26,6 +26,7 @@ pytestmark = pytest.mark.measuring
 TRIALS = 10_000
 
 
+@pytest.mark.campaign
 def test_60_trials_leak_neither_descriptors_nor_processes_nor_memory(
     powercap: Driver,
     make_study: MakeStudy,

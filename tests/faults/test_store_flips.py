@@ -120,6 +120,7 @@ def _sessions(path: Path) -> list[MachineSession]:
         return store.sessions()
 
 
+@pytest.mark.campaign
 def test_a_flipped_bit_anywhere_changes_no_figure_unsaid(
     sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_flipped_bit_anywhere_changes_no_figure_unsaid(
     assert 0 < said < len(places)
 
 
+@pytest.mark.campaign
 def test_a_flipped_bit_in_the_log_loses_no_trial_unsaid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

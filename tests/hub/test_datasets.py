@@ -132,7 +132,7 @@ def test_the_same_samples_again_without_the_network(
         ('{ hub = "someone/reviews", split = 3 }', "expected text, got a whole number"),
         ('{ hub = "someone/scripted" }', 'revision = "refs/convert/parquet"'),
         ('{ hub = "a/b", path = "x.csv" }', "a table needs a path or a hub"),
-        ('"reviewz"', "no dataset 'reviewz' for text-classification; there are:"),
+        ('"reviewz"', "no dataset 'reviewz' for text-classification; available:"),
     ],
 )
 def test_what_cannot_be_had_is_one_line(
@@ -159,7 +159,7 @@ def test_a_dry_run_reads_no_rows(permille: Permille, hub: FakeHub, tmp_path: Pat
 def test_one_that_cannot_be_had_says_why() -> None:
     task: Task = plugins.load("tasks", "image-to-text")
     with pytest.raises(
-        DatasetError, match="'redcaps' cannot be had for image-to-text: the Hub has"
+        DatasetError, match="'redcaps' is not available for image-to-text: the Hub has"
     ):
         open_dataset(DatasetSpec(name="redcaps"), task, limit=1, seed=0)
 

@@ -210,6 +210,7 @@ def test_a_folder_of_transformers(
     assert "tf_model.h5" not in trial.facts.files
 
 
+@pytest.mark.campaign
 def test_a_pipeline_of_diffusers(
     permille: Permille, powercap: Driver, hub: FakeHub, tmp_path: Path
 ) -> None:

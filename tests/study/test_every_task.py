@@ -154,6 +154,7 @@ def test_an_image_is_drawn_from_end_to_end(run: Any) -> None:
     assert trial.facts.architecture == "StableDiffusionPipeline"
 
 
+@pytest.mark.campaign
 def test_a_batch_counts_its_samples(run: Any, permille: Permille, tmp_path: Path) -> None:
     trial = run("tagger", "token-classification", words, more="batch_size = 2")
     query = trial.phases["query"]

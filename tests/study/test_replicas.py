@@ -54,6 +54,7 @@ def pair(task: str, dataset: str) -> str:
     return f'[[tasks]]\ntask = "{task}"\ndatasets = ["{dataset}"]\n'
 
 
+@pytest.mark.campaign
 def test_a_small_model_of_every_task_runs_end_to_end(tmp_path: Path, capsys: Any) -> None:
     path, store = tmp_path / "study.toml", tmp_path / "store.db"
     drawn = "steps = 1\nheight = 64\nwidth = 64"

@@ -231,6 +231,7 @@ def test_required_measured_measures_nothing_where_it_could_only_estimate(
     assert permille("results", "--json").json["rows"] == []
 
 
+@pytest.mark.campaign
 def test_required_measured_stops_at_the_first_trial_that_is_estimated_all_the_same(
     permille: Permille, environment: dict[str, str], study: Study, tmp_path: Path
 ) -> None:

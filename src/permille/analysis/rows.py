@@ -19,19 +19,31 @@ class RerunInterval(Record):
 
 
 class Interval(Record):
-    """A figure with its 95 % interval. All null if there is no figure; ``low`` and ``high`` are
-    null if the uncertainty is unknown (a single trial). ``sessions``: how many the interval is
-    over, null if that is unknown; ``rerun``: from two sessions on, where one more would lie."""
+    """A figure with its 95 % interval. All are null if there is no figure; ``low`` and ``high`` are
+    null if the uncertainty is unknown (a single trial)."""
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def of(cls, estimate: Estimate | None) -> Interval:
+        """The estimate in printed form."""
+        if estimate is None:
+            return cls()
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+class SessionInterval(Interval):
+    """An interval over trials that know their sessions. ``sessions``: how many, null if that is
+    unknown; ``rerun``: from two sessions on, where the figure of one more would lie."""
+
     rerun: RerunInterval | None = None
     sessions: int | None = None
 
     @classmethod
-    def of(cls, estimate: Estimate | None) -> Interval:
-        """The estimate as it is printed."""
+    def of(cls, estimate: Estimate | None) -> SessionInterval:
+        """The estimate in printed form."""
         if estimate is None:
             return cls()
         rerun = None
@@ -46,7 +58,7 @@ class Interval(Record):
         )
 
 
-def estimate_of(interval: Interval) -> Estimate | None:
+def estimate_of(interval: SessionInterval) -> Estimate | None:
     """The estimate that is printed so; None if there is no figure."""
     if interval.value is None:
         return None
@@ -156,9 +168,9 @@ class CellRow(Record):
     params: int | None
     batch_size: int | None
     weights: str | None
-    kwh_per_1000: Interval
-    co2e_g_per_1000: Interval
-    net_kwh_per_1000: Interval | None
+    kwh_per_1000: SessionInterval
+    co2e_g_per_1000: SessionInterval
+    net_kwh_per_1000: SessionInterval | None
     kwh_per_trial: Interval
     latency_s: Percentiles
     request_s: TimeFigures | None
@@ -226,11 +238,11 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         params=summary.params,
         batch_size=cell.settings.get("batch_size"),
         weights=cell.settings.get("weights"),
-        kwh_per_1000=Interval.of(headline),
-        co2e_g_per_1000=Interval.of(
+        kwh_per_1000=SessionInterval.of(headline),
+        co2e_g_per_1000=SessionInterval.of(
             headline and scaled(headline, lambda kwh: co2e_g(kwh, to_grams))
         ),
-        net_kwh_per_1000=None if net_kwh is None else Interval.of(net_kwh),
+        net_kwh_per_1000=None if net_kwh is None else SessionInterval.of(net_kwh),
         kwh_per_trial=Interval.of(kwh_per_1000(summary.run, overhead)),
         latency_s=Percentiles(p50=summary.latency_p50_s, p95=summary.latency_p95_s),
         request_s=TimeFigures.of(summary.request_s),

@@ -10,7 +10,7 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.compare import CellRatio, Comparison, compare
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import Level, Test, compared, verdict_text
-from permille.analysis.rows import CellRow, Interval, row
+from permille.analysis.rows import CellRow, SessionInterval, row
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
 from permille.cli.source import say_damage, summaries_of
@@ -40,7 +40,7 @@ class ComparedCell(Record):
     task: str
     dataset: str
     study: str
-    ratio: Interval
+    ratio: SessionInterval
     quality: QualityVerdict
     a: CellRow
     b: CellRow
@@ -55,7 +55,7 @@ class ComparisonOutput(JsonOutput):
     boundary: Boundary
     net: bool
     carbon: CarbonSettings
-    ratio: Interval
+    ratio: SessionInterval
     cells: tuple[ComparedCell, ...]
     damage: tuple[str, ...]
 
@@ -104,13 +104,13 @@ def comparison_json(
         boundary=comparison.cells[0].a.boundary,
         net=net,
         carbon=carbon,
-        ratio=Interval.of(comparison.ratio),
+        ratio=SessionInterval.of(comparison.ratio),
         cells=tuple(
             ComparedCell(
                 task=cell.a.cell.task,
                 dataset=cell.a.cell.dataset,
                 study=cell.a.study,
-                ratio=Interval.of(cell.ratio),
+                ratio=SessionInterval.of(cell.ratio),
                 quality=_verdict(cell),
                 a=side(cell.a),
                 b=side(cell.b),
