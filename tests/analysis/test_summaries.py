@@ -8,7 +8,7 @@ import pytest
 
 from permille.analysis.budget import budget, parts
 from permille.analysis.cell_summary import Summary
-from permille.analysis.rows import Interval, row
+from permille.analysis.rows import SessionInterval, row
 from permille.analysis.summaries import summarise
 from permille.records import Environment, Phase, Problem, Protocol, Quality, Stopping
 from tests.records import ESTIMATED, joules, trial
@@ -62,7 +62,7 @@ def test_a_cell_without_a_finished_trial_has_no_figure_and_says_why() -> None:
     assert summary.energy is None
     assert summary.problem == "out of memory"
     shown = row(summary, intensity_g_per_kwh=100.0, pue=1.0, net=False)
-    assert shown.kwh_per_1000 == Interval()
+    assert shown.kwh_per_1000 == SessionInterval()
     assert shown.co2e_g_per_1000.value is None
     assert budget(summary)[-1].endswith("out of memory")
 
