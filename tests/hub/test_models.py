@@ -184,6 +184,7 @@ def test_a_dry_run_fetches_nothing(
 TRANSFORMERS = 'labels = { good = "LABEL_1", bad = "LABEL_0" }'
 
 
+@pytest.mark.campaign
 def test_a_folder_of_transformers(
     permille: Permille, powercap: Driver, hub: FakeHub, write: Write, tmp_path: Path
 ) -> None:

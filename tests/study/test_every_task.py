@@ -125,6 +125,7 @@ def run(permille: Permille, powercap: Driver, tmp_path: Path) -> Callable[..., T
          {"audio_seconds", "tokens_out"}),
     ],
 )  # fmt: skip
+@pytest.mark.campaign
 def test_a_task_from_end_to_end(
     run: Any, kind: str, task: str, data: Any, columns: str, metric: str, counted: set[str]
 ) -> None:
