@@ -37,7 +37,7 @@ CPU seconds, medians; Python's own start included.
 GPU_TRACES = """
 ## Error on recordings of real GPUs
 
-`benchmarks/gpu_traces.py` replays published recordings of an A100 and an RTX 3090 beside an external meter (Yang et al., SC24), as if the GPU had no energy counter: 200 random windows of each length. permille's column is its own meter, poller and arithmetic. The others are *arithmetic of that kind, written from their documentation*, not the tools themselves: zeus's as the trapezoid over polls ten times a second, codecarbon's as the last power times the time since the poll before, once a second; both use the energy counter where there is one. In each cell: the median error and the worst; for permille also the refusals, the median of the stated half-width, and how often the truth was outside. `docs/meters.md` explains them. The numbers are in `benchmarks/results/gpu_traces.json`.
+`benchmarks/gpu_traces.py` replays published recordings of an A100 and an RTX 3090 beside an external meter (Yang et al., SC24), as if the GPU had no energy counter: 200 random windows of each length. permille's column is its own meter, poller and arithmetic. The others are *arithmetic of that kind, as we understand the tools*, not the tools themselves: zeus's as the trapezoid over polls ten times a second, codecarbon's as the last power times the time since the poll before, once a second; both use the energy counter where there is one. In each cell: the median error and the worst; for permille also the refusals, the median of the stated half-width, and how often the truth was outside. `docs/meters.md` explains them. The numbers are in `benchmarks/results/gpu_traces.json`.
 """
 
 
