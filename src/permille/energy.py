@@ -242,6 +242,7 @@ def phase(recording: Recording, span: Span) -> Phase:
     """One span over every domain of a recording."""
     domains: dict[str, DomainEnergy] = {}
     problems: dict[str, Problem] = {}
+    own_share = disturbance.own_share(recording.cpu, span)
     for series in recording.series:
         domain = series.domain
         tick_s = _moving_tick_s(recording, series, span)
@@ -251,7 +252,7 @@ def phase(recording: Recording, span: Span) -> Phase:
                 reason=figure.reason, kind=domain.kind, in_use=domain.in_use
             )
         else:
-            domains[domain.name] = _with_own(figure, recording, span)
+            domains[domain.name] = _with_own(figure, own_share)
     inferences = span.attributes.get("inferences")
     return Phase(
         seconds=span.seconds,
@@ -262,10 +263,9 @@ def phase(recording: Recording, span: Span) -> Phase:
     )
 
 
-def _with_own(figure: DomainEnergy, recording: Recording, span: Span) -> DomainEnergy:
+def _with_own(figure: DomainEnergy, share: float | None) -> DomainEnergy:
     """An estimate with what it would be if nobody else had worked: its time, and its work to the
     share of the CPU time that the run's own processes took."""
-    share = disturbance.own_share(recording.cpu, span)
     if figure.time_j is None or share is None:
         return figure
     own_j = figure.time_j + share * (figure.energy_j - figure.time_j)

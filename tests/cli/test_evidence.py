@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from permille.records import Trial
+from permille.records import Stopping, Trial
 from permille.store import Store
 from tests.conftest import Permille
 from tests.records import cell, trial
@@ -103,3 +103,17 @@ def test_trials_that_do_not_know_their_session_say_nothing_of_it(
     (row,) = permille("results", "--json").json["rows"]
     assert (row["kwh_per_1000"]["sessions"], row["kwh_per_1000"]["rerun"]) == (None, None)
     assert "session" not in permille("results").out
+
+
+def test_the_interval_of_a_stopping_rule_is_not_called_one_over_sessions(
+    permille: Permille, keep: Path
+) -> None:
+    rule = Stopping(precision=0.5, max_repeats=6)
+    with Store(keep) as store:
+        store.add_many(
+            (msgspec.structs.replace(one, stopping=rule), None)
+            for one in of_sessions(["mon", "tue"])
+        )
+    (small, _) = permille("results", "--json").json["rows"]
+    assert (small["kwh_per_1000"]["sessions"], small["kwh_per_1000"]["rerun"]) == (2, None)
+    assert "of 2 sessions, but over their trials, by a stopping rule" in permille("results").out

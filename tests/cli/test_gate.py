@@ -49,6 +49,17 @@ def test_a_version_that_fails_to_run_is_no_verdict(permille: Permille, powercap:
     assert "exited with 3" in finished.json["reason"]
 
 
+def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
+    permille: Permille, powercap: Driver
+) -> None:
+    """The package is measured, the memory beside it is estimated."""
+    finished = permille(
+        "gate", "--rounds", "1", "--require", "measured", "--", "sleep", "2", "---", "sleep", "2",
+        code=3, PERMILLE_METERS="rapl,estimate",
+    )  # fmt: skip
+    assert "a measurement is required" in finished.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

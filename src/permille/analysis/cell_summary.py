@@ -57,14 +57,16 @@ class Sums(Record):
         Trials that a stopping rule ended have the interval of that rule, because Student's t would
         be too narrow.
         """
-        widened = intervals.with_systematic(self.spread(), self.low, self.high)
+        over = self._over_sessions()
+        spread = self._spread(over)
+        widened = intervals.with_systematic(spread, self.low, self.high)
         if not self.signed:
             widened = intervals.not_negative(widened)
-        over = self.over_sessions()
         if over is None:
             return widened
-        half = over.rerun_half
-        ends = None if half is None else intervals.on_log_scale(self.value, half, half)
+        # The interval of a stopping rule is over trials: it does not say what a rerun would give.
+        half = None if self.asked is not None else over.rerun_half
+        ends = None if half is None else intervals.on_log_scale(spread.value, half, half)
         return msgspec.structs.replace(
             widened,
             sessions=over.sessions,
@@ -72,7 +74,7 @@ class Sums(Record):
             rerun_high=ends and ends.high,
         )
 
-    def over_sessions(self) -> Rerun | None:
+    def _over_sessions(self) -> Rerun | None:
         """The logarithms of the trials over their sessions; None if a session or a logarithm is
         missing."""
         means = self.session_means()
@@ -92,7 +94,7 @@ class Sums(Record):
     @property
     def value(self) -> float:
         """The figure: the mean, without a first repeat that a stopping rule left out."""
-        return self.spread().value
+        return self._spread(self._over_sessions()).value
 
     def for_ratio(self) -> tuple[int, float, float | None]:
         """Number, mean and sd for a ratio (see ``stopping.stopped_summary``)."""
@@ -102,10 +104,12 @@ class Sums(Record):
 
     def spread(self) -> Estimate:
         """The mean with the interval from only the trials."""
+        return self._spread(self._over_sessions())
+
+    def _spread(self, over: Rerun | None) -> Estimate:
         if self.asked is not None and self.values:
             most = max(self.asked.max_repeats, self.n)
             return decide(self.values, precision=self.asked.precision, max_repeats=most).estimate
-        over = self.over_sessions()
         if over is not None and over.sessions > 1 and over.half is not None:
             # Trials of one session share more than those of several: sessions are what varies.
             return intervals.on_log_scale(self._mean_of_sessions(), over.half, over.half)

@@ -17,8 +17,8 @@ def over_sessions(estimate: Estimate, form: Callable[[float], str]) -> str | Non
         return None
     if estimate.sessions == 1:
         return ONE_SESSION
-    words = f"over {counted(estimate.sessions, 'session')}"
+    sessions = counted(estimate.sessions, "session")
     if estimate.rerun_low is None or estimate.rerun_high is None:
-        return words
+        return f"of {sessions}, but over their trials, by a stopping rule: a rerun may lie outside"
     low, high = form(estimate.rerun_low), form(estimate.rerun_high)
-    return f"{words}; one more session would give {low} to {high}"
+    return f"over {sessions}; one more session would give {low} to {high}"

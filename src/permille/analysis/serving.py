@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from permille.analysis import intervals
 from permille.analysis.cell_summary import Times
@@ -27,32 +28,17 @@ def tokens_per_s(done: Sequence[Trial]) -> Estimate | None:
 
 def first_token(done: Sequence[Trial]) -> Times | None:
     """Seconds until the first piece of a streamed answer."""
-    return _times(
-        done,
-        lambda latency: latency.first_token_p50,
-        lambda latency: latency.first_token_p95,
-        lambda latency: latency.first_token_p99,
-    )
+    return _times(done, attrgetter("first_token_p50", "first_token_p95", "first_token_p99"))
 
 
 def output_token(done: Sequence[Trial]) -> Times | None:
     """Seconds per output token after the first piece."""
-    return _times(
-        done,
-        lambda latency: latency.output_token_p50,
-        lambda latency: latency.output_token_p95,
-        lambda latency: latency.output_token_p99,
-    )
+    return _times(done, attrgetter("output_token_p50", "output_token_p95", "output_token_p99"))
 
 
 def request(done: Sequence[Trial]) -> Times | None:
     """Seconds of a whole answer."""
-    return _times(
-        done,
-        lambda latency: latency.p50,
-        lambda latency: latency.p95,
-        lambda latency: latency.p99,
-    )
+    return _times(done, attrgetter("p50", "p95", "p99"))
 
 
 def over_trials(values: Sequence[float | None]) -> Estimate | None:
@@ -70,13 +56,10 @@ def _rate(trial: Trial) -> float | None:
 
 
 def _times(
-    done: Sequence[Trial],
-    p50: Callable[[Latency], float | None],
-    p95: Callable[[Latency], float | None],
-    p99: Callable[[Latency], float | None],
+    done: Sequence[Trial], percentiles: Callable[[Latency], tuple[float | None, ...]]
 ) -> Times | None:
-    each = [
-        over_trials([None if t.latency is None else of(t.latency) for t in done])
-        for of in (p50, p95, p99)
-    ]
-    return Times(p50=each[0], p95=each[1], p99=each[2]) if any(each) else None
+    """Three percentiles over the trials; None if no trial has any."""
+    unknown = (None, None, None)
+    each = [unknown if t.latency is None else percentiles(t.latency) for t in done]
+    p50, p95, p99 = (over_trials([one[place] for one in each]) for place in range(3))
+    return Times(p50=p50, p95=p95, p99=p99) if p50 or p95 or p99 else None

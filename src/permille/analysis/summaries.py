@@ -87,8 +87,8 @@ class _Collected:
 
     def energy(self) -> Sums | None:
         """Joules per 1,000 inferences, with the precision requested for the last trial."""
-        found = energy_sums(self.energies, self.done[-1].stopping if self.done else None)
-        return found and msgspec.structs.replace(found, blocks=self._blocks(found.values))
+        asked = self.done[-1].stopping if self.done else None
+        return self._with_blocks(energy_sums(self.energies, asked))
 
     def net(self) -> Sums | None:
         """The same above idle; None unless every trial has a baseline, because a mean over some of
@@ -109,7 +109,9 @@ class _Collected:
         units = [n for trial, _ in self.counted if (n := units_of(trial)) is not None]
         if len(units) < len(self.counted):
             return None, None
-        gross = energy_sums([(b, n) for (b, _), n in zip(self.energies, units, strict=True)])
+        gross = self._with_blocks(
+            energy_sums([(b, n) for (b, _), n in zip(self.energies, units, strict=True)])
+        )
         return gross, self._above_idle(units, gross)
 
     def _above_idle(self, units: Sequence[int], gross: Sums | None) -> Sums | None:
@@ -119,8 +121,10 @@ class _Collected:
             (per_1000(net_j, n), per_1000(edge_j, n))
             for (net_j, edge_j), n in zip(self.nets, units, strict=True)
         ]
-        found = _net_sums(nets, gross)
-        return found and msgspec.structs.replace(found, blocks=self._blocks(found.values))
+        return self._with_blocks(_net_sums(nets, gross))
+
+    def _with_blocks(self, sums: Sums | None) -> Sums | None:
+        return sums and msgspec.structs.replace(sums, blocks=self._blocks(sums.values))
 
     def _blocks(self, values: Sequence[float]) -> tuple[BlockEnergy, ...]:
         """The trials' values with their sessions and blocks; empty if one does not know its own, or

@@ -169,7 +169,8 @@ def _reason(
 ) -> str | None:
     """Why the figure does not hold, or None. A command that failed comes first: whatever else is
     wrong, it did not do the work that is asked about."""
-    failure = None if question.ignore_failure else _failure(runs, question.repeats)
+    failure = None if question.ignore_failure else ended_badly(runs, question.repeats)
+    failure = failure and f"{failure}; --ignore-failure counts it all the same"
     if failure or found.reason or not question.quiet_machine:
         return failure or found.reason
     return next((why for one in spans if (why := refusal(one))), None)
@@ -238,7 +239,7 @@ def compared(
     def over(a: int, b: int) -> CommandRatio:
         pair = Interval()
         if shown[a].valid and shown[b].valid:
-            pair = Interval.of(ratio(_phases(runs[a]), _phases(runs[b]), boundary))
+            pair = Interval.of(ratio(phases_of(runs[a]), phases_of(runs[b]), boundary))
         return CommandRatio(a=shown[a].name, b=shown[b].name, ratio=pair)
 
     others = [number for number in range(len(shown)) if number != base]
@@ -309,33 +310,34 @@ def _not_own(phase: Phase) -> list[str]:
     return [f"{', '.join(whole)}: the work of other processes cannot be told apart, and is in it"]
 
 
-def _phases(runs: Sequence[Run]) -> tuple[list[Phase], list[Phase | None]]:
+def phases_of(runs: Sequence[Run]) -> tuple[list[Phase], list[Phase | None]]:
+    """The runs as a ratio takes them: the phases, and the idle phase before each."""
     return [run.phase for run in runs], [run.idle for run in runs]
 
 
-def require_measured(commands: Sequence[MeasuredCommand]) -> None:
+def require_measured(figures: Sequence[Figure | MeasuredCommand], boundary: Boundary) -> None:
     """Refuse figures that rest on more than a meter's measurement.
 
     Raises:
         MeterError: one of them does.
     """
-    for command in commands:
-        if command.provenance not in (None, Provenance.MEASURED):
-            weak = [n for n, d in command.domains.items() if d.provenance != "measured"]
+    for one in figures:
+        if one.provenance not in (None, Provenance.MEASURED):
+            weak = [n for n, d in one.domains.items() if d.provenance != "measured"]
             raise MeterError(
-                f"the energy within {command.boundary} is {command.provenance}"
+                f"the energy within {boundary} is {one.provenance}"
                 f" ({', '.join(weak)}), and a measurement is required; see: permille meters"
             )
 
 
-def _failure(runs: Sequence[Run], repeats: int) -> str | None:
+def ended_badly(runs: Sequence[Run], repeats: int) -> str | None:
     """How the first run that failed ended, and which it was."""
     for number, run in enumerate(runs, 1):
         code = run.exit_code
         if code:
             how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
             which = f" (run {number} of {repeats})" if repeats > 1 else ""
-            return f"the command {how}{which}; --ignore-failure counts it all the same"
+            return f"the command {how}{which}"
     return None
 
 

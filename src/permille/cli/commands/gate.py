@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 
 from permille.analysis.answer import times_text
-from permille.analysis.commands import ratio
+from permille.analysis.commands import Figure, figure, ratio
 from permille.analysis.gate import Verdict, confidence_of, judged
 from permille.analysis.intervals import CONFIDENCE
 from permille.analysis.rows import Interval
@@ -22,10 +22,10 @@ from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.measure.command import Run, check, input_file
 from permille.measure.commands import CommandLine, expand, split
+from permille.measure.figure import ended_badly, phases_of, require_measured
 from permille.measure.rounds import RunProtocol, rounds
-from permille.processes import signal_name
 from permille.recorder.client import Recorder
-from permille.records import BOUNDARIES, Boundary, Estimate, JsonOutput
+from permille.records import BOUNDARIES, Boundary, Estimate, JsonOutput, Provenance
 from permille.units import counted
 
 EXAMPLES = """examples:
@@ -57,7 +57,7 @@ class GateOutput(JsonOutput):
     base: str
     head: str
     boundary: Boundary
-    provenance: str | None
+    provenance: Provenance | None
     reason: str | None
 
 
@@ -171,7 +171,8 @@ def _gate(
         )
         for all_runs, new in zip(found, made, strict=True):
             all_runs += new
-        output = _judged(commands, found, confidence_of(look) if args.until_told else None, args)
+        confidence = confidence_of(look) if args.until_told else CONFIDENCE
+        output = _judged(commands, found, confidence, args)
         told = output.verdict != "cannot-tell" or output.reason is not None
         if told or time.monotonic() - began >= args.at_most.total_seconds():
             break
@@ -191,56 +192,48 @@ def _rounds(args: argparse.Namespace) -> Iterator[int]:
 def _judged(
     commands: Sequence[CommandLine],
     found: tuple[Sequence[Run], Sequence[Run]],
-    confidence: float | None,
+    confidence: float,
     args: argparse.Namespace,
 ) -> GateOutput:
+    """The verdict on the rounds so far.
+
+    Raises:
+        MeterError: a measurement is required, and a figure rests on more.
+    """
+    figures = [
+        figure([r.phase for r in runs], [r.idle for r in runs], args.boundary) for runs in found
+    ]
+    if args.require:
+        require_measured(figures, args.boundary)
+    reason = next((why for why in map(_why, commands, found, figures) if why), None)
     base, head = found
-    reason = _failure(commands, found)
-    level = CONFIDENCE if confidence is None else confidence
+    blocks = min(len(base), len(head))
     times: Estimate | None = None
     if reason is None:
-        sides = [([r.phase for r in runs], [r.idle for r in runs]) for runs in (head, base)]
-        times = ratio(sides[0], sides[1], args.boundary, confidence=level)
-        reason = None if times is not None else _no_figure(found, args.boundary)
-    judgement = judged(times, min(len(base), len(head)), args.max_increase)
-    provenances = sorted({d.provenance for r in (*base, *head) for d in r.phase.domains.values()})
+        times = ratio(phases_of(head), phases_of(base), args.boundary, confidence=confidence)
+        if times is None:
+            reason = "an energy is not above 0: measure something that takes longer"
+    judgement = judged(times, blocks, args.max_increase)
+    known = [one.provenance for one in figures if one.provenance is not None]
     return GateOutput(
         verdict=judgement.verdict,
         max_increase=args.max_increase,
         ratio=Interval.of(times),
-        confidence=level,
-        blocks=min(len(base), len(head)),
+        confidence=confidence,
+        blocks=blocks,
         more_blocks_needed=judgement.more_rounds,
         base=commands[0].name,
         head=commands[1].name,
         boundary=args.boundary,
-        provenance=", ".join(provenances) or None,
+        provenance=max(known, key=lambda p: p.weakness, default=None),
         reason=reason,
     )
 
 
-def _failure(
-    commands: Sequence[CommandLine], found: tuple[Sequence[Run], Sequence[Run]]
-) -> str | None:
-    for command, runs in zip(commands, found, strict=True):
-        for run in runs:
-            if run.exit_code:
-                code = run.exit_code
-                how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
-                return f"{command.name} {how}"
-    return None
-
-
-def _no_figure(found: tuple[Sequence[Run], Sequence[Run]], boundary: Boundary) -> str:
-    from permille.analysis.boundaries import within
-    from permille.records import Refused
-
-    for runs in found:
-        for run in runs:
-            energy = within(run.phase, boundary)
-            if isinstance(energy, Refused):
-                return energy.reason
-    return "an energy is not above 0: measure something that takes longer"
+def _why(command: CommandLine, runs: Sequence[Run], one: Figure) -> str | None:
+    """Why there is no figure of a command; None if there is one."""
+    reason = ended_badly(runs, len(runs)) or one.reason
+    return reason and f"{command.name}: {reason}"
 
 
 def sentence(output: GateOutput) -> str:

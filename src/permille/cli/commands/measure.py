@@ -181,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
     for command in commands:
         check(command.words)
     check_reference(commands, args.reference)
-    carbon_of(args)  # what is wrong with it is said before anything is measured
+    carbon_of(args)  # a wrong region or PUE is an error before anything is measured
     _check_files(args)
     protocol, notes = _protocol(args, len(commands))
     token = uuid.uuid4().hex
@@ -253,7 +253,7 @@ def _figures(
         for command, found in zip(commands, measured, strict=True)
     ]
     if args.require:
-        require_measured(figures)
+        require_measured(figures, args.boundary)
     if len(commands) == 1:
         return figures, None
     return figures, compared(commands, figures, measured, args.boundary, args.reference)
