@@ -146,6 +146,7 @@ def span_energy(
         covers=domain.covers,
         in_use=domain.in_use,
         time_j=None if domain.time_w is None else min(energy_j, domain.time_w * span.seconds),
+        offset_j=domain.offset_w * span.seconds,
     )
 
 

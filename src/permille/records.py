@@ -202,6 +202,7 @@ class DomainEnergy(Record):
     in_use: bool = True
     time_j: float | None = None
     own_j: float | None = None
+    offset_j: float = 0.0  # of a constant error of the meter (k = 2); the accuracy includes it
 
 
 class Problem(Record):

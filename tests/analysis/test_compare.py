@@ -32,6 +32,27 @@ def test_the_ratio_comes_from_the_trials() -> None:
     assert 14.5 < found.ratio.low < 15.0 < found.ratio.high < 15.5
 
 
+@pytest.mark.parametrize("off_w", [-9.5, -4.0, 0.0, 4.0, 9.5])
+def test_a_constant_error_of_a_meter_does_not_cancel(off_w: float) -> None:
+    """Ten seconds at 300 W beside ten at 30 W, on a sensor that may be off by 10 W either way."""
+
+    def phases(true_w: float) -> dict[str, Phase]:
+        energy_j = 10.0 * (true_w + off_w)
+        bound = math.hypot(0.05, 100.0 / energy_j)
+        read = joules(energy_j, accuracy_low=bound, accuracy_high=bound, offset_j=100.0)
+        return {"query": Phase(seconds=10.0, domains={"cpu:0": read}, inferences=1000)}
+
+    both = [
+        trial(1.0, model=m, repeat=i, phases=phases(true_w))
+        for m, true_w in (("large", 300.0), ("small", 30.0))
+        for i in range(2)
+    ]
+    ratio = compare(summarise(both, "compute"), "large", "small").ratio
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert ratio.low <= 10.0 <= ratio.high
+
+
 def test_the_accuracy_of_one_meter_cancels() -> None:
     def phases(energy_j: float) -> dict[str, Phase]:
         accurate = joules(energy_j, accuracy_low=0.05, accuracy_high=0.05)

@@ -96,6 +96,8 @@ def all_trials() -> list[Trial]:
         *in_blocks("in blocks", [20.0, 20.4, 19.7, 21.0], [(0, 0), (0, 1), (1, 0), (1, 1)]),
         *in_blocks("one session", [30.0, 31.0, 29.0], [(0, 0), (0, 1), (0, 2)]),
         *in_blocks("partly", [40.0, 44.0], [(0, 1), (2, 0)]),
+        *repeats("little power", [12.0, 12.2], meter={"offset_j": 3.0}),
+        *repeats("much power", [900.0, 905.0], meter={"offset_j": 30.0, "accuracy_high": 0.06}),
         trial(model="failed", status="failed", reason="no memory", phases={}),
     ]
     for size in (1, 8):

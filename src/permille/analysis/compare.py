@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -243,16 +243,26 @@ def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] |
     total_b = math.fsum(p.energy_j for p in b.parts)
     if total_a <= 0 or total_b <= 0:
         return None
-    coefficients = []
-    for x, y in zip(a.parts, b.parts, strict=True):
-        low, high = max(x.low, y.low), max(x.high, y.high)
-        if x.time_j is None or y.time_j is None:
-            coefficients.append((x.energy_j / total_a, y.energy_j / total_b, low, high))
-            continue
-        coefficients.append((x.time_j / total_a, y.time_j / total_b, low, high))
-        work_a, work_b = x.energy_j - x.time_j, y.energy_j - y.time_j
-        coefficients.append((work_a / total_a, work_b / total_b, low, high))
-    return coefficients
+    return [
+        coefficient
+        for x, y in zip(a.parts, b.parts, strict=True)
+        for coefficient in _of_domain(x, y, total_a, total_b)
+    ]
+
+
+def _of_domain(
+    x: Part, y: Part, total_a: float, total_b: float
+) -> Iterator[tuple[float, float, float, float]]:
+    """The coefficients of one domain: its scale or, of an estimate, those of time and of work; and
+    a constant error, which weighs more on the side that draws less."""
+    low, high = max(x.low, y.low), max(x.high, y.high)
+    if x.offset_j or y.offset_j:
+        yield min(1.0, x.offset_j / total_a), min(1.0, y.offset_j / total_b), 1.0, 1.0
+    if x.time_j is None or y.time_j is None:
+        yield x.energy_j / total_a, y.energy_j / total_b, low, high
+        return
+    yield x.time_j / total_a, y.time_j / total_b, low, high
+    yield (x.energy_j - x.time_j) / total_a, (y.energy_j - y.time_j) / total_b, low, high
 
 
 def _why_not(of_a: Sequence[Summary], of_b: Sequence[Summary], a: str, b: str) -> str:

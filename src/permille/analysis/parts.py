@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.records import Phase, Record
+from permille.records import DomainEnergy, Phase, Record
 from permille.units import per_1000
 
 
@@ -15,7 +15,8 @@ class Part(Record):
     be (relative, k = 2). ``time_j`` is the share that goes with time alone, for an estimate from
     two coefficients (time and work), which may be wrong in opposite ways; None for a figure with
     one scale. ``split`` is false where an estimate should have been divided, but was recorded
-    before its parts were kept, and had no baseline either.
+    before its parts were kept, and had no baseline either. ``offset_j``: how wrong the meter may
+    be by a constant (k = 2), which ``low`` and ``high`` do not include.
     """
 
     domain: str
@@ -24,6 +25,7 @@ class Part(Record):
     high: float
     time_j: float | None = None
     split: bool = True
+    offset_j: float = 0.0
 
 
 TWO_COEFFICIENTS = "estimate"
@@ -51,11 +53,19 @@ def _part(name: str, runs: Sequence[MeteredRun]) -> Part | None:
     return Part(
         domain=name,
         energy_j=math.fsum(per_1000(d.energy_j, n) for d, n in known) / len(known),
-        low=max(d.accuracy_low for d, _ in known),
-        high=max(d.accuracy_high for d, _ in known),
+        low=max(_gain(d, d.accuracy_low) for d, _ in known),
+        high=max(_gain(d, d.accuracy_high) for d, _ in known),
         time_j=time_j,
         split=not two or time_j is not None,
+        offset_j=math.fsum(per_1000(d.offset_j, n) for d, n in known) / len(known),
     )
+
+
+def _gain(domain: DomainEnergy, accuracy: float) -> float:
+    """The accuracy without the constant error that it includes."""
+    if not domain.offset_j or domain.energy_j <= 0:
+        return accuracy
+    return math.sqrt(max(0.0, accuracy**2 - (domain.offset_j / domain.energy_j) ** 2))
 
 
 def _mean_time_j(name: str, runs: Sequence[MeteredRun]) -> float | None:

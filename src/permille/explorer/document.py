@@ -183,9 +183,9 @@ def _precision(cell: StudyCell) -> float | None:
 
 def _part(part: Part) -> list[Any]:
     """Domain, joules, accuracy below and above, joules proportional to time, whether it is
-    split."""
+    split, joules of a constant error."""
     figures = (part.energy_j, part.low, part.high, part.time_j)
-    return [part.domain, *map(_rounded, figures), part.split]
+    return [part.domain, *map(_rounded, figures), part.split, _rounded(part.offset_j)]
 
 
 def _energy(boundary: str, summary: Summary) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class PageCell(TypedDict):
     asked: float | None
     reasons: list[str]
     notes: list[str]
-    parts: list[tuple[str, float, float, float, float | None, bool]]
+    parts: list[tuple[str, float, float, float, float | None, bool, float]]
 
 
 class FigureColumns(TypedDict):

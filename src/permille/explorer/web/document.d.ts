@@ -61,7 +61,7 @@ export interface PageCell {
   origin: "shipped" | "store";
   output_length: number | null;
   params: number | null;
-  parts: [string, number, number, number, number | null, boolean][];
+  parts: [string, number, number, number, number | null, boolean, number][];
   place: string;
   quality: number | null;
   quality_error: number | null;

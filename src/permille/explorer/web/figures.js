@@ -290,12 +290,14 @@ function coefficients(x, y, boundary) {
   const ta = total(a),
     tb = total(b);
   if (!(ta > 0 && tb > 0)) return null;
-  return a.flatMap(([, ja, la, ha, wa], i) => {
-    const [, jb, lb, hb, wb] = b[i];
+  return a.flatMap(([, ja, la, ha, wa, , ca], i) => {
+    const [, jb, lb, hb, wb, , cb] = b[i];
     const low = Math.max(la, lb),
       high = Math.max(ha, hb);
-    if (wa === null || wb === null) return [[ja / ta, jb / tb, low, high]];
+    const constant = ca || cb ? [[Math.min(1, ca / ta), Math.min(1, cb / tb), 1, 1]] : [];
+    if (wa === null || wb === null) return [...constant, [ja / ta, jb / tb, low, high]];
     return [
+      ...constant,
       [wa / ta, wb / tb, low, high],
       [(ja - wa) / ta, (jb - wb) / tb, low, high],
     ];
