@@ -37,7 +37,7 @@ def main() -> None:
     put(page, "machine", machine)
     put(page, "results", f"```\n{table}\n```")
     put(page, "ratio", f"```\n{ratio}\n```")
-    put(page, "parts", f"```\n{explained(parts)}\n```")
+    put(page, "parts", f"```\n{explained(parts, table)}\n```")
 
 
 def permille(*arguments: str) -> str:
@@ -58,12 +58,19 @@ def answer_of(text: str) -> str:
     return next(line for line in text.splitlines() if " times the energy of " in line)
 
 
-def explained(text: str) -> str:
-    """What each interval is made of."""
-    lines = text.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.endswith("within compute:"))
-    parts = [line for line in lines[start:] if line.startswith("  ") or line.endswith("compute:")]
-    return "\n".join(parts)
+def explained(text: str, table: str) -> str:
+    """What each interval is made of, in the order of the table."""
+    parts: dict[str, list[str]] = {}
+    model = None
+    for line in text.splitlines():
+        if line.endswith("within compute:"):
+            model = line.split(", ")[0]
+            parts[model] = [line]
+        elif model is not None and line.startswith("  "):
+            parts[model].append(line)
+    rows = table.splitlines()
+    order = sorted(parts, key=lambda name: [row.startswith(name) for row in rows].index(True))
+    return "\n".join(line for name in order for line in parts[name])
 
 
 def cpu() -> str:

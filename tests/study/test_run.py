@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from permille.balanced import order
 from permille.store import Store
 from tests.conftest import POWER_W, Permille
 from tests.nvml import FakeNvml
@@ -55,6 +56,23 @@ def test_a_study_ends_with_a_table_and_energy_that_is_right(
             assert raw.recording is not None
             assert {span.name for span in raw.spans} == {"idle", "load", "query"}
             assert len(raw.durations_ns) == min(query.inferences or 0, 100_000)
+
+
+def test_a_runs_table_is_in_the_order_of_the_study(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    """Whatever order the seed draws for its blocks: here one that begins with the last model."""
+    path = study("quick", "slow", "babbles", repeats=1)
+    seed = next(seed for seed in range(20) if drawn(seed)[0] == 2)
+    path.write_text(path.read_text().replace("[study]", f"[study]\nseed = {seed}"))
+    finished = permille("run", str(path), "--json")
+    assert finished.err.splitlines()[0].startswith("[1/3] babbles")
+    assert [row["model"] for row in finished.json["rows"]] == ["quick", "slow", "babbles"]
+
+
+def drawn(seed: int) -> tuple[int, ...]:
+    """The order of the first block of three models."""
+    return order(3, 0, f"{seed}/text-classification/rows.jsonl")
 
 
 def test_the_query_is_lengthened_by_whole_passes_until_the_meter_can_carry_it(

@@ -162,7 +162,10 @@ def _tell(
     boundary: Boundary = args.boundary or "compute"
     protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
     trials = (t for t in store.trials(study=plan.name) if protocols.get(t.cell.id) == t.protocol)
+    # In the study's order: the order in which a block measures its models is drawn.
+    places = {planned.cell.id: place for place, planned in enumerate(plan.cells)}
     summaries = summarise(trials, boundary, pool=args.pool)
+    summaries.sort(key=lambda summary: places[summary.cell.id])
     rows = result_rows(summaries, carbon, net=args.net)
     reference = reference_sentences(store, plan.name)
     results = Results.of(rows, boundary, carbon, net=args.net, reference=reference)
