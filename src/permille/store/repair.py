@@ -32,6 +32,7 @@ _AT_ONCE = 100
 """The number of trials written to the new file in one transaction."""
 _FIRST_PAGE = 4096
 """Bytes of SQLite's default page; the first page only contains the schema."""
+_RESERVED_AT = 20  # bytes at the end of each page that SQLite leaves to extensions
 _SIZE_AT = slice(28, 32)  # the file's size in pages, big-endian (sqlite.org/fileformat2.html)
 
 
@@ -124,6 +125,7 @@ def _batched(found: Iterator[_T], size: int) -> Iterator[list[_T]]:
 def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
     """A connection to the copy. A lost first page is replaced with that of an empty store, because
     a store's tables always begin on the same pages."""
+    _unreserve(copy, problems)
     try:
         return _readable(copy)
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -141,6 +143,18 @@ def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
         return _readable(copy)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is not a store, nor the remains of one: {error}") from error
+
+
+def _unreserve(copy: Path, problems: list[str]) -> None:
+    """A store's pages have no reserved space: where the header says otherwise, every page would be
+    read by a layout that it was not written in, and no trial be found."""
+    with copy.open("r+b") as file:
+        file.seek(_RESERVED_AT)
+        reserved = file.read(1)
+        if reserved not in (b"", b"\0"):
+            problems.append(f"the first page: it reserves {reserved[0]} bytes of each page")
+            file.seek(_RESERVED_AT)
+            file.write(b"\0")
 
 
 def _readable(copy: Path) -> sqlite3.Connection:
