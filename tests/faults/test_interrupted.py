@@ -113,3 +113,39 @@ def test_a_worker_that_hangs_meets_its_limit_after_the_runner_was_stopped_too(
     assert process.returncode == 1
     (trial,) = kept(tmp_path)
     assert "timed out after 3 s" in str(trial.reason)
+
+
+def test_a_trial_stored_just_before_an_interrupt_is_counted(
+    powercap: Driver,
+    make_study: MakeStudy,
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The signal arrives after the commit and before the runner has counted the trial; and trials
+    of an earlier run count, whether or not this one has come to their repeats."""
+    from permille.recorder.client import Recorder
+    from permille.records import Trial
+    from permille.store import Raw, Store
+    from permille.study.plan import file
+    from permille.study.plan.grid import make
+    from permille.study.run import runner as module
+    from permille.study.run.trial import keep
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", environment["TMPDIR"])
+    plan = make(file.read(make_study("good", repeats=5)))
+
+    def interrupted(store: Store, trial: Trial, raw: Raw) -> Trial:
+        keep(store, trial, raw)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "keep", interrupted)
+    with Store(tmp_path / "permille.db") as store, Recorder() as recorder:
+        for stored in (1, 2):
+            runner = module.Runner(plan, store, recorder)
+            with pytest.raises(KeyboardInterrupt):
+                runner.run()
+            assert runner.finished() == stored
+    assert len(kept(tmp_path)) == 2

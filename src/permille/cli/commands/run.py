@@ -248,8 +248,7 @@ def _measure(
         try:
             runner.run(repeats, new_session=new_session)
         except KeyboardInterrupt:
-            kept = runner.tally.done + runner.tally.kept
-            finished = counted(kept, "finished trial is", "finished trials are")
+            finished = counted(runner.finished(), "finished trial is", "finished trials are")
             print(f"permille: interrupted; {_go_on(finished, args)}", file=sys.stderr)
             raise
     for repeats_of_cell in not_run.values():

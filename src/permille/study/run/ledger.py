@@ -40,6 +40,11 @@ class Ledger:
         """Whether this repeat is finished."""
         return (cell, repeat) in self._done
 
+    def finished(self, cells: Iterable[str]) -> int:
+        """The number of finished repeats of these cells."""
+        wanted = set(cells)
+        return sum(cell in wanted for cell, _ in self._done)
+
     def attempts(self, cell: str, repeat: int) -> int:
         """The number of tries on this machine."""
         return self._attempts[cell, repeat]

@@ -157,6 +157,11 @@ class Runner:
         tried = self.ledger.attempts(planned.cell.id, repeat)
         return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
 
+    def finished(self) -> int:
+        """The plan's finished trials, read from the store: a run that is interrupted between
+        storing a trial and counting it must not report one too few."""
+        return self._open_ledger().finished(planned.cell.id for planned in self._plan.cells)
+
     def is_untouched(self, repeats: range) -> bool:
         """Whether none of these repeats was ever tried: a session of their own begins with them."""
         return not any(
