@@ -16,48 +16,48 @@ _ROUNDING = 1e-6
 Again = Literal["same", "earlier", "fuller", "other"]
 
 
-def compare(known: Trial, found: Trial) -> Again:
+def compare(known: Trial, new: Trial) -> Again:
     """The relation of a new record of a run to the known one."""
-    was, now = known.phases.get("query"), found.phases.get("query")
-    kinds = {trial.environment.facts.get(KIND) for trial in (known, found)}
+    was, now = known.phases.get("query"), new.phases.get("query")
+    kinds = {trial.environment.facts.get(KIND) for trial in (known, new)}
     alike = len(kinds) == 1 and None not in kinds
     if was is None or now is None or not alike or _figures(was) == _figures(now):
         return "same"  # or the same run, imported with other options: the known record stays
-    if known.cell != found.cell:
+    if known.cell != new.cell:
         return "other"
     if _grown(was, now):
         return "fuller"
     return "earlier" if _grown(now, was) else "other"
 
 
-def merged(known: Trial, found: Trial) -> Trial | Refused | None:
+def merged(known: Trial, new: Trial) -> Trial | Refused | None:
     """The replacement for the known record: the more complete one, with a note; None if the known
     one stays; or the reason why the two cannot be of the same run."""
-    relation = compare(known, found)
+    relation = compare(known, new)
     if relation in ("same", "earlier"):
         return None
     if relation == "other":
         return Refused(
-            reason=f"run {found.uid} is already known with other figures ({_total(known)}; here"
-            f" {_total(found)}), and neither is a later total of the other; the known record stays"
+            reason=f"run {new.uid} is already known with other figures ({_total(known)}; here"
+            f" {_total(new)}), and neither is a later total of the other; the known record stays"
         )
     differs = [
         option
         for option, same in (
-            ("--study", known.study == found.study),
-            ("--inferences", known.protocol == found.protocol),
+            ("--study", known.study == new.study),
+            ("--inferences", known.protocol == new.protocol),
         )
         if not same
     ]
-    if differs or known.environment.fingerprint != found.environment.fingerprint:
+    if differs or known.environment.fingerprint != new.environment.fingerprint:
         by = " and ".join(differs) or "machine"
         return Refused(
-            reason=f"run {found.uid} is more complete here ({_total(found)}; known:"
+            reason=f"run {new.uid} is more complete here ({_total(new)}; known:"
             f" {_total(known)}), but was imported with another {by}:"
             " import it as before, or into another --store"
         )
     note = f"this replaces an earlier record of the same run ({_total(known)})"
-    return msgspec.structs.replace(found, notes=(*found.notes, note))
+    return msgspec.structs.replace(new, notes=(*new.notes, note))
 
 
 def _figures(phase: Phase) -> tuple[float, dict[str, float]]:

@@ -113,7 +113,7 @@ def measure(
     Raises:
         UsageError: the command cannot be started.
         RecorderError: the recorder died meanwhile.
-        Interrupted: we were told to stop; so was the command, and nothing of it is left.
+        Interrupted: a signal stopped us and the command; nothing of it is left.
     """
     recorder.begin()
     idle_span = None
@@ -168,9 +168,9 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
 def _left_running(token: str) -> tuple[str, ...]:
     """Names of the processes that outlive the command."""
     deadline = time.monotonic() + LINGER_S
-    while found := marked(token):
+    while left := marked(token):
         if time.monotonic() >= deadline:
-            return tuple(sorted(found.values()))
+            return tuple(sorted(left.values()))
         time.sleep(0.02)
     return ()
 

@@ -63,7 +63,7 @@ def expand(
             that no command has, or too many combinations.
     """
     _check(lines, parameters, names)
-    found: dict[tuple[str, ...], CommandLine] = {}
+    unique: dict[tuple[str, ...], CommandLine] = {}
     several: list[CommandLine] = []
     combinations = math.prod(len(values) for _, values in parameters)
     if combinations * len(lines) > MOST:
@@ -74,9 +74,9 @@ def expand(
             set_to = dict(zip([key for key, _ in parameters], values, strict=True))
             several.append(_set(line, given, set_to, shell))
     for command in several:
-        found.setdefault(command.words, command)
+        unique.setdefault(command.words, command)
     # A command without the parameter is measured once, not once for each of its values.
-    return _distinct(list(found.values()) if parameters else several)
+    return _distinct(list(unique.values()) if parameters else several)
 
 
 def _check(
@@ -156,12 +156,12 @@ def _in_shell(words: tuple[str, ...], shell: str | None) -> tuple[str, ...]:
 def _distinct(commands: list[CommandLine]) -> list[CommandLine]:
     """Names tell commands apart: of equal ones, the second is numbered."""
     taken: set[str] = set()
-    found = []
+    distinct = []
     for command in commands:
         name, number = command.name, 1
         while name in taken:
             number += 1
             name = f"{command.name} ({number})"
         taken.add(name)
-        found.append(CommandLine(name=name, words=command.words, parameters=command.parameters))
-    return found
+        distinct.append(CommandLine(name=name, words=command.words, parameters=command.parameters))
+    return distinct

@@ -25,7 +25,7 @@ from permille.units import co2e_g, kwh_from_joules, per_1000
 
 
 class FigureRequest(Record):
-    """What is asked of a command's runs."""
+    """What figure is wanted of a command's runs."""
 
     boundary: Boundary
     inferences: int | None
@@ -133,27 +133,27 @@ def command_json(
 ) -> MeasuredCommand:
     """One command's figure, from its runs."""
     boundary, carbon = question.boundary, question.carbon
-    found = figure([r.phase for r in runs], [r.idle for r in runs], boundary, carbon.pue)
+    result = figure([r.phase for r in runs], [r.idle for r in runs], boundary, carbon.pue)
     spans = [spans_of(r.phase, r.idle) for r in runs]
-    reason = _reason(runs, found, spans, question)
+    reason = _reason(runs, result, spans, question)
     return MeasuredCommand(
         command=command.words,
         boundary=boundary,
-        energy_j=Interval.of(found.energy),
-        net_energy_j=None if found.net is None else Interval.of(found.net),
-        kwh_per_1000=_kwh_per_1000(found.energy, question.inferences),
-        co2e_g=_co2e_g(found.energy, carbon, boundary),
+        energy_j=Interval.of(result.energy),
+        net_energy_j=None if result.net is None else Interval.of(result.net),
+        kwh_per_1000=_kwh_per_1000(result.energy, question.inferences),
+        co2e_g=_co2e_g(result.energy, carbon, boundary),
         carbon=carbon,
-        domains=found.domains,
-        seconds=found.seconds,
+        domains=result.domains,
+        seconds=result.seconds,
         inferences=question.inferences,
-        runs=tuple(_run(run, energy_j) for run, energy_j in _pairs(runs, found)),
+        runs=tuple(_run(run, energy_j) for run, energy_j in _pairs(runs, result)),
         disturbed=share_disturbed(spans),
-        provenance=found.provenance,
+        provenance=result.provenance,
         valid=reason is None,
         reason=reason,
-        notes=_notes(runs, found, notes),
-        uncertainty=found.parts,
+        notes=_notes(runs, result, notes),
+        uncertainty=result.parts,
         not_measured=tuple(
             NotMeasured(meter=m.meter, reason=m.reason, remedy=m.remedy or None) for m in missing
         ),
@@ -163,16 +163,16 @@ def command_json(
 
 def _reason(
     runs: Sequence[Run],
-    found: Figure,
+    figure: Figure,
     spans: Sequence[dict[str, Phase]],
     question: FigureRequest,
 ) -> str | None:
     """Why the figure does not hold, or None. A command that failed comes first: whatever else is
-    wrong, it did not do the work that is asked about."""
+    wrong, it did not do the work."""
     failure = None if question.ignore_failure else ended_badly(runs, question.repeats)
     failure = failure and f"{failure}; --ignore-failure counts it all the same"
-    if failure or found.reason or not question.quiet_machine:
-        return failure or found.reason
+    if failure or figure.reason or not question.quiet_machine:
+        return failure or figure.reason
     return next((why for one in spans if (why := refusal(one))), None)
 
 
@@ -199,12 +199,12 @@ def _run(run: Run, energy_j: float | None) -> MeasuredRun:
     )
 
 
-def _notes(runs: Sequence[Run], found: Figure, notes: Sequence[str]) -> tuple[str, ...]:
+def _notes(runs: Sequence[Run], figure: Figure, notes: Sequence[str]) -> tuple[str, ...]:
     """What to know of the figure, each thing once."""
     spans = [spans_of(r.phase, r.idle) for r in runs]
     single = {note for one in spans for note in disturbance_notes(one)}
     noticed = [note for r in runs for note in r.notices if note not in single]
-    every = [*notes, *noticed, *over_runs(spans), *_left(runs), found.note]
+    every = [*notes, *noticed, *over_runs(spans), *_left(runs), figure.note]
     return tuple(dict.fromkeys(note for note in every if note))
 
 
@@ -307,7 +307,7 @@ def _not_own(phase: Phase) -> list[str]:
     whole = [name for name, d in phase.domains.items() if d.own_j is None]
     if not whole:
         return []
-    return [f"{', '.join(whole)}: the work of other processes cannot be told apart, and is in it"]
+    return [f"{', '.join(whole)}: the work of other processes cannot be separated, and is included"]
 
 
 def phases_of(runs: Sequence[Run]) -> tuple[list[Phase], list[Phase | None]]:
@@ -355,6 +355,6 @@ def _left(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _pairs(runs: Sequence[Run], found: Figure) -> Iterator[tuple[Run, float | None]]:
+def _pairs(runs: Sequence[Run], figure: Figure) -> Iterator[tuple[Run, float | None]]:
     for i, run in enumerate(runs):
-        yield run, found.runs_j[i] if found.runs_j else None
+        yield run, figure.runs_j[i] if figure.runs_j else None

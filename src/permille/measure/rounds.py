@@ -86,9 +86,9 @@ def rounds(
     Raises:
         UsageError: a command cannot be started, or what goes before or after it fails.
         RecorderError: the recorder died meanwhile.
-        Interrupted: we were told to stop; nothing of the commands is left.
+        Interrupted: a signal stopped the measurement; nothing of the commands is left running.
     """
-    found: list[list[Run]] = [[] for _ in commands]
+    all_runs: list[list[Run]] = [[] for _ in commands]
 
     def once(number: int, *, counts: bool) -> None:
         command = commands[number]
@@ -104,38 +104,38 @@ def rounds(
         )
         _aside("--conclude", protocol.conclude, command, token)
         if counts:
-            found[number].append(run)
+            all_runs[number].append(run)
 
     try:
         for number, command in enumerate(commands):
             _aside("--setup", protocol.setup, command, token)
             for _ in range(protocol.warmup):
                 once(number, counts=False)
-        for round_number, turns in enumerate(_orders(len(commands), protocol, found)):
+        for round_number, turns in enumerate(_orders(len(commands), protocol, all_runs)):
             for number in turns:
-                if not _failed(found[number], protocol):
-                    before(number, round_number, found)
+                if not _failed(all_runs[number], protocol):
+                    before(number, round_number, all_runs)
                     once(number, counts=True)
         for command in commands:
             _aside("--cleanup", protocol.cleanup, command, token)
     except Interrupted:
         stop_marked(token, grace_s=GRACE_S)
         raise
-    return found
+    return all_runs
 
 
 def _orders(
-    count: int, protocol: RunProtocol, found: Sequence[Sequence[Run]]
+    count: int, protocol: RunProtocol, all_runs: Sequence[Sequence[Run]]
 ) -> Iterator[tuple[int, ...]]:
     """The order of each round, until there are enough of them."""
     for number in itertools.count():
-        if _enough(number, protocol, found):
+        if _enough(number, protocol, all_runs):
             return
         yield order(count, number, SEED)
 
 
-def _enough(number: int, protocol: RunProtocol, found: Sequence[Sequence[Run]]) -> bool:
-    going_on = [runs for runs in found if not _failed(runs, protocol)]
+def _enough(number: int, protocol: RunProtocol, all_runs: Sequence[Sequence[Run]]) -> bool:
+    going_on = [runs for runs in all_runs if not _failed(runs, protocol)]
     if not going_on:
         return True
     if protocol.repeats is not None:

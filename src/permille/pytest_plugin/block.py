@@ -96,9 +96,9 @@ class MeasuredBlock:
         energy = self._energy()
         if energy.low is None or energy.high is None:
             raise CannotTell(f"{self.name}: {energy.value:.3g} J, without an interval")
-        said = f"{self.name}: {energy.value:.3g} J (95 %: {energy.low:.3g} to {energy.high:.3g})"
-        if _side_of(joules, energy.low, energy.high, said) > 0:
-            raise AssertionError(f"{said} is not below {joules:g} J")
+        figure = f"{self.name}: {energy.value:.3g} J (95 %: {energy.low:.3g} to {energy.high:.3g})"
+        if _side_of(joules, energy.low, energy.high, figure) > 0:
+            raise AssertionError(f"{figure} is not below {joules:g} J")
 
     def ratio_to(self, other: MeasuredBlock) -> Ratio:
         """The energy of this block over that of another, both of as many inferences.
@@ -191,7 +191,7 @@ def _runs(spans: list[Measured]) -> tuple[list[Any], list[Any]]:
     return [span.phase for span in spans], [span.idle for span in spans]
 
 
-def _side_of(limit: float, low: float, high: float, said: str) -> int:
+def _side_of(limit: float, low: float, high: float, figure: str) -> int:
     """-1 if the interval is below the limit, 1 if it is above.
 
     Raises:
@@ -201,4 +201,4 @@ def _side_of(limit: float, low: float, high: float, said: str) -> int:
         return -1
     if low > limit:
         return 1
-    raise CannotTell(f"cannot tell: {said} includes the limit {limit:g}")
+    raise CannotTell(f"cannot tell: {figure} includes the limit {limit:g}")

@@ -224,9 +224,9 @@ def harden(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA cell_size_check = ON")
 
 
-def _text(found: bytes) -> str:
+def _text(raw: bytes) -> str:
     """Accept damaged text: its seal reveals the damage."""
-    return str(found, "utf-8", "backslashreplace")
+    return str(raw, "utf-8", "backslashreplace")
 
 
 def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
@@ -294,10 +294,10 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
     Raises:
         StoreError: it is not a store, has another schema, is damaged, or from a newer permille.
     """
-    found = entries(db)
+    schema = entries(db)
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    if not found:
+    if not schema:
         if path.stat().st_size == 0:
             return 0
         raise StoreError(
@@ -307,7 +307,7 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
                 f" {log_of(path).name}",
             )
         )
-    known = next((n for n in range(SCHEMA_VERSION, 0, -1) if found == expected(n)), None)
+    known = next((n for n in range(SCHEMA_VERSION, 0, -1) if schema == expected(n)), None)
     if application != APPLICATION_ID and known is None:
         raise StoreError(f"{path} is a database, but not permille's")
     if version > SCHEMA_VERSION:
@@ -316,19 +316,19 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
             f" {SCHEMA_VERSION}); upgrade permille to read it"
         )
     if known is None:
-        raise StoreError(damaged(path, _foreign(found, version)))
+        raise StoreError(damaged(path, _foreign(schema, version)))
     if (application, version) != (APPLICATION_ID, known):
         raise StoreError(damaged(path, f"the numbers of its first page: {application}, {version}"))
     return known
 
 
-def _foreign(found: frozenset[tuple[str, str, str, str | None]], version: int) -> str:
+def _foreign(schema: frozenset[tuple[str, str, str, str | None]], version: int) -> str:
     """The differences of a schema from permille's."""
     if version < 1:
         return f"schema {version}"
     ours = expected(version)
-    more = sorted(f"{kind} {name}" for kind, name, _, _ in found - ours)
-    less = sorted(f"{kind} {name}" for kind, name, _, _ in ours - found)
+    more = sorted(f"{kind} {name}" for kind, name, _, _ in schema - ours)
+    less = sorted(f"{kind} {name}" for kind, name, _, _ in ours - schema)
     what = f"{more[0]} is not permille's" if more else f"{less[0]} is missing"
     return f"{what}; nothing in it was run"
 
@@ -345,9 +345,9 @@ def _whole(db: sqlite3.Connection, path: Path) -> None:
     for check in checks:
         table = check.partition("(")[2].rstrip(")")
         if table in there or check.startswith("quick"):
-            found = db.execute(f"PRAGMA {check}").fetchone()[0]
-            if found != "ok":
-                raise StoreError(damaged(path, found.replace("\n", " ")))
+            answer = db.execute(f"PRAGMA {check}").fetchone()[0]
+            if answer != "ok":
+                raise StoreError(damaged(path, answer.replace("\n", " ")))
 
 
 def _copied(path: Path) -> OpenedStore:
@@ -389,7 +389,7 @@ def snapshot(
 
 def _state(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        stat = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns

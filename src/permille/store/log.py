@@ -35,7 +35,7 @@ def log_problem(path: Path) -> str | None:
         StoreError: it cannot be read.
     """
     log = log_of(path)
-    found: str | None = None
+    problem: str | None = None
     for _ in range(_TRIES):
         try:
             before = log.stat()
@@ -43,8 +43,8 @@ def log_problem(path: Path) -> str | None:
                 return None
             with path.open("rb") as file:
                 header = file.read(20)
-            found = _problem(header, log)
-            if found is None:
+            problem = _problem(header, log)
+            if problem is None:
                 return None
             time.sleep(0.05)
             now = log.stat()
@@ -53,8 +53,8 @@ def log_problem(path: Path) -> str | None:
         except OSError as error:
             raise StoreError(f"cannot read the store's log {log}: {error.strerror}") from error
         if (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
-            return found
-    return found
+            return problem
+    return problem
 
 
 def _problem(header: bytes, log: Path) -> str | None:
@@ -69,26 +69,26 @@ def _problem(header: bytes, log: Path) -> str | None:
             return f"its header does not mention its log {name}"
         magic, _, page_bytes, _, salt_1, salt_2, sum_1, sum_2 = struct.unpack(">8I", head)
         order = ">" if magic & 1 else "<"
-        seen = _checksum(order, head[:24])
-        if magic & ~1 != _MAGIC or seen != (sum_1, sum_2) or not 512 <= page_bytes <= 65536:
+        checksum = _checksum(order, head[:24])
+        if magic & ~1 != _MAGIC or checksum != (sum_1, sum_2) or not 512 <= page_bytes <= 65536:
             return f"the header of its log {name}"
         broken: int | None = None
         number = 0
         while len(frame := file.read(_FRAME_BYTES + page_bytes)) == _FRAME_BYTES + page_bytes:
             number += 1
-            _, _, *said = struct.unpack(">6I", frame[:_FRAME_BYTES])
-            ours = said[:2] == [salt_1, salt_2]
+            _, _, *recorded = struct.unpack(">6I", frame[:_FRAME_BYTES])
+            ours = recorded[:2] == [salt_1, salt_2]
             if broken is not None:
                 if ours:
                     return _broken(name, broken)
                 continue
-            now = _checksum(order, frame[:8] + frame[_FRAME_BYTES:], seen)
-            fits = list(now) == said[2:]
+            computed = _checksum(order, frame[:8] + frame[_FRAME_BYTES:], checksum)
+            fits = list(computed) == recorded[2:]
             if ours != fits:
                 return _broken(name, number)
             if not fits:  # from an older log in the same file, or a flipped bit in both
                 broken = number
-            seen = now
+            checksum = computed
     return None
 
 

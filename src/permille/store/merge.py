@@ -77,7 +77,7 @@ def _trials(source: Store) -> Iterator[tuple[Trial, Raw | None]]:
         yield trial, source.raw(trial.uid)
 
 
-def _batched(found: Iterator[_T], size: int) -> Iterator[list[_T]]:
+def _batched(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
     """Lists of at most this length (``itertools.batched`` needs Python 3.12)."""
-    while batch := list(islice(found, size)):
+    while batch := list(islice(items, size)):
         yield batch

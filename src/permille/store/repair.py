@@ -116,9 +116,9 @@ def _examine(path: Path, target: Store | None) -> Report:
     return Report(trials=good, problems=tuple(problems[:PROBLEMS_SHOWN]))
 
 
-def _batched(found: Iterator[_T], size: int) -> Iterator[list[_T]]:
+def _batched(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
     """Lists of at most this length (``itertools.batched`` needs Python 3.12)."""
-    while batch := list(islice(found, size)):
+    while batch := list(islice(items, size)):
         yield batch
 
 
@@ -147,7 +147,7 @@ def _remains(copy: Path, path: Path, problems: list[str]) -> sqlite3.Connection:
 
 def _unreserve(copy: Path, problems: list[str]) -> None:
     """A store's pages have no reserved space: where the header says otherwise, every page would be
-    read by a layout that it was not written in, and no trial be found."""
+    read by a layout that it was not written in, and no trial would be readable."""
     with copy.open("r+b") as file:
         file.seek(_RESERVED_AT)
         reserved = file.read(1)
@@ -171,12 +171,12 @@ def _readable(copy: Path) -> sqlite3.Connection:
         budget = Budget(copy)
         budget.renew()
         db.set_progress_handler(budget, Budget.STEPS)
-        found = entries(db)
+        schema = entries(db)
         known = {entry for n in range(1, SCHEMA_VERSION + 1) for entry in expected(n)}
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION and not found <= known:
+        if version > SCHEMA_VERSION and not schema <= known:
             raise StoreError(f"{copy.name} was written by a newer permille; upgrade to repair it")
-        ours = {name for kind, name, _, _ in found & known if kind == "table"}
+        ours = {name for kind, name, _, _ in schema & known if kind == "table"}
         if not {"trial", "raw"} <= ours:
             raise sqlite3.DatabaseError("it does not have permille's tables")
         undo.pop_all()
@@ -186,26 +186,26 @@ def _readable(copy: Path) -> sqlite3.Connection:
 def _structure(db: sqlite3.Connection) -> list[str]:
     """The errors that SQLite reports, at most 100 lines."""
     try:
-        found = [str(row[0]) for row in db.execute("PRAGMA integrity_check")]
+        lines = [str(row[0]) for row in db.execute("PRAGMA integrity_check")]
     except sqlite3.Error as error:
         return [f"the file: {error}"]
-    wrong = [] if found == ["ok"] else [f"the file: {' '.join(line.split())}" for line in found]
+    wrong = [] if lines == ["ok"] else [f"the file: {' '.join(line.split())}" for line in lines]
     return wrong + _schema(db)
 
 
 def _schema(db: sqlite3.Connection) -> list[str]:
     """The differences of the schema from permille's."""
-    found = entries(db)
+    schema = entries(db)
     version = db.execute("PRAGMA user_version").fetchone()[0]
     application = db.execute("PRAGMA application_id").fetchone()[0]
-    known = next((n for n in range(SCHEMA_VERSION, 0, -1) if found == expected(n)), None)
+    known = next((n for n in range(SCHEMA_VERSION, 0, -1) if schema == expected(n)), None)
     if known is not None:
         whole = (application, version) == (APPLICATION_ID, known)
         return [] if whole else [f"the numbers of the first page: {application}, {version}"]
     ours = expected(version if 0 < version <= SCHEMA_VERSION else SCHEMA_VERSION)
     return [
-        *(f"{kind} {name} is not permille's; it was not run" for kind, name, *_ in found - ours),
-        *(f"{kind} {name} is missing or changed" for kind, name, *_ in ours - found),
+        *(f"{kind} {name} is not permille's; it was not run" for kind, name, *_ in schema - ours),
+        *(f"{kind} {name} is missing or changed" for kind, name, *_ in ours - schema),
     ]
 
 
@@ -248,17 +248,17 @@ def _counts(db: sqlite3.Connection) -> list[str]:
 def _read(db: sqlite3.Connection, problems: list[str]) -> Iterator[tuple[Trial, Raw | None]]:
     """Every intact trial, one by one."""
     names = [row[1] for row in db.execute("PRAGMA table_info(trial)")]
-    seen: set[str] = set()
+    uids: set[str] = set()
     for number in _ids(db, problems):
         try:
-            found = db.execute(
+            columns = db.execute(
                 f"SELECT {', '.join(names)} FROM trial NOT INDEXED WHERE id = ?", (number,)
             ).fetchone()
-            if found is None:
+            if columns is None:
                 continue
-            row = dict(zip(names, found, strict=True))
+            row = dict(zip(names, columns, strict=True))
             trial = _trial(row)
-            if trial.uid in seen:
+            if trial.uid in uids:
                 raise ValueError("it is duplicated")
             reason = refusal(trial)
             if reason is not None:
@@ -266,7 +266,7 @@ def _read(db: sqlite3.Connection, problems: list[str]) -> Iterator[tuple[Trial, 
         except (sqlite3.Error, ValueError) as error:
             problems.append(f"trial {_uid(db, number)} is lost: {error}")
             continue
-        seen.add(trial.uid)
+        uids.add(trial.uid)
         try:
             raw = _recording(db, row)
         except (sqlite3.Error, ValueError, TypeError) as error:
@@ -313,7 +313,7 @@ def _uid(db: sqlite3.Connection, number: int) -> str:
 def _ids(db: sqlite3.Connection, problems: list[str]) -> Iterator[int]:
     """The numbers of all trials: from both ends of each tree, as far as it can be read, and all
     numbers in between."""
-    seen: set[int] = set()
+    readable: set[int] = set()
     broken = False
     for query in (
         "SELECT id FROM trial NOT INDEXED ORDER BY id",
@@ -322,16 +322,16 @@ def _ids(db: sqlite3.Connection, problems: list[str]) -> Iterator[int]:
         "SELECT trial FROM raw",
     ):
         try:
-            seen.update(int(row[0]) for row in db.execute(query))
+            readable.update(int(row[0]) for row in db.execute(query))
         except (sqlite3.Error, TypeError, ValueError):
             broken = True
-    most = max(seen, default=0)
+    most = max(readable, default=0)
     if not broken or most > _MOST_IDS:
         if most > _MOST_IDS:
             problems.append(f"trial numbers up to {most}, which no study has")
-        yield from sorted(seen)
+        yield from sorted(readable)
         return
-    lost = [number for number in range(1, most + 1) if number not in seen]
+    lost = [number for number in range(1, most + 1) if number not in readable]
     if lost:
         problems.append(f"{len(lost)} trials between the readable ones may be lost")
     yield from range(1, most + 1)

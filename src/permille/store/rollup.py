@@ -40,7 +40,7 @@ class Fold(Protocol[T]):
         """Aggregate these trials of one group."""
         ...
 
-    def pack(self, found: T) -> bytes:
+    def pack(self, aggregate: T) -> bytes:
         """Pack the result for the roll-up."""
         ...
 
@@ -137,14 +137,14 @@ def read(db: sqlite3.Connection) -> list[Kept]:
             trial.
     """
     rows = db.execute(_SELECT).fetchall()
-    found = [_read(row) for row in rows]
+    groups_kept = [_read(row) for row in rows]
     if total(db, "rollup") != (len(rows), added(row[-1] for row in rows)):
         raise DamageError("rows of the roll-up are missing or duplicated")
-    groups = [kept.group for kept in found]
+    groups = [kept.group for kept in groups_kept]
     trials = (sum(group.trials for group in groups), added(group.seals for group in groups))
     if total(db, "trial") != trials:
         raise DamageError("the roll-up does not account for every trial")
-    return sorted(found, key=lambda kept: kept.group.first)
+    return sorted(groups_kept, key=lambda kept: kept.group.first)
 
 
 def _read(row: tuple[object, ...]) -> Kept:

@@ -150,10 +150,10 @@ def was_whole(crc: object, keys: tuple[object, ...], body: object) -> bool:
     if not isinstance(body, bytes) or zlib.crc32(body) != crc:
         return False
     try:
-        told = columns_of(read_trial(body))
+        columns = columns_of(read_trial(body))
     except ValueError:
         return True  # it is as written; its reader reports the error
-    return keys[1:-1] == tuple(told[name] for name in KEYS[1:-1])
+    return keys[1:-1] == tuple(columns[name] for name in KEYS[1:-1])
 
 
 def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:
@@ -177,10 +177,10 @@ def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:
 def _unpacked(body: bytes) -> bytes:
     """Decompress with a limit: a few kilobytes can contain many gigabytes of zeros."""
     unpacking = zlib.decompressobj()
-    found = unpacking.decompress(body, MOST_RAW_BYTES)
+    unpacked = unpacking.decompress(body, MOST_RAW_BYTES)
     if not unpacking.eof:
         raise ValueError("it is truncated or too large")
-    return found
+    return unpacked
 
 
 def protocol_key(protocol: Protocol) -> str:

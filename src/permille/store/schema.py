@@ -168,8 +168,8 @@ def functions(db: sqlite3.Connection) -> None:
 def _of_row(crc: object, *row: object) -> int:
     """The seal of a trial that was stored with a checksum of only its body."""
     keys, body = row[:-1], row[-1]
-    found = seal(keys, body)
-    return found if rows.was_whole(crc, keys, body) else found ^ 1
+    computed = seal(keys, body)
+    return computed if rows.was_whole(crc, keys, body) else computed ^ 1
 
 
 @cache

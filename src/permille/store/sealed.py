@@ -40,11 +40,11 @@ class SealedRows:
 
     def say(self, what: str) -> None:
         """Report damage: as an error, or as a line in the list."""
-        said = damaged(self._path, what)
+        line = damaged(self._path, what)
         if self._damage is None:
-            raise StoreError(said)
-        if said not in self._damage:
-            self._damage.append(said)
+            raise StoreError(line)
+        if line not in self._damage:
+            self._damage.append(line)
 
     def decoded(self, row: Row) -> Iterator[Trial]:
         """The row's trial, or None if it cannot be read, which is reported."""
@@ -67,14 +67,14 @@ class SealedRows:
             return self._surveyed()
 
     def _surveyed(self) -> list[Kept]:
-        found: dict[tuple[Any, ...], Group] = {}
+        groups: dict[tuple[Any, ...], Group] = {}
         counted, sealed = 0, 0
         (newest,) = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
         for row in self.scan({}, newest):
-            group = found.get(row.group) or Group(
+            group = groups.get(row.group) or Group(
                 *row.group[:5], 0, row.id, row.round, row.id, 0
             )  # fmt: skip
-            found[row.group] = group._replace(
+            groups[row.group] = group._replace(
                 trials=group.trials + 1, newest=row.id, seals=added([group.seals, row.seal])
             )
             counted, sealed = counted + 1, added([sealed, row.seal])
@@ -84,7 +84,7 @@ class SealedRows:
             whole = False
         if not whole:
             self.say("some stored trials cannot be found")
-        return [Kept(group, 0, None) for group in found.values()]
+        return [Kept(group, 0, None) for group in groups.values()]
 
     def starts(self) -> dict[tuple[str, ...], int]:
         """(study, cell, protocol, fingerprint) -> round."""
@@ -117,11 +117,11 @@ class SealedRows:
             if not is_corrupt(error):
                 raise
             whole = False
-        asked = {"study": study, "cell": cell}
-        return self.rows_of(groups, asked, by="trial_by_study" if whole else None)
+        matching = {"study": study, "cell": cell}
+        return self.rows_of(groups, matching, by="trial_by_study" if whole else None)
 
     def rows_of(
-        self, groups: Sequence[Group], asked: dict[str, str], *, by: str | None = None
+        self, groups: Sequence[Group], matching: dict[str, str], *, by: str | None = None
     ) -> Iterator[Row]:
         """The rows of these groups, in order of insertion. Missing rows are detected and reported
         at the end."""
@@ -129,7 +129,7 @@ class SealedRows:
         counts: Counter[tuple[Any, ...]] = Counter()
         seals: defaultdict[tuple[Any, ...], int] = defaultdict(int)
         newest = max((group.newest for group in groups), default=0)
-        for row in self.scan(asked, newest, by=by):
+        for row in self.scan(matching, newest, by=by):
             if row.group in wanted:
                 counts[row.group] += 1
                 seals[row.group] += row.seal
@@ -144,28 +144,30 @@ class SealedRows:
             elif missing or added([seals[key]]) != group.seals:
                 self.say(f"the trials of cell {group.cell} in study {group.study}")
 
-    def scan(self, asked: dict[str, str], newest: int, *, by: str | None = None) -> Iterator[Row]:
+    def scan(
+        self, matching: dict[str, str], newest: int, *, by: str | None = None
+    ) -> Iterator[Row]:
         """The intact rows with these column values, up to that number; damaged rows are reported.
         The table itself is read, not an index, unless one is named."""
         if newest > self._budget.file_bytes() // _LEAST_ROW_BYTES:
             self.say(f"trial numbers up to {newest}, which is more than the file can contain")
             return
-        where = "".join(f" AND {column} = ?" for column in asked)
+        where = "".join(f" AND {column} = ?" for column in matching)
         table = f"{_SELECT} {f'INDEXED BY {by}' if by else 'NOT INDEXED'}"
         query = f"{table} WHERE id > ? AND id <= ?{where} ORDER BY id LIMIT {CHUNK}"
         after = 0
         while after < newest:
-            values = (after, newest, *asked.values())
+            values = (after, newest, *matching.values())
             try:
-                found = self._db.execute(query, values).fetchall()
-                upto = found[-1][0] if len(found) == CHUNK else newest
+                rows = self._db.execute(query, values).fetchall()
+                upto = rows[-1][0] if len(rows) == CHUNK else newest
             except sqlite3.DatabaseError as error:
                 if not is_corrupt(error):
                     raise
                 self.say(str(error))
                 upto = min(newest, after + CHUNK)
-                found = self._one_by_one(range(after + 1, upto + 1), where, asked)
-            for one in found:
+                rows = self._one_by_one(range(after + 1, upto + 1), where, matching)
+            for one in rows:
                 row = Row(*one)
                 if row.sealed and after < row.id:
                     after = row.id
@@ -178,16 +180,16 @@ class SealedRows:
             after = upto
 
     def _one_by_one(
-        self, numbers: Iterable[int], where: str, asked: dict[str, str]
+        self, numbers: Iterable[int], where: str, matching: dict[str, str]
     ) -> list[tuple[Any, ...]]:
         """The rows next to damaged ones: each is looked up by its number."""
-        found = []
+        rows = []
         for number in numbers:
             with contextlib.suppress(sqlite3.DatabaseError):
-                found += self._db.execute(
-                    f"{_SELECT} WHERE id = ?{where}", (number, *asked.values())
+                rows += self._db.execute(
+                    f"{_SELECT} WHERE id = ?{where}", (number, *matching.values())
                 ).fetchall()
-        return found
+        return rows
 
     def row(self, uid: str) -> Row | None:
         """Look up by the index, then search the table itself."""

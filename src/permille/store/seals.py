@@ -35,8 +35,8 @@ def seal(keys: tuple[object, ...], body: object = b"") -> int:
 
 def added(seals: Iterable[int]) -> int:
     """The sum of seals modulo 2**64, independent of their order; an SQLite integer."""
-    found = sum(seals) % _WORD
-    return found - _WORD if found >= _WORD // 2 else found
+    word = sum(seals) % _WORD
+    return word - _WORD if word >= _WORD // 2 else word
 
 
 class Adding:

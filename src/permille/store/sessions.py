@@ -17,7 +17,7 @@ _SELECT = f"SELECT id, body, seal FROM {_TABLE}"
 
 
 def read(db: sqlite3.Connection, say: Callable[[str], None]) -> Iterator[MachineSession]:
-    """Every session that is what was written, by its start; ``say`` is told of what is not."""
+    """Every session that is what was written, by its start; ``say`` reports what is not."""
     rows = db.execute(_SELECT).fetchall()
     try:
         whole = total(db, _TABLE) == (len(rows), added(_integers(row[-1] for row in rows)))
@@ -96,7 +96,7 @@ def _session(id: object, body: object, sealed: object) -> MachineSession:
         raise ValueError("its checksum does not match")
     session = read_session(body)
     if session.id != id:
-        raise ValueError("its id is said twice, and differs")
+        raise ValueError("its id differs between its column and its body")
     return session
 
 

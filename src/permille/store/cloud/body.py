@@ -57,17 +57,17 @@ def encode(content: Content) -> bytes:
     return whole
 
 
-def decode(uid: str, found: bytes) -> Content:
+def decode(uid: str, content: bytes) -> Content:
     """The content of the object that is named after this trial.
 
     Raises:
         ValueError: it is no such object, or it is damaged.
     """
     start = len(_MAGIC) + _DIGEST_BYTES
-    if not found.startswith(_MAGIC):
+    if not content.startswith(_MAGIC):
         raise ValueError("it is not a trial, or one of a newer permille")
-    payload = found[start:]
-    if found[len(_MAGIC) : start] != _digest(payload):
+    payload = content[start:]
+    if content[len(_MAGIC) : start] != _digest(payload):
         raise ValueError("its checksum does not match")
     try:
         body = msgspec.msgpack.decode(payload, type=_Body)

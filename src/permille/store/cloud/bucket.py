@@ -82,7 +82,7 @@ class Bucket:
             from obstore import exceptions, store
         self.url = url
         self._api, self._errors = obstore, exceptions
-        with self._told("open"):
+        with self._errors_explained("open"):
             if url.startswith("file://"):
                 self._store = store.from_url(url, mkdir=creates)
             else:
@@ -97,7 +97,7 @@ class Bucket:
         Raises:
             StoreError: it is refused.
         """
-        with self._told("write to"):
+        with self._errors_explained("write to"):
             self._api.put(self._store, _ABOUT, _ABOUT_BODY)
 
     def put(self, uid: str, body: bytes) -> None:
@@ -106,7 +106,7 @@ class Bucket:
         Raises:
             StoreError: it is refused or interrupted.
         """
-        with self._told("write to"):
+        with self._errors_explained("write to"):
             try:
                 self._api.put(
                     self._store, f"{_FOLDER}/{uid}", body, mode="create", use_multipart=False
@@ -120,7 +120,7 @@ class Bucket:
         Raises:
             StoreError: they cannot be listed.
         """
-        with self._told("list"):
+        with self._errors_explained("list"):
             for chunk in self._api.list(self._store, _FOLDER, chunk_size=_LISTED_AT_ONCE):
                 named = (
                     Listed(str(meta["path"]).rpartition("/")[2], int(meta["size"]))
@@ -135,14 +135,14 @@ class Bucket:
             StoreError: it cannot be read.
             ValueError: it is too large, although it was listed as smaller.
         """
-        with self._told("read"):
+        with self._errors_explained("read"):
             result = self._api.get(self._store, f"{_FOLDER}/{uid}")
             if result.meta["size"] > MOST_BYTES:
                 raise ValueError(f"it is larger than {MOST_BYTES} bytes")
             return bytes(result.bytes())
 
     @contextmanager
-    def _told(self, verb: str) -> Iterator[None]:
+    def _errors_explained(self, verb: str) -> Iterator[None]:
         try:
             yield
         except (self._errors.BaseError, OSError) as error:
@@ -154,5 +154,5 @@ class Bucket:
             return "permission refused; check the credentials in the environment"
         if isinstance(error, self._errors.NotFoundError):
             return "not found; check the name of the bucket"
-        told = " ".join(str(error).partition("\n\nDebug")[0].split())
-        return f"{told[:_MOST_REASON]}; once that is mended, run the same command again"
+        message = " ".join(str(error).partition("\n\nDebug")[0].split())
+        return f"{message[:_MOST_REASON]}; once that is mended, run the same command again"

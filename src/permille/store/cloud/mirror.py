@@ -80,8 +80,8 @@ def pull(path: Path, bucket: Bucket) -> Pulled:
                 wrong: list[str] = []
                 sessions: dict[str, MachineSession] = {}
                 # Fetched before the transaction begins; unpacked in it, one at a time.
-                found = list(fetchers.map(lambda one: _get(bucket, one), batch))
-                taken = store.take_in(_decoded(found, sessions, wrong))
+                bodies = list(fetchers.map(lambda one: _get(bucket, one), batch))
+                taken = store.take_in(_decoded(bodies, sessions, wrong))
                 wrong += [*taken.refused, *store.take_in_sessions(sessions.values())]
                 new, refused = new + taken.new, refused + len(wrong)
                 problems += wrong[: PROBLEMS_KEPT - len(problems)]
@@ -136,13 +136,13 @@ def _batches(listed: list[Listed]) -> Iterator[list[Listed]]:
 
 
 def _decoded(
-    found: list[tuple[str, bytes | ValueError]],
+    bodies: list[tuple[str, bytes | ValueError]],
     sessions: dict[str, MachineSession],
     wrong: list[str],
 ) -> Iterator[tuple[Trial, Raw | None]]:
     """What the objects hold, one at a time; the newest state of their sessions goes into
     ``sessions``, and a line for each object that is refused into ``wrong``."""
-    for uid, body in found:
+    for uid, body in bodies:
         try:
             if isinstance(body, ValueError):
                 raise body

@@ -53,20 +53,20 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
 
 
 def inference_s(
-    planned: PlannedCell, found: Published, calibration: Calibration, reference_s: float
+    planned: PlannedCell, published: Published, calibration: Calibration, reference_s: float
 ) -> float:
     """Seconds of one inference here; ``reference_s``: of the calibration's model in the study."""
     cell = planned.cell
-    bounds = [found.seconds * calibration.inference_s / reference_s]
+    bounds = [published.seconds * calibration.inference_s / reference_s]
     if cell.task == "text-to-image":
-        bounds.append(found.seconds * A100_OPERATIONS_PER_S / calibration.operations_per_s)
+        bounds.append(published.seconds * A100_OPERATIONS_PER_S / calibration.operations_per_s)
     else:
         generated = cell.settings.get("max_new_tokens", 1)
         width = BYTES_PER_PARAM[cell.settings.get("dtype", "float32")]
-        bounds.append(generated * width * found.params / calibration.bytes_per_s)
+        bounds.append(generated * width * published.params / calibration.bytes_per_s)
         lengths = input_lengths(cell.dataset)
         tokens = (lengths.tokens or 0) + (lengths.question_tokens or 0) if lengths else 0
-        bounds.append(2 * found.params * tokens / calibration.operations_per_s)
+        bounds.append(2 * published.params * tokens / calibration.operations_per_s)
     return max(bounds)
 
 

@@ -16,10 +16,10 @@ def published() -> dict[tuple[str, str, str], Published]:
     """The study's cells by (task, dataset, model)."""
     from permille.analysis.paper.published import load
 
-    found = {}
+    known = {}
     for cell in load().cells:
         summary = cell.summary
         if summary.seconds is not None and summary.params is not None:
             key = (summary.cell.task, summary.cell.dataset, summary.cell.model)
-            found[key] = Published(seconds=summary.seconds.mean / 1000, params=summary.params)
-    return found
+            known[key] = Published(seconds=summary.seconds.mean / 1000, params=summary.params)
+    return known

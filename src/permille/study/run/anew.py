@@ -30,19 +30,19 @@ def measured_anew(cells: Iterable[PlannedCell], before: Iterable[Trial]) -> Iter
 def _difference(planned: PlannedCell, old: Trial) -> str:
     now, then = planned.facts.files, old.facts.files
     names = [name for name in sorted(now.keys() & then.keys()) if now[name] != then[name]]
-    found = [f"{_list(names)} changed"] if names else []
+    changes = [f"{_list(names)} changed"] if names else []
     if then and (new := sorted(now.keys() - then.keys())):
-        found.append(f"{_list(new)} added")
+        changes.append(f"{_list(new)} added")
     if gone := sorted(then.keys() - now.keys()):
-        found.append(f"{_list(gone)} removed")
+        changes.append(f"{_list(gone)} removed")
     if planned.cell.settings != old.cell.settings:
         keys = sorted(
             key
             for key in planned.cell.settings.keys() | old.cell.settings.keys()
             if planned.cell.settings.get(key) != old.cell.settings.get(key)
         )
-        found.append(f"setting {_list(keys)} changed")
-    return ", ".join(found) or "the samples, labels or environment changed"
+        changes.append(f"setting {_list(keys)} changed")
+    return ", ".join(changes) or "the samples, labels or environment changed"
 
 
 def _list(names: list[str]) -> str:

@@ -160,7 +160,7 @@ class Attempt:
         return recording
 
     def _doubts(self, recording: Recording | None) -> list[str]:
-        """Hold what the worker reported against what was seen; notes on what is odd."""
+        """Check the worker's report against the recording; notes on oddities."""
         if self.failure is not None or recording is None:
             return []
         result = self.results[0] if self.results else None

@@ -27,7 +27,7 @@ class Block:
 
 def groups(cells: Sequence[PlannedCell]) -> dict[tuple[str, str], list[PlannedCell]]:
     """The cells of each (task, dataset), in the order of the plan."""
-    found: dict[tuple[str, str], list[PlannedCell]] = {}
+    cells_of: dict[tuple[str, str], list[PlannedCell]] = {}
     for planned in cells:
-        found.setdefault((planned.cell.task, planned.cell.dataset), []).append(planned)
-    return found
+        cells_of.setdefault((planned.cell.task, planned.cell.dataset), []).append(planned)
+    return cells_of

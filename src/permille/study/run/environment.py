@@ -41,7 +41,7 @@ def describe(domains: Iterable[Domain]) -> Environment:
     run models. permille's own version is recorded but not included, because it affects the
     protocol.
     """
-    found = tuple(domains)
+    metered = tuple(domains)
     facts = {
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
@@ -49,8 +49,8 @@ def describe(domains: Iterable[Domain]) -> Environment:
         "cpus": str(os.cpu_count()),
         "memory_gib": _memory_gib(),
         "python": platform.python_version(),
-        "meters": ", ".join(sorted({d.meter for d in found})),
-        "devices": ", ".join(f"{d.name}: {d.device}" for d in found if d.device),
+        "meters": ", ".join(sorted({d.meter for d in metered})),
+        "devices": ", ".join(f"{d.name}: {d.device}" for d in metered if d.device),
         **{name: version for name in _PACKAGES if (version := _version(name))},
         **{name: os.environ[name] for name in _VARIABLES if name in os.environ},
     }

@@ -81,10 +81,10 @@ def temperature_c(root: Path = ROOT) -> float | None:
         *((chip / "name", chip.glob("temp*_input")) for chip in _listed(root, "hwmon/hwmon*")),
         *((zone / "type", [zone / "temp"]) for zone in _listed(root, "thermal/thermal_zone*")),
     ]
-    found = [
+    readings = [
         _number(_text(file)) for name, files in places if _text(name) in _CHIPS for file in files
     ]
-    degrees = [one / 1000 for one in found if one is not None]
+    degrees = [one / 1000 for one in readings if one is not None]
     return max((one for one in degrees if -50 < one < 150), default=None)
 
 
@@ -134,10 +134,10 @@ def _text(path: Path, lines: int = 1) -> str | None:
     """The first lines of a small file, bounded; None where it cannot be read."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            found = file.read(_MOST_BYTES)
+            content = file.read(_MOST_BYTES)
     except OSError:
         return None
-    kept = "\n".join(line[:_MOST_TEXT] for line in found.splitlines()[:lines])
+    kept = "\n".join(line[:_MOST_TEXT] for line in content.splitlines()[:lines])
     return kept.strip() or None
 
 

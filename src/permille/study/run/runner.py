@@ -110,7 +110,7 @@ class Runner:
         plan: Plan,
         store: Store,
         recorder: Recorder,
-        watch: Watch = lambda what, seen: None,
+        watch: Watch = lambda kind, event: None,
         *,
         pool: bool = False,
         quiet: bool = False,
@@ -268,7 +268,7 @@ class Runner:
 
     def _schedule(self, repeats: range) -> Iterator[Block]:
         """What is to be run. Repeats go round over the blocks, so that a slow drift of the
-        machine meets all of them alike; asked anew each round, since precision may be reached."""
+        machine meets all of them alike. Checked again each round: precision may be reached."""
         seed = self._plan.settings.seed
         for repeat in repeats:
             for (task, dataset), cells in blocks.groups(self._plan.cells).items():
@@ -278,7 +278,7 @@ class Runner:
                     yield Block(task, dataset, repeat, due)
 
     def _to_make(self, planned: PlannedCell, repeat: int) -> bool:
-        """Whether a repeat is to be made; what is left out is counted and said."""
+        """Whether a repeat is to be made; skipped repeats are counted and reported."""
         if self.ledger.done(planned.cell.id, repeat):
             self.tally.kept += 1
         elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:

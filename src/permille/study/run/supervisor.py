@@ -178,8 +178,8 @@ def _listen(
 def lines(tail: bytes | bytearray) -> tuple[str, ...]:
     """The last lines of the output, limited in number and length."""
     text = tail.decode("utf-8", "replace")
-    found = [line.strip()[:LINE_LIMIT] for line in text.splitlines() if line.strip()]
-    return tuple(found[-LINES:])
+    kept = [line.strip()[:LINE_LIMIT] for line in text.splitlines() if line.strip()]
+    return tuple(kept[-LINES:])
 
 
 def _ready(selector: selectors.BaseSelector) -> bool:
@@ -214,8 +214,8 @@ def _reason(code: int, failures: Sequence[str], last: Sequence[str]) -> str:
     """The exception that the worker reported or, only without one, the last line that it printed,
     which may be an unrelated warning."""
     known = [*failures[:1], *(line.removeprefix(OURS) for line in last[-1:])]
-    said = f": {known[0]}" if known else ""
+    cause = f": {known[0]}" if known else ""
     if code < 0:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"the worker was killed by {signal_name(-code)}{hint}{said}"
-    return f"the worker failed (exit {code}){said}"
+        return f"the worker was killed by {signal_name(-code)}{hint}{cause}"
+    return f"the worker failed (exit {code}){cause}"

@@ -106,10 +106,10 @@ def _notes(
     phases: dict[str, Phase],
 ) -> tuple[str, ...]:
     """The distinct notes of the worker, the study and the recorder."""
-    found = [*(result.notes if result else ()), *notes]
+    every = [*(result.notes if result else ()), *notes]
     if recording is not None:
-        found += [*notices(recording), *disturbance.notes(phases)]
-    return tuple(dict.fromkeys(found))
+        every += [*notices(recording), *disturbance.notes(phases)]
+    return tuple(dict.fromkeys(every))
 
 
 def keep(store: Store, trial: Trial, raw: Raw) -> Trial:
@@ -155,14 +155,14 @@ def _each(
 
 def _facts(planned: PlannedCell, result: WorkerResult | None) -> ModelFacts:
     """The value from the study file, or from the loaded model, or from its files."""
-    said, read = result.facts if result else ModelFacts(), planned.facts
+    reported, read = result.facts if result else ModelFacts(), planned.facts
     merged = {
-        name: mine if (mine := getattr(said, name)) not in (None, {}) else getattr(read, name)
+        name: mine if (mine := getattr(reported, name)) not in (None, {}) else getattr(read, name)
         for name in ModelFacts.__struct_fields__
     }
     if planned.params is not None:
         merged["params"] = planned.params
-    return ModelFacts(**merged | {"files": read.files or said.files})
+    return ModelFacts(**merged | {"files": read.files or reported.files})
 
 
 def _void(phases: dict[str, Phase], recording: Recording | None) -> str | None:
