@@ -44,12 +44,16 @@ def test_a_wrap_on_the_way_is_exact(permille: Permille, powercap: Driver) -> Non
 def test_a_reset_on_the_way_leaves_no_figure(
     permille: Permille, powercap: Driver, tmp_path: Path
 ) -> None:
+    began = tmp_path / "began"
     pid = os.fork()
     if pid == 0:
-        time.sleep(1.5)
+        while not began.exists():
+            time.sleep(0.01)
+        time.sleep(0.5)
         powercap.reset("cpu:0")
         os._exit(0)
-    found = permille("measure", "--json", "--", "sleep", "3", code=1).json
+    command = f"touch '{began}'; sleep 3"
+    found = permille("measure", "--json", "--", "sh", "-c", command, code=1).json
     os.waitpid(pid, 0)
     assert found["valid"] is False
     assert "reset" in found["reason"]
@@ -338,7 +342,7 @@ def test_a_counter_cannot_leave_others_out_and_says_so(
 ) -> None:
     found = permille("measure", "--json", "--without-others", "--", "sleep", "0.5").json
     assert any(
-        "cpu:0: the work of other processes cannot be told apart" in n for n in found["notes"]
+        "cpu:0: the work of other processes cannot be separated" in n for n in found["notes"]
     )
 
 
