@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# The tests start thousands of processes, which compile each module once and not each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := quickstart
 .PHONY: quickstart install core static browser check test fuzz ci lint lint-js docs figures audit flips bench release-check clean help
 
@@ -43,13 +46,13 @@ browser:         # the explorer's tests drive Debian's Chromium; without it they
 	  || echo "no chromium here: the explorer's browser tests will be skipped"
 
 check: lint      ## a minute: lint, types, import rules, the fast tests; no torch, no browser
-	$(BIN)/python -m pytest -m "not slow and not measuring" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not slow and not measuring" -n 3 --dist loadgroup
 
 test: install browser ## everything, from a clean clone
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 ci: install browser ## what .ci/run tests: all but the campaigns, which take long by their numbers
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not campaign"
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not campaign"
 
 fuzz: install    ## the seams that strangers reach, for longer than the tests do
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py

@@ -20,7 +20,7 @@ POWER_W = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How the tests may run side by side (`pytest -n 4 --dist loadgroup`).
+    """How the tests may run side by side (`pytest -n 3 --dist loadgroup`).
 
     What measures in real time mostly waits, and stays on two workers, so that no more than two
     measurements ever compete for the processor; the tests of any other file stay together, since
