@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from permille.analysis.rerun import CAUTION
+from permille.analysis.rerun import CAUTION, FEWEST_SESSIONS, SELECTION_CAUTION
 
 Array = NDArray[np.float64]
 RESULTS = Path(__file__).parent / "results" / "rerun.json"
@@ -30,6 +30,11 @@ SESSIONS = range(2, 11)
 SPREADS = (0.0, 0.02, 0.05, 0.10, 0.23)
 BLOCK_SD = 0.03
 WARMING = 0.10
+PRECISION = 0.10
+MOST = 10
+"""Sessions under a precision."""
+SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+"""The sessions' log-sd as a share of the precision."""
 
 
 class Cells(NamedTuple):
@@ -151,6 +156,66 @@ FIGURES: dict[str, Callable[[Cells], Coverage]] = {
 }
 
 
+def until_precise(
+    scenario: Scenario, sd: float, cells: int, rng: np.random.Generator
+) -> dict[str, Coverage]:
+    """Of cells whose sessions were repeated, MOST at most, until the rerun interval of the energy
+    was within PRECISION, with the widening that such cells have. The next session is the one that
+    would have come."""
+    drawn = simulate(scenario, sd, MOST, cells, rng)
+    wanted = np.log1p(PRECISION)
+    going_on = np.ones(cells, dtype=bool)
+    holds = {figure: np.zeros((2, cells), dtype=bool) for figure in FIGURES}
+    for k in range(FEWEST_SESSIONS, MOST + 1):
+        _, _, rerun_half = bounds(np.log(drawn.energy[:, :k]))
+        ends = going_on & ((SELECTION_CAUTION * rerun_half <= wanted) | (k == MOST))
+        wider = np.maximum(SELECTION_CAUTION, wanted / rerun_half)
+        sides = {
+            "ratio": (drawn.ratio, drawn.true_ratio, drawn.ratio[:, :k].mean(axis=1)),
+            "energy": (
+                np.log(drawn.energy),
+                np.log(drawn.true_energy),
+                np.log(drawn.energy[:, :k].mean(axis=1)),
+            ),
+        }
+        for figure, (x, truth, value) in sides.items():
+            _, half, next_half = bounds(x[:, :k])
+            holds[figure][0][ends] = (np.abs(value - truth) <= wider * half)[ends]
+            holds[figure][1][ends] = (np.abs(value - x[:, k]) <= wider * next_half)[ends]
+        going_on &= ~ends
+    return {figure: Coverage(*map(float, held.mean(axis=1))) for figure, held in holds.items()}
+
+
+def rows_until_precise(cells: int, seed: int) -> Iterator[dict[str, Any]]:
+    """One row a scenario and spread of those that are attained with a fixed number of sessions."""
+    for scenario in SCENARIOS[:3]:
+        for share in SHARES:
+            rng = np.random.default_rng((seed, round(1000 * share)))
+            found = until_precise(scenario, share * PRECISION, cells, rng)
+            yield {"draws": scenario.name, "share": share} | {
+                f"{figure}_{what}": getattr(coverage, what)
+                for figure, coverage in found.items()
+                for what in ("mean", "rerun")
+            }
+
+
+def markdown_until_precise(found: list[dict[str, Any]]) -> str:
+    """The table of docs/statistics.md: the least coverage over the spreads."""
+    lines = [
+        "| draws | ratio: mean | ratio: next session | energy: mean | energy: next session |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for scenario in SCENARIOS[:3]:
+        of = [row for row in found if row["draws"] == scenario.name]
+        cells = [scenario.name]
+        for figure in FIGURES:
+            for what in ("mean", "rerun"):
+                worst = min(of, key=lambda row: row[f"{figure}_{what}"])
+                cells.append(f"{worst[f'{figure}_{what}']:.1%} ({worst['share']:g} p)")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def rows(cells: int, seed: int) -> Iterator[dict[str, Any]]:
     """One row a figure, scenario, spread and number of sessions."""
     for scenario in SCENARIOS:
@@ -208,10 +273,11 @@ def main() -> None:
         "caution": CAUTION,
         "block_sd": BLOCK_SD,
         "rows": found,
+        "until_precise": list(rows_until_precise(options.cells, options.seed)),
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(markdown(found))
+    print(markdown(found), markdown_until_precise(results["until_precise"]), sep="\n\n")
 
 
 if __name__ == "__main__":

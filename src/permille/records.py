@@ -443,4 +443,5 @@ class Trial(Record):
     round: int = 0  # how often the cell has been started over (run --fresh)
     last_lines: tuple[str, ...] = ()  # the last lines printed by a failed worker
     session: str | None = None  # the session's id; None for imports and in older trials
+    rerun_precision: float | None = None  # sessions were repeated until a rerun is within ± this
     block: int | None = None  # the block's number within the session

@@ -18,11 +18,14 @@ from hypothesis import strategies as st
 from permille.analysis import intervals
 from permille.analysis.rerun import (
     CAUTION,
+    SELECTION_CAUTION,
     Measurement,
     SessionMean,
     components,
+    is_precise,
     of_values,
     rerun,
+    selection_factor,
     session_means,
 )
 
@@ -210,6 +213,42 @@ def test_the_intervals_hold_what_they_promise(name: str, sd: float, sessions: in
         assert found.rerun >= 0.94 - 0.011
 
 
+def test_sessions_are_enough_once_three_of_them_agree() -> None:
+    agree = sessions_of([0.0], [0.001], [0.002])
+    assert not is_precise(rerun(agree[:2]), 0.5)
+    assert is_precise(rerun(agree), 0.1)
+    half = rerun(agree).rerun_half
+    assert half is not None
+    least = math.expm1(SELECTION_CAUTION * half)
+    assert is_precise(rerun(agree), least * 1.001)
+    assert not is_precise(rerun(agree), least * 0.999)
+
+
+def test_intervals_of_sessions_that_were_chosen_by_them_are_wider() -> None:
+    over = rerun(sessions_of([0.0], [0.001], [0.002]))
+    half, rerun_half = over.half, over.rerun_half
+    assert half is not None
+    assert rerun_half is not None
+    assert selection_factor(over, None) == 1
+    as_wide_as_requested = over.widened(selection_factor(over, 0.1))
+    assert as_wide_as_requested.rerun_half == pytest.approx(math.log1p(0.1))
+    assert as_wide_as_requested.half == pytest.approx(math.log1p(0.1) * half / rerun_half)
+    assert as_wide_as_requested.value == over.value
+    # Where the maximum of sessions ended them, not having stopped before is a selection too.
+    ended = over.widened(selection_factor(over, rerun_half / 2))
+    assert ended.rerun_half == pytest.approx(SELECTION_CAUTION * rerun_half)
+    one = rerun(sessions_of([0.0, 0.1]))
+    assert one.widened(selection_factor(one, 0.1)) == one
+
+
+def test_sessions_until_they_agree_hold_what_they_promise() -> None:
+    rng = np.random.default_rng(5)
+    held = BENCHMARK.until_precise(SCENARIOS["normal"], 0.06, 4000, rng)
+    for coverage in held.values():
+        assert coverage.mean >= 0.945 - 0.011
+        assert coverage.rerun >= 0.94 - 0.011
+
+
 ATTAINED = [name for name in SCENARIOS if "half of" not in name and "1 block" not in name]
 
 
@@ -224,6 +263,10 @@ def test_the_stored_simulation_attains_what_the_page_says() -> None:
     assert min(row["rerun"] for row in attained) >= 0.94
     page = (ROOT / "docs/statistics.md").read_text("utf-8")
     assert BENCHMARK.markdown(stored["rows"]) in page
+    until_precise = stored["until_precise"]
+    assert min(min(row["ratio_mean"], row["energy_mean"]) for row in until_precise) >= 0.945
+    assert min(min(row["ratio_rerun"], row["energy_rerun"]) for row in until_precise) >= 0.94
+    assert BENCHMARK.markdown_until_precise(until_precise) in page
 
 
 @pytest.mark.parametrize("counts", [(2, 2, 2), (4, 1, 3, 2)])

@@ -48,6 +48,15 @@ def test_a_session_goes_on_within_the_break_on_the_same_boot_of_the_same_machine
     assert continued(sessions, "m", "b", just + timedelta(seconds=1)) is None
 
 
+def test_of_two_sessions_that_end_at_one_moment_the_later_begun_goes_on() -> None:
+    """One that was asked for begins in the moment in which the trial before it ended."""
+    new = known("a", 20, started=(START + timedelta(minutes=20)).isoformat())
+    for sessions in ([known("z", 20), new], [new, known("z", 20)]):
+        found = continued(sessions, "m", "b", START + timedelta(minutes=20))
+        assert found is not None
+        assert found.id == "a"
+
+
 def test_a_clock_that_went_back_by_hours_begins_a_session() -> None:
     assert continued([known("s", 300)], "m", "b", START) is None
 

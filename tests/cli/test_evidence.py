@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from permille.analysis.summaries import MOST_BLOCKS
 from permille.records import Stopping, Trial
 from permille.store import Store
 from tests.conftest import Permille
@@ -117,3 +118,18 @@ def test_the_interval_of_a_stopping_rule_is_not_called_one_over_sessions(
     (small, _) = permille("results", "--json").json["rows"]
     assert (small["kwh_per_1000"]["sessions"], small["kwh_per_1000"]["rerun"]) == (2, None)
     assert "of 2 sessions, but over their trials, by a stopping rule" in permille("results").out
+
+
+def test_a_cell_of_too_many_trials_says_that_its_sessions_are_not_told_apart(
+    permille: Permille, keep: Path
+) -> None:
+    (one,) = [t for t in of_sessions(["mon"]) if (t.cell.model, t.block) == ("small", 0)]
+    with Store(keep) as store:
+        store.add_many(
+            (msgspec.structs.replace(one, uid=f"u{n}", repeat=n, block=n), None)
+            for n in range(MOST_BLOCKS + 1)
+        )
+    (row,) = permille("results", "--json").json["rows"]
+    assert row["kwh_per_1000"]["sessions"] is None
+    assert any(note.startswith("more than 1,000 trials") for note in row["notes"])
+    assert "says nothing of their sessions" in permille("results").out

@@ -1,12 +1,14 @@
-// Computes the page's figures for the cases that test_golden.py writes: node golden.mjs FIGURES CASES
+// Computes the page's figures for the cases that test_golden.py writes:
+// node golden.mjs FIGURES FORMAT CASES
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-const [figures, path] = process.argv.slice(2);
+const [figures, words, path] = process.argv.slice(2);
 const page = await import(pathToFileURL(figures));
+const text = await import(pathToFileURL(words));
 const { document, settings, pairs } = JSON.parse(readFileSync(path, "utf8"));
-page.useStudentT(document.student_t);
+page.useIntervals(document);
 const cells = page.cells(document.cells);
 const byId = new Map(cells.map((c) => [c.id, c]));
 
@@ -17,6 +19,7 @@ const found = settings.map((setting) => {
     cells: Object.fromEntries(cells.map((c) => [c.id, {
       kwh: page.kwh(c, setting), grams: page.grams(c, setting), front: page.onFront(c, setting),
       budget: setting.net ? null : page.budget(c, setting.boundary), place: page.place(c),
+      over: text.overSessions(document.evidence, page.kwh(c, setting), text.energy),
     }])),
     ratios,
     overall: known.length ? page.overall(known) : null,

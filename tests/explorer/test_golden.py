@@ -14,13 +14,15 @@ import pytest
 
 from permille.analysis import answer, budget, comparable, compare, intervals, pareto
 from permille.analysis.cell_summary import Summary
-from permille.analysis.rows import row
+from permille.analysis.evidence_words import over_sessions
+from permille.analysis.rows import SessionInterval, estimate_of, row
 from permille.analysis.study_cells import from_trials
 from permille.errors import CompareError
 from permille.explorer import document
 from permille.explorer.cells import Shown
 from permille.metrics import scored
 from permille.records import BOUNDARIES, Environment, Estimate, Phase, Provenance, Stopping, Trial
+from permille.units import format_energy_kwh
 from tests.records import ESTIMATED, cell, joules, trial
 
 pytestmark = pytest.mark.slow
@@ -63,9 +65,11 @@ def repeats(model: str, energies: list[float], *, idle_j: float | None = 3.0, ri
     ]  # fmt: skip
 
 
-def in_blocks(model: str, energies: list[float], places: list[tuple[int, int]]) -> list[Trial]:
+def in_blocks(
+    model: str, energies: list[float], places: list[tuple[int, int]], **changed: Any
+) -> list[Trial]:
     return [
-        msgspec.structs.replace(one, session=f"s{session}", block=block)
+        msgspec.structs.replace(one, session=f"s{session}", block=block, **changed)
         for one, (session, block) in zip(repeats(model, energies), places, strict=True)
     ]
 
@@ -95,6 +99,12 @@ def all_trials() -> list[Trial]:
         *in_blocks("llm in blocks", [200.0, 206.0, 190.0, 215.0], [(0, 0), (0, 1), (1, 0), (1, 1)]),
         *in_blocks("in blocks", [20.0, 20.4, 19.7, 21.0], [(0, 0), (0, 1), (1, 0), (1, 1)]),
         *in_blocks("one session", [30.0, 31.0, 29.0], [(0, 0), (0, 1), (0, 2)]),
+        *in_blocks(
+            "until precise",
+            [25.0, 25.4, 24.9],
+            [(0, 0), (1, 0), (2, 0)],
+            rerun_precision=0.3,
+        ),
         *in_blocks("partly", [40.0, 44.0], [(0, 1), (2, 0)]),
         *repeats("little power", [12.0, 12.2], meter={"offset_j": 3.0}),
         *repeats("much power", [900.0, 905.0], meter={"offset_j": 30.0, "accuracy_high": 0.06}),
@@ -123,15 +133,35 @@ def same(found: dict[str, float | None] | None, said: dict[str, float | None]) -
     if found is None:
         assert said["value"] is None
         return
-    for key in ("value", "low", "high"):
-        if said[key] is None:
-            assert found[key] is None
+    assert found.get("sessions") == said.get("sessions")
+    for key in ("value", "low", "high", "rerunLow", "rerunHigh"):
+        if said.get(key) is None:
+            assert found.get(key) is None
         else:
             assert found[key] == pytest.approx(said[key], rel=1e-9, abs=1e-15)
 
 
+def printed(interval: SessionInterval) -> dict[str, float | None]:
+    """What ``results --json`` prints, in the page's form."""
+    return {
+        "value": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "sessions": interval.sessions,
+        "rerunLow": None if interval.rerun is None else interval.rerun.low,
+        "rerunHigh": None if interval.rerun is None else interval.rerun.high,
+    }
+
+
 def as_dict(estimate: Estimate) -> dict[str, float | None]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "sessions": estimate.sessions,
+        "rerunLow": estimate.rerun_low,
+        "rerunHigh": estimate.rerun_high,
+    }
 
 
 @needs_node
@@ -160,10 +190,12 @@ def test_the_pages_functions_give_the_command_lines_figures(
         ),
         encoding="utf-8",
     )
-    figures = tmp_path / "figures.mjs"
-    figures.write_text((WEB / "figures.js").read_text(encoding="utf-8"), encoding="utf-8")
+    modules = [tmp_path / f"{name}.mjs" for name in ("figures", "format")]
+    for module in modules:
+        source = (WEB / f"{module.stem}.js").read_text(encoding="utf-8")
+        module.write_text(source, encoding="utf-8")
     script = Path(__file__).with_name("golden.mjs")
-    command = [str(NODE), str(script), str(figures), str(cases)]
+    command = [str(NODE), str(script), *map(str, modules), str(cases)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stderr
     for setting, page in zip(settings, json.loads(run.stdout), strict=True):
@@ -180,8 +212,10 @@ def _check(
     for of, summary, front in zip(cells, summaries, on_front, strict=True):
         found = page["cells"][of.id]
         said = row(summary, intensity_g_per_kwh=G_PER_KWH, pue=PUE, net=False)
-        same(found["kwh"], msgspec.to_builtins(said.kwh_per_1000))
-        same(found["grams"], msgspec.to_builtins(said.co2e_g_per_1000))
+        same(found["kwh"], printed(said.kwh_per_1000))
+        same(found["grams"], printed(said.co2e_g_per_1000))
+        estimate = estimate_of(said.kwh_per_1000)
+        assert found["over"] == (estimate and over_sessions(estimate, format_energy_kwh))
         assert found["front"] is (front is True)
         if not net:
             said_parts = budget.parts(summary)

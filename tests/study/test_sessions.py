@@ -25,8 +25,8 @@ pytestmark = pytest.mark.measuring
 Study = Callable[..., Path]
 
 
-def kept(folder: Path) -> tuple[list[Trial], list[MachineSession]]:
-    with Store(folder / "permille.db", readonly=True) as store:
+def kept(folder: Path, name: str = "permille.db") -> tuple[list[Trial], list[MachineSession]]:
+    with Store(folder / name, readonly=True) as store:
         return list(store.trials()), store.sessions()
 
 
@@ -165,6 +165,9 @@ def test_a_rest_can_be_interrupted_and_the_same_command_goes_on(
     ("arguments", "words"),
     [
         (("--sessions", "2", "--precision", "0.1"), "add --repeats N"),
+        (("--sessions", "2", "--rerun-precision", "0.1"), "add --sessions N"),
+        (("--sessions", "5", "--rerun-precision", "1"), "a share, such as 0.1"),
+        (("--precision", "0.1", "--rerun-precision", "0.1"), "keep one"),
         (("--sessions", "0"), "from 1 to 1000"),
         (("--sessions", "2", "--every", "soon"), "90s, 30m, 12h or 1d"),
         (("--sessions", "2", "--every", "31d"), "more than 30 days"),
@@ -174,6 +177,45 @@ def test_sessions_that_have_no_meaning_are_refused(
     permille: Permille, study: Study, arguments: tuple[str, ...], words: str
 ) -> None:
     assert words in permille("run", str(study("quick")), *arguments, code=2).err
+
+
+@pytest.mark.parametrize(("energies_j", "sessions"), [((1.0, 1.01, 1.02), 3), ((1.0, 3.0, 9.0), 4)])
+def test_sessions_end_once_a_rerun_is_known_well_enough(
+    permille: Permille,
+    powercap: Driver,
+    study: Study,
+    tmp_path: Path,
+    energies_j: tuple[float, ...],
+    sessions: int,
+) -> None:
+    """Three measured sessions whose energies are set, so that no verdict depends on the machine."""
+    path = str(study("quick", repeats=1))
+    permille("run", path, "--sessions", "3", "--every", "0s")
+    trials, measured = kept(tmp_path)
+    with Store(tmp_path / "set.db") as store:
+        for session in measured:
+            store.put_session(session)
+        store.add_many((_with(*one), None) for one in zip(trials, energies_j, strict=True))
+    command = (
+        "run", path, "--sessions", "4", "--every", "0s", "--rerun-precision", "0.1",
+        "--store", str(tmp_path / "set.db"),
+    )  # fmt: skip
+    said = permille(*command).err
+    assert ("a rerun is within ±10 %: no further session is needed" in said) is (sessions == 3)
+    trials, _ = kept(tmp_path, "set.db")
+    assert [trial.rerun_precision for trial in trials] == [None] * 3 + [0.1] * (sessions - 3)
+
+
+def _with(trial: Trial, joules: float) -> Trial:
+    """The trial with this energy an inference."""
+    query = trial.phases["query"]
+    assert query.inferences is not None
+    domains = {
+        name: msgspec.structs.replace(domain, energy_j=joules * query.inferences, edge_j=0.0)
+        for name, domain in query.domains.items()
+    }
+    phases = trial.phases | {"query": msgspec.structs.replace(query, domains=domains)}
+    return msgspec.structs.replace(trial, phases=phases)
 
 
 def test_a_dry_run_counts_every_session(permille: Permille, study: Study) -> None:

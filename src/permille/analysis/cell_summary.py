@@ -8,7 +8,14 @@ import msgspec
 
 from permille.analysis import intervals
 from permille.analysis.parts import Part
-from permille.analysis.rerun import Measurement, Rerun, SessionMean, rerun, session_means
+from permille.analysis.rerun import (
+    Measurement,
+    Rerun,
+    SessionMean,
+    rerun,
+    selection_factor,
+    session_means,
+)
 from permille.analysis.stopping import decide, stopped_summary
 from permille.records import (
     Boundary,
@@ -37,7 +44,8 @@ class Sums(Record):
     ``values`` has one per trial; if only sums are known (the shipped figures of a study) it is
     empty. ``low`` and ``high`` are the relative systematic uncertainty below and above from meter
     accuracy and edges (k = 2), which more repeats do not reduce. ``blocks`` are the trials by
-    session and block, empty if one of them does not know its own.
+    session and block, empty if one of them does not know its own. ``rerun_precision``: sessions
+    were repeated until they agreed within it.
     """
 
     n: int
@@ -50,6 +58,7 @@ class Sums(Record):
     asked: Stopping | None = None
     signed: bool = False  # whether it is a net energy, whose interval may reach below 0
     blocks: tuple[BlockEnergy, ...] = ()
+    rerun_precision: float | None = None
 
     def estimate(self) -> Estimate:
         """The mean with its 95 % interval: spread of the trials and systematic, combined.
@@ -78,7 +87,16 @@ class Sums(Record):
         """The logarithms of the trials over their sessions; None if a session or a logarithm is
         missing."""
         means = self.session_means()
-        return rerun(means) if means else None
+        if not means:
+            return None
+        over = rerun(means)
+        return over.widened(selection_factor(over, self.rerun_precision))
+
+    @property
+    def selection_factor(self) -> float:
+        """By how much intervals over its sessions are widened (see :mod:`.rerun`)."""
+        means = self.session_means()
+        return selection_factor(rerun(means), self.rerun_precision) if means else 1.0
 
     def session_means(self) -> list[SessionMean]:
         """Each session's mean of the logarithms; none if one of them is missing."""

@@ -174,7 +174,10 @@ def paired(a: Sums, b: Sums) -> list[SessionMean]:
 def _over_sessions(means: Sequence[SessionMean], a: Side, b: Side) -> Estimate:
     """The ratio over sessions, and where one more session's would lie. What the meters add is the
     same error in each session, so that it is no part of what a rerun on this machine would find."""
-    over = rerun(means)
+    assert a.energy is not None
+    assert b.energy is not None
+    factor = max(a.energy.selection_factor, b.energy.selection_factor)
+    over = rerun(means).widened(factor)
     value, half = math.exp(over.value), over.half
     plain = Estimate(value=value, low=None, high=None)
     if half is not None:

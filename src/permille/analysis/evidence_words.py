@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from permille.records import Estimate
-from permille.units import counted
 
 ONE_SESSION = "within one session; another day or machine may give something else"
+SEVERAL = "over {sessions} sessions; one more session would give {low} to {high}"
+STOPPED = (
+    "of {sessions} sessions, but over their trials, by a stopping rule: a rerun may lie outside"
+)
+"""The explorer's page fills in the same templates."""
 
 
 def over_sessions(estimate: Estimate, form: Callable[[float], str]) -> str | None:
@@ -17,8 +21,7 @@ def over_sessions(estimate: Estimate, form: Callable[[float], str]) -> str | Non
         return None
     if estimate.sessions == 1:
         return ONE_SESSION
-    sessions = counted(estimate.sessions, "session")
     if estimate.rerun_low is None or estimate.rerun_high is None:
-        return f"of {sessions}, but over their trials, by a stopping rule: a rerun may lie outside"
+        return STOPPED.format(sessions=estimate.sessions)
     low, high = form(estimate.rerun_low), form(estimate.rerun_high)
-    return f"over {sessions}; one more session would give {low} to {high}"
+    return SEVERAL.format(sessions=estimate.sessions, low=low, high=high)

@@ -17,6 +17,12 @@ nothing about another day or machine. Sessions are therefore the unit, as Kalibe
 - **components**: the variances of trials, sessions and machines, by the analysis of variance of
   unweighted means (Searle, Casella and McCulloch, Variance Components, 1992, chapter 5).
 
+A study may ask for sessions until the rerun interval is within a precision (:func:`is_precise`).
+Looking after every session and stopping where the spread happens to be small makes intervals too
+narrow. So, as with the rule for repeats (:mod:`permille.analysis.stopping`), the rerun interval is
+never reported narrower than requested, both intervals are wider by :data:`SELECTION_CAUTION` at
+least, and the mean's is widened by the same factor as the rerun interval.
+
 With one session there is Student's interval over its trials or blocks, and no rerun interval.
 Pure functions on any scale on which effects add up: logarithms for energies and ratios. The
 coverage is simulated in ``benchmarks/rerun.py``.
@@ -28,6 +34,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from permille.analysis.intervals import student_t, summary
 from permille.records import Record
 
@@ -35,6 +43,14 @@ CAUTION = 1.1
 """Factor on the half-width of the rerun interval. The next session of a heavy-tailed machine lies
 outside of Student's prediction interval in up to 7 % of cases; simulated, ``benchmarks/rerun.py``.
 """
+
+SELECTION_CAUTION = 1.1
+"""Factor on both intervals of sessions that were repeated until they agreed: the smallest multiple
+of 0.05 with which the mean is covered in 94.5 % of cases and the next session in 94 %, simulated in
+``benchmarks/rerun.py``."""
+
+FEWEST_SESSIONS = 3
+"""Two sessions agree by chance too often for a decision to rest on them."""
 
 Level = Literal[
     "trial", "session", "trial or session", "machine", "session or machine",
@@ -95,6 +111,35 @@ class Rerun(Record):
     def rerun_half(self) -> float | None:
         """Half of the width of the rerun interval."""
         return None if self.rerun_high is None else self.rerun_high - self.value
+
+    def widened(self, factor: float) -> Rerun:
+        """The same with both intervals wider by a factor."""
+        half, rerun_half = self.half, self.rerun_half
+        return replace(
+            self,
+            low=None if half is None else self.value - factor * half,
+            high=None if half is None else self.value + factor * half,
+            rerun_low=None if rerun_half is None else self.value - factor * rerun_half,
+            rerun_high=None if rerun_half is None else self.value + factor * rerun_half,
+        )
+
+
+def is_precise(over: Rerun, precision: float) -> bool:
+    """Whether logarithms need no further session for a rerun to be within ``precision``
+    (relative)."""
+    half = over.rerun_half
+    if half is None or over.sessions < FEWEST_SESSIONS:
+        return False
+    return SELECTION_CAUTION * half <= math.log1p(precision)
+
+
+def selection_factor(over: Rerun, precision: float | None) -> float:
+    """By how much the intervals of logarithms are to be wider because their sessions were repeated
+    until they agreed within ``precision``; 1 without such a rule."""
+    half = over.rerun_half
+    if precision is None or not half:
+        return 1.0
+    return max(SELECTION_CAUTION, math.log1p(precision) / half)
 
 
 def session_means(measurements: Iterable[Measurement]) -> list[SessionMean]:

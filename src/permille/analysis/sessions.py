@@ -24,13 +24,13 @@ def continued(
     """The session that measuring on this boot of this machine now goes on with, or None: a new
     one begins. Where an id cannot be read, the pause alone decides."""
     going_on = [
-        (ended, session.id, session)
+        (ended, session.started, session.id, session)
         for session in sessions
         if (session.machine, session.boot) == (machine, boot)
         and (ended := instant(session.ended)) is not None
         and abs(now - ended) <= BREAK
     ]
-    return max(going_on, key=lambda one: one[:2])[-1] if going_on else None
+    return max(going_on, key=lambda one: one[:3])[-1] if going_on else None
 
 
 def session_of_each(trials: Iterable[Trial]) -> dict[str, str]:

@@ -124,7 +124,13 @@ class _Collected:
         return self._with_blocks(_net_sums(nets, gross))
 
     def _with_blocks(self, sums: Sums | None) -> Sums | None:
-        return sums and msgspec.structs.replace(sums, blocks=self._blocks(sums.values))
+        if sums is None:
+            return None
+        return msgspec.structs.replace(
+            sums,
+            blocks=self._blocks(sums.values),
+            rerun_precision=self.done[-1].rerun_precision,
+        )
 
     def _blocks(self, values: Sequence[float]) -> tuple[BlockEnergy, ...]:
         """The trials' values with their sessions and blocks; empty if one does not know its own, or
@@ -203,7 +209,12 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         parts=found.parts(),
         problem=_problem(trials, found, energy),
         reasons=_reasons(trials),
-        notes=(*_pooled(machines), *_unread(quality), *_notes(done, found)),
+        notes=(
+            *_pooled(machines),
+            *_unread(quality),
+            *_without_sessions(found.counted),
+            *_notes(done, found),
+        ),
         protocol=first.protocol,
         last_started=max(t.started for t in trials),
     )
@@ -231,6 +242,16 @@ def _pooled(machines: Sequence[str]) -> tuple[str, ...]:
     if len(machines) == 1:
         return ()
     return (f"pooled over {len(machines)} machines or versions (--pool): {', '.join(machines)}",)
+
+
+def _without_sessions(counted: Sequence[tuple[Trial, int]]) -> tuple[str, ...]:
+    """Why the interval says nothing of sessions although the trials know theirs."""
+    if len(counted) <= MOST_BLOCKS or any(trial.session is None for trial, _ in counted):
+        return ()
+    return (
+        f"more than {MOST_BLOCKS:,} trials: the interval is over the trials and says nothing of"
+        " their sessions",
+    )
 
 
 def _unread(quality: Quality | None) -> tuple[str, ...]:

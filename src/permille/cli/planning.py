@@ -26,6 +26,12 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     often.add_argument(
         "--precision", type=positive_float, metavar="P", help="repeat until within ±P (0.05)"
     )
+    parser.add_argument(
+        "--rerun-precision",
+        type=positive_float,
+        metavar="P",
+        help="with --sessions: no further session once a rerun is within ±P (0.1)",
+    )
     parser.add_argument("--inferences", type=positive_int, metavar="N", help="inferences per trial")
     parser.add_argument("--tasks", metavar="LIST", help="only these; commas, * and ? allowed")
     parser.add_argument("--models", metavar="LIST", help="only these; commas, * and ? allowed")
@@ -76,6 +82,7 @@ def planned(args: argparse.Namespace, *, fetch: bool) -> Plan:
         chosen=Selection(tasks=args.tasks, models=args.models, shard=args.shard),
         repeats=args.repeats,
         precision=args.precision,
+        rerun_precision=args.rerun_precision,
         inferences=args.inferences,
         weights=args.weights,
         device=args.device,
@@ -122,6 +129,13 @@ def load(
         if given["precision"] >= 1:
             raise UsageError("--precision is a share of the mean, such as 0.05 for ±5 %")
         given["repeats"] = None
+    if "rerun_precision" in given:
+        if given["rerun_precision"] >= 1:
+            raise UsageError("--rerun-precision is a share, such as 0.1 for ±10 %")
+        if given.setdefault("precision", None) is not None:
+            raise UsageError(
+                "--precision is of the mean, and --rerun-precision of a rerun: keep one"
+            )
     settings = msgspec.structs.replace(study.settings, **given)
     study = msgspec.structs.replace(study, settings=settings)
     return make(

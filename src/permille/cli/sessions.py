@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+from permille.analysis.rerun import FEWEST_SESSIONS
 from permille.analysis.sessions import BREAK
 from permille.cli.arguments import duration
 from permille.errors import UsageError
@@ -42,8 +43,13 @@ def check(plan: Plan, args: argparse.Namespace) -> None:
     """Refuse what has no meaning; say where sessions will not differ as reruns do.
 
     Raises:
-        UsageError: the number of repeats is not fixed.
+        UsageError: the number of repeats is not fixed, or too few sessions for a rerun's precision.
     """
+    if plan.settings.rerun_precision is not None and args.sessions < FEWEST_SESSIONS:
+        raise UsageError(
+            "a precision of the rerun interval needs several sessions: add --sessions N, the most"
+            f" to measure, {FEWEST_SESSIONS} or more"
+        )
     if args.sessions == 1:
         return
     if plan.settings.precision is not None:

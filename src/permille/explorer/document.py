@@ -17,12 +17,14 @@ import msgspec
 from permille.analysis import audit, comparable, parity
 from permille.analysis.answer import pairs
 from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.evidence_words import ONE_SESSION, SEVERAL, STOPPED
 from permille.analysis.intervals import student_t
 from permille.analysis.paper import published
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.pareto import fronts
 from permille.analysis.parts import Part
 from permille.analysis.quality import interval
+from permille.analysis.rerun import CAUTION
 from permille.analysis.study_cells import METERED, PARTS, StudyCell
 from permille.carbon.equivalents import equivalents
 from permille.carbon.settings import MEAN_PUE
@@ -61,6 +63,8 @@ def document(
         "equivalents": _equivalents(),
         "mean_pue": MEAN_PUE,
         "student_t": student_coefficients(),
+        "rerun_caution": CAUTION,
+        "evidence": {"one": ONE_SESSION, "several": SEVERAL, "stopped": STOPPED},
         "damage": list(damage),
         "licences": list(licences),
     }
@@ -232,6 +236,10 @@ def _sums(name: str, sums: Sums | None) -> dict[str, Any]:
         f"{name}_below": sums.low if sums else None,
         f"{name}_above": sums.high if sums else None,
         f"{name}_edge": sums.edge if sums else None,
+        f"{name}_sessions": estimate.sessions if estimate else None,
+        f"{name}_rerun_low": estimate.rerun_low if estimate else None,
+        f"{name}_rerun_high": estimate.rerun_high if estimate else None,
+        f"{name}_widened": sums.selection_factor if sums else None,
     }
 
 

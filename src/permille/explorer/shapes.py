@@ -27,6 +27,8 @@ class Document(TypedDict):
     equivalents: list[PageEquivalent]
     mean_pue: float
     student_t: list[float]
+    rerun_caution: float
+    evidence: PageEvidence
     damage: list[str]
     licences: list[Licence]
     trials: NotRequired[dict[str, list[ListedTrial]]]
@@ -100,6 +102,10 @@ class FigureColumns(TypedDict):
     below: float | None
     above: float | None
     edge: float | None
+    sessions: int | None
+    rerun_low: float | None
+    rerun_high: float | None
+    widened: float | None
     front: bool | None
 
 
@@ -111,6 +117,14 @@ class BoundaryColumns(TypedDict):
     provenance: str | None
     domains: list[str]
     problem: str | None
+
+
+class PageEvidence(TypedDict):
+    """Templates of what an interval is over: one session, several, several with a stopping rule."""
+
+    one: str
+    several: str
+    stopped: str
 
 
 # --- what stands beside the cells ------------------------------------------------------------

@@ -213,6 +213,10 @@ def _measure_sessions(
             if args.sessions > 1:
                 print(f"session {number + 1} of {args.sessions}", file=sys.stderr, flush=True)
             _measure(plan, runner, repeats, args, new_session=begins)
+        if number + 1 < args.sessions and runner.is_rerun_precise():
+            precise = f"±{100 * (plan.settings.rerun_precision or 0):.3g} %"
+            print(f"a rerun is within {precise}: no further session is needed", file=sys.stderr)
+            break
     assert runner is not None
     return runner.tally, recorder
 

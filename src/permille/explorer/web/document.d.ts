@@ -16,11 +16,13 @@ export interface Document {
   cells: Columns;
   damage: string[];
   equivalents: PageEquivalent[];
+  evidence: PageEvidence;
   grid: Grid;
   licences: Licence[];
   mean_pue: number;
   permille: string;
   published: ShippedStudy;
+  rerun_caution: number;
   runs?: { [key: string]: PageRun | null };
   schema: number;
   store: string | null;
@@ -91,6 +93,10 @@ export interface FigureColumns {
   ratio_mean: number | null;
   ratio_n: number | null;
   ratio_sd: number | null;
+  rerun_high: number | null;
+  rerun_low: number | null;
+  sessions: number | null;
+  widened: number | null;
 }
 
 /** The columns of one boundary that are the same with idle energy and without it. */
@@ -100,6 +106,13 @@ export interface BoundaryColumns {
   problem: string | null;
   provenance: string | null;
   spread: number | null;
+}
+
+/** Templates of what an interval is over: one session, several, several with a stopping rule. */
+export interface PageEvidence {
+  one: string;
+  several: string;
+  stopped: string;
 }
 
 /** One study of one source: what its numbers rest on, and its parity by boundary. */

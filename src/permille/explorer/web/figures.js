@@ -82,6 +82,10 @@ export function joules(cell, boundary, net) {
     below: known(within(cell, at, "below")),
     above: known(within(cell, at, "above")),
     edge: known(within(cell, at, "edge")),
+    sessions: within(cell, at, "sessions"),
+    rerunLow: within(cell, at, "rerun_low"),
+    rerunHigh: within(cell, at, "rerun_high"),
+    widened: known(within(cell, at, "widened")),
   };
 }
 
@@ -107,11 +111,16 @@ export const problem = (cell, boundary) => column(cell, boundary, "problem");
  * @returns {Estimate | null}
  */
 function times(estimate, factor) {
+  /** @param {number | null | undefined} end */
+  const scaled = (end) => (end === null || end === undefined ? null : end * factor);
   return (
     estimate && {
       value: estimate.value * factor,
-      low: estimate.low === null ? null : estimate.low * factor,
-      high: estimate.high === null ? null : estimate.high * factor,
+      low: scaled(estimate.low),
+      high: scaled(estimate.high),
+      sessions: estimate.sessions,
+      rerunLow: scaled(estimate.rerunLow),
+      rerunHigh: scaled(estimate.rerunHigh),
     }
   );
 }
@@ -171,9 +180,14 @@ export const reach = (estimate) =>
 
 /** @type {number[]} */
 let series = [];
-/** @param {number[]} chebyshev */
-export function useStudentT(chebyshev) {
-  series = chebyshev;
+let caution = 1;
+/**
+ * What intervals are computed with: Student's t, and the factor on the rerun interval.
+ * @param {{ student_t: number[]; rerun_caution: number }} sent
+ */
+export function useIntervals({ student_t, rerun_caution }) {
+  series = student_t;
+  caution = rerun_caution;
 }
 
 /**
@@ -218,8 +232,19 @@ function pairedRatio(a, b) {
   const groups = [...sessions.values()];
   if (groups.reduce((sum, group) => sum + group.length, 0) < 2) return null;
   const units = groups.length === 1 ? groups[0] : groups.map(meanOf);
-  const half = (studentT(units.length - 1) * sdOf(units)) / Math.sqrt(units.length);
-  return onLogScale(Math.exp(meanOf(units)), half, half);
+  const widened = Math.max(a.widened, b.widened);
+  const spread = widened * studentT(units.length - 1) * sdOf(units);
+  const value = Math.exp(meanOf(units));
+  const half = spread / Math.sqrt(units.length);
+  // A cell is of one machine, so that its sessions are what a rerun adds to.
+  const next = caution * spread * Math.sqrt(1 + 1 / units.length);
+  const rerun = groups.length > 1 ? onLogScale(value, next, next) : null;
+  return {
+    ...onLogScale(value, half, half),
+    sessions: groups.length,
+    rerunLow: rerun && rerun.low,
+    rerunHigh: rerun && rerun.high,
+  };
 }
 
 /**
@@ -343,11 +368,14 @@ export function ratio(x, y, setting) {
   if (plain.low === null || plain.high === null) return plain;
   const [low, high] = systematic(x, y, a, b, setting);
   const edges = Math.hypot(a.edge, b.edge);
-  return onLogScale(
-    plain.value,
-    Math.hypot(Math.log(plain.value) - Math.log(plain.low), low, edges),
-    Math.hypot(Math.log(plain.high) - Math.log(plain.value), high, edges),
-  );
+  return {
+    ...plain,
+    ...onLogScale(
+      plain.value,
+      Math.hypot(Math.log(plain.value) - Math.log(plain.low), low, edges),
+      Math.hypot(Math.log(plain.high) - Math.log(plain.value), high, edges),
+    ),
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 // Numbers for people, by the rules of permille.units.
 
-/** @import { Cell } from "./document" */
+/** @import { Cell, PageEvidence } from "./document" */
 /** @import { Estimate, Unit } from "./page" */
 
 /** @typedef {[size: number, unit: string][]} Scale */
@@ -161,4 +161,21 @@ export function times(ratio) {
     `${number(ratio.value)} × [${number(ratio.low)}, ` +
     `${Number.isFinite(ratio.high) ? number(ratio.high) : "no bound"}]`
   );
+}
+
+/**
+ * What an interval is over, in the command line's words; null where the runs know no sessions.
+ * @param {PageEvidence} words
+ * @param {Estimate | null} estimate
+ * @param {(value: number) => string} form
+ */
+export function overSessions(words, estimate, form) {
+  if (!estimate?.sessions) return null;
+  if (estimate.sessions === 1) return words.one;
+  const { rerunLow, rerunHigh } = estimate;
+  const known = typeof rerunLow === "number" && typeof rerunHigh === "number";
+  return (known ? words.several : words.stopped)
+    .replace("{sessions}", String(estimate.sessions))
+    .replace("{low}", known ? form(rerunLow) : "")
+    .replace("{high}", known ? form(rerunHigh) : "");
 }

@@ -97,7 +97,7 @@ export class App {
     this.cells = figures.cells(data.cells);
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
     this.places = new Map(data.grid.places.map((p) => [p.code, p]));
-    figures.useStudentT(data.student_t);
+    figures.useIntervals(data);
     this.inFile = inFile;
     this.state = read();
     this.nav = h("nav", { "aria-label": "Views" });

@@ -11,6 +11,10 @@ export interface Estimate {
   value: number;
   low: number | null;
   high: number | null;
+  /** How many sessions the interval is over, and where one more would lie; null: unknown. */
+  sessions?: number | null;
+  rerunLow?: number | null;
+  rerunHigh?: number | null;
 }
 
 /** Joules per 1,000 inferences, with what a ratio and the budget take. */
@@ -25,6 +29,8 @@ export interface Joules extends Estimate {
   below: number;
   above: number;
   edge: number;
+  /** By how much intervals over sessions are wider because the sessions were chosen by them. */
+  widened: number;
 }
 
 /** The grid that is chosen; `asked` and `askedYear` hold what is not in the table. */

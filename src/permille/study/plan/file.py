@@ -60,6 +60,9 @@ class Settings(Record, forbid_unknown_fields=True):
     as `0.05`."""
     max_repeats: Annotated[int, msgspec.Meta(gt=1, le=10_000)] = 30
     """The most trials per cell under `precision`. Such as `50`."""
+    rerun_precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    """With `--sessions N`: begin no further session once a rerun of every model would be within
+    ± this share. Such as `0.1`."""
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
     """Determines which samples are used, and their order. Such as `7`."""
     warmup: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50
@@ -207,6 +210,10 @@ def parse(text: str, *, where: str, folder: Path) -> StudyFile:
         )
     if settings.repeats is not None and settings.precision is not None:
         raise StudyError(f"{where}: [study] has both repeats and precision; keep one")
+    if settings.precision is not None and settings.rerun_precision is not None:
+        raise StudyError(
+            f"{where}: [study] has both precision, of the mean, and rerun_precision; keep one"
+        )
     return StudyFile(
         where=where,
         folder=folder,

@@ -116,7 +116,12 @@ class Attempt:
             notes=notes,
         )
         session, block = assigned.position
-        trial = msgspec.structs.replace(trial, session=session, block=block)
+        trial = msgspec.structs.replace(
+            trial,
+            session=session,
+            block=block,
+            rerun_precision=bench.plan.settings.rerun_precision,
+        )
         durations = self.results[0].durations_ns if self.results else ()
         raw = Raw(recording=recording, spans=tuple(self.spans), durations_ns=durations)
         return only_quiet(trial) if bench.quiet else trial, raw

@@ -13,7 +13,9 @@ from typing import Literal
 import msgspec
 
 from permille.analysis.boundaries import Bounded, within
+from permille.analysis.rerun import is_precise, rerun
 from permille.analysis.stopping import decide
+from permille.analysis.summaries import summarise
 from permille.balanced import order
 from permille.disturbance import disturbed
 from permille.processes import end_marked
@@ -161,6 +163,33 @@ class Runner:
         """The plan's finished trials, read from the store: a run that is interrupted between
         storing a trial and counting it must not report one too few."""
         return self._open_ledger().finished(planned.cell.id for planned in self._plan.cells)
+
+    def is_rerun_precise(self) -> bool:
+        """Whether the sessions so far tell what a rerun of each model would give within the study's
+        ``rerun_precision``. A cell without a figure does not count: further sessions give none."""
+        precision = self._plan.settings.rerun_precision
+        if precision is None:
+            return False
+        energies = [
+            summary.energy
+            for planned in self._plan.cells
+            for summary in summarise(self._finished(planned), "compute", pool=self._pool)
+            if summary.energy is not None
+        ]
+        means = [energy.session_means() for energy in energies]
+        return bool(means) and all(m and is_precise(rerun(m), precision) for m in means)
+
+    def _finished(self, planned: PlannedCell) -> list[Trial]:
+        """A cell's finished trials that count for this run."""
+        protocol = self._plan.protocol_of(planned)
+        return [
+            trial
+            for trial in self._store.trials(
+                study=self._plan.name, cell=planned.cell.id, source="permille", status="done"
+            )
+            if trial.protocol == protocol
+            and (self._pool or trial.environment.fingerprint == self.environment.fingerprint)
+        ]
 
     def is_untouched(self, repeats: range) -> bool:
         """Whether none of these repeats was ever tried: a session of their own begins with them."""

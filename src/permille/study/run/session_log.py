@@ -69,7 +69,7 @@ class SessionLog:
             place.session,
             lambda known: msgspec.structs.replace(
                 known,
-                ended=max(known.ended, now.isoformat(timespec="seconds")),
+                ended=max(known.ended, now.isoformat(timespec="milliseconds")),
                 end_temperature_c=degrees,
             ),
         )
@@ -90,13 +90,14 @@ class SessionLog:
         return continued(known, *self._ids, now=_now())
 
     def _new(self, *, requested: bool) -> MachineSession:
-        now = _now().isoformat(timespec="seconds")
+        now = _now()
         return MachineSession(
             id=uuid.uuid4().hex[:16],
             machine=self._ids.machine,
             boot=self._ids.boot,
-            started=now,
-            ended=now,
+            started=now.isoformat(timespec="seconds"),
+            # Finer, because the trial before a requested session ends in the same second.
+            ended=now.isoformat(timespec="milliseconds"),
             state=self._state(),
             requested=requested,
         )

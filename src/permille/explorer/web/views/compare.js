@@ -2,7 +2,7 @@
 
 import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
-import { figure, interval, NONE, number, params, qualityInterval, times } from "../format.js";
+import { figure, interval, NONE, number, overSessions, params, qualityInterval, times } from "../format.js";
 import {
   answers,
   bounded,
@@ -196,6 +196,7 @@ function results(app, models, all) {
                 ),
               { number: true },
             ],
+            ["Interval", (r) => overSessions(app.data.evidence, r.ratio, number) ?? "–"],
             ["Mind", (r) => warnings(r, setting).join("; ") || "–"],
           ],
           good,

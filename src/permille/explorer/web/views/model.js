@@ -7,6 +7,7 @@ import {
   mass,
   NONE,
   number,
+  overSessions,
   params,
   percent,
   qualityInterval,
@@ -131,6 +132,15 @@ function one(app, cell, setting) {
           { number: true },
         ],
         ["Provenance", (b) => provenance(cell, b) ?? NONE],
+        [
+          "Interval",
+          (b) =>
+            overSessions(
+              app.data.evidence,
+              kwh(cell, { ...setting, boundary: b, net: false }),
+              energy,
+            ) ?? "–",
+        ],
         ["Note", (b) => clean(problem(cell, b) ?? "–", 200)],
       ],
       BOUNDARIES,
