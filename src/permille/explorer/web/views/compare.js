@@ -2,7 +2,16 @@
 
 import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
-import { figure, interval, NONE, number, overSessions, params, qualityInterval, times } from "../format.js";
+import {
+  figure,
+  interval,
+  NONE,
+  number,
+  overSessions,
+  params,
+  qualityInterval,
+  times,
+} from "../format.js";
 import {
   answers,
   bounded,
