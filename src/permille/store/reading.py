@@ -184,8 +184,7 @@ class StoreReader:
             return [uid for (uid,) in self._db.execute("SELECT uid FROM trial NOT INDEXED")]
 
     def sessions(self) -> list[MachineSession]:
-        """Every session, by its start. Trials stored before there were sessions have none (see
-        :mod:`permille.analysis.sessions`).
+        """Every session, by its start. Trials stored before there were sessions have none.
 
         Raises:
             StoreError: they are damaged.
