@@ -24,6 +24,7 @@ from gpu_recordings import BadRecording, GpuRecording, load
 
 from permille import energy
 from permille.meters import nvml
+from permille.meters.nvml_gpu import open_gpu
 from permille.recorder.poller import POLL_S, Poller
 from permille.records import Refused, Span
 
@@ -109,7 +110,7 @@ def permille(recording: GpuRecording, reading: str, t0_ns: int, t1_ns: int) -> F
     """The span's energy by the NVML meter, the poller, the series and ``energy.span_energy``."""
     begin_ns = t0_ns - round(1e9 * LEAD_S)
     replayed = ReplayedNvml(recording, reading, begin_ns - round(1e9 * nvml.WATCH_S))
-    gpu = nvml._gpu(replayed, 0)
+    gpu = open_gpu(replayed, 0)
     meter = nvml.NvmlMeter(
         replayed, [gpu], {}, clock_ns=lambda: replayed.now_ns, sleep=replayed.sleep
     )

@@ -263,6 +263,21 @@ def test_required_measured_stops_at_the_first_trial_that_is_estimated_all_the_sa
     assert rows(permille)["slow"]["trials"]["done"] == 1
 
 
+def test_a_counter_that_contradicts_the_power_is_noted(
+    permille: Permille, environment: dict[str, str], study: Study, tmp_path: Path
+) -> None:
+    fake = FakeNvml(tmp_path)
+    script = ("gpu0.capability=86", "gpu0.power_mw=70000", "gpu0.tick_ms=10")
+    fake.script(*script, "gpu0.instant_mw=140000")
+    environment.update(fake.environment, PERMILLE_METERS="nvml,estimate")
+    permille("run", str(study("slow", repeats=1)))
+    row = rows(permille)["slow"]
+    assert row["trials"]["done"] == 1  # the counter is the figure
+    (note,) = (note for note in row["notes"] if "apart" in note)
+    assert note.startswith("gpu:0: over query its counter gives")
+    assert note in permille("results").out.replace("\n", " ")
+
+
 def test_precision_stops_when_it_is_reached(
     permille: Permille, powercap: Driver, study: Study
 ) -> None:

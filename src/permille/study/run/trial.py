@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from permille import disturbance, energy
+from permille import cross_check, disturbance, energy
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
 from permille.energy import notices
@@ -86,7 +86,7 @@ def make(
         counts=result.counts if result else {},
         overhead=recording.stats if recording else None,
         stopping=stopping,
-        notes=_notes(result, notes, recording, phases),
+        notes=_notes(result, notes, recording, spans, phases),
         round=round,
         last_lines=last_lines if failure else (),
     )
@@ -103,12 +103,15 @@ def _notes(
     result: WorkerResult | None,
     notes: Sequence[str],
     recording: Recording | None,
+    spans: Sequence[Span],
     phases: dict[str, Phase],
 ) -> tuple[str, ...]:
     """The distinct notes of the worker, the study and the recorder."""
     found = [*(result.notes if result else ()), *notes]
     if recording is not None:
-        found += [*notices(recording), *disturbance.notes(phases)]
+        found += notices(recording)
+        found += cross_check.notes(recording, spans)
+        found += disturbance.notes(phases)
     return tuple(dict.fromkeys(found))
 
 
