@@ -168,12 +168,13 @@ class Recording(Record):
 
 
 class Span(Record):
-    """A named period of a worker's time."""
+    """A named period of a worker's time. ``pauses``: from when to when the work in it rested."""
 
     name: str
     t0_ns: int
     t1_ns: int
     attributes: dict[str, Any] = {}
+    pauses: tuple[tuple[int, int], ...] = ()
 
     @property
     def seconds(self) -> float:
