@@ -86,6 +86,8 @@ def test_only_a_sensor_that_samples_a_part_needs_pauses_and_the_time_for_them() 
     assert pausing([domain(None), part, whole]) == PAUSING
     assert least_query_s([domain(None)]) == pytest.approx(2 * math.sqrt(2 / 3) * 0.02 / 0.01)
     assert least_query_s([part]) == pytest.approx(50.0)
+    slow = domain(PowerSensor(window_s=5.0, period_s=0.1))
+    assert least_query_s([slow]) == 60.0
 
 
 @pytest.mark.parametrize("pauses", [((9, 12),), ((12, 11),), ((11, 13), (12, 14)), ((15, 21),)])

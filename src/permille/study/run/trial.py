@@ -31,13 +31,17 @@ from permille.study.worker.messages import Pausing, WorkerResult
 
 EDGE_SHARE = 0.01
 """The query span is long enough that its edges contribute less than this (k = 2)."""
+MOST_FOR_EDGES_S = 60.0
+"""No query span is made longer than this for its edges: beyond, they cost more than 1 % (a sensor
+that averages over several seconds), as the interval says."""
 SEGMENTS = 20
 """A query span with pauses lasts at least as long as so many segments between them, so that there
 are ``part_time.LEAST_SEGMENTS`` even if each ends with the call that was running."""
 
 
 def least_query_s(domains: Iterable[Domain]) -> float:
-    """Seconds that a span must last for its two edges to cost under 1 %.
+    """Seconds that a span must last for its two edges to cost under 1 %, at most
+    :data:`MOST_FOR_EDGES_S`.
 
     An edge is uncertain by ``energy.edge_s`` of power, rectangular: that over ``sqrt(3)`` at
     k = 1; two edges in quadrature, k = 2 (see ``energy._edge_j``). With pauses (:func:`pausing`),
@@ -46,6 +50,7 @@ def least_query_s(domains: Iterable[Domain]) -> float:
     domains = tuple(domains)
     edges_s = [energy.edge_s(domain) for domain in domains]
     for_edges_s = 2 * math.sqrt(2 / 3) * max(edges_s, default=0.0) / EDGE_SHARE
+    for_edges_s = min(for_edges_s, MOST_FOR_EDGES_S)
     pauses = pausing(domains)
     return for_edges_s if pauses is None else max(for_edges_s, SEGMENTS * pauses.every_s)
 
