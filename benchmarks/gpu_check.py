@@ -8,6 +8,8 @@ Without a GPU it says "not run" and exits 0. The steps, per GPU:
     agreement  the counter against the power reading, integrated over the same stretch
     idle       power while this script does nothing
     adding up  two adjacent spans against the one around both
+    reads      the counter's mean power when it is read every 1 s, 0.1 s and 10 ms: the same, unless
+               reading disturbs it
     sensor     steps of load: how far each power reading lies behind, and the window that follows
                from it, beside what permille takes it for (needs torch with CUDA)
     added      time that permille adds to 1 ms kernels (needs torch with CUDA)
@@ -47,7 +49,8 @@ SENSOR_POLL_S = 0.005
 LOAD_STEPS = 6
 QUICKSTART_S, REPLICAS_S = 300.0, 560.0
 CELLS = Path(__file__).with_name("gpu_cells.toml")
-STEPS = ("counter", "agreement", "adding_up", "sensor", "added", "quickstart", "replicas")
+READ_EVERY_S = (1.0, 0.1, 0.01)
+STEPS = ("counter", "agreement", "adding_up", "reads", "sensor", "added", "quickstart", "replicas")
 NO_LOAD = "not run: torch with CUDA cannot be imported"
 
 
@@ -77,6 +80,7 @@ def main() -> int:
         "counter": lambda: counter(meter, args.seconds),
         "agreement": lambda: agreement(meter, args.seconds, load),
         "adding_up": lambda: adding_up(args.seconds / 4, load),
+        "reads": lambda: reads(meter, args.seconds, load),
         "sensor": lambda: sensor(meter, load) if load else NO_LOAD,
         "added": lambda: added(load) if load else NO_LOAD,
         "quickstart": lambda: gpu_studies.study(["quickstart", "--repeats", "1"], QUICKSTART_S),
@@ -175,6 +179,53 @@ def compared(
     counter_w = (after.energy_j - before.energy_j) / ((after.t_ns - before.t_ns) / 1e9)
     ratio = counter_w / power_w if power_w > 0 else None
     return {"counter_w": counter_w, "power_w": power_w, "ratio": ratio}
+
+
+def reads(
+    meter: NvmlMeter, seconds: float, infer: Infer | None
+) -> dict[str, dict[str, float | None]]:
+    """By GPU: the counter's mean watts by how often it was read (s), each way twice, in turns and
+    under load where there is one. Dauner et al. (HotCarbon 2026) found one that falls short when it
+    is read often."""
+    watts: dict[str, dict[float, list[float]]] = {d.name: {} for d in meter.domains}
+    for every_s in (*READ_EVERY_S, *reversed(READ_EVERY_S)):
+        worker = threading.Thread(target=run_for, args=(infer, seconds + 1.0)) if infer else None
+        if worker:
+            worker.start()
+            time.sleep(0.5)
+        for name, points in _polled(meter, seconds, every_s).items():
+            if (mean := mean_w(points)) is not None:
+                watts[name].setdefault(every_s, []).append(mean)
+        if worker:
+            worker.join()
+    return {
+        name: {
+            f"{every_s:g}": statistics.fmean(of[every_s]) if every_s in of else None
+            for every_s in READ_EVERY_S
+        }
+        for name, of in watts.items()
+    }
+
+
+def _polled(meter: NvmlMeter, seconds: float, every_s: float) -> dict[str, list[Reading]]:
+    series: dict[str, list[Reading]] = {}
+    end = time.monotonic() + seconds
+    while True:
+        for reading in meter.read():
+            series.setdefault(reading.domain, []).append(reading)
+        if time.monotonic() + every_s > end:
+            return series
+        time.sleep(every_s)
+
+
+def mean_w(readings: Sequence[Reading]) -> float | None:
+    """Of a counter, from its first step to its last; None without two. Pure."""
+    told = [(r.t_ns, r.energy_j) for r in readings if r.energy_j is not None]
+    steps = [b for a, b in itertools.pairwise(told) if a[1] != b[1]]
+    if len(steps) < 2:
+        return None
+    (first_ns, first_j), (last_ns, last_j) = steps[0], steps[-1]
+    return (last_j - first_j) / ((last_ns - first_ns) / 1e9)
 
 
 def sensor(meter: NvmlMeter, infer: Infer) -> dict[str, dict[str, Any]]:
@@ -334,6 +385,7 @@ def table(found: dict[str, Any]) -> str:
             )
     for step, write in (
         ("adding_up", _adding_up_lines),
+        ("reads", _reads_lines),
         ("sensor", _sensor_lines),
         ("added", _added_lines),
         ("quickstart", _study_lines),
@@ -353,6 +405,14 @@ def _adding_up_lines(sums_of: dict[str, Any]) -> list[str]:
         else f"{name}: {sums['first_j']:.4g} + {sums['second_j']:.4g} J in {sums['both_j']:.4g} J;"
         f" rest {sums['rest_j']:.3g} J, stated ±{sums['stated_j']:.3g} J"
         for name, sums in sums_of.items()
+    ]
+
+
+def _reads_lines(watts_of: dict[str, Any]) -> list[str]:
+    return [
+        f"{name}: counter "
+        + ", ".join(f"{_number(watts, 'W')} read every {every} s" for every, watts in of.items())
+        for name, of in watts_of.items()
     ]
 
 

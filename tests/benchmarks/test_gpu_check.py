@@ -85,7 +85,7 @@ def test_on_a_fake_gpu_of_known_power_and_tick(tmp_path: Path) -> None:
     fake.script("count=2", "gpu0.power_mw=70000", "gpu0.tick_ms=20", "gpu1.energy_rc=3")
     out = tmp_path / "gpu.json"
     done = run(
-        "--seconds", "6", "--steps", "counter,agreement,adding_up,sensor,added,replicas",
+        "--seconds", "6", "--steps", "counter,agreement,adding_up,reads,sensor,added,replicas",
         "--json", str(out),
         PERMILLE_METERS="nvml", TMPDIR=str(tmp_path), **fake.environment,
     )  # fmt: skip
@@ -103,6 +103,10 @@ def test_on_a_fake_gpu_of_known_power_and_tick(tmp_path: Path) -> None:
     tick = re.search(r"tick +([\d.]+) ms", done.stdout)
     assert tick is not None
     assert float(tick[1]) == pytest.approx(20, rel=0.3)
+    assert set(found["reads"]["gpu:0"]) == {"1", "0.1", "0.01"}
+    for watts in found["reads"]["gpu:0"].values():
+        assert watts == pytest.approx(70.0, rel=0.05)
+    assert set(found["reads"]["gpu:1"].values()) == {None}
     for step in ("sensor", "added", "replicas"):
         assert found[step] == "not run: torch with CUDA cannot be imported"
         assert f"{step}: not run" in done.stdout
