@@ -220,8 +220,8 @@ def _polled(meter: NvmlMeter, seconds: float, every_s: float) -> dict[str, list[
 
 def mean_w(readings: Sequence[Reading]) -> float | None:
     """Of a counter, from its first step to its last; None without two. Pure."""
-    told = [(r.t_ns, r.energy_j) for r in readings if r.energy_j is not None]
-    steps = [b for a, b in itertools.pairwise(told) if a[1] != b[1]]
+    readings_j = [(r.t_ns, r.energy_j) for r in readings if r.energy_j is not None]
+    steps = [b for a, b in itertools.pairwise(readings_j) if a[1] != b[1]]
     if len(steps) < 2:
         return None
     (first_ns, first_j), (last_ns, last_j) = steps[0], steps[-1]
@@ -244,20 +244,20 @@ def sensor(meter: NvmlMeter, infer: Infer) -> dict[str, dict[str, Any]]:
     points, edges = gpu_sensor.record_steps(
         read, partial(run_for, infer), LOAD_STEPS, SENSOR_POLL_S
     )
-    found: dict[str, dict[str, Any]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for name, source in stated.items():
         if source == "counter":
             continue
         gpu_name = name.rpartition(" ")[0]
         energy_j = gpu_sensor.interpolated(points.get(f"{gpu_name} counter", []))
-        seen = gpu_sensor.response(points[name], edges, energy_j)
+        measured = gpu_sensor.response(points[name], edges, energy_j)
         handle = pynvml.nvmlDeviceGetHandleByIndex(int(gpu_name.partition(":")[2]))
         taken = nvml_power.sensor(_capability(handle), source)
-        found[name] = {
-            "measured": None if seen is None else seen._asdict(),
+        figures[name] = {
+            "measured": None if measured is None else measured._asdict(),
             "taken": None if taken is None else msgspec.to_builtins(taken),
         }
-    return found
+    return figures
 
 
 def _answers(gpu: NvmlGpu) -> bool:
@@ -419,14 +419,14 @@ def _reads_lines(watts_of: dict[str, Any]) -> list[str]:
 def _sensor_lines(readings: dict[str, Any]) -> list[str]:
     lines = []
     for name, one in readings.items():
-        taken, seen = one["taken"], one["measured"]
-        if seen is None:
+        taken, measured = one["taken"], one["measured"]
+        if measured is None:
             lines.append(f"{name}: no step of load in it")
             continue
-        most = "" if seen["rise_s"] is not None else "at most "
+        most = "" if measured["rise_s"] is not None else "at most "
         lines.append(
-            f"{name}: updated every {_ms(seen['period_s'])}, averaged over {most}"
-            f"{_ms(seen['window_s'])} ({seen['steps']} steps); taken as"
+            f"{name}: updated every {_ms(measured['period_s'])}, averaged over {most}"
+            f"{_ms(measured['window_s'])} ({measured['steps']} steps); taken as"
             f" {_ms(taken['period_s'])} and {_ms(taken['window_s'])}"
         )
     return lines

@@ -44,7 +44,7 @@ class _Entry(msgspec.Struct):
 def detail(member: Member, tally: Tally) -> dict[str, Any]:
     """The entries that a trial needs, the last of each; bad lines are counted and named."""
     decoder = msgspec.json.Decoder(_Entry)
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for number, line in lines(member, tally):
         if not line.startswith(PREFIX):
             continue
@@ -55,18 +55,18 @@ def detail(member: Member, tally: Tally) -> dict[str, Any]:
             tally.leave_out(member.name, number, f"not an entry of LoadGen: {error}")
             continue
         if entry.key in _WANTED and isinstance(entry.value, str | int | float):
-            found[entry.key] = entry.value
-    return found
+            entries[entry.key] = entry.value
+    return entries
 
 
 def summary(member: Member, tally: Tally) -> dict[str, Any]:
     """The name of the system under test."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for _, line in lines(member, tally):
         name, colon, value = line.partition(":")
         if colon and name.strip() in _SUMMARY:
-            found.setdefault(_SUMMARY[name.strip()], value.strip()[:MOST_TEXT])
-    return found
+            entries.setdefault(_SUMMARY[name.strip()], value.strip()[:MOST_TEXT])
+    return entries
 
 
 def text(log: Mapping[str, Any], key: str) -> str | None:
