@@ -24,6 +24,7 @@ from gpu_recordings import BadRecording, GpuRecording, load
 
 from permille import energy
 from permille.meters import nvml
+from permille.meters.nvml_gpu import open_gpu
 from permille.recorder.poller import POLL_S, Poller
 from permille.records import Refused, Span
 
@@ -58,6 +59,9 @@ class Figure:
     low_j: float | None = None
     high_j: float | None = None
 
+
+ZEUS_POLL_NS = 50_000_000
+"""Half of the update period of these cards."""
 
 Measure = Callable[[GpuRecording, str, int, int], Figure | None]
 
@@ -109,7 +113,7 @@ def permille(recording: GpuRecording, reading: str, t0_ns: int, t1_ns: int) -> F
     """The span's energy by the NVML meter, the poller, the series and ``energy.span_energy``."""
     begin_ns = t0_ns - round(1e9 * LEAD_S)
     replayed = ReplayedNvml(recording, reading, begin_ns - round(1e9 * nvml.WATCH_S))
-    gpu = nvml._gpu(replayed, 0)
+    gpu = open_gpu(replayed, 0)
     meter = nvml.NvmlMeter(
         replayed, [gpu], {}, clock_ns=lambda: replayed.now_ns, sleep=replayed.sleep
     )
@@ -136,16 +140,24 @@ def permille(recording: GpuRecording, reading: str, t0_ns: int, t1_ns: int) -> F
 
 
 def zeus(recording: GpuRecording, reading: str, t0_ns: int, t1_ns: int) -> Figure | None:
-    """zeus without a counter, by its documentation: the trapezoid over polls of the power."""
-    times = [*range(t0_ns, t1_ns, 100_000_000), t1_ns]
-    watts = [recording.reading_w(reading, t) for t in times]
-    parts = zip(pairwise(times), pairwise(watts), strict=True)
-    return Figure(sum((b - a) / 1e9 * (v + w) / 2 for (a, b), (v, w) in parts))
+    """zeus without a counter, by its source (zeus/monitor/power.py, PowerMonitor.get_energy): polls
+    at half the update period, of which only those with a new value are kept; the trapezoid over
+    those within the window, and 0 J with fewer than two."""
+    polls = range(-(-t0_ns // ZEUS_POLL_NS) * ZEUS_POLL_NS, t1_ns + 1, ZEUS_POLL_NS)
+    before_w = recording.reading_w(reading, polls.start - ZEUS_POLL_NS)
+    kept: list[tuple[int, float]] = []
+    for t_ns in polls:
+        power_w = recording.reading_w(reading, t_ns)
+        if power_w != before_w:
+            kept.append((t_ns, power_w))
+        before_w = power_w
+    return Figure(sum((b - a) / 1e9 * (v + w) / 2 for (a, v), (b, w) in pairwise(kept)))
 
 
 def codecarbon(recording: GpuRecording, reading: str, t0_ns: int, t1_ns: int) -> Figure | None:
-    """codecarbon's rule for power, by its documentation: the latest power times the time since
-    the poll before, once a second here and at the end."""
+    """codecarbon without a counter, by its source (codecarbon/core/gpu_device.py,
+    GPUDevice.delta): the latest power times the time since the measurement before, with
+    measure_power_secs = 1, and at the end. It reads nvmlDeviceGetPowerUsage: the average."""
     times = [*range(t0_ns, t1_ns, 1_000_000_000), t1_ns]
     return Figure(sum((b - a) / 1e9 * recording.reading_w(reading, b) for a, b in pairwise(times)))
 

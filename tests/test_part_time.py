@@ -8,7 +8,7 @@ import random
 import pytest
 
 from permille import part_time
-from permille.records import PowerSensor
+from permille.records import PowerSensor, Span
 
 SENSOR = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)
 
@@ -56,3 +56,62 @@ def test_independent_samples_are_as_uncertain_as_their_mean() -> None:
     beat_j = part_time.beat_j(steps_j)
     spread_j = math.sqrt(part_time.uncertainty_j(steps_j, SENSOR) ** 2 - beat_j**2 / 3)
     assert spread_j == pytest.approx(0.75 * math.sqrt(4000), rel=0.05)
+
+
+def test_work_in_step_with_the_sensor_leaves_no_trace() -> None:
+    """Calls of exactly one update: why there are pauses."""
+    steps_j = readings(0.1, 50, phase_s=0.01)
+    assert part_time.uncertainty_j(steps_j, SENSOR) == pytest.approx(0.0, abs=1e-9)
+    assert sum(steps_j) == pytest.approx(1.5 * 100 * 5.0)
+
+
+def paused_span(seconds: float, draw: random.Random) -> Span:
+    """A pause after every 25 updates, of up to one update, as the runner asks for."""
+    t_ns, pauses = 0, []
+    while (t_ns := t_ns + round(2.5e9)) < seconds * 1e9 - 1e9:
+        pauses.append((t_ns, t_ns := t_ns + round(draw.uniform(0.0, 0.1e9))))
+    return Span(name="query", t0_ns=0, t1_ns=round(seconds * 1e9), pauses=tuple(pauses))
+
+
+def test_segments_lie_between_the_pauses() -> None:
+    second = 10**9
+    pauses = ((2 * second, 3 * second), (5 * second, 6 * second), (6 * second + 1, 7 * second))
+    span = Span(name="query", t0_ns=0, t1_ns=9 * second, pauses=pauses)
+    assert part_time.segments(span, SENSOR) == [
+        (0, 2 * second),
+        (3 * second, 5 * second),
+        (7 * second, 9 * second),
+    ]
+
+
+def test_segments_that_agree_leave_nothing_uncertain() -> None:
+    assert part_time.between_segments_j([80.0] * 8, 20.0) == 0.0
+    assert part_time.between_segments_j([79.0, 81.0] * 4, 20.0) == pytest.approx(
+        20.0 * math.sqrt(7 / 5) * math.sqrt(8 / 7) / math.sqrt(8)
+    )
+
+
+@pytest.mark.parametrize("load_period_s", [0.05, 0.1, 0.2, 0.0995])
+def test_pauses_make_work_in_step_with_the_sensor_certain_to_its_bounds(
+    load_period_s: float,
+) -> None:
+    """Of 100 spans, with the sensor's gain as in every figure."""
+    outside, worst = 0, 0.0
+    for seed in range(100):
+        draw = random.Random(seed)
+        span = paused_span(50.0, draw)
+        steps_w, truth_j, at_s = [], 0.0, draw.uniform(0.0, 0.1)
+        segments = part_time.segments(span, SENSOR)
+        for t0_ns, t1_ns in segments:
+            updates = round((t1_ns - t0_ns) / 1e8)
+            phase_s = (at_s - t0_ns / 1e9) % load_period_s
+            steps_w.append(sum(readings(load_period_s, updates, phase_s)) / updates / 0.1)
+            truth_j += 100.0 * (t1_ns - t0_ns) / 1e9
+        seconds = sum(b - a for a, b in segments) / 1e9
+        energy_j = seconds * sum(steps_w) / len(steps_w)
+        error_j = energy_j - truth_j
+        stated_j = 2 * part_time.between_segments_j(steps_w, seconds)
+        outside += abs(error_j) > math.hypot(stated_j, 0.05 * energy_j)
+        worst = max(worst, abs(error_j) / truth_j)
+    assert outside <= 5
+    assert worst < 0.3

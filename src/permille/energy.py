@@ -173,6 +173,13 @@ def _unsampled_j(series: Series, span: Span) -> float:
     sensor = series.domain.sensor
     if sensor is None or not part_time.samples_in_part(sensor):
         return 0.0
+    segments = part_time.segments(span, sensor)
+    if len(segments) >= part_time.LEAST_SEGMENTS:
+        powers_w = [
+            (energy_at(series, t1_ns) - energy_at(series, t0_ns)) / ((t1_ns - t0_ns) / 1e9)
+            for t0_ns, t1_ns in segments
+        ]
+        return part_time.between_segments_j(powers_w, span.seconds)
     updates = int(span.seconds / sensor.period_s)
     step_ns = (span.t1_ns - span.t0_ns) // updates
     levels = [energy_at(series, span.t0_ns + i * step_ns) for i in range(updates + 1)]

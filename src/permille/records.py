@@ -88,6 +88,7 @@ class Domain(Record):
     ``time_w``, of an estimate: the watts that depend on time alone, not on the work done.
     ``offset_w``: a constant error of up to so many watts either way (k = 2), on top of that.
     ``sensor``: how the power readings are made, if the recorder integrates power.
+    ``checks``: the domain of which this is a second reading, which is compared and never counted.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Domain(Record):
     time_w: float | None = None
     offset_w: float = 0.0
     sensor: PowerSensor | None = None
+    checks: str | None = None
 
 
 class Event(Record):
@@ -162,15 +164,17 @@ class Recording(Record):
     shared: bool = False  # concurrent runs were allowed on this machine
     marks: tuple[int, ...] = ()  # times of the readings that a worker requested (ns)
     cpu: CpuSeries | None = None  # None: the system does not report it
+    cross_checks: tuple[Series, ...] = ()  # second readings of what is in ``series``
 
 
 class Span(Record):
-    """A named period of a worker's time."""
+    """A named period of a worker's time. ``pauses``: from when to when the work in it rested."""
 
     name: str
     t0_ns: int
     t1_ns: int
     attributes: dict[str, Any] = {}
+    pauses: tuple[tuple[int, int], ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -38,13 +38,55 @@ def test_without_a_gpu_it_is_not_run(tmp_path: Path) -> None:
     assert done.stdout.startswith("not run: NVML:")
 
 
+SENSOR = """
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+import gpu_check
+from permille.meters.nvml import open_meter
+from pathlib import Path
+
+script, watts = Path(sys.argv[2]), iter(range(200_000, 10_000_000, 100))
+rest = script.read_text()
+
+def infer():
+    new = script.with_suffix(".new")
+    new.write_text(rest.replace("instant_mw=50000", f"instant_mw={next(watts)}"))
+    new.replace(script)
+    time.sleep(0.05)
+
+gpu_check.LOAD_STEPS = 1
+found = gpu_check.sensor(open_meter(), infer)
+print(json.dumps([found, gpu_check._sensor_lines(found)]))
+"""
+
+
+@pytest.mark.campaign
+def test_the_sensor_step_on_a_fake_gpu_whose_power_follows_the_load(tmp_path: Path) -> None:
+    fake = FakeNvml(tmp_path)
+    fake.script("gpu0.capability=86", "gpu0.energy_rc=3", "gpu0.instant_mw=50000")
+    program = [sys.executable, "-c", SENSOR, str(SCRIPT.parent), fake.environment["FAKE_NVML"]]
+    done = subprocess.run(
+        program, capture_output=True, text=True, env=os.environ | fake.environment, check=True
+    )
+    found, lines = json.loads(done.stdout)
+    assert list(found) == ["gpu:0 instant", "gpu:0 power"]
+    instant = found["gpu:0 instant"]
+    assert instant["taken"]["window_s"] == 0.1
+    assert instant["measured"]["steps"] == 1
+    assert instant["measured"]["rise_s"] is None
+    assert lines[0].startswith("gpu:0 instant: updated every ")
+    assert "averaged over at most " in lines[0]
+    assert lines[1] == "gpu:0 power: no step of load in it"
+
+
 @pytest.mark.campaign
 def test_on_a_fake_gpu_of_known_power_and_tick(tmp_path: Path) -> None:
     fake = FakeNvml(tmp_path)
     fake.script("count=2", "gpu0.power_mw=70000", "gpu0.tick_ms=20", "gpu1.energy_rc=3")
     out = tmp_path / "gpu.json"
     done = run(
-        "--seconds", "6", "--json", str(out),
+        "--seconds", "6", "--steps", "counter,agreement,adding_up,reads,sensor,added,replicas",
+        "--json", str(out),
         PERMILLE_METERS="nvml", TMPDIR=str(tmp_path), **fake.environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -61,4 +103,10 @@ def test_on_a_fake_gpu_of_known_power_and_tick(tmp_path: Path) -> None:
     tick = re.search(r"tick +([\d.]+) ms", done.stdout)
     assert tick is not None
     assert float(tick[1]) == pytest.approx(20, rel=0.3)
-    assert found["added"] == "not run: no load" or "added_us" in found["added"]
+    assert set(found["reads"]["gpu:0"]) == {"1", "0.1", "0.01"}
+    for watts in found["reads"]["gpu:0"].values():
+        assert watts == pytest.approx(70.0, rel=0.05)
+    assert set(found["reads"]["gpu:1"].values()) == {None}
+    for step in ("sensor", "added", "replicas"):
+        assert found[step] == "not run: torch with CUDA cannot be imported"
+        assert f"{step}: not run" in done.stdout

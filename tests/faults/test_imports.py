@@ -271,7 +271,10 @@ def test_an_integer_beyond_64_bits_is_named_by_its_row(permille: Permille) -> No
 
 # --- any bytes ---------------------------------------------------------------------------
 
-_FORMATS = ["ai-energy-score", "codecarbon", "ml-energy", "optimum-benchmark", "power-hungry-2023"]
+_FORMATS = [
+    "ai-energy-score", "codecarbon", "ml-energy", "mlperf-power", "optimum-benchmark",
+    "power-hungry-2023",
+]  # fmt: skip
 _SHORT = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -284,6 +287,8 @@ def _sound() -> tuple[bytes, ...]:
         "tasks/x.json": b'{"task": "gpqa", "configurations": [{"model_id": "m"}]}',
         "benchmark.json": b'{"config": {}, "report": {"forward": {}}}',
         "master_results.csv": b"model_name,task\nm,t\n",
+        "run_1/spl.txt": b"Time,12-23-2020 10:21:51.496,Watts,23.4,Volts,228.3,Mark,testing\n",
+        "run_1/mlperf_log_detail.txt": b':::MLLOG {"key": "power_begin", "value": "x"}\n',
     }
     tar = _tar(members)
     return (_zip(members), tar, gzip.compress(tar), lzma.compress(tar), bz2.compress(tar))

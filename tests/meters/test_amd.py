@@ -59,7 +59,10 @@ class FakeSmi(ModuleType):
     def amdsmi_get_power_info(self, gpu: dict[str, Any]) -> dict[str, Any]:
         if "error" in gpu:
             raise LibraryError(gpu["error"])
-        return {"current_socket_power": "N/A", "average_socket_power": gpu.get("power", "N/A")}
+        return {
+            "current_socket_power": gpu.get("current", "N/A"),
+            "average_socket_power": gpu.get("power", "N/A"),
+        }
 
     def amdsmi_get_power_cap_info(self, gpu: dict[str, Any]) -> dict[str, Any]:
         return {"max_power_cap": gpu.get("cap", 0)}
@@ -129,6 +132,28 @@ def test_a_gpu_without_a_figure_is_missed_where_it_is_in_use(smi: FakeSmi) -> No
     assert "gpu:amd1" in (meter.observe(frozenset({77})).used or ())
     smi.gpus[1]["error"] = "lost"
     assert meter.observe(frozenset({77})).used is None  # nobody can tell: it counts as in use
+
+
+def test_a_power_reading_says_what_it_is_and_is_dated_to_its_middle(smi: FakeSmi) -> None:
+    smi.gpus[:] = [{"power": 210, "pids": []}, {"current": 300, "pids": []}]
+    meter = open_meter()
+    average, current = (domain.sensor for domain in meter.domains)
+    assert average is not None
+    assert (average.window_s, average.sampled) == (5.0, 1.0)
+    assert "arXiv:2604.06056" in average.source
+    assert current is not None
+    assert (current.window_s, current.sampled) == (0.001, 0.01)
+    of_average, of_current = meter.read()
+    assert of_current.t_ns - of_average.t_ns == pytest.approx(2.5e9, abs=0.1e9)
+
+
+def test_a_current_power_that_goes_is_not_swapped_for_the_average(smi: FakeSmi) -> None:
+    smi.gpus[:] = [{"current": 300, "power": 210, "pids": []}]
+    meter = open_meter()
+    assert meter.read()[0].power_w == 300
+    smi.gpus[0]["current"] = "N/A"
+    (reading,) = meter.read()
+    assert (reading.power_w, reading.error) == (None, "AMD SMI gives no figure")
 
 
 @pytest.mark.parametrize("power", [0xFFFF, 0xFFFFFFFF, "N/A", 0, -1])

@@ -147,6 +147,9 @@ def test_a_gpu_with_power_only_says_so(nvml: Driver) -> None:
         (("gpu0.capability=90",), 72.5, 1.0, 1.0, 7.0),
         (("gpu0.capability=90", "gpu0.instant_mw=91000"), 91.0, 0.025, 0.25, 7.0),
         (("gpu0.capability=75",), 72.5, 0.1, 1.0, 10.0),
+        (("gpu0.capability=70",), 72.5, 0.01, 0.5, 7.0),
+        (("gpu0.capability=61",), 72.5, 0.01, 0.5, 10.0),
+        (("gpu0.capability=52",), 72.5, 0.1, 1.0, 10.0),
         (("gpu0.capability=35",), 72.5, 1.0, 1.0, 10.0),
         (("gpu0.capability=120", "gpu0.instant_mw=91000"), 91.0, 0.1, 0.25, 10.0),
         (("gpu0.instant_mw=91000",), 91.0, 0.1, 0.25, 10.0),
@@ -185,6 +188,29 @@ def test_a_counter_has_no_sensor_but_its_offset(nvml: Driver) -> None:
     nvml.script("gpu0.capability=90", "gpu0.instant_mw=91000", "gpu0.power_mw=350000")
     (domain,) = nvml.open()
     assert (domain["sensor"], domain["offset_w"]) == (None, 7.0)
+
+
+def test_instant_power_is_read_beside_the_counter(nvml: Driver) -> None:
+    """It is not a domain of its own, and its failure takes nothing from the counter's figure."""
+    script = ("gpu0.capability=86", "gpu0.energy_mj=5000", "gpu0.instant_mw=91000")
+    nvml.script(*script)
+    (domain,) = nvml.open()
+    assert domain["name"] == "gpu:0"
+    counter, power = nvml.read()
+    assert (counter["domain"], counter["energy_j"]) == ("gpu:0", 5.0)
+    assert (power["domain"], power["power_w"]) == ("gpu:0 instant power", 91.0)
+    assert counter["t_ns"] - power["t_ns"] == pytest.approx(0.1e9, abs=0.05e9)  # it is of the past
+    nvml.script(*script, "gpu0.instant_rc=999")
+    counter, power = nvml.read()
+    assert (counter["energy_j"], counter["error"]) == (5.0, None)
+    assert (power["power_w"], bool(power["error"])) == (None, True)
+
+
+def test_a_gpu_whose_instant_power_fails_is_measured_without_it(nvml: Driver) -> None:
+    nvml.script("gpu0.energy_mj=5000", "gpu0.instant_mw=91000", "gpu0.instant_rc=999")
+    nvml.open()
+    (reading,) = nvml.read()
+    assert reading["energy_j"] == 5.0
 
 
 def test_a_figure_that_is_not_available_is_none(nvml: Driver) -> None:

@@ -263,6 +263,41 @@ def test_required_measured_stops_at_the_first_trial_that_is_estimated_all_the_sa
     assert rows(permille)["slow"]["trials"]["done"] == 1
 
 
+def test_a_counter_that_contradicts_the_power_is_noted(
+    permille: Permille, environment: dict[str, str], study: Study, tmp_path: Path
+) -> None:
+    fake = FakeNvml(tmp_path)
+    script = ("gpu0.capability=86", "gpu0.power_mw=70000", "gpu0.tick_ms=10")
+    fake.script(*script, "gpu0.instant_mw=140000")
+    environment.update(fake.environment, PERMILLE_METERS="nvml,estimate")
+    permille("run", str(study("slow", repeats=1)))
+    row = rows(permille)["slow"]
+    assert row["trials"]["done"] == 1  # the counter is the figure
+    (note,) = (note for note in row["notes"] if "apart" in note)
+    assert note.startswith("gpu:0: over query its counter gives")
+    assert note in permille("results").out.replace("\n", " ")
+
+
+@pytest.mark.campaign
+def test_a_sensor_that_samples_a_part_gets_pauses(
+    permille: Permille, environment: dict[str, str], study: Study, tmp_path: Path
+) -> None:
+    fake = FakeNvml(tmp_path)
+    fake.script("gpu0.capability=80", "gpu0.energy_rc=3", "gpu0.instant_mw=140000")
+    environment.update(fake.environment, PERMILLE_METERS="nvml,estimate")
+    permille("run", str(study("slow", repeats=1)))
+    with Store(tmp_path / "permille.db", readonly=True) as store:
+        (trial,) = store.trials(source="permille")
+        raw = store.raw(trial.uid)
+    assert raw is not None
+    (query,) = (span for span in raw.spans if span.name == "query")
+    assert len(query.pauses) >= 16
+    assert query.seconds >= 50
+    (note,) = (note for note in trial.notes if "random pauses" in note)
+    assert note.endswith("of the query's time, are counted")
+    assert trial.phases["query"].domains["gpu:0"].energy_j == pytest.approx(140 * query.seconds)
+
+
 def test_precision_stops_when_it_is_reached(
     permille: Permille, powercap: Driver, study: Study
 ) -> None:

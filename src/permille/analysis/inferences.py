@@ -27,9 +27,10 @@ def each_inference(
     """Joules of single inferences in a boundary: their median and 95th percentile.
 
     ``durations_ns`` are those of the query span's consecutive calls from its start. None if they
-    are too short, or do not fill the span (a server under load).
+    are too short, or do not fill the span (a server under load), or if there are pauses between
+    them.
     """
-    if not durations_ns:
+    if not durations_ns or query.pauses:
         return None
     total_ns = sum(durations_ns)
     if total_ns / len(durations_ns) < _POLLS * recording.stats.interval_s * 1e9:

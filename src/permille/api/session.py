@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
-from permille import energy
+from permille import cross_check, energy
 from permille.analysis.spans import Measured, Result, overlapping, pooled
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
@@ -182,9 +182,13 @@ class Session:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Remarks about the recording: throttling, another tenant, a meter that did not respond."""
+        """Remarks about the recording: throttling, another tenant, a meter that did not respond,
+        two readings of one GPU that disagree."""
         self._must_have_ended()
-        return () if self._recording is None else energy.notices(self._recording)
+        if self._recording is None:
+            return ()
+        spans = [ended.span for ended in self._ended_spans]
+        return (*energy.notices(self._recording), *cross_check.notes(self._recording, spans))
 
     @property
     def results(self) -> dict[str, Result]:

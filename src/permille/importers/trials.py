@@ -79,15 +79,19 @@ def domain(
     accuracy: tuple[float, float],
     *,
     in_use: bool = True,
+    edge_j: float = 0.0,
+    covers: tuple[DomainKind, ...] = (),
 ) -> DomainEnergy:
-    """Energy of one imported domain; ``accuracy`` is relative, low and high, k = 2."""
+    """Energy of one imported domain; ``accuracy`` is relative, low and high, k = 2. ``edge_j`` and
+    ``covers`` are as in :class:`~permille.records.DomainEnergy`."""
     return DomainEnergy(
         energy_j=energy_j,
-        edge_j=0.0,
+        edge_j=edge_j,
         accuracy_low=accuracy[0],
         accuracy_high=accuracy[1],
         provenance=provenance,
         kind=kind,
         meter=meter,
+        covers=covers,
         in_use=in_use,
     )

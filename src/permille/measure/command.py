@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from permille import disturbance, energy
+from permille import cross_check, disturbance, energy
 from permille.errors import UsageError
 from permille.interrupts import Interrupted
 from permille.processes import VARIABLE, marked, stop_marked
@@ -140,13 +140,18 @@ def measure(
         recording = recorder.take()
         left = _left_running(token)
         undo.pop_all()
-    phase = energy.phase(recording, Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns))
+    command_span = Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns)
+    phase = energy.phase(recording, command_span)
     idle = energy.phase(recording, idle_span) if idle_span else None
     return Run(
         phase=phase,
         idle=idle,
         exit_code=exit_code,
-        notices=(*energy.notices(recording), *disturbance.notes(spans_of(phase, idle))),
+        notices=(
+            *energy.notices(recording),
+            *cross_check.notes(recording, [command_span]),
+            *disturbance.notes(spans_of(phase, idle)),
+        ),
         recorder=recording.stats,
         left=left,
     )

@@ -66,7 +66,8 @@ class Meter(Protocol):
     """An open meter.
 
     One with ``looks_at_pids = False`` does not get the workload's processes, which saves the
-    recorder from listing them.
+    recorder from listing them. One with ``cross_checks``, a tuple of domains, also returns readings
+    of these: second readings of hardware that it measures (see :attr:`Domain.checks`).
     """
 
     name: str

@@ -17,7 +17,7 @@ from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
-from permille.records import Domain, Provenance
+from permille.records import Domain, PowerSensor, Provenance
 
 WATCH_S = 0.1
 PAUSE_S = 0.001
@@ -30,6 +30,27 @@ COUNTER_ACCURACY = 0.10
 COUNTER_SOURCE = "energy counter: AMD publishes no bound; taken as ±10 %"
 POWER_ACCURACY = 0.15
 POWER_SOURCE = "no energy counter: socket power integrated; AMD publishes no bound; taken as ±15 %"
+AVERAGE_KEY = "average_socket_power"
+POWER_KEYS = ("current_socket_power", AVERAGE_KEY, "socket_power")
+"""amdsmi.h: the current power of the MI300 and later, the average of Navi, the MI200 and earlier;
+``socket_power`` is one of them in some versions, and the only one in others."""
+MCDANIEL = "McDaniel et al., ISC 2026, arXiv:2604.06056"
+POLL_S = 0.1
+"""How often power is read: more often than it is renewed would take no better reading, and the
+recorder reads ten times a second."""
+AVERAGE = PowerSensor(
+    window_s=5.0,
+    period_s=POLL_S,
+    source="average socket power: a moving average of undocumented length, which takes a few"
+    f" seconds from idle to full power on an MI250X ({MCDANIEL}); taken as 5 s, for other GPUs too",
+)
+CURRENT = PowerSensor(
+    window_s=0.001,
+    period_s=POLL_S,
+    sampled=0.01,
+    source="current socket power, which AMD calls instant power: AMD states no window; taken as the"
+    f" 1 ms after which an MI300A renews it ({MCDANIEL}), of every 0.1 s",
+)
 
 _REMEDY = (
     "if there is an AMD GPU, install ROCm's amd-smi-lib and the amdsmi package of its version "
@@ -80,12 +101,19 @@ def open_meter() -> AmdMeter:
 
 @dataclass
 class AmdGpu:
-    """One GPU: its handle and how its energy is read."""
+    """One GPU: its handle and how its energy is read. ``power_key``: which of AMD SMI's powers is
+    read, and never another one; None: the energy counter."""
 
     handle: Any
     domain: Domain
-    counter: bool
+    power_key: str | None
     uuid: str
+
+    @property
+    def lag_ns(self) -> int:
+        """How long before it is read lies the middle of what a reading describes."""
+        sensor = self.domain.sensor
+        return 0 if sensor is None else round(1e9 * sensor.window_s / 2)
 
 
 class LostGpu(NamedTuple):
@@ -125,16 +153,15 @@ class AmdMeter:
         readings = []
         for gpu in self._gpus:
             name, before_ns = gpu.domain.name, time.monotonic_ns()
-            read = _counter_j if gpu.counter else _power_w
             try:
-                value = read(self._smi, gpu.handle)
+                value = _value(self._smi, gpu)
             except self._smi.AmdSmiException as error:
                 readings.append(Reading(name, before_ns, error=f"AMD SMI: {_one_line(error)}"))
                 continue
-            t_ns = (before_ns + time.monotonic_ns()) // 2
+            t_ns = (before_ns + time.monotonic_ns()) // 2 - gpu.lag_ns
             if value is None:
                 readings.append(Reading(name, t_ns, error="AMD SMI gives no figure"))
-            elif gpu.counter:
+            elif gpu.power_key is None:
                 readings.append(Reading(name, t_ns, energy_j=value))
             else:
                 readings.append(Reading(name, t_ns, power_w=value))
@@ -188,7 +215,8 @@ def _gpu(smi: Any, index: int, handle: Any) -> AmdGpu:
         counter = _counter_j(smi, handle) is not None
     except smi.AmdSmiLibraryException:
         counter = False  # not supported on this GPU, or in a virtual machine
-    if not counter and _power_w(smi, handle) is None:
+    key = None if counter else _power_key(smi, handle)
+    if not counter and key is None:
         raise smi.AmdSmiLibraryException(smi.AmdSmiRetCode.STATUS_NOT_SUPPORTED)
     bound = COUNTER_ACCURACY if counter else POWER_ACCURACY
     domain = Domain(
@@ -202,8 +230,9 @@ def _gpu(smi: Any, index: int, handle: Any) -> AmdGpu:
         resolution_j=_resolution_j(smi, handle) if counter else None,
         max_power_w=_max_power_w(smi, handle),
         device=str(smi.amdsmi_get_gpu_asic_info(handle).get("market_name")),
+        sensor=None if key is None else AVERAGE if key == AVERAGE_KEY else CURRENT,
     )
-    return AmdGpu(handle, domain, counter, str(smi.amdsmi_get_gpu_device_uuid(handle)))
+    return AmdGpu(handle, domain, key, str(smi.amdsmi_get_gpu_device_uuid(handle)))
 
 
 def _counter_j(smi: Any, handle: Any) -> float | None:
@@ -218,13 +247,22 @@ def _resolution_j(smi: Any, handle: Any) -> float:
     return float(smi.amdsmi_get_energy_count(handle)["counter_resolution"]) / 1e6
 
 
-def _power_w(smi: Any, handle: Any) -> float | None:
+def _value(smi: Any, gpu: AmdGpu) -> float | None:
+    """Joules of the counter, or watts; None if there is no figure."""
+    if gpu.power_key is None:
+        return _counter_j(smi, gpu.handle)
+    return _power_w(smi.amdsmi_get_power_info(gpu.handle), gpu.power_key)
+
+
+def _power_key(smi: Any, handle: Any) -> str | None:
+    """The first of AMD SMI's powers that this GPU has, or None."""
     answer = smi.amdsmi_get_power_info(handle)
-    for key in ("current_socket_power", "socket_power", "average_socket_power"):
-        power_w = _available(answer.get(key))
-        if power_w:  # a GPU never draws 0 W: models without that sensor report 0
-            return power_w
-    return None
+    return next((key for key in POWER_KEYS if _power_w(answer, key) is not None), None)
+
+
+def _power_w(answer: dict[str, Any], key: str) -> float | None:
+    # A GPU never draws 0 W: models without that sensor report 0.
+    return _available(answer.get(key)) or None
 
 
 def _max_power_w(smi: Any, handle: Any) -> float:

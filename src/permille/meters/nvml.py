@@ -3,8 +3,9 @@
 The counter (millijoules since the driver was loaded) exists from Volta on. A GPU without it
 answers with its power, which the recorder integrates: the instant one (drivers from 530 on) if
 there is one, else nvmlDeviceGetPowerUsage. A power reading describes the past (see
-``nvml_power``), so it is dated to the middle of what it describes. Indices are NVML's, which
-CUDA_VISIBLE_DEVICES does not change.
+``nvml_power``), so it is dated to the middle of what it describes. Where a GPU has both, the
+counter is the figure, and the instant power is recorded beside it as a cross-check. Indices are
+NVML's, which CUDA_VISIBLE_DEVICES does not change.
 """
 
 from __future__ import annotations
@@ -14,29 +15,18 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from permille.meters import Meter, MeterUnavailable, Observation, Reading, nvml_power
+from permille.meters import Meter, MeterUnavailable, Observation, Reading
 from permille.meters.gpu_use import Sight, judge, sees_every_process
+from permille.meters.nvml_gpu import NvmlGpu, cross_check, open_gpu, optional
 from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
-from permille.records import Domain, Provenance
+from permille.records import Domain
 
 WATCH_S = 0.3
 PAUSE_S = 0.001
-HEADROOM = 2.0
-"""The highest plausible power relative to the GPU's limit: transients of milliseconds reach it."""
-DEFAULT_MAX_POWER_W = 1500.0
-"""Used if the limit is unknown. The largest GPUs sold are rated at 1400 W (2025)."""
-
-MOST_LIMIT_W = 10_000.0
-"""No GPU has a higher limit: a higher value means that there is none."""
-NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)
-
-COUNTER_SOURCE = f"energy counter: {nvml_power.GAIN_SOURCE}"
-POWER_SOURCE = f"no energy counter, power integrated: {nvml_power.GAIN_SOURCE}"
 POLLS_A_PERIOD = 4
 """How often a power reading is polled within one of its periods, to know when it changes."""
 
@@ -90,36 +80,6 @@ def open_meter() -> Meter:
     return NvmlMeter(pynvml, gpus, lost)
 
 
-@dataclass
-class NvmlGpu:
-    """One GPU: its NVML handle, and how its energy is read."""
-
-    handle: Any
-    domain: Domain
-    source: nvml_power.Source
-    uuid: str
-
-    @property
-    def lag_ns(self) -> int:
-        """How long before it is read lies the middle of what a reading describes."""
-        sensor = self.domain.sensor
-        return 0 if sensor is None else round(1e9 * sensor.lag_s)
-
-    def value(self, nvml: Any) -> float | None:
-        """Joules of the counter, or watts; None if the value is not available.
-
-        Raises:
-            pynvml.NVMLError: it did not answer.
-        """
-        if self.source == "counter":
-            said = _available(nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle))
-        elif self.source == "instant":
-            said = _available(nvml_power.instant_mw(nvml, self.handle))
-        else:
-            said = _available(nvml.nvmlDeviceGetPowerUsage(self.handle))
-        return None if said is None else said / 1e3
-
-
 class NvmlMeter:
     """The GPUs of this machine."""
 
@@ -138,6 +98,8 @@ class NvmlMeter:
         self._nvml = nvml
         self._clock_ns = clock_ns
         self._gpus = gpus
+        self._checks = [check for gpu in gpus if (check := cross_check(nvml, gpu)) is not None]
+        self.cross_checks = tuple(check.domain for check in self._checks)
         self._lost = lost
         self._open = True
         ticks = measure_ticks(self._values, WATCH_S, PAUSE_S, clock_ns, sleep)
@@ -149,15 +111,17 @@ class NvmlMeter:
         self.domains = (*(gpu.domain for gpu in gpus), *(one.domain for one in lost.values()))
 
     def _values(self) -> list[float | None]:
-        return [r.energy_j if r.power_w is None else r.power_w for r in self._figures()]
+        readings = self._figures(self._gpus)
+        return [r.energy_j if r.power_w is None else r.power_w for r in readings]
 
     def read(self) -> list[Reading]:
-        """Read every GPU; unreadable ones get an error."""
-        return [*self._figures(), *(one.reading() for one in self._lost.values())]
+        """Read every GPU and its cross-check; unreadable ones get an error."""
+        figures = self._figures([*self._gpus, *self._checks])
+        return [*figures, *(one.reading() for one in self._lost.values())]
 
-    def _figures(self) -> list[Reading]:
+    def _figures(self, gpus: list[NvmlGpu]) -> list[Reading]:
         readings = []
-        for gpu in self._gpus:
+        for gpu in gpus:
             name, before_ns = gpu.domain.name, self._clock_ns()
             try:
                 value = gpu.value(self._nvml)
@@ -216,25 +180,25 @@ class NvmlMeter:
         for kind in ("Compute", "Graphics"):
             for version in ("_v3", "_v2"):
                 ask = getattr(nvml, f"nvmlDeviceGet{kind}RunningProcesses{version}")
-                processes = _optional(nvml, ask, handle)
+                processes = optional(nvml, ask, handle)
                 if processes is not None:
                     found = (found or set()) | {int(process.pid) for process in processes}
                     break
-        rates = _optional(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
+        rates = optional(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
         busy = None if rates is None else int(rates.gpu) > 0
         return Sight(name, None if found is None else frozenset(found), busy)
 
     def _conditions(self, gpu: NvmlGpu) -> list[str]:
         nvml, said = self._nvml, []
-        reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksEventReasons, gpu.handle)
+        reasons = optional(nvml, nvml.nvmlDeviceGetCurrentClocksEventReasons, gpu.handle)
         if reasons is None:  # drivers before 535 use its former name
-            reasons = _optional(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, gpu.handle)
+            reasons = optional(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, gpu.handle)
         if reasons is None:
             said.append(UNTHROTTLED)
         why = [text for bit, text in THROTTLES.items() if (reasons or 0) & bit]
         if why:
             said.append(f"throttled: {', '.join(why)}")
-        mig = _optional(nvml, nvml.nvmlDeviceGetMigMode, gpu.handle)
+        mig = optional(nvml, nvml.nvmlDeviceGetMigMode, gpu.handle)
         if mig is not None and mig[0] == nvml.NVML_DEVICE_MIG_ENABLE:
             said.append("MIG is on: the figure covers the whole GPU with all its instances")
         return said
@@ -242,7 +206,7 @@ class NvmlMeter:
     def _identity(self) -> str:
         nvml = self._nvml
         try:
-            driver = str(_optional(nvml, nvml.nvmlSystemGetDriverVersion))
+            driver = str(optional(nvml, nvml.nvmlSystemGetDriverVersion))
         except nvml.NVMLError as error:
             driver = str(error)
         try:  # recreated when the driver is reloaded, which restarts the counters
@@ -275,7 +239,7 @@ def _find(nvml: Any) -> tuple[list[NvmlGpu], dict[int, Exception]]:
     problems: dict[int, Exception] = {}
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
-            gpus.append(_gpu(nvml, index))
+            gpus.append(open_gpu(nvml, index))
         except nvml.NVMLError as error:
             problems[index] = error
     return gpus, problems
@@ -293,86 +257,6 @@ def _with_tick(domain: Domain, tick_s: float | None) -> Domain:
     if sensor is not None and tick_s is not None and abs(tick_s / sensor.period_s - 1) < LIKE:
         sensor = msgspec.structs.replace(sensor, period_s=tick_s)
     return msgspec.structs.replace(domain, tick_s=tick_s, sensor=sensor)
-
-
-def _source(nvml: Any, handle: Any) -> nvml_power.Source:
-    """The best source of a figure that this GPU has.
-
-    Raises:
-        pynvml.NVMLError: it has none, or did not answer.
-    """
-    if _available(_optional(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle)) is not None:
-        return "counter"
-    if _available(nvml_power.instant_mw(nvml, handle)) is not None:
-        return "instant"
-    if _available(nvml.nvmlDeviceGetPowerUsage(handle)) is None:
-        raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
-    return "power"
-
-
-def _gpu(nvml: Any, index: int) -> NvmlGpu:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    source = _source(nvml, handle)
-    counts = source == "counter"
-    capability = _optional(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle)
-    domain = Domain(
-        name=f"gpu:{index}",
-        kind="gpu",
-        meter="nvml",
-        provenance=Provenance.MEASURED,
-        accuracy_low=nvml_power.ACCURACY_LOW,
-        accuracy_high=nvml_power.ACCURACY_HIGH,
-        accuracy_source=COUNTER_SOURCE if counts else POWER_SOURCE,
-        resolution_j=1e-3 if counts else None,
-        max_power_w=_max_power_w(nvml, handle),
-        device=_text(nvml, nvml.nvmlDeviceGetName, handle),
-        offset_w=nvml_power.offset_w(capability),
-        sensor=nvml_power.sensor(capability, source),
-    )
-    pci = _optional(nvml, nvml.nvmlDeviceGetPciInfo_v3, handle)
-    bus = "" if pci is None else bytes(pci.busId).decode("ascii", "replace")
-    uuid = _text(nvml, nvml.nvmlDeviceGetUUID, handle)
-    return NvmlGpu(handle, domain, source, f"{uuid or 'no UUID'}@{bus}")
-
-
-def _max_power_w(nvml: Any, handle: Any) -> float:
-    limits_mw = _optional(nvml, nvml.nvmlDeviceGetPowerManagementLimitConstraints, handle)
-    enforced_mw = _optional(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
-    stated_mw = [_available(said) for said in (limits_mw[1] if limits_mw else None, enforced_mw)]
-    limit_w = max((said for said in stated_mw if said is not None), default=0.0) / 1e3
-    return HEADROOM * limit_w if 0 < limit_w <= MOST_LIMIT_W else DEFAULT_MAX_POWER_W
-
-
-def _available(said: int | None) -> float | None:
-    """A value, or None if it is not available: NVML then says so, or returns the largest number of
-    the field (nvml.h, NVML_VALUE_NOT_AVAILABLE is -1)."""
-    return None if said is None or said in NOT_AVAILABLE else float(said)
-
-
-def _text(nvml: Any, ask: Callable[..., Any], handle: Any) -> str | None:
-    try:
-        said = _optional(nvml, ask, handle)
-    except UnicodeDecodeError:
-        return None
-    return None if said is None else str(said)
-
-
-def _optional(nvml: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of ``ask``, or None if this GPU or driver does not support it.
-
-    Raises:
-        pynvml.NVMLError: any other error, such as a lost GPU.
-    """
-    try:
-        return ask(*arguments)
-    except (
-        nvml.NVMLError_NotSupported,
-        nvml.NVMLError_FunctionNotFound,
-        nvml.NVMLError_NoPermission,
-        nvml.NVMLError_InvalidArgument,
-        nvml.NVMLError_ArgumentVersionMismatch,
-    ):
-        return None
 
 
 def _unavailable(error: Any) -> MeterUnavailable:

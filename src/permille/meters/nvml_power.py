@@ -1,7 +1,8 @@
 """What NVIDIA's power readings are: averaged over what, renewed how often, seen how much of it.
 
 NVML states only the one-second average. The rest was found by Yang, Adamek and Armour with steps
-and square waves of load on more than 70 GPUs. Where neither says anything, the source says so.
+and square waves of load on more than 70 GPUs; of a part of these the data are published. Where
+neither says anything, the source says so.
 """
 
 from __future__ import annotations
@@ -15,16 +16,28 @@ Source = Literal["counter", "instant", "power"]
 on), or nvmlDeviceGetPowerUsage, which is an average on most GPUs from Ampere on."""
 
 YANG = "Yang et al., SC24, arXiv:2312.02741"
+DATA = "github.com/JimZeyuYang/GPU_Power_Benchmark, plotting/data"
+"""Where the data behind the figures of Yang et al. are published."""
 QUARTER = (
-    f"{YANG}: a quarter of the time is sampled; its window of 25 ms holds for their A100, and is"
-    " assumed for others of its kind"
+    f"{YANG}: on the A100 and H100 a quarter of the time is sampled, which is 25 ms of an update"
+    " every 0.1 s; fitted on an A100"
 )
-ONE_PERIOD = f"taken as one period, as the RTX 3090 in the recordings of {YANG}; assumed for others"
+ONE_PERIOD = (
+    f"{YANG}: 0.1 s fitted on an RTX 3090 ({DATA}/violin_plot), and an RTX 4090 follows a step of"
+    " load within three updates of 0.1 s (Transient_Response); taken for the others of these"
+    " generations"
+)
+HALF = (
+    f"{YANG}: a window of 11 ms fitted on a GTX 1080 Ti ({DATA}/loss_func), and a V100 is updated"
+    " every 20 ms (V100/find_pwr_update_freq); taken for both generations"
+)
+SLOWEST = "not published here: taken as one period of 0.1 s"
 PERIOD_S = 0.1
 AVERAGE_S = 1.0
+PASCAL_PERIOD_S, PASCAL_SAMPLED = 0.02, 0.5
 GA100, HOPPER = (8, 0), (9, 0)
 AMPERE = (8, 0)
-MAXWELL = (5, 0)
+MAXWELL, PASCAL, TURING = (5, 0), (6, 0), (7, 5)
 
 ACCURACY_LOW, ACCURACY_HIGH = 0.05, 0.07
 OFFSET_W, SERVER_OFFSET_W = 10.0, 7.0
@@ -75,11 +88,14 @@ def sensor(capability: tuple[int, int] | None, source: Source) -> PowerSensor | 
             source="slow to follow the load (Burtscher et al., GPGPU-7, 2014): taken as an average"
             " over one second",
         )
-    return PowerSensor(
-        window_s=PERIOD_S,
-        period_s=PERIOD_S,
-        source=f"taken as one period of {PERIOD_S:g} s, the slowest of Maxwell to Turing",
-    )
+    if PASCAL <= capability < TURING:
+        return PowerSensor(
+            window_s=PASCAL_SAMPLED * PASCAL_PERIOD_S,
+            period_s=PASCAL_PERIOD_S,
+            sampled=PASCAL_SAMPLED,
+            source=HALF,
+        )
+    return PowerSensor(window_s=PERIOD_S, period_s=PERIOD_S, source=SLOWEST)
 
 
 def instant_mw(nvml: Any, handle: Any) -> int | None:

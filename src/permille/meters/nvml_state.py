@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from permille.meters.nvml import NOT_AVAILABLE, start_nvml
+from permille.meters.nvml import start_nvml
+from permille.meters.nvml_gpu import NOT_AVAILABLE
 from permille.records import GpuState
 
 

@@ -13,7 +13,7 @@ from permille.meters import Meter, Reading
 from permille.recorder.descendants import with_children
 from permille.recorder.neighbours import CpuWatch
 from permille.recorder.series import SeriesBuilder
-from permille.records import Event, RecorderStats, Recording, Series
+from permille.records import Domain, Event, RecorderStats, Recording, Series
 
 POLL_S = 0.1
 """Seconds between two polls, unless a meter needs shorter intervals."""
@@ -32,6 +32,11 @@ def suspended_ns() -> int:
     if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def _readable(meter: Meter) -> tuple[Domain, ...]:
+    """Every domain of which ``meter`` returns readings."""
+    return (*meter.domains, *getattr(meter, "cross_checks", ()))
 
 
 class SlowReader(threading.Thread):
@@ -66,7 +71,7 @@ class Poller:
         self._cpu = cpu
         self._fast = [meter for meter in meters if not meter.slow]
         self._meters = meters
-        self.counters = {d.name: SeriesBuilder(d) for meter in meters for d in meter.domains}
+        self.counters = {d.name: SeriesBuilder(d) for meter in meters for d in _readable(meter)}
         tightest = min((meter.max_interval_s for meter in meters), default=POLL_S)
         self.interval_s = max(SHORTEST_POLL_S, min(POLL_S, tightest))
         self._slow = [SlowReader(m, max(self.interval_s, POLL_S)) for m in meters if m.slow]
@@ -173,7 +178,7 @@ class Poller:
             before = self._identity.setdefault(meter.name, observation.identity)
             if observation.identity != before:
                 self._identity[meter.name] = observation.identity
-                for domain in meter.domains:
+                for domain in _readable(meter):
                     self.counters[domain.name].void(
                         now_ns, f"{meter.name}: the counters' origin changed (driver reloaded?)"
                     )
@@ -208,7 +213,9 @@ class Poller:
         self.look_around(now=True)
         events = [e for c in self.counters.values() for e in c.events(now_ns)]
         return Recording(
-            series=tuple(self._in_use(c.series()) for c in self.counters.values()),
+            series=tuple(
+                self._in_use(c.series()) for c in self.counters.values() if not c.domain.checks
+            ),
             events=(*self._events, *events),
             stats=RecorderStats(
                 cpu_s=time.process_time() - self._began[0],
@@ -218,6 +225,7 @@ class Poller:
                 interval_s=self.interval_s,
             ),
             cpu=None if self._cpu is None else self._cpu.series(),
+            cross_checks=tuple(c.series() for c in self.counters.values() if c.domain.checks),
         )
 
     def _in_use(self, series: Series) -> Series:
@@ -235,7 +243,8 @@ class Poller:
 
     def _await_sensors(self) -> None:
         """Poll until the readings of power sensors, which describe the past, reach this instant."""
-        sensors = [d.sensor for meter in self._fast for d in meter.domains if d.sensor is not None]
+        domains = [domain for meter in self._fast for domain in _readable(meter)]
+        sensors = [domain.sensor for domain in domains if domain.sensor is not None]
         lag_s = max((sensor.lag_s for sensor in sensors), default=0.0)
         deadline = time.monotonic() + lag_s
         while (left_s := deadline - time.monotonic()) > 0:

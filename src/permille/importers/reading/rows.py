@@ -54,11 +54,11 @@ def rows(
     UTF-8 (nor what the file's byte order mark says) are read as Windows-1252, which includes all
     Latin-1 letters. This only affects names, because numbers are the same in all these encodings.
     """
-    lines = _lines(member, tally)
+    numbered = lines(member, tally)
     if breaks_in_fields:
-        lines = _joined(lines)
+        numbered = _joined(numbered)
     header: _Header | None = None
-    for number, line in lines:
+    for number, line in numbered:
         if not line.strip() or (header is None and _SEPARATOR_LINE.fullmatch(line)):
             continue
         if header is None:
@@ -152,7 +152,8 @@ def _split(line: str, delimiter: str) -> list[str] | None:
         return None
 
 
-def _lines(member: Member, tally: Tally) -> Iterator[tuple[int, str]]:
+def lines(member: Member, tally: Tally) -> Iterator[tuple[int, str]]:
+    """``(line number, line)`` of a member of any encoding; too long a line is named and skipped."""
     encoding, stream = _encoding(member.stream)
     text = io.TextIOWrapper(stream, encoding=encoding, errors=_AS_WINDOWS)
     try:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 
@@ -27,7 +28,14 @@ from permille.study.run.elsewhere import judged
 from permille.study.run.session_log import Position
 from permille.study.run.trial import make
 from permille.study.worker.failing import OURS
-from permille.study.worker.messages import Job, Message, Progress, SpanDone, WorkerResult
+from permille.study.worker.messages import (
+    Job,
+    Message,
+    Pausing,
+    Progress,
+    SpanDone,
+    WorkerResult,
+)
 from permille.workload.protocols import Backend
 
 LINUX = sys.platform == "linux"
@@ -61,8 +69,8 @@ class Bench:
 @dataclass(frozen=True)
 class Assigned:
     """What an attempt is of: a repeat of a cell under a protocol, where it stands among sessions
-    and blocks, and the seconds that its query lasts at least, for the meters to carry its
-    energy."""
+    and blocks; the seconds that its query lasts at least, for the meters to carry its energy; and
+    its pauses, if a sensor needs them."""
 
     planned: PlannedCell
     protocol: Protocol
@@ -70,6 +78,7 @@ class Assigned:
     round: int
     position: Position
     least_query_s: float
+    pausing: Pausing | None = None
 
 
 @dataclass
@@ -219,6 +228,7 @@ class Attempt:
             network=planned.network,
             memory_gib=settings.memory_gib,
             max_failures=settings.max_failures,
+            pausing=self.assigned.pausing,
         )
 
     def _assignment(self, recording: Recording) -> evidence.Assignment:
@@ -260,4 +270,7 @@ def _believable(span: Span, before: Sequence[Span]) -> Span:
         raise ValueError(f"a span {span.name[:50]!r}")
     if not before[-1].t1_ns <= span.t0_ns <= span.t1_ns <= time.monotonic_ns():
         raise ValueError(f"the span {span.name} at an impossible time")
+    edges = [span.t0_ns, *(t_ns for pause in span.pauses for t_ns in pause), span.t1_ns]
+    if any(later < earlier for earlier, later in pairwise(edges)):
+        raise ValueError(f"pauses of the span {span.name} out of order or outside of it")
     return span

@@ -33,7 +33,7 @@ from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
 from permille.study.run.reference import reference_cell
 from permille.study.run.session_log import SessionLog, state_of
-from permille.study.run.trial import keep, least_query_s
+from permille.study.run.trial import keep, least_query_s, pausing
 from permille.study.run.trial_locks import Claims
 from permille.study.worker import containment
 
@@ -124,6 +124,7 @@ class Runner:
         self._recorder = recorder
         self.watch = watch
         self._least_query_s = least_query_s(recorder.domains)
+        self._pausing = pausing(recorder.domains)
         # The reference uses no device: the slow counters of those need not be waited for.
         self._least_reference_s = least_query_s(
             domain for domain in recorder.domains if domain.kind in ("cpu", "dram")
@@ -265,6 +266,7 @@ class Runner:
             round=self._rounds.get(planned.cell.id, 0),
             position=self._sessions.place(),
             least_query_s=self._least_query_s,
+            pausing=self._pausing,
         )
 
     def _catch_up(self) -> None:

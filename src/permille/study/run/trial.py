@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from permille import disturbance, energy
+from permille import cross_check, disturbance, energy, part_time
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
 from permille.energy import notices
@@ -27,20 +27,57 @@ from permille.records import (
 )
 from permille.store import Raw, Store
 from permille.study.plan.cells import PlannedCell
-from permille.study.worker.messages import WorkerResult
+from permille.study.worker.messages import Pausing, WorkerResult
 
 EDGE_SHARE = 0.01
 """The query span is long enough that its edges contribute less than this (k = 2)."""
+MOST_FOR_EDGES_S = 60.0
+"""No query span is made longer than this for its edges: beyond, they cost more than 1 % (a sensor
+that averages over several seconds), as the interval says."""
+SEGMENTS = 20
+"""A query span with pauses lasts at least as long as so many segments between them, so that there
+are ``part_time.LEAST_SEGMENTS`` even if each ends with the call that was running."""
 
 
 def least_query_s(domains: Iterable[Domain]) -> float:
-    """Seconds that a span must last for its two edges to cost under 1 %.
+    """Seconds that a span must last for its two edges to cost under 1 %, at most
+    :data:`MOST_FOR_EDGES_S`.
 
     An edge is uncertain by ``energy.edge_s`` of power, rectangular: that over ``sqrt(3)`` at
-    k = 1; two edges in quadrature, k = 2 (see ``energy._edge_j``).
+    k = 1; two edges in quadrature, k = 2 (see ``energy._edge_j``). With pauses (:func:`pausing`),
+    also long enough to have some.
     """
+    domains = tuple(domains)
     edges_s = [energy.edge_s(domain) for domain in domains]
-    return 2 * math.sqrt(2 / 3) * max(edges_s, default=0.0) / EDGE_SHARE
+    for_edges_s = 2 * math.sqrt(2 / 3) * max(edges_s, default=0.0) / EDGE_SHARE
+    for_edges_s = min(for_edges_s, MOST_FOR_EDGES_S)
+    pauses = pausing(domains)
+    return for_edges_s if pauses is None else max(for_edges_s, SEGMENTS * pauses.every_s)
+
+
+def pausing(domains: Iterable[Domain]) -> Pausing | None:
+    """The pauses that the query span needs: none, unless the energy of a domain is from a sensor
+    that samples a part of the time. They shift the work by up to one update of that sensor."""
+    periods_s = [
+        domain.sensor.period_s
+        for domain in domains
+        if domain.sensor is not None and part_time.samples_in_part(domain.sensor)
+    ]
+    if not periods_s:
+        return None
+    period_s = max(periods_s)
+    return Pausing(every_s=part_time.LEAST_UPDATES * period_s, up_to_s=period_s)
+
+
+def _pauses_note(spans: Sequence[Span]) -> list[str]:
+    for span in spans:
+        if span.pauses:
+            paused_s = sum(t1_ns - t0_ns for t0_ns, t1_ns in span.pauses) / 1e9
+            return [
+                f"a power sensor here samples a part of the time: {len(span.pauses)} random pauses,"
+                f" {paused_s / span.seconds:.1%} of the query's time, are counted"
+            ]
+    return []
 
 
 def make(
@@ -86,7 +123,7 @@ def make(
         counts=result.counts if result else {},
         overhead=recording.stats if recording else None,
         stopping=stopping,
-        notes=_notes(result, notes, recording, phases),
+        notes=_notes(result, notes, recording, spans, phases),
         round=round,
         last_lines=last_lines if failure else (),
     )
@@ -103,12 +140,16 @@ def _notes(
     result: WorkerResult | None,
     notes: Sequence[str],
     recording: Recording | None,
+    spans: Sequence[Span],
     phases: dict[str, Phase],
 ) -> tuple[str, ...]:
     """The distinct notes of the worker, the study and the recorder."""
     every = [*(result.notes if result else ()), *notes]
     if recording is not None:
-        every += [*notices(recording), *disturbance.notes(phases)]
+        every += notices(recording)
+        every += cross_check.notes(recording, spans)
+        every += _pauses_note(spans)
+        every += disturbance.notes(phases)
     return tuple(dict.fromkeys(every))
 
 

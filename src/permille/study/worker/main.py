@@ -38,6 +38,7 @@ from permille.study.worker.messages import (
     WorkerResult,
     write,
 )
+from permille.study.worker.pauses import OnePass, PausedPass
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend, Batched, Loaded, Served, Task
 from permille.workload.requests import Traffic
@@ -63,26 +64,37 @@ class Spans:
         result = work()
         t1_ns = time.monotonic_ns()
         self._marker.mark()
+        pauses: tuple[tuple[int, int], ...] = ()
         if isinstance(result, Timings):
             attributes["inferences"] = result.inferences
-        self.done(name, t0_ns, t1_ns, **attributes)
+            pauses = tuple(result.pauses)
+        self.done(name, t0_ns, t1_ns, pauses, **attributes)
         return result
 
     def mark(self) -> None:
         """Request a reading of every meter; returns its time."""
         self._marker.mark()
 
-    def done(self, name: str, t0_ns: int, t1_ns: int, **attributes: Any) -> None:
+    def done(
+        self,
+        name: str,
+        t0_ns: int,
+        t1_ns: int,
+        pauses: tuple[tuple[int, int], ...] = (),
+        **attributes: Any,
+    ) -> None:
         """Report a span whose edges have been marked."""
-        self._say(SpanDone(span=Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=attributes)))
+        span = Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=attributes, pauses=pauses)
+        self._say(SpanDone(span=span))
 
 
 class Timings:
     """One duration per call (ns), the total number of inferences, and each request's first answer.
     For a server also ``outputs``, the counts of each inference, and the number that ``failed``,
-    which nothing else here includes."""
+    which nothing else here includes. ``pauses``: between calls, from when to when (ns)."""
 
     def __init__(self) -> None:
+        self.pauses: list[tuple[int, int]] = []
         self.durations_ns = array("q")
         self.inferences = 0
         self.answers: list[Any] = []
@@ -172,9 +184,7 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     elif isinstance(model, Served):
         timings = spans.around("query", lambda: _query_served(calls, job, model))
     else:
-        timings = spans.around(
-            "query", lambda: _query(calls, job.protocol.inferences, job.least_query_s)
-        )
+        timings = spans.around("query", lambda: _query(calls, job))
     tally.check()
     if timings.failed:
         notes.append(failed_note(timings.failed, timings.inferences, tally.words()))
@@ -199,15 +209,26 @@ def _warm_up(calls: Calls, most: int) -> Timings:
     return timings
 
 
-def _query(calls: Calls, inferences: int, least_s: float) -> Timings:
+def _pass_of(job: Job, timings: Timings) -> OnePass:
+    """How one pass is run: without a rest, or with pauses, which ``timings`` then has."""
+    if job.pausing is None:
+        return one_pass
+    paused = PausedPass(job.pausing, job.protocol.seed, one_pass)
+    timings.pauses = paused.pauses
+    return paused
+
+
+def _query(calls: Calls, job: Job) -> Timings:
     """Run whole passes over the requests, until there are enough inferences and seconds."""
     timings = Timings()
+    run_pass = _pass_of(job, timings)
+    inferences, least_s = job.protocol.inferences, job.least_query_s
     began = time.monotonic()
-    one_pass(calls.infer, calls.ask, timings.durations_ns, timings.answers)
+    run_pass(calls.infer, calls.ask, timings.durations_ns, timings.answers)
     timings.inferences += calls.inferences
     unread: list[Any] = []
     while timings.inferences < inferences or time.monotonic() - began < least_s:
-        one_pass(calls.infer, calls.ask, timings.durations_ns, unread)
+        run_pass(calls.infer, calls.ask, timings.durations_ns, unread)
         timings.inferences += calls.inferences
         unread.clear()
     return timings
@@ -217,6 +238,7 @@ def _query_served(calls: Calls, job: Job, model: Loaded) -> Timings:
     """Like :func:`_query`, but every answer is parsed, and a failed one only counts as failed."""
     timings = Timings()
     timings.outputs = []
+    run_pass = _pass_of(job, timings)
     began = time.monotonic()
     while (
         not timings.answers
@@ -224,7 +246,7 @@ def _query_served(calls: Calls, job: Job, model: Loaded) -> Timings:
         or time.monotonic() - began < job.least_query_s
     ):
         durations, answers = array("q"), list[Any]()
-        one_pass(calls.infer, calls.ask, durations, answers)
+        run_pass(calls.infer, calls.ask, durations, answers)
         for duration_ns, answer in zip(durations, answers, strict=True):
             if answer is FAILED:
                 timings.failed += 1

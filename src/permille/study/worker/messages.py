@@ -23,6 +23,14 @@ MOST_NOTES, NOTE_LIMIT = 100, 2_000
 _LENGTH = struct.Struct("!I")
 
 
+class Pausing(Record):
+    """Pauses in the query span: one at the first chance after ``every_s`` without, of a random
+    length from 0 to ``up_to_s`` (seconds)."""
+
+    every_s: float
+    up_to_s: float
+
+
 class Job(Record):
     """The description of one trial for its worker.
 
@@ -30,6 +38,7 @@ class Job(Record):
     the meters can resolve it. ``task_target`` and ``backend_target`` locate the plug-ins, as
     ``module:attribute``. ``network``: whether the worker may use it; ``memory_gib``: the limit of
     private memory. ``max_failures``: how many inferences may fail, a count or a share.
+    ``pausing``: whether to pause between calls; not done under load.
     """
 
     task: str
@@ -42,6 +51,7 @@ class Job(Record):
     network: bool = False
     memory_gib: float | None = None
     max_failures: int | float = 0
+    pausing: Pausing | None = None
 
 
 class Progress(Record, tag=True):
