@@ -148,6 +148,7 @@ def test_one_file_under_two_names_is_one_counter(root: Path) -> None:
         ([5.0, 5.0, 5.06], [5.0, 5.0, 5.0], True),  # the second steps a moment later
         ([5.0, 5.06, 5.12], [5.0, 5.15, 5.30], False),  # the same origin, another power
         ([5.0, 5.06, 5.12], [9.0, 9.06, 9.12], False),
+        ([5.0, 7.4, 9.8], [7.0, 9.4, 11.8], False),  # the reader is slow: steps above the distance
         ([5.0, 5.06, 5.12], [5.0, 5.06, 6.3], True),  # the reader was held up between the two
         ([6.2, 6.2, 6.26], [5.0, 6.2, 6.26], True),  # the driver was
         ([99.97, 0.03, 0.09], [99.97, 0.03, 0.09], True),  # both wrap

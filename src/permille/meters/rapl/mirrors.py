@@ -7,6 +7,7 @@ Platform (psys) zones of two sockets may likewise show the one register of the b
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -17,9 +18,10 @@ def is_mirror(
     """Whether two counters (joules, wrapping at ``wrap_j``), read in turn many times, are the same;
     None if neither has stepped in that time, so that it is unknown.
 
-    They are the same if they never differ by more than the largest step of either: the reader may
-    be delayed between the two, and then the second has stepped once more. The counters of two
-    registers have diverged by far more than that since boot.
+    They are the same if they are equal in most looks and never differ by more than the largest step
+    of either: the reader may be delayed between the two, and then the second has stepped once more.
+    A reader that is descheduled for long sees large steps, so the steps alone do not tell apart two
+    registers that differ by little.
     """
     looks = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     step = max(
@@ -28,7 +30,8 @@ def is_mirror(
     )
     if step == 0:
         return None
-    return all(_apart(a, b, wrap_j) <= step for a, b in looks)
+    apart = [_apart(a, b, wrap_j) for a, b in looks]
+    return statistics.median(apart) == 0 and max(apart) <= step
 
 
 def _apart(a: float, b: float, wrap_j: float) -> float:
