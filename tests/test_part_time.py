@@ -33,6 +33,12 @@ def test_a_sensor_that_sees_everything_needs_no_least_span() -> None:
     assert part_time.least_s(SENSOR) == pytest.approx(2.5)
 
 
+def test_only_a_sensor_that_sees_less_than_all_samples_in_part() -> None:
+    assert part_time.samples_in_part(SENSOR)
+    assert not part_time.samples_in_part(PowerSensor(window_s=0.1, period_s=0.1))
+    assert not part_time.samples_in_part(None)
+
+
 @pytest.mark.parametrize("period_s", [0.096, 0.097, 0.103, 0.104])
 @pytest.mark.parametrize("updates", [25, 30, 40, 55, 80])
 @pytest.mark.parametrize("phase_s", [0.0, 0.03, 0.06])
@@ -56,3 +62,46 @@ def test_independent_samples_are_as_uncertain_as_their_mean() -> None:
     beat_j = part_time.beat_j(steps_j)
     spread_j = math.sqrt(part_time.uncertainty_j(steps_j, SENSOR) ** 2 - beat_j**2 / 3)
     assert spread_j == pytest.approx(0.75 * math.sqrt(4000), rel=0.05)
+
+
+def course(*turns_j: float) -> list[float]:
+    """From turn to turn in steps of 0.5 J, which are not abrupt in a range of 4 J."""
+    steps_j = [turns_j[0]]
+    for turn_j in turns_j[1:]:
+        while steps_j[-1] != turn_j:
+            steps_j.append(steps_j[-1] + math.copysign(0.5, turn_j - steps_j[-1]))
+    return steps_j
+
+
+@pytest.mark.parametrize(
+    ("steps_j", "beat_j"),
+    [
+        # A slow rise about its middle of 0.45 J: the upper half has 0.05 + 0.15 + … + 0.45 J.
+        ([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], 1.25),
+        # From 3 J up to 5 J and down again: 0.5 + 1 + 1.5 + 2 + 1.5 + 1 + 0.5 J.
+        (course(1, 5, 1), 8.0),
+        # The longer of two such halves counts: this one has two updates more at 2 J above.
+        ([*course(1, 5, 1, 5), 5.0, 5.0, *course(4.5, 1)], 12.0),
+        # Two swings with the middle between them only touched are one half, above or below.
+        (course(1, 5, 3, 5, 1), 16.0),
+        (course(5, 1, 3, 1, 5), 16.0),
+    ],
+)
+def test_a_beat_is_what_the_longer_half_has_too_much(steps_j: list[float], beat_j: float) -> None:
+    assert part_time.beat_j(steps_j) == pytest.approx(beat_j, rel=1e-12)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 10, 18, 19])
+@pytest.mark.parametrize("change_j", [6.0, -4.0])
+def test_a_change_of_load_anywhere_in_a_span_is_no_beat(at: int, change_j: float) -> None:
+    assert part_time.beat_j([5.0] * at + [5.0 + change_j] * (20 - at)) == 0.0
+
+
+@pytest.mark.parametrize(("jump_j", "beat_j"), [(6.0, 17.0), (5.0, 32.5)])
+def test_six_tenths_of_the_range_within_three_updates_are_a_change_of_load(
+    jump_j: float, beat_j: float
+) -> None:
+    """After a jump of 6 J, on to 10 J slowly. The jump left out, seven updates are 2 J below the
+    middle of the rest and three 1 J. A jump of 5 J stays in: 3 x (1.25 + 2.5 + 3.75) + 2 x 5 J."""
+    rest = [jump_j + i * (10.0 - jump_j) / 4 for i in (0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4)]
+    assert part_time.beat_j([0.0, 0.0, 0.0, 0.0, *rest]) == beat_j
