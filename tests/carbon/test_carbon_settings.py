@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.carbon.footprint import footprint
+from permille.carbon.footprint import carbon_overhead, energy_overhead, footprint
 from permille.carbon.settings import MEAN_PUE, resolve
 from permille.carbon.table import grid_table
 from permille.errors import CarbonError
+from permille.records import BOUNDARIES, Boundary
 
 
 def test_nothing_given_is_the_world_and_says_so() -> None:
@@ -151,6 +152,14 @@ def test_the_pue_counts_once(kwh: float, pue: float) -> None:
     assert node.location_g == pytest.approx(facility.location_g)
     assert node.market_g == pytest.approx(facility.market_g)
     assert node.location_g == pytest.approx(kwh * pue * 300)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_the_facility_has_the_pue_in_its_energy_and_all_others_in_their_carbon(
+    boundary: Boundary,
+) -> None:
+    factors = energy_overhead(1.5, boundary), carbon_overhead(1.5, boundary)
+    assert factors == ((1.5, 1.0) if boundary == "facility" else (1.0, 1.5))
 
 
 def test_a_place_is_resolved_without_numpy_or_a_network_client() -> None:
