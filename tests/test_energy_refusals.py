@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -71,20 +72,24 @@ def test_a_still_counter_counts_from_half_a_second_and_five_ticks_on(
     assert reason.endswith(f"passed between two of its ticks; about {enough} s is enough")
 
 
-def test_a_counter_that_moves_around_a_still_span_may_have_moved_in_it() -> None:
-    """It moves up to 2 s and from 4 s on. With no resolution stated nothing may be uncertain."""
-    series = readings((0, 0.0), (2, 120.0), (4, 120.0), (6, 240.0), name="ane:0", tick_s=0.001)
-    assert "too short" in reason_of(energy.span_energy(series, span(2.0, 4.0)))
-    unstated = readings(
+@pytest.mark.parametrize("resolution_j", [0.0, None])
+@pytest.mark.parametrize("moves_after", [True, False])
+def test_a_counter_that_moves_around_a_still_span_may_have_moved_in_it(
+    resolution_j: float | None, moves_after: bool
+) -> None:
+    """It moves up to 2 s: at that edge a tick of 60 W may be missing. With no resolution stated,
+    nothing may."""
+    after_j = 240.0 if moves_after else 120.0
+    series = readings(
         (0, 0.0),
         (2, 120.0),
         (4, 120.0),
-        (6, 240.0),
+        (6, after_j),
         name="ane:0",
         tick_s=0.001,
-        resolution_j=None,
+        resolution_j=resolution_j,
     )
-    assert "too short" in reason_of(energy.span_energy(unstated, span(2.0, 4.0)))
+    assert "too short" in reason_of(energy.span_energy(series, span(2.0, 4.0)))
 
 
 # --- a sensor that samples a part of the time ------------------------------------------------
@@ -123,19 +128,22 @@ def test_what_the_sensor_did_not_sample_is_in_the_edges() -> None:
     assert figure_of(energy.span_energy(series, query)).edge_j == pytest.approx(expected_j)
 
 
-@pytest.mark.parametrize(
-    ("sensor", "t0_s", "t1_s"),
-    [
-        (PART, 10.0, 14.0),  # an even power
-        (PowerSensor(window_s=0.025, period_s=0.1), 4.0, 8.0),  # a sensor that samples all of it
-    ],
-)
-def test_where_nothing_was_missed_there_are_only_the_edges(
-    sensor: PowerSensor, t0_s: float, t1_s: float
-) -> None:
-    series, query = uneven(sensor), span(t0_s, t1_s)
+def test_an_even_power_leaves_only_the_edges() -> None:
+    series, query = uneven(PART), span(10.0, 14.0)
     figure = figure_of(energy.span_energy(series, query))
     assert figure.edge_j == pytest.approx(only_edges_j(series, query))
+
+
+def test_a_sensor_that_samples_all_of_the_time_sees_a_slow_swing_as_it_is() -> None:
+    """The same swing might be a beat to one that samples a quarter."""
+    swing_j = [5.0 + math.sin(i / 10) for i in range(200)]
+    points = [(i / 10, level_j) for i, level_j in enumerate(itertools.accumulate(swing_j))]
+    query = span(4.0, 10.0)
+    whole = readings(*points, sensor=PowerSensor(window_s=0.025, period_s=0.1))
+    figure = figure_of(energy.span_energy(whole, query))
+    assert figure.edge_j == pytest.approx(only_edges_j(whole, query))
+    in_part = figure_of(energy.span_energy(readings(*points, sensor=PART), query))
+    assert in_part.edge_j > 10 * figure.edge_j
 
 
 # --- less than hardware draws ----------------------------------------------------------------

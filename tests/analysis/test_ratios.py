@@ -28,9 +28,9 @@ def parts(estimate: Estimate) -> tuple[float | None, ...]:
 
 
 def test_two_sides_alike_have_the_degrees_of_freedom_of_both() -> None:
-    """Each mean is uncertain by a tenth / √2: together a tenth, with two degrees of freedom."""
-    found = intervals.ratio_from(2, 6.0, 0.6, 2, 2.0, 0.2, confidence=0.5)
-    half = T2 * 0.1
+    """Each mean is uncertain by a quarter / √2: together a quarter, with two degrees of freedom."""
+    found = intervals.ratio_from(2, 6.0, 1.5, 2, 2.0, 0.5, confidence=0.5)
+    half = T2 * 0.25
     assert parts(found) == close(3.0, 3 * math.exp(-half), 3 * math.exp(half))
 
 

@@ -156,6 +156,13 @@ def test_a_power_that_no_device_has_is_never_integrated(
     assert kinds == [("notice", True), ("invalid", True)]
 
 
+def test_the_greatest_power_of_a_device_is_a_power() -> None:
+    c = SeriesBuilder(domain("gpu:0", max_power_w=700.0))
+    for t_s in (0, 1):
+        c.add(Reading("gpu:0", t_s * S, power_w=700.0))
+    assert (c.series().energy_j, c.events(S)) == ((0.0, 700.0), ())
+
+
 @pytest.mark.parametrize(
     ("tick_s", "allowed_s"),
     [(0.1, 2.0), (None, 2.0), (1.0, 3.0)],  # 2 s, or three ticks
