@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.carbon.footprint import carbon_overhead, energy_overhead, footprint
-from permille.carbon.settings import MEAN_PUE, resolve
+from permille.carbon.settings import MEAN_PUE, CarbonSettings, resolve
 from permille.carbon.table import grid_table
 from permille.errors import CarbonError
 from permille.records import BOUNDARIES, Boundary
@@ -56,10 +56,26 @@ def test_a_missing_year_lists_those_there_are(region: str | None) -> None:
 
 
 def test_the_papers_intensity_is_given_as_a_number() -> None:
-    settings = resolve(intensity=297.6)
-    assert settings.intensity_g_per_kwh == 297.6
-    assert (settings.region, settings.kind, settings.assumed) == (None, "given", False)
-    assert footprint(0.083, settings, "node").location_g == pytest.approx(24.7, abs=0.01)
+    settings = resolve(intensity=297.6, year=2023, pue=1.2, market_intensity=10)
+    assert settings == CarbonSettings(
+        intensity_g_per_kwh=297.6,
+        region=None,
+        name="given",
+        year=2023,
+        pue=1.2,
+        source="given on the command line",
+        kind="given",
+        licence="",
+        assumed=False,
+        note="",
+        market_intensity_g_per_kwh=10.0,
+    )
+    papers = footprint(0.083, resolve(intensity=297.6), "node")
+    assert papers.location_g == pytest.approx(24.7, abs=0.01)
+
+
+def test_a_regions_figure_takes_a_market_intensity_beside_it() -> None:
+    assert resolve("FRA", market_intensity=10).market_intensity_g_per_kwh == 10.0
 
 
 def test_zero_is_an_intensity() -> None:

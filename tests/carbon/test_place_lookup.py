@@ -64,15 +64,24 @@ def test_every_code_finds_its_own_place() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("Korea", ["KOR", "PRK"]),
-        ("Congo", ["COD", "COG"]),
-        ("Georgia", ["GEO", "US-GA"]),
+        ("Korea", "KOR (South Korea) or PRK (North Korea)"),
+        ("Congo", "COD (Democratic Republic of Congo) or COG (Congo)"),
+        ("Georgia", "GEO (Georgia) or US-GA (Georgia, United States)"),
     ],
 )
-def test_ambiguous_names_are_listed_not_chosen(text: str, named: list[str]) -> None:
-    with pytest.raises(CarbonError, match="use the code") as refused:
+def test_ambiguous_names_are_listed_not_chosen(text: str, named: str) -> None:
+    with pytest.raises(CarbonError) as refused:
         find(text)
-    assert all(code in str(refused.value) for code in named)
+    assert str(refused.value) == f"{text!r} could be {named}: use the code"
+
+
+def test_suggestions_are_listed_the_nearest_first() -> None:
+    with pytest.raises(CarbonError) as refused:
+        find("Swedn")
+    assert str(refused.value) == (
+        "no grid intensity for the region 'Swedn';"
+        " did you mean SWE (Sweden), SEN (Senegal), SDN (Sudan)?"
+    )
 
 
 @pytest.mark.parametrize(
