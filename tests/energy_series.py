@@ -30,11 +30,13 @@ def constant(
     return readings(*points, name=name, **changed)
 
 
-def stopping(name: str, stop_s: tuple[float, float], **changed: Any) -> Series:
-    """60 W for 10 s, read every 0.1 s, by a counter that stands still between two instants."""
-    steps = [0.0 if stop_s[0] <= i / 10 < stop_s[1] else 6.0 for i in range(100)]
-    levels = itertools.accumulate(steps, initial=0.0)
-    points = ((i / 10, level_j) for i, level_j in enumerate(levels))
+def stopping(name: str, stop_s: tuple[float, float], *, per_s: int = 10, **changed: Any) -> Series:
+    """60 W for 10 s, read ``per_s`` times a second, by a counter that stands still between two
+    instants."""
+    each_j = 60.0 / per_s
+    stopped = (stop_s[0] <= i / per_s < stop_s[1] for i in range(10 * per_s))
+    levels = itertools.accumulate((0.0 if still else each_j for still in stopped), initial=0.0)
+    points = ((i / per_s, level_j) for i, level_j in enumerate(levels))
     return readings(*points, name=name, **({"tick_s": 0.001} | changed))
 
 

@@ -47,7 +47,7 @@ def test_no_power_above_the_domains_greatest_is_expected(
     most_w: float | None, expected_j: float
 ) -> None:
     series = constant(60.0, 10.0, max_power_w=most_w)
-    assert half_width_j(series, 1.01) == pytest.approx(expected_j, rel=1e-9)
+    assert half_width_j(series, 1.01) == exactly(expected_j)
 
 
 def test_a_domain_that_states_no_greatest_power_has_two_kilowatts() -> None:

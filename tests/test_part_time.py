@@ -97,11 +97,25 @@ def test_a_change_of_load_anywhere_in_a_span_is_no_beat(at: int, change_j: float
     assert part_time.beat_j([5.0] * at + [5.0 + change_j] * (20 - at)) == 0.0
 
 
-@pytest.mark.parametrize(("jump_j", "beat_j"), [(6.0, 17.0), (5.0, 32.5)])
+def slowly(from_j: float) -> list[float]:
+    """Three updates at each of four levels on the way to 10 J, and two there."""
+    levels = [from_j + i * (10.0 - from_j) / 4 for i in range(4)]
+    return [level_j for level_j in levels for _ in range(3)] + [10.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("steps_j", "beat_j"),
+    [
+        # Without the jump of 6 J, seven updates are 2 J below the middle of the rest, three 1 J.
+        ([0.0, 0.0, 0.0, 0.0, *slowly(6.0)], 7 * 2.0 + 3 * 1.0),
+        # Spread over three updates it is a jump, over four it is none.
+        ([0.0, 0.0, 0.0, 0.0, 2.0, 4.0, *slowly(6.0)], 9 * 2.0 + 3 * 1.0),
+        ([0.0, 0.0, 0.0, 0.0, 1.0, 2.5, 4.5, *slowly(6.0)], 3 * (1 + 2 + 3 + 4) + 2 * 5.0),
+        # Less than six tenths of the range is none either.
+        ([0.0, 0.0, 0.0, 0.0, *slowly(5.9)], 3 * (0.9 + 1.925 + 2.95 + 3.975) + 2 * 5.0),
+    ],
+)
 def test_six_tenths_of_the_range_within_three_updates_are_a_change_of_load(
-    jump_j: float, beat_j: float
+    steps_j: list[float], beat_j: float
 ) -> None:
-    """After a jump of 6 J, on to 10 J slowly. The jump left out, seven updates are 2 J below the
-    middle of the rest and three 1 J. A jump of 5 J stays in: 3 x (1.25 + 2.5 + 3.75) + 2 x 5 J."""
-    rest = [jump_j + i * (10.0 - jump_j) / 4 for i in (0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4)]
-    assert part_time.beat_j([0.0, 0.0, 0.0, 0.0, *rest]) == beat_j
+    assert part_time.beat_j(steps_j) == pytest.approx(beat_j, rel=1e-12)
