@@ -16,54 +16,26 @@ from permille import energy
 from permille.meters import Reading
 from permille.recorder.series import SeriesBuilder
 from permille.records import (
-    DomainEnergy,
     Event,
     PowerSensor,
     Provenance,
-    RecorderStats,
     Recording,
     Refused,
     Series,
     Span,
 )
+from tests.energy_series import STATS, S, constant, figure_of, reason_of, span, stopping
 from tests.records import domain
-
-S = 1_000_000_000
-STATS = RecorderStats(cpu_s=0.0, wall_s=0.0, polls=0, missed=0, interval_s=0.1)
-
-
-def constant(power_w: float, seconds: float, step_s: float = 0.1) -> Series:
-    """A series read exactly every ``step_s``."""
-    n = round(seconds / step_s) + 1
-    return Series(
-        domain=domain(),
-        t_ns=tuple(round(i * step_s * S) for i in range(n)),
-        energy_j=tuple(power_w * i * step_s for i in range(n)),
-    )
-
-
-def span(t0_s: float, t1_s: float) -> Span:
-    return Span(name="query", t0_ns=round(t0_s * S), t1_ns=round(t1_s * S))
-
-
-def found(result: DomainEnergy | Refused) -> DomainEnergy:
-    assert isinstance(result, DomainEnergy), result
-    return result
-
-
-def refused(result: DomainEnergy | Refused) -> str:
-    assert isinstance(result, Refused), result
-    return result.reason
 
 
 def test_a_constant_power_gives_power_times_time() -> None:
-    result = found(energy.span_energy(constant(60.0, 10.0), span(1.0, 6.0)))
+    result = figure_of(energy.span_energy(constant(60.0, 10.0), span(1.0, 6.0)))
     assert result.energy_j == pytest.approx(300.0)
     assert result.edge_j == pytest.approx(0.0, abs=1e-9)
 
 
 def test_between_readings_the_uncertainty_covers_any_course_of_the_power() -> None:
-    result = found(energy.span_energy(constant(60.0, 10.0), span(1.05, 6.05)))
+    result = figure_of(energy.span_energy(constant(60.0, 10.0), span(1.05, 6.05)))
     assert result.energy_j == pytest.approx(300.0)
     # At each edge 6 J lie in the gap; half of it may be on the wrong side.
     assert result.edge_j == pytest.approx(math.sqrt(2 * 3.0**2 / 3), rel=1e-6)
@@ -71,16 +43,16 @@ def test_between_readings_the_uncertainty_covers_any_course_of_the_power() -> No
 
 @pytest.mark.parametrize(("t0", "t1"), [(-1.0, 5.0), (5.0, 11.0)])
 def test_a_span_that_the_series_does_not_reach_over_is_refused(t0: float, t1: float) -> None:
-    reason = refused(energy.span_energy(constant(60.0, 10.0), span(t0, t1)))
+    reason = reason_of(energy.span_energy(constant(60.0, 10.0), span(t0, t1)))
     assert "no reading" in reason
 
 
 def test_a_span_too_short_for_the_tick_is_refused() -> None:
     slow = constant(60.0, 10.0)
     ticking = Series(domain=domain(tick_s=0.1), t_ns=slow.t_ns, energy_j=slow.energy_j)
-    reason = refused(energy.span_energy(ticking, span(1.0, 1.1)))
+    reason = reason_of(energy.span_energy(ticking, span(1.0, 1.1)))
     assert "too short for rapl" in reason
-    found(energy.span_energy(ticking, span(1.0, 6.0)))
+    figure_of(energy.span_energy(ticking, span(1.0, 6.0)))
 
 
 @pytest.mark.parametrize("tick_s", [0.001, 0.02, 0.1, None])
@@ -95,7 +67,7 @@ def test_too_short_says_how_long_is_enough(tick_s: float | None, seconds: float)
     enough = re.search(r"about ([\d.e-]+) s is enough", reason)
     assert enough is not None, reason
     assert float(enough[1]) > seconds
-    found(energy.span_energy(ticking, span(1.001, 1.001 + float(enough[1]))))
+    figure_of(energy.span_energy(ticking, span(1.001, 1.001 + float(enough[1]))))
 
 
 def test_a_counter_that_stood_still_is_no_zero_unless_it_stood_still_around_it_too() -> None:
@@ -107,14 +79,14 @@ def test_a_counter_that_stood_still_is_no_zero_unless_it_stood_still_around_it_t
         energy_j=tuple(level for level in running.energy_j for _ in range(2)),
     )
     blink = Span(name="query", t0_ns=running.t_ns[5], t1_ns=between[5])
-    reason = refused(energy.span_energy(ticking, blink))
+    reason = reason_of(energy.span_energy(ticking, blink))
     assert "between two of its ticks" in reason
     off = Series(
         domain=domain("ane:1", tick_s=0.1, resolution_j=1e-3),
         t_ns=running.t_ns,
         energy_j=(0.0,) * len(running.t_ns),
     )
-    still = found(energy.span_energy(off, span(2.0, 4.0)))
+    still = figure_of(energy.span_energy(off, span(2.0, 4.0)))
     assert still.energy_j == 0.0
     assert 0 < still.edge_j <= 1e-3
     # Too short to tell, though nothing moved as far as the series reaches.
@@ -126,10 +98,10 @@ def test_a_measured_0_of_what_draws_power_is_a_meter_that_hangs(name: str) -> No
     levels = (0.0,) * 11
     at = tuple(i * S for i in range(11))
     hangs = Series(domain=domain(name, tick_s=0.001), t_ns=at, energy_j=levels)
-    reason = refused(energy.span_energy(hangs, span(2.0, 8.0)))
+    reason = reason_of(energy.span_energy(hangs, span(2.0, 8.0)))
     assert "hangs" in reason
     idle = msgspec.structs.replace(hangs.domain, kind="gpu", in_use=False)
-    off = found(energy.span_energy(msgspec.structs.replace(hangs, domain=idle), span(2.0, 8.0)))
+    off = figure_of(energy.span_energy(msgspec.structs.replace(hangs, domain=idle), span(2.0, 8.0)))
     assert off.energy_j == 0.0
 
 
@@ -139,16 +111,8 @@ def test_a_power_that_no_hardware_in_use_has_is_refused(name: str, power_w: floa
     little = msgspec.structs.replace(series, domain=domain(name))
     assert "draws more" in str(energy.span_energy(little, span(1.0, 9.0)))
     modelled = domain(name, provenance=Provenance.MODELLED)
-    assert found(energy.span_energy(msgspec.structs.replace(series, domain=modelled), span(1, 9)))
-
-
-def stopping(name: str, stop_s: tuple[float, float], **changed: float) -> Series:
-    """60 W for 10 s, read every 0.1 s, by a counter that stands still between two instants."""
-    steps = [0.0 if stop_s[0] <= i / 10 < stop_s[1] else 6.0 for i in range(100)]
-    return Series(
-        domain=domain(name, **({"tick_s": 0.001} | changed)),
-        t_ns=tuple(i * S // 10 for i in range(101)),
-        energy_j=tuple(itertools.accumulate(steps, initial=0.0)),
+    assert figure_of(
+        energy.span_energy(msgspec.structs.replace(series, domain=modelled), span(1, 9))
     )
 
 
@@ -162,12 +126,14 @@ def test_a_counter_that_stops_within_a_span_voids_it(
 
 
 def test_a_stop_outside_the_span_of_a_device_left_idle_or_of_a_coarse_counter_is_none() -> None:
-    assert found(energy.span_energy(stopping("cpu:0", (0.0, 2.0)), span(3.0, 9.0)))
-    assert found(energy.span_energy(stopping("gpu:0", (4.0, 6.0), in_use=False), span(1.0, 9.0)))
+    assert figure_of(energy.span_energy(stopping("cpu:0", (0.0, 2.0)), span(3.0, 9.0)))
+    assert figure_of(
+        energy.span_energy(stopping("gpu:0", (4.0, 6.0), in_use=False), span(1.0, 9.0))
+    )
     slow = stopping("gpu:0", (4.0, 4.8), tick_s=0.1)
-    assert found(energy.span_energy(slow, span(1.0, 9.0)))
+    assert figure_of(energy.span_energy(slow, span(1.0, 9.0)))
     coarse = stopping("node:0", (4.0, 6.0), resolution_j=60.0)
-    assert found(energy.span_energy(coarse, span(1.0, 9.0)))
+    assert figure_of(energy.span_energy(coarse, span(1.0, 9.0)))
 
 
 def test_an_edge_that_saw_no_step_states_what_was_seen() -> None:
@@ -179,11 +145,11 @@ def test_an_edge_that_saw_no_step_states_what_was_seen() -> None:
         60.0 * min(t, 1.4 * S) / S if 1.4 * S < t <= 1.502 * S else 60.0 * t / S for t in times
     ]
     late = Series(domain=domain(tick_s=0.001), t_ns=tuple(times), energy_j=tuple(levels))
-    result = found(energy.span_energy(late, span(1.502, 9.0)))
+    result = figure_of(energy.span_energy(late, span(1.502, 9.0)))
     truth_j = 60.0 * (9.0 - 1.502)
     assert abs(result.energy_j - truth_j) == pytest.approx(6.12)
     assert 2 * result.edge_j > 6.12
-    sharp = found(energy.span_energy(late, span(2.0, 9.0)))
+    sharp = figure_of(energy.span_energy(late, span(2.0, 9.0)))
     assert 2 * sharp.edge_j < 0.2
 
 
@@ -196,8 +162,8 @@ def test_an_invalid_event_inside_voids_the_span_and_one_outside_does_not() -> No
     series = constant(60.0, 10.0)
     assert energy.span_energy(series, span(2, 4), [event(3, 3.1)]) == Refused(reason="reset")
     assert energy.span_energy(series, span(2, 4), [event(3, 3.1, None)]) == Refused(reason="reset")
-    assert found(energy.span_energy(series, span(2, 4), [event(5, 6)]))
-    assert found(energy.span_energy(series, span(2, 4), [event(3, 3.1, "gpu:0")]))
+    assert figure_of(energy.span_energy(series, span(2, 4), [event(5, 6)]))
+    assert figure_of(energy.span_energy(series, span(2, 4), [event(3, 3.1, "gpu:0")]))
 
 
 def test_a_phase_names_what_could_not_be_determined() -> None:
@@ -332,25 +298,25 @@ def test_an_edge_is_as_uncertain_as_the_window_that_a_reading_averages_over() ->
     average = PowerSensor(window_s=1.0, period_s=0.1)
     instant = PowerSensor(window_s=0.1, period_s=0.1)
     series = constant(60.0, 20.0)
-    wide = found(energy.span_energy(sensed(series, average), span(5.0, 15.0)))
-    narrow = found(energy.span_energy(sensed(series, instant), span(5.0, 15.0)))
+    wide = figure_of(energy.span_energy(sensed(series, average), span(5.0, 15.0)))
+    narrow = figure_of(energy.span_energy(sensed(series, instant), span(5.0, 15.0)))
     assert wide.edge_j == pytest.approx(60.0 * 1.1 / 4 * math.sqrt(2 / 3), rel=1e-3)
     assert narrow.edge_j == pytest.approx(60.0 * 0.2 / 4 * math.sqrt(2 / 3), rel=1e-3)
-    reason = refused(energy.span_energy(sensed(series, average), span(5.0, 6.0)))
+    reason = reason_of(energy.span_energy(sensed(series, average), span(5.0, 6.0)))
     assert "too short" in reason
 
 
 def test_a_sensor_that_samples_a_part_of_the_time_needs_enough_updates() -> None:
     sensor = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)
     series = sensed(constant(60.0, 20.0), sensor)
-    assert "samples 25% of the time" in refused(energy.span_energy(series, span(5.0, 7.0)))
-    assert found(energy.span_energy(series, span(5.0, 9.0))).energy_j == pytest.approx(240.0)
+    assert "samples 25% of the time" in reason_of(energy.span_energy(series, span(5.0, 7.0)))
+    assert figure_of(energy.span_energy(series, span(5.0, 9.0))).energy_j == pytest.approx(240.0)
 
 
 def test_an_offset_weighs_more_where_power_is_low() -> None:
     sensor = PowerSensor(window_s=0.1, period_s=0.1)
     for power_w in (50.0, 500.0):
         series = sensed(constant(power_w, 20.0), sensor, offset_w=10.0)
-        figure = found(energy.span_energy(series, span(5.0, 15.0)))
+        figure = figure_of(energy.span_energy(series, span(5.0, 15.0)))
         bound = series.domain.accuracy_high
         assert figure.accuracy_high == pytest.approx(math.hypot(bound, 10.0 / power_w))

@@ -33,6 +33,12 @@ def test_a_sensor_that_sees_everything_needs_no_least_span() -> None:
     assert part_time.least_s(SENSOR) == pytest.approx(2.5)
 
 
+def test_only_a_sensor_that_sees_less_than_all_samples_in_part() -> None:
+    assert part_time.samples_in_part(SENSOR)
+    assert not part_time.samples_in_part(PowerSensor(window_s=0.1, period_s=0.1))
+    assert not part_time.samples_in_part(None)
+
+
 @pytest.mark.parametrize("period_s", [0.096, 0.097, 0.103, 0.104])
 @pytest.mark.parametrize("updates", [25, 30, 40, 55, 80])
 @pytest.mark.parametrize("phase_s", [0.0, 0.03, 0.06])
@@ -115,3 +121,60 @@ def test_pauses_make_work_in_step_with_the_sensor_certain_to_its_bounds(
         worst = max(worst, abs(error_j) / truth_j)
     assert outside <= 5
     assert worst < 0.3
+
+
+def course(*turns_j: float) -> list[float]:
+    """From turn to turn in steps of 0.5 J, which are not abrupt in a range of 4 J."""
+    steps_j = [turns_j[0]]
+    for turn_j in turns_j[1:]:
+        while steps_j[-1] != turn_j:
+            steps_j.append(steps_j[-1] + math.copysign(0.5, turn_j - steps_j[-1]))
+    return steps_j
+
+
+@pytest.mark.parametrize(
+    ("steps_j", "beat_j"),
+    [
+        # A slow rise about its middle of 0.45 J: the upper half has 0.05 + 0.15 + … + 0.45 J.
+        ([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], 1.25),
+        # From 3 J up to 5 J and down again: 0.5 + 1 + 1.5 + 2 + 1.5 + 1 + 0.5 J.
+        (course(1, 5, 1), 8.0),
+        # The longer of two such halves counts: this one has two updates more at 2 J above.
+        ([*course(1, 5, 1, 5), 5.0, 5.0, *course(4.5, 1)], 12.0),
+        # Two swings with the middle between them only touched are one half, above or below.
+        (course(1, 5, 3, 5, 1), 16.0),
+        (course(5, 1, 3, 1, 5), 16.0),
+    ],
+)
+def test_a_beat_is_what_the_longer_half_has_too_much(steps_j: list[float], beat_j: float) -> None:
+    assert part_time.beat_j(steps_j) == pytest.approx(beat_j, rel=1e-12)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 10, 18, 19])
+@pytest.mark.parametrize("change_j", [6.0, -4.0])
+def test_a_change_of_load_anywhere_in_a_span_is_no_beat(at: int, change_j: float) -> None:
+    assert part_time.beat_j([5.0] * at + [5.0 + change_j] * (20 - at)) == 0.0
+
+
+def slowly(from_j: float) -> list[float]:
+    """Three updates at each of four levels on the way to 10 J, and two there."""
+    levels = [from_j + i * (10.0 - from_j) / 4 for i in range(4)]
+    return [level_j for level_j in levels for _ in range(3)] + [10.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("steps_j", "beat_j"),
+    [
+        # Without the jump of 6 J, seven updates are 2 J below the middle of the rest, three 1 J.
+        ([0.0, 0.0, 0.0, 0.0, *slowly(6.0)], 7 * 2.0 + 3 * 1.0),
+        # Spread over three updates it is a jump, over four it is none.
+        ([0.0, 0.0, 0.0, 0.0, 2.0, 4.0, *slowly(6.0)], 9 * 2.0 + 3 * 1.0),
+        ([0.0, 0.0, 0.0, 0.0, 1.0, 2.5, 4.5, *slowly(6.0)], 3 * (1 + 2 + 3 + 4) + 2 * 5.0),
+        # Less than six tenths of the range is none either.
+        ([0.0, 0.0, 0.0, 0.0, *slowly(5.9)], 3 * (0.9 + 1.925 + 2.95 + 3.975) + 2 * 5.0),
+    ],
+)
+def test_six_tenths_of_the_range_within_three_updates_are_a_change_of_load(
+    steps_j: list[float], beat_j: float
+) -> None:
+    assert part_time.beat_j(steps_j) == pytest.approx(beat_j, rel=1e-12)

@@ -79,8 +79,10 @@ def beat_j(steps_j: Sequence[float]) -> float:
     """Greatest error (joules) from a beat in ``steps_j``: what its longer half has too much."""
     smooth_j = _without_jumps(steps_j)
     middle_j = (max(smooth_j) + min(smooth_j)) / 2
-    halves = groupby((step_j - middle_j for step_j in smooth_j), key=lambda excess: excess > 0)
-    return max(abs(sum(half)) for _, half in halves)
+    # An update exactly at the middle (readings come in whole watts) ends no half.
+    excesses_j = [step_j - middle_j for step_j in smooth_j if step_j != middle_j]
+    halves = groupby(excesses_j, key=lambda excess_j: excess_j > 0)
+    return max((abs(sum(half)) for _, half in halves), default=0.0)
 
 
 def _without_jumps(steps_j: Sequence[float]) -> list[float]:

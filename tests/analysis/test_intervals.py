@@ -45,6 +45,12 @@ def test_one_value_has_no_interval() -> None:
     assert intervals.ratio([3.0, 4.0], [1.5]).low is None
 
 
+def test_a_single_values_spread_is_unknown_and_not_0() -> None:
+    assert intervals.summary([3.5]) == (1, 3.5, None)
+    assert intervals.summary([3.5, 3.5]) == (2, 3.5, 0.0)
+    assert intervals.summary([3.0, 5.0]) == (2, 4.0, math.sqrt(2))
+
+
 def test_identical_values_have_no_spread() -> None:
     # 0.1 * 3 / 3 is not 0.1 in floats: the sd must still be exactly 0.
     assert ends(intervals.mean([0.1] * 3)) == (0.1, 0.1)
@@ -59,7 +65,10 @@ def test_values_that_are_none(values: list[float]) -> None:
         intervals.ratio([1.0, 2.0], values)
 
 
-@pytest.mark.parametrize(("n", "mean", "sd"), [(0, 1.0, 1.0), (3, math.nan, 1.0), (3, 1.0, -1.0)])
+@pytest.mark.parametrize(
+    ("n", "mean", "sd"),
+    [(0, 1.0, 1.0), (3, math.nan, 1.0), (3, math.inf, 1.0), (3, 1.0, -1.0), (3, 1.0, math.inf)],
+)
 def test_summaries_that_cannot_be(n: int, mean: float, sd: float) -> None:
     with pytest.raises(ValueError, match="must be"):
         intervals.mean_from(n, mean, sd)
@@ -75,9 +84,10 @@ def test_a_ratio_needs_positive_means(a: list[float]) -> None:
         intervals.ratio([1.0, 2.0], a)
 
 
-def test_a_confidence_outside_is_refused() -> None:
+@pytest.mark.parametrize("confidence", [95, 1.0, 1.5, 0.0, -0.5, math.nan])
+def test_a_confidence_outside_is_refused(confidence: float) -> None:
     with pytest.raises(ValueError, match="confidence"):
-        intervals.mean([1.0, 2.0], confidence=95)
+        intervals.mean([1.0, 2.0], confidence=confidence)
 
 
 @given(ENERGIES, ENERGIES)
@@ -123,22 +133,31 @@ def test_the_interval_of_a_ratio_covers() -> None:
 def test_systematic_parts_add_in_quadrature_on_each_side() -> None:
     widened = intervals.with_systematic(Estimate(value=100.0, low=97.0, high=103.0), 0.04, 0.6)
     low, high = ends(widened)
+    assert widened.value == 100.0
     assert low == pytest.approx(95.0)
     assert high == pytest.approx(100 + math.hypot(3, 60))
 
 
 def test_no_interval_stays_none_but_the_meters_alone_can_be_asked_for() -> None:
-    single = Estimate(value=10.0, low=None, high=None)
-    assert intervals.with_systematic(single, 0.1, 0.2) == single
-    assert ends(intervals.systematic_only(10.0, 0.1, 0.2)) == pytest.approx((9.0, 12.0))
+    for low, high in ((None, None), (9.0, None), (None, 11.0)):
+        single = Estimate(value=10.0, low=low, high=high)
+        assert intervals.with_systematic(single, 0.1, 0.2) == single
+    alone = intervals.systematic_only(10.0, 0.1, 0.2)
+    assert (alone.value, *ends(alone)) == pytest.approx((10.0, 9.0, 12.0))
 
 
 def test_a_negative_net_energy_keeps_its_sides() -> None:
     # True energy between (1 - 0.1) and (1 + 0.2) times -10.
     assert ends(intervals.systematic_only(-10.0, 0.1, 0.2)) == pytest.approx((-12.0, -9.0))
+    assert ends(intervals.systematic_only(0.5, 0.1, 0.2)) == pytest.approx((0.45, 0.6))
+    for value in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="not a finite number"):
+            intervals.systematic_only(value, 0.1, 0.2)
 
 
-@pytest.mark.parametrize(("low", "high"), [(-0.1, 0.1), (0.1, math.nan), (math.inf, 0.1)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.1, 0.1), (0.1, -0.1), (0.1, math.nan), (math.inf, 0.1), (0.1, math.inf)]
+)
 def test_systematics_that_cannot_be(low: float, high: float) -> None:
     for estimate in (intervals.mean([1.0, 2.0]), intervals.mean([1.0])):
         with pytest.raises(ValueError, match="relative uncertainties"):
@@ -154,13 +173,20 @@ def test_widening_never_narrows(values: list[float], low: float, high: float) ->
     assert after[1] >= ends(before)[1] - slack
 
 
-def test_not_negative() -> None:
-    clipped = intervals.not_negative(intervals.mean([1.0, 9.0]))
-    assert clipped.low == 0.0
-    assert clipped.high == intervals.mean([1.0, 9.0]).high
-    assert intervals.not_negative(Estimate(value=1.0, low=None, high=None)).low is None
+@pytest.mark.parametrize(
+    ("value", "low", "clipped"),
+    [(5.0, -1.0, 0.0), (5.0, 0.0, 0.0), (5.0, 0.5, 0.5), (5.0, None, None), (0.0, -1.0, 0.0)],
+)
+def test_what_cannot_be_negative_has_no_negative_end(
+    value: float, low: float | None, clipped: float | None
+) -> None:
+    found = intervals.not_negative(Estimate(value=value, low=low, high=9.0))
+    assert found == Estimate(value=value, low=clipped, high=9.0)
+
+
+def test_a_negative_value_of_what_cannot_be_negative_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
-        intervals.not_negative(Estimate(value=-1.0, low=None, high=None))
+        intervals.not_negative(Estimate(value=-0.5, low=None, high=None))
 
 
 def test_importing_loads_neither_numpy_nor_scipy() -> None:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.carbon.footprint import footprint
-from permille.carbon.settings import MEAN_PUE, resolve
+from permille.carbon.footprint import carbon_overhead, energy_overhead, footprint
+from permille.carbon.settings import MEAN_PUE, CarbonSettings, resolve
 from permille.carbon.table import grid_table
 from permille.errors import CarbonError
+from permille.records import BOUNDARIES, Boundary
 
 
 def test_nothing_given_is_the_world_and_says_so() -> None:
@@ -55,10 +56,26 @@ def test_a_missing_year_lists_those_there_are(region: str | None) -> None:
 
 
 def test_the_papers_intensity_is_given_as_a_number() -> None:
-    settings = resolve(intensity=297.6)
-    assert settings.intensity_g_per_kwh == 297.6
-    assert (settings.region, settings.kind, settings.assumed) == (None, "given", False)
-    assert footprint(0.083, settings, "node").location_g == pytest.approx(24.7, abs=0.01)
+    settings = resolve(intensity=297.6, year=2023, pue=1.2, market_intensity=10)
+    assert settings == CarbonSettings(
+        intensity_g_per_kwh=297.6,
+        region=None,
+        name="given",
+        year=2023,
+        pue=1.2,
+        source="given on the command line",
+        kind="given",
+        licence="",
+        assumed=False,
+        note="",
+        market_intensity_g_per_kwh=10.0,
+    )
+    papers = footprint(0.083, resolve(intensity=297.6), "node")
+    assert papers.location_g == pytest.approx(24.7, abs=0.01)
+
+
+def test_a_regions_figure_takes_a_market_intensity_beside_it() -> None:
+    assert resolve("FRA", market_intensity=10).market_intensity_g_per_kwh == 10.0
 
 
 def test_zero_is_an_intensity() -> None:
@@ -151,6 +168,14 @@ def test_the_pue_counts_once(kwh: float, pue: float) -> None:
     assert node.location_g == pytest.approx(facility.location_g)
     assert node.market_g == pytest.approx(facility.market_g)
     assert node.location_g == pytest.approx(kwh * pue * 300)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_the_facility_has_the_pue_in_its_energy_and_all_others_in_their_carbon(
+    boundary: Boundary,
+) -> None:
+    factors = energy_overhead(1.5, boundary), carbon_overhead(1.5, boundary)
+    assert factors == ((1.5, 1.0) if boundary == "facility" else (1.0, 1.5))
 
 
 def test_a_place_is_resolved_without_numpy_or_a_network_client() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -67,25 +68,35 @@ def test_a_worked_score() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hardware", "seconds"),
+    ("hardware", "seconds", "named"),
     [
-        (Hardware(embodied_kg=-1, lifespan_years=4), 1),
-        (Hardware(embodied_kg=math.nan, lifespan_years=4), 1),
-        (Hardware(embodied_kg=math.inf, lifespan_years=4), 1),
-        (Hardware(embodied_kg=1, lifespan_years=0), 1),
-        (Hardware(embodied_kg=1, lifespan_years=math.nan), 1),
-        (Hardware(embodied_kg=1, lifespan_years=4, resource_share=0), 1),
-        (Hardware(embodied_kg=1, lifespan_years=4, resource_share=1.01), 1),
-        (SERVER, -1),
-        (SERVER, math.inf),
+        (Hardware(embodied_kg=-1, lifespan_years=4), 1, "the embodied carbon (kg)"),
+        (Hardware(embodied_kg=math.nan, lifespan_years=4), 1, "the embodied carbon (kg)"),
+        (Hardware(embodied_kg=math.inf, lifespan_years=4), 1, "the embodied carbon (kg)"),
+        (Hardware(embodied_kg=1, lifespan_years=0), 1, "the lifespan (years)"),
+        (Hardware(embodied_kg=1, lifespan_years=math.nan), 1, "the lifespan (years)"),
+        (Hardware(embodied_kg=1, lifespan_years=4, resource_share=0), 1, "the share in use"),
+        (Hardware(embodied_kg=1, lifespan_years=4, resource_share=1.01), 1, "the share in use"),
+        (SERVER, -1, "the time reserved (s)"),
+        (SERVER, math.inf, "the time reserved (s)"),
     ],
 )
-def test_impossible_numbers_are_refused(hardware: Hardware, seconds: float) -> None:
-    with pytest.raises(CarbonError, match="out of range"):
+def test_impossible_numbers_are_refused_by_name(
+    hardware: Hardware, seconds: float, named: str
+) -> None:
+    with pytest.raises(CarbonError, match=f"^{re.escape(named)} is out of range"):
         embodied_g(hardware, seconds)
 
 
-@pytest.mark.parametrize(("o", "m", "r"), [(-1, 0, 1), (0, -1, 1), (0, 0, 0), (math.nan, 0, 1)])
-def test_impossible_scores_are_refused(o: float, m: float, r: int) -> None:
-    with pytest.raises(CarbonError, match="out of range"):
+@pytest.mark.parametrize(
+    ("o", "m", "r", "named"),
+    [
+        (-1, 0, 1, "the operational carbon (g)"),
+        (math.nan, 0, 1, "the operational carbon (g)"),
+        (0, -1, 1, "the embodied carbon (g)"),
+        (0, 0, 0, "the number of inferences"),
+    ],
+)
+def test_impossible_scores_are_refused_by_name(o: float, m: float, r: int, named: str) -> None:
+    with pytest.raises(CarbonError, match=f"^{re.escape(named)} is out of range"):
         sci_g_per_1000(o, m, r)

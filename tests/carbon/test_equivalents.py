@@ -38,10 +38,26 @@ def test_a_charge_on_the_us_grid() -> None:
     assert amounts(0.0, 12.4)["smartphone charges on the US grid"] == pytest.approx(1.0)
 
 
-def test_each_has_a_factor_and_a_source() -> None:
-    for equivalent in equivalents(1.0, 1.0):
-        assert equivalent.factor
-        assert "EPA" in equivalent.source
+def test_each_has_a_unit_a_basis_a_factor_and_a_source() -> None:
+    all_of_them = equivalents(1.0, 1.0)
+    assert [(e.name, e.unit, e.basis, e.factor) for e in all_of_them] == [
+        ("smartphone charges", "charges", "energy", "0.022 kWh a charge"),
+        ("smartphone charges on the US grid", "charges", "carbon", "12.4 gCO2 a charge"),
+        (
+            "distance by car",
+            "km",
+            "carbon",
+            "393 gCO2e per mile, an average petrol car in the US",
+        ),
+        (
+            "distance by car, in miles",
+            "miles",
+            "carbon",
+            "393 gCO2e per mile, an average petrol car in the US",
+        ),
+        ("hours of an LED bulb", "hours", "energy", "9 W, about 800 lm"),
+    ]
+    assert all("US EPA" in equivalent.source for equivalent in all_of_them)
 
 
 @given(kwh=st.floats(0, 1e6), grams=st.floats(0, 1e9), times=st.integers(2, 1000))

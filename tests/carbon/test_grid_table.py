@@ -6,6 +6,7 @@ import csv
 import re
 from importlib import resources
 
+import msgspec
 import pytest
 
 from permille.carbon.table import GridTable, grid_table
@@ -22,6 +23,33 @@ def test_every_place_has_a_figure_and_every_figure_a_place(table: GridTable) -> 
         assert place.parent is None or place.parent in table.places
         assert place.grid is None or place.grid in table.intensities
     assert table.intensities.keys() <= table.places.keys()
+
+
+def test_the_table_reads_the_same_again(table: GridTable) -> None:
+    assert grid_table.__wrapped__() == table
+
+
+def test_figures_of_its_own_come_before_those_of_its_grid(table: GridTable) -> None:
+    """Put on France's grid, Oregon keeps its own; a region without any has France's."""
+    oregon = msgspec.structs.replace(table.places["gcp/us-west1"], grid="FRA")
+    assert table.of(oregon) == table.intensities["gcp/us-west1"]
+    elsewhere = msgspec.structs.replace(oregon, code="gcp/elsewhere")
+    assert table.of(elsewhere) == table.intensities["FRA"]
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("WORLD", "World"),
+        ("FRA", "France"),
+        ("US-CA", "California, United States"),
+        ("CA-QC", "Québec, Canada"),
+        ("SE-SE1", "North Sweden, Sweden"),
+        ("gcp/us-west1", "Google Cloud us-west1 (Oregon)"),
+    ],
+)
+def test_a_place_within_a_country_is_named_with_it(table: GridTable, code: str, name: str) -> None:
+    assert table.full_name(table.places[code]) == name
 
 
 def test_figures_are_possible(table: GridTable) -> None:

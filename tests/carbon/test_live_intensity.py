@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from permille.carbon.live import (
     resolve_live,
     zone_of,
 )
+from permille.carbon.settings import CarbonSettings
 from permille.errors import CarbonError
 
 TOKEN = "test-token-1"
@@ -109,7 +111,7 @@ def client(service: Service) -> ElectricityMaps:
 def test_latest(service: Service, client: ElectricityMaps) -> None:
     service.answer("latest", LATEST)
     point = client.latest("DE")
-    assert point.g_per_kwh == 302
+    assert (point.zone, point.g_per_kwh) == ("DE", 302)
     assert point.start == datetime(2026, 4, 25, 18, tzinfo=UTC)
     assert point.estimated is True
     assert point.method == "TIME_SLICER_AVERAGE"
@@ -120,6 +122,35 @@ def test_latest(service: Service, client: ElectricityMaps) -> None:
     assert token == TOKEN
 
 
+@pytest.fixture
+def nine_hours_ahead(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose local time is UTC+9."""
+    with monkeypatch.context() as context:
+        context.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("nine_hours_ahead")
+def test_an_hour_is_given_in_utc(service: Service, client: ElectricityMaps) -> None:
+    service.answer("latest", LATEST | {"datetime": "2026-04-25T20:00:00+02:00"})
+    assert client.latest("DE").start.isoformat() == "2026-04-25T18:00:00+00:00"
+
+
+@pytest.mark.parametrize("value", [0, 0.5])
+def test_a_grid_may_emit_nothing(service: Service, client: ElectricityMaps, value: float) -> None:
+    service.answer("latest", LATEST | {"carbonIntensity": value})
+    assert client.latest("DE").g_per_kwh == value
+
+
+def test_a_url_may_have_a_path_and_end_in_slashes(service: Service) -> None:
+    service.answer("latest", LATEST)
+    ElectricityMaps(TOKEN, service.url + "/proxy//").latest("DE")
+    [(path, _)] = service.seen
+    assert path == "/proxy/v3/carbon-intensity/latest?zone=DE"
+
+
 def test_history_is_in_order_and_without_empty_hours(
     service: Service, client: ElectricityMaps
 ) -> None:
@@ -128,7 +159,11 @@ def test_history_is_in_order_and_without_empty_hours(
         for h, v in ((18, 302), (17, None), (16, 290))
     ]
     service.answer("history", {"zone": "DE", "history": hours})
-    assert [(p.start.hour, p.g_per_kwh) for p in client.history("DE")] == [(16, 290), (18, 302)]
+    points = client.history("DE")
+    assert [(p.zone, p.start.hour, p.g_per_kwh) for p in points] == [
+        ("DE", 16, 290),
+        ("DE", 18, 302),
+    ]
 
 
 def test_forecast_does_not_claim_to_know_what_is_estimated(
@@ -141,7 +176,7 @@ def test_forecast_does_not_claim_to_know_what_is_estimated(
     answer = {"zone": "DE", "forecast": hours, "updatedAt": "2026-04-25T18:07:01.000Z"}
     service.answer("forecast", answer)
     points = client.forecast("DE")
-    assert [p.g_per_kwh for p in points] == [326, 297]
+    assert [(p.zone, p.g_per_kwh) for p in points] == [("DE", 326), ("DE", 297)]
     assert all(p.estimated is None and p.kind is None for p in points)
 
 
@@ -149,8 +184,8 @@ def test_forecast_does_not_claim_to_know_what_is_estimated(
     ("status", "said"),
     [
         (401, "token"),
-        (403, "plan"),
-        (404, "no zone"),
+        (403, "plan does not cover DE"),
+        (404, "no zone DE"),
         (429, "too many"),
         (500, "500"),
         (503, "--region"),
@@ -202,6 +237,21 @@ def test_answers_that_are_not_as_documented_are_no_figures(
         client.latest("DE")
 
 
+@pytest.mark.parametrize("what", ["history", "forecast"])
+def test_an_unreadable_answer_is_named_by_its_zone(
+    service: Service, client: ElectricityMaps, what: str
+) -> None:
+    service.answer(what, b"[]")
+    with pytest.raises(CarbonError, match=rf"answer \({what} of DE\) cannot be read"):
+        getattr(client, what)("DE")
+
+
+def test_the_longest_answer_is_read(service: Service, client: ElectricityMaps) -> None:
+    content = json.dumps(LATEST).encode()
+    service.answer("latest", content.ljust(LARGEST_RESPONSE))
+    assert client.latest("DE").g_per_kwh == 302
+
+
 def test_an_endless_answer_is_cut_off(service: Service, client: ElectricityMaps) -> None:
     service.answer("latest", b" " * (LARGEST_RESPONSE + 1))
     with pytest.raises(CarbonError, match="bytes"):
@@ -213,6 +263,13 @@ def test_a_trickling_answer_is_cut_off(service: Service) -> None:
     service.answer("latest", b" " * 10_000)  # 200 s at that pace
     with pytest.raises(CarbonError, match="too long"):
         ElectricityMaps(TOKEN, service.url, timeout_s=0.2).latest("DE")
+
+
+def test_a_service_that_does_not_answer_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(CarbonError, match="cannot be reached: timed out"):
+            ElectricityMaps(TOKEN, url, timeout_s=0.2).latest("DE")
 
 
 def test_a_redirect_does_not_take_the_token_along(
@@ -227,7 +284,7 @@ def test_a_redirect_does_not_take_the_token_along(
 def test_a_service_that_is_not_there(service: Service) -> None:
     service.shutdown()
     service.server_close()
-    with pytest.raises(CarbonError, match="cannot be reached"):
+    with pytest.raises(CarbonError, match=r"cannot be reached: \[Errno \d+\] Connection refused;"):
         ElectricityMaps(TOKEN, service.url, timeout_s=1).latest("DE")
 
 
@@ -237,6 +294,12 @@ def test_a_service_that_is_not_there(service: Service) -> None:
 def test_a_token_goes_over_tls_only(url: str) -> None:
     with pytest.raises(CarbonError, match="https"):
         ElectricityMaps(TOKEN, url)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_a_service_on_this_machine_needs_no_tls(host: str) -> None:
+    assert ElectricityMaps(TOKEN, f"http://{host}:8080")
+    assert ElectricityMaps(TOKEN, "https://example.org")
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\r\nX-Header: 1", "é", "x" * 500])
@@ -291,9 +354,31 @@ def test_settings_of_the_hour(service: Service, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_measured_hour_is_not_called_estimated(service: Service, client: ElectricityMaps) -> None:
     service.answer("latest", LATEST | {"isEstimated": False, "estimationMethod": None})
-    settings = resolve_live("DE", client=client)
-    assert settings.estimated is False
-    assert "estimated" not in settings.note
+    assert resolve_live("DE", client=client) == CarbonSettings(
+        intensity_g_per_kwh=302,
+        region="DE",
+        name="DE",
+        year=None,
+        pue=1.0,
+        source="Electricity Maps, latest hour",
+        kind="live",
+        licence="by the terms of the token's plan",
+        assumed=False,
+        note="lifecycle emissions in the hour from 2026-04-25 18:00 UTC",
+        attribution="Electricity Maps",
+        timestamp="2026-04-25T18:00:00Z",
+        estimated=False,
+    )
+
+
+def test_what_the_service_does_not_say_is_not_guessed(
+    service: Service, client: ElectricityMaps
+) -> None:
+    service.answer("latest", LATEST | {"emissionFactorType": None, "estimationMethod": None})
+    assert resolve_live("DE", client=client).note == (
+        "unstated kind of emissions in the hour from 2026-04-25 18:00 UTC;"
+        " estimated by Electricity Maps, not measured"
+    )
 
 
 def test_off_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

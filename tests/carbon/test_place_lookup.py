@@ -45,6 +45,10 @@ from permille.errors import CarbonError
         ("PJM", "US-MIDA-PJM"),
         ("North Sweden, Sweden", "SE-SE1"),
         ("world", "WORLD"),
+        ("Trinidad & Tobago", "TTO"),
+        ("Bosnia&Herzegovina", "BIH"),
+        ("the Gambia", "GMB"),
+        ("THE WORLD", "WORLD"),
     ],
 )
 def test_found(text: str, code: str) -> None:
@@ -60,15 +64,24 @@ def test_every_code_finds_its_own_place() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("Korea", ["KOR", "PRK"]),
-        ("Congo", ["COD", "COG"]),
-        ("Georgia", ["GEO", "US-GA"]),
+        ("Korea", "KOR (South Korea) or PRK (North Korea)"),
+        ("Congo", "COD (Democratic Republic of Congo) or COG (Congo)"),
+        ("Georgia", "GEO (Georgia) or US-GA (Georgia, United States)"),
     ],
 )
-def test_ambiguous_names_are_listed_not_chosen(text: str, named: list[str]) -> None:
-    with pytest.raises(CarbonError, match="use the code") as refused:
+def test_ambiguous_names_are_listed_not_chosen(text: str, named: str) -> None:
+    with pytest.raises(CarbonError) as refused:
         find(text)
-    assert all(code in str(refused.value) for code in named)
+    assert str(refused.value) == f"{text!r} could be {named}: use the code"
+
+
+def test_suggestions_are_listed_the_nearest_first() -> None:
+    with pytest.raises(CarbonError) as refused:
+        find("Swedn")
+    assert str(refused.value) == (
+        "no grid intensity for the region 'Swedn';"
+        " did you mean SWE (Sweden), SEN (Senegal), SDN (Sudan)?"
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,8 +128,20 @@ def test_hostile_names_are_inert(text: str) -> None:
 
 
 def test_a_long_text_is_refused_unread() -> None:
-    with pytest.raises(CarbonError, match="at most"):
+    with pytest.raises(CarbonError, match="at most 100 characters"):
         find("x" * (LONGEST + 1))
+    with pytest.raises(CarbonError, match=r"no grid intensity .*; see: permille regions"):
+        find("x" * LONGEST)
+
+
+def test_a_control_character_is_named_as_the_reason() -> None:
+    with pytest.raises(CarbonError, match="it contains control characters"):
+        find("Fra\x07nce")
+
+
+def test_the_alone_is_a_word() -> None:
+    assert fold("The") == "the"
+    assert fold("the the") == "the"
 
 
 def refusal(text: str) -> str | None:
@@ -144,4 +169,20 @@ def test_folding_twice_changes_nothing_but_a_leading_the(text: str) -> None:
 
 def test_suggestions_are_few() -> None:
     assert len(suggest("united", most=3)) == 3
+    assert len(suggest("united")) == 5
     assert suggest("") == []
+
+
+def test_of_names_that_hold_a_word_the_shortest_come_first() -> None:
+    assert suggest("united", most=2) == ["USA", "GBR"]  # then "Midwest …", "… Arab Emirates"
+
+
+def test_four_letters_may_begin_a_name() -> None:
+    assert suggest("mada")[0] == "MDG"
+    assert "MDG" not in suggest("mad")
+
+
+@pytest.mark.parametrize(("text", "near"), [("polnd", ["POL"]), ("gremany", ["DEU"])])
+def test_what_is_only_a_little_alike_is_not_suggested(text: str, near: list[str]) -> None:
+    """Not the Netherlands, NLD, for Poland, nor Greenland for Germany."""
+    assert suggest(text) == near

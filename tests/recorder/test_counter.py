@@ -75,6 +75,36 @@ def test_energy_gathered_while_the_counter_stood_still_is_possible() -> None:
     assert c.series().energy_j[-1] == pytest.approx(390.0)
 
 
+@pytest.mark.parametrize(
+    ("tick_s", "most_w", "most_j"),
+    [
+        (0.5, 500.0, 750.0),
+        (None, 500.0, 550.0),  # a tick that is not known: 0.1 s
+        (0.0, None, 2000.0),  # a power that is not known: 2 kW
+    ],
+)
+def test_a_step_may_be_the_greatest_power_over_its_time_and_one_tick(
+    tick_s: float | None, most_w: float | None, most_j: float
+) -> None:
+    """One second, late in the life of the recorder's clock."""
+    for step_j, kinds in ((most_j, []), (most_j + 1e-3, ["invalid"])):
+        c = SeriesBuilder(domain(tick_s=tick_s, max_power_w=most_w))
+        c.add(Reading("cpu:0", 1000 * S, energy_j=10.0))
+        c.add(Reading("cpu:0", 1001 * S, energy_j=10.0 + step_j))
+        assert [event.kind for event in c.events(2000 * S)] == kinds
+        assert c.series().energy_j == (0.0, 0.0 if kinds else step_j)
+
+
+@pytest.mark.parametrize(("step_j", "kinds"), [(250.0, ["invalid"]), (250.001, [])])
+def test_a_second_wrap_is_possible_if_its_energy_is(step_j: float, kinds: list[str]) -> None:
+    """500 W in 2 s and a tick of 0.5 s: 1,250 J, which is a range of 1,000 J and 250 J."""
+    c = SeriesBuilder(domain(wrap_j=RANGE_J, tick_s=0.5, max_power_w=500.0))
+    c.add(Reading("cpu:0", 999 * S, energy_j=10.0))
+    c.add(Reading("cpu:0", 1000 * S, energy_j=10.0))
+    c.add(Reading("cpu:0", 1002 * S, energy_j=10.0 + step_j))
+    assert [event.kind for event in c.events(2000 * S)] == kinds
+
+
 def test_a_silence_in_which_it_could_wrap_twice_is_void() -> None:
     c = counter()
     c.add(Reading("cpu:0", 0, energy_j=10.0))
@@ -87,14 +117,16 @@ def test_a_vanished_read_that_comes_back_loses_nothing_and_is_said() -> None:
     c = feed(counter(), 10.0, "gone", "gone", 28.0)
     assert c.series().energy_j == pytest.approx((0.0, 18.0))
     (event,) = c.events(S)
-    assert event.kind == "notice"
+    assert (event.kind, event.domain) == ("notice", "cpu:0")
+    assert (event.t0_ns, event.t1_ns) == (round(0.2 * S), round(0.4 * S))
     assert "gone" in event.reason
 
 
 def test_a_failure_that_lasts_is_void_to_the_end() -> None:
     c = feed(counter(), 10.0, 16.0, "gone")
     (event,) = c.events(S)
-    assert (event.kind, event.reason, event.t1_ns) == ("invalid", "gone", S)
+    assert (event.kind, event.reason, event.domain) == ("invalid", "gone", "cpu:0")
+    assert (event.t0_ns, event.t1_ns) == (round(0.3 * S), S)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
@@ -124,16 +156,73 @@ def test_a_power_that_no_device_has_is_never_integrated(
     assert kinds == [("notice", True), ("invalid", True)]
 
 
-def test_a_long_silence_of_a_meter_without_a_counter_is_void() -> None:
-    c = SeriesBuilder(domain("gpu:0", tick_s=0.1))
-    c.add(Reading("gpu:0", 0, power_w=100.0))
-    c.add(Reading("gpu:0", 5 * S, power_w=100.0))
-    (event,) = c.events(5 * S)
-    assert event.kind == "invalid"
+def test_the_greatest_power_of_a_device_is_a_power() -> None:
+    c = SeriesBuilder(domain("gpu:0", max_power_w=700.0))
+    for t_s in (0, 1):
+        c.add(Reading("gpu:0", t_s * S, power_w=700.0))
+    assert (c.series().energy_j, c.events(S)) == ((0.0, 700.0), ())
+
+
+@pytest.mark.parametrize(
+    ("tick_s", "allowed_s"),
+    [(0.1, 2.0), (None, 2.0), (1.0, 3.0)],  # 2 s, or three ticks
+)
+def test_a_long_silence_of_a_meter_without_a_counter_is_void(
+    tick_s: float | None, allowed_s: float
+) -> None:
+    for silent_s, events in ((allowed_s, 0), (allowed_s + 0.01, 1)):
+        c = SeriesBuilder(domain("gpu:0", tick_s=tick_s))
+        start_ns, end_ns = 1000 * S, 1000 * S + round(silent_s * S)
+        c.add(Reading("gpu:0", start_ns, power_w=100.0))
+        c.add(Reading("gpu:0", end_ns, power_w=300.0))
+        assert c.series().energy_j == pytest.approx((0.0, 200.0 * silent_s), rel=1e-12)
+        assert len(c.events(end_ns)) == events
+    (event,) = c.events(end_ns)
+    assert (event.kind, event.domain) == ("invalid", "gpu:0")
+    assert (event.t0_ns, event.t1_ns) == (start_ns, end_ns)
+    assert event.reason == f"{silent_s:.3g} s without a reading of a meter that has no counter"
+
+
+@pytest.mark.parametrize(
+    ("read_s", "since_s", "dated_s"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], 3.8, [1.0, 2.0, 3.0, 3.8, 4.5]),
+        ([2.0], 1.8, [1.8, 4.5]),
+        ([], 1.8, [4.5]),
+        # It already had that value when it was read: nothing to date back.
+        ([3.0, 4.0], 4.0, [3.0, 4.0, 4.5]),
+        ([3.0, 4.0], 4.2, [3.0, 4.0, 4.5]),
+        # Never before the reading that precedes it.
+        ([1.0, 2.0, 3.0, 4.0], 2.5, [1.0, 2.0, 3.0, 3.0 + 1e-9, 4.5]),
+        ([3.0, 4.0], 2.5, [3.0, 3.0 + 1e-9, 4.5]),
+        # A step that is no news moves nothing.
+        ([3.0, 4.5], 4.2, [3.0, 4.5]),
+    ],
+)
+def test_a_step_dates_the_value_before_it_back_to_one_tick_earlier(
+    read_s: list[float], since_s: float, dated_s: list[float]
+) -> None:
+    c = SeriesBuilder(domain(tick_s=0.5))
+    for t_s in read_s:
+        c.add(Reading("cpu:0", round(t_s * S), energy_j=10.0))
+    c.settle(Reading("cpu:0", round(4.5 * S), energy_j=16.0), round(since_s * S))
+    assert c.series().t_ns == tuple(round(t_s * S) for t_s in dated_s)
+
+
+def test_a_change_of_the_counters_origin_voids_the_time_since_the_last_reading() -> None:
+    c = counter()
+    c.void(2 * S, "suspended")
+    c.add(Reading("cpu:0", 3 * S, energy_j=10.0))
+    c.void(4 * S, "suspended")
+    assert [(event.t0_ns, event.t1_ns) for event in c.events(5 * S)] == [
+        (2 * S, 2 * S),
+        (3 * S, 4 * S),
+    ]
 
 
 def test_begin_keeps_the_last_reading_and_forgets_the_rest() -> None:
     c = feed(counter(), 10.0, 16.0, 0.0, 6.0)
     c.begin()
     assert c.events(S) == ()
-    assert len(c.series().t_ns) == 1
+    assert c.series().t_ns == (round(0.4 * S),)
+    assert c.series().energy_j == (12.0,)

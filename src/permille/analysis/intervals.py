@@ -16,6 +16,9 @@ from permille.records import Estimate
 
 CONFIDENCE = 0.95
 
+LARGEST_LOG = 700.0
+"""A number whose logarithm is within plus or minus this is a float: e^700 is 1.0e304."""
+
 
 def mean(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate:
     """The mean of ``values`` with Student's t interval (Student 1908), n - 1 degrees of freedom.
@@ -110,9 +113,9 @@ def paired_ratio(
         raise ValueError("a ratio needs positive values")
     logs = [math.log(x) - math.log(y) for x, y in zip(a, b, strict=True)]
     n, mean, sd = summary(logs)
-    value = _exp(mean)
-    if not 0 < value < math.inf:
-        raise ValueError("the ratio is beyond what a number holds")
+    if abs(mean) > LARGEST_LOG:
+        raise ValueError("the ratio of such pairs exceeds the range of a float")
+    value = math.exp(mean)
     if sd is None:
         return Estimate(value=value, low=None, high=None)
     half = student_t(n - 1, confidence) * sd / math.sqrt(n)
@@ -162,9 +165,11 @@ def geometric_mean(ratios: Sequence[Estimate]) -> Estimate:
     Raises:
         ValueError: there are none, or one is not positive.
     """
-    if len(ratios) == 1:
-        return ratios[0]
     k = len(ratios)
+    if k == 0:
+        raise ValueError("there are no ratios to average")
+    if k == 1:
+        return ratios[0]
     value = math.exp(math.fsum(math.log(r.value) for r in ratios) / k)
     ends = [(r.low, r.high) for r in ratios if r.low is not None and r.high is not None]
     if len(ends) < k:
@@ -259,7 +264,7 @@ def student_t(df: float, confidence: float = CONFIDENCE) -> float:
 
 
 def _exp(x: float) -> float:
-    return math.exp(min(x, 700.0))
+    return math.exp(min(x, LARGEST_LOG))
 
 
 def _check(n: int, mean: float, sd: float | None) -> None:

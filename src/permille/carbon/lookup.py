@@ -55,7 +55,7 @@ def find(text: str) -> GridPlace:
     if not text.isprintable():
         raise CarbonError(f"no region is named {text!r}: it contains control characters")
     folded = fold(text)
-    codes = _exact(table, text.strip()) or _index().get(folded, frozenset())
+    codes = _index().get(folded, frozenset())
     if len(codes) == 1:
         return table.places[next(iter(codes))]
     if codes:
@@ -63,11 +63,6 @@ def find(text: str) -> GridPlace:
     near = suggest(folded)
     hint = f"did you mean {_listed(table, near, ', ')}?" if near else "see: permille regions"
     raise CarbonError(f"no grid intensity for the region {text!r}; {hint}")
-
-
-def _exact(table: GridTable, code: str) -> frozenset[str]:
-    """``code`` if it is exactly the code of a place, which no name can be mistaken for."""
-    return frozenset({code.upper(), code.lower(), code} & table.places.keys())
 
 
 def suggest(folded: str, most: int = 5) -> list[str]:

@@ -66,7 +66,7 @@ class GridTable(Record, frozen=True):
 
     def full_name(self, place: GridPlace) -> str:
         """A place's name, with its country's if it is in one: ``Québec, Canada``."""
-        if place.kind in ("world", "country", "cloud") or place.parent is None:
+        if place.kind in ("country", "cloud") or place.parent is None:
             return place.name
         return f"{place.name}, {self.places[place.parent].name}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from permille.energy import UNKNOWN_MAX_POWER_W, UNKNOWN_TICK_S
 from permille.meters import Reading
@@ -125,22 +126,16 @@ class SeriesBuilder:
 
     def _add_power(self, t_ns: int, power_w: float) -> None:
         last, self._power_w = self._power_w, power_w
-        if last is None or not self._t_ns:
+        if last is None:
             return
         since_s = (t_ns - self._t_ns[-1]) / 1e9
         self._total_j += (last + power_w) / 2 * since_s
         if since_s > max(LOST_POWER_S, 3 * (self.domain.tick_s or 0.0)):
             self.void(t_ns, f"{since_s:.3g} s without a reading of a meter that has no counter")
 
-    def _say(self, kind: str, t0_ns: int, t1_ns: int, reason: str) -> None:
+    def _say(self, kind: Literal["invalid", "notice"], t0_ns: int, t1_ns: int, reason: str) -> None:
         self._events.append(
-            Event(
-                t0_ns=t0_ns,
-                t1_ns=t1_ns,
-                kind="invalid" if kind == "invalid" else "notice",
-                reason=reason,
-                domain=self.domain.name,
-            )
+            Event(t0_ns=t0_ns, t1_ns=t1_ns, kind=kind, reason=reason, domain=self.domain.name)
         )
 
 
