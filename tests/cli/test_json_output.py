@@ -98,7 +98,6 @@ def test_every_command_prints_what_its_schema_says(
     check("trial", "trial", uid, "--json")
     check("results", "results", "--json", "--embodied-kg", "1", "--superseded")
     check("compare", "compare", "bright", "dim", "--json")
-    check("slo", "slo", "--latency-p95", "100s", "--json", code=0)
     check("audit", "audit", "--from", "permille.db", "--study", "shapes", "--json")
     check("parity", "parity", "--json", "--per-day", "1000")
     check("reproduce", "reproduce", "--json")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
-from permille.carbon.settings import CarbonSettings
 from permille.records import Boundary, CellCategory, Estimate, Provenance, Record
 from permille.units import co2e_g, kwh_from_joules
 
@@ -267,12 +266,6 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         reasons=summary.reasons,
         notes=summary.notes,
     )
-
-
-def row_at(summary: Summary, carbon: CarbonSettings, *, net: bool) -> CellRow:
-    """One cell's row on a grid."""
-    grams = carbon.intensity_g_per_kwh
-    return row(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net)
 
 
 def _per_token(tokens: TokenEnergy | None, overhead: float) -> TokenFigures | None:

@@ -65,14 +65,6 @@ def seconds(text: str) -> float:
     return value
 
 
-def share(text: str) -> float:
-    """A share such as 5% or 0.05, for argparse."""
-    match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?)\s*(%?)", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share, such as 5% or 0.05")
-    return float(match[1]) / (100 if match[2] else 1)
-
-
 def pue(text: str) -> float:
     """A power usage effectiveness: at least 1, for argparse."""
     value = positive_float(text)

@@ -16,8 +16,7 @@ from permille.records import Estimate, Provenance
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
 
 
-def interval_text(figure: Interval, form: Callable[[float], str]) -> str:
-    """A figure with its interval in brackets, if it has one."""
+def _interval(figure: Interval, form: Callable[[float], str]) -> str:
     if figure.value is None:
         return "n/a"
     if figure.low is None or figure.high is None:
@@ -44,13 +43,13 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
         if one.energy_j.value is None:
             return
     provenance = one.provenance
-    say(f"  energy   {interval_text(one.energy_j, _joules)}, {provenance} ({one.boundary}; 95 %)")
+    say(f"  energy   {_interval(one.energy_j, _joules)}, {provenance} ({one.boundary}; 95 %)")
     if one.net_energy_j:
-        say(f"  net      {interval_text(one.net_energy_j, _joules)} above idle")
+        say(f"  net      {_interval(one.net_energy_j, _joules)} above idle")
     if one.kwh_per_1000:
-        say(f"  per 1,000 inferences {interval_text(one.kwh_per_1000, format_energy_kwh)}")
+        say(f"  per 1,000 inferences {_interval(one.kwh_per_1000, format_energy_kwh)}")
     if one.co2e_g:
-        carbon = interval_text(one.co2e_g, format_mass_g)
+        carbon = _interval(one.co2e_g, format_mass_g)
         say(f"  carbon   {carbon} CO2e at {carbon_text(one.carbon)}")
     runs = len(one.runs)
     say(f"  time     {_time(one)}" + (f", mean of {runs}" if runs > 1 else ""))
@@ -101,8 +100,8 @@ def show_ratios(found: MeasuredCommands) -> None:
         relative = ratios.get(command.name, Interval(value=1.0))
         cells = (
             command.name,
-            interval_text(command.energy_j, _joules),
-            interval_text(command.seconds, format_seconds),
+            _interval(command.energy_j, _joules),
+            _interval(command.seconds, format_seconds),
             "n/a" if relative.value is None else times_text(_estimate(relative)),
         )
         table.add_row(*(Text(plain(cell)) for cell in cells))
@@ -126,8 +125,8 @@ def markdown(commands: Sequence[MeasuredCommand], found: MeasuredCommands | None
         shown = plain(name).replace("|", "\\|").replace("`", "'")
         relative = ratios.get(name)
         lines.append(
-            f"| `{shown}` | {interval_text(c.energy_j, _joules)} | {_time(c)} | {len(c.runs)} |"
-            f" {'' if relative is None else interval_text(relative, _factor)} |"
+            f"| `{shown}` | {_interval(c.energy_j, _joules)} | {_time(c)} | {len(c.runs)} |"
+            f" {'' if relative is None else _interval(relative, _factor)} |"
             f" {c.provenance or c.reason} |"
         )
     return "\n".join(lines) + "\n"
@@ -161,7 +160,7 @@ def csv_rows(commands: Sequence[MeasuredCommand]) -> list[dict[str, object]]:
 
 def _time(command: MeasuredCommand) -> str:
     if isinstance(command, ComparedCommand):
-        return interval_text(command.seconds, format_seconds)
+        return _interval(command.seconds, format_seconds)
     return format_seconds(command.seconds)
 
 

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 from permille.analysis.answer import short, times_text
+from permille.analysis.cell_summary import Summary
 from permille.analysis.compare import CellRatio, Comparison, compare
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import Level, Test, compared, verdict_text
-from permille.analysis.rows import CellRow, SessionInterval, row_at
+from permille.analysis.rows import CellRow, SessionInterval, row
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
 from permille.cli.source import say_damage, summaries_of
@@ -93,6 +94,10 @@ def comparison_json(
 ) -> ComparisonOutput:
     """The comparison as it is printed."""
 
+    def side(summary: Summary) -> CellRow:
+        grams = carbon.intensity_g_per_kwh
+        return row(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net)
+
     return ComparisonOutput(
         a=comparison.a,
         b=comparison.b,
@@ -107,8 +112,8 @@ def comparison_json(
                 study=cell.a.study,
                 ratio=SessionInterval.of(cell.ratio),
                 quality=_verdict(cell),
-                a=row_at(cell.a, carbon, net=net),
-                b=row_at(cell.b, carbon, net=net),
+                a=side(cell.a),
+                b=side(cell.b),
                 warnings=tuple(cell.warnings),
             )
             for cell in comparison.cells
