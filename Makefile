@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check test fuzz ci lint lint-js docs figures audit flips bench release-check clean help
+.PHONY: quickstart install core static browser check test fuzz ci lint lint-js docs figures audit flips mutants bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -80,6 +80,10 @@ audit: install   ## known vulnerabilities in the locked dependencies (needs the 
 flips: install   ## 2,000 flipped bits over a whole store: none may change a figure unsaid
 	PERMILLE_FLIPS=2000 $(BIN)/python -m pytest -s tests/faults/test_store_flips.py
 
+mutants: $(VENV)/.check ## change the code of the figures bit by bit: a test must fail (10 minutes)
+	$(PIP) --editable '.[mutants]'
+	$(BIN)/python scripts/mutants.py
+
 bench: install   ## permille beside its peers, in one run
 	$(BIN)/python benchmarks/run.py
 
@@ -88,5 +92,5 @@ release-check: install ## build sdist and wheel, and use the wheel outside of th
 	$(BIN)/python scripts/release_check.py
 
 clean:           ## remove what the targets made
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.envs
+	rm -rf $(VENV) build dist mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis benchmarks/.envs
 	find . -name __pycache__ -prune -exec rm -rf {} +
