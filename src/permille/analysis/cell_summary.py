@@ -19,6 +19,7 @@ from permille.records import (
     Quality,
     Record,
     Stopping,
+    TokenSplit,
 )
 
 
@@ -189,4 +190,5 @@ class Summary(Record):
     request_s: Times | None = None
     first_token_s: Times | None = None
     output_token_s: Times | None = None
+    token_split: TokenSplit | None = None  # over the trials, with the meters' accuracy
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from permille.analysis import intervals
 from permille.analysis.cell_summary import Times
-from permille.records import Estimate, Latency, Trial
+from permille.records import Estimate, Latency, TokenSplit, Trial
 
 
 def output_tokens(trial: Trial) -> int | None:
@@ -39,6 +39,43 @@ def output_token(done: Sequence[Trial]) -> Times | None:
 def request(done: Sequence[Trial]) -> Times | None:
     """Seconds of a whole answer."""
     return _times(done, attrgetter("p50", "p95", "p99"))
+
+
+def token_split(done: Sequence[Trial]) -> TokenSplit | None:
+    """What input and output tokens cost each, over the trials and with the meters' accuracy. None
+    unless every trial timed its requests; a problem or warning of one trial is that of all."""
+    each = [trial.tokens for trial in done if trial.tokens is not None]
+    if not each or len(each) < len(done):
+        return None
+    if (problem := _no_split(each)) is not None:
+        return TokenSplit(problem=problem)
+    low, high = max(one.accuracy_low for one in each), max(one.accuracy_high for one in each)
+    return TokenSplit(
+        method=each[0].method,
+        input_j=_pooled([one.input_j for one in each], low, high),
+        output_j=_pooled([one.output_j for one in each], low, high),
+        rest_w=_pooled([one.rest_w for one in each], low, high),
+        n=sum(one.n for one in each),
+        accuracy_low=low,
+        accuracy_high=high,
+        warning=next((one.warning for one in each if one.warning), None),
+    )
+
+
+def _no_split(each: Sequence[TokenSplit]) -> str | None:
+    """Why the trials have no figure together."""
+    if len({one.method for one in each if one.problem is None}) > 1:
+        return "the trials needed different methods: use more inferences"
+    return next((one.problem for one in each if one.problem), None)
+
+
+def _pooled(each: Sequence[Estimate | None], low: float, high: float) -> Estimate | None:
+    """The mean over the trials, or the only trial's own interval, with the meters' accuracy."""
+    known = [one for one in each if one is not None]
+    if not known:
+        return None
+    spread = known[0] if len(known) == 1 else intervals.mean([one.value for one in known])
+    return intervals.not_negative(intervals.with_systematic(spread, low, high))
 
 
 def over_trials(values: Sequence[float | None]) -> Estimate | None:

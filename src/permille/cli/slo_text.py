@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from permille.analysis.answer import short, times_text
 from permille.cli.commands.results import carbon_text
+from permille.cli.table import estimate_text
 from permille.cli.terminal import console
 from permille.escaping import plain
 from permille.records import Estimate
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from permille.analysis.operating_points import OperatingPoint, PromiseLimit, SloOutput
-    from permille.analysis.rows import Interval
 
 _KEEPS = {True: "kept", False: "broken", None: "cannot tell"}
 _NAMES = {
@@ -51,11 +51,13 @@ def show(output: SloOutput) -> None:
 def _cells(point: OperatingPoint) -> Iterator[str]:
     yield point.model
     yield _KEEPS[point.meets] if point.trials.done else "no figure"
-    yield _interval(point.per_1000.kwh, format_energy_kwh)
-    yield _interval(None if point.per_token is None else point.per_token.output, format_energy_j)
-    yield _interval(point.per_1000.co2e_g, format_mass_g)
+    yield estimate_text(point.per_1000.kwh, format_energy_kwh)
+    yield estimate_text(
+        None if point.per_token is None else point.per_token.output, format_energy_j
+    )
+    yield estimate_text(point.per_1000.co2e_g, format_mass_g)
     for limit in point.limits:
-        yield _interval(limit.figure, _form(limit))
+        yield estimate_text(limit.figure, _form(limit))
     yield str(point.trials.done)
     yield point.provenance or "n/a"
 
@@ -78,15 +80,15 @@ def answer(output: SloOutput) -> Iterator[str]:
 def _best(output: SloOutput, best: OperatingPoint) -> Iterator[str]:
     tokens = ""
     if best.per_token is not None:
-        tokens = f"{_interval(best.per_token.output, format_energy_j)} per output token, "
+        tokens = f"{estimate_text(best.per_token.output, format_energy_j)} per output token, "
     yield (
         f"the cheapest load with {promise_text(output.promise)} is {best.model}: {tokens}"
-        f"{_interval(best.per_1000.kwh, format_energy_kwh)} and"
-        f" {_interval(best.per_1000.co2e_g, format_mass_g)} CO2e per 1,000"
+        f"{estimate_text(best.per_1000.kwh, format_energy_kwh)} and"
+        f" {estimate_text(best.per_1000.co2e_g, format_mass_g)} CO2e per 1,000"
     )
     for limit in best.limits:
         room = limit.head_room
-        yield f"  {_what(limit.name)}: {_figure(limit)}; head-room {_interval(room, _percent)}"
+        yield f"  {_what(limit.name)}: {_figure(limit)}; head-room {estimate_text(room, _percent)}"
     cost = output.cost
     if cost is None or cost.value is None:
         yield "no other load is cheaper: the promise costs nothing"
@@ -149,7 +151,7 @@ def _what(name: str) -> str:
 
 def _figure(limit: PromiseLimit) -> str:
     form = _form(limit)
-    return f"{_interval(limit.figure, form)} of {form(limit.most)}"
+    return f"{estimate_text(limit.figure, form)} of {form(limit.most)}"
 
 
 def _form(limit: PromiseLimit) -> Callable[[float], str]:
@@ -163,11 +165,3 @@ def _percent(share: float) -> str:
 def _list(names: tuple[str, ...], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _interval(interval: Interval | None, form: Callable[[float], str]) -> str:
-    if interval is None or interval.value is None:
-        return "n/a"
-    if interval.low is None or interval.high is None:
-        return f"{form(interval.value)} [n/a]"
-    return f"{form(interval.value)} [{form(interval.low)}, {form(interval.high)}]"

@@ -245,7 +245,8 @@ class _Endpoint:
                     f"{self._client.at}: the stream broke off: it has neither [DONE] nor a"
                     " finish_reason"
                 )
-        return answer.output(first_s, last_s)
+        output = answer.output(first_s, last_s)
+        return msgspec.structs.replace(output, sent_ns=t0_ns)
 
     def _objects(self, data: str) -> list[dict[str, Any]]:
         """The object of an event, or of each line if a server omits the blank lines between its

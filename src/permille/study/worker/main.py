@@ -38,6 +38,7 @@ from permille.study.worker.messages import (
     WorkerResult,
     write,
 )
+from permille.study.worker.request_times import request_times
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend, Batched, Loaded, Served, Task
 from permille.workload.requests import Traffic
@@ -65,6 +66,8 @@ class Spans:
         self._marker.mark()
         if isinstance(result, Timings):
             attributes["inferences"] = result.inferences
+            if result.outputs and not result.failed:
+                attributes |= request_times(result.outputs, t0_ns)
         self.done(name, t0_ns, t1_ns, **attributes)
         return result
 
@@ -256,7 +259,15 @@ def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Tr
         mark=spans.mark,
         digest=lambda answer: _counted(model.read(answer)),
     )
-    spans.done("query", load.t0_ns, load.t1_ns, inferences=len(load.durations_ns))
+    complete = not load.failed and not load.failed_around
+    every = [*load.around, *load.outputs] if complete else []
+    spans.done(
+        "query",
+        load.t0_ns,
+        load.t1_ns,
+        inferences=len(load.durations_ns),
+        **request_times(every, load.t0_ns),
+    )
     timings = Timings()
     timings.durations_ns, timings.inferences = load.durations_ns, len(load.durations_ns)
     timings.answers, timings.outputs, timings.failed = load.answers, load.outputs, load.failed
