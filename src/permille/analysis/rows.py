@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy
+from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy, TokensEach
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.records import Boundary, CellCategory, Estimate, Provenance, Record, TokenSplit
@@ -124,6 +124,26 @@ class TokenFigures(Record):
     all: Interval | None
 
 
+class TokenCounts(Record):
+    """Tokens of one successful inference. ``reasoning`` is part of ``output``, unless the server
+    counts it separately; null if there is none, or it is not counted."""
+
+    input: Interval | None
+    output: Interval | None
+    reasoning: Interval | None
+
+    @classmethod
+    def of(cls, each: TokensEach | None) -> TokenCounts | None:
+        """The counts in printed form."""
+        if each is None:
+            return None
+        return cls(
+            input=None if each.input is None else Interval.of(each.input),
+            output=None if each.output is None else Interval.of(each.output),
+            reasoning=None if each.reasoning is None else Interval.of(each.reasoning),
+        )
+
+
 class SplitFigures(Record):
     """What input and output tokens cost each, in joules, in ``boundary``, idle included.
 
@@ -210,6 +230,7 @@ class CellRow(Record):
     latency_s: Percentiles
     request_s: TimeFigures | None
     per_token: TokenFigures | None
+    tokens_each: TokenCounts | None
     token_split: SplitFigures | None
     tokens_per_s: float | None
     tokens_per_s_interval: Interval | None
@@ -288,6 +309,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
             # The split is made within compute, idle included.
             summary.token_split if summary.boundary == "compute" and not net else None,
         ),
+        tokens_each=TokenCounts.of(summary.tokens_each),
         token_split=SplitFigures.of(summary.token_split),
         tokens_per_s=None if speed is None else speed.value,
         tokens_per_s_interval=None if speed is None else Interval.of(speed),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from permille.analysis import intervals
-from permille.analysis.cell_summary import Times
+from permille.analysis.cell_summary import Times, TokensEach
 from permille.records import Estimate, Latency, TokenSplit, Trial
 
 
@@ -19,6 +19,22 @@ def all_tokens(trial: Trial) -> int | None:
     """Input and output tokens; None if one of the two is unknown."""
     tokens_in, tokens_out = trial.counts.get("tokens_in"), output_tokens(trial)
     return None if tokens_in is None or tokens_out is None else round(tokens_in) + tokens_out
+
+
+def tokens_each(done: Sequence[Trial]) -> TokensEach | None:
+    """Tokens of one successful inference; None unless every trial knows some."""
+    read, written, reasoned = (
+        over_trials([_each(trial, name) for trial in done])
+        for name in ("tokens_in", "tokens_out", "tokens_reasoning")
+    )
+    return TokensEach(input=read, output=written, reasoning=reasoned) if read or written else None
+
+
+def _each(trial: Trial, name: str) -> float | None:
+    query, count = trial.phases.get("query"), trial.counts.get(name)
+    return (
+        None if count is None or query is None or not query.inferences else count / query.inferences
+    )
 
 
 def tokens_per_s(done: Sequence[Trial]) -> Estimate | None:

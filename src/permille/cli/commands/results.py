@@ -150,6 +150,7 @@ def footing(results: Results) -> list[str]:
     lines += _session_lines(results.rows)
     if any(r.pareto for r in results.rows):
         lines.append("* no other model of its task and dataset needs less energy and is as good")
+    lines += _reasoning_lines(results.rows)
     lines += _split_lines(results.rows)
     lines += _superseded_lines(results)
     lines += _carbon_lines(results.rows)
@@ -186,6 +187,20 @@ def _session_lines(rows: Sequence[ResultRow]) -> list[str]:
 
 MOST_LINES = 8
 """Rows whose sessions or tokens are named below the table."""
+
+
+def _reasoning_lines(rows: Sequence[ResultRow]) -> list[str]:
+    """How many of the tokens of an answer are reasoning."""
+    lines = []
+    for r in rows:
+        each = r.tokens_each
+        if each is not None and each.reasoning is not None and each.output is not None:
+            tokens, reasoning = (
+                estimate_text(count, format_number) for count in (each.output, each.reasoning)
+            )
+            lines.append(f"{_where(r)}: {tokens} output tokens an answer, reasoning {reasoning}")
+    more = len(lines) - MOST_LINES
+    return lines if more <= 0 else [*lines[:MOST_LINES], f"… and {more} more rows in --json"]
 
 
 def _split_lines(rows: Sequence[ResultRow]) -> list[str]:

@@ -304,7 +304,7 @@ def _result(
     _must_answer(outputs)
     every = timings.outputs if timings.outputs is not None else outputs
     counts = _counts(task, timings, outputs)
-    notes += cache_notes(counts)
+    notes += cache_notes(counts) + reasoning_notes(counts, job.model.settings.get("reasoning"))
     sample = evenly(durations, SUMMED_OF, calls_per_pass=len(timings.answers))
     latency = msgspec.structs.replace(
         _latency(sorted(sample), every),
@@ -383,6 +383,16 @@ def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
 def _ordered_ns(seconds: Iterable[float | None]) -> list[int]:
     """The known times in nanoseconds, shortest first."""
     return sorted(int(s * 1e9) for s in seconds if s is not None)
+
+
+def reasoning_notes(counts: Mapping[str, float], setting: object) -> list[str]:
+    """A note that a model should reason, and that no answer shows that it did."""
+    if setting in (None, "off") or counts.get("reasoned") or counts.get("tokens_reasoning"):
+        return []
+    return [
+        f"no answer shows any reasoning, although reasoning = {setting!r}: the server or the model"
+        " may not know that setting"
+    ]
 
 
 def cache_notes(counts: Mapping[str, float]) -> list[str]:
