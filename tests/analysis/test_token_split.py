@@ -173,7 +173,7 @@ def test_without_times_of_the_requests_there_is_no_split() -> None:
 
 
 def of_trial(repeat: int, input_j: float, **changed: Any) -> Trial:
-    estimate = Estimate(value=input_j, low=input_j / 2, high=2 * input_j)
+    estimate = Estimate(value=input_j, low=0.9 * input_j, high=1.1 * input_j)
     tokens = TokenSplit(
         method="phases", input_j=estimate, output_j=estimate, n=10, accuracy_low=0.0,
         accuracy_high=0.1,
@@ -192,6 +192,14 @@ def test_over_trials_it_is_the_mean_with_the_meters_accuracy() -> None:
     assert found.token_split.input.high == pytest.approx(1 + (1.2706**2 + 0.1**2) ** 0.5, abs=1e-4)
     assert found.per_token is not None
     assert found.per_token.input == found.token_split.input
+
+
+def test_regressions_that_all_end_at_zero_do_not_agree_on_zero() -> None:
+    unknown = Estimate(value=0.0, low=0.0, high=0.5)
+    trials = [of_trial(n, 1.0, method="windows", output_j=unknown) for n in range(3)]
+    (summary,) = summarise(trials, "compute")
+    assert summary.token_split is not None
+    assert summary.token_split.output_j == unknown
 
 
 def test_a_split_of_another_boundary_is_not_shown_as_this_ones() -> None:
