@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 
 from tests.powercap import Constant, Driver, FakePowercap
 
 POWER_W = 60.0
+
+# How long an example takes says something of the machine, and nothing of the code.
+hypothesis.settings.register_profile("permille", deadline=None)
+hypothesis.settings.load_profile("permille")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -323,6 +323,39 @@ class Latency(Record):
     output_token_p99: float | None = None
 
 
+class RequestTimes(Record):
+    """The streamed requests of a server around a query span, each at the same place of every list:
+    when it was sent and when the first and the last token of its answer came (ns from the start of
+    the span), its input tokens that did not come from a cache, and its output tokens."""
+
+    sent_ns: tuple[int, ...]
+    first_ns: tuple[int, ...]
+    last_ns: tuple[int, ...]
+    tokens_in: tuple[int, ...]
+    tokens_out: tuple[int, ...]
+
+
+class TokenSplit(Record):
+    """What input and output tokens cost each, in the ``compute`` boundary. The intervals do not
+    include the meters' accuracy (``accuracy_low`` and ``accuracy_high``: relative, k = 2).
+
+    ``phases``: of ``n`` requests, the energy until the first token over the input tokens, and the
+    energy after it over the remaining output tokens. ``windows``: by a regression over ``n``
+    windows, in which ``rest_w`` (watts) depends on neither. ``input_j`` and ``output_j`` are joules
+    per token. ``problem``: why there is no figure; ``warning``: why it is not a good one.
+    """
+
+    method: Literal["phases", "windows"] | None = None
+    input_j: Estimate | None = None
+    output_j: Estimate | None = None
+    rest_w: Estimate | None = None
+    n: int = 0
+    accuracy_low: float = 0.0
+    accuracy_high: float = 0.0
+    problem: str | None = None
+    warning: str | None = None
+
+
 class EachInference(Record):
     """Joules of single inferences in the ``compute`` boundary, for the ``n`` that the meters could
     resolve; ``refused`` were too short."""
@@ -439,6 +472,7 @@ class Trial(Record):
     phases: dict[str, Phase] = {}
     latency: Latency | None = None
     each: EachInference | None = None
+    tokens: TokenSplit | None = None
     quality: Quality | None = None
     counts: dict[str, float] = {}
     overhead: RecorderStats | None = None

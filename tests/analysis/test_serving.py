@@ -86,6 +86,18 @@ def test_rates_and_times_are_means_over_the_trials_with_intervals() -> None:
     assert found.request_s.p99 == pytest.approx(3.0)
 
 
+def test_reasoning_tokens_are_shown_apart() -> None:
+    counts = {"tokens_in": 1000.0, "tokens_out": 3000.0, "tokens_reasoning": 2000.0}
+    each = shown(generated(counts=counts), generated(repeat=1, counts=counts)).tokens_each
+    assert each is not None
+    assert each.reasoning is not None
+    assert each.output is not None
+    assert (each.reasoning.value, each.output.value) == (2.0, 3.0)
+    lacking = shown(generated(counts=counts), generated(repeat=1)).tokens_each
+    assert lacking is not None
+    assert lacking.reasoning is None
+
+
 def test_one_trial_has_no_interval() -> None:
     found = shown(generated())
     assert found.ttft_s is not None

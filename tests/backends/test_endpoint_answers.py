@@ -119,6 +119,49 @@ def test_reasoning_counts_towards_what_was_asked() -> None:
     assert (found.tokens_out, found.tokens_reasoning) == (4, 12)
 
 
+def streamed(*parts: dict[str, str], out: int | None, **counts: Any) -> Output:
+    """An answer in pieces, and then its usage."""
+    answer = Answer("model 'm'", None)
+    for part in parts:
+        answer.add({"choices": [{"index": 0, "delta": part}]})
+    answer.add({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    answer.add({"choices": [], "usage": None if out is None else usage(out, **counts)})
+    return answer.output(0.1, 0.2)
+
+
+THINKING = ({"reasoning_content": "a"}, {"reasoning": "b"}, {"content": "c"})
+
+
+@pytest.mark.parametrize("out", [3, 4])
+def test_reasoning_in_a_stream_is_counted_if_each_piece_is_a_token(out: int) -> None:
+    found = streamed(*THINKING, out=out)
+    assert (found.text, found.tokens_reasoning, found.reasoned) == ("c", 2, True)
+
+
+@pytest.mark.parametrize("out", [2, 9, None])
+def test_reasoning_in_larger_pieces_is_not_counted_but_known(out: int | None) -> None:
+    found = streamed(*THINKING, out=out)
+    assert (found.tokens_reasoning, found.reasoned) == (None, True)
+
+
+def test_what_the_server_states_counts_more_than_the_pieces() -> None:
+    found = streamed(*THINKING, out=3, completion_tokens_details={"reasoning_tokens": 7})
+    assert found.tokens_reasoning == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoned"),
+    [
+        ("<think>Well, 2 and 2</think>4", True),
+        ("\n<think>\nnot done", True),
+        ("<think>\n\n</think>\n4", False),
+        ("4 <think>", False),
+    ],
+)
+def test_reasoning_within_the_text_is_known(text: str, reasoned: bool) -> None:
+    assert streamed({"content": text}, out=9).reasoned is reasoned
+
+
 def test_usage_that_is_repeated_is_the_last() -> None:
     pieces = [
         {"choices": [{"index": 0, "delta": {"content": "a"}}], "usage": usage(n)} for n in (1, 2)

@@ -98,6 +98,7 @@ def test_every_command_prints_what_its_schema_says(
     check("trial", "trial", uid, "--json")
     check("results", "results", "--json", "--embodied-kg", "1", "--superseded")
     check("compare", "compare", "bright", "dim", "--json")
+    check("slo", "slo", "--json", "--latency-p50", "10s")
     check("audit", "audit", "--from", "permille.db", "--study", "shapes", "--json")
     check("parity", "parity", "--json", "--per-day", "1000")
     check("reproduce", "reproduce", "--json")

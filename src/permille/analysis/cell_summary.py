@@ -26,6 +26,7 @@ from permille.records import (
     Quality,
     Record,
     Stopping,
+    TokenSplit,
 )
 
 
@@ -169,6 +170,15 @@ class TokenEnergy(Record):
     every: Sums | None
 
 
+class TokensEach(Record):
+    """Tokens of one successful inference, each the mean over the trials. ``reasoning`` is part of
+    ``output``, unless the server counts it separately."""
+
+    input: Estimate | None
+    output: Estimate | None
+    reasoning: Estimate | None
+
+
 class Summary(Record):
     """One cell in one boundary. ``energy`` is None if no trial has a figure; ``problem`` then says
     why. ``notes`` are facts that a reader of the figure should know."""
@@ -207,4 +217,6 @@ class Summary(Record):
     request_s: Times | None = None
     first_token_s: Times | None = None
     output_token_s: Times | None = None
+    tokens_each: TokensEach | None = None
+    token_split: TokenSplit | None = None  # over the trials, with the meters' accuracy
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes

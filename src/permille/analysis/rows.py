@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
-from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy
+from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy, TokensEach
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
-from permille.records import Boundary, CellCategory, Estimate, Provenance, Record
+from permille.records import Boundary, CellCategory, Estimate, Provenance, Record, TokenSplit
 from permille.units import co2e_g, kwh_from_joules
 
 
@@ -115,12 +116,66 @@ class TimeFigures(Record):
 
 class TokenFigures(Record):
     """Joules per token, failed inferences' energy included. ``output``: the whole energy per output
-    token; ``all``: per input or output token; ``input``: what an input token costs by itself, null
-    if input and output have not been told apart."""
+    token; ``all``: per input or output token; ``input``: what an input token costs by itself, from
+    ``token_split``, null if that is unknown or of another boundary."""
 
     input: Interval | None
     output: Interval
     all: Interval | None
+
+
+class TokenCounts(Record):
+    """Tokens of one successful inference. ``reasoning`` is part of ``output``, unless the server
+    counts it separately; null if there is none, or it is not counted."""
+
+    input: Interval | None
+    output: Interval | None
+    reasoning: Interval | None
+
+    @classmethod
+    def of(cls, each: TokensEach | None) -> TokenCounts | None:
+        """The counts in printed form."""
+        if each is None:
+            return None
+        return cls(
+            input=None if each.input is None else Interval.of(each.input),
+            output=None if each.output is None else Interval.of(each.output),
+            reasoning=None if each.reasoning is None else Interval.of(each.reasoning),
+        )
+
+
+class SplitFigures(Record):
+    """What input and output tokens cost each, in joules, in ``boundary``, idle included.
+
+    ``method``: ``phases`` (of ``n`` requests, one at a time: the energy until the first token, and
+    after it) or ``windows`` (a regression over ``n`` windows; ``rest_w``, in watts, depends
+    on neither). ``problem`` says why there are no figures, ``warning`` why they are not good ones.
+    """
+
+    method: Literal["phases", "windows"] | None
+    input: Interval | None
+    output: Interval | None
+    rest_w: Interval | None
+    n: int
+    boundary: Boundary
+    problem: str | None
+    warning: str | None
+
+    @classmethod
+    def of(cls, split: TokenSplit | None) -> SplitFigures | None:
+        """The split in printed form."""
+        if split is None:
+            return None
+        return cls(
+            method=split.method,
+            input=None if split.input_j is None else Interval.of(split.input_j),
+            output=None if split.output_j is None else Interval.of(split.output_j),
+            rest_w=None if split.rest_w is None else Interval.of(split.rest_w),
+            n=split.n,
+            boundary="compute",
+            problem=split.problem,
+            warning=split.warning,
+        )
 
 
 class InferenceEnergy(Record):
@@ -175,6 +230,8 @@ class CellRow(Record):
     latency_s: Percentiles
     request_s: TimeFigures | None
     per_token: TokenFigures | None
+    tokens_each: TokenCounts | None
+    token_split: SplitFigures | None
     tokens_per_s: float | None
     tokens_per_s_interval: Interval | None
     ttft_s: TimeFigures | None
@@ -246,7 +303,14 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         kwh_per_trial=Interval.of(kwh_per_1000(summary.run, overhead)),
         latency_s=Percentiles(p50=summary.latency_p50_s, p95=summary.latency_p95_s),
         request_s=TimeFigures.of(summary.request_s),
-        per_token=_per_token(summary.net_per_token if net else summary.per_token, overhead),
+        per_token=_per_token(
+            summary.net_per_token if net else summary.per_token,
+            overhead,
+            # The split is made within compute, idle included.
+            summary.token_split if summary.boundary == "compute" and not net else None,
+        ),
+        tokens_each=TokenCounts.of(summary.tokens_each),
+        token_split=SplitFigures.of(summary.token_split),
         tokens_per_s=None if speed is None else speed.value,
         tokens_per_s_interval=None if speed is None else Interval.of(speed),
         ttft_s=TimeFigures.of(summary.first_token_s),
@@ -268,12 +332,14 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
     )
 
 
-def _per_token(tokens: TokenEnergy | None, overhead: float) -> TokenFigures | None:
+def _per_token(
+    tokens: TokenEnergy | None, overhead: float, split: TokenSplit | None
+) -> TokenFigures | None:
     if tokens is None:
         return None
     every = _joules_each(tokens.every, overhead)
     return TokenFigures(
-        input=None,
+        input=None if split is None or split.input_j is None else Interval.of(split.input_j),
         output=Interval.of(_joules_each(tokens.output, overhead)),
         all=None if every is None else Interval.of(every),
     )

@@ -203,6 +203,8 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         request_s=serving.request(done),
         first_token_s=serving.first_token(done),
         output_token_s=serving.output_token(done),
+        tokens_each=serving.tokens_each(done),
+        token_split=serving.token_split(done),
         disturbed=disturbance.share_disturbed([t.phases for t in done]),
         provenance=found.provenance(),
         domains=found.domains(),

@@ -22,6 +22,7 @@ COMMANDS = {
     "results": "the table: energy, carbon, quality and latency per 1,000 inferences",
     "trial": "everything stored with one trial: spans, energy, settings, failures",
     "compare": "the ratio of two models, with its interval",
+    "slo": "the cheapest load of a server that keeps a latency promise",
     "parity": "the number of inferences that use as much energy as training",
     "reproduce": "the paper's tables, recomputed from its data, next to the published ones",
     "audit": "what a study's numbers rest on",

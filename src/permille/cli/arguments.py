@@ -42,19 +42,27 @@ def whole_number(text: str) -> int:
     return value
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MOST = datetime.timedelta(days=30)
 
 
 def duration(text: str) -> datetime.timedelta:
-    """A time such as 90s, 30m, 12h or 1d, for argparse."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhd])", text.strip())
+    """A time such as 50ms, 90s, 30m, 12h or 1d, for argparse."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|[smhd])", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 30m, 12h or 1d")
     found = datetime.timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     if found > _MOST:
         raise argparse.ArgumentTypeError(f"{text!r} is more than {_MOST.days} days")
     return found
+
+
+def share(text: str) -> float:
+    """A share such as 5% or 0.05, for argparse."""
+    match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?)\s*(%?)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, such as 5% or 0.05")
+    return float(match[1]) / (100 if match[2] else 1)
 
 
 def seconds(text: str) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from permille.escaping import plain
 from permille.metrics import interval_text
@@ -85,13 +85,17 @@ def _joules_per_token(row: ResultRow) -> RenderableType:
     return _estimate(row.per_token.output, format_energy_j)
 
 
-def _estimate(estimate: Interval, form: Any) -> RenderableType:
-    value, low, high = estimate.value, estimate.low, estimate.high
-    if value is None:
-        return _text("n/a")
-    if low is None or high is None:
-        return _text(f"{form(value)} [n/a]")
-    return _text(f"{form(value)} [{form(low)}, {form(high)}]")
+def _estimate(estimate: Interval, form: Callable[[float], str]) -> RenderableType:
+    return _text(estimate_text(estimate, form))
+
+
+def estimate_text(estimate: Interval | None, form: Callable[[float], str]) -> str:
+    """``310 mJ [290 mJ, 330 mJ]``; without an interval, ``[n/a]``."""
+    if estimate is None or estimate.value is None:
+        return "n/a"
+    if estimate.low is None or estimate.high is None:
+        return f"{form(estimate.value)} [n/a]"
+    return f"{form(estimate.value)} [{form(estimate.low)}, {form(estimate.high)}]"
 
 
 def _latency(latency: Percentiles) -> str:

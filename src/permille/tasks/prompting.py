@@ -65,18 +65,21 @@ def check_installed(task: str, modules: Sequence[str]) -> None:
 
 def token_counts(outputs: Sequence[Output]) -> dict[str, float]:
     """``tokens_in`` and ``tokens_out`` over all outputs, if all are known; of these,
-    ``tokens_cached`` and ``tokens_reasoning`` as far as they are known."""
+    ``tokens_cached`` and ``tokens_reasoning`` as far as they are known; ``reasoned``, the answers
+    with any reasoning. Reasoning of unknown length leaves ``tokens_reasoning`` out."""
     sums: dict[str, float] = {}
     # Servers such as vLLM omit these counts if they are zero, so the sum is over the known ones.
     for name in ("tokens_cached", "tokens_reasoning"):
         stated = [v for o in outputs if (v := getattr(o, name)) is not None]
         if stated:
             sums[name] = float(sum(stated))
-    for name, values in (
-        ("tokens_in", [o.tokens_in for o in outputs]),
-        ("tokens_out", [o.tokens_out for o in outputs]),
-    ):
-        known = [v for v in values if v is not None]
-        if known and len(known) == len(values):
+    uncounted = {o.tokens_reasoning is None for o in outputs if o.reasoned}
+    if uncounted:
+        sums["reasoned"] = float(sum(o.reasoned for o in outputs))
+    if True in uncounted:
+        sums.pop("tokens_reasoning", None)
+    for name in ("tokens_in", "tokens_out"):
+        known = [v for o in outputs if (v := getattr(o, name)) is not None]
+        if known and len(known) == len(outputs):
             sums[name] = float(sum(known))
     return sums

@@ -19,10 +19,12 @@ class Likelihood(Record):
 class Output(Record):
     """The result of one inference: ``label`` for a classification, ``text`` for a generation, and
     counts. Of ``tokens_in``, a server took ``tokens_cached`` from its cache; of ``tokens_out``,
-    ``tokens_reasoning`` were reasoning. ``first_token_s``: seconds from the request to the first
-    piece of a streamed answer; ``last_token_s``: to its last piece, if it came in several.
-    ``counted``: other processed quantities (``images``, ``pixels``,
-    ``audio_seconds``). ``likelihood``: of the prompt. ``data``: anything else that a task needs."""
+    ``tokens_reasoning`` were reasoning; ``reasoned``: whether there was any, even uncounted.
+    ``first_token_s``: seconds from the request to the first piece of a streamed answer;
+    ``last_token_s``: to its last piece, if it came in several; ``sent_ns``: when a streamed request
+    was sent (``time.monotonic_ns``). ``counted``: other processed quantities (``images``,
+    ``pixels``, ``audio_seconds``). ``likelihood``: of the prompt. ``data``: anything else that a
+    task needs."""
 
     label: str | None = None
     text: str | None = None
@@ -30,8 +32,10 @@ class Output(Record):
     tokens_out: int | None = None
     tokens_cached: int | None = None
     tokens_reasoning: int | None = None
+    reasoned: bool = False
     first_token_s: float | None = None
     last_token_s: float | None = None
+    sent_ns: int | None = None
     counted: dict[str, float] = {}
     likelihood: Likelihood | None = None
     data: Any = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ _COMPLETE = frozenset(
 Mistral's, Cohere's. Any other ("error", "abort", "content_filter", …) is a failure."""
 _CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
 _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
+_THINKS = re.compile(r"\s*<think(?:ing)?>\s*(?!</)\S")
+"""Reasoning at the start of an answer, of a server that does not take it out of the text."""
 _MOST_WORDS = 300
 
 
@@ -38,6 +41,7 @@ class Answer:
         self._choices: set[int] = set()
         self._reasons: dict[int, str] = {}
         self._readable = False
+        self._pieces = self._reasoning_pieces = 0
         self._usage: dict[str, Any] = {}
         self._timings: dict[str, Any] = {}
         self._last: Any = None
@@ -82,14 +86,19 @@ class Answer:
                 f" {_short(self._last)}"
             )
         tokens_out = count(self._usage.get("completion_tokens"))
-        reasoned = count(_inner(self._usage, "completion_tokens_details", "reasoning_tokens"))
-        self._check_not_cut_off(tokens_out, reasoned)
+        stated = count(_inner(self._usage, "completion_tokens_details", "reasoning_tokens"))
+        self._check_not_cut_off(tokens_out, stated)
+        text = "".join(self._texts)
+        reasoned = bool(self._reasoning_pieces or stated or _THINKS.match(text))
+        if stated is None and first_token_s is not None:
+            stated = self._reasoning_in_stream(tokens_out)
         return Output(
-            text="".join(self._texts),
+            text=text,
             tokens_in=count(self._usage.get("prompt_tokens")),
             tokens_out=tokens_out,
             tokens_cached=_cached(self._usage, self._timings),
-            tokens_reasoning=reasoned,
+            tokens_reasoning=stated,
+            reasoned=reasoned,
             first_token_s=first_token_s,
             last_token_s=last_token_s,
         )
@@ -112,9 +121,18 @@ class Answer:
         if text is None and aside is None:
             return False
         self._readable = True
+        self._pieces += bool(text or aside)
+        self._reasoning_pieces += bool(aside)
         if text and number == 0:  # of several choices (n), the first is the answer
             self._texts.append(text)
         return bool(text or aside)
+
+    def _reasoning_in_stream(self, tokens_out: int | None) -> int | None:
+        """The pieces that are reasoning, if each piece is one token. The token that ends an answer
+        counts, but may have no piece."""
+        if not self._reasoning_pieces or tokens_out not in (self._pieces, self._pieces + 1):
+            return None
+        return self._reasoning_pieces
 
     def _check_not_cut_off(self, tokens_out: int | None, reasoned: int | None) -> None:
         """Check for an early end with ``length``, which means that the context was full.
@@ -179,12 +197,23 @@ def params_of(models: dict[str, Any], name: str) -> int | None:
     """The parameters of the model ``name`` in a list of models, if the server reports them.
 
     If the list has only one model, it counts even under another name, such as that of its file."""
+    params = count(_inner(_entry(models, name), "meta", "n_params"))
+    return params if params else None
+
+
+def owner_of(models: dict[str, Any], name: str) -> str | None:
+    """The owner of the model ``name`` in a list of models, in lower case: for a local server
+    usually the server's own name (``vllm``, ``llamacpp``, ``sglang``)."""
+    owner = _entry(models, name).get("owned_by")
+    return owner.lower() if isinstance(owner, str) else None
+
+
+def _entry(models: dict[str, Any], name: str) -> dict[str, Any]:
+    """The entry of a model; if there is only one, it counts even under another name."""
     listed = models.get("data")
     entries = [e for e in listed if isinstance(e, dict)] if isinstance(listed, list) else []
     matching = [e for e in entries if e.get("id") == name]
-    entry = (matching or (entries if len(entries) == 1 else [{}]))[0]
-    params = count(_inner(entry, "meta", "n_params"))
-    return params if params else None
+    return (matching or (entries if len(entries) == 1 else [{}]))[0]
 
 
 def count(value: Any) -> int | None:

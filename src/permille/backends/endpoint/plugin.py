@@ -15,6 +15,7 @@ from permille.backends import serve_files
 from permille.backends.choosing import named
 from permille.backends.endpoint import address, answers
 from permille.backends.endpoint.http import Body, Client
+from permille.backends.endpoint.reasoning import OFF, check_off, reasoning_fields
 from permille.backends.endpoint.server import StartedServer, wait_until_ready
 from permille.backends.endpoint.settings import Settings, check_ranges
 from permille.backends.endpoint.stream import events
@@ -62,6 +63,9 @@ class EndpointBackend:
         at = f"model {model.id!r}"
         url = address.parse_url(at, settings.url)
         check_ranges(at, settings)
+        talks = task == "chat" or (settings.api == "chat" and task != "feature-extraction")
+        if settings.reasoning is not None and not talks:
+            raise ModelError(f'{at}: reasoning is a setting of conversations: set api = "chat"')
         if settings.key_env and not os.environ.get(settings.key_env):
             raise ModelError(f"{at}: key_env: {settings.key_env} is not set in the environment")
         if not settings.remote:
@@ -119,6 +123,9 @@ class _Endpoint:
             if settings.remote
             else "server"
         )
+        if settings.reasoning is not None:
+            owner = answers.owner_of(self._models(), self._name)
+            self._body = {**reasoning_fields(settings.reasoning, owner), **self._body}
         many = settings.concurrency > 1 or settings.rate_per_s is not None
         self.traffic = (
             Traffic(concurrency=settings.concurrency, rate_per_s=settings.rate_per_s)
@@ -128,13 +135,16 @@ class _Endpoint:
 
     @property
     def facts(self) -> ModelFacts:
-        """The number of parameters, if the server reports it (llama.cpp does). Many servers have no
-        such route, which must not void the measurement."""
+        """The number of parameters, if the server reports it (llama.cpp does)."""
+        return ModelFacts(params=answers.params_of(self._models(), self._name))
+
+    def _models(self) -> dict[str, Any]:
+        """The server's list of models. Many servers have no such route, which must not void the
+        measurement: then it is empty."""
         try:
-            models = self._client.get("/models", timeout_s=min(self._settings.timeout_s, _FACTS_S))
+            return self._client.get("/models", timeout_s=min(self._settings.timeout_s, _FACTS_S))
         except InferenceError:
-            return ModelFacts()
-        return ModelFacts(params=answers.params_of(models, self._name))
+            return {}
 
     def infer(self, request: Any) -> Any:
         """Send one request and parse its whole answer, so that a failure is known immediately. Any
@@ -151,7 +161,10 @@ class _Endpoint:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         body = {"temperature": 0, **body, **self._body}
         t0_ns = time.monotonic_ns()
-        return request, self._client.post(path, body, lambda came: self._answer(came, body, t0_ns))
+        output = self._client.post(path, body, lambda came: self._answer(came, body, t0_ns))
+        if self._settings.reasoning == OFF:
+            check_off(self._client.at, output)
+        return request, output
 
     def read(self, raw: Any) -> Output:
         """The text, the label it names, or the embedding."""
@@ -245,7 +258,8 @@ class _Endpoint:
                     f"{self._client.at}: the stream broke off: it has neither [DONE] nor a"
                     " finish_reason"
                 )
-        return answer.output(first_s, last_s)
+        output = answer.output(first_s, last_s)
+        return msgspec.structs.replace(output, sent_ns=t0_ns)
 
     def _objects(self, data: str) -> list[dict[str, Any]]:
         """The object of an event, or of each line if a server omits the blank lines between its

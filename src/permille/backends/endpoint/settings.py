@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from permille.backends.endpoint.reasoning import Reasoning
 from permille.errors import ModelError
 from permille.records import Record
 
@@ -35,6 +36,9 @@ class Settings(Record, forbid_unknown_fields=True):
     """The command that starts the server. Such as `"llama-server -m model.gguf --port 8000"`."""
     serve_wait_s: float = 600.0
     """Seconds within which a started server must be ready. Such as `120.0`."""
+    reasoning: Reasoning | None = None
+    """How much a chat model reasons before it answers: off, low, medium or high. The default is the
+    server's. Such as `"off"`."""
     remote: bool = False
     """Whether the server runs on another machine, whose energy is then not measured. Such as
     `true`."""
@@ -63,6 +67,10 @@ def check_ranges(at: str, settings: Settings) -> None:
             raise ModelError(f"{at}: {name} must be above 0, not {seconds}")
     if settings.rate_per_s is not None and settings.concurrency > 1:
         raise ModelError(f"{at}: give either concurrency or rate_per_s, not both")
+    if settings.reasoning is not None and not (
+        {"reasoning_effort", "chat_template_kwargs"}.isdisjoint(settings.extra)
+    ):
+        raise ModelError(f"{at}: give either reasoning, or its fields in extra, not both")
     if settings.remote and settings.serve is not None:
         raise ModelError(
             f"{at}: serve starts the server on this machine, so remote = true is wrong; remove one"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import re
 import sys
 import time
 import uuid
@@ -15,7 +14,7 @@ from permille.analysis.commands import Figure, figure, ratio
 from permille.analysis.gate import Verdict, confidence_of, judged
 from permille.analysis.intervals import CONFIDENCE
 from permille.analysis.rows import Interval
-from permille.cli.arguments import add_json, duration, positive_int, whole_number
+from permille.cli.arguments import add_json, duration, positive_int, share, whole_number
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -109,14 +108,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--shared", action="store_true", help="allow other measurements on this machine meanwhile"
     )
     add_json(parser)
-
-
-def share(text: str) -> float:
-    """A share such as 5% or 0.05, for argparse."""
-    match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?)\s*(%?)", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share, such as 5% or 0.05")
-    return float(match[1]) / (100 if match[2] else 1)
 
 
 def run(args: argparse.Namespace) -> int:

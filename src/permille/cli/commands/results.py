@@ -12,15 +12,16 @@ from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
 from permille.analysis.evidence_words import ONE_SESSION, over_sessions
 from permille.analysis.results import ResultRow, Results, result_rows
-from permille.analysis.rows import estimate_of
+from permille.analysis.rows import Interval, estimate_of
 from permille.carbon.embodied import Hardware
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
 from permille.cli.source import all_summaries_of, say_damage
+from permille.cli.table import estimate_text, results_table
 from permille.cli.terminal import console, print_json, say_last
 from permille.disturbance import OVER_TRIALS
 from permille.escaping import plain
-from permille.units import format_energy_kwh, format_mass_g
+from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_number
 
 EXAMPLES = """examples:
   permille results --region FRA
@@ -118,8 +119,6 @@ def show(results: Results, summaries: Sequence[Summary], *, explain: bool = Fals
     """Print the table for people, and the assumptions behind it."""
     from rich.text import Text
 
-    from permille.cli.table import results_table
-
     out = console()
     if not results.rows:
         out.print("no results yet; try: permille run quickstart")
@@ -151,6 +150,8 @@ def footing(results: Results) -> list[str]:
     lines += _session_lines(results.rows)
     if any(r.pareto for r in results.rows):
         lines.append("* no other model of its task and dataset needs less energy and is as good")
+    lines += _reasoning_lines(results.rows)
+    lines += _split_lines(results.rows)
     lines += _superseded_lines(results)
     lines += _carbon_lines(results.rows)
     here = [r for r in results.rows if r.source == "permille"]
@@ -185,7 +186,42 @@ def _session_lines(rows: Sequence[ResultRow]) -> list[str]:
 
 
 MOST_LINES = 8
-"""Rows whose sessions are named below the table."""
+"""Rows whose sessions or tokens are named below the table."""
+
+
+def _reasoning_lines(rows: Sequence[ResultRow]) -> list[str]:
+    """How many of the tokens of an answer are reasoning."""
+    lines = []
+    for r in rows:
+        each = r.tokens_each
+        if each is not None and each.reasoning is not None and each.output is not None:
+            tokens, reasoning = (
+                estimate_text(count, format_number) for count in (each.output, each.reasoning)
+            )
+            lines.append(f"{_where(r)}: {tokens} output tokens an answer, reasoning {reasoning}")
+    more = len(lines) - MOST_LINES
+    return lines if more <= 0 else [*lines[:MOST_LINES], f"… and {more} more rows in --json"]
+
+
+def _split_lines(rows: Sequence[ResultRow]) -> list[str]:
+    """What input and output tokens cost each, where they can be told apart."""
+    lines = []
+    for r in rows:
+        split = r.token_split
+        if split is None or split.input is None or split.output is None:
+            continue
+        rest = "" if split.rest_w is None else f", {_watts(split.rest_w)} in any case"
+        doubt = f"; {split.warning}" if split.warning else ""
+        lines.append(
+            f"{_where(r)}: {estimate_text(split.input, format_energy_j)} per input token,"
+            f" {estimate_text(split.output, format_energy_j)} per output token{rest}{doubt}"
+        )
+    more = len(lines) - MOST_LINES
+    return lines if more <= 0 else [*lines[:MOST_LINES], f"… and {more} more rows in --json"]
+
+
+def _watts(interval: Interval) -> str:
+    return estimate_text(interval, lambda watts: f"{format_number(watts)} W")
 
 
 def _reason_lines(rows: Sequence[ResultRow]) -> list[str]:

@@ -200,6 +200,7 @@ def _lines(trial: Trial, raw: Raw | None, session: MachineSession | None) -> Ite
     for title, part in (
         ("latency (s)", trial.latency),
         ("single inferences", trial.each),
+        ("input and output tokens (joules each)", trial.tokens),
         ("quality", trial.quality),
         ("recorder", trial.overhead),
     ):

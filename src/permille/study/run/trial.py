@@ -10,6 +10,7 @@ import msgspec
 from permille import cross_check, disturbance, energy, part_time
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
+from permille.analysis.token_split import token_split
 from permille.energy import notices
 from permille.errors import UnkeepableError
 from permille.records import (
@@ -23,6 +24,7 @@ from permille.records import (
     Series,
     Span,
     Stopping,
+    TokenSplit,
     Trial,
 )
 from permille.store import Raw, Store
@@ -119,6 +121,7 @@ def make(
         phases=phases,
         latency=result.latency if result else None,
         each=_each(recording, spans, result),
+        tokens=_tokens(recording, spans),
         quality=result.quality if result else None,
         counts=result.counts if result else {},
         overhead=recording.stats if recording else None,
@@ -179,6 +182,7 @@ def _unkeepable(trial: Trial, reason: str) -> Trial:
         phases={},
         latency=None,
         each=None,
+        tokens=None,
         quality=None,
         counts={},
         overhead=None,
@@ -192,6 +196,13 @@ def _each(
     if recording is None or result is None or query is None:
         return None
     return each_inference(recording, query, result.durations_ns)
+
+
+def _tokens(recording: Recording | None, spans: Sequence[Span]) -> TokenSplit | None:
+    query = next((span for span in spans if span.name == "query"), None)
+    if recording is None or query is None:
+        return None
+    return token_split(recording, query)
 
 
 def _facts(planned: PlannedCell, result: WorkerResult | None) -> ModelFacts:

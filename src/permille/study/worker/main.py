@@ -39,6 +39,7 @@ from permille.study.worker.messages import (
     write,
 )
 from permille.study.worker.pauses import OnePass, PausedPass
+from permille.study.worker.request_times import request_times
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend, Batched, Loaded, Served, Task
 from permille.workload.requests import Traffic
@@ -68,6 +69,8 @@ class Spans:
         if isinstance(result, Timings):
             attributes["inferences"] = result.inferences
             pauses = tuple(result.pauses)
+            if result.outputs and not result.failed:
+                attributes |= request_times(result.outputs, t0_ns)
         self.done(name, t0_ns, t1_ns, pauses, **attributes)
         return result
 
@@ -278,7 +281,15 @@ def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Tr
         mark=spans.mark,
         digest=lambda answer: _counted(model.read(answer)),
     )
-    spans.done("query", load.t0_ns, load.t1_ns, inferences=len(load.durations_ns))
+    complete = not load.failed and not load.failed_around
+    every = [*load.around, *load.outputs] if complete else []
+    spans.done(
+        "query",
+        load.t0_ns,
+        load.t1_ns,
+        inferences=len(load.durations_ns),
+        **request_times(every, load.t0_ns),
+    )
     timings = Timings()
     timings.durations_ns, timings.inferences = load.durations_ns, len(load.durations_ns)
     timings.answers, timings.outputs, timings.failed = load.answers, load.outputs, load.failed
@@ -315,7 +326,7 @@ def _result(
     _must_answer(outputs)
     every = timings.outputs if timings.outputs is not None else outputs
     counts = _counts(task, timings, outputs)
-    notes += cache_notes(counts)
+    notes += cache_notes(counts) + reasoning_notes(counts, job.model.settings.get("reasoning"))
     sample = evenly(durations, SUMMED_OF, calls_per_pass=len(timings.answers))
     latency = msgspec.structs.replace(
         _latency(sorted(sample), every),
@@ -394,6 +405,16 @@ def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
 def _ordered_ns(seconds: Iterable[float | None]) -> list[int]:
     """The known times in nanoseconds, shortest first."""
     return sorted(int(s * 1e9) for s in seconds if s is not None)
+
+
+def reasoning_notes(counts: Mapping[str, float], setting: object) -> list[str]:
+    """A note that a model should reason, and that no answer shows that it did."""
+    if setting in (None, "off") or counts.get("reasoned") or counts.get("tokens_reasoning"):
+        return []
+    return [
+        f"no answer shows any reasoning, although reasoning = {setting!r}: the server or the model"
+        " may not know that setting"
+    ]
 
 
 def cache_notes(counts: Mapping[str, float]) -> list[str]:

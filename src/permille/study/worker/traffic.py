@@ -42,13 +42,14 @@ STEADY_GROWTH, STEADY_SHARE = 4, 0.1
 
 class Load:
     """The observations. ``durations_ns``, ``outputs`` (the results of ``digest``) and ``failed``
-    are for the steady state, ``t0_ns`` to ``t1_ns``; ``answers`` has each request's first answer,
-    or FAILED if there is none."""
+    are for the steady state, ``t0_ns`` to ``t1_ns``; ``around`` and ``failed_around`` for what came
+    before and after it. ``answers`` has each request's first answer, or FAILED if there is none."""
 
     def __init__(self) -> None:
         self.durations_ns = array("q")
         self.outputs: list[Any] = []
-        self.failed = 0
+        self.failed = self.failed_around = 0
+        self.around: list[Any] = []
         self.answers: list[Any] = []
         self.t0_ns = self.t1_ns = 0
 
@@ -150,6 +151,10 @@ class _Run:
             elif self._steady:
                 self.load.durations_ns.append(duration_ns)
                 self.load.outputs.append(output)
+            elif answer is FAILED:
+                self.load.failed_around += 1
+            else:
+                self.load.around.append(output)
             self._changed.notify_all()
 
     def guarded(self, work: Callable[[], None]) -> None:

@@ -1,0 +1,161 @@
+"""What ``permille slo`` prints: operating points with their figures, and the choice. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from permille.analysis.rows import (
+    CellRow,
+    FailedInferences,
+    Interval,
+    SessionInterval,
+    TimeFigures,
+    TokenFigures,
+    TrialCounts,
+    row,
+)
+from permille.analysis.slo import Limit, LimitCheck, OperatingChoice, PointCheck
+from permille.carbon.settings import CarbonSettings
+from permille.records import Boundary, JsonOutput, Provenance, Record
+
+
+class PromiseLimit(Record):
+    """A limit of the promise (seconds, or a share) next to an operating point's figure.
+    ``keeps``: null if the trials cannot tell, for the ``reason``. ``head_room``: the share of the
+    limit that is left, negative beyond it."""
+
+    name: str
+    most: float
+    figure: Interval
+    keeps: bool | None
+    head_room: Interval
+    reason: str | None
+
+
+class CostPer1000(Record):
+    """Energy and carbon of 1,000 inferences."""
+
+    kwh: SessionInterval
+    co2e_g: SessionInterval
+
+
+class OperatingPoint(Record):
+    """A server under one load. ``settings``: those in which the points differ. ``meets``: whether
+    it keeps the promise, null if that is not known."""
+
+    model: str
+    settings: dict[str, str]
+    meets: bool | None
+    limits: tuple[PromiseLimit, ...]
+    per_1000: CostPer1000
+    per_token: TokenFigures | None
+    tokens_per_s: float | None
+    ttft_s: TimeFigures | None
+    tpot_s: TimeFigures | None
+    request_s: TimeFigures | None
+    inference_failures: FailedInferences | None
+    trials: TrialCounts
+    provenance: Provenance | None
+    problem: str | None
+    reasons: tuple[str, ...]
+
+
+class SloOutput(JsonOutput):
+    """The output of ``permille slo --json``. ``promise``: each limit by its name. ``points``: the
+    cheapest first. ``best``: the cheapest that keeps the promise, null if none is known to.
+    ``cheapest``: of all. ``cost``: the energy of ``best`` over that of ``cheapest``, null if they
+    are the same. ``as_cheap``: others that keep the promise and need as much within error.
+    ``undecided``: cheaper ones than ``best`` of which the trials cannot tell. ``nearest``: without
+    ``best``, the one with the smallest excess over a limit."""
+
+    promise: dict[str, float]
+    boundary: Boundary
+    net: bool
+    carbon: CarbonSettings
+    task: str
+    dataset: str
+    study: str
+    points: tuple[OperatingPoint, ...]
+    best: OperatingPoint | None
+    cheapest: str
+    cost: Interval | None
+    as_cheap: tuple[str, ...]
+    undecided: tuple[str, ...]
+    nearest: str | None
+    damage: tuple[str, ...]
+
+
+def slo_output(
+    choice: OperatingChoice,
+    promise: Sequence[Limit],
+    boundary: Boundary,
+    carbon: CarbonSettings,
+    *,
+    net: bool,
+    damage: Sequence[str] = (),
+) -> SloOutput:
+    """The choice as it is printed."""
+    differing = _differing([p.summary.cell.settings for p in choice.points])
+    shown = {p.name: _point(p, differing, carbon, net=net) for p in choice.points}
+    summary = choice.points[0].summary
+    return SloOutput(
+        promise={limit.name: limit.most for limit in promise},
+        boundary=boundary,
+        net=net,
+        carbon=carbon,
+        task=summary.cell.task,
+        dataset=summary.cell.dataset,
+        study=summary.study,
+        points=tuple(shown.values()),
+        best=None if choice.best is None else shown[choice.best.name],
+        cheapest=choice.cheapest.name,
+        cost=None if choice.cost is None else Interval.of(choice.cost),
+        as_cheap=tuple(p.name for p in choice.as_cheap),
+        undecided=tuple(p.name for p in choice.undecided),
+        nearest=None if choice.nearest is None else choice.nearest.name,
+        damage=tuple(damage),
+    )
+
+
+def _point(
+    point: PointCheck, differing: Sequence[str], carbon: CarbonSettings, *, net: bool
+) -> OperatingPoint:
+    summary = point.summary
+    figures: CellRow = row(
+        summary, intensity_g_per_kwh=carbon.intensity_g_per_kwh, pue=carbon.pue, net=net
+    )
+    settings = summary.cell.settings
+    return OperatingPoint(
+        model=point.name,
+        settings={key: str(settings[key]) for key in differing if key in settings},
+        meets=point.meets,
+        limits=tuple(_limit(one) for one in point.checks),
+        per_1000=CostPer1000(kwh=figures.kwh_per_1000, co2e_g=figures.co2e_g_per_1000),
+        per_token=figures.per_token,
+        tokens_per_s=figures.tokens_per_s,
+        ttft_s=figures.ttft_s,
+        tpot_s=figures.tpot_s,
+        request_s=figures.request_s,
+        inference_failures=figures.inference_failures,
+        trials=figures.trials,
+        provenance=figures.provenance,
+        problem=figures.problem,
+        reasons=figures.reasons,
+    )
+
+
+def _limit(one: LimitCheck) -> PromiseLimit:
+    return PromiseLimit(
+        name=one.limit.name,
+        most=one.limit.most,
+        figure=Interval.of(one.figure),
+        keeps=one.keeps,
+        head_room=Interval.of(one.head_room),
+        reason=one.reason,
+    )
+
+
+def _differing(settings: Sequence[dict[str, object]]) -> list[str]:
+    """The keys whose values are not the same everywhere."""
+    keys = dict.fromkeys(key for one in settings for key in one)
+    return [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]

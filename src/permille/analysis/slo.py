@@ -1,0 +1,208 @@
+"""The cheapest operating point that keeps a promise of latency and errors. Pure.
+
+An operating point is one cell of a sweep: a server with its settings under one load. A promise is
+kept only where the whole interval is within the limit, and broken only where the whole interval is
+beyond it. In between, the trials cannot tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from permille.analysis.cell_summary import Summary
+from permille.analysis.comparable import place
+from permille.analysis.compare import ratio
+from permille.analysis.pareto import needs_less
+from permille.analysis.quality import wilson
+from permille.errors import CompareError
+from permille.records import Estimate, Record
+from permille.units import counted
+
+ERROR_RATE = "error_rate"
+TIMES = {"ttft": "first_token_s", "tpot": "output_token_s", "latency": "request_s"}
+"""The waiting times that can be promised, and where a summary has them."""
+LEAST_ANSWERS = {"p50": 2, "p95": 20, "p99": 100}
+"""With fewer answers in a trial, a percentile is only its slowest answer, which says little about
+the answers of which that share is faster."""
+NAMES = (*(f"{time}_{percentile}" for time in TIMES for percentile in LEAST_ANSWERS), ERROR_RATE)
+
+
+class Limit(Record):
+    """One part of a promise: the figure ``name`` (one of :data:`NAMES`) is at most ``most``
+    (seconds, or a share)."""
+
+    name: str
+    most: float
+
+
+class LimitCheck(Record):
+    """A limit next to the figure of an operating point. ``keeps``: None if the trials cannot tell,
+    for the ``reason``. ``head_room``: the share of the limit that is left, negative beyond it."""
+
+    limit: Limit
+    figure: Estimate | None
+    keeps: bool | None
+    reason: str | None = None
+
+    @property
+    def head_room(self) -> Estimate | None:
+        """1 - figure / limit, with its interval."""
+        if self.figure is None:
+            return None
+        figure, most = self.figure, self.limit.most
+        return Estimate(
+            value=1 - figure.value / most,
+            low=None if figure.high is None else 1 - figure.high / most,
+            high=None if figure.low is None else 1 - figure.low / most,
+        )
+
+
+class PointCheck(Record):
+    """An operating point and whether it keeps the promise; None if that is not known."""
+
+    summary: Summary
+    checks: tuple[LimitCheck, ...]
+    meets: bool | None
+
+    @property
+    def name(self) -> str:
+        """The model with its load, as in every table."""
+        return self.summary.cell.model
+
+    @property
+    def excess(self) -> float:
+        """The largest figure as a multiple of its limit; infinite if one is unknown."""
+        return max(
+            math.inf if c.figure is None else c.figure.value / c.limit.most for c in self.checks
+        )
+
+
+class OperatingChoice(Record):
+    """The points, cheapest first, and the answer.
+
+    ``best``: the cheapest that keeps the promise. ``cheapest``: of all. ``cost``: the energy of
+    ``best`` over that of ``cheapest``; None if they are the same. ``as_cheap``: points that keep
+    the promise and whose energy is within error of that of ``best``. ``undecided``: points of
+    which the trials cannot tell whether they keep it, and which are cheaper than ``best`` by their
+    figure. ``nearest``: without ``best``, the point with the smallest excess over a limit.
+    """
+
+    points: tuple[PointCheck, ...]
+    cheapest: PointCheck
+    best: PointCheck | None = None
+    cost: Estimate | None = None
+    as_cheap: tuple[PointCheck, ...] = ()
+    undecided: tuple[PointCheck, ...] = ()
+    nearest: PointCheck | None = None
+
+
+def choose(summaries: Sequence[Summary], promise: Sequence[Limit]) -> OperatingChoice:
+    """Judge operating points of one place and find the cheapest that keeps the promise, by its
+    energy per inference.
+
+    Raises:
+        CompareError: there are none, they cannot be compared with each other, or none has a figure.
+    """
+    _check_one_place(summaries)
+    points = sorted((check(summary, promise) for summary in summaries), key=_joules)
+    known = [p for p in points if p.summary.energy is not None]
+    if not known:
+        raise CompareError(
+            f"no operating point has a figure; {points[0].name}: {points[0].summary.problem}"
+        )
+    best = next((p for p in known if p.meets), None)
+    if best is not None:
+        return _kept(points, known, best)
+    return OperatingChoice(
+        points=tuple(points),
+        cheapest=known[0],
+        undecided=tuple(p for p in known if p.meets is None),
+        nearest=min(known, key=lambda p: p.excess),
+    )
+
+
+def _kept(
+    points: Sequence[PointCheck], known: Sequence[PointCheck], best: PointCheck
+) -> OperatingChoice:
+    others = [p for p in known if p.meets and p is not best]
+    return OperatingChoice(
+        points=tuple(points),
+        best=best,
+        cheapest=known[0],
+        cost=None if best is known[0] else ratio(best.summary, known[0].summary),
+        as_cheap=tuple(p for p in others if not needs_less(best.summary, p.summary)),
+        undecided=tuple(p for p in known[: known.index(best)] if p.meets is None),
+    )
+
+
+def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
+    """One operating point against every limit."""
+    checks = tuple(_check(summary, limit) for limit in promise)
+    verdicts = {c.keeps for c in checks}
+    meets: bool | None = None
+    if False in verdicts:
+        meets = False
+    elif None not in verdicts and summary.energy is not None:
+        meets = True
+    return PointCheck(summary=summary, checks=checks, meets=meets)
+
+
+def _check(summary: Summary, limit: Limit) -> LimitCheck:
+    figure, reason = _error_rate(summary) if limit.name == ERROR_RATE else _time(summary, limit)
+    keeps: bool | None = None
+    if figure is not None and figure.low is not None and figure.high is not None:
+        if figure.low > limit.most:
+            return LimitCheck(limit=limit, figure=figure, keeps=False)
+        keeps = True if figure.high <= limit.most and reason is None else None
+        reason = reason or (None if keeps else "the interval includes the limit: run more trials")
+    if summary.failed and keeps:
+        # What a failed trial saw is in no figure: the others would look better than the server is.
+        trials = counted(summary.failed, "trial")
+        keeps, reason = None, f"{trials} failed and is in no figure: run it again with --fresh"
+    return LimitCheck(limit=limit, figure=figure, keeps=keeps, reason=reason)
+
+
+def _time(summary: Summary, limit: Limit) -> tuple[Estimate | None, str | None]:
+    """A percentile, and why it does not settle a promise."""
+    kind, _, percentile = limit.name.partition("_")
+    times = getattr(summary, TIMES[kind])
+    figure: Estimate | None = None if times is None else getattr(times, percentile)
+    if figure is None:
+        streamed = "" if kind == "latency" else ": it needs stream = true"
+        return None, f"not recorded by every trial{streamed}"
+    answers = 0 if summary.protocol is None else summary.protocol.inferences
+    if answers < LEAST_ANSWERS[percentile]:
+        return figure, (
+            f"{percentile} of {counted(answers, 'answer')} a trial: it needs inferences ="
+            f" {LEAST_ANSWERS[percentile]} or more"
+        )
+    return figure, "a single trial has no interval" if figure.low is None else None
+
+
+def _error_rate(summary: Summary) -> tuple[Estimate | None, str | None]:
+    """The share of failed inferences with Wilson's interval."""
+    failures = summary.failures
+    if failures is None or not failures.tried:
+        return None, "the backend does not count failed inferences"
+    return wilson(failures.share, failures.tried), None
+
+
+def _joules(point: PointCheck) -> float:
+    energy = point.summary.energy
+    return math.inf if energy is None else energy.value
+
+
+def _check_one_place(summaries: Sequence[Summary]) -> None:
+    if not summaries:
+        raise CompareError("no operating points: run a study of a server first")
+    places = {place(s): s for s in summaries}
+    if len(places) > 1:
+        names = "; ".join(
+            f"{s.cell.task} on {s.cell.dataset}, study {s.study}, machine {s.fingerprint[:12]}"
+            for s in list(places.values())[:4]
+        )
+        raise CompareError(
+            f"these operating points cannot be compared with each other ({names}): select with"
+            " --study, --task or --dataset"
+        )

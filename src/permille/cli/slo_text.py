@@ -1,0 +1,167 @@
+"""The answer of ``permille slo`` for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from permille.analysis.answer import short, times_text
+from permille.cli.commands.results import carbon_text
+from permille.cli.table import estimate_text
+from permille.cli.terminal import console
+from permille.escaping import plain
+from permille.records import Estimate
+from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from permille.analysis.operating_points import OperatingPoint, PromiseLimit, SloOutput
+
+_KEEPS = {True: "kept", False: "broken", None: "cannot tell"}
+_NAMES = {
+    "ttft": "to the first token",
+    "tpot": "per output token",
+    "latency": "to the whole answer",
+}
+
+
+def show(output: SloOutput) -> None:
+    """Print a line per operating point, cheapest first, and the answer."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = ("operating point", "promise", "energy / 1,000", "J / output token", "CO2e / 1,000")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", justify="right" if place > 1 else "left")
+    for name in output.promise:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("trials", justify="right")
+    table.add_column("provenance")
+    for point in output.points:
+        table.add_row(*(Text(plain(cell, limit=200)) for cell in _cells(point)))
+    out.print(table)
+    for line in answer(output):
+        out.print(Text(plain(line)), soft_wrap=True)
+
+
+def _cells(point: OperatingPoint) -> Iterator[str]:
+    yield point.model
+    yield _KEEPS[point.meets] if point.trials.done else "no figure"
+    yield estimate_text(point.per_1000.kwh, format_energy_kwh)
+    yield estimate_text(
+        None if point.per_token is None else point.per_token.output, format_energy_j
+    )
+    yield estimate_text(point.per_1000.co2e_g, format_mass_g)
+    for limit in point.limits:
+        yield estimate_text(limit.figure, _form(limit))
+    yield str(point.trials.done)
+    yield point.provenance or "n/a"
+
+
+def answer(output: SloOutput) -> Iterator[str]:
+    """The operating point to choose, what the promise costs, and what is not certain."""
+    if output.best is None:
+        yield from _none(output)
+    else:
+        yield from _best(output, output.best)
+    for point in output.points:
+        yield from _doubts(point)
+    net, carbon = ", above idle" if output.net else "", output.carbon
+    yield (
+        f"boundary: {output.boundary}{net}; in brackets, 95 % intervals; carbon:"
+        f" {carbon_text(carbon)}, PUE {carbon.pue:g}"
+    )
+
+
+def _best(output: SloOutput, best: OperatingPoint) -> Iterator[str]:
+    tokens = ""
+    if best.per_token is not None:
+        tokens = f"{estimate_text(best.per_token.output, format_energy_j)} per output token, "
+    yield (
+        f"the cheapest load with {promise_text(output.promise)} is {best.model}: {tokens}"
+        f"{estimate_text(best.per_1000.kwh, format_energy_kwh)} and"
+        f" {estimate_text(best.per_1000.co2e_g, format_mass_g)} CO2e per 1,000"
+    )
+    for limit in best.limits:
+        room = limit.head_room
+        yield f"  {_what(limit.name)}: {_figure(limit)}; head-room {estimate_text(room, _percent)}"
+    cost = output.cost
+    if cost is None or cost.value is None:
+        yield "no other load is cheaper: the promise costs nothing"
+    else:
+        times = times_text(Estimate(value=cost.value, low=cost.low, high=cost.high))
+        yield f"the promise costs {times} the energy of the cheapest load, {output.cheapest}"
+    if output.as_cheap:
+        yield f"as cheap within error, and keeps it too: {', '.join(output.as_cheap)}"
+    if output.undecided:
+        yield f"cheaper, but the trials cannot tell whether it keeps it: {_list(output.undecided)}"
+
+
+def _none(output: SloOutput) -> Iterator[str]:
+    promised = promise_text(output.promise)
+    if output.undecided:
+        yield f"no load is known to keep {promised}; cannot tell: {_list(output.undecided)}"
+    else:
+        yield f"no load keeps {promised}"
+    nearest = next((p for p in output.points if p.model == output.nearest), None)
+    if nearest is not None:
+        figures = "; ".join(f"{_what(one.name)} {_figure(one)}" for one in nearest.limits)
+        yield f"nearest: {nearest.model}: {figures}"
+
+
+def _doubts(point: OperatingPoint) -> Iterator[str]:
+    """Why it has no figure or no verdict, and what its percentiles leave out."""
+    if point.problem:
+        yield f"{point.model}: no figure: {point.problem}"
+        return
+    reasons = dict.fromkeys(
+        f"{_what(one.name)}: {one.reason}" for one in point.limits if one.reason
+    )
+    if point.meets is None:
+        for reason in reasons:
+            yield f"{point.model}: cannot tell: {reason}"
+    failures = point.inference_failures
+    if failures is not None and failures.failed:
+        yield (
+            f"{point.model}: {failures.failed} of {failures.tried} inferences failed and are in no"
+            " percentile; their energy counts"
+        )
+
+
+def promise_text(promise: dict[str, float]) -> str:
+    """``p95 to the first token within 1 s and errors at most 1 %``."""
+    return " and ".join(
+        f"errors at most {_percent(most)}"
+        if name == "error_rate"
+        else f"{_what(name)} within {format_seconds(most)}"
+        for name, most in promise.items()
+    )
+
+
+def _what(name: str) -> str:
+    if name == "error_rate":
+        return "errors"
+    kind, _, percentile = name.partition("_")
+    return f"{percentile} {_NAMES[kind]}"
+
+
+def _figure(limit: PromiseLimit) -> str:
+    form = _form(limit)
+    return f"{estimate_text(limit.figure, form)} of {form(limit.most)}"
+
+
+def _form(limit: PromiseLimit) -> Callable[[float], str]:
+    return _percent if limit.name == "error_rate" else format_seconds
+
+
+def _percent(share: float) -> str:
+    return f"{short(100 * share)} %"
+
+
+def _list(names: tuple[str, ...], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

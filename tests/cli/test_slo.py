@@ -1,0 +1,67 @@
+"""``permille slo`` from the command line: the answer, its exit codes, and wrong promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from permille.store import Store
+from tests.analysis.test_slo import served
+from tests.conftest import Permille
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Path:
+    loads = (
+        served("sweep, concurrency = 1", 300, 0.1),
+        served("sweep, concurrency = 4", 200, 0.5),
+        served("sweep, concurrency = 16", 100, 3.0),
+    )
+    with Store(tmp_path / "permille.db") as store:
+        store.add_many((one, None) for load in loads for one in load)
+    return tmp_path
+
+
+def test_the_answer_names_the_load_its_cost_and_its_head_room(
+    permille: Permille, keep: Path
+) -> None:
+    out = permille("slo", "--ttft-p95", "1s").out
+    assert (
+        "the cheapest load with p95 to the first token within 1 s is sweep, concurrency = 4: 100 mJ"
+        in out
+    )
+    assert "head-room 50 % [49 %, 51 %]" in out
+    assert "the promise costs 2.0 [2.0, 2.0] times the energy of the cheapest load" in out
+    best = permille("slo", "--ttft-p95", "1000ms", "--json").json["best"]
+    assert best["model"] == "sweep, concurrency = 4"
+    assert best["meets"] is True
+
+
+def test_no_load_keeps_it_is_exit_code_4_and_cannot_tell_5(permille: Permille, keep: Path) -> None:
+    none = permille("slo", "--ttft-p95", "50ms", code=4).out
+    assert "no load keeps p95 to the first token within 50 ms" in none
+    assert "nearest: sweep, concurrency = 1" in none
+    unknown = permille("slo", "--tpot-p95", "50ms", code=5).out
+    assert "no load is known to keep" in unknown
+    assert "stream = true" in unknown
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "a promise needs a limit"),
+        (["--error-rate", "0%"], "cannot be shown by any number"),
+        (["--ttft-p95", "soon"], "is no time such as"),
+        (["--ttft-p95", "1s", "--model", "sweeq"], "sweep, concurrency"),
+        (["--ttft-p95", "1s", "--task", "chat"], "no operating points"),
+    ],
+)
+def test_a_wrong_promise_is_one_line(
+    permille: Permille, keep: Path, options: list[str], words: str
+) -> None:
+    finished = permille("slo", *options, code=2)
+    assert words in finished.err
+    assert finished.err.count("\n") == 1
