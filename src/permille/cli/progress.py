@@ -12,7 +12,7 @@ from permille.analysis.boundaries import Bounded, within
 from permille.escaping import plain
 from permille.records import Trial
 from permille.study.run.attempt import Turn
-from permille.study.run.runner import NotRun
+from permille.study.run.schedule import NotRun
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class TimeLeft:
 
 
 class View:
-    """Shows the progress of a run. Use it in a ``with``; pass :meth:`watch` to the runner."""
+    """Shows the progress of a run. Use it in a ``with``; call :meth:`watch` with each event."""
 
     def __init__(self, due: dict[str, int], repeats: int, *, quiet: bool) -> None:
         self._left = TimeLeft(due)
@@ -104,7 +104,7 @@ class View:
         if self._bar is not None:
             self._bar.stop()
 
-    def watch(self, what: str, event: Turn | Trial | NotRun) -> None:
+    def watch(self, event: Turn | Trial | NotRun) -> None:
         """Handle one event of the runner."""
         if isinstance(event, Turn):
             self._turn(event)
