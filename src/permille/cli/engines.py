@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from permille import plugins
+from permille.cli.arguments import positive_int
 from permille.errors import UsageError
 from permille.study.engines.protocol import Engine, EngineOption, RunOptions
 
@@ -19,7 +20,13 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default=DEFAULT,
         metavar="NAME",
-        help="what runs the blocks: local (this machine), or a plug-in's",
+        help="what runs the blocks: local (this machine), or ray (docs/cluster.md)",
+    )
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="the head of a Ray cluster (default: RAY_ADDRESS)"
+    )
+    parser.add_argument(
+        "--machines", type=positive_int, metavar="N", help="how many nodes to measure on"
     )
 
 
@@ -56,10 +63,8 @@ def run_options(args: argparse.Namespace) -> RunOptions:
 
 
 def _given(args: argparse.Namespace) -> Mapping[EngineOption, str]:
-    named: dict[EngineOption, str | None] = {
-        option: getattr(args, option, None) for option in get_args(EngineOption)
-    }
-    return {option: value for option, value in named.items() if value is not None}
+    named = {option: getattr(args, option, None) for option in get_args(EngineOption)}
+    return {option: str(value) for option, value in named.items() if value is not None}
 
 
 def _takes(name: str, option: EngineOption) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,13 @@ def fetch(command: str, args: argparse.Namespace) -> None:
         print(plain(f"permille: {url}: {line[:300]}"), file=sys.stderr)
     if pulled.refused > _SHOWN:
         print(plain(f"permille: {url}: {pulled.refused} objects are refused"), file=sys.stderr)
+
+
+def origin_of(args: argparse.Namespace) -> str:
+    """A name of the store that no other machine's store has."""
+    if args.store_url is not None:
+        return str(args.store_url)
+    return f"{platform.node()}:{args.store.absolute()}"
 
 
 @contextmanager

@@ -82,6 +82,9 @@ def _close(
             f"{left_out} skipped in this run: their models fail for the same reason each time",
             "red",
         )
+    if tally.lost:
+        lost = counted(tally.lost, "trial was", "trials were")
+        say(f"{lost} not made because their nodes were lost; run the same command again", "red")
     if tally.elsewhere:
         elsewhere = counted(tally.elsewhere, "trial was", "trials were")
         say(f"{elsewhere} made by another run of this study in the meantime")

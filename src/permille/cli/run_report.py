@@ -59,7 +59,7 @@ class RunReport:
     ) -> Iterator[Watch]:
         """Show the progress; at the end, the repeats that were not run."""
         lines = self._args.json_lines
-        with View(dict(due), repeats, quiet=lines) as view:
+        with View(dict(due), repeats, quiet=lines, machines=machines) as view:
             not_run: dict[tuple[str, str], list[NotRun]] = {}
             feed = Feed()
 
@@ -67,7 +67,7 @@ class RunReport:
                 feed.put(lambda: print_json_line(msgspec.json.encode(line)))
 
             def watch(event: Turn | Trial | NotRun, machine: str = "") -> None:
-                view.watch(event)
+                view.watch(event, machine)
                 if isinstance(event, NotRun):
                     not_run.setdefault((event.cell.cell.id, event.status), []).append(event)
                     if lines:

@@ -11,7 +11,7 @@ from permille.cli import sessions
 from permille.cli.arguments import add_reading, add_store, add_strictness, carbon_of
 from permille.cli.dry_run import DryRun, dry_run
 from permille.cli.engines import add_engine, engine_of, run_options
-from permille.cli.object_storage import measuring_store
+from permille.cli.object_storage import measuring_store, origin_of
 from permille.cli.permissions import check_commands, check_pickles
 from permille.cli.planning import add_allowances, add_planning, planned
 from permille.cli.run_end import show_results
@@ -29,6 +29,7 @@ EXAMPLES = """examples:
   permille run study.toml --dry-run
   permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
   permille run study.toml --store s3://bucket/prefix
+  permille run study.toml --engine ray --machines 8
 """
 
 
@@ -93,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         with measuring_store(args) as store:
             report = RunReport(plan, store, args)
-            study = StudyRun(plan, store, run_options(args), report, tuple(args.words))
+            study = StudyRun(
+                plan, store, run_options(args), report, tuple(args.words), origin_of(args)
+            )
             engine.check(study)
             for note in plan.notes:
                 report.note(note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +15,7 @@ from permille.records import MachineSession, Trial
 from permille.store.cloud.body import MOST_BYTES, Content, decode, encode
 from permille.store.cloud.bucket import Bucket, Listed, is_uid
 from permille.store.rows import REFERENCE_SOURCE, Raw
-from permille.store.trials import Store
+from permille.store.trials import Store, TakenIn
 
 PROBLEMS_KEPT = 100
 _FETCHERS = 8
@@ -54,6 +54,18 @@ class MirroredStore(Store):
                 " run)"
             ) from error
         return new
+
+    def take_in(self, trials: Iterable[tuple[Trial, Raw | None]]) -> TakenIn:
+        """Store trials of another store, here and then in the bucket.
+
+        Raises:
+            StoreError: see :meth:`add`.
+        """
+        given = list(trials)
+        taken = super().take_in(given)
+        for trial, raw in given:
+            put(self, self._bucket, trial, raw)
+        return taken
 
 
 def local_path(url: str, cache: Path) -> Path:

@@ -74,13 +74,15 @@ class Watch(Protocol):
 @dataclass(frozen=True)
 class StudyRun:
     """One run of a study. ``words``: the command line of ``permille run``, without the program and
-    the command, from which a node makes the same plan."""
+    the command, from which a node makes the same plan. ``origin``: a name of the store that no
+    other machine's store has."""
 
     plan: Plan
     store: Store
     options: RunOptions
     listener: Listener
     words: Sequence[str] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True)

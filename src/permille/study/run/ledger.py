@@ -48,6 +48,10 @@ class Ledger:
         """The number of tries of each repeat of each cell on this machine."""
         return dict(self._attempts)
 
+    def touched(self) -> set[str]:
+        """The cells that were tried on this machine."""
+        return {cell for cell, _ in self._attempts}
+
     def values(self, cell: str) -> list[float]:
         """Joules per 1,000 inferences of the finished trials, for the stopping rule."""
         return self._values[cell]
