@@ -57,7 +57,12 @@ class Heard:
 
     @contextlib.contextmanager
     def measuring(
-        self, due: Mapping[str, int], repeats: int, tally: RunTally, machines: Sequence[str] = ()
+        self,
+        due: Mapping[str, int],
+        repeats: int,
+        tally: RunTally,
+        machines: Sequence[str] = (),
+        at_once: int | None = None,
     ) -> Iterator[Watch]:
         def watch(event: Turn | Trial | NotRun, machine: str = "") -> None:
             if isinstance(event, Trial):

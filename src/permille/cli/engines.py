@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from typing import get_args
 
 from permille import plugins
-from permille.cli.arguments import positive_int
+from permille.cli.arguments import duration, positive_int
 from permille.errors import UsageError
 from permille.study.engines.protocol import Engine, EngineOption, RunOptions
 
@@ -20,13 +21,20 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default=DEFAULT,
         metavar="NAME",
-        help="what runs the blocks: local (this machine), or ray (docs/cluster.md)",
+        help="what runs the blocks: local (this machine), ray or slurm (docs/cluster.md)",
     )
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="the head of a Ray cluster (default: RAY_ADDRESS)"
     )
     parser.add_argument(
         "--machines", type=positive_int, metavar="N", help="how many nodes to measure on"
+    )
+    parser.add_argument("--partition", metavar="NAME", help="the Slurm partition of the jobs")
+    parser.add_argument(
+        "--time",
+        type=_minutes,
+        metavar="TIME",
+        help="the Slurm jobs' time limit: 30m, 12h, 2d (default: 1h); they are started again",
     )
 
 
@@ -65,6 +73,10 @@ def run_options(args: argparse.Namespace) -> RunOptions:
 def _given(args: argparse.Namespace) -> Mapping[EngineOption, str]:
     named = {option: getattr(args, option, None) for option in get_args(EngineOption)}
     return {option: str(value) for option, value in named.items() if value is not None}
+
+
+def _minutes(text: str) -> int:
+    return max(1, math.ceil(duration(text).total_seconds() / 60))
 
 
 def _takes(name: str, option: EngineOption) -> bool:

@@ -96,3 +96,4 @@ def measuring_store(args: argparse.Namespace) -> Iterator[Store]:
     with MirroredStore(args.store, bucket) as store:
         push(store, bucket)
         yield store
+        push(store, bucket)  # what an engine fetched from elsewhere

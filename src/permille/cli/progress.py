@@ -73,16 +73,22 @@ class View:
     """Shows the progress of a run. Use it in a ``with``; call :meth:`watch` with each event."""
 
     def __init__(
-        self, due: dict[str, int], repeats: int, *, quiet: bool, machines: Sequence[str] = ()
+        self,
+        due: dict[str, int],
+        repeats: int,
+        *,
+        quiet: bool,
+        machines: Sequence[str] = (),
+        at_once: int | None = None,
     ) -> None:
-        self._left = TimeLeft(due, max(1, len(machines)))
+        self._left = TimeLeft(due, at_once or max(1, len(machines)))
         self._cells = len(due)
         self._total = sum(due.values())
         self._repeats = repeats
         self._done = 0
         self._energy_j: float | None = None
         self._quiet = quiet
-        self._began = dict.fromkeys(machines or ("",), time.monotonic())
+        self._began: dict[str, float] = {}
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._lines = dict.fromkeys(machines, "waiting")
@@ -137,7 +143,13 @@ class View:
 
     def _trial(self, trial: Trial, machine: str) -> None:
         self._done += 1
-        self._left.finished(trial.cell.id, time.monotonic() - self._began[machine])
+        began = self._began.get(machine)
+        if began is not None:
+            self._left.finished(trial.cell.id, time.monotonic() - began)
+        elif trial.overhead is not None:  # of a job that sends its trials alone
+            self._left.finished(trial.cell.id, trial.overhead.wall_s)
+        else:
+            self._left.left_out(trial.cell.id)
         whole = trial.phases.get("whole")
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):

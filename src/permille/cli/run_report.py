@@ -55,11 +55,16 @@ class RunReport:
 
     @contextmanager
     def measuring(
-        self, due: Mapping[str, int], repeats: int, tally: RunTally, machines: Sequence[str] = ()
+        self,
+        due: Mapping[str, int],
+        repeats: int,
+        tally: RunTally,
+        machines: Sequence[str] = (),
+        at_once: int | None = None,
     ) -> Iterator[Watch]:
         """Show the progress; at the end, the repeats that were not run."""
         lines = self._args.json_lines
-        with View(dict(due), repeats, quiet=lines, machines=machines) as view:
+        with View(dict(due), repeats, quiet=lines, machines=machines, at_once=at_once) as view:
             not_run: dict[tuple[str, str], list[NotRun]] = {}
             feed = Feed()
 

@@ -30,6 +30,7 @@ EXAMPLES = """examples:
   permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
   permille run study.toml --store s3://bucket/prefix
   permille run study.toml --engine ray --machines 8
+  permille run study.toml --engine slurm --partition gpu --time 12h
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -83,9 +83,21 @@ def pull(path: Path, bucket: Bucket) -> Pulled:
     Raises:
         StoreError: the bucket cannot be read, or the file not be written; earlier trials are kept.
     """
+    with Store(path) as store:
+        return pull_into(store, bucket)
+
+
+def pull_into(
+    store: Store, bucket: Bucket, came: Callable[[Trial], None] = lambda trial: None
+) -> Pulled:
+    """Fetch the trials that a store lacks; ``came`` is called with each that is in it now.
+
+    Raises:
+        StoreError: see :func:`pull`.
+    """
     new = refused = 0
     problems: list[str] = []
-    with Store(path) as store, ThreadPoolExecutor(_FETCHERS) as fetchers:
+    with ThreadPoolExecutor(_FETCHERS) as fetchers:
         for listed in bucket.listed():
             known = store.known(one.uid for one in listed)
             for batch in _batches([one for one in listed if one.uid not in known]):
@@ -93,10 +105,17 @@ def pull(path: Path, bucket: Bucket) -> Pulled:
                 sessions: dict[str, MachineSession] = {}
                 # Fetched before the transaction begins; unpacked in it, one at a time.
                 found = list(fetchers.map(lambda one: _get(bucket, one), batch))
-                taken = store.take_in(_decoded(found, sessions, wrong))
+                trials: list[Trial] = []
+                # Not put into the store's own bucket, if it has one: their sessions come after
+                # them. The run's last :func:`push` does it.
+                taken = Store.take_in(store, _noted(_decoded(found, sessions, wrong), trials))
                 wrong += [*taken.refused, *store.take_in_sessions(sessions.values())]
                 new, refused = new + taken.new, refused + len(wrong)
                 problems += wrong[: PROBLEMS_KEPT - len(problems)]
+                there = store.known(trial.uid for trial in trials)
+                for trial in trials:
+                    if trial.uid in there:
+                        came(trial)
         if new:
             store.restore_rounds()
     return Pulled(new, refused, tuple(problems))
@@ -167,6 +186,15 @@ def _decoded(
             before = sessions.get(session.id, session)
             sessions[session.id] = max(before, session, key=lambda one: (one.ended, one.blocks))
         yield content.trial, content.raw
+
+
+def _noted(
+    contents: Iterable[tuple[Trial, Raw | None]], trials: list[Trial]
+) -> Iterator[tuple[Trial, Raw | None]]:
+    """The same, with each trial added to ``trials`` as it passes."""
+    for trial, raw in contents:
+        trials.append(trial)
+        yield trial, raw
 
 
 def _get(bucket: Bucket, one: Listed) -> tuple[str, bytes | ValueError]:

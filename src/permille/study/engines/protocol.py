@@ -56,10 +56,16 @@ class Listener(Protocol):
         ...
 
     def measuring(
-        self, due: Mapping[str, int], repeats: int, tally: RunTally, machines: Sequence[str] = ()
+        self,
+        due: Mapping[str, int],
+        repeats: int,
+        tally: RunTally,
+        machines: Sequence[str] = (),
+        at_once: int | None = None,
     ) -> AbstractContextManager[Watch]:
         """The trials ``due`` of each cell are made while the context lasts; the result is called
-        with each event. ``machines``: the names of the nodes, for an engine of several."""
+        with each event. ``machines``: the names of the nodes, for an engine of several;
+        ``at_once``: how many measure at the same time, if not one or all of these."""
         ...
 
 
