@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.errors import EngineError
-from permille.records import Cell, Environment
+from permille.records import Cell, Environment, MachineState
 from permille.study.engines import gathering
 from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
 from permille.study.engines.messages import NodeHello
@@ -135,6 +136,13 @@ def test_kinds_of_machines_are_noted_with_what_differs() -> None:
     assert "2 kinds (2 like a; 1 like c)" in note
     assert "cpu m1 / m2" in note
     assert "python" not in note
+
+
+def test_states_that_differ_between_nodes_whose_trials_are_pooled_are_noted() -> None:
+    old = msgspec.structs.replace(_hello(), state=MachineState(gpu_driver="550.1"))
+    new = msgspec.structs.replace(_hello(), state=MachineState(gpu_driver="570.2"))
+    (note,) = gathering.notes({"a": old, "b": new})
+    assert "differ in GPU driver 550.1 / 570.2; their trials are pooled" in note
 
 
 def test_nodes_of_a_ray_cluster_that_can_be_reserved() -> None:

@@ -93,7 +93,7 @@ def _drive(
     plan = make(file.read(path))
     with Store(folder / "s.db") as store:
         try:
-            tally = Driver(StudyRun(plan, store, RunOptions(), heard), fleet).run()
+            tally = Driver(StudyRun(plan, store, RunOptions(), heard), fleet).run().tally
         finally:
             fleet.close()
         machines = {session.machine for session in store.sessions()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from permille.errors import EngineError
-from permille.study.engines.assignment import Assignments, pairs_of_kinds
+from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
 from permille.study.engines.fleet import Fleet, NodeLost
-from permille.study.engines.gathering import gather, kinds_of
+from permille.study.engines.gathering import gather, kinds_of, missing_meters
 from permille.study.engines.homecoming import Arrival, Homecoming
 from permille.study.engines.messages import (
     BlockEnded,
@@ -23,7 +23,7 @@ from permille.study.engines.messages import (
     from_node,
     packed,
 )
-from permille.study.engines.protocol import StudyRun, Watch
+from permille.study.engines.protocol import RunOutcome, StudyRun, Watch
 from permille.study.plan.published import published
 from permille.study.plan.sharding import Pair
 from permille.study.run.attempt import Turn
@@ -48,7 +48,7 @@ class Driver:
         self._kinds: dict[str, str] = {}
         self._home = Homecoming(run.plan, run.store, self._schedules)
 
-    def run(self) -> RunTally:
+    def run(self) -> RunOutcome:
         """Make every trial that is not finished.
 
         Raises:
@@ -74,7 +74,7 @@ class Driver:
                 schedule.start_over()
         self._measure()
         self._report()
-        return self._tally
+        return RunOutcome(self._tally, missing_meters(hellos.values()))
 
     # --- before measuring --------------------------------------------------------------------
 
@@ -187,12 +187,14 @@ class Driver:
     def _lose(self, node: str, reason: str, work: Assignments) -> None:
         """Give what a lost node had to do to another of its kind."""
         kind = self._kinds.pop(node)
+        abandoned = work.abandoned
         block = work.lost(node)
+        what = ""
         if block is not None:
             work.again(kind, block)
             what = f"; the rest of its block goes to another: {block.task} on {block.dataset}"
-        else:
-            what = ""
+        elif work.abandoned > abandoned:
+            what = f"; its block took {MOST_LOST} nodes with it, and is given up"
         self._run.listener.note(f"node {node} is lost: {reason}{what}")
         if kind not in self._kinds.values():
             count = work.abandon(kind)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from permille.errors import EngineError
+from permille.recorder.wire import Missing
 from permille.study.engines.assignment import differences
 from permille.study.engines.fleet import Fleet, NodeLost
 from permille.study.engines.messages import NodeHello, from_node
@@ -71,15 +72,23 @@ def check(hellos: Mapping[str, NodeHello], plan: str) -> None:
 
 
 def notes(hellos: Mapping[str, NodeHello]) -> list[str]:
-    """What the user must know of the nodes' environments before they measure."""
+    """What the user must know of the nodes before they measure: environments that differ, and
+    states that differ between nodes whose trials are pooled."""
     kinds = kinds_of(hellos)
+    differing = [
+        f"the nodes of one kind differ in {text}; their trials are pooled, and each session says"
+        " what it was measured with"
+        for nodes in kinds.values()
+        if (text := differences(_state(hellos[node]) for node in nodes))
+    ]
     if len(kinds) == 1:
-        return []
+        return differing
     facts = [hellos[nodes[0]].environment.facts for nodes in kinds.values()]
     parts = "; ".join(f"{len(nodes)} like {nodes[0]}" for nodes in kinds.values())
     return [
         f"the nodes are of {len(kinds)} kinds ({parts}), which differ in {differences(facts)}; all"
-        " repeats of a task and dataset are measured by one kind, and the results name it"
+        " repeats of a task and dataset are measured by one kind, and the results name it",
+        *differing,
     ]
 
 
@@ -89,6 +98,23 @@ def kinds_of(hellos: Mapping[str, NodeHello]) -> dict[str, Sequence[str]]:
     for node, hello in hellos.items():
         kinds.setdefault(hello.environment.fingerprint, []).append(node)
     return dict(kinds)
+
+
+def missing_meters(hellos: Iterable[NodeHello]) -> tuple[Missing, ...]:
+    """The meters that a node cannot use, each reason once."""
+    return tuple(dict.fromkeys(one for hello in hellos for one in hello.missing))
+
+
+def _state(hello: NodeHello) -> dict[str, str]:
+    """What does not change while a node measures."""
+    state = hello.state
+    named = {
+        "GPU driver": state.gpu_driver,
+        "governor": state.governor,
+        "microcode": state.microcode,
+        "turbo": None if state.turbo is None else "on" if state.turbo else "off",
+    }
+    return {name: value or "unknown" for name, value in named.items()}
 
 
 def _hello(node: str, message: bytes) -> NodeHello:

@@ -58,6 +58,8 @@ class Homecoming:
         Raises:
             StoreError: they could not be written; none of them is.
         """
+        if not sent:
+            return []
         contents = [(node, message, self._opened(node, message)) for node, message in sent]
         known = self._store.known([message.uid for _, message, _ in contents])
         arrivals: list[Arrival] = []

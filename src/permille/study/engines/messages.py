@@ -13,7 +13,8 @@ from typing import IO, Annotated, TypeVar
 
 import msgspec
 
-from permille.records import Environment, Record
+from permille.recorder.wire import Missing
+from permille.records import Environment, MachineState, Record
 from permille.store.cloud.body import MOST_BYTES
 from permille.store.rows import protocol_key
 from permille.study.plan.grid import Plan
@@ -33,11 +34,14 @@ Uids = Annotated[
 
 class NodeHello(Record, tag=True):
     """A node's first message. ``plan`` is the digest of the plan that it made (:func:`digest_of`);
-    ``kept`` are the trials in its store, which an earlier run may not have fetched."""
+    ``state`` is what its energy depends on beyond its environment; ``missing`` are meters that it
+    cannot use; ``kept`` are the trials in its store, which an earlier run may not have fetched."""
 
     version: Text
     environment: Environment
     plan: Text
+    state: MachineState = MachineState()
+    missing: Annotated[tuple[Missing, ...], msgspec.Meta(max_length=100)] = ()
     kept: Uids = ()
 
 

@@ -41,6 +41,7 @@ from permille.study.engines.protocol import RunOptions
 from permille.study.plan.grid import Plan
 from permille.study.run.attempt import Turn
 from permille.study.run.making import TrialMaker
+from permille.study.run.session_log import state_of
 from permille.version import __version__
 
 LOCK_WAIT_S = 60.0
@@ -89,6 +90,7 @@ class _Node:
     ) -> None:
         self._plan = plan
         self._store = store
+        self._recorder = recorder
         self._out = out
         self._cells = {planned.cell.id: planned for planned in plan.cells}
         self._maker = TrialMaker(
@@ -101,6 +103,8 @@ class _Node:
                 version=__version__,
                 environment=self._maker.environment,
                 plan=digest_of(self._plan),
+                state=state_of(self._recorder.domains),
+                missing=self._recorder.missing,
                 kept=tuple(self._store.all_uids()),
             )
         )

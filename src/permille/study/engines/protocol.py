@@ -93,8 +93,8 @@ class StudyRun:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run did. ``missing``: meters that could not be used on this machine; a run on other
-    machines does not know."""
+    """What a run did. ``missing``: meters that could not be used where it was measured, as far
+    as the engine knows."""
 
     tally: RunTally
     missing: tuple[Missing, ...] = ()

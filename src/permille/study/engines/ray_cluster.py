@@ -72,7 +72,7 @@ class RayEngine:
             with _cluster(run.options.engine) as nodes, Interrupts(os.urandom(16).hex()):
                 fleet = RayFleet(nodes, command)
                 try:
-                    return RunOutcome(Driver(run, fleet).run())
+                    return Driver(run, fleet).run()
                 finally:
                     fleet.close()
 
