@@ -121,6 +121,7 @@ class _Node:
             self._maker.begin_block()
             for cell, round in order.cells:
                 made = self._maker.make(self._cells[cell], order.repeat, round)
+                self._maker.ended(made)
                 self._send_trial(made.trial, made.failure)
             reference = self._maker.end_block()
             if reference is not None:

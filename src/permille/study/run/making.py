@@ -20,16 +20,18 @@ from permille.study.run.attempt import Assigned, Attempt, Bench, Turn
 from permille.study.run.environment import describe
 from permille.study.run.reference import reference_cell
 from permille.study.run.schedule import stopping_of
-from permille.study.run.session_log import SessionLog, state_of
+from permille.study.run.session_log import Position, SessionLog, state_of
 from permille.study.run.trial import keep, least_query_s
 from permille.study.worker import containment
 
 
 @dataclass(frozen=True)
 class Made:
-    """A trial that is stored. ``failure``: why the cell's next attempt would also fail, or None."""
+    """A trial that is stored, and where. ``failure``: why the cell's next attempt would also fail,
+    or None."""
 
     trial: Trial
+    position: Position
     failure: str | None
 
 
@@ -73,7 +75,8 @@ class TrialMaker:
         self.sessions.begin_block()
 
     def make(self, planned: PlannedCell, repeat: int, round: int) -> Made:
-        """Make one trial and store it, whatever became of it.
+        """Make one trial and store it, whatever became of it; :meth:`ended` is for the caller to
+        call, once it has told whoever waits for the trial.
 
         Raises:
             StoreError: it could not be stored.
@@ -90,8 +93,16 @@ class TrialMaker:
         attempt = Attempt(self._bench, assigned)
         trial = keep(self._store, *attempt.make())
         self._since_reference_s += time.monotonic() - began_s
-        self.sessions.ended(assigned.position)
-        return Made(trial, attempt.failure if attempt.same_again else None)
+        failure = attempt.failure if attempt.same_again else None
+        return Made(trial, assigned.position, failure)
+
+    def ended(self, made: Made) -> None:
+        """Note in its session that a trial has ended.
+
+        Raises:
+            StoreError: it could not be stored.
+        """
+        self.sessions.ended(made.position)
 
     def end_block(self) -> Trial | None:
         """Measure the reference workload if it is due, as a trial of the block that has just ended;

@@ -108,3 +108,4 @@ class Runner:
             self.schedule.note(made.trial, made.failure)
             self.tally.add(made.trial)
             self.watch("trial", made.trial)
+            self._maker.ended(made)
