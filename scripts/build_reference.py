@@ -83,6 +83,11 @@ GROUPS = {
         " A study file names it in `backend`.",
         'mine = "my_package.backend:backend"',
     ),
+    "engines": (
+        "Run the blocks of a study on some machine and bring the trials home. An object that"
+        " implements `permille.study.engines.protocol.Engine`, for `permille run --engine NAME`.",
+        'mine = "my_package.engine:engine"',
+    ),
     "exporters": (
         "Write results to a file. An object that implements `permille.exporters.Exporter`, for"
         " `permille export NAME`.",

@@ -12,6 +12,7 @@
     │   └── UnkeepableError        2   a trial contains data that could not be read back
     ├── CarbonError                2   no such region, year or source
     ├── CompareError               2   the requested comparison is impossible
+    ├── EngineError                2   an engine or its nodes cannot be used
     ├── MeterError                 3   a meter that is needed is missing
     ├── RecorderError              3   the recorder died, or another holds the machine
     └── TrialError                 1   one trial failed; the study continues
@@ -75,6 +76,10 @@ class CarbonError(PermilleError):
 
 class CompareError(PermilleError):
     """The requested comparison is impossible."""
+
+
+class EngineError(PermilleError):
+    """An engine cannot be used: no cluster, or nodes that would not measure the same."""
 
 
 class MeterError(PermilleError):

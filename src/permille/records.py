@@ -46,7 +46,10 @@ class Provenance(StrEnum):
     @property
     def weakness(self) -> int:
         """0 for a measurement; greater values are weaker."""
-        return list(Provenance).index(self)
+        return _WEAKNESS[self]
+
+
+_WEAKNESS = {provenance: place for place, provenance in enumerate(Provenance)}
 
 
 DomainKind = Literal["cpu", "dram", "gpu", "node", "other"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from permille.cli.progress import TimeLeft
+from permille.cli.progress import TimeLeft, View
+from permille.study.run.attempt import Turn
+from permille.study.run.reference import reference_cell
 
 
 def test_time_left_counts_only_cells_that_were_tried_and_says_so() -> None:
@@ -22,3 +24,22 @@ def test_time_left_counts_only_cells_that_were_tried_and_says_so() -> None:
 def test_what_was_finished_before_is_not_waited_for() -> None:
     left = TimeLeft({"a": 0, "b": 1})
     assert (left.unknown, left.cells_done) == (1, 1)
+
+
+def test_nodes_share_the_time_that_is_left() -> None:
+    left = TimeLeft({"a": 5}, machines=4)
+    left.finished("a", 10.0)
+    assert left.seconds() == 10.0
+
+
+def test_each_node_has_a_line_up_to_twenty() -> None:
+    view = View({"a": 4}, 2, quiet=True, machines=[f"n{i}" for i in range(25)])
+    view.watch(Turn(reference_cell(), 0, "query", 3.0), "n1")
+    lines = list(view._of_machines())
+    assert lines[:3] == [
+        "25 nodes",
+        "  n0: waiting",
+        "  n1: repeat 1 of 2: permille reference workload: query (about 3 s)",
+    ]
+    assert lines[-1] == "  … and 5 more"
+    assert len(lines) == 22

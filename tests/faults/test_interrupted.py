@@ -129,7 +129,9 @@ def test_a_trial_stored_just_before_an_interrupt_is_counted(
     from permille.store import Raw, Store
     from permille.study.plan import file
     from permille.study.plan.grid import make
-    from permille.study.run import runner as module
+    from permille.study.run import making
+    from permille.study.run.runner import Runner
+    from permille.study.run.schedule import finished
     from permille.study.run.trial import keep
 
     for name, value in environment.items():
@@ -141,11 +143,10 @@ def test_a_trial_stored_just_before_an_interrupt_is_counted(
         keep(store, trial, raw)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "keep", interrupted)
+    monkeypatch.setattr(making, "keep", interrupted)
     with Store(tmp_path / "permille.db") as store, Recorder() as recorder:
         for stored in (1, 2):
-            runner = module.Runner(plan, store, recorder)
             with pytest.raises(KeyboardInterrupt):
-                runner.run()
-            assert runner.finished() == stored
+                Runner(plan, store, recorder).run()
+            assert finished(plan, store) == stored
     assert len(kept(tmp_path)) == 2

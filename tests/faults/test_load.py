@@ -129,7 +129,7 @@ def test_the_store_is_asked_once_for_what_is_to_be_run(
         statements: list[str] = []
         store._db.set_trace_callback(statements.append)
         runner = Runner(plan, store, recorder)
-        assert sum(len(block.cells) for block in runner._schedule(range(1000))) == 3000
+        assert sum(len(block.cells) for block in runner.schedule.blocks(range(1000))) == 3000
     asked = [statement for statement in statements if statement.startswith("SELECT")]
     assert 0 < len(asked) <= 12  # each table with its count, whatever the number of repeats
 

@@ -79,6 +79,15 @@ def test_another_machine_reads_what_a_run_put(tmp_path: Path, bucket: Bucket) ->
     assert everything(theirs) == everything(mine)
 
 
+def test_trials_that_nodes_made_are_put_too(tmp_path: Path, bucket: Bucket) -> None:
+    mine, theirs = tmp_path / "mine.db", tmp_path / "theirs.db"
+    with MirroredStore(mine, bucket) as store:
+        store.take_in_sessions([session()])
+        assert store.take_in([(measured(1), RAW), (measured(2), RAW)]).new == 2
+    assert pull(theirs, bucket).new == 2
+    assert everything(theirs) == everything(mine)
+
+
 def test_only_new_objects_are_fetched(
     tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

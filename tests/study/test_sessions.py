@@ -119,7 +119,7 @@ def test_the_machines_own_ids_are_nowhere_in_the_store(
 def test_sessions_are_measured_one_after_the_other_with_rests(
     permille: Permille, powercap: Driver, study: Study, tmp_path: Path
 ) -> None:
-    command = ("run", str(study("quick", repeats=2)), "--sessions", "2", "--every", "1s")
+    command = ("run", str(study("quick", repeats=2)), "--sessions", "2", "--every", "3s")
     done = permille(*command, "--json")
     assert "session 2 of 2 begins at" in done.err
     assert "30 min 0 s or more is better" in done.err

@@ -152,7 +152,10 @@ def _sum(domains: Mapping[str, DomainEnergy], note: str) -> Bounded:
 def _weakest(domains: Sequence[DomainEnergy], energy_j: float) -> Provenance:
     """The weakest provenance such that a significant share of the energy has it or a weaker one:
     many small estimates count like one large estimate."""
-    for provenance in sorted({d.provenance for d in domains}, key=lambda p: -p.weakness):
+    provenances = {d.provenance for d in domains}
+    if len(provenances) == 1:
+        return provenances.pop()
+    for provenance in sorted(provenances, key=lambda p: -p.weakness):
         weak_j = sum(d.energy_j for d in domains if d.provenance.weakness >= provenance.weakness)
         if weak_j >= SIGNIFICANT * energy_j:
             return provenance

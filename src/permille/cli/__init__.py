@@ -126,7 +126,7 @@ def dispatch(argv: list[str]) -> int:
         # Everything after -- is another program's command line: argparse must not parse it.
         cut = rest.index("--")
         rest, after = rest[:cut], rest[cut + 1 :]
-    args = parser.parse(rest, argparse.Namespace(command=after))
+    args = parser.parse(rest, argparse.Namespace(command=after, words=rest))
     if getattr(args, "store_url", None) is not None:
         from permille.cli.object_storage import fetch
 

@@ -14,7 +14,7 @@ from permille.store import Store
 from permille.study.plan.grid import Plan
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
-from permille.study.run.runner import most_repeats
+from permille.study.run.schedule import most_repeats
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 _MOST_LINES = 40

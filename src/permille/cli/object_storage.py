@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,13 @@ def fetch(command: str, args: argparse.Namespace) -> None:
         print(plain(f"permille: {url}: {pulled.refused} objects are refused"), file=sys.stderr)
 
 
+def origin_of(args: argparse.Namespace) -> str:
+    """A name of the store that no other machine's store has."""
+    if args.store_url is not None:
+        return str(args.store_url)
+    return f"{platform.node()}:{args.store.absolute()}"
+
+
 @contextmanager
 def measuring_store(args: argparse.Namespace) -> Iterator[Store]:
     """The store that a run writes. Before anything is measured, what an earlier run could not
@@ -88,3 +96,4 @@ def measuring_store(args: argparse.Namespace) -> Iterator[Store]:
     with MirroredStore(args.store, bucket) as store:
         push(store, bucket)
         yield store
+        push(store, bucket)  # what an engine fetched from elsewhere

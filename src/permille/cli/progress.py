@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,18 +13,23 @@ from permille.analysis.boundaries import Bounded, within
 from permille.escaping import plain
 from permille.records import Trial
 from permille.study.run.attempt import Turn
-from permille.study.run.runner import NotRun
+from permille.study.run.schedule import NotRun
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class TimeLeft:
-    """Estimates the remaining seconds from the duration of each cell's trials so far."""
+_MACHINES_SHOWN = 20
 
-    def __init__(self, due: dict[str, int]) -> None:
+
+class TimeLeft:
+    """Estimates the remaining seconds from the duration of each cell's trials so far, on this many
+    ``machines``."""
+
+    def __init__(self, due: dict[str, int], machines: int = 1) -> None:
         self._due = dict(due)
+        self._machines = machines
         self._took: dict[str, list[float]] = {}
 
     def finished(self, cell: str, seconds: float) -> None:
@@ -47,11 +53,12 @@ class TimeLeft:
 
     def seconds(self) -> float:
         """The time left for cells whose duration is known; others count as nothing."""
-        return sum(
+        seconds = sum(
             due * sum(self._took[cell]) / len(self._took[cell])
             for cell, due in self._due.items()
             if due and cell in self._took
         )
+        return seconds / self._machines
 
     def __str__(self) -> str:
         if not self.unknown:
@@ -63,19 +70,28 @@ class TimeLeft:
 
 
 class View:
-    """Shows the progress of a run. Use it in a ``with``; pass :meth:`watch` to the runner."""
+    """Shows the progress of a run. Use it in a ``with``; call :meth:`watch` with each event."""
 
-    def __init__(self, due: dict[str, int], repeats: int, *, quiet: bool) -> None:
-        self._left = TimeLeft(due)
+    def __init__(
+        self,
+        due: dict[str, int],
+        repeats: int,
+        *,
+        quiet: bool,
+        machines: Sequence[str] = (),
+        at_once: int | None = None,
+    ) -> None:
+        self._left = TimeLeft(due, at_once or max(1, len(machines)))
         self._cells = len(due)
         self._total = sum(due.values())
         self._repeats = repeats
         self._done = 0
         self._energy_j: float | None = None
         self._quiet = quiet
-        self._began = time.monotonic()
+        self._began: dict[str, float] = {}
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._lines = dict.fromkeys(machines, "waiting")
 
     def __enter__(self) -> Self:
         if not self._quiet and sys.stderr.isatty():
@@ -104,42 +120,60 @@ class View:
         if self._bar is not None:
             self._bar.stop()
 
-    def watch(self, what: str, event: Turn | Trial | NotRun) -> None:
-        """Handle one event of the runner."""
+    def watch(self, event: Turn | Trial | NotRun, machine: str = "") -> None:
+        """Handle one event, of one of the machines if there are several."""
         if isinstance(event, Turn):
-            self._turn(event)
+            self._turn(event, machine)
         elif isinstance(event, NotRun):
             self._left.left_out(event.cell.cell.id)
         else:
-            self._trial(event)
+            self._trial(event, machine)
 
-    def _turn(self, turn: Turn) -> None:
+    def _turn(self, turn: Turn, machine: str) -> None:
         if turn.stage == "idle":
-            self._began = time.monotonic()
+            self._began[machine] = time.monotonic()
         model = plain(turn.cell.cell.model, limit=40)
         text = f"repeat {turn.repeat + 1} of {self._repeats}: {model}: {turn.stage}"
         if turn.expected_s is not None:
             text += f" (about {format_seconds(turn.expected_s)})"
+        if machine:
+            self._lines[machine] = text
+            text = "\n".join(self._of_machines())
         self._update(description=text)
 
-    def _trial(self, trial: Trial) -> None:
+    def _trial(self, trial: Trial, machine: str) -> None:
         self._done += 1
-        self._left.finished(trial.cell.id, time.monotonic() - self._began)
+        began = self._began.get(machine)
+        if began is not None:
+            self._left.finished(trial.cell.id, time.monotonic() - began)
+        elif trial.overhead is not None:  # of a job that sends its trials alone
+            self._left.finished(trial.cell.id, trial.overhead.wall_s)
+        else:
+            self._left.left_out(trial.cell.id)
         whole = trial.phases.get("whole")
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):
             self._energy_j = (self._energy_j or 0.0) + spent.energy_j
         self._update(completed=self._done, so_far=f" · {self._so_far()}")
         if self._bar is None and not self._quiet:
-            print(self._line(trial), file=sys.stderr, flush=True)
+            print(self._line(trial, machine), file=sys.stderr, flush=True)
         elif self._bar is not None and trial.status != "done":
-            self._bar.console.print(plain(self._line(trial)), markup=False)
+            self._bar.console.print(plain(self._line(trial, machine)), markup=False)
 
-    def _line(self, trial: Trial) -> str:
+    def _of_machines(self) -> Iterator[str]:
+        """One line a machine, of the first ones."""
+        yield counted(len(self._lines), "node")
+        for machine, text in list(self._lines.items())[:_MACHINES_SHOWN]:
+            yield f"  {plain(machine, limit=30)}: {text}"
+        if len(self._lines) > _MACHINES_SHOWN:
+            yield f"  … and {len(self._lines) - _MACHINES_SHOWN} more"
+
+    def _line(self, trial: Trial, machine: str) -> str:
+        place = f"{machine}: " if machine else ""
         reason = f": {trial.reason}" if trial.reason else ""
         more = "" if trial.status == "done" else f" (see: permille trial {trial.uid[:8]})"
         return plain(
-            f"[{self._done}/{self._total}] {trial.cell.model} on {trial.cell.dataset},"
+            f"[{self._done}/{self._total}] {place}{trial.cell.model} on {trial.cell.dataset},"
             f" repeat {trial.repeat + 1}: {trial.status}{reason}{more} · {self._so_far()}"
         )
 

@@ -14,7 +14,6 @@ from permille.cli.arguments import duration
 from permille.errors import UsageError
 from permille.interrupts import Interrupts
 from permille.study.plan.grid import Plan
-from permille.study.run.runner import most_repeats
 from permille.units import format_seconds
 
 _LOOK_S = 10.0
@@ -64,12 +63,6 @@ def check(plan: Plan, args: argparse.Namespace) -> None:
             f" reruns do; {least} or more is better, and another day is best",
             file=sys.stderr,
         )
-
-
-def repeats_of(plan: Plan, session: int) -> range:
-    """The repeats that a session measures, of all sessions': as many as the study asks for."""
-    each = most_repeats(plan.settings)
-    return range(session * each, (session + 1) * each)
 
 
 def rest(left: datetime.timedelta, session: int, sessions: int) -> None:

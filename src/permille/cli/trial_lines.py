@@ -6,7 +6,7 @@ from typing import Literal
 
 from permille.disturbance import disturbed
 from permille.records import JsonOutput, Provenance, Record, Trial
-from permille.study.run.runner import NotRun
+from permille.study.run.schedule import NotRun
 
 
 class LineDomain(Record):

@@ -31,7 +31,8 @@ R = TypeVar("R", bound=Record)
 
 class Recorder:
     """A running recorder, for use in a ``with`` statement. Starting it takes the machine's lock
-    unless it is ``shared``; ``remedy`` is the caller's name for that option.
+    unless it is ``shared``; ``remedy`` is the caller's name for that option. Another run is given
+    ``wait_s`` to end.
 
     Raises:
         RecorderError: another run is measuring on this machine, or the process does not start.
@@ -39,10 +40,12 @@ class Recorder:
         UsageError: PERMILLE_METERS, or a meter's own variable, is wrong.
     """
 
-    def __init__(self, *, shared: bool = False, remedy: str = "--shared") -> None:
+    def __init__(
+        self, *, shared: bool = False, remedy: str = "--shared", wait_s: float = 0.0
+    ) -> None:
         self.shared = shared
         self.token = os.urandom(16).hex()
-        self._lock = None if shared else acquire(remedy)
+        self._lock = None if shared else acquire(remedy, wait_s)
         with contextlib.ExitStack() as undo:
             undo.callback(self._release)
             self._start()

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import tempfile
+import time
 from pathlib import Path
 
-from permille.errors import RecorderError
+from permille.errors import RecorderError, UsageError
+
+FAKE_NODE = "PERMILLE_FAKE_NODE"
+"""Makes processes of one machine stand for a node of their own, with its own lock and id. Only for
+tests: what such nodes measure at the same time is disturbed by the others."""
+_AGAIN_S = 0.2
+
+
+def fake_node() -> str | None:
+    """The node that this process stands for in a test, or None.
+
+    Raises:
+        UsageError: it is not a name.
+    """
+    name = os.environ.get(FAKE_NODE)
+    if name and not re.fullmatch(r"[a-z0-9-]{1,40}", name):
+        raise UsageError(f"{FAKE_NODE}: {name[:40]!r} is not a name of letters, digits and hyphens")
+    return name or None
 
 
 def lock_path() -> Path:
     """The lock file: ``permille.lock`` in the folder for temporary files (``TMPDIR``)."""
-    return Path(tempfile.gettempdir()) / "permille.lock"
+    node = fake_node()
+    return Path(tempfile.gettempdir()) / (f"permille-{node}.lock" if node else "permille.lock")
 
 
-def acquire(remedy: str) -> int:
+def acquire(remedy: str, wait_s: float = 0.0) -> int:
     """Take the machine's lock; returns the descriptor that holds it until it is closed or this
-    process ends. ``remedy`` names the caller's option to run without the lock.
+    process ends. ``remedy`` names the caller's option to run without the lock. A holder is given
+    ``wait_s`` to end.
 
     The lock is flock(2), not the file's existence, because the kernel releases it however the
     process ends.
@@ -30,19 +51,28 @@ def acquire(remedy: str) -> int:
         descriptor = _open(path)
     except OSError as error:
         raise RecorderError(f"cannot use the lock {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    deadline = time.monotonic() + wait_s
+    while not (locked := _try_lock(descriptor)) and time.monotonic() < deadline:
+        time.sleep(_AGAIN_S)
+    if not locked:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
         raise RecorderError(
             f"another permille is measuring on this machine (process {holder or 'unknown'});"
             f" wait for it, or allow concurrent runs with {remedy} (noted in the results)"
-        ) from error
+        )
     if os.access(path, os.W_OK):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open(path: Path) -> int:

@@ -11,7 +11,7 @@ reader uses the group's trials instead.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from permille.records import Trial
@@ -78,20 +78,31 @@ def key_of(group: Group) -> tuple[str, str, str, str, str, int]:
     return (*group[:5], group.round)
 
 
-def mark(db: sqlite3.Connection, row: Row) -> None:
-    """Count a newly inserted trial in its group, which becomes stale.
+def mark(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Count newly inserted trials, in the order of their ids, in their groups, which become stale.
 
     Raises:
-        DamageError: the group's row is damaged.
+        DamageError: the row of a group is damaged.
     """
+    by_group: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        by_group.setdefault(row.group, []).append(row)
+    for inserted in by_group.values():
+        _mark(db, inserted)
+
+
+def _mark(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Count rows of one group."""
+    row, newest = rows[0], rows[-1].id
     where = " AND ".join(f"{column} = ?" for column in KEY)
     old = db.execute(f"{_SELECT.removesuffix(' NOT INDEXED')} WHERE {where}", row.group).fetchone()
+    seals = [one.seal for one in rows]
     if old is None:
-        group = Group(*row.group[:5], 1, row.id, row.round, row.id, row.seal)
+        group = Group(*row.group[:5], len(rows), newest, row.round, row.id, added(seals))
     else:
         before = _read(old).group
         group = before._replace(
-            trials=before.trials + 1, newest=row.id, seals=added([before.seals, row.seal])
+            trials=before.trials + len(rows), newest=newest, seals=added([before.seals, *seals])
         )
     _put(db, Kept(group, 0, None), None if old is None else old[-1])
 

@@ -19,7 +19,7 @@ from permille.store.reading import StoreReader
 from permille.store.rollup import Fold
 from permille.store.rows import Raw, protocol_key
 from permille.store.seals import DamageError
-from permille.store.writing import exchange, insert, put_round
+from permille.store.writing import Inserts, exchange, put_round
 
 
 class Added(NamedTuple):
@@ -93,9 +93,9 @@ class Store(StoreReader):
             StoreError: one could not be written or read back; none of them was written.
         """
         new = 0
-        with self._transaction():
+        with self._inserts() as inserts:
             for trial, raw in trials:
-                new += insert(self._db, trial, raw, self.path)
+                new += inserts.insert(trial, raw)
         checkpoint(self._db)
         self._still_there()
         return new
@@ -111,11 +111,12 @@ class Store(StoreReader):
                 replacement belongs to another group: nothing was written.
         """
         new, replaced, known = 0, 0, 0
-        with self._transaction():
+        with self._inserts() as inserts:
             for trial in trials:
-                if insert(self._db, trial, None, self.path):
+                if inserts.insert(trial, None):
                     new += 1
                     continue
+                inserts.finish()
                 row = self._rows.row(trial.uid)
                 if row is None:
                     raise StoreError(damaged(self.path, f"trial {trial.uid}"))
@@ -139,16 +140,18 @@ class Store(StoreReader):
         """
         new, known = 0, 0
         refused: list[str] = []
-        with self._transaction():
+        with self._inserts() as inserts:
             for trial, raw in trials:
                 try:
-                    inserted = insert(self._db, trial, raw, self.path)
+                    inserted = inserts.insert(trial, raw)
                 except UnkeepableError as error:
                     refused.append(f"trial {trial.uid}: {error.reason}")
                     continue
                 if inserted:
                     new += 1
-                elif self._is_there(trial):
+                    continue
+                inserts.finish()
+                if self._is_there(trial):
                     known += 1
                 else:
                     refused.append(f"trial {trial.uid} already exists with different content")
@@ -303,6 +306,14 @@ class Store(StoreReader):
                     with self._transaction():
                         rollup.keep(self._db, kept.group, fold.version, body)
         checkpoint(self._db)
+
+    @contextmanager
+    def _inserts(self) -> Iterator[Inserts]:
+        """A transaction that adds trials."""
+        with self._transaction():
+            inserts = Inserts(self._db, self.path)
+            yield inserts
+            inserts.finish()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

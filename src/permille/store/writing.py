@@ -15,6 +15,9 @@ from permille.store.rows import KEYS, Raw, Row, columns_of
 from permille.store.sealed import START
 from permille.store.seals import added, grow, seal
 
+_AT_ONCE = 5_000
+"""The rows whose counts are held in memory."""
+
 
 def _admit(trial: Trial, raw: Raw | None, path: Path) -> list[tuple[str, bytes]]:
     """Check that a trial and its recording can be read back; the recording's parts."""
@@ -27,17 +30,55 @@ def _admit(trial: Trial, raw: Raw | None, path: Path) -> list[tuple[str, bytes]]
     raise UnkeepableError(f"trial {trial.uid} is not stored in {path}: {reason}", reason)
 
 
-def insert(db: sqlite3.Connection, trial: Trial, raw: Raw | None, path: Path) -> int:
-    """Write one trial and its recording; returns 0 if its uid already exists, otherwise 1.
+class Inserts:
+    """The trials that one transaction adds. Each is written at once; what they add to the counts
+    of the tables and to the roll-up is written by :meth:`finish`, once for all of them."""
 
-    Raises:
-        UnkeepableError: it could not be read back.
-    """
-    bodies = _admit(trial, raw, path)
-    if db.execute("SELECT 1 FROM trial WHERE uid = ?", (trial.uid,)).fetchone():
-        return 0
-    (newest,) = db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
-    number = newest + 1
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self._db = db
+        self._path = path
+        self._number: int | None = None
+        self._rows: list[Row] = []
+        self._parts: list[int] = []
+
+    def insert(self, trial: Trial, raw: Raw | None) -> int:
+        """Write one trial and its recording; returns 0 if its uid already exists, otherwise 1.
+
+        Raises:
+            UnkeepableError: it could not be read back.
+        """
+        bodies = _admit(trial, raw, self._path)
+        if self._db.execute("SELECT 1 FROM trial WHERE uid = ?", (trial.uid,)).fetchone():
+            return 0
+        if self._number is None:
+            newest = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
+            self._number = newest[0]
+        self._number += 1
+        row, parts = _insert(self._db, self._number, trial, bodies)
+        self._rows.append(row._replace(body=b""))
+        self._parts += parts
+        if len(self._rows) == _AT_ONCE:
+            self.finish()
+        return 1
+
+    def finish(self) -> None:
+        """Write the counts, so that what was inserted can be read, or the transaction end.
+
+        Raises:
+            DamageError: the counts are damaged.
+        """
+        if not self._rows:
+            return
+        grow(self._db, "trial", len(self._rows), [row.seal for row in self._rows])
+        grow(self._db, "raw", len(self._parts), self._parts)
+        rollup.mark(self._db, self._rows)
+        self._rows, self._parts = [], []
+
+
+def _insert(
+    db: sqlite3.Connection, number: int, trial: Trial, bodies: list[tuple[str, bytes]]
+) -> tuple[Row, list[int]]:
+    """Write the rows of a trial; its own, and the seals of its recording's parts."""
     parts = [(number, kind, body, seal((number, kind), body)) for kind, body in bodies]
     columns = columns_of(trial)
     parts_seal = added(part[-1] for part in parts)
@@ -49,10 +90,7 @@ def insert(db: sqlite3.Connection, trial: Trial, raw: Raw | None, path: Path) ->
         row,
     )
     db.executemany("INSERT INTO raw (trial, kind, body, seal) VALUES (?, ?, ?, ?)", parts)
-    grow(db, "trial", 1, [row.seal])
-    grow(db, "raw", len(parts), [part[-1] for part in parts])
-    rollup.mark(db, row)
-    return 1
+    return row, [part[-1] for part in parts]
 
 
 def exchange(db: sqlite3.Connection, old: Row, trial: Trial, path: Path) -> None:

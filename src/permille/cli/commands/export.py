@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _given(args: argparse.Namespace) -> Set[str]:
     """The options that were given, apart from the format, the store and the file name."""
-    options = vars(args).keys() - {"format", "file", "store", "command"}
+    options = vars(args).keys() - {"format", "file", "store", "command", "words"}
     # Not by truthiness: --intensity 0 is an option that was given.
     values = {name: getattr(args, name) for name in options}
     given = {name for name, value in values.items() if value is not None and value is not False}

@@ -11,7 +11,7 @@ from permille.cli.terminal import print_json
 from permille.escaping import plain
 from permille.records import JsonOutput, Record
 from permille.study.plan.execution import executions
-from permille.study.run.runner import most_repeats
+from permille.study.run.schedule import most_repeats
 from permille.units import counted
 
 EXAMPLES = """examples:

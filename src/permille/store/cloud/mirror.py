@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +15,7 @@ from permille.records import MachineSession, Trial
 from permille.store.cloud.body import MOST_BYTES, Content, decode, encode
 from permille.store.cloud.bucket import Bucket, Listed, is_uid
 from permille.store.rows import REFERENCE_SOURCE, Raw
-from permille.store.trials import Store
+from permille.store.trials import Store, TakenIn
 
 PROBLEMS_KEPT = 100
 _FETCHERS = 8
@@ -55,6 +55,18 @@ class MirroredStore(Store):
             ) from error
         return new
 
+    def take_in(self, trials: Iterable[tuple[Trial, Raw | None]]) -> TakenIn:
+        """Store trials of another store, here and then in the bucket.
+
+        Raises:
+            StoreError: see :meth:`add`.
+        """
+        given = list(trials)
+        taken = super().take_in(given)
+        for trial, raw in given:
+            put(self, self._bucket, trial, raw)
+        return taken
+
 
 def local_path(url: str, cache: Path) -> Path:
     """The local file of a URL, on this machine: of a cache that several machines share, each uses
@@ -71,9 +83,21 @@ def pull(path: Path, bucket: Bucket) -> Pulled:
     Raises:
         StoreError: the bucket cannot be read, or the file not be written; earlier trials are kept.
     """
+    with Store(path) as store:
+        return pull_into(store, bucket)
+
+
+def pull_into(
+    store: Store, bucket: Bucket, came: Callable[[Trial], None] = lambda trial: None
+) -> Pulled:
+    """Fetch the trials that a store lacks; ``came`` is called with each that is in it now.
+
+    Raises:
+        StoreError: see :func:`pull`.
+    """
     new = refused = 0
     problems: list[str] = []
-    with Store(path) as store, ThreadPoolExecutor(_FETCHERS) as fetchers:
+    with ThreadPoolExecutor(_FETCHERS) as fetchers:
         for listed in bucket.listed():
             known = store.known(one.uid for one in listed)
             for batch in _batches([one for one in listed if one.uid not in known]):
@@ -81,10 +105,17 @@ def pull(path: Path, bucket: Bucket) -> Pulled:
                 sessions: dict[str, MachineSession] = {}
                 # Fetched before the transaction begins; unpacked in it, one at a time.
                 bodies = list(fetchers.map(lambda one: _get(bucket, one), batch))
-                taken = store.take_in(_decoded(bodies, sessions, wrong))
+                trials: list[Trial] = []
+                # Not put into the store's own bucket, if it has one: their sessions come after
+                # them. The run's last :func:`push` does it.
+                taken = Store.take_in(store, _noted(_decoded(bodies, sessions, wrong), trials))
                 wrong += [*taken.refused, *store.take_in_sessions(sessions.values())]
                 new, refused = new + taken.new, refused + len(wrong)
                 problems += wrong[: PROBLEMS_KEPT - len(problems)]
+                there = store.known(trial.uid for trial in trials)
+                for trial in trials:
+                    if trial.uid in there:
+                        came(trial)
         if new:
             store.restore_rounds()
     return Pulled(new, refused, tuple(problems))
@@ -155,6 +186,15 @@ def _decoded(
             before = sessions.get(session.id, session)
             sessions[session.id] = max(before, session, key=lambda one: (one.ended, one.blocks))
         yield content.trial, content.raw
+
+
+def _noted(
+    contents: Iterable[tuple[Trial, Raw | None]], trials: list[Trial]
+) -> Iterator[tuple[Trial, Raw | None]]:
+    """The same, with each trial added to ``trials`` as it passes."""
+    for trial, raw in contents:
+        trials.append(trial)
+        yield trial, raw
 
 
 def _get(bucket: Bucket, one: Listed) -> tuple[str, bytes | ValueError]:

@@ -40,11 +40,6 @@ class Ledger:
         """Whether this repeat is finished."""
         return (cell, repeat) in self._done
 
-    def finished(self, cells: Iterable[str]) -> int:
-        """The number of finished repeats of these cells."""
-        wanted = set(cells)
-        return sum(cell in wanted for cell, _ in self._done)
-
     def attempts(self, cell: str, repeat: int) -> int:
         """The number of tries on this machine."""
         return self._attempts[cell, repeat]
@@ -52,6 +47,10 @@ class Ledger:
     def tried(self) -> dict[tuple[str, int], int]:
         """The number of tries of each repeat of each cell on this machine."""
         return dict(self._attempts)
+
+    def touched(self) -> set[str]:
+        """The cells that were tried on this machine."""
+        return {cell for cell, _ in self._attempts}
 
     def values(self, cell: str) -> list[float]:
         """Joules per 1,000 inferences of the finished trials, for the stopping rule."""

@@ -1,0 +1,84 @@
+"""``permille run --engine NAME``: what runs the blocks, and the options that only engines take."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping
+from typing import get_args
+
+from permille import plugins
+from permille.cli.arguments import duration, positive_int
+from permille.errors import UsageError
+from permille.study.engines.protocol import Engine, EngineOption, RunOptions
+
+DEFAULT = "local"
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add ``--engine`` and the options of engines."""
+    parser.add_argument(
+        "--engine",
+        default=DEFAULT,
+        metavar="NAME",
+        help="what runs the blocks: local (this machine), ray or slurm (docs/cluster.md)",
+    )
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="the head of a Ray cluster (default: RAY_ADDRESS)"
+    )
+    parser.add_argument(
+        "--machines", type=positive_int, metavar="N", help="how many nodes to measure on"
+    )
+    parser.add_argument("--partition", metavar="NAME", help="the Slurm partition of the jobs")
+    parser.add_argument(
+        "--time",
+        type=_minutes,
+        metavar="TIME",
+        help="the Slurm jobs' time limit: 30m, 12h, 2d (default: 1h); they are started again",
+    )
+
+
+def engine_of(args: argparse.Namespace) -> Engine:
+    """The engine that is named, if it takes the options that are given.
+
+    Raises:
+        UsageError: there is no such engine, or it does not take one of the options.
+    """
+    engine: Engine = plugins.load("engines", args.engine, UsageError)
+    for option in _given(args):
+        if option not in engine.options:
+            takes = [name for name in plugins.names("engines") if _takes(name, option)]
+            raise UsageError(
+                f"--{option} is not an option of --engine {args.engine}; it is one of"
+                f" {', '.join(takes) or 'no installed engine'}"
+            )
+    return engine
+
+
+def run_options(args: argparse.Namespace) -> RunOptions:
+    """How the study is to be run."""
+    return RunOptions(
+        pool=args.pool,
+        quiet=args.quiet_machine,
+        shared=args.shared,
+        fresh=args.fresh,
+        require=(args.boundary or "compute") if args.require else None,
+        pass_env=tuple(args.pass_env),
+        sessions=args.sessions,
+        every=args.every,
+        engine=_given(args),
+    )
+
+
+def _given(args: argparse.Namespace) -> Mapping[EngineOption, str]:
+    named = {option: getattr(args, option, None) for option in get_args(EngineOption)}
+    return {option: str(value) for option, value in named.items() if value is not None}
+
+
+def _minutes(text: str) -> int:
+    return max(1, math.ceil(duration(text).total_seconds() / 60))
+
+
+def _takes(name: str, option: EngineOption) -> bool:
+    engine: Engine = plugins.load("engines", name, UsageError)
+    return option in engine.options

@@ -1,0 +1,55 @@
+"""A node of ``permille run --engine``: ``python -m permille.cli.node KEY -- WORDS``.
+
+WORDS are those of the run's command line. Orders come on standard input, messages go to standard
+output.
+
+Not a command for people: an engine starts it on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import BinaryIO, NoReturn
+
+from permille.cli import make_parser
+from permille.errors import PermilleError
+
+
+def main() -> NoReturn:
+    """Serve one run."""
+    key, _, *words = sys.argv[1:]
+    # Messages alone go to the real standard output, whatever a library prints.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    code = 0
+    try:
+        _serve(key, words, out)
+    except PermilleError as error:
+        print(f"permille: {error}", file=sys.stderr, flush=True)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("permille: the run ended before this node's work did", file=sys.stderr, flush=True)
+        code = 130
+    sys.exit(code)
+
+
+def _serve(key: str, words: list[str], out: BinaryIO) -> None:
+    from permille.assets import cache_folder
+    from permille.cli.commands import run
+    from permille.cli.engines import run_options
+    from permille.cli.permissions import check_pickles
+    from permille.cli.planning import planned
+    from permille.study.engines.node import node_store, serve
+
+    args = make_parser("run", run).parse(words, argparse.Namespace(command=[], words=words))
+    plan = planned(args, fetch=True)
+    # The study's commands were permitted where the run was started; its plan is compared with
+    # this one before anything is ordered.
+    check_pickles(plan, allowed=args.allow_pickle)
+    serve(plan, run_options(args), node_store(cache_folder(), key), sys.stdin.buffer, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What ``permille run`` prints at its end: the table, the answer, and what the run itself cost."""
+
+from __future__ import annotations
+
+import argparse
+
+from permille.analysis.answer import answers
+from permille.analysis.cell_summary import Summary
+from permille.analysis.results import Results, result_rows
+from permille.analysis.summaries import summarise
+from permille.carbon.settings import CarbonSettings
+from permille.cli.commands.results import show
+from permille.cli.source import reference_sentences
+from permille.cli.streams import deliver
+from permille.cli.terminal import console, print_json
+from permille.escaping import plain
+from permille.records import Boundary
+from permille.store import Store
+from permille.study.engines.protocol import RunOutcome
+from permille.study.plan.grid import Plan
+from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
+
+
+def show_results(
+    plan: Plan,
+    store: Store,
+    carbon: CarbonSettings,
+    outcome: RunOutcome,
+    args: argparse.Namespace,
+) -> None:
+    """The table and the answer, or the table as JSON."""
+    if args.json_lines:
+        return
+    boundary: Boundary = args.boundary or "compute"
+    protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
+    trials = (t for t in store.trials(study=plan.name) if protocols.get(t.cell.id) == t.protocol)
+    # In the study's order: the order in which a block measures its models is drawn.
+    places = {planned.cell.id: place for place, planned in enumerate(plan.cells)}
+    summaries = summarise(trials, boundary, pool=args.pool)
+    summaries.sort(key=lambda summary: places[summary.cell.id])
+    rows = result_rows(summaries, carbon, net=args.net)
+    reference = reference_sentences(store, plan.name)
+    results = Results.of(rows, boundary, carbon, net=args.net, reference=reference)
+
+    def tell() -> None:
+        if args.json:
+            print_json(results)
+        else:
+            show(results, summaries)
+            _close(plan, summaries, outcome, args)
+
+    deliver(tell)
+
+
+def _close(
+    plan: Plan,
+    summaries: list[Summary],
+    outcome: RunOutcome,
+    args: argparse.Namespace,
+) -> None:
+    """Print the answer, failures, missing meters, the cost of the benchmark, and a next step."""
+    from rich.text import Text
+
+    out, tally = console(), outcome.tally
+
+    def say(text: str, style: str = "") -> None:
+        out.print(Text(plain(text), style=style), soft_wrap=True)
+
+    out.print()
+    for sentence in answers(summaries):
+        say(sentence, "bold")
+    if tally.given_up:
+        given_up = counted(tally.given_up, "trial")
+        say(
+            f"{given_up} failed three times and will not be retried; once the cause is fixed,"
+            " start over with --fresh",
+            "red",
+        )
+    if tally.left_out:
+        left_out = counted(tally.left_out, "trial was", "trials were")
+        say(
+            f"{left_out} skipped in this run: their models fail for the same reason each time",
+            "red",
+        )
+    if tally.lost:
+        lost = counted(tally.lost, "trial was", "trials were")
+        say(f"{lost} not made because their nodes were lost; run the same command again", "red")
+    if tally.elsewhere:
+        elsewhere = counted(tally.elsewhere, "trial was", "trials were")
+        say(f"{elsewhere} made by another run of this study in the meantime")
+    if tally.disturbed:
+        made = counted(tally.made, "trial")
+        say(
+            f"other processes disturbed {tally.disturbed} of this run's {made} (over 5 % of the"
+            " CPU time): --quiet-machine makes such trials invalid"
+        )
+    for missing in outcome.missing:
+        if missing.remedy:
+            words = f"{missing.reason}; to unlock it: {missing.remedy}"
+            say(f"not measured here: {missing.meter}: {words}", "dim")
+    if tally.energy_j is not None:
+        share = 100 * tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
+        say(
+            f"this benchmark itself used {format_energy_kwh(kwh_from_joules(tally.energy_j))}"
+            f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
+        )
+    if tally.kept:
+        say(f"{counted(tally.kept, 'trial was', 'trials were')} already finished")
+    store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
+    models = list(dict.fromkeys(s.cell.model for s in summaries))
+    if len(models) > 1:
+        say(f"next: permille compare {models[-1]!r} {models[-2]!r} --region FRA{store}")
+    else:
+        say(f"next: permille results --region FRA{store}")

@@ -1,0 +1,240 @@
+"""The run's side of many machines: orders go out, trials come home, lost blocks go to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from permille.errors import EngineError
+from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
+from permille.study.engines.fleet import Fleet, NodeLost
+from permille.study.engines.gathering import gather, kinds_of, missing_meters
+from permille.study.engines.homecoming import Arrival, Homecoming
+from permille.study.engines.messages import (
+    BlockEnded,
+    BlockOrder,
+    Dismissal,
+    FromNode,
+    HandOver,
+    NodeHello,
+    NodeStage,
+    NodeTrial,
+    ToNode,
+    digest_of,
+    from_node,
+    packed,
+)
+from permille.study.engines.protocol import RunOutcome, StudyRun, Watch
+from permille.study.plan.published import published
+from permille.study.plan.sharding import Pair
+from permille.study.run.attempt import Turn
+from permille.study.run.required import require_measured
+from permille.study.run.schedule import Schedule, most_repeats
+from permille.study.run.tally import RunTally
+from permille.units import counted
+
+WAIT_S = 1.0
+_PROBLEMS_SHOWN = 5
+
+
+class Driver:
+    """Runs a study on the nodes of a fleet."""
+
+    def __init__(self, run: StudyRun, fleet: Fleet) -> None:
+        self._run = run
+        self._fleet = fleet
+        self._cells = {planned.cell.id: planned for planned in run.plan.cells}
+        self._tally = RunTally()
+        self._schedules: dict[str, Schedule] = {}
+        self._kinds: dict[str, str] = {}
+        self._home = Homecoming(run.plan, run.store, self._schedules)
+
+    def run(self) -> RunOutcome:
+        """Make every trial that is not finished.
+
+        Raises:
+            EngineError: no node can take part, or they would not measure the same.
+            StoreError: a trial could not be stored; earlier ones are safe.
+        """
+        hellos = gather(self._fleet, digest_of(self._run.plan), self._run.listener.note)
+        for node, hello in hellos.items():
+            self._kinds[node] = hello.environment.fingerprint
+        for fingerprint, nodes in kinds_of(hellos).items():
+            schedule = Schedule(
+                self._run.plan,
+                self._run.store,
+                hellos[nodes[0]].environment,
+                self._tally,
+                pool=self._run.options.pool,
+            )
+            self._schedules[fingerprint] = schedule
+        self._collect(hellos)
+        for schedule in self._schedules.values():
+            self._run.listener.ready(schedule)
+            if self._run.options.fresh:
+                schedule.start_over()
+        self._measure()
+        self._report()
+        return RunOutcome(self._tally, missing_meters(hellos.values()))
+
+    # --- before measuring --------------------------------------------------------------------
+
+    def _collect(self, hellos: dict[str, NodeHello]) -> None:
+        """Fetch what an earlier run, which was killed, left in the nodes' stores."""
+        left = {node: self._home.missing(hello.kept) for node, hello in hellos.items()}
+        waiting = {node for node, uids in left.items() if uids}
+        for node in waiting:
+            self._send(node, HandOver(uids=left[node]))
+        collected = 0
+        while waiting:
+            lost, messages = self._receive()
+            arrivals = self._home.take(_trials(messages))
+            collected += sum(arrival.new for arrival in arrivals)
+            waiting -= {node for node, message in messages if isinstance(message, BlockEnded)}
+            for node in lost:
+                del self._kinds[node]
+                waiting.discard(node)
+        if collected:
+            self._run.store.restore_rounds()
+            finished = counted(collected, "finished trial", "finished trials")
+            self._run.listener.note(f"{finished} of an earlier run came from the nodes' stores")
+
+    def _pairs(self) -> dict[str, set[Pair]]:
+        """The (task, dataset) pairs of each kind of machine."""
+        keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in self._run.plan.cells]
+        kinds = dict.fromkeys(self._schedules, 0)
+        for kind in self._kinds.values():
+            kinds[kind] += 1
+        owners: dict[Pair, str] = {}
+        for kind, schedule in self._schedules.items():
+            if kinds[kind]:
+                touched = schedule.ledger.touched()
+                for planned in self._run.plan.cells:
+                    if planned.cell.id in touched:
+                        owners.setdefault((planned.cell.task, planned.cell.dataset), kind)
+        present = {kind: count for kind, count in kinds.items() if count}
+        if not present:
+            raise EngineError("every node was lost before anything was measured")
+        return pairs_of_kinds(keys, present, owners, published())
+
+    # --- measuring ---------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        repeats = range(most_repeats(self._run.plan.settings))
+        pairs = self._pairs()
+        due: dict[str, int] = {}
+        for kind, mine in pairs.items():
+            counts = self._schedules[kind].due(repeats)
+            for planned in self._run.plan.cells:
+                if (planned.cell.task, planned.cell.dataset) in mine:
+                    due[planned.cell.id] = counts[planned.cell.id]
+        work = Assignments(
+            self._kinds,
+            {kind: self._schedules[kind].blocks(repeats, mine) for kind, mine in pairs.items()},
+        )
+        names = list(self._kinds)
+        with self._run.listener.measuring(due, len(repeats), self._tally, names) as watch:
+            for schedule in self._schedules.values():
+                schedule.skipped = watch
+            self._assign(work)
+            while work.busy:
+                lost, messages = self._receive()
+                for arrival in self._home.take(_trials(messages)):
+                    self._note(arrival, work, watch)
+                for node, message in messages:
+                    self._handle(node, message, work, watch)
+                for node, reason in lost.items():
+                    self._lose(node, reason, work)
+                self._assign(work)
+        self._tally.lost = work.abandoned
+        if self._home.problems:
+            return  # the nodes keep their stores: not everything has arrived
+        for node in work.nodes:
+            self._send(node, Dismissal())
+
+    def _assign(self, work: Assignments) -> None:
+        for node in work.idle():
+            block = work.next(node)
+            if block is None:
+                continue
+            rounds = self._schedules[self._kinds[node]].round_of
+            cells = tuple((planned.cell.id, rounds(planned.cell.id)) for planned in block.cells)
+            order = BlockOrder(
+                task=block.task, dataset=block.dataset, repeat=block.repeat, cells=cells
+            )
+            self._send(node, order)
+
+    def _note(self, arrival: Arrival, work: Assignments, watch: Watch) -> None:
+        """A trial is in the store."""
+        trial = arrival.trial
+        work.arrived(arrival.node, trial.cell.id)
+        if not arrival.new:
+            return
+        if arrival.reference:
+            self._tally.add_cost(trial)
+            return
+        self._tally.add(trial)
+        watch(trial, arrival.node)
+        if self._run.options.require:
+            require_measured(trial, self._run.options.require)
+
+    def _handle(self, node: str, message: FromNode, work: Assignments, watch: Watch) -> None:
+        if isinstance(message, BlockEnded):
+            work.ended(node)
+        elif isinstance(message, NodeStage) and message.cell in self._cells:
+            planned = self._cells[message.cell]
+            watch(Turn(planned, message.repeat, message.stage, message.expected_s), node)
+
+    def _lose(self, node: str, reason: str, work: Assignments) -> None:
+        """Give what a lost node had to do to another of its kind."""
+        kind = self._kinds.pop(node)
+        abandoned = work.abandoned
+        block = work.lost(node)
+        what = ""
+        if block is not None:
+            work.again(kind, block)
+            what = f"; the rest of its block goes to another: {block.task} on {block.dataset}"
+        elif work.abandoned > abandoned:
+            what = f"; its block took {MOST_LOST} nodes with it, and is given up"
+        self._run.listener.note(f"node {node} is lost: {reason}{what}")
+        if kind not in self._kinds.values():
+            count = work.abandon(kind)
+            if count:
+                trials = counted(count, "trial is", "trials are")
+                self._run.listener.note(
+                    f"no node of its kind is left: {trials} not made; run the same command again"
+                )
+
+    def _report(self) -> None:
+        note, home = self._run.listener.note, self._home
+        for problem in home.problems[:_PROBLEMS_SHOWN]:
+            note(f"refused: {problem}")
+        if len(home.problems) > _PROBLEMS_SHOWN:
+            note(f"{len(home.problems) - _PROBLEMS_SHOWN} more were refused")
+        if home.surplus:
+            trials = counted(home.surplus, "trial", "trials")
+            note(f"{trials} of repeats that another node had finished already: they are dropped")
+
+    # --- messages ----------------------------------------------------------------------------
+
+    def _send(self, node: str, message: ToNode) -> None:
+        self._fleet.send(node, packed(message))
+
+    def _receive(self) -> tuple[dict[str, str], list[tuple[str, FromNode]]]:
+        """The nodes that are lost, with the reason; and messages of others."""
+        lost: dict[str, str] = {}
+        messages: list[tuple[str, FromNode]] = []
+        for node, body in self._fleet.receive(WAIT_S):
+            if node not in self._kinds:
+                continue  # it was lost before, or never took part
+            if isinstance(body, NodeLost):
+                lost[node] = body.reason
+                continue
+            try:
+                messages.append((node, from_node(body)))
+            except ValueError as error:
+                lost[node] = f"it sent a malformed message: {error}"
+        return lost, messages
+
+
+def _trials(messages: Sequence[tuple[str, FromNode]]) -> list[tuple[str, NodeTrial]]:
+    return [(node, message) for node, message in messages if isinstance(message, NodeTrial)]

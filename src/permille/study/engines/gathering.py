@@ -1,0 +1,131 @@
+"""The nodes of a run before it measures: what they are, and whether they fit together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from permille.errors import EngineError
+from permille.recorder.wire import Missing
+from permille.study.engines.assignment import differences
+from permille.study.engines.fleet import Fleet, NodeLost
+from permille.study.engines.messages import NodeHello, from_node
+from permille.version import __version__
+
+WAIT_S = 1.0
+REMIND_S = 30.0
+"""Between two notes about nodes that have not answered yet."""
+
+
+def gather(fleet: Fleet, plan: str, note: Callable[[str], None]) -> dict[str, NodeHello]:
+    """Every node's hello; nodes that cannot take part are named in a note and left out. ``plan``:
+    the digest of the run's plan.
+
+    Raises:
+        EngineError: no node can take part, or one would not measure the same: another version of
+            permille, or another plan.
+    """
+    hellos: dict[str, NodeHello] = {}
+    lost: dict[str, str] = {}
+    remind_s = time.monotonic() + REMIND_S
+    while len(hellos) + len(lost) < len(fleet.names):
+        for node, message in fleet.receive(WAIT_S):
+            if isinstance(message, NodeLost):
+                lost[node] = message.reason
+                hellos.pop(node, None)
+                note(f"node {node} cannot take part: {message.reason}")
+            else:
+                hellos[node] = _hello(node, message)
+        if time.monotonic() >= remind_s:
+            waiting = [name for name in fleet.names if name not in hellos and name not in lost]
+            note(
+                f"waiting for {', '.join(waiting)[:300]}: it makes its plan, downloads models, or"
+                " is reserved by other work"
+            )
+            remind_s = time.monotonic() + REMIND_S
+    if not hellos:
+        raise EngineError(f"no node can take part: {next(iter(lost.values()), 'there is none')}")
+    check(hellos, plan)
+    for text in notes(hellos):
+        note(text)
+    return hellos
+
+
+def check(hellos: Mapping[str, NodeHello], plan: str) -> None:
+    """Refuse nodes that would not measure the same.
+
+    Raises:
+        EngineError: a node has another version of permille, or makes another plan.
+    """
+    for node, hello in hellos.items():
+        if hello.version != __version__:
+            raise EngineError(
+                f"node {node} has permille {hello.version}, and this run has {__version__}; install"
+                " the same version on every node"
+            )
+    for node, hello in hellos.items():
+        if hello.plan != plan:
+            raise EngineError(
+                f"node {node} makes another plan of this study: its files, models or passed"
+                " variables differ from those here; give every node the same study folder"
+            )
+
+
+def notes(hellos: Mapping[str, NodeHello]) -> list[str]:
+    """What the user must know of the nodes before they measure: environments that differ, and
+    states that differ between nodes whose trials are pooled."""
+    kinds = kinds_of(hellos)
+    differing = [
+        f"the nodes of one kind differ in {text}; their trials are pooled, and each session says"
+        " what it was measured with"
+        for nodes in kinds.values()
+        if (text := differences(_state(hellos[node]) for node in nodes))
+    ]
+    if len(kinds) == 1:
+        return differing
+    facts = [hellos[nodes[0]].environment.facts for nodes in kinds.values()]
+    parts = "; ".join(f"{len(nodes)} like {nodes[0]}" for nodes in kinds.values())
+    return [
+        f"the nodes are of {len(kinds)} kinds ({parts}), which differ in {differences(facts)}; all"
+        " repeats of a task and dataset are measured by one kind, and the results name it",
+        *differing,
+    ]
+
+
+def kinds_of(hellos: Mapping[str, NodeHello]) -> dict[str, Sequence[str]]:
+    """Fingerprint -> the nodes with this environment."""
+    kinds: dict[str, list[str]] = {}
+    for node, hello in hellos.items():
+        kinds.setdefault(hello.environment.fingerprint, []).append(node)
+    return dict(kinds)
+
+
+def missing_meters(hellos: Iterable[NodeHello]) -> tuple[Missing, ...]:
+    """The meters that a node cannot use, each reason once."""
+    return tuple(dict.fromkeys(one for hello in hellos for one in hello.missing))
+
+
+def _state(hello: NodeHello) -> dict[str, str]:
+    """What does not change while a node measures."""
+    state = hello.state
+    named = {
+        "GPU driver": state.gpu_driver,
+        "governor": state.governor,
+        "microcode": state.microcode,
+        "turbo": None if state.turbo is None else "on" if state.turbo else "off",
+    }
+    return {name: value or "unknown" for name, value in named.items()}
+
+
+def _hello(node: str, message: bytes) -> NodeHello:
+    try:
+        hello = from_node(message)
+    except ValueError as error:
+        # Another version may speak another language: it is not guessed at.
+        raise EngineError(
+            f"node {node} sent no valid hello ({error}); install the same version of permille on"
+            " every node"
+        ) from error
+    if not isinstance(hello, NodeHello):
+        raise EngineError(f"node {node} did not begin with a hello")
+    return hello

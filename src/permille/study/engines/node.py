@@ -1,0 +1,180 @@
+"""A node's side of a run on many machines: make the blocks that are ordered, with a store of its
+own, and send each trial as it finishes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+
+from permille.errors import EngineError, StoreError
+from permille.interrupts import Interrupts
+from permille.recorder.client import Recorder
+from permille.recorder.lock import fake_node
+from permille.records import Trial
+from permille.store import Store
+from permille.store.cloud.body import Content, encode
+from permille.study.engines.messages import (
+    BlockEnded,
+    BlockOrder,
+    Dismissal,
+    FromNode,
+    HandOver,
+    NodeHello,
+    NodeStage,
+    NodeTrial,
+    ToNode,
+    digest_of,
+    packed,
+    read_frame,
+    to_node,
+    write_frame,
+)
+from permille.study.engines.protocol import RunOptions
+from permille.study.plan.grid import Plan
+from permille.study.run.attempt import Turn
+from permille.study.run.making import TrialMaker
+from permille.study.run.session_log import state_of
+from permille.version import __version__
+
+LOCK_WAIT_S = 60.0
+"""A node of a run that was killed may still be ending its worker."""
+
+
+def node_store(cache: Path, key: str) -> Path:
+    """The file of a node's store, on this machine: of a cache that several machines share, each
+    uses a file of its own. ``key`` stands for the store of the run and its study."""
+    machine = fake_node() or platform.node()
+    digest = blake2b(f"{machine}\0{key}".encode(), digest_size=8).hexdigest()
+    return cache / "nodes" / f"{digest}.db"
+
+
+def serve(plan: Plan, options: RunOptions, path: Path, orders: BinaryIO, out: BinaryIO) -> None:
+    """Make what is ordered, until the run dismisses this node: then its store is deleted, because
+    every trial has arrived. If the run has died (``orders`` end), the store stays, and the worker
+    is stopped at once.
+
+    Raises:
+        PermilleError: the machine cannot be measured, or a trial not be stored.
+        Interrupted: the run has died, or this process is told to stop.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"cannot create {path.parent}: {error.strerror}; name another with PERMILLE_CACHE"
+        ) from error
+    recorder = Recorder(shared=options.shared, wait_s=LOCK_WAIT_S)
+    with recorder, Interrupts(recorder.token), Store(path) as store:
+        if options.require:
+            recorder.require_measured()
+        node = _Node(plan, options, store, recorder, out)
+        node.greet()
+        for order in _orders(orders):
+            node.follow(order)
+    with contextlib.suppress(FileNotFoundError):
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+class _Node:
+    def __init__(
+        self, plan: Plan, options: RunOptions, store: Store, recorder: Recorder, out: BinaryIO
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._recorder = recorder
+        self._out = out
+        self._cells = {planned.cell.id: planned for planned in plan.cells}
+        self._maker = TrialMaker(
+            plan, store, recorder, self._turn, quiet=options.quiet, pass_env=options.pass_env
+        )
+
+    def greet(self) -> None:
+        self._send(
+            NodeHello(
+                version=__version__,
+                environment=self._maker.environment,
+                plan=digest_of(self._plan),
+                state=state_of(self._recorder.domains),
+                missing=self._recorder.missing,
+                kept=tuple(self._store.all_uids()),
+            )
+        )
+
+    def follow(self, order: HandOver | BlockOrder) -> None:
+        if isinstance(order, HandOver):
+            for uid in order.uids:
+                trial = self._store.trial(uid)
+                if trial is not None:
+                    self._send_trial(trial, None)
+            self._send(BlockEnded())
+            return
+        try:
+            self._maker.begin_block()
+            for cell, round in order.cells:
+                made = self._maker.make(self._cells[cell], order.repeat, round)
+                self._maker.ended(made)
+                self._send_trial(made.trial, made.failure)
+            reference = self._maker.end_block()
+            if reference is not None:
+                self._send_trial(reference, None)
+        finally:
+            self._maker.end()
+        self._send(BlockEnded())
+
+    def _send_trial(self, trial: Trial, failure: str | None) -> None:
+        session = next((one for one in self._store.sessions() if one.id == trial.session), None)
+        try:
+            body = encode(Content(trial, self._store.raw(trial.uid), session))
+        except ValueError as error:
+            raise StoreError(f"trial {trial.uid} cannot be sent: {error}") from error
+        short = None if failure is None else failure[:2_000]
+        self._send(NodeTrial(uid=trial.uid, body=body, failure=short))
+
+    def _turn(self, turn: Turn) -> None:
+        self._send(
+            NodeStage(
+                cell=turn.cell.cell.id,
+                repeat=turn.repeat,
+                stage=turn.stage[:2_000],
+                expected_s=turn.expected_s,
+            )
+        )
+
+    def _send(self, message: FromNode) -> None:
+        try:
+            write_frame(self._out, packed(message))
+        except BrokenPipeError as error:
+            raise EngineError("the run that this node works for has ended") from error
+
+
+def _orders(stream: BinaryIO) -> Iterator[HandOver | BlockOrder]:
+    """What is ordered, until the dismissal. Where the stream ends before it, this process is told
+    to stop, wherever it is: nobody waits for the trial in flight."""
+    inbox: queue.Queue[ToNode] = queue.Queue()
+    threading.Thread(target=_listen, args=(stream, inbox), daemon=True).start()
+    while not isinstance(order := inbox.get(), Dismissal):
+        yield order
+
+
+def _listen(stream: BinaryIO, inbox: queue.Queue[ToNode]) -> None:
+    while True:
+        try:
+            body = read_frame(stream)
+            order = None if body is None else to_node(body)
+        except ValueError:
+            order = None  # not a run of this version: it was refused when it said hello
+        if order is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        inbox.put(order)
+        if isinstance(order, Dismissal):
+            return

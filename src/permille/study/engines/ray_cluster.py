@@ -1,0 +1,245 @@
+"""``--engine ray``: one actor on each node of a Ray cluster, which reserves the node whole.
+
+An actor is no more than a pipe to a node's process (:mod:`permille.study.engines.node`), which ends
+with it. Nothing of Ray is near what is measured but its own daemons, and those run in any case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from permille.errors import EngineError, UsageError
+from permille.extras import extra
+from permille.interrupts import Interrupts
+from permille.study.engines.driver import Driver
+from permille.study.engines.fleet import NodeLost
+from permille.study.engines.node_process import END_S, NodeCommand, NodeProcess
+from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun
+from permille.study.run.trial_locks import Claims
+
+NODE_ID = "ray.io/node-id"
+"""The label by which Ray names a node."""
+
+
+REACH_S = 10.0
+
+
+class RayEngine:
+    """Measures on the nodes of a Ray cluster that is running."""
+
+    options: frozenset[EngineOption] = frozenset({"address", "machines"})
+
+    def check(self, run: StudyRun) -> None:
+        """See :class:`permille.study.engines.protocol.Engine`.
+
+        Raises:
+            UsageError: Ray is not installed, or an option has no meaning on a cluster.
+        """
+        with extra("ray", "--engine ray"):
+            import ray  # noqa: F401
+        if run.options.sessions > 1:
+            raise UsageError("--sessions is for --engine local: run the command again another day")
+        if run.options.engine.get("address", "").startswith("ray://"):
+            raise UsageError(
+                "--address ray:// is Ray Client, which a run would not outlive; start the run on a"
+                " node of the cluster, and leave --address out or name HOST:PORT of its head"
+            )
+
+    def run(self, run: StudyRun) -> RunOutcome:
+        """See :class:`permille.study.engines.protocol.Engine`.
+
+        Raises:
+            EngineError: there is no cluster, or its nodes cannot be used.
+            Interrupted: Ctrl-C, TERM or HUP; finished trials are kept.
+        """
+        key = hashlib.sha256(f"{run.origin}\0{run.plan.name}".encode()).hexdigest()[:16]
+        command = NodeCommand(run.words, os.getcwd(), key)
+        with (
+            Claims(run.store.path) as claims,
+            claims.on(f"nodes\0{run.plan.name}", wait=False) as ours,
+        ):
+            if not ours:
+                raise EngineError(
+                    f"another run measures this study into {run.store.path} on a cluster; wait for"
+                    " it, or name another --store"
+                )
+            with _cluster(run.options.engine) as nodes, Interrupts(os.urandom(16).hex()):
+                fleet = RayFleet(nodes, command)
+                try:
+                    return Driver(run, fleet).run()
+                finally:
+                    fleet.close()
+
+
+class NodeActor:
+    """Runs on a node; a pipe to the process that measures there."""
+
+    def __init__(self, words: Sequence[str], folder: str, key: str) -> None:
+        command = NodeCommand(words, folder, key)
+        self._process = NodeProcess(command, initial_environment())
+
+    def send(self, body: bytes) -> None:
+        """See :class:`NodeProcess`."""
+        self._process.send(body)
+
+    def receive(self) -> bytes | str:
+        """See :class:`NodeProcess`."""
+        return self._process.receive()
+
+    def end(self) -> None:
+        """See :class:`NodeProcess`."""
+        self._process.end()
+
+
+class RayFleet:
+    """An actor a node. ``nodes``: name -> what Ray knows of it."""
+
+    def __init__(self, nodes: Mapping[str, Mapping[str, Any]], command: NodeCommand) -> None:
+        import ray
+
+        self._ray = ray
+        self._actors: dict[str, Any] = {}
+        self._waiting: dict[Any, str] = {}
+        for name, node in nodes.items():
+            resources = node["Resources"]
+            actor = ray.remote(NodeActor).options(
+                num_cpus=resources["CPU"],
+                num_gpus=resources.get("GPU", 0),
+                label_selector={NODE_ID: node["NodeID"]},
+                max_concurrency=2,  # a message is sent while another is waited for
+                max_restarts=0,
+            )
+            self._actors[name] = actor.remote(command.words, command.folder, command.key)
+            self._listen(name)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """See :class:`permille.study.engines.fleet.Fleet`."""
+        return list(self._actors)
+
+    def send(self, node: str, message: bytes) -> None:
+        """See :class:`permille.study.engines.fleet.Fleet`."""
+        self._actors[node].send.remote(message)
+
+    def receive(self, timeout_s: float) -> Sequence[tuple[str, bytes | NodeLost]]:
+        """See :class:`permille.study.engines.fleet.Fleet`."""
+        waiting = list(self._waiting)
+        ready, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout_s)
+        if ready:
+            ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
+        received: list[tuple[str, bytes | NodeLost]] = []
+        for reference in ready:
+            name = self._waiting.pop(reference)
+            try:
+                message = self._ray.get(reference)
+            except self._ray.exceptions.RayError as error:
+                received.append((name, NodeLost(_reason(error))))
+                continue
+            if isinstance(message, bytes):
+                received.append((name, message))
+                self._listen(name)
+            else:
+                received.append((name, NodeLost(str(message))))
+        return received
+
+    def close(self) -> None:
+        """End every node's process, and its actor."""
+        ending = [actor.end.remote() for actor in self._actors.values()]
+        self._ray.wait(ending, num_returns=len(ending), timeout=2 * END_S)
+        for actor in self._actors.values():
+            self._ray.kill(actor)
+
+    def _listen(self, name: str) -> None:
+        self._waiting[self._actors[name].receive.remote()] = name
+
+
+def initial_environment() -> dict[str, str]:
+    """The variables with which this process was started: an actor's own have OMP_NUM_THREADS and
+    the visible devices as Ray sets them, and what they are changes what is measured."""
+    try:
+        entries = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:  # not Linux
+        return dict(os.environ)
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries if b"=" in entry)
+    return {name: value for name, _, value in pairs}
+
+
+def chosen(
+    listed: Sequence[Mapping[str, Any]], machines: int | None
+) -> dict[str, Mapping[str, Any]]:
+    """The nodes to measure on: those that are alive and have CPUs to reserve, the first so many.
+
+    Raises:
+        EngineError: there are fewer.
+    """
+    usable = sorted(
+        (node for node in listed if node["Alive"] and node["Resources"].get("CPU", 0) >= 1),
+        key=lambda node: (str(node["NodeManagerHostname"]), str(node["NodeID"])),
+    )
+    if not usable:
+        raise EngineError("the Ray cluster has no node with a CPU that can be reserved")
+    if machines is not None and len(usable) < machines:
+        raise EngineError(
+            f"--machines {machines}: the Ray cluster has {len(usable)} nodes that can be reserved"
+        )
+    hosts = [str(node["NodeManagerHostname"]) for node in usable]
+    named: dict[str, Mapping[str, Any]] = {}
+    for node, host in zip(usable, hosts, strict=True):
+        unique = host if hosts.count(host) == 1 else f"{host}/{str(node['NodeID'])[:6]}"
+        named[unique] = node
+    return dict(list(named.items())[:machines])
+
+
+@contextmanager
+def _cluster(options: Mapping[EngineOption, str]) -> Iterator[dict[str, Mapping[str, Any]]]:
+    """Connect to the cluster; the nodes to use.
+
+    Raises:
+        EngineError: there is none, or it has too few nodes.
+    """
+    import ray
+
+    address = options.get("address") or os.environ.get("RAY_ADDRESS") or "auto"
+    try:
+        if address != "auto":
+            _reach(address)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0][:300]
+        raise EngineError(
+            f"no Ray cluster at {address}: {first}; start one with `ray start --head`, or name it"
+            " with --address HOST:PORT"
+        ) from error
+    try:
+        machines = options.get("machines")
+        yield chosen(ray.nodes(), None if machines is None else int(machines))
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Connect once: Ray itself tries for minutes.
+
+    Raises:
+        OSError: nobody answers there.
+        ValueError: it is no HOST:PORT.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+
+
+def _reason(error: Exception) -> str:
+    """Ray's reason, without its advice."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:300] or type(error).__name__
+
+
+engine = RayEngine()

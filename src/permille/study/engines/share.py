@@ -1,0 +1,80 @@
+"""A share of a study: one task and dataset, as a job of its own that may be interrupted and started
+again. Its trials go into a folder that the run and the job both reach."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from permille.study.engines.messages import digest_of
+from permille.study.plan.grid import Plan
+from permille.study.plan.published import published
+from permille.study.plan.sharding import Pair, deal
+
+END_S = 60.0
+"""Seconds for an interrupted job to end its worker and its recorder."""
+
+
+class Share(NamedTuple):
+    """The share ``shard`` (``i/n``, as of ``--shard``) of a study: all cells of ``pair``.
+    ``folder`` is the name of its trials' folder, ``plan`` the digest of its part of the plan."""
+
+    shard: str
+    pair: Pair
+    folder: str
+    plan: str
+
+
+def shares_of(plan: Plan) -> list[Share]:
+    """A share for each (task, dataset) of the plan."""
+    keys = [(p.cell.task, p.cell.dataset, p.cell.model) for p in plan.cells]
+    count = len({key[:2] for key in keys})
+    shares = []
+    for number, dealt in enumerate(deal(keys, count, published()), 1):
+        pair = dealt[0][:2]
+        name = blake2b("\0".join((plan.name, *pair)).encode(), digest_size=8).hexdigest()
+        part = digest_of(part_of(plan, pair))
+        shares.append(Share(f"{number}/{count}", pair, name, part))
+    return shares
+
+
+def part_of(plan: Plan, pair: Pair) -> Plan:
+    """The cells of one task and dataset."""
+    cells = tuple(p for p in plan.cells if (p.cell.task, p.cell.dataset) == pair)
+    return msgspec.structs.replace(plan, cells=cells)
+
+
+class ShareJob:
+    """What a job calls. It starts permille as a process, which needs no more than the words of the
+    run's command line, and waits for it."""
+
+    def __init__(self, share: Share, url: str, words: Sequence[str], folder: str) -> None:
+        self._share, self._url, self._words, self._folder = share, url, tuple(words), folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> int:
+        """Run it; the exit code of ``permille run``."""
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "permille.cli.share"),
+                *(self._share.shard, self._share.plan, self._url, "--"),
+                *self._words,
+            ],
+            cwd=self._folder,
+        )
+        return self._process.wait()
+
+    def checkpoint(self) -> object:
+        """The job's time is up, or it is preempted: stop, and have the same started again."""
+        import submitit
+
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(END_S)
+        again = ShareJob(self._share, self._url, self._words, self._folder)
+        return submitit.helpers.DelayedSubmission(again)

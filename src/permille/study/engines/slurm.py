@@ -1,0 +1,287 @@
+"""``--engine slurm``: an array job, with one exclusive job for each task and dataset.
+
+The jobs need no connection to the run. Each puts its finished trials as objects into a folder
+beside the store, on the file system that the cluster shares; the run fetches them, and may be
+stopped and started again meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from permille.errors import EngineError, StoreError, UsageError
+from permille.extras import extra
+from permille.interrupts import Interrupts
+from permille.output import write_whole
+from permille.records import Record, Trial
+from permille.store import REFERENCE_SOURCE
+from permille.store.cloud.bucket import Bucket
+from permille.store.cloud.mirror import pull_into
+from permille.study.engines.messages import digest_of
+from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
+from permille.study.engines.share import Share, ShareJob, part_of, shares_of
+from permille.study.plan.grid import Plan
+from permille.study.run.required import require_measured
+from permille.study.run.schedule import most_repeats
+from permille.study.run.tally import RunTally
+from permille.study.run.trial_locks import Claims
+
+POLL_S = 5.0
+MOST_TIMEOUTS = 100
+"""How often a job that reaches its time limit is started again."""
+
+
+class _Submitted(Record):
+    """What a run leaves in its folder, so that the next one waits for the same jobs."""
+
+    plan: str
+    jobs: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+class SlurmEngine:
+    """Submits jobs to Slurm through submitit. ``cluster``: another of submitit's executors, for
+    tests; ``poll_s``: between two looks at the folder."""
+
+    options: frozenset[EngineOption] = frozenset({"machines", "partition", "time"})
+
+    def __init__(self, cluster: str = "slurm", poll_s: float = POLL_S) -> None:
+        self._cluster = cluster
+        self._poll_s = poll_s
+
+    def check(self, run: StudyRun) -> None:
+        """See :class:`permille.study.engines.protocol.Engine`.
+
+        Raises:
+            UsageError: a library is missing, or an option has no meaning in jobs.
+            EngineError: this machine cannot submit jobs.
+        """
+        with extra("slurm", "--engine slurm"):
+            import obstore  # noqa: F401
+            import submitit  # noqa: F401
+        if run.options.sessions > 1:
+            raise UsageError("--sessions is for --engine local: run the command again another day")
+        if run.options.fresh:
+            raise UsageError("--fresh is not for --engine slurm: name a new --store instead")
+        if any(word.partition("=")[0] == "--shard" for word in run.words):
+            raise UsageError("--shard is for --engine local: --engine slurm deals the study itself")
+        if self._cluster == "slurm" and shutil.which("sbatch") is None:
+            raise EngineError(
+                "there is no sbatch here: start --engine slurm on a login node of a Slurm cluster"
+            )
+
+    def run(self, run: StudyRun) -> RunOutcome:
+        """See :class:`permille.study.engines.protocol.Engine`.
+
+        Raises:
+            EngineError: Slurm refuses the jobs, or those of another plan are still running.
+            StoreError: the folder beside the store cannot be used.
+            Interrupted: Ctrl-C, TERM or HUP. The jobs go on; the same command waits for them.
+        """
+        folder = run.store.path.with_name(f"{run.store.path.name}-slurm").absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot create {folder}: {error.strerror}") from error
+        with (
+            Claims(run.store.path) as claims,
+            claims.on(f"nodes\0{run.plan.name}", wait=False) as ours,
+            Interrupts(os.urandom(16).hex()),
+        ):
+            if not ours:
+                raise EngineError(f"another run measures this study into {run.store.path}")
+            return RunOutcome(_Wait(run, folder, self._cluster, self._poll_s).run())
+
+
+class _Wait:
+    """One run: submit what is missing, or find the jobs of an earlier run; fetch until they end."""
+
+    def __init__(self, run: StudyRun, folder: Path, cluster: str, poll_s: float) -> None:
+        self._run = run
+        self._folder = folder
+        self._cluster = cluster
+        self._poll_s = poll_s
+        self._shares = shares_of(run.plan)
+        self._buckets = {
+            share: Bucket(f"file://{folder / 'trials' / share.folder}", creates=True)
+            for share in self._shares
+        }
+        self._tally = RunTally()
+        self._problems: list[str] = []
+
+    def run(self) -> RunTally:
+        note = self._run.listener.note
+        kept = 0
+        for bucket in self._buckets.values():
+            kept += pull_into(self._run.store, bucket).new
+        if kept:
+            note(f"{kept} trials of earlier jobs are in the store now")
+        repeats = range(most_repeats(self._run.plan.settings))
+        missing = _missing(self._run, repeats)
+        self._tally.kept = len(self._run.plan.cells) * len(repeats) - sum(missing.values())
+        jobs = self._jobs(missing)
+        with self._run.listener.measuring(
+            missing, len(repeats), self._tally, at_once=_at_once(self._run.options.engine, jobs)
+        ) as watch:
+            while jobs:
+                ended = all(job.done() for job in jobs.values())
+                self._fetch(watch)  # once more after the last has ended
+                if ended:
+                    break
+                time.sleep(self._poll_s)
+        (self._folder / "submitted.json").unlink(missing_ok=True)
+        for line in self._problems[:5]:
+            note(f"refused: {line}")
+        for share, job in jobs.items():
+            if (reason := _failure(job)) is not None:
+                note(f"the job of {' on '.join(share.pair)} {reason}")
+                part = part_of(self._run.plan, share.pair)
+                self._tally.lost += _lost(_missing(self._run, repeats), part, self._run)
+        return self._tally
+
+    def _jobs(self, missing: Mapping[str, int]) -> dict[Share, Any]:
+        """The jobs of an earlier run, if they are still running; else new ones of what is
+        missing."""
+        by_folder = {share.folder: share for share in self._shares}
+        earlier = self._submitted()
+        if earlier is not None:
+            if earlier.plan != digest_of(self._run.plan):
+                raise EngineError(
+                    f"jobs of another form of this study are running ({earlier.jobs[0]} and"
+                    f" {len(earlier.jobs) - 1} more); wait for them, or cancel them with scancel"
+                )
+            self._run.listener.note(f"waiting for the jobs of an earlier run, {earlier.jobs[0]} …")
+            return {
+                by_folder[folder]: self._job(id)
+                for id, folder in zip(earlier.jobs, earlier.folders, strict=True)
+            }
+        due = [
+            share
+            for share in self._shares
+            if any(missing[p.cell.id] for p in part_of(self._run.plan, share.pair).cells)
+        ]
+        return self._submit(due) if due else {}
+
+    def _submit(self, shares: Sequence[Share]) -> dict[Share, Any]:
+        import submitit
+
+        options = self._run.options.engine
+        executor = submitit.AutoExecutor(
+            self._folder / "jobs", cluster=self._cluster, slurm_max_num_timeout=MOST_TIMEOUTS
+        )
+        executor.update_parameters(
+            name=f"permille-{self._run.plan.name}"[:60],
+            timeout_min=int(options.get("time", "60")),
+            slurm_exclusive=True,
+            slurm_mem="0",
+            slurm_array_parallelism=int(options.get("machines", len(shares))),
+            # The whole node is the job's: its processes are not bound to a part of it.
+            slurm_srun_args=["--cpu-bind=none"],
+            **({"slurm_partition": options["partition"]} if "partition" in options else {}),
+        )
+        work = [
+            ShareJob(share, self._buckets[share].url, self._run.words, os.getcwd())
+            for share in shares
+        ]
+        try:
+            jobs = executor.submit_array(work)
+        except (submitit.core.utils.FailedJobError, RuntimeError) as error:
+            raise EngineError(
+                f"Slurm refuses the jobs: {' '.join(str(error).split())[:300]}"
+            ) from error
+        ids = tuple(job.job_id for job in jobs)
+        record = _Submitted(
+            plan=digest_of(self._run.plan), jobs=ids, folders=tuple(one.folder for one in shares)
+        )
+        write_whole(self._folder / "submitted.json", msgspec.json.encode(record))
+        self._run.listener.note(
+            f"{len(jobs)} jobs are submitted, {ids[0]} …; this command may be stopped: the same"
+            " command waits for them again"
+        )
+        return dict(zip(shares, jobs, strict=True))
+
+    def _submitted(self) -> _Submitted | None:
+        """The jobs of an earlier run of which one is still running; None if there are none."""
+        try:
+            body = (self._folder / "submitted.json").read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            record = msgspec.json.decode(body, type=_Submitted)
+        except msgspec.DecodeError as error:
+            raise EngineError(f"{self._folder / 'submitted.json'} is damaged: {error}") from error
+        return record if any(not self._job(id).done() for id in record.jobs) else None
+
+    def _job(self, id: str) -> Any:
+        import submitit
+
+        kind = submitit.LocalJob if self._cluster == "local" else submitit.SlurmJob
+        return kind(self._folder / "jobs", id)
+
+    def _fetch(self, watch: Watch) -> None:
+        for bucket in self._buckets.values():
+            arrived: list[Trial] = []
+            pulled = pull_into(self._run.store, bucket, arrived.append)
+            self._problems += pulled.problems
+            for trial in arrived:
+                if trial.source == REFERENCE_SOURCE:
+                    self._tally.add_cost(trial)
+                    continue
+                self._tally.add(trial)
+                watch(trial)
+                if self._run.options.require:
+                    require_measured(trial, self._run.options.require)
+
+
+def _missing(run: StudyRun, repeats: range) -> dict[str, int]:
+    """The repeats of each cell that no machine has finished."""
+    done: set[tuple[str, int]] = set()
+    for protocol in run.plan.by_protocol:
+        for tried in run.store.tried(run.plan.name, protocol):
+            if tried.status == "done":
+                done.add((tried.cell, tried.repeat))
+    return {
+        planned.cell.id: sum((planned.cell.id, repeat) not in done for repeat in repeats)
+        for planned in run.plan.cells
+    }
+
+
+def _lost(missing: Mapping[str, int], part: Plan, run: StudyRun) -> int:
+    """What a job that was lost did not make; at least 1, where precision decides."""
+    if run.plan.settings.precision:
+        return 1
+    return sum(missing[planned.cell.id] for planned in part.cells)
+
+
+def _at_once(options: Mapping[EngineOption, str], jobs: Mapping[Share, Any]) -> int:
+    return max(1, min(len(jobs), int(options.get("machines", len(jobs)))))
+
+
+def _failure(job: Any) -> str | None:
+    """Why a job did not do its share; None if it did, or if only trials failed."""
+    import submitit
+
+    try:
+        code = job.result()
+    except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
+        return f"was lost: {' '.join(str(error).split())[:300]}"
+    if code in (0, 1):
+        return None
+    return f"ended (exit {code}); its last lines: {_tail(job)}"
+
+
+def _tail(job: Any) -> str:
+    try:
+        return " ".join((job.stderr() or "").strip().splitlines()[-2:])[-300:]
+    except OSError as error:
+        return str(error)
+
+
+engine = SlurmEngine()

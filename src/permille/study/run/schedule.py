@@ -1,0 +1,250 @@
+"""Which trials of a plan are still to be made for one kind of machine, block by block."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from permille.analysis.rerun import is_precise, rerun
+from permille.analysis.stopping import decide
+from permille.analysis.summaries import summarise
+from permille.balanced import order
+from permille.records import Environment, Stopping, Trial
+from permille.store import Store, Tried
+from permille.study.plan.cells import PlannedCell
+from permille.study.plan.file import Settings
+from permille.study.plan.grid import Plan
+from permille.study.run import blocks
+from permille.study.run.blocks import Block
+from permille.study.run.ledger import Ledger
+from permille.study.run.tally import RunTally
+
+DEFAULT_REPEATS = 10
+RETRIES = 2
+"""A failed or invalid repeat is retried by later runs, up to this number of tries."""
+
+SAME_FAILURES = 2
+"""A model that failed this many times in a row for one reason is skipped for the rest of the
+run."""
+
+
+def most_repeats(settings: Settings) -> int:
+    """The most repeats of each cell."""
+    if settings.precision:
+        return settings.max_repeats
+    return settings.repeats or DEFAULT_REPEATS
+
+
+def stopping_of(settings: Settings) -> Stopping | None:
+    """The rule by which a study stops, if it has one."""
+    if not settings.precision:
+        return None
+    return Stopping(precision=settings.precision, max_repeats=settings.max_repeats)
+
+
+def finished(plan: Plan, store: Store) -> int:
+    """The plan's finished trials in the store, on any machine. A run that is interrupted between
+    storing a trial and counting it would report one too few if it did not ask the store."""
+    return sum(
+        tried.status == "done" and tried.cell in cells
+        for protocol, cells in plan.by_protocol.items()
+        for tried in store.tried(plan.name, protocol)
+    )
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A repeat that this run skips, and why: ``given-up`` after three failures, ``left-out``
+    because its model fails for the same reason each time."""
+
+    cell: PlannedCell
+    repeat: int
+    status: Literal["given-up", "left-out"]
+    reason: str
+
+
+class Schedule:
+    """What is due of a plan on machines with one environment, by the trials in the store and those
+    that the run adds. ``skipped`` is called for each repeat that is not run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        environment: Environment,
+        tally: RunTally,
+        *,
+        pool: bool = False,
+        skipped: Callable[[NotRun], None] = lambda not_run: None,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self.environment = environment
+        self._tally = tally
+        self._pool = pool
+        self.skipped = skipped
+        self._stopping = stopping_of(plan.settings)
+        self._version = store.version()
+        self.ledger = self._open_ledger()
+        self._tried_elsewhere: set[tuple[str, int]] = set()
+        self._failures: dict[str, list[str]] = {}
+
+    def start_over(self) -> None:
+        """Begin a new round of every cell; existing trials stay in the store."""
+        for protocol, cells in self._plan.by_protocol.items():
+            self._store.start_over(self._plan.name, cells, protocol, self.environment.fingerprint)
+        self.ledger = self._open_ledger()
+
+    def round_of(self, cell: str) -> int:
+        """The cell's current round."""
+        return self._rounds.get(cell, 0)
+
+    def is_due(self, planned: PlannedCell, repeat: int) -> bool:
+        """Whether that repeat must still be run; the study's precision may already be reached."""
+        tried = self.ledger.attempts(planned.cell.id, repeat)
+        return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
+
+    def is_open(self, planned: PlannedCell, repeat: int) -> bool:
+        """Whether a repeat is due and no other run has tried it in the meantime."""
+        tried = (planned.cell.id, repeat) in self._tried_elsewhere
+        return not tried and self.is_due(planned, repeat)
+
+    def is_rerun_precise(self) -> bool:
+        """Whether the sessions so far tell what a rerun of each model would give within the study's
+        ``rerun_precision``. A cell without a figure does not count: further sessions give none."""
+        precision = self._plan.settings.rerun_precision
+        if precision is None:
+            return False
+        energies = [
+            summary.energy
+            for planned in self._plan.cells
+            for summary in summarise(self._finished(planned), "compute", pool=self._pool)
+            if summary.energy is not None
+        ]
+        means = [energy.session_means() for energy in energies]
+        return bool(means) and all(m and is_precise(rerun(m), precision) for m in means)
+
+    def _finished(self, planned: PlannedCell) -> list[Trial]:
+        """A cell's finished trials that count for this run."""
+        protocol = self._plan.protocol_of(planned)
+        return [
+            trial
+            for trial in self._store.trials(
+                study=self._plan.name, cell=planned.cell.id, source="permille", status="done"
+            )
+            if trial.protocol == protocol
+            and (self._pool or trial.environment.fingerprint == self.environment.fingerprint)
+        ]
+
+    def is_untouched(self, repeats: range) -> bool:
+        """Whether none of these repeats was ever tried: a session of their own begins with them."""
+        return not any(
+            self.ledger.done(planned.cell.id, repeat)
+            or self.ledger.attempts(planned.cell.id, repeat)
+            for planned in self._plan.cells
+            for repeat in repeats
+        )
+
+    def due(self, repeats: range) -> dict[str, int]:
+        """The number of these repeats that are due, by cell."""
+        return {
+            planned.cell.id: sum(self.is_due(planned, repeat) for repeat in repeats)
+            for planned in self._plan.cells
+        }
+
+    def blocks(
+        self, repeats: range, pairs: Container[tuple[str, str]] | None = None
+    ) -> Iterator[Block]:
+        """What is to be run, of these (task, dataset) ``pairs`` or of all. Repeats go round over
+        the blocks, so that a slow drift of the machine meets all of them alike; computed anew each
+        round, since precision may be reached."""
+        seed = self._plan.settings.seed
+        for repeat in repeats:
+            for (task, dataset), cells in blocks.groups(self._plan.cells).items():
+                if pairs is not None and (task, dataset) not in pairs:
+                    continue
+                ordered = order(len(cells), repeat, f"{seed}/{task}/{dataset}")
+                due = tuple(cells[i] for i in ordered if self._to_make(cells[i], repeat))
+                if due:
+                    yield Block(task, dataset, repeat, due)
+
+    def note(self, trial: Trial, failure: str | None) -> None:
+        """Add a trial that was just stored. ``failure``: why the next attempt of its cell would
+        also fail, or None."""
+        self.ledger.add(trial)
+        reasons = self._failures.setdefault(trial.cell.id, [])
+        if failure is None or (reasons and _shape(reasons[-1]) != _shape(failure)):
+            reasons.clear()
+        if failure is not None:
+            reasons.append(failure)
+
+    def catch_up(self) -> None:
+        """Add trials that another run has stored in the meantime."""
+        version = self._store.version()
+        if version == self._version:
+            return
+        self._version, before = version, self.ledger.tried()
+        self.ledger = self._open_ledger()
+        for key, times in self.ledger.tried().items():
+            if times > before.get(key, 0):
+                self._tried_elsewhere.add(key)
+
+    def precise(self, planned: PlannedCell) -> bool:
+        """Whether the cell needs no more repeats for the study's precision."""
+        rule, values = self._stopping, self.ledger.values(planned.cell.id)
+        if rule is None or not values:
+            return False
+        most = max(rule.max_repeats, len(values))
+        return decide(values, precision=rule.precision, max_repeats=most).stop
+
+    def _open_ledger(self) -> Ledger:
+        plan, fingerprint = self._plan, self.environment.fingerprint
+        self._rounds: dict[str, int] = {}
+        tried: list[Tried] = []
+        for protocol in plan.by_protocol:
+            self._rounds |= self._store.rounds(plan.name, protocol, fingerprint)
+            tried += self._store.tried(plan.name, protocol)
+        ledger = Ledger(tried, fingerprint, pool=self._pool)
+        if self._stopping is not None:
+            for trial in self._store.trials(study=plan.name, source="permille", status="done"):
+                ours = self._pool or trial.environment.fingerprint == fingerprint
+                current = trial.round == self._rounds.get(trial.cell.id, 0)
+                elsewhere = trial.environment.fingerprint != fingerprint
+                if ours and (current or elsewhere) and trial.protocol in plan.by_protocol:
+                    ledger.count(trial)
+        return ledger
+
+    def _to_make(self, planned: PlannedCell, repeat: int) -> bool:
+        """Whether a repeat is to be made; what is left out is counted and reported."""
+        if self.ledger.done(planned.cell.id, repeat):
+            self._tally.kept += 1
+        elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
+            self._tally.given_up += 1
+            reason = self._last_reason(planned, repeat)
+            self.skipped(NotRun(planned, repeat, "given-up", reason))
+        elif (same := self._same_failure(planned)) is not None:
+            self._tally.left_out += 1
+            self.skipped(NotRun(planned, repeat, "left-out", same))
+        else:
+            return not self.precise(planned)
+        return False
+
+    def _last_reason(self, planned: PlannedCell, repeat: int) -> str:
+        tried = self._store.trials(study=self._plan.name, cell=planned.cell.id, source="permille")
+        reasons = [trial.reason for trial in tried if trial.repeat == repeat and trial.reason]
+        last = f", the last time: {reasons[-1]}" if reasons else ""
+        return f"failed three times{last}; once the cause is fixed, run with --fresh"
+
+    def _same_failure(self, planned: PlannedCell) -> str | None:
+        """Why the cell's other repeats would also fail, or None."""
+        reasons = self._failures.get(planned.cell.id, [])
+        if len(reasons) < SAME_FAILURES:
+            return None
+        return f"the model failed {len(reasons)} times in a row: {reasons[-1]}"
+
+
+def _shape(reason: str) -> str:
+    """A reason without its numbers, because addresses, counts and times differ between trials."""
+    return re.sub(r"0x[0-9a-f]+|[0-9.]+", "#", reason)

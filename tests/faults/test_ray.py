@@ -1,0 +1,155 @@
+"""A study on a real Ray cluster, whose nodes are raylets of this machine: what a local run gives,
+and what is left when a node or the run is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from permille.records import Trial
+from permille.store import Store
+from tests.conftest import Permille
+from tests.faults.conftest import MakeStudy, await_that, kept, ours
+from tests.powercap import Driver
+from tests.ray_nodes import RayNodes, ray_nodes
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'permille[ray]'")
+pytestmark = [pytest.mark.measuring, pytest.mark.slow]
+
+SECOND = """
+
+[[tasks]]
+task = "text-classification"
+datasets = [{ path = "more.jsonl", text = "text", label = "label" }]
+"""
+MODELS = ("good", "good2", "good3", "good4")
+REPEATS = 3
+TRIALS = len(MODELS) * 2 * REPEATS
+
+
+def _run(path: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "permille", "run", str(path), "--json-lines", *words],
+        env=environment, cwd=path.parent, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _counts(trials: list[Trial]) -> Counter[tuple[str, int]]:
+    assert {trial.status for trial in trials} == {"done"}
+    return Counter((trial.cell.id, trial.repeat) for trial in trials)
+
+
+def _left(folder: Path) -> list[str]:
+    """Processes of permille that run; the cluster's own daemons are not."""
+    return [line for line in ours(folder).values() if "permille" in line and "ray" not in line]
+
+
+@pytest.fixture
+def big(make_study: MakeStudy, tmp_path: Path) -> Path:
+    """4 models × 2 datasets × 3 repeats."""
+    path = make_study(*MODELS, source="\ngood4 = good\n", repeats=REPEATS)
+    rows = [{"text": f"{word} two", "label": word} for word in ("good", "bad", "good")]
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text(path.read_text() + SECOND.replace("[[tasks]]\ntask", "[[tasks]]\ntask"))
+    return path
+
+
+@pytest.fixture
+def cluster(environment: dict[str, str], tmp_path: Path, powercap: Driver) -> Iterator[RayNodes]:
+    with ray_nodes(tmp_path / "cache", environment, "a", "b", "c") as nodes:
+        yield nodes
+
+
+def test_a_study_on_a_cluster_of_one_node_and_without_a_cluster(
+    make_study: MakeStudy, powercap: Driver, environment: dict[str, str], tmp_path: Path,
+    permille: Permille,
+) -> None:  # fmt: skip
+    path = make_study("good", "good2", repeats=1)
+    alone = permille("run", str(path), "--engine", "ray", "--address", "127.0.0.1:1", code=2)
+    assert "no Ray cluster at 127.0.0.1:1" in alone.err
+    with ray_nodes(tmp_path / "cache", environment, "a") as nodes:
+        run = _run(path, environment, "--engine", "ray", "--address", nodes.address)
+        _, err = run.communicate(timeout=120)
+        assert run.returncode == 0, err
+        few = permille(
+            "run", str(path), "--engine", "ray", "--address", nodes.address, "--machines", "2",
+            code=2,
+        )  # fmt: skip
+        assert "--machines 2: the Ray cluster has 1" in few.err
+    assert set(_counts(kept(tmp_path)).values()) == {1}
+    assert len(kept(tmp_path)) == 2
+    assert not any("OMP_NUM_THREADS" in trial.environment.facts for trial in kept(tmp_path))
+    assert ours(tmp_path) == {}
+
+
+@pytest.mark.campaign
+def test_three_nodes_give_the_cells_and_counts_of_a_local_run(
+    big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path, permille: Permille
+) -> None:
+    run = _run(big, environment, "--engine", "ray", "--address", cluster.address)
+    _, err = run.communicate(timeout=300)
+    assert run.returncode == 0, err
+    permille("run", str(big), "--store", "local.db", "--json-lines")
+    trials = kept(tmp_path)
+    assert _counts(trials) == _counts(kept(tmp_path, "local.db"))
+    assert len(trials) == TRIALS
+    with Store(tmp_path / "permille.db", readonly=True) as store:
+        sessions = {one.id: one.machine for one in store.sessions()}
+    assert len(set(sessions.values())) == 3
+    blocks: dict[tuple[str, int], set[str | None]] = {}
+    for trial in trials:
+        blocks.setdefault((trial.cell.dataset, trial.repeat), set()).add(trial.session)
+    assert all(len(machines) == 1 for machines in blocks.values())  # no block is split
+    assert _left(tmp_path) == []
+
+
+@pytest.mark.campaign
+def test_a_node_that_is_killed_loses_nothing_that_was_finished(
+    big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path
+) -> None:
+    run = _run(big, environment, "--engine", "ray", "--address", cluster.address)
+    await_that(lambda: len(kept(tmp_path)) >= 4, 120)
+    before = {trial.uid for trial in kept(tmp_path)}
+    cluster.kill("b")
+    _, err = run.communicate(timeout=300)
+    assert run.returncode == 0, err
+    assert "is lost" in err
+    trials = kept(tmp_path)
+    assert set(_counts(trials).values()) == {1}
+    assert len(trials) == TRIALS
+    assert before <= {trial.uid for trial in trials}
+    await_that(lambda: _left(tmp_path) == [])
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_killed_goes_on_where_it_was(
+    big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path, sign: signal.Signals
+) -> None:
+    words = ("--engine", "ray", "--address", cluster.address)
+    first = _run(big, environment, *words)
+    assert first.stdout is not None
+    printed = [json.loads(first.stdout.readline())["trial"] for _ in range(4)]
+    os.kill(first.pid, sign)
+    _, err = first.communicate(timeout=120)
+    assert first.returncode == (130 if sign == signal.SIGINT else -9), err
+    if sign == signal.SIGINT:
+        assert "run the same command again to resume" in err
+        assert _left(tmp_path) == []
+    second = _run(big, environment, *words)  # at once: the nodes of the first may still be ending
+    _, err = second.communicate(timeout=300)
+    assert second.returncode == 0, err
+    trials = kept(tmp_path)
+    assert set(_counts(trials).values()) == {1}
+    assert len(trials) == TRIALS
+    assert set(printed) <= {trial.uid for trial in trials}
+    await_that(lambda: _left(tmp_path) == [])

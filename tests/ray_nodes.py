@@ -1,0 +1,77 @@
+"""A Ray cluster of fake nodes on this machine, in a process of its own: ``python -m tests.ray_nodes
+FOLDER NAME…``. It prints the cluster's address, and kills the node whose name it reads.
+
+``ray.cluster_utils.Cluster`` is Ray's own means for such tests: each node is a raylet of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+START_S = 120.0
+
+
+class RayNodes:
+    """The process, seen from a test."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self.address = process.stdout.readline().strip()
+        assert self.address, "the cluster did not start"
+
+    def kill(self, name: str) -> None:
+        """SIGKILL of the node's raylet."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{name}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "killed\n"
+
+
+@contextmanager
+def ray_nodes(folder: Path, environment: Mapping[str, str], *names: str) -> Iterator[RayNodes]:
+    """A cluster with a node of each name; ``folder`` has their temporary files and caches."""
+    short = tempfile.TemporaryDirectory(dir="/tmp", prefix="ray-", ignore_cleanup_errors=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.ray_nodes", str(folder), *names],
+        # The paths of Ray's sockets would be too long below a test's folder.
+        env={**environment, "RAY_TMPDIR": short.name},
+        cwd=Path(__file__).resolve().parents[1], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield RayNodes(process)
+    finally:
+        process.communicate(timeout=60)  # its input ends, and it shuts the cluster down
+        short.cleanup()
+
+
+def main(folder: Path, names: list[str]) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    nodes = {}
+    for name in names:
+        nodes[name] = cluster.add_node(
+            num_cpus=1,
+            include_dashboard=False,
+            object_store_memory=80 * 2**20,
+            env_vars={**os.environ, "PERMILLE_FAKE_NODE": name, "PERMILLE_CACHE": str(folder)},
+        )
+    cluster.wait_for_nodes()
+    print(cluster.address, flush=True)
+    for line in sys.stdin:
+        cluster.remove_node(nodes[line.strip()], allow_graceful=False)
+        print("killed", flush=True)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

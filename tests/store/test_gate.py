@@ -1,0 +1,56 @@
+"""The quick check of a trial's numbers against the thorough one; counts of many inserts at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from permille.store import Store, gate, writing
+from permille.store.repair import check
+from tests.records import cell, trial
+
+NUMBERS = st.one_of(
+    st.floats(),
+    st.floats(min_value=1e28, max_value=1e32),
+    st.integers(-(2**66), 2**66),
+    st.sampled_from([1e30, -1e30, 9.99e29, 1.0000001e30, 2**63 - 1, 2**63, 10**18, 1e19]),
+)
+
+
+@given(number=NUMBERS, name=st.text(max_size=20), listed=st.lists(NUMBERS, max_size=3))
+def test_the_quick_look_for_large_numbers_finds_whatever_the_thorough_one_does(
+    number: float, name: str, listed: list[float]
+) -> None:
+    settings = {name: listed, "more": {"inner": number}}
+    one = msgspec.structs.replace(trial(), counts={"a": number}, cell=cell(settings=settings))
+    expected = gate._unbounded(one)
+    refused = gate.refusal(one)
+    if expected is not None:
+        assert refused == expected
+    else:
+        assert refused is None or "below 0" in refused or "read back differently" in refused
+
+
+def test_trials_of_one_transaction_are_counted_whatever_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_AT_ONCE", 7)
+    trials = [
+        trial(model=f"m{number % 3}", repeat=number, uid=f"{number:032x}", energy_j=1.0 + number)
+        for number in range(40)
+    ]
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        # In one transaction: new ones, one that is there already, and one of another content.
+        other = msgspec.structs.replace(trials[3], repeat=99)
+        given = [*trials[:20], trials[2], other, *trials[20:]]
+        taken = store.take_in((one, None) for one in given)
+        assert (taken.new, taken.known, len(taken.refused)) == (40, 1, 1)
+        assert store.add_many((one, None) for one in trials) == 0
+    assert check(path).problems == ()
+    with Store(path, readonly=True) as store:
+        assert [one.uid for one in store.trials()] == [one.uid for one in trials]

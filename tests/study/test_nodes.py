@@ -1,0 +1,192 @@
+"""A study over three nodes, which are processes of this machine: the trials, and what is left when
+a node or the run is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from permille.errors import EngineError
+from permille.records import Trial
+from permille.store import Store
+from permille.study.engines.driver import Driver
+from permille.study.engines.node_process import NodeCommand
+from permille.study.engines.protocol import RunOptions, StudyRun, Watch
+from permille.study.plan import file
+from permille.study.plan.grid import make
+from permille.study.run.attempt import Turn
+from permille.study.run.schedule import NotRun, Schedule
+from permille.study.run.tally import RunTally
+from tests.faults.conftest import await_that, ours
+from tests.pipe_fleet import PipeFleet
+from tests.powercap import Driver as PowercapDriver
+
+pytestmark = pytest.mark.measuring
+
+NODES = ("a", "b", "c")
+
+
+class Heard:
+    """What the run says; ``on_trial`` is called at each trial."""
+
+    def __init__(self, on_trial: Callable[[int], None] = lambda count: None) -> None:
+        self.notes: list[str] = []
+        self.machines: Counter[str] = Counter()
+        self._on_trial = on_trial
+
+    def ready(self, schedule: Schedule) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def session(self, number: int) -> None:
+        raise AssertionError
+
+    def rest(self, left: datetime.timedelta, session: int) -> None:
+        raise AssertionError
+
+    @contextlib.contextmanager
+    def measuring(
+        self,
+        due: Mapping[str, int],
+        repeats: int,
+        tally: RunTally,
+        machines: Sequence[str] = (),
+        at_once: int | None = None,
+    ) -> Iterator[Watch]:
+        def watch(event: Turn | Trial | NotRun, machine: str = "") -> None:
+            if isinstance(event, Trial):
+                self.machines[machine] += 1
+                self._on_trial(self.machines.total())
+
+        yield watch
+
+
+class Killed(Exception):
+    pass
+
+
+def _fleet(path: Path, environment: Mapping[str, str], folder: Path) -> PipeFleet:
+    command = NodeCommand([str(path)], str(folder), "key")
+    return PipeFleet(
+        command,
+        {
+            name: dict(environment, PERMILLE_FAKE_NODE=name, PERMILLE_CACHE=str(folder / "cache"))
+            for name in NODES
+        },
+    )
+
+
+def _drive(
+    path: Path, fleet: PipeFleet, folder: Path, heard: Heard
+) -> tuple[RunTally, list[Trial], set[str | None]]:
+    plan = make(file.read(path))
+    with Store(folder / "s.db") as store:
+        try:
+            tally = Driver(StudyRun(plan, store, RunOptions(), heard), fleet).run().tally
+        finally:
+            fleet.close()
+        machines = {session.machine for session in store.sessions()}
+        return tally, list(store.trials()), machines
+
+
+def _counts(trials: Sequence[Trial]) -> Counter[tuple[str, int]]:
+    return Counter((t.cell.id, t.repeat) for t in trials if t.status == "done")
+
+
+def test_three_nodes_make_each_trial_once_although_one_is_killed(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    path = study("quick", "slow", repeats=6)
+    fleet = _fleet(path, environment, tmp_path)
+
+    def kill(count: int) -> None:
+        if count == 1:
+            os.kill(fleet.nodes["b"].pid, signal.SIGKILL)
+
+    heard = Heard(kill)
+    tally, trials, machines = _drive(path, fleet, tmp_path, heard)
+    plan = make(file.read(path))
+    assert _counts(trials) == Counter(
+        {(planned.cell.id, repeat): 1 for planned in plan.cells for repeat in range(6)}
+    )
+    assert (tally.done, tally.lost, tally.complete) == (12, 0, True)
+    assert any("node b is lost: its process was killed by SIGKILL" in n for n in heard.notes)
+    assert len(machines) >= 2
+    assert all(trial.session is not None for trial in trials)
+    assert ours(tmp_path) == {}
+    # Those that were dismissed have deleted their stores; b's is kept for the next run.
+    assert len(list((tmp_path / "cache" / "nodes").glob("*.db"))) <= 1
+
+
+def test_a_run_that_was_killed_goes_on_with_what_the_nodes_have(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    path = study("quick", "slow", repeats=4)
+
+    def die(count: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        _drive(path, _fleet(path, environment, tmp_path), tmp_path, Heard(die))
+    assert ours(tmp_path) == {}
+    (tmp_path / "s.db").unlink()  # as if the run had been killed before it stored what had come
+    heard = Heard()
+    tally, trials, _ = _drive(path, _fleet(path, environment, tmp_path), tmp_path, heard)
+    assert any("of an earlier run came from the nodes' stores" in note for note in heard.notes)
+    assert set(_counts(trials).values()) == {1}
+    assert len(_counts(trials)) == 8
+    assert tally.done + tally.kept == 8
+    assert tally.kept >= 1
+
+
+def test_a_node_whose_plan_differs_is_refused_before_anything_is_measured(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    path = study("quick")
+    plan = make(file.read(path))
+    study("quick", "slow")  # what the nodes read
+    fleet = _fleet(path, environment, tmp_path)
+    with contextlib.closing(fleet), Store(tmp_path / "s.db") as store:
+        driver = Driver(StudyRun(plan, store, RunOptions(), Heard()), fleet)
+        with pytest.raises(EngineError, match="makes another plan"):
+            driver.run()
+        assert list(store.trials()) == []
+
+
+def test_a_node_ends_at_once_when_the_process_that_started_it_is_killed(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys, time\n"
+            "from permille.study.engines.node_process import NodeCommand, NodeProcess\n"
+            "node = NodeProcess(NodeCommand([sys.argv[1]], '.', 'key'), os.environ)\n"
+            "node.receive()\n"
+            "print('ready', flush=True)\n"
+            "time.sleep(600)\n",
+            str(study("quick")),
+        ],
+        env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "ready\n"
+    holder.kill()
+    holder.communicate()
+    await_that(lambda: ours(tmp_path) == {})

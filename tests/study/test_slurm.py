@@ -1,0 +1,184 @@
+"""Jobs of one task and dataset each, through submitit: its local executor runs them as processes of
+this machine."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from permille.errors import EngineError
+from permille.records import Trial
+from permille.store import Store
+from permille.store.cloud.bucket import Bucket
+from permille.study.engines.protocol import RunOptions, StudyRun
+from permille.study.engines.share import ShareJob, part_of, shares_of
+from permille.study.engines.slurm import SlurmEngine
+from permille.study.plan import file
+from permille.study.plan.grid import Plan, make
+from permille.study.run.tally import RunTally
+from tests.conftest import Permille
+from tests.faults.conftest import await_that, kept, ours
+from tests.powercap import Driver
+from tests.slurm_node import slurm_of_one_node
+from tests.study.test_nodes import Heard
+
+pytest.importorskip("submitit", reason="submitit is not installed: pip install 'permille[slurm]'")
+pytestmark = [pytest.mark.measuring, pytest.mark.slow]
+
+SLURM = ("--engine", "slurm", "--partition", "main", "--time", "10m")
+SECOND = """datasets = [
+  { path = "more.jsonl", text = "text", label = "label" },
+  {"""
+
+
+@pytest.fixture
+def two_pairs(
+    study: Callable[..., Path], tmp_path: Path, powercap: Driver, environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:  # fmt: skip
+    """2 models × 2 datasets × 2 repeats; jobs get the test's environment and folder."""
+    path = study("quick", "slow", repeats=2)
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines()[:10]
+    (tmp_path / "more.jsonl").write_text("\n".join(rows) + "\n")
+    path.write_text(path.read_text().replace("datasets = [{", SECOND))
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return path
+
+
+def _run(path: Path, heard: Heard) -> tuple[RunTally, list[Trial]]:
+    plan = make(file.read(path))
+    with Store(path.with_name("s.db")) as store:
+        # The executor starts both jobs at once on this one machine.
+        run = StudyRun(plan, store, RunOptions(), heard, [str(path), "--shared"])
+        engine = SlurmEngine(cluster="local", poll_s=0.2)
+        engine.check(run)
+        outcome = engine.run(run)
+        return outcome.tally, list(store.trials())
+
+
+def _counts(trials: list[Trial]) -> Counter[tuple[str, int]]:
+    return Counter((trial.cell.id, trial.repeat) for trial in trials if trial.status == "done")
+
+
+def _whole(plan: Plan) -> Counter[tuple[str, int]]:
+    return Counter({(p.cell.id, repeat): 1 for p in plan.cells for repeat in range(2)})
+
+
+def test_a_share_is_every_model_of_one_task_and_dataset(two_pairs: Path) -> None:
+    plan = make(file.read(two_pairs))
+    shares = shares_of(plan)
+    assert sorted(share.shard for share in shares) == ["1/2", "2/2"]
+    parts = [part_of(plan, share.pair) for share in shares]
+    assert [len({p.cell.model for p in part.cells}) for part in parts] == [2, 2]
+    assert len({share.folder for share in shares}) == 2
+
+
+def test_jobs_make_each_trial_once_and_one_that_is_killed_is_made_good_by_the_next_run(
+    two_pairs: Path, tmp_path: Path
+) -> None:
+    def kill(count: int) -> None:
+        if count == 1:
+            jobs = [p for p, line in ours(tmp_path).items() if "permille.cli.share" in line]
+            os.kill(jobs[-1], signal.SIGKILL)
+
+    heard = Heard(kill)
+    tally, trials = _run(two_pairs, heard)
+    plan = make(file.read(two_pairs))
+    assert any("ended (exit -9)" in note for note in heard.notes), heard.notes
+    assert tally.lost == 8 - len(_counts(trials)) > 0
+    assert not tally.complete
+    await_that(lambda: ours(tmp_path) == {})
+    before = {trial.uid for trial in trials}
+    tally, trials = _run(two_pairs, Heard())
+    assert (tally.complete, tally.lost) == (True, 0)
+    assert _counts(trials) == _whole(plan)
+    assert before <= {trial.uid for trial in trials}
+    assert all(trial.session for trial in trials)
+    tally, _ = _run(two_pairs, Heard())
+    assert (tally.made, tally.kept) == (0, 8)
+
+
+def test_a_job_that_is_stopped_at_its_time_limit_goes_on_when_it_is_started_again(
+    two_pairs: Path, tmp_path: Path
+) -> None:
+    plan = make(file.read(two_pairs))
+    share = shares_of(plan)[0]
+    bucket = Bucket(f"file://{tmp_path}/trials", creates=True)
+    job = ShareJob(share, bucket.url, [str(two_pairs)], str(tmp_path))
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(job()))
+    thread.start()
+    await_that(lambda: [uid for listed in bucket.listed() for uid in listed])
+    again = job.checkpoint()
+    thread.join()
+    assert codes == [128 + signal.SIGTERM]
+    assert again.function() == 0  # type: ignore[attr-defined]
+    objects = [one for listed in bucket.listed() for one in listed]
+    assert len(objects) == 4  # 2 models × 2 repeats, none of them twice
+
+
+def test_a_job_that_plans_something_else_measures_nothing(
+    two_pairs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    share = shares_of(make(file.read(two_pairs)))[0]._replace(plan="0" * 16)
+    bucket = Bucket(f"file://{tmp_path}/trials", creates=True)
+    assert ShareJob(share, bucket.url, [str(two_pairs)], str(tmp_path))() == EngineError.exit_code
+    assert "another plan of the study" in capfd.readouterr().err
+    assert [one for listed in bucket.listed() for one in listed] == []
+
+
+def test_options_that_have_no_meaning_in_jobs_are_refused(
+    permille: Permille, study: Callable[..., Path]
+) -> None:
+    path = str(study("quick"))
+    for words, reason in [
+        (("--engine", "slurm", "--fresh"), "--fresh is not for --engine slurm"),
+        (("--engine", "slurm", "--shard=1/1"), "--shard is for --engine local"),
+        (("--engine", "slurm", "--address", "a:1"), "--address is not an option of"),
+        (("--partition", "p"), "not an option of --engine local; it is one of slurm"),
+        (("--engine", "slurm", "--sessions", "2"), "--sessions is for --engine local"),
+    ]:  # fmt: skip
+        assert reason in permille("run", path, *words, code=2).err
+
+
+def test_without_slurm_one_line_says_so(
+    permille: Permille, study: Callable[..., Path], tmp_path: Path
+) -> None:
+    refused = permille("run", str(study("quick")), "--engine", "slurm", code=2, PATH="/nowhere")
+    assert "there is no sbatch here" in refused.err
+    assert len(refused.err.splitlines()) == 1
+
+
+@pytest.mark.campaign
+def test_a_real_slurm_of_one_node(
+    two_pairs: Path, permille: Permille, environment: dict[str, str], tmp_path: Path
+) -> None:
+    with slurm_of_one_node(tmp_path / "slurm") as variables:
+        environment |= variables
+        start = subprocess.Popen(
+            [sys.executable, "-m", "permille", "run", str(two_pairs), *SLURM],
+            env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        await_that((tmp_path / "permille.db-slurm" / "submitted.json").exists, 60)
+        start.send_signal(signal.SIGINT)  # the jobs go on
+        _, err = start.communicate(timeout=60)
+        assert start.returncode == 130, err
+        waited = permille("run", str(two_pairs), *SLURM, "--json-lines")
+        assert "waiting for the jobs of an earlier run" in waited.err
+    trials = kept(tmp_path)
+    assert _counts(trials) == _whole(make(file.read(two_pairs)))
+    # The node is one job's at a time, and all of its processors are.
+    ordered = sorted(trials, key=lambda trial: trial.started)
+    datasets = [trial.cell.dataset for trial in ordered]
+    assert len([name for name, _ in itertools.groupby(datasets)]) == 2
