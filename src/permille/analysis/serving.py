@@ -87,9 +87,9 @@ def _no_split(each: Sequence[TokenSplit]) -> str | None:
 
 
 def _pooled(each: Sequence[Estimate | None], low: float, high: float) -> Estimate | None:
-    """The mean over the trials, with the meters' accuracy. Its interval is that over the trials, but
-    no narrower than the trials' own on average: several regressions that all end at 0 agree without
-    knowing."""
+    """The mean over the trials, with the meters' accuracy. Its interval is that over the trials,
+    but no narrower than the trials' own on average: several regressions that all end at 0 agree
+    without knowing."""
     known = [one for one in each if one is not None]
     if not known:
         return None
