@@ -72,8 +72,9 @@ def g_per_kwh_from_lb_per_mwh(intensity_lb_per_mwh: float) -> float:
 # --- other -----------------------------------------------------------------------------------
 
 
-def per_1000(total: float, inferences: int) -> float:
-    """The cost of 1,000 inferences if ``inferences`` of them cost ``total``, in any unit.
+def per_1000(total: float, inferences: float) -> float:
+    """The cost of 1,000 inferences (or tokens, seconds, …) if ``inferences`` of them cost
+    ``total``, in any unit.
 
     Raises:
         ValueError: ``inferences`` is not positive.

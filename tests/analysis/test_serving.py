@@ -98,6 +98,19 @@ def test_reasoning_tokens_are_shown_apart() -> None:
     assert lacking.reasoning is None
 
 
+def test_energy_per_unit_of_work_where_it_is_counted() -> None:
+    heard = {"audio_seconds": 72.0}
+    found = shown(generated(36.0, counts=heard), generated(36.0, repeat=1, counts=heard))
+    assert list(found.per_unit) == ["audio_second"]
+    assert found.per_unit["audio_second"].value == pytest.approx(0.5)
+    assert shown(generated(counts=heard), net=True).per_unit["audio_second"].value == pytest.approx(
+        24 / 72
+    )
+    assert shown(generated(counts=heard), generated(repeat=1)).per_unit == {}
+    pictures = shown(generated(36.0, counts={"images": 18.0}), pue=2.0)
+    assert pictures.per_unit["image"].value == pytest.approx(4.0)
+
+
 def test_one_trial_has_no_interval() -> None:
     found = shown(generated())
     assert found.ttft_s is not None

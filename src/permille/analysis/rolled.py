@@ -27,7 +27,7 @@ class CellFold:
     records of the result change: stores then recompute it. A test with golden sums fails otherwise.
     """
 
-    version = 7
+    version = 8
 
     def of(self, trials: Sequence[Trial]) -> Rolled:
         """Aggregate the trials of one group.
@@ -54,6 +54,8 @@ class CellFold:
                     net=summary.net and _lean(summary.net),
                     per_token=summary.per_token and _lean_tokens(summary.per_token),
                     net_per_token=summary.net_per_token and _lean_tokens(summary.net_per_token),
+                    per_unit=_lean_units(summary.per_unit),
+                    net_per_unit=_lean_units(summary.net_per_unit),
                     run=summary.run and _lean(summary.run),
                     seconds=summary.seconds and _lean(summary.seconds),
                 )
@@ -77,6 +79,10 @@ def _lean(sums: Sums) -> Sums:
 
 def _lean_tokens(tokens: TokenEnergy) -> TokenEnergy:
     return TokenEnergy(output=_lean(tokens.output), every=tokens.every and _lean(tokens.every))
+
+
+def _lean_units(units: dict[str, Sums]) -> dict[str, Sums]:
+    return {unit: _lean(sums) for unit, sums in units.items()}
 
 
 _ROLLED = msgspec.msgpack.Decoder(Rolled)

@@ -207,10 +207,12 @@ class CellRow(Record):
 
     ``kwh_per_1000`` and ``co2e_g_per_1000`` are per 1,000 inferences, above idle if ``--net`` was
     given; ``kwh_per_trial`` is for the whole query span of one trial; ``per_token`` follows
-    ``--net`` too. ``request_s``: of whole answers; ``tokens_per_s``: of output tokens; ``ttft_s``:
-    to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is the share
-    of the finished trials disturbed by other processes. ``fingerprint`` identifies the hardware
-    and the versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
+    ``--net`` too, and so does ``per_unit``: joules per ``image`` and per ``audio_second``, as far
+    as they are counted. ``request_s``: of whole answers; ``tokens_per_s``: of output tokens;
+    ``ttft_s``: to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is
+    the share of the finished trials disturbed by other processes. ``fingerprint`` identifies the
+    hardware and the versions. ``problem`` says why there is no figure, ``reasons`` why trials
+    failed.
     """
 
     study: str
@@ -230,6 +232,7 @@ class CellRow(Record):
     latency_s: Percentiles
     request_s: TimeFigures | None
     per_token: TokenFigures | None
+    per_unit: dict[str, Interval]
     tokens_each: TokenCounts | None
     token_split: SplitFigures | None
     tokens_per_s: float | None
@@ -309,6 +312,10 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
             # The split is made within compute, idle included.
             summary.token_split if summary.boundary == "compute" and not net else None,
         ),
+        per_unit={
+            unit: Interval.of(_joules_each(sums, overhead))
+            for unit, sums in (summary.net_per_unit if net else summary.per_unit).items()
+        },
         tokens_each=TokenCounts.of(summary.tokens_each),
         token_split=SplitFigures.of(summary.token_split),
         tokens_per_s=None if speed is None else speed.value,

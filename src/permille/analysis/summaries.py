@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -24,6 +25,8 @@ from permille.analysis.quality import nothing_read, over_trials
 from permille.records import Boundary, Provenance, Quality, Refused, Stopping, Trial
 from permille.units import per_1000
 
+UNITS = {"image": "images", "audio_second": "audio_seconds"}
+"""Units of work besides inferences and tokens, and their counts in a trial."""
 MOST_BLOCKS = 1000
 """Trials of a cell whose sessions and blocks a summary keeps."""
 
@@ -104,7 +107,18 @@ class _Collected:
             TokenEnergy(output=net_output, every=net_every) if net_output else None,
         )
 
-    def _per(self, units_of: Callable[[Trial], int | None]) -> tuple[Sums | None, Sums | None]:
+    def per_unit(self) -> tuple[dict[str, Sums], dict[str, Sums]]:
+        """Joules per 1,000 of each known unit (:data:`UNITS`), and the same above idle."""
+        gross, net = {}, {}
+        for unit, name in UNITS.items():
+            of_unit, net_of_unit = self._per(partial(_count, name))
+            if of_unit is not None:
+                gross[unit] = of_unit
+            if net_of_unit is not None:
+                net[unit] = net_of_unit
+        return gross, net
+
+    def _per(self, units_of: Callable[[Trial], float | None]) -> tuple[Sums | None, Sums | None]:
         """Joules per 1,000 units, gross and above idle; None unless every trial knows how many."""
         units = [n for trial, _ in self.counted if (n := units_of(trial)) is not None]
         if len(units) < len(self.counted):
@@ -114,7 +128,7 @@ class _Collected:
         )
         return gross, self._above_idle(units, gross)
 
-    def _above_idle(self, units: Sequence[int], gross: Sums | None) -> Sums | None:
+    def _above_idle(self, units: Sequence[float], gross: Sums | None) -> Sums | None:
         if len(self.nets) != len(self.energies):
             return None
         nets = [
@@ -166,6 +180,11 @@ class _Collected:
         return max((b.provenance for b in self.runs), key=lambda p: p.weakness, default=None)
 
 
+def _count(name: str, trial: Trial) -> float | None:
+    """A quantity that a trial processed; None if it is unknown or 0."""
+    return trial.counts.get(name) or None
+
+
 def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
     first = trials[0]
     machines = list(dict.fromkeys(t.environment.fingerprint for t in trials))
@@ -176,6 +195,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
     facts = done[0] if done else first
     quality = _quality(done)
     per_token, net_per_token = found.per_token()
+    per_unit, net_per_unit = found.per_unit()
     return Summary(
         study=first.study,
         source=first.source,
@@ -199,6 +219,8 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         invalid=ended["invalid"],
         per_token=per_token,
         net_per_token=net_per_token,
+        per_unit=per_unit,
+        net_per_unit=net_per_unit,
         tokens_per_s=serving.tokens_per_s(done),
         request_s=serving.request(done),
         first_token_s=serving.first_token(done),
@@ -270,9 +292,9 @@ def _query(trial: Trial, boundary: Boundary) -> Bounded | Refused:
 
 
 def energy_sums(
-    energies: Sequence[tuple[Bounded, int]], asked: Stopping | None = None
+    energies: Sequence[tuple[Bounded, float]], asked: Stopping | None = None
 ) -> Sums | None:
-    """Sums of (energy, inferences) of each trial; None without one."""
+    """Sums of (energy, inferences or other units) of each trial; None without one."""
     if not energies:
         return None
     total_j = math.fsum(b.energy_j for b, _ in energies)

@@ -150,6 +150,7 @@ def footing(results: Results) -> list[str]:
     lines += _session_lines(results.rows)
     if any(r.pareto for r in results.rows):
         lines.append("* no other model of its task and dataset needs less energy and is as good")
+    lines += _unit_lines(results.rows)
     lines += _reasoning_lines(results.rows)
     lines += _split_lines(results.rows)
     lines += _superseded_lines(results)
@@ -189,6 +190,20 @@ MOST_LINES = 8
 """Rows whose sessions or tokens are named below the table."""
 
 
+_UNITS = {"image": "image", "audio_second": "second of audio"}
+"""Units of work in words."""
+
+
+def _unit_lines(rows: Sequence[ResultRow]) -> list[str]:
+    """The energy of an image or of a second of audio, where they are counted."""
+    lines = [
+        f"{_where(r)}: {estimate_text(energy, format_energy_j)} per {_UNITS[unit]}"
+        for r in rows
+        for unit, energy in r.per_unit.items()
+    ]
+    return _first(lines)
+
+
 def _reasoning_lines(rows: Sequence[ResultRow]) -> list[str]:
     """How many of the tokens of an answer are reasoning."""
     lines = []
@@ -199,8 +214,13 @@ def _reasoning_lines(rows: Sequence[ResultRow]) -> list[str]:
                 estimate_text(count, format_number) for count in (each.output, each.reasoning)
             )
             lines.append(f"{_where(r)}: {tokens} output tokens an answer, reasoning {reasoning}")
-    more = len(lines) - MOST_LINES
-    return lines if more <= 0 else [*lines[:MOST_LINES], f"… and {more} more rows in --json"]
+    return _first(lines)
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    more = [f"… and {len(lines) - MOST_LINES} more rows in --json"]
+    return [*lines[:MOST_LINES], *(more if len(lines) > MOST_LINES else [])]
 
 
 def _split_lines(rows: Sequence[ResultRow]) -> list[str]:
@@ -216,8 +236,7 @@ def _split_lines(rows: Sequence[ResultRow]) -> list[str]:
             f"{_where(r)}: {estimate_text(split.input, format_energy_j)} per input token,"
             f" {estimate_text(split.output, format_energy_j)} per output token{rest}{doubt}"
         )
-    more = len(lines) - MOST_LINES
-    return lines if more <= 0 else [*lines[:MOST_LINES], f"… and {more} more rows in --json"]
+    return _first(lines)
 
 
 def _watts(interval: Interval) -> str:
