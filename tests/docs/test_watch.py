@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from permille.watch.exporter import WatchCounters
+from permille import cli
+from permille.watch.exporter import WatchCounters, address
 from permille.watch.kinds import kinds
+from permille.watch.scrape import checked_url
 from tests.conftest import Permille
 from tests.docs.pages import DOCS, commands, write_files
 from tests.powercap import Driver
@@ -50,3 +55,51 @@ def test_the_table_of_servers() -> None:
 def test_every_metric_is_listed() -> None:
     listed = set(re.findall(r"^\| `(permille_\w+)_total`", PAGE, re.MULTILINE))
     assert listed == {family.name for family in WatchCounters("compute").collect()}
+
+
+def test_the_grafana_dashboard_asks_for_metrics_that_exist() -> None:
+    dashboard = json.loads((DOCS / "watch" / "grafana.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    served = {f"{family.name}_total" for family in WatchCounters("compute").collect()}
+    for expression in asked:
+        names = set(re.findall(r"permille_\w+", expression))
+        assert names
+        assert names <= served
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="apt-get install prometheus")
+def test_prometheus_can_parse_the_queries(tmp_path: Path) -> None:
+    dashboard = (DOCS / "watch" / "grafana.json").read_text(encoding="utf-8")
+    panels = json.loads(re.sub(r"\$__\w+", "1m", dashboard))["panels"]
+    queries = [target["expr"] for panel in panels for target in panel["targets"]]
+    queries += re.findall(r"```promql\n(.*?)\n```", PAGE)
+    rules = [{"record": f"q{number}", "expr": query} for number, query in enumerate(queries)]
+    path = tmp_path / "rules.json"  # JSON is YAML
+    path.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+    checked = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    assert f"{len(queries)} rules found" in checked.stdout
+
+
+def test_the_manifest_runs_a_command_that_exists() -> None:
+    yaml = pytest.importorskip("yaml")
+    manifest = yaml.safe_load((DOCS / "watch" / "daemonset.yaml").read_text(encoding="utf-8"))
+    assert (manifest["apiVersion"], manifest["kind"]) == ("apps/v1", "DaemonSet")
+    template = manifest["spec"]["template"]
+    labels = template["metadata"]["labels"]
+    assert manifest["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    (container,) = template["spec"]["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    command, *words = [word.replace("$(NODE_IP)", "10.0.0.1") for word in container["args"]]
+    args = cli.parser_of(command).parse_args(words)
+    assert checked_url(args.metrics).port == 8000
+    host, port = address(args.serve)
+    assert host == "10.0.0.1"
+    assert [port] == [each["containerPort"] for each in container["ports"]]
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    # What is read lies in what is mounted, and what is mounted is a volume.
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    assert environment["PERMILLE_POWERCAP"].startswith(mounts["sys"]["mountPath"])
+    assert mounts["sys"]["readOnly"]
+    assert mounts.keys() == {volume["name"] for volume in template["spec"]["volumes"]}
