@@ -18,6 +18,7 @@ def main(model: str, port: int, *flags: str) -> None:
     params.port = port
     params.hostnames = ["127.0.0.1"]
     params.verbosity = -1
+    params.endpoint_metrics = "--metrics" in flags
     params.embedding = "--embedding" in flags
     params.pooling_type = (
         xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN

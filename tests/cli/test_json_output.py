@@ -15,6 +15,7 @@ import pytest
 from permille import cli
 from tests.conftest import Permille
 from tests.powercap import Driver
+from tests.watch.metrics_server import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "docs" / "reference" / "json"
@@ -131,6 +132,10 @@ def test_every_command_prints_what_its_schema_says(
         "0.3",
         code=5,
     )
+    with serving() as page:
+        page.text = 'nv_inference_request_success{model="m"} 3\n'
+        looks = ("--every", "1s", "--for", "1s")
+        check("watch --json-lines", "watch", "--metrics", page.url, *looks, "--json-lines")
     check("import", "import", "codecarbon", "emissions.csv", "--store", "other.db", "--json")
     check("store check", "store", "check", "--json")
     check("store merge", "store", "merge", "all.db", "permille.db", "other.db", "--json")

@@ -226,3 +226,17 @@ def test_begin_keeps_the_last_reading_and_forgets_the_rest() -> None:
     assert c.events(S) == ()
     assert c.series().t_ns == (round(0.4 * S),)
     assert c.series().energy_j == (12.0,)
+
+
+def test_what_a_later_span_does_not_need_is_discarded_and_no_energy_with_it() -> None:
+    c = feed(counter(), 0.0, 6.0, "busy", 12.0, 18.0)
+    whole = c.series()
+    c.discard_before(round(0.45 * S))  # between the last two readings
+    rest = c.series()
+    assert (rest.t_ns, rest.energy_j) == (whole.t_ns[-2:], whole.energy_j[-2:])
+    assert c.events(S) == ()  # the notice ended before
+    c.discard_before(0)
+    assert c.series() == rest
+    c.void(round(0.7 * S), "a jump")
+    c.discard_before(round(0.6 * S))
+    assert [event.reason for event in c.events(S)] == ["a jump"]

@@ -112,6 +112,12 @@ class Recorder:
         recording = self._ask(wire.Request(op="take"), Recording)
         return msgspec.structs.replace(recording, shared=self.shared)
 
+    def cut(self, t_ns: int) -> Recording:
+        """Everything recorded so far. What a span from ``t_ns`` on does not need is then discarded,
+        so that consecutive spans can be recorded without a gap for any length of time."""
+        recording = self._ask(wire.Request(op="cut", t_ns=t_ns), Recording)
+        return msgspec.structs.replace(recording, shared=self.shared)
+
     def restart(self) -> None:
         """Start a new process to replace one that died."""
         self._end()

@@ -205,6 +205,17 @@ class Poller:
         self._polls = self._missed = 0
         self._began = (time.process_time(), time.monotonic())
 
+    def discard_before(self, t_ns: int) -> None:
+        """Discard what a span from ``t_ns`` on does not need. Unlike :meth:`begin`, it keeps the
+        readings around ``t_ns`` and the processes of the workload."""
+        for counter in self.counters.values():
+            counter.discard_before(t_ns)
+        if self._cpu is not None:
+            self._cpu.begin()
+        self._events = [event for event in self._events if event.t1_ns >= t_ns]
+        self._polls = self._missed = 0
+        self._began = (time.process_time(), time.monotonic())
+
     def take(self) -> Recording:
         """Everything since ``begin``, up to a reading made now."""
         self._await_slow(time.monotonic_ns())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import Literal
 
 from permille.energy import UNKNOWN_MAX_POWER_W, UNKNOWN_TICK_S
@@ -86,6 +87,13 @@ class SeriesBuilder:
         """Discard all but the last reading."""
         del self._t_ns[:-1], self._energy_j[:-1]
         self._events.clear()
+
+    def discard_before(self, t_ns: int) -> None:
+        """Discard what a span from ``t_ns`` on does not need: the readings before the last one at
+        or before that time, and the events that ended earlier."""
+        unneeded = max(0, bisect_right(self._t_ns, t_ns) - 1)
+        del self._t_ns[:unneeded], self._energy_j[:unneeded]
+        self._events = [event for event in self._events if event.t1_ns >= t_ns]
 
     def _add_energy(self, t_ns: int, raw: float) -> None:
         last, self._raw = self._raw, raw

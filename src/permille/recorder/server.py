@@ -87,10 +87,13 @@ class RecorderServer:
             return False
         request = msgspec.msgpack.decode(body, type=wire.Request)
         answer: msgspec.Struct
-        if request.op == "take":
+        if request.op in ("take", "cut"):
             self._recorder.mark()  # the recording ends now, not after the observation
             self._recorder.observe()
             answer = msgspec.structs.replace(self._recorder.take(), marks=tuple(self._marks))
+            if request.op == "cut":
+                self._recorder.discard_before(request.t_ns)
+                self._marks.clear()
         else:
             if request.op == "begin":
                 self._recorder.begin()

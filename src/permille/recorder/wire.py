@@ -21,10 +21,12 @@ STAMP = struct.Struct("!q")
 
 class Request(Record):
     """A request of the runner. ``attach`` includes a worker's channel as a descriptor; with ``pid``
-    0 it only passes the channel."""
+    0 it only passes the channel. ``cut`` is ``take``, and then discards what a span from ``t_ns``
+    on does not need."""
 
-    op: Literal["begin", "mark", "attach", "watch", "take"]
+    op: Literal["begin", "mark", "attach", "watch", "take", "cut"]
     pid: int = 0
+    t_ns: int = 0
 
 
 class Missing(Record):

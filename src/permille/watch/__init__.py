@@ -1,0 +1,1 @@
+"""Beside a server in production: its own counters next to the energy of its machine."""

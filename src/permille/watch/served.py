@@ -1,0 +1,96 @@
+"""What a server did between two readings of its counters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from permille.records import Record
+from permille.watch.scrape import Scrape, SeriesKey
+
+NAMELESS = ""
+"""The model of a server that does not name it."""
+
+
+class ServedCounts(Record):
+    """Requests that ended well, and tokens. None: the server does not count them."""
+
+    requests: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+
+    def plus(self, other: ServedCounts) -> ServedCounts:
+        """The sum; what one of them lacks is unknown."""
+        return ServedCounts(
+            requests=_sum(self.requests, other.requests),
+            input_tokens=_sum(self.input_tokens, other.input_tokens),
+            output_tokens=_sum(self.output_tokens, other.output_tokens),
+        )
+
+
+class ServedWork(Record):
+    """The counts of all models, of each model that the server names, and whether there was nothing
+    to do (None: unknown)."""
+
+    counts: ServedCounts
+    models: dict[str, ServedCounts]
+    idle: bool | None
+
+
+def restarted(before: Scrape, now: Scrape) -> str | None:
+    """Why the counts between two readings are unknown, or None."""
+    if before.started != now.started:
+        return "the server was started again"
+    lost = before.counters.keys() - now.counters.keys()
+    if any(before.counters[key] > 0 for key in lost):
+        return f"{_name(next(iter(sorted(lost))))} is no longer counted: the server was restarted"
+    for key, value in before.counters.items():
+        if now.counters.get(key, 0.0) < value:
+            return f"{_name(key)} went back: the server was restarted, or its counters were reset"
+    return None
+
+
+def between(before: Scrape, now: Scrape) -> ServedWork:
+    """What was done between two readings of one process's counters."""
+    roles: dict[str, dict[str, float]] = {}
+    for (role, model, labels), value in now.counters.items():
+        done = value - before.counters.get((role, model, labels), 0.0)
+        of_model = roles.setdefault(model, {})
+        of_model[role] = of_model.get(role, 0.0) + done
+    models = {model: ServedCounts(**counts) for model, counts in roles.items()}
+    total = _total(models.values())
+    return ServedWork(
+        counts=total,
+        models={name: counts for name, counts in models.items() if name != NAMELESS},
+        idle=_idle(total, before, now),
+    )
+
+
+def _idle(done: ServedCounts, before: Scrape, now: Scrape) -> bool | None:
+    """Nothing was counted, and no request was in work at either end. A request that was cancelled
+    in between is not noticed."""
+    if done.requests or done.input_tokens or done.output_tokens:
+        return False
+    if before.running is None or now.running is None:
+        return None
+    return before.running == 0 and now.running == 0
+
+
+def _total(models: Iterable[ServedCounts]) -> ServedCounts:
+    """The sum over models. A quantity that one model lacks is that of the others: a server
+    publishes a series only from its first event on."""
+    sums: dict[str, float] = {}
+    for counts in models:
+        for name in ("requests", "input_tokens", "output_tokens"):
+            value = getattr(counts, name)
+            if value is not None:
+                sums[name] = sums.get(name, 0.0) + value
+    return ServedCounts(**sums)
+
+
+def _sum(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a + b
+
+
+def _name(key: SeriesKey) -> str:
+    role, model, _ = key
+    return role.replace("_", " ") + (f" of {model}" if model else "")
