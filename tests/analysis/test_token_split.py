@@ -12,6 +12,7 @@ from permille.analysis.rows import row
 from permille.analysis.summaries import summarise
 from permille.analysis.token_split import token_split
 from permille.records import (
+    CpuSeries,
     Estimate,
     RecorderStats,
     Recording,
@@ -136,6 +137,28 @@ def test_a_load_that_hardly_varies_warns_that_the_parts_cannot_be_told_apart() -
     steady = [(7 * i, 7 * i + 4, 7 * i + 20, 100, 20) for i in range(100)]
     found = split(steady, 700, input_j=0.05, output_j=1.5, rest_w=30.0)
     assert found.warning is not None or found.problem is not None
+
+
+def test_a_query_that_others_disturbed_is_not_regressed() -> None:
+    requests, polls = under_load(120)
+    query = Span(
+        name="query",
+        t0_ns=0,
+        t1_ns=polls * POLL_NS,
+        attributes={"requests": msgspec.to_builtins(timed(requests))},
+    )
+    recording = drawn(requests, polls, input_j=0.05, output_j=1.5, rest_w=30.0)
+    busy = CpuSeries(
+        cpus=2,
+        t_ns=(0, query.t1_ns),
+        busy_s=(0.0, polls / 10),
+        own_s=(0.0, polls / 20),
+        steal_s=(0.0, 0.0),
+    )
+    found = token_split(msgspec.structs.replace(recording, cpu=busy), query)
+    assert found is not None
+    assert found.output_j is None
+    assert "others used 25% of the CPU time" in (found.problem or "")
 
 
 def test_too_short_a_query_says_how_long_it_takes() -> None:

@@ -155,7 +155,7 @@ def _check(summary: Summary, limit: Limit) -> LimitCheck:
         if figure.low > limit.most:
             return LimitCheck(limit=limit, figure=figure, keeps=False)
         keeps = True if figure.high <= limit.most and reason is None else None
-        reason = reason or (None if keeps else "the interval includes the limit: run more trials")
+        reason = reason or (None if keeps else "the interval includes the limit, run more trials")
     if summary.failed and keeps:
         # What a failed trial saw is in no figure: the others would look better than the server is.
         trials = counted(summary.failed, "trial")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from permille import energy
+from permille import disturbance, energy
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.intervals import student_t
 from permille.records import Estimate, Recording, Refused, RequestTimes, Span, TokenSplit
@@ -190,6 +190,14 @@ def _accuracy(energies: Sequence[Bounded]) -> tuple[float, float]:
 def _by_windows(recording: Recording, query: Span, times: RequestTimes) -> TokenSplit:
     import numpy as np
 
+    others = disturbance.of_span(recording.cpu, query)
+    if others is not None and others.disturbed:
+        # Their work fills the gaps between ours, so that the windows look alike.
+        share = max(others.others, others.steal)
+        return TokenSplit(
+            problem=f"others used {share:.0%} of the CPU time during the query, too much for a"
+            " regression"
+        )
     span_ns = query.t1_ns - query.t0_ns
     least_s = WINDOW_POLLS * recording.stats.interval_s
     n = min(MOST_WINDOWS, int(span_ns / 1e9 / least_s))

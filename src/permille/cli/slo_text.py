@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from permille.analysis.answer import short, times_text
@@ -68,8 +68,7 @@ def answer(output: SloOutput) -> Iterator[str]:
         yield from _none(output)
     else:
         yield from _best(output, output.best)
-    for point in output.points:
-        yield from _doubts(point)
+    yield from _doubts(output.points)
     net, carbon = ", above idle" if output.net else "", output.carbon
     yield (
         f"boundary: {output.boundary}{net}; in brackets, 95 % intervals; carbon:"
@@ -113,23 +112,25 @@ def _none(output: SloOutput) -> Iterator[str]:
         yield f"nearest: {nearest.model}: {figures}"
 
 
-def _doubts(point: OperatingPoint) -> Iterator[str]:
-    """Why it has no figure or no verdict, and what its percentiles leave out."""
-    if point.problem:
-        yield f"{point.model}: no figure: {point.problem}"
-        return
-    reasons = dict.fromkeys(
-        f"{_what(one.name)}: {one.reason}" for one in point.limits if one.reason
-    )
-    if point.meets is None:
-        for reason in reasons:
-            yield f"{point.model}: cannot tell: {reason}"
-    failures = point.inference_failures
-    if failures is not None and failures.failed:
-        yield (
-            f"{point.model}: {failures.failed} of {failures.tried} inferences failed and are in no"
-            " percentile; their energy counts"
-        )
+def _doubts(points: Sequence[OperatingPoint]) -> Iterator[str]:
+    """Why points have no figure or no verdict, and what their percentiles leave out."""
+    undecided: dict[str, list[str]] = {}
+    for point in points:
+        if point.problem:
+            yield f"{point.model}: no figure: {point.problem}"
+        elif point.meets is None:
+            for limit in point.limits:
+                if limit.reason:
+                    why = f"{_what(limit.name)}: {limit.reason}"
+                    undecided.setdefault(why, []).append(point.model)
+        failures = point.inference_failures
+        if failures is not None and failures.failed:
+            yield (
+                f"{point.model}: {failures.failed} of {failures.tried} inferences failed and are in"
+                " no percentile; their energy counts"
+            )
+    for why, models in undecided.items():
+        yield f"cannot tell ({why}): {_list(models)}"
 
 
 def promise_text(promise: dict[str, float]) -> str:
@@ -162,6 +163,6 @@ def _percent(share: float) -> str:
     return f"{short(100 * share)} %"
 
 
-def _list(names: tuple[str, ...], most: int = 5) -> str:
+def _list(names: Sequence[str], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
