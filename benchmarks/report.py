@@ -41,8 +41,28 @@ GPU_TRACES = """
 """
 
 
-def markdown(found: Mapping[str, Any], gpu_traces: Mapping[str, Any] | None = None) -> str:
-    """The page; ``gpu_traces``: the rows of ``gpu_traces.py`` by tool."""
+FLEET = """
+## A run over a thousand nodes
+
+`benchmarks/fleet.py` gives the real driver, schedule and store {nodes} simulated nodes, which hand over {trials} trials of {cells} cells ([From a laptop to a cluster](cluster.md)) with small recordings; playing the nodes is left out. After nine tenths the run is given up and started again. It was measured on a busy machine with two processors, load average {load}: two thirds of the time by the clock, the process was not running: other work had the processors, or it waited for the disk. The numbers are in `benchmarks/results/fleet.json`.
+
+| | by the clock | processor time |
+| --- | --- | --- |
+| trials brought into the store, a second | {trials_per_s} | {trials_per_cpu_s} |
+| dealing one block of 10 trials | {block_ms} ms | {block_cpu_ms} ms |
+| start over the store with nine tenths of the trials, until a block is dealt | {start_again_s} s | |
+
+The greatest memory was {peak_mb} MB, the store {store_mb} MB. What would break first is the one process that stores: 1,000 nodes whose trials take a second each would fill it. Nodes then wait until their trial is taken, and nothing is lost. Longer trials, or a store for each part of the study and `permille store merge`, are the way out.
+"""
+
+
+def markdown(
+    found: Mapping[str, Any],
+    gpu_traces: Mapping[str, Any] | None = None,
+    fleet: Mapping[str, Any] | None = None,
+) -> str:
+    """The page; ``gpu_traces``: the rows of ``gpu_traces.py`` by tool; ``fleet``: what
+    ``fleet.py`` prints."""
     machine, versions = found["machine"], found["versions"]
     peers = " and ".join(f"{name} {version}" for name, version in versions.items())
     lines = [
@@ -61,6 +81,10 @@ def markdown(found: Mapping[str, Any], gpu_traces: Mapping[str, Any] | None = No
             lines += write(found[part]["found"])
     if gpu_traces is not None:
         lines += _gpu_traces(gpu_traces["tools"])
+    if fleet is not None:
+        load = " to ".join(f"{one:g}" for one in sorted(fleet["load"]))
+        shown = {name: f"{value:,}" for name, value in fleet.items() if name != "load"}
+        lines.append(FLEET.format(load=load, **shown))
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # for tests.powercap, the fake machine
 
 RESULTS = ROOT / "benchmarks" / "results" / "peers.json"
+FLEET = ROOT / "benchmarks" / "results" / "fleet.json"
 GPU_TRACES = RESULTS.with_name("gpu_traces.json")
 PARTS = ("accuracy", "overhead", "recorder", "start")
 
@@ -56,7 +57,7 @@ def main() -> int:
         "machine": machine(),
     }
     RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    page = report.markdown(found, json.loads(GPU_TRACES.read_text()))
+    page = report.markdown(found, json.loads(GPU_TRACES.read_text()), json.loads(FLEET.read_text()))
     (ROOT / "docs" / "benchmarks.md").write_text(page)
     say(f"written: {RESULTS.relative_to(ROOT)}, docs/benchmarks.md")
     return 0

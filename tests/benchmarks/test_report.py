@@ -13,7 +13,8 @@ WRITE = """
 import json, sys
 sys.path.insert(0, "benchmarks")
 import report
-results = [json.load(open(f"benchmarks/results/{name}.json")) for name in ("peers", "gpu_traces")]
+names = ("peers", "gpu_traces", "fleet")
+results = [json.load(open(f"benchmarks/results/{name}.json")) for name in names]
 print(report.markdown(*results), end="")
 """
 
@@ -32,3 +33,11 @@ def test_the_figures_are_of_one_run_with_its_load() -> None:
         assert found[part]["load_before"] >= 0
     tools = {row["tool"] for row in found["accuracy"]["found"]["rows"]}
     assert tools == {"permille", "codecarbon", "zeus"}
+
+
+def test_a_thousand_nodes_are_dealt_to_and_stored_within_what_is_promised() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "fleet.json").read_text())
+    assert (found["trials"], found["nodes"]) == (1_000_000, 1_000)
+    assert found["peak_mb"] < 1_000
+    assert found["block_ms"] < 1
+    assert found["trials_per_cpu_s"] > 1_000

@@ -84,6 +84,7 @@ def test_a_share_is_every_model_of_one_task_and_dataset(two_pairs: Path) -> None
     assert len({share.folder for share in shares}) == 2
 
 
+@pytest.mark.campaign
 def test_jobs_make_each_trial_once_and_one_that_is_killed_is_made_good_by_the_next_run(
     two_pairs: Path, tmp_path: Path
 ) -> None:
