@@ -271,10 +271,17 @@ def test_an_integer_beyond_64_bits_is_named_by_its_row(permille: Permille) -> No
 
 # --- any bytes ---------------------------------------------------------------------------
 
+_DOCUMENTS = ["aiperf", "ml-energy", "optimum-benchmark", "vllm-bench"]
 _FORMATS = [
-    "ai-energy-score", "codecarbon", "ml-energy", "mlperf-power", "optimum-benchmark",
+    "ai-energy-score",
+    "aiperf",
+    "codecarbon",
+    "ml-energy",
+    "mlperf-power",
+    "optimum-benchmark",
     "power-hungry-2023",
-]  # fmt: skip
+    "vllm-bench",
+]
 _SHORT = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -348,7 +355,7 @@ _JSON = st.recursive(
 
 
 @_SHORT
-@given(content=_JSON, format_name=st.sampled_from(["ml-energy", "optimum-benchmark"]))
+@given(content=_JSON, format_name=st.sampled_from(_DOCUMENTS))
 def test_any_json_is_trials_or_named(tmp_path: Path, content: Any, format_name: str) -> None:
     path = tmp_path / "benchmark.json"
     path.write_text(json.dumps(content))
