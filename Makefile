@@ -48,8 +48,8 @@ browser:         # the explorer's tests drive Debian's Chromium; without it they
 check: lint      ## a minute: lint, types, import rules, the fast tests; no torch, no browser
 	$(BIN)/python -m pytest -m "not slow and not measuring" -n 3 --dist loadgroup
 
-test: install browser ## everything, from a clean clone
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+test: install browser ## everything, from a clean clone, with the coverage's floor
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --cov --cov-report=term
 
 ci: install browser ## what .ci/run tests: all but the campaigns, which take long by their numbers
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not campaign"
