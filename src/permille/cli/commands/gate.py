@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from permille.analysis.answer import times_text
 from permille.analysis.commands import Figure, figure, ratio
@@ -23,6 +24,7 @@ from permille.measure.command import Run, check, input_file
 from permille.measure.commands import CommandLine, expand, split
 from permille.measure.figure import ended_badly, phases_of, require_measured
 from permille.measure.rounds import RunProtocol, rounds
+from permille.output import write_whole
 from permille.recorder.client import Recorder
 from permille.records import BOUNDARIES, Boundary, Estimate, JsonOutput, Provenance
 from permille.units import counted
@@ -97,6 +99,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="with --until-told: no new rounds after this time (default: 10m)",
     )
+    parser.add_argument(
+        "--command-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name for BASE and, given again, one for HEAD",
+    )
+    parser.add_argument(
+        "--export-markdown", type=Path, metavar="FILE", help="write the verdict as Markdown"
+    )
     parser.add_argument("--input", metavar="FILE", help="what every run reads on standard input")
     parser.add_argument("--prepare", metavar="LINE", help="run by the shell before each run")
     parser.add_argument("--shell", metavar="SHELL", help="run the commands by this shell")
@@ -113,7 +125,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure both, and judge."""
     shell = "/bin/sh" if args.shell == "default" else args.shell
-    commands = expand(split(args.command), (), shell=shell)
+    commands = expand(split(args.command), (), names=args.command_name, shell=shell)
     if len(commands) != 2:
         raise UsageError("a gate compares two commands: permille gate -- ./old --- ./new")
     for command in commands:
@@ -127,6 +139,8 @@ def run(args: argparse.Namespace) -> int:
     except Interrupted as stop:
         print(plain(f"permille: interrupted by {stop}: no verdict"), file=sys.stderr)
         return stop.code
+    if args.export_markdown is not None:
+        write_whole(args.export_markdown, markdown(output).encode())
     if args.json:
         print_json(output)
     else:
@@ -225,6 +239,33 @@ def _why(command: CommandLine, runs: Sequence[Run], one: Figure) -> str | None:
     """Why there is no figure of a command; None if there is one."""
     reason = ended_badly(runs, len(runs)) or one.reason
     return reason and f"{command.name}: {reason}"
+
+
+def markdown(output: GateOutput) -> str:
+    """The verdict for a summary page. Names are in code, where Markdown means nothing."""
+
+    def code(text: str) -> str:
+        return f"`{plain(text, limit=200).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+    times = "n/a"
+    if output.ratio.value is not None:
+        ratio_of = output.ratio
+        assert ratio_of.value is not None
+        times = times_text(Estimate(value=ratio_of.value, low=ratio_of.low, high=ratio_of.high))
+    verdict = output.verdict.replace("-", " ")
+    rows = [
+        ("verdict", f"**{verdict}**"),
+        ("energy of head over base", times),
+        ("allowed", f"{1 + output.max_increase:.4g} times"),
+        ("base", code(output.base)),
+        ("head", code(output.head)),
+        ("rounds", str(output.blocks)),
+        ("boundary", output.boundary),
+        ("provenance", output.provenance or "n/a"),
+        *([("reason", code(output.reason))] if output.reason else []),
+    ]
+    lines = ["| energy gate | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows)]
+    return "\n".join(lines) + "\n"
 
 
 def sentence(output: GateOutput) -> str:
