@@ -30,7 +30,12 @@ def store(tmp_path: Path) -> Path:
         for repeat in range(3):
             day = f"2026-01-0{repeat + 1}T00:00:00+00:00"
             for model in ("small", "smaller", HOSTILE):
-                shown: dict[str, Any] = {"model": model, "repeat": repeat, "started": day, "quality": SCORE}
+                shown: dict[str, Any] = {
+                    "model": model,
+                    "repeat": repeat,
+                    "started": day,
+                    "quality": SCORE,
+                }
                 opened.add(trial(36.0 + repeat, **shown))
             opened.add(trial(9.0 + repeat, model="unscored", repeat=repeat))
             opened.add(trial(5.0, model="undated", repeat=repeat, started="never", quality=SCORE))
