@@ -25,8 +25,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_commands_write_their_files(store: None, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# A card\n")
     lines = commands("formats.md")
     for arguments in lines:
         assert dispatch(arguments) == 0
-        assert "mWh" in (tmp_path / arguments[2]).read_text(encoding="utf-8")
-    assert [arguments[1] for arguments in lines] == ["badge", "label", "label-svg"]
+        (file,) = (word for word in arguments if word.endswith((".svg", ".html", ".md")))
+        assert "mWh" in (tmp_path / file).read_text(encoding="utf-8")
+    assert [arguments[1] for arguments in lines] == ["badge", "label", "label-svg", "model-card"]

@@ -17,7 +17,7 @@ from permille.records import Boundary, Trial
 STANDARD_OUTPUT = "-"
 """A pseudo-option: the output file is standard output."""
 
-OWN_OPTIONS = frozenset({"link"})
+OWN_OPTIONS = frozenset({"link", "into"})
 """The options that only exporters that declare them accept."""
 
 

@@ -27,10 +27,14 @@ from permille.units import counted
 
 Item = TypeVar("Item")
 
+_MOST_BYTES = 10_000_000
+"""The largest page for ``--into``."""
+
 EXAMPLES = """examples:
   permille export csv results.csv --region FRA
   permille export json - --study quickstart
   permille export model-card - --model MiniLM
+  permille export model-card --into README.md  the section in a page; nothing else of it changes
   permille export badge energy.svg --model MiniLM
   permille export label label.html --model MiniLM --region FRA --link https://example.org/run
   permille export html figures.html            the explorer as one file, for any browser
@@ -42,7 +46,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille export``."""
     parser.epilog = EXAMPLES
     parser.add_argument("format", choices=plugins.names("exporters"), help="the format")
-    parser.add_argument("file", metavar="FILE", help="the file to write; - is standard output")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="the file to write; - is standard output"
+    )
+    parser.add_argument(
+        "--into",
+        metavar="PAGE",
+        type=Path,
+        help="put the section into this existing page, or renew it there (model-card)",
+    )
     parser.add_argument("--model", help="only the model of this id; if none, those that contain it")
     parser.add_argument("--dataset", help="only the dataset of this name; if none, as for --model")
     parser.add_argument(
@@ -55,6 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the export completely, or not at all."""
     exporter: Exporter = plugins.load("exporters", args.format, UsageError)
+    if (args.file is None) == (args.into is None):
+        raise UsageError(f"name one file to write: permille export {args.format} FILE")
     given = _given(args)
     own = exporter.own_options if isinstance(exporter, WithOptions) else frozenset()
     for name in sorted((given & OWN_OPTIONS) - own):
@@ -133,6 +147,9 @@ def _named(wanted: str | None, items: Sequence[Item], name_of: Callable[[Item], 
 
 def _put(args: argparse.Namespace, export: Export) -> None:
     """Write to standard output or a file; if that fails, an existing file stays as it was."""
+    if args.into is not None:
+        _put_into(args.into, export.content, args.store)
+        return
     if args.file == STANDARD_OUTPUT:
         sys.stdout.buffer.write(export.content)
         return
@@ -143,3 +160,22 @@ def _put(args: argparse.Namespace, export: Export) -> None:
     else:
         written = counted(export.rows, "row is", "rows are")
         print(plain(f"{written} in {args.file}"), file=sys.stderr)
+
+
+def _put_into(page: Path, section: bytes, store: Path) -> None:
+    """Put the section into an existing page, or renew it there."""
+    from permille.exporters.section import renewed
+
+    try:
+        with page.open("rb") as file:
+            before = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {page}: {error.strerror}") from error
+    if len(before) > _MOST_BYTES:
+        raise UsageError(f"{page} is larger than {_MOST_BYTES // 1_000_000} MB: is it a page?")
+    try:
+        after = renewed(before, section)
+    except UsageError as error:
+        raise UsageError(f"cannot change {page}: {error}") from error
+    write_whole(page, after, never=store)
+    print(plain(f"the section is in {page}"), file=sys.stderr)
