@@ -29,6 +29,12 @@ def test_the_commands_write_their_files(store: None, tmp_path: Path) -> None:
     lines = commands("formats.md")
     for arguments in lines:
         assert dispatch(arguments) == 0
-        (file,) = (word for word in arguments if word.endswith((".svg", ".html", ".md")))
-        assert "mWh" in (tmp_path / file).read_text(encoding="utf-8")
-    assert [arguments[1] for arguments in lines] == ["badge", "label", "label-svg", "model-card"]
+        (file,) = (word for word in arguments if word.endswith((".svg", ".html", ".md", ".yaml")))
+        assert "Wh" in (tmp_path / file).read_text(encoding="utf-8")
+    assert [arguments[1] for arguments in lines] == [
+        "badge",
+        "label",
+        "label-svg",
+        "model-card",
+        "model-index",
+    ]
