@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from permille.analysis.results import ResultRow, Results
 from permille.errors import UsageError
 from permille.exporters import Export, ExportRequest
-from permille.exporters.single import named, shown
-from permille.units import counted, wh_from_kwh
+from permille.exporters.single import named, shown, whole_rows
+from permille.units import wh_from_kwh
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -39,18 +39,9 @@ class ModelIndex:
                 f"{named(results.rows[0])} was measured with other weights than its own (replica):"
                 " its figures do not belong on its card"
             )
-        whole = [row for row in results.rows if _is_whole(row)]
-        left_out = len(results.rows) - len(whole)
-        is_are = counted(left_out, "row is", "rows are")
-        note = f"{is_are} left out: no figure with an interval (run more trials: repeats = 3)"
+        whole, notes = whole_rows(results)
         content = _yaml(whole, results) if whole else b""
-        return Export(content, len(whole), (note,) if left_out else ())
-
-
-def _is_whole(row: ResultRow) -> bool:
-    figures = (row.kwh_per_1000, row.co2e_g_per_1000)
-    known = all(None not in (f.value, f.low, f.high) for f in figures)
-    return known and row.provenance is not None
+        return Export(content, len(whole), notes)
 
 
 def _yaml(rows: list[ResultRow], results: Results) -> bytes:

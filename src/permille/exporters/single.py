@@ -1,4 +1,4 @@
-"""One figure with everything that it must be shown with, for formats that show a single one."""
+"""A figure with everything that it must be shown with, for formats that show single figures."""
 
 from __future__ import annotations
 
@@ -40,6 +40,21 @@ def only_row(results: Results) -> ResultRow:
     if missing:
         raise without(row, missing)
     return row
+
+
+def whole_rows(results: Results) -> tuple[list[ResultRow], tuple[str, ...]]:
+    """The rows with a figure, an interval and a provenance, and a note on those without."""
+    whole = [row for row in results.rows if _is_whole(row)]
+    left_out = len(results.rows) - len(whole)
+    if not left_out:
+        return whole, ()
+    is_are = counted(left_out, "row is", "rows are")
+    return whole, (f"{is_are} left out: no figure with an interval (run more trials: repeats = 3)",)
+
+
+def _is_whole(row: ResultRow) -> bool:
+    kwh = row.kwh_per_1000
+    return None not in (kwh.value, kwh.low, kwh.high, row.provenance)
 
 
 def without(row: ResultRow, missing: Sequence[str]) -> UsageError:
