@@ -64,7 +64,7 @@ def test_bash_completes_commands_and_what_each_takes(script: Path) -> None:
     assert completed(script, "expo") == ["export"]
     assert completed(script, "results", "--supers") == ["--superseded"]
     assert completed(script, "results", "--boundary", "comp") == ["compute"]
-    assert completed(script, "export", "model") == ["model-card"]
+    assert completed(script, "export", "model-c") == ["model-card"]
     assert completed(script, "assets", "fe") == ["fetch"]
     (script.parent / "mine.toml").touch()
     assert completed(script, "run", "mi") == ["mine.toml"]

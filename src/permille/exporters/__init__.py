@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from permille.analysis.results import Results
 from permille.carbon.settings import CarbonSettings
@@ -16,6 +16,9 @@ from permille.records import Boundary, Trial
 
 STANDARD_OUTPUT = "-"
 """A pseudo-option: the output file is standard output."""
+
+OWN_OPTIONS = frozenset({"link", "into"})
+"""The options that only exporters that declare them accept."""
 
 
 class ExportRequest(Protocol):
@@ -29,6 +32,11 @@ class ExportRequest(Protocol):
     @property
     def carbon(self) -> CarbonSettings:
         """The grid and the PUE."""
+        ...
+
+    @property
+    def link(self) -> str | None:
+        """The address given with ``--link``, for exporters that declare it."""
         ...
 
     @property
@@ -75,6 +83,16 @@ class Exporter(Protocol):
         Raises:
             PermilleError: the store cannot be read, or an extra is not installed.
         """
+        ...
+
+
+@runtime_checkable
+class WithOptions(Protocol):
+    """An optional capability of an exporter: options that other formats refuse."""
+
+    @property
+    def own_options(self) -> Set[str]:
+        """Their names, of ``OWN_OPTIONS``."""
         ...
 
 

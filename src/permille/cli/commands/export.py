@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from permille import plugins
 from permille.analysis.current import current_trials
@@ -18,16 +19,24 @@ from permille.cli.commands.explore import explored_store
 from permille.cli.source import check_study, say_damage, summaries_of
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.exporters import STANDARD_OUTPUT, Export, Exporter
+from permille.exporters import OWN_OPTIONS, STANDARD_OUTPUT, Export, Exporter, WithOptions
 from permille.output import write_whole
-from permille.records import Boundary, Trial
+from permille.records import Boundary, Cell, Trial
 from permille.store import Store
 from permille.units import counted
+
+Item = TypeVar("Item")
+
+_MOST_BYTES = 10_000_000
+"""The largest page for ``--into``."""
 
 EXAMPLES = """examples:
   permille export csv results.csv --region FRA
   permille export json - --study quickstart
   permille export model-card - --model MiniLM
+  permille export model-card --into README.md  the section in a page; nothing else of it changes
+  permille export badge energy.svg --model MiniLM
+  permille export label label.html --model MiniLM --region FRA --link https://example.org/run
   permille export html figures.html            the explorer as one file, for any browser
   permille export codecarbon emissions.csv     one line per trial, for tools that read CodeCarbon's
 """
@@ -37,8 +46,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille export``."""
     parser.epilog = EXAMPLES
     parser.add_argument("format", choices=plugins.names("exporters"), help="the format")
-    parser.add_argument("file", metavar="FILE", help="the file to write; - is standard output")
-    parser.add_argument("--model", help="only models whose id contains this")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="the file to write; - is standard output"
+    )
+    parser.add_argument(
+        "--into",
+        metavar="PAGE",
+        type=Path,
+        help="put the section into this existing page, or renew it there (model-card)",
+    )
+    parser.add_argument("--model", help="only the model of this id; if none, those that contain it")
+    parser.add_argument("--dataset", help="only the dataset of this name; if none, as for --model")
+    parser.add_argument(
+        "--link", metavar="URL", help="where the figure can be checked (label, label-svg)"
+    )
     add_store(parser)
     add_reading(parser)
 
@@ -46,7 +67,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the export completely, or not at all."""
     exporter: Exporter = plugins.load("exporters", args.format, UsageError)
-    if (reason := exporter.refusal(_given(args))) is not None:
+    if (args.file is None) == (args.into is None):
+        raise UsageError(f"name one file to write: permille export {args.format} FILE")
+    given = _given(args)
+    own = exporter.own_options if isinstance(exporter, WithOptions) else frozenset()
+    for name in sorted((given & OWN_OPTIONS) - own):
+        raise UsageError(f"the format {args.format} has no --{name}: remove it")
+    if (reason := exporter.refusal(given - OWN_OPTIONS)) is not None:
         raise UsageError(reason)
     request = _Reading(args)
     export = exporter.export(request)
@@ -75,6 +102,7 @@ class _Reading:
         self._args = args
         self.damage: list[str] = []
         self.boundary: Boundary = args.boundary or "compute"
+        self.link: str | None = args.link
 
     @cached_property
     def carbon(self) -> CarbonSettings:
@@ -87,8 +115,7 @@ class _Reading:
     def results(self) -> Results:
         args, carbon = self._args, self.carbon
         summaries, boundary, damage, *_ = summaries_of(args, program=True)
-        if args.model:
-            summaries = [s for s in summaries if args.model in s.cell.model]
+        summaries = _chosen(args, summaries, lambda s: s.cell)
         if not summaries:
             say_damage(damage)
             raise UsageError("no matching results to export; see: permille results")
@@ -99,13 +126,30 @@ class _Reading:
     def trials(self) -> Iterator[Trial]:
         with Store(self._args.store, readonly=True, damage=self.damage) as store:
             check_study(store, self._args)
-            for trial in current_trials(store.trials(study=self._args.study)):
-                if (self._args.model or "") in trial.cell.model:
-                    yield trial
+            current = current_trials(store.trials(study=self._args.study))
+            yield from _chosen(self._args, current, lambda t: t.cell)
+
+
+def _chosen(
+    args: argparse.Namespace, items: Sequence[Item], cell_of: Callable[[Item], Cell]
+) -> list[Item]:
+    """The items of the model and dataset that were named."""
+    kept = _named(args.model, items, lambda item: cell_of(item).model)
+    return _named(args.dataset, kept, lambda item: cell_of(item).dataset)
+
+
+def _named(wanted: str | None, items: Sequence[Item], name_of: Callable[[Item], str]) -> list[Item]:
+    """Those of exactly this name or, if there are none, those whose name contains it: a model
+    whose id begins another's can be chosen too."""
+    exact = [item for item in items if name_of(item) == wanted]
+    return exact or [item for item in items if (wanted or "") in name_of(item)]
 
 
 def _put(args: argparse.Namespace, export: Export) -> None:
     """Write to standard output or a file; if that fails, an existing file stays as it was."""
+    if args.into is not None:
+        _put_into(args.into, export.content, args.store)
+        return
     if args.file == STANDARD_OUTPUT:
         sys.stdout.buffer.write(export.content)
         return
@@ -116,3 +160,22 @@ def _put(args: argparse.Namespace, export: Export) -> None:
     else:
         written = counted(export.rows, "row is", "rows are")
         print(plain(f"{written} in {args.file}"), file=sys.stderr)
+
+
+def _put_into(page: Path, section: bytes, store: Path) -> None:
+    """Put the section into an existing page, or renew it there."""
+    from permille.exporters.section import renewed
+
+    try:
+        with page.open("rb") as file:
+            before = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {page}: {error.strerror}") from error
+    if len(before) > _MOST_BYTES:
+        raise UsageError(f"{page} is larger than {_MOST_BYTES // 1_000_000} MB: is it a page?")
+    try:
+        after = renewed(before, section)
+    except UsageError as error:
+        raise UsageError(f"cannot change {page}: {error}") from error
+    write_whole(page, after, never=store)
+    print(plain(f"the section is in {page}"), file=sys.stderr)

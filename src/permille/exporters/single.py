@@ -1,0 +1,202 @@
+"""A figure with everything that it must be shown with, for formats that show single figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from urllib.parse import urlsplit
+
+from permille.analysis.evidence_words import over_sessions
+from permille.analysis.results import ResultRow, Results
+from permille.analysis.rows import Interval, estimate_of
+from permille.errors import UsageError
+from permille.escaping import plain
+from permille.metrics import interval_text
+from permille.records import Trial
+from permille.units import counted, format_energy_kwh, format_mass_g
+
+_MOST_CHARACTERS = 200
+
+
+def only_row(results: Results) -> ResultRow:
+    """The only row, with a figure, an interval and a provenance.
+
+    Raises:
+        UsageError: there are several rows, or the figure or a part of it is missing.
+    """
+    if len(results.rows) != 1:
+        raise UsageError(
+            f"the selection has {len(results.rows)} figures, and this format shows one: choose it"
+            " with --study, --model and --dataset"
+        )
+    (row,) = results.rows
+    if row.kwh_per_1000.value is None:
+        raise UsageError(f"{named(row)} has no figure: {shown(row.problem or 'no finished trial')}")
+    missing = []
+    if row.kwh_per_1000.low is None or row.kwh_per_1000.high is None:
+        missing.append("no interval (run more trials: repeats = 3)")
+    if row.provenance is None:
+        missing.append("no provenance")
+    if missing:
+        raise without(row, missing)
+    return row
+
+
+def whole_rows(results: Results) -> tuple[list[ResultRow], tuple[str, ...]]:
+    """The rows with a figure, an interval and a provenance, and a note on those without."""
+    whole = [row for row in results.rows if _is_whole(row)]
+    left_out = len(results.rows) - len(whole)
+    if not left_out:
+        return whole, ()
+    is_are = counted(left_out, "row is", "rows are")
+    return whole, (f"{is_are} left out: no figure with an interval (run more trials: repeats = 3)",)
+
+
+def _is_whole(row: ResultRow) -> bool:
+    kwh = row.kwh_per_1000
+    return None not in (kwh.value, kwh.low, kwh.high, row.provenance)
+
+
+def without(row: ResultRow, missing: Sequence[str]) -> UsageError:
+    """The error that the row's figure lacks the parts listed in ``missing``."""
+    return UsageError(f"the figure of {named(row)} has {', '.join(missing)}")
+
+
+def named(row: ResultRow) -> str:
+    """The model's id, on one line and of limited length."""
+    return shown(row.model)
+
+
+def shown(text: str) -> str:
+    """Untrusted text on one line, without control characters. The format still escapes it."""
+    return plain(text, limit=_MOST_CHARACTERS)
+
+
+def energy_text(row: ResultRow) -> str:
+    """``36 mWh``: the energy of 1,000 inferences."""
+    value = row.kwh_per_1000.value
+    return "n/a" if value is None else format_energy_kwh(value)
+
+
+def interval_of(row: ResultRow) -> str:
+    """``[30 mWh, 42 mWh]``: the 95 % interval of the energy."""
+    low, high = row.kwh_per_1000.low, row.kwh_per_1000.high
+    if low is None or high is None:
+        return "n/a"
+    return f"[{format_energy_kwh(low)}, {format_energy_kwh(high)}]"
+
+
+def boundary_text(results: Results, row: ResultRow) -> str:
+    """``compute``, with what else changes which joules count."""
+    words: list[str] = [row.boundary]
+    if row.boundary == "facility":
+        words.append(f"PUE {results.carbon.pue:g}")
+    if results.net:
+        words.append("above idle")
+    return ", ".join(words)
+
+
+def provenance_text(row: ResultRow) -> str:
+    """``measured``; or ``estimated, replica weights``."""
+    weights = [] if row.weights is None else [f"{shown(row.weights)} weights"]
+    return ", ".join([row.provenance or "n/a", *weights])
+
+
+def facts(
+    results: Results, row: ResultRow, days: tuple[date, date], link: str
+) -> list[tuple[str, str]]:
+    """Names and texts of everything that a label shows, below the energy."""
+    first, last = days
+    return [
+        ("95 % interval", _over(row)),
+        ("Carbon", _carbon(row.co2e_g_per_1000)),
+        ("Grid", grid_text(results)),
+        ("Boundary", boundary_text(results, row)),
+        ("Provenance", provenance_text(row)),
+        ("Quality", quality_text(row)),
+        ("Trials", _trials(row)),
+        ("Device", shown(row.device or "not recorded")),
+        ("Measured with", shown(row.source)),
+        ("Date", f"{first}" if first == last else f"{first} to {last}"),
+        *(("Note", shown(note)) for note in row.notes),
+        ("Details", link),
+    ]
+
+
+def grid_text(results: Results) -> str:
+    """The grid's intensity with its place, year and source, and the PUE."""
+    carbon = results.carbon
+    year = "" if carbon.year is None else f" {carbon.year}"
+    place = f"{carbon.name}{year}, {carbon.source}"
+    return shown(f"{carbon.intensity_g_per_kwh:g} gCO2e/kWh ({place}); PUE {carbon.pue:g}")
+
+
+def quality_text(row: ResultRow) -> str:
+    """``accuracy 78.7 [71.4, 84.5] %, on 150 samples``."""
+    quality = row.quality
+    if quality is None:
+        return "n/a"
+    value = interval_text(quality.metric, quality.value, quality.low, quality.high)
+    samples = "" if quality.n is None else f", on {counted(quality.n, 'sample', 'samples')}"
+    return f"{shown(quality.metric)} {value}{samples}"
+
+
+def measured_on(row: ResultRow, trials: Iterable[Trial]) -> tuple[date, date] | None:
+    """The first and the last day of the row's finished trials; None if one has no valid date."""
+    days = []
+    for trial in trials:
+        if trial.status != "done" or not _is_of(trial, row):
+            continue
+        try:
+            days.append(date.fromisoformat(trial.started[:10]))
+        except ValueError:
+            return None
+    return (min(days), max(days)) if days else None
+
+
+def checked_link(link: str) -> str:
+    """An address that a browser opens.
+
+    Raises:
+        UsageError: it is not one, or has characters that do not belong in an address.
+    """
+    try:
+        parts = urlsplit(link)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        valid = False
+    if not valid or len(link) > _MOST_CHARACTERS or plain(link) != link or " " in link:
+        raise UsageError(
+            f"--link {shown(link)!r} is not an address of the form https://… of at most"
+            f" {_MOST_CHARACTERS} characters"
+        )
+    return link
+
+
+def _is_of(trial: Trial, row: ResultRow) -> bool:
+    cell = trial.cell
+    return (trial.study, cell.task, cell.dataset, cell.model, trial.source) == (
+        row.study, row.task, row.dataset, row.model, row.source,
+    )  # fmt: skip
+
+
+def _over(row: ResultRow) -> str:
+    estimate = estimate_of(row.kwh_per_1000)
+    over = None if estimate is None else over_sessions(estimate, format_energy_kwh)
+    return interval_of(row) if over is None else f"{interval_of(row)}, {over}"
+
+
+def _carbon(grams: Interval) -> str:
+    if grams.value is None or grams.low is None or grams.high is None:
+        return "n/a"
+    ends = f"[{format_mass_g(grams.low)}, {format_mass_g(grams.high)}]"
+    return f"{format_mass_g(grams.value)} CO2e {ends} per 1,000"
+
+
+def _trials(row: ResultRow) -> str:
+    counts = row.trials
+    words = [f"{counts.done} finished"]
+    words += [f"{counts.failed} failed"] if counts.failed else []
+    words += [f"{counts.invalid} invalid"] if counts.invalid else []
+    words += [f"{row.disturbed:.0%} disturbed by other processes"] if row.disturbed else []
+    return ", ".join(words)
