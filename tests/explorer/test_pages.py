@@ -113,8 +113,28 @@ def test_break_even_is_the_command_lines(tab: Tab, permille: Permille) -> None:
     said = permille("parity", "--json", "--boundary", "facility", "--pue", "1.5").json["rows"]
     tab.go("view=breakeven&boundary=facility&pue=1.5")
     for row in said:
-        shown = tab.page.locator(f'[data-parity="{row["model"]}"]').get_attribute("data-value")
-        assert float(shown or "") == pytest.approx(row["inferences"]["value"], rel=1e-9)
+        shown = tab.page.locator(f'[data-parity="{row["model"]}"]')
+        for key in ("value", "low", "high"):
+            found = float(shown.get_attribute(f"data-{key}") or "")
+            assert found == pytest.approx(row["inferences"][key], rel=1e-9)
+    largest = tab.page.locator("main tbody tr", has_text="bloomz-7b1").inner_text()
+    assert "593 million" in largest  # the paper's
+    assert "568 million" in largest  # the node, whatever the boundary
+
+
+def test_an_axis_of_quality_holds_its_intervals(tab: Tab) -> None:
+    tab.go("view=quality&origin=store&task=text-classification")
+    until(lambda: tab.page.locator("figure svg .spread line").count() > 0)
+    ends = tab.page.evaluate(
+        """() => [...document.querySelectorAll("figure svg .spread line")].flatMap(line => {
+          const svg = line.ownerSVGElement.getBoundingClientRect();
+          const box = line.getBoundingClientRect();
+          return [box.top - svg.top, box.bottom - svg.top];
+        })"""
+    )
+    # The frame reaches from 24 to 258: an interval that was cut ends on it.
+    assert min(ends) > 25
+    assert max(ends) < 257
 
 
 def _a_year(tab: Tab, kind: str) -> float:

@@ -1,8 +1,8 @@
 """Parity: the number of inferences that use as much energy as training.
 
 Parity = (training + fine-tuning) / energy per inference. Its interval is that of the energy per
-inference, from the spread of repeats within each cell (the datasets are a fixed workload; Welch and
-Satterthwaite's degrees of freedom). Training energy has no interval.
+inference: the spread within each cell and the meter's own uncertainty, as in every other interval
+(the datasets are a fixed workload). Training energy has no interval.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from permille.analysis import intervals
 from permille.analysis.cell_summary import Sums
-from permille.analysis.intervals import student_t
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.rows import Interval
 from permille.analysis.study_cells import StudyCell
@@ -23,7 +23,8 @@ from permille.units import kwh_from_joules
 
 class ParityRow(Record):
     """The number of ``inferences`` that use as much energy as training and fine-tuning; ``days``
-    until then, if the traffic is given. ``finetuning_kwh``: null if not included."""
+    until then, if the traffic is given. ``finetuning_kwh``: null if not included.
+    ``published_inferences``: what the paper prints for this model (table 5, the whole node)."""
 
     model: str | None
     training_kwh: float
@@ -33,6 +34,7 @@ class ParityRow(Record):
     kwh_per_inference_high: float | None
     inferences: Interval
     days: Interval | None
+    published_inferences: int | None = None
 
 
 def study_rows(
@@ -59,6 +61,7 @@ def study_rows(
             finetuning_kwh=printed.fine_tuning,
             per_inference=kwh_per_inference(cells, name, boundary, pue),
             per_day=per_day,
+            published_inferences=printed.inferences,
         )
         for name, printed in TABLE_5.items()
         if model in (None, name)
@@ -72,6 +75,7 @@ def row(
     finetuning_kwh: float | None,
     per_inference: Estimate,
     per_day: float | None = None,
+    published_inferences: int | None = None,
 ) -> ParityRow:
     """One row; ``days`` at a traffic of ``per_day`` inferences."""
     spent = training_kwh + (finetuning_kwh or 0.0)
@@ -92,6 +96,7 @@ def row(
         kwh_per_inference_high=per_inference.high,
         inferences=Interval.of(estimate),
         days=None if days is None else Interval.of(days),
+        published_inferences=published_inferences,
     )
 
 
@@ -139,16 +144,22 @@ def kwh_per_inference(
 
 
 def mean_of_cells(cells: Sequence[Sums]) -> Estimate:
-    """The mean of the cells' means, with its 95 % interval from the spread within the cells."""
+    """The mean of the cells' figures with its 95 % interval. The spreads of the cells are
+    independent and combine in quadrature. The meter's uncertainty is one error common to all cells
+    and does not average out. There is no interval if a cell has none, and one cell has its own."""
+    if len(cells) == 1:
+        return cells[0].estimate()
     k = len(cells)
-    value = math.fsum(cell.mean for cell in cells) / k
-    spreads = [(cell.n, cell.sd) for cell in cells if cell.sd is not None]
-    if len(spreads) < k:
+    spreads = [cell.spread() for cell in cells]
+    value = math.fsum(spread.value for spread in spreads) / k
+    halves = [spread.high - spread.value for spread in spreads if spread.high is not None]
+    if len(halves) < k or value <= 0:
         return Estimate(value=value, low=None, high=None)
-    variances = [(n, sd * sd / n) for n, sd in spreads]
-    total = math.fsum(v for _, v in variances)
-    if total <= 0:
-        return Estimate(value=value, low=value, high=value)
-    freedom = total * total / math.fsum(v * v / (n - 1) for n, v in variances)
-    half = student_t(freedom) * math.sqrt(total) / k
-    return Estimate(value=value, low=value - half, high=value + half)
+    half = math.hypot(*halves) / k
+    low, high = (
+        math.fsum(spread.value * side for spread, side in zip(spreads, sides, strict=True))
+        / (k * value)
+        for sides in ([cell.low for cell in cells], [cell.high for cell in cells])
+    )
+    spread = Estimate(value=value, low=value - half, high=value + half)
+    return intervals.not_negative(intervals.with_systematic(spread, low, high))

@@ -209,6 +209,7 @@ class PageParity(TypedDict):
     kwh_per_inference_high: float | None
     inferences: dict[str, Any]
     days: dict[str, Any] | None
+    published_inferences: int | None
 
 
 class ShippedStudy(TypedDict):

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         per_day=args.per_day,
         rows=tuple(rows),
         note="parity = (training + fine-tuning) / energy per inference; the interval is of the"
-        " energy per inference, by the spread of repeats",
+        " energy per inference, with the meter's uncertainty",
     )
     if args.json:
         print_json(output)

@@ -186,6 +186,7 @@ export interface PageParity {
   kwh_per_inference_high: number | null;
   kwh_per_inference_low: number | null;
   model: string | null;
+  published_inferences: number | null;
   training_kwh: number;
 }
 

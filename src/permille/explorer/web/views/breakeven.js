@@ -20,6 +20,7 @@ import { sourceName } from "../shared.js";
  * @property {number | null} low
  * @property {number | null} high
  * @property {PageParity} [said]
+ * @property {number | null} [node] break-even within the whole node
  */
 
 /** @param {App} app */
@@ -33,6 +34,7 @@ export function breakEven(app) {
       study: sourceName(s),
       training: row.training_kwh + (row.finetuning_kwh ?? 0),
       said: row,
+      node: nodes(s.parity.node, row.model),
       each: row.kwh_per_inference * overhead,
       low: row.kwh_per_inference_low === null ? null : row.kwh_per_inference_low * overhead,
       high: row.kwh_per_inference_high === null ? null : row.kwh_per_inference_high * overhead,
@@ -49,8 +51,9 @@ export function breakEven(app) {
       "p",
       { class: "lead" },
       `Energy of training over energy per inference, within the ${setting.boundary} ` +
-        "boundary, idle included. The intervals are of the energy per inference; what " +
-        "training took has none.",
+        "boundary, idle included. The energy of an inference is the mean over the " +
+        "model's cells, each dataset weighing the same, with its 95 % interval, the meter's " +
+        "uncertainty included; the training energy has no interval.",
     ),
     form(app, setting),
     rows.length
@@ -75,7 +78,12 @@ export function breakEven(app) {
                 (r) =>
                   h(
                     "span",
-                    { "data-parity": r.model, "data-value": String(r.value) },
+                    {
+                      "data-parity": r.model,
+                      "data-value": String(r.value),
+                      "data-low": String(r.from),
+                      "data-high": String(r.to),
+                    },
                     inferences(r.value),
                   ),
                 { number: true },
@@ -88,6 +96,15 @@ export function breakEven(app) {
                     : `${inferences(r.from)} to ${r.to === null ? "no bound" : inferences(r.to)}`,
                 { number: true },
               ],
+              ["Within node", (r) => (r.node ? inferences(r.node) : NONE), { number: true }],
+              [
+                "The paper prints",
+                (r) => {
+                  const printed = r.said?.published_inferences;
+                  return printed ? inferences(printed) : NONE;
+                },
+                { number: true },
+              ],
               [`At ${number(day)} a day`, (r) => days(r.value / day), { number: true }],
             ],
             rows,
@@ -97,11 +114,22 @@ export function breakEven(app) {
     h(
       "p",
       { class: "note" },
-      "The training energies are those that the paper states in its table 5. The " +
-        "number a day is that of What if.",
+      "The training energies are those that the paper states in its table 5, with the number " +
+        "of inferences that it prints. That number is for the whole node, from an energy per " +
+        "inference rounded to two digits; “within node” has the same from the study's data. " +
+        "The number a day is that of What if.",
     ),
   ];
 }
+
+/**
+ * @param {PageParity[]} rows
+ * @param {string | null} model
+ */
+const nodes = (rows, model) => {
+  const row = rows.find((r) => r.model === model);
+  return row ? (row.training_kwh + (row.finetuning_kwh ?? 0)) / row.kwh_per_inference : null;
+};
 
 /** @param {Use} r */
 const parity = (r) => ({
@@ -132,6 +160,7 @@ function ownRow(app, setting) {
     cell = app.byId.get(app.state.cell);
   const each = cell && kwh(cell, setting);
   if (!(training > 0) || !each || each.value <= 0) return null;
+  const inNode = kwh(cell, { ...setting, boundary: "node" });
   return {
     model: cell.model,
     study: `${sourceName(cell)}: ${cell.task} on ${cell.dataset}`,
@@ -139,6 +168,7 @@ function ownRow(app, setting) {
     each: each.value / 1000,
     low: each.low === null ? null : each.low / 1000,
     high: each.high === null ? null : each.high / 1000,
+    node: inNode && inNode.value > 0 ? (1000 * training) / inNode.value : null,
   };
 }
 

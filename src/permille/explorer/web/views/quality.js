@@ -85,12 +85,10 @@ function one(app, points, setting) {
   const lower = points[0].cell.lower_is_better;
   const best = points.filter((p) => onFront(p.cell, setting)).sort((a, b) => a.value - b.value);
   const x = extent(points.flatMap(reach)),
-    values = points.map((p) => p.quality);
+    values = points.flatMap((p) => [p.quality, p.from ?? p.quality, p.to ?? p.quality]);
   const share = points.every((p) => p.cell.in_percent);
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;
   const y = [Math.min(...values) - pad, Math.max(...values) + pad];
-  /** @param {number} value */
-  const within = (value) => Math.max(y[0], Math.min(y[1], value));
   const title = `${clean(task, 60)} on ${clean(dataset, 60)}`;
   const draw = drawing(points, (width) => ({
     height: 300,
@@ -126,8 +124,9 @@ function one(app, points, setting) {
         points.filter((p) => p.from !== null),
         {
           x: "value",
-          y1: (p) => within(p.from),
-          y2: (p) => within(p.to),
+          className: "spread",
+          y1: "from",
+          y2: "to",
           stroke: (p) => COLOUR[p.cell.category],
           strokeOpacity: 0.35,
         },
