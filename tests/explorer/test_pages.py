@@ -413,6 +413,20 @@ def _same(a: str, b: str) -> bool:
         return a == b
 
 
+def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
+    """It refused an intensity beside a place, and what the page had read in its own way."""
+    tab.go("view=table&origin=store&region=SWE&intensity=50&year=1066&pue=x&least=60M&most=7b")
+    rows = list(csv.DictReader(io.StringIO(_downloaded(tab, "a:text('CSV')").decode())))
+    shown = {name.splitlines()[0] for name in tab.values("energy")}
+    assert {row["model"] for row in rows} == shown
+    assert {"small", "big", "lonely"} <= {row["model"] for row in rows}
+    assert {row["intensity_g_per_kwh"] for row in rows} == {"50.0"}
+    tab.page.fill("#f-least", "many")
+    until(lambda: "“many” is not a number" in tab.page.locator("[role=status]").inner_text())
+    assert {"small", "imported"} <= tab.values("energy").keys()  # of 10 parameters
+    assert tab.said == []
+
+
 def test_a_chart_is_taken_away_as_svg_and_png(file_tab: Tab) -> None:
     file_tab.go("view=overview")
     until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
