@@ -109,6 +109,25 @@ def test_the_shipped_ratio_over_several_cells_is_the_geometric_mean(tab: Tab) ->
     assert sorted(lows) == pytest.approx(sorted(c.ratio.low or 0 for c in said.cells), rel=1e-7)
 
 
+def test_the_headline_compares_task_specific_cells_alone(tab: Tab) -> None:
+    """Text classification with its LLMs was dearer than fill-mask, which has none."""
+    from statistics import median
+
+    from permille.analysis.paper import published
+
+    energies: dict[str, list[float]] = {}
+    for summary in published.summaries("compute"):
+        if summary.energy is not None and summary.cell.category == "task-specific":
+            energies.setdefault(summary.cell.task, []).append(summary.energy.value)
+    medians = {task: median(values) for task, values in energies.items()}
+    least, most = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
+    tab.go("view=overview&origin=shipped")
+    lead = tab.page.locator("main .lead").inner_text()
+    times = float(f"{medians[most] / medians[least]:.2g}")
+    assert least == "text-classification"
+    assert f"task-specific cells, {most} takes {times:g} times the energy of {least}" in lead
+
+
 def test_break_even_is_the_command_lines(tab: Tab, permille: Permille) -> None:
     said = permille("parity", "--json", "--boundary", "facility", "--pue", "1.5").json["rows"]
     tab.go("view=breakeven&boundary=facility&pue=1.5")
