@@ -98,6 +98,15 @@ def test_correlations_lie_between_minus_one_and_one(pairs: list[tuple[float, flo
     assert r is None or -1 <= r <= 1
 
 
+def test_why_there_is_no_correlation() -> None:
+    def notes(count: int) -> tuple[str, ...]:
+        cells = from_trials(trial(36.0 + i, cell=cell(f"m{i}")) for i in range(count)).cells
+        return audit(cells, 1.0).notes
+
+    assert "fewer than 3 cells with energy and duration: no correlation" in notes(2)
+    assert "energy or duration is the same in all cells: no correlation" in notes(3)
+
+
 def test_correlations_of_lines() -> None:
     assert pearson([(1, 2), (2, 4), (3, 6)]) == pytest.approx(1)
     assert pearson([(1, 6), (2, 4), (3, 2)]) == pytest.approx(-1)

@@ -238,6 +238,23 @@ def _check(
     assert page["answers"] == [[ids[id(a)], ids[id(b)]] for a, b in answer.pairs(summaries)]
 
 
+@needs_node
+def test_numbers_of_parameters_are_understood_as_people_write_them(tmp_path: Path) -> None:
+    amounts = {
+        "100M": 1e8, "7b": 7e9, "1.5 B": 1.5e9, "1e8": 1e8, "66000000": 66e6, "1,000,000": 1e6,
+        "0": 0, "many": None, "1,5": None, "-1": None, "100MB": None, "": None, "1e99": None,
+    }  # fmt: skip
+    module = tmp_path / "format.mjs"
+    module.write_text((WEB / "format.js").read_text(encoding="utf-8"), encoding="utf-8")
+    script = (
+        f"import({json.dumps(module.as_uri())}).then(page => process.stdout.write("
+        f"JSON.stringify({json.dumps(list(amounts))}.map(page.amount))))"
+    )
+    command = [str(NODE), "--eval", script]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(run.stdout) == list(amounts.values())
+
+
 def test_a_stopped_cell_is_sent_without_its_cold_first_repeat() -> None:
     """It read 100.5 [95.5, 105.5] on the command line and 105.4 with that interval in the page."""
     (of,) = [s for s in shown() if s.cell.summary.cell.model == "cold, stopped"]

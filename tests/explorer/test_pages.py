@@ -109,6 +109,25 @@ def test_the_shipped_ratio_over_several_cells_is_the_geometric_mean(tab: Tab) ->
     assert sorted(lows) == pytest.approx(sorted(c.ratio.low or 0 for c in said.cells), rel=1e-7)
 
 
+def test_the_headline_compares_task_specific_cells_alone(tab: Tab) -> None:
+    """Text classification with its LLMs was dearer than fill-mask, which has none."""
+    from statistics import median
+
+    from permille.analysis.paper import published
+
+    energies: dict[str, list[float]] = {}
+    for summary in published.summaries("compute"):
+        if summary.energy is not None and summary.cell.category == "task-specific":
+            energies.setdefault(summary.cell.task, []).append(summary.energy.value)
+    medians = {task: median(values) for task, values in energies.items()}
+    least, most = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
+    tab.go("view=overview&origin=shipped")
+    lead = tab.page.locator("main .lead").inner_text()
+    times = float(f"{medians[most] / medians[least]:.2g}")
+    assert least == "text-classification"
+    assert f"task-specific cells, {most} takes {times:g} times the energy of {least}" in lead
+
+
 def test_break_even_is_the_command_lines(tab: Tab, permille: Permille) -> None:
     said = permille("parity", "--json", "--boundary", "facility", "--pue", "1.5").json["rows"]
     tab.go("view=breakeven&boundary=facility&pue=1.5")
@@ -411,6 +430,20 @@ def _same(a: str, b: str) -> bool:
         return float(a) == pytest.approx(float(b), rel=1e-9)
     except ValueError:
         return a == b
+
+
+def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
+    """It refused an intensity beside a place, and what the page had read in its own way."""
+    tab.go("view=table&origin=store&region=SWE&intensity=50&year=1066&pue=x&least=60M&most=7b")
+    rows = list(csv.DictReader(io.StringIO(_downloaded(tab, "a:text('CSV')").decode())))
+    shown = {name.splitlines()[0] for name in tab.values("energy")}
+    assert {row["model"] for row in rows} == shown
+    assert {"small", "big", "lonely"} <= {row["model"] for row in rows}
+    assert {row["intensity_g_per_kwh"] for row in rows} == {"50.0"}
+    tab.page.fill("#f-least", "many")
+    until(lambda: "“many” is not a number" in tab.page.locator("[role=status]").inner_text())
+    assert {"small", "imported"} <= tab.values("energy").keys()  # of 10 parameters
+    assert tab.said == []
 
 
 def test_a_chart_is_taken_away_as_svg_and_png(file_tab: Tab) -> None:

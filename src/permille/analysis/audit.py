@@ -66,6 +66,9 @@ class Audit(JsonOutput):
     notes: tuple[str, ...]
 
 
+FEWEST_TO_CORRELATE = 3
+
+
 def audit(cells: Sequence[StudyCell], pue: float) -> Audit:
     """Audit a study's numbers."""
     measured = [cell for cell in cells if cell.summary.energy is not None]
@@ -73,7 +76,13 @@ def audit(cells: Sequence[StudyCell], pue: float) -> Audit:
     notes += _without_figure(cells)
     r, r_log = _correlations(measured)
     if r is None:
-        notes.append("fewer than three cells with energy and duration: no correlation")
+        timed = sum(cell.summary.seconds is not None for cell in measured)
+        reason = (
+            "energy or duration is the same in all cells"
+            if timed >= FEWEST_TO_CORRELATE
+            else f"fewer than {FEWEST_TO_CORRELATE} cells with energy and duration"
+        )
+        notes.append(f"{reason}: no correlation")
     tasks = _tasks(cells, pue)
     return Audit(
         studies=tuple(sorted({cell.summary.study for cell in cells})),
@@ -147,9 +156,9 @@ def _correlations(cells: Sequence[StudyCell]) -> tuple[float | None, float | Non
 
 
 def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Pearson's r; None for fewer than three pairs or if one side does not vary."""
+    """Pearson's r; None for too few pairs or if one side does not vary."""
     n = len(pairs)
-    if n < 3:
+    if n < FEWEST_TO_CORRELATE:
         return None
     mean_x = math.fsum(x for x, _ in pairs) / n
     mean_y = math.fsum(y for _, y in pairs) / n

@@ -1,7 +1,7 @@
 // Settings (boundary, grid, PUE) and filters: kept across redraws, so that focus and typing stay.
 
 import { clean, h, own } from "./dom.js";
-import { number } from "./format.js";
+import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
 import { DEFAULTS, FILTERS } from "./state.js";
 
@@ -173,18 +173,8 @@ export function controls(app) {
       typed("search", "Model contains", { type: "search", maxlength: "300" }),
       choice("category", "Category", []),
       choice("architecture", "Architecture", []),
-      typed("least", "Parameters from", {
-        type: "number",
-        min: "0",
-        step: "any",
-        placeholder: "1e8",
-      }),
-      typed("most", "Parameters to", {
-        type: "number",
-        min: "0",
-        step: "any",
-        placeholder: "1e10",
-      }),
+      typed("least", "Parameters from", { maxlength: "40", placeholder: "100M" }),
+      typed("most", "Parameters to", { maxlength: "40", placeholder: "7B" }),
       choice(
         "provenance",
         "Provenance",
@@ -264,14 +254,30 @@ export function controls(app) {
     filtersNow.textContent =
       `${number(count)} of ${number(app.cells.length)} ` +
       `cells${active.length ? ` · ${active.map((f) => clean(s[f], 24)).join(", ")}` : ""}`;
-    app.said.textContent = grid.asked
-      ? `There is no grid called “${clean(grid.asked, 40)}” here: the world's average is used.`
-      : grid.askedYear
-        ? `There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: ` +
-          `that of ${grid.year} is used.`
-        : count
-          ? ""
-          : "Nothing matches these filters.";
+    app.said.textContent = notice(app, count);
   }
   return { element: h("div", {}, settings, filters), update };
+}
+
+/**
+ * What of the settings and filters could not be taken as it was given.
+ * @param {App} app
+ * @param {number} count
+ */
+function notice(app, count) {
+  const grid = app.setting.grid;
+  const bounds = [app.state.least, app.state.most].filter((v) => v && amount(v) === null);
+  if (bounds.length)
+    return (
+      `“${clean(bounds[0], 40)}” is not a number of parameters, and no limit is set by it: ` +
+      "write 100M, 7B or 1e9."
+    );
+  if (grid.asked)
+    return `There is no grid called “${clean(grid.asked, 40)}” here: the world's average is used.`;
+  if (grid.askedYear)
+    return (
+      `There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: ` +
+      `that of ${grid.year} is used.`
+    );
+  return count ? "" : "Nothing matches these filters.";
 }

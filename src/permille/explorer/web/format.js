@@ -125,6 +125,21 @@ export function params(count) {
   return `${number(count / 1e6)} M`;
 }
 
+/** @type {{ [suffix: string]: number }} */
+const SUFFIX = { "": 1, k: 1e3, m: 1e6, b: 1e9, g: 1e9, t: 1e12 };
+
+/**
+ * The number that a person types as 100M, 7b, 1.5 B, 1e8 or 1,000,000; null where it is none.
+ * @param {string} text
+ */
+export function amount(text) {
+  const match = /^(\d+|\d{1,3}(?:,\d{3})+)(\.\d+)?(e\+?\d{1,2})?\s?([kmbgt]?)$/i.exec(text.trim());
+  if (!match) return null;
+  const [, whole, part = "", exponent = "", suffix] = match;
+  const value = Number(whole.replaceAll(",", "") + part + exponent) * SUFFIX[suffix.toLowerCase()];
+  return value <= 1e18 ? value : null;
+}
+
 /**
  * @param {number | null | undefined} share
  * @param {number} [digits]

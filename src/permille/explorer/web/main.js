@@ -3,7 +3,7 @@
 import { controls } from "./controls.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
-import { number } from "./format.js";
+import { amount, number } from "./format.js";
 import { DEFAULTS, FILTERS, href, inFile, read, write } from "./state.js";
 import { overview } from "./views/overview.js";
 import { tableView } from "./views/table.js";
@@ -241,8 +241,8 @@ export class App {
     /** @param {Filter} field */
     const on = (field) => s[field] !== "" && !but.includes(field);
     const search = s.search.toLowerCase();
-    const least = figuresIn(s.least, 0, 1e18),
-      most = figuresIn(s.most, 0, 1e18);
+    const least = amount(s.least),
+      most = amount(s.most);
     return this.cells.filter(
       (c) =>
         NAMES.every((f) => !on(f) || c[f] === s[f]) &&

@@ -1,5 +1,9 @@
 // Everything on screen, in the address: the query where served, the hash in a file.
 
+import { amount } from "./format.js";
+
+/** @import { Setting } from "./page" */
+
 export const DEFAULTS = {
   view: "overview",
   task: "",
@@ -94,12 +98,21 @@ export function href(state, changes = {}) {
 }
 
 /**
- * What the server is asked for, of this selection; a value too long for it is cut there.
+ * What the server is asked for, of this selection: what the page has made of the address, so that
+ * both give the same rows. A value too long for the server is cut.
  * @param {State} state
+ * @param {Setting} setting
  */
-export function rowsQuery(state) {
-  const asked = { ...state, m: [] };
+export function rowsQuery(state, setting) {
+  const { boundary, pue, grid } = setting;
+  const asked = { ...state, m: [], boundary, pue: pue === 1 ? "" : String(pue) };
   for (const field of FILTERS) asked[field] = asked[field].slice(0, LONGEST);
+  for (const bound of /** @type {const} */ (["least", "most"]))
+    asked[bound] = String(amount(state[bound]) ?? "");
+  if (state.year !== grid.year) asked.year = "";
+  // An intensity that counts is given in place of a grid's.
+  if (grid.place) asked.intensity = "";
+  if (state.region !== grid.place?.code) asked.region = "";
   return query(asked, [...FILTERS, "boundary", "net", "region", "year", "intensity", "pue"]);
 }
 

@@ -233,7 +233,7 @@ function audit(app, study) {
       "p",
       {},
       r === null || found.mean_power_w === null
-        ? "Too few cells to tell how much of the energy is time."
+        ? "How much of the energy is time cannot be told; the reason is below."
         : `Energy and duration correlate at ${r.toFixed(5)}; mean power ` +
             `${number(found.mean_power_w)} W. ` +
             (r > 0.99

@@ -127,6 +127,11 @@ function one(app, cell, setting) {
           { number: true },
         ],
         [
+          "95 % interval, above idle",
+          (b) => interval(kwh(cell, { ...setting, boundary: b, net: true }), "kwh"),
+          { number: true },
+        ],
+        [
           "CO₂e",
           (b) => mass(grams(cell, { ...setting, boundary: b, net: false })?.value),
           { number: true },

@@ -26,7 +26,9 @@ import {
 /** @import { Column, Point, Setting } from "../page" */
 
 /**
- * @typedef {{ key: string; list: Point[]; median: number }} Task
+ * A task of one study; `median` is that of the cells of `category`, the first that the task has.
+ * @typedef {{ key: string; list: Point[]; median: number; category: Category }} Task
+ * @typedef {typeof CATEGORIES[number]} Category
  * @typedef {{ source: string }} Group
  */
 
@@ -42,14 +44,12 @@ export function overview(app) {
   /** @param {Cell} cell */
   const label = (cell) => (several ? `${cell.task} · ${sourceName(cell)}` : cell.task);
   const tasks = [...groupBy(points, (p) => cellGroup(p.cell)).values()]
-    .map((list) => ({
-      key: label(list[0].cell),
-      list,
-      median: quantile(
-        list.map((p) => p.value),
-        0.5,
-      ),
-    }))
+    .map((list) => {
+      const has = (/** @type {Category} */ c) => list.some((p) => p.cell.category === c);
+      const category = CATEGORIES.find(has) ?? "unknown";
+      const values = list.filter((p) => p.cell.category === category).map((p) => p.value);
+      return { key: label(list[0].cell), list, category, median: quantile(values, 0.5) };
+    })
     .sort((a, b) => a.median - b.median);
   const groups = tasks.flatMap((t, row) =>
     CATEGORIES.flatMap((category) => {
@@ -213,11 +213,11 @@ const cellGroup = (cell) => JSON.stringify([cell.task, sourceKey(cell)]);
  * @param {Setting} setting
  */
 function lead(all, setting) {
-  // Of one study alone: the one with the most tasks.
-  const studies = [...groupBy(all, (t) => sourceKey(t.list[0].cell)).values()].sort(
-    (a, b) => b.length - a.length,
-  );
-  const tasks = studies[0];
+  // Of one study and one category alone: those with the most tasks.
+  const alike = [
+    ...groupBy(all, (t) => JSON.stringify([sourceKey(t.list[0].cell), t.category])).values(),
+  ].sort((a, b) => b.length - a.length);
+  const tasks = alike[0];
   if (tasks.length < 2)
     return `Within the ${setting.boundary} boundary. Pick a point to see all of its model.`;
   const first = tasks[0],
@@ -225,7 +225,8 @@ function lead(all, setting) {
   /** @param {Task} t */
   const task = (t) => clean(t.list[0].cell.task, 60);
   return (
-    `In ${clean(sourceName(first.list[0].cell), 80)}, by the median of its models, ` +
+    `In ${clean(sourceName(first.list[0].cell), 80)}, by the median of each task's ` +
+    `${first.category === "unknown" ? "" : `${first.category} `}cells, ` +
     `${task(last)} takes ${number(last.median / first.median, 2)} times the ` +
     `${unitName(setting)} of ${task(first)}: ${figure(last.median, setting.unit)} ` +
     `against ${figure(first.median, setting.unit)} per 1,000, within the ` +

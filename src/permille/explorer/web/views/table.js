@@ -334,7 +334,7 @@ function asParquet(records, fields) {
 function downloads(app, rows) {
   const setting = app.setting;
   if (!app.inFile) {
-    const asked = rowsQuery(app.state);
+    const asked = rowsQuery(app.state, setting);
     return h(
       "p",
       { class: "take" },
