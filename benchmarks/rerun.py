@@ -31,7 +31,7 @@ SPREADS = (0.0, 0.02, 0.05, 0.10, 0.23)
 BLOCK_SD = 0.03
 WARMING = 0.10
 PRECISION = 0.10
-MOST = 10
+MOST = 30
 """Sessions under a precision."""
 SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """The sessions' log-sd as a share of the precision."""
