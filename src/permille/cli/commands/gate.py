@@ -1,20 +1,34 @@
-"""``permille gate -- BASE --- HEAD``: fails if HEAD needs more energy, by the ratio's interval."""
+"""``permille gate -- BASE --- HEAD``: fails if HEAD needs more energy, by the ratio's interval.
+
+``gate STUDY --against STORE`` judges a study (:mod:`permille.cli.gate_study`).
+"""
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import shlex
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from permille.analysis.answer import times_text
 from permille.analysis.commands import Figure, figure, ratio
 from permille.analysis.gate import Verdict, confidence_of, judged
 from permille.analysis.intervals import CONFIDENCE
 from permille.analysis.rows import Interval
-from permille.cli.arguments import add_json, duration, positive_int, share, whole_number
+from permille.cli.arguments import (
+    add_json,
+    add_store,
+    duration,
+    positive_int,
+    share,
+    whole_number,
+)
+from permille.cli.gate_study import StudyGateOutput, gate_study
+from permille.cli.planning import add_allowances
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -31,6 +45,7 @@ EXAMPLES = """examples:
   permille gate -- ./old --- ./new
   permille gate --max-increase 3% --rounds 20 -- python old.py --- python new.py
   permille gate --until-told --at-most 10m -- ./old --- ./new
+  permille gate study.toml --against base.db
 """
 
 DEFAULT_ROUNDS = 12
@@ -60,14 +75,31 @@ class GateOutput(JsonOutput):
     reason: str | None
 
 
-OUTPUTS = {"gate": GateOutput}
+OUTPUTS = {"gate": GateOutput, "gate --against": StudyGateOutput}
 """What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille gate``."""
-    parser.usage = "permille gate [options] -- BASE [ARG …] --- HEAD [ARG …]"
+    parser.usage = (
+        "permille gate [options] -- BASE [ARG …] --- HEAD [ARG …]\n"
+        "       permille gate STUDY --against STORE [options]"
+    )
     parser.epilog = EXAMPLES
+    parser.add_argument(
+        "study_file",
+        nargs="?",
+        metavar="STUDY",
+        help="with --against: a study file or preset, already run",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="STORE",
+        help="the store of the baseline, from this machine",
+    )
+    add_store(parser)
+    add_allowances(parser)
     parser.add_argument(
         "--max-increase",
         type=share,
@@ -78,9 +110,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds",
         type=positive_int,
-        default=DEFAULT_ROUNDS,
         metavar="N",
-        help="in each, both run once",
+        help=f"in each, both run once (default: {DEFAULT_ROUNDS})",
     )
     parser.add_argument(
         "--warmup", type=whole_number, default=1, metavar="N", help="uncounted runs first"
@@ -111,7 +142,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure both, and judge."""
+    """Measure both, and judge; or judge a study against its baseline."""
+    if args.study_file is not None or args.against is not None:
+        return _study(args)
     shell = "/bin/sh" if args.shell == "default" else args.shell
     commands = expand(split(args.command), (), shell=shell)
     if len(commands) != 2:
@@ -132,6 +165,26 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(plain(sentence(output)))
     return 1 if output.reason else _CODES[output.verdict]
+
+
+def _study(args: argparse.Namespace) -> int:
+    """Judge a study against a stored baseline.
+
+    Raises:
+        UsageError: the study, the baseline or the place of a command is wrong.
+    """
+    if args.against is None:
+        line = shlex.join(["permille", "gate", "--", *args.words])
+        raise UsageError(f"a command goes after --: {line}; a study needs --against STORE")
+    if args.study_file is None or args.command:
+        raise UsageError("--against takes a study and no command: gate study.toml --against STORE")
+    if args.until_told or args.input or args.prepare or args.shell or args.rounds is not None:
+        raise UsageError(
+            "--rounds, --until-told, --input, --prepare and --shell are for commands: a study's"
+            " trials are measured by permille run"
+        )
+    output = gate_study(args)
+    return 1 if any(cell.reason for cell in output.cells) else _CODES[output.verdict]
 
 
 def _gate(
@@ -173,8 +226,8 @@ def _gate(
 
 def _rounds(args: argparse.Namespace) -> Iterator[int]:
     """How many rounds come before each look: twice as many in all each time."""
-    yield args.rounds
-    total = args.rounds
+    total = args.rounds or DEFAULT_ROUNDS
+    yield total
     while args.until_told:
         yield total
         total *= 2
