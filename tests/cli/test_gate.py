@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import Permille
@@ -68,6 +70,9 @@ def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
         (["--at-most", "soon", "--", "true", "---", "true"], "is no time such as"),
         (["--", "true", "---", "no-such-program"], "cannot run 'no-such-program'"),
         (["true"], "a command goes after --"),
+        (["study.toml", "--against", "base.db", "--", "true"], "takes a study and no command"),
+        (["study.toml", "--against", "base.db", "--rounds", "3"], "--rounds: for commands only"),
+        (["study.toml", "--against", "base.db"], "study.toml"),
     ],
 )
 def test_wrong_usage_is_one_line(
@@ -76,3 +81,60 @@ def test_wrong_usage_is_one_line(
     finished = permille("gate", *arguments, code=2)
     assert words in finished.err
     assert len(finished.err.strip().splitlines()) == 1
+
+
+STUDY = """
+[study]
+name = "naps"
+inferences = 4
+repeats = 3
+idle_s = 0.0
+warmup = 0
+
+[[models]]
+id = "nap"
+backend = "python"
+callable = "naps:nap"
+category = "task-specific"
+
+[[tasks]]
+task = "text-classification"
+datasets = [{ path = "rows.jsonl", text = "text", label = "label" }]
+"""
+ROWS = '{"text": "good day", "label": "pos"}\n{"text": "bad day", "label": "neg"}\n'
+NAP = """
+import time
+
+def nap(text):
+    time.sleep(SECONDS)
+    return "pos"
+"""
+
+
+def test_a_study_against_a_stored_baseline(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    """The same study before and after a change that triples its time, at a known power."""
+    (tmp_path / "study.toml").write_text(STUDY)
+    (tmp_path / "rows.jsonl").write_text(ROWS)
+    (tmp_path / "naps.py").write_text(NAP.replace("SECONDS", "0.1"))
+    permille("run", "study.toml", "--store", "base.db")
+    gate = ("gate", "study.toml", "--against", "base.db")
+    # A store that holds the same trials is no second measurement.
+    finished = permille(*gate, "--store", "base.db", code=1)
+    assert "the baseline holds the same trials" in finished.out
+
+    (tmp_path / "naps.py").write_text(NAP.replace("SECONDS", "0.3"))
+    finished = permille(*gate, "--store", "base.db", code=2)
+    assert "has no trials of 1 cell of study.toml as it is now" in finished.err
+
+    permille("run", "study.toml", "--store", "head.db")
+    output = permille(*gate, "--store", "head.db", "--json", code=4).json
+    (one,) = output["cells"]
+    assert (output["verdict"], one["verdict"], one["same_session"]) == ("fail", "fail", True)
+    assert one["ratio"]["low"] < 3.1
+    assert one["ratio"]["high"] > 2.6
+    assert (
+        "fails: nap, text-classification on rows.jsonl: "
+        in permille(*gate, "--store", "head.db", code=4).out
+    )

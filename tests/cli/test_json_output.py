@@ -98,6 +98,7 @@ def test_every_command_prints_what_its_schema_says(
     check("study check", "study", "check", "study.toml", "--json")
     check("trial", "trial", uid, "--json")
     check("results", "results", "--json", "--embodied-kg", "1", "--superseded")
+    check("gate --against", "gate", "study.toml", "--against", "permille.db", "--json", code=1)
     check("compare", "compare", "bright", "dim", "--json")
     check("slo", "slo", "--json", "--latency-p50", "10s")
     check("audit", "audit", "--from", "permille.db", "--study", "shapes", "--json")

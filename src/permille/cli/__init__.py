@@ -128,7 +128,8 @@ def dispatch(argv: list[str]) -> int:
         cut = rest.index("--")
         rest, after = rest[:cut], rest[cut + 1 :]
     args = parser.parse(rest, argparse.Namespace(command=after, words=rest))
-    if getattr(args, "store_url", None) is not None:
+    # What measures another program's command line reads no store.
+    if getattr(args, "store_url", None) is not None and not after:
         from permille.cli.object_storage import fetch
 
         fetch(name, args)

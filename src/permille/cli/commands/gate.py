@@ -1,9 +1,13 @@
-"""``permille gate -- BASE --- HEAD``: fails if HEAD needs more energy, by the ratio's interval."""
+"""``permille gate -- BASE --- HEAD``: fails if HEAD needs more energy, by the ratio's interval.
+
+``gate STUDY --against STORE`` judges a study (:mod:`permille.cli.gate_study`).
+"""
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import shlex
 import sys
 import time
 import uuid
@@ -15,7 +19,16 @@ from permille.analysis.commands import Figure, figure, ratio
 from permille.analysis.gate import Verdict, confidence_of, judged
 from permille.analysis.intervals import CONFIDENCE
 from permille.analysis.rows import Interval
-from permille.cli.arguments import add_json, duration, positive_int, share, whole_number
+from permille.cli.arguments import (
+    add_json,
+    add_store,
+    duration,
+    positive_int,
+    share,
+    whole_number,
+)
+from permille.cli.gate_study import StudyGateOutput, gate_study
+from permille.cli.planning import add_allowances
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -33,10 +46,13 @@ EXAMPLES = """examples:
   permille gate -- ./old --- ./new
   permille gate --max-increase 3% --rounds 20 -- python old.py --- python new.py
   permille gate --until-told --at-most 10m -- ./old --- ./new
+  permille gate study.toml --against base.db
 """
 
 DEFAULT_ROUNDS = 12
 """Finds an increase of 10 % beyond 5 % in over nine of ten gates where runs differ by 3 %."""
+DEFAULT_WARMUP = 1
+DEFAULT_AT_MOST = datetime.timedelta(minutes=10)
 FAILS, CANNOT_TELL = 4, 5
 """Exit codes."""
 _CODES: dict[Verdict, int] = {"pass": 0, "fail": FAILS, "cannot-tell": CANNOT_TELL}
@@ -62,14 +78,31 @@ class GateOutput(JsonOutput):
     reason: str | None
 
 
-OUTPUTS = {"gate": GateOutput}
+OUTPUTS = {"gate": GateOutput, "gate --against": StudyGateOutput}
 """What it prints with ``--json``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille gate``."""
-    parser.usage = "permille gate [options] -- BASE [ARG …] --- HEAD [ARG …]"
+    parser.usage = (
+        "permille gate [options] -- BASE [ARG …] --- HEAD [ARG …]\n"
+        "       permille gate STUDY --against STORE [options]"
+    )
     parser.epilog = EXAMPLES
+    parser.add_argument(
+        "study_file",
+        nargs="?",
+        metavar="STUDY",
+        help="with --against: a study file or preset, already run",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="STORE",
+        help="the store of the baseline, from this machine",
+    )
+    add_store(parser)
+    add_allowances(parser)
     parser.add_argument(
         "--max-increase",
         type=share,
@@ -80,12 +113,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds",
         type=positive_int,
-        default=DEFAULT_ROUNDS,
         metavar="N",
-        help="in each, both run once",
+        help=f"in each, both run once (default: {DEFAULT_ROUNDS})",
     )
     parser.add_argument(
-        "--warmup", type=whole_number, default=1, metavar="N", help="uncounted runs first"
+        "--warmup",
+        type=whole_number,
+        metavar="N",
+        help=f"uncounted runs first (default: {DEFAULT_WARMUP})",
     )
     parser.add_argument(
         "--until-told",
@@ -95,7 +130,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-most",
         type=duration,
-        default=datetime.timedelta(minutes=10),
         metavar="TIME",
         help="with --until-told: no new rounds after this time (default: 10m)",
     )
@@ -123,7 +157,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure both, and judge."""
+    """Measure both, and judge; or judge a study against its baseline."""
+    if args.study_file is not None or args.against is not None:
+        return _study(args)
     shell = "/bin/sh" if args.shell == "default" else args.shell
     commands = expand(split(args.command), (), names=args.command_name, shell=shell)
     if len(commands) != 2:
@@ -148,11 +184,41 @@ def run(args: argparse.Namespace) -> int:
     return 1 if output.reason else _CODES[output.verdict]
 
 
+_FOR_COMMANDS: dict[str, object] = {
+    "rounds": None, "warmup": None, "until_told": False, "at_most": None, "command_name": [],
+    "export_markdown": None, "input": None, "prepare": None, "shell": None, "shared": False,
+}  # fmt: skip
+"""What has no meaning for a study, and its value if it was not given."""
+
+
+def _study(args: argparse.Namespace) -> int:
+    """Judge a study against a stored baseline.
+
+    Raises:
+        UsageError: the study, the baseline or the place of a command is wrong.
+    """
+    if args.against is None:
+        line = shlex.join(["permille", "gate", "--", *args.words])
+        raise UsageError(f"a command goes after --: {line}; a study needs --against STORE")
+    if args.study_file is None or args.command:
+        raise UsageError("--against takes a study and no command: gate study.toml --against STORE")
+    given = [name for name, unset in _FOR_COMMANDS.items() if getattr(args, name) != unset]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(
+            f"{options}: for commands only; a study's trials are measured by permille run"
+        )
+    output = gate_study(args)
+    return 1 if any(cell.reason for cell in output.cells) else _CODES[output.verdict]
+
+
 def _gate(
     recorder: Recorder, commands: Sequence[CommandLine], token: str, args: argparse.Namespace
 ) -> GateOutput:
     """Rounds until the verdict is clear, or there is no time for more."""
     began = time.monotonic()
+    warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
+    at_most = args.at_most or DEFAULT_AT_MOST
     found: tuple[list[Run], list[Run]] = ([], [])
     output: GateOutput | None = None
     for look, more in enumerate(_rounds(args), 1):
@@ -160,7 +226,7 @@ def _gate(
             repeats=more,
             min_repeats=more,
             max_repeats=more,
-            warmup=args.warmup if look == 1 else 0,
+            warmup=warmup if look == 1 else 0,
             idle_s=0.0,
             stdin=input_file(args.input or "null"),
             ignore_failure=False,
@@ -179,7 +245,7 @@ def _gate(
         confidence = confidence_of(look) if args.until_told else CONFIDENCE
         output = _judged(commands, found, confidence, args)
         told = output.verdict != "cannot-tell" or output.reason is not None
-        if told or time.monotonic() - began >= args.at_most.total_seconds():
+        if told or time.monotonic() - began >= at_most.total_seconds():
             break
     assert output is not None
     return output
@@ -187,8 +253,8 @@ def _gate(
 
 def _rounds(args: argparse.Namespace) -> Iterator[int]:
     """How many rounds come before each look: twice as many in all each time."""
-    yield args.rounds
-    total = args.rounds
+    total = args.rounds or DEFAULT_ROUNDS
+    yield total
     while args.until_told:
         yield total
         total *= 2
