@@ -143,6 +143,7 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
     ("absent", "arguments", "extra"),
     [
         ("duckdb", ["export", "parquet", "r.parquet"], "parquet"),
+        ("prometheus_client", ["export", "prometheus", "r.prom"], "watch"),
         ("jinja2", ["export", "html", "r.html"], "explorer"),
         ("markupsafe", ["export", "html", "r.html"], "explorer"),
         ("uvicorn", ["explore", "--no-open"], "explorer"),

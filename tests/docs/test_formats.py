@@ -30,10 +30,12 @@ def test_the_commands_write_their_files(store: None, tmp_path: Path) -> None:
     for arguments in lines:
         assert dispatch(arguments) == 0
         (file,) = (
-            word for word in arguments if word.endswith((".svg", ".html", ".md", ".yaml", ".json"))
+            word
+            for word in arguments
+            if word.endswith((".svg", ".html", ".md", ".yaml", ".json", ".prom"))
         )
-        assert "wh" in (tmp_path / file).read_text(encoding="utf-8").lower()
+        assert "MiniLM" in (tmp_path / file).read_text(encoding="utf-8")
     assert {arguments[1] for arguments in lines} == {
         "badge", "label", "label-svg", "model-card", "model-index", "bencher",
-        "github-action-benchmark",
+        "github-action-benchmark", "prometheus",
     }  # fmt: skip
