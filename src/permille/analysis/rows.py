@@ -59,10 +59,12 @@ class SessionInterval(Interval):
         )
 
 
-def estimate_of(interval: SessionInterval) -> Estimate | None:
+def estimate_of(interval: Interval) -> Estimate | None:
     """The estimate that is printed so; None if there is no figure."""
     if interval.value is None:
         return None
+    if not isinstance(interval, SessionInterval):
+        return Estimate(value=interval.value, low=interval.low, high=interval.high)
     rerun = interval.rerun
     return Estimate(
         value=interval.value,

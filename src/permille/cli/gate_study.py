@@ -9,14 +9,13 @@ from permille.analysis.answer import times_text
 from permille.analysis.baseline import Gated, GatedCell, Key, gated
 from permille.analysis.comparable import OURS
 from permille.analysis.gate import Verdict
-from permille.analysis.rows import Interval
+from permille.analysis.rows import Interval, estimate_of
 from permille.cli.planning import load
 from permille.cli.terminal import print_json
 from permille.errors import MeterError, UsageError
 from permille.escaping import plain
 from permille.records import (
     Boundary,
-    Estimate,
     JsonOutput,
     MachineSession,
     Provenance,
@@ -171,10 +170,9 @@ def _cell_line(cell: GatedCellOutput) -> str:
     where = f"{cell.model}, {cell.task} on {cell.dataset}"
     if cell.reason is not None:
         return f"no verdict: {where}: {cell.reason}"
-    ratio = cell.ratio
-    assert ratio.value is not None
-    times = times_text(Estimate(value=ratio.value, low=ratio.low, high=ratio.high))
-    line = f"{_WORDS[cell.verdict]}: {where}: {times} the energy ({cell.provenance})"
+    ratio = estimate_of(cell.ratio)
+    assert ratio is not None
+    line = f"{_WORDS[cell.verdict]}: {where}: {times_text(ratio)} the energy ({cell.provenance})"
     if cell.verdict != "cannot-tell":
         return line
     if ratio.low is None:

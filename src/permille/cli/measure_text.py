@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from permille.analysis.budget import line
-from permille.analysis.rows import Interval
+from permille.analysis.rows import Interval, estimate_of
 from permille.cli.commands.results import carbon_text
 from permille.cli.terminal import console
 from permille.escaping import plain
 from permille.measure.figure import ComparedCommand, MeasuredCommand, MeasuredCommands
 from permille.recorder.wire import Missing
-from permille.records import Estimate, Provenance
+from permille.records import Provenance
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
 
 
@@ -81,11 +81,11 @@ def show_ratios(found: MeasuredCommands) -> None:
     from permille.analysis.answer import times_text
 
     if found.ratio is not None:
-        if found.ratio.value is None:
+        ratio = estimate_of(found.ratio)
+        if ratio is None:
             print("ratio: n/a")
             return
-        times = times_text(_estimate(found.ratio))
-        print(f"the first needs {times} the energy of the second")
+        print(f"the first needs {times_text(ratio)} the energy of the second")
         return
     from rich import box
     from rich.table import Table
@@ -95,22 +95,17 @@ def show_ratios(found: MeasuredCommands) -> None:
     table.add_column("command", overflow="fold")
     for column in ("energy", "time", f"energy over {plain(found.reference, limit=40)}"):
         table.add_column(column, justify="right")
-    ratios = {ratio.a: ratio.ratio for ratio in found.ratios}
+    ratios = {over.a: over.ratio for over in found.ratios}
     for command in found.commands:
-        relative = ratios.get(command.name, Interval(value=1.0))
+        relative = estimate_of(ratios.get(command.name, Interval(value=1.0)))
         cells = (
             command.name,
             _interval(command.energy_j, _joules),
             _interval(command.seconds, format_seconds),
-            "n/a" if relative.value is None else times_text(_estimate(relative)),
+            "n/a" if relative is None else times_text(relative),
         )
         table.add_row(*(Text(plain(cell)) for cell in cells))
     console().print(table)
-
-
-def _estimate(figure: Interval) -> Estimate:
-    assert figure.value is not None
-    return Estimate(value=figure.value, low=figure.low, high=figure.high)
 
 
 def markdown(commands: Sequence[MeasuredCommand], found: MeasuredCommands | None) -> str:

@@ -18,7 +18,7 @@ from permille.importers import Options, Tally
 from permille.importers import trials as build
 from permille.importers.codecarbon.importer import GPU_ACCURACY
 from permille.importers.plausible import disagreement, power_fault
-from permille.importers.reading.documents import document
+from permille.importers.reading.documents import one_trial_each
 from permille.importers.reading.files import Source
 from permille.records import DomainEnergy, Latency, Phase, Problem, Protocol, Provenance, Trial
 
@@ -114,22 +114,13 @@ class AiperfImporter:
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
         """One trial for each file."""
-        for member in source.members(tally.leave_out):
-            if not member.is_of(".json"):
-                continue
-            content = document(member, tally)
-            if not (
-                isinstance(content, dict) and {"input_config", "request_count"} <= content.keys()
-            ):
-                if member.chosen and content is not None:
-                    tally.leave_out(member.name, None, "not a profile_export_aiperf.json")
-                continue
-            tally.rows += 1
-            tally.place(member.name, None)
-            try:
-                yield _trial(content, options)
-            except (msgspec.ValidationError, ValueError, OverflowError) as error:
-                tally.leave_out(member.name, None, str(error))
+        return one_trial_each(
+            source,
+            tally,
+            frozenset({"input_config", "request_count"}),
+            "a profile_export_aiperf.json",
+            lambda content: _trial(content, options),
+        )
 
 
 importer = AiperfImporter()
@@ -249,17 +240,13 @@ def _latency(run: ProfileExport, n: int) -> Latency | None:
     return Latency(
         p50=whole.p50 / 1000,
         p95=whole.p95 / 1000,
-        p99=_seconds(whole.p99),
+        p99=build.seconds(whole.p99),
         mean=whole.avg / 1000,
         n=n,
-        first_token_p50=_seconds(first.p50 if first else None),
-        first_token_p95=_seconds(first.p95 if first else None),
-        first_token_p99=_seconds(first.p99 if first else None),
-        output_token_p50=_seconds(each.p50 if each else None),
-        output_token_p95=_seconds(each.p95 if each else None),
-        output_token_p99=_seconds(each.p99 if each else None),
+        first_token_p50=build.seconds(first.p50 if first else None),
+        first_token_p95=build.seconds(first.p95 if first else None),
+        first_token_p99=build.seconds(first.p99 if first else None),
+        output_token_p50=build.seconds(each.p50 if each else None),
+        output_token_p95=build.seconds(each.p95 if each else None),
+        output_token_p99=build.seconds(each.p99 if each else None),
     )
-
-
-def _seconds(ms: float | None) -> float | None:
-    return None if ms is None else ms / 1000

@@ -33,6 +33,11 @@ def digest(content: object) -> str:
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 
+def seconds(ms: float | None) -> float | None:
+    """Seconds from milliseconds; None stays None."""
+    return None if ms is None else ms / 1000
+
+
 def cell(
     source: str,
     *,

@@ -15,7 +15,7 @@ import msgspec
 from permille.importers import Options, Tally
 from permille.importers import trials as build
 from permille.importers.plausible import disagreement
-from permille.importers.reading.documents import document
+from permille.importers.reading.documents import one_trial_each
 from permille.importers.reading.files import Source
 from permille.records import Latency, Phase, Problem, Protocol, Trial
 
@@ -66,20 +66,13 @@ class VllmBenchImporter:
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
         """One trial for each file."""
-        for member in source.members(tally.leave_out):
-            if not member.is_of(".json"):
-                continue
-            content = document(member, tally)
-            if not (isinstance(content, dict) and {"model_id", "completed"} <= content.keys()):
-                if member.chosen and content is not None:
-                    tally.leave_out(member.name, None, "not a result of vllm bench serve")
-                continue
-            tally.rows += 1
-            tally.place(member.name, None)
-            try:
-                yield _trial(content, options)
-            except (msgspec.ValidationError, ValueError, OverflowError) as error:
-                tally.leave_out(member.name, None, str(error))
+        return one_trial_each(
+            source,
+            tally,
+            frozenset({"model_id", "completed"}),
+            "a result of vllm bench serve",
+            lambda content: _trial(content, options),
+        )
 
 
 importer = VllmBenchImporter()
@@ -160,18 +153,14 @@ def _latency(run: ServedBenchmark) -> Latency | None:
     return Latency(
         p50=p50_ms / 1000,
         p95=p95_ms / 1000,
-        p99=_seconds(run.p99_e2el_ms),
+        p99=build.seconds(run.p99_e2el_ms),
         mean=mean_ms / 1000,
         n=run.completed,
         # Without streaming the tool writes 0 for the time to the first token.
-        first_token_p50=_seconds(run.median_ttft_ms or None),
-        first_token_p95=_seconds(run.p95_ttft_ms or None),
-        first_token_p99=_seconds(run.p99_ttft_ms or None),
-        output_token_p50=_seconds(run.median_tpot_ms or None),
-        output_token_p95=_seconds(run.p95_tpot_ms or None),
-        output_token_p99=_seconds(run.p99_tpot_ms or None),
+        first_token_p50=build.seconds(run.median_ttft_ms or None),
+        first_token_p95=build.seconds(run.p95_ttft_ms or None),
+        first_token_p99=build.seconds(run.p99_ttft_ms or None),
+        output_token_p50=build.seconds(run.median_tpot_ms or None),
+        output_token_p95=build.seconds(run.p95_tpot_ms or None),
+        output_token_p99=build.seconds(run.p99_tpot_ms or None),
     )
-
-
-def _seconds(ms: float | None) -> float | None:
-    return None if ms is None else ms / 1000

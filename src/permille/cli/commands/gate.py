@@ -18,7 +18,7 @@ from permille.analysis.answer import times_text
 from permille.analysis.commands import Figure, figure, ratio
 from permille.analysis.gate import Verdict, confidence_of, judged
 from permille.analysis.intervals import CONFIDENCE
-from permille.analysis.rows import Interval
+from permille.analysis.rows import Interval, estimate_of
 from permille.cli.arguments import (
     add_json,
     add_store,
@@ -313,15 +313,11 @@ def markdown(output: GateOutput) -> str:
     def code(text: str) -> str:
         return f"`{plain(text, limit=200).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
-    times = "n/a"
-    if output.ratio.value is not None:
-        ratio_of = output.ratio
-        assert ratio_of.value is not None
-        times = times_text(Estimate(value=ratio_of.value, low=ratio_of.low, high=ratio_of.high))
+    estimate = estimate_of(output.ratio)
     verdict = output.verdict.replace("-", " ")
     rows = [
         ("verdict", f"**{verdict}**"),
-        ("energy of head over base", times),
+        ("energy of head over base", "n/a" if estimate is None else times_text(estimate)),
         ("allowed", f"{1 + output.max_increase:.4g} times"),
         ("base", code(output.base)),
         ("head", code(output.head)),
@@ -339,11 +335,10 @@ def sentence(output: GateOutput) -> str:
     allowed = f"{output.max_increase:.3g}"
     if output.reason is not None:
         return f"no verdict: {output.reason}"
-    value = output.ratio.value
-    assert value is not None
-    times = times_text(Estimate(value=value, low=output.ratio.low, high=output.ratio.high))
+    estimate = estimate_of(output.ratio)
+    assert estimate is not None
     shown = (
-        f"{output.head} needs {times} the energy of {output.base}"
+        f"{output.head} needs {times_text(estimate)} the energy of {output.base}"
         f" ({output.confidence:.4g} confidence, {counted(output.blocks, 'round')})"
     )
     if output.verdict == "pass":

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from permille.importers import Tally
-from permille.importers.reading.files import Member
+from permille.importers.reading.files import Member, Source
 from permille.importers.reading.foreign import not_the_data
+from permille.records import Trial
 
 MAX_BYTES = 64 << 20
 _CHUNK = 1 << 20
 _HEAD = 1000
+
+
+def one_trial_each(
+    source: Source,
+    tally: Tally,
+    keys: frozenset[str],
+    named: str,
+    trial_of: Callable[[dict[str, Any]], Trial],
+) -> Iterator[Trial]:
+    """The trial of each JSON object with these ``keys``, where a file is one run. A file that the
+    user chose and that has not them is reported as not ``named``; so is why a trial is refused."""
+    for member in source.members(tally.leave_out):
+        if not member.is_of(".json"):
+            continue
+        content = document(member, tally)
+        if not (isinstance(content, dict) and keys <= content.keys()):
+            if member.chosen and content is not None:
+                tally.leave_out(member.name, None, f"not {named}")
+            continue
+        tally.rows += 1
+        tally.place(member.name, None)
+        try:
+            yield trial_of(content)
+        except (msgspec.ValidationError, ValueError, OverflowError) as error:
+            tally.leave_out(member.name, None, str(error))
 
 
 def document(member: Member, tally: Tally) -> Any:
