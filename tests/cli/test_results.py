@@ -126,6 +126,16 @@ def test_the_table_shows_the_front_and_the_grid(permille: Permille, store: Path)
     assert "spread of 3 trials" in out
 
 
+def test_the_table_begins_with_the_least_energy(permille: Permille, tmp_path: Path) -> None:
+    with Store(tmp_path / "permille.db") as opened:
+        opened.add(trial(model="broken", status="failed", reason="it fell over", phases={}))
+        opened.add(trial(360.0, model="large"))
+        opened.add(trial(36.0, model="small"))
+    words = [line.split() for line in permille("results").out.splitlines()]
+    first = [line[0] for line in words if line and line[0] in ("broken", "large", "small")]
+    assert first[:3] == ["small", "large", "broken"]
+
+
 def test_live_needs_a_place_and_a_token(permille: Permille, store: Path) -> None:
     assert "--region" in permille("results", "--live", code=2).err
     finished = permille("results", "--live", "--region", "FR", code=2)

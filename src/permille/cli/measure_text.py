@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from permille.analysis.budget import line
 from permille.analysis.rows import Interval, estimate_of
 from permille.cli.commands.results import carbon_text
+from permille.cli.table import estimate_text
 from permille.cli.terminal import console
 from permille.escaping import plain
 from permille.measure.figure import ComparedCommand, MeasuredCommand, MeasuredCommands
 from permille.recorder.wire import Missing
 from permille.records import Provenance
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
-
-
-def _interval(figure: Interval, form: Callable[[float], str]) -> str:
-    if figure.value is None:
-        return "n/a"
-    if figure.low is None or figure.high is None:
-        return form(figure.value)
-    return f"{form(figure.value)} [{form(figure.low)}, {form(figure.high)}]"
 
 
 def _joules(value: float) -> str:
@@ -43,13 +36,13 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
         if one.energy_j.value is None:
             return
     provenance = one.provenance
-    say(f"  energy   {_interval(one.energy_j, _joules)}, {provenance} ({one.boundary}; 95 %)")
+    say(f"  energy   {estimate_text(one.energy_j, _joules)}, {provenance} ({one.boundary}; 95 %)")
     if one.net_energy_j:
-        say(f"  net      {_interval(one.net_energy_j, _joules)} above idle")
+        say(f"  net      {estimate_text(one.net_energy_j, _joules)} above idle")
     if one.kwh_per_1000:
-        say(f"  per 1,000 inferences {_interval(one.kwh_per_1000, format_energy_kwh)}")
+        say(f"  per 1,000 inferences {estimate_text(one.kwh_per_1000, format_energy_kwh)}")
     if one.co2e_g:
-        carbon = _interval(one.co2e_g, format_mass_g)
+        carbon = estimate_text(one.co2e_g, format_mass_g)
         say(f"  carbon   {carbon} CO2e at {carbon_text(one.carbon)}")
     runs = len(one.runs)
     say(f"  time     {_time(one)}" + (f", mean of {runs}" if runs > 1 else ""))
@@ -100,8 +93,8 @@ def show_ratios(found: MeasuredCommands) -> None:
         relative = estimate_of(ratios.get(command.name, Interval(value=1.0)))
         cells = (
             command.name,
-            _interval(command.energy_j, _joules),
-            _interval(command.seconds, format_seconds),
+            estimate_text(command.energy_j, _joules),
+            _time(command),
             "n/a" if relative is None else times_text(relative),
         )
         table.add_row(*(Text(plain(cell)) for cell in cells))
@@ -120,8 +113,8 @@ def markdown(commands: Sequence[MeasuredCommand], found: MeasuredCommands | None
         shown = plain(name).replace("|", "\\|").replace("`", "'")
         relative = ratios.get(name)
         lines.append(
-            f"| `{shown}` | {_interval(c.energy_j, _joules)} | {_time(c)} | {len(c.runs)} |"
-            f" {'' if relative is None else _interval(relative, _factor)} |"
+            f"| `{shown}` | {estimate_text(c.energy_j, _joules)} | {_time(c)} | {len(c.runs)} |"
+            f" {'' if relative is None else estimate_text(relative, _factor)} |"
             f" {c.provenance or c.reason} |"
         )
     return "\n".join(lines) + "\n"
@@ -155,7 +148,9 @@ def csv_rows(commands: Sequence[MeasuredCommand]) -> list[dict[str, object]]:
 
 def _time(command: MeasuredCommand) -> str:
     if isinstance(command, ComparedCommand):
-        return _interval(command.seconds, format_seconds)
+        if command.seconds.low is None and command.seconds.value is not None:
+            return format_seconds(command.seconds.value)  # of one run: no interval, and no error
+        return estimate_text(command.seconds, format_seconds)
     return format_seconds(command.seconds)
 
 

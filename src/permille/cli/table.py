@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
-    """One line per row. Columns with the same value in every row move to the title."""
+    """One line per row, by task and dataset, the least energy first. Columns with the same value
+    in every row move to the title."""
     from rich import box
     from rich.table import Table
 
@@ -41,7 +43,7 @@ def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
     table.add_column("provenance")
     if several_machines:
         table.add_column("machine")
-    for row in rows:
+    for row in _in_order(rows):
         cells = [_text(f"{row.task} / {row.dataset}")] if several_data else []
         cells += [
             _text(row.model + _labels(row)),
@@ -58,6 +60,19 @@ def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
             cells.append(_text(row.fingerprint))
         table.add_row(*cells)
     return table
+
+
+def _in_order(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """By task and dataset as they first come, since the order in which models were measured is
+    drawn; superseded and unknown figures last."""
+    places = {place: at for at, place in enumerate(dict.fromkeys((r.task, r.dataset) for r in rows))}
+
+    def key(row: ResultRow) -> tuple[int, bool, float, str]:
+        energy = row.kwh_per_1000.value
+        least = math.inf if energy is None else energy
+        return places[row.task, row.dataset], row.superseded is not None, least, row.model
+
+    return sorted(rows, key=key)
 
 
 def _labels(row: ResultRow) -> str:
