@@ -5,6 +5,8 @@
 Each ratio is of one `permille measure -r 5 -- CMD --- CMD`, made by the same functions in one
 process: the recorder, the rounds, the figure. Once on the machine as it is, and once beside a load
 that comes and goes: busy processes, one a processor, that work and sleep for random times.
+``time_half_width_median`` is the same interval for the ratio of the commands' times, which no meter
+is in: on a virtual machine it shows how much the processor's own speed varies.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from statistics import median
 from typing import Any
 
 from permille.analysis.commands import ratio
+from permille.analysis.intervals import paired_ratio
 from permille.measure.commands import CommandLine
 from permille.measure.rounds import RunProtocol, rounds
 from permille.recorder.client import Recorder
@@ -51,20 +54,20 @@ def main() -> None:
     for name in ("as it is", "beside a load"):
         with Recorder(shared=True) as recorder:
             if name == "as it is":
-                found = list(same_twice(recorder, args.times, args.repeats, [WORK]))
+                ratios = list(same_twice(recorder, args.times, args.repeats, [WORK]))
             else:
                 with load():
-                    found = list(same_twice(recorder, args.times, args.repeats, [WORK]))
+                    ratios = list(same_twice(recorder, args.times, args.repeats, [WORK]))
             meters = sorted({domain.meter for domain in recorder.domains})
-        rows.append({"machine": name, "meters": meters, **summary(found)})
+        rows.append({"machine": name, "meters": meters, **summary(ratios)})
         print(json.dumps(rows[-1]), flush=True)
     args.json.write_text(json.dumps({"schema": 1, "rows": rows}, indent=2) + "\n")
 
 
 def same_twice(
     recorder: Recorder, times: int, repeats: int, work: Sequence[str]
-) -> Iterator[Estimate | None]:
-    """``times`` ratios of a command to itself."""
+) -> Iterator[tuple[Estimate | None, Estimate]]:
+    """``times`` ratios of a command to itself, of energy and of time."""
     words = (sys.executable, "-I", "-S", "-c", *work)
     commands = [CommandLine(name=name, words=words) for name in ("a", "b")]
     protocol = RunProtocol(
@@ -85,25 +88,37 @@ def same_twice(
             stdout=sys.stderr.buffer,
             before=lambda number, round_number, runs: None,
         )
-        yield ratio(
+        energies = ratio(
             ([run.phase for run in a], [run.idle for run in a]),
             ([run.phase for run in b], [run.idle for run in b]),
             "compute",
         )
+        times_s = ([run.phase.seconds for run in side] for side in (a, b))
+        yield energies, paired_ratio(*times_s)
 
 
-def summary(ratios: Sequence[Estimate | None]) -> dict[str, Any]:
+def summary(pairs: Sequence[tuple[Estimate | None, Estimate]]) -> dict[str, Any]:
     """How many ratios there are, how many of their intervals leave out 1, and how wide they are."""
-    known = [r for r in ratios if r is not None and r.low is not None and r.high is not None]
-    bounds = [(r.low, r.high) for r in known if r.low is not None and r.high is not None]
-    widths = [(math.sqrt(high / low) - 1) for low, high in bounds]
+    known = [energy for energy, _ in pairs if energy is not None]
+    ends = bounds(known)
     return {
-        "ratios": len(ratios),
-        "refused": len(ratios) - len(known),
-        "without_1": sum(not low <= 1 <= high for low, high in bounds),
-        "half_width_median": median(widths) if widths else None,
+        "ratios": len(pairs),
+        "refused": len(pairs) - len(ends),
+        "without_1": sum(not low <= 1 <= high for low, high in ends),
+        "half_width_median": half_width(ends),
+        "time_half_width_median": half_width(bounds([seconds for _, seconds in pairs])),
         "off_median": median(abs(math.log(r.value)) for r in known) if known else None,
     }
+
+
+def bounds(ratios: Sequence[Estimate]) -> list[tuple[float, float]]:
+    """The ends of those that have an interval."""
+    return [(r.low, r.high) for r in ratios if r.low is not None and r.high is not None]
+
+
+def half_width(ends: Sequence[tuple[float, float]]) -> float | None:
+    """The median of the intervals' half-widths, as a factor less 1."""
+    return median(math.sqrt(high / low) - 1 for low, high in ends) if ends else None
 
 
 @contextmanager

@@ -65,7 +65,9 @@ def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
 def _in_order(rows: Sequence[ResultRow]) -> list[ResultRow]:
     """By task and dataset as they first come, since the order in which models were measured is
     drawn; superseded and unknown figures last."""
-    places = {place: at for at, place in enumerate(dict.fromkeys((r.task, r.dataset) for r in rows))}
+    places = {
+        place: at for at, place in enumerate(dict.fromkeys((r.task, r.dataset) for r in rows))
+    }
 
     def key(row: ResultRow) -> tuple[int, bool, float, str]:
         energy = row.kwh_per_1000.value
