@@ -194,8 +194,16 @@ def _keys(title: str, record: type[msgspec.Struct], without: tuple[str, ...] = (
     return [*rows, ""]
 
 
-def _field_notes(record: type) -> dict[str, str]:
-    """Field -> the string that stands below it in the class."""
+def _field_notes(record: type[msgspec.Struct]) -> dict[str, str]:
+    """Field -> the string that stands below it in the class, or in one that it extends."""
+    notes: dict[str, str] = {}
+    for kind in record.__mro__:
+        if issubclass(kind, msgspec.Struct) and kind.__module__.startswith("permille."):
+            notes = _own_notes(kind) | notes
+    return notes
+
+
+def _own_notes(record: type[msgspec.Struct]) -> dict[str, str]:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
     assert isinstance(tree, ast.ClassDef)
     found = {}

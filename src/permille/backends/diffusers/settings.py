@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from permille.records import Record
+from permille.backends.local_settings import LocalSettings
 
 
-class Settings(Record, forbid_unknown_fields=True):
+class Settings(LocalSettings, forbid_unknown_fields=True):
     """The keys of a ``[[models]]`` table with this backend."""
 
-    path: str | None = None
-    """The model's folder; without one, the model comes from the Hub. Such as `"models/flan-t5"`."""
-    weights: Literal["replica"] | None = None
-    """`replica`: use random weights, for energy and time only. Such as `"replica"`."""
-    architecture: str | None = None
-    """For a replica: the model whose architecture to use, if the id does not say it. Such as
-    `"bert-base-uncased"`."""
-    device: str = "cpu"
-    """The device to run on. Such as `"cuda:0"`."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """The floating-point type; the default is the files' own. Such as `"float16"`."""
+    """The floating-point type. Such as `"float16"`."""
     steps: int | None = None
     """Denoising steps; the default is the pipeline's own. Such as `20`."""
     height: int | None = None
@@ -29,10 +20,3 @@ class Settings(Record, forbid_unknown_fields=True):
     """Pixels; the pipeline's own if not given. Such as `512`."""
     guidance: float | None = None
     """The guidance scale; the default is the pipeline's own. Such as `7.5`."""
-    batch_size: int = 1
-    """Samples per batch. Such as `8`."""
-    threads: int | None = None
-    """CPU threads of the library; by default its own choice. Such as `2`."""
-    allow_pickle: bool = False
-    """Whether weights may be read from a pickle; the user must also give `--allow-pickle`. Such
-    as `true`."""

@@ -6,22 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from permille.backends import files, model_config
+from permille.backends.local_settings import LocalSettings
 from permille.errors import ModelError
 from permille.records import Record
 
 
-class Settings(Record, forbid_unknown_fields=True):
+class Settings(LocalSettings, forbid_unknown_fields=True):
     """The keys of a ``[[models]]`` table with this backend."""
 
-    path: str | None = None
-    """The model's folder; without one, the model comes from the Hub. Such as `"models/flan-t5"`."""
-    weights: Literal["replica"] | None = None
-    """`replica`: use random weights, for energy and time only. Such as `"replica"`."""
-    architecture: str | None = None
-    """For a replica: the model whose architecture to use, if the id does not say it. Such as
-    `"bert-base-uncased"`."""
-    device: str = "cpu"
-    """The device to run on. Such as `"cuda:0"`."""
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
     """The floating-point type; the default is the files' own. Such as `"float16"`."""
     labels: dict[str, str] = {}
@@ -31,16 +23,9 @@ class Settings(Record, forbid_unknown_fields=True):
     as `256`."""
     max_new_tokens: int | None = None
     """The most tokens in an answer; the default depends on the task. Such as `64`."""
-    batch_size: int = 1
-    """Samples per batch. Such as `8`."""
-    threads: int | None = None
-    """CPU threads of the library; by default its own choice. Such as `2`."""
     compile: bool = False
     """Whether to compile the model with torch.compile, during its first inferences. Such as
     `true`."""
-    allow_pickle: bool = False
-    """Whether weights may be read from a pickle; the user must also give `--allow-pickle`. Such
-    as `true`."""
     trust_remote_code: bool = False
     """Whether code that comes with a Hub model may run; needs a pinned `revision`. Such as
     `true`."""
