@@ -243,8 +243,21 @@ def test_any_trace_through_ticks_wraps_and_jitter_is_within_the_stated_bound(
     if steady_about(trace, first) and steady_about(trace, last):
         stated = math.sqrt(3) * (energy._edge_j(series, start) + energy._edge_j(series, stop))
         assert abs(result - truth) <= stated + 1e-6
-    # Nor is it wide enough to hold anything: never more than all that lies about the edge.
-    assert energy._edge_j(series, start) <= max(trace.at(end), 400.0 * tick_s) + 1e-6
+    # Nor is it wide enough to hold anything: never more than all that lies about the edge, or than
+    # a counter that stands still may hold back at the greatest power since it last moved.
+    at = series.t_ns.index(start)
+    level = series.energy_j[at]
+    moved = max((i for i in range(at) if series.energy_j[i] < level), default=0)
+    held_j = max(trace.powers) * (start - series.t_ns[moved]) / S
+    assert energy._edge_j(series, start) <= max(trace.at(end), 400.0 * tick_s, held_j) + 1e-6
+
+
+def test_a_counter_that_stands_still_before_the_edge_may_hold_back_what_comes_after_it() -> None:
+    """1 s at 0 W, then 1 W from the edge on: the counter's silence is not taken for no power."""
+    t_ns = tuple(range(0, 2 * S + 1, S // 20))
+    levels = tuple(max(0.0, t / S - 1.0) for t in t_ns)
+    series = Series(domain=domain(tick_s=0.001), t_ns=t_ns, energy_j=levels)
+    assert energy._edge_j(series, S) == pytest.approx(1.0 / math.sqrt(3), rel=0.06)
 
 
 @settings(max_examples=100, deadline=None)
