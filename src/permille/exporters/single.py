@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -141,12 +141,15 @@ def quality_text(row: ResultRow) -> str:
     return f"{shown(quality.metric)} {value}{samples}"
 
 
+def finished_of(row: ResultRow, trials: Iterable[Trial]) -> Iterator[Trial]:
+    """The row's finished trials."""
+    return (trial for trial in trials if trial.status == "done" and _is_of(trial, row))
+
+
 def measured_on(row: ResultRow, trials: Iterable[Trial]) -> tuple[date, date] | None:
     """The first and the last day of the row's finished trials; None if one has no valid date."""
     days = []
-    for trial in trials:
-        if trial.status != "done" or not _is_of(trial, row):
-            continue
+    for trial in finished_of(row, trials):
         try:
             days.append(date.fromisoformat(trial.started[:10]))
         except ValueError:
