@@ -52,6 +52,23 @@ def whole_rows(results: Results) -> tuple[list[ResultRow], tuple[str, ...]]:
     return whole, (f"{is_are} left out: no figure with an interval (run more trials: repeats = 3)",)
 
 
+def check_of_one_model(results: Results, what: str) -> None:
+    """Check that the rows are of one model, with its own weights.
+
+    Raises:
+        UsageError: they are not; ``what`` names the format (``a model-index``).
+    """
+    if len(models := {row.model for row in results.rows}) > 1:
+        raise UsageError(
+            f"the selection has {len(models)} models, and {what} is of one: add --model"
+        )
+    if any(row.weights is not None for row in results.rows):
+        raise UsageError(
+            f"{named(results.rows[0])} was measured with other weights than its own (replica):"
+            f" its figures do not belong in {what}"
+        )
+
+
 def _is_whole(row: ResultRow) -> bool:
     kwh = row.kwh_per_1000
     return None not in (kwh.value, kwh.low, kwh.high, row.provenance)
