@@ -23,6 +23,7 @@ PAIRS = [
 LINEAR = [
     *(f for pair in PAIRS for f in pair),
     units.hours_from_seconds,
+    units.t_from_g,
     units.g_per_kwh_from_lb_per_mwh,
     lambda kwh: units.co2e_g(kwh, 297.6),
     lambda total: units.per_1000(total, 7),

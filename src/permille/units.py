@@ -64,6 +64,11 @@ def g_from_kg(mass_kg: float) -> float:
     return mass_kg * 1000.0
 
 
+def t_from_g(mass_g: float) -> float:
+    """Tonnes of a mass in grams."""
+    return mass_g / 1e6
+
+
 def g_per_kwh_from_lb_per_mwh(intensity_lb_per_mwh: float) -> float:
     """A grid intensity in g/kWh of one in lb/MWh, as the US EPA gives it."""
     return intensity_lb_per_mwh * G_PER_LB / 1000.0

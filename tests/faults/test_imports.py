@@ -271,10 +271,11 @@ def test_an_integer_beyond_64_bits_is_named_by_its_row(permille: Permille) -> No
 
 # --- any bytes ---------------------------------------------------------------------------
 
-_DOCUMENTS = ["aiperf", "ml-energy", "optimum-benchmark", "vllm-bench"]
+_DOCUMENTS = ["aiperf", "boamps", "ml-energy", "optimum-benchmark", "vllm-bench"]
 _FORMATS = [
     "ai-energy-score",
     "aiperf",
+    "boamps",
     "codecarbon",
     "ml-energy",
     "mlperf-power",
@@ -345,6 +346,8 @@ _JSON = st.recursive(
                 "output_throughput_tokens_per_sec", "max_num_seqs", "num_gpus", "gpu_model",
                 "total", "throughput", "efficiency", "value", "avg_power_watts", "batch_size",
                 "input_shapes", "run_id", "energy_consumed", "Model", "GPU model",
+                "measures", "infrastructure", "taskStage", "taskFamily", "algorithms", "nbRequest",
+                "measurementMethod", "powerConsumption", "measurementDuration", "permille",
             ]) | st.text(max_size=5),
             inner,
             max_size=6,

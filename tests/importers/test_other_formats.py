@@ -33,7 +33,14 @@ def saved(path: Path, content: Any) -> Path:
 
 def test_every_importer_is_registered_by_its_name() -> None:
     names = plugins.names("importers")
-    expected = ["ai-energy-score", "aiperf", "codecarbon", "ml-energy", "optimum-benchmark"]
+    expected = [
+        "ai-energy-score",
+        "aiperf",
+        "boamps",
+        "codecarbon",
+        "ml-energy",
+        "optimum-benchmark",
+    ]
     assert names == sorted([*expected, "mlperf-power", "power-hungry-2023", "vllm-bench"])
     assert [plugins.load("importers", name).name for name in names] == names
 

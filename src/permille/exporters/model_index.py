@@ -6,9 +6,8 @@ from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 from permille.analysis.results import ResultRow, Results
-from permille.errors import UsageError
-from permille.exporters import Export, ExportRequest
-from permille.exporters.single import named, shown, whole_rows
+from permille.exporters import Export, ExportRequest, basis
+from permille.exporters.single import check_of_one_model, named, shown, whole_rows
 from permille.units import wh_from_kwh
 
 if TYPE_CHECKING:
@@ -30,15 +29,7 @@ class ModelIndex:
             UsageError: the rows are of several models, or of replica weights.
         """
         results = request.results()
-        if len(models := {row.model for row in results.rows}) > 1:
-            raise UsageError(
-                f"the selection has {len(models)} models, and a model-index is of one: add --model"
-            )
-        if any(row.weights is not None for row in results.rows):
-            raise UsageError(
-                f"{named(results.rows[0])} was measured with other weights than its own (replica):"
-                " its figures do not belong on its card"
-            )
+        check_of_one_model(results, "a model-index")
         whole, notes = whole_rows(results)
         content = _yaml(whole, results) if whole else b""
         return Export(content, len(whole), notes)
@@ -55,40 +46,18 @@ def _yaml(rows: list[ResultRow], results: Results) -> bytes:
 
 def _metrics(row: ResultRow, results: Results) -> list[EvalResult]:
     """The energy (Wh) and carbon (gCO2e) of 1,000 inferences, and the quality if it is known."""
-    kwh, grams, carbon = row.kwh_per_1000, row.co2e_g_per_1000, results.carbon
-    basis = {
-        "boundary": row.boundary,
-        "provenance": str(row.provenance),
-        "idle": "left out" if results.net else "included",
-    }
-    grid = {
-        "g_per_kwh": carbon.intensity_g_per_kwh,
-        "grid": shown(carbon.name),
-        "grid_year": carbon.year,
-        "grid_assumed": carbon.assumed,
-        "grid_source": shown(carbon.source),
-        "pue": carbon.pue,
-    }
-    run = {
-        "study": shown(row.study),
-        "backend": shown(row.backend),
-        "device": None if row.device is None else shown(row.device),
-        "trials": row.trials.done,
-        "sessions": kwh.sessions,
-        "fingerprint": shown(row.fingerprint),
-        "measured_with": shown(row.source),
-    }
+    kwh, grams = row.kwh_per_1000, row.co2e_g_per_1000
+    energy, run = basis.counted_energy(row, results), basis.measuring(row)
     words = f"{row.boundary}, {row.provenance}" + (", above idle" if results.net else "")
     wh = [None if end is None else wh_from_kwh(end) for end in (kwh.value, kwh.low, kwh.high)]
-    of_facility = {"pue": carbon.pue} if row.boundary == "facility" else {}
     metrics = [
-        _metric(row, "energy", f"Wh per 1,000 inferences ({words})", wh, basis | of_facility | run),
+        _metric(row, "energy", f"Wh per 1,000 inferences ({words})", wh, energy | run),
         _metric(
             row,
             "co2e",
             f"gCO2e per 1,000 inferences ({words})",
             [grams.value, grams.low, grams.high],
-            basis | grid | run,
+            energy | basis.grid(results) | run,
         ),
     ]
     quality = row.quality

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -50,6 +50,23 @@ def whole_rows(results: Results) -> tuple[list[ResultRow], tuple[str, ...]]:
         return whole, ()
     is_are = counted(left_out, "row is", "rows are")
     return whole, (f"{is_are} left out: no figure with an interval (run more trials: repeats = 3)",)
+
+
+def check_of_one_model(results: Results, what: str) -> None:
+    """Check that the rows are of one model, with its own weights.
+
+    Raises:
+        UsageError: they are not; ``what`` names the format (``a model-index``).
+    """
+    if len(models := {row.model for row in results.rows}) > 1:
+        raise UsageError(
+            f"the selection has {len(models)} models, and {what} is of one: add --model"
+        )
+    if any(row.weights is not None for row in results.rows):
+        raise UsageError(
+            f"{named(results.rows[0])} was measured with other weights than its own (replica):"
+            f" its figures do not belong in {what}"
+        )
 
 
 def _is_whole(row: ResultRow) -> bool:
@@ -141,12 +158,15 @@ def quality_text(row: ResultRow) -> str:
     return f"{shown(quality.metric)} {value}{samples}"
 
 
+def finished_of(row: ResultRow, trials: Iterable[Trial]) -> Iterator[Trial]:
+    """The row's finished trials."""
+    return (trial for trial in trials if trial.status == "done" and _is_of(trial, row))
+
+
 def measured_on(row: ResultRow, trials: Iterable[Trial]) -> tuple[date, date] | None:
     """The first and the last day of the row's finished trials; None if one has no valid date."""
     days = []
-    for trial in trials:
-        if trial.status != "done" or not _is_of(trial, row):
-            continue
+    for trial in finished_of(row, trials):
         try:
             days.append(date.fromisoformat(trial.started[:10]))
         except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,8 +25,19 @@ def one_trial_each(
     named: str,
     trial_of: Callable[[dict[str, Any]], Trial],
 ) -> Iterator[Trial]:
-    """The trial of each JSON object with these ``keys``, where a file is one run. A file that the
-    user chose and that has not them is reported as not ``named``; so is why a trial is refused."""
+    """As :func:`trials_each`, where a file is one run."""
+    return trials_each(source, tally, keys, named, lambda content: [trial_of(content)])
+
+
+def trials_each(
+    source: Source,
+    tally: Tally,
+    keys: frozenset[str],
+    named: str,
+    trials_of: Callable[[dict[str, Any]], Sequence[Trial]],
+) -> Iterator[Trial]:
+    """The trials of each JSON object with these ``keys``. A file that the user chose and that has
+    not them is reported as not ``named``; so is why an object is refused, with all its trials."""
     for member in source.members(tally.leave_out):
         if not member.is_of(".json"):
             continue
@@ -38,7 +49,7 @@ def one_trial_each(
         tally.rows += 1
         tally.place(member.name, None)
         try:
-            yield trial_of(content)
+            yield from trials_of(content)
         except (msgspec.ValidationError, ValueError, OverflowError) as error:
             tally.leave_out(member.name, None, str(error))
 

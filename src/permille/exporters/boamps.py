@@ -1,0 +1,363 @@
+"""One figure as a report in BoAmps' data model (Boavizta): energy, hardware, software, place.
+
+The report has one measure, the sum over the finished trials, and ``nbRequest`` is the sum of their
+inferences, so that dividing the two is right however a reader does it. BoAmps has no interval: the
+trials stand under the key ``permille``, which its schema allows, and ``quality`` is the interval's
+width. What permille does not know (publisher, licence, cloud) is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence, Set
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from permille.analysis.boundaries import Bounded, within
+from permille.analysis.results import ResultRow, Results
+from permille.carbon.settings import CarbonSettings
+from permille.carbon.table import grid_table
+from permille.errors import UsageError
+from permille.exporters import Export, ExportRequest
+from permille.exporters.single import (
+    boundary_text,
+    energy_text,
+    finished_of,
+    interval_of,
+    named,
+    only_row,
+    provenance_text,
+    shown,
+)
+from permille.importers.boamps.report import (
+    ADDED,
+    SPECIFICATION,
+    BoampsAddition,
+    BoampsQuality,
+    BoampsTrial,
+    boundary_of_report,
+    quality_within,
+)
+from permille.records import DomainKind, Phase, Trial
+from permille.units import counted, kwh_from_joules
+
+_TIME = "%Y-%m-%d %H:%M:%S"
+_GB_PER_GIB = 2**30 / 1e9
+_PACKAGES = {"onnx": "onnxruntime", "llama": "xllamacpp"}
+"""The package of a backend, if it has another name."""
+_INPUTS = {
+    "image-classification": "image", "object-detection": "image", "image-to-text": "image",
+    "image-text-to-text": "image", "automatic-speech-recognition": "audio",
+}  # fmt: skip
+_OUTPUTS = {"text-to-image": "image"}
+
+
+class BoampsReportFormat:
+    """The report of the only row."""
+
+    def refusal(self, given: Set[str]) -> str | None:
+        """Options for figures that are not the energy that a meter read."""
+        if given & {"net", "pool"}:
+            return (
+                "a BoAmps report has the energy of one machine, and its idle energy apart"
+                " (powerCalibrationMeasurement): remove --net and --pool"
+            )
+        return None
+
+    def export(self, request: ExportRequest) -> Export:
+        """The report as JSON.
+
+        Raises:
+            UsageError: there are several rows, the row has no interval, or the boundary is
+            ``facility``.
+        """
+        if request.boundary == "facility":
+            raise UsageError("a BoAmps report has the energy that was measured: --boundary node")
+        results = request.results()
+        row = only_row(results)
+        runs = [
+            run
+            for trial in finished_of(row, request.trials())
+            if (run := _run(trial, request)) is not None
+        ]
+        quality = _quality(row)
+        report = _report(results, row, runs, quality)
+        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+        return Export(text.encode() + b"\n", 1, _notes(row, runs, quality, results.carbon))
+
+
+exporter = BoampsReportFormat()
+
+
+class _Run(NamedTuple):
+    """A trial with its energy in the boundary (joules) and its number of inferences. ``idle``: of
+    the same domains before it."""
+
+    trial: Trial
+    energy: Bounded
+    inferences: int
+    idle: Bounded | None
+
+
+def _run(trial: Trial, request: ExportRequest) -> _Run | None:
+    """None for a trial without a figure in the boundary, which the row leaves out too."""
+    query, idle = trial.phases.get("query"), trial.phases.get("idle")
+    if query is None:
+        return None
+    energy = within(query, request.boundary)
+    inferences = query.inferences or trial.protocol.inferences
+    if not isinstance(energy, Bounded) or not inferences:
+        return None
+    baseline = None if idle is None else within(idle, request.boundary)
+    if not isinstance(baseline, Bounded) or set(baseline.domains) != set(energy.domains):
+        baseline = None
+    return _Run(trial, energy, inferences, baseline)
+
+
+def _report(
+    results: Results, row: ResultRow, runs: Sequence[_Run], quality: BoampsQuality | None
+) -> dict[str, Any]:
+    facts = runs[-1].trial.environment.facts
+    body = {
+        "task": _task(results, row, runs),
+        "measures": [_measure(row, runs)],
+        "system": _system(facts),
+        "software": _known(language="python", version=facts.get("python")),
+        "infrastructure": {"infraType": "other", "components": _components(runs)},
+        "environment": _place(results.carbon),
+        "quality": quality,
+        ADDED: msgspec.to_builtins(_added(results, row, runs)),
+    }
+    body = {name: part for name, part in body.items() if part is not None}
+    digest = json.dumps(body, sort_keys=True)
+    header = {
+        "formatVersionSpecificationUri": SPECIFICATION,
+        # The same figures give the same id, so that a report that is sent twice counts once.
+        "reportId": str(uuid.uuid5(uuid.NAMESPACE_URL, digest)),
+        "reportDatetime": datetime.now(UTC).strftime(_TIME),
+        "reportStatus": "draft",
+    }
+    return {"header": header, **body}
+
+
+def _task(results: Results, row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
+    score = row.quality
+    accuracy = score.value if score is not None and score.metric == "accuracy" else None
+    return _known(
+        taskStage="inference",
+        taskFamily=_camel(shown(row.task)),
+        nbRequest=sum(run.inferences for run in runs),
+        algorithms=[_algorithm(row, runs[-1].trial)],
+        dataset=[_data(row, "input"), _data(row, "output")],
+        measuredAccuracy=accuracy,
+        taskDescription=(
+            f"{named(row)} on {shown(row.dataset)}: {energy_text(row)} per 1,000 inferences, 95 %"
+            f" interval {interval_of(row)}; boundary {boundary_text(results, row)};"
+            f" {provenance_text(row)}; {counted(len(runs), 'trial')}"
+        ),
+    )
+
+
+def _algorithm(row: ResultRow, trial: Trial) -> dict[str, Any]:
+    package = _PACKAGES.get(row.backend, row.backend)
+    name = "foundationModelName" if row.category == "general-purpose" else "algorithmName"
+    version = trial.environment.facts.get(package)
+    return _known(
+        **{name: named(row)},
+        algorithmType=trial.facts.architecture and shown(trial.facts.architecture),
+        parametersNumber=None if row.params is None else row.params / 1e9,
+        framework=shown(package),
+        frameworkVersion=version and shown(version),
+    )
+
+
+def _data(row: ResultRow, usage: str) -> dict[str, Any]:
+    """What one inference reads or writes, on average."""
+    each = row.tokens_each
+    tokens = None if each is None else (each.input if usage == "input" else each.output)
+    if tokens is not None and tokens.value is not None:
+        return {"dataUsage": usage, "dataType": "token", "dataQuantity": tokens.value}
+    kinds = _INPUTS if usage == "input" else _OUTPUTS
+    return {"dataUsage": usage, "dataType": kinds.get(row.task, "text"), "dataQuantity": 1}
+
+
+def _measure(row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
+    """The sum over the trials: kWh and seconds."""
+    idles = [(run.idle, run.trial.phases["idle"]) for run in runs if run.idle is not None]
+    calibrated = len(idles) == len(runs)
+    idle_j = sum(idle.energy_j for idle, _ in idles)
+    own = row.source == "permille"
+    return _known(
+        measurementMethod=shown(row.source),
+        version=runs[-1].trial.environment.facts.get("permille") if own else None,
+        cpuTrackingMode=_meters(runs, "cpu"),
+        gpuTrackingMode=_meters(runs, "gpu"),
+        powerCalibrationMeasurement=kwh_from_joules(idle_j) if calibrated else None,
+        durationCalibrationMeasurement=sum(i.seconds for _, i in idles) if calibrated else None,
+        powerConsumption=kwh_from_joules(sum(run.energy.energy_j for run in runs)),
+        measurementDuration=sum(run.trial.phases["query"].seconds for run in runs),
+        measurementDateTime=_began(runs),
+    )
+
+
+def _meters(runs: Sequence[_Run], kind: DomainKind) -> str | None:
+    """The meters of the counted domains of a kind, such as ``rapl``."""
+    meters = {
+        shown(domain.meter)
+        for run in runs
+        for name, domain in run.trial.phases["query"].domains.items()
+        if name in run.energy.domains and domain.kind == kind
+    }
+    return ", ".join(sorted(meters)) or None
+
+
+def _began(runs: Sequence[_Run]) -> str | None:
+    """When the first trial began (UTC); None if one does not know."""
+    times = []
+    for run in runs:
+        try:
+            moment = datetime.fromisoformat(run.trial.started)
+        except ValueError:
+            return None
+        times.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return min(times).astimezone(UTC).strftime(_TIME)
+
+
+def _system(facts: dict[str, str]) -> dict[str, Any] | None:
+    name = facts.get("system") or facts.get("os")
+    return None if name is None else {"os": shown(name)}
+
+
+def _components(runs: Sequence[_Run]) -> list[dict[str, Any]]:
+    """The processors, memory and devices in use whose energy counts. Their number is that of the
+    metered domains."""
+    trial, facts = runs[-1].trial, runs[-1].trial.environment.facts
+    domains = trial.phases["query"].domains
+    numbers = {
+        kind: sum(domains[name].kind == kind for name in runs[-1].energy.domains)
+        for kind in ("cpu", "gpu", "dram")
+    }
+    gib = _number(facts.get("memory_gib"))
+    processor = facts.get("cpu")
+    device = trial.device if numbers["gpu"] else None
+    return [
+        _known(componentType="cpu", nbComponent=max(1, numbers["cpu"]),
+               componentName=processor and shown(processor)),
+        *([_known(componentType="gpu", nbComponent=numbers["gpu"],
+                  componentName=device and shown(device))] if numbers["gpu"] else []),
+        *([_known(componentType="ram", nbComponent=1, memorySize=gib * _GB_PER_GIB)]
+          if gib is not None else []),
+    ]  # fmt: skip
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _place(carbon: CarbonSettings) -> dict[str, Any] | None:
+    """The chosen grid; BoAmps has no place without a country."""
+    if carbon.assumed or carbon.region is None:
+        return None
+    places = grid_table().places
+    place = places[carbon.region]
+    top = place
+    while top.kind not in ("country", "world") and top.parent is not None:
+        top = places[top.parent]
+    if top.kind != "country":
+        return None
+    return _known(
+        country=top.name,
+        location=None if place is top else place.name,
+        powerSourceCarbonIntensity=carbon.intensity_g_per_kwh,
+    )
+
+
+def _quality(row: ResultRow) -> BoampsQuality | None:
+    """By the wider side of the interval, relative to the figure."""
+    kwh = row.kwh_per_1000
+    if kwh.value is None or kwh.low is None or kwh.high is None or kwh.value <= 0:
+        return None
+    return quality_within(max(kwh.value - kwh.low, kwh.high - kwh.value) / kwh.value)
+
+
+def _added(results: Results, row: ResultRow, runs: Sequence[_Run]) -> BoampsAddition:
+    """What the importer needs to give the same figure and interval."""
+    kwh, boundary = row.kwh_per_1000, boundary_of_report(results.boundary)
+    ends = {"value": kwh.value, "low": kwh.low, "high": kwh.high}
+    if boundary is None or row.provenance is None:
+        raise AssertionError("only_row and export have refused these")
+    return BoampsAddition(
+        schema=1,
+        boundary=boundary,
+        provenance=row.provenance,
+        kwh_per_1000={name: end for name, end in ends.items() if end is not None},
+        task=shown(row.task),
+        dataset=shown(row.dataset),
+        model=named(row),
+        category=row.category,
+        backend=shown(row.backend),
+        source=shown(row.source),
+        protocol=runs[-1].trial.protocol,
+        trials=tuple(_counted(run) for run in runs),
+        settings=_known(batch_size=row.batch_size, weights=row.weights),
+        device=row.device and shown(row.device),
+    )
+
+
+def _counted(run: _Run) -> BoampsTrial:
+    """The trial with the counted domains alone."""
+    trial = run.trial
+    phases = {"query": _only(trial.phases["query"], run.energy)}
+    phases["query"] = msgspec.structs.replace(phases["query"], inferences=run.inferences)
+    if run.idle is not None:
+        phases["idle"] = _only(trial.phases["idle"], run.idle)
+    return BoampsTrial(
+        started=trial.started,
+        repeat=trial.repeat,
+        phases=phases,
+        session=trial.session,
+        block=trial.block,
+        stopping=trial.stopping,
+        rerun_precision=trial.rerun_precision,
+    )
+
+
+def _only(phase: Phase, energy: Bounded) -> Phase:
+    domains = {name: phase.domains[name] for name in energy.domains}
+    return Phase(
+        seconds=phase.seconds,
+        domains=domains,
+        inferences=phase.inferences,
+        disturbance=phase.disturbance,
+    )
+
+
+def _notes(
+    row: ResultRow, runs: Sequence[_Run], quality: BoampsQuality | None, carbon: CarbonSettings
+) -> tuple[str, ...]:
+    notes = [
+        "infraType is 'other' and the publisher is missing: complete the report before you send it"
+    ]
+    if quality is None:
+        notes.append("no quality: the interval is wider than the ±50 % of BoAmps' lowest")
+    if _place(carbon) is None:
+        notes.append("no environment: add --region with a country's code")
+    if len(runs) < row.trials.done:
+        notes.append(f"{counted(row.trials.done - len(runs), 'trial')} without a figure left out")
+    return tuple(notes)
+
+
+def _camel(words: str) -> str:
+    """``text-classification`` in BoAmps' notation, ``textClassification``."""
+    first, *rest = words.split("-")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+def _known(**parts: Any) -> dict[str, Any]:
+    return {name: part for name, part in parts.items() if part is not None}
