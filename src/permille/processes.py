@@ -9,6 +9,9 @@ import time
 
 VARIABLE = "PERMILLE_RUN"
 """The environment variable with the run's token, set for every worker."""
+WORKER, SERVER = "/worker", "/server"
+"""What follows the run's token in the environment of its workers, and of a server that they share:
+the token alone stands for both."""
 _ROUNDS = 20
 
 
@@ -19,13 +22,17 @@ def marked(token: str) -> dict[int, str]:
     processes = {}
     for process in psutil.process_iter():
         try:
-            if process.environ().get(VARIABLE) != token:
+            if not _covers(token, process.environ().get(VARIABLE, "")):
                 continue
             if process.status() != psutil.STATUS_ZOMBIE:
                 processes[process.pid] = process.name()
         except (psutil.Error, OSError):
             continue  # it has ended, or belongs to another user
     return processes
+
+
+def _covers(token: str, value: str) -> bool:
+    return value == token or value.startswith(f"{token}/")
 
 
 def stop_marked(token: str, *, grace_s: float) -> dict[int, str]:

@@ -299,6 +299,11 @@ class Protocol(Record):
     name: str = "permille-1"
 
 
+SHARED_SERVER = "permille-1, shared server"
+"""The name of the protocol of trials that share a server: what earlier trials left in it, and its
+idle power in the baseline, make another experiment of them."""
+
+
 class Stopping(Record):
     """The stopping rule of a trial without a fixed number of repeats: until the interval of the
     mean is within ±``precision`` (relative), at most ``max_repeats``."""
@@ -447,6 +452,14 @@ class MachineSession(Record):
     requested: bool = False
 
 
+class ServerUse(Record):
+    """The use that a trial made of a server that several trials share: of its ``start``, counted in
+    the run of one machine, as the ``trial`` on that start; both from 1."""
+
+    start: int
+    trial: int
+
+
 class Trial(Record):
     """One repeat of a cell, in a fresh process; or one imported run.
 
@@ -486,3 +499,4 @@ class Trial(Record):
     session: str | None = None  # the session's id; None for imports and in older trials
     rerun_precision: float | None = None  # sessions were repeated until a rerun is within ± this
     block: int | None = None  # the block's number within the session
+    server: ServerUse | None = None  # None: the trial started its own server, or none

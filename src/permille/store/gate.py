@@ -100,6 +100,8 @@ def _senseless(trial: Trial) -> str | None:
         *((f"phases.{n}.inferences", phase.inferences, 0) for n, phase in trial.phases.items()),
         *((f"counts.{name}", count, 0) for name, count in trial.counts.items()),
     ]
+    if trial.server is not None:
+        least += [("server.start", trial.server.start, 1), ("server.trial", trial.server.trial, 1)]
     if trial.latency is not None:
         least += [(f"latency.{n}", getattr(trial.latency, n), 0) for n in ("p50", "p95", "mean")]
     for name, value, bound in least:

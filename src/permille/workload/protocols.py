@@ -9,7 +9,7 @@ from permille.records import Category, ModelFacts, Quality, Record
 from permille.workload.outputs import Output
 from permille.workload.requests import Traffic
 from permille.workload.samples import Dataset, Sample
-from permille.workload.specs import Execution, ModelSpec, StandsOn
+from permille.workload.specs import Execution, Launch, ModelSpec, StandsOn
 
 
 class Loaded(Protocol):
@@ -84,6 +84,45 @@ class Executing(Protocol):
 
     def executes(self, model: ModelSpec) -> Sequence[Execution]:
         """Everything that is executed for a model."""
+        ...
+
+
+class RunningServer(Protocol):
+    """A server that permille started."""
+
+    pid: int
+
+    def check_running(self) -> None:
+        """Check that it is still running.
+
+        Raises:
+            ModelError: it has ended; with the last line that it printed.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Stop it."""
+        ...
+
+
+@runtime_checkable
+class Serving(Protocol):
+    """Optional capability of a backend: the server that a model starts can serve several trials."""
+
+    def server_key(self, model: ModelSpec) -> str | None:
+        """Models with the same key can use the same server; None: this one starts no server."""
+        ...
+
+    def start_server(self, model: ModelSpec, task: str, launch: Launch) -> RunningServer:
+        """Start the model's server and wait until it answers.
+
+        Raises:
+            ModelError: it does not start, or does not answer in time.
+        """
+        ...
+
+    def client_of(self, model: ModelSpec) -> ModelSpec:
+        """The same model, for a worker that uses the running server and starts none."""
         ...
 
 

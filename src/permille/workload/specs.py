@@ -36,6 +36,14 @@ class Execution(Record):
     what: str
 
 
+class Launch(Record):
+    """How to start a server that outlives the workers which use it: words before its command, and
+    its whole environment."""
+
+    prefix: tuple[str, ...]
+    environment: dict[str, str]
+
+
 class ModelSpec(Record):
     """A model from the study file. ``settings`` are the keys of its backend, already checked
     against the backend's ``settings`` type; paths in it are absolute. ``code``: the source of a

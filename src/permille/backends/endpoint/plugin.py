@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from permille.records import Category, ModelFacts, Record
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend
 from permille.workload.requests import Chat, Choice, Generate, Text, Traffic
-from permille.workload.specs import Execution, ModelSpec, StandsOn
+from permille.workload.specs import Execution, Launch, ModelSpec, StandsOn
 
 CHOICE_TOKENS = 8
 """Tokens generated for a choice, unless ``max_new_tokens`` is set."""
@@ -85,6 +86,37 @@ class EndpointBackend:
         serve = model.settings.get("serve")
         return (Execution(kind="command", what=serve),) if serve else ()
 
+    def server_key(self, model: ModelSpec) -> str | None:
+        """The server's command and address, and the name of the model that it is asked for."""
+        settings = msgspec.convert(model.settings, Settings)
+        if settings.serve is None:
+            return None
+        return json.dumps([settings.serve, settings.url, settings.model or model.id])
+
+    def start_server(self, model: ModelSpec, task: str, launch: Launch) -> StartedServer:
+        """Start the model's server for several trials, and wait until it answers.
+
+        Raises:
+            ModelError: it does not answer, or gives an invalid answer.
+        """
+        self.check(model, task)
+        settings = msgspec.convert(model.settings, Settings)
+        endpoint = _Endpoint(model.id, settings, task)
+        server = _start(model.id, settings, launch)
+        try:
+            endpoint.wait_until_ready(server)
+        except BaseException:  # also Ctrl-C while it loads
+            server.stop()
+            raise
+        finally:
+            endpoint.close()
+        return server
+
+    def client_of(self, model: ModelSpec) -> ModelSpec:
+        """The model without ``serve``, so that a worker uses the server that is running."""
+        settings = {key: value for key, value in model.settings.items() if key != "serve"}
+        return msgspec.structs.replace(model, settings=settings)
+
     def load(self, model: ModelSpec, task: str) -> _Endpoint:
         """Start the server if requested, and wait until it answers.
 
@@ -92,11 +124,38 @@ class EndpointBackend:
             ModelError: it does not answer, or gives an invalid answer.
         """
         self.check(model, task)
-        return _Endpoint(model.id, msgspec.convert(model.settings, Settings), task)
+        settings = msgspec.convert(model.settings, Settings)
+        endpoint = _Endpoint(model.id, settings, task)
+        try:
+            if settings.serve is not None:
+                endpoint.server = _start(model.id, settings)
+            endpoint.wait_until_ready(endpoint.server)
+            endpoint.prepare()
+        except ModelError:
+            endpoint.close()
+            raise
+        return endpoint
+
+
+def _start(model_id: str, settings: Settings, launch: Launch | None = None) -> StartedServer:
+    """Start the server, at whose address nothing may answer yet.
+
+    Raises:
+        ModelError: something does, or it cannot be started.
+    """
+    if address.is_listening(urlsplit(settings.url)):
+        raise ModelError(
+            f"model {model_id!r}: a server already answers at {settings.url}; stop it, "
+            "or remove serve"
+        )
+    assert settings.serve is not None
+    return StartedServer(model_id, settings.serve, launch)
 
 
 class _Endpoint:
-    """A server that answers."""
+    """The client of a server; ``server`` is one that is to be stopped with the client."""
+
+    server: StartedServer | None = None
 
     def __init__(self, model_id: str, settings: Settings, task: str) -> None:
         self._settings = settings
@@ -105,33 +164,33 @@ class _Endpoint:
         self._body = {"model": self._name, **settings.extra}
         key = os.environ.get(settings.key_env) if settings.key_env else None
         self._client = Client(model_id, settings.url, key, settings.timeout_s)
-        self._server: StartedServer | None = None
-        if settings.serve is not None:
-            if address.is_listening(urlsplit(settings.url)):
-                raise ModelError(
-                    f"model {model_id!r}: a server already answers at {settings.url}; stop it, "
-                    "or remove serve"
-                )
-            self._server = StartedServer(model_id, settings.serve)
-        try:
-            wait_until_ready(self._probe, self._server, settings.serve_wait_s)
-        except ModelError:
-            self.close()
-            raise
         self.device = (
             f"elsewhere ({urlsplit(settings.url).hostname}): its energy is not in the figures"
             if settings.remote
             else "server"
         )
-        if settings.reasoning is not None:
-            owner = answers.owner_of(self._models(), self._name)
-            self._body = {**reasoning_fields(settings.reasoning, owner), **self._body}
         many = settings.concurrency > 1 or settings.rate_per_s is not None
         self.traffic = (
             Traffic(concurrency=settings.concurrency, rate_per_s=settings.rate_per_s)
             if many
             else None
         )
+
+    def wait_until_ready(self, server: StartedServer | None) -> None:
+        """Wait until the server answers an inference. ``server``: its process, if permille started
+        it.
+
+        Raises:
+            ModelError: it does not in time, or refuses.
+        """
+        wait_until_ready(self._probe, server, self._settings.serve_wait_s)
+
+    def prepare(self) -> None:
+        """Ask the server, which is ready, how it takes the settings that servers take in different
+        ways."""
+        if self._settings.reasoning is not None:
+            owner = answers.owner_of(self._models(), self._name)
+            self._body = {**reasoning_fields(self._settings.reasoning, owner), **self._body}
 
     @property
     def facts(self) -> ModelFacts:
@@ -179,8 +238,8 @@ class _Endpoint:
     def close(self) -> None:
         """Stop the server if permille started it."""
         self._client.close()
-        if self._server is not None:
-            self._server.stop()
+        if self.server is not None:
+            self.server.stop()
 
     def _probe(self, timeout_s: float | None) -> None:
         """Request one small inference, to check whether the server is ready.

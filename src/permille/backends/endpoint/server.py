@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from permille.backends.endpoint.http import ErrorStatus, TimedOut
 from permille.errors import InferenceError, ModelError
+from permille.workload.specs import Launch
 
 POLL_S = 0.1
 STOP_S = 10.0
@@ -29,26 +30,30 @@ _LOADING = frozenset(
 
 
 class StartedServer:
-    """A running server. It stays in the worker's process group, so that it always ends with the
-    worker.
+    """A running server. Started by a worker, it stays in the worker's process group, so that it
+    always ends with the worker; with ``launch``, it is in a session of its own and outlives
+    workers.
 
     Raises:
         ModelError: it cannot be started.
     """
 
-    def __init__(self, model_id: str, command: str) -> None:
+    def __init__(self, model_id: str, command: str, launch: Launch | None = None) -> None:
         self._at = f"model {model_id!r}: serve"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         try:
             self._process = subprocess.Popen(
-                shlex.split(command),
+                [*(launch.prefix if launch else ()), *shlex.split(command)],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
+                env=launch.environment if launch else None,
+                start_new_session=launch is not None,
             )
         except (OSError, ValueError) as error:
             self._log.close()
             raise ModelError(f"{self._at} {command!r}: {error}") from error
+        self.pid = self._process.pid
 
     def check_running(self) -> None:
         """Check that it is still running.

@@ -184,6 +184,9 @@ def _lines(trial: Trial, raw: Raw | None, session: MachineSession | None) -> Ite
             "block": trial.block,
             "device": trial.device,
             "source": trial.source,
+            "shared server": None
+            if trial.server is None
+            else f"start {trial.server.start}, trial {trial.server.trial} on it",
         },
     )
     yield from _pairs("settings", cell.settings)

@@ -13,7 +13,7 @@ from permille.records import Cell, ModelFacts, Record
 from permille.study.plan.file import StudyFile
 from permille.study.plan.models import Model
 from permille.study.plan.stamps import Stamp
-from permille.workload.protocols import Task
+from permille.workload.protocols import Serving, Task
 from permille.workload.samples import Dataset
 from permille.workload.specs import ModelSpec
 
@@ -34,6 +34,8 @@ class PlannedCell(Record):
     """The model must still be downloaded from the Hub."""
     stamps: tuple[Stamp, ...] = ()
     """The model's files as they were when they were hashed."""
+    server_key: str | None = None
+    """Cells of a sweep with the same key share one server, which the run starts."""
 
 
 def build(
@@ -83,7 +85,19 @@ def build(
         batch_size=_batch_size(spec),
         wanted=model.wanted,
         stamps=model.stamps,
+        server_key=_server_key(model, spec, study),
     )
+
+
+def _server_key(model: Model, spec: ModelSpec, study: StudyFile) -> str | None:
+    """What identifies the server of a sweep's cell; None if each trial starts its own, or none.
+
+    A worker without a network has its own loopback interface, so its server must be its own too.
+    That only depends on the study file, so that a part of a sweep is measured as the whole is.
+    """
+    if model.entry.swept_from is None or not _network(model, study):
+        return None
+    return model.backend.server_key(spec) if isinstance(model.backend, Serving) else None
 
 
 def _check(task: Task, model: Model, spec: ModelSpec, dataset: Dataset, where: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from permille import plugins
 from permille.analysis.comparable import same_model_twice
 from permille.errors import StudyError
-from permille.records import Protocol, Record
+from permille.records import SHARED_SERVER, Protocol, Record
 from permille.study.plan.cells import PlannedCell, build
 from permille.study.plan.datasets import notes_of, open_datasets
 from permille.study.plan.file import Settings, StudyFile, TaskEntry
@@ -31,8 +31,10 @@ class Plan(Record):
     notes: tuple[str, ...] = ()
 
     def protocol_of(self, planned: PlannedCell) -> Protocol:
-        """The protocol of a cell's trials: the study's, with the model's batch size."""
-        return msgspec.structs.replace(self.protocol, batch_size=planned.batch_size)
+        """The protocol of a cell's trials: the study's, with the model's batch size; its name says
+        whether they share a server."""
+        name = self.protocol.name if planned.server_key is None else SHARED_SERVER
+        return msgspec.structs.replace(self.protocol, batch_size=planned.batch_size, name=name)
 
     @property
     def by_protocol(self) -> dict[Protocol, list[str]]:

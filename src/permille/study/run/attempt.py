@@ -16,8 +16,9 @@ import msgspec
 from permille import plugins
 from permille.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
+from permille.processes import WORKER
 from permille.recorder.client import Recorder
-from permille.records import Environment, Protocol, Recording, Span, Stopping, Trial
+from permille.records import Environment, Protocol, Recording, ServerUse, Span, Stopping, Trial
 from permille.store import Raw
 from permille.study.plan import stamps
 from permille.study.plan.cells import PlannedCell
@@ -25,6 +26,7 @@ from permille.study.plan.grid import Plan
 from permille.study.run import evidence
 from permille.study.run import supervisor as process
 from permille.study.run.elsewhere import judged
+from permille.study.run.servers import SHARED, SharedServers, client_of
 from permille.study.run.session_log import Position
 from permille.study.run.trial import make
 from permille.study.worker.failing import OURS
@@ -64,13 +66,14 @@ class Bench:
     stopping: Stopping | None
     quiet: bool
     watch: Callable[[Turn], None]
+    servers: SharedServers
 
 
 @dataclass(frozen=True)
 class Assigned:
     """What an attempt is of: a repeat of a cell under a protocol, where it stands among sessions
     and blocks; the seconds that its query lasts at least, for the meters to carry its energy; and
-    its pauses, if a sensor needs them."""
+    its pauses, if a sensor needs them. ``beside_server``: a server that is up may stay."""
 
     planned: PlannedCell
     protocol: Protocol
@@ -79,6 +82,7 @@ class Assigned:
     position: Position
     least_query_s: float
     pausing: Pausing | None = None
+    beside_server: bool = False
 
 
 @dataclass
@@ -98,13 +102,17 @@ class Attempt:
     last_lines: tuple[str, ...] = ()
     same_again: bool = True
     began_ns: int = 0
+    server: ServerUse | None = None
 
     def make(self) -> tuple[Trial, Raw]:
         """Run it; the trial, whatever became of it, and what it was computed from."""
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._work()
+        self._check_server()
         recording = self._recording()
         notes = self._doubts(recording)
+        if self.server is not None:
+            notes.append(SHARED)
         bench, assigned = self.bench, self.assigned
         trial = make(
             assigned.planned,
@@ -130,6 +138,7 @@ class Attempt:
             session=session,
             block=block,
             rerun_precision=bench.plan.settings.rerun_precision,
+            server=self.server,
         )
         durations = self.results[0].durations_ns if self.results else ()
         raw = Raw(recording=recording, spans=tuple(self.spans), durations_ns=durations)
@@ -140,6 +149,7 @@ class Attempt:
         bench = self.bench
         try:
             bench.recorder.begin()
+            self._use_server()
             self.spans.append(self._idle())
             stamps.check(self.assigned.planned.stamps)
             self.began_ns = time.monotonic_ns()
@@ -149,7 +159,7 @@ class Attempt:
                 self._hear,
                 started=bench.recorder.watch,
                 timeout_s=bench.plan.settings.timeout_s,
-                token=bench.recorder.token,
+                token=bench.recorder.token + WORKER,
                 environment=bench.worker_environment,
             )
         except TrialError as error:
@@ -160,6 +170,29 @@ class Attempt:
             self.fault = str(error)
         else:
             self.failure = None if self.results else "the worker ended without a result"
+
+    def _use_server(self) -> None:
+        """Have the server ready that the cell shares with others. The recording begins after its
+        start, whose energy belongs to no cell."""
+        bench, planned = self.bench, self.assigned.planned
+        if self.assigned.beside_server:
+            return
+        if planned.server_key is not None and not bench.servers.is_up_for(planned):
+            self._turn("server start", None)
+        self.server = bench.servers.use(planned)
+        if self.server is not None and bench.servers.pid is not None:
+            bench.recorder.begin()
+            bench.recorder.watch(bench.servers.pid)
+
+    def _check_server(self) -> None:
+        """Say that the shared server ended, if it did, and never use it again after a failure: it
+        may still answer requests that the worker abandoned."""
+        if self.server is None or not (self.failure or self.fault):
+            return
+        ended = self.bench.servers.ended()
+        if ended is not None and self.failure is not None:
+            self.failure = f"{self.failure}; {ended}"
+        self.bench.servers.stop()
 
     def _recording(self) -> Recording | None:
         recording = None
@@ -221,7 +254,7 @@ class Attempt:
             task=planned.cell.task,
             task_target=plugins.target("tasks", planned.cell.task),
             backend_target=plugins.target("backends", planned.model.backend),
-            model=planned.model,
+            model=client_of(planned),
             dataset=planned.dataset,
             protocol=self.assigned.protocol,
             least_query_s=self.assigned.least_query_s,

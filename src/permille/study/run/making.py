@@ -20,6 +20,7 @@ from permille.study.run.attempt import Assigned, Attempt, Bench, Turn
 from permille.study.run.environment import describe
 from permille.study.run.reference import reference_cell
 from permille.study.run.schedule import stopping_of
+from permille.study.run.servers import SharedServers
 from permille.study.run.session_log import Position, SessionLog, state_of
 from permille.study.run.trial import keep, least_query_s, pausing
 from permille.study.worker import containment
@@ -59,14 +60,17 @@ class TrialMaker:
         )
         self._pausing = pausing(recorder.domains)
         self.environment: Environment = describe(recorder.domains)
+        workers = containment.environment(os.environ, pass_env)
+        self._servers = SharedServers(workers, recorder.token, plan.settings.memory_gib)
         self._bench = Bench(
             plan=plan,
             recorder=recorder,
             environment=self.environment,
-            worker_environment=containment.environment(os.environ, pass_env),
+            worker_environment=workers,
             stopping=stopping_of(plan.settings),
             quiet=quiet,
             watch=watch,
+            servers=self._servers,
         )
         self.sessions = SessionLog(store, lambda: state_of(recorder.domains))
         self._since_reference_s = 0.0
@@ -123,6 +127,7 @@ class TrialMaker:
             round=0,
             position=position,
             least_query_s=self._least_reference_s,
+            beside_server=True,  # or a sweep's server would be started after each reference
         )
         trial, raw = Attempt(self._bench, assigned).make()
         trial = msgspec.structs.replace(trial, source=REFERENCE_SOURCE, stopping=None)
@@ -132,5 +137,6 @@ class TrialMaker:
         return kept
 
     def end(self) -> None:
-        """Kill what workers may have left."""
+        """Stop the server that trials share, and kill what workers may have left."""
+        self._servers.stop()
         end_marked(self._recorder.token)
