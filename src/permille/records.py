@@ -486,3 +486,4 @@ class Trial(Record):
     session: str | None = None  # the session's id; None for imports and in older trials
     rerun_precision: float | None = None  # sessions were repeated until a rerun is within ± this
     block: int | None = None  # the block's number within the session
+    machine: str | None = None  # that of its session; None where it is unknown

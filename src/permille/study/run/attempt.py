@@ -124,11 +124,12 @@ class Attempt:
             last_lines=self.last_lines,
             notes=notes,
         )
-        session, block = assigned.position
+        session, block, machine = assigned.position
         trial = msgspec.structs.replace(
             trial,
             session=session,
             block=block,
+            machine=machine,
             rerun_precision=bench.plan.settings.rerun_precision,
         )
         durations = self.results[0].durations_ns if self.results else ()
