@@ -500,3 +500,4 @@ class Trial(Record):
     rerun_precision: float | None = None  # sessions were repeated until a rerun is within ± this
     block: int | None = None  # the block's number within the session
     server: ServerUse | None = None  # None: the trial started its own server, or none
+    machine: str | None = None  # that of its session; None where it is unknown

@@ -86,6 +86,39 @@ def test_from_two_sessions_on_the_interval_is_over_them_and_a_rerun_has_its_own(
     assert "another session would narrow the interval to" in explained
 
 
+def test_machines_with_equal_environments_are_a_level_of_variation(
+    permille: Permille, keep: Path
+) -> None:
+    on = {"mon": "a", "tue": "a", "wed": "b"}
+    with Store(keep) as store:
+        store.add_many(
+            (msgspec.structs.replace(one, machine=on[one.session or ""]), None)
+            for one in of_sessions(["mon", "tue", "wed"])
+        )
+    (small, _) = permille("results", "--json").json["rows"]
+    assert small["machines"] == 2
+    # The mean over machines of the means over their sessions.
+    assert small["kwh_per_1000"]["value"] == pytest.approx(
+        36.0 / 3.6e6 * ((1.0 + 1.1) / 2 + 0.95) / 2, rel=1e-3
+    )
+    lines = permille("results", "--explain").out
+    assert "machine " in lines.split("variance: ")[1].splitlines()[0]
+    assert "another machine would narrow the interval" in lines
+
+
+def test_a_trial_that_does_not_know_its_machine_leaves_the_others_without_that_level(
+    permille: Permille, keep: Path
+) -> None:
+    with Store(keep) as store:
+        store.add_many(
+            (one if one.block else msgspec.structs.replace(one, machine=one.session), None)
+            for one in of_sessions(["mon", "tue"])
+        )
+    (small, _) = permille("results", "--json").json["rows"]
+    assert (small["machines"], small["kwh_per_1000"]["sessions"]) == (1, 2)
+    assert "machine " not in permille("results", "--explain").out.split("variance: ")[1]
+
+
 def test_the_page_has_the_command_lines_figures(permille: Permille, keep: Path) -> None:
     """Read from the roll-up, which has no trials."""
     with Store(keep) as store:

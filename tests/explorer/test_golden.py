@@ -74,6 +74,15 @@ def in_blocks(
     ]
 
 
+def on_machines(model: str, energies: list[float]) -> list[Trial]:
+    """Two trials in each of three sessions, two of which are of one machine."""
+    places = [(session, block) for session in range(10, 13) for block in range(2)]
+    return [
+        msgspec.structs.replace(one, machine="b" if one.session == "s12" else "a")
+        for one in in_blocks(model, energies, places)
+    ]
+
+
 def all_trials() -> list[Trial]:
     """What the page and the command line have disagreed about, and its neighbours."""
     estimate = {"provenance": ESTIMATED, "meter": "estimate", "accuracy_high": 0.6}
@@ -105,6 +114,8 @@ def all_trials() -> list[Trial]:
             [(0, 0), (1, 0), (2, 0)],
             rerun_precision=0.3,
         ),
+        *on_machines("llm on machines", [210.0, 212.0, 190.0, 197.0, 205.0, 201.0]),
+        *on_machines("on machines", [21.0, 20.4, 19.7, 21.0, 20.1, 22.0]),
         *in_blocks("partly", [40.0, 44.0], [(0, 1), (2, 0)]),
         *repeats("little power", [12.0, 12.2], meter={"offset_j": 3.0}),
         *repeats("much power", [900.0, 905.0], meter={"offset_j": 30.0, "accuracy_high": 0.06}),

@@ -85,6 +85,11 @@ def test_a_study_on_a_cluster_of_one_node_and_without_a_cluster(
             code=2,
         )  # fmt: skip
         assert "--machines 2: the Ray cluster has 1" in few.err
+        few = permille(
+            "run", str(path), "--engine", "ray", "--address", nodes.address,
+            "--replicas-of-block", "2", code=2,
+        )  # fmt: skip
+        assert "--replicas-of-block 2: the Ray cluster has 1 node" in few.err
     assert set(_counts(kept(tmp_path)).values()) == {1}
     assert len(kept(tmp_path)) == 2
     assert not any("OMP_NUM_THREADS" in trial.environment.facts for trial in kept(tmp_path))
@@ -127,6 +132,27 @@ def test_a_node_that_is_killed_loses_nothing_that_was_finished(
     assert set(_counts(trials).values()) == {1}
     assert len(trials) == TRIALS
     assert before <= {trial.uid for trial in trials}
+    await_that(lambda: _left(tmp_path) == [])
+
+
+@pytest.mark.campaign
+def test_replicas_are_of_different_machines_although_one_is_killed(
+    big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path, permille: Permille
+) -> None:
+    words = ("--engine", "ray", "--address", cluster.address, "--replicas-of-block", "2")
+    run = _run(big, environment, *words)
+    await_that(lambda: len(kept(tmp_path)) >= 4, 120)
+    cluster.kill("b")
+    _, err = run.communicate(timeout=400)
+    assert run.returncode == 0, err
+    assert "is lost" in err
+    trials = kept(tmp_path)
+    assert len(trials) == 2 * TRIALS
+    machines: dict[tuple[str, int], set[str | None]] = {}
+    for trial in trials:
+        machines.setdefault((trial.cell.id, trial.repeat), set()).add(trial.machine)
+    assert {len(of_cell) for of_cell in machines.values()} == {2}
+    assert "machine" in permille("results", "--explain").out.split("variance: ")[1]
     await_that(lambda: _left(tmp_path) == [])
 
 

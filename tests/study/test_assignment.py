@@ -61,9 +61,7 @@ def test_every_cell_of_every_block_arrives_once_whichever_nodes_are_lost(
         if made < len(blocks[node].cells):
             if len(work.nodes) > 1 and losses < MOST_LOST - 1:
                 losses += 1
-                left = work.lost(node)
-                assert left is not None
-                work.again("k", left)
+                assert work.lost(node) is not None
             else:
                 for planned in blocks[node].cells[made:]:
                     arrived[blocks[node].repeat, planned.cell.id] += 1
@@ -76,14 +74,72 @@ def test_every_cell_of_every_block_arrives_once_whichever_nodes_are_lost(
     assert work.abandoned == 0
 
 
+@given(data=st.data(), nodes=st.integers(2, 5), count=st.integers(1, 6))
+def test_every_cell_of_every_block_arrives_from_as_many_machines_as_are_left(
+    data: st.DataObject, nodes: int, count: int
+) -> None:
+    replicas = data.draw(st.integers(1, nodes))
+    names = [f"n{i}" for i in range(nodes)]
+    before = {"a": ("n0", "gone")[: replicas - 1], "b": ()}
+    made = {
+        (repeat, cell): set(before[cell]) if repeat == 0 else set()
+        for repeat in range(count)
+        for cell in before
+    }
+    work = Assignments(
+        dict.fromkeys(names, "k"),
+        {"k": iter(_blocks(count))},
+        replicas=replicas,
+        made={"k": lambda cell, repeat: tuple(before[cell]) if repeat == 0 else ()},
+    )
+    blocks: dict[str, Block] = {}
+    losses = data.draw(st.integers(0, MOST_LOST - 1))
+    while True:
+        for node in work.idle():
+            block = work.next(node)
+            if block is not None:
+                blocks[node] = block
+        if not work.busy:
+            break
+        node = data.draw(st.sampled_from(sorted(blocks)))
+        block = blocks.pop(node)
+        dies = losses and data.draw(st.booleans())
+        most = len(block.cells) - 1 if dies else len(block.cells)
+        for planned in block.cells[:most]:
+            assert node not in made[block.repeat, planned.cell.id]
+            made[block.repeat, planned.cell.id].add(node)
+            work.arrived(node, planned.cell.id)
+        if dies:
+            losses -= 1
+            assert work.lost(node) is not None
+        else:
+            work.ended(node)
+    short = sum(replicas - len(machines) for machines in made.values())
+    assert all(len(machines) <= replicas for machines in made.values())
+    assert work.incomplete() == work.abandoned == short
+    if len(work.nodes) >= replicas:
+        assert short == 0
+    for machines in made.values():
+        if len(machines) < replicas:
+            assert set(work.nodes) <= machines
+
+
+def test_a_block_with_replicas_that_takes_its_nodes_down_is_not_given_to_further_ones() -> None:
+    names = [f"n{i}" for i in range(MOST_LOST + 2)]
+    work = Assignments(dict.fromkeys(names, "k"), {"k": iter(_blocks(1))}, replicas=2)
+    for node in names[:MOST_LOST]:
+        assert work.next(node) is not None
+        work.lost(node)
+    assert work.next(names[-1]) is None
+    assert work.abandoned == 4
+
+
 def test_a_block_that_loses_its_node_again_and_again_is_abandoned() -> None:
     names = [f"n{i}" for i in range(MOST_LOST + 1)]
     work = Assignments(dict.fromkeys(names, "k"), {"k": iter(_blocks(1))})
     for node in names[: MOST_LOST - 1]:
         assert work.next(node) is not None
-        left = work.lost(node)
-        assert left is not None
-        work.again("k", left)
+        assert work.lost(node) is not None
     assert work.next(names[MOST_LOST - 1]) is not None
     assert work.lost(names[MOST_LOST - 1]) is None
     assert work.abandoned == 2
@@ -101,9 +157,7 @@ def test_a_trial_that_a_node_did_not_send_counts_as_not_made() -> None:
 def test_without_a_node_of_its_kind_the_rest_is_counted() -> None:
     work = Assignments({"n": "k"}, {"k": iter(_blocks(3))})
     work.next("n")
-    left = work.lost("n")
-    assert left is not None
-    work.again("k", left)
+    assert work.lost("n") is not None
     assert work.abandon("k") == 6
 
 
@@ -138,6 +192,22 @@ def test_kinds_of_machines_are_noted_with_what_differs() -> None:
     assert "python" not in note
 
 
+def _on(machine: str | None, kind: str = "m1") -> NodeHello:
+    return msgspec.structs.replace(_hello(machine=kind), machine=machine)
+
+
+def test_replicas_need_as_many_machines_of_one_kind() -> None:
+    three = {"a": _on("1"), "b": _on("2"), "c": _on("3", "m2")}
+    assert gathering.check_replicas(three, 2) == ["m2"]
+    with pytest.raises(EngineError, match=r"the nodes are 2 machines of one kind \(cpu m1 / m2\)"):
+        gathering.check_replicas(three, 3)
+    same = {"a": _on("1"), "b": _on("1")}
+    with pytest.raises(EngineError, match="the nodes are 1 machine at most; start more nodes"):
+        gathering.check_replicas(same, 2)
+    with pytest.raises(EngineError, match="node b has no machine id"):
+        gathering.check_replicas({"a": _on("1"), "b": _on(None)}, 2)
+
+
 def test_states_that_differ_between_nodes_whose_trials_are_pooled_are_noted() -> None:
     old = msgspec.structs.replace(_hello(), state=MachineState(gpu_driver="550.1"))
     new = msgspec.structs.replace(_hello(), state=MachineState(gpu_driver="570.2"))
@@ -160,5 +230,7 @@ def test_nodes_of_a_ray_cluster_that_can_be_reserved() -> None:
     assert list(chosen(listed, 1)) == ["a"]
     with pytest.raises(EngineError, match="--machines 4: the Ray cluster has 3"):
         chosen(listed, 4)
+    with pytest.raises(EngineError, match="--replicas-of-block 4: the Ray cluster has 3 nodes"):
+        chosen(listed, None, 4)
     with pytest.raises(EngineError, match="no node with a CPU"):
         chosen(listed[:1], None)

@@ -21,3 +21,29 @@ def test_an_engine_that_is_not_there_is_named_with_one_that_is(
 ) -> None:
     refused = permille("run", str(study("quick")), "--engine", "locla", code=2)
     assert "no engine 'locla'; did you mean 'local'?" in refused.err
+
+
+def test_replicas_that_an_engine_or_a_study_cannot_have_are_refused(
+    permille: Permille, study: Callable[..., Path]
+) -> None:
+    path = str(study("quick"))
+    for words, reason in [
+        ((), "--replicas-of-block is not an option of --engine local; it is one of ray"),
+        (("--engine", "slurm"), "Slurm alone chooses the nodes of jobs"),
+        (("--engine", "ray", "--machines", "2"), "needs 3 machines, and --machines is 2"),
+        (("--engine", "ray", "--precision", "0.1"), "add --repeats N"),
+    ]:  # fmt: skip
+        refused = permille("run", path, "--replicas-of-block", "3", *words, code=2)
+        assert reason in refused.err
+        assert len(refused.err.splitlines()) == 1
+    assert (
+        "'1' is not a number of machines"
+        in permille("run", path, "--engine", "ray", "--replicas-of-block", "1", code=2).err
+    )
+
+
+def test_a_dry_run_counts_each_replica(permille: Permille, study: Callable[..., Path]) -> None:
+    words = ("--engine", "ray", "--replicas-of-block", "3", "--dry-run")
+    path = str(study("quick", "slow"))
+    assert permille("run", path, *words, "--json").json["trials"] == 12
+    assert "2 repeats, each on 3 machines" in permille("run", path, *words).out

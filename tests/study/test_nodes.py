@@ -26,6 +26,7 @@ from permille.study.plan.grid import make
 from permille.study.run.attempt import Turn
 from permille.study.run.schedule import NotRun, Schedule
 from permille.study.run.tally import RunTally
+from tests.conftest import Permille
 from tests.faults.conftest import await_that, ours
 from tests.pipe_fleet import PipeFleet
 from tests.powercap import Driver as PowercapDriver
@@ -76,24 +77,27 @@ class Killed(Exception):
     pass
 
 
-def _fleet(path: Path, environment: Mapping[str, str], folder: Path) -> PipeFleet:
+def _fleet(
+    path: Path, environment: Mapping[str, str], folder: Path, nodes: Sequence[str] = NODES
+) -> PipeFleet:
     command = NodeCommand([str(path)], str(folder), "key")
     return PipeFleet(
         command,
         {
             name: dict(environment, PERMILLE_FAKE_NODE=name, PERMILLE_CACHE=str(folder / "cache"))
-            for name in NODES
+            for name in nodes
         },
     )
 
 
 def _drive(
-    path: Path, fleet: PipeFleet, folder: Path, heard: Heard
+    path: Path, fleet: PipeFleet, folder: Path, heard: Heard, replicas: int = 1
 ) -> tuple[RunTally, list[Trial], set[str | None]]:
     plan = make(file.read(path))
     with Store(folder / "s.db") as store:
         try:
-            tally = Driver(StudyRun(plan, store, RunOptions(), heard), fleet).run().tally
+            options = RunOptions(engine={"replicas-of-block": str(replicas)})
+            tally = Driver(StudyRun(plan, store, options, heard), fleet).run().tally
         finally:
             fleet.close()
         machines = {session.machine for session in store.sessions()}
@@ -150,6 +154,69 @@ def test_a_run_that_was_killed_goes_on_with_what_the_nodes_have(
     assert len(_counts(trials)) == 8
     assert tally.done + tally.kept == 8
     assert tally.kept >= 1
+
+
+def _machines(trials: Sequence[Trial]) -> dict[tuple[str, int], list[str | None]]:
+    """The machines of each repeat of each cell."""
+    machines: dict[tuple[str, int], list[str | None]] = {}
+    for trial in trials:
+        if trial.status == "done":
+            machines.setdefault((trial.cell.id, trial.repeat), []).append(trial.machine)
+    return machines
+
+
+def test_replicas_of_a_block_are_of_different_machines_and_a_later_run_makes_those_that_lack(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path, permille: Permille,
+) -> None:  # fmt: skip
+    path = study("quick", "slow", repeats=2)
+    plan = make(file.read(path))
+    fleet = _fleet(path, environment, tmp_path)
+
+    def kill(count: int) -> None:
+        if count == 1:
+            os.kill(fleet.nodes["b"].pid, signal.SIGKILL)
+
+    heard = Heard(kill)
+    tally, trials, _ = _drive(path, fleet, tmp_path, heard, replicas=3)
+    # Two machines are left of the three that each block needs.
+    first = _machines(trials)
+    assert tally.lost > 0
+    assert not tally.complete
+    assert any("node b is lost" in note for note in heard.notes)
+    assert any("a machine that has not measured the block yet" in note for note in heard.notes)
+    for machines in first.values():
+        assert len(set(machines)) == len(machines)
+
+    heard = Heard()
+    tally, trials, _ = _drive(
+        path, _fleet(path, environment, tmp_path, ("a", "c", "d")), tmp_path, heard, replicas=3
+    )
+    both = _machines(trials)
+    assert tally.complete
+    assert len(both) == 2 * len(plan.cells)
+    for machines in both.values():
+        assert len(set(machines)) == len(machines) == 3
+    # What was made on a and c was not made there again.
+    assert heard.machines["d"] == heard.machines.total() == 12 - sum(map(len, first.values()))
+    for row in permille("results", "--store", "s.db", "--json").json["rows"]:
+        of_model = [t for t in trials if t.cell.model == row["model"] and t.status == "done"]
+        assert row["machines"] == len({trial.machine for trial in of_model}) >= 3
+    explained = permille("results", "--store", "s.db", "--explain").out
+    assert "session or machine" in explained
+    assert "another machine" in explained
+
+
+def test_fewer_machines_than_replicas_are_refused_before_anything_is_measured(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    path = study("quick")
+    fleet = _fleet(path, environment, tmp_path, ("a", "b"))
+    with pytest.raises(EngineError, match="the nodes are 2 machines at most; start more"):
+        _drive(path, fleet, tmp_path, Heard(), replicas=3)
+    with Store(tmp_path / "s.db", readonly=True) as store:
+        assert list(store.trials()) == []
 
 
 def test_a_node_whose_plan_differs_is_refused_before_anything_is_measured(

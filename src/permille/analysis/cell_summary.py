@@ -135,10 +135,13 @@ class Sums(Record):
         return intervals.mean_from(self.n, self.mean, self.sd)
 
     def _mean_of_sessions(self) -> float:
-        sessions: dict[tuple[str, str], list[float]] = {}
+        """The mean over machines of the mean over sessions, as of :func:`.rerun.rerun`."""
+        machines: dict[str, dict[str, list[float]]] = {}
         for block in self.blocks:
-            sessions.setdefault((block.machine, block.session), []).append(block.value)
-        return math.fsum(math.fsum(v) / len(v) for v in sessions.values()) / len(sessions)
+            sessions = machines.setdefault(block.machine, {})
+            sessions.setdefault(block.session, []).append(block.value)
+        means = [[math.fsum(v) / len(v) for v in one.values()] for one in machines.values()]
+        return math.fsum(math.fsum(one) / len(one) for one in means) / len(means)
 
 
 class InferenceFailures(Record):

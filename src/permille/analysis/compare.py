@@ -158,16 +158,16 @@ def paired(a: Sums, b: Sums) -> list[SessionMean]:
     a stopping rule ended the trials of one, whose interval is that of the rule."""
     if a.asked or b.asked or min((e.value for e in (*a.blocks, *b.blocks)), default=0.0) <= 0:
         return []
-    other = {(e.machine, e.session, e.block): e.value for e in b.blocks}
+    other = {(e.session, e.block): e.value for e in b.blocks}
     return session_means(
         Measurement(
             session=e.session,
             block=e.block,
-            value=math.log(e.value) - math.log(other[e.machine, e.session, e.block]),
+            value=math.log(e.value) - math.log(other[e.session, e.block]),
             machine=e.machine,
         )
         for e in a.blocks
-        if (e.machine, e.session, e.block) in other
+        if (e.session, e.block) in other
     )
 
 

@@ -72,14 +72,14 @@ class SessionReference(Record):
 def sessions_of(trials: Iterable[Trial]) -> list[SessionReference]:
     """Each session that has references, by machine; ``trials`` are those of the workload. Those
     that other processes disturbed are left out: they tell of these, not of the machine."""
-    machines: dict[tuple[str, str], dict[str, list[Trial]]] = {}
+    machines: dict[tuple[str, str | None, str], dict[str, list[Trial]]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.started, trial.repeat)):
         if trial.session is not None and _is_sound(trial):
-            key = (trial.environment.fingerprint, trial.cell.id)
+            key = (trial.environment.fingerprint, trial.machine, trial.cell.id)
             machines.setdefault(key, {}).setdefault(trial.session, []).append(trial)
     return [
         found
-        for (fingerprint, _), sessions in machines.items()
+        for (fingerprint, _, _), sessions in machines.items()
         for found in _of_machine(fingerprint, sessions)
     ]
 

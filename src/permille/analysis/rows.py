@@ -329,7 +329,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         inference_failures=_failed_inferences(summary),
         trials=TrialCounts(done=summary.done, failed=summary.failed, invalid=summary.invalid),
         disturbed=summary.disturbed,
-        machines=len(summary.fingerprint.split("+")),
+        machines=_machines(summary),
         provenance=summary.provenance,
         source=summary.source,
         boundary=summary.boundary,
@@ -357,6 +357,12 @@ def _per_token(
 def _joules_each(sums: Sums | None, overhead: float) -> Estimate | None:
     """Joules of one, from those of 1,000."""
     return None if sums is None else scaled(sums.estimate(), lambda j: j / 1000 * overhead)
+
+
+def _machines(summary: Summary) -> int:
+    """How many machines its trials were made on, as far as they know."""
+    blocks = summary.energy.blocks if summary.energy else ()
+    return max(len(summary.fingerprint.split("+")), len({block.machine for block in blocks}))
 
 
 def _inference_energy(summary: Summary) -> InferenceEnergy | None:

@@ -152,9 +152,14 @@ class _Collected:
         trials = [trial for trial, _ in self.counted]
         if not 0 < len(trials) <= MOST_BLOCKS:
             return ()
+        # Machines with equal environments are pooled, and are a level of variation all the same.
+        known = all(trial.machine is not None for trial in trials)
         blocks = [
             BlockEnergy(
-                session=t.session, block=t.block, value=value, machine=t.environment.fingerprint
+                session=t.session,
+                block=t.block,
+                value=value,
+                machine=t.machine or "" if known else t.environment.fingerprint,
             )
             for t, value in zip(trials, values, strict=True)
             if t.session is not None and t.block is not None

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from permille.analysis.boundaries import Bounded, within
+from permille.cli.engines import replicas_of
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters.selection import open_all
@@ -50,15 +51,16 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
 
     settings = plan.settings
     repeats = most_repeats(settings) * args.sessions
+    trials = len(plan.cells) * repeats * replicas_of(args)
     size = download_bytes(plan)
     due = _due(plan, repeats, args)
-    finished = len(plan.cells) * repeats - sum(due.values())
+    finished = trials - sum(due.values())
     expected = _expected(plan, repeats, due, args)
     models = {c.cell.model for c in plan.cells}
     datasets = {c.cell.dataset for c in plan.cells}
     forecast = DryRun(
         cells=len(plan.cells),
-        trials=len(plan.cells) * repeats,
+        trials=trials,
         finished=finished,
         models=len(models),
         datasets=len(datasets),
@@ -72,12 +74,14 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
     out = console()
     out.print(
         f"{counted(len(plan.cells), 'cell')} ({counted(len(models), 'model')},"
-        f" {counted(len(datasets), 'dataset')}), {counted(len(plan.cells) * repeats, 'trial')}"
+        f" {counted(len(datasets), 'dataset')}), {counted(trials, 'trial')}"
         + (f" at most, precision ±{settings.precision:g}" if settings.precision else "")
     )
     if args.sessions > 1:
         pause = format_seconds(args.every.total_seconds())
         out.print(f"{args.sessions} sessions of {most_repeats(settings)} repeats, {pause} apart")
+    if replicas_of(args) > 1:
+        out.print(f"{counted(repeats, 'repeat')}, each on {replicas_of(args)} machines")
     if finished:
         all_of_it = "" if sum(due.values()) else ": nothing is left to run (--fresh starts over)"
         there = counted(finished, "trial is", "trials are")
@@ -124,13 +128,18 @@ def _outlook(expected: Expected) -> str:
 
 def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
     """The number of trials of each cell that are not in the store yet, by cell id."""
-    due = {planned.cell.id: repeats for planned in plan.cells}
+    replicas = replicas_of(args)
+    due = {planned.cell.id: repeats * replicas for planned in plan.cells}
     if args.fresh or not args.store.exists():
         return due
     with Store(args.store, readonly=True) as store:
-        tried = [t for protocol in plan.by_protocol for t in store.tried(plan.name, protocol)]
-    ledger = Ledger(tried, _fingerprint(), pool=args.pool)
-    return {cell: sum(not ledger.done(cell, repeat) for repeat in range(repeats)) for cell in due}
+        tried = [
+            one
+            for protocol in plan.by_protocol
+            for one in store.tried(plan.name, protocol, machines=replicas > 1)
+        ]
+    ledger = Ledger(tried, _fingerprint(), pool=args.pool, replicas=replicas)
+    return {cell: sum(ledger.missing(cell, repeat) for repeat in range(repeats)) for cell in due}
 
 
 def _fingerprint() -> str:

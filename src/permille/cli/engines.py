@@ -11,8 +11,15 @@ from permille import plugins
 from permille.cli.arguments import duration, positive_int
 from permille.errors import UsageError
 from permille.study.engines.protocol import Engine, EngineOption, RunOptions
+from permille.study.plan.grid import Plan
 
 DEFAULT = "local"
+_REASONS: Mapping[tuple[str, EngineOption], str] = {
+    ("slurm", "replicas-of-block"): "Slurm alone chooses the nodes of jobs, so that two replicas"
+    " may fall on one; measure on each node into a store of its own, and merge them"
+    " (docs/cluster.md)",
+}
+"""Why an engine does not take an option, where another way leads there."""
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +35,12 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--machines", type=positive_int, metavar="N", help="how many nodes to measure on"
+    )
+    parser.add_argument(
+        "--replicas-of-block",
+        type=_replicas,
+        metavar="K",
+        help="measure each block on K nodes: how much do figures vary between machines (ray)?",
     )
     parser.add_argument("--partition", metavar="NAME", help="the Slurm partition of the jobs")
     parser.add_argument(
@@ -48,6 +61,10 @@ def engine_of(args: argparse.Namespace) -> Engine:
     for option in _given(args):
         if option not in engine.options:
             takes = [name for name in plugins.names("engines") if _takes(name, option)]
+            if (args.engine, option) in _REASONS:
+                raise UsageError(
+                    f"--{option} is not for --engine {args.engine}: {_REASONS[args.engine, option]}"
+                )
             raise UsageError(
                 f"--{option} is not an option of --engine {args.engine}; it is one of"
                 f" {', '.join(takes) or 'no installed engine'}"
@@ -70,9 +87,42 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     )
 
 
+def replicas_of(args: argparse.Namespace) -> int:
+    """The number of machines that each block is measured on."""
+    return int(args.replicas_of_block or 1)
+
+
+def check(plan: Plan, args: argparse.Namespace) -> None:
+    """Refuse options of engines that do not fit together, or not the study.
+
+    Raises:
+        UsageError: they do not.
+    """
+    replicas = replicas_of(args)
+    if args.machines is not None and args.machines < replicas:
+        raise UsageError(
+            f"--replicas-of-block {replicas} needs {replicas} machines, and --machines is"
+            f" {args.machines}"
+        )
+    if replicas > 1 and plan.settings.precision is not None:
+        raise UsageError(
+            "--replicas-of-block measures a fixed number of repeats on each machine, and the study"
+            " asks for a precision: add --repeats N"
+        )
+
+
 def _given(args: argparse.Namespace) -> Mapping[EngineOption, str]:
-    named = {option: getattr(args, option, None) for option in get_args(EngineOption)}
+    named = {
+        option: getattr(args, option.replace("-", "_"), None) for option in get_args(EngineOption)
+    }
     return {option: str(value) for option, value in named.items() if value is not None}
+
+
+def _replicas(text: str) -> int:
+    value = int(text)
+    if not 2 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of machines from 2 to 1000")
+    return value
 
 
 def _minutes(text: str) -> int:

@@ -204,12 +204,12 @@ def _energy(boundary: str, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _blocks(sums: Sums | None) -> list[tuple[str, int, float]] | None:
-    """(session, block, logarithm of the energy) of each trial, as a ratio pairs them; None where a
-    ratio does not (see ``compare.paired``)."""
+def _blocks(sums: Sums | None) -> list[tuple[str, int, float, str]] | None:
+    """(session, block, logarithm of the energy, machine) of each trial, as a ratio pairs them; None
+    where a ratio does not (see ``compare.paired``)."""
     if sums is None or sums.asked or not sums.session_means():
         return None
-    return [(b.session, b.block, math.log(b.value)) for b in sums.blocks]
+    return [(b.session, b.block, math.log(b.value), b.machine) for b in sums.blocks]
 
 
 def _spread(sums: Sums) -> float | None:

@@ -93,7 +93,7 @@ class FigureColumns(TypedDict):
     """The columns of one boundary with idle energy or without it; ``compute_mean``, …"""
 
     mean: float | None
-    blocks: list[tuple[str, int, float]] | None
+    blocks: list[tuple[str, int, float, str]] | None
     ratio_n: int | None
     ratio_mean: float | None
     ratio_sd: float | None

@@ -197,9 +197,9 @@ class StoreReader:
         with self._guard("read"):
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
-    def tried(self, study: str, protocol: Protocol) -> list[Tried]:
+    def tried(self, study: str, protocol: Protocol, *, machines: bool = False) -> list[Tried]:
         """Every trial of a study under one protocol, on any machine, in the newest rounds,
-        including rounds without a trial yet."""
+        including rounds without a trial yet. ``machines``: with the machine of each."""
         matching = {"study": study, "protocol": protocol_key(protocol), "source": "permille"}
         with self._guard("read"):
             starts = self._rows.starts()
@@ -211,7 +211,13 @@ class StoreReader:
                 == starts.get((group.study, group.cell, group.protocol, group.fingerprint), 0)
             ]
             return [
-                Tried(row.cell, row.repeat, row.status, row.fingerprint)
+                Tried(
+                    row.cell,
+                    row.repeat,
+                    row.status,
+                    row.fingerprint,
+                    self._rows.machine(row) if machines else None,
+                )
                 for row in self._rows.rows_of(chosen, matching)
             ]
 

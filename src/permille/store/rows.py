@@ -20,12 +20,20 @@ REFERENCE_SOURCE = "permille-reference"
 
 
 class Tried(NamedTuple):
-    """The facts about one trial of a cell that the scheduling depends on."""
+    """The facts about one trial of a cell that the scheduling depends on. ``machine``: None unless
+    it was asked for, and where it is unknown."""
 
     cell: str
     repeat: int
     status: Status
     fingerprint: str
+    machine: str | None = None
+
+
+class _OfMachine(msgspec.Struct):
+    """The part of a trial that says where it was made: reading it alone is ten times as fast."""
+
+    machine: str | None = None
 
 
 class Raw(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +140,18 @@ def read_trial(body: bytes) -> Trial:
         raise ValueError(f"it cannot be read: {error}") from error
 
 
+def read_machine(body: bytes) -> str | None:
+    """The machine of a row's body.
+
+    Raises:
+        ValueError: it is invalid.
+    """
+    try:
+        return _MACHINE.decode(body).machine
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"it cannot be read: {error}") from error
+
+
 def read_session(body: bytes) -> MachineSession:
     """The session of a row's body.
 
@@ -189,4 +209,5 @@ def protocol_key(protocol: Protocol) -> str:
 
 
 _TRIAL = msgspec.json.Decoder(Trial)
+_MACHINE = msgspec.json.Decoder(_OfMachine)
 _SESSION = msgspec.json.Decoder(MachineSession)

@@ -15,7 +15,7 @@ from permille.records import Trial
 from permille.store import rollup
 from permille.store.file import Budget, damaged, is_corrupt
 from permille.store.rollup import Kept
-from permille.store.rows import KEYS, Group, Raw, Row, read_raw, read_trial
+from permille.store.rows import KEYS, Group, Raw, Row, read_machine, read_raw, read_trial
 from permille.store.seals import DamageError, added, seal, total
 
 CHUNK = 500
@@ -54,6 +54,14 @@ class SealedRows:
             self.say(f"trial {row.uid}: {error}")
             return
         yield trial
+
+    def machine(self, row: Row) -> str | None:
+        """The row's machine; None if it is unknown, or cannot be read, which is reported."""
+        try:
+            return read_machine(row.body)
+        except ValueError as error:
+            self.say(f"trial {row.uid}: {error}")
+            return None
 
     def groups(self) -> list[Kept]:
         """The roll-up; if it is damaged, which is reported, the groups from the trials."""

@@ -11,6 +11,7 @@ from permille.cli import sessions
 from permille.cli.arguments import add_reading, add_store, add_strictness, carbon_of
 from permille.cli.dry_run import DryRun, dry_run
 from permille.cli.engines import add_engine, engine_of, run_options
+from permille.cli.engines import check as check_engine
 from permille.cli.object_storage import measuring_store, origin_of
 from permille.cli.permissions import check_commands, check_pickles
 from permille.cli.planning import add_allowances, add_planning, planned
@@ -30,6 +31,7 @@ EXAMPLES = """examples:
   permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
   permille run study.toml --store s3://bucket/prefix
   permille run study.toml --engine ray --machines 8
+  permille run study.toml --engine ray --replicas-of-block 3
   permille run study.toml --engine slurm --partition gpu --time 12h
 """
 
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     engine = engine_of(args)
     plan = planned(args, fetch=not args.dry_run)
     sessions.check(plan, args)
+    check_engine(plan, args)
     if args.dry_run:
         return dry_run(plan, args)
     check_pickles(plan, allowed=args.allow_pickle)

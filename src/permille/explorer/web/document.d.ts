@@ -84,7 +84,7 @@ export interface PageCell {
 export interface FigureColumns {
   above: number | null;
   below: number | null;
-  blocks: [string, number, number][] | null;
+  blocks: [string, number, number, string][] | null;
   edge: number | null;
   front: boolean | null;
   high: number | null;

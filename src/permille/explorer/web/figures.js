@@ -214,6 +214,24 @@ const sdOf = (values) => {
 };
 
 /**
+ * Half of the interval of one more session, on one more machine if there are several (see
+ * analysis/rerun.py).
+ * @param {number[]} units the means of the machines, or of one machine's sessions
+ * @param {number[][]} means of each machine's sessions
+ */
+function rerunHalf(units, means) {
+  const among = sdOf(units) ** 2 * (1 + 1 / units.length);
+  const several = means.length > 1 ? means.filter((group) => group.length > 1) : [];
+  const df = several.reduce((sum, group) => sum + group.length - 1, 0);
+  const squares = several.reduce((sum, group) => sum + (group.length - 1) * sdOf(group) ** 2, 0);
+  const rest = df ? (squares / df) * (1 - meanOf(means.map((group) => 1 / group.length))) : 0;
+  const total = among + rest;
+  if (!total) return 0;
+  const freedom = total ** 2 / (among ** 2 / (units.length - 1) + (rest ? rest ** 2 / df : 0));
+  return caution * studentT(freedom) * Math.sqrt(total);
+}
+
+/**
  * The ratio over sessions, of the blocks that have both; null where there are no two of them.
  * @param {Joules} a
  * @param {Joules} b
@@ -222,26 +240,28 @@ const sdOf = (values) => {
 function pairedRatio(a, b) {
   if (!a.blocks || !b.blocks) return null;
   const other = new Map(b.blocks.map(([session, block, log]) => [`${session}/${block}`, log]));
-  /** @type {Map<string, number[]>} */
-  const sessions = new Map();
-  for (const [session, block, log] of a.blocks) {
+  /** @type {Map<string, Map<string, number[]>>} */
+  const machines = new Map();
+  for (const [session, block, log, machine] of a.blocks) {
     const against = other.get(`${session}/${block}`);
     if (against === undefined) continue;
-    sessions.set(session, [...(sessions.get(session) ?? []), log - against]);
+    const sessions = machines.get(machine) ?? new Map();
+    machines.set(machine, sessions.set(session, [...(sessions.get(session) ?? []), log - against]));
   }
-  const groups = [...sessions.values()];
-  if (groups.reduce((sum, group) => sum + group.length, 0) < 2) return null;
-  const units = groups.length === 1 ? groups[0] : groups.map(meanOf);
+  const groups = [...machines.values()].map((sessions) => [...sessions.values()]);
+  const sessions = groups.flat();
+  if (sessions.flat().length < 2) return null;
+  const means = groups.map((group) => group.map(meanOf));
+  const units =
+    sessions.length === 1 ? sessions[0] : means.length === 1 ? means[0] : means.map(meanOf);
   const widened = Math.max(a.widened, b.widened);
-  const spread = widened * studentT(units.length - 1) * sdOf(units);
   const value = Math.exp(meanOf(units));
-  const half = spread / Math.sqrt(units.length);
-  // A cell is of one machine, so that its sessions are what a rerun adds to.
-  const next = caution * spread * Math.sqrt(1 + 1 / units.length);
-  const rerun = groups.length > 1 ? onLogScale(value, next, next) : null;
+  const half = (widened * studentT(units.length - 1) * sdOf(units)) / Math.sqrt(units.length);
+  const next = widened * rerunHalf(units, means);
+  const rerun = sessions.length > 1 ? onLogScale(value, next, next) : null;
   return {
     ...onLogScale(value, half, half),
-    sessions: groups.length,
+    sessions: sessions.length,
     rerunLow: rerun && rerun.low,
     rerunHigh: rerun && rerun.high,
   };

@@ -22,7 +22,7 @@ export interface Joules extends Estimate {
   n: number | null;
   spread: number | null;
   /** (session, block, logarithm of the joules) of each trial; null where ratios do not pair. */
-  blocks: [string, number, number][] | null;
+  blocks: [string, number, number, string][] | null;
   ratioN: number;
   ratioMean: number;
   ratioSd: number | null;

@@ -2,14 +2,14 @@
 
 Machines of one kind (with equal environments) share the blocks of a (task, dataset): a figure is
 never made of two kinds. A node that is free gets the next block; the block of one that is lost goes
-to another of its kind.
+to another of its kind. A block with replicas goes to as many machines, each of which makes it once.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.published import Published
@@ -21,20 +21,78 @@ MOST_LOST = 3
 
 
 @dataclass
-class _InFlight:
+class _Open:
+    """A block of which something is still to be made. By cell id: the number of machines that are
+    ``wanted``, and the machines that are ``used``, which have made it or are making it."""
+
     block: Block
+    wanted: dict[str, int]
+    used: dict[str, set[str]]
+
+    def part_for(self, machine: str) -> tuple[PlannedCell, ...]:
+        """The cells that this machine may make, in their order."""
+        return tuple(
+            planned
+            for planned in self.block.cells
+            if self.wanted[planned.cell.id] and machine not in self.used[planned.cell.id]
+        )
+
+    def give(self, cells: Iterable[PlannedCell], machine: str) -> None:
+        """The machine makes these."""
+        for planned in cells:
+            self.wanted[planned.cell.id] -= 1
+            self.used[planned.cell.id].add(machine)
+
+    def take_back(self, cells: Iterable[PlannedCell], machine: str) -> None:
+        """The machine did not make these."""
+        for planned in cells:
+            self.wanted[planned.cell.id] += 1
+            self.used[planned.cell.id].discard(machine)
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return (self.block.task, self.block.dataset, self.block.repeat)
+
+    @property
+    def count(self) -> int:
+        """The number of trials that nobody makes yet."""
+        return sum(self.wanted.values())
+
+
+@dataclass
+class _InFlight:
+    of: _Open
     left: dict[str, PlannedCell]
     """By cell id, those whose trial has not arrived."""
 
 
+Made = Callable[[str, int], Collection[str]]
+"""The machines that have made a repeat of a cell already."""
+
+
 class Assignments:
     """Deals blocks to nodes. ``kinds``: node -> the fingerprint of its environment; ``blocks``:
-    fingerprint -> what is due, computed as it is dealt."""
+    fingerprint -> what is due, computed as it is dealt.
 
-    def __init__(self, kinds: Mapping[str, str], blocks: Mapping[str, Iterator[Block]]) -> None:
+    Each block is made on ``replicas`` different machines. ``machines``: node -> its machine, by
+    default each node is one; ``made``: fingerprint -> the machines that are done already.
+    """
+
+    def __init__(
+        self,
+        kinds: Mapping[str, str],
+        blocks: Mapping[str, Iterator[Block]],
+        *,
+        replicas: int = 1,
+        machines: Mapping[str, str] | None = None,
+        made: Mapping[str, Made] | None = None,
+    ) -> None:
         self._kinds = dict(kinds)
         self._blocks = blocks
-        self._again: dict[str, deque[Block]] = {kind: deque() for kind in blocks}
+        self._replicas = replicas
+        self._machines = machines or {node: node for node in kinds}
+        self._made = made or {}
+        self._open: dict[str, list[_Open]] = {kind: [] for kind in blocks}
         self._flying: dict[str, _InFlight] = {}
         self._lost: Counter[tuple[str, str, int]] = Counter()
         self.abandoned = 0
@@ -55,14 +113,33 @@ class Assignments:
         return [node for node in self._kinds if node not in self._flying]
 
     def next(self, node: str) -> Block | None:
-        """The node's next block; None if there is none now."""
-        kind = self._kinds[node]
-        again = self._again[kind]
-        block = again.popleft() if again else next(self._blocks[kind], None)
-        if block is not None:
-            cells = {planned.cell.id: planned for planned in block.cells}
-            self._flying[node] = _InFlight(block, cells)
-        return block
+        """The node's next block, or what is left of one; None if there is none now."""
+        kind, machine = self._kinds[node], self._machines[node]
+        for open in self._opened(kind):
+            part = open.part_for(machine)
+            if not part:
+                continue
+            open.give(part, machine)
+            if not open.count:
+                self._open[kind].remove(open)
+            self._flying[node] = _InFlight(open, {planned.cell.id: planned for planned in part})
+            return replace(open.block, cells=part)
+        return None
+
+    def _opened(self, kind: str) -> Iterator[_Open]:
+        """The open blocks of a kind; then further ones, which are opened."""
+        yield from list(self._open[kind])
+        for block in self._blocks[kind]:
+            open = self._opening(kind, block)
+            self._open[kind].append(open)
+            yield open
+
+    def _opening(self, kind: str, block: Block) -> _Open:
+        ids = [planned.cell.id for planned in block.cells]
+        made = self._made.get(kind)
+        used = {id: set(made(id, block.repeat) if made else ()) for id in ids}
+        wanted = {id: max(0, self._replicas - len(used[id])) for id in ids}
+        return _Open(block, wanted, used)
 
     def arrived(self, node: str, cell: str) -> None:
         """A trial of the node's block has been stored."""
@@ -76,35 +153,36 @@ class Assignments:
             self.abandoned += len(flight.left)  # it ended without these: they would not arrive
 
     def lost(self, node: str) -> Block | None:
-        """The node is gone; what was left of its block, if it will be made by another."""
-        del self._kinds[node]
+        """The node is gone; what was left of its block, if another of its kind is to make it."""
+        kind = self._kinds.pop(node)
         flight = self._flying.pop(node, None)
         if flight is None or not flight.left:
             return None
-        block = Block(
-            flight.block.task,
-            flight.block.dataset,
-            flight.block.repeat,
-            tuple(flight.left.values()),
-        )
-        key = (block.task, block.dataset, block.repeat)
-        self._lost[key] += 1
-        if self._lost[key] >= MOST_LOST:
-            self.abandoned += len(block.cells)
+        open, left = flight.of, tuple(flight.left.values())
+        open.take_back(left, self._machines[node])
+        known = open in self._open[kind]
+        self._lost[open.key] += 1
+        if self._lost[open.key] >= MOST_LOST:
+            self.abandoned += open.count
+            if known:
+                self._open[kind].remove(open)
             return None
-        return block
-
-    def again(self, kind: str, block: Block) -> None:
-        """Have a block be made by another node of that kind."""
-        self._again[kind].append(block)
+        if not known:
+            self._open[kind].insert(0, open)
+        return replace(open.block, cells=left)
 
     def abandon(self, kind: str) -> int:
         """No node of that kind is left: the number of trials that will not be made."""
-        rest = [*self._again[kind], *self._blocks[kind]]
-        self._again[kind].clear()
-        count = sum(len(block.cells) for block in rest)
+        rest = [*self._open[kind], *(self._opening(kind, one) for one in self._blocks[kind])]
+        self._open[kind].clear()
+        count = sum(open.count for open in rest)
         self.abandoned += count
         return count
+
+    def incomplete(self) -> int:
+        """The number of trials that no node may make, once none is busy: every node that is left
+        has made its replica of their blocks."""
+        return sum(self.abandon(kind) for kind in self._open)
 
 
 def pairs_of_kinds(

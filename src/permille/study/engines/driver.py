@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from permille.errors import EngineError
 from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
 from permille.study.engines.fleet import Fleet, NodeLost
-from permille.study.engines.gathering import gather, kinds_of, missing_meters
+from permille.study.engines.gathering import check_replicas, gather, kinds_of, missing_meters
 from permille.study.engines.homecoming import Arrival, Homecoming
 from permille.study.engines.messages import (
     BlockEnded,
@@ -46,18 +46,24 @@ class Driver:
         self._tally = RunTally()
         self._schedules: dict[str, Schedule] = {}
         self._kinds: dict[str, str] = {}
-        self._home = Homecoming(run.plan, run.store, self._schedules)
+        self._machines: dict[str, str] = {}
+        self._replicas = run.options.replicas
+        self._home = Homecoming(run.plan, run.store, self._schedules, self._replicas)
 
     def run(self) -> RunOutcome:
         """Make every trial that is not finished.
 
         Raises:
-            EngineError: no node can take part, or they would not measure the same.
+            EngineError: no node can take part, they would not measure the same, or they are too
+                few for the replicas.
             StoreError: a trial could not be stored; earlier ones are safe.
         """
         hellos = gather(self._fleet, digest_of(self._run.plan), self._run.listener.note)
+        few = check_replicas(hellos, self._replicas) if self._replicas > 1 else []
         for node, hello in hellos.items():
             self._kinds[node] = hello.environment.fingerprint
+            machine = hello.machine if self._replicas > 1 else None
+            self._machines[node] = machine or node
         for fingerprint, nodes in kinds_of(hellos).items():
             schedule = Schedule(
                 self._run.plan,
@@ -65,9 +71,11 @@ class Driver:
                 hellos[nodes[0]].environment,
                 self._tally,
                 pool=self._run.options.pool,
+                replicas=self._replicas,
             )
             self._schedules[fingerprint] = schedule
         self._collect(hellos)
+        self._leave_out(few)
         for schedule in self._schedules.values():
             self._run.listener.ready(schedule)
             if self._run.options.fresh:
@@ -97,6 +105,19 @@ class Driver:
             self._run.store.restore_rounds()
             finished = counted(collected, "finished trial", "finished trials")
             self._run.listener.note(f"{finished} of an earlier run came from the nodes' stores")
+
+    def _leave_out(self, kinds: Sequence[str]) -> None:
+        """Measure nothing on the nodes of these kinds."""
+        nodes = [node for node, kind in self._kinds.items() if kind in kinds]
+        for node in nodes:
+            del self._kinds[node]
+        for kind in kinds:
+            del self._schedules[kind]
+        if nodes:
+            self._run.listener.note(
+                f"nothing is measured on {', '.join(nodes)[:300]}: there are fewer than"
+                f" {self._replicas} machines of the kind, for as many replicas of each block"
+            )
 
     def _pairs(self) -> dict[str, set[Pair]]:
         """The (task, dataset) pairs of each kind of machine."""
@@ -130,6 +151,9 @@ class Driver:
         work = Assignments(
             self._kinds,
             {kind: self._schedules[kind].blocks(repeats, mine) for kind, mine in pairs.items()},
+            replicas=self._replicas,
+            machines=self._machines,
+            made={kind: self._schedules[kind].ledger.machines for kind in pairs},
         )
         names = list(self._kinds)
         with self._run.listener.measuring(due, len(repeats), self._tally, names) as watch:
@@ -145,6 +169,13 @@ class Driver:
                 for node, reason in lost.items():
                     self._lose(node, reason, work)
                 self._assign(work)
+        if count := work.incomplete():
+            trials = counted(count, "trial needs", "trials need")
+            self._run.listener.note(
+                f"{trials} a machine that has not measured the block yet, and none is left: the"
+                " replicas of these blocks are incomplete; start more nodes, and run the same"
+                " command again"
+            )
         self._tally.lost = work.abandoned
         if self._home.problems:
             return  # the nodes keep their stores: not everything has arrived
@@ -191,8 +222,8 @@ class Driver:
         block = work.lost(node)
         what = ""
         if block is not None:
-            work.again(kind, block)
-            what = f"; the rest of its block goes to another: {block.task} on {block.dataset}"
+            other = "another" if self._replicas == 1 else "one that has not measured it, if any"
+            what = f"; the rest of its block goes to {other}: {block.task} on {block.dataset}"
         elif work.abandoned > abandoned:
             what = f"; its block took {MOST_LOST} nodes with it, and is given up"
         self._run.listener.note(f"node {node} is lost: {reason}{what}")

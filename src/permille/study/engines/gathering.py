@@ -10,6 +10,7 @@ from permille.recorder.wire import Missing
 from permille.study.engines.assignment import differences
 from permille.study.engines.fleet import Fleet, NodeLost
 from permille.study.engines.messages import NodeHello, from_node
+from permille.units import counted
 from permille.version import __version__
 
 WAIT_S = 1.0
@@ -71,6 +72,35 @@ def check(hellos: Mapping[str, NodeHello], plan: str) -> None:
             )
 
 
+def check_replicas(hellos: Mapping[str, NodeHello], replicas: int) -> list[str]:
+    """Whether each block can be made on as many machines. The fingerprints of the kinds that have
+    too few, which are left out: a figure is never made of two kinds.
+
+    Raises:
+        EngineError: no kind has enough, or the machine of a node is unknown.
+    """
+    for node, hello in hellos.items():
+        if hello.machine is None:
+            raise EngineError(
+                f"--replicas-of-block: node {node} has no machine id, so that replicas on it cannot"
+                " be told from those on another; create /etc/machine-id there, or mount it into"
+                " the container"
+            )
+    kinds = kinds_of(hellos)
+    machines = {
+        kind: len({hellos[node].machine for node in nodes}) for kind, nodes in kinds.items()
+    }
+    few = [kind for kind, count in machines.items() if count < replicas]
+    if len(few) == len(kinds):
+        most = counted(max(machines.values()), "machine")
+        of_kind = f" of one kind ({differences_of(hellos)})" if len(kinds) > 1 else ""
+        raise EngineError(
+            f"--replicas-of-block {replicas}: the nodes are {most}{of_kind} at most; start more"
+            " nodes, or ask for fewer replicas"
+        )
+    return few
+
+
 def notes(hellos: Mapping[str, NodeHello]) -> list[str]:
     """What the user must know of the nodes before they measure: environments that differ, and
     states that differ between nodes whose trials are pooled."""
@@ -83,11 +113,10 @@ def notes(hellos: Mapping[str, NodeHello]) -> list[str]:
     ]
     if len(kinds) == 1:
         return differing
-    facts = [hellos[nodes[0]].environment.facts for nodes in kinds.values()]
     parts = "; ".join(f"{len(nodes)} like {nodes[0]}" for nodes in kinds.values())
     return [
-        f"the nodes are of {len(kinds)} kinds ({parts}), which differ in {differences(facts)}; all"
-        " repeats of a task and dataset are measured by one kind, and the results name it",
+        f"the nodes are of {len(kinds)} kinds ({parts}), which differ in {differences_of(hellos)};"
+        " all repeats of a task and dataset are measured by one kind, and the results name it",
         *differing,
     ]
 
@@ -98,6 +127,11 @@ def kinds_of(hellos: Mapping[str, NodeHello]) -> dict[str, Sequence[str]]:
     for node, hello in hellos.items():
         kinds.setdefault(hello.environment.fingerprint, []).append(node)
     return dict(kinds)
+
+
+def differences_of(hellos: Mapping[str, NodeHello]) -> str:
+    """What the kinds of nodes differ in."""
+    return differences(hellos[nodes[0]].environment.facts for nodes in kinds_of(hellos).values())
 
 
 def missing_meters(hellos: Iterable[NodeHello]) -> tuple[Missing, ...]:

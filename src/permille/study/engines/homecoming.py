@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -33,10 +34,14 @@ class Homecoming:
     """Checks and stores trials of nodes, and adds them to the schedule of their kind of machine.
 
     A node that was cut off may hand over a trial of a repeat that another has made since. It is
-    ``surplus``: it stays in the node's store, and the repeat counts once.
+    ``surplus``: it stays in the node's store, and the repeat counts once, or as often as there are
+    to be ``replicas`` of its block.
     """
 
-    def __init__(self, plan: Plan, store: Store, schedules: Mapping[str, Schedule]) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, schedules: Mapping[str, Schedule], replicas: int = 1
+    ) -> None:
+        self._replicas = replicas
         self._plan = plan
         self._store = store
         self._schedules = schedules
@@ -64,7 +69,7 @@ class Homecoming:
         known = self._store.known([message.uid for _, message, _ in contents])
         arrivals: list[Arrival] = []
         kept: list[Content] = []
-        taken: set[tuple[str, str, int]] = set()
+        taken: defaultdict[tuple[str, str, int], list[str]] = defaultdict(list)
         for node, message, content in contents:
             if content is None:
                 continue
@@ -112,16 +117,22 @@ class Homecoming:
             return None
         return content
 
-    def _is_surplus(self, trial: Trial, taken: set[tuple[str, str, int]]) -> bool:
-        """Whether a repeat that is finished already was made again; ``taken``: those of this
-        batch."""
+    def _is_surplus(
+        self, trial: Trial, taken: defaultdict[tuple[str, str, int], list[str]]
+    ) -> bool:
+        """Whether a repeat that is finished already, there or everywhere, was made again;
+        ``taken``: the machines that have finished one in this batch."""
         schedule = self._schedule_of(trial)
         if schedule is None or trial.status != "done":
             return False
         key = (schedule.environment.fingerprint, trial.cell.id, trial.repeat)
-        if key in taken or schedule.ledger.done(trial.cell.id, trial.repeat):
+        ledger = schedule.ledger
+        machine = ledger.machine_of(trial.machine)
+        known = [*ledger.machines(trial.cell.id, trial.repeat), *taken[key]]
+        if machine in known or len(known) >= self._replicas:
             return True
-        taken.add(key)
+        if machine is not None:
+            taken[key].append(machine)
         return False
 
     def _schedule_of(self, trial: Trial) -> Schedule | None:

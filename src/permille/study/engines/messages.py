@@ -35,7 +35,8 @@ Uids = Annotated[
 class NodeHello(Record, tag=True):
     """A node's first message. ``plan`` is the digest of the plan that it made (:func:`digest_of`);
     ``state`` is what its energy depends on beyond its environment; ``missing`` are meters that it
-    cannot use; ``kept`` are the trials in its store, which an earlier run may not have fetched."""
+    cannot use; ``kept`` are the trials in its store, which an earlier run may not have fetched;
+    ``machine`` is what its trials say of the machine, None where its id cannot be read."""
 
     version: Text
     environment: Environment
@@ -43,6 +44,7 @@ class NodeHello(Record, tag=True):
     state: MachineState = MachineState()
     missing: Annotated[tuple[Missing, ...], msgspec.Meta(max_length=100)] = ()
     kept: Uids = ()
+    machine: Text | None = None
 
 
 class NodeStage(Record, tag=True):

@@ -40,6 +40,7 @@ from permille.study.engines.messages import (
 from permille.study.engines.protocol import RunOptions
 from permille.study.plan.grid import Plan
 from permille.study.run.attempt import Turn
+from permille.study.run.machine_state import ids
 from permille.study.run.making import TrialMaker
 from permille.study.run.session_log import state_of
 from permille.version import __version__
@@ -106,6 +107,7 @@ class _Node:
                 state=state_of(self._recorder.domains),
                 missing=self._recorder.missing,
                 kept=tuple(self._store.all_uids()),
+                machine=ids().machine,
             )
         )
 

@@ -16,7 +16,7 @@ from permille.study.run.attempt import Turn
 from permille.study.run.schedule import NotRun, Schedule
 from permille.study.run.tally import RunTally
 
-EngineOption = Literal["address", "machines", "partition", "time"]
+EngineOption = Literal["address", "machines", "replicas-of-block", "partition", "time"]
 """The options of the command line that only some engines take."""
 
 
@@ -34,6 +34,11 @@ class RunOptions:
     sessions: int = 1
     every: datetime.timedelta = datetime.timedelta()
     engine: Mapping[EngineOption, str] = field(default_factory=dict)
+
+    @property
+    def replicas(self) -> int:
+        """The number of machines that each block is measured on."""
+        return int(self.engine.get("replicas-of-block", 1))
 
 
 class Listener(Protocol):

@@ -20,8 +20,9 @@ from permille.interrupts import Interrupts
 from permille.study.engines.driver import Driver
 from permille.study.engines.fleet import NodeLost
 from permille.study.engines.node_process import END_S, NodeCommand, NodeProcess
-from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun
+from permille.study.engines.protocol import EngineOption, RunOptions, RunOutcome, StudyRun
 from permille.study.run.trial_locks import Claims
+from permille.units import counted
 
 NODE_ID = "ray.io/node-id"
 """The label by which Ray names a node."""
@@ -33,7 +34,7 @@ REACH_S = 10.0
 class RayEngine:
     """Measures on the nodes of a Ray cluster that is running."""
 
-    options: frozenset[EngineOption] = frozenset({"address", "machines"})
+    options: frozenset[EngineOption] = frozenset({"address", "machines", "replicas-of-block"})
 
     def check(self, run: StudyRun) -> None:
         """See :class:`permille.study.engines.protocol.Engine`.
@@ -69,7 +70,7 @@ class RayEngine:
                     f"another run measures this study into {run.store.path} on a cluster; wait for"
                     " it, or name another --store"
                 )
-            with _cluster(run.options.engine) as nodes, Interrupts(os.urandom(16).hex()):
+            with _cluster(run.options) as nodes, Interrupts(os.urandom(16).hex()):
                 fleet = RayFleet(nodes, command)
                 try:
                     return Driver(run, fleet).run()
@@ -171,12 +172,12 @@ def initial_environment() -> dict[str, str]:
 
 
 def chosen(
-    listed: Sequence[Mapping[str, Any]], machines: int | None
+    listed: Sequence[Mapping[str, Any]], machines: int | None, replicas: int = 1
 ) -> dict[str, Mapping[str, Any]]:
     """The nodes to measure on: those that are alive and have CPUs to reserve, the first so many.
 
     Raises:
-        EngineError: there are fewer.
+        EngineError: there are fewer, or too few for the ``replicas`` of each block.
     """
     usable = sorted(
         (node for node in listed if node["Alive"] and node["Resources"].get("CPU", 0) >= 1),
@@ -188,6 +189,11 @@ def chosen(
         raise EngineError(
             f"--machines {machines}: the Ray cluster has {len(usable)} nodes that can be reserved"
         )
+    if len(usable) < replicas:
+        raise EngineError(
+            f"--replicas-of-block {replicas}: the Ray cluster has {counted(len(usable), 'node')}"
+            " that can be reserved; start more, or ask for fewer replicas"
+        )
     hosts = [str(node["NodeManagerHostname"]) for node in usable]
     named: dict[str, Mapping[str, Any]] = {}
     for node, host in zip(usable, hosts, strict=True):
@@ -197,7 +203,7 @@ def chosen(
 
 
 @contextmanager
-def _cluster(options: Mapping[EngineOption, str]) -> Iterator[dict[str, Mapping[str, Any]]]:
+def _cluster(options: RunOptions) -> Iterator[dict[str, Mapping[str, Any]]]:
     """Connect to the cluster; the nodes to use.
 
     Raises:
@@ -205,7 +211,7 @@ def _cluster(options: Mapping[EngineOption, str]) -> Iterator[dict[str, Mapping[
     """
     import ray
 
-    address = options.get("address") or os.environ.get("RAY_ADDRESS") or "auto"
+    address = options.engine.get("address") or os.environ.get("RAY_ADDRESS") or "auto"
     try:
         if address != "auto":
             _reach(address)
@@ -217,8 +223,9 @@ def _cluster(options: Mapping[EngineOption, str]) -> Iterator[dict[str, Mapping[
             " with --address HOST:PORT"
         ) from error
     try:
-        machines = options.get("machines")
-        yield chosen(ray.nodes(), None if machines is None else int(machines))
+        machines = options.engine.get("machines")
+        count = None if machines is None else int(machines)
+        yield chosen(ray.nodes(), count, options.replicas)
     finally:
         ray.shutdown()
 

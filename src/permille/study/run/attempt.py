@@ -132,11 +132,12 @@ class Attempt:
             last_lines=self.last_lines,
             notes=notes,
         )
-        session, block = assigned.position
+        session, block, machine = assigned.position
         trial = msgspec.structs.replace(
             trial,
             session=session,
             block=block,
+            machine=machine,
             rerun_precision=bench.plan.settings.rerun_precision,
             server=self.server,
         )

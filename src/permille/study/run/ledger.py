@@ -14,15 +14,19 @@ from permille.units import per_1000
 class Ledger:
     """Trials of one study and protocol, by cell and repeat.
 
-    Only this machine's trials count; with ``pool``, finished trials of other machines count too.
-    ``elsewhere`` has the finished trials of other machines by fingerprint; ``cells`` are all tried
-    cells.
+    Only trials of this kind of machine count; with ``pool``, finished trials of other kinds count
+    too. A repeat is done once it is finished on ``replicas`` different machines. ``elsewhere`` has
+    the finished trials of other kinds by fingerprint; ``cells`` are all tried cells.
     """
 
-    def __init__(self, tried: Iterable[Tried], fingerprint: str, *, pool: bool) -> None:
+    def __init__(
+        self, tried: Iterable[Tried], fingerprint: str, *, pool: bool, replicas: int = 1
+    ) -> None:
+        self._replicas = replicas
         self.elsewhere: Counter[str] = Counter()
         self.cells: set[str] = set()
-        self._done: set[tuple[str, int]] = set()
+        self._machines: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._failures: Counter[tuple[str, int]] = Counter()
         self._attempts: Counter[tuple[str, int]] = Counter()
         self._values: defaultdict[str, list[float]] = defaultdict(list)
         for trial in tried:
@@ -32,13 +36,33 @@ class Ledger:
                 if not here:
                     self.elsewhere[trial.fingerprint] += 1
                 if here or pool:
-                    self._done.add((trial.cell, trial.repeat))
+                    self._finish(trial.cell, trial.repeat, trial.machine)
+            elif here:
+                self._failures[trial.cell, trial.repeat] += 1
             if here:
                 self._attempts[trial.cell, trial.repeat] += 1
 
     def done(self, cell: str, repeat: int) -> bool:
-        """Whether this repeat is finished."""
-        return (cell, repeat) in self._done
+        """Whether this repeat is finished, on every machine that is to make it."""
+        return not self.missing(cell, repeat)
+
+    def missing(self, cell: str, repeat: int) -> int:
+        """The number of machines that are still to make this repeat."""
+        return max(0, self._replicas - len(self.machines(cell, repeat)))
+
+    def machines(self, cell: str, repeat: int) -> tuple[str, ...]:
+        """The machines that have finished this repeat; of a run without replicas, one stands for
+        all."""
+        return self._machines.get((cell, repeat), ())
+
+    def machine_of(self, machine: str | None) -> str | None:
+        """How :meth:`machines` names a machine; None of one that is unknown, whose trial is
+        nobody's replica."""
+        return "" if self._replicas == 1 else machine
+
+    def failures(self, cell: str, repeat: int) -> int:
+        """The number of tries on this kind of machine that were not finished."""
+        return self._failures[cell, repeat]
 
     def attempts(self, cell: str, repeat: int) -> int:
         """The number of tries on this machine."""
@@ -60,8 +84,15 @@ class Ledger:
         """Add a trial that has just been stored."""
         self._attempts[trial.cell.id, trial.repeat] += 1
         if trial.status == "done":
-            self._done.add((trial.cell.id, trial.repeat))
+            self._finish(trial.cell.id, trial.repeat, trial.machine)
             self.count(trial)
+        else:
+            self._failures[trial.cell.id, trial.repeat] += 1
+
+    def _finish(self, cell: str, repeat: int, machine: str | None) -> None:
+        name, known = self.machine_of(machine), self.machines(cell, repeat)
+        if name is not None and name not in known:
+            self._machines[cell, repeat] = (*known, name)
 
     def count(self, trial: Trial) -> None:
         """Add a finished trial's energy to :meth:`values`."""

@@ -67,7 +67,8 @@ class NotRun:
 
 class Schedule:
     """What is due of a plan on machines with one environment, by the trials in the store and those
-    that the run adds. ``skipped`` is called for each repeat that is not run."""
+    that the run adds. ``replicas``: the number of machines that make each repeat. ``skipped`` is
+    called for each repeat that is not run."""
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Schedule:
         tally: RunTally,
         *,
         pool: bool = False,
+        replicas: int = 1,
         skipped: Callable[[NotRun], None] = lambda not_run: None,
     ) -> None:
         self._plan = plan
@@ -84,6 +86,7 @@ class Schedule:
         self.environment = environment
         self._tally = tally
         self._pool = pool
+        self._replicas = replicas
         self.skipped = skipped
         self._stopping = stopping_of(plan.settings)
         self._version = store.version()
@@ -103,8 +106,8 @@ class Schedule:
 
     def is_due(self, planned: PlannedCell, repeat: int) -> bool:
         """Whether that repeat must still be run; the study's precision may already be reached."""
-        tried = self.ledger.attempts(planned.cell.id, repeat)
-        return not self.ledger.done(planned.cell.id, repeat) and tried <= RETRIES
+        failures = self.ledger.failures(planned.cell.id, repeat)
+        return not self.ledger.done(planned.cell.id, repeat) and failures <= RETRIES
 
     def is_open(self, planned: PlannedCell, repeat: int) -> bool:
         """Whether a repeat is due and no other run has tried it in the meantime."""
@@ -148,9 +151,13 @@ class Schedule:
         )
 
     def due(self, repeats: range) -> dict[str, int]:
-        """The number of these repeats that are due, by cell."""
+        """The number of trials that are due of these repeats, by cell."""
         return {
-            planned.cell.id: sum(self.is_due(planned, repeat) for repeat in repeats)
+            planned.cell.id: sum(
+                self.ledger.missing(planned.cell.id, repeat)
+                for repeat in repeats
+                if self.is_due(planned, repeat)
+            )
             for planned in self._plan.cells
         }
 
@@ -205,8 +212,8 @@ class Schedule:
         tried: list[Tried] = []
         for protocol in plan.by_protocol:
             self._rounds |= self._store.rounds(plan.name, protocol, fingerprint)
-            tried += self._store.tried(plan.name, protocol)
-        ledger = Ledger(tried, fingerprint, pool=self._pool)
+            tried += self._store.tried(plan.name, protocol, machines=self._replicas > 1)
+        ledger = Ledger(tried, fingerprint, pool=self._pool, replicas=self._replicas)
         if self._stopping is not None:
             for trial in self._store.trials(study=plan.name, source="permille", status="done"):
                 ours = self._pool or trial.environment.fingerprint == fingerprint
@@ -218,14 +225,16 @@ class Schedule:
 
     def _to_make(self, planned: PlannedCell, repeat: int) -> bool:
         """Whether a repeat is to be made; what is left out is counted and reported."""
-        if self.ledger.done(planned.cell.id, repeat):
-            self._tally.kept += 1
-        elif self.ledger.attempts(planned.cell.id, repeat) > RETRIES:
-            self._tally.given_up += 1
+        missing = self.ledger.missing(planned.cell.id, repeat)
+        self._tally.kept += self._replicas - missing
+        if not missing:
+            return False
+        if self.ledger.failures(planned.cell.id, repeat) > RETRIES:
+            self._tally.given_up += missing
             reason = self._last_reason(planned, repeat)
             self.skipped(NotRun(planned, repeat, "given-up", reason))
         elif (same := self._same_failure(planned)) is not None:
-            self._tally.left_out += 1
+            self._tally.left_out += missing
             self.skipped(NotRun(planned, repeat, "left-out", same))
         else:
             return not self.precise(planned)

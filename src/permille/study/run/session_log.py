@@ -16,10 +16,12 @@ from permille.study.run import machine_state
 
 
 class Position(NamedTuple):
-    """Where a trial belongs: a session's id, and the number of a block within it."""
+    """Where a trial belongs: a session's id, the number of a block within it, and the session's
+    machine."""
 
     session: str
     block: int
+    machine: str | None
 
 
 class SessionLog:
@@ -59,7 +61,7 @@ class SessionLog:
             session = self._store.session_or(self._new(requested=False), self._continued)
         if self._place is None or self._place.session != session.id:
             number = self._store.change_session(session.id, _one_block_more).blocks - 1
-            self._place = Position(session.id, number)
+            self._place = Position(session.id, number, session.machine)
         return self._place
 
     def ended(self, place: Position) -> None:
