@@ -30,7 +30,6 @@ def test_one_exchange_bounds_the_offset_by_half_the_round_trip() -> None:
     at = 10 * S + MS - DAY
     assert clocks.here(at) == 10 * S + MS
     assert clocks.uncertainty_s(at, at) == 0.001
-    assert clocks.drift_ppm() is None
 
 
 @pytest.mark.parametrize(("out_ns", "back_ns"), [(0, 2 * MS), (2 * MS, 0)])
@@ -65,7 +64,7 @@ def test_between_exchanges_the_clocks_may_drift() -> None:
     assert beyond == pytest.approx(0.001 + DRIFT * 200, rel=1e-6)
 
 
-def test_a_drift_is_followed_and_reported() -> None:
+def test_a_drift_is_followed() -> None:
     """The other clock loses 100 ppm, with delays that a generator draws."""
     chance = random.Random(3)
     exchanges = []
@@ -79,9 +78,6 @@ def test_a_drift_is_followed_and_reported() -> None:
         there_ns = truth_ns - DAY - round(100e-6 * truth_ns)
         off_s = abs(clocks.here(there_ns) - truth_ns) / 1e9
         assert off_s <= clocks.uncertainty_s(exchanges[0].arrived_ns, exchanges[-1].answered_ns)
-    drift = clocks.drift_ppm()
-    assert drift is not None
-    assert drift == pytest.approx(100, abs=60)
 
 
 @pytest.mark.parametrize("jump_ns", [50 * MS, -50 * MS])

@@ -129,7 +129,9 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
         return due
     with Store(args.store, readonly=True) as store:
         tried = [t for protocol in plan.by_protocol for t in store.tried(plan.name, protocol)]
-    ledger = Ledger(tried, _fingerprint(), pool=args.pool)
+    here = _fingerprint()
+    # Which machine an agent measures is only known once it is asked: what it made counts as due.
+    ledger = Ledger(tried, lambda cell: here, pool=args.pool)
     return {cell: sum(not ledger.done(cell, repeat) for repeat in range(repeats)) for cell in due}
 
 

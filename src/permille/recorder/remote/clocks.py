@@ -81,15 +81,6 @@ class ClockMap:
         away_ns = max(gap_ns / 2, self._times[0] - from_ns, to_ns - self._times[-1])
         return (half_ns + DRIFT * away_ns) / 1e9
 
-    def drift_ppm(self) -> float | None:
-        """How fast the clocks drift apart, from the first to the last exchange; None if that is
-        less than is known."""
-        first, last = self._bounds[0], self._bounds[-1]
-        passed_ns = last.at_ns - first.at_ns
-        moved_ns = (last.low_ns + last.high_ns - first.low_ns - first.high_ns) / 2
-        known_ns = (last.high_ns - last.low_ns + first.high_ns - first.low_ns) / 2
-        return 1e6 * moved_ns / passed_ns if passed_ns and abs(moved_ns) > known_ns else None
-
     def _offset(self, at_ns: int) -> tuple[int, int]:
         """The least and the greatest possible offset at a time, by the exchanges around it."""
         after = bisect_right(self._times, at_ns)
