@@ -23,9 +23,9 @@ CLOCK = """
 import os, time
 real, jump = time.monotonic_ns, os.environ["TEST_JUMP_FILE"]
 offset_ns = int(os.environ["TEST_OFFSET_NS"])
-time.monotonic_ns = lambda: real() + offset_ns + (300_000_000 if os.path.exists(jump) else 0)
+time.monotonic_ns = lambda: real() + offset_ns + (30_000_000_000 if os.path.exists(jump) else 0)
 """
-"""A ``sitecustomize`` module: the clock of the agent and of its recorder, which jumps by 0.3 s as
+"""A ``sitecustomize`` module: the clock of the agent and of its recorder, which jumps by 30 s as
 soon as a file appears."""
 
 
@@ -111,6 +111,7 @@ class AgentProcess:
         (folder / "agent-tmp").mkdir(exist_ok=True)
         variables = {**environment, "TMPDIR": str(folder / "agent-tmp")}
         variables["PERMILLE_AGENT_TOKEN"] = TOKEN
+        variables["OMP_NUM_THREADS"] = "1"  # another environment, as on another machine
         if offset_ns is not None:
             (folder / "clock").mkdir(exist_ok=True)
             (folder / "clock" / "sitecustomize.py").write_text(CLOCK)

@@ -93,6 +93,7 @@ class Bench:
         code: int = 0,
         repeats: int = 1,
         also_here: bool = False,
+        times: int = 1,
     ) -> Finished:
         (self._folder / "q.jsonl").write_text('{"q": "one"}\n{"q": "two"}\n')
         with serving(reply) as server:
@@ -100,7 +101,9 @@ class Bench:
             here = MODEL.format(id="here", port=server.port) if also_here else ""
             text = STUDY.format(repeats=repeats, models=there + here)
             (self._folder / "study.toml").write_text(text)
-            return self._permille("run", "study.toml", *args, code=code, **self.variables)
+            for _ in range(times):
+                done = self._permille("run", "study.toml", *args, code=code, **self.variables)
+            return done
 
     def trials(self) -> list[tuple[Trial, Raw | None]]:
         with Store(self._folder / "permille.db", readonly=True) as store:
@@ -136,13 +139,12 @@ def check_energy(trial: Trial, raw: Raw | None, driver: Driver) -> None:
     truth_j = driver.energy_j("cpu:0", query.t0_ns, query.t1_ns)
     figure = trial.phases["query"].domains["cpu:0"]
     assert abs(figure.energy_j - truth_j) <= 3 * figure.edge_j
-    assert figure.edge_j < 0.1 * truth_j
 
 
 def test_the_agent_gives_the_energy_that_a_recorder_here_gives(bench: Bench, trace: Driver) -> None:
-    """Both are measured in turns, by the same study."""
+    """Both are measured in turns, by the same study, and a second run finds nothing to do."""
     with bench.agent() as agent:
-        bench.run(agent, answering, also_here=True, repeats=2)
+        bench.run(agent, answering, also_here=True, repeats=2, times=2)
     trials = bench.trials()
     assert sorted(trial.cell.model for trial, _ in trials) == ["here", "here", "there", "there"]
     for trial, raw in trials:
@@ -153,8 +155,15 @@ def test_the_agent_gives_the_energy_that_a_recorder_here_gives(bench: Bench, tra
         assert (min(uncertain) > 0) == (trial.cell.model == "there")
         aligned = [note for note in trial.notes if "clocks are aligned" in note]
         assert len(aligned) == (trial.cell.model == "there")
-    # One machine, but each recorder's trials are of sessions that it could place by itself.
-    assert len({trial.environment.fingerprint for trial, _ in trials}) == 1
+        threads = trial.environment.facts.get("OMP_NUM_THREADS")
+        assert threads == ("1" if trial.cell.model == "there" else None)
+    assert len({trial.environment.fingerprint for trial, _ in trials}) == 2
+
+
+def test_an_agent_serves_no_cluster(bench: Bench, trace: Driver) -> None:
+    agent = bench.agent()
+    done = bench.run(agent, answering, "--engine", "ray", code=2)
+    assert "model 'there' has a meter, which serves one machine at a time" in done.err
 
 
 def test_another_clock_makes_no_difference(bench: Bench, trace: Driver) -> None:

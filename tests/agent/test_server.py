@@ -46,7 +46,7 @@ def post(
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://agent") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.request(method, path, content=content, headers=sent)
 
     return asyncio.run(ask())
@@ -90,6 +90,19 @@ def test_what_is_not_a_request_of_the_protocol_is_rejected(
     app = AgentApp(Lending(absent, None), TOKEN)
     arguments: dict[str, Any] = {"content": request("open"), **changes}
     assert post(app, **arguments).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((host, 400) for host in ("127.0.0.1:9465", "localhost", "[::1]:1", "127.5.5.5")),
+        *((host, 421) for host in ("site.example", "127.0.0.1.site.example", "[::1", "")),
+    ],
+)
+def test_without_a_token_another_sites_name_is_not_served(host: str, status: int) -> None:
+    app = AgentApp(Lending(absent, None), None)
+    assert post(app, b"", Host=host).status_code == status
+    assert post(AgentApp(Lending(absent, None), TOKEN), b"", Host=host).status_code == 400
 
 
 def test_requests_are_limited_in_number() -> None:

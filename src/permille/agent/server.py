@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from permille.agent.lending import Lending
+from permille.backends.endpoint.address import is_loopback
 from permille.recorder.remote.protocol import (
     CONTENT_TYPE,
     MAX_ANSWER_BYTES,
@@ -98,6 +100,9 @@ class AgentApp:
             if not hmac.compare_digest(given, self._expected):
                 await asyncio.sleep(WRONG_TOKEN_S)
                 raise _Rejected(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
+        elif not _is_for_loopback(_only(headers, b"host")):
+            # The name of another site that resolves to 127.0.0.1 (DNS rebinding).
+            raise _Rejected(HTTPStatus.MISDIRECTED_REQUEST, "without a token: only 127.0.0.1")
         if not self._rate.allows():
             raise _Rejected(HTTPStatus.TOO_MANY_REQUESTS, "too many requests")
         if scope["path"] != PATH:
@@ -193,6 +198,14 @@ def _packed(body: Opened | Done | Taken | Refusal, lease: str, arrived_ns: int) 
         body=body,
     )
     return msgspec.msgpack.encode(answer)
+
+
+def _is_for_loopback(host: bytes) -> bool:
+    try:
+        name = urlsplit(f"//{host.decode('ascii')}").hostname
+    except ValueError:  # also what is not ASCII
+        return False
+    return name is not None and is_loopback(name)
 
 
 def _only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
