@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,12 +12,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from permille.errors import RecorderError, UsageError
+from permille.errors import MeterError, RecorderError, UsageError
 from permille.recorder.remote import link
 from permille.recorder.remote.checks import answer_of, opened_of, recording_of
 from permille.recorder.remote.link import AgentLink, request_of
-from permille.recorder.remote.protocol import PROTOCOL, AgentAnswer, Opened, Taken
-from permille.recorder.remote.recorder import at_most
+from permille.recorder.remote.protocol import (
+    PROTOCOL,
+    AgentAnswer,
+    AgentRequest,
+    Done,
+    Opened,
+    Taken,
+)
+from permille.recorder.remote.recorder import RemoteRecorder, at_most
 from permille.records import (
     Environment,
     Event,
@@ -26,7 +34,7 @@ from permille.records import (
     Series,
 )
 from tests.energy_series import STATS
-from tests.records import domain
+from tests.records import ESTIMATED, domain
 
 LEASE = "0123456789abcdef0123456789abcdef"
 CPU = domain("cpu:0")
@@ -171,16 +179,17 @@ def test_the_note_on_the_clocks_is_rounded_up(seconds: float, shown: float) -> N
 
 @contextmanager
 def answering(
-    content: bytes | Callable[[], bytes], status: int = 200, missing: int = 0
+    content: bytes | Callable[[bytes], bytes], status: int = 200, missing: int = 0
 ) -> Iterator[str]:
     """A server that gives one answer to everything, of which ``missing`` bytes never come."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            body = content if isinstance(content, bytes) else content()
-            self.rfile.read(int(self.headers["Content-Length"]))
+            request = self.rfile.read(int(self.headers["Content-Length"]))
+            body = content if isinstance(content, bytes) else content(request)
             self.send_response(status)
             self.send_header("Location", "http://127.0.0.1:1/")
             self.send_header("Content-Length", str(len(body) + missing))
@@ -257,3 +266,79 @@ def test_a_token_or_certificate_that_cannot_be_used_is_an_error_of_the_user(
     absent = {"PERMILLE_AGENT_CA": str(tmp_path / "absent.pem")}
     with pytest.raises(UsageError, match=r"PERMILLE_AGENT_CA.*absent\.pem"):
         AgentLink("https://127.0.0.1:1", absent)
+
+
+class FakeAgent:
+    """An agent that says what a test sets: another machine, other times, another recording."""
+
+    def __init__(self) -> None:
+        self.opened = OPENED
+        self.recording = RECORDING
+        self.offset_ns = 0
+
+    def __call__(self, content: bytes) -> bytes:
+        op = msgspec.msgpack.decode(content, type=AgentRequest).op
+        now_ns = time.monotonic_ns() + self.offset_ns
+        body = {"open": self.opened, "take": Taken(recording=self.recording)}.get(op, Done())
+        return msgspec.msgpack.encode(changed(answer(body), arrived_ns=now_ns, answered_ns=now_ns))
+
+
+@pytest.fixture
+def fake() -> Iterator[tuple[FakeAgent, RemoteRecorder]]:
+    agent = FakeAgent()
+    with answering(agent) as url:
+        recorder = RemoteRecorder(url, "0" * 32, {})
+        yield agent, recorder
+        recorder.stop()
+
+
+def test_another_machine_at_the_same_address_is_refused(
+    fake: tuple[FakeAgent, RemoteRecorder],
+) -> None:
+    agent, recorder = fake
+    recorder.begin()
+    recorder.restart()
+    with pytest.raises(RecorderError, match="the connection is closed"):
+        recorder.mark()
+    recorder.reconnect()  # an agent of the same machine, whose ticks may be measured anew
+    recorder.restart()
+    agent.opened = changed(OPENED, domains=(changed(CPU, tick_s=0.002),))
+    recorder.reconnect()
+    for other in (
+        {"machine": "f" * 16},
+        {"boot": "f" * 16},
+        {"environment": Environment(fingerprint="f" * 12)},
+        {"domains": (domain("cpu:1"),)},
+    ):
+        recorder.restart()
+        agent.opened = changed(OPENED, **other)
+        with pytest.raises(RecorderError, match="another machine answers"):
+            recorder.reconnect()
+
+
+def test_an_invalid_recording_or_clock_gives_no_recording(
+    fake: tuple[FakeAgent, RemoteRecorder],
+) -> None:
+    agent, recorder = fake
+    recorder.begin()
+    assert recorder.take().marks == ()
+    agent.recording = with_series(energy_j=(0.0, NAN, 1.0))
+    with pytest.raises(RecorderError, match="invalid recording: cpu:0: a reading"):
+        recorder.take()
+    agent.recording = RECORDING
+    recorder.begin()
+    agent.offset_ns = -(10**15)
+    with pytest.raises(RecorderError, match=r"impossible times|the clock of the agent at"):
+        recorder.take()
+
+
+def test_a_machine_that_can_only_be_estimated_is_not_measured(
+    fake: tuple[FakeAgent, RemoteRecorder],
+) -> None:
+    _, recorder = fake
+    recorder.require_measured()
+    recorder.restart()
+    guessed = changed(CPU, provenance=ESTIMATED)
+    recorder.opened = changed(OPENED, domains=(guessed,))
+    with pytest.raises(MeterError, match="nothing on the machine of the agent at http"):
+        recorder.require_measured()
