@@ -33,6 +33,7 @@ from permille.records import (
     Recording,
     Series,
 )
+from tests.backends.test_endpoint import free_port
 from tests.energy_series import STATS
 from tests.records import ESTIMATED, domain
 
@@ -223,7 +224,7 @@ GOOD = msgspec.msgpack.encode(answer(OPENED))
     [
         (b"nothing here\x1b[31m", 404, 0, "status 404"),
         (GOOD, 302, 0, "status 302"),
-        (GOOD, 200, 10, "connection was lost"),
+        (GOOD, 200, 10, "cannot be reached: IncompleteRead"),
         (b"x" * 100, 200, 0, "malformed"),
     ],
 )
@@ -240,6 +241,12 @@ def test_a_bad_answer_breaks_the_link_for_good(
             broken.ask(request_of("clock", LEASE))
         assert str(second.value) == str(first.value)
         broken.close()
+
+
+def test_an_agent_that_is_not_there_is_named_with_what_to_do() -> None:
+    absent = AgentLink(f"http://127.0.0.1:{free_port()}", {})
+    with pytest.raises(RecorderError, match="Connection refused; start permille agent there"):
+        absent.ask(request_of("open", ""))
 
 
 def test_an_answer_without_an_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

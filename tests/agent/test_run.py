@@ -215,5 +215,5 @@ def test_a_wrong_token_is_refused_before_anything_is_measured(
         assert "status 401: the token is missing or wrong" in done.err
         del bench.variables["PERMILLE_AGENT_CA"]
         done = bench.run(agent, answering, code=3)
-        assert "certificate verify failed" in done.err
+        assert "name the file of its authority with PERMILLE_AGENT_CA" in done.err
     assert bench.trials() == []

@@ -68,8 +68,7 @@ class AgentLink:
             except TimeoutError:
                 raise self._broken("did not answer in time") from None
             except (OSError, http.client.HTTPException) as error:
-                why = str(error) or type(error).__name__
-                raise self._broken(f"the connection was lost: {why}") from error
+                raise self._broken(_failure(request, error)) from error
             except ValueError as error:
                 raise self._broken(str(error)) from error
 
@@ -102,6 +101,16 @@ class AgentLink:
 def request_of(op: str, lease: str) -> AgentRequest:
     """A request of this version."""
     return msgspec.convert({"protocol": PROTOCOL, "op": op, "lease": lease}, AgentRequest)
+
+
+def _failure(request: AgentRequest, error: Exception) -> str:
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    why = why or type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{error.verify_message}; name the file of its authority with {AUTHORITY}"
+    if request.op == "open":
+        return f"it cannot be reached: {why}; start permille agent there, or check the tunnel"
+    return f"the connection was lost: {why}"
 
 
 def _content(response: http.client.HTTPResponse) -> bytes:
