@@ -55,7 +55,7 @@ def test_a_domain_that_states_no_greatest_power_has_two_kilowatts() -> None:
     assert half_width_j(series, 1.01) == pytest.approx(2000.0 * 0.01, rel=1e-9)
 
 
-def test_the_three_parts_of_an_edge_add_in_quadrature() -> None:
+def test_three_parts_of_an_edge_add_in_quadrature() -> None:
     """3 J by interpolation, one tick of 60 W, half the resolution: 3² + 6² + 2² = 7²."""
     series = constant(60.0, 10.0, tick_s=0.1, resolution_j=4.0)
     assert half_width_j(series, 1.01) == pytest.approx(7.0, rel=1e-9)
@@ -162,3 +162,13 @@ def test_what_came_in_excess_lessens_only_what_was_missing_before() -> None:
 def test_a_counter_without_ticks_holds_nothing_back_where_it_moved() -> None:
     uneven = readings((0, 0.0), (1, 10.0), (2, 110.0), tick_s=0.0)
     assert half_width_j(uneven, 1.0) == 0.0
+
+
+def test_the_uncertainty_of_two_clocks_reaches_the_power_at_its_ends() -> None:
+    """10 W until 5 s, then 100 W: 0.2 s before the step the mean of the next 0.4 s is 55 W."""
+    points = [(i / 10, i if i <= 50 else 50 + 10.0 * (i - 50)) for i in range(101)]
+    series = readings(*points)
+    assert half_width_j(series, 4.8) == 0
+    uncertain = msgspec.structs.replace(series, clock_s=0.2)
+    assert half_width_j(uncertain, 4.8) == pytest.approx(55.0 * 0.2, rel=1e-9)
+    assert half_width_j(uncertain, 2.0) == pytest.approx(10.0 * 0.2, rel=1e-9)

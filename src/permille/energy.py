@@ -353,17 +353,18 @@ def _touches(event: Event, span: Span, domain: Domain) -> bool:
 def _edge_j(series: Series, t_ns: int) -> float:
     """Standard uncertainty (k = 1, joules) of the cumulative energy at one edge.
 
-    It has three parts, each with a rectangular distribution (GUM 4.3.7) of this half-width:
+    It has four parts, each with a rectangular distribution (GUM 4.3.7) of this half-width:
     interpolation, at most the energy on the nearer side of the edge (:data:`PEAK`); the counter's
     tick, at most the energy of one tick at the highest power nearby, or of the time during which it
-    did not step (:func:`_held_back_j`); and its resolution.
+    did not step (:func:`_held_back_j`); its resolution; and the alignment of two machines' clocks
+    (``Series.clock_s``), at the highest power nearby.
     """
     before, fraction = _locate(series, t_ns)
     domain = series.domain
     tick_s = _tick_s(domain)
     sensor = domain.sensor
     width_s = 0.1 if sensor is None else 2 * sensor.lag_s
-    nearby_w = _nearby_power_w(series, t_ns, max(width_s, 2 * tick_s))
+    nearby_w = _nearby_power_w(series, t_ns, max(width_s, 2 * tick_s, 2 * series.clock_s))
     interpolation = 0.0
     if fraction > 0.0:
         gap_j = series.energy_j[before + 1] - series.energy_j[before]
@@ -373,7 +374,8 @@ def _edge_j(series: Series, t_ns: int) -> float:
         interpolation = min(gap_j * max(fraction, 1 - fraction), most_w * nearer_s)
     tick = _held_back_j(series, before, nearby_w) if sensor is None else nearby_w * edge_s(domain)
     resolution = (domain.resolution_j or 0.0) / 2
-    return math.sqrt((interpolation**2 + tick**2 + resolution**2) / 3)
+    clock = nearby_w * series.clock_s
+    return math.sqrt((interpolation**2 + tick**2 + resolution**2 + clock**2) / 3)
 
 
 def _held_back_j(series: Series, at: int, nearby_w: float) -> float:

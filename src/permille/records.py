@@ -130,11 +130,13 @@ class Event(Record):
 
 class Series(Record):
     """Cumulative joules of one domain, unwrapped, at increasing times. Both have the same
-    length."""
+    length. ``clock_s``: how far the times may be off the spans' clock either way (half-width,
+    seconds), if another machine's clock dated the readings."""
 
     domain: Domain
     t_ns: tuple[int, ...]
     energy_j: tuple[float, ...]
+    clock_s: float = 0.0
 
 
 class CpuSeries(Record):

@@ -346,6 +346,50 @@ def test_a_server_that_is_started_here_is_not_elsewhere() -> None:
         backend.check(model, "chat")
 
 
+@pytest.mark.parametrize(
+    "meter",
+    [
+        "https://192.0.2.1:9465",
+        "https://server.example:1",
+        "http://127.0.0.1:9465/",
+        "http://[::1]:1",
+    ],
+)
+def test_an_agent_measures_a_server_elsewhere(meter: str) -> None:
+    address.check_meter("model 'm'", meter)
+
+
+@pytest.mark.parametrize(
+    ("meter", "reason"),
+    [
+        ("http://server.example:9465", r"has no TLS.*ssh -N -L 9465:127\.0\.0\.1:9465 server"),
+        ("http://0.0.0.0:9465", "has no TLS"),
+        ("https://server.example", "not of the form"),
+        ("https://server.example:0", "not of the form"),
+        ("https://user:password@server.example:1", "not of the form"),
+        ("https://server.example:1/recorder", "not of the form"),
+        ("https://server.example:1?token=x", "not of the form"),
+        ("ftp://server.example:1", "not of the form"),
+        ("https://server.example:port", "meter"),
+        ("https://[::1:1", "meter"),
+        ("", "not of the form"),
+    ],
+)
+def test_an_agents_address_that_is_none_or_not_safe_is_refused(meter: str, reason: str) -> None:
+    with pytest.raises(ModelError, match=reason) as caught:
+        address.check_meter("model 'm'", meter)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("other", "settings"), [("remote", {"remote": True}), ("serve", {"serve": "true"})]
+)
+def test_a_server_is_measured_in_one_way(other: str, settings: dict[str, Any]) -> None:
+    model = spec(1, meter="https://server.example:9465", **settings)
+    with pytest.raises(ModelError, match=f"so {other} is wrong; remove one"):
+        backend.check(model, "chat")
+
+
 # --- many at once ------------------------------------------------------------------------
 
 

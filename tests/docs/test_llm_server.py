@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,12 +23,14 @@ from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
 
+FILES = ["server.py", "questions.jsonl", "study.toml", "far.toml"]
+
 
 @quickstart_assets.needed
 def test_the_example_runs(
     permille: Permille, powercap: Driver, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    assert write_files("llm-server.md", tmp_path) == ["server.py", "questions.jsonl", "study.toml"]
+    assert write_files("llm-server.md", tmp_path) == FILES
     study = (tmp_path / "study.toml").read_text()
     for port in dict.fromkeys(re.findall(r"180\d\d", study)):  # ports that nobody else has
         study = study.replace(port, str(free_port()))
@@ -39,6 +46,55 @@ def test_the_example_runs(
         assert trial.counts["tokens_out"] > 0
         assert trial.tokens is not None
     # A single trial has no interval, so that no promise is known to be kept or broken.
-    assert commands("llm-server.md")[-1] == ["slo", "--ttft-p95", "1s"]
+    assert commands("llm-server.md")[2] == ["slo", "--ttft-p95", "1s"]
     out = permille("slo", "--ttft-p95", "1s", code=5).out
     assert "no load is known to keep p95 to the first token within 1 s" in out
+
+
+@pytest.mark.campaign
+@quickstart_assets.needed
+def test_a_server_on_another_machine(
+    permille: Permille, powercap: Driver, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The server and the agent are processes of this machine, as on the page."""
+    write_files("llm-server.md", tmp_path)
+    assert commands("llm-server.md")[3:] == [
+        ["agent", "&"],
+        ["run", "far.toml"],
+        ["results"],
+    ]
+    server, agent = free_port(), free_port()
+    study = (tmp_path / "far.toml").read_text()
+    study = study.replace("18080", str(server)).replace("9465", str(agent))
+    study = study.replace("max_new_tokens = 16", "max_new_tokens = 3")
+    (tmp_path / "far.toml").write_text(study.replace("[1, 4]", "4"))
+    listen = ["-m", "permille", "agent", "--listen", str(agent)]
+    with (
+        running([sys.executable, "server.py", str(server)], environment, tmp_path, server),
+        running([sys.executable, *listen], environment, tmp_path, agent),
+    ):
+        permille("run", "far.toml", "--repeats", "1", "--inferences", "4")
+        (row,) = permille("results", "--json").json["rows"]
+    assert row["trials"]["done"] == 1
+    assert row["provenance"] == "measured"
+    assert any("that of this machine, which sent the requests" in note for note in row["notes"])
+
+
+@contextmanager
+def running(
+    command: list[str], environment: dict[str, str], folder: Path, port: int
+) -> Iterator[None]:
+    """A process that listens on a port, while the context lasts."""
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        assert process.poll() is None
+        yield
+    finally:
+        process.kill()
+        process.wait()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from permille import cli
-from permille.watch.exporter import WatchCounters, address
+from permille.cli.arguments import address
+from permille.watch.exporter import WatchCounters
 from permille.watch.kinds import kinds
 from permille.watch.scrape import checked_url
 from tests.conftest import Permille
@@ -94,7 +95,7 @@ def test_the_manifest_runs_a_command_that_exists() -> None:
     command, *words = [word.replace("$(NODE_IP)", "10.0.0.1") for word in container["args"]]
     args = cli.parser_of(command).parse_args(words)
     assert checked_url(args.metrics).port == 8000
-    host, port = address(args.serve)
+    host, port = address("--serve", args.serve)
     assert host == "10.0.0.1"
     assert [port] == [each["containerPort"] for each in container["ports"]]
     assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port)

@@ -31,11 +31,11 @@ def test_a_repeat_with_replicas_is_done_once_as_many_machines_have_finished_it()
 
 def test_without_replicas_one_finished_trial_is_enough_wherever_it_was_made() -> None:
     tried = [_tried("a"), _tried("b"), _tried(None, 1), _tried("a", 2, "failed")]
-    ledger = Ledger(tried, "k", pool=False)
+    ledger = Ledger(tried, lambda _: "k", pool=False)
     assert [ledger.missing("small", repeat) for repeat in range(3)] == [0, 0, 1]
     assert (ledger.failures("small", 0), ledger.failures("small", 2)) == (0, 1)
 
 
 def test_pooled_replicas_may_be_of_other_kinds_of_machine() -> None:
     tried = [_tried("a"), _tried("x", kind="other")]
-    assert Ledger(tried, "k", pool=True, replicas=2).done("small", 0)
+    assert Ledger(tried, lambda _: "k", pool=True, replicas=2).done("small", 0)

@@ -19,6 +19,7 @@ COMMANDS = {
     "measure": "energy of any command, like hyperfine for joules",
     "gate": "fail a build whose energy goes up, by the ratio's interval",
     "watch": "a server in production, live: Wh per 1,000 requests, joules per token",
+    "agent": "this machine's recorder, for a run on another machine",
     "meters": "what can be measured here, how well, and how to unlock the rest",
     "results": "the table: energy, carbon, quality and latency per 1,000 inferences",
     "trial": "everything stored with one trial: spans, energy, settings, failures",

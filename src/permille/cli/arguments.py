@@ -34,6 +34,32 @@ def positive_int(text: str) -> int:
     return value
 
 
+def address(option: str, text: str) -> tuple[str, int]:
+    """Host and port of ``PORT`` or ``HOST:PORT``; loopback without a host.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UsageError(f"{option} {text!r} is neither PORT nor HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def check_pid(pid: int | None) -> None:
+    """Check that ``--pid`` is a process, if it is given.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if pid is None:
+        return
+    import psutil
+
+    if pid <= 0 or not psutil.pid_exists(pid):
+        raise UsageError(f"--pid {pid}: there is no such process")
+
+
 def whole_number(text: str) -> int:
     """A whole number from 0 up, for argparse."""
     value = int(text)

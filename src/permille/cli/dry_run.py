@@ -138,7 +138,9 @@ def _due(plan: Plan, repeats: int, args: argparse.Namespace) -> dict[str, int]:
             for protocol in plan.by_protocol
             for one in store.tried(plan.name, protocol, machines=replicas > 1)
         ]
-    ledger = Ledger(tried, _fingerprint(), pool=args.pool, replicas=replicas)
+    here = _fingerprint()
+    # Which machine an agent measures is only known once it is asked: what it made counts as due.
+    ledger = Ledger(tried, lambda cell: here, pool=args.pool, replicas=replicas)
     return {cell: sum(ledger.missing(cell, repeat) for repeat in range(repeats)) for cell in due}
 
 

@@ -12,6 +12,7 @@ from permille.cli.arguments import duration, positive_int
 from permille.errors import UsageError
 from permille.study.engines.protocol import Engine, EngineOption, RunOptions
 from permille.study.plan.grid import Plan
+from permille.study.run.elsewhere import meter_of
 
 DEFAULT = "local"
 _REASONS: Mapping[tuple[str, EngineOption], str] = {
@@ -70,6 +71,20 @@ def engine_of(args: argparse.Namespace) -> Engine:
                 f" {', '.join(takes) or 'no installed engine'}"
             )
     return engine
+
+
+def check_agents(plan: Plan, engine: str) -> None:
+    """Check that a study with an agent is run on one machine, because the agent serves one run.
+
+    Raises:
+        UsageError: it is not.
+    """
+    measured_there = next((cell for cell in plan.cells if meter_of(cell) is not None), None)
+    if measured_there is not None and engine != DEFAULT:
+        raise UsageError(
+            f"model {measured_there.model.id!r} has a meter, which serves one machine at a time:"
+            f" run the study without --engine {engine}"
+        )
 
 
 def run_options(args: argparse.Namespace) -> RunOptions:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import msgspec
 
@@ -27,6 +27,34 @@ END_S = 5.0
 """Seconds to wait for a recorder to exit by itself."""
 
 R = TypeVar("R", bound=Record)
+
+
+class MeteredMachine(Protocol):
+    """What a machine can measure, and what it cannot."""
+
+    @property
+    def domains(self) -> tuple[Domain, ...]:
+        """What is recorded."""
+        ...
+
+    @property
+    def missing(self) -> tuple[wire.Missing, ...]:
+        """The meters that cannot be used."""
+        ...
+
+
+def check_measured(where: str, meters: MeteredMachine) -> None:
+    """Check that a machine has more than an estimate.
+
+    Raises:
+        MeterError: no domain is measured; the message has the reasons and remedies.
+    """
+    if any(d.provenance is Provenance.MEASURED for d in meters.domains):
+        return
+    lacking = "; ".join(
+        f"{m.meter}: {m.reason}" + (f" ({m.remedy})" if m.remedy else "") for m in meters.missing
+    )
+    raise MeterError(f"nothing {where} can be measured, only estimated: {lacking or 'no meter'}")
 
 
 class Recorder:
@@ -80,12 +108,7 @@ class Recorder:
         Raises:
             MeterError: no domain is measured; the message has the reasons and remedies.
         """
-        if any(d.provenance is Provenance.MEASURED for d in self.domains):
-            return
-        lacking = "; ".join(
-            f"{m.meter}: {m.reason}" + (f" ({m.remedy})" if m.remedy else "") for m in self.missing
-        )
-        raise MeterError(f"nothing here can be measured, only estimated: {lacking or 'no meter'}")
+        check_measured("here", self)
 
     def begin(self) -> None:
         """Discard everything recorded so far."""

@@ -90,18 +90,6 @@ class WatchCounters:
             yield family
 
 
-def address(text: str) -> tuple[str, int]:
-    """Host and port of ``PORT`` or ``HOST:PORT``; loopback without a host.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    host, _, port = text.rpartition(":")
-    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UsageError(f"--serve {text!r} is neither PORT nor HOST:PORT")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
 class MetricsServer:
     """Serves the counters until the end of the ``with`` block.
 

@@ -6,11 +6,10 @@ import datetime
 import time
 from collections.abc import Iterator
 
-import msgspec
-
 from permille import energy
 from permille.carbon.settings import CarbonSettings
 from permille.recorder.client import Recorder
+from permille.recorder.in_use import all_in_use
 from permille.records import Boundary, Phase, Recording, Span
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep
 from permille.watch.scrape import Scrape, ScrapeFailed, Scraper
@@ -114,19 +113,10 @@ class Watcher:
 
     def _phase(self, recording: Recording, span: Span) -> Phase:
         if self._pid is None:
-            recording = _all_in_use(recording)
+            recording = all_in_use(recording)
         return energy.phase(recording, span)
 
     def _own_cpu(self, recording: Recording, seconds: float) -> float:
         used_s = time.process_time() - self._cpu_s + recording.stats.cpu_s
         self._cpu_s = time.process_time()
         return used_s / seconds
-
-
-def _all_in_use(recording: Recording) -> Recording:
-    """The recording with every device in use: which of them the server uses is unknown."""
-    series = tuple(
-        msgspec.structs.replace(each, domain=msgspec.structs.replace(each.domain, in_use=True))
-        for each in recording.series
-    )
-    return msgspec.structs.replace(recording, series=series)

@@ -5,8 +5,9 @@
     serve = "llama-server -m model.gguf --port 8080"    # optional: started, waited for, stopped
     concurrency = 16                                    # or rate_per_s = 4.0; one at a time if not
 
-Only this machine's energy can be measured: a server on another machine is refused unless ``remote =
-true``, and the device then says that the server's energy is not included. Token counts are those in
+A server on another machine is measured by ``permille agent`` there (``meter``). Without, it is
+refused unless ``remote = true``, and the device then says that the server's energy is not included.
+Token counts are those in
 the server's ``usage``. Decoding is greedy (temperature 0). Most servers cache prompts and answer
 repeated ones from the cache; ``extra`` is added to every request, to disable that where the server
 supports it: ``extra = { cache_prompt = false }`` for llama.cpp.

@@ -32,6 +32,40 @@ def parse_url(at: str, text: str) -> SplitResult:
     return url
 
 
+def check_meter(at: str, text: str) -> None:
+    """Check the address of an agent. Without TLS it must be this machine, the end of an SSH tunnel:
+    everybody on the network could read the token and change the readings.
+
+    Raises:
+        ModelError: it is not an address, or not a safe one.
+    """
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise ModelError(f"{at}: meter {text!r}: {error}") from error
+    extra = url.username or url.password or url.query or url.fragment or url.path.strip("/")
+    if url.scheme not in ("http", "https") or not url.hostname or not port or extra:
+        raise ModelError(
+            f"{at}: meter {text!r} is not of the form https://HOST:PORT (the token:"
+            " PERMILLE_AGENT_TOKEN)"
+        )
+    if url.scheme == "http" and not is_loopback(url.hostname):
+        raise ModelError(
+            f"{at}: meter {text!r} has no TLS; use https, or an SSH tunnel:"
+            f" ssh -N -L {port}:127.0.0.1:{port} {url.hostname}, and meter ="
+            f' "http://127.0.0.1:{port}"'
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine's loopback interface, as it is written: names other than
+    ``localhost`` are not resolved."""
+    name = host.rstrip(".").lower()
+    address = _address(name)
+    return name == "localhost" if address is None else address.is_loopback
+
+
 def check_here(at: str, host: str) -> None:
     """Check that a host is this machine.
 
@@ -42,7 +76,8 @@ def check_here(at: str, host: str) -> None:
         raise ModelError(
             f"{at}: {host} is not known to be this machine, whose meters see no other's energy;"
             " if the server runs here, write 127.0.0.1 in its place; if it runs elsewhere, run"
-            " permille there, or set remote = true to measure only what the requests cost here"
+            " permille there, or permille agent (meter = its address), or set remote = true to"
+            " measure only what the requests cost here"
         )
 
 

@@ -69,7 +69,9 @@ class EndpointBackend:
             raise ModelError(f'{at}: reasoning is a setting of conversations: set api = "chat"')
         if settings.key_env and not os.environ.get(settings.key_env):
             raise ModelError(f"{at}: key_env: {settings.key_env} is not set in the environment")
-        if not settings.remote:
+        if settings.meter is not None:
+            address.check_meter(at, settings.meter)
+        elif not settings.remote:
             address.check_here(at, url.hostname or "")
         if settings.serve is None:
             address.check_listening(at, url)

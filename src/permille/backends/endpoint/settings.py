@@ -42,6 +42,9 @@ class Settings(Record, forbid_unknown_fields=True):
     remote: bool = False
     """Whether the server runs on another machine, whose energy is then not measured. Such as
     `true`."""
+    meter: str | None = None
+    """The address of `permille agent` on the server's machine, whose energy is then measured there.
+    Such as `"https://server:9465"`."""
     extra: dict[str, Any] = {}
     """Additional fields in each request. Such as `{ top_k = 1 }`."""
 
@@ -71,7 +74,17 @@ def check_ranges(at: str, settings: Settings) -> None:
         {"reasoning_effort", "chat_template_kwargs"}.isdisjoint(settings.extra)
     ):
         raise ModelError(f"{at}: give either reasoning, or its fields in extra, not both")
+    _check_place(at, settings)
+
+
+def _check_place(at: str, settings: Settings) -> None:
     if settings.remote and settings.serve is not None:
         raise ModelError(
             f"{at}: serve starts the server on this machine, so remote = true is wrong; remove one"
+        )
+    if settings.meter is not None and (settings.remote or settings.serve is not None):
+        other = "remote" if settings.remote else "serve"
+        raise ModelError(
+            f"{at}: meter measures a server that runs on another machine, so {other} is wrong;"
+            " remove one"
         )

@@ -10,7 +10,7 @@ from permille.analysis.results import Results
 from permille.cli import sessions
 from permille.cli.arguments import add_reading, add_store, add_strictness, carbon_of
 from permille.cli.dry_run import DryRun, dry_run
-from permille.cli.engines import add_engine, engine_of, run_options
+from permille.cli.engines import add_engine, check_agents, engine_of, run_options
 from permille.cli.engines import check as check_engine
 from permille.cli.object_storage import measuring_store, origin_of
 from permille.cli.permissions import check_commands, check_pickles
@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     plan = planned(args, fetch=not args.dry_run)
     sessions.check(plan, args)
     check_engine(plan, args)
+    check_agents(plan, args.engine)
     if args.dry_run:
         return dry_run(plan, args)
     check_pickles(plan, allowed=args.allow_pickle)

@@ -14,7 +14,7 @@ import msgspec
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.rows import Interval
 from permille.backends.endpoint.address import is_here
-from permille.cli.arguments import add_carbon, carbon_of, duration
+from permille.cli.arguments import add_carbon, address, carbon_of, check_pid, duration
 from permille.cli.streams import Feed
 from permille.cli.terminal import print_json_line, say_last
 from permille.errors import UsageError
@@ -24,7 +24,7 @@ from permille.recorder.client import Recorder
 from permille.records import BOUNDARIES
 from permille.units import counted, format_energy_j, format_energy_kwh, format_mass_g, kwh_from_wh
 from permille.units import format_number as number
-from permille.watch.exporter import MetricsServer, WatchCounters, address
+from permille.watch.exporter import MetricsServer, WatchCounters
 from permille.watch.kinds import mapping
 from permille.watch.ledger import WatchLine, WatchTotal
 from permille.watch.scrape import Scraper, checked_url
@@ -89,11 +89,10 @@ def run(args: argparse.Namespace) -> int:
     every_s = args.every.total_seconds()
     if every_s < LEAST_EVERY_S:
         raise UsageError(f"--every is at least {LEAST_EVERY_S:g}s")
-    if args.pid is not None and not _is_running(args.pid):
-        raise UsageError(f"--pid {args.pid}: there is no such process")
+    check_pid(args.pid)
     url = checked_url(args.metrics)
     kind = None if args.mapping is None else mapping(args.mapping)
-    served_at = None if args.serve is None else address(args.serve)
+    served_at = None if args.serve is None else address("--serve", args.serve)
     carbon = carbon_of(args)
     scraper = Scraper(url, kind, None if args.mapping is None else str(args.mapping))
     counters = WatchCounters(args.boundary)
@@ -116,12 +115,6 @@ def run(args: argparse.Namespace) -> int:
         print(total_text(watcher.last[1].total))
     say_last(carbon.note or None)
     return 0
-
-
-def _is_running(pid: int) -> bool:
-    import psutil
-
-    return pid > 0 and psutil.pid_exists(pid)
 
 
 def _introduce(scraper: Scraper, host: str, problem: str | None) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from permille.interrupts import Interrupts
-from permille.recorder.client import Recorder
 from permille.records import Trial
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun
 from permille.study.run.attempt import Turn
 from permille.study.run.required import require_measured
 from permille.study.run.runner import Runner
 from permille.study.run.schedule import NotRun, most_repeats
+from permille.study.run.stations import recorders
 from permille.study.run.tally import RunTally
 
 
@@ -31,14 +31,18 @@ class LocalEngine:
             begins = runner is not None and runner.schedule.is_untouched(repeats)
             if runner is not None and begins:
                 run.listener.rest(runner.rest_left(options.every), number)
-            with Recorder(shared=options.shared) as recorder, Interrupts(recorder.token):
+            with (
+                recorders(run.plan, shared=options.shared) as running,
+                Interrupts(running.token),
+            ):
                 if options.require:
-                    recorder.require_measured()
+                    running.require_measured()
                 tally = RunTally() if runner is None else runner.tally
                 runner = Runner(
                     run.plan,
                     run.store,
-                    recorder,
+                    running.here,
+                    agents=running.agents,
                     pool=options.pool,
                     pass_env=options.pass_env,
                     quiet=options.quiet,
@@ -56,7 +60,7 @@ class LocalEngine:
                 run.listener.note(f"a rerun is within {precise}: no further session is needed")
                 break
         assert runner is not None
-        return RunOutcome(runner.tally, recorder.missing)
+        return RunOutcome(runner.tally, () if running.here is None else running.here.missing)
 
 
 def _measure(run: StudyRun, runner: Runner, repeats: range, *, new_session: bool) -> None:

@@ -17,7 +17,6 @@ from permille import plugins
 from permille.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import WORKER
-from permille.recorder.client import Recorder
 from permille.records import Environment, Protocol, Recording, ServerUse, Span, Stopping, Trial
 from permille.store import Raw
 from permille.study.plan import stamps
@@ -25,7 +24,7 @@ from permille.study.plan.cells import PlannedCell
 from permille.study.plan.grid import Plan
 from permille.study.run import evidence
 from permille.study.run import supervisor as process
-from permille.study.run.elsewhere import judged
+from permille.study.run.elsewhere import TrialRecorder, judged
 from permille.study.run.servers import SHARED, SharedServers, client_of
 from permille.study.run.session_log import Position
 from permille.study.run.trial import make
@@ -60,7 +59,7 @@ class Bench:
     """What the attempts of a run have in common."""
 
     plan: Plan
-    recorder: Recorder
+    recorder: TrialRecorder
     environment: Environment
     worker_environment: Mapping[str, str]
     stopping: Stopping | None

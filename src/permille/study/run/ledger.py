@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from permille.analysis.boundaries import Bounded, within
 from permille.records import Trial
@@ -14,13 +14,19 @@ from permille.units import per_1000
 class Ledger:
     """Trials of one study and protocol, by cell and repeat.
 
-    Only trials of this kind of machine count; with ``pool``, finished trials of other kinds count
-    too. A repeat is done once it is finished on ``replicas`` different machines. ``elsewhere`` has
-    the finished trials of other kinds by fingerprint; ``cells`` are all tried cells.
+    Only trials of a cell's own kind of machine count, by its fingerprint: of this one, or of the
+    one that an agent measures. With ``pool``, finished trials of other kinds count too. A repeat is
+    done once it is finished on ``replicas`` different machines. ``elsewhere`` has the finished
+    trials of other kinds by fingerprint; ``cells`` are all tried cells.
     """
 
     def __init__(
-        self, tried: Iterable[Tried], fingerprint: str, *, pool: bool, replicas: int = 1
+        self,
+        tried: Iterable[Tried],
+        fingerprint_of: Callable[[str], str],
+        *,
+        pool: bool,
+        replicas: int = 1,
     ) -> None:
         self._replicas = replicas
         self.elsewhere: Counter[str] = Counter()
@@ -31,7 +37,7 @@ class Ledger:
         self._values: defaultdict[str, list[float]] = defaultdict(list)
         for trial in tried:
             self.cells.add(trial.cell)
-            here = trial.fingerprint == fingerprint
+            here = trial.fingerprint == fingerprint_of(trial.cell)
             if trial.status == "done":
                 if not here:
                     self.elsewhere[trial.fingerprint] += 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from permille.recorder.client import Recorder
+from permille.recorder.remote.recorder import RemoteRecorder
 from permille.records import Environment, Trial
 from permille.store import Store
 from permille.store.rows import protocol_key
@@ -22,15 +23,16 @@ Watch = Callable[[str, "Turn | Trial | NotRun"], None]
 
 
 class Runner:
-    """Runs a plan against one store, with one recorder."""
+    """Runs a plan against one store, with this machine's recorder and those behind ``agents``."""
 
     def __init__(
         self,
         plan: Plan,
         store: Store,
-        recorder: Recorder,
+        recorder: Recorder | None,
         watch: Watch = lambda kind, event: None,
         *,
+        agents: Mapping[str, RemoteRecorder] | None = None,
         pool: bool = False,
         quiet: bool = False,
         pass_env: Sequence[str] = (),
@@ -45,6 +47,7 @@ class Runner:
             store,
             recorder,
             lambda turn: self.watch("turn", turn),
+            agents=agents,
             quiet=quiet,
             pass_env=pass_env,
         )
@@ -55,12 +58,13 @@ class Runner:
             self.environment,
             self.tally,
             pool=pool,
+            fingerprints=self._maker.fingerprints(),
             skipped=lambda not_run: self.watch("not-run", not_run),
         )
 
     def rest_left(self, pause: datetime.timedelta) -> datetime.timedelta:
         """How much of a pause is left since the last trial on this boot of this machine."""
-        return self._maker.sessions.rest_left(pause)
+        return self._maker.rest_left(pause)
 
     def run(self, repeats: range | None = None, *, new_session: bool = False) -> RunTally:
         """Every trial that is not finished, block by block, those of ``repeats`` alone if given.
@@ -69,7 +73,7 @@ class Runner:
             repeats = range(most_repeats(self._plan.settings))
         try:
             if new_session:
-                self._maker.sessions.begin()
+                self._maker.begin_session()
             with Claims(self._store.path) as claims:
                 passed_over = [
                     block

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,8 +67,9 @@ class NotRun:
 
 class Schedule:
     """What is due of a plan on machines with one environment, by the trials in the store and those
-    that the run adds. ``replicas``: the number of machines that make each repeat. ``skipped`` is
-    called for each repeat that is not run."""
+    that the run adds. ``replicas``: the number of machines that make each repeat. ``fingerprints``:
+    of other machines, for the cells that are measured there. ``skipped`` is called for each repeat
+    that is not run."""
 
     def __init__(
         self,
@@ -79,11 +80,13 @@ class Schedule:
         *,
         pool: bool = False,
         replicas: int = 1,
+        fingerprints: Mapping[str, str] | None = None,
         skipped: Callable[[NotRun], None] = lambda not_run: None,
     ) -> None:
         self._plan = plan
         self._store = store
         self.environment = environment
+        self._fingerprints = fingerprints or {}
         self._tally = tally
         self._pool = pool
         self._replicas = replicas
@@ -97,8 +100,13 @@ class Schedule:
     def start_over(self) -> None:
         """Begin a new round of every cell; existing trials stay in the store."""
         for protocol, cells in self._plan.by_protocol.items():
-            self._store.start_over(self._plan.name, cells, protocol, self.environment.fingerprint)
+            for fingerprint in dict.fromkeys(map(self._fingerprint, cells)):
+                its = [cell for cell in cells if self._fingerprint(cell) == fingerprint]
+                self._store.start_over(self._plan.name, its, protocol, fingerprint)
         self.ledger = self._open_ledger()
+
+    def _fingerprint(self, cell: str) -> str:
+        return self._fingerprints.get(cell, self.environment.fingerprint)
 
     def round_of(self, cell: str) -> int:
         """The cell's current round."""
@@ -138,7 +146,7 @@ class Schedule:
                 study=self._plan.name, cell=planned.cell.id, source="permille", status="done"
             )
             if trial.protocol == protocol
-            and (self._pool or trial.environment.fingerprint == self.environment.fingerprint)
+            and (self._pool or trial.environment.fingerprint == self._fingerprint(trial.cell.id))
         ]
 
     def is_untouched(self, repeats: range) -> bool:
@@ -207,18 +215,24 @@ class Schedule:
         return decide(values, precision=rule.precision, max_repeats=most).stop
 
     def _open_ledger(self) -> Ledger:
-        plan, fingerprint = self._plan, self.environment.fingerprint
+        plan = self._plan
         self._rounds: dict[str, int] = {}
         tried: list[Tried] = []
         for protocol in plan.by_protocol:
-            self._rounds |= self._store.rounds(plan.name, protocol, fingerprint)
+            for fingerprint in {self.environment.fingerprint, *self._fingerprints.values()}:
+                rounds = self._store.rounds(plan.name, protocol, fingerprint)
+                self._rounds |= {
+                    cell: number
+                    for cell, number in rounds.items()
+                    if self._fingerprint(cell) == fingerprint
+                }
             tried += self._store.tried(plan.name, protocol, machines=self._replicas > 1)
-        ledger = Ledger(tried, fingerprint, pool=self._pool, replicas=self._replicas)
+        ledger = Ledger(tried, self._fingerprint, pool=self._pool, replicas=self._replicas)
         if self._stopping is not None:
             for trial in self._store.trials(study=plan.name, source="permille", status="done"):
-                ours = self._pool or trial.environment.fingerprint == fingerprint
+                elsewhere = trial.environment.fingerprint != self._fingerprint(trial.cell.id)
+                ours = self._pool or not elsewhere
                 current = trial.round == self._rounds.get(trial.cell.id, 0)
-                elsewhere = trial.environment.fingerprint != fingerprint
                 if ours and (current or elsewhere) and trial.protocol in plan.by_protocol:
                     ledger.count(trial)
         return ledger

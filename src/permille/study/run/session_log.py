@@ -33,9 +33,11 @@ class SessionLog:
         store: Store,
         state: Callable[[], MachineState],
         ids: machine_state.Ids | None = None,
+        temperature_c: Callable[[], float | None] = machine_state.temperature_c,
     ) -> None:
         self._store = store
         self._state = state
+        self._temperature_c = temperature_c
         self._ids = ids or machine_state.ids()
         self._place: Position | None = None
 
@@ -66,7 +68,7 @@ class SessionLog:
 
     def ended(self, place: Position) -> None:
         """A trial there has ended."""
-        now, degrees = _now(), machine_state.temperature_c()
+        now, degrees = _now(), self._temperature_c()
         self._store.change_session(
             place.session,
             lambda known: msgspec.structs.replace(

@@ -41,16 +41,16 @@ SEGMENTS = 20
 are ``part_time.LEAST_SEGMENTS`` even if each ends with the call that was running."""
 
 
-def least_query_s(domains: Iterable[Domain]) -> float:
+def least_query_s(domains: Iterable[Domain], further_s: float = 0.0) -> float:
     """Seconds that a span must last for its two edges to cost under 1 %, at most
     :data:`MOST_FOR_EDGES_S`.
 
     An edge is uncertain by ``energy.edge_s`` of power, rectangular: that over ``sqrt(3)`` at
-    k = 1; two edges in quadrature, k = 2 (see ``energy._edge_j``). With pauses (:func:`pausing`),
-    also long enough to have some.
+    k = 1; two edges in quadrature, k = 2 (see ``energy._edge_j``). ``further_s`` is added to each
+    edge. With pauses (:func:`pausing`), also long enough to have some.
     """
     domains = tuple(domains)
-    edges_s = [energy.edge_s(domain) for domain in domains]
+    edges_s = [energy.edge_s(domain) + further_s for domain in domains]
     for_edges_s = 2 * math.sqrt(2 / 3) * max(edges_s, default=0.0) / EDGE_SHARE
     for_edges_s = min(for_edges_s, MOST_FOR_EDGES_S)
     pauses = pausing(domains)

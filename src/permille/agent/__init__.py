@@ -1,0 +1,1 @@
+"""``permille agent``: serve this machine's recorder to a run on another machine."""

@@ -1,0 +1,1 @@
+"""The recorder of another machine, through the agent that serves it there."""
