@@ -18,6 +18,7 @@ from permille.analysis.quality import wilson
 from permille.errors import CompareError
 from permille.records import Estimate, Record
 from permille.units import counted
+from permille.workload.requests import OVERLOADED
 
 ERROR_RATE = "error_rate"
 TIMES = {"ttft": "first_token_s", "tpot": "output_token_s", "latency": "request_s"}
@@ -69,6 +70,18 @@ class PointCheck(Record):
     def name(self) -> str:
         """The model with its load, as in every table."""
         return self.summary.cell.model
+
+    @property
+    def straddles(self) -> bool:
+        """Whether more trials may tell: the interval of a figure includes its limit."""
+        return any(
+            c.keeps is None
+            and c.figure is not None
+            and c.figure.low is not None
+            and c.figure.high is not None
+            and c.figure.low <= c.limit.most < c.figure.high
+            for c in self.checks
+        )
 
     @property
     def excess(self) -> float:
@@ -148,7 +161,16 @@ def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
     return PointCheck(summary=summary, checks=checks, meets=meets)
 
 
+def is_overloaded(summary: Summary) -> bool:
+    """Whether the server could not keep up with the arrivals in any trial, so that each further
+    request would have waited longer."""
+    return not summary.done and any(OVERLOADED in reason for reason in summary.reasons)
+
+
 def _check(summary: Summary, limit: Limit) -> LimitCheck:
+    if limit.name != ERROR_RATE and is_overloaded(summary):
+        overload = "the server could not keep up with the arrivals"
+        return LimitCheck(limit=limit, figure=None, keeps=False, reason=overload)
     figure, reason = _error_rate(summary) if limit.name == ERROR_RATE else _time(summary, limit)
     keeps: bool | None = None
     if figure is not None and figure.low is not None and figure.high is not None:
