@@ -6,10 +6,12 @@ import shlex
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from permille.analysis.slo import Limit, check
 from permille.analysis.summaries import summarise
+from permille.cli.slo_text import verdict_text
 from permille.errors import UsageError
 from permille.store import Store
 from permille.study.engines.knee import _more
@@ -142,6 +144,16 @@ def test_a_straddling_interval_gets_more_repeats_up_to_the_cap() -> None:
     assert [more.repeats for more in _more(settings, point)] == [6, 12, 24, 30]
     assert not list(_more(file.Settings(name="s", repeats=3), point))
     assert not list(_more(settings, None))
+
+
+def test_a_load_without_a_figure_is_shown_with_the_reason() -> None:
+    failed = [
+        msgspec.structs.replace(one, status="failed", reason="the server went away", latency=None)
+        for one in served("4 clients", 200, 0.5)
+    ]
+    (summary,) = summarise(failed, "compute")
+    text = verdict_text(check(summary, [Limit(name="ttft_p95", most=0.5)]))
+    assert text == "cannot tell: the server went away"
 
 
 # --- the command -------------------------------------------------------------------------

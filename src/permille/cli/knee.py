@@ -6,8 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from msgspec import structs
 
@@ -114,17 +113,14 @@ class _Search:
     axis: LoadAxis
     promise: list[Limit]
     store: Store
-
-    @cached_property
-    def _plans(self) -> dict[float, Plan]:
-        return {}
+    plans: dict[float, Plan] = field(default_factory=dict)
 
     def plan_at(self, load: float) -> Plan:
         """The plan of one load."""
-        if load not in self._plans:
+        if load not in self.plans:
             study = under_loads(self.study, self.axis, [load])
-            self._plans[load] = plan_of(study, self.args, fetch=True)
-        return self._plans[load]
+            self.plans[load] = plan_of(study, self.args, fetch=True)
+        return self.plans[load]
 
     def run_at(self, load: float) -> StudyRun:
         """The run of one load."""

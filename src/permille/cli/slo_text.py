@@ -54,6 +54,8 @@ def verdict_text(point: PointCheck | None) -> str:
     """Whether a load keeps the promise, with its figures."""
     if point is None:
         return "cannot tell: no trial"
+    if point.meets is None and not point.summary.done:
+        return f"cannot tell: {point.summary.problem}"
     limits = [promise_limit(one) for one in point.checks]
     figures = "; ".join(
         f"{_what(one.name)} {_figure(one)}" + (f" ({one.reason})" if one.reason else "")
