@@ -181,3 +181,20 @@ def test_arrivals_that_the_server_cannot_keep_up_with_break_a_promise_of_latency
 def test_one_overload_among_finished_trials_cannot_be_told() -> None:
     (mixed,) = summaries([overloaded("9 per second"), *served("9 per second", 100, 0.1)[1:]])
     assert check(mixed, [TTFT]).meets is None
+
+
+@pytest.mark.parametrize(("inferences", "meets"), [(100, None), (200, True)])
+def test_a_short_trial_of_random_arrivals_does_not_show_an_overload(
+    inferences: int, meets: bool | None
+) -> None:
+    trials = served("4 per second", 200, 0.1)
+    cell = msgspec.structs.replace(trials[0].cell, settings={"rate_per_s": 4.0})
+    protocol = msgspec.structs.replace(trials[0].protocol, inferences=inferences)
+    trials = [msgspec.structs.replace(t, cell=cell, protocol=protocol) for t in trials]
+    (summary,) = summaries(trials)
+    point = check(summary, [TTFT])
+    assert point.meets is meets
+    if meets is None:
+        assert point.checks[0].reason == (
+            "p95 of 100 answers a trial with random arrivals: it needs inferences = 200 or more"
+        )

@@ -165,7 +165,10 @@ def test_a_load_without_a_figure_is_shown_with_the_reason() -> None:
     [
         (["--ttft-p95", "1s"], "--ttft-p95 is a limit for --find-knee"),
         (["--find-knee"], "a promise needs a limit"),
-        (["--find-knee", "--ttft-p95", "1s"], "needs inferences = 20 or more, not 4"),
+        (
+            ["--find-knee", "--ttft-p95", "1s"],
+            "over concurrency needs inferences = 20 or more, not 4",
+        ),
         (["--find-knee", "--ttft-p50", "1s", "--repeats", "1"], "needs two repeats"),
         (["--find-knee", "--ttft-p50", "1s", "--dry-run"], "--dry-run does not go with"),
         (["--find-knee", "--ttft-p50", "1s", "--engine", "ray"], "--engine does not go with"),

@@ -13,7 +13,7 @@ from msgspec import structs
 from permille.analysis import slo
 from permille.analysis.cell_summary import Summary
 from permille.analysis.operating_points import KneeFound, KneeOutput, slo_output
-from permille.analysis.slo import ERROR_RATE, LEAST_ANSWERS, Limit, PointCheck, choose
+from permille.analysis.slo import ERROR_RATE, Limit, PointCheck, choose, least_answers
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import carbon_of
@@ -47,7 +47,7 @@ def run_knee(args: argparse.Namespace) -> int:
     carbon = carbon_of(args)
     study = selected(args)
     axis = axis_of(study)
-    _check_can_tell(study, promise)
+    _check_can_tell(study, axis, promise)
     first = plan_of(under_loads(study, axis, [axis.start]), args, fetch=True)
     check_pickles(first, allowed=args.allow_pickle)
     check_commands(first, args)
@@ -81,7 +81,7 @@ def _refuse(args: argparse.Namespace) -> None:
             )
 
 
-def _check_can_tell(study: StudyFile, promise: Iterable[Limit]) -> None:
+def _check_can_tell(study: StudyFile, axis: LoadAxis, promise: Iterable[Limit]) -> None:
     """Check that the study can settle the promise at all.
 
     Raises:
@@ -93,14 +93,13 @@ def _check_can_tell(study: StudyFile, promise: Iterable[Limit]) -> None:
     for limit in promise:
         if limit.name == ERROR_RATE:
             continue
-        kind, _, percentile = limit.name.partition("_")
-        least = LEAST_ANSWERS[percentile]
+        least = least_answers(limit, arrivals=axis.key == "rate_per_s")
         if settings.inferences < least:
             raise UsageError(
-                f"{study.where}: {option_of(limit)} needs inferences = {least} or more, not"
-                f" {settings.inferences}: add --inferences {least}"
+                f"{study.where}: {option_of(limit)} over {axis.key} needs inferences = {least} or"
+                f" more, not {settings.inferences}: add --inferences {least}"
             )
-        if kind != "latency" and not study.models[0].own.get("stream"):
+        if not limit.name.startswith("latency") and not study.models[0].own.get("stream"):
             raise UsageError(f"{study.where}: {option_of(limit)} needs stream = true in the model")
 
 
