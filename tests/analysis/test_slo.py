@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from permille.analysis.cell_summary import Summary
@@ -11,6 +12,7 @@ from permille.analysis.slo import Limit, OperatingChoice, check, choose
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
 from permille.records import Latency, Trial
+from permille.workload.requests import OVERLOADED
 from tests.records import trial
 
 TTFT = Limit(name="ttft_p95", most=1.0)
@@ -158,3 +160,41 @@ def test_no_points_and_points_without_a_figure_are_errors() -> None:
         choose([], [TTFT])
     with pytest.raises(CompareError, match="no operating point has a figure"):
         chosen([trial(status="failed", reason="overload")])
+
+
+def overloaded(model: str, repeat: int = 0) -> Trial:
+    """A trial whose server could not keep up."""
+    reason = f"the worker failed (exit 1): ModelError: {OVERLOADED} = 9: in 3 s it answered 4"
+    one = served(model, 100, 0.1)[repeat]
+    return msgspec.structs.replace(one, status="failed", reason=reason, phases={}, latency=None)
+
+
+def test_arrivals_that_the_server_cannot_keep_up_with_break_a_promise_of_latency() -> None:
+    (alone,) = summaries([overloaded("9 per second"), overloaded("9 per second", 1)])
+    assert check(alone, [TTFT]).meets is False
+    assert check(alone, [Limit(name="error_rate", most=0.01)]).meets is None
+    found = chosen([overloaded("9 per second")], served("1 per second", 300, 0.1))
+    assert found.best is not None
+    assert found.best.name == "1 per second"
+
+
+def test_one_overload_among_finished_trials_cannot_be_told() -> None:
+    (mixed,) = summaries([overloaded("9 per second"), *served("9 per second", 100, 0.1)[1:]])
+    assert check(mixed, [TTFT]).meets is None
+
+
+@pytest.mark.parametrize(("inferences", "meets"), [(100, None), (200, True)])
+def test_a_short_trial_of_random_arrivals_does_not_show_an_overload(
+    inferences: int, meets: bool | None
+) -> None:
+    trials = served("4 per second", 200, 0.1)
+    cell = msgspec.structs.replace(trials[0].cell, settings={"rate_per_s": 4.0})
+    protocol = msgspec.structs.replace(trials[0].protocol, inferences=inferences)
+    trials = [msgspec.structs.replace(t, cell=cell, protocol=protocol) for t in trials]
+    (summary,) = summaries(trials)
+    point = check(summary, [TTFT])
+    assert point.meets is meets
+    if meets is None:
+        assert point.checks[0].reason == (
+            "p95 of 100 answers a trial with random arrivals: it needs inferences = 200 or more"
+        )

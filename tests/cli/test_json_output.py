@@ -15,6 +15,7 @@ import pytest
 from permille import cli
 from tests.conftest import Permille
 from tests.powercap import Driver
+from tests.study.test_find_knee import written as server_study
 from tests.watch.metrics_server import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +134,8 @@ def test_every_command_prints_what_its_schema_says(
         "0.3",
         code=5,
     )
+    search = ("--find-knee", "--latency-p50", "1ms", "--store", "knee.db", "--json")
+    check("run --find-knee", "run", str(server_study(folder, "", 0)), *search, code=4)
     with serving() as page:
         page.text = 'nv_inference_request_success{model="m"} 3\n'
         looks = ("--every", "1s", "--for", "1s")

@@ -16,7 +16,7 @@ def _tried(machine: str | None, repeat: int = 0, status: str = "done", kind: str
 def test_a_repeat_with_replicas_is_done_once_as_many_machines_have_finished_it() -> None:
     ledger = Ledger(
         [_tried("a"), _tried("a"), _tried(None), _tried("x", kind="other"), _tried("b", 1)],
-        "k",
+        lambda _: "k",
         pool=False,
         replicas=2,
     )

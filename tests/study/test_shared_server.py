@@ -23,7 +23,7 @@ from tests.backends.test_endpoint import free_port
 from tests.conftest import Permille
 from tests.powercap import Driver
 
-SCRIPT = Path(__file__).parents[1] / "queueing_server.py"
+SCRIPT = Path(__file__).parents[1] / "slowing_server.py"
 STUDY = """
 [study]
 name = "sweep"

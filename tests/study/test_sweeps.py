@@ -9,6 +9,7 @@ import pytest
 from permille.errors import PermilleError, StudyError
 from permille.study.plan import file
 from permille.study.plan.grid import Plan, make
+from permille.study.plan.selection import Selection, select
 from permille.study.plan.sweeps import swept
 
 STUDY = """
@@ -57,6 +58,15 @@ def test_two_lists_are_all_combinations(tmp_path: Path) -> None:
         "served, concurrency = 4, stream = true",
         "served, concurrency = 4, stream = false",
     ]
+
+
+def test_one_value_is_selected_by_its_whole_name_or_a_pattern(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "hello"}\n')
+    text = STUDY.replace("KEYS", "concurrency = [1, 4]")
+    study = file.parse(text, where="study.toml", folder=tmp_path)
+    for models in ("served, concurrency = 4", "*= 4"):
+        part = make(select(study, Selection(models=models)))
+        assert [planned.cell.model for planned in part.cells] == ["served, concurrency = 4"]
 
 
 def test_without_a_list_nothing_changes(tmp_path: Path) -> None:

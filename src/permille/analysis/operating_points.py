@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from permille.analysis.knee import End
 from permille.analysis.rows import (
     CellRow,
     FailedInferences,
@@ -85,6 +86,27 @@ class SloOutput(JsonOutput):
     damage: tuple[str, ...]
 
 
+class KneeFound(Record):
+    """The search of ``run --find-knee``. ``setting``: the server's load, ``concurrency`` or
+    ``rate_per_s``. ``kept``: the highest load that keeps the promise, null if none is known to;
+    ``beyond``: the lowest one above it that is not known to, null if the promise never broke.
+    ``end``: ``resolved``; ``cannot-tell``: so for the load beyond; ``never-breaks``, at the highest
+    load of a search; ``none-keeps``. ``loads``: as they were measured, in order."""
+
+    setting: str
+    kept: float | None
+    beyond: float | None
+    end: End
+    loads: tuple[float, ...]
+
+
+class KneeOutput(SloOutput):
+    """The output of ``permille run --find-knee --json``: that of ``permille slo`` for the loads of
+    the search, and the search."""
+
+    knee: KneeFound
+
+
 def slo_output(
     choice: OperatingChoice,
     promise: Sequence[Limit],
@@ -129,7 +151,7 @@ def _point(
         model=point.name,
         settings={key: str(settings[key]) for key in differing if key in settings},
         meets=point.meets,
-        limits=tuple(_limit(one) for one in point.checks),
+        limits=tuple(promise_limit(one) for one in point.checks),
         per_1000=CostPer1000(kwh=figures.kwh_per_1000, co2e_g=figures.co2e_g_per_1000),
         per_token=figures.per_token,
         tokens_per_s=figures.tokens_per_s,
@@ -144,7 +166,8 @@ def _point(
     )
 
 
-def _limit(one: LimitCheck) -> PromiseLimit:
+def promise_limit(one: LimitCheck) -> PromiseLimit:
+    """A check of one limit as it is printed."""
     return PromiseLimit(
         name=one.limit.name,
         most=one.limit.most,

@@ -18,6 +18,7 @@ from permille.analysis.quality import wilson
 from permille.errors import CompareError
 from permille.records import Estimate, Record
 from permille.units import counted
+from permille.workload.requests import OVERLOADED
 
 ERROR_RATE = "error_rate"
 TIMES = {"ttft": "first_token_s", "tpot": "output_token_s", "latency": "request_s"}
@@ -25,6 +26,9 @@ TIMES = {"ttft": "first_token_s", "tpot": "output_token_s", "latency": "request_
 LEAST_ANSWERS = {"p50": 2, "p95": 20, "p99": 100}
 """With fewer answers in a trial, a percentile is only its slowest answer, which says little about
 the answers of which that share is faster."""
+LEAST_ARRIVALS = 200
+"""With random arrivals and fewer answers in a trial, a server that is overloaded by a quarter does
+not show it yet: its queue has only begun to grow (see the rule of the load in the worker)."""
 NAMES = (*(f"{time}_{percentile}" for time in TIMES for percentile in LEAST_ANSWERS), ERROR_RATE)
 
 
@@ -69,6 +73,18 @@ class PointCheck(Record):
     def name(self) -> str:
         """The model with its load, as in every table."""
         return self.summary.cell.model
+
+    @property
+    def straddles(self) -> bool:
+        """Whether more trials may tell: the interval of a figure includes its limit."""
+        return any(
+            c.keeps is None
+            and c.figure is not None
+            and c.figure.low is not None
+            and c.figure.high is not None
+            and c.figure.low <= c.limit.most < c.figure.high
+            for c in self.checks
+        )
 
     @property
     def excess(self) -> float:
@@ -148,7 +164,16 @@ def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
     return PointCheck(summary=summary, checks=checks, meets=meets)
 
 
+def is_overloaded(summary: Summary) -> bool:
+    """Whether the server could not keep up with the arrivals in any trial, so that each further
+    request would have waited longer."""
+    return not summary.done and any(OVERLOADED in reason for reason in summary.reasons)
+
+
 def _check(summary: Summary, limit: Limit) -> LimitCheck:
+    if limit.name != ERROR_RATE and is_overloaded(summary):
+        overload = "the server could not keep up with the arrivals"
+        return LimitCheck(limit=limit, figure=None, keeps=False, reason=overload)
     figure, reason = _error_rate(summary) if limit.name == ERROR_RATE else _time(summary, limit)
     keeps: bool | None = None
     if figure is not None and figure.low is not None and figure.high is not None:
@@ -163,6 +188,13 @@ def _check(summary: Summary, limit: Limit) -> LimitCheck:
     return LimitCheck(limit=limit, figure=figure, keeps=keeps, reason=reason)
 
 
+def least_answers(limit: Limit, *, arrivals: bool) -> int:
+    """The fewest answers a trial with which a limit of a waiting time can be kept; ``arrivals``:
+    at random, not one client after the other."""
+    percentile = limit.name.partition("_")[2]
+    return max(LEAST_ANSWERS[percentile], LEAST_ARRIVALS if arrivals else 0)
+
+
 def _time(summary: Summary, limit: Limit) -> tuple[Estimate | None, str | None]:
     """A percentile, and why it does not settle a promise."""
     kind, _, percentile = limit.name.partition("_")
@@ -172,10 +204,13 @@ def _time(summary: Summary, limit: Limit) -> tuple[Estimate | None, str | None]:
         streamed = "" if kind == "latency" else ": it needs stream = true"
         return None, f"not recorded by every trial{streamed}"
     answers = 0 if summary.protocol is None else summary.protocol.inferences
-    if answers < LEAST_ANSWERS[percentile]:
+    arrivals = summary.cell.settings.get("rate_per_s") is not None
+    least = least_answers(limit, arrivals=arrivals)
+    if answers < least:
         return figure, (
-            f"{percentile} of {counted(answers, 'answer')} a trial: it needs inferences ="
-            f" {LEAST_ANSWERS[percentile]} or more"
+            f"{percentile} of {counted(answers, 'answer')} a trial"
+            + (" with random arrivals" if arrivals else "")
+            + f": it needs inferences = {least} or more"
         )
     return figure, "a single trial has no interval" if figure.low is None else None
 

@@ -14,6 +14,7 @@ from permille import presets
 from permille.cli.arguments import positive_float, positive_int
 from permille.errors import UsageError
 from permille.study.plan import file
+from permille.study.plan.file import StudyFile
 from permille.study.plan.grid import Plan, make
 from permille.study.plan.selection import Selection, select
 from permille.study.worker.containment import is_secret
@@ -73,19 +74,39 @@ def planned(args: argparse.Namespace, *, fetch: bool) -> Plan:
     Raises:
         PermilleError: the study or an argument is wrong.
     """
-    return load(
+    return plan_of(selected(args), args, fetch=fetch)
+
+
+def selected(args: argparse.Namespace) -> StudyFile:
+    """The selected part of the study, with the settings of the command line.
+
+    Raises:
+        PermilleError: the study or an argument is wrong.
+    """
+    return read(
         args.study_file,
-        args.allow_path,
-        fetch=fetch,
-        modules=args.allow_module,
-        passed=_passed(args.pass_env),
-        chosen=Selection(tasks=args.tasks, models=args.models, shard=args.shard),
+        Selection(tasks=args.tasks, models=args.models, shard=args.shard),
         repeats=args.repeats,
         precision=args.precision,
         rerun_precision=args.rerun_precision,
         inferences=args.inferences,
         weights=args.weights,
         device=args.device,
+    )
+
+
+def plan_of(study: StudyFile, args: argparse.Namespace, *, fetch: bool) -> Plan:
+    """The plan of a study that :func:`selected` returned.
+
+    Raises:
+        PermilleError: the study is wrong.
+    """
+    return make(
+        study,
+        args.allow_path,
+        fetch=fetch,
+        modules=args.allow_module,
+        passed=_passed(args.pass_env),
     )
 
 
@@ -106,9 +127,19 @@ def load(
     chosen: Selection | None = None,
     **changed: Any,
 ) -> Plan:
-    """The plan of a study file or preset, or of the ``chosen`` part of it, with the protocol
-    settings that the user overrides. ``fetch``, ``modules`` and ``passed``: see
-    :func:`permille.study.plan.grid.make`.
+    """The plan of a study file or preset; see :func:`read`. ``fetch``, ``modules`` and ``passed``:
+    see :func:`permille.study.plan.grid.make`.
+
+    Raises:
+        PermilleError: the study or a setting is wrong.
+    """
+    study = read(name, chosen, **changed)
+    return make(study, allowed, fetch=fetch, modules=modules, passed=passed)
+
+
+def read(name: str, chosen: Selection | None = None, **changed: Any) -> StudyFile:
+    """A study file or preset, or the ``chosen`` part of it, with the protocol settings that the
+    user overrides.
 
     Raises:
         PermilleError: the study or a setting is wrong.
@@ -138,10 +169,4 @@ def load(
             )
     settings = msgspec.structs.replace(study.settings, **given)
     study = msgspec.structs.replace(study, settings=settings)
-    return make(
-        select(study, chosen) if chosen else study,
-        allowed,
-        fetch=fetch,
-        modules=modules,
-        passed=passed,
-    )
+    return select(study, chosen) if chosen else study

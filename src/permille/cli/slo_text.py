@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from permille.analysis.answer import short, times_text
+from permille.analysis.operating_points import promise_limit
 from permille.cli.commands.results import carbon_text
 from permille.cli.table import estimate_text
 from permille.cli.terminal import console
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from permille.analysis.operating_points import OperatingPoint, PromiseLimit, SloOutput
+    from permille.analysis.slo import PointCheck
 
 _KEEPS = {True: "kept", False: "broken", None: "cannot tell"}
 _NAMES = {
@@ -48,9 +50,24 @@ def show(output: SloOutput) -> None:
         out.print(Text(plain(line)), soft_wrap=True)
 
 
+def verdict_text(point: PointCheck | None) -> str:
+    """Whether a load keeps the promise, with its figures."""
+    if point is None:
+        return "cannot tell: no trial"
+    if point.meets is None and not point.summary.done:
+        return f"cannot tell: {point.summary.problem}"
+    limits = [promise_limit(one) for one in point.checks]
+    figures = "; ".join(
+        f"{_what(one.name)} {_figure(one)}" + (f" ({one.reason})" if one.reason else "")
+        for one in limits
+    )
+    return f"{_KEEPS[point.meets]}: {figures}"
+
+
 def _cells(point: OperatingPoint) -> Iterator[str]:
     yield point.model
-    yield _KEEPS[point.meets] if point.trials.done else "no figure"
+    has_verdict = point.trials.done or point.meets is False
+    yield _KEEPS[point.meets] if has_verdict else "no figure"
     yield estimate_text(point.per_1000.kwh, format_energy_kwh)
     yield estimate_text(
         None if point.per_token is None else point.per_token.output, format_energy_j

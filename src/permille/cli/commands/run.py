@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from permille.analysis.operating_points import KneeOutput
 from permille.analysis.results import Results
 from permille.cli import sessions
 from permille.cli.arguments import add_reading, add_store, add_strictness, carbon_of
@@ -15,6 +16,7 @@ from permille.cli.engines import check as check_engine
 from permille.cli.object_storage import measuring_store, origin_of
 from permille.cli.permissions import check_commands, check_pickles
 from permille.cli.planning import add_allowances, add_planning, planned
+from permille.cli.promise import add_promise, refuse_promise
 from permille.cli.run_end import show_results
 from permille.cli.run_report import RunReport, go_on
 from permille.cli.streams import drop_output, is_output_lost
@@ -28,6 +30,7 @@ EXAMPLES = """examples:
   permille run study.toml --precision 0.05 --require measured
   permille run study.toml --sessions 5 --every 12h
   permille run study.toml --dry-run
+  permille run server.toml --find-knee --ttft-p95 1s
   permille run power-hungry-2023 --weights replica --tasks 'text-*' --shard 1/4
   permille run study.toml --store s3://bucket/prefix
   permille run study.toml --engine ray --machines 8
@@ -36,7 +39,12 @@ EXAMPLES = """examples:
 """
 
 
-OUTPUTS = {"run": Results, "run --dry-run": DryRun, "run --json-lines": TrialLine}
+OUTPUTS = {
+    "run": Results,
+    "run --dry-run": DryRun,
+    "run --json-lines": TrialLine,
+    "run --find-knee": KneeOutput,
+}
 """What it prints with ``--json``."""
 
 
@@ -81,11 +89,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read weights from pickles, which can run code, if the study file also allows it",
     )
+    parser.add_argument(
+        "--find-knee",
+        action="store_true",
+        help="for a server: raise its load until a promise breaks, given by the limits below",
+    )
+    add_promise(parser)
     add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the study; return 0 if all is done, 1 if some cells failed."""
+    try:
+        return _run(args)
+    except Interrupted as stop:
+        return stop.code
+    except OSError as error:
+        if not is_output_lost(error):
+            raise
+        return _unheard(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.find_knee:
+        from permille.cli.knee import run_knee
+
+        return run_knee(args)
+    refuse_promise(args, unless="--find-knee")
     carbon = carbon_of(args)
     engine = engine_of(args)
     plan = planned(args, fetch=not args.dry_run)
@@ -96,24 +126,15 @@ def run(args: argparse.Namespace) -> int:
         return dry_run(plan, args)
     check_pickles(plan, allowed=args.allow_pickle)
     check_commands(plan, args)
-    try:
-        with measuring_store(args) as store:
-            report = RunReport(plan, store, args)
-            study = StudyRun(
-                plan, store, run_options(args), report, tuple(args.words), origin_of(args)
-            )
-            engine.check(study)
-            for note in plan.notes:
-                report.note(note)
-            outcome = engine.run(study)
-            with Interrupts(os.urandom(16).hex()):  # no worker is left to end
-                show_results(plan, store, carbon, outcome, args)
-    except Interrupted as stop:
-        return stop.code
-    except OSError as error:
-        if not is_output_lost(error):
-            raise
-        return _unheard(args)
+    with measuring_store(args) as store:
+        report = RunReport(plan, store, args)
+        study = StudyRun(plan, store, run_options(args), report, tuple(args.words), origin_of(args))
+        engine.check(study)
+        for note in plan.notes:
+            report.note(note)
+        outcome = engine.run(study)
+        with Interrupts(os.urandom(16).hex()):  # no worker is left to end
+            show_results(plan, store, carbon, outcome, args)
     return 0 if outcome.tally.complete else 1
 
 

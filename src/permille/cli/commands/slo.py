@@ -8,12 +8,12 @@ from msgspec import structs
 
 from permille.analysis.compare import find_model
 from permille.analysis.operating_points import SloOutput, slo_output
-from permille.analysis.slo import ERROR_RATE, LEAST_ANSWERS, TIMES, Limit, choose
-from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, duration, share
+from permille.analysis.slo import OperatingChoice, choose
+from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
+from permille.cli.promise import add_promise, promise_of
 from permille.cli.slo_text import show
 from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import print_json, say_last
-from permille.errors import UsageError
 
 EXAMPLES = """examples:
   permille slo --ttft-p95 1s --tpot-p95 50ms --error-rate 1%
@@ -22,11 +22,6 @@ EXAMPLES = """examples:
 
 NONE_KEEPS, CANNOT_TELL = 4, 5
 """Exit codes: no operating point keeps the promise; none is known to, but some may."""
-_MEANINGS = {
-    "ttft": "of the time to the first token",
-    "tpot": "of the time per output token after the first",
-    "latency": "of the time of a whole answer",
-}
 
 
 OUTPUTS = {"slo": SloOutput}
@@ -36,17 +31,7 @@ OUTPUTS = {"slo": SloOutput}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille slo``."""
     parser.epilog = EXAMPLES
-    for kind in TIMES:
-        for percentile in LEAST_ANSWERS:
-            parser.add_argument(
-                f"--{kind}-{percentile}",
-                type=duration,
-                metavar="TIME",
-                help=f"most {percentile} {_MEANINGS[kind]}: 50ms, 1s",
-            )
-    parser.add_argument(
-        "--error-rate", type=share, metavar="SHARE", help="most failed inferences: 1%% or 0.01"
-    )
+    add_promise(parser)
     parser.add_argument("--model", metavar="PART", help="only models whose name contains this")
     parser.add_argument("--task", help="only this task")
     parser.add_argument("--dataset", help="only this dataset")
@@ -77,30 +62,11 @@ def run(args: argparse.Namespace) -> int:
         show(output)
     say_last(notice)
     damaged = say_damage(damage)
+    return code_of(choice) or damaged
+
+
+def code_of(choice: OperatingChoice) -> int:
+    """The exit code of an answer."""
     if choice.best is not None:
-        return damaged
+        return 0
     return CANNOT_TELL if choice.undecided else NONE_KEEPS
-
-
-def promise_of(args: argparse.Namespace) -> list[Limit]:
-    """The limits given on the command line.
-
-    Raises:
-        UsageError: there are none, or one is 0.
-    """
-    given = vars(args)
-    promise = [
-        Limit(name=name, most=given[name].total_seconds())
-        for kind in TIMES
-        for percentile in LEAST_ANSWERS
-        if given[name := f"{kind}_{percentile}"] is not None
-    ]
-    if args.error_rate is not None:
-        promise.append(Limit(name=ERROR_RATE, most=args.error_rate))
-    if not promise:
-        raise UsageError("a promise needs a limit, such as --ttft-p95 1s; see: permille slo --help")
-    for limit in promise:
-        if limit.most <= 0:
-            option = limit.name.replace("_", "-")
-            raise UsageError(f"--{option} 0 cannot be shown by any number of requests: allow more")
-    return promise

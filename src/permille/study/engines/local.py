@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from permille.interrupts import Interrupts
 from permille.records import Trial
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun
@@ -64,8 +67,16 @@ class LocalEngine:
 
 
 def _measure(run: StudyRun, runner: Runner, repeats: range, *, new_session: bool) -> None:
-    due = runner.schedule.due(repeats)
     total = len(repeats) * run.options.sessions
+    with watched(run, runner, repeats, total):
+        runner.run(repeats, new_session=new_session)
+
+
+@contextmanager
+def watched(run: StudyRun, runner: Runner, repeats: range, total: int) -> Iterator[None]:
+    """Report what the runner does while the context lasts, as far as these ``repeats`` are due, of
+    ``total`` ones of each cell."""
+    due = runner.schedule.due(repeats)
     with run.listener.measuring(due, total, runner.tally) as show:
 
         def watch(what: str, event: Turn | Trial | NotRun) -> None:
@@ -74,7 +85,7 @@ def _measure(run: StudyRun, runner: Runner, repeats: range, *, new_session: bool
                 require_measured(event, run.options.require)
 
         runner.watch = watch
-        runner.run(repeats, new_session=new_session)
+        yield
 
 
 engine = LocalEngine()

@@ -100,6 +100,8 @@ def _kept(study: StudyFile, keys: Sequence[Key]) -> StudyFile:
 
 
 def _matching(given: str, names: Sequence[str], option: str) -> set[str]:
+    if given in names:  # the name of a model of a sweep contains commas
+        return {given}
     matches: set[str] = set()
     for pattern in (part.strip() for part in given.split(",")):
         hits = [name for name in names if fnmatchcase(name, pattern)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,7 +29,7 @@ class Stamp(Record):
         return cls(
             name=name,
             path=str(file),
-            sha256=_digest(file),
+            sha256=_digest_once(file, status.st_size, status.st_mtime_ns, status.st_ino),
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
@@ -57,6 +58,13 @@ def check(stamps: Iterable[Stamp]) -> None:
     for stamp in stamps:
         if not stamp.is_current():
             raise TrialError(changed(stamp.path))
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest_once(file: Path, size: int, mtime_ns: int, inode: int) -> str:
+    """The digest of a file with this metadata: the models of a sweep name the same files, which may
+    have many gigabytes."""
+    return _digest(file)
 
 
 def _digest(file: Path) -> str:

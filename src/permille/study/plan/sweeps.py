@@ -33,8 +33,13 @@ def swept(own: Mapping[str, Any], at: str) -> Iterator[tuple[str, dict[str, Any]
         raise StudyError(f"{at}: its lists make {count:,} models; at most {MOST_MODELS:,}")
     for chosen in itertools.product(*lists.values()):
         values_by_key = dict(zip(lists, chosen, strict=True))
-        label = ", ".join(f"{key} = {_text(value)}" for key, value in values_by_key.items())
+        label = ", ".join(label_of(key, value) for key, value in values_by_key.items())
         yield label, {**own, **values_by_key}
+
+
+def label_of(key: str, value: object) -> str:
+    """What the id of a model of a sweep has for one of its lists: ``concurrency = 4``."""
+    return f"{key} = {_text(value)}"
 
 
 def _text(value: object) -> str:

@@ -92,11 +92,11 @@ class TrialMaker:
         """Of this machine or, if it measures nothing, of the first agent's."""
         return next(iter(self._stations.values())).bench.environment
 
-    def fingerprints(self) -> dict[str, str]:
-        """The fingerprints of the machines behind agents, by the cells that they measure."""
+    def fingerprints(self, plan: Plan) -> dict[str, str]:
+        """The fingerprints of the machines behind agents, by the plan's cells that they measure."""
         return {
             planned.cell.id: self._station(planned).bench.environment.fingerprint
-            for planned in self._plan.cells
+            for planned in plan.cells
             if meter_of(planned) is not None
         }
 

@@ -40,6 +40,7 @@ class Runner:
     ) -> None:
         self._plan = plan
         self._store = store
+        self._pool = pool
         self.watch = watch
         self.tally = tally or RunTally()
         self._maker = TrialMaker(
@@ -52,15 +53,23 @@ class Runner:
             pass_env=pass_env,
         )
         self.environment: Environment = self._maker.environment
-        self.schedule = Schedule(
-            plan,
-            store,
+        self.schedule = self._schedule()
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            self._plan,
+            self._store,
             self.environment,
             self.tally,
-            pool=pool,
-            fingerprints=self._maker.fingerprints(),
+            pool=self._pool,
+            fingerprints=self._maker.fingerprints(self._plan),
             skipped=lambda not_run: self.watch("not-run", not_run),
         )
+
+    def take_up(self, plan: Plan) -> None:
+        """Go on with other cells of the same study, with the server that is up."""
+        self._plan = plan
+        self.schedule = self._schedule()
 
     def rest_left(self, pause: datetime.timedelta) -> datetime.timedelta:
         """How much of a pause is left since the last trial on this boot of this machine."""
@@ -74,18 +83,26 @@ class Runner:
         try:
             if new_session:
                 self._maker.begin_session()
-            with Claims(self._store.path) as claims:
-                passed_over = [
-                    block
-                    for block in self.schedule.blocks(repeats)
-                    if not self._run_block(block, claims, wait=False)
-                ]
-                # Another run makes these; should it die, they are ours.
-                for block in passed_over:
-                    self._run_block(block, claims, wait=True)
+            self.measure(repeats)
         finally:
-            self._maker.end()
+            self.end()
         return self.tally
+
+    def measure(self, repeats: range) -> None:
+        """Like :meth:`run`; a server that trials share stays up until :meth:`end`."""
+        with Claims(self._store.path) as claims:
+            passed_over = [
+                block
+                for block in self.schedule.blocks(repeats)
+                if not self._run_block(block, claims, wait=False)
+            ]
+            # Another run makes these; should it die, they are ours.
+            for block in passed_over:
+                self._run_block(block, claims, wait=True)
+
+    def end(self) -> None:
+        """Stop what trials have left: the server that they shared, and their processes."""
+        self._maker.end()
 
     def _run_block(self, block: Block, claims: Claims, *, wait: bool) -> bool:
         """Make the trials of one block; False if another run makes them just now."""

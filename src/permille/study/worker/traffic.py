@@ -28,7 +28,7 @@ from typing import Any
 
 from permille.errors import ModelError
 from permille.study.worker.failures import FAILED
-from permille.workload.requests import Traffic
+from permille.workload.requests import OVERLOADED, Traffic
 
 LEAST_RAMP = 10
 """The fewest answers before an open loop counts as steady."""
@@ -293,6 +293,6 @@ def _arrivals(run: _Run, rate_per_s: float, seed: int, clients: _Clients) -> Non
 
 def _too_slow(rate_per_s: float, done: int, seconds: float) -> str:
     return (
-        f"the server cannot keep up with rate_per_s = {rate_per_s:g}: in {seconds:.3g} s it"
+        f"{OVERLOADED} = {rate_per_s:g}: in {seconds:.3g} s it"
         f" answered {done} requests, {done / seconds:.3g} per second"
     )

@@ -1,8 +1,8 @@
-"""A small server of chats in a process of its own: ``python queueing_server.py PORT FOLDER``.
+"""A small server of chats in a process of its own: ``slowing_server.py PORT FOLDER [CLIENTS]``.
 
-It answers one request at a time, in ``SERVICE_S`` seconds, so its time to the first token grows
-with the load. Each start adds a line to ``starts`` in FOLDER, each request one to ``requests``. A
-conversation that contains "die" ends it, once.
+An answer takes ``QUICK_S``, or, from the moment that more than CLIENTS requests are in flight until
+there are none, ``SLOW_S``. Each start adds a line to ``starts`` in FOLDER, each request one to
+``requests``. A conversation that contains "die" ends it, once.
 """
 
 from __future__ import annotations
@@ -15,14 +15,36 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-SERVICE_S = 0.01
+QUICK_S, SLOW_S = 0.05, 0.6
 FOLDER = Path(sys.argv[2])
-TURN = threading.Lock()
+CLIENTS = int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000
 
 
 def note(name: str, text: str) -> None:
     with (FOLDER / name).open("a") as file:
         file.write(f"{text}\n")
+
+
+class InFlight:
+    """The requests in flight, as a context."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self.slow = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._count += 1
+            self.slow |= self._count > CLIENTS
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._count -= 1
+            self.slow &= self._count > 0
+
+
+IN_FLIGHT = InFlight()
 
 
 def dies(asked: str) -> bool:
@@ -46,14 +68,17 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_POST(self) -> None:
+        with IN_FLIGHT:
+            self.reply()
+
+    def reply(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         text = asked["messages"][-1]["content"]
         note("requests", text)
         if dies(text):
             print("out of luck", flush=True)
             os._exit(3)
-        with TURN:
-            time.sleep(SERVICE_S)
+        time.sleep(SLOW_S if IN_FLIGHT.slow else QUICK_S)
         usage = {"prompt_tokens": 5, "completion_tokens": 2}
         if not asked.get("stream"):
             message = {"role": "assistant", "content": "one two"}
