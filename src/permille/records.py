@@ -288,6 +288,11 @@ class Cell(Record):
     settings: dict[str, Any] = {}
 
 
+PER_GPU = "permille-1-per-gpu"
+"""The name of the protocol of trials that ran beside others, each on a GPU of its own: they are
+comparable with each other alone, within ``accelerator``."""
+
+
 class Protocol(Record):
     """How a trial was run."""
 

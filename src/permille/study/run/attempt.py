@@ -64,6 +64,7 @@ class Bench:
     stopping: Stopping | None
     quiet: bool
     watch: Callable[[Turn], None]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Attempt:
             stopping=bench.stopping,
             round=assigned.round,
             last_lines=self.last_lines,
-            notes=notes,
+            notes=[*notes, *bench.notes],
         )
         session, block, machine = assigned.position
         trial = msgspec.structs.replace(

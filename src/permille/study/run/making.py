@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from permille.meters.one_gpu import OneGpu
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
 from permille.records import Environment, Trial
@@ -18,11 +19,17 @@ from permille.study.plan.grid import Plan
 from permille.study.run import reference
 from permille.study.run.attempt import Assigned, Attempt, Bench, Turn
 from permille.study.run.environment import describe
+from permille.study.run.machine_state import ids_of_gpu
 from permille.study.run.reference import reference_cell
 from permille.study.run.schedule import stopping_of
 from permille.study.run.session_log import Position, SessionLog, state_of
 from permille.study.run.trial import keep, least_query_s, pausing
 from permille.study.worker import containment
+
+BESIDE_OTHERS = (
+    "measured on one GPU, beside trials on the machine's other GPUs (--per gpu): the host's energy"
+    " is unknown, and the others shared its processors and cooling, and on some boards a power cap"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class Made:
 
 class TrialMaker:
     """Makes the trials of a plan with one recorder, and keeps them in a store: what every engine
-    does on every machine. ``watch`` is called at each stage of a trial."""
+    does on every machine. ``watch`` is called at each stage of a trial.
+    ``gpu``: the one that the recorder measures, if it does not measure the whole machine."""
 
     def __init__(
         self,
@@ -48,17 +56,20 @@ class TrialMaker:
         *,
         quiet: bool = False,
         pass_env: Sequence[str] = (),
+        gpu: OneGpu | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
         self._recorder = recorder
-        self._least_query_s = least_query_s(recorder.domains)
+        # Beside one GPU, the host's domains have no figure, and no edge to wait for.
+        metered = [d for d in recorder.domains if gpu is None or d.kind == "gpu"]
+        self._least_query_s = least_query_s(metered)
         # The reference uses no device: the slow counters of those need not be waited for.
         self._least_reference_s = least_query_s(
             domain for domain in recorder.domains if domain.kind in ("cpu", "dram")
         )
         self._pausing = pausing(recorder.domains)
-        self.environment: Environment = describe(recorder.domains)
+        self.environment: Environment = describe(recorder.domains, per_gpu=gpu is not None)
         self._bench = Bench(
             plan=plan,
             recorder=recorder,
@@ -67,8 +78,13 @@ class TrialMaker:
             stopping=stopping_of(plan.settings),
             quiet=quiet,
             watch=watch,
+            notes=() if gpu is None else (BESIDE_OTHERS,),
         )
-        self.sessions = SessionLog(store, lambda: state_of(recorder.domains))
+        self.sessions = SessionLog(
+            store,
+            lambda: state_of(recorder.domains, None if gpu is None else gpu.index),
+            None if gpu is None else ids_of_gpu(gpu.uuid),
+        )
         self._since_reference_s = 0.0
 
     def begin_block(self) -> None:
