@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from permille.cli.progress import TimeLeft, View
+from permille.study.engines.protocol import NodeRests
 from permille.study.run.attempt import Turn
 from permille.study.run.reference import reference_cell
 
@@ -30,6 +33,20 @@ def test_nodes_share_the_time_that_is_left() -> None:
     left = TimeLeft({"a": 5}, machines=4)
     left.finished("a", 10.0)
     assert left.seconds() == 10.0
+
+
+def test_nodes_that_rest_or_are_lost_do_not_share_it() -> None:
+    view = View({"a": 7}, 8, quiet=True, machines=["n0", "n1", "n2"])
+    view._left.finished("a", 10.0)
+    assert view._left.seconds() == pytest.approx(20.0)
+    view.watch(NodeRests("lost"), "n1")
+    assert view._left.seconds() == pytest.approx(30.0)
+    view.watch(NodeRests("idle"), "n2")
+    assert view._left.seconds() == pytest.approx(60.0)
+    assert next(iter(view._of_machines())) == "3 nodes, 2 idle or lost"
+    assert list(view._of_machines())[2:] == ["  n1: lost", "  n2: nothing to do"]
+    view.watch(Turn(reference_cell(), 0, "idle"), "n2")
+    assert view._left.seconds() == pytest.approx(30.0)
 
 
 def test_each_node_has_a_line_up_to_twenty() -> None:

@@ -79,10 +79,17 @@ class Listener(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class NodeRests:
+    """A node measures nothing now: ``idle`` until there is something for it, or ``lost``."""
+
+    why: Literal["idle", "lost"]
+
+
 class Watch(Protocol):
     """Called with each event; ``machine`` is the node's name, for an engine of several."""
 
-    def __call__(self, event: Turn | Trial | NotRun, machine: str = "") -> None:
+    def __call__(self, event: Turn | Trial | NotRun | NodeRests, machine: str = "") -> None:
         """One event."""
         ...
 
