@@ -83,6 +83,7 @@ export function joules(cell, boundary, net) {
     above: known(within(cell, at, "above")),
     edge: known(within(cell, at, "edge")),
     sessions: within(cell, at, "sessions"),
+    machines: within(cell, at, "machines"),
     rerunLow: within(cell, at, "rerun_low"),
     rerunHigh: within(cell, at, "rerun_high"),
     widened: known(within(cell, at, "widened")),
@@ -119,6 +120,7 @@ function times(estimate, factor) {
       low: scaled(estimate.low),
       high: scaled(estimate.high),
       sessions: estimate.sessions,
+      machines: estimate.machines,
       rerunLow: scaled(estimate.rerunLow),
       rerunHigh: scaled(estimate.rerunHigh),
     }
@@ -262,6 +264,7 @@ function pairedRatio(a, b) {
   return {
     ...onLogScale(value, half, half),
     sessions: sessions.length,
+    machines: groups.length,
     rerunLow: rerun && rerun.low,
     rerunHigh: rerun && rerun.high,
   };
