@@ -8,6 +8,7 @@ from permille.cli.progress import TimeLeft, View
 from permille.study.engines.protocol import NodeRests
 from permille.study.run.attempt import Turn
 from permille.study.run.reference import reference_cell
+from permille.study.run.schedule import NotRun
 
 
 def test_time_left_counts_only_cells_that_were_tried_and_says_so() -> None:
@@ -33,6 +34,16 @@ def test_nodes_share_the_time_that_is_left() -> None:
     left = TimeLeft({"a": 5}, machines=4)
     left.finished("a", 10.0)
     assert left.seconds() == 10.0
+
+
+def test_trials_that_are_left_out_are_not_waited_for() -> None:
+    cell = reference_cell()
+    view = View({cell.cell.id: 6}, 3, quiet=True)
+    view._left.finished(cell.cell.id, 10.0)
+    view.watch(NotRun(cell, 0, "given-up", "it failed three times"))  # was not due
+    assert view._left.seconds() == pytest.approx(50.0)
+    view.watch(NotRun(cell, 1, "left-out", "the same failure", trials=2))
+    assert view._left.seconds() == pytest.approx(30.0)
 
 
 def test_nodes_that_rest_or_are_lost_do_not_share_it() -> None:

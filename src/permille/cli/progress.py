@@ -40,9 +40,9 @@ class TimeLeft:
         self._took.setdefault(cell, []).append(seconds)
         self._due[cell] = max(0, self._due[cell] - 1)
 
-    def left_out(self, cell: str) -> None:
-        """Record that one trial of ``cell`` will not be run."""
-        self._due[cell] = max(0, self._due[cell] - 1)
+    def left_out(self, cell: str, trials: int = 1) -> None:
+        """Record that this many trials of ``cell`` will not be run."""
+        self._due[cell] = max(0, self._due[cell] - trials)
 
     @property
     def unknown(self) -> int:
@@ -129,7 +129,8 @@ class View:
         if isinstance(event, Turn):
             self._turn(event, machine)
         elif isinstance(event, NotRun):
-            self._left.left_out(event.cell.cell.id)
+            if event.status == "left-out":  # those that were given up are not due
+                self._left.left_out(event.cell.cell.id, event.trials)
         elif isinstance(event, NodeRests):
             self._node(machine, _RESTS[event.why], rests=True)
         else:
