@@ -437,7 +437,10 @@ export function budget(cell, boundary) {
   if (e.spread !== null) {
     const half = e.spread;
     const rule = cell.asked === null ? "Student t" : `asked for ±${100 * cell.asked} %`;
-    found.push({ name: `spread of ${e.n} trials (${rule})`, low: half, high: half });
+    const sessions = cell.asked === null ? (e.sessions ?? 1) : 1;
+    const above = (e.machines ?? 1) > 1 ? `${e.machines} machines` : `${sessions} sessions`;
+    const units = sessions > 1 ? above : `${e.n} trials`;
+    found.push({ name: `spread of ${units} (${rule})`, low: half, high: half });
   }
   found.push({ name: "edges, ticks and resolution", low: e.edge, high: e.edge });
   /** @param {number} side */
