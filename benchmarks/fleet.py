@@ -56,7 +56,7 @@ from permille.study.engines.messages import (  # noqa: E402
     packed,
     to_node,
 )
-from permille.study.engines.protocol import RunOptions, StudyRun, Watch  # noqa: E402
+from permille.study.engines.protocol import NodeRests, RunOptions, StudyRun, Watch  # noqa: E402
 from permille.study.plan.cells import PlannedCell  # noqa: E402
 from permille.study.plan.file import Settings  # noqa: E402
 from permille.study.plan.grid import Plan  # noqa: E402
@@ -226,8 +226,8 @@ class Silent:
         machines: Sequence[str] = (),
         at_once: int | None = None,
     ) -> Iterator[Watch]:
-        def watch(event: Turn | Trial | NotRun, machine: str = "") -> None:
-            self._count += 1
+        def watch(event: Turn | Trial | NotRun | NodeRests, machine: str = "") -> None:
+            self._count += isinstance(event, Trial)
             if self._count % 50_000 == 0:
                 print(f"{self._count} trials", file=sys.stderr, flush=True)
             if self._count >= self._most:

@@ -11,12 +11,21 @@ from permille.study.engines.node_process import NodeCommand, NodeProcess
 
 
 class PipeFleet:
-    """A node for each environment; a thread listens to each."""
+    """A node for each environment; a thread listens to each. ``gpus``: those that nodes are."""
 
-    def __init__(self, command: NodeCommand, environments: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        command: NodeCommand,
+        environments: Mapping[str, Mapping[str, str]],
+        gpus: Mapping[str, str] | None = None,
+    ) -> None:
         self._inbox: queue.Queue[tuple[str, bytes | NodeLost]] = queue.Queue()
         self.nodes = {
-            name: NodeProcess(command, environment) for name, environment in environments.items()
+            name: NodeProcess(
+                NodeCommand(command.words, command.folder, command.key, (gpus or {}).get(name)),
+                environment,
+            )
+            for name, environment in environments.items()
         }
         for name, node in self.nodes.items():
             threading.Thread(target=self._listen, args=(name, node), daemon=True).start()

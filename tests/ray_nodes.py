@@ -1,5 +1,5 @@
 """A Ray cluster of fake nodes on this machine, in a process of its own: ``python -m tests.ray_nodes
-FOLDER NAME…``. It prints the cluster's address, and kills the node whose name it reads.
+FOLDER GPUS NAME…``. It prints the cluster's address, and kills the node whose name it reads.
 
 ``ray.cluster_utils.Cluster`` is Ray's own means for such tests: each node is a raylet of its own.
 """
@@ -36,11 +36,14 @@ class RayNodes:
 
 
 @contextmanager
-def ray_nodes(folder: Path, environment: Mapping[str, str], *names: str) -> Iterator[RayNodes]:
-    """A cluster with a node of each name; ``folder`` has their temporary files and caches."""
+def ray_nodes(
+    folder: Path, environment: Mapping[str, str], *names: str, gpus: int = 0
+) -> Iterator[RayNodes]:
+    """A cluster with a node of each name; ``folder`` has their temporary files and caches, and Ray
+    believes each to have so many ``gpus``."""
     short = tempfile.TemporaryDirectory(dir="/tmp", prefix="ray-", ignore_cleanup_errors=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.ray_nodes", str(folder), *names],
+        [sys.executable, "-m", "tests.ray_nodes", str(folder), str(gpus), *names],
         # The paths of Ray's sockets would be too long below a test's folder.
         env={**environment, "RAY_TMPDIR": short.name},
         cwd=Path(__file__).resolve().parents[1], text=True,
@@ -53,7 +56,7 @@ def ray_nodes(folder: Path, environment: Mapping[str, str], *names: str) -> Iter
         short.cleanup()
 
 
-def main(folder: Path, names: list[str]) -> None:
+def main(folder: Path, gpus: int, names: list[str]) -> None:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
@@ -61,6 +64,7 @@ def main(folder: Path, names: list[str]) -> None:
     for name in names:
         nodes[name] = cluster.add_node(
             num_cpus=1,
+            num_gpus=gpus,
             include_dashboard=False,
             object_store_memory=80 * 2**20,
             env_vars={**os.environ, "PERMILLE_FAKE_NODE": name, "PERMILLE_CACHE": str(folder)},
@@ -74,4 +78,4 @@ def main(folder: Path, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

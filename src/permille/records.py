@@ -250,13 +250,15 @@ class Phase(Record):
 
 class Estimate(Record):
     """A figure with its 95 % interval. ``low`` and ``high`` are None if there is none (a single
-    trial). ``sessions``: how many the interval is over, None if that is unknown; ``rerun_low`` and
-    ``rerun_high``: where the figure of one more session would lie (95 %), from two sessions on."""
+    trial). ``sessions``: how many the interval is over, None if that is unknown, and ``machines``:
+    of how many they are. ``rerun_low`` and ``rerun_high``: where the figure of one more session
+    would lie (95 %), from two sessions on; of several machines, a session on one more of them."""
 
     value: float
     low: float | None
     high: float | None
     sessions: int | None = None
+    machines: int | None = None
     rerun_low: float | None = None
     rerun_high: float | None = None
 
@@ -288,6 +290,11 @@ class Cell(Record):
     category: CellCategory
     backend: str
     settings: dict[str, Any] = {}
+
+
+PER_GPU = "permille-1-per-gpu"
+"""The name of the protocol of trials that ran beside others, each on a GPU of its own: they are
+comparable with each other alone, within ``accelerator``."""
 
 
 class Protocol(Record):

@@ -82,6 +82,7 @@ def test_from_two_sessions_on_the_interval_is_over_them_and_a_rerun_has_its_own(
     assert "over 3 sessions; one more session would give" in shown
     explained = permille("results", "--explain").out
     assert "variance: trial" in explained
+    assert "spread of 3 sessions (Student t)" in explained
     assert "session" in explained
     assert "another session would narrow the interval to" in explained
 
@@ -101,7 +102,12 @@ def test_machines_with_equal_environments_are_a_level_of_variation(
     assert small["kwh_per_1000"]["value"] == pytest.approx(
         36.0 / 3.6e6 * ((1.0 + 1.1) / 2 + 0.95) / 2, rel=1e-3
     )
+    assert "over 3 sessions on 2 machines; a session on one more machine would give" in (
+        permille("results").out
+    )
+    assert "on 2 machines" in permille("compare", "large", "small").out
     lines = permille("results", "--explain").out
+    assert "spread of 2 machines (Student t)" in lines
     assert "machine " in lines.split("variance: ")[1].splitlines()[0]
     assert "another machine would narrow the interval" in lines
 

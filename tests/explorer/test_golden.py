@@ -145,6 +145,7 @@ def same(found: dict[str, float | None] | None, said: dict[str, float | None]) -
         assert said["value"] is None
         return
     assert found.get("sessions") == said.get("sessions")
+    assert found.get("machines") == said.get("machines")
     for key in ("value", "low", "high", "rerunLow", "rerunHigh"):
         if said.get(key) is None:
             assert found.get(key) is None
@@ -159,6 +160,7 @@ def printed(interval: SessionInterval) -> dict[str, float | None]:
         "low": interval.low,
         "high": interval.high,
         "sessions": interval.sessions,
+        "machines": interval.machines,
         "rerunLow": None if interval.rerun is None else interval.rerun.low,
         "rerunHigh": None if interval.rerun is None else interval.rerun.high,
     }
@@ -170,6 +172,7 @@ def as_dict(estimate: Estimate) -> dict[str, float | None]:
         "low": estimate.low,
         "high": estimate.high,
         "sessions": estimate.sessions,
+        "machines": estimate.machines,
         "rerunLow": estimate.rerun_low,
         "rerunHigh": estimate.rerun_high,
     }

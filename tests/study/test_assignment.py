@@ -14,7 +14,8 @@ from permille.records import Cell, Environment, MachineState
 from permille.study.engines import gathering
 from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
 from permille.study.engines.messages import NodeHello
-from permille.study.engines.ray_cluster import chosen
+from permille.study.engines.protocol import RunOptions
+from permille.study.engines.ray_cluster import Slot, check_slots, chosen, gpu_slots, node_slots
 from permille.study.plan.cells import PlannedCell
 from permille.study.run.blocks import Block
 from permille.version import __version__
@@ -230,7 +231,28 @@ def test_nodes_of_a_ray_cluster_that_can_be_reserved() -> None:
     assert list(chosen(listed, 1)) == ["a"]
     with pytest.raises(EngineError, match="--machines 4: the Ray cluster has 3"):
         chosen(listed, 4)
+    nodes = chosen(listed, None)
+    assert node_slots(nodes)["a"] == Slot("3", 4.0, 1.0)
+    four = RunOptions(engine={"replicas-of-block": "4"})
     with pytest.raises(EngineError, match="--replicas-of-block 4: the Ray cluster has 3 nodes"):
-        chosen(listed, None, 4)
+        check_slots(node_slots(nodes), four)
     with pytest.raises(EngineError, match="no node with a CPU"):
         chosen(listed[:1], None)
+
+
+def test_each_gpu_of_a_node_is_a_slot_with_its_share_of_the_cpus() -> None:
+    nodes = {
+        "a": {"NodeID": "1", "Resources": {"CPU": 13.0, "GPU": 4.0}},
+        "b": {"NodeID": "2", "Resources": {"CPU": 1.0, "GPU": 2.0}},
+        "c": {"NodeID": "3", "Resources": {"CPU": 8.0}},
+    }
+    slots = gpu_slots(nodes)
+    assert list(slots) == ["a/1", "a/2", "a/3", "a/4", "b/1", "b/2"]
+    assert (slots["a/4"], slots["b/1"]) == (Slot("1", 3, 1), Slot("2", 0.5, 1))
+    options = RunOptions(engine={"per": "gpu"})
+    check_slots(slots, options)
+    with pytest.raises(EngineError, match="no node of the Ray cluster has a GPU"):
+        check_slots(gpu_slots({"c": nodes["c"]}), options)
+    seven = RunOptions(engine={"per": "gpu", "replicas-of-block": "7"})
+    with pytest.raises(EngineError, match="the Ray cluster has 6 GPUs that can be reserved"):
+        check_slots(slots, seven)

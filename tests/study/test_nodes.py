@@ -20,7 +20,7 @@ from permille.records import Trial
 from permille.store import Store
 from permille.study.engines.driver import Driver
 from permille.study.engines.node_process import NodeCommand
-from permille.study.engines.protocol import RunOptions, StudyRun, Watch
+from permille.study.engines.protocol import NodeRests, RunOptions, StudyRun, Watch
 from permille.study.plan import file
 from permille.study.plan.grid import make
 from permille.study.run.attempt import Turn
@@ -42,6 +42,7 @@ class Heard:
     def __init__(self, on_trial: Callable[[int], None] = lambda count: None) -> None:
         self.notes: list[str] = []
         self.machines: Counter[str] = Counter()
+        self.rests: list[tuple[str, str]] = []
         self._on_trial = on_trial
 
     def ready(self, schedule: Schedule) -> None:
@@ -65,7 +66,9 @@ class Heard:
         machines: Sequence[str] = (),
         at_once: int | None = None,
     ) -> Iterator[Watch]:
-        def watch(event: Turn | Trial | NotRun, machine: str = "") -> None:
+        def watch(event: Turn | Trial | NotRun | NodeRests, machine: str = "") -> None:
+            if isinstance(event, NodeRests):
+                self.rests.append((machine, event.why))
             if isinstance(event, Trial):
                 self.machines[machine] += 1
                 self._on_trial(self.machines.total())
@@ -127,6 +130,8 @@ def test_three_nodes_make_each_trial_once_although_one_is_killed(
     )
     assert (tally.done, tally.lost, tally.complete) == (12, 0, True)
     assert any("node b is lost: its process was killed by SIGKILL" in n for n in heard.notes)
+    assert ("b", "lost") in heard.rests
+    assert {node for node, why in heard.rests if why == "idle"} >= {"a", "c"}
     assert len(machines) >= 2
     assert all(trial.session is not None for trial in trials)
     assert ours(tmp_path) == {}

@@ -37,7 +37,7 @@ def within(phase: Phase, boundary: Boundary) -> Bounded | Refused:
     boundary could not be determined, the whole sum is undetermined: a failed meter must never look
     like free energy.
     """
-    members: dict[str, DomainEnergy | Problem] = {**phase.domains, **phase.problems}
+    members = _members(phase)
     if not members:
         return Refused(reason="nothing was metered")
     note = ""
@@ -58,12 +58,22 @@ def within(phase: Phase, boundary: Boundary) -> Bounded | Refused:
     return _sum(counted, note)
 
 
-def unusable(phase: Phase) -> str | None:
-    """Why neither ``compute`` nor ``node`` has a figure for a phase; None if one has."""
+def unusable(phase: Phase, *, per_gpu: bool = False) -> str | None:
+    """Why neither ``compute`` nor ``node`` has a figure for a phase; None if one has. With
+    ``per_gpu``, why ``accelerator`` has none."""
+    if per_gpu:
+        if not any(d.kind == "gpu" and d.in_use for d in _members(phase).values()):
+            return "the model did not use its GPU, and nothing else is measured with --per gpu"
+        accelerator = within(phase, "accelerator")
+        return accelerator.reason if isinstance(accelerator, Refused) else None
     compute, node = within(phase, "compute"), within(phase, "node")
     if isinstance(compute, Refused) and isinstance(node, Refused):
         return compute.reason
     return None
+
+
+def _members(phase: Phase) -> dict[str, DomainEnergy | Problem]:
+    return {**phase.domains, **phase.problems}
 
 
 def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.analysis.cell_summary import Summary
+from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.narrowing import advice
 from permille.analysis.rerun import components
 from permille.records import Record
@@ -27,7 +27,7 @@ def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
     spread = sums.spread()
     rule = "Student t" if sums.asked is None else f"requested ±{100 * sums.asked.precision:g} %"
     return budget_parts(
-        repeats=f"spread of {sums.n} trials ({rule})",
+        repeats=f"spread of {_units(sums)} ({rule})",
         half=None if spread.high is None else (spread.high - spread.value) / spread.value,
         edge=sums.edge,
         accuracy=(
@@ -37,6 +37,15 @@ def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
         estimated=summary.provenance == "estimated",
         domains=summary.domains,
     )
+
+
+def _units(sums: Sums) -> str:
+    """What the spread is that of: the highest level that was repeated."""
+    over = sums.estimate()
+    if sums.asked is not None or over.sessions is None or over.sessions == 1:
+        return f"{sums.n} trials"
+    several = over.machines is not None and over.machines > 1
+    return f"{over.machines} machines" if several else f"{over.sessions} sessions"
 
 
 def budget_parts(

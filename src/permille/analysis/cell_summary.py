@@ -80,6 +80,7 @@ class Sums(Record):
         return msgspec.structs.replace(
             widened,
             sessions=over.sessions,
+            machines=over.machines,
             rerun_low=ends and ends.low,
             rerun_high=ends and ends.high,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from permille.records import Cell, Record, Trial
+from permille.records import PER_GPU, Cell, Record, Trial
 
 if TYPE_CHECKING:
     from permille.analysis.cell_summary import Summary
@@ -36,12 +36,18 @@ def place(summary: Summary) -> tuple[str, ...]:
     """Figures with the same key may be ranked and divided.
 
     For another tool's runs, a different batch size is a different experiment; in a permille study
-    it is a setting that the author wants to compare. Replicas are only compared with replicas.
+    it is a setting that the author wants to compare. Replicas are only compared with replicas, and
+    trials of one GPU beside others only with such.
     """
     cell = summary.cell
     batch = "" if summary.source == OURS else str(cell.settings.get("batch_size", ""))
     where = (cell.task, cell.dataset, summary.study, summary.source, summary.fingerprint)
-    return (*where, summary.boundary, batch, weights(cell))
+    return (*where, summary.boundary, batch, weights(cell), _beside_others(summary))
+
+
+def _beside_others(summary: Summary) -> str:
+    """``gpu`` if its trials ran beside others on the machine's other GPUs; otherwise empty."""
+    return "gpu" if summary.protocol is not None and summary.protocol.name == PER_GPU else ""
 
 
 def weights(cell: Cell) -> str:
@@ -90,7 +96,8 @@ def _model_at(summary: Summary) -> tuple[str, ...]:
     cell = summary.cell
     # If machines are pooled, a summary's fingerprint depends on which machines its trials are from.
     machine = "" if "+" in summary.fingerprint else summary.fingerprint
-    return (summary.study, summary.source, cell.task, cell.dataset, cell.model, machine)
+    where = (summary.study, summary.source, cell.task, cell.dataset, cell.model, machine)
+    return (*where, _beside_others(summary))
 
 
 def difference(old: Summary, new: Summary) -> str:

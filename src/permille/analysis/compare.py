@@ -188,6 +188,7 @@ def _over_sessions(means: Sequence[SessionMean], a: Side, b: Side) -> Estimate:
     return msgspec.structs.replace(
         plain,
         sessions=over.sessions,
+        machines=over.machines,
         rerun_low=ends and ends.low,
         rerun_high=ends and ends.high,
     )

@@ -37,10 +37,12 @@ class Interval(Record):
 
 class SessionInterval(Interval):
     """An interval over trials that know their sessions. ``sessions``: how many, null if that is
-    unknown; ``rerun``: from two sessions on, where the figure of one more would lie."""
+    unknown; ``machines``: of how many; ``rerun``: from two sessions on, where the figure of one
+    more would lie, on one more machine if they are of several."""
 
     rerun: RerunInterval | None = None
     sessions: int | None = None
+    machines: int | None = None
 
     @classmethod
     def of(cls, estimate: Estimate | None) -> SessionInterval:
@@ -56,6 +58,7 @@ class SessionInterval(Interval):
             high=estimate.high,
             rerun=rerun,
             sessions=estimate.sessions,
+            machines=estimate.machines,
         )
 
 
@@ -71,6 +74,7 @@ def estimate_of(interval: Interval) -> Estimate | None:
         low=interval.low,
         high=interval.high,
         sessions=interval.sessions,
+        machines=interval.machines,
         rerun_low=None if rerun is None else rerun.low,
         rerun_high=None if rerun is None else rerun.high,
     )
@@ -266,6 +270,7 @@ def scaled(estimate: Estimate, factor: Callable[[float], float]) -> Estimate:
         low=low,
         high=high,
         sessions=estimate.sessions,
+        machines=estimate.machines,
         rerun_low=rerun_low,
         rerun_high=rerun_high,
     )

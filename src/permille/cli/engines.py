@@ -10,6 +10,7 @@ from typing import get_args
 from permille import plugins
 from permille.cli.arguments import duration, positive_int
 from permille.errors import UsageError
+from permille.records import PER_GPU
 from permille.study.engines.protocol import Engine, EngineOption, RunOptions
 from permille.study.plan.grid import Plan
 from permille.study.run.elsewhere import meter_of
@@ -36,6 +37,11 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--machines", type=positive_int, metavar="N", help="how many nodes to measure on"
+    )
+    parser.add_argument(
+        "--per",
+        choices=["gpu"],
+        help="one trial on each GPU of a node at a time, for --boundary accelerator alone (ray)",
     )
     parser.add_argument(
         "--replicas-of-block",
@@ -107,14 +113,46 @@ def replicas_of(args: argparse.Namespace) -> int:
     return int(args.replicas_of_block or 1)
 
 
-def check(plan: Plan, args: argparse.Namespace) -> None:
-    """Refuse options of engines that do not fit together, or not the study.
+def as_run(plan: Plan, args: argparse.Namespace) -> Plan:
+    """The plan as the engine's options have it run.
 
     Raises:
-        UsageError: they do not.
+        UsageError: they do not fit together, or not the study.
     """
+    _check_replicas(plan, args)
+    return _per_gpu(plan, args) if args.per == "gpu" else plan
+
+
+def _per_gpu(plan: Plan, args: argparse.Namespace) -> Plan:
+    """The trials as those of one GPU each. Sets the boundary of the command's figures.
+
+    Raises:
+        UsageError: an option, or the study, is about the whole machine.
+    """
+    from msgspec.structs import replace
+
+    for option, given in (
+        (f"--boundary {args.boundary}", args.boundary not in (None, "accelerator")),
+        ("--precision", plan.settings.precision is not None),
+        ("--quiet-machine", args.quiet_machine),
+    ):
+        if given:
+            raise UsageError(
+                f"{option} is of the whole machine, whose energy --per gpu cannot tell: trials on"
+                " its other GPUs run at the same time; measure without --per gpu"
+            )
+    args.boundary = "accelerator"
+    return replace(
+        plan,
+        protocol=replace(plan.protocol, name=PER_GPU),
+        # The reference workload is one of the processor.
+        settings=replace(plan.settings, reference=False),
+    )
+
+
+def _check_replicas(plan: Plan, args: argparse.Namespace) -> None:
     replicas = replicas_of(args)
-    if args.machines is not None and args.machines < replicas:
+    if args.machines is not None and args.machines < replicas and args.per != "gpu":
         raise UsageError(
             f"--replicas-of-block {replicas} needs {replicas} machines, and --machines is"
             f" {args.machines}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from permille.analysis.boundaries import Bounded, within
 from permille.escaping import plain
 from permille.records import Trial
+from permille.study.engines.protocol import NodeRests
 from permille.study.run.attempt import Turn
 from permille.study.run.schedule import NotRun
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
 
 
 _MACHINES_SHOWN = 20
+_RESTS = {"idle": "nothing to do", "lost": "lost"}
+"""``idle`` is also the name of a stage."""
 
 
 class TimeLeft:
     """Estimates the remaining seconds from the duration of each cell's trials so far, on this many
-    ``machines``."""
+    ``machines``, which may change."""
 
     def __init__(self, due: dict[str, int], machines: int = 1) -> None:
         self._due = dict(due)
-        self._machines = machines
+        self.machines = machines
         self._took: dict[str, list[float]] = {}
 
     def finished(self, cell: str, seconds: float) -> None:
@@ -37,9 +40,9 @@ class TimeLeft:
         self._took.setdefault(cell, []).append(seconds)
         self._due[cell] = max(0, self._due[cell] - 1)
 
-    def left_out(self, cell: str) -> None:
-        """Record that one trial of ``cell`` will not be run."""
-        self._due[cell] = max(0, self._due[cell] - 1)
+    def left_out(self, cell: str, trials: int = 1) -> None:
+        """Record that this many trials of ``cell`` will not be run."""
+        self._due[cell] = max(0, self._due[cell] - trials)
 
     @property
     def unknown(self) -> int:
@@ -58,7 +61,7 @@ class TimeLeft:
             for cell, due in self._due.items()
             if due and cell in self._took
         )
-        return seconds / self._machines
+        return seconds / max(1, self.machines)
 
     def __str__(self) -> str:
         if not self.unknown:
@@ -92,6 +95,7 @@ class View:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._lines = dict.fromkeys(machines, "waiting")
+        self._resting: set[str] = set()
 
     def __enter__(self) -> Self:
         if not self._quiet and sys.stderr.isatty():
@@ -120,12 +124,15 @@ class View:
         if self._bar is not None:
             self._bar.stop()
 
-    def watch(self, event: Turn | Trial | NotRun, machine: str = "") -> None:
+    def watch(self, event: Turn | Trial | NotRun | NodeRests, machine: str = "") -> None:
         """Handle one event, of one of the machines if there are several."""
         if isinstance(event, Turn):
             self._turn(event, machine)
         elif isinstance(event, NotRun):
-            self._left.left_out(event.cell.cell.id)
+            if event.status == "left-out":  # those that were given up are not due
+                self._left.left_out(event.cell.cell.id, event.trials)
+        elif isinstance(event, NodeRests):
+            self._node(machine, _RESTS[event.why], rests=True)
         else:
             self._trial(event, machine)
 
@@ -137,9 +144,17 @@ class View:
         if turn.expected_s is not None:
             text += f" (about {format_seconds(turn.expected_s)})"
         if machine:
-            self._lines[machine] = text
-            text = "\n".join(self._of_machines())
-        self._update(description=text)
+            self._node(machine, text, rests=False)
+        else:
+            self._update(description=text)
+
+    def _node(self, machine: str, text: str, *, rests: bool) -> None:
+        """What a node does now. The time that is left is shared by those that measure."""
+        self._lines[machine] = text
+        (self._resting.add if rests else self._resting.discard)(machine)
+        self._left.machines = len(self._lines) - len(self._resting)
+        so_far = {"so_far": f" · {self._so_far()}"} if self._done else {}
+        self._update(description="\n".join(self._of_machines()), **so_far)
 
     def _trial(self, trial: Trial, machine: str) -> None:
         self._done += 1
@@ -162,7 +177,8 @@ class View:
 
     def _of_machines(self) -> Iterator[str]:
         """One line a machine, of the first ones."""
-        yield counted(len(self._lines), "node")
+        resting = f", {len(self._resting)} idle or lost" if self._resting else ""
+        yield counted(len(self._lines), "node") + resting
         for machine, text in list(self._lines.items())[:_MACHINES_SHOWN]:
             yield f"  {plain(machine, limit=30)}: {text}"
         if len(self._lines) > _MACHINES_SHOWN:

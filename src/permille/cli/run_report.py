@@ -18,7 +18,7 @@ from permille.cli.trial_lines import TrialLine, line_of, line_of_not_run
 from permille.escaping import plain
 from permille.records import Trial
 from permille.store import Store
-from permille.study.engines.protocol import Watch
+from permille.study.engines.protocol import NodeRests, Watch
 from permille.study.plan.grid import Plan
 from permille.study.run.anew import measured_anew
 from permille.study.run.attempt import Turn
@@ -71,7 +71,7 @@ class RunReport:
             def tell(line: TrialLine) -> None:
                 feed.put(lambda: print_json_line(msgspec.json.encode(line)))
 
-            def watch(event: Turn | Trial | NotRun, machine: str = "") -> None:
+            def watch(event: Turn | Trial | NotRun | NodeRests, machine: str = "") -> None:
                 view.watch(event, machine)
                 if isinstance(event, NotRun):
                     not_run.setdefault((event.cell.cell.id, event.status), []).append(event)

@@ -17,7 +17,7 @@ import msgspec
 from permille.analysis import audit, comparable, parity
 from permille.analysis.answer import pairs
 from permille.analysis.cell_summary import Summary, Sums
-from permille.analysis.evidence_words import ONE_SESSION, SEVERAL, STOPPED
+from permille.analysis.evidence_words import ON_MACHINES, ONE_SESSION, SEVERAL, STOPPED
 from permille.analysis.intervals import student_t
 from permille.analysis.paper import published
 from permille.analysis.paper.printed import TABLE_5
@@ -64,7 +64,12 @@ def document(
         "mean_pue": MEAN_PUE,
         "student_t": student_coefficients(),
         "rerun_caution": CAUTION,
-        "evidence": {"one": ONE_SESSION, "several": SEVERAL, "stopped": STOPPED},
+        "evidence": {
+            "one": ONE_SESSION,
+            "several": SEVERAL,
+            "machines": ON_MACHINES,
+            "stopped": STOPPED,
+        },
         "damage": list(damage),
         "licences": list(licences),
     }
@@ -237,6 +242,7 @@ def _sums(name: str, sums: Sums | None) -> dict[str, Any]:
         f"{name}_above": sums.high if sums else None,
         f"{name}_edge": sums.edge if sums else None,
         f"{name}_sessions": estimate.sessions if estimate else None,
+        f"{name}_machines": estimate.machines if estimate else None,
         f"{name}_rerun_low": estimate.rerun_low if estimate else None,
         f"{name}_rerun_high": estimate.rerun_high if estimate else None,
         f"{name}_widened": sums.selection_factor if sums else None,

@@ -103,6 +103,7 @@ class FigureColumns(TypedDict):
     above: float | None
     edge: float | None
     sessions: int | None
+    machines: int | None
     rerun_low: float | None
     rerun_high: float | None
     widened: float | None
@@ -124,6 +125,7 @@ class PageEvidence(TypedDict):
 
     one: str
     several: str
+    machines: str
     stopped: str
 
 

@@ -80,6 +80,24 @@ def open_meter() -> Meter:
     return NvmlMeter(pynvml, gpus, lost)
 
 
+def open_alone(index: int) -> Meter:
+    """The GPU with this index alone, as ``gpu:0``: what a process sees that is given no other.
+
+    Raises:
+        MeterUnavailable: it cannot be read.
+    """
+    import msgspec
+    import pynvml
+
+    try:
+        start_nvml(pynvml)
+        gpu = open_gpu(pynvml, index)
+    except pynvml.NVMLError as error:
+        raise _unavailable(error) from error
+    gpu.domain = msgspec.structs.replace(gpu.domain, name="gpu:0")
+    return NvmlMeter(pynvml, [gpu], {})
+
+
 class NvmlMeter:
     """The GPUs of this machine."""
 

@@ -13,8 +13,9 @@ from permille.meters.nvml_gpu import NOT_AVAILABLE
 from permille.records import GpuState
 
 
-def gpu_states() -> tuple[str | None, tuple[GpuState, ...]]:
-    """The driver's version, and every GPU; None and nothing where NVML does not start."""
+def gpu_states(alone: int | None = None) -> tuple[str | None, tuple[GpuState, ...]]:
+    """The driver's version, and every GPU, or one ``alone`` by its index, as ``gpu:0``; None and
+    nothing where NVML does not start."""
     import pynvml
 
     try:
@@ -23,14 +24,15 @@ def gpu_states() -> tuple[str | None, tuple[GpuState, ...]]:
         return None, ()
     try:
         driver = _text(_ask(pynvml, pynvml.nvmlSystemGetDriverVersion))
+        if alone is not None:
+            return driver, (_gpu(pynvml, alone, "gpu:0"),)
         count = _ask(pynvml, pynvml.nvmlDeviceGetCount) or 0
-        return driver, tuple(_gpu(pynvml, index) for index in range(count))
+        return driver, tuple(_gpu(pynvml, index, f"gpu:{index}") for index in range(count))
     finally:
         _ask(pynvml, pynvml.nvmlShutdown)
 
 
-def _gpu(nvml: Any, index: int) -> GpuState:
-    name = f"gpu:{index}"
+def _gpu(nvml: Any, index: int, name: str) -> GpuState:
     handle = _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
     if handle is None:
         return GpuState(name=name)

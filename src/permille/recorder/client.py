@@ -60,7 +60,7 @@ def check_measured(where: str, meters: MeteredMachine) -> None:
 class Recorder:
     """A running recorder, for use in a ``with`` statement. Starting it takes the machine's lock
     unless it is ``shared``; ``remedy`` is the caller's name for that option. Another run is given
-    ``wait_s`` to end.
+    ``wait_s`` to end. With ``gpu``, a UUID, it is the recorder of this GPU alone, with its lock.
 
     Raises:
         RecorderError: another run is measuring on this machine, or the process does not start.
@@ -69,11 +69,17 @@ class Recorder:
     """
 
     def __init__(
-        self, *, shared: bool = False, remedy: str = "--shared", wait_s: float = 0.0
+        self,
+        *,
+        shared: bool = False,
+        remedy: str = "--shared",
+        wait_s: float = 0.0,
+        gpu: str | None = None,
     ) -> None:
         self.shared = shared
         self.token = os.urandom(16).hex()
-        self._lock = None if shared else acquire(remedy, wait_s)
+        self._gpu = gpu
+        self._locks = () if shared else acquire(remedy, wait_s, gpu)
         with contextlib.ExitStack() as undo:
             undo.callback(self._release)
             self._start()
@@ -159,6 +165,7 @@ class Recorder:
                 [
                     *(sys.executable, "-P", "-m", "permille.recorder.server"),
                     *(str(theirs.fileno()), self.token),
+                    *([self._gpu] if self._gpu else []),
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -231,6 +238,6 @@ class Recorder:
         self._stderr.close()
 
     def _release(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        for descriptor in self._locks:
+            os.close(descriptor)
+        self._locks = ()

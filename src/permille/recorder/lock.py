@@ -29,16 +29,20 @@ def fake_node() -> str | None:
     return name or None
 
 
-def lock_path() -> Path:
-    """The lock file: ``permille.lock`` in the folder for temporary files (``TMPDIR``)."""
-    node = fake_node()
-    return Path(tempfile.gettempdir()) / (f"permille-{node}.lock" if node else "permille.lock")
+def lock_path(gpu: str | None = None) -> Path:
+    """The lock file: ``permille.lock`` in the folder for temporary files (``TMPDIR``); of one
+    ``gpu``, a file with its UUID."""
+    parts = [part for part in ("permille", fake_node(), gpu) if part]
+    return Path(tempfile.gettempdir()) / f"{'-'.join(parts)}.lock"
 
 
-def acquire(remedy: str, wait_s: float = 0.0) -> int:
-    """Take the machine's lock; returns the descriptor that holds it until it is closed or this
+def acquire(remedy: str, wait_s: float = 0.0, gpu: str | None = None) -> tuple[int, ...]:
+    """Take the machine's lock; returns the descriptors that hold it until they are closed or this
     process ends. ``remedy`` names the caller's option to run without the lock. A holder is given
     ``wait_s`` to end.
+
+    With ``gpu`` it is the lock of one GPU, which others of the machine may hold for theirs, but no
+    run that measures the whole machine: these share its lock.
 
     The lock is flock(2), not the file's existence, because the kernel releases it however the
     process ends.
@@ -46,30 +50,42 @@ def acquire(remedy: str, wait_s: float = 0.0) -> int:
     Raises:
         RecorderError: another run holds it.
     """
-    path = lock_path()
+    if gpu is None:
+        return (_acquire(lock_path(), remedy, wait_s),)
+    machine = _acquire(lock_path(), remedy, wait_s, shared=True)
+    try:
+        return (machine, _acquire(lock_path(gpu), remedy, wait_s, what=f"GPU {gpu}"))
+    except RecorderError:
+        os.close(machine)
+        raise
+
+
+def _acquire(
+    path: Path, remedy: str, wait_s: float, *, shared: bool = False, what: str = "this machine"
+) -> int:
     try:
         descriptor = _open(path)
     except OSError as error:
         raise RecorderError(f"cannot use the lock {path}: {error.strerror}") from error
     deadline = time.monotonic() + wait_s
-    while not (locked := _try_lock(descriptor)) and time.monotonic() < deadline:
+    while not (locked := _try_lock(descriptor, shared=shared)) and time.monotonic() < deadline:
         time.sleep(_AGAIN_S)
     if not locked:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
         raise RecorderError(
-            f"another permille is measuring on this machine (process {holder or 'unknown'});"
+            f"another permille is measuring on {what} (process {holder or 'unknown'});"
             f" wait for it, or allow concurrent runs with {remedy} (noted in the results)"
         )
-    if os.access(path, os.W_OK):
+    if os.access(path, os.W_OK) and not shared:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, *, shared: bool) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -1,6 +1,6 @@
 """The recorder's process: it polls every meter on a clock and answers marks immediately.
 
-Run by :mod:`permille.recorder` as ``python -P -m permille.recorder.server FD TOKEN``; it ends
+Run by :mod:`permille.recorder` as ``python -P -m permille.recorder.server FD TOKEN [GPU]``; it ends
 when the other side of its channel is closed, for whatever reason, and then stops any workers that
 the runner has left, which have TOKEN in their environment.
 """
@@ -17,7 +17,8 @@ import time
 import msgspec
 
 from permille.errors import PermilleError, UsageError
-from permille.meters.selection import open_all
+from permille.meters.one_gpu import open_one
+from permille.meters.selection import OpenedMeters, open_all
 from permille.processes import end_marked
 from permille.recorder import wire
 from permille.recorder.neighbours import CpuWatch
@@ -135,13 +136,14 @@ def be_punctual() -> None:
         return  # not permitted: the uncertainty of the edges then includes late marks
 
 
-def main(descriptor: int, token: str) -> int:
-    """Open the meters, send the first message and serve; returns the exit code."""
+def main(descriptor: int, token: str, gpu: str | None = None) -> int:
+    """Open the meters, or that of one GPU alone, send the first message and serve; returns the exit
+    code."""
     be_punctual()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner handles Ctrl-C
     control = socket.socket(fileno=descriptor)
     try:
-        opened = open_all(None)
+        opened = OpenedMeters(open_one(gpu), ()) if gpu else open_all(None)
     except PermilleError as error:
         wire.send(control, wire.Hello(error=str(error), usage=isinstance(error, UsageError)))
         return error.exit_code
@@ -170,4 +172,4 @@ def main(descriptor: int, token: str) -> int:
 
 if __name__ == "__main__":
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
-    sys.exit(main(int(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))

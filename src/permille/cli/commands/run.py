@@ -11,8 +11,7 @@ from permille.analysis.results import Results
 from permille.cli import sessions
 from permille.cli.arguments import add_reading, add_store, add_strictness, carbon_of
 from permille.cli.dry_run import DryRun, dry_run
-from permille.cli.engines import add_engine, check_agents, engine_of, run_options
-from permille.cli.engines import check as check_engine
+from permille.cli.engines import add_engine, as_run, check_agents, engine_of, run_options
 from permille.cli.object_storage import measuring_store, origin_of
 from permille.cli.permissions import check_commands, check_pickles
 from permille.cli.planning import add_allowances, add_planning, planned
@@ -118,9 +117,8 @@ def _run(args: argparse.Namespace) -> int:
     refuse_promise(args, unless="--find-knee")
     carbon = carbon_of(args)
     engine = engine_of(args)
-    plan = planned(args, fetch=not args.dry_run)
+    plan = as_run(planned(args, fetch=not args.dry_run), args)
     sessions.check(plan, args)
-    check_engine(plan, args)
     check_agents(plan, args.engine)
     if args.dry_run:
         return dry_run(plan, args)

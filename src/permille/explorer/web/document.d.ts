@@ -89,6 +89,7 @@ export interface FigureColumns {
   front: boolean | null;
   high: number | null;
   low: number | null;
+  machines: number | null;
   mean: number | null;
   ratio_mean: number | null;
   ratio_n: number | null;
@@ -110,6 +111,7 @@ export interface BoundaryColumns {
 
 /** Templates of what an interval is over: one session, several, several with a stopping rule. */
 export interface PageEvidence {
+  machines: string;
   one: string;
   several: string;
   stopped: string;

@@ -83,6 +83,7 @@ export function joules(cell, boundary, net) {
     above: known(within(cell, at, "above")),
     edge: known(within(cell, at, "edge")),
     sessions: within(cell, at, "sessions"),
+    machines: within(cell, at, "machines"),
     rerunLow: within(cell, at, "rerun_low"),
     rerunHigh: within(cell, at, "rerun_high"),
     widened: known(within(cell, at, "widened")),
@@ -119,6 +120,7 @@ function times(estimate, factor) {
       low: scaled(estimate.low),
       high: scaled(estimate.high),
       sessions: estimate.sessions,
+      machines: estimate.machines,
       rerunLow: scaled(estimate.rerunLow),
       rerunHigh: scaled(estimate.rerunHigh),
     }
@@ -262,6 +264,7 @@ function pairedRatio(a, b) {
   return {
     ...onLogScale(value, half, half),
     sessions: sessions.length,
+    machines: groups.length,
     rerunLow: rerun && rerun.low,
     rerunHigh: rerun && rerun.high,
   };
@@ -434,7 +437,10 @@ export function budget(cell, boundary) {
   if (e.spread !== null) {
     const half = e.spread;
     const rule = cell.asked === null ? "Student t" : `asked for ±${100 * cell.asked} %`;
-    found.push({ name: `spread of ${e.n} trials (${rule})`, low: half, high: half });
+    const sessions = cell.asked === null ? (e.sessions ?? 1) : 1;
+    const above = (e.machines ?? 1) > 1 ? `${e.machines} machines` : `${sessions} sessions`;
+    const units = sessions > 1 ? above : `${e.n} trials`;
+    found.push({ name: `spread of ${units} (${rule})`, low: half, high: half });
   }
   found.push({ name: "edges, ticks and resolution", low: e.edge, high: e.edge });
   /** @param {number} side */

@@ -189,8 +189,10 @@ export function overSessions(words, estimate, form) {
   if (estimate.sessions === 1) return words.one;
   const { rerunLow, rerunHigh } = estimate;
   const known = typeof rerunLow === "number" && typeof rerunHigh === "number";
-  return (known ? words.several : words.stopped)
+  const several = (estimate.machines ?? 1) > 1 ? words.machines : words.several;
+  return (known ? several : words.stopped)
     .replace("{sessions}", String(estimate.sessions))
+    .replace("{machines}", String(estimate.machines))
     .replace("{low}", known ? form(rerunLow) : "")
     .replace("{high}", known ? form(rerunHigh) : "");
 }

@@ -13,6 +13,7 @@ export interface Estimate {
   high: number | null;
   /** How many sessions the interval is over, and where one more would lie; null: unknown. */
   sessions?: number | null;
+  machines?: number | null;
   rerunLow?: number | null;
   rerunHigh?: number | null;
 }

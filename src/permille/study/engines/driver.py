@@ -23,7 +23,7 @@ from permille.study.engines.messages import (
     from_node,
     packed,
 )
-from permille.study.engines.protocol import RunOutcome, StudyRun, Watch
+from permille.study.engines.protocol import NodeRests, RunOutcome, StudyRun, Watch
 from permille.study.plan.published import published
 from permille.study.plan.sharding import Pair
 from permille.study.run.attempt import Turn
@@ -47,6 +47,8 @@ class Driver:
         self._schedules: dict[str, Schedule] = {}
         self._kinds: dict[str, str] = {}
         self._machines: dict[str, str] = {}
+        self._idle: set[str] = set()
+        self._watch: Watch
         self._replicas = run.options.replicas
         self._home = Homecoming(run.plan, run.store, self._schedules, self._replicas)
 
@@ -159,6 +161,7 @@ class Driver:
         with self._run.listener.measuring(due, len(repeats), self._tally, names) as watch:
             for schedule in self._schedules.values():
                 schedule.skipped = watch
+            self._watch = watch
             self._assign(work)
             while work.busy:
                 lost, messages = self._receive()
@@ -186,7 +189,11 @@ class Driver:
         for node in work.idle():
             block = work.next(node)
             if block is None:
+                if node not in self._idle:
+                    self._watch(NodeRests("idle"), node)
+                self._idle.add(node)
                 continue
+            self._idle.discard(node)
             rounds = self._schedules[self._kinds[node]].round_of
             cells = tuple((planned.cell.id, rounds(planned.cell.id)) for planned in block.cells)
             order = BlockOrder(
@@ -218,6 +225,7 @@ class Driver:
     def _lose(self, node: str, reason: str, work: Assignments) -> None:
         """Give what a lost node had to do to another of its kind."""
         kind = self._kinds.pop(node)
+        self._watch(NodeRests("lost"), node)
         abandoned = work.abandoned
         block = work.lost(node)
         what = ""

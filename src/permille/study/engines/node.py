@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from permille.errors import EngineError, StoreError
 from permille.interrupts import Interrupts
+from permille.meters.one_gpu import OneGpu
 from permille.recorder.client import Recorder
 from permille.recorder.lock import fake_node
 from permille.records import Trial
@@ -40,7 +41,7 @@ from permille.study.engines.messages import (
 from permille.study.engines.protocol import RunOptions
 from permille.study.plan.grid import Plan
 from permille.study.run.attempt import Turn
-from permille.study.run.machine_state import ids
+from permille.study.run.machine_state import ids, ids_of_gpu
 from permille.study.run.making import TrialMaker
 from permille.study.run.session_log import state_of
 from permille.version import __version__
@@ -49,18 +50,27 @@ LOCK_WAIT_S = 60.0
 """A node of a run that was killed may still be ending its worker."""
 
 
-def node_store(cache: Path, key: str) -> Path:
+def node_store(cache: Path, key: str, gpu: OneGpu | None = None) -> Path:
     """The file of a node's store, on this machine: of a cache that several machines share, each
-    uses a file of its own. ``key`` stands for the store of the run and its study."""
+    uses a file of its own, and each of the GPUs that are nodes. ``key`` stands for the store of the
+    run and its study."""
     machine = fake_node() or platform.node()
-    digest = blake2b(f"{machine}\0{key}".encode(), digest_size=8).hexdigest()
+    parts = (machine, key, *([gpu.uuid] if gpu else []))
+    digest = blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
     return cache / "nodes" / f"{digest}.db"
 
 
-def serve(plan: Plan, options: RunOptions, path: Path, orders: BinaryIO, out: BinaryIO) -> None:
-    """Make what is ordered, until the run dismisses this node: then its store is deleted, because
-    every trial has arrived. If the run has died (``orders`` end), the store stays, and the worker
-    is stopped at once.
+def serve(
+    plan: Plan,
+    options: RunOptions,
+    path: Path,
+    orders: BinaryIO,
+    out: BinaryIO,
+    gpu: OneGpu | None = None,
+) -> None:
+    """Make what is ordered, here or on one ``gpu`` alone, until the run dismisses this node: then
+    its store is deleted, because every trial has arrived. If the run has died (``orders`` end), the
+    store stays, and the worker is stopped at once.
 
     Raises:
         PermilleError: the machine cannot be measured, or a trial not be stored.
@@ -72,11 +82,11 @@ def serve(plan: Plan, options: RunOptions, path: Path, orders: BinaryIO, out: Bi
         raise StoreError(
             f"cannot create {path.parent}: {error.strerror}; name another with PERMILLE_CACHE"
         ) from error
-    recorder = Recorder(shared=options.shared, wait_s=LOCK_WAIT_S)
+    recorder = Recorder(shared=options.shared, wait_s=LOCK_WAIT_S, gpu=gpu.uuid if gpu else None)
     with recorder, Interrupts(recorder.token), Store(path) as store:
         if options.require:
             recorder.require_measured()
-        node = _Node(plan, options, store, recorder, out)
+        node = _Node(plan, options, store, recorder, out, gpu)
         node.greet()
         for order in _orders(orders):
             node.follow(order)
@@ -87,15 +97,28 @@ def serve(plan: Plan, options: RunOptions, path: Path, orders: BinaryIO, out: Bi
 
 class _Node:
     def __init__(
-        self, plan: Plan, options: RunOptions, store: Store, recorder: Recorder, out: BinaryIO
+        self,
+        plan: Plan,
+        options: RunOptions,
+        store: Store,
+        recorder: Recorder,
+        out: BinaryIO,
+        gpu: OneGpu | None,
     ) -> None:
+        self._gpu = gpu
         self._plan = plan
         self._store = store
         self._recorder = recorder
         self._out = out
         self._cells = {planned.cell.id: planned for planned in plan.cells}
         self._maker = TrialMaker(
-            plan, store, recorder, self._turn, quiet=options.quiet, pass_env=options.pass_env
+            plan,
+            store,
+            recorder,
+            self._turn,
+            quiet=options.quiet,
+            pass_env=options.pass_env,
+            gpu=gpu,
         )
 
     def greet(self) -> None:
@@ -104,10 +127,10 @@ class _Node:
                 version=__version__,
                 environment=self._maker.environment,
                 plan=digest_of(self._plan),
-                state=state_of(self._recorder.domains),
+                state=state_of(self._recorder.domains, self._gpu.index if self._gpu else None),
                 missing=self._recorder.missing,
                 kept=tuple(self._store.all_uids()),
-                machine=ids().machine,
+                machine=(ids_of_gpu(self._gpu.uuid) if self._gpu else ids()).machine,
             )
         )
 

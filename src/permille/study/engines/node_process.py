@@ -19,13 +19,15 @@ _TAIL_BYTES = 4096
 
 
 class NodeCommand:
-    """How a node is started: the words of ``permille run``, the folder they were given in, and the
-    ``key`` of the node's store (:func:`permille.study.engines.node.node_store`)."""
+    """How a node is started: the words of ``permille run``, the folder they were given in, the
+    ``key`` of the node's store (:func:`permille.study.engines.node.node_store`), and the ``gpu``
+    (an index or a UUID) if the node is one GPU of a machine."""
 
-    def __init__(self, words: Sequence[str], folder: str, key: str) -> None:
+    def __init__(self, words: Sequence[str], folder: str, key: str, gpu: str | None = None) -> None:
         self.words = tuple(words)
         self.folder = folder
         self.key = key
+        self.gpu = gpu
 
 
 class NodeProcess:
@@ -36,7 +38,9 @@ class NodeProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end_reason
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-P", "-m", "permille.cli.node", command.key, "--"),
+                *(sys.executable, "-P", "-m", "permille.cli.node", command.key),
+                *([command.gpu] if command.gpu else []),
+                "--",
                 *command.words,
             ],
             cwd=folder,

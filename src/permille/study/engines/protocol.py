@@ -16,7 +16,7 @@ from permille.study.run.attempt import Turn
 from permille.study.run.schedule import NotRun, Schedule
 from permille.study.run.tally import RunTally
 
-EngineOption = Literal["address", "machines", "replicas-of-block", "partition", "time"]
+EngineOption = Literal["address", "machines", "replicas-of-block", "per", "partition", "time"]
 """The options of the command line that only some engines take."""
 
 
@@ -39,6 +39,11 @@ class RunOptions:
     def replicas(self) -> int:
         """The number of machines that each block is measured on."""
         return int(self.engine.get("replicas-of-block", 1))
+
+    @property
+    def per_gpu(self) -> bool:
+        """Whether a trial has one GPU, and not a whole machine."""
+        return self.engine.get("per") == "gpu"
 
 
 class Listener(Protocol):
@@ -74,10 +79,17 @@ class Listener(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class NodeRests:
+    """A node measures nothing now: ``idle`` until there is something for it, or ``lost``."""
+
+    why: Literal["idle", "lost"]
+
+
 class Watch(Protocol):
     """Called with each event; ``machine`` is the node's name, for an engine of several."""
 
-    def __call__(self, event: Turn | Trial | NotRun, machine: str = "") -> None:
+    def __call__(self, event: Turn | Trial | NotRun | NodeRests, machine: str = "") -> None:
         """One event."""
         ...
 

@@ -1,4 +1,5 @@
-"""``--engine ray``: one actor on each node of a Ray cluster, which reserves the node whole.
+"""``--engine ray``: one actor on each node of a Ray cluster, which reserves the node whole; with
+``--per gpu``, one on each GPU, with its share of the node's CPUs.
 
 An actor is no more than a pipe to a node's process (:mod:`permille.study.engines.node`), which ends
 with it. Nothing of Ray is near what is measured but its own daemons, and those run in any case.
@@ -12,7 +13,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from permille.errors import EngineError, UsageError
 from permille.extras import extra
@@ -34,7 +35,9 @@ REACH_S = 10.0
 class RayEngine:
     """Measures on the nodes of a Ray cluster that is running."""
 
-    options: frozenset[EngineOption] = frozenset({"address", "machines", "replicas-of-block"})
+    options: frozenset[EngineOption] = frozenset(
+        {"address", "machines", "replicas-of-block", "per"}
+    )
 
     def check(self, run: StudyRun) -> None:
         """See :class:`permille.study.engines.protocol.Engine`.
@@ -70,8 +73,8 @@ class RayEngine:
                     f"another run measures this study into {run.store.path} on a cluster; wait for"
                     " it, or name another --store"
                 )
-            with _cluster(run.options) as nodes, Interrupts(os.urandom(16).hex()):
-                fleet = RayFleet(nodes, command)
+            with _cluster(run.options) as slots, Interrupts(os.urandom(16).hex()):
+                fleet = RayFleet(slots, command, per_gpu=run.options.per_gpu)
                 try:
                     return Driver(run, fleet).run()
                 finally:
@@ -79,10 +82,14 @@ class RayEngine:
 
 
 class NodeActor:
-    """Runs on a node; a pipe to the process that measures there."""
+    """Runs on a node; a pipe to the process that measures there, or on the GPU that Ray has given
+    this actor if it is to measure ``per_gpu``."""
 
-    def __init__(self, words: Sequence[str], folder: str, key: str) -> None:
-        command = NodeCommand(words, folder, key)
+    def __init__(self, words: Sequence[str], folder: str, key: str, per_gpu: bool) -> None:
+        import ray
+
+        gpu = str(ray.get_gpu_ids()[0]) if per_gpu else None
+        command = NodeCommand(words, folder, key, gpu)
         self._process = NodeProcess(command, initial_environment())
 
     def send(self, body: bytes) -> None:
@@ -98,25 +105,34 @@ class NodeActor:
         self._process.end()
 
 
-class RayFleet:
-    """An actor a node. ``nodes``: name -> what Ray knows of it."""
+class Slot(NamedTuple):
+    """A place for one trial at a time: the Ray node, and what is reserved of it."""
 
-    def __init__(self, nodes: Mapping[str, Mapping[str, Any]], command: NodeCommand) -> None:
+    node: str
+    cpus: float
+    gpus: float
+
+
+class RayFleet:
+    """An actor for each slot, by its name."""
+
+    def __init__(
+        self, slots: Mapping[str, Slot], command: NodeCommand, *, per_gpu: bool = False
+    ) -> None:
         import ray
 
         self._ray = ray
         self._actors: dict[str, Any] = {}
         self._waiting: dict[Any, str] = {}
-        for name, node in nodes.items():
-            resources = node["Resources"]
+        for name, slot in slots.items():
             actor = ray.remote(NodeActor).options(
-                num_cpus=resources["CPU"],
-                num_gpus=resources.get("GPU", 0),
-                label_selector={NODE_ID: node["NodeID"]},
+                num_cpus=slot.cpus,
+                num_gpus=slot.gpus,
+                label_selector={NODE_ID: slot.node},
                 max_concurrency=2,  # a message is sent while another is waited for
                 max_restarts=0,
             )
-            self._actors[name] = actor.remote(command.words, command.folder, command.key)
+            self._actors[name] = actor.remote(command.words, command.folder, command.key, per_gpu)
             self._listen(name)
 
     @property
@@ -172,12 +188,12 @@ def initial_environment() -> dict[str, str]:
 
 
 def chosen(
-    listed: Sequence[Mapping[str, Any]], machines: int | None, replicas: int = 1
+    listed: Sequence[Mapping[str, Any]], machines: int | None
 ) -> dict[str, Mapping[str, Any]]:
     """The nodes to measure on: those that are alive and have CPUs to reserve, the first so many.
 
     Raises:
-        EngineError: there are fewer, or too few for the ``replicas`` of each block.
+        EngineError: there are fewer.
     """
     usable = sorted(
         (node for node in listed if node["Alive"] and node["Resources"].get("CPU", 0) >= 1),
@@ -189,11 +205,6 @@ def chosen(
         raise EngineError(
             f"--machines {machines}: the Ray cluster has {len(usable)} nodes that can be reserved"
         )
-    if len(usable) < replicas:
-        raise EngineError(
-            f"--replicas-of-block {replicas}: the Ray cluster has {counted(len(usable), 'node')}"
-            " that can be reserved; start more, or ask for fewer replicas"
-        )
     hosts = [str(node["NodeManagerHostname"]) for node in usable]
     named: dict[str, Mapping[str, Any]] = {}
     for node, host in zip(usable, hosts, strict=True):
@@ -202,9 +213,50 @@ def chosen(
     return dict(list(named.items())[:machines])
 
 
+def node_slots(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Slot]:
+    """A slot for each node, with all of it."""
+    return {
+        name: Slot(node["NodeID"], node["Resources"]["CPU"], node["Resources"].get("GPU", 0))
+        for name, node in nodes.items()
+    }
+
+
+def gpu_slots(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Slot]:
+    """A slot for each GPU, with its share of its node's CPUs; numbered from 1 on each node, because
+    Ray chooses which GPU is whose."""
+    slots = {}
+    for name, node in nodes.items():
+        gpus = int(node["Resources"].get("GPU", 0))
+        for number in range(1, gpus + 1):
+            share = node["Resources"]["CPU"] / gpus
+            # Ray takes a fraction of one CPU alone.
+            slots[f"{name}/{number}"] = Slot(node["NodeID"], int(share) or share, 1)
+    return slots
+
+
+def check_slots(slots: Mapping[str, Slot], options: RunOptions) -> None:
+    """Refuse a cluster that is too small.
+
+    Raises:
+        EngineError: it has no GPU, or too few slots for the replicas of each block.
+    """
+    what = "GPU" if options.per_gpu else "node"
+    if not slots:
+        raise EngineError(
+            "--per gpu: no node of the Ray cluster has a GPU; start Ray where NVIDIA's driver"
+            " works, or with `ray start --num-gpus N`"
+        )
+    if len(slots) < options.replicas:
+        raise EngineError(
+            f"--replicas-of-block {options.replicas}: the Ray cluster has"
+            f" {counted(len(slots), what)} that can be reserved; start more, or ask for fewer"
+            " replicas"
+        )
+
+
 @contextmanager
-def _cluster(options: RunOptions) -> Iterator[dict[str, Mapping[str, Any]]]:
-    """Connect to the cluster; the nodes to use.
+def _cluster(options: RunOptions) -> Iterator[dict[str, Slot]]:
+    """Connect to the cluster; where to measure.
 
     Raises:
         EngineError: there is none, or it has too few nodes.
@@ -225,7 +277,9 @@ def _cluster(options: RunOptions) -> Iterator[dict[str, Mapping[str, Any]]]:
     try:
         machines = options.engine.get("machines")
         count = None if machines is None else int(machines)
-        yield chosen(ray.nodes(), count, options.replicas)
+        slots = (gpu_slots if options.per_gpu else node_slots)(chosen(ray.nodes(), count))
+        check_slots(slots, options)
+        yield slots
     finally:
         ray.shutdown()
 

@@ -66,6 +66,7 @@ class Bench:
     quiet: bool
     watch: Callable[[Turn], None]
     servers: SharedServers
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Attempt:
             stopping=bench.stopping,
             round=assigned.round,
             last_lines=self.last_lines,
-            notes=notes,
+            notes=[*notes, *bench.notes],
         )
         session, block, machine = assigned.position
         trial = msgspec.structs.replace(

@@ -34,14 +34,16 @@ _VARIABLES = (
 """Variables that every worker gets and that affect its energy and time."""
 
 
-def describe(domains: Iterable[Domain]) -> Environment:
+def describe(domains: Iterable[Domain], *, per_gpu: bool = False) -> Environment:
     """This machine, with a fingerprint of everything that trials must share to be pooled.
 
     The fingerprint covers hardware, system, interpreter, meters and the versions of libraries that
     run models. permille's own version is recorded but not included, because it affects the
-    protocol.
+    protocol. With ``per_gpu``, all GPUs of a machine have the same if they are of one model: which
+    one it was is a matter of the session.
     """
     metered = tuple(domains)
+    variables = [name for name in _VARIABLES if not (per_gpu and name == "CUDA_VISIBLE_DEVICES")]
     facts = {
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
@@ -52,7 +54,8 @@ def describe(domains: Iterable[Domain]) -> Environment:
         "meters": ", ".join(sorted({d.meter for d in metered})),
         "devices": ", ".join(f"{d.name}: {d.device}" for d in metered if d.device),
         **{name: version for name in _PACKAGES if (version := _version(name))},
-        **{name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        **{name: os.environ[name] for name in variables if name in os.environ},
+        **({"measured": "one GPU, beside the others' trials"} if per_gpu else {}),
     }
     digest = hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()
     return Environment(fingerprint=digest[:12], facts={**facts, "permille": __version__})

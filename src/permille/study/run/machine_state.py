@@ -48,6 +48,12 @@ def ids(root: Path = ROOT) -> Ids:
     return Ids(digest(machine), digest(boot))
 
 
+def ids_of_gpu(uuid: str) -> Ids:
+    """Where trials are made on one GPU alone, as if each were a machine."""
+    machine, boot = ids()
+    return Ids(digest(f"{machine}/{uuid}") if machine else None, boot)
+
+
 def digest(id: str | None) -> str | None:
     """An id as it is stored; None of one that is missing or empty."""
     if not id:

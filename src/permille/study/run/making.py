@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from permille.meters.one_gpu import OneGpu
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
 from permille.recorder.remote.recorder import RemoteRecorder
@@ -28,6 +29,11 @@ from permille.study.run.stations import Station, station_here, station_there
 from permille.study.run.trial import keep, least_query_s
 from permille.study.worker import containment
 
+BESIDE_OTHERS = (
+    "measured on one GPU, beside trials on the machine's other GPUs (--per gpu): the host's energy"
+    " is unknown, and the others shared its processors and cooling, and on some boards a power cap"
+)
+
 
 @dataclass(frozen=True)
 class Made:
@@ -43,6 +49,7 @@ class Made:
 class TrialMaker:
     """Makes the trials of a plan, and keeps them in a store: what every engine does on every
     machine. ``recorder``: of this machine, or None if only ``agents`` (by address) measure.
+    ``gpu``: the one that the recorder measures, if it does not measure the whole machine.
     ``watch`` is called at each stage of a trial."""
 
     def __init__(
@@ -55,6 +62,7 @@ class TrialMaker:
         agents: Mapping[str, RemoteRecorder] | None = None,
         quiet: bool = False,
         pass_env: Sequence[str] = (),
+        gpu: OneGpu | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -72,11 +80,12 @@ class TrialMaker:
                 quiet=quiet,
                 watch=watch,
                 servers=self._servers,
+                notes=() if gpu is None else (BESIDE_OTHERS,),
             )
 
         self._stations: dict[str | None, Station] = {}
         if recorder is not None:
-            self._stations[None] = station_here(recorder, store, bench)
+            self._stations[None] = station_here(recorder, store, bench, gpu)
         for url, agent in (agents or {}).items():
             self._stations[url] = station_there(agent, store, bench)
         # The reference uses no device: the slow counters of those need not be waited for.

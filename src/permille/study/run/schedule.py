@@ -57,12 +57,14 @@ def finished(plan: Plan, store: Store) -> int:
 @dataclass(frozen=True)
 class NotRun:
     """A repeat that this run skips, and why: ``given-up`` after three failures, ``left-out``
-    because its model fails for the same reason each time."""
+    because its model fails for the same reason each time. ``trials``: more than one of a repeat
+    with replicas."""
 
     cell: PlannedCell
     repeat: int
     status: Literal["given-up", "left-out"]
     reason: str
+    trials: int = 1
 
 
 class Schedule:
@@ -246,10 +248,10 @@ class Schedule:
         if self.ledger.failures(planned.cell.id, repeat) > RETRIES:
             self._tally.given_up += missing
             reason = self._last_reason(planned, repeat)
-            self.skipped(NotRun(planned, repeat, "given-up", reason))
+            self.skipped(NotRun(planned, repeat, "given-up", reason, missing))
         elif (same := self._same_failure(planned)) is not None:
             self._tally.left_out += missing
-            self.skipped(NotRun(planned, repeat, "left-out", same))
+            self.skipped(NotRun(planned, repeat, "left-out", same, missing))
         else:
             return not self.precise(planned)
         return False

@@ -107,13 +107,14 @@ class SessionLog:
         )
 
 
-def state_of(domains: tuple[Domain, ...]) -> MachineState:
-    """This machine now, with its GPUs where the recorder reads them through NVML."""
+def state_of(domains: tuple[Domain, ...], alone: int | None = None) -> MachineState:
+    """This machine now, with its GPUs where the recorder reads them through NVML, or with the one
+    that is measured ``alone``, by its index."""
     if not any(domain.meter == "nvml" for domain in domains):
         return machine_state.describe_state()
     from permille.meters.nvml_state import gpu_states
 
-    driver, gpus = gpu_states()
+    driver, gpus = gpu_states(alone)
     return machine_state.describe_state(gpu_driver=driver, gpus=gpus)
 
 

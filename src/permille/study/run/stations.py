@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from permille.meters.one_gpu import OneGpu
 from permille.recorder.client import Recorder
 from permille.recorder.remote.recorder import RemoteRecorder
 from permille.records import Environment
@@ -76,13 +77,19 @@ def recorders(plan: Plan, *, shared: bool) -> Iterator[Recorders]:
         yield Recorders(token, here, agents)
 
 
-def station_here(recorder: Recorder, store: Store, bench: MakeBench) -> Station:
-    """This machine."""
+def station_here(recorder: Recorder, store: Store, bench: MakeBench, gpu: OneGpu | None) -> Station:
+    """This machine, or the one ``gpu`` of it that the recorder measures."""
     domains = recorder.domains
+    # Beside one GPU, the host's domains have no figure, and no edge to wait for.
+    metered = [domain for domain in domains if gpu is None or domain.kind == "gpu"]
     return Station(
-        bench=bench(recorder, describe(domains)),
-        sessions=SessionLog(store, lambda: state_of(domains)),
-        least_query_s=least_query_s(domains),
+        bench=bench(recorder, describe(domains, per_gpu=gpu is not None)),
+        sessions=SessionLog(
+            store,
+            lambda: state_of(domains, None if gpu is None else gpu.index),
+            None if gpu is None else machine_state.ids_of_gpu(gpu.uuid),
+        ),
+        least_query_s=least_query_s(metered),
         pausing=pausing(domains),
         ready=lambda: None,
     )

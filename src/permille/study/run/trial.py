@@ -14,6 +14,7 @@ from permille.analysis.token_split import token_split
 from permille.energy import notices
 from permille.errors import UnkeepableError
 from permille.records import (
+    PER_GPU,
     Domain,
     EachInference,
     Environment,
@@ -104,7 +105,7 @@ def make(
     """The trial: ``done``, ``failed`` (the workload's fault) or ``invalid`` (the meters')."""
     phases = _phases(recording, spans)
     # The workload's failure takes precedence over failed meters.
-    reason = failure or fault or _void(phases, recording)
+    reason = failure or fault or _void(phases, recording, protocol)
     status = "failed" if failure else "invalid" if reason else "done"
     return Trial(
         uid=uid,
@@ -217,14 +218,14 @@ def _facts(planned: PlannedCell, result: WorkerResult | None) -> ModelFacts:
     return ModelFacts(**merged | {"files": read.files or reported.files})
 
 
-def _void(phases: dict[str, Phase], recording: Recording | None) -> str | None:
+def _void(phases: dict[str, Phase], recording: Recording | None, protocol: Protocol) -> str | None:
     """Why the trial has no energy at all, or None."""
     if recording is None:
         return "the recorder died"
     query = phases.get("query")
     if query is None:
         return "the trial has no query span"
-    return unusable(query)
+    return unusable(query, per_gpu=protocol.name == PER_GPU)
 
 
 def _whole(recording: Recording) -> dict[str, Phase]:
