@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import os
 import resource
 import subprocess
@@ -129,7 +128,7 @@ def fill(path: Path, trials: int, cells: int, batch: int) -> tuple[Took, Took]:
     store = Store(path)
     seconds, cpu_s = 0.0, 0.0
     for first in range(0, trials, batch):
-        made_now = [(one, None) for one in made(first, min(trials, first + batch), trials / cells)]
+        made_now = [(one, None) for one in made(first, min(trials, first + batch), trials, cells)]
         start, start_cpu = time.perf_counter(), time.process_time()
         store.add_many(made_now)
         seconds += time.perf_counter() - start
@@ -143,11 +142,11 @@ def fill(path: Path, trials: int, cells: int, batch: int) -> tuple[Took, Took]:
     return written, Took("roll up", time.perf_counter() - start, spent, _memory_mb())
 
 
-def made(first: int, last: int, repeats: float) -> Iterator[Trial]:
-    """Trials by their numbers, so many of each cell."""
+def made(first: int, last: int, trials: int, cells: int) -> Iterator[Trial]:
+    """Some of so many trials by their numbers, an equal share of each cell."""
     for i in range(first, last):
-        number = int(i / repeats)
-        repeat = i - math.ceil(number * repeats)
+        number = i * cells // trials
+        repeat = i + (-number * trials) // cells
         yield trial(
             30.0 + number + repeat % 7 / 10,
             uid=hashlib.blake2b(str(i).encode(), digest_size=16).hexdigest(),
