@@ -36,5 +36,5 @@ def plain(text: str, limit: int = 2000) -> str:
     Names of models, datasets and devices are untrusted: a terminal escape sequence in one must not
     reach the terminal.
     """
-    clean = "".join(" " if _breaks(c) else c for c in text)
+    clean = text if text.isprintable() else "".join(" " if _breaks(c) else c for c in text)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

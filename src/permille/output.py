@@ -1,16 +1,59 @@
-"""Write a file for the user atomically: either completely, or the old file stays."""
+"""What is written for the user: JSON documents, and files, completely or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from permille.errors import UsageError
+from permille.records import Record
 
 _DATABASE = b"SQLite format 3\0"
 _OF_A_DATABASE = ("-wal", "-shm", "-journal")
+_BEYOND_ASCII = re.compile(r"[^\n -~]+")
+
+
+def json_text(output: Record, *, ascii_only: bool = False) -> str:
+    """One JSON document, indented by two spaces. NaN is refused: it is not JSON.
+
+    As ``json.dumps`` with an indent has it, in a fifth of the time.
+    """
+    # A path of a file may hold what is not UTF-8, as surrogates.
+    compact = "".join(_parts(output)).encode("utf-8", "surrogatepass")
+    text = msgspec.json.format(compact, indent=2).decode("utf-8", "surrogatepass")
+    return _BEYOND_ASCII.sub(lambda some: json.dumps(some[0])[1:-1], text) if ascii_only else text
+
+
+def _parts(output: Record) -> Iterator[str]:
+    """The document without white space. Of many rows, one at a time becomes a dictionary."""
+    if output.__struct_config__.omit_defaults:
+        yield _compact(output)
+        return
+    mark = "{"
+    for name, field in zip(output.__struct_encode_fields__, output.__struct_fields__, strict=True):
+        value = getattr(output, field)
+        yield f"{mark}{json.dumps(name, ensure_ascii=False)}:"
+        if isinstance(value, tuple):
+            yield "["
+            for number, item in enumerate(value):
+                yield ("," if number else "") + _compact(item)
+            yield "]"
+        else:
+            yield _compact(value)
+        mark = ","
+    yield "}" if mark == "," else "{}"
+
+
+def _compact(value: object) -> str:
+    payload = msgspec.to_builtins(value)
+    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> None:

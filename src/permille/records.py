@@ -15,14 +15,14 @@ import msgspec
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _RecordMeta(msgspec.StructMeta):
     """msgspec's metaclass, with ``frozen`` and ``kw_only`` for every record: msgspec does not
-    inherit ``kw_only``, and type checkers must know both."""
+    inherit ``kw_only``, and type checkers must know both. The garbage collector looks for cycles,
+    which immutable records do not form: it need not go through millions of them."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any
     ) -> Any:
-        return super().__new__(
-            mcls, name, bases, namespace, **({"frozen": True, "kw_only": True} | config)
-        )
+        plain = {"frozen": True, "kw_only": True, "gc": False}
+        return super().__new__(mcls, name, bases, namespace, **(plain | config))
 
 
 class Record(msgspec.Struct, metaclass=_RecordMeta):

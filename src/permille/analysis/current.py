@@ -1,12 +1,18 @@
-"""The trials of cells that are not superseded."""
+"""The trials of cells that are not superseded, and the groups of a store with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from permille.analysis.comparable import current, pooled_by
 from permille.analysis.summaries import grouped, summarise
 from permille.records import Trial
+
+if TYPE_CHECKING:
+    from permille.analysis.cell_summary import Summary
+    from permille.analysis.rolled import Rolled
+    from permille.store import Group
 
 
 def current_trials(trials: Iterable[Trial]) -> list[Trial]:
@@ -17,3 +23,10 @@ def current_trials(trials: Iterable[Trial]) -> list[Trial]:
         kept.add((summary.study, summary.source, summary.cell.id, summary.fingerprint,
                   repr(summary.protocol)))  # fmt: skip
     return [trial for trial in listed if pooled_by(trial) in kept]
+
+
+def current_groups(groups: Iterable[tuple[Group, Rolled]]) -> list[tuple[Group, Summary]]:
+    """The groups that are not superseded, in order, each with its summary."""
+    listed = [(group, rolled.cell.summary) for group, rolled in groups]
+    kept = {id(summary) for summary in current(summary for _, summary in listed)}
+    return [(group, summary) for group, summary in listed if id(summary) in kept]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 
 from permille.records import Estimate
 
@@ -254,6 +255,7 @@ def summary(values: Sequence[float]) -> tuple[int, float, float | None]:
     return n, centre, math.sqrt(squares / (n - 1))
 
 
+@lru_cache(maxsize=4096)
 def student_t(df: float, confidence: float = CONFIDENCE) -> float:
     """The two-sided quantile of Student's t: 12.706 at one degree of freedom and 95 %."""
     if not 0 < confidence < 1:

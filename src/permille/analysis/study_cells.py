@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from permille.analysis import intervals
 from permille.analysis.cell_summary import Summary, Sums
-from permille.analysis.summaries import grouped, summarise
+from permille.analysis.summaries import by_boundary, grouped
 from permille.records import Boundary, DomainEnergy, Phase, Record, Trial
 from permille.units import kwh_from_joules, per_1000
 
@@ -95,11 +95,10 @@ def archive_of(trials: Iterable[Trial]) -> Archive | None:
 
 
 def _cell(trials: Sequence[Trial]) -> StudyCell:
-    summaries: dict[str, Summary] = {b: summarise(trials, b)[0] for b in METERED}
     done = [t for t in trials if t.status == "done" and "query" in t.phases]
     first = done[0] if done else trials[0]
     return StudyCell(
-        summaries=summaries,
+        summaries=by_boundary(trials, METERED),
         parts=_parts(done),
         architecture=first.facts.architecture,
         input_length=_length(first, "input_length"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 
 import msgspec
 
@@ -38,7 +38,14 @@ def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False
     never pooled. A mean only includes ``done`` trials whose query phase has a figure in the
     boundary.
     """
-    return [_summary(group, boundary) for group in grouped(trials, pool=pool)]
+    return [_within(_shared(group), group, boundary) for group in grouped(trials, pool=pool)]
+
+
+def by_boundary(trials: Sequence[Trial], boundaries: Iterable[Boundary]) -> dict[str, Summary]:
+    """The summaries of one group of trials in several boundaries, as :func:`summarise` has them;
+    what does not depend on the boundary is worked out once."""
+    shared = _shared(trials)
+    return {boundary: _within(shared, trials, boundary) for boundary in boundaries}
 
 
 def grouped(trials: Iterable[Trial], *, pool: bool = False) -> list[list[Trial]]:
@@ -88,6 +95,7 @@ class _Collected:
         if net is not None:
             self.nets.append(net)
 
+    @cached_property
     def energy(self) -> Sums | None:
         """Joules per 1,000 inferences, with the precision requested for the last trial."""
         asked = self.done[-1].stopping if self.done else None
@@ -96,7 +104,7 @@ class _Collected:
     def net(self) -> Sums | None:
         """The same above idle; None unless every trial has a baseline, because a mean over some of
         them would not match the gross figure."""
-        return self._above_idle([n for _, n in self.energies], self.energy())
+        return self._above_idle([n for _, n in self.energies], self.energy)
 
     def per_token(self) -> tuple[TokenEnergy | None, TokenEnergy | None]:
         """Joules per 1,000 tokens, and the same above idle."""
@@ -180,6 +188,12 @@ class _Collected:
         runs = [(t.phases["query"], t.phases.get("idle"), n) for t, n in self.counted]
         return parts_of(runs, self.domains())
 
+    def notes(self) -> Iterator[str]:
+        """Why trials are left out, and the notes of the others' energies."""
+        yield self.note
+        for bounded in self.runs:
+            yield bounded.note
+
     def provenance(self) -> Provenance | None:
         """The weakest provenance of the trials: a mean is no better than its worst figure."""
         return max((b.provenance for b in self.runs), key=lambda p: p.weakness, default=None)
@@ -190,42 +204,34 @@ def _count(name: str, trial: Trial) -> float | None:
     return trial.counts.get(name) or None
 
 
-def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
+def _shared(trials: Sequence[Trial]) -> Summary:
+    """What a summary of these trials says in any boundary; the rest is empty."""
     first = trials[0]
-    machines = list(dict.fromkeys(t.environment.fingerprint for t in trials))
     ended = Counter(t.status for t in trials)
-    found = _Collected(trials, boundary)
-    done, energy = found.done, found.energy()
+    done = [t for t in trials if t.status == "done"]
     # A failed trial may have ended before its device and parameters were known.
     facts = done[0] if done else first
-    quality = _quality(done)
-    per_token, net_per_token = found.per_token()
-    per_unit, net_per_unit = found.per_unit()
     return Summary(
         study=first.study,
         source=first.source,
         cell=first.cell,
-        fingerprint="+".join(machines),
-        boundary=boundary,
+        fingerprint="+".join(_machines(trials)),
+        boundary="node",
         device=facts.device,
         params=facts.facts.params,
-        energy=energy,
-        run=energy_sums([(bounded, 1000) for bounded in found.runs]),
-        net=found.net(),
-        seconds=found.seconds(),
+        energy=None,
+        net=None,
+        seconds=None,
+        provenance=None,
         latency_p50_s=_mean(t.latency.p50 if t.latency else None for t in done),
         latency_p95_s=_mean(t.latency.p95 if t.latency else None for t in done),
         inference_p50_j=_mean(t.each.p50_j if t.each else None for t in done),
         inference_p95_j=_mean(t.each.p95_j if t.each else None for t in done),
-        quality=quality,
+        quality=_quality(done),
         failures=_failures(done),
         done=ended["done"],
         failed=ended["failed"],
         invalid=ended["invalid"],
-        per_token=per_token,
-        net_per_token=net_per_token,
-        per_unit=per_unit,
-        net_per_unit=net_per_unit,
         tokens_per_s=serving.tokens_per_s(done),
         request_s=serving.request(done),
         first_token_s=serving.first_token(done),
@@ -233,20 +239,47 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         tokens_each=serving.tokens_each(done),
         token_split=serving.token_split(done),
         disturbed=disturbance.share_disturbed([t.phases for t in done]),
+        reasons=_reasons(trials),
+        notes=_trial_notes(done),
+        protocol=first.protocol,
+        last_started=max(t.started for t in trials),
+    )
+
+
+def _within(shared: Summary, trials: Sequence[Trial], boundary: Boundary) -> Summary:
+    """The summary of these trials in a boundary; ``shared`` is what all of them have in common."""
+    found = _Collected(trials, boundary)
+    energy = found.energy
+    per_token, net_per_token = found.per_token()
+    per_unit, net_per_unit = found.per_unit()
+    notes = (
+        *_pooled(_machines(trials)),
+        *_unread(shared.quality),
+        *_without_sessions(found.counted),
+        # The same may be a note of a trial and of its energy.
+        *dict.fromkeys(note for note in (*found.notes(), *shared.notes) if note),
+    )
+    return msgspec.structs.replace(
+        shared,
+        boundary=boundary,
+        energy=energy,
+        run=energy_sums([(bounded, 1000) for bounded in found.runs]),
+        net=found.net(),
+        seconds=found.seconds(),
+        per_token=per_token,
+        net_per_token=net_per_token,
+        per_unit=per_unit,
+        net_per_unit=net_per_unit,
         provenance=found.provenance(),
         domains=found.domains(),
         parts=found.parts(),
         problem=_problem(trials, found, energy),
-        reasons=_reasons(trials),
-        notes=(
-            *_pooled(machines),
-            *_unread(quality),
-            *_without_sessions(found.counted),
-            *_notes(done, found),
-        ),
-        protocol=first.protocol,
-        last_started=max(t.started for t in trials),
+        notes=notes,
     )
+
+
+def _machines(trials: Sequence[Trial]) -> list[str]:
+    return list(dict.fromkeys(t.environment.fingerprint for t in trials))
 
 
 def _quality(done: Sequence[Trial]) -> Quality | None:
@@ -371,11 +404,12 @@ def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
     return InferenceFailures(failed=failed, tried=failed + sum(done for _, done in known))
 
 
-def _notes(done: Sequence[Trial], found: _Collected) -> tuple[str, ...]:
-    notes = [found.note, *(bounded.note for bounded in found.runs)]
+def _trial_notes(done: Sequence[Trial]) -> tuple[str, ...]:
+    """The trials' own notes. What others took of each trial is one sentence for all of them."""
+    notes: list[str] = []
     for trial in done:
-        # What others took of each trial is one sentence for all of them.
-        single = disturbance.notes(trial.phases)
-        notes += [note for note in trial.notes if note not in single]
+        if trial.notes:
+            single = disturbance.notes(trial.phases)
+            notes += [note for note in trial.notes if note not in single]
     notes.append(disturbance.over_trials(done) or "")
-    return tuple(dict.fromkeys(note for note in notes if note))
+    return tuple(dict.fromkeys(notes))

@@ -7,9 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from permille.escaping import plain
+from permille.output import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,12 +56,6 @@ def say_last(notice: str | None) -> None:
 def print_json(output: Record) -> None:
     """``output`` on stdout as one JSON document."""
     print(json_text(output, ascii_only=not _speaks_utf8()))
-
-
-def json_text(output: Record, *, ascii_only: bool = False) -> str:
-    """One JSON document. NaN is refused: it is not JSON."""
-    payload = msgspec.to_builtins(output)
-    return json.dumps(payload, indent=2, ensure_ascii=ascii_only, allow_nan=False)
 
 
 def print_json_line(line: bytes) -> None:

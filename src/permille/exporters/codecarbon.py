@@ -36,14 +36,24 @@ class CodeCarbonCsv:
 
     def export(self, request: ExportRequest) -> Export:
         """The file, and the number of trials left out, by reason."""
-        lines = list(_lines(request.trials(), request.boundary, request.carbon))
-        rows = [without_controls(line) for line in lines if not isinstance(line, Refused)]
-        reasons = Counter(line.reason for line in lines if isinstance(line, Refused))
+        reasons: Counter[str] = Counter()
+        written = 0
+
+        def rows() -> Iterator[dict[str, Any]]:
+            nonlocal written
+            for line in _lines(request.trials(), request.boundary, request.carbon):
+                if isinstance(line, Refused):
+                    reasons[line.reason] += 1
+                else:
+                    written += 1
+                    yield without_controls(line)
+
+        content = as_csv(rows()).encode()
         notes = tuple(
             f"{counted(count, 'trial is', 'trials are')} left out: {reason}"
             for reason, count in reasons.items()
         )
-        return Export(as_csv(rows).encode(), len(rows), notes)
+        return Export(content, written, notes)
 
 
 exporter = CodeCarbonCsv()

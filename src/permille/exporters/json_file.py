@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
-import msgspec
-
 from permille.analysis.results import Results
 from permille.exporters import OfResults
+from permille.output import json_text
 
 
 def _json(results: Results) -> bytes:
-    payload = msgspec.to_builtins(results)
-    return (json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json_text(results) + "\n").encode()
 
 
 exporter = OfResults(_json)

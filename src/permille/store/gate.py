@@ -15,23 +15,56 @@ MOST = 1e30
 _MOST_INT = 2**63 - 1
 _MAYBE_LARGE = re.compile(rb"[:,\[]-?(?:\d{19}|[\d.]+[eE]\+?(?:[3-9]\d|\d{3}))")
 """A number of 19 digits or more, or with an exponent of 30 or more, or what looks like one."""
+_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
+_EXPONENT = re.compile(rb"0e\+?00")
 
 
 def refusal(trial: Trial) -> str | None:
     """Why this trial cannot be stored, or None."""
     try:
+        encoded(trial)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def encoded(trial: Trial) -> bytes:
+    """The body of the trial's row.
+
+    Raises:
+        ValueError: the trial cannot be stored; the message says why.
+    """
+    try:
         body = msgspec.json.encode(trial)
         back = read_trial(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        return _unbounded(trial) or f"it could not be read back: {error}"
+        raise ValueError(_unbounded(trial) or f"it could not be read back: {error}") from error
     # JSON has no numbers that are not finite: what is read back as equal has none either. If no
     # number in it looks large, there is none to be looked for, which would take most of a write.
     same = back == trial
-    bounded = same and _MAYBE_LARGE.search(body) is None
+    bounded = same and not _maybe_large(body)
     wrong = (None if bounded else _unbounded(trial)) or _senseless(trial)
     if wrong is None and not same and msgspec.json.encode(back) != body:
-        return "it would be read back differently"
-    return wrong
+        wrong = "it would be read back differently"
+    if wrong is not None:
+        raise ValueError(wrong)
+    return body
+
+
+def _maybe_large(body: bytes) -> bool:
+    """Whether :data:`_MAYBE_LARGE` is in it. Bodies in which it cannot be are told apart first, in
+    a tenth of the time: with every digit as 0, they have neither 19 zeros in a row nor an exponent
+    after a number (in a hexadecimal id, a letter is before the digits)."""
+    zeros = body.translate(_ZEROS)
+    if b"0" * 19 not in zeros:
+        for exponent in _EXPONENT.finditer(zeros):
+            end = exponent.start() + 1
+            before = zeros[max(0, end - 30) : end].rstrip(b"0.")
+            if not before or before.endswith((b":", b",", b"[", b"-")):
+                break
+        else:
+            return False
+    return _MAYBE_LARGE.search(body) is not None
 
 
 def refusal_of_session(session: MachineSession) -> str | None:

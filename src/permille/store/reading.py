@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,7 +116,9 @@ class StoreReader:
             StoreError: the roll-up, or a required trial, is damaged.
         """
         with self._guard("read"):
-            for kept in rollup.newest_rounds(self._groups()):
+            remaining = deque(rollup.newest_rounds(self._groups(bodies=True)))
+            while remaining:  # so that what was unpacked is not kept packed, too
+                kept = remaining.popleft()
                 if study not in (None, kept.group.study):
                     continue
                 if kept.body is not None and kept.fold == fold.version:
@@ -126,11 +129,11 @@ class StoreReader:
                 if trials:
                     yield kept.group, fold.of(trials)
 
-    def _groups(self, *, references: bool = False) -> list[Kept]:
+    def _groups(self, *, references: bool = False, bodies: bool = False) -> list[Kept]:
         """The groups of what was measured, or those of the reference workload."""
         return [
             kept
-            for kept in self._rows.groups()
+            for kept in self._rows.groups(bodies=bodies)
             if (kept.group.source == REFERENCE_SOURCE) == references
         ]
 
@@ -147,6 +150,16 @@ class StoreReader:
                 last = list(rows)
                 rows = iter(last[max(0, len(last) - newest) :])
             return [trial for row in rows for trial in self._rows.decoded(row)]
+
+    def of_groups(self, groups: Iterable[Group]) -> Iterator[Trial]:
+        """The trials of several groups in the order they came, as they are read.
+
+        Raises:
+            StoreError: one is damaged.
+        """
+        with self._guard("read"):
+            for row in self._rows.rows_of(list(groups), {}):
+                yield from self._rows.decoded(row)
 
     def trial(self, uid: str) -> Trial | None:
         """The trial of that uid, or None.
@@ -205,7 +218,7 @@ class StoreReader:
             starts = self._rows.starts()
             chosen = [
                 group
-                for group in (kept.group for kept in self._rows.groups())
+                for group in (kept.group for kept in self._rows.groups(bodies=False))
                 if all(getattr(group, name) == value for name, value in matching.items())
                 and group.round
                 == starts.get((group.study, group.cell, group.protocol, group.fingerprint), 0)
@@ -224,7 +237,7 @@ class StoreReader:
     def environment(self, fingerprint: str) -> Environment | None:
         """The machine of a fingerprint, from one of its trials."""
         with self._guard("read"):
-            for kept in self._rows.groups():
+            for kept in self._rows.groups(bodies=False):
                 if kept.group.fingerprint == fingerprint:
                     for row in self._rows.scan({"fingerprint": fingerprint}, kept.group.newest):
                         for trial in self._rows.decoded(row):

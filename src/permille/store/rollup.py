@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from permille.records import Trial
 from permille.store.rows import Group, Row
@@ -21,6 +21,9 @@ from permille.store.seals import DamageError, added, grow, seal, total
 KEY = ("study", "source", "cell", "fingerprint", "protocol", "round")
 _COLUMNS = (*KEY, "first", "newest", "trials", "seals", "fold", "body", "seal")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM rollup NOT INDEXED"
+_ONE = (
+    f"SELECT {', '.join(_COLUMNS)} FROM rollup WHERE {' AND '.join(f'{name} = ?' for name in KEY)}"
+)
 _UPSERT = (
     f"INSERT INTO rollup ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET "
@@ -65,6 +68,10 @@ class Kept(NamedTuple):
         """The columns of :data:`KEY`."""
         return key_of(self.group)
 
+    def without_body(self) -> Kept:
+        """The same with an empty body, if there is one."""
+        return self if self.body is None else self._replace(body=b"")
+
     def sealed(self) -> tuple[object, ...]:
         """The whole row with a new seal."""
         group = self.group
@@ -87,15 +94,13 @@ def mark(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
     by_group: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         by_group.setdefault(row.group, []).append(row)
-    for inserted in by_group.values():
-        _mark(db, inserted)
+    _count(db, [_mark(db, inserted) for inserted in by_group.values()])
 
 
-def _mark(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
+def _mark(db: sqlite3.Connection, rows: Sequence[Row]) -> _Change:
     """Count rows of one group."""
     row, newest = rows[0], rows[-1].id
-    where = " AND ".join(f"{column} = ?" for column in KEY)
-    old = db.execute(f"{_SELECT.removesuffix(' NOT INDEXED')} WHERE {where}", row.group).fetchone()
+    old = db.execute(_ONE, row.group).fetchone()
     seals = [one.seal for one in rows]
     if old is None:
         group = Group(*row.group[:5], len(rows), newest, row.round, row.id, added(seals))
@@ -104,7 +109,7 @@ def _mark(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
         group = before._replace(
             trials=before.trials + len(rows), newest=newest, seals=added([before.seals, *seals])
         )
-    _put(db, Kept(group, 0, None), None if old is None else old[-1])
+    return _put(db, Kept(group, 0, None), None if old is None else old[-1])
 
 
 def exchange(db: sqlite3.Connection, old: Row, new: Row) -> None:
@@ -113,43 +118,60 @@ def exchange(db: sqlite3.Connection, old: Row, new: Row) -> None:
     Raises:
         DamageError: the group's row is damaged, or missing.
     """
-    where = " AND ".join(f"{column} = ?" for column in KEY)
-    kept = db.execute(f"{_SELECT.removesuffix(' NOT INDEXED')} WHERE {where}", old.group).fetchone()
+    kept = db.execute(_ONE, old.group).fetchone()
     if kept is None:
         raise DamageError("a row of the roll-up is missing")
     group = _read(kept).group
     group = group._replace(seals=added([group.seals, new.seal, -old.seal]))
-    _put(db, Kept(group, 0, None), kept[-1])
+    _count(db, [_put(db, Kept(group, 0, None), kept[-1])])
 
 
-def keep(db: sqlite3.Connection, group: Group, version: int, body: bytes) -> None:
-    """Store the aggregate of a group, unless trials were added in the meantime.
+def keep(db: sqlite3.Connection, folded: Iterable[tuple[Group, bytes]], version: int) -> None:
+    """Store the aggregates of groups, except those to which trials were added in the meantime.
 
     Raises:
-        DamageError: the group's row is damaged.
+        DamageError: the row of a group is damaged.
     """
-    where = " AND ".join(f"{column} = ?" for column in KEY)
-    old = db.execute(f"{_SELECT} WHERE {where}", key_of(group)).fetchone()
-    if old is not None and _read(old).group == group:
-        _put(db, Kept(group, version, body), old[-1])
+    changes = []
+    for group, body in folded:
+        old = db.execute(_ONE, key_of(group)).fetchone()
+        if old is not None and _read(old).group == group:
+            changes.append(_put(db, Kept(group, version, body), old[-1]))
+    _count(db, changes)
 
 
-def _put(db: sqlite3.Connection, kept: Kept, old_seal: int | None) -> None:
+class _Change(NamedTuple):
+    """A row that was written: 1 if it is new, and what it adds to the sum of the seals."""
+
+    new: int
+    seals: int
+
+
+def _put(db: sqlite3.Connection, kept: Kept, old_seal: int | None) -> _Change:
     row = kept.sealed()
     db.execute(_UPSERT, row)
-    grow(db, "rollup", int(old_seal is None), [row[-1], -(old_seal or 0)])  # type: ignore[list-item]
+    sealed = row[-1]
+    assert isinstance(sealed, int)
+    return _Change(int(old_seal is None), sealed - (old_seal or 0))
 
 
-def read(db: sqlite3.Connection) -> list[Kept]:
-    """Every row, in order of first appearance.
+def _count(db: sqlite3.Connection, changes: Sequence[_Change]) -> None:
+    grow(db, "rollup", sum(one.new for one in changes), [one.seals for one in changes])
+
+
+def read(db: sqlite3.Connection, *, bodies: bool = True) -> list[Kept]:
+    """Every row, in order of first appearance; without ``bodies``, those that exist are empty.
 
     Raises:
         DamageError: a row is damaged, missing or duplicated, or the rows do not account for every
             trial.
     """
-    rows = db.execute(_SELECT).fetchall()
-    groups_kept = [_read(row) for row in rows]
-    if total(db, "rollup") != (len(rows), added(row[-1] for row in rows)):
+    groups_kept, seals = [], 0
+    for row in db.execute(_SELECT):
+        kept = _read(row)
+        groups_kept.append(kept if bodies else kept.without_body())
+        seals += row[-1]
+    if total(db, "rollup") != (len(groups_kept), added([seals])):
         raise DamageError("rows of the roll-up are missing or duplicated")
     groups = [kept.group for kept in groups_kept]
     trials = (sum(group.trials for group in groups), added(group.seals for group in groups))
@@ -158,13 +180,13 @@ def read(db: sqlite3.Connection) -> list[Kept]:
     return sorted(groups_kept, key=lambda kept: kept.group.first)
 
 
-def _read(row: tuple[object, ...]) -> Kept:
+def _read(row: tuple[Any, ...]) -> Kept:
     body = row[-2]
     if seal(tuple(row[:-2]), b"" if body is None else body) != row[-1]:
         raise DamageError("a row of the roll-up is damaged")
     *key, first, newest, trials, seals, fold = row[:-2]
     group = Group._make([*key[:5], trials, newest, key[5], first, seals])
-    return Kept(group, fold, body)  # type: ignore[arg-type]
+    return Kept(group, fold, body)
 
 
 def newest_rounds(kept: Sequence[Kept]) -> list[Kept]:

@@ -37,6 +37,7 @@ class SealedRows:
         self._path = path
         self._budget = budget
         self._damage = damage
+        self._groups: tuple[object, list[Kept]] | None = None
 
     def say(self, what: str) -> None:
         """Report damage: as an error, or as a line in the list."""
@@ -63,16 +64,27 @@ class SealedRows:
             self.say(f"trial {row.uid}: {error}")
             return None
 
-    def groups(self) -> list[Kept]:
-        """The roll-up; if it is damaged, which is reported, the groups from the trials."""
+    def groups(self, *, bodies: bool) -> list[Kept]:
+        """The roll-up; if it is damaged, which is reported, the groups from the trials. Without
+        ``bodies``, they are empty, and what was read before is returned if nobody has written
+        since."""
         with self.snapshot():
-            try:
-                return rollup.read(self._db)
-            except (DamageError, sqlite3.DatabaseError) as error:
-                if isinstance(error, sqlite3.Error) and not is_corrupt(error):
-                    raise
-                self.say(str(error))
-            return self._surveyed()
+            (written,) = self._db.execute("PRAGMA data_version").fetchone()
+            state = (written, self._db.total_changes)
+            if not bodies and self._groups is not None and self._groups[0] == state:
+                return self._groups[1]
+            kept = self._read_groups(bodies)
+            self._groups = (state, [one.without_body() for one in kept])
+            return kept
+
+    def _read_groups(self, bodies: bool) -> list[Kept]:
+        try:
+            return rollup.read(self._db, bodies=bodies)
+        except (DamageError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.Error) and not is_corrupt(error):
+                raise
+            self.say(str(error))
+        return self._surveyed()
 
     def _surveyed(self) -> list[Kept]:
         groups: dict[tuple[Any, ...], Group] = {}

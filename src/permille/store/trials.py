@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from permille import plugins
 from permille.errors import StoreError, UnkeepableError
 from permille.records import MachineSession, Protocol, Trial
-from permille.store import rollup, sessions
+from permille.store import rolling, rollup, sessions
 from permille.store.file import checkpoint, damaged
 from permille.store.reading import StoreReader
 from permille.store.rollup import Fold
@@ -197,7 +197,7 @@ class Store(StoreReader):
         """Put each cell into the newest round of its trials (after a repair)."""
         with self._transaction():
             before = self._rows.starts()
-            for kept in rollup.newest_rounds(rollup.read(self._db)):
+            for kept in rollup.newest_rounds(rollup.read(self._db, bodies=False)):
                 group = kept.group
                 key = (group.study, group.cell, group.protocol, group.fingerprint)
                 if group.round > before.get(key, 0):
@@ -298,13 +298,16 @@ class Store(StoreReader):
         return tuple(line for line in refused if line is not None)
 
     def _roll_up(self) -> None:
-        fold = self._fold or plugins.load("folds", "cells", StoreError)
-        for kept in rollup.newest_rounds(self._rows.groups()):
-            if kept.body is None or kept.fold != fold.version:
-                with contextlib.suppress(StoreError):  # damaged: its reader reports it
-                    body = fold.pack(fold.of(self.of_group(kept.group)))
-                    with self._transaction():
-                        rollup.keep(self._db, kept.group, fold.version, body)
+        target = None if self._fold else plugins.target("folds", "cells", StoreError)
+        fold = self._fold or plugins.load_target(str(target))
+        stale = [
+            kept.group
+            for kept in rollup.newest_rounds(self._rows.groups(bodies=False))
+            if kept.body is None or kept.fold != fold.version
+        ]
+        for some in rolling.folded(self, stale, fold, target):
+            with self._transaction():
+                rollup.keep(self._db, some, fold.version)
         checkpoint(self._db)
 
     @contextmanager

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from operator import itemgetter
 from pathlib import Path
-
-import msgspec
 
 from permille.errors import StoreError, UnkeepableError
 from permille.records import Trial
 from permille.store import rollup
-from permille.store.gate import packed, refusal
+from permille.store.gate import encoded, packed
 from permille.store.rows import KEYS, Raw, Row, columns_of
 from permille.store.sealed import START
 from permille.store.seals import added, grow, seal
@@ -19,14 +18,23 @@ _AT_ONCE = 5_000
 """The rows whose counts are held in memory."""
 
 
-def _admit(trial: Trial, raw: Raw | None, path: Path) -> list[tuple[str, bytes]]:
-    """Check that a trial and its recording can be read back; the recording's parts."""
-    reason = refusal(trial)
-    if reason is None:
-        try:
-            return [] if raw is None else packed(raw)
-        except ValueError as error:
-            reason = str(error)
+_COLUMNS = (*KEYS, "body", "seal")
+_INSERT = (
+    f"INSERT INTO trial ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+    " ON CONFLICT (uid) DO NOTHING"
+)
+_UPDATE = f"UPDATE trial SET {', '.join(f'{name} = ?' for name in _COLUMNS[1:])} WHERE id = ?"
+_of_trial = itemgetter(*KEYS[1:-1])
+"""The values of the columns between a trial's number and the seals of its recording."""
+
+
+def _admit(trial: Trial, raw: Raw | None, path: Path) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Check that a trial and its recording can be read back; its body, and the recording's
+    parts."""
+    try:
+        return encoded(trial), [] if raw is None else packed(raw)
+    except ValueError as error:
+        reason = str(error)
     raise UnkeepableError(f"trial {trial.uid} is not stored in {path}: {reason}", reason)
 
 
@@ -47,16 +55,19 @@ class Inserts:
         Raises:
             UnkeepableError: it could not be read back.
         """
-        bodies = _admit(trial, raw, self._path)
-        if self._db.execute("SELECT 1 FROM trial WHERE uid = ?", (trial.uid,)).fetchone():
-            return 0
+        body, bodies = _admit(trial, raw, self._path)
         if self._number is None:
             newest = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
             self._number = newest[0]
-        self._number += 1
-        row, parts = _insert(self._db, self._number, trial, bodies)
+        number = self._number + 1
+        parts = [(number, kind, part, seal((number, kind), part)) for kind, part in bodies]
+        row = _row(number, trial, added(part[-1] for part in parts), body)
+        if self._db.execute(_INSERT, row).rowcount == 0:
+            return 0
+        self._db.executemany("INSERT INTO raw (trial, kind, body, seal) VALUES (?, ?, ?, ?)", parts)
+        self._number = number
         self._rows.append(row._replace(body=b""))
-        self._parts += parts
+        self._parts += [part[-1] for part in parts]
         if len(self._rows) == _AT_ONCE:
             self.finish()
         return 1
@@ -75,43 +86,27 @@ class Inserts:
         self._rows, self._parts = [], []
 
 
-def _insert(
-    db: sqlite3.Connection, number: int, trial: Trial, bodies: list[tuple[str, bytes]]
-) -> tuple[Row, list[int]]:
-    """Write the rows of a trial; its own, and the seals of its recording's parts."""
-    parts = [(number, kind, body, seal((number, kind), body)) for kind, body in bodies]
-    columns = columns_of(trial)
-    parts_seal = added(part[-1] for part in parts)
-    keys = (number, *(columns[name] for name in KEYS[1:-1]), parts_seal)
-    body = msgspec.json.encode(trial)
-    row = Row._make([*keys, body, seal(keys, body)])
-    db.execute(
-        f"INSERT INTO trial ({', '.join(KEYS)}, body, seal) VALUES ({', '.join('?' * len(row))})",
-        row,
-    )
-    db.executemany("INSERT INTO raw (trial, kind, body, seal) VALUES (?, ?, ?, ?)", parts)
-    return row, [part[-1] for part in parts]
+def _row(number: int, trial: Trial, parts: int, body: bytes) -> Row:
+    """The row of a trial, with its seal; ``parts`` is the sum of its recording's."""
+    keys = (number, *_of_trial(columns_of(trial)), parts)
+    return Row._make((*keys, body, seal(keys, body)))
 
 
 def exchange(db: sqlite3.Connection, old: Row, trial: Trial, path: Path) -> None:
     """Replace the row of a trial with another record of it, under the same number, so that nothing
     else in the store changes."""
-    reason = refusal(trial)
-    columns = columns_of(trial)
-    keys = (old.id, *(columns[name] for name in KEYS[1:-1]), old.parts)
-    body = msgspec.json.encode(trial)
-    row = Row._make([*keys, body, seal(keys, body)])
+    try:
+        row = _row(old.id, trial, old.parts, encoded(trial))
+    except ValueError as error:
+        raise StoreError(f"trial {trial.uid} is not replaced in {path}: {error}") from error
+    reason = None
     if (row.uid, row.group) != (old.uid, old.group):
-        reason = reason or "it belongs to another group than the one that it should replace"
-    if old.parts:
-        reason = reason or "the stored one has a recording"
+        reason = "it belongs to another group than the one that it should replace"
+    elif old.parts:
+        reason = "the stored one has a recording"
     if reason is not None:
         raise StoreError(f"trial {trial.uid} is not replaced in {path}: {reason}")
-    names = (*KEYS[1:], "body", "seal")
-    db.execute(
-        f"UPDATE trial SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",
-        (*row[1:], old.id),
-    )
+    db.execute(_UPDATE, (*row[1:], old.id))
     grow(db, "trial", 0, [row.seal, -old.seal])
     rollup.exchange(db, old, row)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from permille import plugins
-from permille.analysis.current import current_trials
+from permille.analysis.current import current_groups
 from permille.analysis.results import Results, result_rows
+from permille.analysis.rolled import CELLS
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_reading, add_store, carbon_of
 from permille.cli.commands.explore import explored_store
@@ -126,8 +127,9 @@ class _Reading:
     def trials(self) -> Iterator[Trial]:
         with Store(self._args.store, readonly=True, damage=self.damage) as store:
             check_study(store, self._args)
-            current = current_trials(store.trials(study=self._args.study))
-            yield from _chosen(self._args, current, lambda t: t.cell)
+            kept = current_groups(store.cells(CELLS, self._args.study))
+            chosen = _chosen(self._args, kept, lambda one: one[1].cell)
+            yield from store.of_groups(group for group, _ in chosen)
 
 
 def _chosen(

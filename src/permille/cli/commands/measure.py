@@ -19,7 +19,7 @@ from permille.cli.arguments import (
 )
 from permille.cli.measure_text import csv_rows, markdown, show, show_missing, show_ratios
 from permille.cli.streams import deliver
-from permille.cli.terminal import json_text, print_json
+from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
@@ -37,6 +37,7 @@ from permille.measure.figure import (
     without_others,
 )
 from permille.measure.rounds import LEAST_S, RunProtocol, rounds, without_input
+from permille.output import json_text
 from permille.recorder.client import Recorder
 from permille.recorder.wire import Missing
 from permille.records import BOUNDARIES

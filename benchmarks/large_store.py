@@ -1,0 +1,163 @@
+"""What a large store takes: run by hand, `python benchmarks/large_store.py [--json FILE]`.
+
+Makes a store of ``--trials`` in ``--cells``, one cell after another, with ids in no order as real
+ones have them, in transactions of ``--batch``; closes it, which rolls it up; then runs reading
+commands on it, each in a process of its own. Prints the seconds by the clock and of processor time
+(which a busy machine changes little) and the greatest memory of each. ``--merge`` also merges the
+store into a new one.
+
+10,000,000 trials take 15 GB of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # for tests.records
+
+from tests.records import cell, trial  # noqa: E402
+
+from permille.records import Trial  # noqa: E402
+from permille.store import Store  # noqa: E402
+
+TASKS = 10
+
+
+class Took(NamedTuple):
+    """What one step took; ``memory_mb`` is the greatest resident memory of its process."""
+
+    step: str
+    seconds: float
+    cpu_s: float
+    memory_mb: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--cells", type=int, default=15_000)
+    parser.add_argument("--batch", type=int, default=20_000, help="trials of one transaction")
+    parser.add_argument("--merge", action="store_true", help="also merge it into a new store")
+    parser.add_argument("--folder", type=Path, help="where the stores are made")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
+    parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.fill is not None:
+        print(json.dumps(fill(args.fill, args.trials, args.cells, args.batch)))
+        return
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        path = Path(folder) / "large.db"
+        steps = _made(path, args)
+        for took in steps:
+            _show(took)
+        for words in _commands(Path(folder), args):
+            took = _command(words, path)
+            _show(took)
+            steps.append(took)
+        size_mb = path.stat().st_size / 1e6
+    print(
+        f"{args.trials:,} trials in {args.cells:,} cells, {size_mb:,.0f} MB; load {load:.1f} before"
+    )
+    if args.json:
+        about = {"trials": args.trials, "cells": args.cells, "batch": args.batch, "mb": size_mb}
+        figures = {**about, "load_before": load, "load_after": os.getloadavg()[0]}
+        figures["steps"] = [took._asdict() for took in steps]
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _made(path: Path, args: argparse.Namespace) -> list[Took]:
+    sizes = [f"--trials={args.trials}", f"--cells={args.cells}", f"--batch={args.batch}"]
+    words = [sys.executable, __file__, "--fill", str(path), *sizes]
+    made = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    return [Took(*step) for step in json.loads(made.stdout)]
+
+
+def _commands(folder: Path, args: argparse.Namespace) -> list[list[str]]:
+    last = args.cells - TASKS + args.cells % TASKS  # a model of the task of model-0
+    merge = [["store", "merge", str(folder / "merged.db")]] if args.merge else []
+    return [
+        ["results"],
+        ["results", "--json"],
+        ["compare", "model-0", f"model-{last - last % TASKS}"],
+        *(["export", kind, str(folder / kind)] for kind in ("csv", "json", "parquet")),
+        *([["export", "codecarbon", str(folder / "cc.csv")]] if args.trials <= 1_000_000 else []),
+        *merge,
+    ]
+
+
+def _command(words: Sequence[str], store: Path) -> Took:
+    """Run a command of permille on the store, and see what it took."""
+    merging = words[:2] == ["store", "merge"]
+    named = [str(store)] if merging else ["--store", str(store)]
+    line = [sys.executable, "-m", "permille", *words, *named]
+    start = time.perf_counter()
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        errors = process.stderr.read() if process.stderr else b""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{words}: {errors.decode()}")
+    seconds = time.perf_counter() - start
+    step = " ".join(word for word in words if "/" not in word)
+    return Took(step, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
+
+
+def _show(took: Took) -> None:
+    print(
+        f"{took.step:32} {took.seconds:9.2f} s  CPU {took.cpu_s:9.2f} s  {took.memory_mb:7.0f} MB",
+        flush=True,
+    )
+
+
+def fill(path: Path, trials: int, cells: int, batch: int) -> tuple[Took, Took]:
+    """Store so many trials of so many cells; what writing them took, and rolling them up. Making
+    the trials is not in it."""
+    store = Store(path)
+    seconds, cpu_s = 0.0, 0.0
+    for first in range(0, trials, batch):
+        made_now = [(one, None) for one in made(first, min(trials, first + batch), trials, cells)]
+        start, start_cpu = time.perf_counter(), time.process_time()
+        store.add_many(made_now)
+        seconds += time.perf_counter() - start
+        cpu_s += time.process_time() - start_cpu
+    written = Took("write", seconds, cpu_s, _memory_mb())
+    before = os.times()
+    start = time.perf_counter()
+    store.close()
+    after = os.times()
+    spent = sum(after[:4]) - sum(before[:4])  # with processes that it started and that have ended
+    return written, Took("roll up", time.perf_counter() - start, spent, _memory_mb())
+
+
+def made(first: int, last: int, trials: int, cells: int) -> Iterator[Trial]:
+    """Some of so many trials by their numbers, an equal share of each cell."""
+    for i in range(first, last):
+        number = i * cells // trials
+        repeat = i + (-number * trials) // cells
+        yield trial(
+            30.0 + number + repeat % 7 / 10,
+            uid=hashlib.blake2b(str(i).encode(), digest_size=16).hexdigest(),
+            repeat=repeat,
+            cell=cell(f"model-{number}", id=f"cell-{number}", task=f"task-{number % TASKS}"),
+        )
+
+
+def _memory_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+if __name__ == "__main__":
+    main()
