@@ -215,6 +215,7 @@ class Summary(Record):
     net_per_token: TokenEnergy | None = None
     per_unit: dict[str, Sums] = {}  # joules per 1,000 images, seconds of audio
     net_per_unit: dict[str, Sums] = {}
+    inferences_per_s: Estimate | None = None  # successful ones, in the query span
     tokens_per_s: Estimate | None = None  # of the output
     request_s: Times | None = None
     first_token_s: Times | None = None

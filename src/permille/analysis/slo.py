@@ -149,7 +149,7 @@ def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
 
 
 def _check(summary: Summary, limit: Limit) -> LimitCheck:
-    figure, reason = _error_rate(summary) if limit.name == ERROR_RATE else _time(summary, limit)
+    figure, reason = promised(summary, limit.name)
     keeps: bool | None = None
     if figure is not None and figure.low is not None and figure.high is not None:
         if figure.low > limit.most:
@@ -163,9 +163,15 @@ def _check(summary: Summary, limit: Limit) -> LimitCheck:
     return LimitCheck(limit=limit, figure=figure, keeps=keeps, reason=reason)
 
 
-def _time(summary: Summary, limit: Limit) -> tuple[Estimate | None, str | None]:
+def promised(summary: Summary, name: str) -> tuple[Estimate | None, str | None]:
+    """The figure that a limit of this name (one of :data:`NAMES`) is about, and why it does not
+    settle a promise whatever the limit, if it does not."""
+    return _error_rate(summary) if name == ERROR_RATE else _time(summary, name)
+
+
+def _time(summary: Summary, name: str) -> tuple[Estimate | None, str | None]:
     """A percentile, and why it does not settle a promise."""
-    kind, _, percentile = limit.name.partition("_")
+    kind, _, percentile = name.partition("_")
     times = getattr(summary, TIMES[kind])
     figure: Estimate | None = None if times is None else getattr(times, percentile)
     if figure is None:

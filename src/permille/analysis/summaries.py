@@ -221,6 +221,7 @@ def _summary(trials: Sequence[Trial], boundary: Boundary) -> Summary:
         net_per_token=net_per_token,
         per_unit=per_unit,
         net_per_unit=net_per_unit,
+        inferences_per_s=serving.inferences_per_s(done),
         tokens_per_s=serving.tokens_per_s(done),
         request_s=serving.request(done),
         first_token_s=serving.first_token(done),
