@@ -30,13 +30,13 @@ def load(clients: int, energy_j: float, ttft_s: float, **changed: Any) -> list[T
         "protocol": Protocol(inferences=1000),
         "counts": {"tokens_in": 9000.0, "tokens_out": 20_000.0, "failed": 0.0},
         "tokens": split,
+        "idle_j": energy_j / 4,
     }
     return [
         trial(
             energy_j * by,
             model=model,
             repeat=repeat,
-            idle_j=energy_j / 4,
             latency=Latency(
                 p50=ttft_s, p95=2 * ttft_s, p99=3 * ttft_s, mean=ttft_s, n=1000,
                 first_token_p50=ttft_s / 2, first_token_p95=ttft_s * by,
