@@ -433,7 +433,7 @@ function waitChart(app, picked, asked) {
 function thinned(data, most) {
   const loads = [...new Set(data.map((d) => d.at))];
   const every = Math.ceil(loads.length / most);
-  return loads.filter((_, i) => i % every === 0);
+  return loads.filter((_, i) => i % every === 0).map((at) => ({ at }));
 }
 
 /**
@@ -445,7 +445,10 @@ function thinned(data, most) {
  * }} how
  */
 function overLoad(app, data, how) {
-  const x = extent(data.map((d) => d.at)),
+  // Plot names only some ticks of a logarithmic scale: here each load has its name.
+  /** @param {{ at: number }} d */
+  const x = (d) => Math.log10(d.at);
+  const [first, last] = extent(data.map((d) => d.at)),
     y = extent([...data.flatMap(reach), how.line]);
   const by = data[0]?.point.cell.serving?.load?.by;
   /** @param {Dot} d */
@@ -457,10 +460,9 @@ function overLoad(app, data, how) {
     marginTop: 26,
     marginBottom: 44,
     x: {
-      type: "log",
-      domain: x,
-      ticks: thinned(data, Math.max(2, Math.floor((width - 80) / 44))),
-      tickFormat: (v) => number(v),
+      domain: [Math.log10(first), Math.log10(last)],
+      ticks: thinned(data, Math.max(2, Math.floor((width - 80) / 44))).map(x),
+      tickFormat: (v) => number(10 ** v),
       label: `${by === "rate_per_s" ? "Requests per second" : "Clients at once"} (logarithmic) →`,
       grid: true,
     },
@@ -474,9 +476,9 @@ function overLoad(app, data, how) {
     },
     marks: [
       Plot.ruleY([how.line], { stroke: "var(--soft)", strokeDasharray: "5 4" }),
-      Plot.line(data, { x: "at", y: "value", stroke: "var(--soft)", strokeOpacity: 0.5 }),
+      Plot.line(data, { x, y: "value", stroke: "var(--soft)", strokeOpacity: 0.5 }),
       Plot.ruleX(data.filter(bounded), {
-        x: "at",
+        x,
         y1: "low",
         y2: "high",
         stroke: (/** @type {Dot} */ d) => verdict(d)[1],
@@ -484,7 +486,7 @@ function overLoad(app, data, how) {
         strokeWidth: 2,
       }),
       Plot.dot(data.filter(how.ringed), {
-        x: "at",
+        x,
         y: "value",
         r: 10,
         stroke: "var(--ink)",
@@ -492,7 +494,7 @@ function overLoad(app, data, how) {
       }),
       Plot.dot(data, {
         className: "pt",
-        x: "at",
+        x,
         y: "value",
         r: 5,
         fill: (/** @type {Dot} */ d) => verdict(d)[1],
