@@ -10,7 +10,7 @@ import pytest
 from permille.cli import dispatch
 from permille.records import Estimate, Latency, TokenSplit, Trial
 from permille.store import Store
-from tests.records import trial
+from tests.records import cell, trial
 
 
 def served(repeat: int) -> Trial:
@@ -47,6 +47,9 @@ def store(tmp_path: Path) -> Path:
         for repeat in range(2):
             heard = {"audio_seconds": 72.0}
             opened.add(trial(36.0, model="ears", repeat=repeat, counts=heard))
+            embeds = cell("embeds", task="feature-extraction")
+            read = {"tokens_in": 1800.0}
+            opened.add(trial(36.0, model="embeds", repeat=repeat, counts=read, cell=embeds))
     return path
 
 
@@ -81,6 +84,7 @@ def test_csv_has_each_figure_with_the_ends_of_its_interval(store: Path) -> None:
         "the load hardly varied",
     )
     assert float(rows["ears"]["j_per_audio_second"]) == pytest.approx(0.5)
+    assert float(rows["embeds"]["j_per_embedded_token"]) == pytest.approx(0.02)
     # Where there is nothing to count, the cells are empty, never 0.
     unknown = [name for name in llm if name.startswith(("j_per", "token_split", "ttft", "tpot"))]
     assert len(unknown) > 30
@@ -97,6 +101,15 @@ def test_the_model_card_has_tables_of_the_models_that_have_such_figures(store: P
     assert "10 mJ [5 mJ, 15 mJ] | 100 mJ [90 mJ, 110 mJ] | 2 W [1 W, 3 W]" in split
     assert "the load hardly varied" in split
     assert "300 ms" in tokens
+
+
+def test_the_line_below_the_table_is_per_1000_tokens_embedded(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dispatch(["results", "--store", str(store)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "embeds on reviews: 20 J [20 J, 20 J] per 1,000 tokens embedded" in printed
+    assert "ears on reviews: 500 mJ [500 mJ, 500 mJ] per second of audio" in printed
 
 
 def test_a_model_card_without_such_figures_has_one_table(store: Path) -> None:

@@ -209,12 +209,12 @@ class CellRow(Record):
 
     ``kwh_per_1000`` and ``co2e_g_per_1000`` are per 1,000 inferences, above idle if ``--net`` was
     given; ``kwh_per_trial`` is for the whole query span of one trial; ``per_token`` follows
-    ``--net`` too, and so does ``per_unit``: joules per ``image`` and per ``audio_second``, as far
-    as they are counted. ``request_s``: of whole answers; ``inferences_per_s``: of successful
-    inferences; ``tokens_per_s``: of output tokens; ``ttft_s``: to the first token; ``tpot_s``: per
-    output token after the first. ``disturbed`` is the share of the finished trials disturbed by
-    other processes. ``fingerprint`` identifies the hardware and the versions. ``problem`` says why
-    there is no figure, ``reasons`` why trials failed.
+    ``--net`` too, and so does ``per_unit``: joules per ``image``, per ``audio_second`` and, of
+    embeddings, per ``embedded_token``, as far as they are counted. ``request_s``: of whole answers;
+    ``inferences_per_s``: of successful inferences; ``tokens_per_s``: of output tokens; ``ttft_s``:
+    to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is the share of
+    the finished trials disturbed by other processes. ``fingerprint`` identifies the hardware and
+    the versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
     """
 
     study: str

@@ -77,6 +77,7 @@ def _serving(row: ResultRow) -> dict[str, Interval | None]:
         "j_per_token": tokens.all if tokens else None,
         "j_per_image": row.per_unit.get("image"),
         "j_per_audio_second": row.per_unit.get("audio_second"),
+        "j_per_embedded_token": row.per_unit.get("embedded_token"),
         "token_split_input_j": split.input if split else None,
         "token_split_output_j": split.output if split else None,
         "token_split_rest_w": split.rest_w if split else None,

@@ -14,6 +14,7 @@ import { ends, joule, NONE, number, percent, seconds } from "../format.js";
 const UNITS = [
   ["image", "Energy of an image"],
   ["audio_second", "Energy of a second of audio"],
+  ["embedded_token", "Energy of a token embedded"],
 ];
 /** @type {[time: string, words: string][]} */
 const TIMES = [
