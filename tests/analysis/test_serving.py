@@ -10,7 +10,7 @@ from permille.analysis.rows import CellRow, row
 from permille.analysis.summaries import summarise
 from permille.records import Latency, Trial
 from permille.workload.outputs import Output
-from tests.records import trial
+from tests.records import cell, trial
 
 
 def generated(energy_j: float = 36.0, repeat: int = 0, **changed: Any) -> Trial:
@@ -109,6 +109,17 @@ def test_energy_per_unit_of_work_where_it_is_counted() -> None:
     assert shown(generated(counts=heard), generated(repeat=1)).per_unit == {}
     pictures = shown(generated(36.0, counts={"images": 18.0}), pue=2.0)
     assert pictures.per_unit["image"].value == pytest.approx(4.0)
+
+
+def test_embeddings_have_a_figure_per_token_of_the_text() -> None:
+    embeds = cell(task="feature-extraction")
+    read = {"tokens_in": 1800.0}
+    found = shown(*(generated(cell=embeds, counts=read, repeat=i) for i in range(2)))
+    assert list(found.per_unit) == ["embedded_token"]
+    assert found.per_unit["embedded_token"].value == pytest.approx(0.02)
+    assert found.per_token is None  # nothing was generated
+    assert shown(generated(cell=embeds, counts={})).per_unit == {}
+    assert shown(generated(counts=read)).per_unit == {}  # a classifier
 
 
 def test_one_trial_has_no_interval() -> None:

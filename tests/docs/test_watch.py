@@ -19,6 +19,8 @@ from tests.conftest import Permille
 from tests.docs.pages import DOCS, commands, write_files
 from tests.powercap import Driver
 from tests.watch.metrics_server import serving
+from tests.watch.test_otlp import Collector
+from tests.watch.test_otlp import collector as collector  # a fixture
 
 PAGE = (DOCS / "watch.md").read_text(encoding="utf-8")
 
@@ -35,7 +37,32 @@ def test_the_mapping_file_and_a_series(
     assert (line["requests"], line["idle"]) == (0, True)
 
 
-@pytest.mark.parametrize("words", commands("watch.md"))
+REPORT = [words for words in commands("watch.md") if "--report" in words]
+
+
+@pytest.mark.measuring
+def test_a_watch_that_is_kept_and_sent_is_reported(
+    permille: Permille, powercap: Driver, collector: Collector, tmp_path: Path
+) -> None:
+    with serving() as page:
+        page.text = 'vllm:generation_tokens_total{model_name="m"} 10\n'
+        words = ["--metrics", page.url, "--every", "1s", "--for", "2s", "--json-lines"]
+        options = ["--store", "watch.db", "--otlp", collector.url]
+        finished = permille("watch", *words, *options)
+    printed = [json.loads(line) for line in finished.out.splitlines()]
+    (report,) = REPORT
+    shown = permille(*report).out
+    assert printed[-1]["watch"] in shown
+    assert "2 windows" in shown
+    again = permille(*report, "--json-lines").out.splitlines()
+    for line, of_store in zip(printed, map(json.loads, again), strict=True):
+        assert of_store["energy_j"] == line["energy_j"]
+        assert of_store["total"]["tokens"] == line["total"]["tokens"]
+    joules = [v for (name, *_), v in collector.points().items() if name == "hw.energy"]
+    assert sum(joules) == pytest.approx(sum(line["energy_j"]["value"] for line in printed))
+
+
+@pytest.mark.parametrize("words", [w for w in commands("watch.md") if w not in REPORT])
 def test_the_commands_reach_for_the_server(permille: Permille, words: list[str]) -> None:
     """Without a meter they end before they watch, and not because of a wrong option."""
     shown = [word for word in words if word not in (">", "watch.jsonl")]

@@ -1,13 +1,13 @@
 // Computes the page's figures for the cases that test_golden.py writes:
-// node golden.mjs FIGURES FORMAT CASES
+// node golden.mjs FOLDER CASES, with the page's modules in FOLDER
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-const [figures, words, path] = process.argv.slice(2);
-const page = await import(pathToFileURL(figures));
-const text = await import(pathToFileURL(words));
-const { document, settings, pairs } = JSON.parse(readFileSync(path, "utf8"));
+const [folder, path] = process.argv.slice(2);
+const module = (name) => import(pathToFileURL(`${folder}/${name}.js`));
+const [page, text, operating] = await Promise.all(["figures", "format", "operating"].map(module));
+const { document, settings, pairs, load } = JSON.parse(readFileSync(path, "utf8"));
 page.useIntervals(document);
 const cells = page.cells(document.cells);
 const byId = new Map(cells.map((c) => [c.id, c]));
@@ -26,4 +26,19 @@ const found = settings.map((setting) => {
     answers: page.answers({ setting, data: document, byId }).map((p) => [p.general.id, p.specific.id]),
   };
 });
-process.stdout.write(JSON.stringify(found));
+const loads = page.cells(load.document.cells);
+const names = (points) => points.map((p) => p.cell.model);
+const choices = settings.flatMap((setting) => load.promises.map((promise) => {
+  const picked = operating.choose(loads, promise, setting);
+  return picked && {
+    points: picked.points.map(({ cell, meets, checks }) => ({
+      model: cell.model, meets, keeps: checks.map((c) => c.keeps),
+      figures: checks.map((c) => c.figure), energy: page.kwh(cell, setting),
+      token: page.perToken(cell, setting, "output"), all: page.perToken(cell, setting, "all"),
+    })),
+    cheapest: picked.cheapest.cell.model, best: picked.best?.cell.model ?? null, cost: picked.cost,
+    asCheap: names(picked.asCheap), undecided: names(picked.undecided),
+    nearest: picked.nearest?.cell.model ?? null,
+  };
+}));
+process.stdout.write(JSON.stringify({ figures: found, choices }));

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from permille.analysis import answer, budget, comparable, compare, intervals, pareto
+from permille.analysis import answer, budget, comparable, compare, intervals, pareto, slo
 from permille.analysis.cell_summary import Summary
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.rows import SessionInterval, estimate_of, row
@@ -21,8 +21,18 @@ from permille.errors import CompareError
 from permille.explorer import document
 from permille.explorer.cells import Shown
 from permille.metrics import scored
-from permille.records import BOUNDARIES, Environment, Estimate, Phase, Provenance, Stopping, Trial
+from permille.records import (
+    BOUNDARIES,
+    Environment,
+    Estimate,
+    Phase,
+    Protocol,
+    Provenance,
+    Stopping,
+    Trial,
+)
 from permille.units import format_energy_kwh
+from tests.explorer import sweep
 from tests.records import ESTIMATED, cell, joules, trial
 
 pytestmark = pytest.mark.slow
@@ -127,6 +137,25 @@ def all_trials() -> list[Trial]:
     return fixed
 
 
+PROMISES = [
+    *((slo.Limit(name="ttft_p95", most=most),) for most in (0.05, 0.15, 0.505, 1.0, 10.0)),
+    (slo.Limit(name="tpot_p95", most=0.05), slo.Limit(name="error_rate", most=0.01)),
+    (slo.Limit(name="latency_p99", most=2.0),),
+    (slo.Limit(name="ttft_p99", most=1.5), slo.Limit(name="latency_p50", most=0.3)),
+]
+"""What is promised of the sweep: kept by none, some and all, and undecided by single figures."""
+
+
+def loaded() -> list[Trial]:
+    """A sweep with loads whose trials cannot tell, each for another reason."""
+    found = [t for t in sweep.trials() if t.cell.backend == "endpoint"]
+    found += sweep.load(64, 119.0, 0.4, counts={"tokens_out": 9.0, "failed": 30.0})
+    found += sweep.load(128, 80.0, 0.2)[:1]
+    found += sweep.load(256, 90.0, 0.2, protocol=Protocol(inferences=10))
+    found += sweep.load(512, 150.5, 0.3, idle_j=None)
+    return found
+
+
 def shown() -> list[Shown]:
     return [
         Shown(id=f"c{i}", origin="store", cell=c)
@@ -183,6 +212,9 @@ def test_the_pages_functions_give_the_command_lines_figures(
     tmp_path: Path,
 ) -> None:
     cells = shown()
+    loads = [
+        Shown(id=f"l{i}", origin="store", cell=c) for i, c in enumerate(from_trials(loaded()).cells)
+    ]
     settings = [
         {"boundary": b, "net": net, "pue": PUE, "intensity": G_PER_KWH, "unit": "kwh"}
         for b in BOUNDARIES
@@ -200,20 +232,64 @@ def test_the_pages_functions_give_the_command_lines_figures(
                 "document": document.document(cells, store="golden"),
                 "settings": settings,
                 "pairs": [(a.id, b.id) for a, b in pairs],
+                "load": {
+                    "document": document.document(loads, store="golden"),
+                    "promises": [
+                        [{"name": limit.name, "most": limit.most} for limit in promise]
+                        for promise in PROMISES
+                    ],
+                },
             }
         ),
         encoding="utf-8",
     )
-    modules = [tmp_path / f"{name}.mjs" for name in ("figures", "format")]
-    for module in modules:
-        source = (WEB / f"{module.stem}.js").read_text(encoding="utf-8")
-        module.write_text(source, encoding="utf-8")
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    for name in ("figures", "format", "operating"):
+        shutil.copy(WEB / f"{name}.js", modules)
     script = Path(__file__).with_name("golden.mjs")
-    command = [str(NODE), str(script), *map(str, modules), str(cases)]
+    command = [str(NODE), str(script), str(modules), str(cases)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stderr
-    for setting, page in zip(settings, json.loads(run.stdout), strict=True):
+    result = json.loads(run.stdout)
+    for setting, page in zip(settings, result["figures"], strict=True):
         _check(cells, pairs, setting, page)
+    asked = itertools.product(settings, PROMISES)
+    for (setting, promise), picked in zip(asked, result["choices"], strict=True):
+        _check_choice(loads, setting, promise, picked)
+
+
+def _check_choice(
+    cells: list[Shown], setting: dict[str, Any], promise: tuple[slo.Limit, ...],
+    picked: dict[str, Any],
+) -> None:  # fmt: skip
+    """The page picks the operating point that ``permille slo`` does, for the same reasons."""
+    boundary, net = setting["boundary"], setting["net"]
+    choice = slo.choose([summary_of(of, boundary, net=net) for of in cells], promise)
+    assert [p["model"] for p in picked["points"]] == [p.name for p in choice.points]
+    for point, p in zip(picked["points"], choice.points, strict=True):
+        assert (point["meets"], point["keeps"]) == (p.meets, [c.keeps for c in p.checks])
+        for figure, of_check in zip(point["figures"], p.checks, strict=True):
+            same(figure, as_dict(of_check.figure) if of_check.figure else {"value": None})
+        printed_row = row(p.summary, intensity_g_per_kwh=G_PER_KWH, pue=PUE, net=False)
+        same(point["energy"], printed(printed_row.kwh_per_1000))
+        of_net = row(p.summary, intensity_g_per_kwh=G_PER_KWH, pue=PUE, net=net).per_token
+        for name, figure in (
+            ("token", of_net and of_net.output),
+            ("all", of_net and of_net.all),
+        ):
+            keys = ("value", "low", "high")
+            same(point[name], {key: getattr(figure, key) if figure else None for key in keys})
+    assert picked["cheapest"] == choice.cheapest.name
+    assert picked["best"] == (choice.best and choice.best.name)
+    assert picked["nearest"] == (choice.nearest and choice.nearest.name)
+    assert picked["asCheap"] == [p.name for p in choice.as_cheap]
+    assert picked["undecided"] == [p.name for p in choice.undecided]
+    if choice.cost is None:
+        assert picked["cost"] is None
+    else:
+        same(picked["cost"], as_dict(choice.cost))
 
 
 def _check(

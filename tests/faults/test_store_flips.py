@@ -16,7 +16,7 @@ from permille.cli import dispatch
 from permille.errors import StoreError
 from permille.explorer.figures import everything
 from permille.records import MachineSession, Protocol, RecorderStats, Recording, Series, Span, Trial
-from permille.store import Raw, Store
+from permille.store import Raw, Store, StoredWindow
 from permille.store.log import log_of
 from permille.store.repair import check
 from tests.records import domain, trial
@@ -50,6 +50,7 @@ def sound(tmp_path: Path) -> Path:
         for i in range(24):
             store.add(trial(float(i + 1), repeat=i, model=f"m{i % 3}"), _raw())
         store.put_session(SESSION)
+        store.put_windows(StoredWindow("w", number, b"{}") for number in range(3))
         store.start_over("study", ["cell-m0"], PROTOCOL, "machine")
         store.add(trial(99.0, repeat=0, model="m0", round=1), _raw())
     late = Store(path)
@@ -88,6 +89,7 @@ def _shown(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, An
         "schedule": _scheduled,
         "raw": _recordings,
         "sessions": _sessions,
+        "windows": _windows,
     }
     for name, ask in asked.items():
         try:
@@ -115,6 +117,11 @@ def _recordings(path: Path) -> list[tuple[Trial, Raw | None]]:
         return [(t, store.raw(t.uid)) for t in store.trials(rounds="all")]
 
 
+def _windows(path: Path) -> list[StoredWindow]:
+    with Store(path, readonly=True) as store:
+        return list(store.windows())
+
+
 def _sessions(path: Path) -> list[MachineSession]:
     with Store(path, readonly=True) as store:
         return store.sessions()
@@ -127,7 +134,7 @@ def test_a_flipped_bit_anywhere_changes_no_figure_unsaid(
     image = sound.read_bytes()
     before, damaged = _shown(sound, capsys)
     assert not damaged
-    assert len(before) == 9
+    assert len(before) == 10
     luck = random.Random(20)
     first = [luck.randrange(4096 * 8) for _ in range(FLIPS // 5)]  # header and schema
     places = first + [luck.randrange(len(image) * 8) for _ in range(FLIPS - len(first))]

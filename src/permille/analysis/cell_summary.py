@@ -217,8 +217,9 @@ class Summary(Record):
     last_started: str = ""  # the latest start of its trials, of any status; UTC, ISO 8601
     per_token: TokenEnergy | None = None
     net_per_token: TokenEnergy | None = None
-    per_unit: dict[str, Sums] = {}  # joules per 1,000 images, seconds of audio
+    per_unit: dict[str, Sums] = {}  # joules per 1,000 images, tokens embedded, …
     net_per_unit: dict[str, Sums] = {}
+    inferences_per_s: Estimate | None = None  # successful ones, in the query span
     tokens_per_s: Estimate | None = None  # of the output
     request_s: Times | None = None
     first_token_s: Times | None = None

@@ -213,12 +213,12 @@ class CellRow(Record):
 
     ``kwh_per_1000`` and ``co2e_g_per_1000`` are per 1,000 inferences, above idle if ``--net`` was
     given; ``kwh_per_trial`` is for the whole query span of one trial; ``per_token`` follows
-    ``--net`` too, and so does ``per_unit``: joules per ``image`` and per ``audio_second``, as far
-    as they are counted. ``request_s``: of whole answers; ``tokens_per_s``: of output tokens;
-    ``ttft_s``: to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is
-    the share of the finished trials disturbed by other processes. ``fingerprint`` identifies the
-    hardware and the versions. ``problem`` says why there is no figure, ``reasons`` why trials
-    failed.
+    ``--net`` too, and so does ``per_unit``: joules per ``image``, per ``audio_second`` and, of
+    embeddings, per ``embedded_token``, as far as they are counted. ``request_s``: of whole answers;
+    ``inferences_per_s``: of successful inferences; ``tokens_per_s``: of output tokens; ``ttft_s``:
+    to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is the share of
+    the finished trials disturbed by other processes. ``fingerprint`` identifies the hardware and
+    the versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
     """
 
     study: str
@@ -241,6 +241,7 @@ class CellRow(Record):
     per_unit: dict[str, Interval]
     tokens_each: TokenCounts | None
     token_split: SplitFigures | None
+    inferences_per_s: Interval | None
     tokens_per_s: float | None
     tokens_per_s_interval: Interval | None
     ttft_s: TimeFigures | None
@@ -293,7 +294,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
     headline = kwh_per_1000(summary.net if net else summary.energy, overhead)
     to_grams = intensity_g_per_kwh * carbon_overhead(pue, summary.boundary)
     net_kwh = kwh_per_1000(summary.net, overhead)
-    cell, speed = summary.cell, summary.tokens_per_s
+    cell, speed, answered = summary.cell, summary.tokens_per_s, summary.inferences_per_s
     return CellRow(
         study=summary.study,
         task=cell.task,
@@ -325,6 +326,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         },
         tokens_each=TokenCounts.of(summary.tokens_each),
         token_split=SplitFigures.of(summary.token_split),
+        inferences_per_s=None if answered is None else Interval.of(answered),
         tokens_per_s=None if speed is None else speed.value,
         tokens_per_s_interval=None if speed is None else Interval.of(speed),
         ttft_s=TimeFigures.of(summary.first_token_s),

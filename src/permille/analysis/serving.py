@@ -38,6 +38,11 @@ def _each(trial: Trial, name: str) -> float | None:
     )
 
 
+def inferences_per_s(done: Sequence[Trial]) -> Estimate | None:
+    """Successful inferences per second of the query span; None unless every trial counts them."""
+    return over_trials([_successful_per_s(trial) for trial in done])
+
+
 def tokens_per_s(done: Sequence[Trial]) -> Estimate | None:
     """Output tokens per second of the query span; None unless every trial knows them."""
     return over_trials([_rate(trial) for trial in done])
@@ -113,6 +118,13 @@ def over_trials(values: Sequence[float | None]) -> Estimate | None:
     if not known or len(known) < len(values):
         return None
     return intervals.not_negative(intervals.mean(known))
+
+
+def _successful_per_s(trial: Trial) -> float | None:
+    query = trial.phases.get("query")
+    if query is None or query.inferences is None or not query.seconds:
+        return None
+    return query.inferences / query.seconds
 
 
 def _rate(trial: Trial) -> float | None:

@@ -171,10 +171,10 @@ def is_overloaded(summary: Summary) -> bool:
 
 
 def _check(summary: Summary, limit: Limit) -> LimitCheck:
-    if limit.name != ERROR_RATE and is_overloaded(summary):
-        overload = "the server could not keep up with the arrivals"
-        return LimitCheck(limit=limit, figure=None, keeps=False, reason=overload)
-    figure, reason = _error_rate(summary) if limit.name == ERROR_RATE else _time(summary, limit)
+    promised = figure_of(summary, limit.name)
+    figure, reason = promised.figure, promised.reason
+    if promised.breaks:
+        return LimitCheck(limit=limit, figure=figure, keeps=False, reason=reason)
     keeps: bool | None = None
     if figure is not None and figure.low is not None and figure.high is not None:
         if figure.low > limit.most:
@@ -188,16 +188,37 @@ def _check(summary: Summary, limit: Limit) -> LimitCheck:
     return LimitCheck(limit=limit, figure=figure, keeps=keeps, reason=reason)
 
 
-def least_answers(limit: Limit, *, arrivals: bool) -> int:
-    """The fewest answers a trial with which a limit of a waiting time can be kept; ``arrivals``:
-    at random, not one client after the other."""
-    percentile = limit.name.partition("_")[2]
+def least_answers(name: str, *, arrivals: bool) -> int:
+    """The fewest answers a trial with which a limit of a waiting time, by its name, can be kept;
+    ``arrivals``: at random, not one client after the other."""
+    percentile = name.partition("_")[2]
     return max(LEAST_ANSWERS[percentile], LEAST_ARRIVALS if arrivals else 0)
 
 
-def _time(summary: Summary, limit: Limit) -> tuple[Estimate | None, str | None]:
+class Promised(Record):
+    """What a limit is about. ``reason``: why the figure does not settle a promise whatever the
+    limit, if it does not; with ``breaks``, why every promise is broken."""
+
+    figure: Estimate | None
+    reason: str | None
+    breaks: bool = False
+
+
+def figure_of(summary: Summary, name: str) -> Promised:
+    """The figure that a limit of this name (one of :data:`NAMES`) is about."""
+    if name == ERROR_RATE:
+        figure, reason = _error_rate(summary)
+    elif is_overloaded(summary):
+        overload = "the server could not keep up with the arrivals"
+        return Promised(figure=None, reason=overload, breaks=True)
+    else:
+        figure, reason = _time(summary, name)
+    return Promised(figure=figure, reason=reason)
+
+
+def _time(summary: Summary, name: str) -> tuple[Estimate | None, str | None]:
     """A percentile, and why it does not settle a promise."""
-    kind, _, percentile = limit.name.partition("_")
+    kind, _, percentile = name.partition("_")
     times = getattr(summary, TIMES[kind])
     figure: Estimate | None = None if times is None else getattr(times, percentile)
     if figure is None:
@@ -205,7 +226,7 @@ def _time(summary: Summary, limit: Limit) -> tuple[Estimate | None, str | None]:
         return None, f"not recorded by every trial{streamed}"
     answers = 0 if summary.protocol is None else summary.protocol.inferences
     arrivals = summary.cell.settings.get("rate_per_s") is not None
-    least = least_answers(limit, arrivals=arrivals)
+    least = least_answers(name, arrivals=arrivals)
     if answers < least:
         return figure, (
             f"{percentile} of {counted(answers, 'answer')} a trial"

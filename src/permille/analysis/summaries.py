@@ -25,8 +25,6 @@ from permille.analysis.quality import nothing_read, over_trials
 from permille.records import Boundary, Provenance, Quality, Refused, Stopping, Trial
 from permille.units import per_1000
 
-UNITS = {"image": "images", "audio_second": "audio_seconds"}
-"""Units of work besides inferences and tokens, and their counts in a trial."""
 MOST_BLOCKS = 1000
 """Trials of a cell whose sessions and blocks a summary keeps."""
 
@@ -116,9 +114,9 @@ class _Collected:
         )
 
     def per_unit(self) -> tuple[dict[str, Sums], dict[str, Sums]]:
-        """Joules per 1,000 of each known unit (:data:`UNITS`), and the same above idle."""
+        """Joules per 1,000 of each known unit (:func:`units_of`), and the same above idle."""
         gross, net = {}, {}
-        for unit, name in UNITS.items():
+        for unit, name in units_of(self.counted[0][0].cell.task if self.counted else "").items():
             of_unit, net_of_unit = self._per(partial(_count, name))
             if of_unit is not None:
                 gross[unit] = of_unit
@@ -199,6 +197,16 @@ class _Collected:
         return max((b.provenance for b in self.runs), key=lambda p: p.weakness, default=None)
 
 
+def units_of(task: str) -> dict[str, str]:
+    """Units of work besides inferences and generated tokens, and their counts in a trial.
+
+    For embeddings it is a token of the text. The Software Carbon Intensity for AI counts documents
+    by the page, but neither defines a page nor names embeddings.
+    """
+    units = {"image": "images", "audio_second": "audio_seconds"}
+    return {**units, "embedded_token": "tokens_in"} if task == "feature-extraction" else units
+
+
 def _count(name: str, trial: Trial) -> float | None:
     """A quantity that a trial processed; None if it is unknown or 0."""
     return trial.counts.get(name) or None
@@ -232,6 +240,7 @@ def _shared(trials: Sequence[Trial]) -> Summary:
         done=ended["done"],
         failed=ended["failed"],
         invalid=ended["invalid"],
+        inferences_per_s=serving.inferences_per_s(done),
         tokens_per_s=serving.tokens_per_s(done),
         request_s=serving.request(done),
         first_token_s=serving.first_token(done),

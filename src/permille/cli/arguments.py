@@ -115,12 +115,16 @@ def intensity(text: str) -> float:
     return value
 
 
+def default_store() -> str:
+    """The store that is used if none is named."""
+    return os.environ.get("PERMILLE_STORE") or "permille.db"
+
+
 def add_store(parser: argparse.ArgumentParser) -> None:
     """``--store``, whose default is ``PERMILLE_STORE`` or ``permille.db``. Of a store in object
     storage, ``store_url`` is the URL and ``store`` the local file (see
     :mod:`permille.cli.object_storage`)."""
-    named = os.environ.get("PERMILLE_STORE") or "permille.db"
-    path, url = local_store(named)
+    path, url = local_store(default_store())
     parser.add_argument(
         "--store",
         metavar="PATH",

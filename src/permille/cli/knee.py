@@ -93,7 +93,7 @@ def _check_can_tell(study: StudyFile, axis: LoadAxis, promise: Iterable[Limit]) 
     for limit in promise:
         if limit.name == ERROR_RATE:
             continue
-        least = least_answers(limit, arrivals=axis.key == "rate_per_s")
+        least = least_answers(limit.name, arrivals=axis.key == "rate_per_s")
         if settings.inferences < least:
             raise UsageError(
                 f"{study.where}: {option_of(limit)} over {axis.key} needs inferences = {least} or"

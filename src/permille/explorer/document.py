@@ -32,6 +32,7 @@ from permille.carbon.table import grid_table
 from permille.errors import CompareError
 from permille.explorer import shapes
 from permille.explorer.cells import Shown
+from permille.explorer.serving import serving
 from permille.metrics import in_percent, metric_of
 from permille.records import Boundary, Quality
 from permille.version import __version__
@@ -155,6 +156,7 @@ def _record(shown: Shown) -> dict[str, Any]:
         "asked": _precision(cell),
         "reasons": list(summary.reasons),
         "notes": list(summary.notes),
+        "serving": serving(cell),
     }
     for part in sorted({*PARTS, *cell.parts}):
         record[f"part_{part}"] = cell.parts[part].mean if part in cell.parts else None

@@ -87,6 +87,69 @@ class PageCell(TypedDict):
     reasons: list[str]
     notes: list[str]
     parts: list[tuple[str, float, float, float, float | None, bool, float]]
+    serving: PageServing | None
+
+
+class PageEstimate(TypedDict):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class PageLimit(TypedDict):
+    """A figure that can be promised, and why it does not settle a promise, if it does not; with
+    ``breaks``, why it breaks every promise."""
+
+    figure: PageEstimate | None
+    reason: str | None
+    breaks: bool
+
+
+class PageTokenEnergy(TypedDict):
+    """Joules per output token, and per input or output token."""
+
+    output: PageEstimate
+    all: PageEstimate | None
+
+
+class PageSplit(TypedDict):
+    """Input and output tokens apart: joules each, and the watts that depend on neither."""
+
+    method: str | None
+    input: PageEstimate | None
+    output: PageEstimate | None
+    rest_w: PageEstimate | None
+    problem: str | None
+    warning: str | None
+
+
+class PageLoad(TypedDict):
+    """The load on a server: so many clients, or requests per second. ``sweep`` is equal for the
+    cells of one sweep, whose name is ``name``."""
+
+    by: Literal["concurrency", "rate_per_s"]
+    at: float
+    sweep: str
+    name: str
+
+
+class PageServing(TypedDict):
+    """Figures of tokens, other units of work, and answers. ``per_token`` and each of ``per_unit``
+    are by boundary (``compute``, ``compute_net``, …), in joules; ``limits`` are by the names of the
+    limits of ``permille slo``, in seconds or a share."""
+
+    load: PageLoad | None
+    per_token: dict[str, PageTokenEnergy]
+    per_unit: dict[str, dict[str, PageEstimate]]
+    inferences_per_s: PageEstimate | None
+    tokens_per_s: PageEstimate | None
+    input_tokens: PageEstimate | None
+    output_tokens: PageEstimate | None
+    reasoning_tokens: PageEstimate | None
+    split: PageSplit | None
+    limits: dict[str, PageLimit]
 
 
 class FigureColumns(TypedDict):

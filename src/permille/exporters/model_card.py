@@ -37,6 +37,7 @@ def model_card(results: Results) -> str:
     lines += [f"| {' | '.join(_cells(row))} |" for row in results.rows]
     lines += _session_lines(results)
     lines += _token_lines(results)
+    lines += _split_lines(results)
     lines += [
         "",
         f"Boundary: {results.boundary}. Grid: {carbon.intensity_g_per_kwh:g} gCO2e/kWh"
@@ -90,9 +91,9 @@ def _token_lines(results: Results) -> list[str]:
         return []
     return [
         "",
-        "| model | dataset | per output token | per token | output tokens / s"
+        "| model | dataset | per output token | per token | answers / s | output tokens / s"
         " | first token p50 / p95 / p99 | output token p50 / p95 / p99 | answer p99 |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(f"| {' | '.join(_token_cells(row))} |" for row in rows),
     ]
 
@@ -102,12 +103,50 @@ def _token_cells(row: ResultRow) -> list[str]:
     return [
         escaped(row.model),
         escaped(row.dataset),
-        _figure(tokens.output, format_energy_j) if tokens else "n/a",
-        _figure(tokens.all, format_energy_j) if tokens and tokens.all else "n/a",
-        _figure(row.tokens_per_s_interval, format_number) if row.tokens_per_s_interval else "n/a",
+        _figure(tokens.output if tokens else None, format_energy_j),
+        _figure(tokens.all if tokens else None, format_energy_j),
+        _figure(row.inferences_per_s, format_number),
+        _figure(row.tokens_per_s_interval, format_number),
         _times(row.ttft_s),
         _times(row.tpot_s),
-        _figure(row.request_s.intervals.p99, format_seconds) if row.request_s else "n/a",
+        _figure(row.request_s.intervals.p99 if row.request_s else None, format_seconds),
+    ]
+
+
+def _split_lines(results: Results) -> list[str]:
+    """A third table, of the rows whose input and output tokens can be told apart or that count
+    reasoning."""
+    rows = [
+        row
+        for row in results.rows
+        if (row.token_split and row.token_split.input)
+        or (row.tokens_each and row.tokens_each.reasoning)
+    ]
+    if not rows:
+        return []
+    doubts = [row.token_split.warning for row in rows if row.token_split]
+    return [
+        "",
+        "| model | dataset | an input token | an output token | at rest"
+        " | output tokens an answer | reasoning tokens |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        *(f"| {' | '.join(_split_cells(row))} |" for row in rows),
+        "",
+        "Input and output tokens apart are within compute, idle included.",
+        *(f"{escaped(doubt)}." for doubt in dict.fromkeys(doubts) if doubt),
+    ]
+
+
+def _split_cells(row: ResultRow) -> list[str]:
+    split, each = row.token_split, row.tokens_each
+    return [
+        escaped(row.model),
+        escaped(row.dataset),
+        _figure(split.input if split else None, format_energy_j),
+        _figure(split.output if split else None, format_energy_j),
+        _figure(split.rest_w if split else None, lambda watts: f"{format_number(watts)} W"),
+        _figure(each.output if each else None, format_number),
+        _figure(each.reasoning if each else None, format_number),
     ]
 
 
@@ -123,8 +162,8 @@ def _quality(quality: ShownQuality) -> str:
     return f"{escaped(quality.metric)} {words}"
 
 
-def _figure(figure: Interval, form: Callable[[float], str]) -> str:
-    if figure.value is None:
+def _figure(figure: Interval | None, form: Callable[[float], str]) -> str:
+    if figure is None or figure.value is None:
         return "n/a"
     if figure.low is None or figure.high is None:
         return f"{form(figure.value)} [n/a]"

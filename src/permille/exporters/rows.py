@@ -11,7 +11,9 @@ from permille.escaping import plain
 _NAMES = ("study", "task", "dataset", "model", "category", "backend", "device")
 TYPES: dict[str, type] = {
     **dict.fromkeys((*_NAMES, "metric", "provenance", "boundary", "source", "fingerprint"), str),
+    **dict.fromkeys(("token_split_method", "token_split_problem", "token_split_warning"), str),
     **dict.fromkeys(("params", "done", "failed", "invalid"), int),
+    **dict.fromkeys(("inferences_failed", "inferences_tried"), int),
     "net": bool,
 }
 """The types of the columns that are not floating-point numbers."""
@@ -39,10 +41,16 @@ def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
             suffix = "" if part == "value" else f"_{part}"
             flat[name + suffix] = figure and getattr(figure, part)
     quality, carbon = row.quality, results.carbon
+    split, failures = row.token_split, row.inference_failures
     return flat | {
         "latency_p50_s": row.latency_s.p50,
         "latency_p95_s": row.latency_s.p95,
-        **_serving(row),
+        **_with_ends(_serving(row)),
+        "token_split_method": split and split.method,
+        "token_split_problem": split and split.problem,
+        "token_split_warning": split and split.warning,
+        "inferences_failed": failures and failures.failed,
+        "inferences_tried": failures and failures.tried,
         "metric": quality and quality.metric,
         "quality": quality and quality.value,
         "quality_low": quality and quality.low,
@@ -60,18 +68,33 @@ def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
     }
 
 
-def _serving(row: ResultRow) -> dict[str, float | None]:
-    """Figures of tokens and streamed answers, with their intervals."""
-    tokens = row.per_token
+def _serving(row: ResultRow) -> dict[str, Interval | None]:
+    """Figures of tokens, of other units of work, and of streamed answers."""
+    tokens, each, split = row.per_token, row.tokens_each, row.token_split
     figures: dict[str, Interval | None] = {
         "j_per_output_token": tokens.output if tokens else None,
         "j_per_input_token": tokens.input if tokens else None,
         "j_per_token": tokens.all if tokens else None,
+        "j_per_image": row.per_unit.get("image"),
+        "j_per_audio_second": row.per_unit.get("audio_second"),
+        "j_per_embedded_token": row.per_unit.get("embedded_token"),
+        "token_split_input_j": split.input if split else None,
+        "token_split_output_j": split.output if split else None,
+        "token_split_rest_w": split.rest_w if split else None,
+        "input_tokens_each": each.input if each else None,
+        "output_tokens_each": each.output if each else None,
+        "reasoning_tokens_each": each.reasoning if each else None,
+        "inferences_per_s": row.inferences_per_s,
         "tokens_per_s": row.tokens_per_s_interval,
     }
     for name, times in (("request", row.request_s), ("ttft", row.ttft_s), ("tpot", row.tpot_s)):
         for share in ("p50", "p95", "p99"):
             figures[f"{name}_{share}_s"] = getattr(times.intervals, share) if times else None
+    return figures
+
+
+def _with_ends(figures: dict[str, Interval | None]) -> dict[str, float | None]:
+    """A column for each figure and for both ends of its interval."""
     return {
         column + suffix: getattr(figure, part) if figure else None
         for column, figure in figures.items()

@@ -8,5 +8,16 @@ from permille.store.gate import refusal
 from permille.store.rollup import Fold
 from permille.store.rows import REFERENCE_SOURCE, Group, Raw, Tried
 from permille.store.trials import Added, Store
+from permille.store.windows import StoredWindow
 
-__all__ = ["REFERENCE_SOURCE", "Added", "Fold", "Group", "Raw", "Store", "Tried", "refusal"]
+__all__ = [
+    "REFERENCE_SOURCE",
+    "Added",
+    "Fold",
+    "Group",
+    "Raw",
+    "Store",
+    "StoredWindow",
+    "Tried",
+    "refusal",
+]

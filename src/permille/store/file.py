@@ -333,7 +333,7 @@ def _foreign(schema: frozenset[tuple[str, str, str, str | None]], version: int) 
     return f"{what}; nothing in it was run"
 
 
-_TABLES = ("trial", "rollup", "start", "session", "totals")
+_TABLES = ("trial", "rollup", "start", "session", "watch", "totals")
 
 
 def _whole(db: sqlite3.Connection, path: Path) -> None:

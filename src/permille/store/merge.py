@@ -30,9 +30,9 @@ class Merged(Record):
 
 
 def merge(into: Path, sources: Sequence[Path]) -> Merged:
-    """Take the trials of every source, with their recordings, rounds and sessions, into one store,
-    which is made if it is not there. The sources are only read. Doing it again changes nothing; a
-    merge that was interrupted is finished by running it again.
+    """Take the trials of every source, with their recordings, rounds and sessions, and the windows
+    of watches into one store, which is made if it is not there. The sources are only read. Doing it
+    again changes nothing; a merge that was interrupted is finished by running it again.
 
     Raises:
         StoreError: a source is missing, is ``into`` itself, or is not a store, which is checked
@@ -52,7 +52,11 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
                     del problems[PROBLEMS_SHOWN:]
                 target.advance(source.starts())
                 problems += [
-                    f"{path}: {line}" for line in target.take_in_sessions(source.sessions())
+                    f"{path}: {line}"
+                    for line in (
+                        *target.take_in_sessions(source.sessions()),
+                        *target.take_in_windows(source.windows()),
+                    )
                 ]
                 del problems[PROBLEMS_SHOWN:]
     return Merged(

@@ -13,7 +13,7 @@ from typing import Literal, Self, TypeVar
 
 from permille.errors import StoreError
 from permille.records import Environment, MachineSession, Protocol, Status, Trial
-from permille.store import rollup, sessions
+from permille.store import rollup, sessions, windows
 from permille.store.file import damaged, failure, is_corrupt, open_file
 from permille.store.rollup import Fold, Kept
 from permille.store.rows import REFERENCE_SOURCE, Group, Raw, Tried, protocol_key
@@ -204,6 +204,15 @@ class StoreReader:
         """
         with self._guard("read"), self._rows.snapshot():
             return list(sessions.read(self._db, self._rows.say))
+
+    def windows(self) -> Iterator[windows.StoredWindow]:
+        """The windows of every watch, by watch and number.
+
+        Raises:
+            StoreError: they are damaged.
+        """
+        with self._guard("read"), self._rows.snapshot():
+            yield from windows.read(self._db, self._rows.say)
 
     def version(self) -> int:
         """Changes when another connection, of any process, has written to the file."""

@@ -13,9 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from permille.errors import StoreError
 from permille.records import MachineSession, Record, Trial
-from permille.store import rollup, sessions
+from permille.store import rollup, sessions, windows
 from permille.store.file import Budget, harden, snapshot
 from permille.store.gate import refusal
 from permille.store.log import log_problem
@@ -37,10 +39,12 @@ _SIZE_AT = slice(28, 32)  # the file's size in pages, big-endian (sqlite.org/fil
 
 
 class Report(Record):
-    """The result: the number of intact trials, and one line per damaged item."""
+    """The result: the numbers of intact trials and of intact windows of watches, and one line per
+    damaged item."""
 
     trials: int
     problems: tuple[str, ...]
+    windows: int = 0
     kept_as: Path | None = None  # the new path of the damaged file
 
 
@@ -66,7 +70,7 @@ def repair(path: Path) -> Report:
             report = _examine(path, target)
         if not report.problems:
             return report
-        if not report.trials:
+        if not (report.trials or report.windows):
             raise StoreError(f"{path}: no trial in it can be read; it was not changed")
         kept = _beside(path, "damaged")
         for suffix in ("", "-wal"):
@@ -75,7 +79,7 @@ def repair(path: Path) -> Report:
                 part.rename(kept.with_name(kept.name + suffix))
         path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         os.replace(fresh, path)
-        return Report(trials=report.trials, problems=report.problems, kept_as=kept)
+        return msgspec.structs.replace(report, kept_as=kept)
     except OSError as error:
         raise StoreError(f"cannot repair {path}: {error.strerror or error}") from error
     finally:
@@ -107,13 +111,15 @@ def _examine(path: Path, target: Store | None) -> Report:
                     if target is not None:
                         target.add_many(batch)
                 kept_sessions = _sessions(db, problems)
+                kept_windows = _windows(db, problems)
                 problems += _counts(db)
                 if target is not None:
                     target.restore_rounds()
                     problems += target.take_in_sessions(kept_sessions)
+                    problems += target.take_in_windows(kept_windows)
     except OSError as error:
         raise StoreError(f"cannot read the store {path}: {error.strerror or error}") from error
-    return Report(trials=good, problems=tuple(problems[:PROBLEMS_SHOWN]))
+    return Report(trials=good, problems=tuple(problems[:PROBLEMS_SHOWN]), windows=len(kept_windows))
 
 
 def _batched(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
@@ -219,6 +225,19 @@ def _sessions(db: sqlite3.Connection, problems: list[str]) -> list[MachineSessio
     except sqlite3.Error as error:
         problems.append(f"the sessions are lost: {error}")
         return []
+
+
+def _windows(db: sqlite3.Connection, problems: list[str]) -> list[windows.StoredWindow]:
+    """Every window of a watch that is what was written."""
+    tables = {name for kind, name, *_ in expected(SCHEMA_VERSION) & entries(db) if kind == "table"}
+    if not {"watch", "totals"} <= tables:
+        return []  # of a schema before there were watches, or one that is named as damaged
+    kept: list[windows.StoredWindow] = []
+    try:
+        kept.extend(windows.read(db, problems.append))
+    except sqlite3.Error as error:
+        problems.append(f"the windows of watches from number {len(kept)} on are lost: {error}")
+    return kept
 
 
 _COUNTED_SINCE = 4

@@ -10,7 +10,7 @@ from permille.store import rows
 from permille.store.seals import Adding, seal
 
 APPLICATION_ID = 0x70_65_72_6D  # "perm"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _SCHEMA_1 = """
 CREATE TABLE trial (
@@ -138,7 +138,20 @@ INSERT INTO totals (name, rows, seals) VALUES ('session', 0, 0);
 UPDATE totals SET seal = seal_of(name, rows, seals, x'') WHERE name = 'session';
 """
 
-STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5)
+# Windows of watches (windows.py), which are no trials.
+_SCHEMA_6 = """
+CREATE TABLE watch (
+    watch  TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    body   BLOB NOT NULL,
+    seal   INTEGER NOT NULL,
+    PRIMARY KEY (watch, number)
+) WITHOUT ROWID;
+INSERT INTO totals (name, rows, seals) VALUES ('watch', 0, 0);
+UPDATE totals SET seal = seal_of(name, rows, seals, x'') WHERE name = 'watch';
+"""
+
+STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4, _SCHEMA_5, _SCHEMA_6)
 """``STEPS[n]`` takes a file from schema n to n + 1; a new file takes them all."""
 
 

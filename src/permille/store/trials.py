@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from permille import plugins
 from permille.errors import StoreError, UnkeepableError
 from permille.records import MachineSession, Protocol, Trial
-from permille.store import rolling, rollup, sessions
+from permille.store import rolling, rollup, sessions, windows
 from permille.store.file import checkpoint, damaged
 from permille.store.reading import StoreReader
 from permille.store.rollup import Fold
@@ -293,6 +293,36 @@ class Store(StoreReader):
         """
         with self._transaction():
             refused = [sessions.take_in(self._db, one) for one in others]
+        checkpoint(self._db)
+        self._still_there()
+        return tuple(line for line in refused if line is not None)
+
+    def put_windows(self, new: Iterable[windows.StoredWindow]) -> None:
+        """Keep windows of a watch in one transaction.
+
+        Raises:
+            StoreError: they could not be written; none of them was.
+        """
+        with self._transaction():
+            for window in new:
+                try:
+                    windows.put(self._db, window)
+                except DamageError:
+                    raise
+                except ValueError as error:
+                    where = f"window {window.number} of watch {window.watch}"
+                    raise StoreError(f"{where} is not kept in {self.path}: {error}") from error
+        checkpoint(self._db)
+        self._still_there()
+
+    def take_in_windows(self, others: Iterable[windows.StoredWindow]) -> tuple[str, ...]:
+        """Keep windows of another store. A line for each that is refused.
+
+        Raises:
+            StoreError: the file could not be written, or what is there is damaged.
+        """
+        with self._transaction():
+            refused = [windows.take_in(self._db, one) for one in others]
         checkpoint(self._db)
         self._still_there()
         return tuple(line for line in refused if line is not None)

@@ -75,7 +75,8 @@ class WatchLine(JsonOutput):
     Requests, tokens and the figures per each are over ``counted_s``, the seconds since the counters
     were last read: more than ``seconds`` after failed readings, null where they are unknown.
     ``j_per_token`` is per output token. ``idle``: nothing was served meanwhile. ``own_cpu`` is what
-    permille used, as a share of one core.
+    permille used, as a share of one core. ``watch``: the id of the watch in the store, if it is
+    kept.
     """
 
     t: str
@@ -98,6 +99,7 @@ class WatchLine(JsonOutput):
     notes: tuple[str, ...]
     own_cpu: float
     total: WatchTotal
+    watch: str | None = None
 
 
 class _PerUnit(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import structs
 
@@ -190,18 +191,27 @@ MOST_LINES = 8
 """Rows whose sessions or tokens are named below the table."""
 
 
-_UNITS = {"image": "image", "audio_second": "second of audio"}
-"""Units of work in words."""
+_UNITS = {
+    "image": ("image", 1),
+    "audio_second": ("second of audio", 1),
+    "embedded_token": ("1,000 tokens embedded", 1000),
+}
+"""Units of work in words, and how many of them that is."""
 
 
 def _unit_lines(rows: Sequence[ResultRow]) -> list[str]:
-    """The energy of an image or of a second of audio, where they are counted."""
-    lines = [
-        f"{_where(r)}: {estimate_text(energy, format_energy_j)} per {_UNITS[unit]}"
-        for r in rows
-        for unit, energy in r.per_unit.items()
-    ]
+    """The energy of an image, a second of audio or tokens embedded, where they are counted."""
+    lines = []
+    for r in rows:
+        for unit, energy in r.per_unit.items():
+            words, count = _UNITS[unit]
+            text = estimate_text(energy, partial(_joules_of, count))
+            lines.append(f"{_where(r)}: {text} per {words}")
     return _first(lines)
+
+
+def _joules_of(count: int, energy_j: float) -> str:
+    return format_energy_j(count * energy_j)
 
 
 def _reasoning_lines(rows: Sequence[ResultRow]) -> list[str]:

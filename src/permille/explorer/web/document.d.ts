@@ -72,12 +72,64 @@ export interface PageCell {
   quality_n: number | null;
   reasons: string[];
   seconds: number | null;
+  serving: PageServing | null;
   settings: { [key: string]: unknown };
   source: string;
   study: string;
   task: string;
   unreadable: number | null;
   weights: string | null;
+}
+
+/** A figure with its 95 % interval. */
+export interface PageEstimate {
+  high: number | null;
+  low: number | null;
+  value: number;
+}
+
+/** A figure that can be promised, and why it does not settle a promise, if it does not. */
+export interface PageLimit {
+  figure: PageEstimate | null;
+  reason: string | null;
+}
+
+/** Joules per output token, and per input or output token. */
+export interface PageTokenEnergy {
+  all: PageEstimate | null;
+  output: PageEstimate;
+}
+
+/** Input and output tokens apart: joules each, and the watts that depend on neither. */
+export interface PageSplit {
+  input: PageEstimate | null;
+  method: string | null;
+  output: PageEstimate | null;
+  problem: string | null;
+  rest_w: PageEstimate | null;
+  warning: string | null;
+}
+
+/** The load on a server: so many clients, or requests per second. `sweep` is equal for the cells of one sweep, whose name is `name`. */
+export interface PageLoad {
+  at: number;
+  by: "concurrency" | "rate_per_s";
+  name: string;
+  sweep: string;
+}
+
+/** Figures of tokens, other units of work, and answers. `per_token` and each of `per_unit` are by boundary (`compute`, `compute_net`, …), in joules; `limits` are by the names of the limits of `permille slo`, in seconds or a share. */
+export interface PageServing {
+  inferences_per_s: PageEstimate | null;
+  input_tokens: PageEstimate | null;
+  limits: { [key: string]: PageLimit };
+  load: PageLoad | null;
+  output_tokens: PageEstimate | null;
+  per_token: { [key: string]: PageTokenEnergy };
+  per_unit: { [key: string]: { [key: string]: PageEstimate } };
+  reasoning_tokens: PageEstimate | null;
+  split: PageSplit | null;
+  tokens_per_s: PageEstimate | null;
 }
 
 /** The columns of one boundary with idle energy or without it; `compute_mean`, … */

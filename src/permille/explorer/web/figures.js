@@ -46,6 +46,12 @@ export const metered = (boundary) => (boundary === "facility" ? "node" : boundar
 const column = (cell, boundary, name) => /** @type {any} */ (cell)[`${metered(boundary)}_${name}`];
 
 /**
+ * The name of a boundary's figures, with idle energy or above it.
+ * @param {{ boundary: Boundary; net: boolean }} setting
+ */
+const columnOf = ({ boundary, net }) => `${metered(boundary)}${net ? "_net" : ""}`;
+
+/**
  * What is kept of a cell for each boundary, with idle energy and above it.
  * @template {keyof FigureColumns} Name
  * @param {Cell} cell
@@ -54,7 +60,7 @@ const column = (cell, boundary, name) => /** @type {any} */ (cell)[`${metered(bo
  * @returns {FigureColumns[Name]}
  */
 const within = (cell, { boundary, net }, name) =>
-  /** @type {any} */ (cell)[`${metered(boundary)}${net ? "_net" : ""}_${name}`];
+  /** @type {any} */ (cell)[`${columnOf({ boundary, net })}_${name}`];
 
 /**
  * Joules per 1,000 of a cell within a boundary; null where there is no figure.
@@ -128,6 +134,12 @@ function times(estimate, factor) {
 }
 
 /**
+ * What the energy is multiplied by: within facility, the PUE.
+ * @param {Setting} setting
+ */
+const overhead = ({ boundary, pue }) => (boundary === "facility" ? pue : 1);
+
+/**
  * kWh per 1,000 inferences: within facility, times the PUE.
  * @param {Cell} cell
  * @param {Setting} setting
@@ -135,7 +147,7 @@ function times(estimate, factor) {
  */
 export function kwh(cell, setting) {
   const found = joules(cell, setting.boundary, setting.net);
-  return times(found, (setting.boundary === "facility" ? setting.pue : 1) / JOULES_PER_KWH);
+  return times(found, overhead(setting) / JOULES_PER_KWH);
 }
 
 /**
@@ -145,9 +157,29 @@ export function kwh(cell, setting) {
  * @returns {Estimate | null}
  */
 export function grams(cell, setting) {
-  const overhead = setting.boundary === "facility" ? 1 : setting.pue;
-  return times(kwh(cell, setting), setting.intensity * overhead);
+  const pue = setting.boundary === "facility" ? 1 : setting.pue;
+  return times(kwh(cell, setting), setting.intensity * pue);
 }
+
+/**
+ * Joules of one token: of the output, or of input and output alike ("all").
+ * @param {Cell} cell
+ * @param {Setting} setting
+ * @param {"output" | "all"} which
+ * @returns {Estimate | null}
+ */
+export const perToken = (cell, setting, which) =>
+  times(cell.serving?.per_token[columnOf(setting)]?.[which] ?? null, overhead(setting));
+
+/**
+ * Joules of one unit of work, such as an image.
+ * @param {Cell} cell
+ * @param {Setting} setting
+ * @param {string} unit
+ * @returns {Estimate | null}
+ */
+export const perUnit = (cell, setting, unit) =>
+  times(cell.serving?.per_unit[unit]?.[columnOf(setting)] ?? null, overhead(setting));
 
 /**
  * @param {Cell} cell

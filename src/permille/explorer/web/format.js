@@ -22,6 +22,14 @@ const ENERGY = [
   [1e-9, "µWh"],
 ];
 /** @type {Scale} */
+const JOULES = [
+  [1e6, "MJ"],
+  [1e3, "kJ"],
+  [1, "J"],
+  [1e-3, "mJ"],
+  [1e-6, "µJ"],
+];
+/** @type {Scale} */
 const MASS = [
   [1e6, "t"],
   [1e3, "kg"],
@@ -85,6 +93,12 @@ export const energy = (kwh, digits = 3) => scaled(kwh, ENERGY, "kWh", digits);
 export const mass = (grams, digits = 3) => scaled(grams, MASS, "g", digits);
 
 /**
+ * @param {number | null | undefined} joules
+ * @param {number} [digits]
+ */
+export const joule = (joules, digits = 3) => scaled(joules, JOULES, "J", digits);
+
+/**
  * @param {number | null | undefined} value
  * @param {number} [digits]
  */
@@ -109,6 +123,16 @@ export function interval(estimate, kind) {
   const end = (x) => (Number.isFinite(x) ? number(x / size) : "no bound");
   return `${end(estimate.low)} to ${end(estimate.high)} ${unit}`;
 }
+
+/**
+ * Both ends of an interval, each with its unit; "n/a" where there is none.
+ * @param {{ low: number | null; high: number | null } | null | undefined} estimate
+ * @param {(value: number) => string} form
+ */
+export const ends = (estimate, form) =>
+  !estimate || estimate.low === null || estimate.high === null
+    ? NONE
+    : `${form(estimate.low)} to ${form(estimate.high)}`;
 
 /**
  * @param {number | null | undefined} value

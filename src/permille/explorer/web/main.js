@@ -12,6 +12,7 @@ import { about } from "./views/about.js";
 import { size } from "./views/size.js";
 import { quality } from "./views/quality.js";
 import { compare } from "./views/compare.js";
+import { hasLoads, load } from "./views/load.js";
 import { breakEven } from "./views/breakeven.js";
 import { breakdown } from "./views/breakdown.js";
 import { modelPage } from "./views/model.js";
@@ -41,6 +42,7 @@ const VIEWS = {
   quality: ["Quality", quality],
   compare: ["Compare", compare],
   whatif: ["What if", whatIf],
+  load: ["Load", load],
   breakeven: ["Break-even", breakEven],
   breakdown: ["Where it goes", breakdown],
   table: ["Table", tableView],
@@ -290,7 +292,7 @@ export class App {
         "ul",
         {},
         Object.entries(VIEWS)
-          .filter(([, [title]]) => title)
+          .filter(([key, [title]]) => title && (key !== "load" || hasLoads(this)))
           .map(([key, [title]]) =>
             h(
               "li",

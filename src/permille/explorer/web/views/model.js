@@ -15,6 +15,7 @@ import {
 } from "../format.js";
 import { BOUNDARIES, budget, grams, kwh, problem, provenance } from "../figures.js";
 import { REPLICA, replica, sourceName } from "../shared.js";
+import { servingSection } from "./serving.js";
 import { picker, timeEach } from "./table.js";
 
 /** @import { Cell, ListedTrial } from "../document" */
@@ -161,6 +162,7 @@ function one(app, cell, setting) {
           parts,
         )
       : null,
+    servingSection(cell, setting),
     h("h2", {}, "What it rests on"),
     h(
       "dl",

@@ -1,0 +1,149 @@
+// The choice of permille.analysis.slo, on the page's aggregates: the cheapest load that keeps a
+// promise. Beside it, the fastest load within a budget of energy.
+
+import { joules, ratio } from "./figures.js";
+
+/** @import { Cell, PageEstimate } from "./document" */
+/** @import { Estimate, Setting } from "./page" */
+
+/**
+ * A figure is at most `most` (seconds, or a share).
+ * @typedef {{ name: string; most: number }} Limit
+ */
+/**
+ * `keeps`: null if the trials cannot tell, for the `reason`.
+ * @typedef {object} Check
+ * @property {Limit} limit
+ * @property {PageEstimate | null} figure
+ * @property {boolean | null} keeps
+ * @property {string | null} reason
+ */
+/** @typedef {{ cell: Cell; checks: Check[]; meets: boolean | null }} OperatingPoint */
+/**
+ * @typedef {object} Choice
+ * @property {OperatingPoint[]} points
+ * @property {OperatingPoint} cheapest
+ * @property {OperatingPoint | null} best
+ * @property {Estimate | null} cost
+ * @property {OperatingPoint[]} asCheap
+ * @property {OperatingPoint[]} undecided
+ * @property {OperatingPoint | null} nearest
+ */
+
+/**
+ * The points, cheapest first, and the answer; null if none has a figure of energy.
+ * @param {Cell[]} cells
+ * @param {Limit[]} promise
+ * @param {Setting} setting
+ * @returns {Choice | null}
+ */
+export function choose(cells, promise, setting) {
+  /** @param {OperatingPoint} p */
+  const spent = (p) => joulesOf(p.cell, setting) ?? Infinity;
+  const points = cells
+    .map((cell) => check(cell, promise, setting))
+    .sort((a, b) => (spent(a) === spent(b) ? 0 : spent(a) - spent(b)));
+  const known = points.filter((p) => spent(p) < Infinity);
+  if (!known.length) return null;
+  const [cheapest] = known;
+  const best = known.find((p) => p.meets) ?? null;
+  if (!best)
+    return {
+      points,
+      cheapest,
+      best,
+      cost: null,
+      asCheap: [],
+      undecided: known.filter((p) => p.meets === null),
+      nearest: known.reduce((least, p) => (excess(p) < excess(least) ? p : least)),
+    };
+  return {
+    points,
+    cheapest,
+    best,
+    cost: best === cheapest ? null : ratio(best.cell, cheapest.cell, setting),
+    asCheap: known.filter((p) => p.meets && p !== best && !needsLess(best.cell, p.cell, setting)),
+    undecided: known.slice(0, known.indexOf(best)).filter((p) => p.meets === null),
+    nearest: null,
+  };
+}
+
+/**
+ * @param {Cell} cell
+ * @param {Setting} setting
+ */
+const joulesOf = (cell, setting) => joules(cell, setting.boundary, setting.net)?.value ?? null;
+
+/**
+ * One operating point against every limit.
+ * @param {Cell} cell
+ * @param {Limit[]} promise
+ * @param {Setting} setting
+ * @returns {OperatingPoint}
+ */
+function check(cell, promise, setting) {
+  const checks = promise.map((limit) => checkOf(cell, limit));
+  const verdicts = checks.map((c) => c.keeps);
+  let meets = null;
+  if (verdicts.includes(false)) meets = false;
+  else if (!verdicts.includes(null) && joulesOf(cell, setting) !== null) meets = true;
+  return { cell, checks, meets };
+}
+
+/**
+ * @param {Cell} cell
+ * @param {Limit} limit
+ * @returns {Check}
+ */
+function checkOf(cell, limit) {
+  const unknown = { figure: null, reason: null, breaks: false };
+  const { figure, reason, breaks } = cell.serving?.limits[limit.name] ?? unknown;
+  if (breaks) return { limit, figure, keeps: false, reason };
+  if (!figure || figure.low === null || figure.high === null)
+    return { limit, figure, keeps: null, reason: reason ?? "not recorded" };
+  if (figure.low > limit.most) return { limit, figure, keeps: false, reason: null };
+  const keeps = figure.high <= limit.most && reason === null ? true : null;
+  if (keeps && cell.failed)
+    return { limit, figure, keeps: null, reason: "a trial failed and is in no figure" };
+  const doubt = keeps ? null : (reason ?? "the interval includes the limit, run more trials");
+  return { limit, figure, keeps, reason: doubt };
+}
+
+/**
+ * The largest figure as a multiple of its limit.
+ * @param {OperatingPoint} point
+ */
+const excess = ({ checks }) =>
+  Math.max(...checks.map(({ figure, limit }) => (figure ? figure.value / limit.most : Infinity)));
+
+/**
+ * As permille.analysis.pareto.needs_less.
+ * @param {Cell} a
+ * @param {Cell} b
+ * @param {Setting} setting
+ */
+function needsLess(a, b, setting) {
+  const times = ratio(a, b, setting);
+  if (!times) return (joulesOf(a, setting) ?? Infinity) < (joulesOf(b, setting) ?? -Infinity);
+  return (times.high ?? times.value) < 1;
+}
+
+/**
+ * Of the loads whose energy is within a budget with the whole interval, the one with the smallest
+ * figure of this name; null if there is none. A load with a failed trial is left out.
+ * @param {Cell[]} cells
+ * @param {string} name
+ * @param {(cell: Cell) => Estimate | null} energyOf
+ * @param {number} budget in the unit of the energy
+ * @returns {Cell | null}
+ */
+export function fastestWithin(cells, name, energyOf, budget) {
+  /** @param {Cell} cell */
+  const wait = (cell) => cell.serving?.limits[name]?.figure?.value ?? Infinity;
+  const within = cells.filter((cell) => {
+    const high = energyOf(cell)?.high;
+    return typeof high === "number" && high <= budget && !cell.failed && wait(cell) < Infinity;
+  });
+  if (!within.length) return null;
+  return within.reduce((least, cell) => (wait(cell) < wait(least) ? cell : least));
+}

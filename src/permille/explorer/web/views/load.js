@@ -1,0 +1,577 @@
+// Load: energy over the load on a server, and the load that a promise and a budget pick.
+
+import { chart, decades, drawing, entry, Plot } from "../chart.js";
+import { clean, h, name, replaceChildren, table } from "../dom.js";
+import { bounded, kwh, perToken, reach, shown } from "../figures.js";
+import { ends, figure, joule, NONE, number, seconds, times } from "../format.js";
+import { choose, fastestWithin } from "../operating.js";
+import { groupBy, sourceName } from "../shared.js";
+import { extent } from "./size.js";
+
+/** @import { Cell, PageLoad, PageEstimate } from "../document" */
+/** @import { App } from "../main.js" */
+/** @import { Child, Estimate } from "../page" */
+/** @import { Choice, OperatingPoint } from "../operating.js" */
+
+/** @typedef {{ cell: Cell; load: PageLoad }} Loaded */
+/** @typedef {{ value: number; low: number | null; high: number | null }} Bounded */
+/** @typedef {Bounded & { point: OperatingPoint; at: number }} Dot */
+/**
+ * What the view asks: a figure of waiting within `within` seconds, energy by `of` within `budget`.
+ * @typedef {object} Question
+ * @property {string} limit
+ * @property {number} within
+ * @property {number} budget
+ * @property {(cell: Cell) => Estimate | null} of
+ * @property {(value: number) => string} form
+ * @property {string} per
+ */
+
+/** @type {[key: string, words: string][]} */
+const WAITS = [
+  ["ttft", "to the first token"],
+  ["tpot", "per output token"],
+  ["latency", "to the whole answer"],
+];
+const SHARES = ["p95", "p50", "p99"];
+const LIMITS = SHARES.flatMap((share) =>
+  WAITS.map(
+    ([key, words]) => /** @type {[string, string]} */ ([`${key}_${share}`, `${share} ${words}`]),
+  ),
+);
+/** @type {{ [verdict: string]: [words: string, colour: string, symbol: string] }} */
+const VERDICTS = {
+  true: ["promise kept", "var(--c0)", "circle"],
+  false: ["promise broken", "var(--c1)", "diamond"],
+  null: ["cannot tell", "var(--c2)", "square"],
+};
+
+/** @param {PageLoad} load */
+const loadWords = ({ by, at }) =>
+  by === "concurrency"
+    ? `${number(at)} ${at === 1 ? "client" : "clients"}`
+    : `${number(at)} requests per second`;
+
+/** @param {App} app */
+export const hasLoads = (app) => app.cells.some((cell) => cell.serving?.load);
+
+/** @param {App} app */
+export function load(app) {
+  /** @type {Loaded[]} */
+  const loaded = app
+    .selection()
+    .flatMap((cell) => (cell.serving?.load ? [{ cell, load: cell.serving.load }] : []));
+  const sweeps = groupBy(loaded, (each) => each.load.sweep);
+  const chosen = sweeps.get(app.state.sweep) ?? longest([...sweeps.values()]);
+  if (!chosen) return none();
+  const cells = [...chosen].sort((a, b) => a.load.at - b.load.at).map((each) => each.cell);
+  const limits = LIMITS.filter(([key]) => cells.some((cell) => waitOf(cell, key)));
+  const results = h("div", { id: "l-results" });
+  // While a slider is dragged it must not be drawn anew: only what follows from it is.
+  const fill = () => replaceChildren(results, answers(app, cells, question(app, cells, limits)));
+  fill();
+  return [
+    h("h1", {}, "Load and energy"),
+    h(
+      "p",
+      { class: "lead" },
+      "What an answer costs depends on how many a server has to give at once. Choose how long " +
+        "people may wait, and how much energy there is: the load that fits follows.",
+    ),
+    h(
+      "div",
+      { class: "fields ask" },
+      sweepChoice(app, sweeps, chosen),
+      choice("l-limit", "Promise", limits, app.state.limit, (limit) =>
+        app.set({ limit, within: "" }),
+      ),
+      slider(app, fill, "within", "Within", question(app, cells, limits), cells),
+      choice(
+        "l-per",
+        "Energy",
+        [
+          ["token", "per output token"],
+          ["request", "per 1,000 requests"],
+        ],
+        perOf(app, cells),
+        (per) => app.set({ per, budget: "" }),
+      ),
+      slider(app, fill, "budget", "Budget", question(app, cells, limits), cells),
+    ),
+    results,
+  ];
+}
+
+function none() {
+  return [
+    h("h1", {}, "Load and energy"),
+    h(
+      "p",
+      {},
+      "No cell here is of a server under load. A study with a list of loads, such as " +
+        "concurrency = [1, 2, 4, 8], makes one for each.",
+    ),
+  ];
+}
+
+/** @param {Loaded[][]} sweeps */
+const longest = (sweeps) =>
+  sweeps.reduce(
+    (most, each) => (!most || each.length > most.length ? each : most),
+    /** @type {Loaded[] | undefined} */ (undefined),
+  );
+
+/**
+ * A figure of waiting, in seconds.
+ * @param {Cell} cell
+ * @param {string} limit
+ * @returns {PageEstimate | null}
+ */
+const waitOf = (cell, limit) => cell.serving?.limits[limit]?.figure ?? null;
+
+/**
+ * @param {App} app
+ * @param {Cell[]} cells
+ */
+function perOf(app, cells) {
+  const counted = cells.some((cell) => perToken(cell, app.setting, "output"));
+  return counted && app.state.per !== "request" ? "token" : "request";
+}
+
+/**
+ * @param {App} app
+ * @param {Cell[]} cells
+ * @param {[string, string][]} limits
+ * @returns {Question}
+ */
+function question(app, cells, limits) {
+  const { setting, state } = app;
+  const limit = limits.find(([key]) => key === state.limit)?.[0] ?? limits[0]?.[0] ?? "";
+  const token = perOf(app, cells) === "token";
+  /** @param {Cell} cell */
+  const of = (cell) => (token ? perToken(cell, setting, "output") : shown(cell, setting));
+  const waits = cells.map((cell) => waitOf(cell, limit)?.value ?? 0);
+  return {
+    limit,
+    within: amountOf(state.within, waits),
+    budget: amountOf(
+      state.budget,
+      cells.map((cell) => of(cell)?.value ?? 0),
+    ),
+    of,
+    form: token ? joule : (value) => figure(value, setting.unit),
+    per: token ? "per output token" : "per 1,000 requests",
+  };
+}
+
+/** @param {number} value */
+const rounded = (value) => Number(value.toPrecision(2));
+
+/**
+ * What is in the address or, without it, the middle of the values on a logarithmic scale.
+ * @param {string} text
+ * @param {number[]} values
+ */
+function amountOf(text, values) {
+  const given = Number(text);
+  if (given > 0 && Number.isFinite(given)) return given;
+  const [low, high] = range(values);
+  return rounded(Math.sqrt(low * high));
+}
+
+/**
+ * @param {number[]} values
+ * @returns {[number, number]}
+ */
+function range(values) {
+  const positive = values.filter((value) => value > 0);
+  return positive.length ? [Math.min(...positive), Math.max(...positive)] : [1, 1];
+}
+
+// --- what is asked ---------------------------------------------------------------------------
+
+/**
+ * @param {App} app
+ * @param {Map<string, Loaded[]>} sweeps
+ * @param {Loaded[]} chosen
+ */
+function sweepChoice(app, sweeps, chosen) {
+  /** @type {[string, string][]} */
+  const options = [...sweeps].map(([key, [{ cell, load: first }]]) => [
+    key,
+    `${clean(first.name, 60)}, ${clean(cell.task, 40)} on ${clean(cell.dataset, 40)}, ` +
+      `${clean(sourceName(cell), 60)}, by ${first.by === "concurrency" ? "clients" : "rate"}`,
+  ]);
+  return choice("l-sweep", "Server", options, chosen[0].load.sweep, (sweep) =>
+    app.set({ sweep, within: "", budget: "" }),
+  );
+}
+
+/**
+ * @param {string} id
+ * @param {string} label
+ * @param {[value: string, words: string][]} options
+ * @param {string} now
+ * @param {(value: string) => void} change
+ */
+function choice(id, label, options, now, change) {
+  return h(
+    "div",
+    { class: "field wide" },
+    h("label", { for: id }, label),
+    h(
+      "select",
+      { id, onchange: (e) => change(e.target.value) },
+      options.map(([value, words]) => h("option", { value, selected: value === now }, words)),
+    ),
+  );
+}
+
+/**
+ * A logarithmic slider, with its value in words beside it.
+ * @param {App} app
+ * @param {() => void} fill
+ * @param {"within" | "budget"} field
+ * @param {string} label
+ * @param {Question} asked
+ * @param {Cell[]} cells
+ */
+function slider(app, fill, field, label, asked, cells) {
+  const form = field === "within" ? seconds : asked.form;
+  const values = cells.map((cell) =>
+    field === "within" ? waitOf(cell, asked.limit)?.value : asked.of(cell)?.value,
+  );
+  const [low, high] = range(values.map((value) => value ?? 0));
+  const id = `l-${field}`;
+  const words = h("output", { for: id }, form(asked[field]));
+  const input = h("input", {
+    id,
+    type: "range",
+    min: String(Math.log10(low / 2)),
+    max: String(Math.log10(high * 2)),
+    step: "any",
+    "aria-valuetext": form(asked[field]),
+    oninput: () => {
+      const value = rounded(10 ** Number(input.value));
+      app.quiet({ [field]: String(value) });
+      input.setAttribute("aria-valuetext", form(value));
+      words.textContent = form(value);
+      fill();
+    },
+    onkeydown: (event) => {
+      // With step "any", a browser moves by a whole power of ten or not at all.
+      const key = /** @type {KeyboardEvent} */ (/** @type {unknown} */ (event)).key;
+      const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[key];
+      if (!by) return;
+      event.preventDefault();
+      input.value = String(Number(input.value) + by * 0.05);
+      input.dispatchEvent(new Event("input"));
+    },
+  });
+  input.value = String(Math.log10(asked[field]));
+  return h(
+    "div",
+    { class: "field wide" },
+    h("label", { for: id }, label),
+    h("div", { class: "pair" }, input, words),
+  );
+}
+
+// --- what follows ----------------------------------------------------------------------------
+
+/**
+ * @param {App} app
+ * @param {Cell[]} cells
+ * @param {Question} asked
+ * @returns {Child}
+ */
+function answers(app, cells, asked) {
+  const setting = app.setting;
+  const promise = asked.limit ? [{ name: asked.limit, most: asked.within }] : [];
+  const picked = choose(cells, promise, setting);
+  if (!picked) return h("p", {}, `No load of this sweep has a figure within ${setting.boundary}.`);
+  const fast = fastestWithin(cells, asked.limit, asked.of, asked.budget);
+  return [
+    h("p", { id: "l-said" }, promiseWords(picked, asked)),
+    h("p", { id: "l-budget-said" }, budgetWords(fast, asked)),
+    energyChart(app, picked, fast, asked),
+    waitChart(app, picked, asked),
+    listing(app, picked, fast, asked),
+  ];
+}
+
+/** @param {Cell} cell */
+const loadName = (cell) => (cell.serving?.load ? loadWords(cell.serving.load) : "");
+
+/**
+ * @param {Bounded | null} estimate
+ * @param {(value: number) => string} form
+ */
+const withEnds = (estimate, form) =>
+  estimate ? `${form(estimate.value)} (${ends(estimate, form)})` : NONE;
+
+/** @param {string} limit */
+const limitWords = (limit) => LIMITS.find(([key]) => key === limit)?.[1] ?? limit;
+
+/**
+ * @param {Choice} picked
+ * @param {Question} asked
+ * @returns {Child}
+ */
+function promiseWords(picked, asked) {
+  const promised = `${limitWords(asked.limit)} within ${seconds(asked.within)}`;
+  if (!asked.limit) return "No answer of this sweep was timed, so nothing can be promised.";
+  const { best, cheapest, cost, asCheap, undecided, nearest } = picked;
+  const doubt = undecided.length
+    ? ` Cannot be told yet: ${undecided.map((p) => loadName(p.cell)).join(", ")}.`
+    : "";
+  if (!best) {
+    const near = nearest ? ` Nearest: ${loadName(nearest.cell)}.` : "";
+    return [
+      h("strong", {}, `No load ${undecided.length ? "is known to keep" : "keeps"} ${promised}.`),
+      near + doubt,
+    ];
+  }
+  return [
+    h("strong", {}, `The cheapest load with ${promised} is ${loadName(best.cell)}`),
+    `: ${withEnds(asked.of(best.cell), asked.form)} ${asked.per}. `,
+    cost
+      ? `The promise costs ${times(cost)} the energy of the cheapest load, ` +
+        `${loadName(cheapest.cell)}.`
+      : "The promise costs nothing: no load is cheaper.",
+    asCheap.length
+      ? ` As cheap within error: ${asCheap.map((p) => loadName(p.cell)).join(", ")}.`
+      : "",
+    doubt,
+  ];
+}
+
+/**
+ * @param {Cell | null} fast
+ * @param {Question} asked
+ * @returns {Child}
+ */
+function budgetWords(fast, asked) {
+  const budget = `${asked.form(asked.budget)} ${asked.per}`;
+  if (!fast) return `No load is within the budget of ${budget} with its whole interval.`;
+  return [
+    h("strong", {}, `The fastest load within ${budget} is ${loadName(fast)}`),
+    `: ${limitWords(asked.limit)} ${withEnds(waitOf(fast, asked.limit), seconds)}.`,
+  ];
+}
+
+/**
+ * @param {OperatingPoint[]} points
+ * @param {(cell: Cell) => Bounded | null} of
+ * @returns {Dot[]}
+ */
+function dots(points, of) {
+  return points
+    .flatMap((point) => {
+      const estimate = of(point.cell),
+        at = point.cell.serving?.load?.at ?? 0;
+      if (!estimate || estimate.value <= 0) return [];
+      const { value, low, high } = estimate;
+      return [{ value, low, high, point, at }];
+    })
+    .sort((a, b) => a.at - b.at);
+}
+
+/**
+ * @param {App} app
+ * @param {Choice} picked
+ * @param {Cell | null} fast
+ * @param {Question} asked
+ */
+function energyChart(app, picked, fast, asked) {
+  const data = dots(picked.points, asked.of);
+  /** @param {Dot} d */
+  const ringed = (d) => d.point === picked.best || d.point.cell === fast;
+  return overLoad(app, data, {
+    title: `Energy ${asked.per} over the load`,
+    file: "permille-load-energy",
+    label: `↑ Energy ${asked.per} (logarithmic)`,
+    form: asked.form,
+    line: asked.budget,
+    ringed,
+    describe: (d) => [
+      name(d.point.cell.model),
+      `${loadName(d.point.cell)}: ${withEnds(d, asked.form)} ${asked.per}`,
+      VERDICTS[String(d.point.meets)][0],
+    ],
+  });
+}
+
+/**
+ * @param {App} app
+ * @param {Choice} picked
+ * @param {Question} asked
+ */
+function waitChart(app, picked, asked) {
+  const data = dots(picked.points, (cell) => waitOf(cell, asked.limit));
+  if (!data.length) return null;
+  return overLoad(app, data, {
+    title: `Time, ${limitWords(asked.limit)}, over the load`,
+    file: "permille-load-time",
+    label: `↑ ${limitWords(asked.limit)} (logarithmic)`,
+    form: seconds,
+    line: asked.within,
+    ringed: (d) => d.point === picked.best,
+    describe: (d) => [
+      name(d.point.cell.model),
+      `${loadName(d.point.cell)}: ${withEnds(d, seconds)}`,
+      VERDICTS[String(d.point.meets)][0],
+    ],
+  });
+}
+
+/**
+ * The loads themselves as ticks; some of them if there are more than fit.
+ * @param {Dot[]} data
+ * @param {number} most
+ */
+function thinned(data, most) {
+  const loads = [...new Set(data.map((d) => d.at))];
+  const every = Math.ceil(loads.length / most);
+  return loads.filter((_, i) => i % every === 0).map((at) => ({ at }));
+}
+
+/**
+ * @param {App} app
+ * @param {Dot[]} data
+ * @param {{
+ *   title: string; file: string; label: string; form: (value: number) => string; line: number;
+ *   ringed: (d: Dot) => boolean; describe: (d: Dot) => Child[];
+ * }} how
+ */
+function overLoad(app, data, how) {
+  // Plot names only some ticks of a logarithmic scale: here each load has its name.
+  /** @param {{ at: number }} d */
+  const x = (d) => Math.log10(d.at);
+  const [first, last] = extent(data.map((d) => d.at)),
+    y = extent([...data.flatMap(reach), how.line]);
+  const by = data[0]?.point.cell.serving?.load?.by;
+  /** @param {Dot} d */
+  const verdict = (d) => VERDICTS[String(d.point.meets)];
+  const draw = drawing(data, (width) => ({
+    height: Math.max(260, Math.min(400, width * 0.42)),
+    marginLeft: 66,
+    marginRight: 14,
+    marginTop: 26,
+    marginBottom: 44,
+    x: {
+      domain: [Math.log10(first), Math.log10(last)],
+      ticks: thinned(data, Math.max(2, Math.floor((width - 80) / 44))).map(x),
+      tickFormat: (v) => number(10 ** v),
+      label: `${by === "rate_per_s" ? "Requests per second" : "Clients at once"} (logarithmic) →`,
+      grid: true,
+    },
+    y: {
+      type: "log",
+      domain: y,
+      ticks: decades(...y, 8),
+      tickFormat: how.form,
+      label: how.label,
+      grid: true,
+    },
+    marks: [
+      Plot.ruleY([how.line], { stroke: "var(--soft)", strokeDasharray: "5 4" }),
+      Plot.line(data, { x, y: "value", stroke: "var(--soft)", strokeOpacity: 0.5 }),
+      Plot.ruleX(data.filter(bounded), {
+        x,
+        y1: "low",
+        y2: "high",
+        stroke: (/** @type {Dot} */ d) => verdict(d)[1],
+        strokeOpacity: 0.6,
+        strokeWidth: 2,
+      }),
+      Plot.dot(data.filter(how.ringed), {
+        x,
+        y: "value",
+        r: 10,
+        stroke: "var(--ink)",
+        strokeWidth: 1.5,
+      }),
+      Plot.dot(data, {
+        className: "pt",
+        x,
+        y: "value",
+        r: 5,
+        fill: (/** @type {Dot} */ d) => verdict(d)[1],
+        symbol: (/** @type {Dot} */ d) => verdict(d)[2],
+      }),
+    ],
+    color: { type: "identity" },
+    symbol: { type: "identity" },
+  }));
+  return chart(how.title, {
+    file: how.file,
+    draw,
+    describe: how.describe,
+    open: (d) => app.href({ view: "model", model: d.point.cell.model, cell: d.point.cell.id }),
+    legend: Object.values(VERDICTS).map(([words, colour, symbol]) => entry(words, colour, symbol)),
+    note:
+      "Bars: 95 % intervals. Dashed: the limit that you chose. " +
+      "Ringed: the loads that are picked.",
+  });
+}
+
+/**
+ * @param {App} app
+ * @param {Choice} picked
+ * @param {Cell | null} fast
+ * @param {Question} asked
+ */
+function listing(app, picked, fast, asked) {
+  const setting = app.setting;
+  /** @param {OperatingPoint} p */
+  const mark = (p) =>
+    [
+      p === picked.best ? "cheapest that keeps the promise" : null,
+      p.cell === fast ? "fastest within the budget" : null,
+    ]
+      .filter(Boolean)
+      .join("; ");
+  /** @param {OperatingPoint} p */
+  const energyOfToken = (p) => perToken(p.cell, setting, "output");
+  return table(
+    "The loads, cheapest first",
+    [
+      [
+        "Load",
+        (p) =>
+          h(
+            "a",
+            { href: app.href({ view: "model", model: p.cell.model, cell: p.cell.id }) },
+            loadName(p.cell),
+          ),
+      ],
+      ["Promise", (p) => promiseOf(p)],
+      ["Picked", (p) => mark(p) || "–"],
+      [
+        asked.limit ? limitWords(asked.limit) : "Time",
+        (p) => withEnds(waitOf(p.cell, asked.limit), seconds),
+        { number: true },
+      ],
+      ["Per output token", (p) => withEnds(energyOfToken(p), joule), { number: true }],
+      [
+        "Energy per 1,000",
+        (p) => withEnds(kwh(p.cell, setting), (value) => figure(value, "kwh")),
+        { number: true },
+      ],
+      [
+        "Answers per second",
+        (p) => withEnds(p.cell.serving?.inferences_per_s ?? null, number),
+        { number: true },
+      ],
+    ],
+    picked.points,
+  );
+}
+
+/** @param {OperatingPoint} point */
+function promiseOf(point) {
+  const reason = point.checks.find((c) => c.reason)?.reason;
+  const words = VERDICTS[String(point.meets)][0];
+  return reason && point.meets === null ? `${words}: ${clean(reason, 120)}` : words;
+}

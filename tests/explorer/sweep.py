@@ -1,0 +1,64 @@
+"""A store with a sweep of a server's load, beside a model that has no tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from permille.records import Estimate, Latency, Protocol, TokenSplit, Trial
+from permille.store import Store
+from tests.records import cell, trial
+
+MODEL = "SmolLM2"
+POINTS = [(1, 300.0, 0.1), (2, 240.0, 0.2), (4, 190.0, 0.5), (8, 150.0, 1.2), (16, 120.0, 3.0)]
+"""Clients, joules of 1,000 requests, seconds to the first token (p95)."""
+
+
+def load(clients: int, energy_j: float, ttft_s: float, **changed: Any) -> list[Trial]:
+    """Three trials of a load whose figures differ by 2 % from each other."""
+    model = f"{MODEL}, concurrency = {clients}"
+    split = TokenSplit(
+        method="windows",
+        input_j=Estimate(value=0.001, low=0.0005, high=0.0015),
+        output_j=Estimate(value=0.01, low=0.009, high=0.011),
+        rest_w=Estimate(value=2.0, low=1.0, high=3.0),
+        n=40,
+    )
+    settings = {"concurrency": clients, "model": MODEL}
+    plain: dict[str, Any] = {
+        "cell": cell(model, backend="endpoint", settings=settings, category="general-purpose"),
+        "protocol": Protocol(inferences=1000),
+        "counts": {"tokens_in": 9000.0, "tokens_out": 20_000.0, "failed": 0.0},
+        "tokens": split,
+        "idle_j": energy_j / 4,
+    }
+    return [
+        trial(
+            energy_j * by,
+            model=model,
+            repeat=repeat,
+            latency=Latency(
+                p50=ttft_s, p95=2 * ttft_s, p99=3 * ttft_s, mean=ttft_s, n=1000,
+                first_token_p50=ttft_s / 2, first_token_p95=ttft_s * by,
+                first_token_p99=ttft_s * by * 2,
+                output_token_p50=0.01, output_token_p95=0.02 * by, output_token_p99=0.03,
+            ),
+            **(plain | changed),
+        )
+        for repeat, by in enumerate((0.99, 1.0, 1.01))
+    ]  # fmt: skip
+
+
+def trials() -> list[Trial]:
+    """The sweep, a load whose trials include one that failed, and a plain model."""
+    found = [one for point in POINTS for one in load(*point)]
+    broken = load(32, 100.0, 0.3)
+    found += [*broken, load(32, 100.0, 0.3, status="failed", uid="lost", phases={})[0]]
+    return found + [trial(model="plain", repeat=repeat) for repeat in range(2)]
+
+
+def write(path: Path) -> Path:
+    """The trials as a store."""
+    with Store(path) as opened:
+        opened.add_many((one, None) for one in trials())
+    return path

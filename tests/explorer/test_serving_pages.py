@@ -1,0 +1,112 @@
+"""Tokens and answers on a model's page, and the Load view, in Chromium: as the command line gives
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import Permille
+from tests.explorer import sweep
+from tests.explorer.conftest import Tab, until
+from tests.explorer.test_pages import AXE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sweep.write(tmp_path_factory.mktemp("sweep") / "sweep.db")
+
+
+@pytest.fixture
+def page(browser: Browser, swept: Path, built: None) -> Iterator[Tab]:
+    """The store as a file."""
+    from permille.explorer import static_file
+
+    file = swept.with_name("sweep.html")
+    if not file.exists():
+        file.write_bytes(static_file.page(swept).content)
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    yield Tab(opened, file.as_uri())
+    opened.close()
+
+
+def test_a_models_page_has_the_command_lines_figures_of_tokens_and_answers(
+    page: Tab, permille: Permille, swept: Path
+) -> None:
+    printed = permille("results", "--store", str(swept), "--task", "text-classification").out
+    assert "9.5 mJ [9.26 mJ, 9.74 mJ]" in printed
+    page.go(f"view=model&model={sweep.MODEL}, concurrency = 4")
+    until(lambda: "Tokens and answers" in page.text())
+    lines = {
+        row.split("\t")[0]: row.split("\t")[1:]
+        for row in page.page.locator("table", has_text="Of one token").inner_text().splitlines()
+    }
+    assert lines["Energy per output token"] == ["9.5 mJ", "9.26 mJ to 9.74 mJ"]
+    assert lines["An output token by itself"][0] == "10 mJ"
+    assert lines["Time to the first token, p95"][0] == "500 ms"
+    assert lines["Successful answers per second"][0] == "100"
+    assert "Reasoning tokens of an answer" not in lines
+    page.go("view=model&model=plain")
+    until(lambda: "What it rests on" in page.text())
+    assert "Tokens and answers" not in page.text()
+    assert page.said == []
+
+
+def test_sliders_pick_the_load_that_slo_picks(page: Tab, permille: Permille, swept: Path) -> None:
+    page.go("view=load&limit=ttft_p95&within=1")
+    options = ("--ttft-p95", "1s", "--model", sweep.MODEL, "--store", str(swept))
+    picked = permille("slo", *options, "--json").json
+    assert picked["best"]["model"] == f"{sweep.MODEL}, concurrency = 4"
+    until(lambda: "within 1 s is 4 clients" in page.text())
+    assert "9.5 mJ (9.26 mJ to 9.74 mJ) per output token" in page.text()
+    low, high = picked["cost"]["low"], picked["cost"]["high"]
+    assert f"[{low:.3g}, {high:.3g}] the energy of the cheapest load, 32 clients" in page.text()
+    assert picked["undecided"] == [f"{sweep.MODEL}, concurrency = 32"]
+    assert "Cannot be told yet: 32 clients" in page.text()
+    # A person drags: here with the keys, until 8 clients are within the promise.
+    slider = page.page.locator("#l-within")
+    slider.focus()
+    for _ in range(3):
+        page.page.keyboard.press("ArrowRight")
+    until(lambda: "within 1.4 s is 8 clients" in page.text())
+    assert "within=1.4" in page.url
+    assert page.page.evaluate("document.activeElement.id") == "l-within"
+    assert slider.get_attribute("aria-valuetext") == "1.4 s"
+    assert page.said == []
+
+
+def test_a_budget_picks_the_fastest_load_within_it(page: Tab) -> None:
+    page.go("view=load&limit=ttft_p95&budget=0.0099&within=0.01")
+    until(lambda: "The fastest load within 9.9 mJ per output token is 4 clients" in page.text())
+    # Of 32 clients, which would be faster, a trial failed.
+    assert "No load keeps p95 to the first token within 10 ms. Nearest: 1 client" in page.text()
+    page.go("view=load&per=request&budget=0.0000000001")
+    until(lambda: "No load is within the budget of 0.1 µWh per 1,000 requests" in page.text())
+    assert page.said == []
+
+
+@pytest.mark.parametrize("width", [360, 1366])
+def test_the_load_view_fits_and_is_accessible(page: Tab, width: int) -> None:
+    page.page.set_viewport_size({"width": width, "height": 800})
+    page.go("view=load")
+    until(lambda: page.page.locator("figure svg .pt > *").count() == 12)
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: python scripts/build_explorer.py")
+    page.page.evaluate(AXE.read_text(encoding="utf-8"))
+    result = page.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert [v["id"] for v in result["violations"] if v["impact"] in ("serious", "critical")] == []
+
+
+def test_without_a_server_the_view_says_how_to_get_one(file_tab: Tab) -> None:
+    file_tab.go("view=load")
+    until(lambda: "concurrency = [1, 2, 4, 8]" in file_tab.text())
+    assert file_tab.page.locator("nav a", has_text="Load").count() == 0
