@@ -24,32 +24,14 @@ from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 from permille import cross_check, energy
-from permille.analysis.spans import Measured, Result, overlapping, pooled
+from permille.analysis.cards import Card, as_html
+from permille.analysis.spans import Measured, PowerOverTime, Result, card, pooled
+from permille.api.ended import EndedSpan, measured_of, named
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
-from permille.records import (
-    BOUNDARIES,
-    Boundary,
-    Phase,
-    Problem,
-    Record,
-    Recording,
-    Span,
-)
-
-
-class _Ended(Record):
-    """A finished span, and the exception that ended it."""
-
-    span: Span
-    raised: str | None
-
-
-def _named(error: BaseException) -> str:
-    """The exception on one line of limited length."""
-    text = " ".join(str(error).split())[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+from permille.records import BOUNDARIES, Boundary, Recording, Span
+from permille.units import counted
 
 
 class Session:
@@ -66,7 +48,7 @@ class Session:
     ) -> None:
         self._idle_s, self._boundary, self._pue = idle, boundary, pue
         self._require, self._shared = require, shared
-        self._ended_spans: list[_Ended] = []
+        self._ended_spans: list[EndedSpan] = []
         self._marking = threading.Lock()
         self._recorder: Recorder | None = None
         self._marker: Marker | None = None
@@ -154,13 +136,29 @@ class Session:
             error: BaseException | None,
             trace: types.TracebackType | None,
         ) -> None:
-            raised = None if error is None else _named(error)
-            self._ended_spans += [_Ended(span=span, raised=raised) for span in made]
+            raised = None if error is None else named(error)
+            self._ended_spans += [EndedSpan(span=span, raised=raised) for span in made]
 
         with contextlib.ExitStack() as ending:
             ending.push(keep)
             with self._around(name, attributes) as made:
                 yield
+
+    def __repr__(self) -> str:
+        return f"<permille.Session, {self._state()}>"
+
+    def _repr_html_(self) -> str:
+        results = [*self.results.values()] if self._ended else []
+        if not results:
+            return as_html(Card(title=f"Recording, {self._state()}", lines=()))
+        return as_html(card(results, "Recording" if len(results) > 1 else results[0].name))
+
+    def _state(self) -> str:
+        names = ", ".join(dict.fromkeys(ended.span.name for ended in self._ended_spans))
+        spans = f"{counted(len(self._ended_spans), 'span')}" + (f": {names}" if names else "")
+        if self._ended:
+            return f"ended, {spans}"
+        return "not begun" if self._recorder is None else f"recording, {spans} ended so far"
 
     @property
     def ended(self) -> bool:
@@ -260,38 +258,22 @@ class Session:
             boundary=self._boundary,
             pue=self._pue,
             notes=self.notices,
+            power=self._power(name),
+        )
+
+    def _power(self, name: str) -> PowerOverTime | None:
+        if self._recording is None:
+            return None
+        spans = (ended.span for ended in self._ended_spans if ended.span.name == name)
+        return PowerOverTime(
+            series=self._recording.series,
+            spans_ns=tuple((span.t0_ns, span.t1_ns) for span in spans),
         )
 
     def measured(self, name: str) -> list[Measured]:
         """The spans with this name, each with its energy by domain; overlapping ones are merged."""
         ended = [each for each in self._ended_spans if each.span.name == name]
-        groups = overlapping([each.span for each in ended])
-        return [self._together([ended[i] for i in group]) for group in groups]
-
-    def _together(self, group: list[_Ended]) -> Measured:
-        """Merge overlapping spans into one."""
-        spans = [each.span for each in group]
-        counts = [s.attributes["inferences"] for s in spans if "inferences" in s.attributes]
-        covered = Span(
-            name=spans[0].name,
-            t0_ns=min(span.t0_ns for span in spans),
-            t1_ns=max(span.t1_ns for span in spans),
-            attributes={"inferences": sum(counts)} if len(counts) == len(spans) else {},
-        )
-        return Measured(
-            phase=self._phase(covered),
-            idle=self._phase(self._idle) if self._idle else None,
-            raised=tuple(each.raised for each in group if each.raised),
-            spans=len(spans),
-            spans_s=math.fsum(span.seconds for span in spans),
-        )
-
-    def _phase(self, span: Span) -> Phase:
-        if self._recording is not None:
-            return energy.phase(self._recording, span)
-        problem = Problem(reason=self._death or "nothing was recorded", kind="cpu")
-        n = span.attributes.get("inferences")
-        return Phase(seconds=span.seconds, domains={}, problems={"meters": problem}, inferences=n)
+        return measured_of(ended, self._idle, self._recording, self._death)
 
 
 def record(
