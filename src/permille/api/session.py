@@ -21,11 +21,12 @@ import time
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 from permille import cross_check, energy
 from permille.analysis.cards import Card, as_html
 from permille.analysis.spans import Measured, PowerOverTime, Result, card, pooled
+from permille.api.awaiting import in_thread
 from permille.api.ended import EndedSpan, measured_of, named
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
@@ -35,7 +36,8 @@ from permille.units import counted
 
 
 class Session:
-    """A recording of this machine, made by :func:`record`. Use with ``with``, once."""
+    """A recording of this machine, made by :func:`record`. Use with ``with`` or ``async with``,
+    once."""
 
     def __init__(
         self,
@@ -59,23 +61,57 @@ class Session:
         self._recording: Recording | None = None
 
     def __enter__(self) -> Self:
-        if self._recorder is not None or self._ended:
-            raise UsageError("a recording is used once: call permille.record() again")
+        self._must_be_new()
         with contextlib.ExitStack() as undo:
             undo.callback(self._undo)
-            self._pid = os.getpid()
-            self._recorder = Recorder(shared=self._shared, remedy="shared=True")
-            if self._require:
-                self._recorder.require_measured()
-            self._recorder.begin()
-            self._recorder.watch(os.getpid())
-            self._marker = Marker(self._recorder.channel())
-            if self._idle_s > 0:
-                with self._around("idle", {}) as made:
-                    time.sleep(self._idle_s)
-                self._idle = made[0]
+            self._start()
+            self._measure_idle()
             undo.pop_all()
         return self
+
+    async def __aenter__(self) -> Self:
+        """The event loop continues while the recorder starts, but not while the idle power is
+        measured."""
+        self._must_be_new()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._undo)
+            await in_thread(self._start)
+            self._measure_idle()
+            undo.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        await in_thread(lambda: self.__exit__(kind, error, trace))
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            "a recording cannot be sent to another process: put the span around the work in the"
+            " process that makes the recording (the energy of its children is in it)"
+        )
+
+    def _must_be_new(self) -> None:
+        if self._recorder is not None or self._ended:
+            raise UsageError("a recording is used once: call permille.record() again")
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._recorder = Recorder(shared=self._shared, remedy="shared=True")
+        if self._require:
+            self._recorder.require_measured()
+        self._recorder.begin()
+        self._recorder.watch(os.getpid())
+        self._marker = Marker(self._recorder.channel())
+
+    def _measure_idle(self) -> None:
+        if self._idle_s > 0:
+            with self._around("idle", {}) as made:
+                time.sleep(self._idle_s)
+            self._idle = made[0]
 
     def _undo(self) -> None:
         """The recording could not start: release everything."""
