@@ -28,6 +28,7 @@ from permille.analysis.cards import Card, as_html
 from permille.analysis.spans import Measured, PowerOverTime, Result, card, pooled
 from permille.api.awaiting import in_thread
 from permille.api.ended import EndedSpan, measured_of, named
+from permille.api.open_span import OpenSpan
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
@@ -140,8 +141,10 @@ class Session:
             recorder.stop()
 
     @contextmanager
-    def span(self, name: str, *, inferences: int | None = None) -> Iterator[None]:
+    def span(self, name: str, *, inferences: int | None = None) -> Iterator[OpenSpan]:
         """A named period of work on ``inferences``. Spans may be nested and used from any thread.
+        If the number is known only afterwards, set it within the block:
+        ``with rec.span("query") as span: span.inferences = len(answers)``.
 
         The meters are read before it starts and after it ends, which takes up to two milliseconds
         at either edge: put it around a loop rather than around each inference. An exception
@@ -164,7 +167,9 @@ class Session:
             )
         if not name or name == "idle":
             raise UsageError(f"a span needs a name other than {name!r}")
-        attributes = {} if inferences is None else {"inferences": checked_inferences(inferences)}
+        open_span = OpenSpan()
+        if inferences is not None:
+            open_span.inferences = inferences
         made: list[Span] = []
 
         def keep(
@@ -177,8 +182,8 @@ class Session:
 
         with contextlib.ExitStack() as ending:
             ending.push(keep)
-            with self._around(name, attributes) as made:
-                yield
+            with self._around(name, open_span.attributes) as made:
+                yield open_span
 
     def __repr__(self) -> str:
         return f"<permille.Session, {self._state()}>"
@@ -264,7 +269,7 @@ class Session:
         finally:
             t1_ns = time.monotonic_ns()
             self._mark()
-            made.append(Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=attributes))
+            made.append(Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=dict(attributes)))
 
     def _mark(self, *, start: bool = False) -> None:
         """Errors of the recorder must not disturb the work: they are kept for the result."""
@@ -342,14 +347,3 @@ def record(
     if require not in (None, "measured"):
         raise UsageError(f"require must be 'measured' or None, not {require!r}")
     return Session(idle=idle, boundary=boundary, pue=pue, require=require, shared=shared)
-
-
-def checked_inferences(inferences: int) -> int:
-    """A number of inferences.
-
-    Raises:
-        UsageError: it is not one.
-    """
-    if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
-        raise UsageError(f"inferences must be a whole number from 1 up, not {inferences!r}")
-    return inferences
