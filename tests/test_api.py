@@ -362,6 +362,7 @@ def test_a_function_that_returns_anothers_generator_is_refused(machine: Driver) 
 
 def test_the_public_names() -> None:
     assert sorted(permille.__all__) == [
+        "Comparison",
         "Estimate",
         "MeasuredFunction",
         "PermilleError",
@@ -369,8 +370,11 @@ def test_the_public_names() -> None:
         "Result",
         "Session",
         "__version__",
+        "compare",
         "measured",
         "record",
+        "results",
+        "trials",
     ]
     for name in permille.__all__:
         assert getattr(permille, name) is not None

@@ -7,7 +7,10 @@ import math
 import msgspec
 
 from permille.analysis import intervals
+from permille.analysis.cards import Card, CardLine, as_html
+from permille.analysis.evidence_words import estimate_text
 from permille.analysis.parts import Part
+from permille.analysis.quality import quality_text
 from permille.analysis.rerun import (
     Measurement,
     Rerun,
@@ -28,6 +31,7 @@ from permille.records import (
     Stopping,
     TokenSplit,
 )
+from permille.units import format_energy_kwh, kwh_from_joules
 
 
 class BlockEnergy(Record):
@@ -227,3 +231,61 @@ class Summary(Record):
     tokens_each: TokensEach | None = None
     token_split: TokenSplit | None = None  # over the trials, with the meters' accuracy
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes
+
+    def __repr__(self) -> str:
+        cell = self.cell
+        figure = "; ".join(text for _, text in _lines(self)) or f"no figure: {self.problem}"
+        basis = ", ".join(_basis(self))
+        return f"<Summary of {cell.model!r} on {cell.dataset!r}: {figure}; {basis}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(_card(self))
+
+
+def _card(summary: Summary) -> Card:
+    """What a notebook shows."""
+    cell, energy = summary.cell, summary.energy
+    bars = {_PER_1000: energy.estimate()} if energy else {}
+    notes = [] if energy else [f"no figure: {summary.problem or 'no finished trial'}"]
+    return Card(
+        title=f"{cell.model}: {cell.task} on {cell.dataset}",
+        lines=tuple(
+            CardLine(label=label, text=text, bar=bars.get(label)) for label, text in _lines(summary)
+        ),
+        facts=("in brackets: 95 % intervals", *_basis(summary)),
+        notes=(*notes, *summary.reasons, *summary.notes),
+    )
+
+
+_PER_1000 = "per 1,000 inferences"
+
+
+def _lines(summary: Summary) -> list[tuple[str, str]]:
+    """Labels and texts of the figures that exist."""
+
+    def kwh(joules: float) -> str:
+        return format_energy_kwh(kwh_from_joules(joules))
+
+    lines = []
+    if summary.energy is not None:
+        lines.append((_PER_1000, estimate_text(summary.energy.estimate(), kwh)))
+    if summary.net is not None:
+        lines.append(("above idle", f"{estimate_text(summary.net.estimate(), kwh)} above idle"))
+    if summary.quality is not None:
+        lines.append(("quality", quality_text(summary.quality)))
+    return lines
+
+
+def _basis(summary: Summary) -> list[str]:
+    """The provenance, the boundary and the trials."""
+    boundary: str = summary.boundary
+    if boundary == "facility":
+        boundary += " (without the PUE, which counts with the carbon)"
+    counts = ((summary.done, "done"), (summary.failed, "failed"), (summary.invalid, "invalid"))
+    weights = summary.cell.settings.get("weights")
+    return [
+        *([] if summary.provenance is None else [summary.provenance]),
+        boundary,
+        *([f"{weights} weights"] if weights else []),
+        "trials: " + ", ".join(f"{count} {how}" for count, how in counts if count or how == "done"),
+    ]

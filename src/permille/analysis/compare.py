@@ -11,29 +11,12 @@ import msgspec
 from permille.analysis import intervals
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.comparable import current, place, weights
+from permille.analysis.comparison import CellRatio, Comparison
 from permille.analysis.parts import Part
 from permille.analysis.rerun import Measurement, SessionMean, rerun, session_means
 from permille.errors import CompareError
-from permille.records import Estimate, Provenance, Record
+from permille.records import Estimate, Provenance
 from permille.suggestions import nearest
-
-
-class CellRatio(Record):
-    """One cell of both models and the ratio of their energies per inference, a over b."""
-
-    a: Summary
-    b: Summary
-    ratio: Estimate
-    warnings: tuple[str, ...] = ()
-
-
-class Comparison(Record):
-    """Model ``a`` over model ``b``; ``ratio`` is the geometric mean over the cells."""
-
-    a: str
-    b: str
-    ratio: Estimate
-    cells: tuple[CellRatio, ...]
 
 
 def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) -> Comparison:
@@ -58,7 +41,7 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
     cells, problems = _cell_ratios(pairs)
     if not cells:
         raise CompareError(f"{a!r} and {b!r} share no cell with a figure: {problems[0]}")
-    return Comparison(a=a, b=b, ratio=_over_cells(cells), cells=tuple(cells))
+    return Comparison(a=a, b=b, ratio=_over_cells(cells), cells=tuple(cells), net=net)
 
 
 def _over_cells(cells: Sequence[CellRatio]) -> Estimate:

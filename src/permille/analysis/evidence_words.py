@@ -1,11 +1,16 @@
-"""What an interval is over, in the same words everywhere. Pure."""
+"""A figure with its interval, and what the interval is over, in the same words everywhere. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from permille.records import Estimate
 
+ESTIMATED = (
+    "estimated: no energy counter can be read here, so power is modelled from CPU time;"
+    " `permille meters` says how to unlock measured figures"
+)
 ONE_SESSION = "within one session; another day or machine may give something else"
 SEVERAL = "over {sessions} sessions; one more session would give {low} to {high}"
 ON_MACHINES = (
@@ -30,3 +35,28 @@ def over_sessions(estimate: Estimate, form: Callable[[float], str]) -> str | Non
     low, high = form(estimate.rerun_low), form(estimate.rerun_high)
     words = ON_MACHINES if (estimate.machines or 1) > 1 else SEVERAL
     return words.format(sessions=estimate.sessions, machines=estimate.machines, low=low, high=high)
+
+
+class WithInterval(Protocol):
+    """A figure and the ends of its interval; None: unknown."""
+
+    @property
+    def value(self) -> float | None:
+        """The figure."""
+
+    @property
+    def low(self) -> float | None:
+        """The lower end."""
+
+    @property
+    def high(self) -> float | None:
+        """The upper end."""
+
+
+def estimate_text(figure: WithInterval | None, form: Callable[[float], str]) -> str:
+    """``310 mJ [290 mJ, 330 mJ]``; without an interval, ``[n/a]``."""
+    if figure is None or figure.value is None:
+        return "n/a"
+    if figure.low is None or figure.high is None:
+        return f"{form(figure.value)} [n/a]"
+    return f"{form(figure.value)} [{form(figure.low)}, {form(figure.high)}]"

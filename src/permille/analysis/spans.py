@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from permille import disturbance
+from permille.analysis.cards import Card, CardLine, as_html
 from permille.analysis.commands import DomainMean, figure, per_inference, per_unit_j
+from permille.analysis.evidence_words import ESTIMATED, estimate_text
 from permille.analysis.rows import scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import resolve
-from permille.records import Boundary, Estimate, Phase, Provenance, Record, Span
-from permille.units import co2e_g, kwh_from_joules
+from permille.errors import UsageError
+from permille.records import Boundary, Estimate, Phase, Provenance, Record, Series, Span
+from permille.units import (
+    co2e_g,
+    counted,
+    format_energy_j,
+    format_energy_kwh,
+    format_seconds,
+    kwh_from_joules,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ONE_PROCESS = (
     "the interval includes the spread of spans of one process; fresh processes may differ by more"
@@ -54,6 +68,14 @@ def overlapping(spans: Sequence[Span]) -> list[list[int]]:
     return groups
 
 
+class PowerOverTime(Record):
+    """The series of the domains of one recording, and when the spans in it began and ended
+    (CLOCK_MONOTONIC, ns)."""
+
+    series: tuple[Series, ...]
+    spans_ns: tuple[tuple[int, int], ...]
+
+
 class Result(Record):
     """The result of the spans with one name.
 
@@ -64,7 +86,8 @@ class Result(Record):
     their number over all spans, ``seconds`` the mean length of a span. If the energy is unknown it
     is None, ``valid`` is false and ``reason`` says why. ``valid`` is also false, with an energy, if
     an exception ended a span. ``disturbed`` is the share of the spans during which other processes
-    used over 5 % of the CPU time; None if unknown.
+    used over 5 % of the CPU time; None if unknown. ``power`` is what :meth:`plot` draws; None if
+    the spans are of several recordings, or of none.
     """
 
     name: str
@@ -82,6 +105,29 @@ class Result(Record):
     reason: str | None
     notes: tuple[str, ...] = ()
     disturbed: float | None = None
+    power: PowerOverTime | None = None
+
+    def __repr__(self) -> str:
+        return f"<Result {self.name!r}: {'; '.join((*_figures(self), *_basis(self)))}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(card([self], self.name))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The power of each domain over time (W, s), with the spans shaded. It is drawn on ``ax``,
+        or on a new figure, with matplotlib.
+
+        Raises:
+            UsageError: there is no recording to draw, or matplotlib is not installed.
+        """
+        from permille.analysis.plots import power_axes
+
+        if self.power is None or not self.power.series:
+            raise UsageError(
+                f"there is no power to plot for {self.name!r}: its spans are of several"
+                " recordings, or the recorder died"
+            )
+        return power_axes(self.power.series, self.power.spans_ns, self.name, ax)
 
     def co2e_g(
         self, region: str | None = None, *, intensity: float | None = None, year: int | None = None
@@ -106,6 +152,7 @@ def pooled(
     boundary: Boundary,
     pue: float,
     notes: Sequence[str] = (),
+    power: PowerOverTime | None = None,
 ) -> Result:
     """The result of at least one span. If one span has no figure, none has: leaving out the spans
     that a meter could not resolve would bias the mean."""
@@ -137,7 +184,73 @@ def pooled(
         reason="; ".join(filter(None, [_raised(spans), bounded.reason])) or None,
         notes=(*notes, *_notes(spans, bounded.note, shared_out=share < 1)),
         disturbed=disturbance.share_disturbed([_named(span) for span in spans]),
+        power=power,
     )
+
+
+def card(results: Sequence[Result], title: str) -> Card:
+    """What a notebook shows of the results of a recording. A line of a result has a bar for its
+    energy; of several, for the energy per 1,000 inferences if all of them know it."""
+    if len(results) == 1:
+        lines = _lines(results[0], per_1000=False)
+    else:
+        per_1000 = all(result.kwh_per_1000 for result in results)
+        lines = [line for result in results for line in _named_lines(result, per_1000=per_1000)]
+    facts = ("in brackets: 95 % intervals", *(_basis(results[0]) if len(results) == 1 else ()))
+    notes = [note for result in results for note in result.notes]
+    if any(result.provenance == Provenance.ESTIMATED for result in results):
+        notes.append(ESTIMATED)
+    return Card(title=title, lines=tuple(lines), facts=facts, notes=tuple(dict.fromkeys(notes)))
+
+
+def _lines(result: Result, *, per_1000: bool) -> list[CardLine]:
+    """The figures of a result; the bar is that of the energy, or of the one ``per_1000``."""
+    energy = estimate_text(result.energy, format_energy_j)
+    text = f"{energy} per span" if result.energy and result.spans > 1 else energy
+    lines = [CardLine(label="energy", text=text, bar=None if per_1000 else result.energy)]
+    if result.net is not None:
+        net = estimate_text(result.net, format_energy_j)
+        lines.append(CardLine(label="above idle", text=net))
+    if result.kwh_per_1000 is not None:
+        each = estimate_text(result.kwh_per_1000, format_energy_kwh)
+        bar = result.kwh_per_1000 if per_1000 else None
+        lines.append(CardLine(label="per 1,000 inferences", text=each, bar=bar))
+    return lines
+
+
+def _named_lines(result: Result, *, per_1000: bool) -> list[CardLine]:
+    """The lines of one of several results, each with its name, and what its figures rest on."""
+    lines = _lines(result, per_1000=per_1000)
+    named = [msgspec.structs.replace(line, label=f"{result.name}: {line.label}") for line in lines]
+    return [*named, CardLine(label="", text="; ".join(_basis(result)))]
+
+
+def _figures(result: Result) -> list[str]:
+    """The figures of a result that exist."""
+    figures = []
+    if result.energy is not None:
+        figures.append(estimate_text(result.energy, format_energy_j))
+    if result.kwh_per_1000 is not None:
+        figures.append(
+            f"{estimate_text(result.kwh_per_1000, format_energy_kwh)} per 1,000 inferences"
+        )
+    return figures
+
+
+def _basis(result: Result) -> list[str]:
+    """What the figures rest on; or why there are none."""
+    reason = f"no figure: {result.reason}" if result.energy is None else result.reason
+    boundary = result.boundary + (f", PUE {result.pue:g}" if result.boundary == "facility" else "")
+    spans = counted(result.spans, "span")
+    stated = [] if reason is None else [reason]
+    if result.energy is not None and not result.valid:
+        stated.insert(0, "not valid")
+    return [
+        *stated,
+        *([] if result.provenance is None else [result.provenance]),
+        boundary,
+        f"{spans} of {format_seconds(result.seconds)}",
+    ]
 
 
 def _inferences(phases: Sequence[Phase]) -> list[int] | None:

@@ -14,7 +14,8 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, ca
 import msgspec
 
 from permille.analysis.spans import Measured, Result, pooled
-from permille.api.session import Session, checked_inferences, record
+from permille.api.open_span import checked_inferences
+from permille.api.session import Session, record
 from permille.errors import UsageError
 from permille.finishing import promise_name, wait_for
 from permille.records import Boundary

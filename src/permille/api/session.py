@@ -21,39 +21,24 @@ import time
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 from permille import cross_check, energy
-from permille.analysis.spans import Measured, Result, overlapping, pooled
+from permille.analysis.cards import Card, as_html
+from permille.analysis.spans import Measured, PowerOverTime, Result, card, pooled
+from permille.api.awaiting import in_thread
+from permille.api.ended import EndedSpan, measured_of, named
+from permille.api.open_span import OpenSpan
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
-from permille.records import (
-    BOUNDARIES,
-    Boundary,
-    Phase,
-    Problem,
-    Record,
-    Recording,
-    Span,
-)
-
-
-class _Ended(Record):
-    """A finished span, and the exception that ended it."""
-
-    span: Span
-    raised: str | None
-
-
-def _named(error: BaseException) -> str:
-    """The exception on one line of limited length."""
-    text = " ".join(str(error).split())[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+from permille.records import BOUNDARIES, Boundary, Recording, Span
+from permille.units import counted
 
 
 class Session:
-    """A recording of this machine, made by :func:`record`. Use with ``with``, once."""
+    """A recording of this machine, made by :func:`record`. Use with ``with`` or ``async with``,
+    once."""
 
     def __init__(
         self,
@@ -66,7 +51,7 @@ class Session:
     ) -> None:
         self._idle_s, self._boundary, self._pue = idle, boundary, pue
         self._require, self._shared = require, shared
-        self._ended_spans: list[_Ended] = []
+        self._ended_spans: list[EndedSpan] = []
         self._marking = threading.Lock()
         self._recorder: Recorder | None = None
         self._marker: Marker | None = None
@@ -77,23 +62,57 @@ class Session:
         self._recording: Recording | None = None
 
     def __enter__(self) -> Self:
-        if self._recorder is not None or self._ended:
-            raise UsageError("a recording is used once: call permille.record() again")
+        self._must_be_new()
         with contextlib.ExitStack() as undo:
             undo.callback(self._undo)
-            self._pid = os.getpid()
-            self._recorder = Recorder(shared=self._shared, remedy="shared=True")
-            if self._require:
-                self._recorder.require_measured()
-            self._recorder.begin()
-            self._recorder.watch(os.getpid())
-            self._marker = Marker(self._recorder.channel())
-            if self._idle_s > 0:
-                with self._around("idle", {}) as made:
-                    time.sleep(self._idle_s)
-                self._idle = made[0]
+            self._start()
+            self._measure_idle()
             undo.pop_all()
         return self
+
+    async def __aenter__(self) -> Self:
+        """The event loop continues while the recorder starts, but not while the idle power is
+        measured."""
+        self._must_be_new()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._undo)
+            await in_thread(self._start)
+            self._measure_idle()
+            undo.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        await in_thread(lambda: self.__exit__(kind, error, trace))
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            "a recording cannot be sent to another process: put the span around the work in the"
+            " process that makes the recording (the energy of its children is in it)"
+        )
+
+    def _must_be_new(self) -> None:
+        if self._recorder is not None or self._ended:
+            raise UsageError("a recording is used once: call permille.record() again")
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._recorder = Recorder(shared=self._shared, remedy="shared=True")
+        if self._require:
+            self._recorder.require_measured()
+        self._recorder.begin()
+        self._recorder.watch(os.getpid())
+        self._marker = Marker(self._recorder.channel())
+
+    def _measure_idle(self) -> None:
+        if self._idle_s > 0:
+            with self._around("idle", {}) as made:
+                time.sleep(self._idle_s)
+            self._idle = made[0]
 
     def _undo(self) -> None:
         """The recording could not start: release everything."""
@@ -122,8 +141,10 @@ class Session:
             recorder.stop()
 
     @contextmanager
-    def span(self, name: str, *, inferences: int | None = None) -> Iterator[None]:
+    def span(self, name: str, *, inferences: int | None = None) -> Iterator[OpenSpan]:
         """A named period of work on ``inferences``. Spans may be nested and used from any thread.
+        If the number is known only afterwards, set it within the block:
+        ``with rec.span("query") as span: span.inferences = len(answers)``.
 
         The meters are read before it starts and after it ends, which takes up to two milliseconds
         at either edge: put it around a loop rather than around each inference. An exception
@@ -146,7 +167,9 @@ class Session:
             )
         if not name or name == "idle":
             raise UsageError(f"a span needs a name other than {name!r}")
-        attributes = {} if inferences is None else {"inferences": checked_inferences(inferences)}
+        open_span = OpenSpan()
+        if inferences is not None:
+            open_span.inferences = inferences
         made: list[Span] = []
 
         def keep(
@@ -154,13 +177,29 @@ class Session:
             error: BaseException | None,
             trace: types.TracebackType | None,
         ) -> None:
-            raised = None if error is None else _named(error)
-            self._ended_spans += [_Ended(span=span, raised=raised) for span in made]
+            raised = None if error is None else named(error)
+            self._ended_spans += [EndedSpan(span=span, raised=raised) for span in made]
 
         with contextlib.ExitStack() as ending:
             ending.push(keep)
-            with self._around(name, attributes) as made:
-                yield
+            with self._around(name, open_span.attributes) as made:
+                yield open_span
+
+    def __repr__(self) -> str:
+        return f"<permille.Session, {self._state()}>"
+
+    def _repr_html_(self) -> str:
+        results = [*self.results.values()] if self._ended else []
+        if not results:
+            return as_html(Card(title=f"Recording, {self._state()}", lines=()))
+        return as_html(card(results, "Recording" if len(results) > 1 else results[0].name))
+
+    def _state(self) -> str:
+        names = ", ".join(dict.fromkeys(ended.span.name for ended in self._ended_spans))
+        spans = f"{counted(len(self._ended_spans), 'span')}" + (f": {names}" if names else "")
+        if self._ended:
+            return f"ended, {spans}"
+        return "not begun" if self._recorder is None else f"recording, {spans} ended so far"
 
     @property
     def ended(self) -> bool:
@@ -230,7 +269,7 @@ class Session:
         finally:
             t1_ns = time.monotonic_ns()
             self._mark()
-            made.append(Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=attributes))
+            made.append(Span(name=name, t0_ns=t0_ns, t1_ns=t1_ns, attributes=dict(attributes)))
 
     def _mark(self, *, start: bool = False) -> None:
         """Errors of the recorder must not disturb the work: they are kept for the result."""
@@ -260,38 +299,22 @@ class Session:
             boundary=self._boundary,
             pue=self._pue,
             notes=self.notices,
+            power=self._power(name),
+        )
+
+    def _power(self, name: str) -> PowerOverTime | None:
+        if self._recording is None:
+            return None
+        spans = (ended.span for ended in self._ended_spans if ended.span.name == name)
+        return PowerOverTime(
+            series=self._recording.series,
+            spans_ns=tuple((span.t0_ns, span.t1_ns) for span in spans),
         )
 
     def measured(self, name: str) -> list[Measured]:
         """The spans with this name, each with its energy by domain; overlapping ones are merged."""
         ended = [each for each in self._ended_spans if each.span.name == name]
-        groups = overlapping([each.span for each in ended])
-        return [self._together([ended[i] for i in group]) for group in groups]
-
-    def _together(self, group: list[_Ended]) -> Measured:
-        """Merge overlapping spans into one."""
-        spans = [each.span for each in group]
-        counts = [s.attributes["inferences"] for s in spans if "inferences" in s.attributes]
-        covered = Span(
-            name=spans[0].name,
-            t0_ns=min(span.t0_ns for span in spans),
-            t1_ns=max(span.t1_ns for span in spans),
-            attributes={"inferences": sum(counts)} if len(counts) == len(spans) else {},
-        )
-        return Measured(
-            phase=self._phase(covered),
-            idle=self._phase(self._idle) if self._idle else None,
-            raised=tuple(each.raised for each in group if each.raised),
-            spans=len(spans),
-            spans_s=math.fsum(span.seconds for span in spans),
-        )
-
-    def _phase(self, span: Span) -> Phase:
-        if self._recording is not None:
-            return energy.phase(self._recording, span)
-        problem = Problem(reason=self._death or "nothing was recorded", kind="cpu")
-        n = span.attributes.get("inferences")
-        return Phase(seconds=span.seconds, domains={}, problems={"meters": problem}, inferences=n)
+        return measured_of(ended, self._idle, self._recording, self._death)
 
 
 def record(
@@ -324,14 +347,3 @@ def record(
     if require not in (None, "measured"):
         raise UsageError(f"require must be 'measured' or None, not {require!r}")
     return Session(idle=idle, boundary=boundary, pue=pue, require=require, shared=shared)
-
-
-def checked_inferences(inferences: int) -> int:
-    """A number of inferences.
-
-    Raises:
-        UsageError: it is not one.
-    """
-    if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
-        raise UsageError(f"inferences must be a whole number from 1 up, not {inferences!r}")
-    return inferences

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from permille.analysis.answer import short, times_text
+from permille.analysis.evidence_words import estimate_text
 from permille.analysis.operating_points import promise_limit
 from permille.cli.commands.results import carbon_text
-from permille.cli.table import estimate_text
 from permille.cli.terminal import console
 from permille.escaping import plain
 from permille.records import Estimate

@@ -5,22 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
 from typing import NamedTuple
-
-import msgspec
 
 from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
 from permille.analysis.reference import sessions_of
-from permille.analysis.rolled import CELLS
-from permille.analysis.summaries import summarise
+from permille.api.reading import check_has_study, summaries_in
 from permille.cli.study_source import NAME
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.records import Boundary
 from permille.store import REFERENCE_SOURCE, Store
-from permille.suggestions import nearest
 
 PUBLISHED_BOUNDARY: Boundary = "node"
 """The boundary of the shipped study's published figures; the default if there is no store."""
@@ -83,8 +78,7 @@ def _from_store(args: argparse.Namespace) -> SourcedSummaries:
     boundary: Boundary = args.boundary or default
     damage: list[str] = []  # the store appends to it while it is read
     with Store(args.store, readonly=True, damage=damage) as store:
-        read = _pooled if args.pool else _rolled
-        summaries = list(read(store, args.study, boundary))
+        summaries = list(summaries_in(store, args.study, boundary, pool=args.pool))
         if not summaries and not damage:
             check_study(store, args)
         reference = reference_sentences(store, args.study)
@@ -128,31 +122,4 @@ def check_study(store: Store, args: argparse.Namespace) -> None:
     Raises:
         UsageError: it does not; the message suggests a study that exists.
     """
-    names = store.studies()
-    if args.study not in (None, NAME) and args.study not in names:
-        hint = nearest(args.study, names) if names else "it holds no trials"
-        raise UsageError(f"no study {args.study!r} in {args.store}; {hint}")
-
-
-def _rolled(store: Store, study: str | None, boundary: Boundary) -> list[Summary]:
-    """From the roll-up, which has one row per group regardless of the number of trials; the groups
-    of a cell are adjacent."""
-    by_cell: dict[tuple[str, str], list[Summary]] = {}
-    for group, cell in store.cells(CELLS, study):
-        by_cell.setdefault((group.study, group.cell), []).append(
-            _within(cell.cell.summaries, boundary)
-        )
-    return [summary for summaries in by_cell.values() for summary in summaries]
-
-
-def _within(summaries: dict[str, Summary], boundary: Boundary) -> Summary:
-    """The joules of ``facility`` are the node's: PUE is applied together with carbon."""
-    if boundary in summaries:
-        return summaries[boundary]
-    return msgspec.structs.replace(summaries["node"], boundary=boundary)
-
-
-def _pooled(store: Store, study: str | None, boundary: Boundary) -> Iterator[Summary]:
-    """Pool trials of all machines, which the roll-up does not."""
-    for trials in store.by_cell(study):
-        yield from summarise(trials, boundary, pool=True)
+    check_has_study(store, None if args.study == NAME else args.study)

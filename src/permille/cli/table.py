@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from permille.analysis.evidence_words import estimate_text
 from permille.escaping import plain
 from permille.metrics import interval_text
 from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_seconds
@@ -104,15 +105,6 @@ def _joules_per_token(row: ResultRow) -> RenderableType:
 
 def _estimate(estimate: Interval, form: Callable[[float], str]) -> RenderableType:
     return _text(estimate_text(estimate, form))
-
-
-def estimate_text(estimate: Interval | None, form: Callable[[float], str]) -> str:
-    """``310 mJ [290 mJ, 330 mJ]``; without an interval, ``[n/a]``."""
-    if estimate is None or estimate.value is None:
-        return "n/a"
-    if estimate.low is None or estimate.high is None:
-        return f"{form(estimate.value)} [n/a]"
-    return f"{form(estimate.value)} [{form(estimate.low)}, {form(estimate.high)}]"
 
 
 def _latency(latency: Percentiles) -> str:

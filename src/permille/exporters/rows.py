@@ -11,9 +11,11 @@ from permille.escaping import plain
 _NAMES = ("study", "task", "dataset", "model", "category", "backend", "device")
 TYPES: dict[str, type] = {
     **dict.fromkeys((*_NAMES, "metric", "provenance", "boundary", "source", "fingerprint"), str),
+    **dict.fromkeys(("weights", "problem"), str),
     **dict.fromkeys(("token_split_method", "token_split_problem", "token_split_warning"), str),
     **dict.fromkeys(("params", "done", "failed", "invalid"), int),
     **dict.fromkeys(("inferences_failed", "inferences_tried"), int),
+    **dict.fromkeys(("batch_size", "sessions", "machines"), int),
     "net": bool,
 }
 """The types of the columns that are not floating-point numbers."""
@@ -65,6 +67,22 @@ def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
         "pue": carbon.pue,
         "source": row.source,
         "fingerprint": row.fingerprint,
+        **_evidence(row),
+    }
+
+
+def _evidence(row: ResultRow) -> dict[str, Any]:
+    """What a reader must know of a figure before using it."""
+    rerun = row.kwh_per_1000.rerun
+    return {
+        "weights": row.weights,
+        "batch_size": row.batch_size,
+        "sessions": row.kwh_per_1000.sessions,
+        "kwh_per_1000_rerun_low": rerun and rerun.low,
+        "kwh_per_1000_rerun_high": rerun and rerun.high,
+        "machines": row.machines,
+        "disturbed": row.disturbed,
+        "problem": row.problem,
     }
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -84,6 +85,7 @@ class Recorder:
             undo.callback(self._release)
             self._start()
             undo.pop_all()
+        _open.add(self)
 
     token: str
     """The token of the run's workers, so that the recorder stops them if the runner is killed."""
@@ -241,3 +243,23 @@ class Recorder:
         for descriptor in self._locks:
             os.close(descriptor)
         self._locks = ()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: close its copies of the channel and of the lock. Otherwise the lock
+        would be held, and the recorder would run, until the child has ended too."""
+        self._fault = f"the recorder belongs to process {os.getppid()}"
+        self._control.close()
+        self._release()
+
+
+_open: weakref.WeakSet[Recorder] = weakref.WeakSet()
+"""The recorders that this process has started."""
+
+
+def _leave_all() -> None:
+    for recorder in _open:
+        recorder.leave_to_parent()
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_leave_all)

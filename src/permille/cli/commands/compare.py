@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from permille.analysis.answer import short, times_text
 from permille.analysis.cell_summary import Summary
-from permille.analysis.compare import CellRatio, Comparison, compare
+from permille.analysis.compare import compare
+from permille.analysis.comparison import CellRatio, Comparison
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import Level, Test, compared, verdict_text
 from permille.analysis.rows import CellRow, SessionInterval, row

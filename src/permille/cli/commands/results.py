@@ -11,14 +11,19 @@ from msgspec import structs
 
 from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
-from permille.analysis.evidence_words import ONE_SESSION, over_sessions
+from permille.analysis.evidence_words import (
+    ESTIMATED,
+    ONE_SESSION,
+    estimate_text,
+    over_sessions,
+)
 from permille.analysis.results import ResultRow, Results, result_rows
 from permille.analysis.rows import Interval, estimate_of
 from permille.carbon.embodied import Hardware
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
 from permille.cli.source import all_summaries_of, say_damage
-from permille.cli.table import estimate_text, results_table
+from permille.cli.table import results_table
 from permille.cli.terminal import console, print_json, say_last
 from permille.disturbance import OVER_TRIALS
 from permille.escaping import plain
@@ -158,10 +163,7 @@ def footing(results: Results) -> list[str]:
     lines += _carbon_lines(results.rows)
     here = [r for r in results.rows if r.source == "permille"]
     if any(r.provenance == "estimated" for r in here):
-        lines.append(
-            "estimated: no energy counter can be read here, so power is modelled from CPU time;"
-            " `permille meters` says how to unlock measured figures"
-        )
+        lines.append(ESTIMATED)
     lines += _reason_lines(results.rows)
     lines += _problem_lines(results.rows)
     lines += results.reference

@@ -1,0 +1,62 @@
+"""The figures of a store: what the command line and Python read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from permille.analysis.cell_summary import Summary
+from permille.analysis.rolled import CELLS
+from permille.analysis.summaries import summarise
+from permille.errors import UsageError
+from permille.records import Boundary
+from permille.store import Store
+from permille.suggestions import nearest
+
+
+def summaries_in(
+    store: Store, study: str | None, boundary: Boundary, *, pool: bool = False
+) -> Iterator[Summary]:
+    """The summaries of one study or of all, superseded ones included; with ``pool``, over the
+    trials of all machines."""
+    if pool:
+        return _pooled(store, study, boundary)
+    return _rolled(store, study, boundary)
+
+
+def check_has_study(store: Store, study: str | None) -> None:
+    """Check that the store contains the study.
+
+    Raises:
+        UsageError: it does not; the message suggests a study that exists.
+    """
+    names = store.studies()
+    if study is not None and study not in names:
+        hint = nearest(study, names) if names else "it holds no trials"
+        raise UsageError(f"no study {study!r} in {store.path}; {hint}")
+
+
+def _rolled(store: Store, study: str | None, boundary: Boundary) -> Iterator[Summary]:
+    """From the roll-up, which has one row per group regardless of the number of trials; the groups
+    of a cell are adjacent."""
+    by_cell: dict[tuple[str, str], list[Summary]] = {}
+    for group, cell in store.cells(CELLS, study):
+        by_cell.setdefault((group.study, group.cell), []).append(
+            _within(cell.cell.summaries, boundary)
+        )
+    for summaries in by_cell.values():
+        yield from summaries
+
+
+def _within(summaries: dict[str, Summary], boundary: Boundary) -> Summary:
+    """The joules of ``facility`` are the node's: PUE is applied together with carbon."""
+    if boundary in summaries:
+        return summaries[boundary]
+    return msgspec.structs.replace(summaries["node"], boundary=boundary)
+
+
+def _pooled(store: Store, study: str | None, boundary: Boundary) -> Iterator[Summary]:
+    """Pool trials of all machines, which the roll-up does not."""
+    for trials in store.by_cell(study):
+        yield from summarise(trials, boundary, pool=True)

@@ -1,0 +1,32 @@
+"""``encode`` of the real library, with a tiny model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import permille
+from permille.integrations.sentence_transformers import encode_with_spans
+from tests.integrations.optional import needs
+from tests.powercap import Driver
+from tests.tiny_models import bert
+
+pytestmark = [pytest.mark.slow, pytest.mark.measuring, needs("sentence_transformers")]
+
+
+def test_each_call_of_encode_is_a_span_with_its_sentences(machine: Driver, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+
+    bert(tmp_path / "bert", "BertModel")
+    words = modules.Transformer(str(tmp_path / "bert"))
+    pooling = modules.Pooling(16)
+    model = SentenceTransformer(modules=[words, pooling], device="cpu")
+    with permille.record() as rec:
+        encode = encode_with_spans(rec, model)
+        vectors = encode(["a good film", "a bad film", "ada"], show_progress_bar=False)
+        one = encode("a good film")
+    assert vectors.shape[0] == 3
+    assert one == pytest.approx(vectors[0], abs=1e-5)
+    assert [span.phase.inferences for span in rec.measured("encode")] == [3, 1]
