@@ -17,7 +17,13 @@ from permille.records import Boundary, Trial
 STANDARD_OUTPUT = "-"
 """A pseudo-option: the output file is standard output."""
 
-OWN_OPTIONS = frozenset({"link", "into"})
+IMPACTS = frozenset({"water", "wue", "embodied", "lifespan_years"})
+"""The options for water and embodied carbon."""
+
+HARDWARE = frozenset({"embodied_kg", "share_in_use", "lifespan_years"})
+"""The options for the SCI score."""
+
+OWN_OPTIONS = frozenset({"link", "into"}) | IMPACTS | HARDWARE
 """The options that only exporters that declare them accept."""
 
 
@@ -97,10 +103,13 @@ class WithOptions(Protocol):
 
 
 class OfResults:
-    """An exporter of the rows of ``permille results --json``, with all options applied."""
+    """An exporter of the rows of ``permille results --json``. All options apply."""
 
-    def __init__(self, write: Callable[[Results], bytes]) -> None:
+    def __init__(
+        self, write: Callable[[Results], bytes], own_options: Set[str] = frozenset()
+    ) -> None:
         self._write = write
+        self.own_options = own_options
 
     def refusal(self, given: Set[str]) -> str | None:
         """Every option is supported."""

@@ -7,7 +7,7 @@ import json
 import msgspec
 
 from permille.analysis.results import Results
-from permille.exporters import OfResults
+from permille.exporters import HARDWARE, IMPACTS, OfResults
 
 
 def _json(results: Results) -> bytes:
@@ -15,4 +15,4 @@ def _json(results: Results) -> bytes:
     return (json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-exporter = OfResults(_json)
+exporter = OfResults(_json, IMPACTS | HARDWARE)

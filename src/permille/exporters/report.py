@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 from xml.etree.ElementTree import Element, SubElement
 
-from permille.exporters import Export, ExportRequest, markup
+from permille.exporters import HARDWARE, Export, ExportRequest, markup
 from permille.exporters.report_answers import (
     SOURCES,
     ClauseAnswer,
@@ -57,7 +57,7 @@ thead th { color: #555; border: 0; }
 class ReportPage:
     """The page of the only row."""
 
-    own_options: Set[str] = frozenset({"link"})
+    own_options: Set[str] = frozenset({"link"}) | HARDWARE
 
     def refusal(self, given: Set[str]) -> str | None:
         """Every option is supported."""

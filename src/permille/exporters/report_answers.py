@@ -181,7 +181,7 @@ def _unit(row: ResultRow) -> ClauseAnswer:
 
 def _embodied(row: ResultRow, grid: str | None) -> list[ClauseAnswer]:
     """M and the score; None unless both are known and the grid was chosen."""
-    sci, why = row.sci, "no embodied carbon of the hardware was given"
+    sci, why = row.sci, "no embodied carbon of the hardware was given (--embodied-kg)"
     if sci is not None:
         why = "" if grid is not None else "no grid was chosen (--region or --intensity)"
     made = None if sci is None else f"{format_mass_g(sci.embodied_g)} CO2e per 1,000 inferences"

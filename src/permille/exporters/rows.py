@@ -38,6 +38,7 @@ def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
         for part in ("value", "low", "high"):
             suffix = "" if part == "value" else f"_{part}"
             flat[name + suffix] = figure and getattr(figure, part)
+    flat |= _impacts(row, results)
     quality, carbon = row.quality, results.carbon
     return flat | {
         "latency_p50_s": row.latency_s.p50,
@@ -57,6 +58,20 @@ def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
         "pue": carbon.pue,
         "source": row.source,
         "fingerprint": row.fingerprint,
+    }
+
+
+def _impacts(row: ResultRow, results: Results) -> dict[str, float | None]:
+    """Water and embodied carbon, as columns if they were requested."""
+    requested: dict[str, Interval | None] = {}
+    if results.water is not None:
+        requested["water_l_per_1000"] = row.water_l_per_1000
+    if results.embodied is not None:
+        requested["embodied_g_per_1000"] = row.embodied_g_per_1000
+    return {
+        name + suffix: getattr(figure, part) if figure else None
+        for name, figure in requested.items()
+        for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
 
 

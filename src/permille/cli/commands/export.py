@@ -14,7 +14,7 @@ from permille import plugins
 from permille.analysis.current import current_trials
 from permille.analysis.results import Results, result_rows
 from permille.carbon.settings import CarbonSettings
-from permille.cli.arguments import add_reading, add_store, carbon_of
+from permille.cli.arguments import add_impacts, add_reading, add_store, carbon_of, impacts_of
 from permille.cli.commands.explore import explored_store
 from permille.cli.source import check_study, say_damage, summaries_of
 from permille.errors import UsageError
@@ -62,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_store(parser)
     add_reading(parser)
+    add_impacts(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     given = _given(args)
     own = exporter.own_options if isinstance(exporter, WithOptions) else frozenset()
     for name in sorted((given & OWN_OPTIONS) - own):
-        raise UsageError(f"the format {args.format} has no --{name}: remove it")
+        raise UsageError(f"the format {args.format} has no --{name.replace('_', '-')}: remove it")
     if (reason := exporter.refusal(given - OWN_OPTIONS)) is not None:
         raise UsageError(reason)
     request = _Reading(args)
@@ -120,8 +121,9 @@ class _Reading:
             say_damage(damage)
             raise UsageError("no matching results to export; see: permille results")
         self.damage += damage
-        rows = result_rows(summaries, carbon, net=args.net)
-        return Results.of(rows, boundary, carbon, net=args.net, damage=damage)
+        added = impacts_of(args, carbon)
+        rows = result_rows(summaries, carbon, net=args.net, added=added)
+        return Results.of(rows, boundary, carbon, net=args.net, damage=damage, added=added)
 
     def trials(self) -> Iterator[Trial]:
         with Store(self._args.store, readonly=True, damage=self.damage) as store:
