@@ -23,7 +23,7 @@ IMPACTS = frozenset({"water", "wue", "embodied", "lifespan_years"})
 HARDWARE = frozenset({"embodied_kg", "share_in_use", "lifespan_years"})
 """The options for the SCI score."""
 
-OWN_OPTIONS = frozenset({"link", "into"}) | IMPACTS | HARDWARE
+OWN_OPTIONS = frozenset({"link", "into", "benchmark"}) | IMPACTS | HARDWARE
 """The options that only exporters that declare them accept."""
 
 
@@ -43,6 +43,11 @@ class ExportRequest(Protocol):
     @property
     def link(self) -> str | None:
         """The address given with ``--link``, for exporters that declare it."""
+        ...
+
+    @property
+    def benchmark(self) -> str | None:
+        """The name given with ``--benchmark``, for exporters that declare it."""
         ...
 
     @property

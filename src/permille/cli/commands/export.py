@@ -58,7 +58,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="only the model of this id; if none, those that contain it")
     parser.add_argument("--dataset", help="only the dataset of this name; if none, as for --model")
     parser.add_argument(
-        "--link", metavar="URL", help="where the figure can be checked (label, label-svg)"
+        "--link",
+        metavar="URL",
+        help="where the figure can be checked (label, label-svg, report, eval-results)",
+    )
+    parser.add_argument(
+        "--benchmark",
+        metavar="OWNER/DATASET:TASK",
+        help="the benchmark on the Hub whose score an energy is (eval-results)",
     )
     add_store(parser)
     add_reading(parser)
@@ -104,6 +111,7 @@ class _Reading:
         self.damage: list[str] = []
         self.boundary: Boundary = args.boundary or "compute"
         self.link: str | None = args.link
+        self.benchmark: str | None = args.benchmark
 
     @cached_property
     def carbon(self) -> CarbonSettings:
