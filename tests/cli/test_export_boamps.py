@@ -192,6 +192,12 @@ def test_what_a_report_cannot_hold_is_refused(
     assert not (store.parent / "report.json").exists()
 
 
+def test_shipped_figures_without_trials_are_refused(store: Path) -> None:
+    shipped = ("--study", "power-hungry-2023", "--dataset", "IMDB", "--boundary", "node")
+    with pytest.raises(UsageError, match="no trials in the store"):
+        export(store, *shipped, "--model", "distilbert-base-uncased-finetuned-sst-2-english")
+
+
 # --- importing others' reports ---------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from permille.exporters.single import (
     only_row,
     provenance_text,
     shown,
+    without,
 )
 from permille.importers.boamps.report import (
     ADDED,
@@ -71,8 +72,8 @@ class BoampsReportFormat:
         """The report as JSON.
 
         Raises:
-            UsageError: there are several rows, the row has no interval, or the boundary is
-            ``facility``.
+            UsageError: there are several rows, the row has no interval or no trials, or the
+            boundary is ``facility``.
         """
         if request.boundary == "facility":
             raise UsageError("a BoAmps report has the energy that was measured: --boundary node")
@@ -83,6 +84,8 @@ class BoampsReportFormat:
             for trial in finished_of(row, request.trials())
             if (run := _run(trial, request)) is not None
         ]
+        if not runs:
+            raise without(row, ["no trials in the store, which a BoAmps report is made of"])
         quality = _quality(row)
         report = _report(results, row, runs, quality)
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
