@@ -73,7 +73,7 @@ class EvalResultsFile:
             ),
         )
         text: str = yaml_dump(eval_result_entries_to_yaml([entry]))
-        return Export(text.encode(), 1)
+        return Export(text.encode().rstrip() + b"\n", 1)
 
 
 exporter = EvalResultsFile()
