@@ -10,7 +10,7 @@ import pytest
 
 from permille.cli import dispatch
 from permille.errors import UsageError
-from permille.records import ModelFacts, Quality
+from permille.records import Environment, ModelFacts, Quality
 from permille.store import Store
 from tests.records import ESTIMATED, cell, joules, trial
 
@@ -136,6 +136,19 @@ def test_the_unit_of_sci_for_ai_is_that_of_the_task(store: Path) -> None:
     assert "token, input or output: 100 mJ" in chatty["Functional unit, R"][0]
     assert chatty["Energy consumption of the model: inference"][0].startswith("estimated: ")
     assert "unit image: 102 mJ" in export(store, "painter").rows["Functional unit, R"][0]
+
+
+def test_the_hardware_is_the_device_and_the_machine(store: Path) -> None:
+    question = "Measurement methodology: task and hardware"
+    assert export(store, "small").rows[question][0].endswith("reviews; hardware not recorded")
+    facts = {"cpu": "A CPU", "memory_gib": "16", "devices": "gpu:0: A GPU"}
+    with Store(store) as opened:
+        for n in range(2):
+            machine = Environment(fingerprint="named", facts=facts)
+            opened.add(trial(uid=f"m{n}", model="named", repeat=n, environment=machine,
+                             device="cuda:0"))  # fmt: skip
+    answer = export(store, "named").rows[question][0]
+    assert answer.endswith("reviews; cuda:0, gpu:0: A GPU, A CPU, 16 GiB")
 
 
 def test_a_hostile_name_is_text(store: Path) -> None:

@@ -66,8 +66,9 @@ class EquivalentUnit(Record):
 class Results(JsonOutput):
     """The output of ``permille results --json``. ``superseded`` counts rows that newer figures
     replace; ``reference`` has a sentence for each session whose reference workload differed or
-    drifted; ``damage`` has one line per item in the store that could not be read. ``water`` and
-    ``embodied``: what those figures of the rows are computed with, null if not requested."""
+    drifted; ``damage`` has one line per item in the store that could not be read. ``hardware``,
+    ``water`` and ``embodied``: what the SCI scores, the litres and the accelerators' embodied
+    carbon of the rows are computed with, null if not requested."""
 
     boundary: Boundary
     net: bool
@@ -77,6 +78,7 @@ class Results(JsonOutput):
     rows: tuple[ResultRow, ...]
     damage: tuple[str, ...]
     reference: tuple[str, ...] = ()
+    hardware: Hardware | None = None
     water: WaterUse | None = None
     embodied: EmbodiedShare | None = None
 
@@ -107,6 +109,7 @@ class Results(JsonOutput):
             rows=tuple(rows),
             damage=tuple(damage),
             reference=tuple(reference),
+            hardware=added.hardware,
             water=added.water,
             embodied=added.embodied,
         )

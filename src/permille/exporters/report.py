@@ -74,7 +74,8 @@ class ReportPage:
         link = None if request.link is None else checked_link(request.link)
         trials = list(finished_of(row, request.trials()))
         facts = trials[-1].facts if trials else ModelFacts()
-        measured = ReportFigure(results, row, facts, measured_on(row, trials))
+        machine = trials[-1].environment.facts if trials else {}
+        measured = ReportFigure(results, row, facts, machine, measured_on(row, trials))
         answered = sections(measured)
         unknown = sum(a.text is None for section in answered for a in section.answers)
         notes = (f"{counted(unknown, 'question has', 'questions have')} no answer",)

@@ -85,6 +85,7 @@ class ReportFigure(NamedTuple):
     results: Results
     row: ResultRow
     facts: ModelFacts
+    machine: dict[str, str]
     days: tuple[date, date] | None
 
 
@@ -134,7 +135,7 @@ def _sci(measured: ReportFigure) -> list[ClauseAnswer]:
             _pue_note(measured) if grid else no_grid,
             "not computed",
         ),
-        *_embodied(row, grid),
+        *_embodied(measured, grid),
         ClauseAnswer(
             "Quantification method",
             "SCI, Quantification method",
@@ -179,31 +180,36 @@ def _unit(row: ResultRow) -> ClauseAnswer:
     return ClauseAnswer("Functional unit, R", "SCI, Functional unit; SCI for AI 8.1", text, note)
 
 
-def _embodied(row: ResultRow, grid: str | None) -> list[ClauseAnswer]:
+def _embodied(measured: ReportFigure, grid: str | None) -> list[ClauseAnswer]:
     """M and the score; None unless both are known and the grid was chosen."""
-    sci, why = row.sci, "no embodied carbon of the hardware was given (--embodied-kg)"
-    if sci is not None:
-        why = "" if grid is not None else "no grid was chosen (--region or --intensity)"
-    made = None if sci is None else f"{format_mass_g(sci.embodied_g)} CO2e per 1,000 inferences"
-    score = None
-    if sci is not None and grid is not None:
-        score = f"{format_mass_g(sci.g_per_1000)} CO2e per 1,000 inferences"
+    sci, hardware = measured.row.sci, measured.results.hardware
+    made = score = None
+    why, of_m = "no embodied carbon of the hardware was given (--embodied-kg)", ""
+    if sci is not None and hardware is not None:
+        made = f"{format_mass_g(sci.embodied_g)} CO2e per 1,000 inferences"
+        of_m = (
+            f"of {hardware.embodied_kg:g} kg over {hardware.lifespan_years:g} years, share in use"
+            f" {hardware.resource_share:g}, as given; its uncertainty is not known"
+        )
+        why = "no grid was chosen (--region or --intensity)"
+        if grid is not None:
+            score = f"{_score(measured.row.co2e_g_per_1000, sci.embodied_g)} per 1,000 inferences"
+            why = "the interval is that of O; the uncertainty of M is not known"
     return [
         ClauseAnswer(
-            "Embodied emissions, M",
-            "SCI, Embodied emissions",
-            made,
-            "" if made else why,
-            "not known",
+            "Embodied emissions, M", "SCI, Embodied emissions", made, of_m or why, "not known"
         ),
         ClauseAnswer(
-            "SCI score, (O + M) per R",
-            "SCI, Methodology summary",
-            score,
-            why,
-            "not computed",
+            "SCI score, (O + M) per R", "SCI, Methodology summary", score, why, "not computed"
         ),
     ]
+
+
+def _score(operational: Interval, embodied_g: float) -> str:
+    """``582 mg CO2e [573 mg, 594 mg]``: O with its interval, plus M."""
+    ends = (operational.value, operational.low, operational.high)
+    value, low, high = ("n/a" if end is None else format_mass_g(end + embodied_g) for end in ends)
+    return f"{value} CO2e [{low}, {high}]"
 
 
 def _ai_act(measured: ReportFigure) -> list[ClauseAnswer]:
@@ -250,9 +256,22 @@ def _ai_act(measured: ReportFigure) -> list[ClauseAnswer]:
             "Measurement methodology: task and hardware",
             "Form, Measurement methodology of inference",
             f"1,000 inferences of {shown(row.task)} on {shown(row.dataset)}{batch};"
-            f" {shown(row.device or 'device not recorded')}",
+            f" {_hardware(measured)}",
         ),
     ]
+
+
+def _hardware(measured: ReportFigure) -> str:
+    """The device that the model ran on, and the machine's devices, processor and memory."""
+    machine = measured.machine
+    gib = machine.get("memory_gib")
+    parts = [
+        measured.row.device,
+        machine.get("devices"),
+        machine.get("cpu") or machine.get("hardware"),
+        f"{gib} GiB" if gib else None,
+    ]
+    return shown(", ".join(part for part in parts if part)) or "hardware not recorded"
 
 
 def _method(measured: ReportFigure) -> list[ClauseAnswer]:
