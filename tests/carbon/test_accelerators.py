@@ -6,6 +6,7 @@ import pytest
 
 from permille.carbon.accelerators import ACCELERATORS, embodied_of, share_g
 from permille.errors import CarbonError
+from tests.docs.pages import DOCS
 
 
 def test_a_known_accelerator_by_its_name_in_any_case() -> None:
@@ -20,6 +21,12 @@ def test_the_figures_of_one_are_an_eighth_of_the_published_baseboard() -> None:
     assert ACCELERATORS["B200-SXM"].embodied_kg * 8 == 2274
 
 
+def test_the_page_lists_every_figure() -> None:
+    page = (DOCS / "carbon.md").read_text(encoding="utf-8")
+    for name, accelerator in ACCELERATORS.items():
+        assert f"| {name} | {accelerator.embodied_kg:g} |" in page
+
+
 def test_the_share_is_that_of_the_time() -> None:
     share = embodied_of("A100-SXM-40GB", 4)
     hours = 4 * 365 * 24
@@ -29,7 +36,10 @@ def test_the_share_is_that_of_the_time() -> None:
 
 @pytest.mark.parametrize(
     ("device", "hint"),
-    [("H100-SXM", "did you mean H100-SXM-80GB?"), ("a toaster", "known: A100-SXM-40GB, B200-SXM")],
+    [
+        ("H100-SXM", "did you mean H100-SXM-80GB?"),
+        ("a toaster", "known: A100-PCIE-40GB, A100-SXM-40GB, B200-SXM"),
+    ],
 )
 def test_an_unknown_device_is_refused_by_name(device: str, hint: str) -> None:
     with pytest.raises(CarbonError, match=r"no embodied carbon is known of '") as raised:

@@ -32,6 +32,12 @@ ACCELERATORS = {
     accelerator.name: accelerator
     for accelerator in (
         Accelerator(
+            name="A100-PCIE-40GB",
+            embodied_kg=181.0,
+            source="parametric model of ADEME's study of graphics cards, by Hubblo and Tide, 2026"
+            " (cradle to grave without use)",
+        ),
+        Accelerator(
             name="A100-SXM-40GB",
             embodied_kg=127.6,
             source="Falk et al. 2025, More than Carbon, arXiv 2509.00093 (cradle to gate)",
