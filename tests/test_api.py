@@ -21,6 +21,7 @@ from permille.analysis.spans import overlapping
 from permille.errors import CarbonError, MeterError, RecorderError, UsageError
 from permille.records import Boundary, Span
 from tests.conftest import POWER_W
+from tests.otlp_collector import collector, points
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
@@ -69,6 +70,37 @@ def test_a_span_at_a_known_power(machine: Driver) -> None:
     assert result.provenance == "measured"
     assert list(result.domains) == ["cpu:0"]
     assert (result.spans, result.inferences) == (1, 500)
+
+
+def test_the_energies_are_sent_to_a_collector_when_the_recording_ends(machine: Driver) -> None:
+    with (
+        collector() as server,
+        permille.record(otlp=server.address) as rec,
+        rec.span("query", inferences=500),
+    ):
+        time.sleep(0.3)
+    (request,) = server.requests
+    sent = points(request)
+    ((attributes, whole),) = sent["hw.energy"]
+    assert (attributes["hw.id"], attributes["hw.type"]) == ("cpu:0", "cpu")
+    result = rec["query"]
+    assert result.energy is not None
+    assert whole.as_double >= 0.99 * result.energy.value
+    ((attributes, each),) = sent["permille.energy_per_1000"]
+    assert attributes["permille.span"] == "query"
+    assert each.as_double == pytest.approx(result.energy.value * 2)
+    assert rec.notices == ()
+
+
+def test_a_collector_that_refuses_does_not_cost_the_results(machine: Driver) -> None:
+    with (
+        collector(status=400) as server,
+        permille.record(otlp=server.address) as rec,
+        rec.span("query", inferences=500),
+    ):
+        time.sleep(0.3)
+    assert rec["query"].valid
+    assert any("did not reach http://127.0.0.1" in note for note in rec["query"].notes)
 
 
 def test_nested_and_adjacent_spans_add_up(machine: Driver) -> None:

@@ -114,6 +114,7 @@ def miles_from_km(km: float) -> float:
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _ENERGY = ((1e6, "GWh"), (1e3, "MWh"), (1.0, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"), (1e-9, "µWh"))
 _JOULES = ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
+_VOLUME = ((1e3, "m³"), (1.0, "L"), (1e-3, "mL"), (1e-6, "µL"))
 _MASS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
 
 
@@ -142,6 +143,15 @@ def format_mass_g(mass_g: float, digits: int = 3) -> str:
         ValueError: the mass is not finite, or ``digits`` is below 1.
     """
     return _scaled(mass_g, _MASS, "g", digits)
+
+
+def format_volume_l(volume_l: float, digits: int = 3) -> str:
+    """A volume (L) for people, to ``digits`` significant digits: 0.0012 is "1.2 mL".
+
+    Raises:
+        ValueError: the volume is not finite, or ``digits`` is below 1.
+    """
+    return _scaled(volume_l, _VOLUME, "L", digits)
 
 
 def format_seconds(seconds: float, digits: int = 3) -> str:

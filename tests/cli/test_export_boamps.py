@@ -192,6 +192,37 @@ def test_what_a_report_cannot_hold_is_refused(
     assert not (store.parent / "report.json").exists()
 
 
+def test_gpus_are_named_as_their_meters_name_them(tmp_path: Path) -> None:
+    devices = "gpu:0: NVIDIA A, gpu:1: NVIDIA B, gpu:2: NVIDIA A, cpu:0: a CPU"
+    machine = Environment(fingerprint="gpus", facts={"devices": devices})
+    domains = {f"gpu:{n}": joules(500.0, "gpu", meter="nvml") for n in range(3)}
+    phases = {"query": Phase(seconds=10.0, domains=domains, inferences=1000)}
+    with Store(tmp_path / "permille.db") as opened:
+        for repeat in range(2):
+            opened.add(
+                trial(uid=f"g{repeat}", repeat=repeat, phases=phases, environment=machine,
+                      device="cuda:0")
+            )  # fmt: skip
+    report = export(tmp_path / "permille.db")
+    assert report["measures"][0]["gpuTrackingMode"] == "nvml"
+    assert report["infrastructure"]["components"][1:] == [
+        {"componentType": "gpu", "nbComponent": 2, "componentName": "NVIDIA A"},
+        {"componentType": "gpu", "nbComponent": 1, "componentName": "NVIDIA B"},
+    ]
+
+
+def test_the_trials_notes_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add(tmp_path / "permille.db", notes=("concurrent runs were allowed",))
+    again = imported(export(tmp_path / "permille.db"), tmp_path)
+    assert "concurrent runs were allowed" in row_of(again, capsys)["notes"]
+
+
+def test_shipped_figures_without_trials_are_refused(store: Path) -> None:
+    shipped = ("--study", "power-hungry-2023", "--dataset", "IMDB", "--boundary", "node")
+    with pytest.raises(UsageError, match="no trials in the store"):
+        export(store, *shipped, "--model", "distilbert-base-uncased-finetuned-sst-2-english")
+
+
 # --- importing others' reports ---------------------------------------------------------------
 
 

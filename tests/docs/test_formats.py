@@ -32,10 +32,11 @@ def test_the_commands_write_their_files(store: None, tmp_path: Path) -> None:
         (file,) = (
             word
             for word in arguments
-            if word.endswith((".svg", ".html", ".md", ".yaml", ".json", ".prom"))
+            if word.endswith((".svg", ".html", ".md", ".yaml", ".json", ".jsonl", ".prom"))
         )
         assert "MiniLM" in (tmp_path / file).read_text(encoding="utf-8")
     assert {arguments[1] for arguments in lines} == {
         "badge", "label", "label-svg", "model-card", "model-index", "bencher",
-        "github-action-benchmark", "prometheus", "boamps", "cyclonedx",
+        "github-action-benchmark", "prometheus", "boamps", "cyclonedx", "report", "eval-results",
+        "otlp",
     }  # fmt: skip

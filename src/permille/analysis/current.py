@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from permille.analysis.comparable import current, pooled_by
 from permille.analysis.summaries import grouped, summarise
@@ -12,7 +12,9 @@ from permille.records import Trial
 if TYPE_CHECKING:
     from permille.analysis.cell_summary import Summary
     from permille.analysis.rolled import Rolled
-    from permille.store import Group
+
+Group = TypeVar("Group")
+"""What a store calls a group of trials."""
 
 
 def current_trials(trials: Iterable[Trial]) -> list[Trial]:

@@ -8,11 +8,13 @@ from msgspec import structs
 
 from permille.analysis.cell_summary import Summary
 from permille.analysis.pareto import fronts
-from permille.analysis.rows import CellRow, row
+from permille.analysis.rows import CellRow, Interval, row
+from permille.carbon.accelerators import EmbodiedShare, share_g
 from permille.carbon.embodied import Hardware, embodied_g, sci_g_per_1000
 from permille.carbon.equivalents import equivalents
-from permille.carbon.footprint import footprint
+from permille.carbon.footprint import energy_overhead, footprint
 from permille.carbon.settings import CarbonSettings
+from permille.carbon.water import WaterUse, litres
 from permille.records import Boundary, JsonOutput, Record
 
 
@@ -24,16 +26,32 @@ class Sci(Record):
     embodied_g: float
 
 
+class AddedImpacts(Record):
+    """What else was requested: the SCI score with this hardware, water, and the embodied carbon of
+    accelerators."""
+
+    hardware: Hardware | None = None
+    water: WaterUse | None = None
+    embodied: EmbodiedShare | None = None
+
+
 class ResultRow(CellRow):
     """A row of the table. ``pareto``: no other model of its task and dataset needs less energy and
     is as good; null if unknown. ``superseded``: how it differs from the current figure, null if it
-    is current. ``equivalents``: amounts, by name."""
+    is current. ``equivalents``: amounts, by name. ``water_l_per_1000`` and
+    ``embodied_g_per_1000``: litres on site, and the accelerators' embodied CO2e, which is not part
+    of ``co2e_g_per_1000``; null if not requested or unknown."""
 
     pareto: bool | None = None
     superseded: str | None = None
     market_co2e_g_per_1000: float | None = None
     sci: Sci | None = None
     equivalents: dict[str, float] = {}
+    water_l_per_1000: Interval | None = None
+    embodied_g_per_1000: Interval | None = None
+
+
+_NOTHING = AddedImpacts()
 
 
 class EquivalentUnit(Record):
@@ -48,7 +66,9 @@ class EquivalentUnit(Record):
 class Results(JsonOutput):
     """The output of ``permille results --json``. ``superseded`` counts rows that newer figures
     replace; ``reference`` has a sentence for each session whose reference workload differed or
-    drifted; ``damage`` has one line per item in the store that could not be read."""
+    drifted; ``damage`` has one line per item in the store that could not be read. ``hardware``,
+    ``water`` and ``embodied``: what the SCI scores, the litres and the accelerators' embodied
+    carbon of the rows are computed with, null if not requested."""
 
     boundary: Boundary
     net: bool
@@ -58,6 +78,9 @@ class Results(JsonOutput):
     rows: tuple[ResultRow, ...]
     damage: tuple[str, ...]
     reference: tuple[str, ...] = ()
+    hardware: Hardware | None = None
+    water: WaterUse | None = None
+    embodied: EmbodiedShare | None = None
 
     @classmethod
     def of(
@@ -70,6 +93,7 @@ class Results(JsonOutput):
         damage: Sequence[str] = (),
         superseded: int = 0,
         reference: Sequence[str] = (),
+        added: AddedImpacts = _NOTHING,
     ) -> Results:
         """The rows and the assumptions behind them."""
         units = tuple(
@@ -85,6 +109,9 @@ class Results(JsonOutput):
             rows=tuple(rows),
             damage=tuple(damage),
             reference=tuple(reference),
+            hardware=added.hardware,
+            water=added.water,
+            embodied=added.embodied,
         )
 
 
@@ -93,7 +120,7 @@ def result_rows(
     carbon: CarbonSettings,
     *,
     net: bool,
-    hardware: Hardware | None = None,
+    added: AddedImpacts = _NOTHING,
 ) -> list[ResultRow]:
     """The rows of a table: each summary with its carbon, and which models are on the front."""
     grams = carbon.intensity_g_per_kwh
@@ -102,7 +129,7 @@ def result_rows(
             row(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net),
             summary,
             carbon,
-            hardware,
+            added,
             on_front,
         )
         for summary, on_front in zip(summaries, fronts(summaries), strict=True)
@@ -113,7 +140,7 @@ def _with_carbon(
     plain_row: CellRow,
     summary: Summary,
     carbon: CarbonSettings,
-    hardware: Hardware | None,
+    added: AddedImpacts,
     on_front: bool | None,
 ) -> ResultRow:
     """A row with the figures shown next to its carbon: the market-based figure, the SCI score with
@@ -123,8 +150,8 @@ def _with_carbon(
     if kwh is None or grams is None or kwh < 0:
         return result
     sci = None
-    if hardware is not None and summary.seconds is not None:
-        made_g = embodied_g(hardware, summary.seconds.mean)
+    if added.hardware is not None and summary.seconds is not None:
+        made_g = embodied_g(added.hardware, summary.seconds.mean)
         per_1000_g = sci_g_per_1000(grams, made_g, 1000)
         sci = Sci(g_per_1000=per_1000_g, operational_g=grams, embodied_g=made_g)
     return structs.replace(
@@ -132,4 +159,38 @@ def _with_carbon(
         market_co2e_g_per_1000=footprint(kwh, carbon, summary.boundary).market_g,
         equivalents={e.name: e.amount for e in equivalents(kwh, grams)},
         sci=sci,
+        water_l_per_1000=_water(plain_row.kwh_per_1000, summary, carbon, added.water),
+        embodied_g_per_1000=_embodied(summary, added.embodied),
     )
+
+
+def _water(
+    kwh: Interval, summary: Summary, carbon: CarbonSettings, water: WaterUse | None
+) -> Interval | None:
+    """Litres, of the energy without the PUE; the ends are those of both figures together."""
+    if water is None or kwh.value is None:
+        return None
+    overhead, wue, off = (
+        energy_overhead(carbon.pue, summary.boundary),
+        water.wue_l_per_kwh,
+        water.uncertainty_l_per_kwh,
+    )
+    value = litres(kwh.value / overhead, wue)
+    if kwh.low is None or kwh.high is None:
+        return Interval(value=value)
+    ends = [
+        litres(end / overhead, factor)
+        for end in (kwh.low, kwh.high)
+        for factor in (max(0.0, wue - off), wue + off)
+    ]
+    return Interval(value=value, low=min(ends), high=max(ends))
+
+
+def _embodied(summary: Summary, share: EmbodiedShare | None) -> Interval | None:
+    """Grams, of the accelerators in the boundary; None if their number is not known."""
+    number = sum(name.startswith("gpu:") for name in summary.domains)
+    if share is None or summary.seconds is None or not number:
+        return None
+    value = share_g(share, number, summary.seconds.mean)
+    off = value * share.uncertainty
+    return Interval(value=value, low=value - off, high=value + off)

@@ -23,12 +23,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NoReturn, Self
 
-from permille import cross_check, energy
+from permille import cross_check, energy, telemetry
 from permille.analysis.cards import Card, as_html
 from permille.analysis.spans import Measured, PowerOverTime, Result, card, pooled
 from permille.api.awaiting import in_thread
 from permille.api.ended import EndedSpan, measured_of, named
 from permille.api.open_span import OpenSpan
+from permille.api.otlp import points as otlp_points
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
@@ -48,7 +49,9 @@ class Session:
         pue: float,
         require: Literal["measured"] | None,
         shared: bool,
+        otlp: str | None = None,
     ) -> None:
+        self._otlp, self._unsent = otlp, ""
         self._idle_s, self._boundary, self._pue = idle, boundary, pue
         self._require, self._shared = require, shared
         self._ended_spans: list[EndedSpan] = []
@@ -139,6 +142,9 @@ class Session:
         finally:
             self._close_marker()
             recorder.stop()
+        if self._otlp is not None and self._recording is not None:
+            points = otlp_points(self._recording, self.results)
+            self._unsent = telemetry.send(self._otlp, points) or ""
 
     @contextmanager
     def span(self, name: str, *, inferences: int | None = None) -> Iterator[OpenSpan]:
@@ -222,12 +228,14 @@ class Session:
     @property
     def notices(self) -> tuple[str, ...]:
         """Remarks about the recording: throttling, another tenant, a meter that did not respond,
-        two readings of one GPU that disagree."""
+        two readings of one GPU that disagree, energies that could not be sent."""
         self._must_have_ended()
         if self._recording is None:
             return ()
         spans = [ended.span for ended in self._ended_spans]
-        return (*energy.notices(self._recording), *cross_check.notes(self._recording, spans))
+        unsent = (self._unsent,) if self._unsent else ()
+        checks = cross_check.notes(self._recording, spans)
+        return (*energy.notices(self._recording), *checks, *unsent)
 
     @property
     def results(self) -> dict[str, Result]:
@@ -324,6 +332,7 @@ def record(
     pue: float = 1.0,
     require: Literal["measured"] | None = None,
     shared: bool = False,
+    otlp: str | None = None,
 ) -> Session:
     """A recording of this machine, for use in a ``with`` statement.
 
@@ -331,10 +340,11 @@ def record(
     ``boundary`` says which domains count. ``pue`` multiplies the energy in ``facility``, and only
     the carbon in other boundaries. ``require="measured"`` is an error if only an estimate is
     available. Only one recording may run per machine; ``shared=True`` allows concurrent ones, and
-    the results note it.
+    the results note it. ``otlp`` is the address of an OpenTelemetry collector, to which the
+    energies are sent when the recording ends; if that fails, the results note it.
 
     Raises:
-        UsageError: an argument is wrong.
+        UsageError: an argument is wrong, or the extra ``otlp`` is not installed.
         MeterError: on entering: no meter, or only an estimate although a measurement is required.
         RecorderError: on entering: another recording is running on this machine.
     """
@@ -346,4 +356,7 @@ def record(
         raise UsageError(f"no boundary {boundary!r}; one of: {', '.join(BOUNDARIES)}")
     if require not in (None, "measured"):
         raise UsageError(f"require must be 'measured' or None, not {require!r}")
-    return Session(idle=idle, boundary=boundary, pue=pue, require=require, shared=shared)
+    endpoint = None if otlp is None else telemetry.checked_endpoint(otlp)
+    return Session(
+        idle=idle, boundary=boundary, pue=pue, require=require, shared=shared, otlp=endpoint
+    )

@@ -13,6 +13,9 @@ from permille.errors import CarbonError
 from permille.records import Record
 from permille.units import HOURS_PER_YEAR, g_from_kg, hours_from_seconds, per_1000
 
+DEFAULT_LIFESPAN_YEARS = 4.0
+"""As in the example of the standard."""
+
 
 class Hardware(Record, frozen=True):
     """A machine, and the share of it that the workload reserves.

@@ -15,6 +15,7 @@ from permille.errors import UsageError
 from permille.records import BOUNDARIES
 
 if TYPE_CHECKING:
+    from permille.analysis.results import AddedImpacts
     from permille.carbon.settings import CarbonSettings
 
 
@@ -120,6 +121,14 @@ def default_store() -> str:
     return os.environ.get("PERMILLE_STORE") or "permille.db"
 
 
+def not_negative_float(text: str) -> float:
+    """A finite number from 0 up, for argparse."""
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+    return value
+
+
 def add_store(parser: argparse.ArgumentParser) -> None:
     """``--store``, whose default is ``PERMILLE_STORE`` or ``permille.db``. Of a store in object
     storage, ``store_url`` is the URL and ``store`` the local file (see
@@ -205,6 +214,76 @@ def carbon_of(args: argparse.Namespace) -> CarbonSettings:
     from permille.carbon.live import resolve_live
 
     return resolve_live(args.region, args.pue, args.market_intensity)
+
+
+def add_impacts(parser: argparse.ArgumentParser) -> None:
+    """Water, embodied carbon and the SCI score, off unless requested."""
+    from permille.carbon.accelerators import ACCELERATORS
+    from permille.carbon.embodied import DEFAULT_LIFESPAN_YEARS
+
+    water = parser.add_mutually_exclusive_group()
+    water.add_argument(
+        "--water",
+        action="store_true",
+        help="also litres of water, by what the operator of the --region publishes",
+    )
+    water.add_argument(
+        "--wue",
+        type=not_negative_float,
+        metavar="L_PER_KWH",
+        help="also litres of water, by your data centre's water usage effectiveness",
+    )
+    parser.add_argument(
+        "--embodied",
+        metavar="DEVICE",
+        help=f"also the embodied carbon of the accelerators: {', '.join(ACCELERATORS)}",
+    )
+    parser.add_argument(
+        "--embodied-kg",
+        type=positive_float,
+        metavar="KG",
+        help="kgCO2e embodied in the hardware; adds the SCI score (ISO/IEC 21031)",
+    )
+    parser.add_argument(
+        "--share-in-use",
+        type=positive_float,
+        metavar="S",
+        help="reserved share of that hardware, 0 to 1 (default: 1)",
+    )
+    parser.add_argument(
+        "--lifespan-years",
+        type=positive_float,
+        metavar="Y",
+        help="lifespan of the hardware, over which its embodied carbon is spread"
+        f" (default: {DEFAULT_LIFESPAN_YEARS:g})",
+    )
+
+
+def impacts_of(args: argparse.Namespace, carbon: CarbonSettings) -> AddedImpacts:
+    """What the arguments of :func:`add_impacts` request.
+
+    Raises:
+        CarbonError: as ``carbon.water.water_of`` and ``carbon.accelerators.embodied_of``.
+    """
+    from permille.analysis.results import AddedImpacts
+    from permille.carbon.accelerators import embodied_of
+    from permille.carbon.embodied import DEFAULT_LIFESPAN_YEARS, Hardware
+    from permille.carbon.water import water_of
+
+    years = args.lifespan_years or DEFAULT_LIFESPAN_YEARS
+    hardware = None
+    if args.embodied_kg is not None:
+        hardware = Hardware(
+            embodied_kg=args.embodied_kg,
+            lifespan_years=years,
+            resource_share=1.0 if args.share_in_use is None else args.share_in_use,
+        )
+    wants_water = args.water or args.wue is not None
+    return AddedImpacts(
+        hardware=hardware,
+        water=water_of(carbon, args.wue) if wants_water else None,
+        embodied=None if args.embodied is None else embodied_of(args.embodied, years),
+    )
 
 
 def add_strictness(parser: argparse.ArgumentParser, *, quiet: str) -> None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from permille.analysis.evidence_words import estimate_text
 from permille.escaping import plain
 from permille.metrics import interval_text
-from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_seconds
+from permille.units import (
+    format_energy_j,
+    format_energy_kwh,
+    format_mass_g,
+    format_seconds,
+    format_volume_l,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,6 +41,7 @@ def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
     table.add_column("category")
     table.add_column(f"{'net ' if net else ''}energy / 1,000", justify="right")
     table.add_column("CO2e / 1,000", justify="right")
+    impacts = _add_impact_columns(table, rows)
     table.add_column("p50 / p95", justify="right")
     has_tokens = any(r.per_token for r in rows)
     if has_tokens:
@@ -51,6 +58,7 @@ def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
             _text(row.category),
             _energy(row),
             _estimate(row.co2e_g_per_1000, format_mass_g),
+            *(cell_of(row) for cell_of in impacts),
             _text(_latency(row.latency_s)),
             *([_joules_per_token(row)] if has_tokens else []),
             _text(_quality(row.quality) + ("*" if row.pareto else "")),
@@ -76,6 +84,20 @@ def _in_order(rows: Sequence[ResultRow]) -> list[ResultRow]:
         return places[row.task, row.dataset], row.superseded is not None, least, row.model
 
     return sorted(rows, key=key)
+
+
+def _add_impact_columns(
+    table: Table, rows: Sequence[ResultRow]
+) -> list[Callable[[ResultRow], RenderableType]]:
+    """Columns of water and embodied carbon, if a row has them; how to make their cells."""
+    cells: list[Callable[[ResultRow], RenderableType]] = []
+    if any(row.water_l_per_1000 for row in rows):
+        table.add_column("water / 1,000", justify="right")
+        cells.append(lambda row: _text(estimate_text(row.water_l_per_1000, format_volume_l)))
+    if any(row.embodied_g_per_1000 for row in rows):
+        table.add_column("embodied CO2e / 1,000", justify="right")
+        cells.append(lambda row: _text(estimate_text(row.embodied_g_per_1000, format_mass_g)))
+    return cells
 
 
 def _labels(row: ResultRow) -> str:

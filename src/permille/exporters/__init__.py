@@ -17,7 +17,13 @@ from permille.records import Boundary, Trial
 STANDARD_OUTPUT = "-"
 """A pseudo-option: the output file is standard output."""
 
-OWN_OPTIONS = frozenset({"link", "into"})
+IMPACTS = frozenset({"water", "wue", "embodied", "lifespan_years"})
+"""The options for water and embodied carbon."""
+
+HARDWARE = frozenset({"embodied_kg", "share_in_use", "lifespan_years"})
+"""The options for the SCI score."""
+
+OWN_OPTIONS = frozenset({"link", "into", "benchmark"}) | IMPACTS | HARDWARE
 """The options that only exporters that declare them accept."""
 
 
@@ -37,6 +43,11 @@ class ExportRequest(Protocol):
     @property
     def link(self) -> str | None:
         """The address given with ``--link``, for exporters that declare it."""
+        ...
+
+    @property
+    def benchmark(self) -> str | None:
+        """The name given with ``--benchmark``, for exporters that declare it."""
         ...
 
     @property
@@ -97,10 +108,13 @@ class WithOptions(Protocol):
 
 
 class OfResults:
-    """An exporter of the rows of ``permille results --json``, with all options applied."""
+    """An exporter of the rows of ``permille results --json``. All options apply."""
 
-    def __init__(self, write: Callable[[Results], bytes]) -> None:
+    def __init__(
+        self, write: Callable[[Results], bytes], own_options: Set[str] = frozenset()
+    ) -> None:
         self._write = write
+        self.own_options = own_options
 
     def refusal(self, given: Set[str]) -> str | None:
         """Every option is supported."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from permille.analysis.results import ResultRow, Results
+from permille.errors import UsageError
 from permille.exporters.single import shown
 
 
@@ -42,4 +44,37 @@ def measuring(row: ResultRow) -> dict[str, Any]:
         "sessions": row.kwh_per_1000.sessions,
         "fingerprint": shown(row.fingerprint),
         "measured_with": shown(row.source),
+    }
+
+
+def identities(rows: Sequence[ResultRow], results: Results) -> list[dict[str, str]]:
+    """The :func:`identity` of each row, for formats that tell figures apart by it.
+
+    Raises:
+        UsageError: two rows have the same.
+    """
+    each = [identity(row, results) for row in rows]
+    if len({tuple(labels.values()) for labels in each}) < len(each):
+        raise UsageError("two figures have the same labels: choose one with --study or --model")
+    return each
+
+
+def identity(row: ResultRow, results: Results) -> dict[str, str]:
+    """What tells a figure from every other, as text; what is unknown is empty."""
+    names = {
+        "study": row.study,
+        "task": row.task,
+        "dataset": row.dataset,
+        "model": row.model,
+        "backend": row.backend,
+        "device": row.device,
+        "weights": row.weights,
+        "fingerprint": row.fingerprint,
+        "source": row.source,
+    }
+    return {
+        **{name: shown(text or "") for name, text in names.items()},
+        "boundary": row.boundary,
+        "idle": "left out" if results.net else "included",
+        "provenance": str(row.provenance),
     }

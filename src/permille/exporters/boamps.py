@@ -19,9 +19,9 @@ import msgspec
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.results import ResultRow, Results
 from permille.carbon.settings import CarbonSettings
-from permille.carbon.table import grid_table
 from permille.errors import UsageError
 from permille.exporters import Export, ExportRequest
+from permille.exporters.boamps_hardware import components, known, place, system
 from permille.exporters.single import (
     boundary_text,
     energy_text,
@@ -31,6 +31,7 @@ from permille.exporters.single import (
     only_row,
     provenance_text,
     shown,
+    without,
 )
 from permille.importers.boamps.report import (
     ADDED,
@@ -45,7 +46,6 @@ from permille.records import DomainKind, Phase, Trial
 from permille.units import counted, kwh_from_joules
 
 _TIME = "%Y-%m-%d %H:%M:%S"
-_GB_PER_GIB = 2**30 / 1e9
 _PACKAGES = {"onnx": "onnxruntime", "llama": "xllamacpp"}
 """The package of a backend, if it has another name."""
 _INPUTS = {
@@ -71,8 +71,8 @@ class BoampsReportFormat:
         """The report as JSON.
 
         Raises:
-            UsageError: there are several rows, the row has no interval, or the boundary is
-            ``facility``.
+            UsageError: there are several rows, the row has no interval or no trials, or the
+            boundary is ``facility``.
         """
         if request.boundary == "facility":
             raise UsageError("a BoAmps report has the energy that was measured: --boundary node")
@@ -83,6 +83,8 @@ class BoampsReportFormat:
             for trial in finished_of(row, request.trials())
             if (run := _run(trial, request)) is not None
         ]
+        if not runs:
+            raise without(row, ["no trials in the store, which a BoAmps report is made of"])
         quality = _quality(row)
         report = _report(results, row, runs, quality)
         text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
@@ -124,10 +126,13 @@ def _report(
     body = {
         "task": _task(results, row, runs),
         "measures": [_measure(row, runs)],
-        "system": _system(facts),
-        "software": _known(language="python", version=facts.get("python")),
-        "infrastructure": {"infraType": "other", "components": _components(runs)},
-        "environment": _place(results.carbon),
+        "system": system(facts),
+        "software": known(language="python", version=facts.get("python")),
+        "infrastructure": {
+            "infraType": "other",
+            "components": components(runs[-1].trial, runs[-1].energy.domains),
+        },
+        "environment": place(results.carbon),
         "quality": quality,
         ADDED: msgspec.to_builtins(_added(results, row, runs)),
     }
@@ -146,7 +151,7 @@ def _report(
 def _task(results: Results, row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
     score = row.quality
     accuracy = score.value if score is not None and score.metric == "accuracy" else None
-    return _known(
+    return known(
         taskStage="inference",
         taskFamily=_camel(shown(row.task)),
         nbRequest=sum(run.inferences for run in runs),
@@ -165,7 +170,7 @@ def _algorithm(row: ResultRow, trial: Trial) -> dict[str, Any]:
     package = _PACKAGES.get(row.backend, row.backend)
     name = "foundationModelName" if row.category == "general-purpose" else "algorithmName"
     version = trial.environment.facts.get(package)
-    return _known(
+    return known(
         **{name: named(row)},
         algorithmType=trial.facts.architecture and shown(trial.facts.architecture),
         parametersNumber=None if row.params is None else row.params / 1e9,
@@ -190,7 +195,7 @@ def _measure(row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
     calibrated = len(idles) == len(runs)
     idle_j = sum(idle.energy_j for idle, _ in idles)
     own = row.source == "permille"
-    return _known(
+    return known(
         measurementMethod=shown(row.source),
         version=runs[-1].trial.environment.facts.get("permille") if own else None,
         cpuTrackingMode=_meters(runs, "cpu"),
@@ -226,58 +231,6 @@ def _began(runs: Sequence[_Run]) -> str | None:
     return min(times).astimezone(UTC).strftime(_TIME)
 
 
-def _system(facts: dict[str, str]) -> dict[str, Any] | None:
-    name = facts.get("system") or facts.get("os")
-    return None if name is None else {"os": shown(name)}
-
-
-def _components(runs: Sequence[_Run]) -> list[dict[str, Any]]:
-    """The processors, memory and devices in use whose energy counts. Their number is that of the
-    metered domains."""
-    trial, facts = runs[-1].trial, runs[-1].trial.environment.facts
-    domains = trial.phases["query"].domains
-    numbers = {
-        kind: sum(domains[name].kind == kind for name in runs[-1].energy.domains)
-        for kind in ("cpu", "gpu", "dram")
-    }
-    gib = _number(facts.get("memory_gib"))
-    processor = facts.get("cpu")
-    device = trial.device if numbers["gpu"] else None
-    return [
-        _known(componentType="cpu", nbComponent=max(1, numbers["cpu"]),
-               componentName=processor and shown(processor)),
-        *([_known(componentType="gpu", nbComponent=numbers["gpu"],
-                  componentName=device and shown(device))] if numbers["gpu"] else []),
-        *([_known(componentType="ram", nbComponent=1, memorySize=gib * _GB_PER_GIB)]
-          if gib is not None else []),
-    ]  # fmt: skip
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
-
-
-def _place(carbon: CarbonSettings) -> dict[str, Any] | None:
-    """The chosen grid; BoAmps has no place without a country."""
-    if carbon.assumed or carbon.region is None:
-        return None
-    places = grid_table().places
-    place = places[carbon.region]
-    top = place
-    while top.kind not in ("country", "world") and top.parent is not None:
-        top = places[top.parent]
-    if top.kind != "country":
-        return None
-    return _known(
-        country=top.name,
-        location=None if place is top else place.name,
-        powerSourceCarbonIntensity=carbon.intensity_g_per_kwh,
-    )
-
-
 def _quality(row: ResultRow) -> BoampsQuality | None:
     """By the wider side of the interval, relative to the figure."""
     kwh = row.kwh_per_1000
@@ -305,7 +258,7 @@ def _added(results: Results, row: ResultRow, runs: Sequence[_Run]) -> BoampsAddi
         source=shown(row.source),
         protocol=runs[-1].trial.protocol,
         trials=tuple(_counted(run) for run in runs),
-        settings=_known(batch_size=row.batch_size, weights=row.weights),
+        settings=known(batch_size=row.batch_size, weights=row.weights),
         device=row.device and shown(row.device),
     )
 
@@ -325,6 +278,7 @@ def _counted(run: _Run) -> BoampsTrial:
         block=trial.block,
         stopping=trial.stopping,
         rerun_precision=trial.rerun_precision,
+        notes=tuple(shown(note) for note in trial.notes),
     )
 
 
@@ -346,7 +300,7 @@ def _notes(
     ]
     if quality is None:
         notes.append("no quality: the interval is wider than the ±50 % of BoAmps' lowest")
-    if _place(carbon) is None:
+    if place(carbon) is None:
         notes.append("no environment: add --region with a country's code")
     if len(runs) < row.trials.done:
         notes.append(f"{counted(row.trials.done - len(runs), 'trial')} without a figure left out")
@@ -357,7 +311,3 @@ def _camel(words: str) -> str:
     """``text-classification`` in BoAmps' notation, ``textClassification``."""
     first, *rest = words.split("-")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
-
-
-def _known(**parts: Any) -> dict[str, Any]:
-    return {name: part for name, part in parts.items() if part is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from permille.analysis.results import Results
-from permille.exporters import OfResults
+from permille.exporters import IMPACTS, OfResults
 from permille.exporters.rows import flat_rows, without_controls
 from permille.tabular import as_csv
 
@@ -12,4 +12,4 @@ def _csv(results: Results) -> bytes:
     return as_csv([without_controls(row) for row in flat_rows(results)]).encode()
 
 
-exporter = OfResults(_csv)
+exporter = OfResults(_csv, IMPACTS)

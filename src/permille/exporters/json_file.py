@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from permille.analysis.results import Results
-from permille.exporters import OfResults
+from permille.exporters import HARDWARE, IMPACTS, OfResults
 from permille.output import json_text
 
 
@@ -11,4 +11,4 @@ def _json(results: Results) -> bytes:
     return (json_text(results) + "\n").encode()
 
 
-exporter = OfResults(_json)
+exporter = OfResults(_json, IMPACTS | HARDWARE)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Set
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from permille.exporters import Export, ExportRequest
+from permille.exporters import Export, ExportRequest, markup
 from permille.exporters.single import (
     checked_link,
     energy_text,
@@ -94,13 +94,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 
 def as_page(label: Label) -> bytes:
     """One page without scripts; it loads nothing."""
-    html = Element("html", lang="en")
-    head = SubElement(html, "head")
-    SubElement(head, "meta", charset="utf-8")
-    SubElement(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
-    SubElement(head, "title").text = f"Energy of {label.model}"
-    SubElement(head, "style").text = _STYLE
-    main = SubElement(SubElement(html, "body"), "main")
+    html, main = markup.page(f"Energy of {label.model}", _STYLE)
     SubElement(main, "h1").text = label.model
     SubElement(main, "div").text = label.subject
     SubElement(main, "p", {"class": "energy"}).text = label.energy
@@ -110,10 +104,10 @@ def as_page(label: Label) -> bytes:
         SubElement(listed, "dt").text = name
         value = SubElement(listed, "dd")
         if text == label.link:
-            value = SubElement(value, "a", href=label.link, rel="noopener noreferrer")
-        value.text = text
-    markup: bytes = tostring(html, encoding="utf-8", method="html")
-    return b"<!doctype html>\n" + markup + b"\n"
+            markup.link(value, label.link)
+        else:
+            value.text = text
+    return markup.as_bytes(html)
 
 
 # --- the picture -----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable
 
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import ShownQuality
@@ -174,10 +174,5 @@ def _encoded(results: Results) -> bytes:
     return model_card(results).encode()
 
 
-class ModelCard(OfResults):
-    """The section, as a file or between markers in a page."""
-
-    own_options: Set[str] = frozenset({"into"})
-
-
-exporter = ModelCard(_encoded)
+exporter = OfResults(_encoded, frozenset({"into"}))
+"""The section, as a file or between markers in a page."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from permille.analysis.results import Results
-from permille.exporters import OfResults
+from permille.exporters import IMPACTS, OfResults
 from permille.exporters.rows import TYPES, flat_rows
 from permille.extras import extra
 from permille.tabular import as_parquet
@@ -15,4 +15,4 @@ def _parquet(results: Results) -> bytes:
         return as_parquet(rows, {name: TYPES.get(name, float) for name in rows[0]})
 
 
-exporter = OfResults(_parquet)
+exporter = OfResults(_parquet, IMPACTS)

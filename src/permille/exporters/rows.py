@@ -42,6 +42,7 @@ def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
         for part in ("value", "low", "high"):
             suffix = "" if part == "value" else f"_{part}"
             flat[name + suffix] = figure and getattr(figure, part)
+    flat |= _impacts(row, results)
     quality, carbon = row.quality, results.carbon
     split, failures = row.token_split, row.inference_failures
     return flat | {
@@ -83,6 +84,20 @@ def _evidence(row: ResultRow) -> dict[str, Any]:
         "machines": row.machines,
         "disturbed": row.disturbed,
         "problem": row.problem,
+    }
+
+
+def _impacts(row: ResultRow, results: Results) -> dict[str, float | None]:
+    """Water and embodied carbon, as columns if they were requested."""
+    requested: dict[str, Interval | None] = {}
+    if results.water is not None:
+        requested["water_l_per_1000"] = row.water_l_per_1000
+    if results.embodied is not None:
+        requested["embodied_g_per_1000"] = row.embodied_g_per_1000
+    return {
+        name + suffix: getattr(figure, part) if figure else None
+        for name, figure in requested.items()
+        for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high"))
     }
 
 

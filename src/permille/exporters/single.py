@@ -125,13 +125,13 @@ def facts(
     """Names and texts of everything that a label shows, below the energy."""
     first, last = days
     return [
-        ("95 % interval", _over(row)),
-        ("Carbon", _carbon(row.co2e_g_per_1000)),
+        ("95 % interval", over_text(row)),
+        ("Carbon", mass_text(row.co2e_g_per_1000)),
         ("Grid", grid_text(results)),
         ("Boundary", boundary_text(results, row)),
         ("Provenance", provenance_text(row)),
         ("Quality", quality_text(row)),
-        ("Trials", _trials(row)),
+        ("Trials", trials_text(row)),
         ("Device", shown(row.device or "not recorded")),
         ("Measured with", shown(row.source)),
         ("Date", f"{first}" if first == last else f"{first} to {last}"),
@@ -200,20 +200,23 @@ def _is_of(trial: Trial, row: ResultRow) -> bool:
     )  # fmt: skip
 
 
-def _over(row: ResultRow) -> str:
+def over_text(row: ResultRow) -> str:
+    """The 95 % interval, and what it is over."""
     estimate = estimate_of(row.kwh_per_1000)
     over = None if estimate is None else over_sessions(estimate, format_energy_kwh)
     return interval_of(row) if over is None else f"{interval_of(row)}, {over}"
 
 
-def _carbon(grams: Interval) -> str:
+def mass_text(grams: Interval) -> str:
+    """``6.8 g CO2e [3 g, 11 g] per 1,000``: a mass with its interval."""
     if grams.value is None or grams.low is None or grams.high is None:
         return "n/a"
     ends = f"[{format_mass_g(grams.low)}, {format_mass_g(grams.high)}]"
     return f"{format_mass_g(grams.value)} CO2e {ends} per 1,000"
 
 
-def _trials(row: ResultRow) -> str:
+def trials_text(row: ResultRow) -> str:
+    """``3 finished, 1 failed``: how the trials ended."""
     counts = row.trials
     words = [f"{counts.done} finished"]
     words += [f"{counts.failed} failed"] if counts.failed else []

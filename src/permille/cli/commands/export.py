@@ -15,7 +15,7 @@ from permille.analysis.current import current_groups
 from permille.analysis.results import Results, result_rows
 from permille.analysis.rolled import CELLS
 from permille.carbon.settings import CarbonSettings
-from permille.cli.arguments import add_reading, add_store, carbon_of
+from permille.cli.arguments import add_impacts, add_reading, add_store, carbon_of, impacts_of
 from permille.cli.commands.explore import explored_store
 from permille.cli.source import check_study, say_damage, summaries_of
 from permille.errors import UsageError
@@ -59,10 +59,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="only the model of this id; if none, those that contain it")
     parser.add_argument("--dataset", help="only the dataset of this name; if none, as for --model")
     parser.add_argument(
-        "--link", metavar="URL", help="where the figure can be checked (label, label-svg)"
+        "--link",
+        metavar="URL",
+        help="where the figure can be checked (label, label-svg, report, eval-results)",
+    )
+    parser.add_argument(
+        "--benchmark",
+        metavar="OWNER/DATASET:TASK",
+        help="the benchmark on the Hub whose score an energy is (eval-results)",
     )
     add_store(parser)
     add_reading(parser)
+    add_impacts(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     given = _given(args)
     own = exporter.own_options if isinstance(exporter, WithOptions) else frozenset()
     for name in sorted((given & OWN_OPTIONS) - own):
-        raise UsageError(f"the format {args.format} has no --{name}: remove it")
+        raise UsageError(f"the format {args.format} has no --{name.replace('_', '-')}: remove it")
     if (reason := exporter.refusal(given - OWN_OPTIONS)) is not None:
         raise UsageError(reason)
     request = _Reading(args)
@@ -104,6 +112,7 @@ class _Reading:
         self.damage: list[str] = []
         self.boundary: Boundary = args.boundary or "compute"
         self.link: str | None = args.link
+        self.benchmark: str | None = args.benchmark
 
     @cached_property
     def carbon(self) -> CarbonSettings:
@@ -121,8 +130,9 @@ class _Reading:
             say_damage(damage)
             raise UsageError("no matching results to export; see: permille results")
         self.damage += damage
-        rows = result_rows(summaries, carbon, net=args.net)
-        return Results.of(rows, boundary, carbon, net=args.net, damage=damage)
+        added = impacts_of(args, carbon)
+        rows = result_rows(summaries, carbon, net=args.net, added=added)
+        return Results.of(rows, boundary, carbon, net=args.net, damage=damage, added=added)
 
     def trials(self) -> Iterator[Trial]:
         with Store(self._args.store, readonly=True, damage=self.damage) as store:

@@ -19,9 +19,15 @@ from permille.analysis.evidence_words import (
 )
 from permille.analysis.results import ResultRow, Results, result_rows
 from permille.analysis.rows import Interval, estimate_of
-from permille.carbon.embodied import Hardware
 from permille.carbon.settings import CarbonSettings
-from permille.cli.arguments import add_json, add_reading, add_store, carbon_of, positive_float
+from permille.cli.arguments import (
+    add_impacts,
+    add_json,
+    add_reading,
+    add_store,
+    carbon_of,
+    impacts_of,
+)
 from permille.cli.source import all_summaries_of, say_damage
 from permille.cli.table import results_table
 from permille.cli.terminal import console, print_json, say_last
@@ -44,27 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     add_store(parser)
     add_reading(parser)
+    add_impacts(parser)
     parser.add_argument("--task", help="only this task")
-    parser.add_argument(
-        "--embodied-kg",
-        type=positive_float,
-        metavar="KG",
-        help="kgCO2e embodied in the hardware; adds the SCI score (ISO/IEC 21031)",
-    )
-    parser.add_argument(
-        "--lifespan-years",
-        type=positive_float,
-        default=4.0,
-        metavar="Y",
-        help="lifespan of the hardware, over which its embodied carbon is spread",
-    )
-    parser.add_argument(
-        "--share-in-use",
-        type=positive_float,
-        default=1.0,
-        metavar="S",
-        help="reserved share of the hardware, 0 to 1",
-    )
     parser.add_argument(
         "--superseded",
         action="store_true",
@@ -77,20 +64,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)
-    hardware = _hardware(args)
+    added = impacts_of(args, carbon)
     source = all_summaries_of(args, program=args.json)
     everything, boundary, damage = source.summaries, source.boundary, source.damage
     if args.task:
         everything = [s for s in everything if s.cell.task == args.task]
     summaries, older = comparable.split(everything)
-    rows = result_rows(summaries, carbon, net=args.net, hardware=hardware)
+    rows = result_rows(summaries, carbon, net=args.net, added=added)
     if args.superseded:
         old = [o.summary for o in older]
         rows += [
             # A superseded figure cannot be on the Pareto front.
             structs.replace(row, pareto=None, superseded=o.differs)
             for row, o in zip(
-                result_rows(old, carbon, net=args.net, hardware=hardware), older, strict=True
+                result_rows(old, carbon, net=args.net, added=added), older, strict=True
             )
         ]
         summaries = [*summaries, *old]
@@ -102,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         damage=damage,
         superseded=len(older),
         reference=source.reference,
+        added=added,
     )
     if args.json:
         print_json(results)
@@ -109,16 +97,6 @@ def run(args: argparse.Namespace) -> int:
         show(results, summaries, explain=args.explain)
     say_last(source.notice)
     return say_damage(damage)
-
-
-def _hardware(args: argparse.Namespace) -> Hardware | None:
-    if args.embodied_kg is None:
-        return None
-    return Hardware(
-        embodied_kg=args.embodied_kg,
-        lifespan_years=args.lifespan_years,
-        resource_share=args.share_in_use,
-    )
 
 
 def show(results: Results, summaries: Sequence[Summary], *, explain: bool = False) -> None:
@@ -161,6 +139,7 @@ def footing(results: Results) -> list[str]:
     lines += _split_lines(results.rows)
     lines += _superseded_lines(results)
     lines += _carbon_lines(results.rows)
+    lines += _impact_lines(results)
     here = [r for r in results.rows if r.source == "permille"]
     if any(r.provenance == "estimated" for r in here):
         lines.append(ESTIMATED)
@@ -321,6 +300,27 @@ def _old_figure(row: ResultRow) -> str:
     kwh = row.kwh_per_1000.value
     figure = "no figure" if kwh is None else format_energy_kwh(kwh)
     return f"{_where(row)}, {figure}"
+
+
+def _impact_lines(results: Results) -> list[str]:
+    """What the figures of water and of embodied carbon are computed with."""
+    lines = []
+    water, embodied = results.water, results.embodied
+    if water is not None:
+        where = "" if water.region is None else f", {water.covers}"
+        lines.append(
+            f"water: {water.wue_l_per_kwh:g} L/kWh of IT equipment ({water.source}{where});"
+            f" {water.scope}"
+        )
+    if embodied is not None:
+        lines.append(
+            f"embodied: {embodied.embodied_kg:g} kgCO2e per {embodied.device}"
+            f" ({embodied.source}; ±{embodied.uncertainty:.0%}), over"
+            f" {embodied.lifespan_years:g} years of use; {embodied.scope}; not part of CO2e"
+        )
+        if any(row.embodied_g_per_1000 is None for row in results.rows):
+            lines.append("embodied: n/a where no single accelerators were metered")
+    return lines
 
 
 def _carbon_lines(rows: Sequence[ResultRow]) -> list[str]:

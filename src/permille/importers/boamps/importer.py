@@ -45,6 +45,7 @@ from permille.records import (
 from permille.units import joules_from_kwh, kwh_from_joules
 
 _ROUNDING = 1e-6
+_MOST_NOTES = 20
 _WATT_METERS = ("wattmeter", "watt meter", "watt-meter", "powermeter", "power meter")
 _UNSTATED_METER = QUALITIES["low"]
 """The accuracy of a wall meter of which the report does not state the quality."""
@@ -288,7 +289,10 @@ def _trial(
         facts=facts,
         phases=phases,
         stopping=trial.stopping,
-        notes=(f"a BoAmps report by permille, of figures by {added.source[:60]}",),
+        notes=(
+            *(note[: build.MAX_NAME] for note in trial.notes[:_MOST_NOTES]),
+            f"a BoAmps report by permille, of figures by {added.source[:60]}",
+        ),
         session=trial.session,
         block=trial.block,
         rerun_precision=trial.rerun_precision,

@@ -82,6 +82,7 @@ class BoampsTrial(Record):
     block: int | None = None
     stopping: Stopping | None = None
     rerun_precision: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 class BoampsAddition(Record):

@@ -1,0 +1,50 @@
+"""``permille export otlp``: OpenTelemetry's own messages read the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+
+from permille.cli import dispatch
+from permille.store import Store
+from tests.otlp_collector import points
+from tests.records import trial
+
+HOSTILE = 'evil"}]}\n\x1b[2J'
+
+
+def test_each_figure_is_a_gauge_with_its_interval_at_its_last_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, file = tmp_path / "permille.db", tmp_path / "energy.jsonl"
+    with Store(store) as opened:
+        for repeat in range(2):
+            day = f"2026-01-0{repeat + 1}T00:00:00+00:00"
+            opened.add(trial(36.0 + 2 * repeat, model="small", repeat=repeat, started=day))
+            opened.add(trial(50.0, model=HOSTILE, repeat=repeat))
+            opened.add(trial(51.0, model="undated", repeat=repeat, started="never"))
+        opened.add(trial(9.0, model="once"))
+    assert dispatch(["export", "otlp", str(file), "--store", str(store)]) == 0
+    err = capsys.readouterr().err
+    assert "1 row is left out: no figure with an interval" in err
+    assert "1 row is left out: a trial has no valid date" in err
+    text = file.read_text(encoding="utf-8")
+    assert text.count("\n") == 1
+    received = points(json_format.Parse(text, ExportMetricsServiceRequest()))
+    value, low, high = (
+        {attributes["permille.model"]: (attributes, point) for attributes, point in each}
+        for each in (received[f"permille.energy_per_1000{end}"] for end in ("", ".low", ".high"))
+    )
+    assert set(value) == {"small", 'evil"}]}  [2J'}
+    attributes, point = value["small"]
+    assert point.as_double == pytest.approx(37.0)
+    assert low["small"][1].as_double < 37.0 < high["small"][1].as_double
+    assert point.time_unix_nano == 1_767_312_000_000_000_000  # 2 January 2026
+    assert attributes["permille.boundary"] == "compute"
+    assert attributes["permille.provenance"] == "measured"
+    assert "permille.weights" not in attributes
