@@ -1,12 +1,13 @@
 // Computes the page's figures for the cases that test_golden.py writes:
-// node golden.mjs FIGURES FORMAT CASES
+// node golden.mjs FIGURES FORMAT GENERAL CASES
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-const [figures, words, path] = process.argv.slice(2);
+const [figures, words, categories, path] = process.argv.slice(2);
 const page = await import(pathToFileURL(figures));
 const text = await import(pathToFileURL(words));
+const general = await import(pathToFileURL(categories));
 const { document, settings, pairs } = JSON.parse(readFileSync(path, "utf8"));
 page.useIntervals(document);
 const cells = page.cells(document.cells);
@@ -23,6 +24,8 @@ const found = settings.map((setting) => {
     }])),
     ratios,
     overall: known.length ? page.overall(known) : null,
+    mean: page.meanOfCells(cells.flatMap((c) => page.joules(c, setting.boundary, false) ?? [])),
+    general: general.generalRatios(cells, setting),
     answers: page.answers({ setting, data: document, byId }).map((p) => [p.general.id, p.specific.id]),
   };
 });

@@ -141,6 +141,60 @@ def test_break_even_is_the_command_lines(tab: Tab, permille: Permille) -> None:
     assert "568 million" in largest  # the node, whatever the boundary
 
 
+def test_views_obey_the_filters_that_they_show(file_tab: Tab, permille: Permille) -> None:
+    from permille.analysis import parity
+    from permille.analysis.paper import published
+
+    filtered = "origin=shipped&task=text-classification&dataset=IMDB&boundary=node"
+    file_tab.go(f"view=breakeven&{filtered}")
+    cells = [c for c in published.load().cells if c.summary.cell.dataset == "IMDB"]
+    for model in ("bigscience/bloomz-7b1", "bigscience/bloomz-560m"):
+        shown = file_tab.page.locator(f'[data-parity="{model}"]')
+        (said,) = parity.study_rows(cells, "node", model=model)
+        found = [float(shown.get_attribute(f"data-{k}") or "") for k in ("value", "low", "high")]
+        expected = (said.inferences.value, said.inferences.low, said.inferences.high)
+        assert found == pytest.approx(expected, rel=1e-9)
+    assert "1 of 9" in file_tab.page.locator("main tbody tr").first.inner_text()
+    file_tab.go("view=breakeven&origin=store")
+    assert "bloomz" not in file_tab.text()
+    file_tab.go(f"view=breakdown&{filtered}")
+    assert "16 match the filters" in file_tab.text()
+    assert "correlate" not in file_tab.text()
+    file_tab.page.click("a:text('Show the whole study')")
+    until(lambda: "312 cells" in file_tab.text())
+    assert "dataset=" not in file_tab.url
+
+
+def test_one_ratio_of_the_categories_is_told_apart_from_the_others(file_tab: Tab) -> None:
+    from statistics import median
+
+    from permille.analysis.paper import published
+
+    by_category: dict[str, list[float]] = {}
+    for summary in published.summaries("compute"):
+        if summary.cell.dataset == "IMDB" and summary.energy is not None:
+            by_category.setdefault(summary.cell.category, []).append(summary.energy.value)
+    said = median(by_category["general-purpose"]) / median(by_category["task-specific"])
+    file_tab.go("view=overview&origin=shipped&dataset=IMDB")
+    assert f"On IMDB, general-purpose models take {said:.2g} times" in file_tab.text()
+    file_tab.page.click("main a:text('How that is counted')")
+    until(lambda: "view=compare" in file_tab.url)
+    shown = file_tab.page.locator('[data-general="text-classification on IMDB"]')
+    assert float(shown.get_attribute("data-value") or "") == pytest.approx(said, rel=1e-9)
+    assert "the median energy of the general-purpose models" in file_tab.text()
+
+
+def test_the_papers_view_has_the_means_of_its_table_2(tab: Tab, permille: Permille) -> None:
+    printed = permille("reproduce", "--json").json["table2"]
+    tab.go("view=table&search=bert&pue=1.5")
+    tab.page.click('a:text("The paper\'s view")')
+    until(lambda: "stat=mean" in tab.url)
+    for row in printed:
+        cells = tab.page.locator("main tbody tr", has_text="task-specific")
+        shown = cells.locator(f'[data-mean="{row["task"]}"]').get_attribute("data-value")
+        assert float(shown or "") == pytest.approx(row["kwh"], rel=1e-9)
+
+
 def test_an_axis_of_quality_holds_its_intervals(tab: Tab) -> None:
     tab.go("view=quality&origin=store&task=text-classification")
     until(lambda: tab.page.locator("figure svg .spread line").count() > 0)
@@ -444,6 +498,11 @@ def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
     until(lambda: "“many” is not a number" in tab.page.locator("[role=status]").inner_text())
     assert {"small", "imported"} <= tab.values("energy").keys()  # of 10 parameters
     assert tab.said == []
+    # What the server refuses is said in the page.
+    tab.page.evaluate("document.querySelector('a[download]').href = '/rows.csv?pue=none'")
+    tab.page.click("a:text('CSV')")
+    refused = tab.page.locator(".said[role=alert]")
+    until(lambda: "permille.csv was not written: pue is a number" in refused.inner_text())
 
 
 def test_a_chart_is_taken_away_as_svg_and_png(file_tab: Tab) -> None:

@@ -3,7 +3,7 @@
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
-import { DEFAULTS, FILTERS } from "./state.js";
+import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Attributes, Child, FieldEvent } from "./page" */
@@ -27,6 +27,7 @@ const OFFERED = /** @type {const} */ ([
   "origin",
 ]);
 const TYPED = /** @type {const} */ (["search", "least", "most", "intensity"]);
+const PAPER_TITLE = "Means within the node, as in the paper's table 2";
 const WIDE = "(min-width: 60rem)";
 
 /** @param {App} app */
@@ -157,6 +158,15 @@ export function controls(app) {
           oninput: (e) =>
             app.set({ pue: Number(e.target.value) === 1 ? "" : e.target.value }, { replace: true }),
         })),
+      ),
+      h(
+        "div",
+        { class: "field end" },
+        h(
+          "a",
+          { class: "button", href: href(DEFAULTS, PAPER), title: PAPER_TITLE },
+          "The paper's view",
+        ),
       ),
     ),
   );

@@ -106,23 +106,21 @@ export const domains = (cell, boundary) => column(cell, boundary, "domains");
 export const problem = (cell, boundary) => column(cell, boundary, "problem");
 
 /**
- * @param {Estimate | null} estimate
+ * @param {Estimate} estimate
  * @param {number} factor
- * @returns {Estimate | null}
+ * @returns {Estimate}
  */
-function times(estimate, factor) {
+export function times(estimate, factor) {
   /** @param {number | null | undefined} end */
   const scaled = (end) => (end === null || end === undefined ? null : end * factor);
-  return (
-    estimate && {
-      value: estimate.value * factor,
-      low: scaled(estimate.low),
-      high: scaled(estimate.high),
-      sessions: estimate.sessions,
-      rerunLow: scaled(estimate.rerunLow),
-      rerunHigh: scaled(estimate.rerunHigh),
-    }
-  );
+  return {
+    value: estimate.value * factor,
+    low: scaled(estimate.low),
+    high: scaled(estimate.high),
+    sessions: estimate.sessions,
+    rerunLow: scaled(estimate.rerunLow),
+    rerunHigh: scaled(estimate.rerunHigh),
+  };
 }
 
 /**
@@ -133,7 +131,8 @@ function times(estimate, factor) {
  */
 export function kwh(cell, setting) {
   const found = joules(cell, setting.boundary, setting.net);
-  return times(found, (setting.boundary === "facility" ? setting.pue : 1) / JOULES_PER_KWH);
+  const overhead = setting.boundary === "facility" ? setting.pue : 1;
+  return found && times(found, overhead / JOULES_PER_KWH);
 }
 
 /**
@@ -144,7 +143,8 @@ export function kwh(cell, setting) {
  */
 export function grams(cell, setting) {
   const overhead = setting.boundary === "facility" ? 1 : setting.pue;
-  return times(kwh(cell, setting), setting.intensity * overhead);
+  const energy = kwh(cell, setting);
+  return energy && times(energy, setting.intensity * overhead);
 }
 
 /**
@@ -204,7 +204,7 @@ export function studentT(df) {
 }
 
 /** @param {number[]} values */
-const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+export const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** @param {number[]} values */
 const sdOf = (values) => {
@@ -391,6 +391,28 @@ export function overall(ratios) {
   const below = ratios.map((r) => Math.log(r.value / (r.low ?? r.value)));
   const above = ratios.map((r) => Math.log((r.high ?? r.value) / r.value));
   return onLogScale(value, Math.hypot(...below) / k, Math.hypot(...above) / k);
+}
+
+/**
+ * The mean of several cells' joules, as permille.analysis.parity.mean_of_cells: spreads are
+ * independent, the meter's error is common to all.
+ * @param {Joules[]} list
+ * @returns {Estimate}
+ */
+export function meanOfCells(list) {
+  if (list.length === 1) return list[0];
+  const k = list.length;
+  const value = meanOf(list.map((e) => e.value));
+  if (value <= 0 || list.some((e) => e.spread === null)) return { value, low: null, high: null };
+  const half = Math.hypot(...list.map((e) => (e.spread ?? 0) * e.value)) / k;
+  const [below, above] = /** @type {const} */ (["below", "above"]).map(
+    (side) => list.reduce((sum, e) => sum + e.value * e[side], 0) / k,
+  );
+  return {
+    value,
+    low: Math.max(0, value - Math.hypot(half, below)),
+    high: value + Math.hypot(half, above),
+  };
 }
 
 /**

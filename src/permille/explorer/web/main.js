@@ -104,6 +104,7 @@ export class App {
     this.panel = h("div", { class: "panel" });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.said = h("p", { class: "said", role: "status" });
+    this.refused = h("p", { class: "said", role: "alert" });
     replaceChildren(root(), [
       h(
         "a",
@@ -132,6 +133,7 @@ export class App {
       damageOf(data),
       this.panel,
       this.said,
+      this.refused,
       this.main,
       h(
         "footer",
@@ -311,6 +313,7 @@ export class App {
       .querySelector("[aria-current]")
       ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     this.controls.update();
+    this.refused.textContent = "";
     const focused = document.activeElement?.id;
     const within = this.main.contains(document.activeElement);
     this.drawn += 1;

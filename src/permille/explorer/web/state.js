@@ -26,6 +26,7 @@ export const DEFAULTS = {
   pue: "",
   day: "1000000",
   colour: "category",
+  stat: "median",
   training: "",
   cell: "",
   model: "",
@@ -41,6 +42,12 @@ export const DEFAULTS = {
  * @typedef {Exclude<keyof State, "m">} Field
  * @typedef {typeof FILTERS[number]} Filter
  */
+
+/**
+ * The paper's view: within the node, means, the study's own figures.
+ * @type {Partial<State>}
+ */
+export const PAPER = { view: "overview", boundary: "node", origin: "shipped", stat: "mean" };
 
 /** What narrows the selection. */
 export const FILTERS = /** @type {const} */ ([

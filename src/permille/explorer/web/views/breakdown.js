@@ -4,7 +4,9 @@ import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
 import { BOUNDARIES, bounded, joules } from "../figures.js";
+import { DEFINITION } from "../general.js";
 import { groupBy, sourceKey, sourceName } from "../shared.js";
+import { FILTERS } from "../state.js";
 import { extent } from "./size.js";
 
 /** @import { Cell, PageAudit, PageGeneralToSpecific } from "../document" */
@@ -61,9 +63,15 @@ export function breakdown(app) {
         "of it. Below, what each study's numbers rest on, as permille audit prints it.",
     ),
     shares(cells, parts),
-    app.data.studies
-      .filter((s) => cells.some((c) => sourceKey(c) === sourceKey(s)))
-      .map((s) => audit(app, s)),
+    app.data.studies.map((s) => {
+      /** @param {Cell[]} list */
+      const count = (list) => list.filter((c) => sourceKey(c) === sourceKey(s)).length;
+      const selected = count(cells),
+        all = count(app.cells);
+      // An audit is of all cells of its study: beside a part of them it would mislead.
+      if (selected === all) return audit(app, s);
+      return selected ? audited(app, s, selected, all) : null;
+    }),
   ];
 }
 
@@ -193,6 +201,26 @@ function shares(cells, parts) {
 /**
  * @param {App} app
  * @param {PageStudy} study
+ * @param {number} selected
+ * @param {number} all
+ */
+function audited(app, study, selected, all) {
+  const { origin } = study;
+  const whole = { ...Object.fromEntries(FILTERS.map((f) => [f, ""])), origin, study: study.study };
+  return h(
+    "p",
+    { class: "audit" },
+    "What ",
+    name(sourceName(study)),
+    ` rests on is known of all its ${number(all)} cells; ${number(selected)} match the filters. `,
+    h("a", { href: app.href(whole) }, "Show the whole study"),
+    ".",
+  );
+}
+
+/**
+ * @param {App} app
+ * @param {PageStudy} study
  */
 function audit(app, study) {
   const found = study.audit,
@@ -271,7 +299,7 @@ function audit(app, study) {
       ),
     ),
     found.general_to_specific.length
-      ? ratios(found)
+      ? ratios(app, found)
       : h("p", {}, "No task has models of both categories: nothing to compare."),
     found.notes.map((n) => h("p", { class: "note" }, n)),
   );
@@ -454,8 +482,11 @@ function ratioChart(rows) {
   });
 }
 
-/** @param {PageAudit} found */
-function ratios(found) {
+/**
+ * @param {App} app
+ * @param {PageAudit} found
+ */
+function ratios(app, found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
   return [
     ratioChart(rows),
@@ -487,6 +518,13 @@ function ratios(found) {
       ],
       rows,
     ),
-    h("p", { class: "note" }, found.method),
+    h(
+      "p",
+      { class: "note" },
+      found.method,
+      ` These ratios are of a whole task, all its datasets together. Of one task and dataset, `,
+      h("a", { href: app.href({ view: "compare", m: [] }) }, "Compare"),
+      ` has ${DEFINITION}.`,
+    ),
   ];
 }

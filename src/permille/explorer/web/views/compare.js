@@ -25,6 +25,7 @@ import {
   reach,
   shown,
 } from "../figures.js";
+import { DEFINITION, generalRatios, summary } from "../general.js";
 import { elsewhere, groupBy, replica, REPLICA, sourceKey, sourceName } from "../shared.js";
 import { timeEach } from "./table.js";
 
@@ -70,6 +71,7 @@ export function compare(app) {
     ...(shownModels.length < 2
       ? [h("p", {}, "One more model makes a comparison.")]
       : results(app, shownModels, all)),
+    categories(app, all),
     pairs(app, all),
   ];
 }
@@ -445,6 +447,72 @@ function ratioChart(models, rows) {
       "The dashed line is the first model itself. Ratios are of energy within the " +
       "boundary chosen; on one grid those of carbon are the same.",
   });
+}
+
+/**
+ * The ratio of the categories by task and dataset, and how the page's other ratios differ from it.
+ * @param {App} app
+ * @param {Cell[]} all
+ */
+function categories(app, all) {
+  const setting = app.setting;
+  const rows = generalRatios(all, setting).sort((a, b) => b.value - a.value);
+  if (!rows.length) return null;
+  return h(
+    "section",
+    { id: "general" },
+    h("h2", {}, "General-purpose against task-specific"),
+    h(
+      "p",
+      {},
+      summary(rows),
+      ` This is ${DEFINITION}, within ${setting.boundary}` +
+        `${setting.net ? ", above idle" : ""}. Two other ratios answer other questions: what the `,
+      "cheapest model that is as good would save is in the next table, and what a whole task ",
+      "takes, all datasets together and at equal size, is in ",
+      h("a", { href: app.href({ view: "breakdown" }) }, "Where it goes"),
+      ".",
+    ),
+    table(
+      "General-purpose over task-specific, by task and dataset",
+      [
+        [
+          "Task and dataset",
+          (r) =>
+            h(
+              "a",
+              { href: app.href({ view: "overview", task: r.task, dataset: r.dataset }) },
+              `${clean(r.task, 60)} on ${clean(r.dataset, 60)}`,
+            ),
+        ],
+        ["Study", (r) => name(r.source)],
+        ["General-purpose", (r) => number(r.general), { number: true }],
+        ["Task-specific", (r) => number(r.specific), { number: true }],
+        [
+          "Median over median",
+          (r) =>
+            h(
+              "span",
+              { "data-general": `${r.task} on ${r.dataset}`, "data-value": String(r.value) },
+              `${number(r.value)} ×`,
+            ),
+          { number: true },
+        ],
+        [
+          "Range over the models",
+          (r) => `${number(r.low)} to ${number(r.high)} ×`,
+          { number: true },
+        ],
+      ],
+      rows,
+    ),
+    h(
+      "p",
+      { class: "note" },
+      "The range is from the cheapest general-purpose model over the dearest task-specific one " +
+        "to the dearest over the cheapest.",
+    ),
+  );
 }
 
 /**

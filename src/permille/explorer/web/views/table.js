@@ -328,6 +328,25 @@ function asParquet(records, fields) {
 }
 
 /**
+ * A download of the server; a browser would drop its refusal without a word.
+ * @param {App} app
+ * @param {EventTarget | null} link
+ */
+async function save(app, link) {
+  if (!(link instanceof HTMLAnchorElement)) return;
+  const { href, download: file } = link;
+  app.refused.textContent = "";
+  try {
+    const answer = await fetch(href);
+    if (!answer.ok) throw new Error((await answer.json()).error);
+    download(await answer.arrayBuffer(), answer.headers.get("content-type") ?? "", file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    app.refused.textContent = `${file} was not written: ${clean(reason, 300)}`;
+  }
+}
+
+/**
  * @param {App} app
  * @param {Cell[]} rows
  */
@@ -339,18 +358,25 @@ function downloads(app, rows) {
       "p",
       { class: "take" },
       "Take this selection away, with the settings above applied and named: ",
-      ["csv", "json", "parquet"].map((kind) => [
-        h(
-          "a",
-          {
-            class: "button",
-            href: `/rows.${kind}${asked ? `?${asked}` : ""}`,
-            download: `permille.${kind}`,
-          },
-          kind === "parquet" ? "Parquet" : kind.toUpperCase(),
-        ),
-        " ",
-      ]),
+      ["csv", "json", "parquet"].map((kind) => {
+        const address = `/rows.${kind}${asked ? `?${asked}` : ""}`;
+        return [
+          h(
+            "a",
+            {
+              class: "button",
+              href: address,
+              download: `permille.${kind}`,
+              onclick: (e) => {
+                e.preventDefault();
+                save(app, e.target);
+              },
+            },
+            kind === "parquet" ? "Parquet" : kind.toUpperCase(),
+          ),
+          " ",
+        ];
+      }),
     );
   }
   const records = () => rows.map((c) => record(c, setting));
