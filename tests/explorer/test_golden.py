@@ -254,12 +254,12 @@ def _check_categories(summaries: list[Summary], page: list[dict[str, Any]]) -> N
     ]
     assert both
     for (general, specific), found in zip(both, page, strict=True):
-        said = (
+        expected = (
             statistics.median(general) / statistics.median(specific),
             min(general) / max(specific),
             max(general) / min(specific),
         )
-        assert (found["value"], found["low"], found["high"]) == pytest.approx(said, rel=1e-9)
+        assert (found["value"], found["low"], found["high"]) == pytest.approx(expected, rel=1e-9)
         assert (found["general"], found["specific"]) == (len(general), len(specific))
 
 
