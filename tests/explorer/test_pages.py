@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -374,7 +375,7 @@ def test_filters_are_in_the_address_and_come_back(
 def test_what_matches_nothing_says_so_and_offers_the_way_back(tab: Tab) -> None:
     tab.go("view=overview&task=%3Cscript%3E&region=Atlantis&boundary=moon&pue=x&view2=1")
     assert "Nothing to draw" in tab.text()
-    assert tab.page.evaluate("document.title") == "Overview – permille"
+    assert tab.page.evaluate("document.title").startswith("Overview: task <scr")
     tab.page.click("main button")
     until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
     assert "no grid called" in tab.page.locator("[role=status]").inner_text()
@@ -505,14 +506,90 @@ def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
     until(lambda: "permille.csv was not written: pue is a number" in refused.inner_text())
 
 
-def test_a_chart_is_taken_away_as_svg_and_png(file_tab: Tab) -> None:
-    file_tab.go("view=overview")
+def test_a_chart_is_taken_away_with_all_it_rests_on(file_tab: Tab) -> None:
+    from permille.analysis.paper import published
+
+    file_tab.go("view=overview&origin=shipped&dataset=IMDB&category=task-specific&region=NOR")
     until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
+    file_tab.page.click(".keep summary")
     svg = _downloaded(file_tab, ".chart button:text('SVG')").decode()
     assert svg.startswith("<svg")
-    assert "var(--" not in svg.replace("style", "")
+    assert "var(--" not in svg
+    words = " ".join(t or "" for t in ElementTree.fromstring(svg).itertext())
+    for part in (
+        "Energy per 1,000 inferences, by task", "task-specific", "compute boundary, idle included",
+        "Norway", "dataset IMDB", "doi.org/10.1145/3630106.3658542", "MIT", "Grid data: ",
+        "figures.html#", "category=task-specific",
+    ):  # fmt: skip
+        assert part in words
+    assert "file:" not in words  # whose folder is the reader's own business
     assert _downloaded(file_tab, ".chart button:text('PNG')").startswith(b"\x89PNG")
+    data = list(csv.DictReader(io.StringIO(_downloaded(file_tab, "button:text('CSV')").decode())))
+    assert len(data) == file_tab.page.locator("figure svg .pt > *").count() == 8
+    first = data[0]
+    (cell,) = [s for s in published.summaries("compute")
+               if (s.cell.dataset, s.cell.model) == ("IMDB", first["model"])]  # fmt: skip
+    assert cell.energy is not None
+    assert cell.energy.sd is not None
+    assert int(first["n"]) == cell.energy.n
+    assert float(first["kwh_per_1000_sd"]) == pytest.approx(cell.energy.sd / 3.6e6, rel=1e-9)
+    assert {"id", "quality_error", "batch_size"} <= first.keys()
+    file_tab.page.click("button:text('Cite')")
+    until(lambda: "doi = {10.1145/3630106.3658542}" in file_tab.page.locator(".out").inner_text())
+    assert "Luccioni, S., Jernite, Y., & Strubell, E. (2024)" in file_tab.text()
+    file_tab.page.click("button:text('Link')")
+    until(lambda: file_tab.url in file_tab.page.locator(".out").inner_text())
     assert file_tab.said == []
+
+
+def test_an_embedded_chart_resizes_itself(browser: Browser, file: Path, tmp_path: Path) -> None:
+    context = browser.new_context(viewport={"width": 1100, "height": 800}, offline=True)
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go("view=size&task=text-classification&origin=shipped")
+    until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
+    tab.page.click(".keep summary")
+    chart = _downloaded(tab, "button:text('Embed')")
+    (tmp_path / "permille-size.html").write_bytes(chart)
+    until(lambda: "<iframe" in tab.page.locator(".out").inner_text())
+    code = tab.page.locator(".out pre").inner_text()
+    outer = tmp_path / "outer.html"
+    outer.write_text(f"<!doctype html><body>{code}</body>", encoding="utf-8")
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    tab.page.goto(outer.as_uri())
+    heights = {}
+    for width in (1000, 400):
+        tab.page.set_viewport_size({"width": width, "height": 800})
+        inner = tab.page.frames[-1]
+        until(
+            lambda: (
+                tab.page.evaluate("document.querySelector('iframe').clientHeight")
+                == inner.evaluate("document.body.scrollHeight")  # noqa: B023
+            )
+        )
+        assert inner.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert inner.locator("svg:visible").count() == 1
+        heights[width] = inner.evaluate("document.body.scrollHeight")
+    assert heights[1000] != heights[400]
+    assert all(url.startswith("file:") for url in asked)
+    assert tab.said == []
+    context.close()
+
+
+def test_paper_has_all_of_the_view_and_no_controls(file_tab: Tab) -> None:
+    file_tab.go("view=table&origin=shipped")
+    file_tab.page.emulate_media(media="print", color_scheme="dark")
+    file_tab.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert file_tab.page.locator("table.all tbody tr").count() == 312
+    for hidden in (".panel", "nav", ".take"):
+        assert not file_tab.page.locator(hidden).first.is_visible()
+    assert file_tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(255, 255, 255)"
+    )
+    assert "compute boundary" in file_tab.page.locator(".printed").inner_text()
+    file_tab.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert file_tab.page.locator("table.all tbody tr").count() == 100
+    assert file_tab.page.evaluate("document.title") == "Table: source shipped – permille"
 
 
 # --- for everyone ----------------------------------------------------------------------------

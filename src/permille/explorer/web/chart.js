@@ -2,7 +2,9 @@
 // and by the arrow keys, with PNG and SVG to take away. A table always says the same.
 
 import { areaY, barX, dot, line, link, plot, ruleX, ruleY, text, tickX } from "@observablehq/plot";
-import { download, h, own } from "./dom.js";
+import { h, own } from "./dom.js";
+import { keepMenu } from "./keep.js";
+import { svgElement } from "./standalone.js";
 
 /**
  * What a chart is made of: `draw(width)` gives Plot's options; elements drawn with className "pt"
@@ -12,6 +14,7 @@ import { download, h, own } from "./dom.js";
  * @typedef {object} ChartOptions
  * @property {string} file
  * @property {Draw<Datum>} draw
+ * @property {() => Record<string, unknown>[]} data what is drawn, as rows to take away
  * @property {(datum: Datum) => Child[]} [describe]
  * @property {(datum: Datum) => string} [open]
  * @property {LegendEntry[]} [legend]
@@ -19,6 +22,7 @@ import { download, h, own } from "./dom.js";
  */
 
 /** @import { PlotOptions } from "@observablehq/plot" */
+/** @import { App } from "./main.js" */
 /** @import { Child, Draw, LegendEntry } from "./page" */
 
 /** The marks that the views use: named one by one, so that the bundle holds no others. */
@@ -49,10 +53,11 @@ const HIGHEST = 1200;
 
 /**
  * @template Datum
+ * @param {App} app
  * @param {string} title
  * @param {ChartOptions<Datum>} options
  */
-export function chart(title, { file, draw, describe, open, legend, note }) {
+export function chart(app, title, { file, draw, data, describe, open, legend, note }) {
   const canvas = h("div", { class: "canvas" });
   const tip = h("div", { class: "tip", "aria-live": "polite", hidden: true });
   const stage = h(
@@ -68,23 +73,40 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
     canvas,
     tip,
   );
-  const take = h(
-    "div",
-    { class: "take" },
-    h("button", { type: "button", onclick: () => saveSvg(canvas, file, title) }, "SVG"),
-    h("button", { type: "button", onclick: () => savePng(canvas, file, title) }, "PNG"),
-  );
+  const marks = legend
+    ? h(
+        "ul",
+        { class: "legend" },
+        legend.map(([label, colour, symbol]) => h("li", {}, mark(colour, symbol), label)),
+      )
+    : null;
+  const keep = keepMenu(app, {
+    title,
+    file,
+    data,
+    drawn(width) {
+      const shown = canvas.querySelector("svg");
+      if (shown && width === undefined) return { svg: shown, done: () => {} };
+      const svg = rendered(width ?? drawn);
+      const aside = h("div", { class: "canvas aside" }, svg);
+      stage.append(aside);
+      return { svg, done: () => aside.remove() };
+    },
+    legend: () =>
+      [...(marks?.children ?? [])].map((item) => {
+        const path = /** @type {SVGPathElement} */ (item.querySelector("path"));
+        return {
+          text: item.textContent ?? "",
+          colour: getComputedStyle(path).fill,
+          path: path.getAttribute("d") ?? "",
+        };
+      }),
+  });
   const figure = h(
     "figure",
     { class: "chart" },
-    h("figcaption", {}, h("h2", {}, title), take),
-    legend
-      ? h(
-          "ul",
-          { class: "legend" },
-          legend.map(([label, colour, symbol]) => h("li", {}, mark(colour, symbol), label)),
-        )
-      : null,
+    h("figcaption", {}, h("h2", {}, title), keep),
+    marks,
     stage,
     note ? h("p", { class: "note" }, note) : null,
   );
@@ -93,14 +115,22 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
   let drawn = 0,
     at = -1;
 
+  /** @param {number} width */
+  function rendered(width) {
+    const svg = /** @type {SVGSVGElement} */ (
+      plot({ width, ...draw(width), style: { background: "none", fontSize: "12px" } })
+    );
+    // Plot brings a style element of its own, which the page's policy refuses: style.css has it.
+    for (const style of svg.querySelectorAll("style")) style.remove();
+    svg.setAttribute("aria-hidden", "true");
+    return svg;
+  }
+
   function redraw() {
     const width = Math.round(stage.clientWidth);
     if (!width || width === drawn) return;
     drawn = width;
-    const svg = plot({ width, ...draw(width), style: { background: "none", fontSize: "12px" } });
-    // Plot brings a style element of its own, which the page's policy refuses: style.css has it.
-    for (const style of svg.querySelectorAll("style")) style.remove();
-    svg.setAttribute("aria-hidden", "true");
+    const svg = rendered(width);
     canvas.replaceChildren(svg);
     points = describe ? [...svg.querySelectorAll(".pt > *")] : [];
     at = -1;
@@ -222,7 +252,6 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
   return figure;
 }
 
-const SVG = "http://www.w3.org/2000/svg";
 const MARK = { viewBox: "-2 -2 14 14", width: "14", height: "14", "aria-hidden": "true" };
 /** @type {{ [name: string]: string }} */
 const SYMBOLS = {
@@ -238,88 +267,11 @@ const SYMBOLS = {
  * @param {string} [symbol]
  */
 function mark(colour, symbol = "circle") {
-  const svg = document.createElementNS(SVG, "svg");
-  for (const [key, value] of Object.entries(MARK)) svg.setAttribute(key, value);
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", SYMBOLS[symbol]);
+  const svg = svgElement("svg", MARK);
+  const path = /** @type {SVGPathElement} */ (svgElement("path", { d: SYMBOLS[symbol] }));
   path.style.fill = colour;
   svg.append(path);
   return svg;
-}
-
-const KEPT = [
-  "fill",
-  "stroke",
-  "stroke-width",
-  "stroke-dasharray",
-  "stroke-opacity",
-  "fill-opacity",
-  "opacity",
-  "font-family",
-  "font-size",
-  "font-weight",
-  "text-anchor",
-  "font-variant",
-];
-
-/**
- * The chart as it looks, with every colour written out, so that it stands alone.
- * @param {HTMLElement} canvas
- * @param {string} title
- */
-function standalone(canvas, title) {
-  const svg = /** @type {SVGSVGElement} */ (canvas.querySelector("svg"));
-  const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
-  const from = [svg, ...svg.querySelectorAll("*")],
-    to = [copy, ...copy.querySelectorAll("*")];
-  from.forEach((element, i) => {
-    const look = getComputedStyle(element);
-    to[i].removeAttribute("class");
-    for (const property of KEPT) {
-      const value = look.getPropertyValue(property);
-      if (value) to[i].setAttribute(property, value);
-    }
-  });
-  const { width, height } = svg.viewBox.baseVal;
-  const ground = document.createElementNS(SVG, "rect");
-  for (const [k, v] of Object.entries({
-    x: 0,
-    y: 0,
-    width,
-    height,
-    fill: getComputedStyle(document.body).backgroundColor,
-  }))
-    ground.setAttribute(k, String(v));
-  const named = document.createElementNS(SVG, "title");
-  named.textContent = title;
-  copy.prepend(named, ground);
-  copy.removeAttribute("aria-hidden");
-  copy.setAttribute("xmlns", SVG);
-  return { source: new XMLSerializer().serializeToString(copy), width, height };
-}
-
-/**
- * @param {HTMLElement} canvas
- * @param {string} file
- * @param {string} title
- */
-function saveSvg(canvas, file, title) {
-  download(standalone(canvas, title).source, "image/svg+xml", `${file}.svg`);
-}
-
-/**
- * @param {HTMLElement} canvas
- * @param {string} file
- * @param {string} title
- */
-async function savePng(canvas, file, title) {
-  const { source, width, height } = standalone(canvas, title);
-  const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
-  await image.decode();
-  const paper = h("canvas", { width: String(2 * width), height: String(2 * height) });
-  paper.getContext("2d")?.drawImage(image, 0, 0, 2 * width, 2 * height);
-  paper.toBlob((blob) => blob && download(blob, "image/png", `${file}.png`), "image/png");
 }
 
 /**

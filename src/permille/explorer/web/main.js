@@ -1,5 +1,6 @@
 // The page: reads the figures and the address, draws a view, and writes the address back.
 
+import { captionLines, filterWords } from "./cite.js";
 import { controls } from "./controls.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
@@ -147,6 +148,9 @@ export class App {
         ".",
       ),
     ]);
+    this.printed = h("p", { class: "printed note" });
+    this.main.after(this.printed);
+    this.printing = false;
     this.drawn = 0;
     this.controls = controls(this);
     this.panel.replaceChildren(this.controls.element);
@@ -157,6 +161,7 @@ export class App {
     addEventListener("popstate", reread);
     addEventListener("hashchange", reread);
     document.addEventListener("click", (event) => this.followed(event));
+    addEventListener("beforeprint", () => this.print());
     this.render();
   }
 
@@ -190,6 +195,33 @@ export class App {
       scrollTo(0, 0);
       this.main.focus({ preventScroll: true });
     }
+  }
+
+  /** Draws all of the view for paper, and what it rests on below it, until it is printed. */
+  print() {
+    this.printing = true;
+    this.render();
+    for (const part of this.main.querySelectorAll("details:not(.keep)"))
+      part.setAttribute("open", "");
+    this.printed.textContent = captionLines(this).join(" ");
+    addEventListener(
+      "afterprint",
+      () => {
+        this.printing = false;
+        this.render();
+      },
+      { once: true },
+    );
+  }
+
+  /** The view and its filters, for the window's title. */
+  get title() {
+    const { view, model } = this.state;
+    if (view === "run") return "Run";
+    if (view === "model") return clean(model || "Model", 80);
+    const filters = filterWords(this).join(", ");
+    const [title] = own(VIEWS, view) ?? VIEWS.overview;
+    return filters ? `${title}: ${clean(filters, 120)}` : `${title}`;
   }
 
   /**
@@ -320,7 +352,7 @@ export class App {
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
     this.main.dataset.drawn = String(this.drawn);
-    document.title = `${VIEWS[view][0] ?? (view === "run" ? "Run" : "Model")} – permille`;
+    document.title = `${this.title} – permille`;
     if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 }

@@ -2,6 +2,7 @@
 
 import { h, name } from "./dom.js";
 import { figure, interval, NONE, number, params } from "./format.js";
+import { chartRows } from "./records.js";
 import { METERED, problem, provenance, shown } from "./figures.js";
 
 /** @import { Cell } from "./document" */
@@ -106,6 +107,17 @@ export function drawable(cells, setting) {
   }
   return { points, left };
 }
+
+/**
+ * A chart's points as rows to take away.
+ * @param {Point[]} points
+ * @param {Setting} setting
+ */
+export const pointRows = (points, setting) =>
+  chartRows(
+    points.map((p) => p.cell),
+    setting,
+  );
 
 /**
  * @param {number} left

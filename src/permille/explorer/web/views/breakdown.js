@@ -62,7 +62,7 @@ export function breakdown(app) {
       "Of the whole machine (node), while it answered: what is metered or estimated " +
         "of it. Below, what each study's numbers rest on, as permille audit prints it.",
     ),
-    shares(cells, parts),
+    shares(app, cells, parts),
     app.data.studies.map((s) => {
       /** @param {Cell[]} list */
       const count = (list) => list.filter((c) => sourceKey(c) === sourceKey(s)).length;
@@ -102,10 +102,11 @@ function group(list, parts) {
 }
 
 /**
+ * @param {App} app
  * @param {Cell[]} cells
  * @param {Part[]} parts
  */
-function shares(cells, parts) {
+function shares(app, cells, parts) {
   const known = cells.filter((c) => parts.some(([k]) => c[`part_${k}`] !== null));
   const groups = [...groupBy(known, (c) => JSON.stringify([c.task, sourceKey(c)])).values()]
     .map((list) => group(list, parts))
@@ -172,9 +173,17 @@ function shares(cells, parts) {
     };
   });
   return [
-    chart("Energy of the machine by component", {
+    chart(app, "Energy of the machine by component", {
       file: "permille-components",
       draw,
+      data: () =>
+        bars.map((b) => ({
+          group: b.key,
+          task: b.task,
+          component: b.label,
+          share_of_node: b.share,
+          cells: groups.find((g) => g.key === b.key)?.list.length ?? null,
+        })),
       describe: (p) => [p.label, percent(p.share), p.key.slice(0, 120)],
       legend: parts
         .filter(([, l]) => bars.some((b) => b.label === l))
@@ -268,7 +277,7 @@ function audit(app, study) {
               ? "Energy here is duration times a constant, nearly."
               : "Energy is more than duration times a constant."),
     ),
-    drawnTasks.length ? boundaries(names, drawnTasks) : null,
+    drawnTasks.length ? boundaries(app, names, drawnTasks) : null,
     h(
       "details",
       {},
@@ -306,10 +315,11 @@ function audit(app, study) {
 }
 
 /**
+ * @param {App} app
  * @param {string[]} names
  * @param {DrawnTask[]} tasks
  */
-function boundaries(names, tasks) {
+function boundaries(app, names, tasks) {
   const x = extent(tasks.map((t) => t.kwh));
   const draw = drawing(tasks, (width) => {
     const narrow = width < 640;
@@ -373,9 +383,17 @@ function boundaries(names, tasks) {
       symbol: { type: "identity" },
     };
   });
-  return chart("The same tasks by boundary", {
+  return chart(app, "The same tasks by boundary", {
     file: "permille-boundaries",
     draw,
+    data: () =>
+      tasks.map((t) => ({
+        task: t.task,
+        boundary: t.boundary,
+        models: t.models,
+        kwh_per_1000: t.kwh,
+        pue: t.boundary === "facility" ? app.setting.pue : null,
+      })),
     describe: (t) => [
       t.task.slice(0, 80),
       t.boundary,
@@ -389,8 +407,11 @@ function boundaries(names, tasks) {
 const PLAIN = { what: "ratio of the means", symbol: "circle", colour: "var(--c0)" };
 const EQUAL = { what: "at equal size", symbol: "diamond", colour: "var(--c1)" };
 
-/** @param {PageGeneralToSpecific[]} rows */
-function ratioChart(rows) {
+/**
+ * @param {App} app
+ * @param {PageGeneralToSpecific[]} rows
+ */
+function ratioChart(app, rows) {
   const points = rows.flatMap((r) => {
     const { value, low, high } = r.at_equal_size;
     return [
@@ -464,9 +485,19 @@ function ratioChart(rows) {
       symbol: { type: "identity" },
     };
   });
-  return chart("General-purpose over task-specific models", {
+  return chart(app, "General-purpose over task-specific models", {
     file: "permille-audit-ratios",
     draw,
+    data: () =>
+      rows.map(({ task, boundary, ratio, at_equal_size: equal }) => ({
+        task,
+        boundary,
+        ratio_of_means: ratio,
+        ratio_at_equal_size: equal.value,
+        ratio_at_equal_size_low: equal.low,
+        ratio_at_equal_size_high: equal.high,
+        models: equal.models,
+      })),
     describe: (p) => [
       label(p.r),
       `${p.what}: ${number(p.value)} ×`,
@@ -489,7 +520,7 @@ function ratioChart(rows) {
 function ratios(app, found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
   return [
-    ratioChart(rows),
+    ratioChart(app, rows),
     table(
       "General-purpose over task-specific: how many times the energy",
       [

@@ -47,7 +47,7 @@ export function breakEven(app) {
     form(app, setting),
     rows.length
       ? [
-          lines(rows),
+          lines(app, rows),
           table(
             "Inferences until use has cost as much as training",
             [
@@ -260,8 +260,11 @@ function form(app, setting) {
   );
 }
 
-/** @param {(Use & ReturnType<typeof parity>)[]} rows */
-function lines(rows) {
+/**
+ * @param {App} app
+ * @param {(Use & ReturnType<typeof parity>)[]} rows
+ */
+function lines(app, rows) {
   const most = Math.max(...rows.map((r) => r.value)),
     least = Math.min(...rows.map((r) => r.value));
   /** @type {[number, number]} */
@@ -336,9 +339,27 @@ function lines(rows) {
     ],
     color: { type: "identity" },
   }));
-  return chart("Energy of use against energy of training", {
+  return chart(app, "Energy of use against energy of training", {
     file: "permille-break-even",
     draw,
+    data: () =>
+      used.map((r) => ({
+        model: r.model,
+        study: r.study,
+        cells: r.used,
+        cells_of_model: r.all,
+        training_kwh: r.training,
+        kwh_per_inference: r.each,
+        kwh_per_inference_low: r.low,
+        kwh_per_inference_high: r.high,
+        inferences: r.value,
+        inferences_low: r.from,
+        inferences_high: r.to,
+        inferences_in_node: r.node ?? null,
+        inferences_published: r.said?.published_inferences ?? null,
+        boundary: app.setting.boundary,
+        pue: app.setting.pue,
+      })),
     describe: (r) => [
       name(r.model),
       `break-even after ${inferences(r.value)} inferences`,

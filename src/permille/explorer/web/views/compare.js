@@ -184,7 +184,7 @@ function results(app, models, all) {
           elsewhere(app),
         )
       : null,
-    good.length ? ratioChart(models, good) : null,
+    good.length ? ratioChart(app, models, good) : null,
     good.length
       ? table(
           "Times the energy of the first: 95 % intervals",
@@ -367,10 +367,12 @@ function warnings({ a, b }, setting) {
 }
 
 /**
+ * @param {App} app
  * @param {string[]} models
  * @param {Row[]} rows
  */
-function ratioChart(models, rows) {
+function ratioChart(app, models, rows) {
+  const { boundary, net } = app.setting;
   const places = [...new Set(rows.map((r) => r.where))];
   const all = [1, ...rows.flatMap((r) => reach(r.ratio))];
   /** @type {[number, number]} */
@@ -434,9 +436,29 @@ function ratioChart(models, rows) {
     color: { type: "identity" },
     symbol: { type: "identity" },
   }));
-  return chart(`Times the energy of ${clean(models[0], 60)}`, {
+  return chart(app, `Times the energy of ${clean(models[0], 60)}`, {
     file: "permille-compare",
     draw,
+    data: () =>
+      rows.map((r) => ({
+        model: r.model,
+        against: r.b.model,
+        task: r.b.task,
+        dataset: r.b.dataset,
+        study: r.a.study,
+        source: r.a.source,
+        ratio: r.ratio.value,
+        ratio_low: r.ratio.low,
+        ratio_high: r.ratio.high,
+        id: r.a.id,
+        id_against: r.b.id,
+        n: joules(r.a, boundary, net)?.ratioN ?? null,
+        n_against: joules(r.b, boundary, net)?.ratioN ?? null,
+        batch_size: r.a.batch_size,
+        batch_size_against: r.b.batch_size,
+        boundary,
+        net,
+      })),
     describe: (r) => [name(r.model), times(r.ratio), r.where, sourceName(r.a).slice(0, 120)],
     legend: models
       .slice(1)

@@ -14,6 +14,7 @@ import {
   groupBy,
   elsewhere,
   leftOut,
+  pointRows,
   scatter,
   sourceKey,
   sourceName,
@@ -193,24 +194,29 @@ export function overview(app) {
         ),
       ),
     ),
-    chart(`${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`, {
-      file: "permille-overview",
-      draw,
-      describe: (p) => words(p.cell, setting),
-      open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
-      legend: [
-        ...categoryLegend(points.map((p) => p.cell)),
-        [stat, "var(--ink)", "line"],
-        ["middle half of the cells", "var(--c2)", "square"],
-      ],
-      note: [
-        "Each point is a model on a dataset. The axis is logarithmic: each mark is a " +
-          "multiple of the last.",
-        leftOut(left, setting),
-      ]
-        .filter(Boolean)
-        .join(" "),
-    }),
+    chart(
+      app,
+      `${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`,
+      {
+        file: "permille-overview",
+        draw,
+        data: () => pointRows(points, setting),
+        describe: (p) => words(p.cell, setting),
+        open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
+        legend: [
+          ...categoryLegend(points.map((p) => p.cell)),
+          [stat, "var(--ink)", "line"],
+          ["middle half of the cells", "var(--c2)", "square"],
+        ],
+        note: [
+          "Each point is a model on a dataset. The axis is logarithmic: each mark is a " +
+            "multiple of the last.",
+          leftOut(left, setting),
+        ]
+          .filter(Boolean)
+          .join(" "),
+      },
+    ),
     left ? elsewhere(app) : null,
     table(
       `${setting.unit === "kwh" ? "Energy" : "CO₂e"} per 1,000 inferences by task and category`,

@@ -16,6 +16,7 @@ import {
   COLOUR,
   drawable,
   groupBy,
+  pointRows,
   replica,
   sourceName,
   SYMBOL,
@@ -156,9 +157,10 @@ function one(app, points, setting) {
   return h(
     "div",
     {},
-    chart(title, {
+    chart(app, title, {
       file: `permille-quality-${task}-${dataset}`.replace(/[^A-Za-z0-9-]/g, "_").slice(0, 80),
       draw,
+      data: () => pointRows(points, setting),
       describe: (p) => [
         ...words(p.cell, setting),
         `${clean(metric, 40)} ${qualityInterval(p.cell)}`,

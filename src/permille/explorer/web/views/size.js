@@ -9,6 +9,7 @@ import {
   drawable,
   elsewhere,
   leftOut,
+  pointRows,
   replica,
   sourceName,
   SYMBOL,
@@ -111,9 +112,10 @@ export function size(app) {
         ),
       ),
     ),
-    chart("Parameters against cost per 1,000 inferences", {
+    chart(app, "Parameters against cost per 1,000 inferences", {
       file: "permille-size",
       draw,
+      data: () => pointRows(points, setting),
       describe: (p) => words(p.cell, setting),
       open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
       legend: [

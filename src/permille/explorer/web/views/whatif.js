@@ -343,9 +343,26 @@ function grids(app, chosen, day) {
     color: { type: "identity" },
   }));
   return [
-    chart("The same workload on other grids, a year", {
+    chart(app, "The same workload on other grids, a year", {
       file: "permille-grids",
       draw,
+      data: () =>
+        rows.map((r) => ({
+          code: r.code,
+          place: r.place,
+          year: r.year,
+          intensity_g_per_kwh: r.intensity,
+          intensity_source: r.source?.name ?? "given",
+          co2e_g_per_year: r.estimate.value,
+          co2e_g_per_year_low: r.estimate.low,
+          co2e_g_per_year_high: r.estimate.high,
+          requests_per_day: day,
+          id: chosen.id,
+          model: chosen.model,
+          boundary: setting.boundary,
+          net: setting.net,
+          pue: setting.pue,
+        })),
       describe: (r) => [
         r.place,
         `${mass(r.estimate.value)} CO₂e a year`,
