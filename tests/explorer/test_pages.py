@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import xml.etree.ElementTree as ElementTree
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from permille.explorer.page import asset
 from tests.conftest import Permille
 from tests.explorer.conftest import ENDLESS, HOSTILE, Tab, until
 
@@ -699,6 +701,11 @@ def test_numbers_are_worded_as_in_the_command_line(file_tab: Tab) -> None:
     assert found
     for value, text in found:
         assert text == format_energy_kwh(value)
+
+
+@pytest.mark.usefixtures("built")
+def test_the_script_stays_small() -> None:
+    assert len(gzip.compress(asset("explorer.js").encode())) < 90_000
 
 
 def test_the_document_is_the_servers_and_the_files(file: Path, served: Any) -> None:

@@ -293,8 +293,8 @@ export function drawing(data, draw) {
 export const tall = (rows, each, extra) => Math.min(HIGHEST, rows * each + extra);
 
 /**
- * Ticks of a logarithmic axis: powers of ten, thinned to the width; with 2 and 5 if few lie
- * inside.
+ * Ticks of a logarithmic axis: 1, 2 and 5 of each decade where there is room for them, else powers
+ * of ten, thinned; even steps where the axis holds less than that.
  * @param {number} low
  * @param {number} high
  * @param {number} most
@@ -314,8 +314,25 @@ export function decades(low, high, most) {
   };
   const whole = inside([1], 1),
     fine = inside([1, 2, 5], 1);
+  if (fine.length < 3) return even(low, high, Math.min(6, Math.max(3, most)));
   if (fine.length <= most) return fine;
   if (whole.length >= 2 && whole.length <= most) return whole;
   if (whole.length < 2) return fine.filter((_, i) => i % Math.ceil(fine.length / most) === 0);
   return inside([1], Math.ceil(whole.length / most));
+}
+
+/**
+ * At most so many multiples of 1, 2 or 5 times a power of ten.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} most
+ */
+function even(low, high, most) {
+  const power = 10 ** Math.floor(Math.log10((high - low) / most));
+  const step = [1, 2, 5, 10].map((s) => s * power).find((s) => (high - low) / s <= most);
+  /** @type {number[]} */
+  const ticks = [];
+  if (!step) return ticks;
+  for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push(k * step);
+  return ticks;
 }

@@ -392,10 +392,7 @@ function ratioChart(app, models, rows) {
     x: {
       type: "log",
       domain: x,
-      ticks:
-        Math.log10(x[1] / x[0]) > 1.2
-          ? decades(...x, width / 70)
-          : Math.max(3, Math.floor(width / 130)),
+      ticks: decades(...x, width / 70),
       tickFormat: (v) => `${number(v)} ×`,
       label: "times the energy of the first (logarithmic) →",
       grid: true,
