@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from permille.explorer.page import asset
+from permille.explorer import document
+from permille.explorer.page import asset, self_contained
 from tests.conftest import Permille
 from tests.explorer.conftest import ENDLESS, HOSTILE, Tab, until
+from tests.explorer.tiled import tiled
 
 pytestmark = pytest.mark.slow
 
@@ -542,6 +544,42 @@ def test_a_chart_is_taken_away_with_all_it_rests_on(file_tab: Tab) -> None:
     file_tab.page.click("button:text('Link')")
     until(lambda: file_tab.url in file_tab.page.locator(".out").inner_text())
     assert file_tab.said == []
+
+
+def test_many_points_are_a_canvas_that_is_read_and_kept(
+    browser: Browser, built: None, tmp_path: Path
+) -> None:
+    many = tmp_path / "many.html"
+    many.write_text(self_contained(document.encode(tiled(2_100))), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1000, "height": 800}, offline=True)
+    tab = Tab(context.new_page(), many.as_uri())
+    tab.go("view=size")
+    until(lambda: tab.page.locator("canvas.cloud").count() == 1)
+    assert tab.page.locator("figure svg .pt > *").count() == 0
+    inked = """() => { const c = document.querySelector('canvas.cloud');
+      return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); }"""
+    assert tab.page.evaluate(inked)
+    assert "up to 2,000 points" in tab.text()
+    tab.page.locator(".stage").first.focus()
+    tab.page.keyboard.press("End")
+    tip = tab.page.locator(".tip").first
+    last = tip.inner_text()
+    assert "per 1,000" in last
+    box = tab.page.locator(".canvas circle").bounding_box()  # the picked point, over the canvas
+    assert box is not None
+    tab.page.keyboard.press("Home")
+    assert tip.inner_text() != last
+    tab.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    until(lambda: tip.inner_text().splitlines()[1:] == last.splitlines()[1:])
+    tab.page.click(".keep summary")
+    svg = _downloaded(tab, "button:text('SVG')").decode()
+    assert 'href="data:image/png;base64' in svg
+    tab.page.locator(".stage").first.focus()
+    tab.page.keyboard.press("End")
+    tab.page.keyboard.press("Enter")
+    until(lambda: "view=model" in tab.url)
+    assert tab.said == []
+    context.close()
 
 
 def test_an_embedded_chart_resizes_itself(browser: Browser, file: Path, tmp_path: Path) -> None:

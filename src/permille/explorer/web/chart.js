@@ -1,6 +1,7 @@
 // A chart: drawn by Observable Plot as SVG to the width there is, its points named on hover, tap
 // and by the arrow keys, with PNG and SVG to take away. A table always says the same.
 
+import { paint, parted } from "./cloud.js";
 import { areaY, barX, dot, line, link, plot, ruleX, ruleY, text, tickX } from "@observablehq/plot";
 import { h, own } from "./dom.js";
 import { keepMenu } from "./keep.js";
@@ -37,6 +38,19 @@ export const COLOURS = [
   "var(--c6)",
   "var(--c7)",
 ];
+/**
+ * The points of a drawn chart, wherever they are drawn.
+ * @template Datum
+ * @typedef {object} Spots
+ * @property {number} count
+ * @property {(i: number) => [x: number, y: number]} centre in pixels from the chart's corner
+ * @property {(i: number) => Datum | undefined} datum
+ * @property {(i: number, picked: boolean) => void} pick
+ */
+
+/** @type {Spots<any>} */
+const NOWHERE = { count: 0, centre: () => [0, 0], datum: () => undefined, pick: () => {} };
+
 /** @type {{ [key: string]: number }} */
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 /**
@@ -85,12 +99,10 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     file,
     data,
     drawn(width) {
-      const shown = canvas.querySelector("svg");
-      if (shown && width === undefined) return { svg: shown, done: () => {} };
-      const svg = rendered(width ?? drawn);
+      const { svg, under } = rendered(width ?? drawn);
       const aside = h("div", { class: "canvas aside" }, svg);
       stage.append(aside);
-      return { svg, done: () => aside.remove() };
+      return { svg, under: under?.canvas.toDataURL() ?? null, done: () => aside.remove() };
     },
     legend: () =>
       [...(marks?.children ?? [])].map((item) => {
@@ -110,59 +122,93 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     stage,
     note ? h("p", { class: "note" }, note) : null,
   );
-  /** @type {Element[]} */
-  let points = [];
+  /** @type {Spots<Datum>} */
+  let spots = NOWHERE;
   let drawn = 0,
     at = -1;
 
   /** @param {number} width */
   function rendered(width) {
-    const svg = /** @type {SVGSVGElement} */ (
-      plot({ width, ...draw(width), style: { background: "none", fontSize: "12px" } })
-    );
+    const [options, cloud] = parted(draw(width));
+    const look = /** @type {const} */ ({ background: "none", fontSize: "12px" });
+    const drawing_ = plot({ width, ...options, style: look });
+    const svg = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (drawing_));
     // Plot brings a style element of its own, which the page's policy refuses: style.css has it.
     for (const style of svg.querySelectorAll("style")) style.remove();
     svg.setAttribute("aria-hidden", "true");
-    return svg;
+    const { height } = svg.viewBox.baseVal;
+    return { svg, under: cloud && paint(cloud, drawing_, width, height) };
   }
 
   function redraw() {
     const width = Math.round(stage.clientWidth);
     if (!width || width === drawn) return;
     drawn = width;
-    const svg = rendered(width);
-    canvas.replaceChildren(svg);
-    points = describe ? [...svg.querySelectorAll(".pt > *")] : [];
+    const { svg, under } = rendered(width);
+    canvas.replaceChildren(...(under ? [under.canvas] : []), svg);
+    spots = !describe ? NOWHERE : under ? inCloud(under, svg) : inSvg(svg);
     at = -1;
     tip.hidden = true;
   }
 
   /**
-   * @param {Element} point
-   * @returns {[number, number]}
+   * Points that are elements.
+   * @param {SVGSVGElement} svg
+   * @returns {Spots<Datum>}
    */
-  function centre(point) {
-    const box = point.getBoundingClientRect(),
-      base = stage.getBoundingClientRect();
-    return [box.x + box.width / 2 - base.x, box.y + box.height / 2 - base.y];
+  function inSvg(svg) {
+    const found = [...svg.querySelectorAll(".pt > *")];
+    return {
+      count: found.length,
+      centre(i) {
+        const box = found[i].getBoundingClientRect(),
+          base = stage.getBoundingClientRect();
+        return [box.x + box.width / 2 - base.x, box.y + box.height / 2 - base.y];
+      },
+      // Plot binds the index of its datum to each element that it draws.
+      datum: (i) =>
+        draw.data?.[/** @type {Element & { __data__?: number }} */ (found[i]).__data__ ?? -1],
+      pick: (i, picked) => found[i]?.classList.toggle("at", picked),
+    };
+  }
+
+  /**
+   * Points of a canvas: the picked one is drawn over it.
+   * @param {{ x: Float64Array; y: Float64Array }} under
+   * @param {SVGSVGElement} svg
+   * @returns {Spots<Datum>}
+   */
+  function inCloud({ x, y }, svg) {
+    const ring = svgElement("circle", { r: 6, fill: "none", stroke: "var(--ink)" });
+    ring.setAttribute("stroke-width", "2");
+    return {
+      count: x.length,
+      centre: (i) => [x[i], y[i]],
+      datum: (i) => draw.data?.[i],
+      pick(i, picked) {
+        ring.remove();
+        if (!picked) return;
+        ring.setAttribute("cx", String(x[i]));
+        ring.setAttribute("cy", String(y[i]));
+        svg.append(ring);
+      },
+    };
   }
 
   /** @param {number} index */
   function show(index) {
-    points[at]?.classList.remove("at");
+    if (at >= 0) spots.pick(at, false);
     at = index;
-    if (index < 0) {
+    const datum = index < 0 ? undefined : spots.datum(index);
+    if (datum === undefined || !describe) {
       tip.hidden = true;
       return;
     }
-    const point = points[index],
-      datum = datumOf(point);
-    if (datum === undefined || !describe) return;
-    point.classList.add("at");
+    spots.pick(index, true);
     const lines = describe(datum).map((text_, i) => h(i ? "div" : "strong", {}, text_));
     tip.replaceChildren(...lines);
     tip.hidden = false;
-    const [x, y] = centre(point);
+    const [x, y] = spots.centre(index);
     const left = Math.max(
       4,
       Math.min(x - tip.offsetWidth / 2, stage.clientWidth - tip.offsetWidth - 4),
@@ -173,23 +219,13 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
   }
 
   /**
-   * @param {Element} point
-   * @returns {Datum | undefined}
-   */
-  function datumOf(point) {
-    // Plot binds the index of its datum to each element that it draws.
-    const index = /** @type {Element & { __data__?: number }} */ (point).__data__;
-    return index === undefined ? undefined : draw.data?.[index];
-  }
-
-  /**
    * Opens a point's page; false where it has none.
-   * @param {Element} point
+   * @param {number} index
    */
-  function follow(point) {
-    const datum = datumOf(point);
+  function follow(index) {
+    const datum = spots.datum(index);
     if (!open || datum === undefined) return false;
-    location.assign(open(datum));
+    app.go(open(datum));
     return true;
   }
 
@@ -198,15 +234,36 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     const base = stage.getBoundingClientRect();
     let best = -1,
       least = REACH;
-    points.forEach((point, i) => {
-      const [x, y] = centre(point);
+    for (let i = 0; i < spots.count; i++) {
+      const [x, y] = spots.centre(i);
       const away = Math.hypot(event.clientX - base.x - x, event.clientY - base.y - y);
       if (away < least) {
         least = away;
         best = i;
       }
-    });
+    }
     return best;
+  }
+
+  /** The points from left to right. */
+  function inOrder() {
+    return Array.from({ length: spots.count }, (_, i) => ({ i, x: spots.centre(i)[0] }))
+      .sort((a, b) => a.x - b.x)
+      .map(({ i }) => i);
+  }
+
+  /** @param {KeyboardEvent} event */
+  function keyed(event) {
+    const step = own(STEPS, event.key);
+    if (step && spots.count) {
+      const order = inOrder();
+      const now = order.indexOf(at);
+      show(order[(now + step + order.length) % order.length]);
+    } else if (event.key === "Home" || event.key === "End")
+      show(inOrder().at(event.key === "Home" ? 0 : -1) ?? -1);
+    else if (event.key === "Escape") show(-1);
+    else if (event.key !== "Enter" || at < 0 || !follow(at)) return;
+    event.preventDefault();
   }
 
   if (describe) {
@@ -221,31 +278,19 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     });
     stage.addEventListener("pointerleave", () => show(-1));
     stage.addEventListener("click", (event) => {
-      const found = nearest(event);
+      const index = nearest(event);
       // A mouse has shown the name already: its click opens. A finger's first tap shows the name.
       if (
-        found >= 0 &&
-        found === at &&
+        index >= 0 &&
+        index === at &&
         event.detail &&
         matchMedia("(hover: hover)").matches &&
-        follow(points[found])
+        follow(index)
       )
         return;
-      show(found);
+      show(index);
     });
-    stage.addEventListener("keydown", (event) => {
-      const step = own(STEPS, event.key);
-      if (step && points.length) {
-        const order = points
-          .map((p, i) => [centre(p)[0], i])
-          .sort((a, b) => a[0] - b[0])
-          .map((p) => p[1]);
-        const now = order.indexOf(at);
-        show(order[(now + step + order.length) % order.length]);
-      } else if (event.key === "Escape") show(-1);
-      else if (event.key !== "Enter" || at < 0 || !follow(points[at])) return;
-      event.preventDefault();
-    });
+    stage.addEventListener("keydown", keyed);
     stage.addEventListener("blur", () => show(-1));
   }
   new ResizeObserver(redraw).observe(stage);

@@ -3,7 +3,7 @@
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
-import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
+import { DEFAULTS, FILTERS, href, OFFERED, PAPER } from "./state.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Attributes, Child, FieldEvent } from "./page" */
@@ -16,16 +16,7 @@ const KINDS = [
   ["zone", "Grid zones"],
   ["cloud", "Cloud regions"],
 ];
-/** Filters whose values are those of the cells, and what is typed. */
-const OFFERED = /** @type {const} */ ([
-  "task",
-  "dataset",
-  "category",
-  "architecture",
-  "device",
-  "study",
-  "origin",
-]);
+/** What is typed. */
 const TYPED = /** @type {const} */ (["search", "least", "most", "intensity"]);
 const PAPER_TITLE = "Means within the node, as in the paper's table 2";
 const WIDE = "(min-width: 60rem)";
@@ -204,11 +195,11 @@ export function controls(app) {
   const WORDS = { shipped: "shipped with permille", store: "the store" };
   /**
    * @param {HTMLSelectElement} select
-   * @param {(string | null)[]} values
+   * @param {Set<string | null>} values
    * @param {string} chosen
    */
   function offer(select, values, chosen) {
-    const all = [...new Set(values)].flatMap((v) => v || []).sort();
+    const all = [...values].flatMap((v) => v || []).sort();
     if (chosen && !all.includes(chosen)) all.push(chosen);
     const key = JSON.stringify(all);
     if (select.dataset.key !== key) {
@@ -228,11 +219,7 @@ export function controls(app) {
       grid = setting.grid;
     for (const name of OFFERED) {
       // A dataset is offered of the task that is chosen, and so on; each by what the others leave.
-      offer(
-        /** @type {HTMLSelectElement} */ (fields[name]),
-        app.selection([name]).map((c) => c[name]),
-        s[name],
-      );
+      offer(/** @type {HTMLSelectElement} */ (fields[name]), app.offered(name), s[name]);
     }
     fields.provenance.value = s.provenance;
     fields.unit.value = setting.unit;

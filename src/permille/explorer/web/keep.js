@@ -12,13 +12,18 @@ import { frameCode, framed, oneChart, png } from "./standalone.js";
 const EMBEDDED = [360, 640, 960];
 
 /**
+ * A chart in the document; `under` is the picture of points that are no elements, and `done` takes
+ * it out again.
+ * @typedef {{ svg: SVGSVGElement; under: string | null; done: () => void }} Drawn
+ */
+
+/**
  * What the menu takes from its chart.
  * @typedef {object} Kept
  * @property {string} title
  * @property {string} file the name of a download, without its suffix
  * @property {() => Record<string, unknown>[]} data
- * @property {(width?: number) => { svg: SVGSVGElement; done: () => void }} drawn the chart as it
- *   is, or drawn anew; `done` removes what was drawn for it
+ * @property {(width?: number) => Drawn} drawn the chart, drawn for what is kept
  * @property {() => Frame["legend"]} legend
  */
 
@@ -47,8 +52,8 @@ export function keepMenu(app, chart) {
   }
   /** @param {number} [width] */
   function picture(width) {
-    const { svg, done } = chart.drawn(width);
-    const found = framed(svg, { title, legend: chart.legend(), lines: captionLines(app) });
+    const { svg, under, done } = chart.drawn(width);
+    const found = framed(svg, under, { title, legend: chart.legend(), lines: captionLines(app) });
     done();
     return found;
   }

@@ -50,11 +50,21 @@ export function sourceName({ origin, study, source }) {
   return study === source ? `${study} (imported)` : `${study} (imported, ${source})`;
 }
 
+/** @type {WeakMap<Source, string>} */
+const sourceKeys = new WeakMap();
+
 /**
  * What figures of one study have in common: those of two are never pooled, whatever their names.
  * @param {Source} cell
  */
-export const sourceKey = (cell) => JSON.stringify([cell.origin, cell.study, cell.source]);
+export function sourceKey(cell) {
+  let key = sourceKeys.get(cell);
+  if (key === undefined) {
+    key = JSON.stringify([cell.origin, cell.study, cell.source]);
+    sourceKeys.set(cell, key);
+  }
+  return key;
+}
 
 /** Said with every figure of a model whose weights are random. */
 export const REPLICA = "replica: random weights, energy and time only";

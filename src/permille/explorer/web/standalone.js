@@ -99,10 +99,11 @@ function plainCopy(svg) {
 /**
  * The chart with what is written around it; it must be in the document, so that its look is known.
  * @param {SVGSVGElement} svg
+ * @param {string | null} under the picture of its points, where they are not elements
  * @param {Frame} frame
  * @returns {{ source: string; width: number; height: number }}
  */
-export function framed(svg, { title, legend, lines }) {
+export function framed(svg, under, { title, legend, lines }) {
   const { width, height } = svg.viewBox.baseVal;
   const page = getComputedStyle(document.body);
   const family = page.fontFamily,
@@ -151,6 +152,7 @@ export function framed(svg, { title, legend, lines }) {
   });
   const drawing = svgElement("g", { transform: `translate(0,${top})` });
   const copy = plainCopy(svg);
+  if (under) drawing.append(svgElement("image", { href: under, width, height }));
   drawing.append(...copy.childNodes);
   // What the chart's own root passes on to its parts.
   for (const name of ["font-size", "text-anchor", "fill"])

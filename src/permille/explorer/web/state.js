@@ -41,6 +41,7 @@ export const DEFAULTS = {
  * @typedef {typeof DEFAULTS} State
  * @typedef {Exclude<keyof State, "m">} Field
  * @typedef {typeof FILTERS[number]} Filter
+ * @typedef {typeof OFFERED[number]} Offered
  */
 
 /**
@@ -62,6 +63,17 @@ export const FILTERS = /** @type {const} */ ([
   "origin",
   "least",
   "most",
+]);
+
+/** Filters that a cell's own column must equal; the page offers its values. */
+export const OFFERED = /** @type {const} */ ([
+  "task",
+  "dataset",
+  "category",
+  "architecture",
+  "device",
+  "study",
+  "origin",
 ]);
 
 const fields = /** @type {Field[]} */ (Object.keys(DEFAULTS).filter((field) => field !== "m"));

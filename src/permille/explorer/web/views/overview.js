@@ -1,6 +1,7 @@
 // Energy per 1,000 inferences by task: every cell a point, quartiles and medians, on a log axis.
 
 import { chart, decades, drawing, Plot, tall } from "../chart.js";
+import { points as dots } from "../cloud.js";
 import { clean, h, name, table } from "../dom.js";
 import { figure, number } from "../format.js";
 import { meanOf, quantile } from "../figures.js";
@@ -151,16 +152,13 @@ export function overview(app) {
           strokeOpacity: 0.22,
           strokeLinecap: "butt",
         }),
-        Plot.dot(points, {
-          className: "pt",
-          x: "value",
+        dots(points, {
+          x: (p) => p.value,
           y: at,
           r: 3.6,
           fill: (p) => COLOUR[p.cell.category],
-          fillOpacity: 0.75,
-          stroke: "var(--ground)",
-          strokeWidth: 0.5,
-          symbol: (/** @type {Point} */ p) => SYMBOL[p.cell.category],
+          fillOpacity: () => 0.75,
+          symbol: (p) => SYMBOL[p.cell.category],
         }),
         Plot.link(groups, {
           x1: stat,
@@ -245,7 +243,7 @@ export function overview(app) {
 }
 
 /** @param {Cell} cell */
-const cellGroup = (cell) => JSON.stringify([cell.task, sourceKey(cell)]);
+const cellGroup = (cell) => `${sourceKey(cell)} ${cell.task}`;
 
 /**
  * What the categories take beside each other, with a link to where it stands in full.

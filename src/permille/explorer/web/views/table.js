@@ -222,11 +222,17 @@ function sorted(cells, state, setting) {
     state.sort === "model" ? (c) => c.model : (own(COLUMNS, state.sort)?.[2] ?? COLUMNS.task[2]);
   const sign = state.dir === "down" ? -1 : 1;
   const keyed = cells.map((c) => ({ c, by: key(c, setting) }));
+  // Texts repeat: they are put in order once, and then compared by their rank.
+  const texts = [...new Set(keyed.flatMap(({ by }) => (typeof by === "string" ? [by] : [])))].sort(
+    new Intl.Collator("en").compare,
+  );
+  const ranks = new Map(texts.map((each, i) => [each, i]));
+  /** @param {string | number | null} by */
+  const rank = (by) => ranks.get(text(by)) ?? 0;
   // What is missing comes last, whichever way.
   keyed.sort(({ by: a }, { by: b }) => {
     if (a === null || b === null) return Number(a === null) - Number(b === null);
-    const order =
-      typeof a === "number" && typeof b === "number" ? a - b : text(a).localeCompare(text(b), "en");
+    const order = typeof a === "number" && typeof b === "number" ? a - b : rank(a) - rank(b);
     return sign * order;
   });
   return keyed.map(({ c }) => c);

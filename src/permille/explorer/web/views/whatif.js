@@ -51,8 +51,14 @@ export function whatIf(app) {
   if (!cells.length) return empty(app, all.length);
   const chosen = cells.find((c) => c.id === app.state.cell) ?? cells[0];
   const results = h("div", { id: "w-results" });
+  // The order of the cells is the same at any volume.
+  const dearest = cells
+    .map((c) => ({ c, each: kwh(c, setting)?.value ?? 0 }))
+    .sort((a, b) => b.each - a.each)
+    .slice(0, MOST)
+    .map(({ c }) => c);
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
-  const fill = () => replaceChildren(results, answers(app, cells, chosen));
+  const fill = () => replaceChildren(results, answers(app, cells, chosen, dearest));
   fill();
   return [
     h("h1", {}, "What if it ran every day?"),
@@ -74,8 +80,9 @@ const perDayOf = (state) => Math.min(1e12, Math.max(1, Number(state.day) || 1e6)
  * @param {App} app
  * @param {Cell[]} cells
  * @param {Cell} chosen
+ * @param {Cell[]} dearest
  */
-function answers(app, cells, chosen) {
+function answers(app, cells, chosen, dearest) {
   const setting = app.setting,
     day = perDayOf(app.state);
   const perDay = times(kwh(chosen, setting), day / 1000),
@@ -101,7 +108,7 @@ function answers(app, cells, chosen) {
     equivalents(app, perDay.value, perDayGrams.value),
     grids(app, chosen, day),
     others(app, cells, chosen, day),
-    every(app, cells, day),
+    every(app, dearest, cells.length, day),
   ];
 }
 
@@ -394,18 +401,16 @@ function grids(app, chosen, day) {
 /**
  * The same volume of each cell that the filters leave, whatever its task.
  * @param {App} app
- * @param {Cell[]} cells
+ * @param {Cell[]} dearest
+ * @param {number} count of all cells
  * @param {number} day
  */
-function every(app, cells, day) {
-  const rows = cells
-    .map((c) => ({
-      c,
-      kwh: times(kwh(c, app.setting), day / 1000).value,
-      grams: times(grams(c, app.setting), day / 1000).value,
-    }))
-    .sort((a, b) => b.kwh - a.kwh)
-    .slice(0, MOST);
+function every(app, dearest, count, day) {
+  const rows = dearest.map((c) => ({
+    c,
+    kwh: times(kwh(c, app.setting), day / 1000).value,
+    grams: times(grams(c, app.setting), day / 1000).value,
+  }));
   return h(
     "details",
     {},
@@ -413,9 +418,7 @@ function every(app, cells, day) {
       "summary",
       {},
       "Every cell of this selection at that volume" +
-        (cells.length > MOST
-          ? `: the ${MOST} dearest of ${number(cells.length)}; filters narrow it`
-          : ""),
+        (count > MOST ? `: the ${MOST} dearest of ${number(count)}; filters narrow it` : ""),
     ),
     table(
       "Every cell of this selection at that volume",
