@@ -741,6 +741,60 @@ def test_numbers_are_worded_as_in_the_command_line(file_tab: Tab) -> None:
         assert text == format_energy_kwh(value)
 
 
+def test_the_page_keeps_a_persons_place(file_tab: Tab) -> None:
+    """The model in the link, a field's typing as one step back, details, and the theme."""
+    from statistics import median_low
+
+    from permille.analysis.paper import published
+
+    page = file_tab.page
+    file_tab.go("view=whatif&origin=shipped&task=fill-mask")
+    energies = {
+        s.cell.model: s.energy.value
+        for s in published.summaries("compute")
+        if (s.cell.task, s.cell.dataset) == ("fill-mask", "BookCorpus") and s.energy is not None
+    }
+    chosen = page.locator("#w-model").evaluate("s => s.selectedOptions[0].text")
+    assert energies[chosen] == median_low(energies.values())
+    assert "cell=" in file_tab.url
+    page.click("summary:text('Every cell of this selection')")
+    page.select_option("#f-boundary", "node")
+    assert page.locator("table", has_text="Every cell of this selection").is_visible()
+    file_tab.go("view=table")
+    before = page.evaluate("history.length")
+    page.locator("#f-search").press_sequentially("bert", delay=200)
+    until(lambda: "search=bert" in file_tab.url)
+    assert page.evaluate("history.length") == before + 1
+    page.go_back()
+    until(lambda: "search=" not in file_tab.url)
+    page.click("#theme")
+    page.click("#theme")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.inner_text("#theme") == "Theme: dark"
+    assert page.evaluate(ground) == "rgb(20, 23, 27)"
+    page.reload()
+    until(lambda: page.evaluate("Boolean(window.permille)"))
+    assert page.evaluate(ground) == "rgb(20, 23, 27)"
+    assert file_tab.said == []
+
+
+def test_the_tables_heading_and_models_stay_in_sight(browser: Browser, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go("view=table&origin=shipped")
+    tab.page.locator(".scroll").evaluate("e => e.scrollTo(500, 2000)")
+    corner = tab.page.locator(".scroll").bounding_box()
+    heading = tab.page.locator("table.all thead th").first.bounding_box()
+    row = tab.page.locator("table.all tbody th").nth(40).bounding_box()
+    assert corner is not None
+    assert heading is not None
+    assert row is not None
+    assert abs(heading["y"] - corner["y"]) <= 2
+    assert abs(heading["x"] - corner["x"]) <= 2
+    assert abs(row["x"] - corner["x"]) <= 2
+    context.close()
+
+
 @pytest.mark.usefixtures("built")
 def test_the_script_stays_small() -> None:
     assert len(gzip.compress(asset("explorer.js").encode())) < 90_000

@@ -1,6 +1,7 @@
 // Bundles the page without the parts of its libraries that no chart uses: node build.js OUT META
 
 import { writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -12,7 +13,7 @@ const LEAN = [
     /plot\/src\/(projection|time|legends|scales\/(schemes|temporal|diverging))\.js$/,
     "lean/plot.js",
   ],
-  [/plot\/src\/(marks\/tip|interactions\/pointer|transforms\/bin)\.js$/, "lean/plot.js"],
+  [/plot\/src\/(marks\/tip|interactions\/pointer|transforms\/bin|marker)\.js$/, "lean/plot.js"],
   [/plot\/src\/curve\.js$/, "lean/curve.js"],
   [/\/(d3-geo|d3-time-format|d3-color)\//, "lean/d3.js"],
   [/\/isoformat\//, "lean/plot.js"],
@@ -23,6 +24,12 @@ const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.
 const lean = {
   name: "lean",
   setup(builder) {
+    // Curves and interpolators that nothing uses go too, once it is known that making one does
+    // nothing else.
+    builder.onLoad({ filter: /\/d3-(shape|interpolate)\/dist\// }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      return { contents: source.replace(/= \(function /g, "= /* @__PURE__ */ (function ") };
+    });
     builder.onResolve({ filter: /./ }, async ({ path, pluginData, ...how }) => {
       if (pluginData === "asked" || how.kind === "entry-point") return undefined;
       const { importer, namespace, resolveDir, kind, with: attributes } = how;

@@ -2,7 +2,22 @@
 // and by the arrow keys, with PNG and SVG to take away. A table always says the same.
 
 import { paint, parted } from "./cloud.js";
-import { areaY, barX, dot, line, link, plot, ruleX, ruleY, text, tickX } from "@observablehq/plot";
+import {
+  areaY,
+  axisX,
+  axisY,
+  barX,
+  dot,
+  gridX,
+  gridY,
+  line,
+  link,
+  plot,
+  ruleX,
+  ruleY,
+  text,
+  tickX,
+} from "@observablehq/plot";
 import { h, own } from "./dom.js";
 import { keepMenu } from "./keep.js";
 import { svgElement } from "./standalone.js";
@@ -38,6 +53,28 @@ export const COLOURS = [
   "var(--c6)",
   "var(--c7)",
 ];
+/**
+ * Options whose logarithmic axes label all of their ticks: d3 leaves out some of those that it is
+ * given.
+ * @param {PlotOptions} options
+ * @returns {PlotOptions}
+ */
+function labelled(options) {
+  const marks = [...(options.marks ?? [])];
+  /** @type {PlotOptions} */
+  const found = { ...options, marks };
+  for (const name of /** @type {const} */ (["x", "y"])) {
+    const { ticks, tickFormat, label, grid, ...scale } = options[name] ?? {};
+    if (scale.type !== "log" || !Array.isArray(ticks) || typeof tickFormat !== "function") continue;
+    found[name] = { ...scale, axis: null };
+    const text_ = (/** @type {any} */ tick) => tickFormat(tick, 0);
+    const look = { text: text_, label };
+    marks.unshift(name === "x" ? axisX(ticks, look) : axisY(ticks, look));
+    if (grid) marks.unshift(name === "x" ? gridX(ticks) : gridY(ticks));
+  }
+  return found;
+}
+
 /**
  * The points of a drawn chart, wherever they are drawn.
  * @template Datum
@@ -129,7 +166,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
 
   /** @param {number} width */
   function rendered(width) {
-    const [options, cloud] = parted(draw(width));
+    const [options, cloud] = parted(labelled(draw(width)));
     const look = /** @type {const} */ ({ background: "none", fontSize: "12px" });
     const drawing_ = plot({ width, ...options, style: look });
     const svg = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (drawing_));
@@ -206,6 +243,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     }
     spots.pick(index, true);
     const lines = describe(datum).map((text_, i) => h(i ? "div" : "strong", {}, text_));
+    if (open) lines.push(h("div", {}, h("a", { href: open(datum) }, "Open")));
     tip.replaceChildren(...lines);
     tip.hidden = false;
     const [x, y] = spots.centre(index);
@@ -278,6 +316,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     });
     stage.addEventListener("pointerleave", () => show(-1));
     stage.addEventListener("click", (event) => {
+      if (event.target instanceof Element && event.target.closest("a")) return;
       const index = nearest(event);
       // A mouse has shown the name already: its click opens. A finger's first tap shows the name.
       if (
@@ -291,7 +330,9 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
       show(index);
     });
     stage.addEventListener("keydown", keyed);
-    stage.addEventListener("blur", () => show(-1));
+    stage.addEventListener("focusout", (event) => {
+      if (!(event.relatedTarget instanceof Node && stage.contains(event.relatedTarget))) show(-1);
+    });
   }
   new ResizeObserver(redraw).observe(stage);
   return figure;
@@ -363,7 +404,8 @@ export function decades(low, high, most) {
   if (fine.length <= most) return fine;
   if (whole.length >= 2 && whole.length <= most) return whole;
   if (whole.length < 2) return fine.filter((_, i) => i % Math.ceil(fine.length / most) === 0);
-  return inside([1], Math.ceil(whole.length / most));
+  const thinned = inside([1], Math.ceil(whole.length / most));
+  return thinned.length < 2 ? [whole[0], whole[whole.length - 1]] : thinned;
 }
 
 /**

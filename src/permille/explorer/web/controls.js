@@ -70,16 +70,29 @@ export function controls(app) {
   function typed(name, label, attributes, after = (v) => v) {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let waiting;
+    // What is typed at one visit to the field is one step of the history.
+    let begun = false;
     /** @param {FieldEvent} e */
     const change = (e) => {
       clearTimeout(waiting);
       const value = after(e.target.value.trim());
-      waiting = setTimeout(() => app.set({ [name]: value }, { replace: true }), 150);
+      waiting = setTimeout(() => {
+        app.set({ [name]: value }, { replace: begun });
+        begun = true;
+      }, 150);
     };
     return field(
       name,
       label,
-      h("input", { autocomplete: "off", spellcheck: "false", oninput: change, ...attributes }),
+      h("input", {
+        autocomplete: "off",
+        spellcheck: "false",
+        oninput: change,
+        onfocus: () => {
+          begun = false;
+        },
+        ...attributes,
+      }),
     );
   }
 

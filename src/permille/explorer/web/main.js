@@ -2,6 +2,7 @@
 
 import { captionLines, filterWords } from "./cite.js";
 import { controls } from "./controls.js";
+import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
@@ -78,6 +79,16 @@ function damageOf({ damage, store }) {
   );
 }
 
+/** @param {Element} part */
+const partName = (part) => part.querySelector("summary")?.textContent?.replace(/[\d,]+/g, "");
+
+/**
+ * The details that a person has opened, by their words without the numbers.
+ * @param {Element} main
+ */
+const openParts = (main) =>
+  new Set([...main.querySelectorAll("details[open]:not(.keep)")].map(partName));
+
 const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
@@ -123,6 +134,7 @@ export class App {
           h("span", { "aria-hidden": "true" }, " ‰"),
         ),
         h("p", {}, "What 1,000 inferences cost"),
+        themeSwitch(() => this.render()),
       ),
       this.nav,
       damageOf(data),
@@ -204,13 +216,14 @@ export class App {
   print() {
     this.printing = true;
     this.render();
-    for (const part of this.main.querySelectorAll("details:not(.keep)"))
-      part.setAttribute("open", "");
+    const shut = [...this.main.querySelectorAll("details:not(.keep):not([open])")];
+    for (const part of shut) part.setAttribute("open", "");
     this.printed.textContent = captionLines(this).join(" ");
     addEventListener(
       "afterprint",
       () => {
         this.printing = false;
+        for (const part of shut) part.removeAttribute("open");
         this.render();
       },
       { once: true },
@@ -390,7 +403,8 @@ export class App {
                 "a",
                 {
                   href: this.href({ view: key, cell: "", model: "", uid: "" }),
-                  "aria-current": key === view ? "page" : null,
+                  "aria-current":
+                    key === view ? "page" : key === "table" && !VIEWS[view][0] ? "true" : null,
                 },
                 title,
               ),
@@ -404,11 +418,14 @@ export class App {
         ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     this.controls.update();
     this.refused.textContent = "";
+    const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
     const focused = document.activeElement?.id;
     const within = this.main.contains(document.activeElement);
     this.drawn += 1;
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
+    for (const part of this.main.querySelectorAll("details"))
+      if (opened.has(partName(part))) part.open = true;
     this.main.dataset.drawn = String(this.drawn);
     document.title = `${this.title} – permille`;
     if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });

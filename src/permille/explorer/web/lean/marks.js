@@ -2,6 +2,7 @@
 
 export { plot } from "../node_modules/@observablehq/plot/src/plot.js";
 export { areaY } from "../node_modules/@observablehq/plot/src/marks/area.js";
+export { axisX, axisY, gridX, gridY } from "../node_modules/@observablehq/plot/src/marks/axis.js";
 export { barX } from "../node_modules/@observablehq/plot/src/marks/bar.js";
 export { dot } from "../node_modules/@observablehq/plot/src/marks/dot.js";
 export { line } from "../node_modules/@observablehq/plot/src/marks/line.js";

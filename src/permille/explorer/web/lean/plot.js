@@ -57,3 +57,8 @@ export const maybeDenseIntervalY = maybeDenseIntervalX;
 // isoformat: dates in text are text here
 export const format = none("time");
 export const parse = (/** @type {string} */ text) => text;
+
+// marker.js
+export const markers = () => {};
+export const applyMarkers = () => {};
+export const applyGroupedMarkers = () => {};

@@ -317,9 +317,13 @@ function audit(app, study) {
 /**
  * @param {App} app
  * @param {string[]} names
- * @param {DrawnTask[]} tasks
+ * @param {DrawnTask[]} list
  */
-function boundaries(app, names, tasks) {
+function boundaries(app, names, list) {
+  // The facility first: at a PUE of 1 the node stands on it.
+  const tasks = [...list].sort(
+    (a, b) => Number(b.boundary === "facility") - Number(a.boundary === "facility"),
+  );
   const x = extent(tasks.map((t) => t.kwh));
   const draw = drawing(tasks, (width) => {
     const narrow = width < 640;
@@ -373,12 +377,13 @@ function boundaries(app, names, tasks) {
           className: "pt",
           x: "kwh",
           y: "task",
-          r: 5,
+          r: (t) => (t.boundary === "facility" ? 8 : 4.5),
           fill: (t) => TONE[t.boundary],
           fillOpacity: 0.85,
           symbol: (/** @type {DrawnTask} */ t) => SHAPE[t.boundary],
         }),
       ],
+      r: { type: "identity" },
       color: { type: "identity" },
       symbol: { type: "identity" },
     };
@@ -400,7 +405,7 @@ function boundaries(app, names, tasks) {
       `${energy(t.kwh)} per 1,000, ${t.models} models`,
     ],
     legend: BOUNDARIES.map((b) => [b, TONE[b], SHAPE[b]]),
-    note: "At a PUE of 1 facility is the node and covers it.",
+    note: "At a PUE of 1 facility and node are the same: its mark stands behind the node's.",
   });
 }
 

@@ -399,7 +399,15 @@ function ratioChart(app, models, rows) {
     },
     y: { domain: [-0.6, places.length - 0.4], ticks: [], label: null, reverse: true },
     marks: [
-      Plot.ruleX([1], { stroke: "var(--ink)", strokeWidth: 1.5, strokeDasharray: "3 3" }),
+      // It leaves out the labels, which begin at the left of each row.
+      Plot.ruleX(places, {
+        x: () => 1,
+        y1: (p) => places.indexOf(p) - 0.28,
+        y2: (p) => places.indexOf(p) + 0.4,
+        stroke: "var(--ink)",
+        strokeWidth: 1.5,
+        strokeDasharray: "3 3",
+      }),
       Plot.text(places, {
         x: () => x[0],
         y: (p) => places.indexOf(p) - 0.42,

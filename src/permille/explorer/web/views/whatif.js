@@ -9,7 +9,7 @@ import { empty } from "./overview.js";
 
 /** @import { Cell, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Estimate, Unit } from "../page" */
+/** @import { Estimate, Setting, Unit } from "../page" */
 /** @import { State } from "../state.js" */
 
 const DAYS = 365; // of a year, as permille.units counts one
@@ -49,7 +49,9 @@ export function whatIf(app) {
   const all = app.selection();
   const cells = all.filter((c) => kwh(c, setting));
   if (!cells.length) return empty(app, all.length);
-  const chosen = cells.find((c) => c.id === app.state.cell) ?? cells[0];
+  const chosen = cells.find((c) => c.id === app.state.cell) ?? ordinary(cells, setting);
+  // The link names the model from the start: what comes first may be another one tomorrow.
+  if (app.state.cell !== chosen.id) app.quiet({ cell: chosen.id });
   const results = h("div", { id: "w-results" });
   // The order of the cells is the same at any volume.
   const dearest = cells
@@ -71,6 +73,19 @@ export function whatIf(app) {
     h("div", { class: "fields ask" }, modelChoice(app, cells, chosen), volume(app, fill)),
     results,
   ];
+}
+
+/**
+ * The cell of median energy among those that may be compared with the first.
+ * @param {Cell[]} cells
+ * @param {Setting} setting
+ */
+function ordinary(cells, setting) {
+  const alike = cells
+    .filter((c) => c.place === cells[0].place)
+    .map((c) => ({ c, each: kwh(c, setting)?.value ?? 0 }))
+    .sort((a, b) => a.each - b.each);
+  return alike[Math.floor((alike.length - 1) / 2)].c;
 }
 
 /** @param {State} state */
