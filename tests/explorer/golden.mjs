@@ -6,7 +6,9 @@ import { pathToFileURL } from "node:url";
 
 const [folder, path] = process.argv.slice(2);
 const module = (name) => import(pathToFileURL(`${folder}/${name}.js`));
-const [page, text, operating] = await Promise.all(["figures", "format", "operating"].map(module));
+const [page, text, general, operating] = await Promise.all(
+  ["figures", "format", "general", "operating"].map(module),
+);
 const { document, settings, pairs, load } = JSON.parse(readFileSync(path, "utf8"));
 page.useIntervals(document);
 const cells = page.cells(document.cells);
@@ -23,6 +25,8 @@ const found = settings.map((setting) => {
     }])),
     ratios,
     overall: known.length ? page.overall(known) : null,
+    mean: page.meanOfCells(cells.flatMap((c) => page.joules(c, setting.boundary, false) ?? [])),
+    general: general.generalRatios(cells, setting),
     answers: page.answers({ setting, data: document, byId }).map((p) => [p.general.id, p.specific.id]),
   };
 });

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import statistics
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from permille.analysis import answer, budget, comparable, compare, intervals, pareto, slo
+from permille.analysis import answer, budget, comparable, compare, intervals, pareto, parity, slo
 from permille.analysis.cell_summary import Summary
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.rows import SessionInterval, estimate_of, row
@@ -243,13 +244,8 @@ def test_the_pages_functions_give_the_command_lines_figures(
         ),
         encoding="utf-8",
     )
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    (modules / "package.json").write_text('{"type": "module"}', encoding="utf-8")
-    for name in ("figures", "format", "operating"):
-        shutil.copy(WEB / f"{name}.js", modules)
     script = Path(__file__).with_name("golden.mjs")
-    command = [str(NODE), str(script), str(modules), str(cases)]
+    command = [str(NODE), str(script), str(WEB), str(cases)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
@@ -324,8 +320,35 @@ def _check(
         ratios.append(said_ratio)
     if ratios:
         same(page["overall"], as_dict(intervals.geometric_mean(ratios)))
+    energies = [s.energy for s in (summary_of(of, boundary, net=False) for of in cells) if s.energy]
+    same(page["mean"], as_dict(parity.mean_of_cells(energies)) | {"sessions": None})
+    _check_categories(summaries, page["general"])
     ids = {id(s): of.id for s, of in zip(summaries, cells, strict=True)}
     assert page["answers"] == [[ids[id(a)], ids[id(b)]] for a, b in answer.pairs(summaries)]
+
+
+def _check_categories(summaries: list[Summary], page: list[dict[str, Any]]) -> None:
+    """Median over median, of those that may be compared."""
+    by_place: dict[Any, dict[str, list[float]]] = {}
+    for summary in summaries:
+        said = row(summary, intensity_g_per_kwh=G_PER_KWH, pue=PUE, net=False).kwh_per_1000
+        if said.value is not None and said.value > 0:
+            place = by_place.setdefault(comparable.place(summary), {})
+            place.setdefault(summary.cell.category, []).append(said.value)
+    both = [
+        (found["general-purpose"], found["task-specific"])
+        for found in by_place.values()
+        if found.keys() >= {"general-purpose", "task-specific"}
+    ]
+    assert both
+    for (general, specific), found in zip(both, page, strict=True):
+        expected = (
+            statistics.median(general) / statistics.median(specific),
+            min(general) / max(specific),
+            max(general) / min(specific),
+        )
+        assert (found["value"], found["low"], found["high"]) == pytest.approx(expected, rel=1e-9)
+        assert (found["general"], found["specific"]) == (len(general), len(specific))
 
 
 @needs_node

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from permille.explorer import document
+from permille.explorer.page import asset, self_contained
 from tests.conftest import Permille
 from tests.explorer.conftest import ENDLESS, HOSTILE, Tab, until
+from tests.explorer.tiled import tiled
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +144,60 @@ def test_break_even_is_the_command_lines(tab: Tab, permille: Permille) -> None:
     largest = tab.page.locator("main tbody tr", has_text="bloomz-7b1").inner_text()
     assert "593 million" in largest  # the paper's
     assert "568 million" in largest  # the node, whatever the boundary
+
+
+def test_views_obey_the_filters_that_they_show(file_tab: Tab, permille: Permille) -> None:
+    from permille.analysis import parity
+    from permille.analysis.paper import published
+
+    filtered = "origin=shipped&task=text-classification&dataset=IMDB&boundary=node"
+    file_tab.go(f"view=breakeven&{filtered}")
+    cells = [c for c in published.load().cells if c.summary.cell.dataset == "IMDB"]
+    for model in ("bigscience/bloomz-7b1", "bigscience/bloomz-560m"):
+        shown = file_tab.page.locator(f'[data-parity="{model}"]')
+        (said,) = parity.study_rows(cells, "node", model=model)
+        found = [float(shown.get_attribute(f"data-{k}") or "") for k in ("value", "low", "high")]
+        expected = (said.inferences.value, said.inferences.low, said.inferences.high)
+        assert found == pytest.approx(expected, rel=1e-9)
+    assert "1 of 9" in file_tab.page.locator("main tbody tr").first.inner_text()
+    file_tab.go("view=breakeven&origin=store")
+    assert "bloomz" not in file_tab.text()
+    file_tab.go(f"view=breakdown&{filtered}")
+    assert "16 match the filters" in file_tab.text()
+    assert "correlate" not in file_tab.text()
+    file_tab.page.click("a:text('Show the whole study')")
+    until(lambda: "312 cells" in file_tab.text())
+    assert "dataset=" not in file_tab.url
+
+
+def test_one_ratio_of_the_categories_is_told_apart_from_the_others(file_tab: Tab) -> None:
+    from statistics import median
+
+    from permille.analysis.paper import published
+
+    by_category: dict[str, list[float]] = {}
+    for summary in published.summaries("compute"):
+        if summary.cell.dataset == "IMDB" and summary.energy is not None:
+            by_category.setdefault(summary.cell.category, []).append(summary.energy.value)
+    said = median(by_category["general-purpose"]) / median(by_category["task-specific"])
+    file_tab.go("view=overview&origin=shipped&dataset=IMDB")
+    assert f"On IMDB, general-purpose models take {said:.2g} times" in file_tab.text()
+    file_tab.page.click("main a:text('How that is counted')")
+    until(lambda: "view=compare" in file_tab.url)
+    shown = file_tab.page.locator('[data-general="text-classification on IMDB"]')
+    assert float(shown.get_attribute("data-value") or "") == pytest.approx(said, rel=1e-9)
+    assert "the median energy of the general-purpose models" in file_tab.text()
+
+
+def test_the_papers_view_has_the_means_of_its_table_2(tab: Tab, permille: Permille) -> None:
+    printed = permille("reproduce", "--json").json["table2"]
+    tab.go("view=table&search=bert&pue=1.5")
+    tab.page.click('a:text("The paper\'s view")')
+    until(lambda: "stat=mean" in tab.url)
+    for row in printed:
+        cells = tab.page.locator("main tbody tr", has_text="task-specific")
+        shown = cells.locator(f'[data-mean="{row["task"]}"]').get_attribute("data-value")
+        assert float(shown or "") == pytest.approx(row["kwh"], rel=1e-9)
 
 
 def test_an_axis_of_quality_holds_its_intervals(tab: Tab) -> None:
@@ -320,7 +379,7 @@ def test_filters_are_in_the_address_and_come_back(
 def test_what_matches_nothing_says_so_and_offers_the_way_back(tab: Tab) -> None:
     tab.go("view=overview&task=%3Cscript%3E&region=Atlantis&boundary=moon&pue=x&view2=1")
     assert "Nothing to draw" in tab.text()
-    assert tab.page.evaluate("document.title") == "Overview – permille"
+    assert tab.page.evaluate("document.title").startswith("Overview: task <scr")
     tab.page.click("main button")
     until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
     assert "no grid called" in tab.page.locator("[role=status]").inner_text()
@@ -444,16 +503,133 @@ def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
     until(lambda: "“many” is not a number" in tab.page.locator("[role=status]").inner_text())
     assert {"small", "imported"} <= tab.values("energy").keys()  # of 10 parameters
     assert tab.said == []
+    # What the server refuses is said in the page.
+    tab.page.evaluate("document.querySelector('a[download]').href = '/rows.csv?pue=none'")
+    tab.page.click("a:text('CSV')")
+    refused = tab.page.locator(".said[role=alert]")
+    until(lambda: "permille.csv was not written: pue is a number" in refused.inner_text())
 
 
-def test_a_chart_is_taken_away_as_svg_and_png(file_tab: Tab) -> None:
-    file_tab.go("view=overview")
+def test_a_chart_is_taken_away_with_all_it_rests_on(file_tab: Tab) -> None:
+    from permille.analysis.paper import published
+
+    file_tab.go("view=overview&origin=shipped&dataset=IMDB&category=task-specific&region=NOR")
     until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
+    file_tab.page.click(".keep summary")
     svg = _downloaded(file_tab, ".chart button:text('SVG')").decode()
     assert svg.startswith("<svg")
-    assert "var(--" not in svg.replace("style", "")
+    assert "var(--" not in svg
+    words = " ".join(t or "" for t in ElementTree.fromstring(svg).itertext())
+    for part in (
+        "Energy per 1,000 inferences, by task", "task-specific", "compute boundary, idle included",
+        "Norway", "dataset IMDB", "doi.org/10.1145/3630106.3658542", "MIT", "Grid data: ",
+        "figures.html#", "category=task-specific",
+    ):  # fmt: skip
+        assert part in words
+    assert "file:" not in words  # whose folder is the reader's own business
     assert _downloaded(file_tab, ".chart button:text('PNG')").startswith(b"\x89PNG")
+    data = list(csv.DictReader(io.StringIO(_downloaded(file_tab, "button:text('CSV')").decode())))
+    assert len(data) == file_tab.page.locator("figure svg .pt > *").count() == 8
+    first = data[0]
+    (cell,) = [s for s in published.summaries("compute")
+               if (s.cell.dataset, s.cell.model) == ("IMDB", first["model"])]  # fmt: skip
+    assert cell.energy is not None
+    assert cell.energy.sd is not None
+    assert int(first["n"]) == cell.energy.n
+    assert float(first["kwh_per_1000_sd"]) == pytest.approx(cell.energy.sd / 3.6e6, rel=1e-9)
+    assert {"id", "quality_error", "batch_size"} <= first.keys()
+    file_tab.page.click("button:text('Cite')")
+    until(lambda: "doi = {10.1145/3630106.3658542}" in file_tab.page.locator(".out").inner_text())
+    assert "Luccioni, S., Jernite, Y., & Strubell, E. (2024)" in file_tab.text()
+    file_tab.page.click("button:text('Link')")
+    until(lambda: file_tab.url in file_tab.page.locator(".out").inner_text())
     assert file_tab.said == []
+
+
+def test_many_points_are_a_canvas_that_is_read_and_kept(
+    browser: Browser, built: None, tmp_path: Path
+) -> None:
+    many = tmp_path / "many.html"
+    many.write_text(self_contained(document.encode(tiled(2_100))), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1000, "height": 800}, offline=True)
+    tab = Tab(context.new_page(), many.as_uri())
+    tab.go("view=size")
+    until(lambda: tab.page.locator("canvas.cloud").count() == 1)
+    assert tab.page.locator("figure svg .pt > *").count() == 0
+    inked = """() => { const c = document.querySelector('canvas.cloud');
+      return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); }"""
+    assert tab.page.evaluate(inked)
+    assert "up to 2,000 points" in tab.text()
+    tab.page.locator(".stage").first.focus()
+    tab.page.keyboard.press("End")
+    tip = tab.page.locator(".tip").first
+    last = tip.inner_text()
+    assert "per 1,000" in last
+    box = tab.page.locator(".canvas circle").bounding_box()  # the picked point, over the canvas
+    assert box is not None
+    tab.page.keyboard.press("Home")
+    assert tip.inner_text() != last
+    tab.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    until(lambda: tip.inner_text().splitlines()[1:] == last.splitlines()[1:])
+    tab.page.click(".keep summary")
+    svg = _downloaded(tab, "button:text('SVG')").decode()
+    assert 'href="data:image/png;base64' in svg
+    tab.page.locator(".stage").first.focus()
+    tab.page.keyboard.press("End")
+    tab.page.keyboard.press("Enter")
+    until(lambda: "view=model" in tab.url)
+    assert tab.said == []
+    context.close()
+
+
+def test_an_embedded_chart_resizes_itself(browser: Browser, file: Path, tmp_path: Path) -> None:
+    context = browser.new_context(viewport={"width": 1100, "height": 800}, offline=True)
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go("view=size&task=text-classification&origin=shipped")
+    until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
+    tab.page.click(".keep summary")
+    chart = _downloaded(tab, "button:text('Embed')")
+    (tmp_path / "permille-size.html").write_bytes(chart)
+    until(lambda: "<iframe" in tab.page.locator(".out").inner_text())
+    code = tab.page.locator(".out pre").inner_text()
+    outer = tmp_path / "outer.html"
+    outer.write_text(f"<!doctype html><body>{code}</body>", encoding="utf-8")
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    tab.page.goto(outer.as_uri())
+    heights = {}
+    for width in (1000, 400):
+        tab.page.set_viewport_size({"width": width, "height": 800})
+        inner = tab.page.frames[-1]
+        until(
+            lambda: (
+                tab.page.evaluate("document.querySelector('iframe').clientHeight")
+                == inner.evaluate("document.body.scrollHeight")  # noqa: B023
+            )
+        )
+        assert inner.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert inner.locator("svg:visible").count() == 1
+        heights[width] = inner.evaluate("document.body.scrollHeight")
+    assert heights[1000] != heights[400]
+    assert all(url.startswith("file:") for url in asked)
+    assert tab.said == []
+    context.close()
+
+
+def test_paper_has_all_of_the_view_and_no_controls(file_tab: Tab) -> None:
+    file_tab.go("view=table&origin=shipped")
+    file_tab.page.emulate_media(media="print", color_scheme="dark")
+    file_tab.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert file_tab.page.locator("table.all tbody tr").count() == 312
+    for hidden in (".panel", "nav", ".take"):
+        assert not file_tab.page.locator(hidden).first.is_visible()
+    assert file_tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(255, 255, 255)"
+    )
+    assert "compute boundary" in file_tab.page.locator(".printed").inner_text()
+    file_tab.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert file_tab.page.locator("table.all tbody tr").count() == 100
+    assert file_tab.page.evaluate("document.title") == "Table: source shipped – permille"
 
 
 # --- for everyone ----------------------------------------------------------------------------
@@ -563,6 +739,65 @@ def test_numbers_are_worded_as_in_the_command_line(file_tab: Tab) -> None:
     assert found
     for value, text in found:
         assert text == format_energy_kwh(value)
+
+
+def test_the_page_keeps_a_persons_place(file_tab: Tab) -> None:
+    """The model in the link, a field's typing as one step back, details, and the theme."""
+    from statistics import median_low
+
+    from permille.analysis.paper import published
+
+    page = file_tab.page
+    file_tab.go("view=whatif&origin=shipped&task=fill-mask")
+    energies = {
+        s.cell.model: s.energy.value
+        for s in published.summaries("compute")
+        if (s.cell.task, s.cell.dataset) == ("fill-mask", "BookCorpus") and s.energy is not None
+    }
+    chosen = page.locator("#w-model").evaluate("s => s.selectedOptions[0].text")
+    assert energies[chosen] == median_low(energies.values())
+    assert "cell=" in file_tab.url
+    page.click("summary:text('Every cell of this selection')")
+    page.select_option("#f-boundary", "node")
+    assert page.locator("table", has_text="Every cell of this selection").is_visible()
+    file_tab.go("view=table")
+    before = page.evaluate("history.length")
+    page.locator("#f-search").press_sequentially("bert", delay=200)
+    until(lambda: "search=bert" in file_tab.url)
+    assert page.evaluate("history.length") == before + 1
+    page.go_back()
+    until(lambda: "search=" not in file_tab.url)
+    page.click("#theme")
+    page.click("#theme")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.inner_text("#theme") == "Theme: dark"
+    assert page.evaluate(ground) == "rgb(20, 23, 27)"
+    page.reload()
+    until(lambda: page.evaluate("Boolean(window.permille)"))
+    assert page.evaluate(ground) == "rgb(20, 23, 27)"
+    assert file_tab.said == []
+
+
+def test_the_tables_heading_and_models_stay_in_sight(browser: Browser, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go("view=table&origin=shipped")
+    tab.page.locator(".scroll").evaluate("e => e.scrollTo(500, 2000)")
+    corner = tab.page.locator(".scroll").bounding_box()
+    heading = tab.page.locator("table.all thead th").first.bounding_box()
+    row = tab.page.locator("table.all tbody th").nth(40).bounding_box()
+    assert corner is not None
+    assert heading is not None
+    assert row is not None
+    assert abs(heading["y"] - corner["y"]) <= 2
+    assert abs(heading["x"] - corner["x"]) <= 2
+    assert abs(row["x"] - corner["x"]) <= 2
+    context.close()
+
+
+@pytest.mark.usefixtures("built")
+def test_the_script_stays_small() -> None:
+    assert len(gzip.compress(asset("explorer.js").encode())) < 90_000
 
 
 def test_the_document_is_the_servers_and_the_files(file: Path, served: Any) -> None:

@@ -1,8 +1,26 @@
 // A chart: drawn by Observable Plot as SVG to the width there is, its points named on hover, tap
 // and by the arrow keys, with PNG and SVG to take away. A table always says the same.
 
-import { areaY, barX, dot, line, link, plot, ruleX, ruleY, text, tickX } from "@observablehq/plot";
-import { download, h, own } from "./dom.js";
+import { paint, parted } from "./cloud.js";
+import {
+  areaY,
+  axisX,
+  axisY,
+  barX,
+  dot,
+  gridX,
+  gridY,
+  line,
+  link,
+  plot,
+  ruleX,
+  ruleY,
+  text,
+  tickX,
+} from "@observablehq/plot";
+import { h, own } from "./dom.js";
+import { keepMenu } from "./keep.js";
+import { svgElement } from "./standalone.js";
 
 /**
  * What a chart is made of: `draw(width)` gives Plot's options; elements drawn with className "pt"
@@ -12,6 +30,7 @@ import { download, h, own } from "./dom.js";
  * @typedef {object} ChartOptions
  * @property {string} file
  * @property {Draw<Datum>} draw
+ * @property {() => Record<string, unknown>[]} data what is drawn, as rows to take away
  * @property {(datum: Datum) => Child[]} [describe]
  * @property {(datum: Datum) => string} [open]
  * @property {LegendEntry[]} [legend]
@@ -19,6 +38,7 @@ import { download, h, own } from "./dom.js";
  */
 
 /** @import { PlotOptions } from "@observablehq/plot" */
+/** @import { App } from "./main.js" */
 /** @import { Child, Draw, LegendEntry } from "./page" */
 
 /** The marks that the views use: named one by one, so that the bundle holds no others. */
@@ -33,6 +53,41 @@ export const COLOURS = [
   "var(--c6)",
   "var(--c7)",
 ];
+/**
+ * Options whose logarithmic axes label all of their ticks: d3 leaves out some of those that it is
+ * given.
+ * @param {PlotOptions} options
+ * @returns {PlotOptions}
+ */
+function labelled(options) {
+  const marks = [...(options.marks ?? [])];
+  /** @type {PlotOptions} */
+  const found = { ...options, marks };
+  for (const name of /** @type {const} */ (["x", "y"])) {
+    const { ticks, tickFormat, label, grid, ...scale } = options[name] ?? {};
+    if (scale.type !== "log" || !Array.isArray(ticks) || typeof tickFormat !== "function") continue;
+    found[name] = { ...scale, axis: null };
+    const text_ = (/** @type {any} */ tick) => tickFormat(tick, 0);
+    const look = { text: text_, label };
+    marks.unshift(name === "x" ? axisX(ticks, look) : axisY(ticks, look));
+    if (grid) marks.unshift(name === "x" ? gridX(ticks) : gridY(ticks));
+  }
+  return found;
+}
+
+/**
+ * The points of a drawn chart, wherever they are drawn.
+ * @template Datum
+ * @typedef {object} Spots
+ * @property {number} count
+ * @property {(i: number) => [x: number, y: number]} centre in pixels from the chart's corner
+ * @property {(i: number) => Datum | undefined} datum
+ * @property {(i: number, picked: boolean) => void} pick
+ */
+
+/** @type {Spots<any>} */
+const NOWHERE = { count: 0, centre: () => [0, 0], datum: () => undefined, pick: () => {} };
+
 /** @type {{ [key: string]: number }} */
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 /**
@@ -49,10 +104,11 @@ const HIGHEST = 1200;
 
 /**
  * @template Datum
+ * @param {App} app
  * @param {string} title
  * @param {ChartOptions<Datum>} options
  */
-export function chart(title, { file, draw, describe, open, legend, note }) {
+export function chart(app, title, { file, draw, data, describe, open, legend, note }) {
   const canvas = h("div", { class: "canvas" });
   const tip = h("div", { class: "tip", "aria-live": "polite", hidden: true });
   const stage = h(
@@ -68,71 +124,129 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
     canvas,
     tip,
   );
-  const take = h(
-    "div",
-    { class: "take" },
-    h("button", { type: "button", onclick: () => saveSvg(canvas, file, title) }, "SVG"),
-    h("button", { type: "button", onclick: () => savePng(canvas, file, title) }, "PNG"),
-  );
+  const marks = legend
+    ? h(
+        "ul",
+        { class: "legend" },
+        legend.map(([label, colour, symbol]) => h("li", {}, mark(colour, symbol), label)),
+      )
+    : null;
+  const keep = keepMenu(app, {
+    title,
+    file,
+    data,
+    drawn(width) {
+      const { svg, under } = rendered(width ?? drawn);
+      const aside = h("div", { class: "canvas aside" }, svg);
+      stage.append(aside);
+      return { svg, under: under?.canvas.toDataURL() ?? null, done: () => aside.remove() };
+    },
+    legend: () =>
+      [...(marks?.children ?? [])].map((item) => {
+        const path = /** @type {SVGPathElement} */ (item.querySelector("path"));
+        return {
+          text: item.textContent ?? "",
+          colour: getComputedStyle(path).fill,
+          path: path.getAttribute("d") ?? "",
+        };
+      }),
+  });
   const figure = h(
     "figure",
     { class: "chart" },
-    h("figcaption", {}, h("h2", {}, title), take),
-    legend
-      ? h(
-          "ul",
-          { class: "legend" },
-          legend.map(([label, colour, symbol]) => h("li", {}, mark(colour, symbol), label)),
-        )
-      : null,
+    h("figcaption", {}, h("h2", {}, title), keep),
+    marks,
     stage,
     note ? h("p", { class: "note" }, note) : null,
   );
-  /** @type {Element[]} */
-  let points = [];
+  /** @type {Spots<Datum>} */
+  let spots = NOWHERE;
   let drawn = 0,
     at = -1;
+
+  /** @param {number} width */
+  function rendered(width) {
+    const [options, cloud] = parted(labelled(draw(width)));
+    const look = /** @type {const} */ ({ background: "none", fontSize: "12px" });
+    const drawing_ = plot({ width, ...options, style: look });
+    const svg = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (drawing_));
+    // Plot brings a style element of its own, which the page's policy refuses: style.css has it.
+    for (const style of svg.querySelectorAll("style")) style.remove();
+    svg.setAttribute("aria-hidden", "true");
+    const { height } = svg.viewBox.baseVal;
+    return { svg, under: cloud && paint(cloud, drawing_, width, height) };
+  }
 
   function redraw() {
     const width = Math.round(stage.clientWidth);
     if (!width || width === drawn) return;
     drawn = width;
-    const svg = plot({ width, ...draw(width), style: { background: "none", fontSize: "12px" } });
-    // Plot brings a style element of its own, which the page's policy refuses: style.css has it.
-    for (const style of svg.querySelectorAll("style")) style.remove();
-    svg.setAttribute("aria-hidden", "true");
-    canvas.replaceChildren(svg);
-    points = describe ? [...svg.querySelectorAll(".pt > *")] : [];
+    const { svg, under } = rendered(width);
+    canvas.replaceChildren(...(under ? [under.canvas] : []), svg);
+    spots = !describe ? NOWHERE : under ? inCloud(under, svg) : inSvg(svg);
     at = -1;
     tip.hidden = true;
   }
 
   /**
-   * @param {Element} point
-   * @returns {[number, number]}
+   * Points that are elements.
+   * @param {SVGSVGElement} svg
+   * @returns {Spots<Datum>}
    */
-  function centre(point) {
-    const box = point.getBoundingClientRect(),
-      base = stage.getBoundingClientRect();
-    return [box.x + box.width / 2 - base.x, box.y + box.height / 2 - base.y];
+  function inSvg(svg) {
+    const found = [...svg.querySelectorAll(".pt > *")];
+    return {
+      count: found.length,
+      centre(i) {
+        const box = found[i].getBoundingClientRect(),
+          base = stage.getBoundingClientRect();
+        return [box.x + box.width / 2 - base.x, box.y + box.height / 2 - base.y];
+      },
+      // Plot binds the index of its datum to each element that it draws.
+      datum: (i) =>
+        draw.data?.[/** @type {Element & { __data__?: number }} */ (found[i]).__data__ ?? -1],
+      pick: (i, picked) => found[i]?.classList.toggle("at", picked),
+    };
+  }
+
+  /**
+   * Points of a canvas: the picked one is drawn over it.
+   * @param {{ x: Float64Array; y: Float64Array }} under
+   * @param {SVGSVGElement} svg
+   * @returns {Spots<Datum>}
+   */
+  function inCloud({ x, y }, svg) {
+    const ring = svgElement("circle", { r: 6, fill: "none", stroke: "var(--ink)" });
+    ring.setAttribute("stroke-width", "2");
+    return {
+      count: x.length,
+      centre: (i) => [x[i], y[i]],
+      datum: (i) => draw.data?.[i],
+      pick(i, picked) {
+        ring.remove();
+        if (!picked) return;
+        ring.setAttribute("cx", String(x[i]));
+        ring.setAttribute("cy", String(y[i]));
+        svg.append(ring);
+      },
+    };
   }
 
   /** @param {number} index */
   function show(index) {
-    points[at]?.classList.remove("at");
+    if (at >= 0) spots.pick(at, false);
     at = index;
-    if (index < 0) {
+    const datum = index < 0 ? undefined : spots.datum(index);
+    if (datum === undefined || !describe) {
       tip.hidden = true;
       return;
     }
-    const point = points[index],
-      datum = datumOf(point);
-    if (datum === undefined || !describe) return;
-    point.classList.add("at");
+    spots.pick(index, true);
     const lines = describe(datum).map((text_, i) => h(i ? "div" : "strong", {}, text_));
+    if (open) lines.push(h("div", {}, h("a", { href: open(datum) }, "Open")));
     tip.replaceChildren(...lines);
     tip.hidden = false;
-    const [x, y] = centre(point);
+    const [x, y] = spots.centre(index);
     const left = Math.max(
       4,
       Math.min(x - tip.offsetWidth / 2, stage.clientWidth - tip.offsetWidth - 4),
@@ -143,23 +257,13 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
   }
 
   /**
-   * @param {Element} point
-   * @returns {Datum | undefined}
-   */
-  function datumOf(point) {
-    // Plot binds the index of its datum to each element that it draws.
-    const index = /** @type {Element & { __data__?: number }} */ (point).__data__;
-    return index === undefined ? undefined : draw.data?.[index];
-  }
-
-  /**
    * Opens a point's page; false where it has none.
-   * @param {Element} point
+   * @param {number} index
    */
-  function follow(point) {
-    const datum = datumOf(point);
+  function follow(index) {
+    const datum = spots.datum(index);
     if (!open || datum === undefined) return false;
-    location.assign(open(datum));
+    app.go(open(datum));
     return true;
   }
 
@@ -168,15 +272,36 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
     const base = stage.getBoundingClientRect();
     let best = -1,
       least = REACH;
-    points.forEach((point, i) => {
-      const [x, y] = centre(point);
+    for (let i = 0; i < spots.count; i++) {
+      const [x, y] = spots.centre(i);
       const away = Math.hypot(event.clientX - base.x - x, event.clientY - base.y - y);
       if (away < least) {
         least = away;
         best = i;
       }
-    });
+    }
     return best;
+  }
+
+  /** The points from left to right. */
+  function inOrder() {
+    return Array.from({ length: spots.count }, (_, i) => ({ i, x: spots.centre(i)[0] }))
+      .sort((a, b) => a.x - b.x)
+      .map(({ i }) => i);
+  }
+
+  /** @param {KeyboardEvent} event */
+  function keyed(event) {
+    const step = own(STEPS, event.key);
+    if (step && spots.count) {
+      const order = inOrder();
+      const now = order.indexOf(at);
+      show(order[(now + step + order.length) % order.length]);
+    } else if (event.key === "Home" || event.key === "End")
+      show(inOrder().at(event.key === "Home" ? 0 : -1) ?? -1);
+    else if (event.key === "Escape") show(-1);
+    else if (event.key !== "Enter" || at < 0 || !follow(at)) return;
+    event.preventDefault();
   }
 
   if (describe) {
@@ -191,38 +316,28 @@ export function chart(title, { file, draw, describe, open, legend, note }) {
     });
     stage.addEventListener("pointerleave", () => show(-1));
     stage.addEventListener("click", (event) => {
-      const found = nearest(event);
+      if (event.target instanceof Element && event.target.closest("a")) return;
+      const index = nearest(event);
       // A mouse has shown the name already: its click opens. A finger's first tap shows the name.
       if (
-        found >= 0 &&
-        found === at &&
+        index >= 0 &&
+        index === at &&
         event.detail &&
         matchMedia("(hover: hover)").matches &&
-        follow(points[found])
+        follow(index)
       )
         return;
-      show(found);
+      show(index);
     });
-    stage.addEventListener("keydown", (event) => {
-      const step = own(STEPS, event.key);
-      if (step && points.length) {
-        const order = points
-          .map((p, i) => [centre(p)[0], i])
-          .sort((a, b) => a[0] - b[0])
-          .map((p) => p[1]);
-        const now = order.indexOf(at);
-        show(order[(now + step + order.length) % order.length]);
-      } else if (event.key === "Escape") show(-1);
-      else if (event.key !== "Enter" || at < 0 || !follow(points[at])) return;
-      event.preventDefault();
+    stage.addEventListener("keydown", keyed);
+    stage.addEventListener("focusout", (event) => {
+      if (!(event.relatedTarget instanceof Node && stage.contains(event.relatedTarget))) show(-1);
     });
-    stage.addEventListener("blur", () => show(-1));
   }
   new ResizeObserver(redraw).observe(stage);
   return figure;
 }
 
-const SVG = "http://www.w3.org/2000/svg";
 const MARK = { viewBox: "-2 -2 14 14", width: "14", height: "14", "aria-hidden": "true" };
 /** @type {{ [name: string]: string }} */
 const SYMBOLS = {
@@ -238,88 +353,11 @@ const SYMBOLS = {
  * @param {string} [symbol]
  */
 function mark(colour, symbol = "circle") {
-  const svg = document.createElementNS(SVG, "svg");
-  for (const [key, value] of Object.entries(MARK)) svg.setAttribute(key, value);
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", SYMBOLS[symbol]);
+  const svg = svgElement("svg", MARK);
+  const path = /** @type {SVGPathElement} */ (svgElement("path", { d: SYMBOLS[symbol] }));
   path.style.fill = colour;
   svg.append(path);
   return svg;
-}
-
-const KEPT = [
-  "fill",
-  "stroke",
-  "stroke-width",
-  "stroke-dasharray",
-  "stroke-opacity",
-  "fill-opacity",
-  "opacity",
-  "font-family",
-  "font-size",
-  "font-weight",
-  "text-anchor",
-  "font-variant",
-];
-
-/**
- * The chart as it looks, with every colour written out, so that it stands alone.
- * @param {HTMLElement} canvas
- * @param {string} title
- */
-function standalone(canvas, title) {
-  const svg = /** @type {SVGSVGElement} */ (canvas.querySelector("svg"));
-  const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
-  const from = [svg, ...svg.querySelectorAll("*")],
-    to = [copy, ...copy.querySelectorAll("*")];
-  from.forEach((element, i) => {
-    const look = getComputedStyle(element);
-    to[i].removeAttribute("class");
-    for (const property of KEPT) {
-      const value = look.getPropertyValue(property);
-      if (value) to[i].setAttribute(property, value);
-    }
-  });
-  const { width, height } = svg.viewBox.baseVal;
-  const ground = document.createElementNS(SVG, "rect");
-  for (const [k, v] of Object.entries({
-    x: 0,
-    y: 0,
-    width,
-    height,
-    fill: getComputedStyle(document.body).backgroundColor,
-  }))
-    ground.setAttribute(k, String(v));
-  const named = document.createElementNS(SVG, "title");
-  named.textContent = title;
-  copy.prepend(named, ground);
-  copy.removeAttribute("aria-hidden");
-  copy.setAttribute("xmlns", SVG);
-  return { source: new XMLSerializer().serializeToString(copy), width, height };
-}
-
-/**
- * @param {HTMLElement} canvas
- * @param {string} file
- * @param {string} title
- */
-function saveSvg(canvas, file, title) {
-  download(standalone(canvas, title).source, "image/svg+xml", `${file}.svg`);
-}
-
-/**
- * @param {HTMLElement} canvas
- * @param {string} file
- * @param {string} title
- */
-async function savePng(canvas, file, title) {
-  const { source, width, height } = standalone(canvas, title);
-  const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
-  await image.decode();
-  const paper = h("canvas", { width: String(2 * width), height: String(2 * height) });
-  paper.getContext("2d")?.drawImage(image, 0, 0, 2 * width, 2 * height);
-  paper.toBlob((blob) => blob && download(blob, "image/png", `${file}.png`), "image/png");
 }
 
 /**
@@ -341,8 +379,8 @@ export function drawing(data, draw) {
 export const tall = (rows, each, extra) => Math.min(HIGHEST, rows * each + extra);
 
 /**
- * Ticks of a logarithmic axis: powers of ten, thinned to the width; with 2 and 5 if few lie
- * inside.
+ * Ticks of a logarithmic axis: 1, 2 and 5 of each decade where there is room for them, else powers
+ * of ten, thinned; even steps where the axis holds less than that.
  * @param {number} low
  * @param {number} high
  * @param {number} most
@@ -362,8 +400,26 @@ export function decades(low, high, most) {
   };
   const whole = inside([1], 1),
     fine = inside([1, 2, 5], 1);
+  if (fine.length < 3) return even(low, high, Math.min(6, Math.max(3, most)));
   if (fine.length <= most) return fine;
   if (whole.length >= 2 && whole.length <= most) return whole;
   if (whole.length < 2) return fine.filter((_, i) => i % Math.ceil(fine.length / most) === 0);
-  return inside([1], Math.ceil(whole.length / most));
+  const thinned = inside([1], Math.ceil(whole.length / most));
+  return thinned.length < 2 ? [whole[0], whole[whole.length - 1]] : thinned;
+}
+
+/**
+ * At most so many multiples of 1, 2 or 5 times a power of ten.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} most
+ */
+function even(low, high, most) {
+  const power = 10 ** Math.floor(Math.log10((high - low) / most));
+  const step = [1, 2, 5, 10].map((s) => s * power).find((s) => (high - low) / s <= most);
+  /** @type {number[]} */
+  const ticks = [];
+  if (!step) return ticks;
+  for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push(k * step);
+  return ticks;
 }

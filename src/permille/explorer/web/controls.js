@@ -3,7 +3,7 @@
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
-import { DEFAULTS, FILTERS } from "./state.js";
+import { DEFAULTS, FILTERS, href, OFFERED, PAPER } from "./state.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Attributes, Child, FieldEvent } from "./page" */
@@ -16,17 +16,9 @@ const KINDS = [
   ["zone", "Grid zones"],
   ["cloud", "Cloud regions"],
 ];
-/** Filters whose values are those of the cells, and what is typed. */
-const OFFERED = /** @type {const} */ ([
-  "task",
-  "dataset",
-  "category",
-  "architecture",
-  "device",
-  "study",
-  "origin",
-]);
+/** What is typed. */
 const TYPED = /** @type {const} */ (["search", "least", "most", "intensity"]);
+const PAPER_TITLE = "Means within the node, as in the paper's table 2";
 const WIDE = "(min-width: 60rem)";
 
 /** @param {App} app */
@@ -78,16 +70,29 @@ export function controls(app) {
   function typed(name, label, attributes, after = (v) => v) {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let waiting;
+    // What is typed at one visit to the field is one step of the history.
+    let begun = false;
     /** @param {FieldEvent} e */
     const change = (e) => {
       clearTimeout(waiting);
       const value = after(e.target.value.trim());
-      waiting = setTimeout(() => app.set({ [name]: value }, { replace: true }), 150);
+      waiting = setTimeout(() => {
+        app.set({ [name]: value }, { replace: begun });
+        begun = true;
+      }, 150);
     };
     return field(
       name,
       label,
-      h("input", { autocomplete: "off", spellcheck: "false", oninput: change, ...attributes }),
+      h("input", {
+        autocomplete: "off",
+        spellcheck: "false",
+        oninput: change,
+        onfocus: () => {
+          begun = false;
+        },
+        ...attributes,
+      }),
     );
   }
 
@@ -158,6 +163,15 @@ export function controls(app) {
             app.set({ pue: Number(e.target.value) === 1 ? "" : e.target.value }, { replace: true }),
         })),
       ),
+      h(
+        "div",
+        { class: "field end" },
+        h(
+          "a",
+          { class: "button", href: href(DEFAULTS, PAPER), title: PAPER_TITLE },
+          "The paper's view",
+        ),
+      ),
     ),
   );
 
@@ -194,11 +208,11 @@ export function controls(app) {
   const WORDS = { shipped: "shipped with permille", store: "the store" };
   /**
    * @param {HTMLSelectElement} select
-   * @param {(string | null)[]} values
+   * @param {Set<string | null>} values
    * @param {string} chosen
    */
   function offer(select, values, chosen) {
-    const all = [...new Set(values)].flatMap((v) => v || []).sort();
+    const all = [...values].flatMap((v) => v || []).sort();
     if (chosen && !all.includes(chosen)) all.push(chosen);
     const key = JSON.stringify(all);
     if (select.dataset.key !== key) {
@@ -218,11 +232,7 @@ export function controls(app) {
       grid = setting.grid;
     for (const name of OFFERED) {
       // A dataset is offered of the task that is chosen, and so on; each by what the others leave.
-      offer(
-        /** @type {HTMLSelectElement} */ (fields[name]),
-        app.selection([name]).map((c) => c[name]),
-        s[name],
-      );
+      offer(/** @type {HTMLSelectElement} */ (fields[name]), app.offered(name), s[name]);
     }
     fields.provenance.value = s.provenance;
     fields.unit.value = setting.unit;

@@ -88,8 +88,9 @@ export interface PageEstimate {
   value: number;
 }
 
-/** A figure that can be promised, and why it does not settle a promise, if it does not. */
+/** A figure that can be promised, and why it does not settle a promise, if it does not; with `breaks`, why it breaks every promise. */
 export interface PageLimit {
+  breaks: boolean;
   figure: PageEstimate | null;
   reason: string | null;
 }

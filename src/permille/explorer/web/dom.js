@@ -140,3 +140,12 @@ export function download(content, type, file) {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
+
+/**
+ * A link to another site, where the address is one.
+ * @param {string} address
+ * @param {Child} text
+ * @returns {Child}
+ */
+export const site = (address, text) =>
+  /^https:\/\//.test(address) ? h("a", { href: address, rel: "noreferrer" }, text) : text;

@@ -113,24 +113,63 @@ export const domains = (cell, boundary) => column(cell, boundary, "domains");
 export const problem = (cell, boundary) => column(cell, boundary, "problem");
 
 /**
- * @param {Estimate | null} estimate
+ * @param {Estimate} estimate
+ * @param {number} factor
+ * @returns {Estimate}
+ */
+export function times(estimate, factor) {
+  /** @param {number | null | undefined} end */
+  const scaled = (end) => (end === null || end === undefined ? null : end * factor);
+  return {
+    value: estimate.value * factor,
+    low: scaled(estimate.low),
+    high: scaled(estimate.high),
+    sessions: estimate.sessions,
+    machines: estimate.machines,
+    rerunLow: scaled(estimate.rerunLow),
+    rerunHigh: scaled(estimate.rerunHigh),
+  };
+}
+
+/** @type {{ [where: string]: { [of in keyof Estimate]-?: string } }} */
+const ESTIMATES = Object.fromEntries(
+  METERED.flatMap((boundary) => [boundary, `${boundary}_net`]).map((where) => [
+    where,
+    {
+      value: `${where}_mean`,
+      low: `${where}_low`,
+      high: `${where}_high`,
+      sessions: `${where}_sessions`,
+      machines: `${where}_machines`,
+      rerunLow: `${where}_rerun_low`,
+      rerunHigh: `${where}_rerun_high`,
+    },
+  ]),
+);
+
+/**
+ * A cell's figure times a factor. Every view does this for every cell at each move of a slider.
+ * @param {Cell} cell
+ * @param {Setting} setting
  * @param {number} factor
  * @returns {Estimate | null}
  */
-function times(estimate, factor) {
+function figureOf(cell, { boundary, net }, factor) {
+  const names = ESTIMATES[net ? `${metered(boundary)}_net` : metered(boundary)],
+    columns = /** @type {any} */ (cell);
+  const value = columns[names.value];
+  if (value === null || value === undefined) return null;
   /** @param {number | null | undefined} end */
   const scaled = (end) => (end === null || end === undefined ? null : end * factor);
-  return (
-    estimate && {
-      value: estimate.value * factor,
-      low: scaled(estimate.low),
-      high: scaled(estimate.high),
-      sessions: estimate.sessions,
-      machines: estimate.machines,
-      rerunLow: scaled(estimate.rerunLow),
-      rerunHigh: scaled(estimate.rerunHigh),
-    }
-  );
+  return {
+    value: value * factor,
+    low: scaled(columns[names.low]),
+    high: scaled(columns[names.high]),
+    sessions: columns[names.sessions],
+    machines: columns[names.machines],
+    rerunLow: scaled(columns[names.rerunLow]),
+    rerunHigh: scaled(columns[names.rerunHigh]),
+  };
 }
 
 /**
@@ -145,21 +184,16 @@ const overhead = ({ boundary, pue }) => (boundary === "facility" ? pue : 1);
  * @param {Setting} setting
  * @returns {Estimate | null}
  */
-export function kwh(cell, setting) {
-  const found = joules(cell, setting.boundary, setting.net);
-  return times(found, overhead(setting) / JOULES_PER_KWH);
-}
+export const kwh = (cell, setting) => figureOf(cell, setting, overhead(setting) / JOULES_PER_KWH);
 
 /**
- * gCO2e per 1,000 inferences: the PUE counts once.
+ * gCO2e per 1,000 inferences: the PUE counts once, within facility too.
  * @param {Cell} cell
  * @param {Setting} setting
  * @returns {Estimate | null}
  */
-export function grams(cell, setting) {
-  const pue = setting.boundary === "facility" ? 1 : setting.pue;
-  return times(kwh(cell, setting), setting.intensity * pue);
-}
+export const grams = (cell, setting) =>
+  figureOf(cell, setting, (setting.pue * setting.intensity) / JOULES_PER_KWH);
 
 /**
  * Joules of one token: of the output, or of input and output alike ("all").
@@ -168,8 +202,10 @@ export function grams(cell, setting) {
  * @param {"output" | "all"} which
  * @returns {Estimate | null}
  */
-export const perToken = (cell, setting, which) =>
-  times(cell.serving?.per_token[columnOf(setting)]?.[which] ?? null, overhead(setting));
+export function perToken(cell, setting, which) {
+  const found = cell.serving?.per_token[columnOf(setting)]?.[which];
+  return found ? times(found, overhead(setting)) : null;
+}
 
 /**
  * Joules of one unit of work, such as an image.
@@ -178,8 +214,10 @@ export const perToken = (cell, setting, which) =>
  * @param {string} unit
  * @returns {Estimate | null}
  */
-export const perUnit = (cell, setting, unit) =>
-  times(cell.serving?.per_unit[unit]?.[columnOf(setting)] ?? null, overhead(setting));
+export function perUnit(cell, setting, unit) {
+  const found = cell.serving?.per_unit[unit]?.[columnOf(setting)];
+  return found ? times(found, overhead(setting)) : null;
+}
 
 /**
  * @param {Cell} cell
@@ -238,7 +276,7 @@ export function studentT(df) {
 }
 
 /** @param {number[]} values */
-const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+export const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** @param {number[]} values */
 const sdOf = (values) => {
@@ -446,6 +484,28 @@ export function overall(ratios) {
   const below = ratios.map((r) => Math.log(r.value / (r.low ?? r.value)));
   const above = ratios.map((r) => Math.log((r.high ?? r.value) / r.value));
   return onLogScale(value, Math.hypot(...below) / k, Math.hypot(...above) / k);
+}
+
+/**
+ * The mean of several cells' joules, as permille.analysis.parity.mean_of_cells: spreads are
+ * independent, the meter's error is common to all.
+ * @param {Joules[]} list
+ * @returns {Estimate}
+ */
+export function meanOfCells(list) {
+  if (list.length === 1) return list[0];
+  const k = list.length;
+  const value = meanOf(list.map((e) => e.value));
+  if (value <= 0 || list.some((e) => e.spread === null)) return { value, low: null, high: null };
+  const half = Math.hypot(...list.map((e) => (e.spread ?? 0) * e.value)) / k;
+  const [below, above] = /** @type {const} */ (["below", "above"]).map(
+    (side) => list.reduce((sum, e) => sum + e.value * e[side], 0) / k,
+  );
+  return {
+    value,
+    low: Math.max(0, value - Math.hypot(half, below)),
+    high: value + Math.hypot(half, above),
+  };
 }
 
 /**

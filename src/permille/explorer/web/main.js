@@ -1,10 +1,12 @@
 // The page: reads the figures and the address, draws a view, and writes the address back.
 
+import { captionLines, filterWords } from "./cite.js";
 import { controls } from "./controls.js";
+import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
-import { DEFAULTS, FILTERS, href, inFile, read, write } from "./state.js";
+import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
 import { overview } from "./views/overview.js";
 import { tableView } from "./views/table.js";
 import { whatIf } from "./views/whatif.js";
@@ -18,20 +20,9 @@ import { breakdown } from "./views/breakdown.js";
 import { modelPage } from "./views/model.js";
 import { runPage } from "./views/run.js";
 
-/** @import { Document, PagePlace } from "./document" */
-/** @import { Child, GridChoice, Setting } from "./page" */
-/** @import { Filter, State } from "./state.js" */
-
-/** Filters that a cell's own column must equal. */
-const NAMES = /** @type {const} */ ([
-  "task",
-  "dataset",
-  "category",
-  "architecture",
-  "device",
-  "study",
-  "origin",
-]);
+/** @import { Cell, Document, PagePlace } from "./document" */
+/** @import { Boundary, Child, GridChoice, Setting } from "./page" */
+/** @import { Filter, Offered, State } from "./state.js" */
 
 /** @typedef {(app: App) => Child} View */
 
@@ -90,6 +81,16 @@ function damageOf({ damage, store }) {
   );
 }
 
+/** @param {Element} part */
+const partName = (part) => part.querySelector("summary")?.textContent?.replace(/[\d,]+/g, "");
+
+/**
+ * The details that a person has opened, by their words without the numbers.
+ * @param {Element} main
+ */
+const openParts = (main) =>
+  new Set([...main.querySelectorAll("details[open]:not(.keep)")].map(partName));
+
 const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
@@ -100,12 +101,18 @@ export class App {
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
     this.places = new Map(data.grid.places.map((p) => [p.code, p]));
     figures.useIntervals(data);
+    /** @type {{ state: State; setting: Setting } | null} */
+    this.resolved = null;
+    /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
+     *   | null} */
+    this.sifted = null;
     this.inFile = inFile;
     this.state = read();
     this.nav = h("nav", { "aria-label": "Views" });
     this.panel = h("div", { class: "panel" });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.said = h("p", { class: "said", role: "status" });
+    this.refused = h("p", { class: "said", role: "alert" });
     replaceChildren(root(), [
       h(
         "a",
@@ -129,11 +136,13 @@ export class App {
           h("span", { "aria-hidden": "true" }, " ‰"),
         ),
         h("p", {}, "What 1,000 inferences cost"),
+        themeSwitch(() => this.render()),
       ),
       this.nav,
       damageOf(data),
       this.panel,
       this.said,
+      this.refused,
       this.main,
       h(
         "footer",
@@ -147,6 +156,9 @@ export class App {
         ".",
       ),
     ]);
+    this.printed = h("p", { class: "printed note" });
+    this.main.after(this.printed);
+    this.printing = false;
     this.drawn = 0;
     this.controls = controls(this);
     this.panel.replaceChildren(this.controls.element);
@@ -157,6 +169,9 @@ export class App {
     addEventListener("popstate", reread);
     addEventListener("hashchange", reread);
     document.addEventListener("click", (event) => this.followed(event));
+    // A canvas keeps the colours that it was drawn with.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.render());
+    addEventListener("beforeprint", () => this.print());
     this.render();
   }
 
@@ -181,9 +196,16 @@ export class App {
       here = new URL(location.href);
     if (to.origin !== here.origin || to.pathname !== here.pathname || inFile) return;
     event.preventDefault();
-    if (to.href === here.href) return;
+    if (to.href !== here.href) this.go(to.href);
+  }
+
+  /**
+   * Opens a state of the page without loading it again.
+   * @param {string} address
+   */
+  go(address) {
     const view = this.state.view;
-    history.pushState(null, "", to);
+    history.pushState(null, "", address);
     this.state = read();
     this.render();
     if (this.state.view !== view) {
@@ -192,11 +214,46 @@ export class App {
     }
   }
 
+  /** Draws all of the view for paper, and what it rests on below it, until it is printed. */
+  print() {
+    this.printing = true;
+    this.render();
+    const shut = [...this.main.querySelectorAll("details:not(.keep):not([open])")];
+    for (const part of shut) part.setAttribute("open", "");
+    this.printed.textContent = captionLines(this).join(" ");
+    addEventListener(
+      "afterprint",
+      () => {
+        this.printing = false;
+        for (const part of shut) part.removeAttribute("open");
+        this.render();
+      },
+      { once: true },
+    );
+  }
+
+  /** The view and its filters, for the window's title. */
+  get title() {
+    const { view, model } = this.state;
+    if (view === "run") return "Run";
+    if (view === "model") return clean(model || "Model", 80);
+    const filters = filterWords(this).join(", ");
+    const [title] = own(VIEWS, view) ?? VIEWS.overview;
+    return filters ? `${title}: ${clean(filters, 120)}` : `${title}`;
+  }
+
   /**
    * What the numbers rest on, resolved: the grid's intensity as `permille` would resolve it.
    * @returns {Setting}
    */
   get setting() {
+    if (this.resolved?.state !== this.state)
+      this.resolved = { state: this.state, setting: this.resolve() };
+    return this.resolved.setting;
+  }
+
+  /** @returns {Setting} */
+  resolve() {
     const s = this.state;
     const pue = figuresIn(s.pue, 1, 10) ?? 1;
     const boundary = figures.BOUNDARIES.find((b) => b === s.boundary) ?? "compute";
@@ -233,26 +290,73 @@ export class App {
     };
   }
 
+  /** The cells that the filters leave. */
+  selection() {
+    return this.sift().cells;
+  }
+
   /**
-   * The cells that the filters leave; `but` names filters to leave out.
-   * @param {Filter[]} [but]
+   * The values of a column among the cells that all other filters leave.
+   * @param {Offered} field
    */
-  selection(but = []) {
+  offered(field) {
+    return this.sift().offered[field];
+  }
+
+  /**
+   * One pass over all cells for each change of the filters. A cell that fails one filter alone is
+   * what that filter offers.
+   */
+  sift() {
     const s = this.state,
       boundary = this.setting.boundary;
-    /** @param {Filter} field */
-    const on = (field) => s[field] !== "" && !but.includes(field);
-    const search = s.search.toLowerCase();
-    const least = amount(s.least),
-      most = amount(s.most);
-    return this.cells.filter(
-      (c) =>
-        NAMES.every((f) => !on(f) || c[f] === s[f]) &&
-        (!on("provenance") || figures.provenance(c, boundary) === s.provenance) &&
-        (!on("search") || c.model.toLowerCase().includes(search)) &&
-        (!on("least") || least === null || (c.params !== null && c.params >= least)) &&
-        (!on("most") || most === null || (c.params !== null && c.params <= most)),
+    const key = JSON.stringify([s.provenance ? boundary : "", ...FILTERS.map((f) => s[f])]);
+    if (this.sifted?.key === key) return this.sifted;
+    const tests = this.tests(boundary).filter(([field]) => s[field] !== "");
+    /** @type {Cell[]} */
+    const cells = [];
+    const offered = /** @type {{ [field in Offered]: Set<string | null> }} */ (
+      Object.fromEntries(OFFERED.map((f) => [f, new Set()]))
     );
+    for (const c of this.cells) {
+      /** @type {Filter | null} */
+      let failed = null;
+      let count = 0;
+      for (const [field, passes] of tests)
+        if (!passes(c)) {
+          failed = field;
+          if (++count > 1) break;
+        }
+      if (!count) {
+        cells.push(c);
+        for (const field of OFFERED) offered[field].add(c[field]);
+      } else if (count === 1)
+        for (const field of OFFERED) if (field === failed) offered[field].add(c[field]);
+    }
+    this.sifted = { key, cells, offered };
+    return this.sifted;
+  }
+
+  /**
+   * What each filter asks of a cell.
+   * @param {Boundary} boundary
+   * @returns {[field: Filter, passes: (c: Cell) => boolean][]}
+   */
+  tests(boundary) {
+    const s = this.state,
+      search = s.search.toLowerCase(),
+      least = amount(s.least),
+      most = amount(s.most);
+    return [
+      ...OFFERED.map(
+        (field) =>
+          /** @type {[Filter, (c: Cell) => boolean]} */ ([field, (c) => c[field] === s[field]]),
+      ),
+      ["provenance", (c) => figures.provenance(c, boundary) === s.provenance],
+      ["search", (c) => c.model.toLowerCase().includes(search)],
+      ["least", (c) => least === null || (c.params !== null && c.params >= least)],
+      ["most", (c) => most === null || (c.params !== null && c.params <= most)],
+    ];
   }
 
   /**
@@ -301,7 +405,8 @@ export class App {
                 "a",
                 {
                   href: this.href({ view: key, cell: "", model: "", uid: "" }),
-                  "aria-current": key === view ? "page" : null,
+                  "aria-current":
+                    key === view ? "page" : key === "table" && !VIEWS[view][0] ? "true" : null,
                 },
                 title,
               ),
@@ -309,17 +414,22 @@ export class App {
           ),
       ),
     );
-    this.nav
-      .querySelector("[aria-current]")
-      ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    if (view !== this.main.dataset.view)
+      this.nav
+        .querySelector("[aria-current]")
+        ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     this.controls.update();
+    this.refused.textContent = "";
+    const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
     const focused = document.activeElement?.id;
     const within = this.main.contains(document.activeElement);
     this.drawn += 1;
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
+    for (const part of this.main.querySelectorAll("details"))
+      if (opened.has(partName(part))) part.open = true;
     this.main.dataset.drawn = String(this.drawn);
-    document.title = `${VIEWS[view][0] ?? (view === "run" ? "Run" : "Model")} – permille`;
+    document.title = `${this.title} – permille`;
     if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 }

@@ -2,6 +2,7 @@
 
 import { h, name } from "./dom.js";
 import { figure, interval, NONE, number, params } from "./format.js";
+import { chartRows } from "./records.js";
 import { METERED, problem, provenance, shown } from "./figures.js";
 
 /** @import { Cell } from "./document" */
@@ -49,11 +50,21 @@ export function sourceName({ origin, study, source }) {
   return study === source ? `${study} (imported)` : `${study} (imported, ${source})`;
 }
 
+/** @type {WeakMap<Source, string>} */
+const sourceKeys = new WeakMap();
+
 /**
  * What figures of one study have in common: those of two are never pooled, whatever their names.
  * @param {Source} cell
  */
-export const sourceKey = (cell) => JSON.stringify([cell.origin, cell.study, cell.source]);
+export function sourceKey(cell) {
+  let key = sourceKeys.get(cell);
+  if (key === undefined) {
+    key = JSON.stringify([cell.origin, cell.study, cell.source]);
+    sourceKeys.set(cell, key);
+  }
+  return key;
+}
 
 /** Said with every figure of a model whose weights are random. */
 export const REPLICA = "replica: random weights, energy and time only";
@@ -106,6 +117,17 @@ export function drawable(cells, setting) {
   }
   return { points, left };
 }
+
+/**
+ * A chart's points as rows to take away.
+ * @param {Point[]} points
+ * @param {Setting} setting
+ */
+export const pointRows = (points, setting) =>
+  chartRows(
+    points.map((p) => p.cell),
+    setting,
+  );
 
 /**
  * @param {number} left

@@ -26,6 +26,7 @@ export const DEFAULTS = {
   pue: "",
   day: "1000000",
   colour: "category",
+  stat: "median",
   training: "",
   sweep: "",
   limit: "",
@@ -45,7 +46,14 @@ export const DEFAULTS = {
  * @typedef {typeof DEFAULTS} State
  * @typedef {Exclude<keyof State, "m">} Field
  * @typedef {typeof FILTERS[number]} Filter
+ * @typedef {typeof OFFERED[number]} Offered
  */
+
+/**
+ * The paper's view: within the node, means, the study's own figures.
+ * @type {Partial<State>}
+ */
+export const PAPER = { view: "overview", boundary: "node", origin: "shipped", stat: "mean" };
 
 /** What narrows the selection. */
 export const FILTERS = /** @type {const} */ ([
@@ -60,6 +68,17 @@ export const FILTERS = /** @type {const} */ ([
   "origin",
   "least",
   "most",
+]);
+
+/** Filters that a cell's own column must equal; the page offers its values. */
+export const OFFERED = /** @type {const} */ ([
+  "task",
+  "dataset",
+  "category",
+  "architecture",
+  "device",
+  "study",
+  "origin",
 ]);
 
 const fields = /** @type {Field[]} */ (Object.keys(DEFAULTS).filter((field) => field !== "m"));

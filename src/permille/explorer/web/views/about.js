@@ -1,9 +1,11 @@
 // What is measured, estimated and assumed; sources, how to cite, licences.
 
-import { h, name, table } from "../dom.js";
+import { DOI } from "../cite.js";
+import { h, name, own, site, table } from "../dom.js";
 import { number } from "../format.js";
 
 /** @import { App } from "../main.js" */
+/** @import { Child } from "../page" */
 
 const BOUNDARIES = [
   ["accelerator", "The devices in use; on a machine without one, its CPU."],
@@ -17,6 +19,29 @@ const PROVENANCE = [
   ["modelled", "A power model of the device or tool, fed by measured activity."],
   ["estimated", "Watts from assumed constants and time: right in order of magnitude."],
 ];
+
+/** @type {{ [licence: string]: string }} */
+const LICENCES = {
+  "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+  "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+  "ODbL-1.0": "https://opendatacommons.org/licenses/odbl/1-0/",
+};
+
+/**
+ * A text whose repository or arXiv number is a link.
+ * @param {string} text
+ * @returns {Child}
+ */
+function linked(text) {
+  const match = /(github\.com\/[\w./-]*\w)|arXiv (\d{4}\.\d{4,5})/.exec(text);
+  if (!match) return text;
+  const address = match[1] ? `https://${match[1]}` : `https://arxiv.org/abs/${match[2]}`;
+  return [
+    text.slice(0, match.index),
+    site(address, match[0]),
+    text.slice(match.index + match[0].length),
+  ];
+}
 
 /** @param {App} app */
 export function about(app) {
@@ -54,8 +79,8 @@ export function about(app) {
       "section",
       {},
       h("h2", {}, "The shipped study"),
-      h("p", {}, published.citation, "."),
-      h("p", {}, `Data: ${published.source}. Licence: ${published.licence}.`),
+      h("p", {}, published.citation, ": ", site(`https://doi.org/${DOI}`, `doi.org/${DOI}`), "."),
+      h("p", {}, "Data: ", linked(published.source), `. Licence: ${published.licence}.`),
       published.notes.map((n) => h("p", {}, `Note: ${n}.`)),
       h(
         "p",
@@ -140,9 +165,9 @@ export function about(app) {
     table(
       "Sources of the grids' figures",
       [
-        ["Source", (s) => s.name],
+        ["Source", (s) => site(s.url, s.name)],
         ["Counts", (s) => s.kind],
-        ["Licence", (s) => s.licence],
+        ["Licence", (s) => site(own(LICENCES, s.licence) ?? "", s.licence)],
         ["Attribution", (s) => h("small", {}, s.attribution)],
       ],
       grid.sources,
@@ -152,7 +177,7 @@ export function about(app) {
       [
         ["Like", (e) => e.name],
         ["Factor", (e) => e.factor],
-        ["Source", (e) => h("small", {}, e.source)],
+        ["Source", (e) => h("small", {}, linked(e.source))],
       ],
       app.data.equivalents,
     ),
@@ -165,7 +190,9 @@ export function about(app) {
         {},
         "Cite the study above for its figures, and permille for what it measured: ",
         h("code", {}, `permille ${app.data.permille}`),
-        ". permille is free software under the Apache License 2.0.",
+        ". permille is free software under the ",
+        site(LICENCES["Apache-2.0"], "Apache License 2.0"),
+        ". At each chart, Keep has both as BibTeX and in APA style.",
       ),
       h(
         "details",

@@ -4,7 +4,9 @@ import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
 import { BOUNDARIES, bounded, joules } from "../figures.js";
+import { DEFINITION } from "../general.js";
 import { groupBy, sourceKey, sourceName } from "../shared.js";
+import { FILTERS } from "../state.js";
 import { extent } from "./size.js";
 
 /** @import { Cell, PageAudit, PageGeneralToSpecific } from "../document" */
@@ -60,10 +62,16 @@ export function breakdown(app) {
       "Of the whole machine (node), while it answered: what is metered or estimated " +
         "of it. Below, what each study's numbers rest on, as permille audit prints it.",
     ),
-    shares(cells, parts),
-    app.data.studies
-      .filter((s) => cells.some((c) => sourceKey(c) === sourceKey(s)))
-      .map((s) => audit(app, s)),
+    shares(app, cells, parts),
+    app.data.studies.map((s) => {
+      /** @param {Cell[]} list */
+      const count = (list) => list.filter((c) => sourceKey(c) === sourceKey(s)).length;
+      const selected = count(cells),
+        all = count(app.cells);
+      // An audit is of all cells of its study: beside a part of them it would mislead.
+      if (selected === all) return audit(app, s);
+      return selected ? audited(app, s, selected, all) : null;
+    }),
   ];
 }
 
@@ -94,10 +102,11 @@ function group(list, parts) {
 }
 
 /**
+ * @param {App} app
  * @param {Cell[]} cells
  * @param {Part[]} parts
  */
-function shares(cells, parts) {
+function shares(app, cells, parts) {
   const known = cells.filter((c) => parts.some(([k]) => c[`part_${k}`] !== null));
   const groups = [...groupBy(known, (c) => JSON.stringify([c.task, sourceKey(c)])).values()]
     .map((list) => group(list, parts))
@@ -164,9 +173,17 @@ function shares(cells, parts) {
     };
   });
   return [
-    chart("Energy of the machine by component", {
+    chart(app, "Energy of the machine by component", {
       file: "permille-components",
       draw,
+      data: () =>
+        bars.map((b) => ({
+          group: b.key,
+          task: b.task,
+          component: b.label,
+          share_of_node: b.share,
+          cells: groups.find((g) => g.key === b.key)?.list.length ?? null,
+        })),
       describe: (p) => [p.label, percent(p.share), p.key.slice(0, 120)],
       legend: parts
         .filter(([, l]) => bars.some((b) => b.label === l))
@@ -188,6 +205,26 @@ function shares(cells, parts) {
       groups,
     ),
   ];
+}
+
+/**
+ * @param {App} app
+ * @param {PageStudy} study
+ * @param {number} selected
+ * @param {number} all
+ */
+function audited(app, study, selected, all) {
+  const { origin } = study;
+  const whole = { ...Object.fromEntries(FILTERS.map((f) => [f, ""])), origin, study: study.study };
+  return h(
+    "p",
+    { class: "audit" },
+    "What ",
+    name(sourceName(study)),
+    ` rests on is known of all its ${number(all)} cells; ${number(selected)} match the filters. `,
+    h("a", { href: app.href(whole) }, "Show the whole study"),
+    ".",
+  );
 }
 
 /**
@@ -240,7 +277,7 @@ function audit(app, study) {
               ? "Energy here is duration times a constant, nearly."
               : "Energy is more than duration times a constant."),
     ),
-    drawnTasks.length ? boundaries(names, drawnTasks) : null,
+    drawnTasks.length ? boundaries(app, names, drawnTasks) : null,
     h(
       "details",
       {},
@@ -271,17 +308,22 @@ function audit(app, study) {
       ),
     ),
     found.general_to_specific.length
-      ? ratios(found)
+      ? ratios(app, found)
       : h("p", {}, "No task has models of both categories: nothing to compare."),
     found.notes.map((n) => h("p", { class: "note" }, n)),
   );
 }
 
 /**
+ * @param {App} app
  * @param {string[]} names
- * @param {DrawnTask[]} tasks
+ * @param {DrawnTask[]} list
  */
-function boundaries(names, tasks) {
+function boundaries(app, names, list) {
+  // The facility first: at a PUE of 1 the node stands on it.
+  const tasks = [...list].sort(
+    (a, b) => Number(b.boundary === "facility") - Number(a.boundary === "facility"),
+  );
   const x = extent(tasks.map((t) => t.kwh));
   const draw = drawing(tasks, (width) => {
     const narrow = width < 640;
@@ -335,34 +377,46 @@ function boundaries(names, tasks) {
           className: "pt",
           x: "kwh",
           y: "task",
-          r: 5,
+          r: (t) => (t.boundary === "facility" ? 8 : 4.5),
           fill: (t) => TONE[t.boundary],
           fillOpacity: 0.85,
           symbol: (/** @type {DrawnTask} */ t) => SHAPE[t.boundary],
         }),
       ],
+      r: { type: "identity" },
       color: { type: "identity" },
       symbol: { type: "identity" },
     };
   });
-  return chart("The same tasks by boundary", {
+  return chart(app, "The same tasks by boundary", {
     file: "permille-boundaries",
     draw,
+    data: () =>
+      tasks.map((t) => ({
+        task: t.task,
+        boundary: t.boundary,
+        models: t.models,
+        kwh_per_1000: t.kwh,
+        pue: t.boundary === "facility" ? app.setting.pue : null,
+      })),
     describe: (t) => [
       t.task.slice(0, 80),
       t.boundary,
       `${energy(t.kwh)} per 1,000, ${t.models} models`,
     ],
     legend: BOUNDARIES.map((b) => [b, TONE[b], SHAPE[b]]),
-    note: "At a PUE of 1 facility is the node and covers it.",
+    note: "At a PUE of 1 facility and node are the same: its mark stands behind the node's.",
   });
 }
 
 const PLAIN = { what: "ratio of the means", symbol: "circle", colour: "var(--c0)" };
 const EQUAL = { what: "at equal size", symbol: "diamond", colour: "var(--c1)" };
 
-/** @param {PageGeneralToSpecific[]} rows */
-function ratioChart(rows) {
+/**
+ * @param {App} app
+ * @param {PageGeneralToSpecific[]} rows
+ */
+function ratioChart(app, rows) {
   const points = rows.flatMap((r) => {
     const { value, low, high } = r.at_equal_size;
     return [
@@ -436,9 +490,19 @@ function ratioChart(rows) {
       symbol: { type: "identity" },
     };
   });
-  return chart("General-purpose over task-specific models", {
+  return chart(app, "General-purpose over task-specific models", {
     file: "permille-audit-ratios",
     draw,
+    data: () =>
+      rows.map(({ task, boundary, ratio, at_equal_size: equal }) => ({
+        task,
+        boundary,
+        ratio_of_means: ratio,
+        ratio_at_equal_size: equal.value,
+        ratio_at_equal_size_low: equal.low,
+        ratio_at_equal_size_high: equal.high,
+        models: equal.models,
+      })),
     describe: (p) => [
       label(p.r),
       `${p.what}: ${number(p.value)} ×`,
@@ -454,11 +518,14 @@ function ratioChart(rows) {
   });
 }
 
-/** @param {PageAudit} found */
-function ratios(found) {
+/**
+ * @param {App} app
+ * @param {PageAudit} found
+ */
+function ratios(app, found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
   return [
-    ratioChart(rows),
+    ratioChart(app, rows),
     table(
       "General-purpose over task-specific: how many times the energy",
       [
@@ -487,6 +554,13 @@ function ratios(found) {
       ],
       rows,
     ),
-    h("p", { class: "note" }, found.method),
+    h(
+      "p",
+      { class: "note" },
+      found.method,
+      ` These ratios are of a whole task, all its datasets together. Of one task and dataset, `,
+      h("a", { href: app.href({ view: "compare", m: [] }) }, "Compare"),
+      ` has ${DEFINITION}.`,
+    ),
   ];
 }

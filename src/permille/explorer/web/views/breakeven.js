@@ -3,12 +3,12 @@
 import { chart, COLOURS, decades, drawing, entry, Plot } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number } from "../format.js";
-import { kwh } from "../figures.js";
-import { sourceName } from "../shared.js";
+import { joules, JOULES_PER_KWH, kwh, meanOfCells, times as scaled } from "../figures.js";
+import { groupBy, sourceKey, sourceName } from "../shared.js";
 
-/** @import { PageParity } from "../document" */
+/** @import { Cell, PageParity, PageStudy } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Setting } from "../page" */
+/** @import { Estimate, Setting } from "../page" */
 
 /**
  * Training against use; `said` is the row of a study that states the training.
@@ -19,6 +19,8 @@ import { sourceName } from "../shared.js";
  * @property {number} each
  * @property {number | null} low
  * @property {number | null} high
+ * @property {number} used cells of the model that match the filters
+ * @property {number} all cells of the model in its study
  * @property {PageParity} [said]
  * @property {number | null} [node] break-even within the whole node
  */
@@ -26,22 +28,9 @@ import { sourceName } from "../shared.js";
 /** @param {App} app */
 export function breakEven(app) {
   const setting = { ...app.setting, net: false };
-  const boundary = setting.boundary === "facility" ? "node" : setting.boundary;
-  const overhead = setting.boundary === "facility" ? setting.pue : 1;
-  const stated = app.data.studies.flatMap((s) =>
-    s.parity[boundary].map((row) => ({
-      model: row.model ?? NONE,
-      study: sourceName(s),
-      training: row.training_kwh + (row.finetuning_kwh ?? 0),
-      said: row,
-      node: nodes(s.parity.node, row.model),
-      each: row.kwh_per_inference * overhead,
-      low: row.kwh_per_inference_low === null ? null : row.kwh_per_inference_low * overhead,
-      high: row.kwh_per_inference_high === null ? null : row.kwh_per_inference_high * overhead,
-    })),
-  );
   /** @type {Use | null} */
   const own = ownRow(app, setting);
+  const stated = app.data.studies.flatMap((s) => ofStudy(app, s, setting));
   /** @type {(Use & ReturnType<typeof parity>)[]} */
   const rows = [...stated, ...(own ? [own] : [])].map((r) => ({ ...r, ...parity(r) }));
   const day = Math.min(1e12, Math.max(1, Number(app.state.day) || 1e6));
@@ -51,19 +40,24 @@ export function breakEven(app) {
       "p",
       { class: "lead" },
       `Energy of training over energy per inference, within the ${setting.boundary} ` +
-        "boundary, idle included. The energy of an inference is the mean over the " +
-        "model's cells, each dataset weighing the same, with its 95 % interval, the meter's " +
-        "uncertainty included; the training energy has no interval.",
+        "boundary, idle included. The energy of an inference is the mean over those of the " +
+        "model's cells that match the filters, each weighing the same, with its 95 % interval, " +
+        "the meter's uncertainty included; the training energy has no interval.",
     ),
     form(app, setting),
     rows.length
       ? [
-          lines(rows),
+          lines(app, rows),
           table(
             "Inferences until use has cost as much as training",
             [
               ["Model", (r) => name(r.model)],
               ["Study", (r) => name(r.study)],
+              [
+                "Cells",
+                (r) => (r.used === r.all ? number(r.all) : `${r.used} of ${number(r.all)}`),
+                { number: true },
+              ],
               [
                 "Training",
                 (r) => [
@@ -110,26 +104,76 @@ export function breakEven(app) {
             rows,
           ),
         ]
-      : h("p", {}, "No training energy is known here: give one above."),
+      : h(
+          "p",
+          {},
+          "No training energy is known of the models that match the filters: give one above.",
+        ),
     h(
       "p",
       { class: "note" },
       "The training energies are those that the paper states in its table 5, with the number " +
-        "of inferences that it prints. That number is for the whole node, from an energy per " +
-        "inference rounded to two digits; “within node” has the same from the study's data. " +
+        "of inferences that it prints. That number is for the whole node and all of the model's " +
+        "cells, from an energy per inference rounded to two digits; “within node” has it from " +
+        "the study's data. " +
         "The number a day is that of What if.",
     ),
   ];
 }
 
 /**
- * @param {PageParity[]} rows
- * @param {string | null} model
+ * The models of a study whose training is known, each over its cells that match the filters.
+ * @param {App} app
+ * @param {PageStudy} study
+ * @param {Setting} setting
+ * @returns {Use[]}
  */
-const nodes = (rows, model) => {
-  const row = rows.find((r) => r.model === model);
-  return row ? (row.training_kwh + (row.finetuning_kwh ?? 0)) / row.kwh_per_inference : null;
-};
+function ofStudy(app, study, setting) {
+  const stated = new Map(
+    Object.values(study.parity)
+      .flat()
+      .map((row) => [row.model, row]),
+  );
+  if (!stated.size) return [];
+  const selected = new Set(app.selection());
+  const cells = app.cells.filter((c) => sourceKey(c) === sourceKey(study) && stated.has(c.model));
+  return [...groupBy(cells, (c) => c.model)].flatMap(([model, all]) => {
+    const row = stated.get(model),
+      used = all.filter((c) => selected.has(c));
+    const each = perInference(used, setting);
+    if (!row || !each) return [];
+    const training = row.training_kwh + (row.finetuning_kwh ?? 0);
+    const inNode = perInference(used, { ...setting, boundary: "node" });
+    return [
+      {
+        model,
+        study: sourceName(study),
+        training,
+        used: used.length,
+        all: all.length,
+        said: row,
+        node: inNode && training / inNode.value,
+        each: each.value,
+        low: each.low,
+        high: each.high,
+      },
+    ];
+  });
+}
+
+/**
+ * kWh of one inference over several cells; none if a cell has no figure: the rest is not the whole.
+ * @param {Cell[]} cells
+ * @param {Setting} setting
+ * @returns {Estimate | null}
+ */
+function perInference(cells, setting) {
+  const found = cells.flatMap((c) => joules(c, setting.boundary, false) ?? []);
+  if (!found.length || found.length < cells.length) return null;
+  const overhead = setting.boundary === "facility" ? setting.pue : 1;
+  const mean = scaled(meanOfCells(found), overhead / JOULES_PER_KWH / 1000);
+  return mean.value > 0 ? mean : null;
+}
 
 /** @param {Use} r */
 const parity = (r) => ({
@@ -157,18 +201,20 @@ function days(count) {
  */
 function ownRow(app, setting) {
   const training = Number(app.state.training),
-    cell = app.byId.get(app.state.cell);
-  const each = cell && kwh(cell, setting);
-  if (!(training > 0) || !each || each.value <= 0) return null;
-  const inNode = kwh(cell, { ...setting, boundary: "node" });
+    cell = app.selection().find((c) => c.id === app.state.cell);
+  const each = cell && perInference([cell], setting);
+  if (!(training > 0) || !each) return null;
+  const inNode = perInference([cell], { ...setting, boundary: "node" });
   return {
     model: cell.model,
     study: `${sourceName(cell)}: ${cell.task} on ${cell.dataset}`,
     training,
-    each: each.value / 1000,
-    low: each.low === null ? null : each.low / 1000,
-    high: each.high === null ? null : each.high / 1000,
-    node: inNode && inNode.value > 0 ? (1000 * training) / inNode.value : null,
+    used: 1,
+    all: 1,
+    each: each.value,
+    low: each.low,
+    high: each.high,
+    node: inNode && training / inNode.value,
   };
 }
 
@@ -214,8 +260,11 @@ function form(app, setting) {
   );
 }
 
-/** @param {(Use & ReturnType<typeof parity>)[]} rows */
-function lines(rows) {
+/**
+ * @param {App} app
+ * @param {(Use & ReturnType<typeof parity>)[]} rows
+ */
+function lines(app, rows) {
   const most = Math.max(...rows.map((r) => r.value)),
     least = Math.min(...rows.map((r) => r.value));
   /** @type {[number, number]} */
@@ -290,9 +339,27 @@ function lines(rows) {
     ],
     color: { type: "identity" },
   }));
-  return chart("Energy of use against energy of training", {
+  return chart(app, "Energy of use against energy of training", {
     file: "permille-break-even",
     draw,
+    data: () =>
+      used.map((r) => ({
+        model: r.model,
+        study: r.study,
+        cells: r.used,
+        cells_of_model: r.all,
+        training_kwh: r.training,
+        kwh_per_inference: r.each,
+        kwh_per_inference_low: r.low,
+        kwh_per_inference_high: r.high,
+        inferences: r.value,
+        inferences_low: r.from,
+        inferences_high: r.to,
+        inferences_in_node: r.node ?? null,
+        inferences_published: r.said?.published_inferences ?? null,
+        boundary: app.setting.boundary,
+        pue: app.setting.pue,
+      })),
     describe: (r) => [
       name(r.model),
       `break-even after ${inferences(r.value)} inferences`,

@@ -25,6 +25,7 @@ import {
   reach,
   shown,
 } from "../figures.js";
+import { DEFINITION, generalRatios, summary } from "../general.js";
 import { elsewhere, groupBy, replica, REPLICA, sourceKey, sourceName } from "../shared.js";
 import { timeEach } from "./table.js";
 
@@ -70,6 +71,7 @@ export function compare(app) {
     ...(shownModels.length < 2
       ? [h("p", {}, "One more model makes a comparison.")]
       : results(app, shownModels, all)),
+    categories(app, all),
     pairs(app, all),
   ];
 }
@@ -182,7 +184,7 @@ function results(app, models, all) {
           elsewhere(app),
         )
       : null,
-    good.length ? ratioChart(models, good) : null,
+    good.length ? ratioChart(app, models, good) : null,
     good.length
       ? table(
           "Times the energy of the first: 95 % intervals",
@@ -365,10 +367,12 @@ function warnings({ a, b }, setting) {
 }
 
 /**
+ * @param {App} app
  * @param {string[]} models
  * @param {Row[]} rows
  */
-function ratioChart(models, rows) {
+function ratioChart(app, models, rows) {
+  const { boundary, net } = app.setting;
   const places = [...new Set(rows.map((r) => r.where))];
   const all = [1, ...rows.flatMap((r) => reach(r.ratio))];
   /** @type {[number, number]} */
@@ -388,17 +392,22 @@ function ratioChart(models, rows) {
     x: {
       type: "log",
       domain: x,
-      ticks:
-        Math.log10(x[1] / x[0]) > 1.2
-          ? decades(...x, width / 70)
-          : Math.max(3, Math.floor(width / 130)),
+      ticks: decades(...x, width / 70),
       tickFormat: (v) => `${number(v)} ×`,
       label: "times the energy of the first (logarithmic) →",
       grid: true,
     },
     y: { domain: [-0.6, places.length - 0.4], ticks: [], label: null, reverse: true },
     marks: [
-      Plot.ruleX([1], { stroke: "var(--ink)", strokeWidth: 1.5, strokeDasharray: "3 3" }),
+      // It leaves out the labels, which begin at the left of each row.
+      Plot.ruleX(places, {
+        x: () => 1,
+        y1: (p) => places.indexOf(p) - 0.28,
+        y2: (p) => places.indexOf(p) + 0.4,
+        stroke: "var(--ink)",
+        strokeWidth: 1.5,
+        strokeDasharray: "3 3",
+      }),
       Plot.text(places, {
         x: () => x[0],
         y: (p) => places.indexOf(p) - 0.42,
@@ -432,9 +441,29 @@ function ratioChart(models, rows) {
     color: { type: "identity" },
     symbol: { type: "identity" },
   }));
-  return chart(`Times the energy of ${clean(models[0], 60)}`, {
+  return chart(app, `Times the energy of ${clean(models[0], 60)}`, {
     file: "permille-compare",
     draw,
+    data: () =>
+      rows.map((r) => ({
+        model: r.model,
+        against: r.b.model,
+        task: r.b.task,
+        dataset: r.b.dataset,
+        study: r.a.study,
+        source: r.a.source,
+        ratio: r.ratio.value,
+        ratio_low: r.ratio.low,
+        ratio_high: r.ratio.high,
+        id: r.a.id,
+        id_against: r.b.id,
+        n: joules(r.a, boundary, net)?.ratioN ?? null,
+        n_against: joules(r.b, boundary, net)?.ratioN ?? null,
+        batch_size: r.a.batch_size,
+        batch_size_against: r.b.batch_size,
+        boundary,
+        net,
+      })),
     describe: (r) => [name(r.model), times(r.ratio), r.where, sourceName(r.a).slice(0, 120)],
     legend: models
       .slice(1)
@@ -445,6 +474,72 @@ function ratioChart(models, rows) {
       "The dashed line is the first model itself. Ratios are of energy within the " +
       "boundary chosen; on one grid those of carbon are the same.",
   });
+}
+
+/**
+ * The ratio of the categories by task and dataset, and how the page's other ratios differ from it.
+ * @param {App} app
+ * @param {Cell[]} all
+ */
+function categories(app, all) {
+  const setting = app.setting;
+  const rows = generalRatios(all, setting).sort((a, b) => b.value - a.value);
+  if (!rows.length) return null;
+  return h(
+    "section",
+    { id: "general" },
+    h("h2", {}, "General-purpose against task-specific"),
+    h(
+      "p",
+      {},
+      summary(rows),
+      ` This is ${DEFINITION}, within ${setting.boundary}` +
+        `${setting.net ? ", above idle" : ""}. Two other ratios answer other questions: what the `,
+      "cheapest model that is as good would save is in the next table, and what a whole task ",
+      "takes, all datasets together and at equal size, is in ",
+      h("a", { href: app.href({ view: "breakdown" }) }, "Where it goes"),
+      ".",
+    ),
+    table(
+      "General-purpose over task-specific, by task and dataset",
+      [
+        [
+          "Task and dataset",
+          (r) =>
+            h(
+              "a",
+              { href: app.href({ view: "overview", task: r.task, dataset: r.dataset }) },
+              `${clean(r.task, 60)} on ${clean(r.dataset, 60)}`,
+            ),
+        ],
+        ["Study", (r) => name(r.source)],
+        ["General-purpose", (r) => number(r.general), { number: true }],
+        ["Task-specific", (r) => number(r.specific), { number: true }],
+        [
+          "Median over median",
+          (r) =>
+            h(
+              "span",
+              { "data-general": `${r.task} on ${r.dataset}`, "data-value": String(r.value) },
+              `${number(r.value)} ×`,
+            ),
+          { number: true },
+        ],
+        [
+          "Range over the models",
+          (r) => `${number(r.low)} to ${number(r.high)} ×`,
+          { number: true },
+        ],
+      ],
+      rows,
+    ),
+    h(
+      "p",
+      { class: "note" },
+      "The range is from the cheapest general-purpose model over the dearest task-specific one " +
+        "to the dearest over the cheapest.",
+    ),
+  );
 }
 
 /**

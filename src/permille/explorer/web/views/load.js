@@ -390,6 +390,7 @@ function energyChart(app, picked, fast, asked) {
   return overLoad(app, data, {
     title: `Energy ${asked.per} over the load`,
     file: "permille-load-energy",
+    column: `energy ${asked.per}`,
     label: `↑ Energy ${asked.per} (logarithmic)`,
     form: asked.form,
     line: asked.budget,
@@ -413,6 +414,7 @@ function waitChart(app, picked, asked) {
   return overLoad(app, data, {
     title: `Time, ${limitWords(asked.limit)}, over the load`,
     file: "permille-load-time",
+    column: `${asked.limit}_s`,
     label: `↑ ${limitWords(asked.limit)} (logarithmic)`,
     form: seconds,
     line: asked.within,
@@ -440,7 +442,8 @@ function thinned(data, most) {
  * @param {App} app
  * @param {Dot[]} data
  * @param {{
- *   title: string; file: string; label: string; form: (value: number) => string; line: number;
+ *   title: string; file: string; column: string; label: string;
+ *   form: (value: number) => string; line: number;
  *   ringed: (d: Dot) => boolean; describe: (d: Dot) => Child[];
  * }} how
  */
@@ -504,9 +507,23 @@ function overLoad(app, data, how) {
     color: { type: "identity" },
     symbol: { type: "identity" },
   }));
-  return chart(how.title, {
+  return chart(app, how.title, {
     file: how.file,
     draw,
+    data: () =>
+      data.map((d) => ({
+        model: d.point.cell.model,
+        study: d.point.cell.study,
+        machine: d.point.cell.fingerprint,
+        [by ?? "load"]: d.at,
+        [how.column]: d.value,
+        [`${how.column}_low`]: d.low,
+        [`${how.column}_high`]: d.high,
+        keeps_the_promise: d.point.meets,
+        boundary: app.setting.boundary,
+        net: app.setting.net,
+        pue: app.setting.pue,
+      })),
     describe: how.describe,
     open: (d) => app.href({ view: "model", model: d.point.cell.model, cell: d.point.cell.id }),
     legend: Object.values(VERDICTS).map(([words, colour, symbol]) => entry(words, colour, symbol)),

@@ -1,9 +1,11 @@
 // Energy per 1,000 inferences by task: every cell a point, quartiles and medians, on a log axis.
 
 import { chart, decades, drawing, Plot, tall } from "../chart.js";
+import { points as dots } from "../cloud.js";
 import { clean, h, name, table } from "../dom.js";
 import { figure, number } from "../format.js";
-import { quantile } from "../figures.js";
+import { meanOf, quantile } from "../figures.js";
+import { generalRatios, summary } from "../general.js";
 import {
   axisLabel,
   CATEGORIES,
@@ -13,6 +15,7 @@ import {
   groupBy,
   elsewhere,
   leftOut,
+  pointRows,
   scatter,
   sourceKey,
   sourceName,
@@ -26,8 +29,9 @@ import {
 /** @import { Column, Point, Setting } from "../page" */
 
 /**
- * A task of one study; `median` is that of the cells of `category`, the first that the task has.
- * @typedef {{ key: string; list: Point[]; median: number; category: Category }} Task
+ * A task of one study; `middle` is the median or the mean of the cells of `category`, the first
+ * that the task has.
+ * @typedef {{ key: string; list: Point[]; middle: number; category: Category }} Task
  * @typedef {typeof CATEGORIES[number]} Category
  * @typedef {{ source: string }} Group
  */
@@ -38,8 +42,12 @@ const STUDY = ["Study", (g) => name(g.source)];
 /** @param {App} app */
 export function overview(app) {
   const setting = app.setting;
-  const { points, left } = drawable(app.selection(), setting);
+  const selection = app.selection();
+  const { points, left } = drawable(selection, setting);
   if (!points.length) return empty(app, left);
+  const stat = app.state.stat === "mean" ? "mean" : "median";
+  /** @param {number[]} values */
+  const middle = (values) => (stat === "mean" ? meanOf(values) : quantile(values, 0.5));
   const several = new Set(points.map((p) => sourceKey(p.cell))).size > 1;
   /** @param {Cell} cell */
   const label = (cell) => (several ? `${cell.task} · ${sourceName(cell)}` : cell.task);
@@ -48,9 +56,9 @@ export function overview(app) {
       const has = (/** @type {Category} */ c) => list.some((p) => p.cell.category === c);
       const category = CATEGORIES.find(has) ?? "unknown";
       const values = list.filter((p) => p.cell.category === category).map((p) => p.value);
-      return { key: label(list[0].cell), list, category, median: quantile(values, 0.5) };
+      return { key: label(list[0].cell), list, category, middle: middle(values) };
     })
-    .sort((a, b) => a.median - b.median);
+    .sort((a, b) => a.middle - b.middle);
   const groups = tasks.flatMap((t, row) =>
     CATEGORIES.flatMap((category) => {
       const list = t.list.filter((p) => p.cell.category === category);
@@ -65,6 +73,7 @@ export function overview(app) {
           list,
           q1: quantile(values, 0.25),
           median: quantile(values, 0.5),
+          mean: meanOf(values),
           q3: quantile(values, 0.75),
           low: Math.min(...values),
           high: Math.max(...values),
@@ -143,20 +152,17 @@ export function overview(app) {
           strokeOpacity: 0.22,
           strokeLinecap: "butt",
         }),
-        Plot.dot(points, {
-          className: "pt",
-          x: "value",
+        dots(points, {
+          x: (p) => p.value,
           y: at,
           r: 3.6,
           fill: (p) => COLOUR[p.cell.category],
-          fillOpacity: 0.75,
-          stroke: "var(--ground)",
-          strokeWidth: 0.5,
-          symbol: (/** @type {Point} */ p) => SYMBOL[p.cell.category],
+          fillOpacity: () => 0.75,
+          symbol: (p) => SYMBOL[p.cell.category],
         }),
         Plot.link(groups, {
-          x1: "median",
-          x2: "median",
+          x1: stat,
+          x2: stat,
           y1: (g) => at(g) - half,
           y2: (g) => at(g) + half,
           stroke: "var(--ink)",
@@ -169,25 +175,46 @@ export function overview(app) {
   });
   return [
     h("h1", {}, `What 1,000 inferences cost, by task`),
-    h("p", { class: "lead" }, lead(tasks, setting)),
-    chart(`${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`, {
-      file: "permille-overview",
-      draw,
-      describe: (p) => words(p.cell, setting),
-      open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
-      legend: [
-        ...categoryLegend(points.map((p) => p.cell)),
-        ["median", "var(--ink)", "line"],
-        ["middle half of the cells", "var(--c2)", "square"],
-      ],
-      note: [
-        "Each point is a model on a dataset. The axis is logarithmic: each mark is a " +
-          "multiple of the last.",
-        leftOut(left, setting),
-      ]
-        .filter(Boolean)
-        .join(" "),
-    }),
+    h("p", { class: "lead" }, lead(tasks, setting, stat), " ", against(app, selection)),
+    h(
+      "div",
+      { class: "fields ask" },
+      h(
+        "div",
+        { class: "field" },
+        h("label", { for: "o-stat" }, "The mark of a task is its"),
+        h(
+          "select",
+          { id: "o-stat", onchange: (e) => app.set({ stat: e.target.value }) },
+          ["median", "mean"].map((value) =>
+            h("option", { value, selected: value === stat }, value),
+          ),
+        ),
+      ),
+    ),
+    chart(
+      app,
+      `${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`,
+      {
+        file: "permille-overview",
+        draw,
+        data: () => pointRows(points, setting),
+        describe: (p) => words(p.cell, setting),
+        open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
+        legend: [
+          ...categoryLegend(points.map((p) => p.cell)),
+          [stat, "var(--ink)", "line"],
+          ["middle half of the cells", "var(--c2)", "square"],
+        ],
+        note: [
+          "Each point is a model on a dataset. The axis is logarithmic: each mark is a " +
+            "multiple of the last.",
+          leftOut(left, setting),
+        ]
+          .filter(Boolean)
+          .join(" "),
+      },
+    ),
     left ? elsewhere(app) : null,
     table(
       `${setting.unit === "kwh" ? "Energy" : "CO₂e"} per 1,000 inferences by task and category`,
@@ -198,6 +225,16 @@ export function overview(app) {
         ["Cells", (g) => number(g.list.length), { number: true }],
         ["Least", (g) => figure(g.low, setting.unit), { number: true }],
         ["Median", (g) => figure(g.median, setting.unit), { number: true }],
+        [
+          "Mean",
+          (g) =>
+            h(
+              "span",
+              { "data-mean": g.name, "data-value": String(g.mean) },
+              figure(g.mean, setting.unit),
+            ),
+          { number: true },
+        ],
         ["Most", (g) => figure(g.high, setting.unit), { number: true }],
       ],
       groups,
@@ -206,13 +243,30 @@ export function overview(app) {
 }
 
 /** @param {Cell} cell */
-const cellGroup = (cell) => JSON.stringify([cell.task, sourceKey(cell)]);
+const cellGroup = (cell) => `${sourceKey(cell)} ${cell.task}`;
+
+/**
+ * What the categories take beside each other, with a link to where it stands in full.
+ * @param {App} app
+ * @param {Cell[]} cells
+ */
+function against(app, cells) {
+  const rows = generalRatios(cells, app.setting);
+  if (!rows.length) return null;
+  return [
+    summary(rows),
+    " ",
+    h("a", { href: app.href({ view: "compare", m: [] }) }, "How that is counted"),
+    ".",
+  ];
+}
 
 /**
  * @param {Task[]} all
  * @param {Setting} setting
+ * @param {string} stat
  */
-function lead(all, setting) {
+function lead(all, setting, stat) {
   // Of one study and one category alone: those with the most tasks.
   const alike = [
     ...groupBy(all, (t) => JSON.stringify([sourceKey(t.list[0].cell), t.category])).values(),
@@ -225,11 +279,11 @@ function lead(all, setting) {
   /** @param {Task} t */
   const task = (t) => clean(t.list[0].cell.task, 60);
   return (
-    `In ${clean(sourceName(first.list[0].cell), 80)}, by the median of each task's ` +
+    `In ${clean(sourceName(first.list[0].cell), 80)}, by the ${stat} of each task's ` +
     `${first.category === "unknown" ? "" : `${first.category} `}cells, ` +
-    `${task(last)} takes ${number(last.median / first.median, 2)} times the ` +
-    `${unitName(setting)} of ${task(first)}: ${figure(last.median, setting.unit)} ` +
-    `against ${figure(first.median, setting.unit)} per 1,000, within the ` +
+    `${task(last)} takes ${number(last.middle / first.middle, 2)} times the ` +
+    `${unitName(setting)} of ${task(first)}: ${figure(last.middle, setting.unit)} ` +
+    `against ${figure(first.middle, setting.unit)} per 1,000, within the ` +
     `${setting.boundary} boundary.`
   );
 }

@@ -1,6 +1,7 @@
 // Quality against cost, one small chart for each task, dataset and study: never across.
 
 import { chart, decades, drawing, Plot } from "../chart.js";
+import { MANY, points as dots } from "../cloud.js";
 import { clean, h, name, table } from "../dom.js";
 import {
   figure,
@@ -16,6 +17,7 @@ import {
   COLOUR,
   drawable,
   groupBy,
+  pointRows,
   replica,
   sourceName,
   SYMBOL,
@@ -90,6 +92,7 @@ function one(app, points, setting) {
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;
   const y = [Math.min(...values) - pad, Math.max(...values) + pad];
   const title = `${clean(task, 60)} on ${clean(dataset, 60)}`;
+  const barred = points.length > MANY ? [] : points;
   const draw = drawing(points, (width) => ({
     height: 300,
     marginLeft: 52,
@@ -121,7 +124,7 @@ function one(app, points, setting) {
         strokeDasharray: "5 4",
       }),
       Plot.ruleX(
-        points.filter((p) => p.from !== null),
+        barred.filter((p) => p.from !== null),
         {
           x: "value",
           className: "spread",
@@ -131,22 +134,21 @@ function one(app, points, setting) {
           strokeOpacity: 0.35,
         },
       ),
-      Plot.ruleY(points.filter(bounded), {
+      Plot.ruleY(barred.filter(bounded), {
         y: "quality",
         x1: "low",
         x2: "high",
         stroke: (p) => COLOUR[p.cell.category],
         strokeOpacity: 0.35,
       }),
-      Plot.dot(points, {
-        className: "pt",
-        x: "value",
-        y: "quality",
+      dots(points, {
+        x: (p) => p.value,
+        y: (p) => p.quality,
         r: 4.5,
         fill: (p) => COLOUR[p.cell.category],
         fillOpacity: (p) => (best.includes(p) ? 1 : 0.45),
         stroke: (p) => (best.includes(p) ? "var(--ink)" : "none"),
-        symbol: (/** @type {Scored} */ p) => SYMBOL[p.cell.category],
+        symbol: (p) => SYMBOL[p.cell.category],
       }),
     ],
     color: { type: "identity" },
@@ -156,9 +158,10 @@ function one(app, points, setting) {
   return h(
     "div",
     {},
-    chart(title, {
+    chart(app, title, {
       file: `permille-quality-${task}-${dataset}`.replace(/[^A-Za-z0-9-]/g, "_").slice(0, 80),
       draw,
+      data: () => pointRows(points, setting),
       describe: (p) => [
         ...words(p.cell, setting),
         `${clean(metric, 40)} ${qualityInterval(p.cell)}`,

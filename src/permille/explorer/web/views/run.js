@@ -83,7 +83,7 @@ function page(app, run) {
     ),
     run.weights === "replica" ? h("p", { class: "warn" }, `This is a ${REPLICA}.`) : null,
     run.power.some((p) => p.points.length)
-      ? trace(run)
+      ? trace(app, run)
       : h("p", {}, "This run came without a recording: there is no power over time to draw."),
     table(
       "Energy by phase and domain",
@@ -157,8 +157,11 @@ function facts(title, found) {
   ];
 }
 
-/** @param {PageRun} run */
-function trace(run) {
+/**
+ * @param {App} app
+ * @param {PageRun} run
+ */
+function trace(app, run) {
   const series = run.power.filter((p) => p.points.length);
   const points = series.flatMap((p, i) =>
     p.points.map(([s, w]) => ({
@@ -232,9 +235,17 @@ function trace(run) {
     color: { type: "identity" },
   }));
   return [
-    chart("Power over time", {
+    chart(app, "Power over time", {
       file: "permille-power",
       draw,
+      data: () =>
+        points.map((p) => ({
+          uid: run.uid,
+          domain: p.domain,
+          provenance: p.provenance,
+          seconds: p.s,
+          watts: p.w,
+        })),
       describe: (p) => [
         name(p.domain),
         `${number(p.w)} W at ${number(p.s)} s`,

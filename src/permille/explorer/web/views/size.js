@@ -1,14 +1,16 @@
 // Size: parameters against energy or carbon, both logarithmic.
 
 import { chart, COLOURS, decades, drawing, entry, Plot } from "../chart.js";
+import { MANY, points as dots } from "../cloud.js";
 import { h, name, own, table } from "../dom.js";
 import { bounded, reach } from "../figures.js";
-import { figure, interval, params } from "../format.js";
+import { figure, interval, number, params } from "../format.js";
 import {
   CATEGORIES,
   drawable,
   elsewhere,
   leftOut,
+  pointRows,
   replica,
   sourceName,
   SYMBOL,
@@ -63,24 +65,23 @@ export function size(app) {
       grid: true,
     },
     marks: [
-      Plot.ruleX(points.filter(bounded), {
-        x: (p) => p.cell.params,
-        y1: "low",
-        y2: "high",
-        stroke: colourOf,
-        strokeOpacity: 0.28,
-        strokeWidth: 1.5,
-      }),
-      Plot.dot(points, {
-        className: "pt",
-        x: (p) => p.cell.params,
-        y: "value",
+      points.length > MANY
+        ? null
+        : Plot.ruleX(points.filter(bounded), {
+            x: paramsOf,
+            y1: "low",
+            y2: "high",
+            stroke: colourOf,
+            strokeOpacity: 0.28,
+            strokeWidth: 1.5,
+          }),
+      dots(points, {
+        x: paramsOf,
+        y: (p) => p.value,
         r: 4.2,
         fill: colourOf,
-        fillOpacity: 0.8,
-        stroke: "var(--ground)",
-        strokeWidth: 0.5,
-        symbol: (/** @type {Point} */ p) => SYMBOL[p.cell.category],
+        fillOpacity: () => 0.8,
+        symbol: (p) => SYMBOL[p.cell.category],
       }),
     ],
     color: { type: "identity" },
@@ -111,9 +112,10 @@ export function size(app) {
         ),
       ),
     ),
-    chart("Parameters against cost per 1,000 inferences", {
+    chart(app, "Parameters against cost per 1,000 inferences", {
       file: "permille-size",
       draw,
+      data: () => pointRows(points, setting),
       describe: (p) => words(p.cell, setting),
       open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
       legend: [
@@ -125,7 +127,11 @@ export function size(app) {
             )),
       ],
       note:
-        [leftOut(drawn.left, setting), unknown ? `${unknown} of unknown size are not drawn.` : null]
+        [
+          points.length > MANY ? `Intervals are drawn of up to ${number(MANY)} points.` : null,
+          leftOut(drawn.left, setting),
+          unknown ? `${unknown} of unknown size are not drawn.` : null,
+        ]
           .filter(Boolean)
           .join(" ") || null,
     }),

@@ -1,16 +1,15 @@
 // The table: every cell that the filters leave, sortable; what every chart draws, in words.
 
 import { clean, download, h, name, own } from "../dom.js";
-import { parquet } from "../parquet.js";
 import { figure, interval, NONE, number, params, qualityInterval, seconds } from "../format.js";
 import { grams, kwh, provenance } from "../figures.js";
+import { asParquet, csv, record } from "../records.js";
 import { rowsQuery } from "../state.js";
 import { replica, sourceName } from "../shared.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Child, Estimate, Setting, Unit } from "../page" */
-/** @import { Kind } from "../parquet.js" */
 /** @import { State } from "../state.js" */
 
 const PAGE = 100;
@@ -101,7 +100,8 @@ export function tableView(app) {
   const setting = app.setting,
     state = app.state;
   const rows = sorted(app.selection(), state, setting);
-  const most = Math.min(rows.length, Math.max(PAGE, Number(state.rows) || PAGE));
+  const shown = app.printing ? Infinity : Math.max(PAGE, Number(state.rows) || PAGE);
+  const most = Math.min(rows.length, shown);
   /**
    * @param {string} key
    * @param {string} title
@@ -222,11 +222,17 @@ function sorted(cells, state, setting) {
     state.sort === "model" ? (c) => c.model : (own(COLUMNS, state.sort)?.[2] ?? COLUMNS.task[2]);
   const sign = state.dir === "down" ? -1 : 1;
   const keyed = cells.map((c) => ({ c, by: key(c, setting) }));
+  // Texts repeat: they are put in order once, and then compared by their rank.
+  const texts = [...new Set(keyed.flatMap(({ by }) => (typeof by === "string" ? [by] : [])))].sort(
+    new Intl.Collator("en").compare,
+  );
+  const ranks = new Map(texts.map((each, i) => [each, i]));
+  /** @param {string | number | null} by */
+  const rank = (by) => ranks.get(text(by)) ?? 0;
   // What is missing comes last, whichever way.
   keyed.sort(({ by: a }, { by: b }) => {
     if (a === null || b === null) return Number(a === null) - Number(b === null);
-    const order =
-      typeof a === "number" && typeof b === "number" ? a - b : text(a).localeCompare(text(b), "en");
+    const order = typeof a === "number" && typeof b === "number" ? a - b : rank(a) - rank(b);
     return sign * order;
   });
   return keyed.map(({ c }) => c);
@@ -235,96 +241,22 @@ function sorted(cells, state, setting) {
 // --- downloads -------------------------------------------------------------------------------
 
 /**
- * A row of the selection in the server's columns (permille.explorer.rows).
- * @param {Cell} c
- * @param {Setting} setting
- * @returns {Record<string, unknown>}
+ * A download of the server; a browser would drop its refusal without a word.
+ * @param {App} app
+ * @param {EventTarget | null} link
  */
-export function record(c, setting) {
-  const energy = kwh(c, setting),
-    carbon = grams(c, setting),
-    grid = setting.grid;
-  return {
-    origin: c.origin,
-    source: c.source,
-    study: c.study,
-    task: c.task,
-    dataset: c.dataset,
-    model: c.model,
-    category: c.category,
-    architecture: c.architecture,
-    weights: c.weights,
-    backend: c.backend,
-    device: c.device,
-    params: c.params,
-    provenance: provenance(c, setting.boundary),
-    done: c.done,
-    failed: c.failed,
-    invalid: c.invalid,
-    seconds: c.seconds,
-    latency_p50: c.latency_p50,
-    latency_p95: c.latency_p95,
-    metric: c.metric,
-    quality: c.quality,
-    kwh_per_1000: energy?.value ?? null,
-    kwh_per_1000_low: energy?.low ?? null,
-    kwh_per_1000_high: energy?.high ?? null,
-    co2e_g_per_1000: carbon?.value ?? null,
-    co2e_g_per_1000_low: carbon?.low ?? null,
-    co2e_g_per_1000_high: carbon?.high ?? null,
-    boundary: setting.boundary,
-    net: setting.net,
-    region: grid.place?.code ?? null,
-    year: grid.year === null ? null : Number(grid.year),
-    intensity_g_per_kwh: setting.intensity,
-    intensity_source: grid.source?.name ?? "given on the command line",
-    pue: setting.pue,
-  };
-}
-
-/**
- * CSV; a text that a spreadsheet would take for a formula gets a ' before it.
- * @param {Record<string, unknown>[]} records
- */
-export function csv(records) {
-  if (!records.length) return "";
-  /** @param {unknown} value */
-  const safe = (value) => {
-    if (value === null || value === undefined) return "";
-    if (typeof value !== "string") return String(value);
-    const plain = /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value;
-    return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
-  };
-  return [Object.keys(records[0]), ...records.map(Object.values)]
-    .map((row) => row.map(safe).join(",") + "\r\n")
-    .join("");
-}
-
-const LONG = ["params", "done", "failed", "invalid", "year"];
-const DOUBLE = /^(seconds|latency_|quality$|kwh_|co2e_|intensity_g|pue)/;
-
-/**
- * The rows in Parquet, by the types of the server's file.
- * @param {Record<string, unknown>[]} records
- * @param {string[]} fields
- */
-function asParquet(records, fields) {
-  /**
-   * @param {string} field
-   * @returns {Kind}
-   */
-  const kind = (field) =>
-    LONG.includes(field)
-      ? "long"
-      : field === "net"
-        ? "boolean"
-        : DOUBLE.test(field)
-          ? "double"
-          : "text";
-  return parquet(
-    fields.map((f) => [f, kind(f), records.map((r) => r[f])]),
-    records.length,
-  );
+async function save(app, link) {
+  if (!(link instanceof HTMLAnchorElement)) return;
+  const { href, download: file } = link;
+  app.refused.textContent = "";
+  try {
+    const answer = await fetch(href);
+    if (!answer.ok) throw new Error((await answer.json()).error);
+    download(await answer.arrayBuffer(), answer.headers.get("content-type") ?? "", file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    app.refused.textContent = `${file} was not written: ${clean(reason, 300)}`;
+  }
 }
 
 /**
@@ -339,18 +271,25 @@ function downloads(app, rows) {
       "p",
       { class: "take" },
       "Take this selection away, with the settings above applied and named: ",
-      ["csv", "json", "parquet"].map((kind) => [
-        h(
-          "a",
-          {
-            class: "button",
-            href: `/rows.${kind}${asked ? `?${asked}` : ""}`,
-            download: `permille.${kind}`,
-          },
-          kind === "parquet" ? "Parquet" : kind.toUpperCase(),
-        ),
-        " ",
-      ]),
+      ["csv", "json", "parquet"].map((kind) => {
+        const address = `/rows.${kind}${asked ? `?${asked}` : ""}`;
+        return [
+          h(
+            "a",
+            {
+              class: "button",
+              href: address,
+              download: `permille.${kind}`,
+              onclick: (e) => {
+                e.preventDefault();
+                save(app, e.target);
+              },
+            },
+            kind === "parquet" ? "Parquet" : kind.toUpperCase(),
+          ),
+          " ",
+        ];
+      }),
     );
   }
   const records = () => rows.map((c) => record(c, setting));

@@ -9,7 +9,7 @@ import { empty } from "./overview.js";
 
 /** @import { Cell, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Estimate, Unit } from "../page" */
+/** @import { Estimate, Setting, Unit } from "../page" */
 /** @import { State } from "../state.js" */
 
 const DAYS = 365; // of a year, as permille.units counts one
@@ -49,10 +49,18 @@ export function whatIf(app) {
   const all = app.selection();
   const cells = all.filter((c) => kwh(c, setting));
   if (!cells.length) return empty(app, all.length);
-  const chosen = cells.find((c) => c.id === app.state.cell) ?? cells[0];
+  const chosen = cells.find((c) => c.id === app.state.cell) ?? ordinary(cells, setting);
+  // The link names the model from the start: what comes first may be another one tomorrow.
+  if (app.state.cell !== chosen.id) app.quiet({ cell: chosen.id });
   const results = h("div", { id: "w-results" });
+  // The order of the cells is the same at any volume.
+  const dearest = cells
+    .map((c) => ({ c, each: kwh(c, setting)?.value ?? 0 }))
+    .sort((a, b) => b.each - a.each)
+    .slice(0, MOST)
+    .map(({ c }) => c);
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
-  const fill = () => replaceChildren(results, answers(app, cells, chosen));
+  const fill = () => replaceChildren(results, answers(app, cells, chosen, dearest));
   fill();
   return [
     h("h1", {}, "What if it ran every day?"),
@@ -67,6 +75,19 @@ export function whatIf(app) {
   ];
 }
 
+/**
+ * The cell of median energy among those that may be compared with the first.
+ * @param {Cell[]} cells
+ * @param {Setting} setting
+ */
+function ordinary(cells, setting) {
+  const alike = cells
+    .filter((c) => c.place === cells[0].place)
+    .map((c) => ({ c, each: kwh(c, setting)?.value ?? 0 }))
+    .sort((a, b) => a.each - b.each);
+  return alike[Math.floor((alike.length - 1) / 2)].c;
+}
+
 /** @param {State} state */
 const perDayOf = (state) => Math.min(1e12, Math.max(1, Number(state.day) || 1e6));
 
@@ -74,8 +95,9 @@ const perDayOf = (state) => Math.min(1e12, Math.max(1, Number(state.day) || 1e6)
  * @param {App} app
  * @param {Cell[]} cells
  * @param {Cell} chosen
+ * @param {Cell[]} dearest
  */
-function answers(app, cells, chosen) {
+function answers(app, cells, chosen, dearest) {
   const setting = app.setting,
     day = perDayOf(app.state);
   const perDay = times(kwh(chosen, setting), day / 1000),
@@ -101,7 +123,7 @@ function answers(app, cells, chosen) {
     equivalents(app, perDay.value, perDayGrams.value),
     grids(app, chosen, day),
     others(app, cells, chosen, day),
-    every(app, cells, day),
+    every(app, dearest, cells.length, day),
   ];
 }
 
@@ -343,9 +365,26 @@ function grids(app, chosen, day) {
     color: { type: "identity" },
   }));
   return [
-    chart("The same workload on other grids, a year", {
+    chart(app, "The same workload on other grids, a year", {
       file: "permille-grids",
       draw,
+      data: () =>
+        rows.map((r) => ({
+          code: r.code,
+          place: r.place,
+          year: r.year,
+          intensity_g_per_kwh: r.intensity,
+          intensity_source: r.source?.name ?? "given",
+          co2e_g_per_year: r.estimate.value,
+          co2e_g_per_year_low: r.estimate.low,
+          co2e_g_per_year_high: r.estimate.high,
+          requests_per_day: day,
+          id: chosen.id,
+          model: chosen.model,
+          boundary: setting.boundary,
+          net: setting.net,
+          pue: setting.pue,
+        })),
       describe: (r) => [
         r.place,
         `${mass(r.estimate.value)} CO₂e a year`,
@@ -377,18 +416,16 @@ function grids(app, chosen, day) {
 /**
  * The same volume of each cell that the filters leave, whatever its task.
  * @param {App} app
- * @param {Cell[]} cells
+ * @param {Cell[]} dearest
+ * @param {number} count of all cells
  * @param {number} day
  */
-function every(app, cells, day) {
-  const rows = cells
-    .map((c) => ({
-      c,
-      kwh: times(kwh(c, app.setting), day / 1000).value,
-      grams: times(grams(c, app.setting), day / 1000).value,
-    }))
-    .sort((a, b) => b.kwh - a.kwh)
-    .slice(0, MOST);
+function every(app, dearest, count, day) {
+  const rows = dearest.map((c) => ({
+    c,
+    kwh: times(kwh(c, app.setting), day / 1000).value,
+    grams: times(grams(c, app.setting), day / 1000).value,
+  }));
   return h(
     "details",
     {},
@@ -396,9 +433,7 @@ function every(app, cells, day) {
       "summary",
       {},
       "Every cell of this selection at that volume" +
-        (cells.length > MOST
-          ? `: the ${MOST} dearest of ${number(cells.length)}; filters narrow it`
-          : ""),
+        (count > MOST ? `: the ${MOST} dearest of ${number(count)}; filters narrow it` : ""),
     ),
     table(
       "Every cell of this selection at that volume",

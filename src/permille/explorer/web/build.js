@@ -1,0 +1,67 @@
+// Bundles the page without the parts of its libraries that no chart uses: node build.js OUT META
+
+import { writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { argv } from "node:process";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+/** @type {[what: RegExp, instead: string][]} modules, and what stands in for them */
+const LEAN = [
+  [/plot\/src\/index\.js$/, "lean/marks.js"],
+  [
+    /plot\/src\/(projection|time|legends|scales\/(schemes|temporal|diverging))\.js$/,
+    "lean/plot.js",
+  ],
+  [/plot\/src\/(marks\/tip|interactions\/pointer|transforms\/bin|marker)\.js$/, "lean/plot.js"],
+  [/plot\/src\/curve\.js$/, "lean/curve.js"],
+  [/\/(d3-geo|d3-time-format|d3-color)\//, "lean/d3.js"],
+  [/\/isoformat\//, "lean/plot.js"],
+];
+const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** @type {import("esbuild").Plugin} */
+const lean = {
+  name: "lean",
+  setup(builder) {
+    // Curves and interpolators that nothing uses go too, once it is known that making one does
+    // nothing else.
+    builder.onLoad({ filter: /\/d3-(shape|interpolate)\/dist\// }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      return { contents: source.replace(/= \(function /g, "= /* @__PURE__ */ (function ") };
+    });
+    builder.onResolve({ filter: /./ }, async ({ path, pluginData, ...how }) => {
+      if (pluginData === "asked" || how.kind === "entry-point") return undefined;
+      const { importer, namespace, resolveDir, kind, with: attributes } = how;
+      const found = await builder.resolve(path, {
+        importer,
+        namespace,
+        resolveDir,
+        kind,
+        with: attributes,
+        pluginData: "asked",
+      });
+      const instead = LEAN.find(([what]) => what.test(found.path.replaceAll("\\", "/")))?.[1];
+      return instead ? { path: here(instead), sideEffects: false } : found;
+    });
+  },
+};
+
+const [out, meta] = argv.slice(2);
+const common = /** @type {const} */ ({
+  bundle: true,
+  minify: true,
+  legalComments: "none",
+  logLevel: "warning",
+});
+const { metafile } = await build({
+  ...common,
+  entryPoints: [here("main.js")],
+  outfile: `${out}/explorer.js`,
+  format: "iife",
+  target: "es2020",
+  metafile: true,
+  plugins: [lean],
+});
+await build({ ...common, entryPoints: [here("style.css")], outfile: `${out}/explorer.css` });
+writeFileSync(meta, JSON.stringify(metafile));

@@ -1,0 +1,175 @@
+// Many points: drawn on a canvas below the chart, where an SVG element each would be too slow.
+
+import { dot } from "@observablehq/plot";
+import { h } from "./dom.js";
+
+/** @import { Markish, PlotOptions } from "@observablehq/plot" */
+
+/** The most points that are elements of their own. */
+export const MANY = 2_000;
+
+/**
+ * How points look. `x` and `y` are in the units of the chart's scales.
+ * @template Datum
+ * @typedef {object} Look
+ * @property {(d: Datum) => number} x
+ * @property {(d: Datum) => number} y
+ * @property {number} r
+ * @property {(d: Datum) => string} fill
+ * @property {(d: Datum) => number} fillOpacity
+ * @property {(d: Datum) => string} [stroke]
+ * @property {(d: Datum) => string} symbol
+ */
+
+/**
+ * Points that a canvas holds.
+ * @template Datum
+ */
+export class Cloud {
+  /**
+   * @param {Datum[]} data
+   * @param {Look<Datum>} look
+   */
+  constructor(data, look) {
+    this.data = data;
+    this.look = look;
+  }
+}
+
+/**
+ * The points of a chart, in its marks: elements that can be picked, or a cloud.
+ * @template Datum
+ * @param {Datum[]} data
+ * @param {Look<Datum>} look
+ * @returns {Markish}
+ */
+export function points(data, look) {
+  if (data.length > MANY)
+    return /** @type {Markish} */ (/** @type {unknown} */ (new Cloud(data, look)));
+  const stroke = look.stroke ?? "var(--ground)";
+  return dot(data, { ...look, className: "pt", stroke, strokeWidth: look.stroke ? 1 : 0.5 });
+}
+
+/**
+ * A chart's options without its cloud, and the cloud.
+ * @param {PlotOptions} options
+ * @returns {[PlotOptions, Cloud<any> | null]}
+ */
+export function parted({ marks = [], ...options }) {
+  const clouds = marks.filter((mark) => mark instanceof Cloud);
+  const rest = marks.filter((mark) => !(mark instanceof Cloud));
+  return [{ ...options, marks: rest }, clouds[0] ?? null];
+}
+
+/** Half the side of a stamp, in pixels: a point and room for its smooth edge. */
+const HALF = 6;
+
+/** @type {{ [symbol: string]: (context: CanvasRenderingContext2D, r: number) => void }} */
+const SHAPES = {
+  circle: (context, r) => context.arc(0, 0, r, 0, 7),
+  diamond(context, r) {
+    context.moveTo(0, -1.3 * r);
+    context.lineTo(r, 0);
+    context.lineTo(0, 1.3 * r);
+    context.lineTo(-r, 0);
+  },
+  square: (context, r) => context.rect(-r, -r, 2 * r, 2 * r),
+};
+
+/**
+ * A point's picture, which is put wherever such a point lies.
+ * @param {string} fill
+ * @param {string} symbol
+ * @param {number} r
+ * @param {number} sharp pixels of the screen by one of the page
+ * @returns {ImageData}
+ */
+function stamp(fill, symbol, r, sharp) {
+  const canvas = h("canvas");
+  const side = (canvas.width = canvas.height = Math.ceil(2 * HALF * sharp));
+  const context = context2d(canvas);
+  context.scale(sharp, sharp);
+  context.translate(HALF, HALF);
+  const variable = /^var\((--\w+)\)$/.exec(fill);
+  const style = getComputedStyle(document.documentElement);
+  context.fillStyle = variable ? style.getPropertyValue(variable[1]) : fill;
+  context.beginPath();
+  (SHAPES[symbol] ?? SHAPES.circle)(context, r);
+  context.fill();
+  return context.getImageData(0, 0, side, side);
+}
+
+/** @param {HTMLCanvasElement} canvas */
+function context2d(canvas) {
+  // Pixels are read and written: they stay in memory, and not on a graphics card.
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (!context) throw new Error("this browser draws no canvas");
+  return context;
+}
+
+/**
+ * Puts a stamp over what is there. A canvas does the same ten times slower for so many.
+ * @param {ImageData} paper
+ * @param {ImageData} mark
+ * @param {number} left
+ * @param {number} top
+ * @param {number} opacity
+ */
+function put(paper, mark, left, top, opacity) {
+  const { data: to, width, height } = paper,
+    { data: from, width: side } = mark;
+  for (let row = 0; row < side; row++) {
+    const y = top + row;
+    if (y < 0 || y >= height) continue;
+    for (let column = 0; column < side; column++) {
+      const x = left + column,
+        i = 4 * (row * side + column);
+      if (!from[i + 3] || x < 0 || x >= width) continue;
+      const j = 4 * (y * width + x);
+      const over = (opacity * from[i + 3]) / 255,
+        under = (to[j + 3] / 255) * (1 - over),
+        alpha = over + under;
+      for (let k = 0; k < 3; k++) to[j + k] = (from[i + k] * over + to[j + k] * under) / alpha;
+      to[j + 3] = 255 * alpha;
+    }
+  }
+}
+
+/**
+ * Draws a cloud with the scales of its chart.
+ * @template Datum
+ * @param {Cloud<Datum>} cloud
+ * @param {{ scale: (name: "x" | "y") => { apply: (value: any) => any } | undefined }} scales
+ * @param {number} width
+ * @param {number} height
+ * @returns {{ canvas: HTMLCanvasElement; x: Float64Array; y: Float64Array }}
+ */
+export function paint({ data, look }, scales, width, height) {
+  const canvas = h("canvas", { class: "cloud", "aria-hidden": "true" });
+  const sharp = devicePixelRatio || 1;
+  canvas.width = width * sharp;
+  canvas.height = height * sharp;
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const [toX, toY] = /** @type {const} */ (["x", "y"]).map((name) => scales.scale(name)?.apply);
+  if (!toX || !toY) throw new Error("a cloud of points needs both scales");
+  const x = Float64Array.from(data, (d) => toX(look.x(d))),
+    y = Float64Array.from(data, (d) => toY(look.y(d)));
+  const context = context2d(canvas),
+    paper = context.createImageData(canvas.width, canvas.height);
+  /** @type {Map<string, ImageData>} */
+  const stamps = new Map();
+  data.forEach((d, i) => {
+    const fill = look.fill(d),
+      symbol = look.symbol(d);
+    let mark = stamps.get(fill + symbol);
+    if (!mark) {
+      mark = stamp(fill, symbol, Math.min(HALF - 1, look.r * 0.7), sharp);
+      stamps.set(fill + symbol, mark);
+    }
+    const [left, top] = [x[i], y[i]].map((at) => Math.round((at - HALF) * sharp));
+    put(paper, mark, left, top, 0.8 * look.fillOpacity(d));
+  });
+  context.putImageData(paper, 0, 0);
+  return { canvas, x, y };
+}
