@@ -41,7 +41,7 @@ def page() -> bytes:
 
 
 class Metrics(BaseHTTPRequestHandler):
-    """Serves the page."""
+    """Serves the page, and takes what is sent to a collector."""
 
     body = page()
 
@@ -51,12 +51,19 @@ class Metrics(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
 
-def measure(meter: str, seconds: int, every_s: int) -> dict[str, Any]:
-    """The share of a core over a watch, without the seconds of CPU time that starting takes."""
+def measure(meter: str, seconds: int, every_s: int, *, outlets: bool) -> dict[str, Any]:
+    """The share of a core over a watch, without the seconds of CPU time that starting takes.
+    ``outlets``: with a store and a collector."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with FakeMachine(CONSTANT) as machine, tempfile.TemporaryDirectory() as folder:
@@ -67,6 +74,8 @@ def measure(meter: str, seconds: int, every_s: int) -> dict[str, Any]:
         }
         url = f"http://127.0.0.1:{server.server_port}"
         words = ["watch", "--metrics", url, "--every", f"{every_s}s", "--for", f"{seconds}s"]
+        if outlets:
+            words += ["--store", f"{folder}/watch.db", "--otlp", url]
         finished = subprocess.run(
             [sys.executable, "-m", "permille", *words, "--json-lines"],
             env=os.environ | settings,
@@ -80,6 +89,7 @@ def measure(meter: str, seconds: int, every_s: int) -> dict[str, Any]:
     return {
         "meter": meter,
         "every_s": every_s,
+        "outlets": outlets,
         "page_kb": len(Metrics.body) // 1000,
         "share_of_a_core": used_s / sum(line["seconds"] for line in lines),
     }
@@ -89,7 +99,9 @@ def main() -> None:
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     for meter in ("rapl", "estimate"):
         for every_s in (1, 10):
-            print(json.dumps(measure(meter, seconds, every_s)), flush=True)
+            for outlets in (False, True):
+                figures = measure(meter, seconds, every_s, outlets=outlets)
+                print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -590,5 +590,5 @@ function listing(app, picked, fast, asked) {
 function promiseOf(point) {
   const reason = point.checks.find((c) => c.reason)?.reason;
   const words = VERDICTS[String(point.meets)][0];
-  return reason && point.meets === null ? `${words}: ${clean(reason, 120)}` : words;
+  return reason && !point.meets ? `${words}: ${clean(reason, 120)}` : words;
 }
