@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from permille.analysis.comparable import current, pooled_by
 from permille.analysis.summaries import grouped, summarise
@@ -12,7 +12,8 @@ from permille.records import Trial
 if TYPE_CHECKING:
     from permille.analysis.cell_summary import Summary
     from permille.analysis.rolled import Rolled
-    from permille.store import Group
+
+G = TypeVar("G")
 
 
 def current_trials(trials: Iterable[Trial]) -> list[Trial]:
@@ -25,8 +26,8 @@ def current_trials(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in listed if pooled_by(trial) in kept]
 
 
-def current_groups(groups: Iterable[tuple[Group, Rolled]]) -> list[tuple[Group, Summary]]:
-    """The groups that are not superseded, in order, each with its summary."""
+def current_groups(groups: Iterable[tuple[G, Rolled]]) -> list[tuple[G, Summary]]:
+    """The groups of a store that are not superseded, in order, each with its summary."""
     listed = [(group, rolled.cell.summary) for group, rolled in groups]
     kept = {id(summary) for summary in current(summary for _, summary in listed)}
     return [(group, summary) for group, summary in listed if id(summary) in kept]
