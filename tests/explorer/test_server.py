@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 
+from permille.explorer.figures import Figures
+from permille.explorer.rows import question
+from permille.explorer.server import app
 from tests.conftest import Permille
 from tests.explorer.conftest import FORMULA, HOSTILE, Served
 
@@ -181,6 +187,40 @@ def test_a_run_is_drilled_down_to(served: Served) -> None:
     watts = [w for _, w in found["power"][0]["points"]]
     assert watts[0] == pytest.approx(5.0)
     assert watts[-1] == pytest.approx(50.0)
+
+
+def test_the_page_is_sent_before_the_figures_are_read(store: Path, built: None) -> None:
+    figures = Figures(store)
+    sent: list[dict[str, Any]] = []
+
+    async def ask(path: str) -> None:
+        headers = [(b"host", b"127.0.0.1:8421")]
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await app(figures, 8421)({**scope, "headers": headers}, receive, send)  # type: ignore[arg-type]
+
+    asyncio.run(ask("/"))
+    assert sent[0]["status"] == 200
+    assert b"Loading the figures" in sent[1]["body"]
+    assert not vars(figures)["_state"]
+    asyncio.run(ask("/document.json"))
+    state = vars(figures)["_state"]
+    assert state._rows is None  # only a download needs them
+    with closing(state.rows) as rows:
+        assert len(rows.records(question({}))) > 300
+
+
+def test_a_store_that_is_not_one_is_said_at_once(permille: Permille, tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_text("this is no database, and never was one" * 100)
+    found = permille("explore", "--no-open", "--store", str(path), code=2)
+    assert "text.db" in found.err
 
 
 def test_a_store_that_is_not_there_is_said_at_once(permille: Permille, tmp_path: Path) -> None:

@@ -175,8 +175,7 @@ def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
 def _tasks(cells: Sequence[StudyCell], pue: float) -> list[TaskEnergy]:
     """kWh per 1,000 by task and boundary, for the task-specific models if there are any."""
     rows: list[TaskEnergy] = []
-    for task in dict.fromkeys(cell.summary.cell.task for cell in cells):
-        of_task = [cell for cell in cells if cell.summary.cell.task == task]
+    for task, of_task in _by_task(cells).items():
         specific = [c for c in of_task if c.summary.cell.category == "task-specific"]
         rows += [
             TaskEnergy(
@@ -188,6 +187,13 @@ def _tasks(cells: Sequence[StudyCell], pue: float) -> list[TaskEnergy]:
             for boundary in BOUNDARIES
         ]
     return rows
+
+
+def _by_task(cells: Sequence[StudyCell]) -> dict[str, list[StudyCell]]:
+    by_task: dict[str, list[StudyCell]] = {}
+    for cell in cells:
+        by_task.setdefault(cell.summary.cell.task, []).append(cell)
+    return by_task
 
 
 def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> float | None:
@@ -225,8 +231,7 @@ def _tau(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 def _general_to_specific(cells: Sequence[StudyCell]) -> list[GeneralToSpecific]:
     rows = []
-    for task in dict.fromkeys(cell.summary.cell.task for cell in cells):
-        of_task = [cell for cell in cells if cell.summary.cell.task == task]
+    for task, of_task in _by_task(cells).items():
         general = [c for c in of_task if c.summary.cell.category == "general-purpose"]
         specific = [c for c in of_task if c.summary.cell.category == "task-specific"]
         if not general or not specific:

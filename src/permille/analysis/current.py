@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from permille.analysis.cell_summary import Summary
     from permille.analysis.rolled import Rolled
 
-Group = TypeVar("Group")
-"""What a store calls a group of trials."""
+G = TypeVar("G")
 
 
 def current_trials(trials: Iterable[Trial]) -> list[Trial]:
@@ -27,8 +26,8 @@ def current_trials(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in listed if pooled_by(trial) in kept]
 
 
-def current_groups(groups: Iterable[tuple[Group, Rolled]]) -> list[tuple[Group, Summary]]:
-    """The groups that are not superseded, in order, each with its summary."""
+def current_groups(groups: Iterable[tuple[G, Rolled]]) -> list[tuple[G, Summary]]:
+    """The groups of a store that are not superseded, in order, each with its summary."""
     listed = [(group, rolled.cell.summary) for group, rolled in groups]
     kept = {id(summary) for summary in current(summary for _, summary in listed)}
     return [(group, summary) for group, summary in listed if id(summary) in kept]

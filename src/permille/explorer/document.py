@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -51,7 +51,7 @@ def document(
     """Everything that the page needs. ``store`` names the store for people, if there is one;
     ``damage`` has a line for each thing in it that could not be read."""
     ranks, answers = _ranked(cells)
-    records = [_record(c) | ranked for c, ranked in zip(cells, ranks, strict=True)]
+    records = (_record(c) | ranked for c, ranked in zip(cells, ranks, strict=True))
     return {
         "schema": 1,
         "permille": __version__,
@@ -84,29 +84,52 @@ def encode(found: shapes.Document | dict[str, Any]) -> str:
 # --- cells, by column ------------------------------------------------------------------------
 
 
-def columns(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def columns(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Columns of equal length. A column of numbers is a list; any other is ``{"of": distinct
     values, "at": index of each}``, because names repeat; a constant column is ``{"all":
     value}``."""
-    names = records[0].keys() if records else ()
-    return {name: _column([record[name] for record in records]) for name in names}
+    given = iter(records)
+    first = next(given, None)
+    if first is None:
+        return {}
+    # Of many cells, only one at a time is a dictionary.
+    names = tuple(first)
+    rows = [tuple(first.values()), *(tuple(one[name] for name in names) for one in given)]
+    rounded: dict[float, float] = {}
+    return {
+        name: _column(values, rounded)
+        for name, values in zip(names, zip(*rows, strict=True), strict=True)
+    }
 
 
-def _column(values: list[Any]) -> Any:
-    if all(v == values[0] and type(v) is type(values[0]) for v in values):
+def _column(values: tuple[Any, ...], rounded: dict[float, float]) -> Any:
+    """``rounded`` is what numbers were rounded to before: boundaries share many."""
+    types = set(map(type, values))
+    if len(types) == 1 and values.count(values[0]) == len(values):
         return {"all": values[0]}
-    if all(v is None or isinstance(v, int | float) for v in values):
-        return [_rounded(v) for v in values]
-    distinct: dict[str, int] = {}
+    if types <= _NUMBERS:
+        return [_again(v, rounded) if type(v) is float else v for v in values]
+    distinct: dict[str | None, int] = {}
     kept: list[Any] = []
     at = []
     for value in values:
-        key = json.dumps(value, sort_keys=True)
+        key = value if types <= _TEXT else json.dumps(value, sort_keys=True)
         if key not in distinct:
             distinct[key] = len(kept)
             kept.append(value)
         at.append(distinct[key])
     return {"of": kept, "at": at}
+
+
+_NUMBERS = {int, float, bool, type(None)}
+_TEXT = {str, type(None)}
+
+
+def _again(value: float, rounded: dict[float, float]) -> float:
+    short = rounded.get(value)
+    if short is None:
+        short = rounded[value] = cast(float, _rounded(value))
+    return short
 
 
 def _rounded(value: float | None) -> float | None:

@@ -5,25 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from permille.explorer import cells, document, runs
 from permille.explorer.page import asset
 from permille.explorer.rows import Rows
 from permille.explorer.shapes import Document, ListedTrial, PageRun
-from permille.records import Record
 from permille.store import Store
 
 
-class FiguresState(Record):
+class FiguresState:
     """The figures for one state of the store. ``tag`` changes with them."""
 
-    tag: str
-    damage: tuple[str, ...]
-    cells: tuple[cells.Shown, ...]
-    document: str
-    rows: Any
+    def __init__(self, shown: Sequence[cells.Shown], made: Document) -> None:
+        self.cells = tuple(shown)
+        self.damage = tuple(made["damage"])
+        self.document = document.encode(made)
+        self.tag = hashlib.sha256(self.document.encode()).hexdigest()[:16]
+        self._lock = threading.Lock()
+        self._rows: Rows | None = None
+
+    @property
+    def rows(self) -> Rows:
+        """The rows for downloads, which are loaded when they are first asked for."""
+        with self._lock:
+            if self._rows is None:
+                self._rows = Rows(self.cells)
+            return self._rows
 
 
 class Figures:
@@ -46,7 +55,7 @@ class Figures:
             stamp = _stamp(self.store)
             if self._state is None or stamp != self._stamp:
                 # A request may still be reading the old rows: the last reference frees them.
-                self._state = _state(self.store)
+                self._state = FiguresState(*everything(self.store))
                 self._stamp = stamp
             return self._state
 
@@ -83,19 +92,6 @@ def everything(store: Path | None) -> tuple[list[cells.Shown], Document]:
         licences=json.loads(asset("licences.json")),
     )
     return shown, found
-
-
-def _state(store: Path | None) -> FiguresState:
-    shown, made = everything(store)
-    text = document.encode(made)
-    tag = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return FiguresState(
-        tag=tag,
-        damage=tuple(made["damage"]),
-        cells=tuple(shown),
-        document=text,
-        rows=Rows(shown),
-    )
 
 
 def _stamp(store: Path | None) -> object:

@@ -32,8 +32,12 @@ def asset(name: str) -> str:
         ) from error
 
 
-def served(revision: str) -> str:
-    """The page that loads its script, style and figures from its own server."""
+@cache
+def served() -> str:
+    """The page that loads its script, style and figures from its own server. It has no figures, so
+    that a browser has it before they are read."""
+    files = asset("explorer.js") + asset("explorer.css")
+    revision = hashlib.sha256(files.encode()).hexdigest()[:16]
     return str(_template().render(inline=False, revision=revision))
 
 

@@ -112,7 +112,7 @@ def _json(payload: Any, *, status: int = 200, tag: str | None = None) -> Respons
 def _routes(figures: Figures) -> list[Route]:
     # Plain functions: Starlette runs them in threads, so a slow one does not block others.
     def index(request: Request) -> Response:
-        return Response(page.served(figures.state().tag), media_type="text/html")
+        return Response(page.served(), media_type="text/html")
 
     def static(request: Request) -> Response:
         name = request.path_params["name"]

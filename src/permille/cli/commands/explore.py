@@ -6,12 +6,20 @@ import argparse
 import errno
 import os
 import socket
+import sys
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from permille.cli.arguments import add_store
 from permille.cli.source import say_damage
-from permille.errors import UsageError
+from permille.errors import PermilleError, UsageError
+from permille.escaping import plain
 from permille.extras import extra
+from permille.store import Store
+
+if TYPE_CHECKING:
+    from permille.explorer.figures import Figures
 
 PORT = 8421
 EXAMPLES = """examples:
@@ -42,14 +50,18 @@ def explored_store(path: Path) -> Path | None:
 
 def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
     with extra("explorer", "the explorer"):
+        import duckdb  # noqa: F401 - for downloads; missing, it is reported now
         import uvicorn
 
+        from permille.explorer import page
         from permille.explorer.figures import Figures
         from permille.explorer.server import app
 
-        figures = Figures(store)
-        # Report damage of the store here too, not only in the browser.
-        say_damage(list(figures.state().damage))
+        page.served()
+    if store is not None:
+        with Store(store, readonly=True, damage=[]):
+            pass  # what is not a store is refused before anything is served
+    figures = Figures(store)
     listening = _listen(port)
     port = listening.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"
@@ -57,12 +69,22 @@ def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
     config = uvicorn.Config(
         app(figures, port), log_level="warning", server_header=False, date_header=False
     )
+    # The browser gets the page while the figures are read.
+    threading.Thread(target=_read, args=(figures,), daemon=True).start()
     if opens:
         import webbrowser
 
         webbrowser.open(address)
     uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _read(figures: Figures) -> None:
+    """Read the figures, and report damage of the store here too, not only in the browser."""
+    try:
+        say_damage(list(figures.state().damage))
+    except PermilleError as error:  # the page shows it, too
+        print(plain(str(error)), file=sys.stderr)
 
 
 def _listen(port: int | None) -> socket.socket:
