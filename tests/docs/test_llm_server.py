@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -23,7 +24,7 @@ from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
 
-FILES = ["server.py", "questions.jsonl", "study.toml", "far.toml"]
+FILES = ["server.py", "questions.jsonl", "study.toml", "question.json", "far.toml"]
 
 
 @quickstart_assets.needed
@@ -31,6 +32,7 @@ def test_the_example_runs(
     permille: Permille, powercap: Driver, environment: dict[str, str], tmp_path: Path
 ) -> None:
     assert write_files("llm-server.md", tmp_path) == FILES
+    json.loads((tmp_path / "question.json").read_text())
     study = (tmp_path / "study.toml").read_text()
     for port in dict.fromkeys(re.findall(r"180\d\d", study)):  # ports that nobody else has
         study = study.replace(port, str(free_port()))

@@ -206,7 +206,7 @@ class _Search:
         beyond = self._name(knee.beyond)
         if knee.end == "resolved":
             return f"the promise breaks between {kept} and {beyond}"
-        return f"the promise is kept at {kept}; the trials cannot tell whether it is at {beyond}"
+        return f"the promise is kept at {kept}; the trials cannot tell whether {beyond} keeps it"
 
     def _name(self, load: float) -> str:
         return f"{self.axis.key} = {self.axis.written(load):g}"
