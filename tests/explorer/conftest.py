@@ -240,6 +240,13 @@ class Tab:
         until(lambda: self.page.evaluate("Boolean(window.permille)"))
         return self
 
+    def unfold(self) -> Tab:
+        """Open the settings and the filters."""
+        self.page.evaluate(
+            "document.querySelectorAll('.bar > details').forEach(d => d.open = true)"
+        )
+        return self
+
     @property
     def url(self) -> str:
         """The address as it is now; Playwright's own copy lags behind."""

@@ -191,7 +191,7 @@ def test_one_ratio_of_the_categories_is_told_apart_from_the_others(file_tab: Tab
 
 def test_the_papers_view_has_the_means_of_its_table_2(tab: Tab, permille: Permille) -> None:
     printed = permille("reproduce", "--json").json["table2"]
-    tab.go("view=table&search=bert&pue=1.5")
+    tab.go("view=table&search=bert&pue=1.5").unfold()
     tab.page.click('a:text("The paper\'s view")')
     until(lambda: "stat=mean" in tab.url)
     for row in printed:
@@ -351,7 +351,7 @@ def test_filters_are_in_the_address_and_come_back(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     tab: Tab = request.getfixturevalue("tab" if kind == "served" else "file_tab")
-    tab.go("view=table")
+    tab.go("view=table").unfold()
     tab.page.select_option("#f-task", "text-classification")
     tab.page.select_option("#f-category", "general-purpose")
     tab.page.fill("#f-search", "flan")
@@ -499,7 +499,7 @@ def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
     assert {row["model"] for row in rows} == shown
     assert {"small", "big", "lonely"} <= {row["model"] for row in rows}
     assert {row["intensity_g_per_kwh"] for row in rows} == {"50.0"}
-    tab.page.fill("#f-least", "many")
+    tab.unfold().page.fill("#f-least", "many")
     until(lambda: "“many” is not a number" in tab.page.locator("[role=status]").inner_text())
     assert {"small", "imported"} <= tab.values("energy").keys()  # of 10 parameters
     assert tab.said == []
@@ -674,7 +674,7 @@ def test_every_chart_has_its_figures_in_a_table(file_tab: Tab, view: str) -> Non
 
 def test_all_of_it_is_reached_by_keyboard(file_tab: Tab) -> None:
     """Whatever can be clicked is a link, a button or a field: the tab key comes by."""
-    file_tab.go("view=table&task=text-classification&origin=store")
+    file_tab.go("view=table&task=text-classification&origin=store").unfold()
     reached = set()
     for _ in range(60):
         file_tab.page.keyboard.press("Tab")
@@ -741,6 +741,24 @@ def test_numbers_are_worded_as_in_the_command_line(file_tab: Tab) -> None:
         assert text == format_energy_kwh(value)
 
 
+def test_what_is_set_is_in_sight_and_taken_away_by_a_click(browser: Browser, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go("view=overview&origin=shipped&dataset=IMDB&search=bert")
+    until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
+    mark = tab.page.locator("figure svg .pt > *").first.bounding_box()
+    assert mark is not None
+    assert mark["y"] < 768 * 0.6  # below the folded controls, the heading and its sentence
+    chips = tab.page.locator(".chips button")
+    assert [c.split(":")[0] for c in chips.all_inner_texts()] == [
+        "dataset", "model contains", "source",
+    ]  # fmt: skip
+    tab.page.click("#chip-search")
+    until(lambda: "search=" not in tab.url)
+    assert chips.count() == 2
+    context.close()
+
+
 def test_the_page_keeps_a_persons_place(file_tab: Tab) -> None:
     """The model in the link, a field's typing as one step back, details, and the theme."""
     from statistics import median_low
@@ -758,9 +776,10 @@ def test_the_page_keeps_a_persons_place(file_tab: Tab) -> None:
     assert energies[chosen] == median_low(energies.values())
     assert "cell=" in file_tab.url
     page.click("summary:text('Every cell of this selection')")
+    file_tab.unfold()
     page.select_option("#f-boundary", "node")
     assert page.locator("table", has_text="Every cell of this selection").is_visible()
-    file_tab.go("view=table")
+    file_tab.go("view=table").unfold()
     before = page.evaluate("history.length")
     page.locator("#f-search").press_sequentially("bert", delay=200)
     until(lambda: "search=bert" in file_tab.url)

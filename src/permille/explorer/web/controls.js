@@ -1,5 +1,6 @@
 // Settings (boundary, grid, PUE) and filters: kept across redraws, so that focus and typing stay.
 
+import { FILTER_NAMES } from "./cite.js";
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
@@ -19,14 +20,12 @@ const KINDS = [
 /** What is typed. */
 const TYPED = /** @type {const} */ (["search", "least", "most", "intensity"]);
 const PAPER_TITLE = "Means within the node, as in the paper's table 2";
-const WIDE = "(min-width: 60rem)";
 
 /** @param {App} app */
 export function controls(app) {
   /** @type {{ [name: string]: HTMLInputElement | HTMLSelectElement }} */
   const fields = {};
   let viewed = "";
-  const wide = matchMedia(WIDE).matches;
 
   /**
    * @param {string} name
@@ -117,12 +116,13 @@ export function controls(app) {
     ),
   );
   const year = h("select", { onchange: (e) => app.set({ year: e.target.value }) });
+  const chips = h("ul", { class: "chips", "aria-label": "Filters that are set" });
   const settingsNow = h("span", { class: "now" });
   const filtersNow = h("span", { class: "now" });
   const pueNumber = h("output", { for: "f-pue" });
   const settings = h(
     "details",
-    { class: "box", open: wide },
+    { class: "box" },
     h("summary", {}, h("span", { class: "what" }, "Settings"), settingsNow),
     h(
       "div",
@@ -177,7 +177,7 @@ export function controls(app) {
 
   const filters = h(
     "details",
-    { class: "box", open: wide },
+    { class: "box" },
     h("summary", {}, h("span", { class: "what" }, "Filters"), filtersNow),
     h(
       "div",
@@ -259,14 +259,26 @@ export function controls(app) {
       `${setting.boundary}, ${idle} · ` +
       `${grid.name}${grid.year ? ` ${grid.year}` : ""}, ${number(setting.intensity)} ` +
       `gCO₂e/kWh · PUE ${number(setting.pue)}`;
-    const active = FILTERS.filter((f) => s[f] !== DEFAULTS[f]);
     const count = app.selection().length;
-    filtersNow.textContent =
-      `${number(count)} of ${number(app.cells.length)} ` +
-      `cells${active.length ? ` · ${active.map((f) => clean(s[f], 24)).join(", ")}` : ""}`;
+    filtersNow.textContent = `${number(count)} of ${number(app.cells.length)} cells`;
+    chips.replaceChildren(
+      ...FILTERS.filter((f) => s[f] !== DEFAULTS[f]).map((f) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            { type: "button", id: `chip-${f}`, onclick: () => app.set({ [f]: DEFAULTS[f] }) },
+            `${FILTER_NAMES[f]}: ${own(WORDS, s[f]) ?? clean(s[f], 40)} `,
+            h("span", { "aria-hidden": "true" }, "×"),
+            h("span", { class: "hidden" }, ", remove"),
+          ),
+        ),
+      ),
+    );
     app.said.textContent = notice(app, count);
   }
-  return { element: h("div", {}, settings, filters), update };
+  return { element: h("div", { class: "bar" }, settings, filters, chips), update };
 }
 
 /**

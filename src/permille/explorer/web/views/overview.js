@@ -176,22 +176,6 @@ export function overview(app) {
   return [
     h("h1", {}, `What 1,000 inferences cost, by task`),
     h("p", { class: "lead" }, lead(tasks, setting, stat), " ", against(app, selection)),
-    h(
-      "div",
-      { class: "fields ask" },
-      h(
-        "div",
-        { class: "field" },
-        h("label", { for: "o-stat" }, "The mark of a task is its"),
-        h(
-          "select",
-          { id: "o-stat", onchange: (e) => app.set({ stat: e.target.value }) },
-          ["median", "mean"].map((value) =>
-            h("option", { value, selected: value === stat }, value),
-          ),
-        ),
-      ),
-    ),
     chart(
       app,
       `${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`,
@@ -214,6 +198,22 @@ export function overview(app) {
           .filter(Boolean)
           .join(" "),
       },
+    ),
+    h(
+      "div",
+      { class: "fields ask" },
+      h(
+        "div",
+        { class: "field" },
+        h("label", { for: "o-stat" }, "The mark of a task is its"),
+        h(
+          "select",
+          { id: "o-stat", onchange: (e) => app.set({ stat: e.target.value }) },
+          ["median", "mean"].map((value) =>
+            h("option", { value, selected: value === stat }, value),
+          ),
+        ),
+      ),
     ),
     left ? elsewhere(app) : null,
     table(
