@@ -5,40 +5,42 @@ first point on screen) with the shipped aggregates and with 824 that have ``--tr
 the times of reading such a store and of a filtered query. ``--sliders`` times the page of 15,000
 cells: a setting is moved, until the frame that shows it. ``--rows 10000000`` does the same
 questions on a store of that many trials in 15,000 cells, which takes 15 minutes and 20 GB to fill.
+``--served 45000`` only serves a store of that many trials in 15,000 cells, and shows how soon the
+page and its figures are answered.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import math
 import os
+import re
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import urllib.request
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import large_store
+import psutil
 from tests.explorer.tiled import tiled
-from tests.records import cell, trial
 
 from permille.analysis.study_cells import from_trials
 from permille.explorer import cells, document, static_file
 from permille.explorer.figures import Figures
 from permille.explorer.page import self_contained
 from permille.explorer.rows import Rows, question
-from permille.records import Trial
 from permille.store import Store
 
 REPEATS = 5
 CELLS = 512  # with the 312 shipped ones, 824
 MANY_CELLS = 15_000
-TASKS = 10
 BATCH = 20_000
 
 
@@ -47,6 +49,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--rows", type=int, default=0, help="ask a store of so many trials, too")
     parser.add_argument("--sliders", action="store_true", help="time the sliders alone")
+    parser.add_argument(
+        "--served", type=int, default=0, help="only serve a store of so many trials"
+    )
     args = parser.parse_args()
     print(f"load of the machine as it began: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if args.sliders:
@@ -54,6 +59,9 @@ def main() -> None:
             sliders(Path(folder))
         return
     with tempfile.TemporaryDirectory() as folder:
+        if args.served:
+            served(Path(folder) / "served.db", args.served)
+            return
         pages(Path(folder), args.trials)
     if args.rows:
         with tempfile.TemporaryDirectory() as folder:
@@ -186,27 +194,34 @@ def timed(what: Any) -> tuple[float, Any]:
 
 
 def fill(path: Path, trials: int, count: int) -> None:
-    """A store of ``count`` cells, one after another, with as many repeats as come to ``trials``."""
+    """A store of so many trials in ``count`` cells."""
+    for took in large_store.fill(path, trials, count, BATCH):
+        print(f"{took.step} {trials:,} trials: {took.seconds:.0f} s, CPU {took.cpu_s:.0f} s")
+
+
+def served(path: Path, trials: int) -> None:
+    """How soon the server answers, with MANY_CELLS."""
+    fill(path, trials, MANY_CELLS)
+    words = ["explore", "--no-open", "--port", "0", "--store", str(path)]
     start = time.perf_counter()
-    store = Store(path)
-    for first in range(0, trials, BATCH):
-        store.add_many((t, None) for t in made(first, min(trials, first + BATCH), trials / count))
-    added_s = time.perf_counter() - start
-    store.close()
-    rolled_s = time.perf_counter() - start - added_s
-    print(f"{trials:,} trials came in in {added_s:.0f} s and were rolled up in {rolled_s:.0f} s")
-
-
-def made(first: int, last: int, repeats: float) -> Iterator[Trial]:
-    for i in range(first, last):
-        number = int(i / repeats)
-        repeat = i - math.ceil(number * repeats)
-        yield trial(
-            30.0 + number + repeat % 7 / 10,
-            uid=str(i),
-            repeat=repeat,
-            cell=cell(f"model-{number}", id=f"cell-{number}", task=f"task-{number % TASKS}"),
-        )
+    with subprocess.Popen(
+        [sys.executable, "-m", "permille", *words], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            address = re.search(r"http://\S+/", process.stdout.readline())
+            assert address is not None
+            print(f"{MANY_CELLS:,} cells: listens after {time.perf_counter() - start:.2f} s")
+            for what, name in (("page", ""), ("figures", "document.json")):
+                asked = time.perf_counter()
+                urllib.request.urlopen(address[0] + name).read()
+                now = time.perf_counter()
+                print(f"{what}: {now - asked:.2f} s, {now - start:.2f} s after the start")
+            used = psutil.Process(process.pid)
+            times, memory = used.cpu_times(), used.memory_info()
+            print(f"CPU {times.user + times.system:.1f} s, {memory.rss / 1e6:.0f} MB")
+        finally:
+            process.terminate()
 
 
 def first_charts(files: dict[str, Path]) -> None:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))  # for tests.powercap, the fake machine
 
 RESULTS = ROOT / "benchmarks" / "results" / "peers.json"
 FLEET = ROOT / "benchmarks" / "results" / "fleet.json"
+LARGE_STORE = FLEET.with_name("large_store.json")
 GPU_TRACES = RESULTS.with_name("gpu_traces.json")
 PARTS = ("accuracy", "overhead", "recorder", "start")
 
@@ -57,7 +58,8 @@ def main() -> int:
         "machine": machine(),
     }
     RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    page = report.markdown(found, json.loads(GPU_TRACES.read_text()), json.loads(FLEET.read_text()))
+    more = (json.loads(path.read_text()) for path in (GPU_TRACES, FLEET, LARGE_STORE))
+    page = report.markdown(found, *more)
     (ROOT / "docs" / "benchmarks.md").write_text(page)
     say(f"written: {RESULTS.relative_to(ROOT)}, docs/benchmarks.md")
     return 0

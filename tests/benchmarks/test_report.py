@@ -13,7 +13,7 @@ WRITE = """
 import json, sys
 sys.path.insert(0, "benchmarks")
 import report
-names = ("peers", "gpu_traces", "fleet")
+names = ("peers", "gpu_traces", "fleet", "large_store")
 results = [json.load(open(f"benchmarks/results/{name}.json")) for name in names]
 print(report.markdown(*results), end="")
 """
