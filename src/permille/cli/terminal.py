@@ -25,12 +25,21 @@ def console(*, stderr: bool = False) -> Console:
     from rich.table import Table
 
     from permille.cli.fitting import fitted
+    from permille.cli.piped import plain_lines
 
     class Ours(Console):
         def print(self, *objects: Any, **how: Any) -> None:
             """Fit tables to the terminal."""
-            if not (self.is_terminal and len(objects) == 1 and isinstance(objects[0], Table)):
+            if how or len(objects) != 1 or not isinstance(objects[0], Table):
                 super().print(*objects, **how)
+                return
+            if not self.is_terminal:
+                lines = plain_lines(objects[0], self.width)
+                if lines is None:
+                    super().print(*objects, **how)
+                else:
+                    self.file.write("\n".join(lines) + "\n")
+                    self.file.flush()
                 return
             for part in fitted(objects[0], self.width):
                 # rich cuts a line that is too long; a terminal folds it.
