@@ -15,7 +15,7 @@ const LEAN = [
   ],
   [/plot\/src\/(marks\/tip|interactions\/pointer|transforms\/bin|marker)\.js$/, "lean/plot.js"],
   [/plot\/src\/curve\.js$/, "lean/curve.js"],
-  [/\/(d3-geo|d3-time-format|d3-color)\//, "lean/d3.js"],
+  [/\/(d3-geo|d3-time-format|d3-color|d3-format|d3-interpolate)\//, "lean/d3.js"],
   [/\/isoformat\//, "lean/plot.js"],
 ];
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
@@ -24,9 +24,9 @@ const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.
 const lean = {
   name: "lean",
   setup(builder) {
-    // Curves and interpolators that nothing uses go too, once it is known that making one does
+    // Curves that nothing uses go too, once it is known that making one does
     // nothing else.
-    builder.onLoad({ filter: /\/d3-(shape|interpolate)\/dist\// }, async ({ path }) => {
+    builder.onLoad({ filter: /\/d3-shape\/dist\// }, async ({ path }) => {
       const source = await readFile(path, "utf8");
       return { contents: source.replace(/= \(function /g, "= /* @__PURE__ */ (function ") };
     });
