@@ -22,15 +22,16 @@ def aa(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_intervals_that_leave_out_1_are_counted(aa: ModuleType) -> None:
-    found = aa.summary(
-        [
-            Estimate(value=1.0, low=0.8, high=1.25),
-            Estimate(value=1.5, low=1.25, high=1.8),
-            Estimate(value=0.5, low=0.4, high=0.99),
-            Estimate(value=1.0, low=None, high=None),
-            None,
-        ]
-    )
+    energies = [
+        Estimate(value=1.0, low=0.8, high=1.25),
+        Estimate(value=1.5, low=1.25, high=1.8),
+        Estimate(value=0.5, low=0.4, high=0.99),
+        Estimate(value=1.0, low=None, high=None),
+        None,
+    ]
+    of_times = Estimate(value=1.0, low=0.5, high=2.0)
+    found = aa.summary([(energy, of_times) for energy in energies])
+    assert found["time_half_width_median"] == pytest.approx(1.0)
     assert (found["ratios"], found["refused"], found["without_1"]) == (5, 2, 2)
     assert found["half_width_median"] == pytest.approx(0.25, abs=0.05)
 
@@ -45,7 +46,8 @@ def test_a_command_measured_against_itself(
     monkeypatch.setenv("PERMILLE_METERS", "rapl")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with tree.drive({"cpu:0": Constant(60.0)}), Recorder(shared=True) as recorder:
-        (found,) = aa.same_twice(recorder, 1, 3, ["import time; time.sleep(0.3)"])
+        ((found, of_times),) = aa.same_twice(recorder, 1, 3, ["import time; time.sleep(0.3)"])
     assert found is not None
+    assert found.value == pytest.approx(of_times.value, rel=0.1)
     assert found.low < 1.05
     assert found.high > 0.95

@@ -46,7 +46,7 @@ def damaged_tab(browser: Browser, damaged: Path) -> Iterator[Tab]:
 @pytest.mark.parametrize("view", ["overview", "table", "about"])
 def test_damage_is_said_above_every_view(damaged_tab: Tab, damaged: Path, view: str) -> None:
     damaged_tab.go(f"view={view}")
-    warning = damaged_tab.page.locator("[role=alert]")
+    warning = damaged_tab.page.locator(".damage[role=alert]")
     assert warning.count() == 1
     text = warning.inner_text()
     assert f"The store {damaged.name} is damaged. Could not be read:" in text
@@ -57,7 +57,7 @@ def test_each_thing_that_is_lost_is_named_up_to_a_few(damaged_tab: Tab, damaged:
     lines = list(dict.fromkeys(static_file.page(damaged).damage))
     assert len(lines) > SHOWN
     damaged_tab.go("view=table&origin=store")
-    shown = damaged_tab.page.locator("[role=alert] li").all_inner_texts()
+    shown = damaged_tab.page.locator(".damage[role=alert] li").all_inner_texts()
     assert shown == [*lines[:SHOWN], f"… and {len(lines) - SHOWN} more like it"]
     assert any(HOSTILE[:20] in line for line in shown)
     assert damaged_tab.page.title() != "owned"
@@ -67,4 +67,4 @@ def test_each_thing_that_is_lost_is_named_up_to_a_few(damaged_tab: Tab, damaged:
 def test_a_sound_store_says_nothing_of_damage(file_tab: Tab) -> None:
     file_tab.go("view=table")
     until(lambda: "All figures" in file_tab.text())
-    assert file_tab.page.locator("[role=alert]").count() == 0
+    assert file_tab.page.locator(".damage[role=alert]").count() == 0

@@ -473,7 +473,7 @@ function overLoad(app, data, how) {
       type: "log",
       domain: y,
       ticks: decades(...y, 8),
-      tickFormat: how.form,
+      tickFormat: (v) => how.form(v),
       label: how.label,
       grid: true,
     },
