@@ -9,11 +9,12 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from permille.errors import UsageError
-from permille.records import Record
+
+if TYPE_CHECKING:
+    from permille.records import Record
 
 _DATABASE = b"SQLite format 3\0"
 _OF_A_DATABASE = ("-wal", "-shm", "-journal")
@@ -25,6 +26,8 @@ def json_text(output: Record, *, ascii_only: bool = False) -> str:
 
     As ``json.dumps`` with an indent has it, in a fifth of the time.
     """
+    import msgspec
+
     # A path of a file may hold what is not UTF-8, as surrogates.
     compact = "".join(_parts(output)).encode("utf-8", "surrogatepass")
     text = msgspec.json.format(compact, indent=2).decode("utf-8", "surrogatepass")
@@ -52,6 +55,8 @@ def _parts(output: Record) -> Iterator[str]:
 
 
 def _compact(value: object) -> str:
+    import msgspec
+
     payload = msgspec.to_builtins(value)
     return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
