@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,16 @@ from permille.errors import UsageError
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The children's sockets are in the folder for temporary files, and a socket's path has at
+    most 107 bytes, which a test's own folder may fill."""
+    with tempfile.TemporaryDirectory(prefix="p") as folder:
+        environment["TMPDIR"] = folder
+        yield environment
+
 
 POOL = """
 import json, multiprocessing, sys, time
