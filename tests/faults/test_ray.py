@@ -156,6 +156,42 @@ def test_replicas_are_of_different_machines_although_one_is_killed(
     await_that(lambda: _left(tmp_path) == [])
 
 
+HELD = """
+import os, pathlib, time
+here = pathlib.Path(__file__).parent
+
+def held(text):
+    (here / f"held-{os.getpid()}").touch()
+    while not (here / "go").exists():
+        time.sleep(0.01)
+    return good(text)
+"""
+"""It answers once the file ``go`` is there."""
+
+
+def test_a_node_that_joins_during_a_run_takes_part_in_it(
+    make_study: MakeStudy, powercap: Driver, environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = make_study("held", source=HELD, repeats=2, timeout_s=600)
+
+    def holding() -> int:
+        return len(list(tmp_path.glob("held-*")))
+
+    with ray_nodes(tmp_path / "cache", environment, "a") as nodes:
+        run = _run(path, environment, "--engine", "ray", "--address", nodes.address)
+        await_that(lambda: holding() == 1, 120)
+        nodes.add("b")
+        await_that(lambda: holding() == 2, 120)  # both nodes measure at the same time
+        (tmp_path / "go").touch()
+        _, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    assert "has joined, and takes part" in err
+    trials = kept(tmp_path)
+    assert set(_counts(trials).values()) == {1}
+    assert len({trial.machine for trial in trials}) == len(trials) == 2
+    assert ours(tmp_path) == {}
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_killed_goes_on_where_it_was(
