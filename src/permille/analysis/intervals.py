@@ -11,11 +11,9 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
 
+from permille.analysis.student import CONFIDENCE, student_t
 from permille.records import Estimate
-
-CONFIDENCE = 0.95
 
 LARGEST_LOG = 700.0
 """A number whose logarithm is within plus or minus this is a float: e^700 is 1.0e304."""
@@ -253,16 +251,6 @@ def summary(values: Sequence[float]) -> tuple[int, float, float | None]:
     centre = math.fsum(values) / n
     squares = math.fsum((value - centre) ** 2 for value in values)
     return n, centre, math.sqrt(squares / (n - 1))
-
-
-@lru_cache(maxsize=4096)
-def student_t(df: float, confidence: float = CONFIDENCE) -> float:
-    """The two-sided quantile of Student's t: 12.706 at one degree of freedom and 95 %."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, not {confidence:g}")
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, (1 + confidence) / 2))
 
 
 def _exp(x: float) -> float:

@@ -24,7 +24,7 @@ import msgspec
 
 from permille import disturbance, energy
 from permille.analysis.boundaries import Bounded, within
-from permille.analysis.intervals import student_t
+from permille.analysis.student import student_t
 from permille.records import Estimate, Recording, Refused, RequestTimes, Span, TokenSplit
 
 if TYPE_CHECKING:
