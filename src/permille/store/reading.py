@@ -15,7 +15,7 @@ from permille.errors import StoreError
 from permille.records import Environment, MachineSession, Protocol, Status, Trial
 from permille.store import rollup, sessions, windows
 from permille.store.file import damaged, failure, is_corrupt, open_file
-from permille.store.rollup import Fold, Kept
+from permille.store.rollup import Kept, Reading
 from permille.store.rows import REFERENCE_SOURCE, Group, Raw, Tried, protocol_key
 from permille.store.sealed import SealedRows, raw_of
 from permille.store.seals import DamageError
@@ -108,9 +108,9 @@ class StoreReader:
         with self._guard("read"):
             return list(dict.fromkeys(kept.group.study for kept in self._groups()))
 
-    def cells(self, fold: Fold[T], study: str | None = None) -> Iterator[tuple[Group, T]]:
-        """The aggregate of every group, from the roll-up or, if it has none yet, from the trials;
-        for one study or all, in order of first appearance.
+    def cells(self, fold: Reading[T], study: str | None = None) -> Iterator[tuple[Group, T]]:
+        """What ``fold`` takes from the aggregate of every group, from the roll-up or, if it has
+        none yet, from the trials; for one study or all, in order of first appearance.
 
         Raises:
             StoreError: the roll-up, or a required trial, is damaged.

@@ -31,28 +31,34 @@ _UPSERT = (
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Fold(Protocol[T]):
-    """The aggregation of the trials of one group. ``version`` must change whenever the same trials
-    give another result, or the result is packed differently."""
+class Reading(Protocol[T_co]):
+    """What a reader takes from the aggregate of one group. ``version``: that of the fold whose
+    results it unpacks."""
 
     version: int
 
-    def of(self, trials: Sequence[Trial]) -> T:
-        """Aggregate these trials of one group."""
+    def of(self, trials: Sequence[Trial]) -> T_co:
+        """The same from the trials of one group."""
         ...
 
-    def pack(self, aggregate: T) -> bytes:
-        """Pack the result for the roll-up."""
-        ...
-
-    def unpack(self, body: bytes) -> T:
+    def unpack(self, body: bytes) -> T_co:
         """Unpack a stored result.
 
         Raises:
             ValueError: the body is not from this fold.
         """
+        ...
+
+
+class Fold(Reading[T], Protocol[T]):
+    """The aggregation of the trials of one group. ``version`` must change whenever the same trials
+    give another result, or the result is packed differently."""
+
+    def pack(self, aggregate: T) -> bytes:
+        """Pack the result for the roll-up."""
         ...
 
 
@@ -191,7 +197,10 @@ def _read(row: tuple[Any, ...]) -> Kept:
 
 def newest_rounds(kept: Sequence[Kept]) -> list[Kept]:
     """The newest round with a trial, for each cell under one protocol on one machine."""
+    later = [one for one in kept if one.group.round]
+    if not later:
+        return list(kept)
     last: dict[tuple[str, ...], int] = {}
-    for one in kept:
-        last[one.key[:5]] = max(last.get(one.key[:5], 0), one.group.round)
-    return [one for one in kept if one.group.round == last[one.key[:5]]]
+    for one in later:
+        last[one.group[:5]] = max(last.get(one.group[:5], 0), one.group.round)
+    return [one for one in kept if one.group.round == last.get(one.group[:5], 0)]
