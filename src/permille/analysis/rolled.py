@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from permille.analysis.cell_summary import Summary, Sums, TokenEnergy
-from permille.analysis.study_cells import StudyCell, from_trials
+from permille.analysis.study_cells import StudyCell, cell_of
 from permille.records import Boundary, Record, Trial
 
 
@@ -36,7 +36,7 @@ class CellFold:
         Raises:
             ValueError: they are not from one group.
         """
-        (cell,) = from_trials(trials).cells
+        cell = cell_of(trials)
         done = next((trial for trial in trials if trial.status == "done"), trials[0])
         return Rolled(
             cell=cell, batch_size=trials[0].protocol.batch_size, weights=done.facts.weights
