@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from permille.analysis.boundaries import Bounded, within
-from permille.disturbance import disturbed
+from permille.energy.disturbance import disturbed
 from permille.records import Record, Trial
 from permille.units import per_1000
 
