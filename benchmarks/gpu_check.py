@@ -40,7 +40,7 @@ import permille
 from permille.meters import MeterUnavailable, Reading, nvml_power
 from permille.meters.nvml import NvmlMeter, open_meter
 from permille.meters.nvml_gpu import NvmlGpu, optional
-from permille.study.worker.main import one_pass
+from permille.study.worker.queries import one_pass
 
 Infer = Callable[[], None]
 READ_S = 0.001

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import pynvml
 from gpu_recordings import BadRecording, GpuRecording, load
 
-from permille import energy
+from permille.energy.span_energy import span_energy
 from permille.meters import nvml
 from permille.meters.nvml_gpu import open_gpu
 from permille.recorder.poller import POLL_S, Poller
@@ -125,7 +125,7 @@ def permille(recording: GpuRecording, reading: str, t0_ns: int, t1_ns: int) -> F
     for replayed.now_ns in [*polls, *range(t1_ns, end_ns + step_ns, step_ns)]:
         poller.poll()
     builder = poller.counters["gpu:0"]
-    figure = energy.span_energy(
+    figure = span_energy(
         builder.series(), Span(name="query", t0_ns=t0_ns, t1_ns=t1_ns), builder.events(end_ns)
     )
     if isinstance(figure, Refused):

@@ -118,7 +118,7 @@ def _work_of(seconds: float) -> int:
 def empty_loop(n: int = 200_000, repeats: int = 9) -> dict[str, float]:
     """Nanoseconds an empty inference, in the worker's loop and in the plainest one; the least of
     the repeats, which is the one least disturbed."""
-    from permille.study.worker.main import one_pass
+    from permille.study.worker.queries import one_pass
 
     def nothing(request: int) -> None:
         return None
@@ -145,7 +145,7 @@ def empty_loop(n: int = 200_000, repeats: int = 9) -> dict[str, float]:
 COUNTED = """
 import sys
 from array import array
-from permille.study.worker.main import one_pass
+from permille.study.worker.queries import one_pass
 def nothing(request): return None
 requests = [0] * int(sys.argv[1])
 if sys.argv[2] == "one_pass":

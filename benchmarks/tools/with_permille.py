@@ -8,7 +8,7 @@ from typing import Any
 from work import Way, bare, infer, same, serve, sleep_window
 
 import permille
-from permille.study.worker.main import one_pass
+from permille.study.worker.queries import one_pass
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from permille import energy
+from permille.energy import edges
 from permille.recorder.remote.clocks import DRIFT, ClockMap, ClocksDiffer, Exchange, on_this_clock
 from permille.records import Event, Recording
 from tests.energy_series import STATS, S, constant
@@ -130,7 +130,7 @@ def test_an_edge_has_the_power_nearby_times_the_uncertainty_of_the_clocks() -> N
     """60 W × 1.25 ms each, rectangular, at readings of an exact counter."""
     clocks = ClockMap([exchange(second * S, DAY) for second in range(11)])
     (series,) = on_this_clock(shifted(60.0, DAY), clocks).series
-    half_width_j = energy._edge_j(series, series.t_ns[50]) * 3**0.5
+    half_width_j = edges.edge_j(series, series.t_ns[50]) * 3**0.5
     assert half_width_j == pytest.approx(60.0 * series.clock_s, rel=1e-6)
 
 

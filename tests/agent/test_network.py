@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from permille import energy
+from permille.energy import edges
+from permille.energy.span_energy import span_energy
 from permille.recorder.remote.recorder import RemoteRecorder
 from permille.records import DomainEnergy, Span
 from tests.agent.agents import TOKEN, AgentProcess, make_certificates
@@ -76,7 +77,7 @@ def test_energies_are_right_within_their_edges_over_a_lopsided_network(
         delayed(port, there_s=there_s, back_s=back_s) as slow,
     ):
         recorder = RemoteRecorder(f"https://127.0.0.1:{slow}", "0" * 32, variables)
-        assert recorder.edge_s() > energy.PEAK * DELAY_S
+        assert recorder.edge_s() > edges.PEAK * DELAY_S
         recorder.begin()
         times = []
         for _ in range(8):
@@ -93,7 +94,7 @@ def test_energies_are_right_within_their_edges_over_a_lopsided_network(
     figures = 0
     for (t0_ns, t1_ns), truth_j in truths.items():
         span = Span(name="some", t0_ns=t0_ns, t1_ns=t1_ns)
-        figure = energy.span_energy(series, span, recording.events)
+        figure = span_energy(series, span, recording.events)
         if isinstance(figure, DomainEnergy):
             figures += 1
             # Two rectangular edges: their half-widths add up to at most √6 standard uncertainties.

@@ -8,7 +8,7 @@ import pytest
 
 from permille.backends.endpoint import backend
 from permille.errors import InferenceError, ModelError
-from permille.study.worker.main import reasoning_notes
+from permille.study.worker.scoring import reasoning_notes
 from permille.tasks.prompting import token_counts
 from permille.workload.outputs import Output
 from permille.workload.requests import Chat

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from permille import disturbance
+from permille.energy import disturbance
 from permille.records import Disturbance, Trial
 from permille.store import Store
 from tests.conftest import Permille

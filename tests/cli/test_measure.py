@@ -146,6 +146,7 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--", "a", "---"], "give one command"),
         (["--", "no-such-program-here"], "cannot run 'no-such-program-here'"),
         (["--repeats", "0", "--", "true"], "positive"),
+        (["--repeats", "1e3", "--", "true"], "'1e3' is not a whole number;"),
         (["--export-markdown", "/no/folder/x.md", "--", "true"], "no such folder"),
         (["--export-markdown", "/", "--", "sleep", "0.3"], "cannot write /"),
         (["--pue", "0.5", "--", "true"], "at least 1"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from permille.energy import phase
+from permille.energy.phases import phase
 from permille.meters import Meter, Observation, Reading
 from permille.recorder.poller import SUSPEND_NS, Poller
 from permille.records import Domain, Span

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.analysis.boundaries import Bounded, within
-from permille.energy import phase
+from permille.energy.phases import phase
 from permille.meters import Meter, MeterUnavailable
 from permille.meters.processor import Processor
 from permille.meters.rapl.counter import parse_counter

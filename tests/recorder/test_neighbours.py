@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from permille import disturbance
+from permille.energy import disturbance
 from permille.recorder.neighbours import CpuWatch, parse_process
 from permille.records import Span
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from permille import energy
+from permille.energy.span_energy import span_energy
 from permille.errors import MeterError, RecorderError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
@@ -45,7 +45,7 @@ def test_spans_between_marks_have_the_known_energy(here: Driver) -> None:
         marker.close()
         recording = recorder.take()
     (series,) = recording.series
-    found = energy.span_energy(series, Span(name="x", t0_ns=t0_ns, t1_ns=t1_ns))
+    found = span_energy(series, Span(name="x", t0_ns=t0_ns, t1_ns=t1_ns))
     assert isinstance(found, DomainEnergy)
     truth_j = here.energy_j("cpu:0", t0_ns, t1_ns)
     assert found.energy_j == pytest.approx(truth_j, abs=max(4 * found.edge_j, 0.5))

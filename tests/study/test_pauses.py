@@ -11,9 +11,9 @@ import pytest
 from permille.records import Domain, PowerSensor, Provenance, Span
 from permille.study.run.attempt import _believable
 from permille.study.run.trial import least_query_s, pausing
-from permille.study.worker.main import one_pass
 from permille.study.worker.messages import Pausing
 from permille.study.worker.pauses import PausedPass
+from permille.study.worker.queries import one_pass
 
 PAUSING = Pausing(every_s=2.5, up_to_s=0.1)
 

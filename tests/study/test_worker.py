@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from permille.study.worker.main import evenly
+from permille.study.worker.scoring import evenly
 
 
 @pytest.mark.parametrize(("count", "most"), [(10, 10), (11, 10), (1_000, 10), (250_001, 20_000)])

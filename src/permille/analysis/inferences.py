@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from permille import energy
 from permille.analysis.boundaries import within
+from permille.energy import phases
 from permille.records import Boundary, EachInference, Recording, Refused, Span
 
 MOST = 10_000
@@ -44,7 +44,7 @@ def each_inference(
     joules, refused = [], 0
     for t0_ns, t1_ns in list(pairwise(edges))[:MOST]:
         span = Span(name="inference", t0_ns=t0_ns, t1_ns=min(t1_ns, query.t1_ns))
-        spent = within(energy.phase(recording, span), boundary)
+        spent = within(phases.phase(recording, span), boundary)
         if isinstance(spent, Refused):
             refused += 1
         else:

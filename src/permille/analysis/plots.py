@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from permille.energy import power_trace
+from permille.energy.levels import power_trace
 from permille.escaping import plain
 from permille.extras import extra
 from permille.records import Estimate, Record, Series

@@ -13,7 +13,7 @@ from statistics import fmean
 
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.student import student_t
-from permille.disturbance import disturbed
+from permille.energy.disturbance import disturbed
 from permille.records import Record, Trial
 from permille.units import per_1000
 

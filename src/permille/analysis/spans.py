@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from permille import disturbance
 from permille.analysis.cards import Card, CardLine, as_html
 from permille.analysis.commands import DomainMean, figure, per_inference, per_unit_j
 from permille.analysis.evidence_words import ESTIMATED, estimate_text
 from permille.analysis.rows import scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import resolve
+from permille.energy import disturbance
 from permille.errors import UsageError
 from permille.records import Boundary, Estimate, Phase, Provenance, Record, Series, Span
 from permille.units import (

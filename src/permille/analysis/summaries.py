@@ -9,7 +9,6 @@ from functools import cached_property, partial
 
 import msgspec
 
-from permille import disturbance
 from permille.analysis import intervals, serving
 from permille.analysis.boundaries import Bounded, Members, above_idle, energy_of, members_of
 from permille.analysis.cell_summary import (
@@ -22,6 +21,7 @@ from permille.analysis.cell_summary import (
 from permille.analysis.comparable import pooled_by
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
+from permille.energy import disturbance
 from permille.records import Boundary, Provenance, Quality, Refused, Stopping, Trial
 from permille.units import per_1000
 

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from permille import disturbance, energy
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.student import student_t
+from permille.energy import disturbance, phases
 from permille.records import Estimate, Recording, Refused, RequestTimes, Span, TokenSplit
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _energy(recording: Recording, query: Span, t0_ns: int, t1_ns: int) -> Bounde
     span = Span(name="part", t0_ns=query.t0_ns + t0_ns, t1_ns=query.t0_ns + t1_ns)
     if not query.t0_ns <= span.t0_ns < span.t1_ns <= query.t1_ns:
         return Refused(reason="outside the query span")
-    return within(energy.phase(recording, span), "compute")
+    return within(phases.phase(recording, span), "compute")
 
 
 def _accuracy(energies: Sequence[Bounded]) -> tuple[float, float]:

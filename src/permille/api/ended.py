@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille import energy
 from permille.analysis.spans import Measured, overlapping
+from permille.energy import phases
 from permille.records import Phase, Problem, Record, Recording, Span
 
 
@@ -61,7 +61,7 @@ def _covered(spans: Sequence[Span]) -> Span:
 
 def _phase(span: Span, recording: Recording | None, death: str | None) -> Phase:
     if recording is not None:
-        return energy.phase(recording, span)
+        return phases.phase(recording, span)
     problem = Problem(reason=death or "nothing was recorded", kind="cpu")
     n = span.attributes.get("inferences")
     return Phase(seconds=span.seconds, domains={}, problems={"meters": problem}, inferences=n)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from permille import energy
 from permille.analysis.spans import Result
+from permille.energy import phases
 from permille.records import Recording, Span
 from permille.telemetry import HW_ENERGY, HW_TYPES, MetricPoint, per_1000
 from permille.units import joules_from_kwh
@@ -35,7 +35,7 @@ def _domains(recording: Recording, to_wall_ns: int) -> list[MetricPoint]:
     t1_ns = min(series.t_ns[-1] for series in read)
     if t1_ns <= t0_ns:
         return []
-    whole = energy.phase(recording, Span(name="recording", t0_ns=t0_ns, t1_ns=t1_ns))
+    whole = phases.phase(recording, Span(name="recording", t0_ns=t0_ns, t1_ns=t1_ns))
     devices = {series.domain.name: series.domain.device for series in read}
     return [
         MetricPoint(

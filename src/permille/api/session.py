@@ -23,13 +23,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NoReturn, Self
 
-from permille import cross_check, energy, telemetry
+from permille import telemetry
 from permille.analysis.cards import Card, as_html
 from permille.analysis.spans import Measured, PowerOverTime, Result, card, pooled
 from permille.api.awaiting import in_thread
 from permille.api.ended import EndedSpan, measured_of, named
 from permille.api.open_span import OpenSpan
 from permille.api.otlp import points as otlp_points
+from permille.energy import cross_check, phases
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
@@ -235,7 +236,7 @@ class Session:
         spans = [ended.span for ended in self._ended_spans]
         unsent = (self._unsent,) if self._unsent else ()
         checks = cross_check.notes(self._recording, spans)
-        return (*energy.notices(self._recording), *checks, *unsent)
+        return (*phases.notices(self._recording), *checks, *unsent)
 
     @property
     def results(self) -> dict[str, Result]:

@@ -39,7 +39,9 @@ from typing import Any
 
 import msgspec
 
-from permille.backends import planned_source, source
+from permille.backends.source_files import planned
+from permille.backends.source_files.collecting import ModuleSource, collect
+from permille.backends.source_files.places import installed, locate
 from permille.errors import ModelError
 from permille.finishing import Finisher, Pieces, synchronise
 from permille.records import Category, ModelFacts, Record
@@ -244,7 +246,7 @@ class PythonBackend:
         """
         targets, folder = _targets(model), _python_path(model)
         modules = tuple(dict.fromkeys(t.partition(":")[0] for t in targets.values()))
-        collected = source.collect(modules, [folder] if folder else [])
+        collected = collect(modules, [folder] if folder else [])
         unseen = []
         for key, target in targets.items():
             unseen += _check_target(f"model {model.id!r}: {key}", target, collected, folder)
@@ -253,10 +255,10 @@ class PythonBackend:
                 f"{collected.unseen[0]} imports a module with a computed name: a change of such a"
                 " module is not noticed (--fresh measures it again)"
             )
-        foreign = [m for m in modules if folder is None or not source.locate(m, [folder])]
+        foreign = [m for m in modules if folder is None or not locate(m, [folder])]
         files = {_shown(path, folder): path for path in collected.others}
         for name in (name for name in foreign if name not in collected.modules):
-            spec = source.installed(name)
+            spec = installed(name)
             if spec and spec.origin and Path(spec.origin).is_file():
                 files[name] = Path(spec.origin)
         return StandsOn(
@@ -280,7 +282,7 @@ class PythonBackend:
         settings = msgspec.convert(model.settings, Settings)
         if settings.python_path and settings.python_path not in sys.path:
             sys.path.insert(0, settings.python_path)
-        planned_source.install(model.code)
+        planned.install(model.code)
         call = _find(model, settings.callable) if settings.callable else None
         finisher = Finisher()
         if settings.load:
@@ -339,15 +341,13 @@ def _python_path(model: ModelSpec) -> Path | None:
     return Path(text) if text else None
 
 
-def _check_target(
-    at: str, target: str, collected: source.ModuleSource, folder: Path | None
-) -> list[str]:
+def _check_target(at: str, target: str, collected: ModuleSource, folder: Path | None) -> list[str]:
     """Check that a function exists; returns remarks about what only running can show."""
     name, _, function = target.partition(":")
     module = collected.modules.get(name)
     if module is None:
         roots = [folder] if folder else []
-        if source.locate(name, roots) or source.installed(name):
+        if locate(name, roots) or installed(name):
             return []  # compiled, or in an installed package: not read
         raise ModelError(
             f"{at}: no module {name!r} in {folder or 'the Python path'}; set python_path to the"

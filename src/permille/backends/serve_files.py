@@ -12,7 +12,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from permille.backends import source
+from permille.backends.source_files.collecting import collect, collect_script
+from permille.backends.source_files.places import locate
 from permille.errors import ModelError
 from permille.workload.specs import StandsOn
 
@@ -70,7 +71,7 @@ def _files(text: str, before: str, folder: Path) -> Iterator[Path]:
 
 def _script(path: Path) -> Iterator[Path]:
     try:
-        collected = source.collect_script(path)
+        collected = collect_script(path)
     except ModelError:  # perhaps for another version of Python: its bytes still count
         return
     yield from (module.path for module in collected.modules.values())
@@ -78,9 +79,9 @@ def _script(path: Path) -> Iterator[Path]:
 
 
 def _source(names: list[str], folder: Path) -> Iterator[Path]:
-    own = [name for name in names if source.locate(name, [folder])]
+    own = [name for name in names if locate(name, [folder])]
     try:
-        collected = source.collect(own, [folder], check=False)
+        collected = collect(own, [folder], check=False)
     except ModelError:
         return
     yield from (module.path for module in collected.modules.values())

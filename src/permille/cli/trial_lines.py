@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from permille.disturbance import disturbed
+from permille.energy.disturbance import disturbed
 from permille.records import JsonOutput, Provenance, Record, Trial
 from permille.study.run.schedule import NotRun
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from permille.energy import power_trace
+from permille.energy.levels import power_trace
 from permille.explorer import shapes
 from permille.records import Phase, RecorderStats, Trial
 from permille.store import Raw, Store

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from permille import cross_check, disturbance, energy
+from permille.energy import cross_check, disturbance, phases
 from permille.errors import UsageError
 from permille.interrupts import Interrupted
 from permille.processes import VARIABLE, marked, stop_marked
@@ -141,14 +141,14 @@ def measure(
         left = _left_running(token)
         undo.pop_all()
     command_span = Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns)
-    phase = energy.phase(recording, command_span)
-    idle = energy.phase(recording, idle_span) if idle_span else None
+    phase = phases.phase(recording, command_span)
+    idle = phases.phase(recording, idle_span) if idle_span else None
     return Run(
         phase=phase,
         idle=idle,
         exit_code=exit_code,
         notices=(
-            *energy.notices(recording),
+            *phases.notices(recording),
             *cross_check.notes(recording, [command_span]),
             *disturbance.notes(spans_of(phase, idle)),
         ),

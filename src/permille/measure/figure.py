@@ -12,8 +12,8 @@ from permille.analysis.commands import DomainMean, Figure, figure, ratio, record
 from permille.analysis.rows import Interval, scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import CarbonSettings
-from permille.disturbance import notes as disturbance_notes
-from permille.disturbance import over_runs, refusal, share_disturbed
+from permille.energy.disturbance import notes as disturbance_notes
+from permille.energy.disturbance import over_runs, refusal, share_disturbed
 from permille.errors import MeterError, UsageError
 from permille.measure.command import Run, spans_of
 from permille.measure.commands import CommandLine

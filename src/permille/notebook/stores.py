@@ -15,7 +15,7 @@ from permille.analysis.current import current_trials
 from permille.analysis.results import Results, result_rows
 from permille.api.reading import check_has_study, summaries_in
 from permille.carbon.settings import resolve
-from permille.disturbance import disturbed
+from permille.energy.disturbance import disturbed
 from permille.errors import UsageError
 from permille.exporters.rows import TYPES, flat_rows
 from permille.notebook.frames import FRAMES, FrameLibrary, frame_of

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from typing import Literal
 
-from permille.energy import UNKNOWN_MAX_POWER_W, UNKNOWN_TICK_S
+from permille.energy.edges import UNKNOWN_MAX_POWER_W, UNKNOWN_TICK_S
 from permille.meters import Reading
 from permille.records import Domain, Event, Series
 

@@ -6,8 +6,8 @@ import datetime
 import time
 from collections.abc import Iterator
 
-from permille import energy
 from permille.carbon.settings import CarbonSettings
+from permille.energy import phases
 from permille.recorder.client import Recorder
 from permille.recorder.in_use import all_in_use
 from permille.records import Boundary, Phase, Recording, Span
@@ -73,7 +73,7 @@ class Watcher:
         scrape_s = (time.monotonic_ns() - t_ns) / 1e9
         recording = self._recorder.cut(t_ns)
         span = Span(name="watch", t0_ns=self._t0_ns, t1_ns=t_ns)
-        notes = list(energy.notices(recording))
+        notes = list(phases.notices(recording))
         if now is not None and scrape_s > LATE * span.seconds:
             notes.append(f"reading the counters took {scrape_s:.2g} s of {span.seconds:.3g} s")
         served, lost, why = self._served(now, problem)
@@ -114,7 +114,7 @@ class Watcher:
     def _phase(self, recording: Recording, span: Span) -> Phase:
         if self._pid is None:
             recording = all_in_use(recording)
-        return energy.phase(recording, span)
+        return phases.phase(recording, span)
 
     def _own_cpu(self, recording: Recording, seconds: float) -> float:
         used_s = time.process_time() - self._cpu_s + recording.stats.cpu_s

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from permille import energy
+from permille.energy import edges
 from permille.errors import RecorderError
 from permille.recorder import wire
 from permille.recorder.client import check_measured
@@ -73,7 +73,7 @@ class RemoteRecorder:
             (sent.received_ns - sent.sent_ns - (sent.answered_ns - sent.arrived_ns)) / 1e9
             for sent in self._exchanges
         ]
-        return (energy.PEAK + 0.5) * min(rounds_s) + DRIFT * PROBE_S / 2
+        return (edges.PEAK + 0.5) * min(rounds_s) + DRIFT * PROBE_S / 2
 
     def require_measured(self) -> None:
         """Check that the agent's machine has more than an estimate.

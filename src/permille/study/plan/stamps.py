@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from permille.backends.planned_source import changed
+from permille.backends.source_files.planned import changed
 from permille.errors import TrialError
 from permille.records import Record
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 import msgspec
 
 from permille import plugins
-from permille.disturbance import only_quiet
+from permille.energy.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import WORKER
 from permille.records import Environment, Protocol, Recording, ServerUse, Span, Stopping, Trial

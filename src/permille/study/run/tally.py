@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from permille.analysis.boundaries import Bounded, within
-from permille.disturbance import disturbed
+from permille.energy.disturbance import disturbed
 from permille.records import Trial
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from permille import cross_check, disturbance, energy, part_time
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
 from permille.analysis.token_split import token_split
-from permille.energy import notices
+from permille.energy import cross_check, disturbance, edges, part_time, phases
+from permille.energy.phases import notices
 from permille.errors import UnkeepableError
 from permille.records import (
     PER_GPU,
@@ -46,12 +46,12 @@ def least_query_s(domains: Iterable[Domain], further_s: float = 0.0) -> float:
     """Seconds that a span must last for its two edges to cost under 1 %, at most
     :data:`MOST_FOR_EDGES_S`.
 
-    An edge is uncertain by ``energy.edge_s`` of power, rectangular: that over ``sqrt(3)`` at
-    k = 1; two edges in quadrature, k = 2 (see ``energy._edge_j``). ``further_s`` is added to each
+    An edge is uncertain by ``edges.edge_s`` of power, rectangular: that over ``sqrt(3)`` at
+    k = 1; two edges in quadrature, k = 2 (see ``edges.edge_j``). ``further_s`` is added to each
     edge. With pauses (:func:`pausing`), also long enough to have some.
     """
     domains = tuple(domains)
-    edges_s = [energy.edge_s(domain) + further_s for domain in domains]
+    edges_s = [edges.edge_s(domain) + further_s for domain in domains]
     for_edges_s = 2 * math.sqrt(2 / 3) * max(edges_s, default=0.0) / EDGE_SHARE
     for_edges_s = min(for_edges_s, MOST_FOR_EDGES_S)
     pauses = pausing(domains)
@@ -137,7 +137,7 @@ def _phases(recording: Recording | None, spans: Sequence[Span]) -> dict[str, Pha
     """The energy of each span and of the whole recording; none if the recorder died."""
     if recording is None:
         return {}
-    return {span.name: energy.phase(recording, span) for span in spans} | _whole(recording)
+    return {span.name: phases.phase(recording, span) for span in spans} | _whole(recording)
 
 
 def _notes(
@@ -237,4 +237,4 @@ def _whole(recording: Recording) -> dict[str, Phase]:
     t1_ns = min(s.t_ns[-1] for s in covered)
     if t1_ns <= t0_ns:
         return {}
-    return {"whole": energy.phase(recording, Span(name="whole", t0_ns=t0_ns, t1_ns=t1_ns))}
+    return {"whole": phases.phase(recording, Span(name="whole", t0_ns=t0_ns, t1_ns=t1_ns))}

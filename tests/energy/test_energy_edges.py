@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from permille import energy
+from permille.energy import edges
 from permille.records import PowerSensor, Series
 from tests.energy_series import S, constant, readings
 from tests.records import domain
@@ -16,7 +16,7 @@ from tests.records import domain
 
 def half_width_j(series: Series, t_s: float) -> float:
     """The half-width (joules) of the rectangular distribution that stands for the edge."""
-    return energy._edge_j(series, round(t_s * S)) * math.sqrt(3)
+    return edges.edge_j(series, round(t_s * S)) * math.sqrt(3)
 
 
 def exactly(value: float) -> object:
@@ -118,9 +118,9 @@ def test_of_a_sensor_the_power_counts_over_all_that_a_reading_may_describe() -> 
 
 
 def test_the_edge_of_a_counter_is_its_tick() -> None:
-    assert energy.edge_s(domain(tick_s=0.02)) == 0.02
-    assert energy.edge_s(domain(tick_s=None)) == energy.UNKNOWN_TICK_S == 0.1
-    assert energy.edge_s(domain(sensor=PowerSensor(window_s=0.5, period_s=0.1))) == 0.15
+    assert edges.edge_s(domain(tick_s=0.02)) == 0.02
+    assert edges.edge_s(domain(tick_s=None)) == edges.UNKNOWN_TICK_S == 0.1
+    assert edges.edge_s(domain(sensor=PowerSensor(window_s=0.5, period_s=0.1))) == 0.15
 
 
 # --- a counter that had not stepped when it was read -----------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from permille import disturbance
+from permille.energy import disturbance
 from permille.records import CpuSeries, Disturbance, Phase, Span
 from tests.records import trial
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from permille import cross_check
+from permille.energy import cross_check
 from permille.records import (
     Domain,
     Event,

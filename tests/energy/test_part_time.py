@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from permille import part_time
+from permille.energy import part_time
 from permille.records import PowerSensor, Span
 
 SENSOR = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from permille import energy
+from permille.energy.span_energy import span_energy
 from permille.records import DomainEnergy, Recording, Refused, Series, Span
 
 
@@ -34,8 +34,8 @@ def notes(recording: Recording, spans: Iterable[Span]) -> tuple[str, ...]:
 
 
 def _disagreement(recording: Recording, figure: Series, check: Series, span: Span) -> str | None:
-    first = energy.span_energy(figure, span, recording.events)
-    second = energy.span_energy(check, span, recording.events)
+    first = span_energy(figure, span, recording.events)
+    second = span_energy(check, span, recording.events)
     if isinstance(first, Refused) or isinstance(second, Refused):
         return None
     apart_j = abs(first.energy_j - second.energy_j)

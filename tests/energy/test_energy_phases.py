@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from permille import energy
+from permille.energy import levels, phases
+from permille.energy.span_energy import span_energy
 from permille.records import (
     CpuSeries,
     Disturbance,
@@ -32,8 +33,8 @@ def recorded(
 
 def test_between_readings_the_energy_is_on_a_straight_line() -> None:
     series = readings((0, 1.0), (2, 5.0), (3, 25.0))
-    levels = [energy.energy_at(series, round(t_s * S)) for t_s in (0, 0.5, 2, 2.25, 3)]
-    assert levels == [1.0, 2.0, 5.0, 10.0, 25.0]
+    joules = [levels.energy_at(series, round(t_s * S)) for t_s in (0, 0.5, 2, 2.25, 3)]
+    assert joules == [1.0, 2.0, 5.0, 10.0, 25.0]
 
 
 def test_a_figure_repeats_what_its_domain_states() -> None:
@@ -51,7 +52,7 @@ def test_a_figure_repeats_what_its_domain_states() -> None:
         in_use=False,
         offset_w=5.0,
     )
-    assert figure_of(energy.span_energy(series, span(2, 6))) == DomainEnergy(
+    assert figure_of(span_energy(series, span(2, 6))) == DomainEnergy(
         energy_j=200.0,
         edge_j=0.0,
         accuracy_low=math.hypot(0.03, 0.1),
@@ -68,7 +69,7 @@ def test_a_figure_repeats_what_its_domain_states() -> None:
 
 def test_without_an_offset_the_accuracy_is_the_domains() -> None:
     series = constant(50.0, 10.0, accuracy_low=0.03, accuracy_high=0.04)
-    figure = figure_of(energy.span_energy(series, span(2, 6)))
+    figure = figure_of(span_energy(series, span(2, 6)))
     assert (figure.accuracy_low, figure.accuracy_high) == (0.03, 0.04)
 
 
@@ -79,7 +80,7 @@ def test_an_offset_has_no_relative_size_where_nothing_was_read(
     off = readings(
         (0, 0.0), (2, energy_j), name="gpu:0", in_use=False, accuracy_low=0.03, offset_w=5.0
     )
-    figure = figure_of(energy.span_energy(off, span(0, 2)))
+    figure = figure_of(span_energy(off, span(0, 2)))
     assert figure.accuracy_low == pytest.approx(accuracy)
     assert figure.offset_j == 10.0
 
@@ -89,7 +90,7 @@ def test_of_an_estimate_the_part_that_depends_on_time_is_at_most_the_whole(
     time_w: float | None, time_j: float | None
 ) -> None:
     series = constant(50.0, 10.0, step_s=1.0, **(ESTIMATE | {"time_w": time_w}))
-    assert figure_of(energy.span_energy(series, span(2, 6))).time_j == time_j
+    assert figure_of(span_energy(series, span(2, 6))).time_j == time_j
 
 
 CPU = CpuSeries(cpus=2, t_ns=(0, 10 * S), busy_s=(0, 10.0), own_s=(0, 4.0), steal_s=(0, 0.0))
@@ -100,7 +101,7 @@ def test_an_estimate_has_what_it_would_be_without_others_work() -> None:
     """40 J of time, and the run's four tenths of 160 J of work."""
     estimate = constant(50.0, 10.0, step_s=1.0, **ESTIMATE)
     counter = constant(30.0, 10.0, step_s=1.0, name="dram:0")
-    phase = energy.phase(recorded(estimate, counter, cpu=CPU), span(2, 6, inferences=7))
+    phase = phases.phase(recorded(estimate, counter, cpu=CPU), span(2, 6, inferences=7))
     assert phase.domains["cpu:0"].own_j == pytest.approx(40.0 + 0.4 * 160.0)
     assert phase.domains["dram:0"].own_j is None
     assert phase.disturbance == Disturbance(
@@ -112,7 +113,7 @@ def test_an_estimate_has_what_it_would_be_without_others_work() -> None:
 
 
 def test_where_the_cpu_time_is_unknown_so_is_the_runs_own_part() -> None:
-    phase = energy.phase(recorded(constant(50.0, 10.0, **ESTIMATE)), span(2, 6))
+    phase = phases.phase(recorded(constant(50.0, 10.0, **ESTIMATE)), span(2, 6))
     assert phase.domains["cpu:0"].own_j is None
     assert phase.disturbance is None
     assert phase.inferences is None
@@ -121,7 +122,7 @@ def test_where_the_cpu_time_is_unknown_so_is_the_runs_own_part() -> None:
 def test_an_event_of_the_recording_leaves_its_domain_without_a_figure() -> None:
     reset = Event(t0_ns=3 * S, t1_ns=4 * S, kind="invalid", reason="reset", domain="gpu:1")
     unused = constant(60.0, 10.0, name="gpu:1", in_use=False)
-    phase = energy.phase(recorded(constant(60.0, 10.0), unused, events=(reset,)), span(2, 6))
+    phase = phases.phase(recorded(constant(60.0, 10.0), unused, events=(reset,)), span(2, 6))
     assert set(phase.domains) == {"cpu:0"}
     assert phase.problems == {"gpu:1": Problem(reason="reset", kind="gpu", in_use=False)}
 
@@ -149,13 +150,13 @@ def moving(name: str, tick_s: float | None, **changed: Any) -> Series:
 def test_a_still_counter_needs_five_ticks_of_the_slowest_that_moves(
     seconds: float, beside: list[Series]
 ) -> None:
-    phase = energy.phase(recorded(STILL, *beside), span(0.4, 0.4 + seconds))
+    phase = phases.phase(recorded(STILL, *beside), span(0.4, 0.4 + seconds))
     assert "passed between two of its ticks" in phase.problems["ane:0"].reason
 
 
 def test_five_ticks_of_the_slowest_are_enough() -> None:
     beside = moving("cpu:0", 0.05), moving("dram:0", 0.001)
-    phase = energy.phase(recorded(STILL, *beside), span(0.4, 0.65))
+    phase = phases.phase(recorded(STILL, *beside), span(0.4, 0.65))
     assert phase.domains["ane:0"].energy_j == 0.0
 
 
@@ -182,24 +183,24 @@ def test_notices_are_each_said_once_with_their_domain() -> None:
         ),
         stats=STATS,
     )
-    assert energy.notices(recording) == ("gpu:0: throttled", "another tenant")
+    assert phases.notices(recording) == ("gpu:0: throttled", "another tenant")
     shared = Recording(series=(), events=(), stats=STATS, shared=True)
-    assert energy.notices(shared) == ("concurrent runs were allowed on this machine (--shared)",)
+    assert phases.notices(shared) == ("concurrent runs were allowed on this machine (--shared)",)
 
 
 def test_a_trace_has_the_mean_power_of_equal_intervals_from_the_series_start() -> None:
     series = readings((5, 100.0), (6, 110.0), (7, 150.0), (11, 190.0))
-    assert energy.power_trace(series) == [(0.0, 25.0), (2.0, 10.0), (4.0, 10.0)]
-    assert energy.power_trace(series, points=2) == [(0.0, 20.0), (3.0, 10.0)]
-    assert energy.power_trace(series, points=1) == [(0.0, 15.0)]
+    assert levels.power_trace(series) == [(0.0, 25.0), (2.0, 10.0), (4.0, 10.0)]
+    assert levels.power_trace(series, points=2) == [(0.0, 20.0), (3.0, 10.0)]
+    assert levels.power_trace(series, points=1) == [(0.0, 15.0)]
 
 
 def test_a_trace_has_as_many_points_as_there_are_gaps_and_at_most_200() -> None:
-    assert energy.power_trace(readings((1, 2.0), (3, 8.0))) == [(0.0, 3.0)]
-    assert len(energy.power_trace(readings((1, 2.0), (3, 8.0), (4, 9.0)))) == 2
-    assert len(energy.power_trace(constant(60.0, 10.0, step_s=0.01))) == 200
+    assert levels.power_trace(readings((1, 2.0), (3, 8.0))) == [(0.0, 3.0)]
+    assert len(levels.power_trace(readings((1, 2.0), (3, 8.0), (4, 9.0)))) == 2
+    assert len(levels.power_trace(constant(60.0, 10.0, step_s=0.01))) == 200
 
 
 def test_readings_of_one_instant_have_no_power() -> None:
     at_once = Series(domain=domain(), t_ns=(S, S), energy_j=(1.0, 2.0))
-    assert energy.power_trace(at_once) == []
+    assert levels.power_trace(at_once) == []

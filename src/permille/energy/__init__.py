@@ -1,0 +1,1 @@
+"""Energy: pure functions from series and spans to joules with their uncertainty."""

@@ -1,0 +1,69 @@
+"""One span over all domains of a recording, and what is to be said about the recording."""
+
+from __future__ import annotations
+
+import msgspec
+
+from permille.energy import disturbance
+from permille.energy.levels import moved
+from permille.energy.span_energy import span_energy
+from permille.records import DomainEnergy, Phase, Problem, Recording, Refused, Series, Span
+
+
+def phase(recording: Recording, span: Span) -> Phase:
+    """One span over every domain of a recording."""
+    domains: dict[str, DomainEnergy] = {}
+    problems: dict[str, Problem] = {}
+    own_share = disturbance.own_share(recording.cpu, span)
+    for series in recording.series:
+        domain = series.domain
+        tick_s = _moving_tick_s(recording, series, span)
+        figure = span_energy(series, span, recording.events, meter_tick_s=tick_s)
+        if isinstance(figure, Refused):
+            problems[domain.name] = Problem(
+                reason=figure.reason, kind=domain.kind, in_use=domain.in_use
+            )
+        else:
+            domains[domain.name] = _with_own(figure, own_share)
+    inferences = span.attributes.get("inferences")
+    return Phase(
+        seconds=span.seconds,
+        domains=domains,
+        problems=problems,
+        inferences=inferences,
+        disturbance=disturbance.of_span(recording.cpu, span),
+    )
+
+
+def _with_own(figure: DomainEnergy, share: float | None) -> DomainEnergy:
+    """An estimate with what it would be if nobody else had worked: its time, and its work to the
+    share of the CPU time that the run's own processes took."""
+    if figure.time_j is None or share is None:
+        return figure
+    own_j = figure.time_j + share * (figure.energy_j - figure.time_j)
+    return msgspec.structs.replace(figure, own_j=own_j)
+
+
+def _moving_tick_s(recording: Recording, series: Series, span: Span) -> float | None:
+    """The slowest known tick among the other domains of the same meter that moved in that time."""
+    ticks = [
+        other.domain.tick_s
+        for other in recording.series
+        if other is not series
+        and other.domain.meter == series.domain.meter
+        and other.domain.tick_s is not None
+        and moved(other, span)
+    ]
+    return max(ticks, default=None)
+
+
+def notices(recording: Recording) -> tuple[str, ...]:
+    """The distinct notes about a recording."""
+    said = [
+        f"{event.domain}: {event.reason}" if event.domain else event.reason
+        for event in recording.events
+        if event.kind == "notice"
+    ]
+    if recording.shared:
+        said.append("concurrent runs were allowed on this machine (--shared)")
+    return tuple(dict.fromkeys(said))
