@@ -34,7 +34,7 @@ def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
 def pairs_of_current(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
     """The same of summaries none of which is superseded by another."""
     chosen = []
-    for members in _places_of_both(summaries):
+    for members in _comparable(summaries):
         general = [s for s in members if s.cell.category == "general-purpose"]
         specific = [s for s in members if s.cell.category == "task-specific"]
         if general and specific:
@@ -49,12 +49,17 @@ def pairs_of_current(summaries: Sequence[Summary]) -> list[tuple[Summary, Summar
     return chosen
 
 
-def _places_of_both(summaries: Sequence[Summary]) -> list[list[Summary]]:
-    """The summaries with a figure by place, where there may be both kinds of model."""
+def places_of_both(summaries: Sequence[Summary]) -> set[tuple[str, str]]:
+    """The (task, dataset) pairs with both kinds of model."""
     kinds: dict[tuple[str, str], set[str]] = {}
     for s in summaries:
         kinds.setdefault((s.cell.task, s.cell.dataset), set()).add(s.cell.category)
-    both = {at for at, found in kinds.items() if {"general-purpose", "task-specific"} <= found}
+    return {at for at, found in kinds.items() if {"general-purpose", "task-specific"} <= found}
+
+
+def _comparable(summaries: Sequence[Summary]) -> list[list[Summary]]:
+    """The summaries with a figure by place, where there may be both kinds of model."""
+    both = places_of_both(summaries)
     groups: dict[tuple[str, ...], list[Summary]] = {}
     for s in summaries:
         at = (s.cell.task, s.cell.dataset)

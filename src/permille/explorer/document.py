@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from permille.analysis import audit, comparable, parity
-from permille.analysis.answer import pairs_of_current
+from permille.analysis.answer import pairs_of_current, places_of_both
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.evidence_words import ON_MACHINES, ONE_SESSION, SEVERAL, STOPPED
 from permille.analysis.paper import published
@@ -52,12 +52,14 @@ def document(
     """Everything that the page needs. ``store`` names the store for people, if there is one;
     ``damage`` has a line for each thing in it that could not be read."""
     ranks, answers = _ranked(cells)
-    records = (_record(c) | ranked for c, ranked in zip(cells, ranks, strict=True))
+    by_column = columns(map(_record, cells))
+    if cells:
+        by_column |= {name: _column(tuple(on_front), {}) for name, on_front in ranks.items()}
     return {
         "schema": 1,
         "permille": __version__,
         "store": store,
-        "cells": {"count": len(cells), "columns": columns(records)},
+        "cells": {"count": len(cells), "columns": by_column},
         "answers": answers,
         "studies": _studies(cells),
         "published": _published(),
@@ -110,18 +112,12 @@ def _column(values: tuple[Any, ...], rounded: dict[float, float]) -> Any:
         return {"all": values[0]}
     if types <= _NUMBERS:
         return _numbers(values, rounded) if float in types else list(values)
-    distinct: dict[str | None, int] = {}
-    kept: list[Any] = []
-    at = []
-    plain = types <= _TEXT
-    for value in values:
-        key = value if plain else repr(value)
-        place = distinct.get(key)
-        if place is None:
-            place = distinct[key] = len(kept)
-            kept.append(value)
-        at.append(place)
-    return {"of": kept, "at": at}
+    # By its text, what is neither a number nor text.
+    keys = values if types <= _TEXT else tuple(map(repr, values))
+    distinct = dict.fromkeys(keys)
+    number = {key: place for place, key in enumerate(distinct)}
+    first = dict(zip(reversed(keys), reversed(values), strict=True))
+    return {"of": [first[key] for key in distinct], "at": list(map(number.__getitem__, keys))}
 
 
 _NUMBERS = {int, float, bool, type(None)}
@@ -244,7 +240,8 @@ def _energy(summary: Summary, known: _Known) -> tuple[Any, ...]:
     spread, *gross = _figures(summary.energy, known)
     _, *net = _figures(summary.net, known)
     domains = list(summary.domains)
-    return (n, spread, *gross, *net, summary.provenance, domains, summary.problem)
+    provenance = None if summary.provenance is None else summary.provenance.value
+    return (n, spread, *gross, *net, provenance, domains, summary.problem)
 
 
 def _figures(sums: Sums | None, known: _Known) -> tuple[Any, ...]:
@@ -316,32 +313,42 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 # --- ranks -----------------------------------------------------------------------------------
 
 
-def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, list[list[str]]]]:
-    """(For each cell, whether it is on the front of each boundary, gross and net; likewise the ids
-    of the general-purpose and the task-specific model of each answer.) Shipped and stored cells are
-    never ranked together."""
-    by_boundary: dict[str, list[bool | None]] = {}
-    answers: dict[str, list[list[str]]] = {}
-    for boundary in METERED:
-        for net in (False, True):
-            name = f"{boundary}_net" if net else boundary
-            on_front: list[bool | None] = [None] * len(cells)
-            answers[name] = []
-            for origin in ("shipped", "store"):
-                places = [n for n, shown in enumerate(cells) if shown.origin == origin]
-                summaries = [cells[n].cell.summaries[boundary] for n in places]
-                if net:
-                    summaries = [_net(summary) for summary in summaries]
-                for n, found in zip(places, fronts(summaries), strict=True):
-                    on_front[n] = found
-                # No cell is superseded by another: such cells are not shown.
-                chosen = pairs_of_current(summaries)
-                if chosen:
-                    ids = {id(s): cells[n].id for s, n in zip(summaries, places, strict=True)}
-                    answers[name] += [[ids[id(a)], ids[id(b)]] for a, b in chosen]
-            by_boundary[f"{name}_front"] = on_front
-    rows = zip(*by_boundary.values(), strict=True)
-    return [dict(zip(by_boundary, row, strict=True)) for row in rows], answers
+def _ranked(
+    cells: Sequence[Shown],
+) -> tuple[dict[str, list[bool | None]], dict[str, list[list[str]]]]:
+    """(By column, whether each cell is on the front of a boundary, gross and net; the ids of the
+    general-purpose and the task-specific model of each answer.) Shipped and stored cells are never
+    ranked together."""
+    ranks: dict[str, list[bool | None]] = {f"{name}_front": [None] * len(cells) for name in _RANKED}
+    answers: dict[str, list[list[str]]] = {name: [] for name in _RANKED}
+    for origin in ("shipped", "store"):
+        places = [n for n, shown in enumerate(cells) if shown.origin == origin]
+        both = places_of_both([cells[n].cell.summary for n in places])
+        for name, (boundary, net) in _RANKED.items():
+            summaries = [cells[n].cell.summaries[boundary] for n in places]
+            if net:
+                summaries = list(map(_net, summaries))
+            on_front = ranks[f"{name}_front"]
+            for n, found in zip(places, fronts(summaries), strict=True):
+                on_front[n] = found
+            if both:
+                answers[name] += _answered([cells[n].id for n in places], summaries)
+    return ranks, answers
+
+
+_RANKED = {
+    f"{boundary}_net" if net else boundary: (boundary, net)
+    for boundary in METERED
+    for net in (False, True)
+}
+"""What is ranked by: a boundary's energy, gross or above idle."""
+
+
+def _answered(ids: Sequence[str], summaries: Sequence[Summary]) -> list[list[str]]:
+    # No cell is superseded by another: such cells are not shown.
+    by_summary = {id(summary): of_cell for summary, of_cell in zip(summaries, ids, strict=True)}
+    pairs = pairs_of_current(summaries)
+    return [[by_summary[id(a)], by_summary[id(b)]] for a, b in pairs]
 
 
 def _net(summary: Summary) -> Summary:
