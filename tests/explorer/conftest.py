@@ -222,6 +222,10 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+DRAWN = "Boolean(document.querySelector('main[data-drawn]:not([aria-busy])'))"
+"""Whether the view is drawn whose script may have been loaded first."""
+
+
 class Tab:
     """A page of the explorer, and everything that it complained of."""
 
@@ -237,7 +241,7 @@ class Tab:
         self.page.goto("about:blank")
         mark = "#" if self.address.startswith("file:") else "?"
         self.page.goto(self.address + (mark + state if state else ""))
-        until(lambda: self.page.evaluate("Boolean(window.permille)"))
+        until(lambda: self.page.evaluate(DRAWN))
         return self
 
     def unfold(self) -> Tab:
