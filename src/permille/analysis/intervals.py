@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
+from permille.analysis import student
 from permille.records import Estimate
 
 CONFIDENCE = 0.95
@@ -258,11 +259,7 @@ def summary(values: Sequence[float]) -> tuple[int, float, float | None]:
 @lru_cache(maxsize=4096)
 def student_t(df: float, confidence: float = CONFIDENCE) -> float:
     """The two-sided quantile of Student's t: 12.706 at one degree of freedom and 95 %."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, not {confidence:g}")
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, (1 + confidence) / 2))
+    return student.two_sided(df, confidence)
 
 
 def _exp(x: float) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from permille.analysis.boundaries import Bounded, within
+from permille.analysis.intervals import student_t
 from permille.energy.disturbance import disturbed
 from permille.records import Record, Trial
 from permille.units import per_1000
@@ -139,9 +140,7 @@ def drift(values: Sequence[float]) -> Change | None:
 
 
 def _change(log_change: float, error: float, df: int) -> Change:
-    from scipy.special import stdtrit
-
-    allowed = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * error
+    allowed = student_t(df, CONFIDENCE) * error
     return Change(value=math.expm1(log_change), allowed=math.expm1(min(allowed, 50.0)))
 
 

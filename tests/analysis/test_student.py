@@ -1,0 +1,53 @@
+"""The quantile of Student's t beside SciPy's, and beside what can be written down."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import stdtrit
+
+from permille.analysis.student import EXPANDED_FROM, two_sided
+
+CONFIDENCES = st.sampled_from([0.9, 0.95, 0.99]) | st.floats(0.01, 0.9999)
+
+
+@given(st.floats(0.5, 2 * EXPANDED_FROM) | st.floats(0.5, 1e12), CONFIDENCES)
+def test_it_is_scipys(df: float, confidence: float) -> None:
+    expected = float(stdtrit(df, (1 + confidence) / 2))
+    assert two_sided(df, confidence) == pytest.approx(expected, rel=1e-11)
+
+
+@given(st.floats(0.0001, 0.9999))
+def test_one_and_two_degrees_of_freedom_have_a_formula(confidence: float) -> None:
+    one = math.tan(math.pi * confidence / 2)
+    two = confidence * math.sqrt(2 / (1 - confidence**2))
+    assert two_sided(1, confidence) == pytest.approx(one, rel=1e-11)
+    assert two_sided(2, confidence) == pytest.approx(two, rel=1e-11)
+
+
+@given(CONFIDENCES)
+def test_the_two_ways_meet(confidence: float) -> None:
+    below = two_sided(math.nextafter(EXPANDED_FROM, 0), confidence)
+    assert below == pytest.approx(two_sided(EXPANDED_FROM, confidence), rel=1e-11)
+
+
+@pytest.mark.parametrize(("df", "confidence"), [(0, 0.95), (-1, 0.95), (math.nan, 0.95), (3, 1.0)])
+def test_what_has_no_quantile_is_refused(df: float, confidence: float) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        two_sided(df, confidence)
+
+
+def test_an_interval_needs_no_scipy() -> None:
+    script = (
+        "import sys; from permille.analysis.intervals import mean; mean([1.0, 2.0]);"
+        "print([m for m in ('scipy', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
