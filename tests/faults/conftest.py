@@ -50,6 +50,8 @@ good2 = good3 = good
 """
 
 MakeStudy = Callable[..., Path]
+PATIENCE_S = 600.0
+"""After which something never comes, on however busy a machine."""
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ def ours(folder: Path) -> dict[int, str]:
     return found
 
 
-def await_that(true: Callable[[], Any], seconds: float = 30.0) -> None:
+def await_that(true: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
     """Wait until ``true()``; an AssertionError if it never is."""
     deadline = time.monotonic() + seconds
     while not true():
