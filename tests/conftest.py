@@ -19,8 +19,8 @@ from tests.powercap import Constant, Driver, FakePowercap
 from tests.zygote import Zygote, can_fork
 
 POWER_W = 60.0
-TIMEOUT_S = 600.0
-"""After which a command that hangs is killed: far longer than any takes on a busy machine."""
+PATIENCE_S = 600.0
+"""After which something never comes, on however busy a machine."""
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("permille", deadline=None)
@@ -86,12 +86,12 @@ def permille(environment: dict[str, str], tmp_path: Path, zygote: Zygote) -> Per
     def run(*args: str, code: int | None = 0, **env: str) -> Finished:
         changed = environment | env
         if can_fork(changed):
-            process = zygote.run(args, tmp_path, changed, TIMEOUT_S)
+            process = zygote.run(args, tmp_path, changed, PATIENCE_S)
         else:
             process = subprocess.run(
                 [sys.executable, "-m", "permille", *args],
                 cwd=tmp_path, env=changed, capture_output=True, text=True,
-                timeout=TIMEOUT_S, stdin=subprocess.DEVNULL,
+                timeout=PATIENCE_S, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         finished = Finished(process)
         if code is not None:

@@ -20,15 +20,23 @@ class PipeFleet:
         gpus: Mapping[str, str] | None = None,
     ) -> None:
         self._inbox: queue.Queue[tuple[str, bytes | NodeLost]] = queue.Queue()
-        self.nodes = {
-            name: NodeProcess(
-                NodeCommand(command.words, command.folder, command.key, (gpus or {}).get(name)),
-                environment,
-            )
-            for name, environment in environments.items()
-        }
-        for name, node in self.nodes.items():
-            threading.Thread(target=self._listen, args=(name, node), daemon=True).start()
+        self._command = command
+        self._gpus = gpus or {}
+        self.nodes: dict[str, NodeProcess] = {}
+        self.heard: set[str] = set()
+        """The nodes that have sent something."""
+        for name, environment in environments.items():
+            self.add(name, environment)
+
+    def add(self, name: str, environment: Mapping[str, str]) -> None:
+        """A further node, which joins the run."""
+        command = self._command
+        node = NodeProcess(
+            NodeCommand(command.words, command.folder, command.key, self._gpus.get(name)),
+            environment,
+        )
+        self.nodes[name] = node
+        threading.Thread(target=self._listen, args=(name, node), daemon=True).start()
 
     @property
     def names(self) -> Sequence[str]:
@@ -53,4 +61,5 @@ class PipeFleet:
     def _listen(self, name: str, node: NodeProcess) -> None:
         while isinstance(message := node.receive(), bytes):
             self._inbox.put((name, message))
+            self.heard.add(name)
         self._inbox.put((name, NodeLost(message)))

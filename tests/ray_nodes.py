@@ -1,5 +1,5 @@
 """A Ray cluster of fake nodes on this machine, in a process of its own: ``python -m tests.ray_nodes
-FOLDER GPUS NAME…``. It prints the cluster's address, and kills the node whose name it reads.
+FOLDER GPUS NAME…``. It prints the cluster's address, and reads ``kill NAME`` and ``add NAME``.
 
 ``ray.cluster_utils.Cluster`` is Ray's own means for such tests: each node is a raylet of its own.
 """
@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.conftest import PATIENCE_S
 
 START_S = 120.0
 
@@ -28,11 +30,18 @@ class RayNodes:
 
     def kill(self, name: str) -> None:
         """SIGKILL of the node's raylet."""
+        self._ask("kill", name)
+
+    def add(self, name: str) -> None:
+        """A further node, which joins the cluster."""
+        self._ask("add", name)
+
+    def _ask(self, what: str, name: str) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{name}\n")
+        self._process.stdin.write(f"{what} {name}\n")
         self._process.stdin.flush()
-        assert self._process.stdout.readline() == "killed\n"
+        assert self._process.stdout.readline() == "done\n"
 
 
 @contextmanager
@@ -52,7 +61,7 @@ def ray_nodes(
     try:
         yield RayNodes(process)
     finally:
-        process.communicate(timeout=60)  # its input ends, and it shuts the cluster down
+        process.communicate(timeout=PATIENCE_S)  # its input ends, and it shuts the cluster down
         short.cleanup()
 
 
@@ -61,7 +70,8 @@ def main(folder: Path, gpus: int, names: list[str]) -> None:
 
     cluster = Cluster()
     nodes = {}
-    for name in names:
+
+    def add(name: str) -> None:
         nodes[name] = cluster.add_node(
             num_cpus=1,
             num_gpus=gpus,
@@ -69,11 +79,18 @@ def main(folder: Path, gpus: int, names: list[str]) -> None:
             object_store_memory=80 * 2**20,
             env_vars={**os.environ, "PERMILLE_FAKE_NODE": name, "PERMILLE_CACHE": str(folder)},
         )
+
+    for name in names:
+        add(name)
     cluster.wait_for_nodes()
     print(cluster.address, flush=True)
     for line in sys.stdin:
-        cluster.remove_node(nodes[line.strip()], allow_graceful=False)
-        print("killed", flush=True)
+        what, name = line.split()
+        if what == "add":
+            add(name)
+        else:
+            cluster.remove_node(nodes[name], allow_graceful=False)
+        print("done", flush=True)
     cluster.shutdown()
 
 

@@ -1,15 +1,17 @@
-"""The quick JSON is byte for byte what the standard library writes."""
+"""The quick JSON is what the standard library writes."""
 
 from __future__ import annotations
 
 import json
+import re
+import struct
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.output import json_text
+from permille.output import json_pieces, json_text
 from permille.records import JsonOutput, Record
 
 VALUES = st.recursive(
@@ -42,9 +44,29 @@ def test_it_is_what_the_standard_library_writes(
     rows: list[_Row], about: object, ascii_only: bool
 ) -> None:
     for output in (_Table(rows=tuple(rows), about=about), _Short(about=about), _Short()):
-        payload = msgspec.to_builtins(output)
-        expected = json.dumps(payload, indent=2, ensure_ascii=ascii_only)
-        assert json_text(output, ascii_only=ascii_only) == expected
+        _is_as_the_standard_library_writes(output, ascii_only)
+
+
+@pytest.mark.parametrize("count", [0, 199, 200, 201, 400, 1001])
+def test_many_rows_are_written_in_pieces(count: int) -> None:
+    rows = tuple(
+        _Row(value=number, more={"é": [number / 7, {}], "[": []}) for number in range(count)
+    )
+    output = _Table(rows=rows, about={"a": [1, 2]})
+    _is_as_the_standard_library_writes(output, False)
+    assert len(list(json_pieces(output))) >= count // 200
+
+
+def _is_as_the_standard_library_writes(output: Record, ascii_only: bool) -> None:
+    """But for how numbers are spelled: 0.00002 for 2e-05."""
+    payload = msgspec.to_builtins(output)
+    text = json_text(output, ascii_only=ascii_only)
+    expected = json.dumps(payload, indent=2, ensure_ascii=ascii_only)
+    assert json.loads(text) == json.loads(expected)
+    assert _NUMBER.sub("0", text) == _NUMBER.sub("0", expected)
+
+
+_NUMBER = re.compile(r"(?<=[ \d])-?\d[\d.]*(e[+-]?\d+)?")
 
 
 def test_a_file_name_that_is_not_utf8_is_written() -> None:
@@ -53,7 +75,13 @@ def test_a_file_name_that_is_not_utf8_is_written() -> None:
     assert "caf\udce9.db" in json_text(output)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -float("nan")])
 def test_what_is_no_json_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_text(_Table(rows=(_Row(value=value),)))
+
+
+def test_bytes_that_look_like_no_number_are_written() -> None:
+    """The mark of what is not finite may be within another number."""
+    tricky = struct.unpack(">d", bytes.fromhex("3fcb7ff0cb7ff012"))[0]
+    assert json.loads(json_text(_Table(rows=(_Row(value=tricky),))))["rows"][0]["value"] == tricky

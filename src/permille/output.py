@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,46 +19,73 @@ if TYPE_CHECKING:
 _DATABASE = b"SQLite format 3\0"
 _OF_A_DATABASE = ("-wal", "-shm", "-journal")
 _BEYOND_ASCII = re.compile(r"[^\n -~]+")
+_MAYBE_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+"""In MessagePack, the first bytes of a NaN or an infinity; seldom, bytes of something else."""
+_ROWS_AT_ONCE = 200
 
 
 def json_text(output: Record, *, ascii_only: bool = False) -> str:
-    """One JSON document, indented by two spaces. NaN is refused: it is not JSON.
+    """One JSON document, indented by two spaces. NaN is refused: it is not JSON."""
+    return "".join(json_pieces(output, ascii_only=ascii_only))
 
-    As ``json.dumps`` with an indent has it, in a fifth of the time.
-    """
-    import msgspec
 
-    # A path of a file may hold what is not UTF-8, as surrogates.
-    compact = "".join(_parts(output)).encode("utf-8", "surrogatepass")
-    text = msgspec.json.format(compact, indent=2).decode("utf-8", "surrogatepass")
+def json_pieces(output: Record, *, ascii_only: bool = False) -> Iterator[str]:
+    """The same in pieces, which takes less memory; in a fifth of the time of the standard
+    library."""
+    return (_spelled(piece, ascii_only) for piece in _pieces(output))
+
+
+def _spelled(piece: bytes, ascii_only: bool) -> str:
+    text = piece.decode("utf-8", "surrogatepass")
     return _BEYOND_ASCII.sub(lambda some: json.dumps(some[0])[1:-1], text) if ascii_only else text
 
 
-def _parts(output: Record) -> Iterator[str]:
-    """The document without white space. Of many rows, one at a time becomes a dictionary."""
-    if output.__struct_config__.omit_defaults:
-        yield _compact(output)
-        return
-    mark = "{"
-    for name, field in zip(output.__struct_encode_fields__, output.__struct_fields__, strict=True):
-        value = getattr(output, field)
-        yield f"{mark}{json.dumps(name, ensure_ascii=False)}:"
-        if isinstance(value, tuple):
-            yield "["
-            for number, item in enumerate(value):
-                yield ("," if number else "") + _compact(item)
-            yield "]"
-        else:
-            yield _compact(value)
-        mark = ","
-    yield "}" if mark == "," else "{}"
-
-
-def _compact(value: object) -> str:
+def _pieces(output: Record) -> Iterator[bytes]:
+    """Of a record with many rows, some at a time."""
     import msgspec
 
-    payload = msgspec.to_builtins(value)
-    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    names, fields = output.__struct_encode_fields__, output.__struct_fields__
+    if output.__struct_config__.omit_defaults or not fields:
+        yield msgspec.json.format(_compact(output), indent=2)
+        return
+    mark = b"{"
+    for name, field in zip(names, fields, strict=True):
+        yield mark
+        mark = b","
+        value = getattr(output, field)
+        key = _compact(name)
+        if isinstance(value, tuple) and len(value) > _ROWS_AT_ONCE:
+            yield b"\n  " + key + b": ["
+            for first in range(0, len(value), _ROWS_AT_ONCE):
+                yield (b"," if first else b"") + _rows(value[first : first + _ROWS_AT_ONCE])
+            yield b"\n  ]"
+        else:
+            # Without the braces around it, which belong to the whole document.
+            yield msgspec.json.format(b"{" + key + b":" + _compact(value) + b"}", indent=2)[1:-2]
+    yield b"\n}"
+
+
+def _rows(values: Sequence[object]) -> bytes:
+    """Lines of an array in a document, without its brackets."""
+    import msgspec
+
+    array = b'{"":[' + b",".join(map(_compact, values)) + b"]}"
+    return msgspec.json.format(array, indent=2)[len(b'{\n  "": [') : -len(b"\n  ]\n}")]
+
+
+def _compact(value: object) -> bytes:
+    import msgspec
+
+    # msgspec writes a number that is not finite as null, which would look like a missing one.
+    with contextlib.suppress(OverflowError, UnicodeEncodeError):
+        if not _MAYBE_NOT_FINITE.search(msgspec.msgpack.encode(value)):
+            return msgspec.json.encode(value)
+    # It refuses what is not finite, and takes integers of any size and, as surrogates, names of
+    # files that are not UTF-8.
+    text = json.dumps(
+        msgspec.to_builtins(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
+    return text.encode("utf-8", "surrogatepass")
 
 
 def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> None:

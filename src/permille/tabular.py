@@ -6,6 +6,7 @@ import csv
 import io
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,25 +31,32 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
         if names is None:
             names = list(row)
             writer.writerow(names)
-        values = (row[name] for name in names)
-        writer.writerow([inert(v) if isinstance(v, str) else v for v in values])
+        writer.writerow(
+            [inert(v) if isinstance(v, str) else v for v in map(row.__getitem__, names)]
+        )
     return out.getvalue()
 
 
-def as_parquet(rows: Sequence[Mapping[str, Any]], types: Mapping[str, type]) -> bytes:
+def as_parquet(rows: Iterable[Mapping[str, Any]], types: Mapping[str, type]) -> bytes:
     """The rows, which all have the keys of ``types``; a column's type does not depend on missing
     values."""
     import duckdb
 
     columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in types.items())
-    values = ", ".join(f"unnest(?::{_TYPES[kind]}[])" for kind in types.values())
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as db:
-        db.execute(f"CREATE TABLE result ({columns})")
-        for first in range(0, len(rows), _AT_ONCE):  # by column: a row at a time takes minutes
-            some = rows[first : first + _AT_ONCE]
-            lists = [[row[name] for row in some] for name in types]
-            db.execute(f"INSERT INTO result SELECT {values}", lists)
-        return parquet_of(db, "SELECT * FROM result", [], Path(folder))
+        db.execute(f'CREATE TABLE result ("#" BIGINT, {columns})')
+        given = iter(rows)
+        while some := list(islice(given, _AT_ONCE)):  # by column: a row at a time takes minutes
+            lists = {name: [row[name] for row in some] for name in types}
+            # Columns without a value, which are most of them, take no time.
+            known = [name for name, values in lists.items() if values.count(None) < len(values)]
+            names = ", ".join(f'"{name}"' for name in ("#", *known))
+            values = ", ".join(f"unnest(?::{_TYPES[types[name]]}[])" for name in known)
+            db.execute(
+                f"INSERT INTO result ({names}) SELECT unnest(range(?)){values and ', '}{values}",
+                [len(some), *(lists[name] for name in known)],
+            )
+        return parquet_of(db, 'SELECT * EXCLUDE ("#") FROM result', [], Path(folder))
 
 
 def parquet_of(db: DuckDBPyConnection, sql: str, values: Sequence[Any], folder: Path) -> bytes:

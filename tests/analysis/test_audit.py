@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import kendalltau
 
-from permille.analysis.audit import Audit, audit, pearson
+from permille.analysis.audit import Audit, _tau, audit, pearson
 from permille.analysis.paper import published
 from permille.analysis.study_cells import from_trials
 from permille.records import Phase
@@ -112,3 +114,18 @@ def test_correlations_of_lines() -> None:
     assert pearson([(1, 6), (2, 4), (3, 2)]) == pytest.approx(-1)
     assert pearson([(1, 1), (2, 1), (3, 1)]) is None
     assert pearson([(1, 2), (2, 4)]) is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 6), st.integers(0, 6))
+        | st.tuples(st.floats(0, 1), st.floats(0, 1))
+    )
+)
+def test_taus_are_scipys(pairs: list[tuple[float, float]]) -> None:
+    found = _tau(pairs)
+    if len(pairs) < 2:
+        assert found is None
+        return
+    expected = float(kendalltau([a for a, _ in pairs], [b for _, b in pairs]).statistic)
+    assert found == (None if math.isnan(expected) else pytest.approx(expected, abs=2e-12))

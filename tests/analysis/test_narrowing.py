@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from permille.analysis.intervals import student_t
 from permille.analysis.narrowing import advice, options
 from permille.analysis.rerun import SessionMean
+from permille.analysis.student import student_t
 
 
 def session(name: str, mean: float, *, n: int = 4, sd: float | None = 0.1,

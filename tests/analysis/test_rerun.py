@@ -28,6 +28,7 @@ from permille.analysis.rerun import (
     selection_factor,
     session_means,
 )
+from permille.analysis.student import student_t
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,7 +121,7 @@ def test_machines_are_the_unit_where_there_are_several() -> None:
     within = (3 * 0.08 / 3 + 0.02) / 4
     among, rest = sd**2 * 1.5, within * (1 - (1 / 4 + 1 / 2) / 2)
     df = (among + rest) ** 2 / (among**2 + rest**2 / 4)
-    half = CAUTION * intervals.student_t(df) * math.sqrt(among + rest)
+    half = CAUTION * student_t(df) * math.sqrt(among + rest)
     assert found.rerun_half == pytest.approx(half)
 
 

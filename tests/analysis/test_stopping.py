@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from permille.analysis import intervals, stopping
 from permille.analysis.stopping import decide
+from permille.analysis.student import student_t
 
 ROOT = Path(__file__).parents[2]
 CELLS = 2000
@@ -60,7 +61,7 @@ def test_noisy_repeats_go_on_and_say_how_long() -> None:
     assert sd is not None
     assert found.needed is not None
     widths = [
-        stopping.CAUTION * intervals.student_t(n - 1) * sd / math.sqrt(n)
+        stopping.CAUTION * student_t(n - 1) * sd / math.sqrt(n)
         for n in (found.needed - 1, found.needed)
     ]
     assert widths[1] <= 0.05 * mean < widths[0]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from permille.analysis.budget import budget, parts
 from permille.analysis.cell_summary import Summary
 from permille.analysis.rows import SessionInterval, row
-from permille.analysis.summaries import summarise
-from permille.records import Environment, Phase, Problem, Protocol, Quality, Stopping
+from permille.analysis.study_cells import METERED
+from permille.analysis.summaries import by_boundary, summarise
+from permille.records import Boundary, Environment, Phase, Problem, Protocol, Quality, Stopping
 from tests.records import ESTIMATED, joules, trial
 
 KWH = 3.6e6
@@ -198,3 +202,46 @@ def test_quality_is_the_mean_over_the_trials() -> None:
     assert quality is not None
     assert quality.value == pytest.approx(0.81)
     assert quality.n == 200
+
+
+@st.composite
+def _phases(draw: st.DrawFn) -> dict[str, Phase]:
+    """A query, and maybe a baseline, of domains that are in some boundaries alone."""
+    names = draw(st.sets(st.sampled_from(["cpu:0", "dram:0", "gpu:0", "gpu:1", "node:0"])))
+    covers = draw(st.sampled_from([(), ("cpu", "dram")]))
+
+    def phase() -> Phase:
+        domains, problems = {}, {}
+        for name in sorted(names):
+            kind = name.partition(":")[0]
+            if draw(st.integers(0, 9)):
+                domains[name] = joules(
+                    draw(st.floats(0.1, 900)),
+                    kind,
+                    in_use=name != "gpu:1",
+                    covers=covers if kind == "node" else (),
+                )
+            else:
+                problems[name] = Problem(reason="it was reset", kind=kind)  # type: ignore[arg-type]
+        inferences = draw(st.sampled_from([None, 0, 1000]))
+        return Phase(seconds=9.0, domains=domains, problems=problems, inferences=inferences)
+
+    spans = {"query": phase()}
+    return spans | {"idle": phase()} if draw(st.booleans()) else spans
+
+
+@given(st.lists(_phases(), min_size=1, max_size=4), st.permutations(METERED))
+def test_all_boundaries_together_are_as_each_alone(
+    runs: list[dict[str, Phase]], boundaries: list[Boundary]
+) -> None:
+    """Those with the same domains share their figures."""
+    counts = {"tokens_out": 40.0, "images": 2.0}
+    trials = [
+        trial(repeat=n, phases=phases, counts=counts, protocol=Protocol(inferences=n % 2 * 10))
+        for n, phases in enumerate(runs)
+    ]
+    alone = [msgspec.structs.replace(t, protocol=trials[0].protocol) for t in trials]
+    together = by_boundary(alone, boundaries)
+    assert list(together) == boundaries
+    for boundary in boundaries:
+        assert together[boundary] == one(summarise(alone, boundary))

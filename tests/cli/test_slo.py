@@ -53,7 +53,8 @@ def test_no_load_keeps_it_is_exit_code_4_and_cannot_tell_5(permille: Permille, k
     ("options", "words"),
     [
         ([], "a promise needs a limit"),
-        (["--error-rate", "0%"], "cannot be shown by any number"),
+        (["--error-rate", "0%"], "no number of requests shows that none fails"),
+        (["--ttft-p95", "0s"], "no answer comes in no time"),
         (["--ttft-p95", "soon"], "is no time such as"),
         (["--ttft-p95", "1s", "--model", "sweeq"], "sweep, concurrency"),
         (["--ttft-p95", "1s", "--task", "chat"], "no operating points"),

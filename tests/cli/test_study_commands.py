@@ -198,6 +198,7 @@ def test_parity_of_a_model_of_a_store(small: Path, capsys: pytest.CaptureFixture
         (["--training-kwh", "1"], "goes with --inference-kwh or --model"),
         (["--training-kwh", "0", "--inference-kwh", "1"], "not a positive number"),
         (["--per-day", "nan"], "not a positive number"),
+        (["--per-day", "many"], "'many' is not a number;"),
     ],
 )
 def test_parity_refuses_half_a_question(argv: list[str], message: str) -> None:

@@ -32,6 +32,7 @@ from permille.records import (
     Trial,
 )
 from permille.store import Raw, Store
+from tests.conftest import PATIENCE_S
 from tests.records import cell, domain, joules, trial
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ QUOTES = "\"'=cmd|' /C calc'!A0"
 RIGHT_TO_LEFT = "evil\u202egpj.exe"
 ENDLESS = "n" * 10_000
 FORMULA = "=HYPERLINK(1)"
-PATIENCE_S = 120.0
-"""After which something never comes, on however busy a machine."""
 SCREEN: ViewportSize = {"width": 1280, "height": 900}
 
 
@@ -169,7 +168,7 @@ class Served:
         self, path: str, method: str = "GET", headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """One request; ``headers`` may name another Host."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         said = {"Host": f"127.0.0.1:{self.port}"} | (headers or {})
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in said.items():
@@ -196,7 +195,7 @@ def served(store: Path, built: None) -> Iterator[Served]:
         yield Served(int(found[1]))
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="session")
@@ -223,6 +222,10 @@ def browser() -> Iterator[Browser]:
         )
         yield opened
         opened.close()
+
+
+DRAWN = "Boolean(document.querySelector('main[data-drawn]:not([aria-busy])'))"
+"""Whether the view is drawn whose script may have been loaded first."""
 
 
 class Tab:
@@ -252,7 +255,7 @@ class Tab:
         self.page.goto("about:blank")
         mark = "#" if self.address.startswith("file:") else "?"
         self.page.goto(self.address + (mark + state if state else ""))
-        until(lambda: self.page.evaluate("Boolean(window.permille)"))
+        until(lambda: self.page.evaluate(DRAWN))
         return self
 
     def unfold(self) -> Tab:

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial.chebyshev import chebval
 
-from permille.analysis.intervals import student_t
+from permille.analysis.student import LOG_SERIES, student_t
 from permille.analysis.study_cells import METERED
 from permille.explorer import cells, document, runs, shapes
 from permille.explorer.page import escape_json
 from permille.records import BOUNDARIES
 from permille.store import Store
 
-COEFFICIENTS = document.student_coefficients()
+COEFFICIENTS = LOG_SERIES
 VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text()
 
 

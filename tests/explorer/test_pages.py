@@ -827,9 +827,23 @@ def test_the_tables_heading_and_models_stay_in_sight(file_tab: Tab) -> None:
     assert abs(row["x"] - corner["x"]) <= 2
 
 
-@pytest.mark.usefixtures("built")
-def test_the_script_stays_small() -> None:
-    assert len(gzip.compress(asset("explorer.js").encode())) < 90_000
+def test_the_script_stays_small_and_views_bring_theirs(browser: Browser, served: Any) -> None:
+    """The first view loads its part of the script, and another view its own when it is opened."""
+    page = browser.new_page()
+    loaded: list[str] = []
+    page.on("response", lambda answer: loaded.append(answer.url.partition("?")[0]))
+    page.goto(served.address)
+    page.locator("main[data-drawn] svg").first.wait_for()
+    first = scripts(loaded)
+    assert sum(len(gzip.compress(asset(name).encode())) for name in first) < 90_000
+    page.get_by_role("link", name="Table", exact=True).click()
+    page.locator("table.all").wait_for()
+    assert scripts(loaded) > first
+    page.close()
+
+
+def scripts(addresses: list[str]) -> set[str]:
+    return {address.rpartition("/")[2] for address in addresses if address.endswith(".js")}
 
 
 def test_the_document_is_the_servers_and_the_files(file: Path, served: Any) -> None:

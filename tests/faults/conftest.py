@@ -17,7 +17,7 @@ import pytest
 
 from permille.records import Trial
 from permille.store import Store
-from tests.conftest import POWER_W
+from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Constant, Driver, FakePowercap
 
 MODEL = """
@@ -50,8 +50,6 @@ good2 = good3 = good
 """
 
 MakeStudy = Callable[..., Path]
-PATIENCE_S = 600.0
-"""After which something never comes, on however busy a machine."""
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 
 from permille.records import Trial
 from permille.store import Store
-from tests.conftest import Permille
-from tests.faults.conftest import PATIENCE_S, MakeStudy, await_that, kept, ours
+from tests.conftest import PATIENCE_S, Permille
+from tests.faults.conftest import MakeStudy, await_that, kept, ours
 from tests.powercap import Driver
 from tests.ray_nodes import RayNodes, ray_nodes
 
@@ -152,6 +152,42 @@ def test_replicas_are_of_different_machines_although_one_is_killed(
     assert {len(of_cell) for of_cell in machines.values()} == {2}
     assert "machine" in permille("results", "--explain").out.split("variance: ")[1]
     await_that(lambda: _left(tmp_path) == [])
+
+
+HELD = """
+import os, pathlib, time
+here = pathlib.Path(__file__).parent
+
+def held(text):
+    (here / f"held-{os.getpid()}").touch()
+    while not (here / "go").exists():
+        time.sleep(0.01)
+    return good(text)
+"""
+"""It answers once the file ``go`` is there."""
+
+
+def test_a_node_that_joins_during_a_run_takes_part_in_it(
+    make_study: MakeStudy, powercap: Driver, environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = make_study("held", source=HELD, repeats=2, timeout_s=600)
+
+    def holding() -> int:
+        return len(list(tmp_path.glob("held-*")))
+
+    with ray_nodes(tmp_path / "cache", environment, "a") as nodes:
+        run = _run(path, environment, "--engine", "ray", "--address", nodes.address)
+        await_that(lambda: holding() == 1)
+        nodes.add("b")
+        await_that(lambda: holding() == 2, 120)  # both nodes measure at the same time
+        (tmp_path / "go").touch()
+        _, err = run.communicate(timeout=PATIENCE_S)
+    assert run.returncode == 0, err
+    assert "has joined, and takes part" in err
+    trials = kept(tmp_path)
+    assert set(_counts(trials).values()) == {1}
+    assert len({trial.machine for trial in trials}) == len(trials) == 2
+    assert ours(tmp_path) == {}
 
 
 @pytest.mark.campaign

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from permille.analysis.current import current_groups, current_trials
-from permille.analysis.rolled import CELLS
+from permille.analysis.rolled import BoundaryReading
 from permille.records import Environment, Protocol, Stopping, Trial
 from permille.store import Store
 from tests.records import cell, trial
@@ -67,7 +67,7 @@ def test_the_same_trials_count(
         expected = current_trials(store.trials(study=study))
     again: list[str] = []
     with Store(path, readonly=True, damage=again) as store:
-        kept = current_groups(store.cells(CELLS, study))
+        kept = current_groups(store.cells(BoundaryReading("node"), study))
         assert list(store.of_groups(group for group, _ in kept)) == expected
     assert len(expected) > 2
     assert set(again) >= set(lines)

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -18,10 +19,12 @@ from hypothesis import strategies as st
 
 from permille.errors import StoreError
 from permille.records import Environment, Span, Trial
-from permille.store import Raw, Store
+from permille.store import Raw, Store, rollup
 from permille.store.merge import Merged, merge
 from permille.store.repair import check
+from permille.store.rows import Row
 from permille.store.schema import create
+from permille.store.seals import grow, seal
 from tests.conftest import Permille
 from tests.records import trial
 
@@ -64,6 +67,38 @@ def test_one_uid_with_other_content_is_named_and_refused(tmp_path: Path) -> None
     assert (found.new, found.known, found.refused) == (1, 0, 1)
     assert found.problems == (f"{source}: trial {mine.uid} already exists with different content",)
     assert _read(out)[mine.uid][0] == mine
+
+
+def test_what_this_version_would_not_store_is_refused(tmp_path: Path) -> None:
+    good, senseless = trial(1.0), trial(2.0, repeat=1)
+    source = _store(tmp_path / "1.db", [good, senseless])
+    body = msgspec.json.encode(msgspec.structs.replace(senseless, counts={"tokens_out": -1.0}))
+    with closing(sqlite3.connect(source)) as db, db:
+        # As a version without this rule would have stored it.
+        row = Row._make(
+            db.execute(f"SELECT {', '.join(Row._fields)} FROM trial WHERE id = 2").fetchone()
+        )
+        new = seal(tuple(row[:-2]), body)
+        db.execute("UPDATE trial SET body = ?, seal = ? WHERE id = 2", (body, new))
+        grow(db, "trial", 0, [new, -row.seal])
+        rollup.exchange(db, row, row._replace(body=body, seal=new))
+    found = merge(tmp_path / "all.db", [source])
+    assert (found.new, found.refused) == (1, 1)
+    assert "counts.tokens_out is -1, below 0" in found.problems[0]
+    assert set(_read(tmp_path / "all.db")) == {good.uid}
+    assert check(tmp_path / "all.db").problems == ()
+
+
+def test_a_damaged_recording_is_named_and_its_trial_comes_without(tmp_path: Path) -> None:
+    source = _store(tmp_path / "1.db", [trial(1.0), trial(2.0, repeat=1)])
+    with closing(sqlite3.connect(source)) as db, db:
+        db.execute("UPDATE raw SET body = x'00' WHERE trial = 2 AND kind = 'spans'")
+    found = merge(tmp_path / "all.db", [source])
+    assert found.new == 2
+    assert any(trial(2.0, repeat=1).uid in line for line in found.problems)
+    raws = {uid: raw for uid, (_, raw) in _read(tmp_path / "all.db").items()}
+    assert raws == {trial(1.0).uid: RAW, trial(2.0, repeat=1).uid: None}
+    assert check(tmp_path / "all.db").problems == ()
 
 
 @given(

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from permille.analysis.rolled import CELLS
+from permille.analysis.rolled import CELLS, BoundaryReading
 from permille.analysis.study_cells import StudyCell, from_trials
 from permille.errors import StoreError
 from permille.records import (
+    BOUNDARIES,
+    Boundary,
     EachInference,
     Environment,
     Latency,
@@ -263,3 +265,22 @@ def test_what_is_in_doubt_is_read_from_damaged_trials_only_to_say_so(tmp_path: P
         ((group, _),) = reader.cells(_Another())  # the other is not hidden
     assert group.cell == "cell-other"
     assert "small-0-36.0" in damage[0]
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("rolled", [True, False])
+def test_one_boundary_is_read_as_it_is_among_all(
+    tmp_path: Path, boundary: Boundary, rolled: bool
+) -> None:
+    path = tmp_path / "s.db"
+    store = Store(path)
+    trials = [trial(30.0 + i, model=f"m{i % 2}", repeat=i, idle_j=2.0) for i in range(6)]
+    store.add_many((one, None) for one in trials)
+    store.close(roll_up=rolled)
+    with Store(path, readonly=True) as reader:
+        found = [summary for _, summary in reader.cells(BoundaryReading(boundary))]
+        cells = [rolled.cell for _, rolled in reader.cells(CELLS)]
+    metered: Boundary = "node" if boundary == "facility" else boundary
+    expected = [cell.summaries[metered] for cell in cells]
+    assert found == [msgspec.structs.replace(one, boundary=boundary) for one in expected]
+    assert len(found) == 2

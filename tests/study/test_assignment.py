@@ -15,7 +15,14 @@ from permille.study.engines import gathering
 from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
 from permille.study.engines.messages import NodeHello
 from permille.study.engines.protocol import RunOptions
-from permille.study.engines.ray_cluster import Slot, check_slots, chosen, gpu_slots, node_slots
+from permille.study.engines.ray_cluster import (
+    Slot,
+    check_slots,
+    chosen,
+    gpu_slots,
+    joined,
+    node_slots,
+)
 from permille.study.plan.cells import PlannedCell
 from permille.study.run.blocks import Block
 from permille.version import __version__
@@ -238,6 +245,13 @@ def test_nodes_of_a_ray_cluster_that_can_be_reserved() -> None:
         check_slots(node_slots(nodes), four)
     with pytest.raises(EngineError, match="no node with a CPU"):
         chosen(listed[:1], None)
+    known = {"2": "b", "3": "a"}
+    assert list(joined(listed, None, known)) == ["b/555555"]
+    assert list(joined(listed, 3, known)) == ["b/555555"]
+    assert joined(listed, 2, known) == {}
+    gone = [dict(one, Alive=one["NodeID"] != "2") for one in listed]
+    assert list(joined(gone, 2, known)) == ["b/555555"]  # in the place of one that is lost
+    assert list(joined([*listed, node("6", "c", CPU=1.0)], None, known)) == ["b/555555", "c"]
 
 
 def test_each_gpu_of_a_node_is_a_slot_with_its_share_of_the_cpus() -> None:

@@ -35,7 +35,14 @@ WRONG = {
     "unknown key": (GOOD.replace("repeats =", "repeat ="), "did you mean 'repeats'?"),
     "unknown model key": (GOOD.replace("callable =", "callabel ="), "did you mean 'callable'?"),
     "unknown dataset key": (GOOD.replace("label =", "lable ="), "did you mean 'label'?"),
-    "wrong type": (GOOD.replace("= 20", '= "many"'), "inferences: expected a whole number"),
+    "wrong type": (
+        GOOD.replace("= 20", '= "many"'),
+        "inferences: expected a whole number, got text",
+    ),
+    "wrong type of a backend's key": (
+        GOOD.replace("callable =", "labels = 3\ncallable ="),
+        r"labels: expected a table, got a whole number",
+    ),
     "not positive": (GOOD.replace("= 20", "= 0"), "inferences"),
     "too many": (GOOD.replace("= 20", "= 1000000000000"), "inferences"),
     "all may fail": (GOOD.replace("= 20", "= 20\nmax_failures = 1.0"), "max_failures"),
@@ -44,7 +51,10 @@ WRONG = {
     "no name": (GOOD.replace('name = "inbox"', ""), "name"),
     "a name of escapes": (GOOD.replace('"inbox"', '"\\u001b[2J"'), "letters, digits"),
     "unknown backend": (GOOD.replace('"python"', '"pyhton"'), "did you mean 'python'?"),
-    "unknown category": (GOOD.replace("task-specific", "specific"), "task-specific"),
+    "unknown category": (
+        GOOD.replace("task-specific", "specific"),
+        "use 'task-specific' or 'general-purpose'",
+    ),
     "unknown task": (
         GOOD.replace('"text-classification"', '"text-clasification"'),
         "did you mean 'text-classification'?",

@@ -84,13 +84,12 @@ def _fleet(
     path: Path, environment: Mapping[str, str], folder: Path, nodes: Sequence[str] = NODES
 ) -> PipeFleet:
     command = NodeCommand([str(path)], str(folder), "key")
-    return PipeFleet(
-        command,
-        {
-            name: dict(environment, PERMILLE_FAKE_NODE=name, PERMILLE_CACHE=str(folder / "cache"))
-            for name in nodes
-        },
-    )
+    return PipeFleet(command, {name: _environment(name, environment, folder) for name in nodes})
+
+
+def _environment(name: str, environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    cache = str(folder / "cache")
+    return dict(environment, PERMILLE_FAKE_NODE=name, PERMILLE_CACHE=cache)
 
 
 def _drive(
@@ -159,6 +158,83 @@ def test_a_run_that_was_killed_goes_on_with_what_the_nodes_have(
     assert len(_counts(trials)) == 8
     assert tally.done + tally.kept == 8
     assert tally.kept >= 1
+
+
+def _joining(fleet: PipeFleet, environment: Mapping[str, str], folder: Path, name: str) -> Heard:
+    """A node joins at the first trial; its hello is there before the run goes on."""
+
+    def join(count: int) -> None:
+        if count == 1:
+            fleet.add(name, _environment(name, environment, folder))
+            await_that(lambda: name in fleet.heard)
+
+    return Heard(join)
+
+
+def test_a_node_that_joins_a_run_makes_blocks_of_it(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    path = study("quick", "slow", repeats=4)
+    fleet = _fleet(path, environment, tmp_path, ("a",))
+    heard = _joining(fleet, environment, tmp_path, "b")
+    tally, trials, machines = _drive(path, fleet, tmp_path, heard)
+    assert set(_counts(trials).values()) == {1}
+    assert len(_counts(trials)) == 8
+    assert (tally.done, tally.complete) == (8, True)
+    assert heard.machines["b"] >= 2
+    assert len(machines) == 2
+    assert "node b has joined, and takes part" in heard.notes
+    assert ours(tmp_path) == {}
+    assert not list((tmp_path / "cache" / "nodes").glob("*.db"))  # it was dismissed too
+
+
+def test_a_node_that_joins_first_hands_over_what_an_earlier_run_left_there(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    path = study("quick", "slow", repeats=4)
+
+    def die(count: int) -> None:
+        if count == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        _drive(path, _fleet(path, environment, tmp_path, ("b",)), tmp_path, Heard(die))
+    (tmp_path / "s.db").unlink()
+    fleet = _fleet(path, environment, tmp_path, ("a",))
+    heard = _joining(fleet, environment, tmp_path, "b")
+    tally, trials, _ = _drive(path, fleet, tmp_path, heard)
+    assert any("of an earlier run came from the store of node b" in n for n in heard.notes)
+    assert set(_counts(trials).values()) == {1}
+    assert len(_counts(trials)) == 8
+    assert tally.complete
+
+
+def test_a_node_that_joins_with_another_plan_is_named_and_left_alone(
+    study: Callable[..., Path], powercap: PowercapDriver, environment: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    path = study("quick", repeats=3)
+    fleet = _fleet(path, environment, tmp_path, ("a",))
+    plan = make(file.read(path))
+
+    def join(count: int) -> None:
+        if count == 1:
+            study("quick", "slow", repeats=3)  # the same path has another content now
+            fleet.add("b", _environment("b", environment, tmp_path))
+            await_that(lambda: "b" in fleet.heard)
+
+    heard = Heard(join)
+    with Store(tmp_path / "s.db") as store:
+        try:
+            tally = Driver(StudyRun(plan, store, RunOptions(), heard), fleet).run().tally
+        finally:
+            fleet.close()
+    assert (tally.done, tally.complete) == (3, True)
+    assert heard.machines == {"a": 3}
+    assert any("node b cannot take part: it makes another plan" in note for note in heard.notes)
+    assert ours(tmp_path) == {}
 
 
 def _machines(trials: Sequence[Trial]) -> dict[tuple[str, int], list[str | None]]:

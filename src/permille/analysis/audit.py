@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -218,12 +220,28 @@ def _taus(tasks: Sequence[TaskEnergy]) -> list[RankCorrelation]:
 
 
 def _tau(pairs: Sequence[tuple[float, float]]) -> float | None:
-    if len(pairs) < 2:
+    """Kendall's tau-b (Kendall 1945): concordant less discordant pairs, over those without a tie on
+    one side and on the other. None if there are none."""
+    total = _pairs(len(pairs))
+    ties_x, ties_y, ties = (
+        sum(_pairs(count) for count in Counter(values).values())
+        for values in ((x for x, _ in pairs), (y for _, y in pairs), pairs)
+    )
+    if total in (ties_x, ties_y):
         return None
-    from scipy.stats import kendalltau
+    # Of pairs ordered by both, the discordant ones have a greater y before them.
+    discordant, before = 0, list[float]()
+    for _, y in sorted(pairs):
+        place = bisect_right(before, y)
+        discordant += len(before) - place
+        before.insert(place, y)
+    difference = total - ties_x - ties_y + ties - 2 * discordant
+    # Rounded, so that 0.9999999999999999 is 1.
+    return round(difference / math.sqrt(total - ties_x) / math.sqrt(total - ties_y), 12)
 
-    tau = float(kendalltau([a for a, _ in pairs], [b for _, b in pairs]).statistic)
-    return None if math.isnan(tau) else round(tau, 12)  # rounds 0.9999999999999999 to 1
+
+def _pairs(count: int) -> int:
+    return count * (count - 1) // 2
 
 
 # --- general-purpose against task-specific ---------------------------------------------------

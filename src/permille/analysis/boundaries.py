@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Record, Refused
 
@@ -30,11 +31,31 @@ class Bounded(Record):
     note: str = ""
 
 
+class Members(NamedTuple):
+    """The domains of a phase that are in a boundary, and a note about their choice."""
+
+    domains: tuple[str, ...]
+    note: str
+
+
 def within(phase: Phase, boundary: Boundary) -> Bounded | Refused:
     """The energy of ``phase`` within ``boundary``, or the reason that it cannot be told.
 
-    ``facility`` is the node's energy here: the PUE is applied when reading. If a domain in the
-    boundary could not be determined, the whole sum is undetermined: a failed meter must never look
+    ``facility`` is the node's energy here: the PUE is applied when reading.
+    """
+    members = members_of(phase, boundary)
+    return members if isinstance(members, Refused) else energy_of(phase, members)
+
+
+def energy_of(phase: Phase, members: Members) -> Bounded:
+    """The energy of these domains of ``phase``."""
+    return _sum([phase.domains[name] for name in members.domains], members)
+
+
+def members_of(phase: Phase, boundary: Boundary) -> Members | Refused:
+    """The domains of ``phase`` within ``boundary``.
+
+    If one could not be determined, the whole sum is undetermined: a failed meter must never look
     like free energy.
     """
     members = _members(phase)
@@ -49,13 +70,11 @@ def within(phase: Phase, boundary: Boundary) -> Bounded | Refused:
         return Refused(
             reason=f"no meter for the {boundary} boundary's domains; try --boundary node"
         )
-    counted: dict[str, DomainEnergy] = {}
     for name in chosen:
         member = members[name]
         if isinstance(member, Problem):
             return Refused(reason=f"{name}: {member.reason}")
-        counted[name] = member
-    return _sum(counted, note)
+    return Members(tuple(chosen), note)
 
 
 def unusable(phase: Phase, *, per_gpu: bool = False) -> str | None:
@@ -73,7 +92,7 @@ def unusable(phase: Phase, *, per_gpu: bool = False) -> str | None:
 
 
 def _members(phase: Phase) -> dict[str, DomainEnergy | Problem]:
-    return {**phase.domains, **phase.problems}
+    return {**phase.domains, **phase.problems} if phase.problems else {**phase.domains}
 
 
 def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) -> list[str]:
@@ -144,18 +163,18 @@ def _parts_j(parts: Sequence[DomainEnergy]) -> float:
     return max([apart_j, *(d.energy_j for d in parts if d.kind == "node")])
 
 
-def _sum(domains: Mapping[str, DomainEnergy], note: str) -> Bounded:
-    energy_j = sum(d.energy_j for d in domains.values())
+def _sum(domains: Sequence[DomainEnergy], members: Members) -> Bounded:
+    energy_j = sum([d.energy_j for d in domains])
     # Accuracy errors of one kind of meter are assumed to be correlated: they add linearly.
     # Edge errors are independent: they add in quadrature.
     return Bounded(
         energy_j=energy_j,
-        edge_j=math.sqrt(sum(d.edge_j**2 for d in domains.values())),
-        low_j=sum(d.energy_j * d.accuracy_low for d in domains.values()),
-        high_j=sum(d.energy_j * d.accuracy_high for d in domains.values()),
-        provenance=_weakest(list(domains.values()), energy_j),
-        domains=tuple(domains),
-        note=note,
+        edge_j=math.sqrt(sum([d.edge_j**2 for d in domains])),
+        low_j=sum([d.energy_j * d.accuracy_low for d in domains]),
+        high_j=sum([d.energy_j * d.accuracy_high for d in domains]),
+        provenance=_weakest(domains, energy_j),
+        domains=members.domains,
+        note=members.note,
     )
 
 

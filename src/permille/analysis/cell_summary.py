@@ -106,7 +106,7 @@ class Sums(Record):
 
     def session_means(self) -> list[SessionMean]:
         """Each session's mean of the logarithms; none if one of them is missing."""
-        if not self.blocks or min(b.value for b in self.blocks) <= 0 or self.mean <= 0:
+        if not self.blocks or self.mean <= 0 or min(b.value for b in self.blocks) <= 0:
             return []
         return session_means(
             Measurement(

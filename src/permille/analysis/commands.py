@@ -13,6 +13,7 @@ from permille.analysis.cell_summary import Sums
 from permille.analysis.parts import Part as DomainPart
 from permille.analysis.parts import parts_of
 from permille.analysis.rows import scaled
+from permille.analysis.student import CONFIDENCE
 from permille.analysis.summaries import energy_sums
 from permille.carbon.footprint import energy_overhead
 from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats, Refused
@@ -91,7 +92,7 @@ Runs = tuple[Sequence[Phase], Sequence[Phase | None]]
 
 
 def ratio(
-    a: Runs, b: Runs, boundary: Boundary, *, confidence: float = intervals.CONFIDENCE
+    a: Runs, b: Runs, boundary: Boundary, *, confidence: float = CONFIDENCE
 ) -> Estimate | None:
     """Energy of one command over another's. Run ``i`` of the two was measured in one round, so
     that the interval is of the rounds' own ratios. None where one has no figure, or none above 0.

@@ -11,7 +11,6 @@ from permille.records import Trial
 
 if TYPE_CHECKING:
     from permille.analysis.cell_summary import Summary
-    from permille.analysis.rolled import Rolled
 
 G = TypeVar("G")
 
@@ -26,8 +25,8 @@ def current_trials(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in listed if pooled_by(trial) in kept]
 
 
-def current_groups(groups: Iterable[tuple[G, Rolled]]) -> list[tuple[G, Summary]]:
+def current_groups(groups: Iterable[tuple[G, Summary]]) -> list[tuple[G, Summary]]:
     """The groups of a store that are not superseded, in order, each with its summary."""
-    listed = [(group, rolled.cell.summary) for group, rolled in groups]
+    listed = list(groups)
     kept = {id(summary) for summary in current(summary for _, summary in listed)}
     return [(group, summary) for group, summary in listed if id(summary) in kept]

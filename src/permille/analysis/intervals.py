@@ -11,12 +11,9 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
 
-from permille.analysis import student
+from permille.analysis.student import CONFIDENCE, student_t
 from permille.records import Estimate
-
-CONFIDENCE = 0.95
 
 LARGEST_LOG = 700.0
 """A number whose logarithm is within plus or minus this is a float: e^700 is 1.0e304."""
@@ -194,17 +191,15 @@ def with_systematic(estimate: Estimate, low: float, high: float) -> Estimate:
     Raises:
         ValueError: ``low`` or ``high`` is negative or not finite.
     """
-    if estimate.low is None or estimate.high is None:
+    value, least, most = estimate.value, estimate.low, estimate.high
+    if least is None or most is None:
         _check_relative(low, high)
         return estimate
-    part = systematic_only(estimate.value, low, high)
-    assert part.low is not None
-    assert part.high is not None
+    lowest, highest = _systematic(value, low, high)
     return Estimate(
-        value=estimate.value,
-        low=estimate.value - math.hypot(estimate.value - estimate.low, estimate.value - part.low),
-        high=estimate.value
-        + math.hypot(estimate.high - estimate.value, part.high - estimate.value),
+        value=value,
+        low=value - math.hypot(value - least, value - lowest),
+        high=value + math.hypot(most - value, highest - value),
     )
 
 
@@ -214,11 +209,16 @@ def systematic_only(value: float, low: float, high: float) -> Estimate:
     Raises:
         ValueError: a figure that is not finite, or ``low`` or ``high`` negative.
     """
+    lowest, highest = _systematic(value, low, high)
+    return Estimate(value=value, low=lowest, high=highest)
+
+
+def _systematic(value: float, low: float, high: float) -> tuple[float, float]:
     _check_relative(low, high)
     if not math.isfinite(value):
         raise ValueError(f"{value} is not a finite number")
     below, above = (low, high) if value >= 0 else (high, low)
-    return Estimate(value=value, low=value - below * abs(value), high=value + above * abs(value))
+    return value - below * abs(value), value + above * abs(value)
 
 
 def not_negative(estimate: Estimate) -> Estimate:
@@ -254,12 +254,6 @@ def summary(values: Sequence[float]) -> tuple[int, float, float | None]:
     centre = math.fsum(values) / n
     squares = math.fsum((value - centre) ** 2 for value in values)
     return n, centre, math.sqrt(squares / (n - 1))
-
-
-@lru_cache(maxsize=4096)
-def student_t(df: float, confidence: float = CONFIDENCE) -> float:
-    """The two-sided quantile of Student's t: 12.706 at one degree of freedom and 95 %."""
-    return student.two_sided(df, confidence)
 
 
 def _exp(x: float) -> float:

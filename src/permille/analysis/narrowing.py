@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from permille.analysis.intervals import student_t
 from permille.analysis.rerun import SessionMean, components
+from permille.analysis.student import student_t
 from permille.records import Record
 
 

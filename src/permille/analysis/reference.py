@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from permille.analysis.boundaries import Bounded, within
-from permille.analysis.intervals import student_t
+from permille.analysis.student import student_t
 from permille.energy.disturbance import disturbed
 from permille.records import Record, Trial
 from permille.units import per_1000

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.analysis.intervals import student_t
+from permille.analysis.student import student_t
 from permille.records import Record
 
 MIN_DF = 3

@@ -36,7 +36,8 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from permille.analysis.intervals import student_t, summary
+from permille.analysis.intervals import summary
+from permille.analysis.student import student_t
 from permille.records import Record
 
 CAUTION = 1.1

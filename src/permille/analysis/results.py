@@ -11,7 +11,7 @@ from permille.analysis.pareto import fronts
 from permille.analysis.rows import CellRow, Interval, row
 from permille.carbon.accelerators import EmbodiedShare, share_g
 from permille.carbon.embodied import Hardware, embodied_g, sci_g_per_1000
-from permille.carbon.equivalents import equivalents
+from permille.carbon.equivalents import amounts, equivalents
 from permille.carbon.footprint import energy_overhead, footprint
 from permille.carbon.settings import CarbonSettings
 from permille.carbon.water import WaterUse, litres
@@ -145,19 +145,19 @@ def _with_carbon(
 ) -> ResultRow:
     """A row with the figures shown next to its carbon: the market-based figure, the SCI score with
     its embodied part, and equivalents; None if not requested or unknown."""
-    result = ResultRow(**structs.asdict(plain_row), pareto=on_front)
     kwh, grams = plain_row.kwh_per_1000.value, plain_row.co2e_g_per_1000.value
     if kwh is None or grams is None or kwh < 0:
-        return result
+        return ResultRow(**structs.asdict(plain_row), pareto=on_front)
     sci = None
     if added.hardware is not None and summary.seconds is not None:
         made_g = embodied_g(added.hardware, summary.seconds.mean)
         per_1000_g = sci_g_per_1000(grams, made_g, 1000)
         sci = Sci(g_per_1000=per_1000_g, operational_g=grams, embodied_g=made_g)
-    return structs.replace(
-        result,
+    return ResultRow(
+        **structs.asdict(plain_row),
+        pareto=on_front,
         market_co2e_g_per_1000=footprint(kwh, carbon, summary.boundary).market_g,
-        equivalents={e.name: e.amount for e in equivalents(kwh, grams)},
+        equivalents=amounts(kwh, grams),
         sci=sci,
         water_l_per_1000=_water(plain_row.kwh_per_1000, summary, carbon, added.water),
         embodied_g_per_1000=_embodied(summary, added.embodied),

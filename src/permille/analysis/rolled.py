@@ -4,12 +4,13 @@ sums."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from permille.analysis.cell_summary import Sums, TokenEnergy
-from permille.analysis.study_cells import StudyCell, from_trials
-from permille.records import Record, Trial
+from permille.analysis.cell_summary import Summary, Sums, TokenEnergy
+from permille.analysis.study_cells import StudyCell, cell_of
+from permille.records import Boundary, Record, Trial
 
 
 class Rolled(Record):
@@ -35,7 +36,7 @@ class CellFold:
         Raises:
             ValueError: they are not from one group.
         """
-        (cell,) = from_trials(trials).cells
+        cell = cell_of(trials)
         done = next((trial for trial in trials if trial.status == "done"), trials[0])
         return Rolled(
             cell=cell, batch_size=trials[0].protocol.batch_size, weights=done.facts.weights
@@ -87,3 +88,35 @@ def _lean_units(units: dict[str, Sums]) -> dict[str, Sums]:
 
 _ROLLED = msgspec.msgpack.Decoder(Rolled)
 CELLS = CellFold()
+
+
+class BoundaryReading:
+    """One boundary's summary of each group: nothing else of what :data:`CELLS` keeps is decoded."""
+
+    version = CellFold.version
+
+    def __init__(self, boundary: Boundary) -> None:
+        # The joules of facility are the node's: PUE is applied together with carbon.
+        self._metered: Boundary = "node" if boundary == "facility" else boundary
+        self._boundary = boundary
+        summary = msgspec.defstruct("_OneSummary", [(self._metered, Summary)])
+        cell = msgspec.defstruct("_OfCell", [("summaries", summary)])
+        rolled = msgspec.defstruct("_OfRolled", [("cell", cell)])
+        self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(rolled)
+
+    def of(self, trials: Sequence[Trial]) -> Summary:
+        """Summarise the trials of one group."""
+        return self._as_asked(CELLS.of(trials).cell.summaries[self._metered])
+
+    def unpack(self, body: bytes) -> Summary:
+        """The summary in what :meth:`CellFold.pack` made.
+
+        Raises:
+            ValueError: the body is not from that fold.
+        """
+        return self._as_asked(getattr(self._decoder.decode(body).cell.summaries, self._metered))
+
+    def _as_asked(self, summary: Summary) -> Summary:
+        if self._boundary == self._metered:
+            return summary
+        return msgspec.structs.replace(summary, boundary=self._boundary)

@@ -264,16 +264,16 @@ class CellRow(Record):
 
 def scaled(estimate: Estimate, factor: Callable[[float], float]) -> Estimate:
     """The estimate in another unit; ``factor`` must be increasing."""
-    ends = (estimate.low, estimate.high, estimate.rerun_low, estimate.rerun_high)
-    low, high, rerun_low, rerun_high = (None if end is None else factor(end) for end in ends)
+    low, high = estimate.low, estimate.high
+    rerun_low, rerun_high = estimate.rerun_low, estimate.rerun_high
     return Estimate(
         value=factor(estimate.value),
-        low=low,
-        high=high,
+        low=None if low is None else factor(low),
+        high=None if high is None else factor(high),
         sessions=estimate.sessions,
         machines=estimate.machines,
-        rerun_low=rerun_low,
-        rerun_high=rerun_high,
+        rerun_low=None if rerun_low is None else factor(rerun_low),
+        rerun_high=None if rerun_high is None else factor(rerun_high),
     )
 
 

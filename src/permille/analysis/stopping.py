@@ -32,6 +32,7 @@ import math
 from collections.abc import Sequence
 
 from permille.analysis import intervals
+from permille.analysis.student import student_t
 from permille.records import Estimate, Record
 
 CAUTION = 1.25
@@ -121,7 +122,7 @@ def stopped_summary(values: Sequence[float]) -> tuple[int, float, float | None]:
 
 
 def _half_width(n: int, sd: float) -> float:
-    return CAUTION * intervals.student_t(n - 1) * sd / math.sqrt(n)
+    return CAUTION * student_t(n - 1) * sd / math.sqrt(n)
 
 
 def _first_is_apart(values: Sequence[float]) -> bool:
@@ -130,7 +131,7 @@ def _first_is_apart(values: Sequence[float]) -> bool:
         return False
     k, centre, sd = intervals.summary(values[1:])
     assert sd is not None
-    reach = intervals.student_t(k - 1, COLD_CONFIDENCE) * sd * math.sqrt(1 + 1 / k)
+    reach = student_t(k - 1, COLD_CONFIDENCE) * sd * math.sqrt(1 + 1 / k)
     return abs(values[0] - centre) > reach
 
 

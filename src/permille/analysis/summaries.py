@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import msgspec
 
 from permille.analysis import intervals, serving
-from permille.analysis.boundaries import Bounded, above_idle, within
+from permille.analysis.boundaries import Bounded, Members, above_idle, energy_of, members_of
 from permille.analysis.cell_summary import (
     BlockEnergy,
     InferenceFailures,
@@ -36,14 +36,31 @@ def summarise(trials: Iterable[Trial], boundary: Boundary, *, pool: bool = False
     never pooled. A mean only includes ``done`` trials whose query phase has a figure in the
     boundary.
     """
-    return [_within(_shared(group), group, boundary) for group in grouped(trials, pool=pool)]
+    return [
+        _within(_shared(group), group, _Collected(group, boundary))
+        for group in grouped(trials, pool=pool)
+    ]
 
 
 def by_boundary(trials: Sequence[Trial], boundaries: Iterable[Boundary]) -> dict[str, Summary]:
     """The summaries of one group of trials in several boundaries, as :func:`summarise` has them;
     what does not depend on the boundary is worked out once."""
     shared = _shared(trials)
-    return {boundary: _within(shared, trials, boundary) for boundary in boundaries}
+    found: dict[str, tuple[_Collected, Summary]] = {}
+    for boundary in boundaries:
+        collected = _Collected(trials, boundary)
+        alike = next(
+            (known for known in found.values() if collected.has_figures_of(known[0])), None
+        )
+        summary = (
+            _within(shared, trials, collected)
+            if alike is None
+            else msgspec.structs.replace(
+                alike[1], boundary=boundary, notes=_notes(shared, trials, collected)
+            )
+        )
+        found[boundary] = (collected, summary)
+    return {boundary: summary for boundary, (_, summary) in found.items()}
 
 
 def grouped(trials: Iterable[Trial], *, pool: bool = False) -> list[list[Trial]]:
@@ -58,40 +75,68 @@ class _Collected:
     """The figures of a cell's finished trials in a boundary, and why some have none."""
 
     def __init__(self, trials: Sequence[Trial], boundary: Boundary) -> None:
+        self.boundary = boundary
         self.done = done = [t for t in trials if t.status == "done"]
-        self.runs: list[Bounded] = []
+        self.chosen = [_query(trial, boundary) for trial in done]
+        pairs = zip(done, self.chosen, strict=True)
         self.counted: list[tuple[Trial, int]] = []
-        self.energies: list[tuple[Bounded, int]] = []
-        self.nets: list[tuple[float, float]] = []  # joules of the trial, with the edges, k = 1
+        """The trials of :attr:`energies`, and their inferences."""
         self.problem: str | None = None
-        for trial in done:
-            self._add(trial, boundary)
-        left_out = len(done) - len(self.runs)
+        self._members: list[tuple[Trial, Members]] = []
+        for trial, members in pairs:
+            if isinstance(members, Refused):
+                self.problem = members.reason
+                continue
+            self._members.append((trial, members))
+            inferences = trial.phases["query"].inferences or trial.protocol.inferences
+            if inferences:
+                self.counted.append((trial, inferences))
+            else:
+                self.problem = (
+                    "the file does not say how many inferences there were: import --inferences N"
+                )
+        left_out = len(done) - len(self._members)
         self.note = (
             f"{left_out} of {len(done)} trials have no figure within {boundary} and are left out:"
             f" {self.problem}"
-            if left_out and self.runs
+            if left_out and self._members
             else ""
         )
 
-    def _add(self, trial: Trial, boundary: Boundary) -> None:
-        bounded = _query(trial, boundary)
-        if isinstance(bounded, Refused):
-            self.problem = bounded.reason
-            return
-        self.runs.append(bounded)
-        inferences = trial.phases["query"].inferences or trial.protocol.inferences
-        if not inferences:
-            self.problem = (
-                "the file does not say how many inferences there were: import --inferences N"
+    def has_figures_of(self, other: _Collected) -> bool:
+        """Whether another boundary of the same trials has the same figures, because it has the same
+        domains: only its name and notes may differ."""
+        return (
+            len(self._members) == len(self.done)
+            and all(
+                not isinstance(theirs, Refused) and mine.domains == theirs.domains
+                for (_, mine), theirs in zip(self._members, other.chosen, strict=True)
             )
-            return
-        self.energies.append((bounded, inferences))
-        self.counted.append((trial, inferences))
-        seconds, idle = trial.phases["query"].seconds, trial.phases.get("idle")
-        net = above_idle(bounded, seconds, idle, boundary)
-        if net is not None:
-            self.nets.append(net)
+            and all(
+                _idle(trial, self.boundary) == _idle(trial, other.boundary) for trial in self.done
+            )
+        )
+
+    @cached_property
+    def runs(self) -> list[Bounded]:
+        """The energies of the trials that have one."""
+        return [energy_of(trial.phases["query"], members) for trial, members in self._members]
+
+    @cached_property
+    def energies(self) -> list[tuple[Bounded, int]]:
+        """The energies of the trials whose inferences are known, and these."""
+        runs = {id(trial): run for (trial, _), run in zip(self._members, self.runs, strict=True)}
+        return [(runs[id(trial)], inferences) for trial, inferences in self.counted]
+
+    @cached_property
+    def _nets(self) -> list[tuple[float, float]]:
+        """Joules above idle of each trial that has a baseline, with the edges, k = 1."""
+        nets = [
+            above_idle(bounded, query.seconds, trial.phases.get("idle"), self.boundary)
+            for (trial, _), (bounded, _) in zip(self.counted, self.energies, strict=True)
+            for query in [trial.phases["query"]]
+        ]
+        return [net for net in nets if net is not None]
 
     @cached_property
     def energy(self) -> Sums | None:
@@ -126,20 +171,22 @@ class _Collected:
 
     def _per(self, units_of: Callable[[Trial], float | None]) -> tuple[Sums | None, Sums | None]:
         """Joules per 1,000 units, gross and above idle; None unless every trial knows how many."""
-        units = [n for trial, _ in self.counted if (n := units_of(trial)) is not None]
-        if len(units) < len(self.counted):
-            return None, None
+        units = []
+        for trial, _ in self.counted:
+            if (n := units_of(trial)) is None:
+                return None, None
+            units.append(n)
         gross = self._with_blocks(
             energy_sums([(b, n) for (b, _), n in zip(self.energies, units, strict=True)])
         )
         return gross, self._above_idle(units, gross)
 
     def _above_idle(self, units: Sequence[float], gross: Sums | None) -> Sums | None:
-        if len(self.nets) != len(self.energies):
+        if len(self._nets) != len(self.energies):
             return None
         nets = [
             (per_1000(net_j, n), per_1000(edge_j, n))
-            for (net_j, edge_j), n in zip(self.nets, units, strict=True)
+            for (net_j, edge_j), n in zip(self._nets, units, strict=True)
         ]
         return self._with_blocks(_net_sums(nets, gross))
 
@@ -189,8 +236,8 @@ class _Collected:
     def notes(self) -> Iterator[str]:
         """Why trials are left out, and the notes of the others' energies."""
         yield self.note
-        for bounded in self.runs:
-            yield bounded.note
+        for _, members in self._members:
+            yield members.note
 
     def provenance(self) -> Provenance | None:
         """The weakest provenance of the trials: a mean is no better than its worst figure."""
@@ -255,22 +302,14 @@ def _shared(trials: Sequence[Trial]) -> Summary:
     )
 
 
-def _within(shared: Summary, trials: Sequence[Trial], boundary: Boundary) -> Summary:
+def _within(shared: Summary, trials: Sequence[Trial], found: _Collected) -> Summary:
     """The summary of these trials in a boundary; ``shared`` is what all of them have in common."""
-    found = _Collected(trials, boundary)
     energy = found.energy
     per_token, net_per_token = found.per_token()
     per_unit, net_per_unit = found.per_unit()
-    notes = (
-        *_pooled(_machines(trials)),
-        *_unread(shared.quality),
-        *_without_sessions(found.counted),
-        # The same may be a note of a trial and of its energy.
-        *dict.fromkeys(note for note in (*found.notes(), *shared.notes) if note),
-    )
     return msgspec.structs.replace(
         shared,
-        boundary=boundary,
+        boundary=found.boundary,
         energy=energy,
         run=energy_sums([(bounded, 1000) for bounded in found.runs]),
         net=found.net(),
@@ -283,7 +322,17 @@ def _within(shared: Summary, trials: Sequence[Trial], boundary: Boundary) -> Sum
         domains=found.domains(),
         parts=found.parts(),
         problem=_problem(trials, found, energy),
-        notes=notes,
+        notes=_notes(shared, trials, found),
+    )
+
+
+def _notes(shared: Summary, trials: Sequence[Trial], found: _Collected) -> tuple[str, ...]:
+    return (
+        *_pooled(_machines(trials)),
+        *_unread(shared.quality),
+        *_without_sessions(found.counted),
+        # The same may be a note of a trial and of its energy.
+        *dict.fromkeys(note for note in (*found.notes(), *shared.notes) if note),
     )
 
 
@@ -331,11 +380,18 @@ def _unread(quality: Quality | None) -> tuple[str, ...]:
     return ("none of its answers could be read, and all count as wrong: check the model's setup",)
 
 
-def _query(trial: Trial, boundary: Boundary) -> Bounded | Refused:
+def _query(trial: Trial, boundary: Boundary) -> Members | Refused:
     query = trial.phases.get("query")
     if query is None:
         return Refused(reason="the trial has no query span")
-    return within(query, boundary)
+    return members_of(query, boundary)
+
+
+def _idle(trial: Trial, boundary: Boundary) -> tuple[str, ...] | None:
+    """The domains of the baseline; None without one."""
+    idle = trial.phases.get("idle")
+    members = None if idle is None else members_of(idle, boundary)
+    return None if members is None or isinstance(members, Refused) else members.domains
 
 
 def energy_sums(

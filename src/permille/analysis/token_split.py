@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from permille.analysis.boundaries import Bounded, within
-from permille.analysis.intervals import student_t
+from permille.analysis.student import student_t
 from permille.energy import disturbance, phases
 from permille.records import Estimate, Recording, Refused, RequestTimes, Span, TokenSplit
 

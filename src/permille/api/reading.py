@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from permille.analysis.cell_summary import Summary
-from permille.analysis.rolled import CELLS
+from permille.analysis.rolled import BoundaryReading
 from permille.analysis.summaries import summarise
 from permille.errors import UsageError
 from permille.records import Boundary
@@ -41,19 +39,10 @@ def _rolled(store: Store, study: str | None, boundary: Boundary) -> Iterator[Sum
     """From the roll-up, which has one row per group regardless of the number of trials; the groups
     of a cell are adjacent."""
     by_cell: dict[tuple[str, str], list[Summary]] = {}
-    for group, cell in store.cells(CELLS, study):
-        by_cell.setdefault((group.study, group.cell), []).append(
-            _within(cell.cell.summaries, boundary)
-        )
+    for group, summary in store.cells(BoundaryReading(boundary), study):
+        by_cell.setdefault((group.study, group.cell), []).append(summary)
     for summaries in by_cell.values():
         yield from summaries
-
-
-def _within(summaries: dict[str, Summary], boundary: Boundary) -> Summary:
-    """The joules of ``facility`` are the node's: PUE is applied together with carbon."""
-    if boundary in summaries:
-        return summaries[boundary]
-    return msgspec.structs.replace(summaries["node"], boundary=boundary)
 
 
 def _pooled(store: Store, study: str | None, boundary: Boundary) -> Iterator[Summary]:

@@ -37,14 +37,26 @@ class Equivalent(Record, frozen=True):
     source: str
 
 
+def amounts(kwh: float, co2e_g: float) -> dict[str, float]:
+    """By name, the equivalents of an energy (kWh) and of its CO2e (g)."""
+    miles = co2e_g / CAR_G_PER_MILE
+    return {
+        "smartphone charges": kwh / SMARTPHONE_CHARGE_KWH,
+        "smartphone charges on the US grid": co2e_g / SMARTPHONE_CHARGE_G,
+        "distance by car": miles * KM_PER_MILE,
+        "distance by car, in miles": miles,
+        "hours of an LED bulb": kwh / LED_BULB_KW,
+    }
+
+
 def equivalents(kwh: float, co2e_g: float) -> list[Equivalent]:
     """The equivalents of an energy (kWh) and of its CO2e (g)."""
-    miles = co2e_g / CAR_G_PER_MILE
+    amount = amounts(kwh, co2e_g)
     car = f"{CAR_G_PER_MILE:g} gCO2e per mile, an average petrol car in the US"
     return [
         Equivalent(
             name="smartphone charges",
-            amount=kwh / SMARTPHONE_CHARGE_KWH,
+            amount=amount["smartphone charges"],
             unit="charges",
             basis="energy",
             factor=f"{SMARTPHONE_CHARGE_KWH:g} kWh a charge",
@@ -52,7 +64,7 @@ def equivalents(kwh: float, co2e_g: float) -> list[Equivalent]:
         ),
         Equivalent(
             name="smartphone charges on the US grid",
-            amount=co2e_g / SMARTPHONE_CHARGE_G,
+            amount=amount["smartphone charges on the US grid"],
             unit="charges",
             basis="carbon",
             factor=f"{SMARTPHONE_CHARGE_G:g} gCO2 a charge",
@@ -60,7 +72,7 @@ def equivalents(kwh: float, co2e_g: float) -> list[Equivalent]:
         ),
         Equivalent(
             name="distance by car",
-            amount=miles * KM_PER_MILE,
+            amount=amount["distance by car"],
             unit="km",
             basis="carbon",
             factor=car,
@@ -68,7 +80,7 @@ def equivalents(kwh: float, co2e_g: float) -> list[Equivalent]:
         ),
         Equivalent(
             name="distance by car, in miles",
-            amount=miles,
+            amount=amount["distance by car, in miles"],
             unit="miles",
             basis="carbon",
             factor=car,
@@ -76,7 +88,7 @@ def equivalents(kwh: float, co2e_g: float) -> list[Equivalent]:
         ),
         Equivalent(
             name="hours of an LED bulb",
-            amount=kwh / LED_BULB_KW,
+            amount=amount["hours of an LED bulb"],
             unit="hours",
             basis="energy",
             factor=f"{LED_BULB_KW * 1000:g} W, about 800 lm",

@@ -19,9 +19,25 @@ if TYPE_CHECKING:
     from permille.carbon.settings import CarbonSettings
 
 
+def integer(text: str) -> int:
+    """A whole number, for argparse, which would name the function that cannot read it."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+
+
+def number(text: str) -> float:
+    """A number, for argparse."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+
+
 def positive_float(text: str) -> float:
     """A finite number above 0, for argparse."""
-    value = float(text)
+    value = number(text)
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
@@ -29,7 +45,7 @@ def positive_float(text: str) -> float:
 
 def positive_int(text: str) -> int:
     """A whole number above 0, for argparse."""
-    value = int(text)
+    value = integer(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return value
@@ -63,7 +79,7 @@ def check_pid(pid: int | None) -> None:
 
 def whole_number(text: str) -> int:
     """A whole number from 0 up, for argparse."""
-    value = int(text)
+    value = integer(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is negative")
     return value
@@ -94,7 +110,7 @@ def share(text: str) -> float:
 
 def seconds(text: str) -> float:
     """A number of seconds from 0 up, for argparse."""
-    value = float(text)
+    value = number(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return value
@@ -110,7 +126,7 @@ def pue(text: str) -> float:
 
 def intensity(text: str) -> float:
     """A grid intensity in gCO2e/kWh: 0 or more, for argparse."""
-    value = float(text)
+    value = number(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a grid intensity in gCO2e/kWh")
     return value
@@ -123,7 +139,7 @@ def default_store() -> str:
 
 def not_negative_float(text: str) -> float:
     """A finite number from 0 up, for argparse."""
-    value = float(text)
+    value = number(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
     return value
@@ -181,7 +197,7 @@ def add_carbon(parser: argparse.ArgumentParser) -> None:
         type=intensity,
         help="your own grid intensity, in gCO2e/kWh",
     )
-    parser.add_argument("--year", type=int, help="the year of the grid intensity")
+    parser.add_argument("--year", type=integer, help="the year of the grid intensity")
     parser.add_argument(
         "--live",
         action="store_true",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from permille import plugins
-from permille.cli.arguments import duration, positive_int
+from permille.cli.arguments import duration, integer, positive_int
 from permille.errors import UsageError
 from permille.records import PER_GPU
 from permille.study.engines.protocol import Engine, EngineOption, RunOptions
@@ -172,7 +172,7 @@ def _given(args: argparse.Namespace) -> Mapping[EngineOption, str]:
 
 
 def _replicas(text: str) -> int:
-    value = int(text)
+    value = integer(text)
     if not 2 <= value <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of machines from 2 to 1000")
     return value

@@ -41,9 +41,10 @@ def promise_of(args: argparse.Namespace) -> list[Limit]:
         raise UsageError("a promise needs a limit, such as --ttft-p95 1s; see: permille slo --help")
     for limit in promise:
         if limit.most <= 0:
-            raise UsageError(
-                f"{option_of(limit)} 0 cannot be shown by any number of requests: allow more"
-            )
+            why = "no number of requests shows that none fails"
+            if limit.name != ERROR_RATE:
+                why = "no answer comes in no time"
+            raise UsageError(f"{option_of(limit)} 0 cannot be kept: {why}; allow more")
     return promise
 
 

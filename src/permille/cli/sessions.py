@@ -10,7 +10,7 @@ import time
 
 from permille.analysis.rerun import FEWEST_SESSIONS
 from permille.analysis.sessions import BREAK
-from permille.cli.arguments import duration
+from permille.cli.arguments import duration, integer
 from permille.errors import UsageError
 from permille.interrupts import Interrupts
 from permille.study.plan.grid import Plan
@@ -88,7 +88,7 @@ def rest(left: datetime.timedelta, session: int, sessions: int) -> None:
 
 
 def _sessions(text: str) -> int:
-    value = int(text)
+    value = integer(text)
     if not 1 <= value <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of sessions from 1 to 1000")
     return value

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from permille.escaping import plain
-from permille.output import json_text
+from permille.output import json_pieces
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +64,8 @@ def say_last(notice: str | None) -> None:
 
 def print_json(output: Record) -> None:
     """``output`` on stdout as one JSON document."""
-    print(json_text(output, ascii_only=not _speaks_utf8()))
+    # All of it first: if a piece is refused, nothing is printed.
+    sys.stdout.writelines([*json_pieces(output, ascii_only=not _speaks_utf8()), "\n"])
 
 
 def print_json_line(line: bytes) -> None:

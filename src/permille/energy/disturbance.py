@@ -76,8 +76,12 @@ def _used(cpu: CpuSeries | None, span: Span) -> _Used | None:
 
 def disturbed(phases: Mapping[str, Phase]) -> bool | None:
     """Whether one of the spans whose energy counts was disturbed; None if unknown."""
-    known = [p.disturbance for p in _judged(phases).values() if p.disturbance is not None]
-    return any(one.disturbed for one in known) if known else None
+    known = [
+        phase.disturbance.disturbed
+        for name, phase in phases.items()
+        if phase.disturbance is not None and name in JUDGED
+    ]
+    return any(known) if known else None
 
 
 def share_disturbed(runs: Sequence[Mapping[str, Phase]]) -> float | None:

@@ -18,13 +18,13 @@ from permille.analysis import audit, comparable, parity
 from permille.analysis.answer import pairs
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.evidence_words import ON_MACHINES, ONE_SESSION, SEVERAL, STOPPED
-from permille.analysis.intervals import student_t
 from permille.analysis.paper import published
 from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.pareto import fronts
 from permille.analysis.parts import Part
 from permille.analysis.quality import interval
 from permille.analysis.rerun import CAUTION
+from permille.analysis.student import LOG_SERIES
 from permille.analysis.study_cells import METERED, PARTS, StudyCell
 from permille.carbon.equivalents import equivalents
 from permille.carbon.settings import MEAN_PUE
@@ -63,7 +63,7 @@ def document(
         "grid": _grid(),
         "equivalents": _equivalents(),
         "mean_pue": MEAN_PUE,
-        "student_t": student_coefficients(),
+        "student_t": list(LOG_SERIES),
         "rerun_caution": CAUTION,
         "evidence": {
             "one": ONE_SESSION,
@@ -394,18 +394,3 @@ def _equivalents() -> list[shapes.PageEquivalent]:
         }
         for each in equivalents(1.0, 1.0)
     ]
-
-
-def student_coefficients(degree: int = 24) -> list[float]:
-    """Chebyshev coefficients of log t(95 %, two-sided) in u = 2/df - 1, for df from 1 up.
-
-    The page has no statistics library for one quantile: it evaluates this series, which matches the
-    quantile to 1e-8 (tested).
-    """
-    import numpy as np
-    from numpy.polynomial import chebyshev
-
-    def log_t(u: Any) -> Any:
-        return np.log([student_t(min(1e12, 2 / (x + 1))) for x in u])
-
-    return [float(c) for c in chebyshev.chebinterpolate(log_t, degree)]

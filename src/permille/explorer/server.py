@@ -116,10 +116,10 @@ def _routes(figures: Figures) -> list[Route]:
 
     def static(request: Request) -> Response:
         name = request.path_params["name"]
-        kinds = {"explorer.js": "text/javascript", "explorer.css": "text/css"}
-        if name not in kinds:
+        if name not in page.served_assets():
             return PlainTextResponse("no such file\n", status_code=404)
-        return Response(page.asset(name), media_type=kinds[name])
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+        return Response(page.asset(name), media_type=kind)
 
     def document(request: Request) -> Response:
         state = figures.state()

@@ -9,7 +9,7 @@ from permille.tabular import as_csv
 
 
 def _csv(results: Results) -> bytes:
-    return as_csv([without_controls(row) for row in flat_rows(results)]).encode()
+    return as_csv(map(without_controls, flat_rows(results))).encode()
 
 
 exporter = OfResults(_csv, IMPACTS)

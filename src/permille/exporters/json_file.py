@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+
 from permille.analysis.results import Results
 from permille.exporters import HARDWARE, IMPACTS, OfResults
-from permille.output import json_text
+from permille.output import json_pieces
 
 
 def _json(results: Results) -> bytes:
-    return (json_text(results) + "\n").encode()
+    content = io.BytesIO()
+    content.writelines(piece.encode() for piece in json_pieces(results))
+    content.write(b"\n")
+    return content.getvalue()
 
 
 exporter = OfResults(_json, IMPACTS | HARDWARE)

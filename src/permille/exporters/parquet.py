@@ -10,9 +10,9 @@ from permille.tabular import as_parquet
 
 
 def _parquet(results: Results) -> bytes:
-    rows = flat_rows(results)
+    names = next(flat_rows(results))
     with extra("parquet", "export parquet"):
-        return as_parquet(rows, {name: TYPES.get(name, float) for name in rows[0]})
+        return as_parquet(flat_rows(results), {name: TYPES.get(name, float) for name in names})
 
 
 exporter = OfResults(_parquet, IMPACTS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from permille.analysis.results import ResultRow, Results
@@ -21,31 +23,35 @@ TYPES: dict[str, type] = {
 """The types of the columns that are not floating-point numbers."""
 
 
-def flat_rows(results: Results) -> list[dict[str, Any]]:
+def flat_rows(results: Results) -> Iterator[dict[str, Any]]:
     """One row per cell, each with the basis of its figures; missing values are None."""
-    return [_flat(row, results) for row in results.rows]
+    return (_flat(row, results) for row in results.rows)
 
 
 def without_controls(row: dict[str, Any]) -> dict[str, Any]:
     """A row without control characters in its text, so that each row is one line and printing it
     cannot affect a terminal."""
-    return {
-        name: plain(value).replace("\t", " ") if isinstance(value, str) else value
+    texts = {
+        name: plain(value).replace("\t", " ")
         for name, value in row.items()
+        if isinstance(value, str)
     }
+    return row | texts
 
 
 def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
-    flat: dict[str, Any] = {name: getattr(row, name) for name in (*_NAMES, "params")}
-    for name in ("kwh_per_1000", "co2e_g_per_1000", "net_kwh_per_1000"):
-        figure = getattr(row, name)
-        for part in ("value", "low", "high"):
-            suffix = "" if part == "value" else f"_{part}"
-            flat[name + suffix] = figure and getattr(figure, part)
-    flat |= _impacts(row, results)
     quality, carbon = row.quality, results.carbon
     split, failures = row.token_split, row.inference_failures
-    return flat | {
+    return {
+        **{name: getattr(row, name) for name in (*_NAMES, "params")},
+        **_with_ends(
+            {
+                "kwh_per_1000": row.kwh_per_1000,
+                "co2e_g_per_1000": row.co2e_g_per_1000,
+                "net_kwh_per_1000": row.net_kwh_per_1000,
+                **_impacts(row, results),
+            }
+        ),
         "latency_p50_s": row.latency_s.p50,
         "latency_p95_s": row.latency_s.p95,
         **_with_ends(_serving(row)),
@@ -87,18 +93,14 @@ def _evidence(row: ResultRow) -> dict[str, Any]:
     }
 
 
-def _impacts(row: ResultRow, results: Results) -> dict[str, float | None]:
+def _impacts(row: ResultRow, results: Results) -> dict[str, Interval | None]:
     """Water and embodied carbon, as columns if they were requested."""
     requested: dict[str, Interval | None] = {}
     if results.water is not None:
         requested["water_l_per_1000"] = row.water_l_per_1000
     if results.embodied is not None:
         requested["embodied_g_per_1000"] = row.embodied_g_per_1000
-    return {
-        name + suffix: getattr(figure, part) if figure else None
-        for name, figure in requested.items()
-        for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high"))
-    }
+    return requested
 
 
 def _serving(row: ResultRow) -> dict[str, Interval | None]:
@@ -120,16 +122,31 @@ def _serving(row: ResultRow) -> dict[str, Interval | None]:
         "inferences_per_s": row.inferences_per_s,
         "tokens_per_s": row.tokens_per_s_interval,
     }
-    for name, times in (("request", row.request_s), ("ttft", row.ttft_s), ("tpot", row.tpot_s)):
-        for share in ("p50", "p95", "p99"):
-            figures[f"{name}_{share}_s"] = getattr(times.intervals, share) if times else None
+    for times, columns in zip((row.request_s, row.ttft_s, row.tpot_s), _TIMES, strict=True):
+        for share, column in columns.items():
+            figures[column] = getattr(times.intervals, share) if times else None
     return figures
+
+
+_TIMES = [
+    {share: f"{name}_{share}_s" for share in ("p50", "p95", "p99")}
+    for name in ("request", "ttft", "tpot")
+]
+"""Columns of percentiles."""
 
 
 def _with_ends(figures: dict[str, Interval | None]) -> dict[str, float | None]:
     """A column for each figure and for both ends of its interval."""
-    return {
-        column + suffix: getattr(figure, part) if figure else None
-        for column, figure in figures.items()
-        for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high"))
-    }
+    columns: dict[str, float | None] = {}
+    for column, figure in figures.items():
+        low, high = _ends_of(column)
+        if figure is None:
+            columns[column] = columns[low] = columns[high] = None
+        else:
+            columns[column], columns[low], columns[high] = figure.value, figure.low, figure.high
+    return columns
+
+
+@cache
+def _ends_of(column: str) -> tuple[str, str]:
+    return f"{column}_low", f"{column}_high"

@@ -81,7 +81,7 @@ def results(
     carbon = resolve(region, intensity, year, pue)
     summaries = _read(store, study, lambda opened: [*summaries_in(opened, study, boundary)])
     rows = result_rows(comparable.current(summaries), carbon, net=net)
-    flat = flat_rows(Results.of(rows, boundary, carbon, net=net))
+    flat = list(flat_rows(Results.of(rows, boundary, carbon, net=net)))
     return frame_of(flat, {name: TYPES.get(name, float) for name in flat[0]}, frame)
 
 

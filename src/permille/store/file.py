@@ -31,6 +31,7 @@ CHECKED_BYTES = 64 * 2**20
 """Files up to this size are checked completely before they are written."""
 MOST_BODY_BYTES = 256 * 2**20
 """The most bytes of one value in the file."""
+_WRITER_CACHE_KB = 32_000
 _LEAST_STEPS = 100_000_000
 _STEPS_PER_BYTE = 20
 """A scan takes some tens of steps per row, and a row has at least some tens of bytes."""
@@ -53,6 +54,13 @@ _CORRUPT = {
 }
 
 
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
 class Budget:
     """A limit on reading: in a damaged or hostile file a table may be endless."""
 
@@ -60,7 +68,7 @@ class Budget:
     """Steps of SQLite's virtual machine between two checks of the limit."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._parts = (str(path), str(log_of(path)))
         self._left: float = float("inf")
 
     def __call__(self) -> int:
@@ -70,8 +78,7 @@ class Budget:
 
     def file_bytes(self) -> int:
         """The size of the file and its log."""
-        parts = (self._path, log_of(self._path))
-        return sum(part.stat().st_size for part in parts if part.exists())
+        return sum(_size(part) for part in self._parts)
 
     def renew(self, *, limited: bool = True) -> None:
         """Start a limit, in steps of SQLite's virtual machine; writing has none."""
@@ -241,6 +248,9 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
         # After the tables, so that a file without tables is damaged and not half created.
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        # The index of random uids is written all over: pages that leave the cache within a
+        # transaction are written several times.
+        db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
         if version < SCHEMA_VERSION:
             checkpoint(db)
         undo.pop_all()

@@ -39,16 +39,22 @@ def encoded(trial: Trial) -> bytes:
         back = read_trial(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(_unbounded(trial) or f"it could not be read back: {error}") from error
-    # JSON has no numbers that are not finite: what is read back as equal has none either. If no
-    # number in it looks large, there is none to be looked for, which would take most of a write.
     same = back == trial
-    bounded = same and not _maybe_large(body)
-    wrong = (None if bounded else _unbounded(trial)) or _senseless(trial)
+    wrong = refusal_of_body(trial, body) if same else _unbounded(trial) or _senseless(trial)
     if wrong is None and not same and msgspec.json.encode(back) != body:
         wrong = "it would be read back differently"
     if wrong is not None:
         raise ValueError(wrong)
     return body
+
+
+def refusal_of_body(trial: Trial, body: bytes) -> str | None:
+    """Why a trial that was read from this body cannot be stored, or None."""
+    # JSON has no numbers that are not finite. If no number in it looks large, or has a sign, there
+    # is none to be looked for, which would take most of a write.
+    return (_unbounded(trial) if _maybe_large(body) else None) or (
+        _senseless(trial) if _maybe_senseless(trial, body) else None
+    )
 
 
 def _maybe_large(body: bytes) -> bool:
@@ -113,6 +119,13 @@ def _unbounded(record: Record) -> str | None:
             what = f"{value:g}" if math.isfinite(value) else f"{value}, not a finite number"
             return f"{where[1:]} is {what}"
     return None
+
+
+def _maybe_senseless(trial: Trial, body: bytes) -> bool:
+    """Whether :func:`_senseless` may find something: of figures that must be 1 or more, or where
+    there is a sign before a number."""
+    signed = b":-" in body or b",-" in body or b"[-" in body
+    return signed or trial.protocol.batch_size < 1 or trial.server is not None
 
 
 def _senseless(trial: Trial) -> str | None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from permille.errors import StoreError
-from permille.records import Record, Trial
-from permille.store.rows import REFERENCE_SOURCE, Raw
+from permille.records import Record
 from permille.store.trials import Store
 
 _T = TypeVar("_T")
-_AT_ONCE = 500
+_AT_ONCE = 2_000
 """The number of trials written in one transaction."""
 PROBLEMS_SHOWN = 1000
 
@@ -44,8 +43,8 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
     with Store(into) as target:
         for path in sources:
             with Store(path, readonly=True, damage=problems) as source:
-                for batch in _batched(_trials(source), _AT_ONCE):
-                    taken = target.take_in(batch)
+                for some in _batches(source.stored(), _AT_ONCE):
+                    taken = target.take_over(some)
                     new, known = new + taken.new, known + taken.known
                     refused += len(taken.refused)
                     problems += [f"{path}: {line}" for line in taken.refused]
@@ -74,14 +73,8 @@ def _check(into: Path, sources: Sequence[Path]) -> None:
             pass  # invalid stores and newer versions are refused before anything is written
 
 
-def _trials(source: Store) -> Iterator[tuple[Trial, Raw | None]]:
-    measured = source.trials(rounds="all")
-    references = source.trials(rounds="all", source=REFERENCE_SOURCE)
-    for trial in chain(measured, references):
-        yield trial, source.raw(trial.uid)
-
-
-def _batched(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
-    """Lists of at most this length (``itertools.batched`` needs Python 3.12)."""
-    while batch := list(islice(items, size)):
-        yield batch
+def _batches(items: Iterator[_T], size: int) -> Iterator[Iterator[_T]]:
+    """Iterators of at most this many items. Each must be used up before the next: what is read is
+    written at once, and not held."""
+    for first in items:
+        yield chain([first], islice(items, size - 1))

@@ -15,9 +15,18 @@ from permille.errors import StoreError
 from permille.records import Environment, MachineSession, Protocol, Status, Trial
 from permille.store import rollup, sessions, windows
 from permille.store.file import damaged, failure, is_corrupt, open_file
-from permille.store.rollup import Fold, Kept
-from permille.store.rows import REFERENCE_SOURCE, Group, Raw, Tried, protocol_key
-from permille.store.sealed import SealedRows, raw_of
+from permille.store.rollup import FoldReader, Kept
+from permille.store.rows import (
+    REFERENCE_SOURCE,
+    Group,
+    Raw,
+    Row,
+    StoredTrial,
+    Tried,
+    protocol_key,
+    read_raw,
+)
+from permille.store.sealed import SealedRows, parts_of, raw_of
 from permille.store.seals import DamageError
 
 Rounds = Literal["latest", "all"]
@@ -108,9 +117,9 @@ class StoreReader:
         with self._guard("read"):
             return list(dict.fromkeys(kept.group.study for kept in self._groups()))
 
-    def cells(self, fold: Fold[T], study: str | None = None) -> Iterator[tuple[Group, T]]:
-        """The aggregate of every group, from the roll-up or, if it has none yet, from the trials;
-        for one study or all, in order of first appearance.
+    def cells(self, fold: FoldReader[T], study: str | None = None) -> Iterator[tuple[Group, T]]:
+        """What ``fold`` takes from the aggregate of every group, from the roll-up or, if it has
+        none yet, from the trials; for one study or all, in order of first appearance.
 
         Raises:
             StoreError: the roll-up, or a required trial, is damaged.
@@ -147,8 +156,7 @@ class StoreReader:
         with self._guard("read"):
             rows = self._rows.rows_of_cell([group])
             if newest is not None:
-                last = list(rows)
-                rows = iter(last[max(0, len(last) - newest) :])
+                rows = rows[max(0, len(rows) - newest) :]
             return [trial for row in rows for trial in self._rows.decoded(row)]
 
     def of_groups(self, groups: Iterable[Group]) -> Iterator[Trial]:
@@ -281,6 +289,34 @@ class StoreReader:
                     raise
                 self._rows.say(f"the recording of {uid}: {error}")
                 return None
+
+    def stored(self) -> Iterator[StoredTrial]:
+        """Every trial of every round as it is stored, in the order they came; those of the
+        reference workload last.
+
+        Raises:
+            StoreError: one is damaged.
+        """
+        with self._guard("read"):
+            for references in (False, True):
+                groups = [kept.group for kept in self._groups(references=references)]
+                for row in self._rows.rows_of(groups, {}):
+                    for trial in self._rows.decoded(row):
+                        yield StoredTrial(trial, row.body, self._parts(row))
+
+    def _parts(self, row: Row) -> list[tuple[str, bytes]]:
+        """The parts of a recording; none if it is damaged, which is reported."""
+        if not row.parts:
+            return []
+        try:
+            parts = parts_of(self._db, row)
+            read_raw(parts)
+        except (ValueError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.Error) and not is_corrupt(error):
+                raise
+            self._rows.say(f"the recording of {row.uid}: {error}")
+            return []
+        return parts
 
     @contextmanager
     def _guard(self, verb: str) -> Iterator[None]:

@@ -31,28 +31,34 @@ _UPSERT = (
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Fold(Protocol[T]):
-    """The aggregation of the trials of one group. ``version`` must change whenever the same trials
-    give another result, or the result is packed differently."""
+class FoldReader(Protocol[T_co]):
+    """What a reader takes from the aggregate of one group. ``version``: that of the fold whose
+    results it unpacks."""
 
     version: int
 
-    def of(self, trials: Sequence[Trial]) -> T:
-        """Aggregate these trials of one group."""
+    def of(self, trials: Sequence[Trial]) -> T_co:
+        """The same from the trials of one group."""
         ...
 
-    def pack(self, aggregate: T) -> bytes:
-        """Pack the result for the roll-up."""
-        ...
-
-    def unpack(self, body: bytes) -> T:
+    def unpack(self, body: bytes) -> T_co:
         """Unpack a stored result.
 
         Raises:
             ValueError: the body is not from this fold.
         """
+        ...
+
+
+class Fold(FoldReader[T], Protocol[T]):
+    """The aggregation of the trials of one group. ``version`` must change whenever the same trials
+    give another result, or the result is packed differently."""
+
+    def pack(self, aggregate: T) -> bytes:
+        """Pack the result for the roll-up."""
         ...
 
 
@@ -85,25 +91,33 @@ def key_of(group: Group) -> tuple[str, str, str, str, str, int]:
     return (*group[:5], group.round)
 
 
-def mark(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
+class Inserted(NamedTuple):
+    """What the roll-up counts of a new row: its group, its number and its seal."""
+
+    group: tuple[str, str, str, str, str, int]
+    id: int
+    seal: int
+
+
+def mark(db: sqlite3.Connection, rows: Iterable[Inserted]) -> None:
     """Count newly inserted trials, in the order of their ids, in their groups, which become stale.
 
     Raises:
         DamageError: the row of a group is damaged.
     """
-    by_group: dict[tuple[object, ...], list[Row]] = {}
+    by_group: dict[tuple[object, ...], list[Inserted]] = {}
     for row in rows:
         by_group.setdefault(row.group, []).append(row)
     _count(db, [_mark(db, inserted) for inserted in by_group.values()])
 
 
-def _mark(db: sqlite3.Connection, rows: Sequence[Row]) -> _Change:
+def _mark(db: sqlite3.Connection, rows: Sequence[Inserted]) -> _Change:
     """Count rows of one group."""
     row, newest = rows[0], rows[-1].id
     old = db.execute(_ONE, row.group).fetchone()
     seals = [one.seal for one in rows]
     if old is None:
-        group = Group(*row.group[:5], len(rows), newest, row.round, row.id, added(seals))
+        group = Group(*row.group[:5], len(rows), newest, row.group[5], row.id, added(seals))
     else:
         before = _read(old).group
         group = before._replace(
@@ -191,7 +205,10 @@ def _read(row: tuple[Any, ...]) -> Kept:
 
 def newest_rounds(kept: Sequence[Kept]) -> list[Kept]:
     """The newest round with a trial, for each cell under one protocol on one machine."""
+    later = [one for one in kept if one.group.round]
+    if not later:
+        return list(kept)
     last: dict[tuple[str, ...], int] = {}
-    for one in kept:
-        last[one.key[:5]] = max(last.get(one.key[:5], 0), one.group.round)
-    return [one for one in kept if one.group.round == last[one.key[:5]]]
+    for one in later:
+        last[one.group[:5]] = max(last.get(one.group[:5], 0), one.group.round)
+    return [one for one in kept if one.group.round == last.get(one.group[:5], 0)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -46,6 +46,15 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
     recording: Recording | None = None
     spans: tuple[Span, ...] = ()
     durations_ns: tuple[int, ...] = ()
+
+
+class StoredTrial(NamedTuple):
+    """A trial as it is stored: its body, and the parts of its recording (kind, body), all of which
+    can be read."""
+
+    trial: Trial
+    body: bytes
+    parts: Sequence[tuple[str, bytes]]
 
 
 class Group(NamedTuple):

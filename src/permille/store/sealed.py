@@ -23,6 +23,10 @@ CHUNK = 500
 long."""
 _LEAST_ROW_BYTES = 32
 _SELECT = f"SELECT {', '.join(KEYS)}, body, seal FROM trial"
+_BY_CELL = (
+    f"{_SELECT} INDEXED BY trial_by_study WHERE study = ? AND cell = ? AND id > ? AND id <= ?"
+    f" ORDER BY id LIMIT {CHUNK}"
+)
 START = ("study", "cell", "protocol", "fingerprint", "round")
 
 
@@ -118,38 +122,55 @@ class SealedRows:
             self.say("the rounds of --fresh")
         return {row[:4]: row[4] for row in rows}
 
-    def rows_of_cell(self, groups: Sequence[Group]) -> Iterator[Row]:
+    def rows_of_cell(self, groups: Sequence[Group]) -> list[Row]:
         """The rows of groups of one cell, by the index if it leads to all of them."""
-        study, cell = groups[0].study, groups[0].cell
-        newest = max(group.newest for group in groups)
-        try:
-            indexed = self._db.execute(
-                "SELECT source, fingerprint, protocol, round, count(*), seal_sum(seal) FROM trial"
-                " WHERE study = ? AND cell = ? AND id <= ? GROUP BY 1, 2, 3, 4",
-                (study, cell, newest),
-            ).fetchall()
-            there = {tuple(row[:4]): tuple(row[4:]) for row in indexed}
-            whole = all(
-                there.get((g.source, g.fingerprint, g.protocol, g.round)) == (g.trials, g.seals)
-                for g in groups
-            )
-        except sqlite3.DatabaseError as error:
-            if not is_corrupt(error):
-                raise
-            whole = False
-        matching = {"study": study, "cell": cell}
-        return self.rows_of(groups, matching, by="trial_by_study" if whole else None)
+        rows = self._indexed_rows(groups)
+        if rows is None:
+            matching = {"study": groups[0].study, "cell": groups[0].cell}
+            rows = list(self.rows_of(groups, matching))
+        return rows
 
-    def rows_of(
-        self, groups: Sequence[Group], matching: dict[str, str], *, by: str | None = None
-    ) -> Iterator[Row]:
+    def _indexed_rows(self, groups: Sequence[Group]) -> list[Row] | None:
+        """The rows of groups of one cell by the index; None unless they are all there, intact."""
+        wanted = {rollup.key_of(group): group for group in groups}
+        found: dict[tuple[Any, ...], list[int]] = {key: [] for key in wanted}
+        newest = max(group.newest for group in groups)
+        rows: list[Row] = []
+        after = 0
+        while True:
+            try:
+                some = self._db.execute(
+                    _BY_CELL, (groups[0].study, groups[0].cell, after, newest)
+                ).fetchall()
+            except sqlite3.DatabaseError as error:
+                if not is_corrupt(error):
+                    raise
+                return None
+            for row in map(Row._make, some):
+                seals = found.get(row.group)
+                if seals is None:
+                    continue
+                if not row.sealed:
+                    return None
+                seals.append(row.seal)
+                rows.append(row)
+            if len(some) < CHUNK:
+                break
+            after = some[-1][0]
+        whole = all(
+            (len(found[key]), added(found[key])) == (group.trials, group.seals)
+            for key, group in wanted.items()
+        )
+        return rows if whole else None
+
+    def rows_of(self, groups: Sequence[Group], matching: dict[str, str]) -> Iterator[Row]:
         """The rows of these groups, in order of insertion. Missing rows are detected and reported
         at the end."""
         wanted = {rollup.key_of(group): group for group in groups}
         counts: Counter[tuple[Any, ...]] = Counter()
         seals: defaultdict[tuple[Any, ...], int] = defaultdict(int)
         newest = max((group.newest for group in groups), default=0)
-        for row in self.scan(matching, newest, by=by):
+        for row in self.scan(matching, newest):
             if row.group in wanted:
                 counts[row.group] += 1
                 seals[row.group] += row.seal
@@ -164,17 +185,14 @@ class SealedRows:
             elif missing or added([seals[key]]) != group.seals:
                 self.say(f"the trials of cell {group.cell} in study {group.study}")
 
-    def scan(
-        self, matching: dict[str, str], newest: int, *, by: str | None = None
-    ) -> Iterator[Row]:
+    def scan(self, matching: dict[str, str], newest: int) -> Iterator[Row]:
         """The intact rows with these column values, up to that number; damaged rows are reported.
-        The table itself is read, not an index, unless one is named."""
+        The table itself is read, not an index."""
         if newest > self._budget.file_bytes() // _LEAST_ROW_BYTES:
             self.say(f"trial numbers up to {newest}, which is more than the file can contain")
             return
         where = "".join(f" AND {column} = ?" for column in matching)
-        table = f"{_SELECT} {f'INDEXED BY {by}' if by else 'NOT INDEXED'}"
-        query = f"{table} WHERE id > ? AND id <= ?{where} ORDER BY id LIMIT {CHUNK}"
+        query = f"{_SELECT} NOT INDEXED WHERE id > ? AND id <= ?{where} ORDER BY id LIMIT {CHUNK}"
         after = 0
         while after < newest:
             values = (after, newest, *matching.values())
@@ -242,6 +260,16 @@ def raw_of(db: sqlite3.Connection, row: Row) -> Raw | None:
     Raises:
         ValueError: it is damaged.
     """
+    parts = parts_of(db, row)
+    return read_raw(parts) if parts else None
+
+
+def parts_of(db: sqlite3.Connection, row: Row) -> list[tuple[str, bytes]]:
+    """The parts of the recording of a trial's row: (kind, body).
+
+    Raises:
+        ValueError: it is damaged.
+    """
     parts = db.execute(
         "SELECT trial, kind, body, seal FROM raw WHERE trial = ?", (row.id,)
     ).fetchall()
@@ -249,4 +277,4 @@ def raw_of(db: sqlite3.Connection, row: Row) -> Raw | None:
         raise ValueError("a part of it is missing")
     if any(seal(tuple(part[:2]), part[2]) != part[3] for part in parts):
         raise ValueError("its checksum does not match")
-    return read_raw((kind, body) for _, kind, body, _ in parts) if parts else None
+    return [(kind, body) for _, kind, body, _ in parts]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from permille import plugins
 from permille.errors import StoreError, UnkeepableError
@@ -17,9 +17,11 @@ from permille.store import rolling, rollup, sessions, windows
 from permille.store.file import checkpoint, damaged
 from permille.store.reading import StoreReader
 from permille.store.rollup import Fold
-from permille.store.rows import Raw, protocol_key
+from permille.store.rows import Raw, StoredTrial, protocol_key
 from permille.store.seals import DamageError
 from permille.store.writing import Inserts, exchange, put_round
+
+T = TypeVar("T")
 
 
 class Added(NamedTuple):
@@ -101,19 +103,28 @@ class Store(StoreReader):
         return new
 
     def add_or_replace(
-        self, trials: Iterable[Trial], better: Callable[[Trial, Trial], Trial | None]
+        self,
+        trials: Iterable[Trial],
+        better: Callable[[Trial, Trial], Trial | None],
+        refused: Callable[[Trial, str], None],
     ) -> Added:
         """Store trials without a recording in one transaction. If a uid already exists,
-        ``better(known, new)`` returns its replacement; None keeps it.
+        ``better(known, new)`` returns its replacement; None keeps it. ``refused`` is called for
+        each trial that could not be read back, with the reason.
 
         Raises:
-            StoreError: one could not be written or read back, a known one is damaged, or its
-                replacement belongs to another group: nothing was written.
+            StoreError: one could not be written, a known one is damaged, or its replacement belongs
+                to another group: nothing was written.
         """
         new, replaced, known = 0, 0, 0
         with self._inserts() as inserts:
             for trial in trials:
-                if inserts.insert(trial, None):
+                try:
+                    inserted = inserts.insert(trial, None)
+                except UnkeepableError as error:
+                    refused(trial, error.reason)
+                    continue
+                if inserted:
                     new += 1
                     continue
                 inserts.finish()
@@ -138,20 +149,35 @@ class Store(StoreReader):
             StoreError: the file could not be written, or existing data are damaged; none of these
                 trials was written.
         """
+        return self._take_in(trials, lambda one: one[0], lambda inserts, one: inserts.insert(*one))
+
+    def take_over(self, trials: Iterable[StoredTrial]) -> TakenIn:
+        """The same of trials that are read from another store, as they are stored there.
+
+        Raises:
+            StoreError: see :meth:`take_in`; or they could not be read.
+        """
+        return self._take_in(trials, lambda one: one.trial, Inserts.insert_stored)
+
+    def _take_in(
+        self,
+        trials: Iterable[T],
+        trial_of: Callable[[T], Trial],
+        insert: Callable[[Inserts, T], int],
+    ) -> TakenIn:
         new, known = 0, 0
         refused: list[str] = []
         with self._inserts() as inserts:
-            for trial, raw in trials:
+            for one in trials:
+                trial = trial_of(one)
                 try:
-                    inserted = inserts.insert(trial, raw)
+                    inserted = insert(inserts, one)
                 except UnkeepableError as error:
                     refused.append(f"trial {trial.uid}: {error.reason}")
                     continue
                 if inserted:
                     new += 1
-                    continue
-                inserts.finish()
-                if self._is_there(trial):
+                elif self._is_there(trial):
                     known += 1
                 else:
                     refused.append(f"trial {trial.uid} already exists with different content")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 
 from permille.errors import StoreError, UnkeepableError
 from permille.records import Trial
 from permille.store import rollup
-from permille.store.gate import encoded, packed
-from permille.store.rows import KEYS, Raw, Row, columns_of
+from permille.store.gate import encoded, packed, refusal_of_body
+from permille.store.rows import KEYS, Raw, Row, StoredTrial, columns_of
 from permille.store.sealed import START
 from permille.store.seals import added, grow, seal
 
@@ -35,7 +36,11 @@ def _admit(trial: Trial, raw: Raw | None, path: Path) -> tuple[bytes, list[tuple
         return encoded(trial), [] if raw is None else packed(raw)
     except ValueError as error:
         reason = str(error)
-    raise UnkeepableError(f"trial {trial.uid} is not stored in {path}: {reason}", reason)
+    raise _unkeepable(trial, path, reason)
+
+
+def _unkeepable(trial: Trial, path: Path, reason: str) -> UnkeepableError:
+    return UnkeepableError(f"trial {trial.uid} is not stored in {path}: {reason}", reason)
 
 
 class Inserts:
@@ -46,7 +51,7 @@ class Inserts:
         self._db = db
         self._path = path
         self._number: int | None = None
-        self._rows: list[Row] = []
+        self._rows: list[rollup.Inserted] = []
         self._parts: list[int] = []
 
     def insert(self, trial: Trial, raw: Raw | None) -> int:
@@ -55,7 +60,21 @@ class Inserts:
         Raises:
             UnkeepableError: it could not be read back.
         """
-        body, bodies = _admit(trial, raw, self._path)
+        return self._put(trial, *_admit(trial, raw, self._path))
+
+    def insert_stored(self, stored: StoredTrial) -> int:
+        """The same of a trial of another store, as it is stored there.
+
+        Raises:
+            UnkeepableError: this version could not have stored it.
+        """
+        trial = stored.trial
+        reason = refusal_of_body(trial, stored.body)
+        if reason is not None:
+            raise _unkeepable(trial, self._path, reason)
+        return self._put(trial, stored.body, stored.parts)
+
+    def _put(self, trial: Trial, body: bytes, bodies: Sequence[tuple[str, bytes]]) -> int:
         if self._number is None:
             newest = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
             self._number = newest[0]
@@ -64,9 +83,12 @@ class Inserts:
         row = _row(number, trial, added(part[-1] for part in parts), body)
         if self._db.execute(_INSERT, row).rowcount == 0:
             return 0
-        self._db.executemany("INSERT INTO raw (trial, kind, body, seal) VALUES (?, ?, ?, ?)", parts)
+        if parts:
+            self._db.executemany(
+                "INSERT INTO raw (trial, kind, body, seal) VALUES (?, ?, ?, ?)", parts
+            )
         self._number = number
-        self._rows.append(row._replace(body=b""))
+        self._rows.append(rollup.Inserted(row.group, number, row.seal))
         self._parts += [part[-1] for part in parts]
         if len(self._rows) == _AT_ONCE:
             self.finish()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from permille.agent.settings import PORT, Access, checked, token_of
-from permille.cli.arguments import address, check_pid
+from permille.cli.arguments import address, check_pid, integer
 from permille.errors import UsageError
 from permille.extras import extra
 from permille.recorder.client import Recorder
@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pid",
-        type=int,
+        type=integer,
         help="the server's process: only the GPUs that it uses count (default: every GPU)",
     )
     parser.add_argument(

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from permille.cli.arguments import add_store
+from permille.cli.arguments import add_store, integer
 from permille.cli.source import say_damage
 from permille.errors import PermilleError, UsageError
 from permille.escaping import plain
@@ -107,7 +107,7 @@ def _listen(port: int | None) -> socket.socket:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    port = integer(text)
     if not 0 <= port < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 (any free one) to 65535")
     return port

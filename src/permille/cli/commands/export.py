@@ -13,7 +13,7 @@ from typing import TypeVar
 from permille import plugins
 from permille.analysis.current import current_groups
 from permille.analysis.results import Results, result_rows
-from permille.analysis.rolled import CELLS
+from permille.analysis.rolled import BoundaryReading
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_impacts, add_reading, add_store, carbon_of, impacts_of
 from permille.cli.commands.explore import explored_store
@@ -137,7 +137,7 @@ class _Reading:
     def trials(self) -> Iterator[Trial]:
         with Store(self._args.store, readonly=True, damage=self.damage) as store:
             check_study(store, self._args)
-            kept = current_groups(store.cells(CELLS, self._args.study))
+            kept = current_groups(store.cells(BoundaryReading("node"), self._args.study))
             chosen = _chosen(self._args, kept, lambda one: one[1].cell)
             yield from store.of_groups(group for group, _ in chosen)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from permille.analysis.answer import times_text
 from permille.analysis.commands import Figure, figure, ratio
 from permille.analysis.gate import Verdict, confidence_of, judged
-from permille.analysis.intervals import CONFIDENCE
 from permille.analysis.rows import Interval, estimate_of
+from permille.analysis.student import CONFIDENCE
 from permille.cli.arguments import (
     add_json,
     add_store,

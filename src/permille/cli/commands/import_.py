@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     broken: ImportDataError | None = None
     with Store(args.store) as store:
         try:
-            for batch in _batches(_keepable(importer.trials(source, tally, options), tally)):
+            for batch in _batches(_located(importer.trials(source, tally, options), tally)):
                 stored = _keep(store, batch, tally, replaced)
                 new += stored.new
                 duplicate += stored.known
@@ -129,23 +129,21 @@ class _Located(NamedTuple):
     row: int | None
 
 
-def _keepable(trials: Iterator[Trial], tally: Tally) -> Iterator[_Located]:
-    """The trials that a store can hold; for the others, the reason."""
-    from permille.store import refusal
-
+def _located(trials: Iterator[Trial], tally: Tally) -> Iterator[_Located]:
     for trial in trials:
-        reason = refusal(trial)
-        if reason is None:
-            yield _Located(trial, *tally.at)
-        else:
-            tally.leave_out(*tally.at, f"run {trial.uid}: {reason}")
+        yield _Located(trial, *tally.at)
 
 
 def _keep(store: Store, batch: list[_Located], tally: Tally, replaced: list[str]) -> Added:
-    """Store a batch. For a known run, keep the more complete record, and report it."""
+    """Store a batch, without what a store cannot hold. For a known run, keep the more complete
+    record, and report it."""
     from permille.importers.again import merged
 
     places = iter(batch)
+
+    def refused(found: Trial, reason: str) -> None:
+        place = next(place for place in places if place.trial is found)
+        tally.leave_out(place.file, place.row, f"run {found.uid}: {reason}")
 
     def better(known: Trial, found: Trial) -> Trial | None:
         place = next(place for place in places if place.trial is found)
@@ -157,7 +155,7 @@ def _keep(store: Store, batch: list[_Located], tally: Tally, replaced: list[str]
             replaced.append(f"run {found.uid}: {chosen.notes[-1]}")
         return chosen
 
-    return store.add_or_replace((found.trial for found in batch), better)
+    return store.add_or_replace((found.trial for found in batch), better, refused)
 
 
 class _BrokeOff(Exception):

@@ -22,6 +22,7 @@ from permille.cli.arguments import (
     check_pid,
     default_store,
     duration,
+    integer,
 )
 from permille.cli.source import say_damage
 from permille.cli.streams import Feed
@@ -97,7 +98,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pid",
-        type=int,
+        type=integer,
         help="the server's process: only the GPUs that it uses count (default: every GPU)",
     )
     parser.add_argument(

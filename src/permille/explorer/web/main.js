@@ -7,39 +7,29 @@ import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
 import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
-import { overview } from "./views/overview.js";
-import { tableView } from "./views/table.js";
-import { whatIf } from "./views/whatif.js";
-import { about } from "./views/about.js";
-import { size } from "./views/size.js";
-import { quality } from "./views/quality.js";
-import { compare } from "./views/compare.js";
-import { hasLoads, load } from "./views/load.js";
-import { breakEven } from "./views/breakeven.js";
-import { breakdown } from "./views/breakdown.js";
-import { modelPage } from "./views/model.js";
-import { runPage } from "./views/run.js";
-
 /** @import { Cell, Document, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Filter, Offered, State } from "./state.js" */
 
 /** @typedef {(app: App) => Child} View */
 
-/** @type {{ [key: string]: [title: string | null, draw: View] }} */
-const VIEWS = {
-  overview: ["Overview", overview],
-  size: ["Size", size],
-  quality: ["Quality", quality],
-  compare: ["Compare", compare],
-  whatif: ["What if", whatIf],
-  load: ["Load", load],
-  breakeven: ["Break-even", breakEven],
-  breakdown: ["Where it goes", breakdown],
-  table: ["Table", tableView],
-  about: ["About", about],
-  model: [null, modelPage],
-  run: [null, runPage],
+/**
+ * Each view's title; null if it has no place in the navigation.
+ * @type {{ [view: string]: string | null }}
+ */
+const TITLES = {
+  overview: "Overview",
+  size: "Size",
+  quality: "Quality",
+  compare: "Compare",
+  whatif: "What if",
+  load: "Load",
+  breakeven: "Break-even",
+  breakdown: "Where it goes",
+  table: "Table",
+  about: "About",
+  model: null,
+  run: null,
 };
 
 /** @returns {Promise<Document>} */
@@ -94,9 +84,13 @@ const openParts = (main) =>
 const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
-  /** @param {Document} data */
-  constructor(data) {
+  /**
+   * @param {Document} data
+   * @param {{ [view: string]: () => Promise<View> }} views
+   */
+  constructor(data, views) {
     this.data = data;
+    this.views = views;
     this.cells = figures.cells(data.cells);
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
     this.places = new Map(data.grid.places.map((p) => [p.code, p]));
@@ -106,6 +100,8 @@ export class App {
     /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
      *   | null} */
     this.sifted = null;
+    /** @type {Map<string, View>} the views that were opened before */
+    this.loaded = new Map();
     this.inFile = inFile;
     this.state = read();
     this.nav = h("nav", { "aria-label": "Views" });
@@ -238,7 +234,7 @@ export class App {
     if (view === "run") return "Run";
     if (view === "model") return clean(model || "Model", 80);
     const filters = filterWords(this).join(", ");
-    const [title] = own(VIEWS, view) ?? VIEWS.overview;
+    const title = own(TITLES, view) ?? TITLES.overview;
     return filters ? `${title}: ${clean(filters, 120)}` : `${title}`;
   }
 
@@ -288,6 +284,11 @@ export class App {
       asked: region && !this.places.has(region) ? region : null,
       askedYear: year && year !== chosen ? year : null,
     };
+  }
+
+  /** Whether a server was measured under load. */
+  get hasLoads() {
+    return this.cells.some((cell) => cell.serving?.load);
   }
 
   /** The cells that the filters leave. */
@@ -389,15 +390,14 @@ export class App {
   }
 
   render() {
-    const view = own(VIEWS, this.state.view) ? this.state.view : "overview";
-    const [, draw] = VIEWS[view];
+    const view = own(this.views, this.state.view) ? this.state.view : "overview";
     this.nav.replaceChildren(
       h(
         "ul",
         {},
-        Object.entries(VIEWS)
-          .filter(([key, [title]]) => title && (key !== "load" || hasLoads(this)))
-          .map(([key, [title]]) =>
+        Object.entries(TITLES)
+          .filter(([key, title]) => title && (key !== "load" || this.hasLoads))
+          .map(([key, title]) =>
             h(
               "li",
               {},
@@ -406,7 +406,7 @@ export class App {
                 {
                   href: this.href({ view: key, cell: "", model: "", uid: "" }),
                   "aria-current":
-                    key === view ? "page" : key === "table" && !VIEWS[view][0] ? "true" : null,
+                    key === view ? "page" : key === "table" && !TITLES[view] ? "true" : null,
                 },
                 title,
               ),
@@ -420,16 +420,44 @@ export class App {
         ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     this.controls.update();
     this.refused.textContent = "";
+    document.title = `${this.title} – permille`;
+    const draw = this.loaded.get(view);
+    if (draw) this.draw(view, draw);
+    else this.load(view);
+  }
+
+  /**
+   * Loads a view, and then draws the one that is asked for by then.
+   * @param {string} view
+   */
+  load(view) {
+    this.main.setAttribute("aria-busy", "true");
+    this.views[view]().then(
+      (draw) => {
+        this.loaded.set(view, draw);
+        this.render();
+      },
+      (error) => {
+        this.refused.textContent = `This view cannot be loaded: ${error.message}`;
+      },
+    );
+  }
+
+  /**
+   * @param {string} view
+   * @param {View} draw
+   */
+  draw(view, draw) {
     const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
     const focused = document.activeElement?.id;
     const within = this.main.contains(document.activeElement);
     this.drawn += 1;
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
+    this.main.removeAttribute("aria-busy");
     for (const part of this.main.querySelectorAll("details"))
       if (opened.has(partName(part))) part.open = true;
     this.main.dataset.drawn = String(this.drawn);
-    document.title = `${this.title} – permille`;
     if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 }
@@ -445,13 +473,19 @@ function figuresIn(text, least, most) {
   return Number.isFinite(value) && value >= least && value <= most ? value : null;
 }
 
-figuresOfPage().then(
-  (data) => {
-    Object.assign(window, { permille: new App(data) });
-  },
-  (error) => {
-    root().replaceChildren(
-      h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`),
-    );
-  },
-);
+/**
+ * Reads the figures and draws the page.
+ * @param {{ [view: string]: () => Promise<View> }} views what loads each view
+ */
+export function start(views) {
+  figuresOfPage().then(
+    (data) => {
+      Object.assign(window, { permille: new App(data, views) });
+    },
+    (error) => {
+      root().replaceChildren(
+        h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`),
+      );
+    },
+  );
+}

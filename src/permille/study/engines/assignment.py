@@ -90,7 +90,7 @@ class Assignments:
         self._kinds = dict(kinds)
         self._blocks = blocks
         self._replicas = replicas
-        self._machines = machines or {node: node for node in kinds}
+        self._machines = dict(machines or {node: node for node in kinds})
         self._made = made or {}
         self._open: dict[str, list[_Open]] = {kind: [] for kind in blocks}
         self._flying: dict[str, _InFlight] = {}
@@ -107,6 +107,16 @@ class Assignments:
     def nodes(self) -> Sequence[str]:
         """Those that are not lost."""
         return list(self._kinds)
+
+    @property
+    def kinds(self) -> set[str]:
+        """The fingerprints of the nodes that are not lost."""
+        return set(self._kinds.values())
+
+    def join(self, node: str, kind: str, machine: str) -> None:
+        """Deal blocks to one more node of one of these :attr:`kinds`."""
+        self._kinds[node] = kind
+        self._machines[node] = machine
 
     def idle(self) -> list[str]:
         """The nodes without a block."""

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from permille.errors import EngineError
 from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
 from permille.study.engines.fleet import Fleet, NodeLost
-from permille.study.engines.gathering import check_replicas, gather, kinds_of, missing_meters
+from permille.study.engines.gathering import (
+    check_replicas,
+    gather,
+    kinds_of,
+    missing_meters,
+)
 from permille.study.engines.homecoming import Arrival, Homecoming
 from permille.study.engines.messages import (
     BlockEnded,
@@ -23,6 +28,7 @@ from permille.study.engines.messages import (
     from_node,
     packed,
 )
+from permille.study.engines.newcomers import Newcomers
 from permille.study.engines.protocol import NodeRests, RunOutcome, StudyRun, Watch
 from permille.study.plan.published import published
 from permille.study.plan.sharding import Pair
@@ -47,9 +53,13 @@ class Driver:
         self._schedules: dict[str, Schedule] = {}
         self._kinds: dict[str, str] = {}
         self._machines: dict[str, str] = {}
+        self._hellos: dict[str, NodeHello] = {}
+        self._handing: dict[str, int] = {}
+        """What joined nodes have handed over so far."""
         self._idle: set[str] = set()
         self._watch: Watch
         self._replicas = run.options.replicas
+        self._newcomers = Newcomers(digest_of(run.plan), self._replicas, run.listener.note)
         self._home = Homecoming(run.plan, run.store, self._schedules, self._replicas)
 
     def run(self) -> RunOutcome:
@@ -63,9 +73,7 @@ class Driver:
         hellos = gather(self._fleet, digest_of(self._run.plan), self._run.listener.note)
         few = check_replicas(hellos, self._replicas) if self._replicas > 1 else []
         for node, hello in hellos.items():
-            self._kinds[node] = hello.environment.fingerprint
-            machine = hello.machine if self._replicas > 1 else None
-            self._machines[node] = machine or node
+            self._know(node, hello)
         for fingerprint, nodes in kinds_of(hellos).items():
             schedule = Schedule(
                 self._run.plan,
@@ -84,7 +92,14 @@ class Driver:
                 schedule.start_over()
         self._measure()
         self._report()
-        return RunOutcome(self._tally, missing_meters(hellos.values()))
+        return RunOutcome(self._tally, missing_meters(self._hellos.values()))
+
+    def _know(self, node: str, hello: NodeHello) -> None:
+        """The node takes part."""
+        self._hellos[node] = hello
+        self._kinds[node] = hello.environment.fingerprint
+        machine = hello.machine if self._replicas > 1 else None
+        self._machines[node] = machine or node
 
     # --- before measuring --------------------------------------------------------------------
 
@@ -102,17 +117,23 @@ class Driver:
             waiting -= {node for node, message in messages if isinstance(message, BlockEnded)}
             for node in lost:
                 del self._kinds[node]
+                self._newcomers.unusable.add(node)
                 waiting.discard(node)
-        if collected:
+        self._collected(collected, "the nodes' stores")
+
+    def _collected(self, count: int, whence: str) -> None:
+        """So many trials of an earlier run have come."""
+        if count:
             self._run.store.restore_rounds()
-            finished = counted(collected, "finished trial", "finished trials")
-            self._run.listener.note(f"{finished} of an earlier run came from the nodes' stores")
+            finished = counted(count, "finished trial", "finished trials")
+            self._run.listener.note(f"{finished} of an earlier run came from {whence}")
 
     def _leave_out(self, kinds: Sequence[str]) -> None:
         """Measure nothing on the nodes of these kinds."""
         nodes = [node for node, kind in self._kinds.items() if kind in kinds]
         for node in nodes:
             del self._kinds[node]
+        self._newcomers.unusable.update(nodes)
         for kind in kinds:
             del self._schedules[kind]
         if nodes:
@@ -163,7 +184,7 @@ class Driver:
                 schedule.skipped = watch
             self._watch = watch
             self._assign(work)
-            while work.busy:
+            while work.busy or self._handing:
                 lost, messages = self._receive()
                 for arrival in self._home.take(_trials(messages)):
                     self._note(arrival, work, watch)
@@ -171,6 +192,7 @@ class Driver:
                     self._handle(node, message, work, watch)
                 for node, reason in lost.items():
                     self._lose(node, reason, work)
+                self._admit(work)
                 self._assign(work)
         if count := work.incomplete():
             trials = counted(count, "trial needs", "trials need")
@@ -185,8 +207,20 @@ class Driver:
         for node in work.nodes:
             self._send(node, Dismissal())
 
+    def _admit(self, work: Assignments) -> None:
+        """Let nodes that have joined take part: first, they hand over what an earlier run left."""
+        for node, hello in self._newcomers.fitting(work.kinds, self._hellos).items():
+            self._know(node, hello)
+            work.join(node, self._kinds[node], self._machines[node])
+            uids = self._home.missing(hello.kept)
+            if uids:
+                self._handing[node] = 0
+                self._send(node, HandOver(uids=uids))
+
     def _assign(self, work: Assignments) -> None:
         for node in work.idle():
+            if node in self._handing:
+                continue
             block = work.next(node)
             if block is None:
                 if node not in self._idle:
@@ -207,6 +241,9 @@ class Driver:
         work.arrived(arrival.node, trial.cell.id)
         if not arrival.new:
             return
+        if arrival.node in self._handing:
+            self._handing[arrival.node] += 1
+            return
         if arrival.reference:
             self._tally.add_cost(trial)
             return
@@ -216,7 +253,9 @@ class Driver:
             require_measured(trial, self._run.options.require)
 
     def _handle(self, node: str, message: FromNode, work: Assignments, watch: Watch) -> None:
-        if isinstance(message, BlockEnded):
+        if isinstance(message, BlockEnded) and node in self._handing:
+            self._collected(self._handing.pop(node), f"the store of node {node}")
+        elif isinstance(message, BlockEnded):
             work.ended(node)
         elif isinstance(message, NodeStage) and message.cell in self._cells:
             planned = self._cells[message.cell]
@@ -225,6 +264,8 @@ class Driver:
     def _lose(self, node: str, reason: str, work: Assignments) -> None:
         """Give what a lost node had to do to another of its kind."""
         kind = self._kinds.pop(node)
+        self._newcomers.unusable.add(node)
+        self._collected(self._handing.pop(node, 0), f"the store of node {node}")
         self._watch(NodeRests("lost"), node)
         abandoned = work.abandoned
         block = work.lost(node)
@@ -264,7 +305,8 @@ class Driver:
         messages: list[tuple[str, FromNode]] = []
         for node, body in self._fleet.receive(WAIT_S):
             if node not in self._kinds:
-                continue  # it was lost before, or never took part
+                self._newcomers.hear(node, body)
+                continue
             if isinstance(body, NodeLost):
                 lost[node] = body.reason
                 continue

@@ -15,7 +15,7 @@ class NodeLost:
 
 
 class Fleet(Protocol):
-    """Connected nodes."""
+    """Connected nodes. Further nodes may join at any time: each begins with a hello."""
 
     @property
     def names(self) -> Sequence[str]:

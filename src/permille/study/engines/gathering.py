@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from permille.errors import EngineError
 from permille.recorder.wire import Missing
@@ -19,8 +20,8 @@ REMIND_S = 30.0
 
 
 def gather(fleet: Fleet, plan: str, note: Callable[[str], None]) -> dict[str, NodeHello]:
-    """Every node's hello; nodes that cannot take part are named in a note and left out. ``plan``:
-    the digest of the run's plan.
+    """Every node's hello; nodes that cannot take part are named in a note and left out. A node that
+    joins meanwhile is not waited for. ``plan``: the digest of the run's plan.
 
     Raises:
         EngineError: no node can take part, or one would not measure the same: another version of
@@ -29,16 +30,17 @@ def gather(fleet: Fleet, plan: str, note: Callable[[str], None]) -> dict[str, No
     hellos: dict[str, NodeHello] = {}
     lost: dict[str, str] = {}
     remind_s = time.monotonic() + REMIND_S
-    while len(hellos) + len(lost) < len(fleet.names):
+    waiting = list(fleet.names)
+    while waiting:
         for node, message in fleet.receive(WAIT_S):
             if isinstance(message, NodeLost):
                 lost[node] = message.reason
                 hellos.pop(node, None)
                 note(f"node {node} cannot take part: {message.reason}")
             else:
-                hellos[node] = _hello(node, message)
-        if time.monotonic() >= remind_s:
-            waiting = [name for name in fleet.names if name not in hellos and name not in lost]
+                hellos[node] = hello_of(node, message)
+        waiting = [name for name in waiting if name not in hellos and name not in lost]
+        if waiting and time.monotonic() >= remind_s:
             note(
                 f"waiting for {', '.join(waiting)[:300]}: it makes its plan, downloads models, or"
                 " is reserved by other work"
@@ -58,18 +60,31 @@ def check(hellos: Mapping[str, NodeHello], plan: str) -> None:
     Raises:
         EngineError: a node has another version of permille, or makes another plan.
     """
-    for node, hello in hellos.items():
-        if hello.version != __version__:
-            raise EngineError(
-                f"node {node} has permille {hello.version}, and this run has {__version__}; install"
-                " the same version on every node"
-            )
-    for node, hello in hellos.items():
-        if hello.plan != plan:
-            raise EngineError(
-                f"node {node} makes another plan of this study: its files, models or passed"
-                " variables differ from those here; give every node the same study folder"
-            )
+    for problem in (other_version, partial(other_plan, plan=plan)):
+        for node, hello in hellos.items():
+            reason = problem(hello)
+            if reason is not None:
+                raise EngineError(f"node {node} {reason}")
+
+
+def other_version(hello: NodeHello) -> str | None:
+    """Why a node could not measure what the run does: it has another version of permille."""
+    if hello.version == __version__:
+        return None
+    return (
+        f"has permille {hello.version}, and this run has {__version__}; install the same version on"
+        " every node"
+    )
+
+
+def other_plan(hello: NodeHello, plan: str) -> str | None:
+    """The same: it makes another plan than that of the digest ``plan``."""
+    if hello.plan == plan:
+        return None
+    return (
+        "makes another plan of this study: its files, models or passed variables differ from those"
+        " here; give every node the same study folder"
+    )
 
 
 def check_replicas(hellos: Mapping[str, NodeHello], replicas: int) -> list[str]:
@@ -80,12 +95,9 @@ def check_replicas(hellos: Mapping[str, NodeHello], replicas: int) -> list[str]:
         EngineError: no kind has enough, or the machine of a node is unknown.
     """
     for node, hello in hellos.items():
-        if hello.machine is None:
-            raise EngineError(
-                f"--replicas-of-block: node {node} has no machine id, so that replicas on it cannot"
-                " be told from those on another; create /etc/machine-id there, or mount it into"
-                " the container"
-            )
+        reason = no_machine(hello)
+        if reason is not None:
+            raise EngineError(f"--replicas-of-block: node {node} {reason}")
     kinds = kinds_of(hellos)
     machines = {
         kind: len({hellos[node].machine for node in nodes}) for kind, nodes in kinds.items()
@@ -99,6 +111,16 @@ def check_replicas(hellos: Mapping[str, NodeHello], replicas: int) -> list[str]:
             " nodes, or ask for fewer replicas"
         )
     return few
+
+
+def no_machine(hello: NodeHello) -> str | None:
+    """Why a node cannot make replicas."""
+    if hello.machine is not None:
+        return None
+    return (
+        "has no machine id, so that replicas on it cannot be told from those on another; create"
+        " /etc/machine-id there, or mount it into the container"
+    )
 
 
 def notes(hellos: Mapping[str, NodeHello]) -> list[str]:
@@ -151,7 +173,12 @@ def _state(hello: NodeHello) -> dict[str, str]:
     return {name: value or "unknown" for name, value in named.items()}
 
 
-def _hello(node: str, message: bytes) -> NodeHello:
+def hello_of(node: str, message: bytes) -> NodeHello:
+    """A node's first message.
+
+    Raises:
+        EngineError: it is no hello.
+    """
     try:
         hello = from_node(message)
     except ValueError as error:

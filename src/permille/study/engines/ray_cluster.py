@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,8 @@ NODE_ID = "ray.io/node-id"
 
 
 REACH_S = 10.0
+LOOK_S = 5.0
+"""Seconds after which the run looks for nodes that have joined the cluster."""
 
 
 class RayEngine:
@@ -73,8 +77,8 @@ class RayEngine:
                     f"another run measures this study into {run.store.path} on a cluster; wait for"
                     " it, or name another --store"
                 )
-            with _cluster(run.options) as slots, Interrupts(os.urandom(16).hex()):
-                fleet = RayFleet(slots, command, per_gpu=run.options.per_gpu)
+            with _cluster(run.options) as cluster, Interrupts(os.urandom(16).hex()):
+                fleet = RayFleet(cluster, command, per_gpu=run.options.per_gpu)
                 try:
                     return Driver(run, fleet).run()
                 finally:
@@ -113,26 +117,67 @@ class Slot(NamedTuple):
     gpus: float
 
 
-class RayFleet:
-    """An actor for each slot, by its name."""
+class RayCluster:
+    """The nodes of a cluster that this process is connected to; others may join at any time."""
 
-    def __init__(
-        self, slots: Mapping[str, Slot], command: NodeCommand, *, per_gpu: bool = False
-    ) -> None:
+    def __init__(self, options: RunOptions) -> None:
+        machines = options.engine.get("machines")
+        self._machines = None if machines is None else int(machines)
+        self._options = options
+        self._names: dict[str, str] = {}
+
+    def slots(self) -> dict[str, Slot]:
+        """Where to measure.
+
+        Raises:
+            EngineError: the cluster is too small.
+        """
+        slots = self._taken(chosen(self._listed(), self._machines))
+        check_slots(slots, self._options)
+        return slots
+
+    def new_slots(self) -> dict[str, Slot]:
+        """Those of nodes that have joined since the last call."""
+        return self._taken(joined(self._listed(), self._machines, self._names))
+
+    def _listed(self) -> Sequence[Mapping[str, Any]]:
+        import ray
+
+        nodes: Sequence[Mapping[str, Any]] = ray.nodes()
+        return nodes
+
+    def _taken(self, nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Slot]:
+        self._names |= {str(node["NodeID"]): name for name, node in nodes.items()}
+        return (gpu_slots if self._options.per_gpu else node_slots)(nodes)
+
+
+class RayFleet:
+    """An actor for each slot of a cluster, by its name."""
+
+    def __init__(self, cluster: RayCluster, command: NodeCommand, *, per_gpu: bool = False) -> None:
         import ray
 
         self._ray = ray
+        self._cluster = cluster
+        self._command = command
+        self._per_gpu = per_gpu
         self._actors: dict[str, Any] = {}
         self._waiting: dict[Any, str] = {}
+        self._start(cluster.slots())
+        self._looked_s = time.monotonic()
+
+    def _start(self, slots: Mapping[str, Slot]) -> None:
+        command = self._command
         for name, slot in slots.items():
-            actor = ray.remote(NodeActor).options(
+            actor = self._ray.remote(NodeActor).options(
                 num_cpus=slot.cpus,
                 num_gpus=slot.gpus,
                 label_selector={NODE_ID: slot.node},
                 max_concurrency=2,  # a message is sent while another is waited for
                 max_restarts=0,
             )
-            self._actors[name] = actor.remote(command.words, command.folder, command.key, per_gpu)
+            words, folder, key = command.words, command.folder, command.key
+            self._actors[name] = actor.remote(words, folder, key, self._per_gpu)
             self._listen(name)
 
     @property
@@ -146,6 +191,9 @@ class RayFleet:
 
     def receive(self, timeout_s: float) -> Sequence[tuple[str, bytes | NodeLost]]:
         """See :class:`permille.study.engines.fleet.Fleet`."""
+        if time.monotonic() - self._looked_s >= LOOK_S:
+            self._start(self._cluster.new_slots())
+            self._looked_s = time.monotonic()
         waiting = list(self._waiting)
         ready, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout_s)
         if ready:
@@ -195,10 +243,7 @@ def chosen(
     Raises:
         EngineError: there are fewer.
     """
-    usable = sorted(
-        (node for node in listed if node["Alive"] and node["Resources"].get("CPU", 0) >= 1),
-        key=lambda node: (str(node["NodeManagerHostname"]), str(node["NodeID"])),
-    )
+    usable = _usable(listed)
     if not usable:
         raise EngineError("the Ray cluster has no node with a CPU that can be reserved")
     if machines is not None and len(usable) < machines:
@@ -211,6 +256,32 @@ def chosen(
         unique = host if hosts.count(host) == 1 else f"{host}/{str(node['NodeID'])[:6]}"
         named[unique] = node
     return dict(list(named.items())[:machines])
+
+
+def joined(
+    listed: Sequence[Mapping[str, Any]], machines: int | None, known: Mapping[str, str]
+) -> dict[str, Mapping[str, Any]]:
+    """The nodes that have joined, so many that no more than ``machines`` are alive; ``known``: the
+    names of those that are measured on already, by Ray's id."""
+    usable = _usable(listed)
+    new = [node for node in usable if str(node["NodeID"]) not in known]
+    if machines is not None:
+        new = new[: max(0, machines - (len(usable) - len(new)))]
+    hosts = Counter(name.partition("/")[0] for name in known.values())
+    named: dict[str, Mapping[str, Any]] = {}
+    for node in new:
+        host = str(node["NodeManagerHostname"])
+        named[f"{host}/{str(node['NodeID'])[:6]}" if hosts[host] else host] = node
+        hosts[host] += 1
+    return named
+
+
+def _usable(listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that are alive and have CPUs to reserve, in the order of their names."""
+    return sorted(
+        (node for node in listed if node["Alive"] and node["Resources"].get("CPU", 0) >= 1),
+        key=lambda node: (str(node["NodeManagerHostname"]), str(node["NodeID"])),
+    )
 
 
 def node_slots(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, Slot]:
@@ -255,11 +326,11 @@ def check_slots(slots: Mapping[str, Slot], options: RunOptions) -> None:
 
 
 @contextmanager
-def _cluster(options: RunOptions) -> Iterator[dict[str, Slot]]:
-    """Connect to the cluster; where to measure.
+def _cluster(options: RunOptions) -> Iterator[RayCluster]:
+    """Connect to the cluster.
 
     Raises:
-        EngineError: there is none, or it has too few nodes.
+        EngineError: there is none.
     """
     import ray
 
@@ -275,11 +346,7 @@ def _cluster(options: RunOptions) -> Iterator[dict[str, Slot]]:
             " with --address HOST:PORT"
         ) from error
     try:
-        machines = options.engine.get("machines")
-        count = None if machines is None else int(machines)
-        slots = (gpu_slots if options.per_gpu else node_slots)(chosen(ray.nodes(), count))
-        check_slots(slots, options)
-        yield slots
+        yield RayCluster(options)
     finally:
         ray.shutdown()
 

@@ -7,13 +7,14 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from permille.errors import StudyError
 from permille.records import Category, Record
 from permille.study.plan.sweeps import swept
+from permille.study.plan.typed import typed
 from permille.suggestions import nearest
 from permille.workload.specs import HubSource
 
@@ -202,7 +203,7 @@ def parse(text: str, *, where: str, folder: Path) -> StudyFile:
             raise StudyError(f"{where}: there is no {form} table")
     study = _table(tree["study"], where, "[study]")
     _known(study, Settings.__struct_fields__, where, "[study]")
-    settings = _convert(study, Settings, where, "[study]")
+    settings = typed(study, Settings, f"{where}: [study]")
     if not _NAME.fullmatch(settings.name):
         raise StudyError(
             f"{where}: [study] name {settings.name!r}: letters, digits, spaces and .+:@-_ only,"
@@ -270,35 +271,6 @@ def _tables(value: object, where: str, name: str) -> list[dict[str, Any]]:
     return [_table(v, where, f"[[{name}]] {i}") for i, v in enumerate(value, 1)]
 
 
-def _convert(table: object, kind: Any, where: str, at: str) -> Any:
-    """Check with msgspec and adapt its message: ``$.repeats`` becomes ``repeats``."""
-    try:
-        return msgspec.convert(table, kind, strict=True)
-    except msgspec.ValidationError as error:
-        message = str(error)
-        what, _, path = message.partition(" - at `$")
-        key = path.rstrip("`").lstrip(".")
-        raise StudyError(f"{where}: {at}{' ' + key if key else ''}: {_plain(what, at)}") from error
-
-
-def _plain(message: str, at: str) -> str:
-    """Replace msgspec's names of types with those that TOML users know."""
-    for theirs, ours in (
-        ("`int | float`", "a number"),
-        ("`str`", "text"),
-        ("`int`", "a whole number"),
-        ("`float`", "a number"),
-    ):
-        message = message.replace(theirs, ours)
-    if message.startswith("Object missing required field"):
-        return f"{message.rpartition(' ')[2].strip('`')} is missing"
-    if message.startswith("Invalid enum value"):  # one of the two enumerations here
-        closed = ("replica",) if at == "[study]" else get_args(Category)
-        words = " or ".join(repr(word) for word in closed)
-        message = f"{message.replace('enum value', 'value')}; {words}"
-    return message[:1].lower() + message[1:]
-
-
 def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
     models: list[ModelEntry] = []
     for i, table in enumerate(_tables(value, where, "models"), 1):
@@ -307,7 +279,7 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
             at += f" ({table['id']!r})"
         common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
         own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
-        model = _convert({**common, "own": own}, ModelEntry, where, at)
+        model = typed({**common, "own": own}, ModelEntry, f"{where}: {at}")
         for label, settings in swept(own, f"{where}: {at}"):
             one = _of_sweep(model, label, settings)
             if any(m.id == one.id for m in models):
@@ -335,7 +307,7 @@ def _tasks(value: object, where: str) -> tuple[TaskEntry, ...]:
         if not isinstance(table["datasets"], list) or not table["datasets"]:
             raise StudyError(f"{where}: {at} datasets must be a list of names or tables")
         datasets = tuple(_dataset(d, where, f"{at} datasets") for d in table["datasets"])
-        tasks.append(_convert({"task": table["task"], "datasets": ()}, TaskEntry, where, at))
+        tasks.append(typed({"task": table["task"], "datasets": ()}, TaskEntry, f"{where}: {at}"))
         tasks[-1] = msgspec.structs.replace(tasks[-1], datasets=datasets)
     return tuple(tasks)
 
@@ -356,11 +328,11 @@ def _dataset(value: object, where: str, at: str) -> DatasetEntry:
     if "hub" in table:
         places = [name for name in HubSource.__struct_fields__ if name != "repo"]
         given = {k: table[k] for k in places if k in table}
-        entry["hub"] = _convert({"repo": table["hub"], **given}, HubSource, where, at)
+        entry["hub"] = typed({"repo": table["hub"], **given}, HubSource, f"{where}: {at}")
         own |= {"hub", *places}
     columns = {k: v for k, v in table.items() if k not in own}
     entry |= {k: v for k, v in table.items() if k in ("path", "name", "labels")}
     entry.setdefault("name", Path(str(table.get("path") or table["hub"])).name)
     hub = entry.pop("hub", None)
-    dataset: DatasetEntry = _convert({**entry, "columns": columns}, DatasetEntry, where, at)
+    dataset: DatasetEntry = typed({**entry, "columns": columns}, DatasetEntry, f"{where}: {at}")
     return msgspec.structs.replace(dataset, hub=hub)

@@ -18,6 +18,7 @@ from permille.study.plan import replicas
 from permille.study.plan.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile
 from permille.study.plan.paths import resolve
 from permille.study.plan.stamps import Stamp
+from permille.study.plan.typed import typed
 from permille.suggestions import nearest
 from permille.workload.protocols import Backend, Standing, Task
 from permille.workload.specs import ModelSpec, StandsOn
@@ -203,10 +204,7 @@ def _backend(entry: ModelEntry, at: str) -> Backend:
 
 def _checked(own: Mapping[str, Any], backend: Backend, at: str) -> dict[str, Any]:
     """The backend's own settings, checked against its types."""
-    try:
-        checked = msgspec.convert(own, backend.settings, strict=True)
-    except msgspec.ValidationError as error:
-        raise StudyError(f"{at}: {str(error).replace(' - at `$.', ' - at `')}") from error
+    checked = typed(own, backend.settings, at)
     return {k: v for k, v in msgspec.structs.asdict(checked).items() if v is not None}
 
 
