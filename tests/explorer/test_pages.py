@@ -16,7 +16,7 @@ from permille.explorer import document
 from permille.explorer.figures import everything
 from permille.explorer.page import asset, self_contained
 from tests.conftest import Permille
-from tests.explorer.conftest import ENDLESS, HOSTILE, SCREEN, Tab, until
+from tests.explorer.conftest import DRAWN, ENDLESS, HOSTILE, SCREEN, Tab, until
 from tests.explorer.tiled import tiled
 
 pytestmark = pytest.mark.slow
@@ -869,3 +869,47 @@ def test_a_store_that_changed_meanwhile_is_said(tab: Tab) -> None:
     tab.page.evaluate("permille.tag = 'another'")
     tab.page.get_by_role("link", name="Compare", exact=True).click()
     until(lambda: "the store has changed" in tab.page.inner_text("body"))
+
+
+def test_a_word_is_explained_by_keyboard_pointer_and_touch(browser: Browser, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
+    tab = Tab(context.new_page(), file.as_uri()).go()
+    shown = "document.querySelector('.explained:popover-open')?.innerText ?? ''"
+    word = tab.page.locator("main .term").first
+    word.focus()
+    tab.page.keyboard.press("Enter")
+    until(lambda: "never pooled" in tab.page.evaluate(shown))
+    box = tab.page.locator(".explained:popover-open").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
+    tab.page.keyboard.press("Escape")
+    until(lambda: tab.page.evaluate(shown) == "")
+    word.tap()
+    until(lambda: "never pooled" in tab.page.evaluate(shown))
+    tab.page.keyboard.press("Escape")
+    word.hover()
+    until(lambda: "never pooled" in tab.page.evaluate(shown))
+    tab.page.mouse.move(5, 5)
+    until(lambda: tab.page.evaluate(shown) == "")
+    context.close()
+
+
+def test_five_steps_lead_from_a_request_to_a_million_a_day(browser: Browser, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    tab = Tab(context.new_page(), file.as_uri()).go()
+    steps = tab.page.locator(".path a")
+    assert steps.count() == 5
+    views = []
+    for step in range(5):
+        tab.go()
+        tab.page.evaluate("document.querySelector('.path').open = true")
+        steps.nth(step).click()
+        until(lambda: tab.page.evaluate(DRAWN) and tab.page.locator("main h1").count() == 1)
+        views.append(tab.page.evaluate("permille.state.view"))
+        assert "Nothing to draw" not in tab.text()
+    assert views == ["overview", "quality", "compare", "model", "whatif"]
+    assert tab.page.evaluate("permille.state.day") == "1000000"
+    tab.go()
+    assert not tab.page.evaluate("document.querySelector('.path').open")
+    context.close()

@@ -12,6 +12,7 @@ import {
   qualityInterval,
   times,
 } from "../format.js";
+import { term } from "../glossary.js";
 import {
   answers,
   bounded,
@@ -55,7 +56,11 @@ export function compare(app) {
       "p",
       { class: "lead" },
       chosen.length
-        ? "Each is set against the first, on the same task, dataset, study and machine."
+        ? [
+            "Each is set against the first, on the same task, dataset, study and machine, within ",
+            term("block", "blocks"),
+            " where there are any.",
+          ]
         : shownModels.length
           ? "No model is chosen yet; here is a general-purpose one against the cheapest " +
             "task-specific one that is as good on the same data. Choose two to six."

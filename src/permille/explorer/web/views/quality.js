@@ -11,6 +11,7 @@ import {
   quality as worded,
   qualityInterval,
 } from "../format.js";
+import { term } from "../glossary.js";
 import { bounded, onFront, reach } from "../figures.js";
 import {
   categoryLegend,
@@ -59,10 +60,13 @@ export function quality(app) {
       "p",
       { class: "lead" },
       enough.length
-        ? "Up and to the left is better. The line joins the models of the Pareto front: " +
-            "no other needs less energy and is as good, beyond what the intervals leave " +
-            "open. Each chart is one task on one dataset; a front across tasks would mean " +
-            "nothing."
+        ? [
+            "Up and to the left is better. The line joins the models of the ",
+            term("pareto"),
+            ": no other needs less energy and is as good, beyond what the intervals leave " +
+              "open. Each chart is one task on one dataset; a front across tasks would mean " +
+              "nothing.",
+          ]
         : "No two models of this selection have a quality on the same task and dataset: " +
             "nothing to set side by side.",
     ),
