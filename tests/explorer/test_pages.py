@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from permille.explorer import document
+from permille.explorer.figures import everything
 from permille.explorer.page import asset, self_contained
 from tests.conftest import Permille
 from tests.explorer.conftest import ENDLESS, HOSTILE, SCREEN, Tab, until
@@ -851,5 +852,20 @@ def test_the_document_is_the_servers_and_the_files(file: Path, served: Any) -> N
     start = text.index('id="document">') + len('id="document">')
     inside = json.loads(text[start : text.index("</script>", start)])
     sent = json.loads(served.ask("/document.json")[2])
+    sent["cells"]["columns"] |= json.loads(served.ask("/details.json")[2])["columns"]
+    sent["licences"] = json.loads(served.ask("/licences.json")[2])
     assert {k: inside[k] for k in sent} == sent
     assert "small-3" in inside["runs"]
+
+
+def test_the_document_of_the_shipped_study_stays_small() -> None:
+    first, _ = document.divided(everything(None)[1])
+    assert len(gzip.compress(document.encode(first).encode())) < 60_000
+
+
+def test_a_store_that_changed_meanwhile_is_said(tab: Tab) -> None:
+    """Columns of another state of the store would be of other cells."""
+    tab.go()
+    tab.page.evaluate("permille.tag = 'another'")
+    tab.page.get_by_role("link", name="Compare", exact=True).click()
+    until(lambda: "the store has changed" in tab.page.inner_text("body"))
