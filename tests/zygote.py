@@ -25,8 +25,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-READ_WHEN_USED = ("PERMILLE_", "TMPDIR", "XDG_", "COLUMNS", "NO_COLOR", "AWS_", "PYTEST_")
-"""How the names begin of what permille reads from the environment when it is needed."""
+READ_WHEN_USED = ("PERMILLE_", "TMPDIR", "XDG_", "COLUMNS", "NO_COLOR", "AWS_", "HF_", "PYTEST_")
+"""How the names begin of what is read from the environment when it is needed, or by what is loaded
+then (:data:`LOADED_LATER`)."""
+LOADED_LATER = ("huggingface_hub", "obstore", "onnxruntime", "torch")
 PRELOADED = ("numpy", "psutil", "rich.console", "rich.table", "sqlite3", "uuid")
 LONGEST = 1 << 17
 """Bytes of a command's words and environment."""
@@ -159,4 +161,5 @@ if __name__ == "__main__":
 
     for name in (*PRELOADED, *map(cli.module_of, cli.COMMANDS)):
         importlib.import_module(name)
+    assert not sys.modules.keys() & set(LOADED_LATER)
     serve(socket.socket(fileno=int(sys.argv[1])))
