@@ -70,9 +70,9 @@ def main() -> None:
         steps = _made(path, args)
         for took in steps:
             _show(took)
-        figures = [sys.executable, "-c", FIGURES, str(path)]
+        explorer = [sys.executable, "-c", FIGURES, str(path)]
         lines = {words_of(words): _line(words, path) for words in _commands(Path(folder), args)}
-        for step, line in {**lines, "explore: figures": figures}.items():
+        for step, line in {**lines, "explore: figures": explorer}.items():
             took = _process(step, line)
             _show(took)
             steps.append(took)

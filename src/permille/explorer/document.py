@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, cast
@@ -79,7 +80,24 @@ def document(
     }
 
 
-def encode(found: shapes.Document | dict[str, Any]) -> str:
+def divided(found: shapes.Document) -> tuple[shapes.Document, shapes.CellDetails]:
+    """The document as a server sends it: what all views need, and the columns that only ratios,
+    budgets and downloads do, which a page asks for then. A server has the licences apart, too."""
+    every = found["cells"]["columns"]
+    later = {name: column for name, column in every.items() if _LATER.fullmatch(name)}
+    first = {name: column for name, column in every.items() if name not in later}
+    part = found.copy()
+    del part["licences"]
+    part["cells"] = {"count": found["cells"]["count"], "columns": first}
+    return part, {"columns": later}
+
+
+_LATER = re.compile(
+    "parts|part_.*|.*_(?:spread|blocks|ratio_n|ratio_mean|ratio_sd|below|above|edge|widened)"
+)
+
+
+def encode(found: shapes.Document | shapes.CellDetails | dict[str, Any]) -> str:
     """The document as JSON. NaN is refused: it is not JSON."""
     return compact_json(found).decode("utf-8", "surrogatepass")
 

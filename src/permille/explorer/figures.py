@@ -18,12 +18,15 @@ from permille.store import Store
 
 
 class FiguresState:
-    """The figures for one state of the store. ``tag`` changes with them."""
+    """The figures for one state of the store. ``tag`` changes with them. ``details``: what the page
+    asks for later (:func:`permille.explorer.document.divided`)."""
 
     def __init__(self, shown: Sequence[cells.Shown], made: Document) -> None:
         self.cells = tuple(shown)
         self.damage = tuple(made["damage"])
-        self.document = document.encode(made)
+        first, details = document.divided(made)
+        self.document = document.encode(first)
+        self.details = document.encode(details)
         self.tag = hashlib.sha256(self.document.encode()).hexdigest()[:16]
         self._lock = threading.Lock()
         self._rows: Rows | None = None

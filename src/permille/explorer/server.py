@@ -127,6 +127,13 @@ def _routes(figures: Figures) -> list[Route]:
             return Response(status_code=304, headers={"etag": f'"{state.tag}"'})
         return _json(state.document, tag=state.tag)
 
+    def details(request: Request) -> Response:
+        state = figures.state()
+        return _json(state.details, tag=state.tag)
+
+    def licences(request: Request) -> Response:
+        return _json(page.asset("licences.json"))
+
     def rows(request: Request) -> Response:
         query = question(request.query_params)
         kind = request.path_params["kind"]
@@ -152,6 +159,8 @@ def _routes(figures: Figures) -> list[Route]:
         "/": index,
         "/static/{name}": static,
         "/document.json": document,
+        "/details.json": details,
+        "/licences.json": licences,
         "/rows.{kind}": rows,
         "/trials/{cell}": trials,
         "/run/{uid}": run,

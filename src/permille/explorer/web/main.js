@@ -7,7 +7,7 @@ import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
 import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
-/** @import { Cell, Document, PagePlace } from "./document" */
+/** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Filter, Offered, State } from "./state.js" */
 
@@ -32,14 +32,25 @@ const TITLES = {
   run: null,
 };
 
-/** @returns {Promise<Document>} */
+/** Views that ratios, budgets or parts are in, for which more columns are loaded. */
+const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
+
+/** @returns {Promise<{ data: Document; tag: string | null }>} */
 async function figuresOfPage() {
   const inside = document.getElementById("document");
-  if (inside) return JSON.parse(inside.textContent ?? "");
-  const answer = await fetch("/document.json");
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return found;
+  if (inside) return { data: JSON.parse(inside.textContent ?? ""), tag: null };
+  return asked("/document.json");
+}
+
+/**
+ * What the server answers, and the state of the store that it is of.
+ * @param {string} path
+ */
+async function asked(path) {
+  const answer = await fetch(path);
+  const data = await answer.json();
+  if (!answer.ok) throw new Error(data.error);
+  return { data, tag: answer.headers.get("etag") };
 }
 
 const DAMAGE_SHOWN = 5;
@@ -86,10 +97,14 @@ const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 export class App {
   /**
    * @param {Document} data
+   * @param {string | null} tag of the server's state; none in a file, which has all columns
    * @param {{ [view: string]: () => Promise<View> }} views
    */
-  constructor(data, views) {
+  constructor(data, tag, views) {
     this.data = data;
+    this.tag = tag;
+    /** @type {Promise<void> | null} */
+    this.detailed = null;
     this.views = views;
     this.cells = figures.cells(data.cells);
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
@@ -286,6 +301,27 @@ export class App {
     };
   }
 
+  /**
+   * Loads what ratios, budgets and downloads need of the cells beside the document.
+   * @returns {Promise<void>}
+   */
+  details() {
+    this.detailed ??= this.loadDetails();
+    return this.detailed;
+  }
+
+  async loadDetails() {
+    if (this.inFile) return;
+    const { data, tag } = await asked("/details.json");
+    if (tag !== this.tag) throw new Error("the store has changed; load the page again");
+    figures.fill(/** @type {any[]} */ (this.cells), data.columns);
+  }
+
+  /** @returns {Promise<Licence[]>} */
+  async licences() {
+    return this.data.licences ?? (await asked("/licences.json")).data;
+  }
+
   /** Whether a server was measured under load. */
   get hasLoads() {
     return this.cells.some((cell) => cell.serving?.load);
@@ -432,8 +468,8 @@ export class App {
    */
   load(view) {
     this.main.setAttribute("aria-busy", "true");
-    this.views[view]().then(
-      (draw) => {
+    Promise.all([this.views[view](), DETAILED.has(view) ? this.details() : null]).then(
+      ([draw]) => {
         this.loaded.set(view, draw);
         this.render();
       },
@@ -479,8 +515,8 @@ function figuresIn(text, least, most) {
  */
 export function start(views) {
   figuresOfPage().then(
-    (data) => {
-      Object.assign(window, { permille: new App(data, views) });
+    ({ data, tag }) => {
+      Object.assign(window, { permille: new App(data, tag, views) });
     },
     (error) => {
       root().replaceChildren(
