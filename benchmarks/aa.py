@@ -1,10 +1,11 @@
 """Whether two equal commands are told apart: ratios of a command to itself, which should hold 1.
 
-    python benchmarks/aa.py [--times 200] [--repeats 5] [--json benchmarks/results/aa.json]
+    python benchmarks/aa.py [--case quiet loaded] [--times 200] [--repeats 5]
 
 Each ratio is of one `permille measure -r 5 -- CMD --- CMD`, made by the same functions in one
-process: the recorder, the rounds, the figure. Once on the machine as it is, and once beside a load
-that comes and goes: busy processes, one a processor, that work and sleep for random times.
+process: the recorder, the rounds, the figure. ``quiet`` is the machine as it is; ``loaded`` is
+beside a load that comes and goes: busy processes, one a processor, that work and sleep for random
+times.
 ``time_half_width_median`` is the same interval for the ratio of the commands' times, which no meter
 is in: on a virtual machine it shows how much the processor's own speed varies.
 """
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,6 +35,7 @@ from permille.records import Estimate
 RESULTS = Path(__file__).parent / "results" / "aa.json"
 WORK = "x = 0\nfor i in range(4_000_000): x = (x * 31 + i) % 1_000_003\n"
 """About half a second of one processor."""
+CASES = ("quiet", "loaded")
 LOAD = (
     "import random, time\n"
     "draw = random.Random({seed})\n"
@@ -46,22 +48,24 @@ LOAD = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, default=RESULTS)
     args = parser.parse_args()
-    rows = []
-    for name in ("as it is", "beside a load"):
-        with Recorder(shared=True) as recorder:
-            if name == "as it is":
-                ratios = list(same_twice(recorder, args.times, args.repeats, [WORK]))
-            else:
-                with load():
-                    ratios = list(same_twice(recorder, args.times, args.repeats, [WORK]))
-            meters = sorted({domain.meter for domain in recorder.domains})
-        rows.append({"machine": name, "meters": meters, **summary(ratios)})
-        print(json.dumps(rows[-1]), flush=True)
-    args.json.write_text(json.dumps({"schema": 1, "rows": rows}, indent=2) + "\n")
+    known = json.loads(args.json.read_text())["cases"] if args.json.is_file() else {}
+    for case in args.case:
+        known[case] = row(case, args.times, args.repeats)
+        print(case, json.dumps(known[case]), flush=True)
+        args.json.write_text(json.dumps({"schema": 1, "cases": known}, indent=2) + "\n")
+
+
+def row(case: str, times: int, repeats: int) -> dict[str, Any]:
+    """The ratios of one case, summed up."""
+    with Recorder(shared=True) as recorder, load() if case == "loaded" else nullcontext():
+        ratios = list(same_twice(recorder, times, repeats, [WORK]))
+        meters = sorted({domain.meter for domain in recorder.domains})
+    return {"meters": meters, "repeats": repeats, **summary(ratios)}
 
 
 def same_twice(

@@ -30,7 +30,8 @@ def build() -> None:
         SystemExit: npm or the bundler failed; it has said why.
     """
     node = install()
-    STATIC.mkdir(exist_ok=True)
+    shutil.rmtree(STATIC, ignore_errors=True)  # parts of an earlier build have other names
+    STATIC.mkdir()
     meta = STATIC / "meta.json"
     _run([node, "build.js", str(STATIC), str(meta)])
     licences = _licences(json.loads(meta.read_text(encoding="utf-8"))["inputs"])

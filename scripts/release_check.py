@@ -70,7 +70,7 @@ def _explored(permille: str, home: Path) -> None:
                 if found := re.search(r"http://\S+", line):
                     with urllib.request.urlopen(found.group().rstrip("."), timeout=60) as answer:
                         page = answer.read().decode("utf-8")
-                    if "explorer.js" not in page:
+                    if "modules.js" not in page:
                         sys.exit("the explorer's page lacks its script")
                     return
             sys.exit("the explorer did not say its address")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -51,3 +52,13 @@ def test_a_command_measured_against_itself(
     assert found.value == pytest.approx(of_times.value, rel=0.1)
     assert found.low < 1.05
     assert found.high > 0.95
+
+
+def test_the_documentation_has_the_figures_of_the_run() -> None:
+    cases = json.loads((BENCHMARKS / "results" / "aa.json").read_text())["cases"]
+    text = (BENCHMARKS.parent / "docs" / "statistics.md").read_text()
+    for case in cases.values():
+        count, of = case["without_1"], case["ratios"]
+        widths = (case["half_width_median"], case["time_half_width_median"])
+        energy, time = (f"±{100 * width:.1f} %" for width in widths)
+        assert f"| {count} of {of} ({100 * count / of:.1f} %) | {energy} | {time} |" in text

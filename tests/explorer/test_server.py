@@ -32,7 +32,7 @@ def test_the_page_comes_with_a_strict_policy(served: Served) -> None:
     assert "server" not in headers
 
 
-@pytest.mark.parametrize("path", ["/", "/document.json", "/rows.csv", "/static/explorer.js"])
+@pytest.mark.parametrize("path", ["/", "/document.json", "/rows.csv", "/static/modules.js"])
 def test_a_name_that_is_not_this_machine_is_refused(served: Served, path: str) -> None:
     for host in ("evil.example", f"evil.example:{served.port}", "127.0.0.1", "127.0.0.1:1", ""):
         status, headers, body = served.ask(path, headers={"Host": host})

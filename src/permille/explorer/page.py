@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from permille.errors import UsageError
 
-BUILT = ("explorer.js", "explorer.css", "licences.json")
-"""The output of ``scripts/build_explorer.py``, built from ``web/``."""
+_SERVED = re.compile(r"(?:modules|part-[A-Z0-9]{8})\.js|explorer\.css")
+"""What a browser may ask for: the script in parts, and the style."""
 
 
 def asset(name: str) -> str:
-    """A built file of the page.
+    """A built file of the page (the output of ``scripts/build_explorer.py``): ``explorer.js`` is
+    the whole script, ``modules.js`` the part of it that loads the others.
 
     Raises:
         UsageError: it was not built, as in an installation from a checkout without npm.
     """
-    if name not in BUILT:
-        raise KeyError(name)
     try:
-        file = resources.files(__package__) / "_static" / name
-        return file.read_text(encoding="utf-8")
+        return (_built() / name).read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(
             "the explorer's page is not in this installation: run `make static` in the checkout,"
@@ -33,9 +33,21 @@ def asset(name: str) -> str:
 
 
 @cache
+def served_assets() -> frozenset[str]:
+    """The names of the files that a browser may ask for."""
+    built = _built()
+    names = [file.name for file in built.iterdir()] if built.is_dir() else []
+    return frozenset(name for name in names if _SERVED.fullmatch(name))
+
+
+def _built() -> Traversable:
+    return resources.files(__package__) / "_static"
+
+
+@cache
 def served() -> str:
     """The page that loads its script, style and figures from its own server. It has no figures, so
-    that a browser has it before they are read."""
+    that a browser has it before they are read, and loads the script of a view with the view."""
     files = asset("explorer.js") + asset("explorer.css")
     revision = hashlib.sha256(files.encode()).hexdigest()[:16]
     return str(_template().render(inline=False, revision=revision))

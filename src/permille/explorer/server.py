@@ -116,16 +116,23 @@ def _routes(figures: Figures) -> list[Route]:
 
     def static(request: Request) -> Response:
         name = request.path_params["name"]
-        kinds = {"explorer.js": "text/javascript", "explorer.css": "text/css"}
-        if name not in kinds:
+        if name not in page.served_assets():
             return PlainTextResponse("no such file\n", status_code=404)
-        return Response(page.asset(name), media_type=kinds[name])
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+        return Response(page.asset(name), media_type=kind)
 
     def document(request: Request) -> Response:
         state = figures.state()
         if request.headers.get("if-none-match") == f'"{state.tag}"':
             return Response(status_code=304, headers={"etag": f'"{state.tag}"'})
         return _json(state.document, tag=state.tag)
+
+    def details(request: Request) -> Response:
+        state = figures.state()
+        return _json(state.details, tag=state.tag)
+
+    def licences(request: Request) -> Response:
+        return _json(page.asset("licences.json"))
 
     def rows(request: Request) -> Response:
         query = question(request.query_params)
@@ -152,6 +159,8 @@ def _routes(figures: Figures) -> list[Route]:
         "/": index,
         "/static/{name}": static,
         "/document.json": document,
+        "/details.json": details,
+        "/licences.json": licences,
         "/rows.{kind}": rows,
         "/trials/{cell}": trials,
         "/run/{uid}": run,

@@ -53,15 +53,27 @@ const common = /** @type {const} */ ({
   minify: true,
   legalComments: "none",
   logLevel: "warning",
+  target: "es2020",
 });
+/** @type {import("esbuild").BuildOptions} */
+const script = { ...common, plugins: [lean] };
+// In a file, everything is in one script.
 const { metafile } = await build({
-  ...common,
-  entryPoints: [here("main.js")],
+  ...script,
+  entryPoints: [here("whole.js")],
   outfile: `${out}/explorer.js`,
   format: "iife",
-  target: "es2020",
   metafile: true,
-  plugins: [lean],
+});
+// From a server, a view is loaded when it is opened. The names of the parts are their digests.
+await build({
+  ...script,
+  entryPoints: [here("modules.js")],
+  outdir: out,
+  entryNames: "[name]",
+  chunkNames: "part-[hash]",
+  format: "esm",
+  splitting: true,
 });
 await build({ ...common, entryPoints: [here("style.css")], outfile: `${out}/explorer.css` });
 writeFileSync(meta, JSON.stringify(metafile));

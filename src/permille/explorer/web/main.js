@@ -7,49 +7,50 @@ import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
 import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
-import { overview } from "./views/overview.js";
-import { tableView } from "./views/table.js";
-import { whatIf } from "./views/whatif.js";
-import { about } from "./views/about.js";
-import { size } from "./views/size.js";
-import { quality } from "./views/quality.js";
-import { compare } from "./views/compare.js";
-import { hasLoads, load } from "./views/load.js";
-import { breakEven } from "./views/breakeven.js";
-import { breakdown } from "./views/breakdown.js";
-import { modelPage } from "./views/model.js";
-import { runPage } from "./views/run.js";
-
-/** @import { Cell, Document, PagePlace } from "./document" */
+/** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Filter, Offered, State } from "./state.js" */
 
 /** @typedef {(app: App) => Child} View */
 
-/** @type {{ [key: string]: [title: string | null, draw: View] }} */
-const VIEWS = {
-  overview: ["Overview", overview],
-  size: ["Size", size],
-  quality: ["Quality", quality],
-  compare: ["Compare", compare],
-  whatif: ["What if", whatIf],
-  load: ["Load", load],
-  breakeven: ["Break-even", breakEven],
-  breakdown: ["Where it goes", breakdown],
-  table: ["Table", tableView],
-  about: ["About", about],
-  model: [null, modelPage],
-  run: [null, runPage],
+/**
+ * Each view's title; null if it has no place in the navigation.
+ * @type {{ [view: string]: string | null }}
+ */
+const TITLES = {
+  overview: "Overview",
+  size: "Size",
+  quality: "Quality",
+  compare: "Compare",
+  whatif: "What if",
+  load: "Load",
+  breakeven: "Break-even",
+  breakdown: "Where it goes",
+  table: "Table",
+  about: "About",
+  model: null,
+  run: null,
 };
 
-/** @returns {Promise<Document>} */
+/** Views that ratios, budgets or parts are in, for which more columns are loaded. */
+const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
+
+/** @returns {Promise<{ data: Document; tag: string | null }>} */
 async function figuresOfPage() {
   const inside = document.getElementById("document");
-  if (inside) return JSON.parse(inside.textContent ?? "");
-  const answer = await fetch("/document.json");
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return found;
+  if (inside) return { data: JSON.parse(inside.textContent ?? ""), tag: null };
+  return asked("/document.json");
+}
+
+/**
+ * What the server answers, and the state of the store that it is of.
+ * @param {string} path
+ */
+async function asked(path) {
+  const answer = await fetch(path);
+  const data = await answer.json();
+  if (!answer.ok) throw new Error(data.error);
+  return { data, tag: answer.headers.get("etag") };
 }
 
 const DAMAGE_SHOWN = 5;
@@ -94,9 +95,17 @@ const openParts = (main) =>
 const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
-  /** @param {Document} data */
-  constructor(data) {
+  /**
+   * @param {Document} data
+   * @param {string | null} tag of the server's state; none in a file, which has all columns
+   * @param {{ [view: string]: () => Promise<View> }} views
+   */
+  constructor(data, tag, views) {
     this.data = data;
+    this.tag = tag;
+    /** @type {Promise<void> | null} */
+    this.detailed = null;
+    this.views = views;
     this.cells = figures.cells(data.cells);
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
     this.places = new Map(data.grid.places.map((p) => [p.code, p]));
@@ -106,6 +115,8 @@ export class App {
     /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
      *   | null} */
     this.sifted = null;
+    /** @type {Map<string, View>} the views that were opened before */
+    this.loaded = new Map();
     this.inFile = inFile;
     this.state = read();
     this.nav = h("nav", { "aria-label": "Views" });
@@ -238,7 +249,7 @@ export class App {
     if (view === "run") return "Run";
     if (view === "model") return clean(model || "Model", 80);
     const filters = filterWords(this).join(", ");
-    const [title] = own(VIEWS, view) ?? VIEWS.overview;
+    const title = own(TITLES, view) ?? TITLES.overview;
     return filters ? `${title}: ${clean(filters, 120)}` : `${title}`;
   }
 
@@ -288,6 +299,32 @@ export class App {
       asked: region && !this.places.has(region) ? region : null,
       askedYear: year && year !== chosen ? year : null,
     };
+  }
+
+  /**
+   * Loads what ratios, budgets and downloads need of the cells beside the document.
+   * @returns {Promise<void>}
+   */
+  details() {
+    this.detailed ??= this.loadDetails();
+    return this.detailed;
+  }
+
+  async loadDetails() {
+    if (this.inFile) return;
+    const { data, tag } = await asked("/details.json");
+    if (tag !== this.tag) throw new Error("the store has changed; load the page again");
+    figures.fill(/** @type {any[]} */ (this.cells), data.columns);
+  }
+
+  /** @returns {Promise<Licence[]>} */
+  async licences() {
+    return this.data.licences ?? (await asked("/licences.json")).data;
+  }
+
+  /** Whether a server was measured under load. */
+  get hasLoads() {
+    return this.cells.some((cell) => cell.serving?.load);
   }
 
   /** The cells that the filters leave. */
@@ -389,15 +426,14 @@ export class App {
   }
 
   render() {
-    const view = own(VIEWS, this.state.view) ? this.state.view : "overview";
-    const [, draw] = VIEWS[view];
+    const view = own(this.views, this.state.view) ? this.state.view : "overview";
     this.nav.replaceChildren(
       h(
         "ul",
         {},
-        Object.entries(VIEWS)
-          .filter(([key, [title]]) => title && (key !== "load" || hasLoads(this)))
-          .map(([key, [title]]) =>
+        Object.entries(TITLES)
+          .filter(([key, title]) => title && (key !== "load" || this.hasLoads))
+          .map(([key, title]) =>
             h(
               "li",
               {},
@@ -406,7 +442,7 @@ export class App {
                 {
                   href: this.href({ view: key, cell: "", model: "", uid: "" }),
                   "aria-current":
-                    key === view ? "page" : key === "table" && !VIEWS[view][0] ? "true" : null,
+                    key === view ? "page" : key === "table" && !TITLES[view] ? "true" : null,
                 },
                 title,
               ),
@@ -420,16 +456,44 @@ export class App {
         ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     this.controls.update();
     this.refused.textContent = "";
+    document.title = `${this.title} – permille`;
+    const draw = this.loaded.get(view);
+    if (draw) this.draw(view, draw);
+    else this.load(view);
+  }
+
+  /**
+   * Loads a view, and then draws the one that is asked for by then.
+   * @param {string} view
+   */
+  load(view) {
+    this.main.setAttribute("aria-busy", "true");
+    Promise.all([this.views[view](), DETAILED.has(view) ? this.details() : null]).then(
+      ([draw]) => {
+        this.loaded.set(view, draw);
+        this.render();
+      },
+      (error) => {
+        this.refused.textContent = `This view cannot be loaded: ${error.message}`;
+      },
+    );
+  }
+
+  /**
+   * @param {string} view
+   * @param {View} draw
+   */
+  draw(view, draw) {
     const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
     const focused = document.activeElement?.id;
     const within = this.main.contains(document.activeElement);
     this.drawn += 1;
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
+    this.main.removeAttribute("aria-busy");
     for (const part of this.main.querySelectorAll("details"))
       if (opened.has(partName(part))) part.open = true;
     this.main.dataset.drawn = String(this.drawn);
-    document.title = `${this.title} – permille`;
     if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 }
@@ -445,13 +509,19 @@ function figuresIn(text, least, most) {
   return Number.isFinite(value) && value >= least && value <= most ? value : null;
 }
 
-figuresOfPage().then(
-  (data) => {
-    Object.assign(window, { permille: new App(data) });
-  },
-  (error) => {
-    root().replaceChildren(
-      h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`),
-    );
-  },
-);
+/**
+ * Reads the figures and draws the page.
+ * @param {{ [view: string]: () => Promise<View> }} views what loads each view
+ */
+export function start(views) {
+  figuresOfPage().then(
+    ({ data, tag }) => {
+      Object.assign(window, { permille: new App(data, tag, views) });
+    },
+    (error) => {
+      root().replaceChildren(
+        h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`),
+      );
+    },
+  );
+}

@@ -53,9 +53,6 @@ const loadWords = ({ by, at }) =>
     : `${number(at)} requests per second`;
 
 /** @param {App} app */
-export const hasLoads = (app) => app.cells.some((cell) => cell.serving?.load);
-
-/** @param {App} app */
 export function load(app) {
   /** @type {Loaded[]} */
   const loaded = app
