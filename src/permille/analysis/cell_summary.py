@@ -248,6 +248,7 @@ class Summary(Record):
     tokens_each: TokensEach | None = None
     token_split: TokenSplit | None = None  # over the trials, with the meters' accuracy
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes
+    overloaded: int = 0  # failed trials whose server could not keep up with the arrivals
 
     def __repr__(self) -> str:
         cell = self.cell
