@@ -6,6 +6,7 @@ import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
+import { live } from "./live.js";
 import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
 /** @import { Cell, Document, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
@@ -32,14 +33,17 @@ const TITLES = {
   run: null,
 };
 
-/** @returns {Promise<Document>} */
+/**
+ * The figures, and what the server calls this state of them.
+ * @returns {Promise<{ data: Document; tag: string }>}
+ */
 async function figuresOfPage() {
   const inside = document.getElementById("document");
-  if (inside) return JSON.parse(inside.textContent ?? "");
+  if (inside) return { data: JSON.parse(inside.textContent ?? ""), tag: "" };
   const answer = await fetch("/document.json");
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.error);
-  return found;
+  return { data: found, tag: answer.headers.get("etag") ?? "" };
 }
 
 const DAMAGE_SHOWN = 5;
@@ -85,21 +89,23 @@ const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
   /**
-   * @param {Document} data
+   * @param {{ data: Document; tag: string }} found
    * @param {{ [view: string]: () => Promise<View> }} views
    */
-  constructor(data, views) {
-    this.data = data;
+  constructor({ data, tag }, views) {
     this.views = views;
-    this.cells = figures.cells(data.cells);
-    this.byId = new Map(this.cells.map((c) => [c.id, c]));
-    this.places = new Map(data.grid.places.map((p) => [p.code, p]));
-    figures.useIntervals(data);
-    /** @type {{ state: State; setting: Setting } | null} */
-    this.resolved = null;
-    /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
-     *   | null} */
-    this.sifted = null;
+    /** @type {Cell[]} */
+    this.cells = [];
+    /** @type {Map<string, Cell>} */
+    this.byId = new Map();
+    /** @type {Map<string, PagePlace>} */
+    this.places = new Map();
+    this.damage = h("div", {});
+    /** @type {Promise<unknown>[]} what the view on screen still asks the server for */
+    this.awaited = [];
+    this.data = data;
+    this.tag = tag;
+    this.take(data, tag);
     /** @type {Map<string, View>} the views that were opened before */
     this.loaded = new Map();
     this.inFile = inFile;
@@ -132,10 +138,11 @@ export class App {
           h("span", { "aria-hidden": "true" }, " ‰"),
         ),
         h("p", {}, "What 1,000 inferences cost"),
+        live(this),
         themeSwitch(() => this.render()),
       ),
       this.nav,
-      damageOf(data),
+      this.damage,
       this.panel,
       this.said,
       this.refused,
@@ -172,6 +179,26 @@ export class App {
   }
 
   /**
+   * Takes in figures; whoever calls draws.
+   * @param {Document} data
+   * @param {string} tag what the server calls this state of them
+   */
+  take(data, tag) {
+    this.data = data;
+    this.tag = tag;
+    this.cells = figures.cells(data.cells);
+    this.byId = new Map(this.cells.map((c) => [c.id, c]));
+    this.places = new Map(data.grid.places.map((p) => [p.code, p]));
+    figures.useIntervals(data);
+    /** @type {{ state: State; setting: Setting } | null} */
+    this.resolved = null;
+    /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
+     *   | null} */
+    this.sifted = null;
+    replaceChildren(this.damage, damageOf(data));
+  }
+
+  /**
    * A link to another view of this page does not load it again.
    * @param {MouseEvent} event
    */
@@ -190,7 +217,9 @@ export class App {
       return;
     const to = new URL(link.href),
       here = new URL(location.href);
-    if (to.origin !== here.origin || to.pathname !== here.pathname || inFile) return;
+    if (to.origin !== here.origin || to.pathname !== here.pathname) return;
+    // In a file, a hash is a view, and an address without one is the file itself.
+    if (inFile && !to.hash) return;
     event.preventDefault();
     if (to.href !== here.href) this.go(to.href);
   }
@@ -452,6 +481,7 @@ export class App {
     const focused = document.activeElement?.id;
     const within = this.main.contains(document.activeElement);
     this.drawn += 1;
+    this.awaited = [];
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
     this.main.removeAttribute("aria-busy");
@@ -479,8 +509,8 @@ function figuresIn(text, least, most) {
  */
 export function start(views) {
   figuresOfPage().then(
-    (data) => {
-      Object.assign(window, { permille: new App(data, views) });
+    (found) => {
+      Object.assign(window, { permille: new App(found, views) });
     },
     (error) => {
       root().replaceChildren(
