@@ -13,7 +13,7 @@ from permille.recorder import wire
 from permille.recorder.client import Recorder
 from permille.study.run.attempt import GPU_NODES
 from permille.study.worker.messages import MAX_MESSAGE, Inbox
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, kept
 from tests.powercap import Driver
 
@@ -121,7 +121,7 @@ def test_a_worker_that_never_reads_its_marks_does_not_hold_the_recorder(
         deaf = socket.socket(fileno=recorder.channel())
         deaf.setblocking(False)
         sent = 0
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:  # until the recorder has closed it
             try:
                 sent += deaf.send(wire.MARK)

@@ -22,7 +22,7 @@ from permille.errors import DatasetError
 from permille.store import Store
 from permille.workload.protocols import Task
 from permille.workload.specs import DatasetSpec
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.fake_hub import FakeHub
 from tests.powercap import Driver
 
@@ -212,7 +212,7 @@ def read(environment: dict[str, str]) -> Read:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

@@ -131,6 +131,13 @@ def _routes(figures: Figures) -> list[Route]:
         # Asked for every other second by every page that is in sight: nothing is read.
         return PlainTextResponse(figures.revision())
 
+    def details(request: Request) -> Response:
+        state = figures.state()
+        return _json(state.details, tag=state.tag)
+
+    def licences(request: Request) -> Response:
+        return _json(page.asset("licences.json"))
+
     def rows(request: Request) -> Response:
         query = question(request.query_params)
         kind = request.path_params["kind"]
@@ -157,6 +164,8 @@ def _routes(figures: Figures) -> list[Route]:
         "/static/{name}": static,
         "/document.json": document,
         "/revision": revision,
+        "/details.json": details,
+        "/licences.json": licences,
         "/rows.{kind}": rows,
         "/trials/{cell}": trials,
         "/run/{uid}": run,

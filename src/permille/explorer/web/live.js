@@ -4,9 +4,10 @@
 import { h } from "./dom.js";
 import { number } from "./format.js";
 import { remember } from "./place.js";
+import { newest } from "./source.js";
 
-/** @import { Document } from "./document" */
 /** @import { App } from "./main.js" */
+/** @import { Found } from "./source.js" */
 
 const PAUSE_MS = 2_000;
 /** Reading a large store anew may take a tenth of the time: a longer pause follows. */
@@ -47,10 +48,9 @@ function follow(app, line) {
     if (asking) return;
     asking = true;
     const began = performance.now();
-    const words = await look().catch((error) => {
-      if (error instanceof TypeError) return "The server does not answer.";
-      throw error;
-    });
+    const words = await look().catch((error) =>
+      error instanceof TypeError ? "The server does not answer." : `Nothing new: ${error.message}`,
+    );
     // A status is read out whenever it is set.
     if (line.textContent !== words) line.textContent = words;
     asking = false;
@@ -61,13 +61,10 @@ function follow(app, line) {
   async function look() {
     const now = await (await fetch("/revision")).text();
     if (now === revision || busy()) return news;
-    const answer = await fetch("/document.json");
-    if (!answer.ok) return "The store cannot be read at the moment.";
-    const tag = answer.headers.get("etag") ?? "";
-    if (tag !== app.tag) {
-      const data = await answer.json();
+    const found = await newest(app.detailed !== null);
+    if (found.tag !== app.tag) {
       if (busy()) return news;
-      takeIn(app, data, tag);
+      takeIn(app, found);
       news = newsOf(trials(app) - first);
     }
     revision = now;
@@ -86,14 +83,13 @@ function follow(app, line) {
 /**
  * Draws the view anew where the person is. What it asks the server for comes later.
  * @param {App} app
- * @param {Document} data
- * @param {string} tag
+ * @param {Found} found
  */
-function takeIn(app, data, tag) {
+function takeIn(app, found) {
   const { main } = app;
   const goBack = remember(main);
   main.style.minHeight = `${main.offsetHeight}px`;
-  app.take(data, tag);
+  app.take(found);
   app.render();
   goBack();
   Promise.allSettled(app.awaited).then(() => {

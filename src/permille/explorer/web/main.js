@@ -7,9 +7,11 @@ import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
 import { live } from "./live.js";
+import { asked, figuresOfPage, newest } from "./source.js";
 import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
-/** @import { Cell, Document, PagePlace } from "./document" */
+/** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
+/** @import { Found } from "./source.js" */
 /** @import { Filter, Offered, State } from "./state.js" */
 
 /** @typedef {(app: App) => Child} View */
@@ -33,18 +35,8 @@ const TITLES = {
   run: null,
 };
 
-/**
- * The figures, and what the server calls this state of them.
- * @returns {Promise<{ data: Document; tag: string }>}
- */
-async function figuresOfPage() {
-  const inside = document.getElementById("document");
-  if (inside) return { data: JSON.parse(inside.textContent ?? ""), tag: "" };
-  const answer = await fetch("/document.json");
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return { data: found, tag: answer.headers.get("etag") ?? "" };
-}
+/** Views that ratios, budgets or parts are in, for which more columns are loaded. */
+const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
 
 const DAMAGE_SHOWN = 5;
 
@@ -89,10 +81,10 @@ const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
   /**
-   * @param {{ data: Document; tag: string }} found
+   * @param {Found} found
    * @param {{ [view: string]: () => Promise<View> }} views
    */
-  constructor({ data, tag }, views) {
+  constructor(found, views) {
     this.views = views;
     /** @type {Cell[]} */
     this.cells = [];
@@ -103,9 +95,11 @@ export class App {
     this.damage = h("div", {});
     /** @type {Promise<unknown>[]} what the view on screen still asks the server for */
     this.awaited = [];
-    this.data = data;
-    this.tag = tag;
-    this.take(data, tag);
+    /** @type {Promise<void> | null} */
+    this.detailed = null;
+    this.data = found.data;
+    this.tag = found.tag;
+    this.take(found);
     /** @type {Map<string, View>} the views that were opened before */
     this.loaded = new Map();
     this.inFile = inFile;
@@ -150,7 +144,7 @@ export class App {
       h(
         "footer",
         {},
-        `permille ${data.permille}. `,
+        `permille ${this.data.permille}. `,
         h(
           "a",
           { href: href(DEFAULTS, { view: "about" }), class: "to-about" },
@@ -180,13 +174,14 @@ export class App {
 
   /**
    * Takes in figures; whoever calls draws.
-   * @param {Document} data
-   * @param {string} tag what the server calls this state of them
+   * @param {Found} found
    */
-  take(data, tag) {
+  take({ data, tag, columns }) {
     this.data = data;
     this.tag = tag;
     this.cells = figures.cells(data.cells);
+    this.detailed = columns ? Promise.resolve() : null;
+    if (columns) figures.fill(/** @type {any[]} */ (this.cells), columns);
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
     this.places = new Map(data.grid.places.map((p) => [p.code, p]));
     figures.useIntervals(data);
@@ -313,6 +308,27 @@ export class App {
       asked: region && !this.places.has(region) ? region : null,
       askedYear: year && year !== chosen ? year : null,
     };
+  }
+
+  /**
+   * Loads what ratios, budgets and downloads need of the cells beside the document.
+   * @returns {Promise<void>}
+   */
+  details() {
+    this.detailed ??= this.loadDetails();
+    return this.detailed;
+  }
+
+  async loadDetails() {
+    if (this.inFile) return;
+    const { data, tag } = await asked("/details.json");
+    if (tag === this.tag) figures.fill(/** @type {any[]} */ (this.cells), data.columns);
+    else this.take(await newest(true));
+  }
+
+  /** @returns {Promise<Licence[]>} */
+  async licences() {
+    return this.data.licences ?? (await asked("/licences.json")).data;
   }
 
   /** Whether a server was measured under load. */
@@ -461,8 +477,8 @@ export class App {
    */
   load(view) {
     this.main.setAttribute("aria-busy", "true");
-    this.views[view]().then(
-      (draw) => {
+    Promise.all([this.views[view](), DETAILED.has(view) ? this.details() : null]).then(
+      ([draw]) => {
         this.loaded.set(view, draw);
         this.render();
       },
