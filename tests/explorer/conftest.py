@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -180,8 +181,9 @@ class Served:
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
 
 
-@pytest.fixture(scope="session")
-def served(store: Path, built: None) -> Iterator[Served]:
+@contextlib.contextmanager
+def serving(store: Path) -> Iterator[Served]:
+    """``permille explore`` of a store, on a free port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "permille", "explore", "--no-open", "--port", "0", "--store", store],
         stdout=subprocess.PIPE,
@@ -196,6 +198,12 @@ def served(store: Path, built: None) -> Iterator[Served]:
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_S)
+
+
+@pytest.fixture(scope="session")
+def served(store: Path, built: None) -> Iterator[Served]:
+    with serving(store) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,10 @@ class Figures:
                 self._stamp = stamp
             return self._state
 
+    def revision(self) -> str:
+        """A text that changes with the store, without reading it."""
+        return hashlib.sha256(repr(_stamp(self.store)).encode()).hexdigest()[:16]
+
     def trials(self, cell_id: str) -> list[ListedTrial] | None:
         """The newest trials of a cell of the store; None if it has no such cell."""
         shown = next((c for c in self.state().cells if c.id == cell_id), None)

@@ -127,6 +127,10 @@ def _routes(figures: Figures) -> list[Route]:
             return Response(status_code=304, headers={"etag": f'"{state.tag}"'})
         return _json(state.document, tag=state.tag)
 
+    async def revision(request: Request) -> Response:
+        # Asked for every other second by every page that is in sight: nothing is read.
+        return PlainTextResponse(figures.revision())
+
     def details(request: Request) -> Response:
         state = figures.state()
         return _json(state.details, tag=state.tag)
@@ -155,10 +159,11 @@ def _routes(figures: Figures) -> list[Route]:
         shown = figures.run(request.path_params["uid"])
         return _json({"error": "no such trial"}, status=404) if shown is None else _json(shown)
 
-    paths: dict[str, Callable[[Request], Response]] = {
+    paths: dict[str, Callable[[Request], Any]] = {
         "/": index,
         "/static/{name}": static,
         "/document.json": document,
+        "/revision": revision,
         "/details.json": details,
         "/licences.json": licences,
         "/rows.{kind}": rows,

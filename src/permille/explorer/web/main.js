@@ -6,9 +6,12 @@ import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
+import { live } from "./live.js";
+import { asked, figuresOfPage, newest } from "./source.js";
 import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
 /** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
+/** @import { Found } from "./source.js" */
 /** @import { Filter, Offered, State } from "./state.js" */
 
 /** @typedef {(app: App) => Child} View */
@@ -34,24 +37,6 @@ const TITLES = {
 
 /** Views that ratios, budgets or parts are in, for which more columns are loaded. */
 const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
-
-/** @returns {Promise<{ data: Document; tag: string | null }>} */
-async function figuresOfPage() {
-  const inside = document.getElementById("document");
-  if (inside) return { data: JSON.parse(inside.textContent ?? ""), tag: null };
-  return asked("/document.json");
-}
-
-/**
- * What the server answers, and the state of the store that it is of.
- * @param {string} path
- */
-async function asked(path) {
-  const answer = await fetch(path);
-  const data = await answer.json();
-  if (!answer.ok) throw new Error(data.error);
-  return { data, tag: answer.headers.get("etag") };
-}
 
 const DAMAGE_SHOWN = 5;
 
@@ -96,25 +81,25 @@ const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
   /**
-   * @param {Document} data
-   * @param {string | null} tag of the server's state; none in a file, which has all columns
+   * @param {Found} found
    * @param {{ [view: string]: () => Promise<View> }} views
    */
-  constructor(data, tag, views) {
-    this.data = data;
-    this.tag = tag;
+  constructor(found, views) {
+    this.views = views;
+    /** @type {Cell[]} */
+    this.cells = [];
+    /** @type {Map<string, Cell>} */
+    this.byId = new Map();
+    /** @type {Map<string, PagePlace>} */
+    this.places = new Map();
+    this.damage = h("div", {});
+    /** @type {Promise<unknown>[]} what the view on screen still asks the server for */
+    this.awaited = [];
     /** @type {Promise<void> | null} */
     this.detailed = null;
-    this.views = views;
-    this.cells = figures.cells(data.cells);
-    this.byId = new Map(this.cells.map((c) => [c.id, c]));
-    this.places = new Map(data.grid.places.map((p) => [p.code, p]));
-    figures.useIntervals(data);
-    /** @type {{ state: State; setting: Setting } | null} */
-    this.resolved = null;
-    /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
-     *   | null} */
-    this.sifted = null;
+    this.data = found.data;
+    this.tag = found.tag;
+    this.take(found);
     /** @type {Map<string, View>} the views that were opened before */
     this.loaded = new Map();
     this.inFile = inFile;
@@ -147,10 +132,11 @@ export class App {
           h("span", { "aria-hidden": "true" }, " ‰"),
         ),
         h("p", {}, "What 1,000 inferences cost"),
+        live(this),
         themeSwitch(() => this.render()),
       ),
       this.nav,
-      damageOf(data),
+      this.damage,
       this.panel,
       this.said,
       this.refused,
@@ -158,7 +144,7 @@ export class App {
       h(
         "footer",
         {},
-        `permille ${data.permille}. `,
+        `permille ${this.data.permille}. `,
         h(
           "a",
           { href: href(DEFAULTS, { view: "about" }), class: "to-about" },
@@ -187,6 +173,27 @@ export class App {
   }
 
   /**
+   * Takes in figures; whoever calls draws.
+   * @param {Found} found
+   */
+  take({ data, tag, columns }) {
+    this.data = data;
+    this.tag = tag;
+    this.cells = figures.cells(data.cells);
+    this.detailed = columns ? Promise.resolve() : null;
+    if (columns) figures.fill(/** @type {any[]} */ (this.cells), columns);
+    this.byId = new Map(this.cells.map((c) => [c.id, c]));
+    this.places = new Map(data.grid.places.map((p) => [p.code, p]));
+    figures.useIntervals(data);
+    /** @type {{ state: State; setting: Setting } | null} */
+    this.resolved = null;
+    /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
+     *   | null} */
+    this.sifted = null;
+    replaceChildren(this.damage, damageOf(data));
+  }
+
+  /**
    * A link to another view of this page does not load it again.
    * @param {MouseEvent} event
    */
@@ -205,7 +212,9 @@ export class App {
       return;
     const to = new URL(link.href),
       here = new URL(location.href);
-    if (to.origin !== here.origin || to.pathname !== here.pathname || inFile) return;
+    if (to.origin !== here.origin || to.pathname !== here.pathname) return;
+    // In a file, a hash is a view, and an address without one is the file itself.
+    if (inFile && !to.hash) return;
     event.preventDefault();
     if (to.href !== here.href) this.go(to.href);
   }
@@ -313,8 +322,8 @@ export class App {
   async loadDetails() {
     if (this.inFile) return;
     const { data, tag } = await asked("/details.json");
-    if (tag !== this.tag) throw new Error("the store has changed; load the page again");
-    figures.fill(/** @type {any[]} */ (this.cells), data.columns);
+    if (tag === this.tag) figures.fill(/** @type {any[]} */ (this.cells), data.columns);
+    else this.take(await newest(true));
   }
 
   /** @returns {Promise<Licence[]>} */
@@ -488,6 +497,7 @@ export class App {
     const focused = document.activeElement?.id;
     const within = this.main.contains(document.activeElement);
     this.drawn += 1;
+    this.awaited = [];
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
     this.main.removeAttribute("aria-busy");
@@ -515,8 +525,8 @@ function figuresIn(text, least, most) {
  */
 export function start(views) {
   figuresOfPage().then(
-    ({ data, tag }) => {
-      Object.assign(window, { permille: new App(data, tag, views) });
+    (found) => {
+      Object.assign(window, { permille: new App(found, views) });
     },
     (error) => {
       root().replaceChildren(

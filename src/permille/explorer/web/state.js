@@ -31,6 +31,7 @@ export const DEFAULTS = {
   sweep: "",
   limit: "",
   within: "",
+  errors: "",
   per: "",
   budget: "",
   cell: "",

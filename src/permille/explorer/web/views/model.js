@@ -237,7 +237,7 @@ function runs(app, cell) {
   }
   const waiting = h("p", {}, "Reading the runs …");
   box.append(waiting);
-  trials(app, cell.id).then(
+  const arrived = trials(app, cell.id).then(
     (found) => {
       waiting.replaceWith(
         found === null
@@ -276,6 +276,7 @@ function runs(app, cell) {
     (error) =>
       waiting.replaceWith(h("p", { class: "warn" }, `The runs cannot be read: ${error.message}`)),
   );
+  app.awaited.push(arrived);
   return box;
 }
 
