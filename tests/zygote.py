@@ -50,6 +50,8 @@ class Zygote:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 cwd=Path(__file__).parents[1],
+                # NumPy's library would start threads, which a fork leaves behind.
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
