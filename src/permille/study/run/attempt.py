@@ -275,20 +275,25 @@ class Attempt:
             memory_gib=settings.memory_gib,
             max_failures=settings.max_failures,
             pausing=self.assigned.pausing,
+            harness=planned.harness,
+            # The same weights have the same score: the first repeat has it for all.
+            scored=planned.harness is None or self.assigned.repeat == 0,
         )
 
     def _assignment(self, recording: Recording) -> evidence.Assignment:
         planned = self.assigned.planned
         backend: Backend = plugins.load("backends", planned.model.backend)
+        samples = len(planned.dataset.samples)
         gpu_metered = any(series.domain.kind == "gpu" for series in recording.series)
         return evidence.Assignment(
             began_ns=self.began_ns,
-            samples=len(planned.dataset.samples),
+            samples=samples,
             batch_size=planned.batch_size,
             inferences=self.assigned.protocol.inferences,
             least_query_s=self.assigned.least_query_s,
             served="concurrency" in backend.settings.__struct_fields__,
             has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
+            most_scored=samples if planned.harness is None else planned.harness.limit,
         )
 
     def _expect(self, progress: Progress) -> float | None:

@@ -139,6 +139,8 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     tally.check()
     if timings.failed:
         notes.append(failed_note(timings.failed, timings.inferences, tally.words()))
+    if job.harness is not None and job.scored:
+        say(Progress(stage="lm-eval"))
     say(scored(job, task, model, timings, calls, notes))
     model.close()
 

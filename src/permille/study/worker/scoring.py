@@ -54,14 +54,23 @@ def scored(
         notes.append("the durations of the query span are not steady")
     facts = model.facts
     replica = facts.weights == "replica"
+    quality = None
     if replica:
         notes.append("replica: energy and time only")
+    elif job.harness is None:
+        quality = task.score(outputs, samples, job.model)
+    elif job.scored:
+        from permille.study.worker.harness import harness_score  # loads lm-eval
+
+        score = harness_score(model, job.harness, seed=job.protocol.seed, network=job.network)
+        quality = score.quality
+        notes.append(score.note)
     return WorkerResult(
         facts=facts,
         device=model.device,
         latency=latency,
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
-        quality=None if replica else task.score(outputs, samples, job.model),
+        quality=quality,
         counts=counts,
         notes=tuple(note[:NOTE_LIMIT] for note in notes[:MOST_NOTES]),
     )
