@@ -40,6 +40,7 @@ export const DEFAULTS = {
   sort: "task",
   dir: "up",
   rows: "",
+  hide: "",
 };
 
 /**

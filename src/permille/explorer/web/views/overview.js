@@ -175,7 +175,6 @@ export function overview(app) {
   });
   return [
     h("h1", {}, `What 1,000 inferences cost, by task`),
-    h("p", { class: "lead" }, lead(tasks, setting, stat), " ", against(app, selection)),
     chart(
       app,
       `${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`,
@@ -199,6 +198,7 @@ export function overview(app) {
           .join(" "),
       },
     ),
+    h("p", { class: "lead" }, lead(tasks, setting, stat), " ", against(app, selection)),
     h(
       "div",
       { class: "fields ask" },
