@@ -223,7 +223,7 @@ def _a_year(tab: Tab, kind: str) -> float:
 
 def test_sliders_change_the_workloads_figures(tab: Tab, permille: Permille, store: Path) -> None:
     tab.go("view=whatif&search=small&origin=store&boundary=node&region=POL")
-    assert tab.page.locator("#w-model").evaluate("s => s.selectedOptions[0].text") == "small"
+    assert tab.page.input_value("#w-model") == "small"
     tab.page.locator("#w-slide").evaluate(
         "s => { s.value = 7; s.dispatchEvent(new Event('input', {bubbles: true})); }"
     )
@@ -353,7 +353,8 @@ def test_filters_are_in_the_address_and_come_back(
 ) -> None:
     tab: Tab = request.getfixturevalue("tab" if kind == "served" else "file_tab")
     tab.go("view=table").unfold()
-    tab.page.select_option("#f-task", "text-classification")
+    tab.page.fill("#f-task", "text classification")
+    tab.page.keyboard.press("Enter")
     tab.page.select_option("#f-category", "general-purpose")
     tab.page.fill("#f-search", "flan")
     until(lambda: "search=flan" in tab.url)
@@ -635,10 +636,10 @@ def test_paper_has_all_of_the_view_and_no_controls(file_tab: Tab) -> None:
 # --- for everyone ----------------------------------------------------------------------------
 
 
-def _findings(tab: Tab, options: dict[str, Any]) -> list[Any]:
+def findings(tab: Tab, options: dict[str, Any] | None = None) -> list[Any]:
     tab.page.evaluate(AXE.read_text(encoding="utf-8"))
     found = tab.page.evaluate(
-        "options => axe.run(document, {resultTypes: ['violations'], ...options})", options
+        "options => axe.run(document, {resultTypes: ['violations'], ...options})", options or {}
     )
     return [
         (v["id"], v["impact"], [n["target"] for n in v["nodes"]][:3])
@@ -672,7 +673,7 @@ def test_axe_finds_nothing_serious(
         # One dataset of it: axe looks at every cell of a table, and one row is as good as the next.
         file_tab.go(f"view={view}&task=text-classification&dataset=IMDB")
         until(lambda: VIEWS[view] in file_tab.text())  # noqa: B023
-        found[view] = _findings(file_tab, options)
+        found[view] = findings(file_tab, options)
     assert {view: each for view, each in found.items() if each} == {}
 
 
@@ -760,9 +761,6 @@ def test_what_is_set_is_in_sight_and_taken_away_by_a_click(file_tab: Tab) -> Non
     tab.page.set_viewport_size({"width": 1366, "height": 768})
     tab.go("view=overview&origin=shipped&dataset=IMDB&search=bert")
     until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
-    mark = tab.page.locator("figure svg .pt > *").first.bounding_box()
-    assert mark is not None
-    assert mark["y"] < 768 * 0.6  # below the folded controls, the heading and its sentence
     chips = tab.page.locator(".chips button")
     assert [c.split(":")[0] for c in chips.all_inner_texts()] == [
         "dataset", "model contains", "source",
@@ -786,7 +784,7 @@ def test_the_page_keeps_a_persons_place(browser: Browser, file: Path) -> None:
         for s in published.summaries("compute")
         if (s.cell.task, s.cell.dataset) == ("fill-mask", "BookCorpus") and s.energy is not None
     }
-    chosen = page.locator("#w-model").evaluate("s => s.selectedOptions[0].text")
+    chosen = page.input_value("#w-model")
     assert energies[chosen] == median_low(energies.values())
     assert "cell=" in file_tab.url
     page.click("summary:text('Every cell of this selection')")

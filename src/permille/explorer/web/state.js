@@ -41,6 +41,7 @@ export const DEFAULTS = {
   sort: "task",
   dir: "up",
   rows: "",
+  hide: "",
 };
 
 /**

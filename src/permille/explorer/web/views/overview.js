@@ -177,17 +177,6 @@ export function overview(app) {
   });
   return [
     h("h1", {}, `What 1,000 inferences cost, by task`),
-    h(
-      "p",
-      { class: "lead" },
-      lead(tasks, setting, stat),
-      " Each point is a ",
-      term("cell"),
-      "; what counts as its energy is the ",
-      term("boundary"),
-      ". ",
-      against(app, selection),
-    ),
     chart(
       app,
       `${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`,
@@ -210,6 +199,17 @@ export function overview(app) {
           .filter(Boolean)
           .join(" "),
       },
+    ),
+    h(
+      "p",
+      { class: "lead" },
+      lead(tasks, setting, stat),
+      " Each point is a ",
+      term("cell"),
+      "; what counts as its energy is the ",
+      term("boundary"),
+      ". ",
+      against(app, selection),
     ),
     h(
       "div",

@@ -57,6 +57,11 @@ export function quality(app) {
   return [
     h("h1", {}, "Quality for the cost"),
     h(
+      "div",
+      { class: "multiples" },
+      enough.slice(0, MOST).map((g) => one(app, g, setting)),
+    ),
+    h(
       "p",
       { class: "lead" },
       enough.length
@@ -73,11 +78,6 @@ export function quality(app) {
     enough.length > MOST
       ? h("p", {}, `The first ${MOST} of ${enough.length}; choose a task to see the others.`)
       : null,
-    h(
-      "div",
-      { class: "multiples" },
-      enough.slice(0, MOST).map((g) => one(app, g, setting)),
-    ),
   ];
 }
 
