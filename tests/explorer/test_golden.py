@@ -142,6 +142,9 @@ def all_trials() -> list[Trial]:
 PROMISES = [
     *((slo.Limit(name="ttft_p95", most=most),) for most in (0.05, 0.15, 0.505, 1.0, 10.0)),
     (slo.Limit(name="tpot_p95", most=0.05), slo.Limit(name="error_rate", most=0.01)),
+    (slo.Limit(name="ttft_p95", most=1.0), slo.Limit(name="error_rate", most=0.01)),
+    (slo.Limit(name="ttft_p95", most=1.0), slo.Limit(name="error_rate", most=0.001)),
+    (slo.Limit(name="error_rate", most=0.02),),
     (slo.Limit(name="latency_p99", most=2.0),),
     (slo.Limit(name="ttft_p99", most=1.5), slo.Limit(name="latency_p50", most=0.3)),
 ]
