@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url";
 
 const [folder, path] = process.argv.slice(2);
 const module = (name) => import(pathToFileURL(`${folder}/${name}.js`));
-const [page, text, general, operating] = await Promise.all(
-  ["figures", "format", "general", "operating"].map(module),
+const [page, text, general, operating, sessions] = await Promise.all(
+  ["figures", "format", "general", "operating", "bysession"].map(module),
 );
 const { document, settings, pairs, load } = JSON.parse(readFileSync(path, "utf8"));
 page.useIntervals(document);
@@ -21,6 +21,7 @@ const found = settings.map((setting) => {
     cells: Object.fromEntries(cells.map((c) => [c.id, {
       kwh: page.kwh(c, setting), grams: page.grams(c, setting), front: page.onFront(c, setting),
       budget: setting.net ? null : page.budget(c, setting.boundary), place: page.place(c),
+      sessions: sessions.bySession(c, setting),
       over: text.overSessions(document.evidence, page.kwh(c, setting), text.energy),
     }])),
     ratios,

@@ -142,6 +142,9 @@ def all_trials() -> list[Trial]:
 PROMISES = [
     *((slo.Limit(name="ttft_p95", most=most),) for most in (0.05, 0.15, 0.505, 1.0, 10.0)),
     (slo.Limit(name="tpot_p95", most=0.05), slo.Limit(name="error_rate", most=0.01)),
+    (slo.Limit(name="ttft_p95", most=1.0), slo.Limit(name="error_rate", most=0.01)),
+    (slo.Limit(name="ttft_p95", most=1.0), slo.Limit(name="error_rate", most=0.001)),
+    (slo.Limit(name="error_rate", most=0.02),),
     (slo.Limit(name="latency_p99", most=2.0),),
     (slo.Limit(name="ttft_p99", most=1.5), slo.Limit(name="latency_p50", most=0.3)),
 ]
@@ -304,6 +307,7 @@ def _check(
         estimate = estimate_of(said.kwh_per_1000)
         assert found["over"] == (estimate and over_sessions(estimate, format_energy_kwh))
         assert found["front"] is (front is True)
+        _check_sessions(summary, found["sessions"])
         if not net:
             said_parts = budget.parts(summary)
             assert len(found["budget"]) == len(said_parts)
@@ -326,6 +330,25 @@ def _check(
     _check_categories(summaries, page["general"])
     ids = {id(s): of.id for s, of in zip(summaries, cells, strict=True)}
     assert page["answers"] == [[ids[id(a)], ids[id(b)]] for a, b in answer.pairs(summaries)]
+
+
+def _check_sessions(summary: Summary, page: list[dict[str, Any]]) -> None:
+    """Each session's mean and interval, as of its trials alone; none where a ratio has none."""
+    sums = summary.energy
+    if sums is None or sums.asked or not sums.session_means():
+        assert page == []
+        return
+    factor = (PUE if summary.boundary == "facility" else 1) / 3.6e6
+    by_session: dict[tuple[str, str], list[float]] = {}
+    for block in sums.blocks:
+        by_session.setdefault((block.machine, block.session), []).append(block.value * factor)
+    assert [(each["machine"], each["session"]) for each in page] == list(by_session)
+    for each, values in zip(page, by_session.values(), strict=True):
+        estimate = intervals.mean_from(*intervals.summary(values))
+        assert each["n"] == len(values)
+        for key in ("value", "low", "high"):
+            expected = getattr(estimate, key)
+            assert each["kwh"][key] == (expected and pytest.approx(expected, rel=1e-8))
 
 
 def _check_categories(summaries: list[Summary], page: list[dict[str, Any]]) -> None:

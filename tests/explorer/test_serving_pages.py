@@ -85,6 +85,29 @@ def test_sliders_pick_the_load_that_slo_picks(page: Tab, permille: Permille, swe
     assert page.said == []
 
 
+def test_a_share_of_errors_is_part_of_the_promise(
+    page: Tab, permille: Permille, swept: Path
+) -> None:
+    options = ("--model", sweep.MODEL, "--store", str(swept), "--json", "--ttft-p95", "1s")
+    page.go("view=load&limit=ttft_p95&within=1")
+    page.page.select_option("#l-errors", "1")
+    best = permille("slo", *options, "--error-rate", "1%").json["best"]["model"]
+    assert best == f"{sweep.MODEL}, concurrency = 4"
+    until(lambda: "within 1 s and at most 1 % failed is 4 clients" in page.text())
+    # So few answers cannot tell that so few fail.
+    page.page.select_option("#l-errors", "0.1")
+    undecided = permille("slo", *options, "--error-rate", "0.1%", code=5).json["undecided"]
+    until(lambda: "No load is known to keep p95 to the first token within 1 s" in page.text())
+    counts = [name.rpartition(" ")[2] for name in undecided]
+    words = [f"{count} client{'' if count == '1' else 's'}" for count in counts]
+    assert f"Cannot be told yet: {', '.join(words)}." in page.text()
+    assert "errors=0.1" in page.url
+    page.page.reload()
+    until(lambda: "at most 0.1 % failed" in page.text())
+    assert page.page.locator("#l-errors").input_value() == "0.1"
+    assert page.said == []
+
+
 def test_a_budget_picks_the_fastest_load_within_it(page: Tab) -> None:
     page.go("view=load&limit=ttft_p95&budget=0.0099&within=0.01")
     until(lambda: "The fastest load within 9.9 mJ per output token is 4 clients" in page.text())

@@ -186,7 +186,7 @@ function figureOf(cell, { boundary, net }, factor) {
  * What the energy is multiplied by: within facility, the PUE.
  * @param {Setting} setting
  */
-const overhead = ({ boundary, pue }) => (boundary === "facility" ? pue : 1);
+export const overhead = ({ boundary, pue }) => (boundary === "facility" ? pue : 1);
 
 /**
  * kWh per 1,000 inferences: within facility, times the PUE.
@@ -289,7 +289,7 @@ export function studentT(df) {
 export const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** @param {number[]} values */
-const sdOf = (values) => {
+export const sdOf = (values) => {
   const mean = meanOf(values);
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return Math.sqrt(squares / (values.length - 1));

@@ -175,7 +175,7 @@ function question(app, cells, limits) {
  */
 function errorsOf(text) {
   const most = Number(text);
-  return text !== "" && most >= 0 && most <= 100 ? most / 100 : null;
+  return most > 0 && most <= 100 ? most / 100 : null;
 }
 
 /** @param {number} value */
@@ -243,7 +243,7 @@ function choice(id, label, options, now, change) {
 
 /** @param {App} app */
 function errorChoice(app) {
-  const now = errorsOf(app.state.errors) === null ? "" : app.state.errors;
+  const now = errorsOf(app.state.errors) === null ? "" : String(Number(app.state.errors));
   const offered = now === "" || ERRORS.includes(now) ? ERRORS : [...ERRORS, now];
   return choice(
     "l-errors",

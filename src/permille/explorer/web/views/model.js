@@ -1,5 +1,6 @@
 // A model's page: all of its cells; of one, its boundaries, budget, runs, and how to get it again.
 
+import { bySession } from "../bysession.js";
 import { clean, h, name, own, table } from "../dom.js";
 import {
   energy,
@@ -21,7 +22,8 @@ import { picker, timeEach } from "./table.js";
 
 /** @import { Cell, ListedTrial } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Setting } from "../page" */
+/** @import { SessionFigure } from "../bysession.js" */
+/** @import { Column, Setting } from "../page" */
 
 /** @param {App} app */
 export function modelPage(app) {
@@ -166,6 +168,7 @@ function one(app, cell, setting) {
           parts,
         )
       : null,
+    sessions(app, cell, setting),
     servingSection(cell, setting),
     h("h2", {}, "What it rests on"),
     h(
@@ -206,6 +209,42 @@ function one(app, cell, setting) {
     runs(app, cell),
   );
 }
+
+/**
+ * What each session gave, and both intervals over all of them.
+ * @param {App} app
+ * @param {Cell} cell
+ * @param {Setting} setting
+ */
+function sessions(app, cell, setting) {
+  const each = bySession(cell, setting);
+  if (!each.length) return null;
+  const all = kwh(cell, setting);
+  const machines = new Set(each.map((s) => s.machine)).size > 1;
+  const words = overSessions(app.data.evidence, all, energy);
+  return [
+    table(
+      `By session${machines ? " and machine" : ""} (${setting.boundary}` +
+        `${setting.net ? ", above idle" : ""})`,
+      [
+        ["Session", (s) => name(s.session.slice(0, 12))],
+        ...(machines ? [machineColumn] : []),
+        ["Trials", (s) => number(s.n), { number: true }],
+        ["Energy", (s) => energy(s.kwh.value), { number: true }],
+        ["95 % interval, from its trials", (s) => interval(s.kwh, "kwh"), { number: true }],
+      ],
+      each,
+    ),
+    h(
+      "p",
+      { class: "note", id: "over-sessions" },
+      `All of them: ${energy(all?.value)}, ${interval(all, "kwh")}${words ? `, ${words}` : ""}.`,
+    ),
+  ];
+}
+
+/** @type {Column<SessionFigure>} */
+const machineColumn = ["Machine", (s) => name(s.machine.slice(0, 40) || "this one")];
 
 /** @param {Cell} cell */
 function again(cell) {
