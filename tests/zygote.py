@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import runpy
@@ -85,7 +86,7 @@ class Zygote:
         found = _read([begin for begin, _ in pipes], timeout_s)
         for begin, _ in pipes:
             os.close(begin)
-        out, err, ended = (bytes(each).decode() for each in found)
+        out, err, ended = (io.TextIOWrapper(io.BytesIO(each)).read() for each in found)
         pid, *code = ended.split()
         if not code:
             with contextlib.suppress(ProcessLookupError):
