@@ -15,7 +15,7 @@ import pytest
 from permille.explorer import document
 from permille.explorer.page import asset, self_contained
 from tests.conftest import Permille
-from tests.explorer.conftest import ENDLESS, HOSTILE, Tab, until
+from tests.explorer.conftest import DRAWN, ENDLESS, HOSTILE, Tab, until
 from tests.explorer.tiled import tiled
 
 pytestmark = pytest.mark.slow
@@ -242,7 +242,7 @@ def test_sliders_change_the_workloads_figures(tab: Tab, permille: Permille, stor
     assert "pue=1.2" in address
     before = tab.page.locator(".cards").inner_text()
     tab.page.reload()
-    until(lambda: tab.page.evaluate("Boolean(window.permille)"))
+    until(lambda: tab.page.evaluate(DRAWN))
     assert tab.page.locator(".cards").inner_text() == before
 
 
@@ -369,7 +369,7 @@ def test_filters_are_in_the_address_and_come_back(
     assert energies == sorted(energies, reverse=True)
     assert shown
     tab.page.reload()
-    until(lambda: tab.page.evaluate("Boolean(window.permille)"))
+    until(lambda: tab.page.evaluate(DRAWN))
     assert tab.page.locator("table.all tbody th").all_inner_texts() == rows
     assert tab.page.input_value("#f-search") == "flan"
     assert tab.page.input_value("#f-category") == "general-purpose"
@@ -790,7 +790,7 @@ def test_the_page_keeps_a_persons_place(file_tab: Tab) -> None:
     assert page.inner_text("#theme") == "Theme: dark"
     assert page.evaluate(ground) == "rgb(20, 23, 27)"
     page.reload()
-    until(lambda: page.evaluate("Boolean(window.permille)"))
+    until(lambda: page.evaluate(DRAWN))
     assert page.evaluate(ground) == "rgb(20, 23, 27)"
     assert file_tab.said == []
 
