@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.explorer.conftest import Tab, until
+from tests.explorer.conftest import DRAWN, Tab, until
 from tests.explorer.test_pages import findings
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_columns_are_chosen_and_kept_in_the_address(file_tab: Tab) -> None:
     until(lambda: "hide=carbon%2Cstudy" in file_tab.url)
     assert page.locator("td[data-column=carbon], #sort-study").count() == 0
     page.reload()
-    until(lambda: page.evaluate("Boolean(window.permille)"))
+    until(lambda: page.evaluate(DRAWN))
     assert page.locator("td[data-column=carbon]").count() == 0
     page.click("summary:text('Columns (11 of 13)')")
     page.click("button:text('Show all')")

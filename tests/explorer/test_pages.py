@@ -243,7 +243,7 @@ def test_sliders_change_the_workloads_figures(tab: Tab, permille: Permille, stor
     assert "pue=1.2" in address
     before = tab.page.locator(".cards").inner_text()
     tab.page.reload()
-    until(lambda: tab.page.evaluate("Boolean(window.permille)"))
+    until(lambda: tab.page.evaluate(DRAWN))
     assert tab.page.locator(".cards").inner_text() == before
 
 
@@ -370,7 +370,7 @@ def test_filters_are_in_the_address_and_come_back(
     assert energies == sorted(energies, reverse=True)
     assert shown
     tab.page.reload()
-    until(lambda: tab.page.evaluate("Boolean(window.permille)"))
+    until(lambda: tab.page.evaluate(DRAWN))
     assert tab.page.locator("table.all tbody th").all_inner_texts() == rows
     assert tab.page.input_value("#f-search") == "flan"
     assert tab.page.input_value("#f-category") == "general-purpose"
@@ -804,7 +804,7 @@ def test_the_page_keeps_a_persons_place(browser: Browser, file: Path) -> None:
     assert page.inner_text("#theme") == "Theme: dark"
     assert page.evaluate(ground) == "rgb(20, 23, 27)"
     page.reload()
-    until(lambda: page.evaluate("Boolean(window.permille)"))
+    until(lambda: page.evaluate(DRAWN))
     assert page.evaluate(ground) == "rgb(20, 23, 27)"
     assert file_tab.said == []
     page.close()
