@@ -33,6 +33,13 @@ from permille.records import Trial  # noqa: E402
 from permille.store import Store  # noqa: E402
 
 TASKS = 10
+FIGURES = """
+import sys
+from pathlib import Path
+from permille.explorer.figures import Figures
+Figures(Path(sys.argv[1])).state()
+"""
+"""What the explorer's server does when a page asks for its figures."""
 
 
 class Took(NamedTuple):
@@ -63,8 +70,10 @@ def main() -> None:
         steps = _made(path, args)
         for took in steps:
             _show(took)
-        for words in _commands(Path(folder), args):
-            took = _command(words, path)
+        explorer = [sys.executable, "-c", FIGURES, str(path)]
+        lines = {words_of(words): _line(words, path) for words in _commands(Path(folder), args)}
+        for step, line in {**lines, "explore: figures": explorer}.items():
+            took = _process(step, line)
             _show(took)
             steps.append(took)
         size_mb = path.stat().st_size / 1e6
@@ -98,20 +107,28 @@ def _commands(folder: Path, args: argparse.Namespace) -> list[list[str]]:
     ]
 
 
-def _command(words: Sequence[str], store: Path) -> Took:
-    """Run a command of permille on the store, and see what it took."""
+def words_of(words: Sequence[str]) -> str:
+    """A command without its paths."""
+    return " ".join(word for word in words if "/" not in word)
+
+
+def _line(words: Sequence[str], store: Path) -> list[str]:
+    """The command line of a command of permille on the store."""
     merging = words[:2] == ["store", "merge"]
     named = [str(store)] if merging else ["--store", str(store)]
-    line = [sys.executable, "-m", "permille", *words, *named]
+    return [sys.executable, "-m", "permille", *words, *named]
+
+
+def _process(step: str, line: Sequence[str]) -> Took:
+    """Run it in a process of its own, and see what it took."""
     start = time.perf_counter()
     with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         errors = process.stderr.read() if process.stderr else b""
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{words}: {errors.decode()}")
+        raise SystemExit(f"{step}: {errors.decode()}")
     seconds = time.perf_counter() - start
-    step = " ".join(word for word in words if "/" not in word)
     return Took(step, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
 
 

@@ -16,8 +16,11 @@ import hypothesis
 import pytest
 
 from tests.powercap import Constant, Driver, FakePowercap
+from tests.zygote import Zygote, can_fork
 
 POWER_W = 60.0
+PATIENCE_S = 600.0
+"""After which something never comes, on however busy a machine."""
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("permille", deadline=None)
@@ -71,18 +74,25 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return kept
 
 
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    started = Zygote()
+    yield started
+    started.close()
+
+
 @pytest.fixture
-def permille(environment: dict[str, str], tmp_path: Path) -> Permille:
+def permille(environment: dict[str, str], tmp_path: Path, zygote: Zygote) -> Permille:
     def run(*args: str, code: int | None = 0, **env: str) -> Finished:
-        process = subprocess.run(
-            [sys.executable, "-m", "permille", *args],
-            cwd=tmp_path,
-            env=environment | env,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            stdin=subprocess.DEVNULL,
-        )
+        changed = environment | env
+        if can_fork(changed):
+            process = zygote.run(args, tmp_path, changed, PATIENCE_S)
+        else:
+            process = subprocess.run(
+                [sys.executable, "-m", "permille", *args],
+                cwd=tmp_path, env=changed, capture_output=True, text=True,
+                timeout=PATIENCE_S, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
         finished = Finished(process)
         if code is not None:
             assert finished.code == code, f"exit {finished.code}\n{finished.out}\n{finished.err}"

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.conftest import PATIENCE_S
+
 START_S = 120.0
 
 
@@ -59,7 +61,7 @@ def ray_nodes(
     try:
         yield RayNodes(process)
     finally:
-        process.communicate(timeout=60)  # its input ends, and it shuts the cluster down
+        process.communicate(timeout=PATIENCE_S)  # its input ends, and it shuts the cluster down
         short.cleanup()
 
 

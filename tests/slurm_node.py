@@ -99,5 +99,5 @@ def slurm_of_one_node(folder: Path) -> Iterator[dict[str, str]]:
             shown = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
             return shown.stdout.strip() == "idle"
 
-        await_that(idle, 60)
+        await_that(idle)
         yield {"SLURM_CONF": str(conf)}

@@ -20,7 +20,7 @@ import permille
 from permille.analysis.spans import overlapping
 from permille.errors import CarbonError, MeterError, RecorderError, UsageError
 from permille.records import Boundary, Span
-from tests.conftest import POWER_W
+from tests.conftest import PATIENCE_S, POWER_W
 from tests.otlp_collector import collector, points
 from tests.powercap import Driver
 
@@ -441,7 +441,7 @@ def test_the_documents_code_runs_as_written(
         text=True,
         env=environment,
         cwd=tmp_path,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     assert "no figure" not in done.stdout
@@ -566,7 +566,7 @@ def test_calls_that_overlap_have_no_result(machine: Driver) -> None:
 
     @permille.measured(shared=True)
     def work() -> None:
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=PATIENCE_S)
         time.sleep(0.3)
 
     with ThreadPoolExecutor(2) as pool:

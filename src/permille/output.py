@@ -46,14 +46,14 @@ def _pieces(output: Record) -> Iterator[bytes]:
 
     names, fields = output.__struct_encode_fields__, output.__struct_fields__
     if output.__struct_config__.omit_defaults or not fields:
-        yield msgspec.json.format(_compact(output), indent=2)
+        yield msgspec.json.format(compact_json(output), indent=2)
         return
     mark = b"{"
     for name, field in zip(names, fields, strict=True):
         yield mark
         mark = b","
         value = getattr(output, field)
-        key = _compact(name)
+        key = compact_json(name)
         if isinstance(value, tuple) and len(value) > _ROWS_AT_ONCE:
             yield b"\n  " + key + b": ["
             for first in range(0, len(value), _ROWS_AT_ONCE):
@@ -61,7 +61,9 @@ def _pieces(output: Record) -> Iterator[bytes]:
             yield b"\n  ]"
         else:
             # Without the braces around it, which belong to the whole document.
-            yield msgspec.json.format(b"{" + key + b":" + _compact(value) + b"}", indent=2)[1:-2]
+            yield msgspec.json.format(b"{" + key + b":" + compact_json(value) + b"}", indent=2)[
+                1:-2
+            ]
     yield b"\n}"
 
 
@@ -69,11 +71,16 @@ def _rows(values: Sequence[object]) -> bytes:
     """Lines of an array in a document, without its brackets."""
     import msgspec
 
-    array = b'{"":[' + b",".join(map(_compact, values)) + b"]}"
+    array = b'{"":[' + b",".join(map(compact_json, values)) + b"]}"
     return msgspec.json.format(array, indent=2)[len(b'{\n  "": [') : -len(b"\n  ]\n}")]
 
 
-def _compact(value: object) -> bytes:
+def compact_json(value: object) -> bytes:
+    """JSON without white space.
+
+    Raises:
+        ValueError: it holds NaN or an infinity.
+    """
     import msgspec
 
     # msgspec writes a number that is not finite as null, which would look like a missing one.

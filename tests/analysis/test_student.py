@@ -1,29 +1,48 @@
-"""The quantiles that are kept are SciPy's."""
+"""The quantile of Student's t beside SciPy's, and beside what can be written down."""
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
 from scipy.special import stdtrit
 
-from permille.analysis.student import AT_95, LOG_SERIES, student_t
+from permille.analysis.student import EXPANDED_FROM, LOG_SERIES, student_t
+
+CONFIDENCES = st.sampled_from([0.9, 0.95, 0.99]) | st.floats(0.01, 0.9999)
 
 
-def test_what_is_kept_is_what_scipy_computes() -> None:
-    exact = [stdtrit(df, 0.975) for df in range(1, len(AT_95) + 1)]
-    assert list(AT_95) == pytest.approx(exact, rel=1e-14)
-    assert [student_t(df) for df in range(1, len(AT_95) + 1)] == list(AT_95)
+@given(st.floats(0.5, 2 * EXPANDED_FROM) | st.floats(0.5, 1e12), CONFIDENCES)
+def test_it_is_scipys(df: float, confidence: float) -> None:
+    expected = float(stdtrit(df, (1 + confidence) / 2))
+    assert student_t(df, confidence) == pytest.approx(expected, rel=1e-11)
 
 
-@pytest.mark.parametrize("df", [0.5, 1.5, 100.5, 101, 1e6])
-def test_others_are_computed(df: float) -> None:
-    assert student_t(df) == stdtrit(df, 0.975)
-    assert student_t(df, 0.99) == stdtrit(df, 0.995)
+@given(st.floats(0.0001, 0.9999))
+def test_one_and_two_degrees_of_freedom_have_a_formula(confidence: float) -> None:
+    one = math.tan(math.pi * confidence / 2)
+    two = confidence * math.sqrt(2 / (1 - confidence**2))
+    assert student_t(1, confidence) == pytest.approx(one, rel=1e-11)
+    assert student_t(2, confidence) == pytest.approx(two, rel=1e-11)
+
+
+@given(CONFIDENCES)
+def test_the_two_ways_meet(confidence: float) -> None:
+    below = student_t(math.nextafter(EXPANDED_FROM, 0), confidence)
+    assert below == pytest.approx(student_t(EXPANDED_FROM, confidence), rel=1e-11)
+
+
+@pytest.mark.parametrize(("df", "confidence"), [(0, 0.95), (-1, 0.95), (math.nan, 0.95), (3, 1.0)])
+def test_what_has_no_quantile_is_refused(df: float, confidence: float) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        student_t(df, confidence)
 
 
 def test_the_series_is_the_interpolation_of_the_quantile() -> None:
@@ -34,9 +53,13 @@ def test_the_series_is_the_interpolation_of_the_quantile() -> None:
     assert list(LOG_SERIES) == pytest.approx(list(found), abs=1e-13)
 
 
-def test_a_mean_of_few_values_loads_no_library() -> None:
-    code = (
-        "import sys; from permille.analysis import intervals; intervals.mean([1.0, 2.0, 4.0]);"
-        " assert not {'numpy', 'scipy'} & set(sys.modules)"
+def test_an_interval_needs_no_scipy() -> None:
+    script = (
+        "import sys; from permille.analysis.intervals import mean, ratio; mean([1.0, 2.0]);"
+        "ratio([1.0, 2.0, 4.0], [3.0, 5.0]);"
+        "print([m for m in ('scipy', 'numpy') if m in sys.modules])"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -20,6 +20,7 @@ import pytest
 
 import permille
 from permille.errors import UsageError
+from tests.conftest import PATIENCE_S
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
@@ -78,7 +79,7 @@ def test_the_work_of_children_is_in_the_span_and_is_not_a_disturbance(
     program.write_text(POOL)
     done = subprocess.run(
         [sys.executable, program, method],
-        env=environment, capture_output=True, text=True, timeout=120,
+        env=environment, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -221,7 +222,11 @@ def test_the_workers_of_a_data_loader(
     program = tmp_path / "loader.py"
     program.write_text(LOADER)
     done = subprocess.run(
-        [sys.executable, program], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -20,6 +20,7 @@ from permille.workload.requests import Chat, Generate
 from permille.workload.specs import ModelSpec
 from tests.backends.openai_server import DONE, Streamed, Whole, chat, data, delta, serving
 from tests.backends.test_endpoint import free_port
+from tests.conftest import PATIENCE_S
 from tests.dripping import dripping
 
 USAGE = {"choices": [], "usage": {"prompt_tokens": 20, "completion_tokens": 4}}
@@ -410,7 +411,7 @@ def test_threads_share_a_client_and_every_connection_is_closed() -> None:
         loaded.close()
         own = psutil.Process()
         assert texts == [f"p{i}" for i in range(8)]
-        deadline = time.monotonic() + 10  # the server's own ends close a moment later
+        deadline = time.monotonic() + PATIENCE_S  # the server's own ends close a moment later
         while any(c.raddr and c.raddr.port == server.port for c in own.net_connections("tcp")):
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -17,6 +17,7 @@ from permille.workload.outputs import Output
 from permille.workload.requests import Chat, Choice, Generate, Text
 from permille.workload.specs import ModelSpec
 from tests import quickstart_assets
+from tests.conftest import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -125,7 +126,7 @@ class TestReal:
     def test_the_port_is_closed_to_others(self, model: _Llama) -> None:
         address = model._server.listening_address.removeprefix("http://")
         assert address.startswith("127.0.0.1:")
-        connection = http.client.HTTPConnection(address, timeout=10)
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
         connection.request("POST", "/tokenize", '{"content": "x"}')
         assert connection.getresponse().status == http.HTTPStatus.UNAUTHORIZED
         connection.close()

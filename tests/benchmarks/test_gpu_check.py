@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.nvml import FakeNvml
 
 pytestmark = pytest.mark.measuring
@@ -26,7 +27,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         env=os.environ | environment,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from permille import cli
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 
 OPTIONS = [
     (name, option)
@@ -34,7 +34,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("completion") / "permille.bash"
     with path.open("wb") as out:
         command = [sys.executable, "-m", "permille", "completion", "bash"]
-        subprocess.run(command, stdout=out, check=True, timeout=120)
+        subprocess.run(command, stdout=out, check=True, timeout=PATIENCE_S)
     return path
 
 
@@ -45,7 +45,7 @@ def completed(script: Path, *words: str) -> list[str]:
         pytest.skip("no bash here")
     done = subprocess.run(
         [bash, "--norc", "-c", COMPLETE, "bash", str(script), "permille", *words],
-        capture_output=True, text=True, check=True, cwd=script.parent, timeout=60,
+        capture_output=True, text=True, check=True, cwd=script.parent, timeout=PATIENCE_S,
     )  # fmt: skip
     return done.stdout.split()
 
@@ -53,7 +53,7 @@ def completed(script: Path, *words: str) -> list[str]:
 def test_bash_registers_it(script: Path) -> None:
     done = subprocess.run(
         ["bash", "--norc", "-c", f"source {script}; complete -p permille"],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.stdout.strip().endswith(" permille")
     assert done.stderr == ""

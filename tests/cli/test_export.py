@@ -17,6 +17,7 @@ from permille.errors import UsageError
 from permille.records import Phase, Problem
 from permille.store import Store
 from permille.units import joules_from_kwh
+from tests.conftest import PATIENCE_S
 from tests.records import ESTIMATED, joules, trial
 
 
@@ -162,7 +163,7 @@ def test_in_a_core_install_a_missing_extra_is_one_line(
     program = f"import sys; sys.modules[{absent!r}] = None; from permille.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments, "--store", str(store)],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()

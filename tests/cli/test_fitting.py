@@ -13,7 +13,7 @@ import pytest
 
 from permille.records import Quality
 from permille.store import Store
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.records import trial
 
 IDS = ("organisation/a-model-with-quite-a-long-name-7b-instruct", "organisation/another-13b")
@@ -50,7 +50,7 @@ def on_terminal(environment: dict[str, str], folder: Path, width: int, *argument
             break
         shown += data
     os.close(ours)
-    assert process.wait(timeout=60) == 0, shown
+    assert process.wait(timeout=PATIENCE_S) == 0, shown
     return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown.decode()).replace("\r", "")
 
 
@@ -59,7 +59,7 @@ def numbers(text: str) -> set[str]:
     return set(re.findall(r"[\d.,]+ \w+ \[[^\]…]+\]", text))
 
 
-@pytest.mark.parametrize("width", [40, 60, 72, 80, 100, 109, 110, 140])
+@pytest.mark.parametrize("width", [40, 72, 109, 110, 140])
 def test_numbers_and_ids_are_whole_at_any_width(
     permille: Permille, environment: dict[str, str], store: Path, tmp_path: Path, width: int
 ) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import POWER_W, Permille
+from tests.conftest import PATIENCE_S, POWER_W, Permille
 from tests.nvml import FakeNvml
 from tests.powercap import Driver, FakePowercap
 
@@ -47,7 +47,7 @@ def test_a_reset_on_the_way_leaves_no_figure(
     began = tmp_path / "began"
     pid = os.fork()
     if pid == 0:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not began.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.5)
@@ -241,7 +241,7 @@ def test_a_second_measurement_is_refused_unless_shared(
     )  # fmt: skip
     lock = Path(environment["TMPDIR"]) / "permille.lock"
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not (lock.exists() and lock.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         finished = permille("measure", "--", "true", code=3)
@@ -420,7 +420,8 @@ def with_input(
 ) -> dict[str, object]:
     done = subprocess.run(
         [sys.executable, "-m", "permille", "measure", "--json", *arguments],
-        input=given, env=environment, cwd=folder, capture_output=True, text=True, timeout=60,
+        input=given, env=environment, cwd=folder, capture_output=True, text=True,
+        timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
@@ -537,12 +538,12 @@ def test_told_to_stop_it_stops_the_command_too(
         env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     file = tmp_path / "pids.txt"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not (file.exists() and len(file.read_text().split()) == 2):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(number)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + number
     assert f"interrupted by {number.name}" in error
     assert not any(alive(pid) for pid in pids(tmp_path))
@@ -576,7 +577,7 @@ def test_a_result_that_standard_output_does_not_take_is_on_standard_error(
     line = f"{sys.executable} -m permille measure {option} -- sleep 0.5 {redirection}"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line}"],
-        env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=60,
+        env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

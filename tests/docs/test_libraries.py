@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.docs.pages import DOCS
 from tests.integrations.optional import needs
 from tests.powercap import Driver
@@ -46,7 +47,7 @@ def test_the_example_runs(
     program.write_text(BLOCKS[title])
     done = subprocess.run(
         [sys.executable, program],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert re.search(printed, done.stdout), done.stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.docs.pages import DOCS
 from tests.notebook.conftest import fill
 from tests.powercap import Driver
@@ -29,7 +30,9 @@ def test_the_cells_run_and_show_their_results(
     page = (DOCS / "notebook.md").read_text(encoding="utf-8")
     cells = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    ExecutePreprocessor(timeout=120).preprocess(notebook, {"metadata": {"path": str(tmp_path)}})
+    ExecutePreprocessor(timeout=PATIENCE_S).preprocess(
+        notebook, {"metadata": {"path": str(tmp_path)}}
+    )
     kinds = [
         {kind for output in cell.outputs for kind in output.get("data", {})}
         for cell in notebook.cells

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.docs.pages import DOCS, write_files
 from tests.powercap import Driver
 
@@ -31,7 +32,7 @@ def test_the_example_runs(powercap: Driver, environment: dict[str, str], tmp_pat
         env={k: v for k, v in (os.environ | environment).items() if not k.startswith("PYTEST_")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout + done.stderr

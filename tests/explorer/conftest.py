@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -32,16 +33,18 @@ from permille.records import (
     Trial,
 )
 from permille.store import Raw, Store
+from tests.conftest import PATIENCE_S
 from tests.records import cell, domain, joules, trial
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
 QUOTES = "\"'=cmd|' /C calc'!A0"
 RIGHT_TO_LEFT = "evil\u202egpj.exe"
 ENDLESS = "n" * 10_000
 FORMULA = "=HYPERLINK(1)"
+SCREEN: ViewportSize = {"width": 1280, "height": 900}
 
 
 def _repeats(
@@ -166,7 +169,7 @@ class Served:
         self, path: str, method: str = "GET", headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """One request; ``headers`` may name another Host."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         said = {"Host": f"127.0.0.1:{self.port}"} | (headers or {})
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in said.items():
@@ -178,8 +181,9 @@ class Served:
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
 
 
-@pytest.fixture(scope="session")
-def served(store: Path, built: None) -> Iterator[Served]:
+@contextlib.contextmanager
+def serving(store: Path) -> Iterator[Served]:
+    """``permille explore`` of a store, on a free port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "permille", "explore", "--no-open", "--port", "0", "--store", store],
         stdout=subprocess.PIPE,
@@ -193,7 +197,13 @@ def served(store: Path, built: None) -> Iterator[Served]:
         yield Served(int(found[1]))
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_S)
+
+
+@pytest.fixture(scope="session")
+def served(store: Path, built: None) -> Iterator[Served]:
+    with serving(store) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -233,8 +243,20 @@ class Tab:
         self.page = page
         self.address = address
         self.said: list[str] = []
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
+        self._heard: list[tuple[Any, Callable[[Any], None]]] = [
+            ("console", lambda message: self.said.append(message.text)),
+            ("pageerror", lambda error: self.said.append(str(error))),
+        ]
+        for event, hear in self._heard:
+            page.on(event, hear)
+        page.set_default_timeout(1e3 * PATIENCE_S)
+
+    def leave(self) -> None:
+        """Forget what the page kept, and hear no more of it."""
+        self.page.evaluate("localStorage.clear()")
+        self.page.goto("about:blank")
+        for event, hear in self._heard:
+            self.page.remove_listener(event, hear)
 
     def go(self, state: str = "") -> Tab:
         """Open a state of the page, as a link to it would."""
@@ -271,7 +293,7 @@ class Tab:
         return {model: float(value) for model, value in found if value is not None}
 
 
-def until(met: Callable[[], Any], seconds: float = 10.0) -> None:
+def until(met: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
     """Wait until ``met``: Playwright's own waiting compiles a function, which the page's policy
     forbids."""
     end = time.monotonic() + seconds
@@ -280,16 +302,35 @@ def until(met: Callable[[], Any], seconds: float = 10.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def tab(browser: Browser, served: Served) -> Iterator[Tab]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    yield Tab(page, served.address)
-    page.close()
-
-
-@pytest.fixture
-def file_tab(browser: Browser, file: Path) -> Iterator[Tab]:
-    """The file, opened with the network cut."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
-    yield Tab(context.new_page(), file.as_uri())
+@pytest.fixture(scope="module")
+def served_page(browser: Browser, served: Served) -> Iterator[Page]:
+    context = browser.new_context(viewport=SCREEN)
+    yield context.new_page()
     context.close()
+
+
+@pytest.fixture(scope="module")
+def file_page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport=SCREEN, offline=True)
+    yield context.new_page()
+    context.close()
+
+
+def lent(page: Page, address: str) -> Iterator[Tab]:
+    """A page as a new one would be: to open one takes longer than most tests need."""
+    tab = Tab(page, address)
+    yield tab
+    tab.leave()
+    page.set_viewport_size(SCREEN)
+    page.emulate_media(media="null", color_scheme="null")
+
+
+@pytest.fixture
+def tab(served_page: Page, served: Served) -> Iterator[Tab]:
+    yield from lent(served_page, served.address)
+
+
+@pytest.fixture
+def file_tab(file_page: Page, file: Path) -> Iterator[Tab]:
+    """The file, opened with the network cut."""
+    yield from lent(file_page, file.as_uri())

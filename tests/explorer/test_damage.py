@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from permille.explorer import static_file
-from tests.explorer.conftest import HOSTILE, Tab, trials, until
+from tests.explorer.conftest import HOSTILE, Tab, lent, trials, until
 
 pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Page
 
 LOST = [t.uid for t in trials() if t.cell.model in ("big", HOSTILE)]
 SHOWN = 5
 
 
-@pytest.fixture
-def damaged(store: Path, built: None, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def damaged(store: Path, built: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store with bodies that no longer are what was written."""
-    path = tmp_path / "spoilt.db"
+    path = tmp_path_factory.mktemp("damaged") / "spoilt.db"
     shutil.copy(store, path)
     with sqlite3.connect(path) as db:
         for uid in LOST:
@@ -34,13 +34,16 @@ def damaged(store: Path, built: None, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def damaged_tab(browser: Browser, damaged: Path) -> Iterator[Tab]:
+@pytest.fixture(scope="module")
+def damaged_file(damaged: Path) -> Path:
     file = damaged.with_suffix(".html")
     file.write_bytes(static_file.page(damaged).content)
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    yield Tab(page, file.as_uri())
-    page.close()
+    return file
+
+
+@pytest.fixture
+def damaged_tab(file_page: Page, damaged_file: Path) -> Iterator[Tab]:
+    yield from lent(file_page, damaged_file.as_uri())
 
 
 @pytest.mark.parametrize("view", ["overview", "table", "about"])

@@ -33,6 +33,7 @@ from permille.records import (
     Trial,
 )
 from permille.units import format_energy_kwh
+from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.records import ESTIMATED, cell, joules, trial
 
@@ -246,7 +247,7 @@ def test_the_pages_functions_give_the_command_lines_figures(
     )
     script = Path(__file__).with_name("golden.mjs")
     command = [str(NODE), str(script), str(WEB), str(cases)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
     for setting, page in zip(settings, result["figures"], strict=True):
@@ -364,7 +365,7 @@ def test_numbers_of_parameters_are_understood_as_people_write_them(tmp_path: Pat
         f"JSON.stringify({json.dumps(list(amounts))}.map(page.amount))))"
     )
     command = [str(NODE), "--eval", script]
-    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     assert json.loads(run.stdout) == list(amounts.values())
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from tests.conftest import Permille
 from tests.explorer import sweep
-from tests.explorer.conftest import Tab, until
+from tests.explorer.conftest import Tab, lent, until
 from tests.explorer.test_pages import AXE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.slow
 
@@ -25,17 +25,19 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sweep.write(tmp_path_factory.mktemp("sweep") / "sweep.db")
 
 
-@pytest.fixture
-def page(browser: Browser, swept: Path, built: None) -> Iterator[Tab]:
-    """The store as a file."""
+@pytest.fixture(scope="module")
+def swept_file(swept: Path, built: None) -> Path:
     from permille.explorer import static_file
 
     file = swept.with_name("sweep.html")
-    if not file.exists():
-        file.write_bytes(static_file.page(swept).content)
-    opened = browser.new_page(viewport={"width": 1280, "height": 900})
-    yield Tab(opened, file.as_uri())
-    opened.close()
+    file.write_bytes(static_file.page(swept).content)
+    return file
+
+
+@pytest.fixture
+def page(file_page: Page, swept_file: Path) -> Iterator[Tab]:
+    """The store as a file."""
+    yield from lent(file_page, swept_file.as_uri())
 
 
 def test_a_models_page_has_the_command_lines_figures_of_tokens_and_answers(

@@ -17,7 +17,7 @@ import pytest
 
 from permille.records import Trial
 from permille.store import Store
-from tests.conftest import POWER_W
+from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Constant, Driver, FakePowercap
 
 MODEL = """
@@ -114,7 +114,7 @@ def ours(folder: Path) -> dict[int, str]:
     return found
 
 
-def await_that(true: Callable[[], Any], seconds: float = 30.0) -> None:
+def await_that(true: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
     """Wait until ``true()``; an AssertionError if it never is."""
     deadline = time.monotonic() + seconds
     while not true():

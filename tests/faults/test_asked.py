@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.faults.conftest import MakeStudy
 from tests.faults.test_resume import SERVED
 from tests.powercap import Driver
@@ -38,7 +39,7 @@ def on_a_terminal(path: Path, environment: dict[str, str], answer: bytes) -> tup
             if not answered and b"run this? [y/N] " in shown:
                 os.write(ours, answer)
                 answered = True
-        return process.wait(timeout=60), shown.decode(errors="replace")
+        return process.wait(timeout=PATIENCE_S), shown.decode(errors="replace")
     finally:
         process.kill()
         process.wait()

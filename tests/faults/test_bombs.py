@@ -12,6 +12,7 @@ import pytest
 
 from permille.weights import gguf, onnx, safetensors
 from permille.weights.header import UnreadableWeightsError
+from tests.conftest import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def check(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE_S,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours, start
 from tests.powercap import Driver
 
@@ -41,7 +41,7 @@ def test_told_to_stop_once_it_keeps_what_is_done_and_says_how_to_go_on(
     process = start(path, environment)
     await_that(lambda: len(kept(tmp_path)) >= 1)
     process.send_signal(sign)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + sign
     assert "run the same command again to resume" in err
     done = len(kept(tmp_path))
@@ -62,9 +62,9 @@ def test_twice_is_at_once_even_with_a_worker_that_will_not_go(
     assert any("sleep 600" in line for line in ours(tmp_path).values())
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    await_that(lambda: not _left(tmp_path, powercap), 10)
+    await_that(lambda: not _left(tmp_path, powercap))
 
 
 PATIENT = """
@@ -91,7 +91,7 @@ def test_a_runner_that_was_stopped_does_not_take_it_for_the_workers_time(
     (tmp_path / "go").touch()
     time.sleep(limit_s + 1.0)  # the worker ends meanwhile
     process.send_signal(signal.SIGCONT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     (trial,) = kept(tmp_path)
     assert "timed out" not in f"{trial.reason} {err}"
     # On a machine busy enough the meter's fake falls behind: that is not the runner's doing.
@@ -109,7 +109,7 @@ def test_a_worker_that_hangs_meets_its_limit_after_the_runner_was_stopped_too(
     process.send_signal(signal.SIGSTOP)
     time.sleep(4.0)
     process.send_signal(signal.SIGCONT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     (trial,) = kept(tmp_path)
     assert "timed out after 3 s" in str(trial.reason)

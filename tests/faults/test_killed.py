@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours, start
 from tests.powercap import Driver
 
@@ -91,13 +91,13 @@ def test_100_kills_lose_nothing_double_nothing_and_leave_nothing(
         if victims and process.poll() in (0, 1):
             repeats += REPEATS
         process.kill()
-        process.wait(timeout=60)
-        listener.join(timeout=10)
+        process.wait(timeout=PATIENCE_S)
+        listener.join(timeout=PATIENCE_S)
         for pipe in (process.stdout, process.stderr):
             assert pipe is not None
             pipe.close()
         # Nothing is left of a killed run: the kernel and the recorder see to it.
-        await_that(lambda: set(ours(tmp_path)) <= {powercap_pid(powercap)}, 20)
+        await_that(lambda: set(ours(tmp_path)) <= {powercap_pid(powercap)})
     assert sum(killed.values()) == KILLS
     _finish(permille, path, repeats)
     _compare(permille, tmp_path, said, repeats)

@@ -16,12 +16,13 @@ import pytest
 
 from permille.records import Trial
 from permille.store import Store
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours
+from tests.optional import later
 from tests.powercap import Driver
 from tests.ray_nodes import RayNodes, ray_nodes
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'permille[ray]'")
+later("ray", "ray")
 pytestmark = [pytest.mark.measuring, pytest.mark.slow]
 
 SECOND = """
@@ -78,18 +79,8 @@ def test_a_study_on_a_cluster_of_one_node_and_without_a_cluster(
     assert "no Ray cluster at 127.0.0.1:1" in alone.err
     with ray_nodes(tmp_path / "cache", environment, "a") as nodes:
         run = _run(path, environment, "--engine", "ray", "--address", nodes.address)
-        _, err = run.communicate(timeout=120)
+        _, err = run.communicate(timeout=PATIENCE_S)
         assert run.returncode == 0, err
-        few = permille(
-            "run", str(path), "--engine", "ray", "--address", nodes.address, "--machines", "2",
-            code=2,
-        )  # fmt: skip
-        assert "--machines 2: the Ray cluster has 1" in few.err
-        few = permille(
-            "run", str(path), "--engine", "ray", "--address", nodes.address,
-            "--replicas-of-block", "2", code=2,
-        )  # fmt: skip
-        assert "--replicas-of-block 2: the Ray cluster has 1 node" in few.err
     assert set(_counts(kept(tmp_path)).values()) == {1}
     assert len(kept(tmp_path)) == 2
     assert not any("OMP_NUM_THREADS" in trial.environment.facts for trial in kept(tmp_path))
@@ -101,8 +92,16 @@ def test_three_nodes_give_the_cells_and_counts_of_a_local_run(
     big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path, permille: Permille
 ) -> None:
     run = _run(big, environment, "--engine", "ray", "--address", cluster.address)
-    _, err = run.communicate(timeout=300)
+    _, err = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, err
+    for words, said in (
+        (("--machines", "4"), "--machines 4: the Ray cluster has 3"),
+        (("--replicas-of-block", "4"), "--replicas-of-block 4: the Ray cluster has 3 nodes"),
+    ):
+        few = permille(
+            "run", str(big), "--engine", "ray", "--address", cluster.address, *words, code=2
+        )
+        assert said in few.err
     permille("run", str(big), "--store", "local.db", "--json-lines")
     trials = kept(tmp_path)
     assert _counts(trials) == _counts(kept(tmp_path, "local.db"))
@@ -122,10 +121,10 @@ def test_a_node_that_is_killed_loses_nothing_that_was_finished(
     big: Path, cluster: RayNodes, environment: dict[str, str], tmp_path: Path
 ) -> None:
     run = _run(big, environment, "--engine", "ray", "--address", cluster.address)
-    await_that(lambda: len(kept(tmp_path)) >= 4, 120)
+    await_that(lambda: len(kept(tmp_path)) >= 4)
     before = {trial.uid for trial in kept(tmp_path)}
     cluster.kill("b")
-    _, err = run.communicate(timeout=300)
+    _, err = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, err
     assert "is lost" in err
     trials = kept(tmp_path)
@@ -141,9 +140,9 @@ def test_replicas_are_of_different_machines_although_one_is_killed(
 ) -> None:
     words = ("--engine", "ray", "--address", cluster.address, "--replicas-of-block", "2")
     run = _run(big, environment, *words)
-    await_that(lambda: len(kept(tmp_path)) >= 4, 120)
+    await_that(lambda: len(kept(tmp_path)) >= 4)
     cluster.kill("b")
-    _, err = run.communicate(timeout=400)
+    _, err = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, err
     assert "is lost" in err
     trials = kept(tmp_path)
@@ -179,11 +178,11 @@ def test_a_node_that_joins_during_a_run_takes_part_in_it(
 
     with ray_nodes(tmp_path / "cache", environment, "a") as nodes:
         run = _run(path, environment, "--engine", "ray", "--address", nodes.address)
-        await_that(lambda: holding() == 1, 120)
+        await_that(lambda: holding() == 1)
         nodes.add("b")
         await_that(lambda: holding() == 2, 120)  # both nodes measure at the same time
         (tmp_path / "go").touch()
-        _, err = run.communicate(timeout=120)
+        _, err = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, err
     assert "has joined, and takes part" in err
     trials = kept(tmp_path)
@@ -202,13 +201,13 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
     assert first.stdout is not None
     printed = [json.loads(first.stdout.readline())["trial"] for _ in range(4)]
     os.kill(first.pid, sign)
-    _, err = first.communicate(timeout=120)
+    _, err = first.communicate(timeout=PATIENCE_S)
     assert first.returncode == (130 if sign == signal.SIGINT else -9), err
     if sign == signal.SIGINT:
         assert "run the same command again to resume" in err
         assert _left(tmp_path) == []
     second = _run(big, environment, *words)  # at once: the nodes of the first may still be ending
-    _, err = second.communicate(timeout=300)
+    _, err = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 0, err
     trials = kept(tmp_path)
     assert set(_counts(trials).values()) == {1}

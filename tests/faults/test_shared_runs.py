@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from permille.study.run.trial_locks import Claims
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, start
 from tests.powercap import Driver
 
@@ -32,7 +32,7 @@ def test_two_runs_of_one_study_make_each_trial_once(
     path = make_study("slow", "slow2", source=SLOW, repeats=3)
     runs = [start(path, environment, "--shared", "--json-lines") for _ in range(2)]
     for run in runs:
-        _, err = run.communicate(timeout=120)
+        _, err = run.communicate(timeout=PATIENCE_S)
         assert run.returncode in (0, 1), err  # 1: beside another, a span may be too short
     counts = Counter((trial.cell.model, trial.repeat) for trial in kept(tmp_path))
     assert len(counts) == 6
@@ -61,8 +61,8 @@ def stuck(text):
     with Claims(tmp_path / "permille.db") as claims, claims.on("another", wait=False) as ours:
         assert ours
     os.kill(first.pid, signal.SIGKILL)
-    first.communicate(timeout=60)
-    second.communicate(timeout=120)
+    first.communicate(timeout=PATIENCE_S)
+    second.communicate(timeout=PATIENCE_S)
     assert [(trial.cell.model, trial.repeat) for trial in kept(tmp_path)] == [("stuck", 0)]
 
 

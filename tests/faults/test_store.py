@@ -20,7 +20,7 @@ from permille.records import Protocol, RecorderStats, Recording, Series, Span, T
 from permille.store import Raw, Store
 from permille.store.repair import check, repair
 from permille.store.schema import SCHEMA_VERSION, STEPS, create
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, as_nobody, await_that, kept, start
 from tests.powercap import Driver
 from tests.records import domain, trial
@@ -414,7 +414,7 @@ def test_a_store_whose_folder_vanishes_stops_the_run(
     await_that(lambda: store.exists() and len(kept(tmp_path, "gone/s.db")) >= 1)
     moved = tmp_path / "moved"
     folder.rename(moved)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert "has vanished" in err.splitlines()[-1]
     assert len(kept(tmp_path, "moved/s.db")) >= 1

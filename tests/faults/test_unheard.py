@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.faults.conftest import MakeStudy, kept
 from tests.powercap import Driver
 
@@ -36,7 +37,7 @@ def run(
             stderr=gone if stderr == subprocess.STDOUT else stderr,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
     finally:
         os.close(gone)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from permille.errors import UsageError
 from permille.explorer.page import asset
 from permille.store import Store
+from tests.conftest import PATIENCE_S
 from tests.faults.conftest import as_nobody
 from tests.records import trial
 
@@ -60,7 +61,7 @@ def port(folder: Path, environment: dict[str, str]) -> Iterator[int]:
         yield int(found[1])
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def _state(folder: Path) -> dict[str, str]:
@@ -69,7 +70,7 @@ def _state(folder: Path) -> dict[str, str]:
 
 def _ask(port: int, path: str, method: str = "GET") -> int:
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         connection.sendall(head.encode("ascii"))
         found = b""
         while chunk := connection.recv(65536):
@@ -112,7 +113,7 @@ def test_whatever_is_asked_the_store_stays_as_it_was(port: int, folder: Path) ->
 @_SHORT
 @given(data=st.binary(min_size=1, max_size=300))
 def test_what_is_no_request_is_no_harm(port: int, data: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         connection.sendall(data)
     assert _ask(port, "/") == 200
 
@@ -120,7 +121,7 @@ def test_what_is_no_request_is_no_harm(port: int, data: bytes) -> None:
 def test_a_head_without_end_is_cut_off(port: int) -> None:
     """It is not taken in for ever: the server closes long before 64 MB."""
     head = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX: ".encode()
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         connection.sendall(head)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             connection.sendall(b"x" * 64_000_000)

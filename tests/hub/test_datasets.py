@@ -22,13 +22,14 @@ from permille.errors import DatasetError
 from permille.store import Store
 from permille.workload.protocols import Task
 from permille.workload.specs import DatasetSpec
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.fake_hub import FakeHub
+from tests.optional import later
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.slow
 
-datasets = pytest.importorskip("datasets", reason="not installed: pip install 'permille[datasets]'")
+datasets = later("datasets", "datasets")
 
 MODELS = """
 def polarity(text):
@@ -212,7 +213,7 @@ def read(environment: dict[str, str]) -> Read:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

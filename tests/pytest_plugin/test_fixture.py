@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import POWER_W
+from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
@@ -33,7 +33,7 @@ def session(
         env={k: v for k, v in environment.items() if not k.startswith("PYTEST_")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         stdin=subprocess.DEVNULL,
     )
 

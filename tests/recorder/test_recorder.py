@@ -18,7 +18,7 @@ from permille.errors import MeterError, RecorderError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
 from permille.records import DomainEnergy, Span
-from tests.conftest import POWER_W
+from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Driver, FakePowercap
 
 pytestmark = pytest.mark.measuring
@@ -91,7 +91,7 @@ def test_it_dies_with_its_parent(here: Driver, environment: dict[str, str]) -> N
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()

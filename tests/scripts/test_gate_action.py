@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
@@ -49,7 +49,7 @@ def act(
     }  # fmt: skip
     return subprocess.run(
         [str(ROOT / "scripts/gate_action.sh")], env=environment | given | inputs,
-        capture_output=True, text=True, timeout=120, check=False, cwd=folder,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=folder,
     )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE_S
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,7 +32,8 @@ def test_without_npm_a_wheel_is_built_and_says_what_is_missing(tmp_path: Path) -
     path = os.pathsep.join([str(bin_), os.environ["PATH"]])
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")],
-        cwd=checkout, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=120,
+        cwd=checkout, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+        timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "page could not be built (npm failed with 1)" in done.stdout + done.stderr

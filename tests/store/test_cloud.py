@@ -21,6 +21,7 @@ from permille.store import Raw, Store
 from permille.store.cloud.body import Content, decode, encode
 from permille.store.cloud.bucket import Bucket, check_url
 from permille.store.cloud.mirror import MirroredStore, local_path, pull, push
+from tests.conftest import PATIENCE_S
 from tests.records import trial
 
 RAW = Raw(spans=(Span(name="query", t0_ns=0, t1_ns=10),), durations_ns=(4, 5))
@@ -230,7 +231,7 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
         urllib.request.urlopen(
-            urllib.request.Request(f"{endpoint}/measurements", method="PUT"), timeout=30
+            urllib.request.Request(f"{endpoint}/measurements", method="PUT"), timeout=PATIENCE_S
         ).close()
         yield endpoint
         server.kill()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from permille.records import Latency, ModelFacts, Phase, Protocol
 from permille.store import Store, gate, writing
 from permille.store.repair import check
 from tests.records import cell, trial
@@ -33,6 +34,35 @@ def test_the_quick_look_for_large_numbers_finds_whatever_the_thorough_one_does(
         assert refused == expected
     else:
         assert refused is None or "below 0" in refused or "read back differently" in refused
+
+
+COUNTS = st.sampled_from([-1e-9, -1.0, 0.0, 1.0, 2.5])
+
+
+@given(
+    whole=st.lists(st.integers(-2, 2), min_size=9, max_size=9),
+    part=st.lists(COUNTS, min_size=4, max_size=4),
+)
+def test_the_quick_look_for_figures_below_their_minimum_finds_whatever_the_thorough_one_does(
+    whole: list[int], part: list[float]
+) -> None:
+    phase = Phase(seconds=part[0], domains={}, inferences=whole[8])
+    one = trial(
+        repeat=whole[0],
+        round=whole[1],
+        block=whole[2],
+        protocol=Protocol(
+            inferences=whole[3], warmup_max=whole[4], idle_s=part[1], batch_size=whole[5]
+        ),
+        facts=ModelFacts(params=whole[6], active_params=whole[7]),
+        phases={"query": phase},
+        counts={"tokens_out": part[2]},
+        latency=Latency(p50=part[3], p95=1.0, mean=1.0, n=1),
+    )
+    expected = gate._senseless(one)
+    refused = gate.refusal(one)
+    assert refused == expected
+    assert (refused is None) == (whole[5] >= 1 and min(*whole, *part) >= 0)
 
 
 def test_trials_of_one_transaction_are_counted_whatever_their_number(

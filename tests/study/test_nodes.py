@@ -166,7 +166,7 @@ def _joining(fleet: PipeFleet, environment: Mapping[str, str], folder: Path, nam
     def join(count: int) -> None:
         if count == 1:
             fleet.add(name, _environment(name, environment, folder))
-            await_that(lambda: name in fleet.heard, 120)
+            await_that(lambda: name in fleet.heard)
 
     return Heard(join)
 
@@ -223,7 +223,7 @@ def test_a_node_that_joins_with_another_plan_is_named_and_left_alone(
         if count == 1:
             study("quick", "slow", repeats=3)  # the same path has another content now
             fleet.add("b", _environment("b", environment, tmp_path))
-            await_that(lambda: "b" in fleet.heard, 120)
+            await_that(lambda: "b" in fleet.heard)
 
     heard = Heard(join)
     with Store(tmp_path / "s.db") as store:

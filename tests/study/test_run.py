@@ -16,7 +16,7 @@ import pytest
 
 from permille.balanced import order
 from permille.store import Store
-from tests.conftest import POWER_W, Permille
+from tests.conftest import PATIENCE_S, POWER_W, Permille
 from tests.nvml import FakeNvml
 from tests.powercap import Driver
 
@@ -189,7 +189,7 @@ def test_the_recorders_death_voids_the_trial_and_the_next_one_is_measured(
     process = _start(study("slow", repeats=2), environment, tmp_path)
     recorder = _await_process("permille.recorder.server", process)
     os.kill(recorder, signal.SIGKILL)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, err
     row = rows(permille)["slow"]
     assert row["trials"] == {"done": 1, "failed": 0, "invalid": 1}
@@ -207,7 +207,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     process = _start(path, environment, tmp_path)
     _await(lambda: _done(tmp_path) >= 2, process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert "run the same command again to resume" in err
     kept = rows(permille)["slow"]["trials"]["done"]
@@ -233,7 +233,7 @@ def test_an_estimate_says_so_everywhere(permille: Permille, study: Study, tmp_pa
         "run", str(study("slow", repeats=2)), PERMILLE_POWERCAP=str(tmp_path / "none")
     )
     assert "estimated" in finished.out
-    assert "not measured here: rapl" in finished.out
+    assert "not measured: rapl" in finished.out
     row = rows(permille)["slow"]
     assert row["provenance"] == "estimated"
     value, low, high = (row["kwh_per_1000"][k] for k in ("value", "low", "high"))
@@ -353,7 +353,7 @@ def _start(path: Path, environment: dict[str, str], folder: Path) -> subprocess.
 
 
 def _await(ready: Callable[[], Any], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not ready():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -16,7 +16,7 @@ import pytest
 
 from permille.records import MachineSession, Trial
 from permille.store import REFERENCE_SOURCE, Store
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.powercap import Driver
 from tests.records import trial
 
@@ -87,11 +87,11 @@ def test_what_is_left_of_an_interrupted_block_is_a_block_of_its_own(
         env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and not (tmp_path / "hanging").exists():
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     first = blocks(kept(tmp_path)[0])
     assert "hangs" not in first
@@ -153,7 +153,7 @@ def test_a_rest_can_be_interrupted_and_the_same_command_goes_on(
     lines = iter(process.stderr.readline, "")
     assert any("session 2 of 2 begins at" in line for line in lines)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert len(kept(tmp_path)[0]) == 1
     permille("run", path, "--sessions", "2", "--every", "0s")

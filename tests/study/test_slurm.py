@@ -25,13 +25,14 @@ from permille.study.engines.slurm import SlurmEngine
 from permille.study.plan import file
 from permille.study.plan.grid import Plan, make
 from permille.study.run.tally import RunTally
-from tests.conftest import Permille
+from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import await_that, kept, ours
+from tests.optional import later
 from tests.powercap import Driver
 from tests.slurm_node import slurm_of_one_node
 from tests.study.test_nodes import Heard
 
-pytest.importorskip("submitit", reason="submitit is not installed: pip install 'permille[slurm]'")
+later("submitit", "slurm")
 pytestmark = [pytest.mark.measuring, pytest.mark.slow]
 
 SLURM = ("--engine", "slurm", "--partition", "main", "--time", "10m")
@@ -171,9 +172,9 @@ def test_a_real_slurm_of_one_node(
             [sys.executable, "-m", "permille", "run", str(two_pairs), *SLURM],
             env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        await_that((tmp_path / "permille.db-slurm" / "submitted.json").exists, 60)
+        await_that((tmp_path / "permille.db-slurm" / "submitted.json").exists)
         start.send_signal(signal.SIGINT)  # the jobs go on
-        _, err = start.communicate(timeout=60)
+        _, err = start.communicate(timeout=PATIENCE_S)
         assert start.returncode == 130, err
         waited = permille("run", str(two_pairs), *SLURM, "--json-lines")
         assert "waiting for the jobs of an earlier run" in waited.err

@@ -28,12 +28,13 @@ def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
     cheapest that is as good as the best task-specific one. Of models without a known quality, those
     with the least energy are compared.
     """
-    groups: dict[tuple[str, ...], list[Summary]] = {}
-    for s in current(summaries):
-        if s.energy is not None and s.energy.value > 0:
-            groups.setdefault(place(s), []).append(s)
+    return pairs_of_current(current(summaries))
+
+
+def pairs_of_current(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
+    """The same of summaries none of which is superseded by another."""
     chosen = []
-    for members in groups.values():
+    for members in _comparable(summaries):
         general = [s for s in members if s.cell.category == "general-purpose"]
         specific = [s for s in members if s.cell.category == "task-specific"]
         if general and specific:
@@ -46,6 +47,25 @@ def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
             )
             chosen.append((a, b))
     return chosen
+
+
+def places_of_both(summaries: Sequence[Summary]) -> set[tuple[str, str]]:
+    """The (task, dataset) pairs with both kinds of model."""
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for s in summaries:
+        kinds.setdefault((s.cell.task, s.cell.dataset), set()).add(s.cell.category)
+    return {at for at, found in kinds.items() if {"general-purpose", "task-specific"} <= found}
+
+
+def _comparable(summaries: Sequence[Summary]) -> list[list[Summary]]:
+    """The summaries with a figure by place, where there may be both kinds of model."""
+    both = places_of_both(summaries)
+    groups: dict[tuple[str, ...], list[Summary]] = {}
+    for s in summaries:
+        at = (s.cell.task, s.cell.dataset)
+        if at in both and s.energy is not None and s.energy.value > 0:
+            groups.setdefault(place(s), []).append(s)
+    return list(groups.values())
 
 
 def _merit(summary: Summary) -> tuple[float, float]:

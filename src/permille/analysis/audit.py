@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from permille.analysis.regression import EqualSize, Point, at_equal_size
-from permille.analysis.study_cells import METERED, PARTS, StudyCell, pooled
+from permille.analysis.study_cells import METERED, PARTS, StudyCell, pooled_mean
 from permille.carbon.footprint import energy_overhead
 from permille.records import BOUNDARIES, Boundary, JsonOutput, Record
 from permille.units import kwh_from_joules
@@ -204,7 +204,7 @@ def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> flo
     known = [sums for sums in energies if sums is not None]
     if not known or len(known) < len(energies):
         return None
-    return kwh_from_joules(pooled(known).mean) * energy_overhead(pue, boundary)
+    return kwh_from_joules(pooled_mean(known)[1]) * energy_overhead(pue, boundary)
 
 
 def _taus(tasks: Sequence[TaskEnergy]) -> list[RankCorrelation]:

@@ -70,7 +70,7 @@ def members_of(phase: Phase, boundary: Boundary) -> Members | Refused:
         return Refused(
             reason=f"no meter for the {boundary} boundary's domains; try --boundary node"
         )
-    for name in chosen:
+    for name in chosen if phase.problems else ():
         member = members[name]
         if isinstance(member, Problem):
             return Refused(reason=f"{name}: {member.reason}")
@@ -91,17 +91,20 @@ def unusable(phase: Phase, *, per_gpu: bool = False) -> str | None:
     return None
 
 
-def _members(phase: Phase) -> dict[str, DomainEnergy | Problem]:
-    return {**phase.domains, **phase.problems} if phase.problems else {**phase.domains}
+def _members(phase: Phase) -> Mapping[str, DomainEnergy | Problem]:
+    return {**phase.domains, **phase.problems} if phase.problems else phase.domains
 
 
 def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) -> list[str]:
     """The devices in use and, for ``compute``, the CPU and DRAM."""
-    gpus = [n for n, d in members.items() if d.kind == "gpu" and d.in_use]
-    cpus = [n for n, d in members.items() if d.kind == "cpu"]
+    of_kind: dict[str, list[str]] = {"gpu": [], "cpu": [], "dram": []}
+    for name, domain in members.items():
+        if domain.kind in of_kind and (domain.in_use or domain.kind != "gpu"):
+            of_kind[domain.kind].append(name)
+    gpus, cpus = of_kind["gpu"], of_kind["cpu"]
     if boundary == "accelerator":
         return gpus or cpus
-    return gpus + cpus + [n for n, d in members.items() if d.kind == "dram"]
+    return gpus + cpus + of_kind["dram"]
 
 
 def _node(members: Mapping[str, DomainEnergy | Problem]) -> tuple[list[str], str]:

@@ -22,9 +22,11 @@ def fronts(summaries: Sequence[Summary]) -> list[bool | None]:
     are meaningless and not computed.
     """
     groups: dict[tuple[str, ...], list[Summary]] = {}
-    for s in summaries:
-        if _known(s):
-            groups.setdefault(_key(s), []).append(s)
+    known = [s for s in summaries if _known(s)]
+    if not known:
+        return [None] * len(summaries)
+    for s in known:
+        groups.setdefault(_key(s), []).append(s)
     for group in groups.values():
         group.sort(key=_goodness, reverse=True)  # most are dominated by the best, so try that first
     return [_on_front(s, groups[_key(s)]) if _known(s) else None for s in summaries]

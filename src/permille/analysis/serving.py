@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 from permille.analysis import intervals
@@ -25,7 +25,7 @@ def all_tokens(trial: Trial) -> int | None:
 def tokens_each(done: Sequence[Trial]) -> TokensEach | None:
     """Tokens of one successful inference; None unless every trial knows some."""
     read, written, reasoned = (
-        over_trials([_each(trial, name) for trial in done])
+        over_trials(_each(trial, name) for trial in done)
         for name in ("tokens_in", "tokens_out", "tokens_reasoning")
     )
     return TokensEach(input=read, output=written, reasoning=reasoned) if read or written else None
@@ -40,12 +40,12 @@ def _each(trial: Trial, name: str) -> float | None:
 
 def inferences_per_s(done: Sequence[Trial]) -> Estimate | None:
     """Successful inferences per second of the query span; None unless every trial counts them."""
-    return over_trials([_successful_per_s(trial) for trial in done])
+    return over_trials(_successful_per_s(trial) for trial in done)
 
 
 def tokens_per_s(done: Sequence[Trial]) -> Estimate | None:
     """Output tokens per second of the query span; None unless every trial knows them."""
-    return over_trials([_rate(trial) for trial in done])
+    return over_trials(_rate(trial) for trial in done)
 
 
 def first_token(done: Sequence[Trial]) -> Times | None:
@@ -111,13 +111,15 @@ def _pooled(each: Sequence[Estimate | None], low: float, high: float) -> Estimat
     return intervals.not_negative(intervals.with_systematic(spread, low, high))
 
 
-def over_trials(values: Sequence[float | None]) -> Estimate | None:
+def over_trials(values: Iterable[float | None]) -> Estimate | None:
     """The mean with its interval; None unless every trial has the figure, because a mean over some
     of them would not match the energy."""
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return None
-    return intervals.not_negative(intervals.mean(known))
+    known = []
+    for value in values:
+        if value is None:
+            return None
+        known.append(value)
+    return intervals.not_negative(intervals.mean(known)) if known else None
 
 
 def _successful_per_s(trial: Trial) -> float | None:
@@ -136,7 +138,9 @@ def _times(
     done: Sequence[Trial], percentiles: Callable[[Latency], tuple[float | None, ...]]
 ) -> Times | None:
     """Three percentiles over the trials; None if no trial has any."""
+    if all(trial.latency is None for trial in done):
+        return None
     unknown = (None, None, None)
     each = [unknown if t.latency is None else percentiles(t.latency) for t in done]
-    p50, p95, p99 = (over_trials([one[place] for one in each]) for place in range(3))
+    p50, p95, p99 = (over_trials(one[place] for one in each) for place in range(3))
     return Times(p50=p50, p95=p95, p99=p99) if p50 or p95 or p99 else None

@@ -200,16 +200,25 @@ def _medians(cells: Sequence[StudyCell]) -> dict[str, float]:
     }
 
 
+def pooled_mean(cells: Sequence[Sums]) -> tuple[int, float]:
+    """The number of the runs of several cells, and their mean.
+
+    Raises:
+        ValueError: there are none.
+    """
+    n = sum([s.n for s in cells])
+    if not n:
+        raise ValueError("there is nothing to pool")
+    return n, math.fsum([s.n * s.mean for s in cells]) / n
+
+
 def pooled(cells: Sequence[Sums]) -> Sums:
     """The runs of several cells as one sample: its exact n, mean and sd.
 
     Raises:
         ValueError: there are none.
     """
-    n = sum(s.n for s in cells)
-    if not n:
-        raise ValueError("there is nothing to pool")
-    mean = math.fsum(s.n * s.mean for s in cells) / n
+    n, mean = pooled_mean(cells)
     if n == 1:
         return Sums(n=1, mean=mean, sd=None, low=0.0, high=0.0)
     within = math.fsum((s.n - 1) * (s.sd or 0.0) ** 2 for s in cells)

@@ -7,15 +7,16 @@ The page applies carbon, PUE, boundary and volume, with the formulas of
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
 
 from permille.analysis import audit, comparable, parity
-from permille.analysis.answer import pairs
+from permille.analysis.answer import pairs_of_current, places_of_both
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.evidence_words import ON_MACHINES, ONE_SESSION, SEVERAL, STOPPED
 from permille.analysis.paper import published
@@ -34,7 +35,8 @@ from permille.explorer import shapes
 from permille.explorer.cells import Shown
 from permille.explorer.serving import serving
 from permille.metrics import in_percent, metric_of
-from permille.records import Boundary, Quality
+from permille.output import compact_json
+from permille.records import Boundary, Estimate, Quality
 from permille.version import __version__
 
 DIGITS = 12
@@ -51,12 +53,14 @@ def document(
     """Everything that the page needs. ``store`` names the store for people, if there is one;
     ``damage`` has a line for each thing in it that could not be read."""
     ranks, answers = _ranked(cells)
-    records = (_record(c) | ranked for c, ranked in zip(cells, ranks, strict=True))
+    by_column = columns(map(_record, cells))
+    if cells:
+        by_column |= {name: _column(tuple(on_front), {}) for name, on_front in ranks.items()}
     return {
         "schema": 1,
         "permille": __version__,
         "store": store,
-        "cells": {"count": len(cells), "columns": columns(records)},
+        "cells": {"count": len(cells), "columns": by_column},
         "answers": answers,
         "studies": _studies(cells),
         "published": _published(),
@@ -76,9 +80,26 @@ def document(
     }
 
 
-def encode(found: shapes.Document | dict[str, Any]) -> str:
+def divided(found: shapes.Document) -> tuple[shapes.Document, shapes.CellDetails]:
+    """The document as a server sends it: what all views need, and the columns that only ratios,
+    budgets and downloads do, which a page asks for then. A server has the licences apart, too."""
+    every = found["cells"]["columns"]
+    later = {name: column for name, column in every.items() if _LATER.fullmatch(name)}
+    first = {name: column for name, column in every.items() if name not in later}
+    part = found.copy()
+    del part["licences"]
+    part["cells"] = {"count": found["cells"]["count"], "columns": first}
+    return part, {"columns": later}
+
+
+_LATER = re.compile(
+    "parts|part_.*|.*_(?:spread|blocks|ratio_n|ratio_mean|ratio_sd|below|above|edge|widened)"
+)
+
+
+def encode(found: shapes.Document | shapes.CellDetails | dict[str, Any]) -> str:
     """The document as JSON. NaN is refused: it is not JSON."""
-    return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return compact_json(found).decode("utf-8", "surrogatepass")
 
 
 # --- cells, by column ------------------------------------------------------------------------
@@ -94,7 +115,7 @@ def columns(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
         return {}
     # Of many cells, only one at a time is a dictionary.
     names = tuple(first)
-    rows = [tuple(first.values()), *(tuple(one[name] for name in names) for one in given)]
+    rows = [tuple(first.values()), *(tuple(map(one.__getitem__, names)) for one in given)]
     rounded: dict[float, float] = {}
     return {
         name: _column(values, rounded)
@@ -108,33 +129,33 @@ def _column(values: tuple[Any, ...], rounded: dict[float, float]) -> Any:
     if len(types) == 1 and values.count(values[0]) == len(values):
         return {"all": values[0]}
     if types <= _NUMBERS:
-        return [_again(v, rounded) if type(v) is float else v for v in values]
-    distinct: dict[str | None, int] = {}
-    kept: list[Any] = []
-    at = []
-    for value in values:
-        key = value if types <= _TEXT else json.dumps(value, sort_keys=True)
-        if key not in distinct:
-            distinct[key] = len(kept)
-            kept.append(value)
-        at.append(distinct[key])
-    return {"of": kept, "at": at}
+        return _numbers(values, rounded) if float in types else list(values)
+    # By its text, what is neither a number nor text.
+    keys = values if types <= _TEXT else tuple(map(repr, values))
+    distinct = dict.fromkeys(keys)
+    number = {key: place for place, key in enumerate(distinct)}
+    first = dict(zip(reversed(keys), reversed(values), strict=True))
+    return {"of": [first[key] for key in distinct], "at": list(map(number.__getitem__, keys))}
 
 
 _NUMBERS = {int, float, bool, type(None)}
 _TEXT = {str, type(None)}
 
 
-def _again(value: float, rounded: dict[float, float]) -> float:
-    short = rounded.get(value)
-    if short is None:
-        short = rounded[value] = cast(float, _rounded(value))
-    return short
+def _numbers(values: tuple[Any, ...], rounded: dict[float, float]) -> list[Any]:
+    floats = [value for value in values if type(value) is float]
+    for value in set(floats).difference(rounded):
+        rounded[value] = _short(value)
+    if len(floats) == len(values):
+        return list(map(rounded.__getitem__, floats))
+    return [rounded[value] if type(value) is float else value for value in values]
 
 
 def _rounded(value: float | None) -> float | None:
-    if value is None or isinstance(value, int):
-        return value
+    return value if value is None or isinstance(value, int) else _short(value)
+
+
+def _short(value: float) -> float:
     short = float(f"{value:.{DIGITS}g}")
     return int(short) if short.is_integer() and abs(short) < 2**53 else short
 
@@ -183,8 +204,9 @@ def _record(shown: Shown) -> dict[str, Any]:
     }
     for part in sorted({*PARTS, *cell.parts}):
         record[f"part_{part}"] = cell.parts[part].mean if part in cell.parts else None
-    for boundary in METERED:
-        record |= _energy(boundary, cell.summaries[boundary])
+    known: _Known = []
+    for boundary, names in _COLUMNS.items():
+        record.update(zip(names, _energy(cell.summaries[boundary], known), strict=True))
     widest = [p for b in reversed(METERED) if (p := cell.summaries[b].parts)]
     record["parts"] = [_part(part) for part in widest[0]] if widest else []
     return record
@@ -193,7 +215,11 @@ def _record(shown: Shown) -> dict[str, Any]:
 def _place(shown: Shown) -> str:
     """A key that is equal for cells that may be ranked or divided; it differs between shipped and
     stored cells."""
-    key = "\0".join((shown.origin, *comparable.place(shown.cell.summary)))
+    return _digest("\0".join((shown.origin, *comparable.place(shown.cell.summary))))
+
+
+@lru_cache(maxsize=4096)
+def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
@@ -222,84 +248,126 @@ def _part(part: Part) -> list[Any]:
     return [part.domain, *map(_rounded, figures), part.split, _rounded(part.offset_j)]
 
 
-def _energy(boundary: str, summary: Summary) -> dict[str, Any]:
-    return {
-        f"{boundary}_n": summary.energy and summary.energy.n,
-        f"{boundary}_spread": summary.energy and _spread(summary.energy),
-        **_sums(boundary, summary.energy),
-        **_sums(f"{boundary}_net", summary.net),
-        f"{boundary}_provenance": summary.provenance,
-        f"{boundary}_domains": list(summary.domains),
-        f"{boundary}_problem": summary.problem,
-    }
+_Known = list[tuple["Sums | None", tuple[Any, ...]]]
+"""The figures of boundaries before, of which others have the same."""
 
 
-def _blocks(sums: Sums | None) -> list[tuple[str, int, float, str]] | None:
-    """(session, block, logarithm of the energy, machine) of each trial, as a ratio pairs them; None
-    where a ratio does not (see ``compare.paired``)."""
-    if sums is None or sums.asked or not sums.session_means():
-        return None
+def _energy(summary: Summary, known: _Known) -> tuple[Any, ...]:
+    """The values of a boundary's :data:`_COLUMNS`."""
+    n = None if summary.energy is None else summary.energy.n
+    spread, *gross = _figures(summary.energy, known)
+    _, *net = _figures(summary.net, known)
+    domains = list(summary.domains)
+    provenance = None if summary.provenance is None else summary.provenance.value
+    return (n, spread, *gross, *net, provenance, domains, summary.problem)
+
+
+def _figures(sums: Sums | None, known: _Known) -> tuple[Any, ...]:
+    found = next((figures for other, figures in known if other == sums), None)
+    if found is None:
+        found = _sums(sums)
+        known.append((sums, found))
+    return found
+
+
+def _blocks(sums: Sums) -> list[tuple[str, int, float, str]]:
+    """(session, block, logarithm of the energy, machine) of each trial, as a ratio pairs them."""
     return [(b.session, b.block, math.log(b.value), b.machine) for b in sums.blocks]
 
 
-def _spread(sums: Sums) -> float | None:
+def _relative(spread: Estimate) -> float | None:
     """The relative half-width of the interval from the trials only."""
-    spread = sums.spread()
     if spread.high is None or spread.value <= 0:
         return None
     return (spread.high - spread.value) / spread.value
 
 
-def _sums(name: str, sums: Sums | None) -> dict[str, Any]:
-    """The estimate that the command line prints, and the inputs of a ratio, which differ if a
-    stopping rule left out a cold first repeat."""
-    estimate = sums.estimate() if sums else None
-    n, mean, sd = sums.for_ratio() if sums else (None, None, None)
-    return {
-        f"{name}_mean": estimate.value if estimate else None,
-        f"{name}_blocks": _blocks(sums),
-        f"{name}_ratio_n": n,
-        f"{name}_ratio_mean": mean,
-        f"{name}_ratio_sd": sd,
-        f"{name}_low": estimate.low if estimate else None,
-        f"{name}_high": estimate.high if estimate else None,
-        f"{name}_below": sums.low if sums else None,
-        f"{name}_above": sums.high if sums else None,
-        f"{name}_edge": sums.edge if sums else None,
-        f"{name}_sessions": estimate.sessions if estimate else None,
-        f"{name}_machines": estimate.machines if estimate else None,
-        f"{name}_rerun_low": estimate.rerun_low if estimate else None,
-        f"{name}_rerun_high": estimate.rerun_high if estimate else None,
-        f"{name}_widened": sums.selection_factor if sums else None,
-    }
+def _sums(sums: Sums | None) -> tuple[Any, ...]:
+    """The spread, and the values of :data:`_FIGURES`: the estimate that the command line prints,
+    and the inputs of a ratio, which differ if a stopping rule left out a cold first repeat."""
+    if sums is None:
+        return (None,) * (1 + len(_FIGURES))
+    estimate, spread, widened, over_sessions = sums.intervals()
+    return (
+        _relative(spread),
+        estimate.value,
+        # A ratio pairs nothing else (see ``compare.paired``).
+        _blocks(sums) if over_sessions and not sums.asked else None,
+        *sums.for_ratio(),
+        estimate.low,
+        estimate.high,
+        sums.low,
+        sums.high,
+        sums.edge,
+        estimate.sessions,
+        estimate.machines,
+        estimate.rerun_low,
+        estimate.rerun_high,
+        widened,
+    )
+
+
+_FIGURES = (
+    "mean", "blocks", "ratio_n", "ratio_mean", "ratio_sd", "low", "high", "below", "above", "edge",
+    "sessions", "machines", "rerun_low", "rerun_high", "widened",
+)  # fmt: skip
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    boundary: (
+        f"{boundary}_n",
+        f"{boundary}_spread",
+        *(f"{boundary}_{name}" for name in _FIGURES),
+        *(f"{boundary}_net_{name}" for name in _FIGURES),
+        f"{boundary}_provenance",
+        f"{boundary}_domains",
+        f"{boundary}_problem",
+    )
+    for boundary in METERED
+}
 
 
 # --- ranks -----------------------------------------------------------------------------------
 
 
-def _summaries(cells: Sequence[Shown], boundary: str, *, net: bool) -> list[Summary]:
-    summaries = [shown.cell.summaries[boundary] for shown in cells]
-    return [msgspec.structs.replace(s, energy=s.net) for s in summaries] if net else summaries
+def _ranked(
+    cells: Sequence[Shown],
+) -> tuple[dict[str, list[bool | None]], dict[str, list[list[str]]]]:
+    """(By column, whether each cell is on the front of a boundary, gross and net; the ids of the
+    general-purpose and the task-specific model of each answer.) Shipped and stored cells are never
+    ranked together."""
+    ranks: dict[str, list[bool | None]] = {f"{name}_front": [None] * len(cells) for name in _RANKED}
+    answers: dict[str, list[list[str]]] = {name: [] for name in _RANKED}
+    for origin in ("shipped", "store"):
+        places = [n for n, shown in enumerate(cells) if shown.origin == origin]
+        both = places_of_both([cells[n].cell.summary for n in places])
+        for name, (boundary, net) in _RANKED.items():
+            summaries = [cells[n].cell.summaries[boundary] for n in places]
+            if net:
+                summaries = list(map(_net, summaries))
+            on_front = ranks[f"{name}_front"]
+            for n, found in zip(places, fronts(summaries), strict=True):
+                on_front[n] = found
+            if both:
+                answers[name] += _answered([cells[n].id for n in places], summaries)
+    return ranks, answers
 
 
-def _ranked(cells: Sequence[Shown]) -> tuple[list[dict[str, Any]], dict[str, list[list[str]]]]:
-    """(For each cell, whether it is on the front of each boundary, gross and net; likewise the ids
-    of the general-purpose and the task-specific model of each answer.) Shipped and stored cells are
-    never ranked together."""
-    by_cell: dict[str, dict[str, Any]] = {shown.id: {} for shown in cells}
-    answers: dict[str, list[list[str]]] = {}
-    for boundary in METERED:
-        for net in (False, True):
-            name = f"{boundary}_net" if net else boundary
-            answers[name] = []
-            for origin in ("shipped", "store"):
-                members = [shown for shown in cells if shown.origin == origin]
-                summaries = _summaries(members, boundary, net=net)
-                ids = {id(s): shown.id for s, shown in zip(summaries, members, strict=True)}
-                for shown, on_front in zip(members, fronts(summaries), strict=True):
-                    by_cell[shown.id][f"{name}_front"] = on_front
-                answers[name] += [[ids[id(a)], ids[id(b)]] for a, b in pairs(summaries)]
-    return [by_cell[shown.id] for shown in cells], answers
+_RANKED = {
+    f"{boundary}_net" if net else boundary: (boundary, net)
+    for boundary in METERED
+    for net in (False, True)
+}
+"""What is ranked by: a boundary's energy, gross or above idle."""
+
+
+def _answered(ids: Sequence[str], summaries: Sequence[Summary]) -> list[list[str]]:
+    # No cell is superseded by another: such cells are not shown.
+    by_summary = {id(summary): of_cell for summary, of_cell in zip(summaries, ids, strict=True)}
+    pairs = pairs_of_current(summaries)
+    return [[by_summary[id(a)], by_summary[id(b)]] for a, b in pairs]
+
+
+def _net(summary: Summary) -> Summary:
+    return msgspec.structs.replace(summary, energy=summary.net)
 
 
 # --- other parts of the document -------------------------------------------------------------
@@ -326,7 +394,8 @@ def _studies(cells: Sequence[Shown]) -> list[shapes.PageStudy]:
 def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[shapes.PageParity]:
     """The models whose training the paper states; none where the study did not run them."""
     found: list[shapes.PageParity] = []
-    for model in TABLE_5:
+    models = {cell.summary.cell.model for cell in cells}
+    for model in (name for name in TABLE_5 if name in models):
         try:
             rows = parity.study_rows(cells, boundary, model=model)
         except CompareError:  # this study has no such model, or no figure of it

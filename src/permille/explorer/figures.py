@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from permille.explorer import cells, document, runs
@@ -16,12 +18,15 @@ from permille.store import Store
 
 
 class FiguresState:
-    """The figures for one state of the store. ``tag`` changes with them."""
+    """The figures for one state of the store. ``tag`` changes with them. ``details``: what the page
+    asks for later (:func:`permille.explorer.document.divided`)."""
 
     def __init__(self, shown: Sequence[cells.Shown], made: Document) -> None:
         self.cells = tuple(shown)
         self.damage = tuple(made["damage"])
-        self.document = document.encode(made)
+        first, details = document.divided(made)
+        self.document = document.encode(first)
+        self.details = document.encode(details)
         self.tag = hashlib.sha256(self.document.encode()).hexdigest()[:16]
         self._lock = threading.Lock()
         self._rows: Rows | None = None
@@ -55,9 +60,14 @@ class Figures:
             stamp = _stamp(self.store)
             if self._state is None or stamp != self._stamp:
                 # A request may still be reading the old rows: the last reference frees them.
-                self._state = FiguresState(*everything(self.store))
+                with _without_collector():
+                    self._state = FiguresState(*everything(self.store))
                 self._stamp = stamp
             return self._state
+
+    def revision(self) -> str:
+        """A text that changes with the store, without reading it."""
+        return hashlib.sha256(repr(_stamp(self.store)).encode()).hexdigest()[:16]
 
     def trials(self, cell_id: str) -> list[ListedTrial] | None:
         """The newest trials of a cell of the store; None if it has no such cell."""
@@ -92,6 +102,19 @@ def everything(store: Path | None) -> tuple[list[cells.Shown], Document]:
         licences=json.loads(asset("licences.json")),
     )
     return shown, found
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Millions of objects are made, which form no cycles: going through them for some takes a third
+    of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _stamp(store: Path | None) -> object:

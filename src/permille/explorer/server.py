@@ -127,6 +127,17 @@ def _routes(figures: Figures) -> list[Route]:
             return Response(status_code=304, headers={"etag": f'"{state.tag}"'})
         return _json(state.document, tag=state.tag)
 
+    async def revision(request: Request) -> Response:
+        # Asked for every other second by every page that is in sight: nothing is read.
+        return PlainTextResponse(figures.revision())
+
+    def details(request: Request) -> Response:
+        state = figures.state()
+        return _json(state.details, tag=state.tag)
+
+    def licences(request: Request) -> Response:
+        return _json(page.asset("licences.json"))
+
     def rows(request: Request) -> Response:
         query = question(request.query_params)
         kind = request.path_params["kind"]
@@ -148,10 +159,13 @@ def _routes(figures: Figures) -> list[Route]:
         shown = figures.run(request.path_params["uid"])
         return _json({"error": "no such trial"}, status=404) if shown is None else _json(shown)
 
-    paths: dict[str, Callable[[Request], Response]] = {
+    paths: dict[str, Callable[[Request], Any]] = {
         "/": index,
         "/static/{name}": static,
         "/document.json": document,
+        "/revision": revision,
+        "/details.json": details,
+        "/licences.json": licences,
         "/rows.{kind}": rows,
         "/trials/{cell}": trials,
         "/run/{uid}": run,

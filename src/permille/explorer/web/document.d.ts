@@ -10,7 +10,7 @@ export type Cell = PageCell & { [part: `part_${string}`]: number | null } & {
   [K in keyof FigureColumns as `${Metered | `${Metered}_net`}_${K}`]: FigureColumns[K];
 };
 
-/** The document: `trials` and `runs` are in a file alone, which can ask no server. */
+/** The document. `licences`, `trials` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`CellDetails`. */
 export interface Document {
   answers: { [key: string]: string[][] };
   cells: Columns;
@@ -18,7 +18,7 @@ export interface Document {
   equivalents: PageEquivalent[];
   evidence: PageEvidence;
   grid: Grid;
-  licences: Licence[];
+  licences?: Licence[];
   mean_pue: number;
   permille: string;
   published: ShippedStudy;
@@ -35,6 +35,11 @@ export interface Document {
 export interface Columns {
   columns: { [key: string]: unknown };
   count: number;
+}
+
+/** The columns of cells that are loaded when they are needed. */
+export interface CellDetails {
+  columns: { [key: string]: unknown };
 }
 
 /** A cell, without the columns of its boundaries and components. */

@@ -24,12 +24,22 @@ export const PROVENANCES = ["measured", "replayed", "modelled", "estimated"];
 export function cells({ count, columns }) {
   /** @type {Record<string, unknown>[]} */
   const found = Array.from({ length: count }, () => ({}));
+  fill(found, columns);
+  return /** @type {Cell[]} */ (/** @type {unknown} */ (found));
+}
+
+/**
+ * Puts columns into cells.
+ * @param {Record<string, unknown>[]} found
+ * @param {Columns["columns"]} columns
+ */
+export function fill(found, columns) {
   for (const [name, packed] of Object.entries(columns)) {
     const { of, at, all } = /** @type {Packed} */ (packed);
     const list = Array.isArray(packed) ? packed : null;
-    for (let i = 0; i < count; i++) found[i][name] = list ? list[i] : of && at ? of[at[i]] : all;
+    for (let i = 0; i < found.length; i++)
+      found[i][name] = list ? list[i] : of && at ? of[at[i]] : all;
   }
-  return /** @type {Cell[]} */ (/** @type {unknown} */ (found));
 }
 
 /** @type {(boundary: Boundary) => Metered} */

@@ -61,7 +61,14 @@ export function keepMenu(app, chart) {
   const ways = [
     ["PNG", "a picture", async () => save(await png(picture()), "image/png", "png")],
     ["SVG", "a drawing", () => save(picture().source, "image/svg+xml", "svg")],
-    ["CSV", "its data", () => save(csv(chart.data()), "text/csv", "csv")],
+    [
+      "CSV",
+      "its data",
+      async () => {
+        await app.details();
+        save(csv(chart.data()), "text/csv", "csv");
+      },
+    ],
     ["Link", "to this view", () => offer(location.href, "Link to this view")],
     ["Cite", "BibTeX and APA", () => offer(`${bibtex(app)}\n\n${apa(app)}`, "How to cite")],
     [

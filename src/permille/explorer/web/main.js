@@ -6,9 +6,12 @@ import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
+import { live } from "./live.js";
+import { asked, figuresOfPage, newest } from "./source.js";
 import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
-/** @import { Cell, Document, PagePlace } from "./document" */
+/** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
+/** @import { Found } from "./source.js" */
 /** @import { Filter, Offered, State } from "./state.js" */
 
 /** @typedef {(app: App) => Child} View */
@@ -32,15 +35,8 @@ const TITLES = {
   run: null,
 };
 
-/** @returns {Promise<Document>} */
-async function figuresOfPage() {
-  const inside = document.getElementById("document");
-  if (inside) return JSON.parse(inside.textContent ?? "");
-  const answer = await fetch("/document.json");
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return found;
-}
+/** Views that ratios, budgets or parts are in, for which more columns are loaded. */
+const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
 
 const DAMAGE_SHOWN = 5;
 
@@ -71,8 +67,13 @@ function damageOf({ damage, store }) {
   );
 }
 
+/**
+ * What an element says, but for its numbers.
+ * @param {Element | null} element
+ */
+const wordsOf = (element) => element?.textContent?.replace(/[\d,]+/g, "");
 /** @param {Element} part */
-const partName = (part) => part.querySelector("summary")?.textContent?.replace(/[\d,]+/g, "");
+const partName = (part) => wordsOf(part.querySelector("summary"));
 
 /**
  * The details that a person has opened, by their words without the numbers.
@@ -81,25 +82,53 @@ const partName = (part) => part.querySelector("summary")?.textContent?.replace(/
 const openParts = (main) =>
   new Set([...main.querySelectorAll("details[open]:not(.keep)")].map(partName));
 
+/**
+ * What puts the focus back where a person is once it was drawn anew: on the element of the same id
+ * or the same words, else on the next filter that is set, or on the view.
+ * @param {Element | null} at
+ * @returns {((main: HTMLElement) => void) | null}
+ */
+function placeOf(at) {
+  const part = at?.closest("nav, .bar, main");
+  if (!at || !part || at === part) return null;
+  const words = wordsOf(at);
+  return (main) => {
+    const alike = [...part.querySelectorAll("a, button, summary")].find(
+      (each) => each.localName === at.localName && wordsOf(each) === words,
+    );
+    const filter =
+      part === main
+        ? null
+        : (part.querySelector(".chips button") ??
+          part.querySelector(".box:last-of-type > summary"));
+    const again = (at.id && document.getElementById(at.id)) || alike || filter || main;
+    if (again instanceof HTMLElement) again.focus({ preventScroll: true });
+  };
+}
+
 const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
 export class App {
   /**
-   * @param {Document} data
+   * @param {Found} found
    * @param {{ [view: string]: () => Promise<View> }} views
    */
-  constructor(data, views) {
-    this.data = data;
+  constructor(found, views) {
     this.views = views;
-    this.cells = figures.cells(data.cells);
-    this.byId = new Map(this.cells.map((c) => [c.id, c]));
-    this.places = new Map(data.grid.places.map((p) => [p.code, p]));
-    figures.useIntervals(data);
-    /** @type {{ state: State; setting: Setting } | null} */
-    this.resolved = null;
-    /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
-     *   | null} */
-    this.sifted = null;
+    /** @type {Cell[]} */
+    this.cells = [];
+    /** @type {Map<string, Cell>} */
+    this.byId = new Map();
+    /** @type {Map<string, PagePlace>} */
+    this.places = new Map();
+    this.damage = h("div", {});
+    /** @type {Promise<unknown>[]} what the view on screen still asks the server for */
+    this.awaited = [];
+    /** @type {Promise<void> | null} */
+    this.detailed = null;
+    this.data = found.data;
+    this.tag = found.tag;
+    this.take(found);
     /** @type {Map<string, View>} the views that were opened before */
     this.loaded = new Map();
     this.inFile = inFile;
@@ -131,11 +160,11 @@ export class App {
           "permille",
           h("span", { "aria-hidden": "true" }, " ‰"),
         ),
-        h("p", {}, "What 1,000 inferences cost"),
+        this.nav,
+        live(this),
         themeSwitch(() => this.render()),
       ),
-      this.nav,
-      damageOf(data),
+      this.damage,
       this.panel,
       this.said,
       this.refused,
@@ -143,7 +172,7 @@ export class App {
       h(
         "footer",
         {},
-        `permille ${data.permille}. `,
+        `permille ${this.data.permille}. `,
         h(
           "a",
           { href: href(DEFAULTS, { view: "about" }), class: "to-about" },
@@ -172,6 +201,27 @@ export class App {
   }
 
   /**
+   * Takes in figures; whoever calls draws.
+   * @param {Found} found
+   */
+  take({ data, tag, columns }) {
+    this.data = data;
+    this.tag = tag;
+    this.cells = figures.cells(data.cells);
+    this.detailed = columns ? Promise.resolve() : null;
+    if (columns) figures.fill(/** @type {any[]} */ (this.cells), columns);
+    this.byId = new Map(this.cells.map((c) => [c.id, c]));
+    this.places = new Map(data.grid.places.map((p) => [p.code, p]));
+    figures.useIntervals(data);
+    /** @type {{ state: State; setting: Setting } | null} */
+    this.resolved = null;
+    /** @type {{ key: string; cells: Cell[]; offered: { [field in Offered]: Set<string | null> } }
+     *   | null} */
+    this.sifted = null;
+    replaceChildren(this.damage, damageOf(data));
+  }
+
+  /**
    * A link to another view of this page does not load it again.
    * @param {MouseEvent} event
    */
@@ -190,7 +240,9 @@ export class App {
       return;
     const to = new URL(link.href),
       here = new URL(location.href);
-    if (to.origin !== here.origin || to.pathname !== here.pathname || inFile) return;
+    if (to.origin !== here.origin || to.pathname !== here.pathname) return;
+    // In a file, a hash is a view, and an address without one is the file itself.
+    if (inFile && !to.hash) return;
     event.preventDefault();
     if (to.href !== here.href) this.go(to.href);
   }
@@ -286,6 +338,27 @@ export class App {
     };
   }
 
+  /**
+   * Loads what ratios, budgets and downloads need of the cells beside the document.
+   * @returns {Promise<void>}
+   */
+  details() {
+    this.detailed ??= this.loadDetails();
+    return this.detailed;
+  }
+
+  async loadDetails() {
+    if (this.inFile) return;
+    const { data, tag } = await asked("/details.json");
+    if (tag === this.tag) figures.fill(/** @type {any[]} */ (this.cells), data.columns);
+    else this.take(await newest(true));
+  }
+
+  /** @returns {Promise<Licence[]>} */
+  async licences() {
+    return this.data.licences ?? (await asked("/licences.json")).data;
+  }
+
   /** Whether a server was measured under load. */
   get hasLoads() {
     return this.cells.some((cell) => cell.serving?.load);
@@ -345,7 +418,7 @@ export class App {
    */
   tests(boundary) {
     const s = this.state,
-      search = s.search.toLowerCase(),
+      search = s.search.toLowerCase().split(" "),
       least = amount(s.least),
       most = amount(s.most);
     return [
@@ -354,7 +427,13 @@ export class App {
           /** @type {[Filter, (c: Cell) => boolean]} */ ([field, (c) => c[field] === s[field]]),
       ),
       ["provenance", (c) => figures.provenance(c, boundary) === s.provenance],
-      ["search", (c) => c.model.toLowerCase().includes(search)],
+      [
+        "search",
+        ({ model }) => {
+          const found = model.toLowerCase();
+          return search.every((word) => found.includes(word));
+        },
+      ],
       ["least", (c) => least === null || (c.params !== null && c.params >= least)],
       ["most", (c) => most === null || (c.params !== null && c.params <= most)],
     ];
@@ -390,6 +469,7 @@ export class App {
   }
 
   render() {
+    const person = placeOf(document.activeElement);
     const view = own(this.views, this.state.view) ? this.state.view : "overview";
     this.nav.replaceChildren(
       h(
@@ -424,6 +504,7 @@ export class App {
     const draw = this.loaded.get(view);
     if (draw) this.draw(view, draw);
     else this.load(view);
+    if (document.activeElement === document.body) person?.(this.main);
   }
 
   /**
@@ -432,8 +513,8 @@ export class App {
    */
   load(view) {
     this.main.setAttribute("aria-busy", "true");
-    this.views[view]().then(
-      (draw) => {
+    Promise.all([this.views[view](), DETAILED.has(view) ? this.details() : null]).then(
+      ([draw]) => {
         this.loaded.set(view, draw);
         this.render();
       },
@@ -449,16 +530,14 @@ export class App {
    */
   draw(view, draw) {
     const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
-    const focused = document.activeElement?.id;
-    const within = this.main.contains(document.activeElement);
     this.drawn += 1;
+    this.awaited = [];
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
     this.main.removeAttribute("aria-busy");
     for (const part of this.main.querySelectorAll("details"))
       if (opened.has(partName(part))) part.open = true;
     this.main.dataset.drawn = String(this.drawn);
-    if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 }
 
@@ -479,8 +558,8 @@ function figuresIn(text, least, most) {
  */
 export function start(views) {
   figuresOfPage().then(
-    (data) => {
-      Object.assign(window, { permille: new App(data, views) });
+    (found) => {
+      Object.assign(window, { permille: new App(found, views) });
     },
     (error) => {
       root().replaceChildren(

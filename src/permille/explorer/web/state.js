@@ -31,6 +31,7 @@ export const DEFAULTS = {
   sweep: "",
   limit: "",
   within: "",
+  errors: "",
   per: "",
   budget: "",
   cell: "",
@@ -40,6 +41,7 @@ export const DEFAULTS = {
   sort: "task",
   dir: "up",
   rows: "",
+  hide: "",
 };
 
 /**

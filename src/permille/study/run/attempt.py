@@ -17,7 +17,16 @@ from permille import plugins
 from permille.energy.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import WORKER
-from permille.records import Environment, Protocol, Recording, ServerUse, Span, Stopping, Trial
+from permille.records import (
+    Environment,
+    FailureKind,
+    Protocol,
+    Recording,
+    ServerUse,
+    Span,
+    Stopping,
+    Trial,
+)
 from permille.store import Raw
 from permille.study.plan import stamps
 from permille.study.plan.cells import PlannedCell
@@ -98,6 +107,7 @@ class Attempt:
     spans: list[Span] = field(default_factory=list)
     results: list[WorkerResult] = field(default_factory=list)
     failure: str | None = None
+    failure_kind: FailureKind = "other"
     fault: str | None = None
     last_lines: tuple[str, ...] = ()
     same_again: bool = True
@@ -126,6 +136,7 @@ class Attempt:
             spans=self.spans,
             result=self.results[0] if self.results else None,
             failure=self.failure,
+            failure_kind=self.failure_kind,
             fault=self.fault,
             stopping=bench.stopping,
             round=assigned.round,
@@ -165,6 +176,7 @@ class Attempt:
             )
         except TrialError as error:
             self.failure, self.last_lines = str(error), error.lines
+            self.failure_kind = error.kind
             self.same_again = not error.by_signal
             self.fault = _recorders(error)
         except RecorderError as error:

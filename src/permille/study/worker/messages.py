@@ -7,7 +7,7 @@ from typing import Annotated, BinaryIO
 
 import msgspec
 
-from permille.records import Latency, ModelFacts, Protocol, Quality, Record, Span
+from permille.records import FailureKind, Latency, ModelFacts, Protocol, Quality, Record, Span
 from permille.workload.samples import Dataset
 from permille.workload.specs import HarnessTask, ModelSpec
 
@@ -89,6 +89,7 @@ class Failure(Record, tag=True):
     """The exception that ends the worker, in one line, with its location in the user's code."""
 
     text: Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)]
+    kind: FailureKind = "other"
 
 
 Message = Progress | SpanDone | WorkerResult | Failure

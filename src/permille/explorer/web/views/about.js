@@ -3,8 +3,11 @@
 import { DOI } from "../cite.js";
 import { h, name, own, site, table } from "../dom.js";
 import { number } from "../format.js";
+import { glossary } from "../glossary.js";
+import { path } from "../path.js";
 
 /** @import { App } from "../main.js" */
+/** @import { Licence } from "../document" */
 /** @import { Child } from "../page" */
 
 const BOUNDARIES = [
@@ -45,9 +48,10 @@ function linked(text) {
 
 /** @param {App} app */
 export function about(app) {
-  const { published, grid, licences, store, studies } = app.data;
+  const { published, grid, store, studies } = app.data;
   return [
     h("h1", {}, "About the numbers"),
+    path(app),
     h(
       "section",
       {},
@@ -110,6 +114,7 @@ export function about(app) {
       ],
       PROVENANCE,
     ),
+    glossary(),
     h(
       "section",
       {},
@@ -194,23 +199,41 @@ export function about(app) {
         site(LICENCES["Apache-2.0"], "Apache License 2.0"),
         ". At each chart, Keep has both as BibTeX and in APA style.",
       ),
-      h(
-        "details",
-        {},
-        h("summary", {}, `This page is built of ${licences.length} packages of others`),
-        licences.map((l) =>
-          h(
-            "details",
-            {},
-            h("summary", {}, `${l.name} ${l.version}, ${l.licence}`),
-            h(
-              "pre",
-              { tabindex: "0" },
-              l.text || "The package has no licence file; its package.json names the licence.",
-            ),
-          ),
-        ),
-      ),
+      packages(app),
     ),
   ];
 }
+
+/**
+ * The packages that the page is built of, with their licences.
+ * @param {App} app
+ */
+function packages(app) {
+  const shown = h(
+    "details",
+    {},
+    h("summary", {}, "This page is built of packages of others"),
+    h("p", {}, "Reading the licences …"),
+  );
+  app.licences().then(
+    (licences) => shown.lastChild?.replaceWith(...licences.map(licence)),
+    (error) =>
+      shown.lastChild?.replaceWith(
+        h("p", { class: "warn" }, `The licences cannot be read: ${error.message}`),
+      ),
+  );
+  return shown;
+}
+
+/** @param {Licence} shipped */
+const licence = ({ name: title, version, licence: kind, text }) =>
+  h(
+    "details",
+    {},
+    h("summary", {}, `${title} ${version}, ${kind}`),
+    h(
+      "pre",
+      { tabindex: "0" },
+      text || "The package has no licence file; its package.json names the licence.",
+    ),
+  );

@@ -3,7 +3,7 @@
 import { chart, decades, drawing, entry, Plot } from "../chart.js";
 import { clean, h, name, replaceChildren, table } from "../dom.js";
 import { bounded, kwh, perToken, reach, shown } from "../figures.js";
-import { ends, figure, joule, NONE, number, seconds, times } from "../format.js";
+import { ends, figure, joule, NONE, number, percent, seconds, times } from "../format.js";
 import { choose, fastestWithin } from "../operating.js";
 import { groupBy, sourceName } from "../shared.js";
 import { extent } from "./size.js";
@@ -17,10 +17,12 @@ import { extent } from "./size.js";
 /** @typedef {{ value: number; low: number | null; high: number | null }} Bounded */
 /** @typedef {Bounded & { point: OperatingPoint; at: number }} Dot */
 /**
- * What the view asks: a figure of waiting within `within` seconds, energy by `of` within `budget`.
+ * What the view asks: a figure of waiting within `within` seconds and a share of errors up to
+ * `errors` (null: any), energy by `of` within `budget`.
  * @typedef {object} Question
  * @property {string} limit
  * @property {number} within
+ * @property {number | null} errors
  * @property {number} budget
  * @property {(cell: Cell) => Estimate | null} of
  * @property {(value: number) => string} form
@@ -33,6 +35,7 @@ const WAITS = [
   ["tpot", "per output token"],
   ["latency", "to the whole answer"],
 ];
+const ERROR_RATE = "error_rate";
 const SHARES = ["p95", "p50", "p99"];
 const LIMITS = SHARES.flatMap((share) =>
   WAITS.map(
@@ -45,6 +48,9 @@ const VERDICTS = {
   false: ["promise broken", "var(--c1)", "diamond"],
   null: ["cannot tell", "var(--c2)", "square"],
 };
+
+/** The shares of failed requests that are offered, in percent; any other may be in the address. */
+const ERRORS = ["0.1", "0.5", "1", "2", "5", "10"];
 
 /** @param {PageLoad} load */
 const loadWords = ({ by, at }) =>
@@ -83,6 +89,7 @@ export function load(app) {
         app.set({ limit, within: "" }),
       ),
       slider(app, fill, "within", "Within", question(app, cells, limits), cells),
+      errorChoice(app),
       choice(
         "l-per",
         "Energy",
@@ -151,6 +158,7 @@ function question(app, cells, limits) {
   return {
     limit,
     within: amountOf(state.within, waits),
+    errors: errorsOf(state.errors),
     budget: amountOf(
       state.budget,
       cells.map((cell) => of(cell)?.value ?? 0),
@@ -159,6 +167,15 @@ function question(app, cells, limits) {
     form: token ? joule : (value) => figure(value, setting.unit),
     per: token ? "per output token" : "per 1,000 requests",
   };
+}
+
+/**
+ * A share from the percent in the address; null if none is promised.
+ * @param {string} text
+ */
+function errorsOf(text) {
+  const most = Number(text);
+  return text !== "" && most >= 0 && most <= 100 ? most / 100 : null;
 }
 
 /** @param {number} value */
@@ -224,6 +241,22 @@ function choice(id, label, options, now, change) {
   );
 }
 
+/** @param {App} app */
+function errorChoice(app) {
+  const now = errorsOf(app.state.errors) === null ? "" : app.state.errors;
+  const offered = now === "" || ERRORS.includes(now) ? ERRORS : [...ERRORS, now];
+  return choice(
+    "l-errors",
+    "Failed requests",
+    [
+      ["", "any number"],
+      ...offered.map((most) => /** @type {[string, string]} */ ([most, `${most} % at most`])),
+    ],
+    now,
+    (errors) => app.set({ errors }),
+  );
+}
+
 /**
  * A logarithmic slider, with its value in words beside it.
  * @param {App} app
@@ -285,6 +318,7 @@ function slider(app, fill, field, label, asked, cells) {
 function answers(app, cells, asked) {
   const setting = app.setting;
   const promise = asked.limit ? [{ name: asked.limit, most: asked.within }] : [];
+  if (asked.errors !== null) promise.push({ name: ERROR_RATE, most: asked.errors });
   const picked = choose(cells, promise, setting);
   if (!picked) return h("p", {}, `No load of this sweep has a figure within ${setting.boundary}.`);
   const fast = fastestWithin(cells, asked.limit, asked.of, asked.budget);
@@ -316,8 +350,10 @@ const limitWords = (limit) => LIMITS.find(([key]) => key === limit)?.[1] ?? limi
  * @returns {Child}
  */
 function promiseWords(picked, asked) {
-  const promised = `${limitWords(asked.limit)} within ${seconds(asked.within)}`;
-  if (!asked.limit) return "No answer of this sweep was timed, so nothing can be promised.";
+  const wait = asked.limit ? `${limitWords(asked.limit)} within ${seconds(asked.within)}` : null;
+  const errors = asked.errors === null ? null : `at most ${percent(asked.errors)} failed`;
+  const promised = [wait, errors].filter(Boolean).join(" and ");
+  if (!promised) return "No answer of this sweep was timed, so nothing can be promised.";
   const { best, cheapest, cost, asCheap, undecided, nearest } = picked;
   const doubt = undecided.length
     ? ` Cannot be told yet: ${undecided.map((p) => loadName(p.cell)).join(", ")}.`
@@ -565,6 +601,11 @@ function listing(app, picked, fast, asked) {
       [
         asked.limit ? limitWords(asked.limit) : "Time",
         (p) => withEnds(waitOf(p.cell, asked.limit), seconds),
+        { number: true },
+      ],
+      [
+        "Failed requests",
+        (p) => withEnds(p.cell.serving?.limits[ERROR_RATE]?.figure ?? null, percent),
         { number: true },
       ],
       ["Per output token", (p) => withEnds(energyOfToken(p), joule), { number: true }],

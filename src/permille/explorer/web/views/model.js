@@ -13,6 +13,7 @@ import {
   qualityInterval,
   seconds,
 } from "../format.js";
+import { term } from "../glossary.js";
 import { BOUNDARIES, budget, grams, kwh, problem, provenance } from "../figures.js";
 import { REPLICA, replica, sourceName } from "../shared.js";
 import { servingSection } from "./serving.js";
@@ -118,7 +119,7 @@ function one(app, cell, setting) {
           { number: true },
         ],
         [
-          "95 % interval",
+          term("interval"),
           (b) => interval(kwh(cell, { ...setting, boundary: b, net: false }), "kwh"),
           { number: true },
         ],
@@ -137,9 +138,9 @@ function one(app, cell, setting) {
           (b) => mass(grams(cell, { ...setting, boundary: b, net: false })?.value),
           { number: true },
         ],
-        ["Provenance", (b) => provenance(cell, b) ?? NONE],
+        [term("provenance", "Provenance"), (b) => provenance(cell, b) ?? NONE],
         [
-          "Interval",
+          ["Over ", term("session", "sessions")],
           (b) =>
             overSessions(
               app.data.evidence,
@@ -151,6 +152,9 @@ function one(app, cell, setting) {
       ],
       BOUNDARIES,
     ),
+    parts.length
+      ? h("p", { class: "note" }, "Relative uncertainties, each with ", term("k2"), ".")
+      : null,
     parts.length
       ? table(
           `What the interval is made of (${setting.boundary}, k = 2)`,
@@ -233,7 +237,7 @@ function runs(app, cell) {
   }
   const waiting = h("p", {}, "Reading the runs …");
   box.append(waiting);
-  trials(app, cell.id).then(
+  const arrived = trials(app, cell.id).then(
     (found) => {
       waiting.replaceWith(
         found === null
@@ -272,6 +276,7 @@ function runs(app, cell) {
     (error) =>
       waiting.replaceWith(h("p", { class: "warn" }, `The runs cannot be read: ${error.message}`)),
   );
+  app.awaited.push(arrived);
   return box;
 }
 

@@ -19,7 +19,7 @@ export function runPage(app) {
   const found = app.inFile
     ? Promise.resolve(own(app.data.runs, uid) ?? null)
     : asked(`/run/${encodeURIComponent(uid.slice(0, 300))}`);
-  found.then(
+  const arrived = found.then(
     (run) =>
       replaceChildren(
         box,
@@ -36,6 +36,7 @@ export function runPage(app) {
         h("p", { class: "warn" }, `The run cannot be read: ${error.message}`),
       ),
   );
+  app.awaited.push(arrived);
   return [box];
 }
 

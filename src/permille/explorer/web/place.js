@@ -1,0 +1,47 @@
+// A person's place in a view, across a redraw that they did not ask for: focus and scrolling.
+
+/** What scrolls or has the focus by itself, and has a name to be found by again. */
+const NAMED = "[id], [role=region], [role=group], a[href], summary, button";
+
+/**
+ * What tells an element from others of its view.
+ * @param {Element} element
+ */
+const nameOf = (element) =>
+  element.id ||
+  [
+    element.tagName,
+    element.getAttribute("aria-label") ?? "",
+    element.getAttribute("href") ?? "",
+    element.getAttribute("aria-label") ? "" : (element.textContent ?? "").slice(0, 200),
+  ].join("\n");
+
+/**
+ * @param {Element} main
+ * @param {string} name
+ */
+const withName = (main, name) =>
+  [...main.querySelectorAll(NAMED)].find((each) => nameOf(each) === name);
+
+/**
+ * Remembers the place; what it returns goes back there, and may be called again when more of the
+ * view has arrived.
+ * @param {HTMLElement} main
+ * @returns {() => void}
+ */
+export function remember(main) {
+  const window_ = [scrollX, scrollY];
+  const scrolled = [...main.querySelectorAll(".scroll")]
+    .filter((box) => box.scrollLeft || box.scrollTop)
+    .map((box) => ({ name: nameOf(box), left: box.scrollLeft, top: box.scrollTop }));
+  const active = document.activeElement;
+  const focused = active && main.contains(active) ? nameOf(active) : null;
+  return () => {
+    for (const { name, left, top } of scrolled) withName(main, name)?.scrollTo(left, top);
+    if (focused !== null && (document.activeElement ?? document.body) === document.body) {
+      const again = withName(main, focused);
+      if (again instanceof HTMLElement) again.focus({ preventScroll: true });
+    }
+    scrollTo(window_[0], window_[1]);
+  };
+}

@@ -1,0 +1,44 @@
+// Where the figures are from: the file that the page is, or its server.
+
+/** @import { Document } from "./document" */
+
+/**
+ * `tag`: the server's name of the state of its figures; null in a file, which has all columns.
+ * `columns`: those that not every view needs, where they were asked for.
+ * @typedef {{ data: Document; tag: string | null; columns: any }} Found
+ */
+
+const TRIES = 5;
+
+/**
+ * What the server answers, and the state of the store that it is of.
+ * @param {string} path
+ */
+export async function asked(path) {
+  const answer = await fetch(path);
+  const data = await answer.json();
+  if (!answer.ok) throw new Error(data.error);
+  return { data, tag: answer.headers.get("etag") };
+}
+
+/** @returns {Promise<Found>} */
+export async function figuresOfPage() {
+  const inside = document.getElementById("document");
+  if (inside) return { data: JSON.parse(inside.textContent ?? ""), tag: null, columns: null };
+  return newest(false);
+}
+
+/**
+ * The server's figures, with the details of the same state where they are asked for.
+ * @param {boolean} detailed
+ * @returns {Promise<Found>}
+ */
+export async function newest(detailed) {
+  for (let i = 0; i < TRIES; i++) {
+    const { data, tag } = await asked("/document.json");
+    if (!detailed) return { data, tag, columns: null };
+    const details = await asked("/details.json");
+    if (details.tag === tag) return { data, tag, columns: details.data.columns };
+  }
+  throw new Error("the store changes all the time; open the view again");
+}
