@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -273,14 +271,11 @@ class TestWithTheLibrary:
 
     @pytest.mark.measuring
     def test_the_first_repeat_has_the_score_for_all(
-        self, permille: Permille, powercap: Driver, environment: dict[str, str], study: Path
+        self, permille: Permille, powercap: Driver, study: Path
     ) -> None:
         decoder(study)
-        command = [sys.executable, "-m", "permille", "run", str(written(study, LOCAL))]
-        subprocess.run(
-            [*command, "--store", "scored.db"],
-            env=environment | {"HF_HOME": str(study / "hub")}, cwd=study, check=True,
-        )  # fmt: skip  # however long it takes: two workers load torch, and one of them lm-eval
+        path = str(written(study, LOCAL))
+        permille("run", path, "--store", "scored.db", HF_HOME=str(study / "hub"))
         (row,) = permille("results", "--store", "scored.db", "--json").json["rows"]
         assert row["trials"] == {"done": 2, "failed": 0, "invalid": 0}
         assert (row["quality"]["metric"], row["quality"]["n"]) == ("acc (lm-eval parity)", 3)
