@@ -1,6 +1,7 @@
 // The page: reads the figures and the address, draws a view, and writes the address back.
 
 import { captionLines, filterWords } from "./cite.js";
+import * as columns from "./columns.js";
 import { controls } from "./controls.js";
 import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
@@ -101,12 +102,16 @@ export class App {
    * @param {{ [view: string]: () => Promise<View> }} views
    */
   constructor(data, tag, views) {
-    this.data = data;
+    const { cells, ...beside } = data;
+    this.cells = columns.cells(cells);
+    // The lists that the columns were sent as are not kept.
+    this.data = beside;
     this.tag = tag;
     /** @type {Promise<void> | null} */
     this.detailed = null;
+    /** @type {boolean | null} */
+    this.loads = null;
     this.views = views;
-    this.cells = figures.cells(data.cells);
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
     this.places = new Map(data.grid.places.map((p) => [p.code, p]));
     figures.useIntervals(data);
@@ -314,7 +319,7 @@ export class App {
     if (this.inFile) return;
     const { data, tag } = await asked("/details.json");
     if (tag !== this.tag) throw new Error("the store has changed; load the page again");
-    figures.fill(/** @type {any[]} */ (this.cells), data.columns);
+    columns.fill(this.cells, data.columns);
   }
 
   /** @returns {Promise<Licence[]>} */
@@ -324,7 +329,8 @@ export class App {
 
   /** Whether a server was measured under load. */
   get hasLoads() {
-    return this.cells.some((cell) => cell.serving?.load);
+    this.loads ??= this.cells.some((cell) => cell.serving?.load);
+    return this.loads;
   }
 
   /** The cells that the filters leave. */
