@@ -6,12 +6,12 @@ import { pathToFileURL } from "node:url";
 
 const [folder, path] = process.argv.slice(2);
 const module = (name) => import(pathToFileURL(`${folder}/${name}.js`));
-const [page, text, general, operating, sessions] = await Promise.all(
-  ["figures", "format", "general", "operating", "bysession"].map(module),
+const [page, columns, text, general, operating, sessions] = await Promise.all(
+  ["figures", "columns", "format", "general", "operating", "bysession"].map(module),
 );
 const { document, settings, pairs, load } = JSON.parse(readFileSync(path, "utf8"));
 page.useIntervals(document);
-const cells = page.cells(document.cells);
+const cells = columns.cells(document.cells);
 const byId = new Map(cells.map((c) => [c.id, c]));
 
 const found = settings.map((setting) => {
@@ -31,7 +31,7 @@ const found = settings.map((setting) => {
     answers: page.answers({ setting, data: document, byId }).map((p) => [p.general.id, p.specific.id]),
   };
 });
-const loads = page.cells(load.document.cells);
+const loads = columns.cells(load.document.cells);
 const names = (points) => points.map((p) => p.cell.model);
 const choices = settings.flatMap((setting) => load.promises.map((promise) => {
   const picked = operating.choose(loads, promise, setting);

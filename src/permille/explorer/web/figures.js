@@ -1,12 +1,11 @@
 // The formulas of permille.analysis.rows, compare, intervals and budget, on the page's aggregates.
 
-/** @import { BoundaryColumns, Cell, Columns, FigureColumns, Metered } from "./document" */
+/** @import { BoundaryColumns, Cell, FigureColumns, Metered } from "./document" */
 /** @import { App } from "./main.js" */
 /** @import { Boundary, Estimate, Joules, Setting } from "./page" */
 
 /**
  * @typedef {{ general: Cell; specific: Cell }} Answer
- * @typedef {{ of?: unknown[]; at?: number[]; all?: unknown }} Packed
  * @typedef {{ name: string; low: number; high: number }} Share
  */
 
@@ -15,32 +14,6 @@ export const BOUNDARIES = /** @type {const} */ (["accelerator", "compute", "node
 /** @type {readonly Metered[]} */
 export const METERED = ["accelerator", "compute", "node"];
 export const PROVENANCES = ["measured", "replayed", "modelled", "estimated"];
-
-/**
- * Cells from columns: a list of objects.
- * @param {Columns} options
- * @returns {Cell[]}
- */
-export function cells({ count, columns }) {
-  /** @type {Record<string, unknown>[]} */
-  const found = Array.from({ length: count }, () => ({}));
-  fill(found, columns);
-  return /** @type {Cell[]} */ (/** @type {unknown} */ (found));
-}
-
-/**
- * Puts columns into cells.
- * @param {Record<string, unknown>[]} found
- * @param {Columns["columns"]} columns
- */
-export function fill(found, columns) {
-  for (const [name, packed] of Object.entries(columns)) {
-    const { of, at, all } = /** @type {Packed} */ (packed);
-    const list = Array.isArray(packed) ? packed : null;
-    for (let i = 0; i < found.length; i++)
-      found[i][name] = list ? list[i] : of && at ? of[at[i]] : all;
-  }
-}
 
 /** @type {(boundary: Boundary) => Metered} */
 export const metered = (boundary) => (boundary === "facility" ? "node" : boundary);
@@ -581,7 +554,7 @@ export function answers(app) {
  * @param {number} q
  */
 export function quantile(values, q) {
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = Float64Array.from(values).sort();
   const at = (sorted.length - 1) * q,
     below = Math.floor(at);
   return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);

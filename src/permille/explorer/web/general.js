@@ -28,6 +28,28 @@ export const DEFINITION =
   "the median energy of the general-purpose models over that of the task-specific ones, on the " +
   "same task and dataset";
 
+/** @type {WeakMap<Cell[], { list: Cell[]; generals: Cell[]; specifics: Cell[] }[]>} */
+const known = new WeakMap();
+
+/**
+ * The places that have cells of both categories: the same for a selection at any setting.
+ * @param {Cell[]} cells
+ */
+function sides(cells) {
+  let found = known.get(cells);
+  if (!found) {
+    found = [...groupBy(cells, (c) => c.place).values()]
+      .map((list) => ({
+        list,
+        generals: list.filter((c) => c.category === "general-purpose"),
+        specifics: list.filter((c) => c.category === "task-specific"),
+      }))
+      .filter(({ generals, specifics }) => generals.length && specifics.length);
+    known.set(cells, found);
+  }
+  return found;
+}
+
 /**
  * By task and dataset, where both categories have a figure above 0.
  * @param {Cell[]} cells
@@ -35,15 +57,11 @@ export const DEFINITION =
  * @returns {GeneralRatio[]}
  */
 export function generalRatios(cells, setting) {
-  return [...groupBy(cells, (c) => c.place).values()].flatMap((list) => {
-    /** @param {Cell["category"]} category */
-    const of = (category) =>
-      list
-        .filter((c) => c.category === category)
-        .map((c) => kwh(c, setting)?.value ?? 0)
-        .filter((value) => value > 0);
-    const general = of("general-purpose"),
-      specific = of("task-specific");
+  return sides(cells).flatMap(({ list, generals, specifics }) => {
+    /** @param {Cell[]} side */
+    const of = (side) => side.map((c) => kwh(c, setting)?.value ?? 0).filter((value) => value > 0);
+    const general = of(generals),
+      specific = of(specifics);
     if (!general.length || !specific.length) return [];
     return [
       {

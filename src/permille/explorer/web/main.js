@@ -1,6 +1,7 @@
 // The page: reads the figures and the address, draws a view, and writes the address back.
 
 import { captionLines, filterWords } from "./cite.js";
+import * as columns from "./columns.js";
 import { controls } from "./controls.js";
 import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren } from "./dom.js";
@@ -126,6 +127,7 @@ export class App {
     this.awaited = [];
     /** @type {Promise<void> | null} */
     this.detailed = null;
+    /** @type {Omit<Document, "cells">} */
     this.data = found.data;
     this.tag = found.tag;
     this.take(found);
@@ -204,12 +206,16 @@ export class App {
    * Takes in figures; whoever calls draws.
    * @param {Found} found
    */
-  take({ data, tag, columns }) {
-    this.data = data;
+  take({ data, tag, details }) {
+    const { cells, ...beside } = data;
+    // The lists that the columns were sent as are not kept.
+    this.data = beside;
     this.tag = tag;
-    this.cells = figures.cells(data.cells);
-    this.detailed = columns ? Promise.resolve() : null;
-    if (columns) figures.fill(/** @type {any[]} */ (this.cells), columns);
+    this.cells = columns.cells(cells);
+    this.detailed = details ? Promise.resolve() : null;
+    if (details) columns.fill(this.cells, details);
+    /** @type {boolean | null} */
+    this.loads = null;
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
     this.places = new Map(data.grid.places.map((p) => [p.code, p]));
     figures.useIntervals(data);
@@ -350,7 +356,7 @@ export class App {
   async loadDetails() {
     if (this.inFile) return;
     const { data, tag } = await asked("/details.json");
-    if (tag === this.tag) figures.fill(/** @type {any[]} */ (this.cells), data.columns);
+    if (tag === this.tag) columns.fill(this.cells, data.columns);
     else this.take(await newest(true));
   }
 
@@ -361,7 +367,8 @@ export class App {
 
   /** Whether a server was measured under load. */
   get hasLoads() {
-    return this.cells.some((cell) => cell.serving?.load);
+    this.loads ??= this.cells.some((cell) => cell.serving?.load);
+    return this.loads;
   }
 
   /** The cells that the filters leave. */

@@ -122,7 +122,7 @@ export function drawable(cells, setting) {
   let left = 0;
   for (const cell of cells) {
     const found = shown(cell, setting);
-    if (found && found.value > 0) points.push({ ...found, cell, row: 0, y: 0 });
+    if (found && found.value > 0) points.push(Object.assign(found, { cell, row: 0, y: 0 }));
     else left++;
   }
   return { points, left };

@@ -4,8 +4,11 @@
 
 /**
  * `tag`: the server's name of the state of its figures; null in a file, which has all columns.
- * `columns`: those that not every view needs, where they were asked for.
- * @typedef {{ data: Document; tag: string | null; columns: any }} Found
+ * `details`: the columns that not every view needs, where they were asked for.
+ * @typedef {object} Found
+ * @property {Document} data
+ * @property {string | null} tag
+ * @property {Document["cells"]["columns"] | null} details
  */
 
 const TRIES = 5;
@@ -24,7 +27,7 @@ export async function asked(path) {
 /** @returns {Promise<Found>} */
 export async function figuresOfPage() {
   const inside = document.getElementById("document");
-  if (inside) return { data: JSON.parse(inside.textContent ?? ""), tag: null, columns: null };
+  if (inside) return { data: JSON.parse(inside.textContent ?? ""), tag: null, details: null };
   return newest(false);
 }
 
@@ -36,9 +39,9 @@ export async function figuresOfPage() {
 export async function newest(detailed) {
   for (let i = 0; i < TRIES; i++) {
     const { data, tag } = await asked("/document.json");
-    if (!detailed) return { data, tag, columns: null };
-    const details = await asked("/details.json");
-    if (details.tag === tag) return { data, tag, columns: details.data.columns };
+    if (!detailed) return { data, tag, details: null };
+    const more = await asked("/details.json");
+    if (more.tag === tag) return { data, tag, details: more.data.columns };
   }
   throw new Error("the store changes all the time; open the view again");
 }

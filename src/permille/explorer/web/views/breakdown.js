@@ -1,6 +1,7 @@
 // Where the energy goes, and what the study's numbers rest on: the audit as pictures.
 
 import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
+import { namesOf } from "../columns.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
 import { BOUNDARIES, bounded, joules } from "../figures.js";
@@ -44,7 +45,7 @@ const TONE = {
 /** @param {App} app */
 export function breakdown(app) {
   const cells = app.selection();
-  const keys = Object.keys(app.cells[0] ?? {})
+  const keys = namesOf(app.cells)
     .filter((k) => k.startsWith("part_"))
     .map((k) => k.slice(5));
   /** @type {Part[]} */

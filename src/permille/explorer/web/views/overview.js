@@ -45,26 +45,29 @@ const STUDY = ["Study", (g) => name(g.source)];
 export function overview(app) {
   const setting = app.setting;
   const selection = app.selection();
-  const { points, left } = drawable(selection, setting);
-  if (!points.length) return empty(app, left);
+  const drawn = tasksOf(selection).map((cells) => drawable(cells, setting));
+  const lists = drawn.map(({ points: list }) => list).filter((list) => list.length);
+  const left = drawn.reduce((sum, task) => sum + task.left, 0);
+  if (!lists.length) return empty(app, left);
+  const points = lists.flat();
   const stat = app.state.stat === "mean" ? "mean" : "median";
   /** @param {number[]} values */
   const middle = (values) => (stat === "mean" ? meanOf(values) : quantile(values, 0.5));
-  const several = new Set(points.map((p) => sourceKey(p.cell))).size > 1;
+  const several = new Set(lists.map(([p]) => sourceKey(p.cell))).size > 1;
   /** @param {Cell} cell */
   const label = (cell) => (several ? `${cell.task} · ${sourceName(cell)}` : cell.task);
-  const tasks = [...groupBy(points, (p) => cellGroup(p.cell)).values()]
+  const tasks = lists
     .map((list) => {
-      const has = (/** @type {Category} */ c) => list.some((p) => p.cell.category === c);
-      const category = CATEGORIES.find(has) ?? "unknown";
-      const values = list.filter((p) => p.cell.category === category).map((p) => p.value);
-      return { key: label(list[0].cell), list, category, middle: middle(values) };
+      const sides = groupBy(list, (p) => p.cell.category);
+      const category = CATEGORIES.find((c) => sides.has(c)) ?? "unknown";
+      const values = (sides.get(category) ?? []).map((p) => p.value);
+      return { key: label(list[0].cell), list, sides, category, middle: middle(values) };
     })
     .sort((a, b) => a.middle - b.middle);
   const groups = tasks.flatMap((t, row) =>
     CATEGORIES.flatMap((category) => {
-      const list = t.list.filter((p) => p.cell.category === category);
-      if (!list.length) return [];
+      const list = t.sides.get(category);
+      if (!list) return [];
       const values = list.map((p) => p.value);
       return [
         {
@@ -95,8 +98,8 @@ export function overview(app) {
       p.y = g.y + spread * scatter(p.cell.id);
     }
   }
-  const low = Math.min(...points.map((p) => p.value)) * 0.8,
-    high = Math.max(...points.map((p) => p.value)) * 1.25;
+  const low = Math.min(...groups.map((g) => g.low)) * 0.8,
+    high = Math.max(...groups.map((g) => g.high)) * 1.25;
   const draw = drawing(points, (width) => {
     const narrow = width < (several ? 900 : 640);
     // On a phone a task's name stands over its points, which make room for it.
@@ -255,8 +258,21 @@ export function overview(app) {
   ];
 }
 
-/** @param {Cell} cell */
-const cellGroup = (cell) => `${sourceKey(cell)} ${cell.task}`;
+/** @type {WeakMap<Cell[], Cell[][]>} */
+const known = new WeakMap();
+
+/**
+ * A selection's cells by the tasks of each study: the same at any setting.
+ * @param {Cell[]} cells
+ */
+function tasksOf(cells) {
+  let found = known.get(cells);
+  if (!found) {
+    found = [...groupBy(cells, (c) => `${sourceKey(c)} ${c.task}`).values()];
+    known.set(cells, found);
+  }
+  return found;
+}
 
 /**
  * What the categories take beside each other, with a link to where it stands in full.

@@ -12,7 +12,7 @@ import {
   qualityInterval,
 } from "../format.js";
 import { term } from "../glossary.js";
-import { bounded, onFront, reach } from "../figures.js";
+import { bounded, onFront } from "../figures.js";
 import {
   categoryLegend,
   COLOUR,
@@ -24,7 +24,7 @@ import {
   SYMBOL,
   words,
 } from "../shared.js";
-import { extent } from "./size.js";
+import { span } from "./size.js";
 
 /** @import { App } from "../main.js" */
 /** @import { Point, Setting } from "../page" */
@@ -90,7 +90,7 @@ function one(app, points, setting) {
   const { task, dataset, metric } = points[0].cell;
   const lower = points[0].cell.lower_is_better;
   const best = points.filter((p) => onFront(p.cell, setting)).sort((a, b) => a.value - b.value);
-  const x = extent(points.flatMap(reach)),
+  const x = span(points),
     values = points.flatMap((p) => [p.quality, p.from ?? p.quality, p.to ?? p.quality]);
   const share = points.every((p) => p.cell.in_percent);
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;

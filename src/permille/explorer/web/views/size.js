@@ -20,7 +20,7 @@ import {
 import { empty } from "./overview.js";
 
 /** @import { App } from "../main.js" */
-/** @import { Point } from "../page" */
+/** @import { Estimate, Point } from "../page" */
 
 const GROUPS = { category: "Category", architecture: "Architecture", task: "Task", study: "Study" };
 const LISTED = 50;
@@ -41,7 +41,7 @@ export function size(app) {
   );
   const { keys, colourOf } = palette(points, by);
   const x = extent(points.map(paramsOf)),
-    y = extent(points.flatMap(reach));
+    y = span(points);
   const draw = drawing(points, (width) => ({
     height: Math.max(320, Math.min(560, width * 0.55)),
     marginLeft: 62,
@@ -159,9 +159,22 @@ export function size(app) {
         ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }],
         ["95 % interval", (p) => interval(p, setting.unit), { number: true }],
       ],
-      [...points].sort((a, b) => paramsOf(b) - paramsOf(a)).slice(0, LISTED),
+      largest(points, paramsOf),
     ),
   ];
+}
+
+/**
+ * The LISTED of them that have the most parameters, without putting all in order.
+ * @param {Point[]} points
+ * @param {(p: Point) => number} paramsOf
+ */
+function largest(points, paramsOf) {
+  const least = Float64Array.from(points, paramsOf).sort().at(-LISTED) ?? 0;
+  return points
+    .filter((p) => paramsOf(p) >= least)
+    .sort((a, b) => paramsOf(b) - paramsOf(a))
+    .slice(0, LISTED);
 }
 
 /**
@@ -214,4 +227,19 @@ export function extent(values, room = 1.25) {
     if (v > high) high = v;
   }
   return [low / room, high * room];
+}
+
+/**
+ * The axis that holds estimates with their intervals.
+ * @param {Estimate[]} estimates
+ */
+export function span(estimates) {
+  let low = Infinity,
+    high = -Infinity;
+  for (const estimate of estimates)
+    for (const end of reach(estimate)) {
+      low = Math.min(low, end);
+      high = Math.max(high, end);
+    }
+  return extent([low, high]);
 }
