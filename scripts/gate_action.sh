@@ -9,6 +9,11 @@ annotate() { # error|notice TEXT: in workflow commands %, carriage return and ne
   echo "::$1 title=permille gate::${text//$'\n'/%0A}"
 }
 
+if [ -z "$BASE" ]; then
+  annotate error "there is no commit to compare with: the event has none, so give the input base"
+  exit 2
+fi
+
 head=$GITHUB_WORKSPACE
 base=$RUNNER_TEMP/permille-base
 rm -rf "$base"
@@ -21,7 +26,10 @@ fi
 
 if [ -n "$SETUP" ]; then
   for folder in "$base" "$head"; do
-    (cd "$folder" && bash -c "$SETUP")
+    if ! (cd "$folder" && bash -c "$SETUP"); then
+      annotate error "the setup failed in ${folder/#"$base"/the base}: $SETUP"
+      exit 2
+    fi
   done
 fi
 

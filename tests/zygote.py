@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import runpy
@@ -25,8 +26,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-READ_WHEN_USED = ("PERMILLE_", "TMPDIR", "XDG_", "COLUMNS", "NO_COLOR", "AWS_", "PYTEST_")
-"""How the names begin of what permille reads from the environment when it is needed."""
+READ_WHEN_USED = ("PERMILLE_", "TMPDIR", "XDG_", "COLUMNS", "NO_COLOR", "AWS_", "HF_", "PYTEST_")
+"""How the names begin of what is read from the environment when it is needed, or by what is loaded
+then (:data:`LOADED_LATER`)."""
+LOADED_LATER = ("huggingface_hub", "obstore", "onnxruntime", "torch")
 PRELOADED = ("numpy", "psutil", "rich.console", "rich.table", "sqlite3", "uuid")
 LONGEST = 1 << 17
 """Bytes of a command's words and environment."""
@@ -48,6 +51,8 @@ class Zygote:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 cwd=Path(__file__).parents[1],
+                # NumPy's library would start threads, which a fork leaves behind.
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -81,7 +86,7 @@ class Zygote:
         found = _read([begin for begin, _ in pipes], timeout_s)
         for begin, _ in pipes:
             os.close(begin)
-        out, err, ended = (bytes(each).decode() for each in found)
+        out, err, ended = (io.TextIOWrapper(io.BytesIO(each)).read() for each in found)
         pid, *code = ended.split()
         if not code:
             with contextlib.suppress(ProcessLookupError):
@@ -159,4 +164,5 @@ if __name__ == "__main__":
 
     for name in (*PRELOADED, *map(cli.module_of, cli.COMMANDS)):
         importlib.import_module(name)
+    assert not sys.modules.keys() & set(LOADED_LATER)
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -5,7 +5,8 @@
     ├── StudyError                 2   the study file is wrong
     ├── DatasetError               2   the dataset cannot be used
     ├── ModelError                 2   the model cannot be used
-    │   └── InferenceError         2   one inference failed
+    │   ├── InferenceError         2   one inference failed
+    │   └── OverloadError          2   a server cannot keep up with its requests
     ├── AssetError                 2   a quick-start asset is absent or damaged
     ├── ImportDataError            2   a file to import cannot be read
     ├── StoreError                 2   the store cannot be read or written
@@ -21,6 +22,8 @@ Every message is one line: what is wrong, where, and how to fix it.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 
 class PermilleError(Exception):
@@ -47,6 +50,10 @@ class ModelError(PermilleError):
 
 class InferenceError(ModelError):
     """One inference failed; a study may allow some failures (``max_failures``)."""
+
+
+class OverloadError(ModelError):
+    """A server cannot keep up with the arrivals of its requests."""
 
 
 class AssetError(PermilleError):
@@ -96,13 +103,20 @@ class RecorderError(PermilleError):
 
 class TrialError(PermilleError):
     """One trial failed; it is stored as failed and the study continues. ``lines`` are the last
-    lines that its worker printed; ``by_signal``: it was killed, which need not happen again."""
+    lines that its worker printed; ``by_signal``: it was killed, which need not happen again;
+    ``kind``: what failed."""
 
     exit_code = 1
 
     def __init__(
-        self, message: str, lines: tuple[str, ...] = (), *, by_signal: bool = False
+        self,
+        message: str,
+        lines: tuple[str, ...] = (),
+        *,
+        by_signal: bool = False,
+        kind: Literal["overload", "other"] = "other",
     ) -> None:
         super().__init__(message)
         self.lines = lines
+        self.kind = kind
         self.by_signal = by_signal

@@ -1,8 +1,8 @@
 """The tasks' metrics: their direction, unit and format.
 
 This is the only table of metrics, without heavy imports; everything that reads a quality uses it.
-For an unknown metric (of an importer or a plug-in), lower is better if its name contains a word for
-a loss or an error, and it is printed as a plain number.
+For an unknown metric (of an importer or a plug-in), lower is better if its name says so, or
+contains a word for a loss or an error, and it is printed as a plain number.
 
 The scores of single samples are packed here too. Trials store them, so that two models can be
 compared sample by sample.
@@ -56,6 +56,8 @@ METRICS: dict[str, Metric] = {
         _proportion("top5_accuracy"),
         _proportion("precision_at_1"),
         _proportion("exact_match"),
+        _proportion("acc"),
+        _proportion("acc_norm"),
         *(
             Metric(name=name)
             for name in (
@@ -68,10 +70,14 @@ METRICS: dict[str, Metric] = {
         Metric(name="cer", lower_is_better=True, most=None),
         _loss("perplexity", 1.0),
         _loss("pseudo-perplexity", 1.0),
+        _loss("word_perplexity", 1.0),
+        _loss("byte_perplexity", 1.0),
         _loss("bits_per_byte"),
         _loss("fid"),
     )
 }  # fmt: skip
+_STATED = {", lower is better)": True, ", higher is better)": False}
+"""The end of a name that states the direction itself."""
 _LOWER = re.compile(r"(^|[^a-z])(perplexity|ppl|loss|error|wer|cer|fid|mae|mse|rmse)([^a-z]|$)")
 
 
@@ -80,11 +86,13 @@ def metric_of(name: str) -> Metric:
     key = name.casefold().strip()
     # "f1 (has answer)" is an f1
     known = METRICS.get(key) or METRICS.get(key.partition(" (")[0])
-    if known is not None:
+    stated = next((lower for end, lower in _STATED.items() if key.endswith(end)), None)
+    if known is not None and stated is None:
         return known
+    by_words = _LOWER.search(key.replace("_", " ")) is not None
     return Metric(
         name=name,
-        lower_is_better=_LOWER.search(key.replace("_", " ")) is not None,
+        lower_is_better=by_words if stated is None else stated,
         form="number",
         least=float("-inf"),
         most=None,

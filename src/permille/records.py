@@ -58,6 +58,8 @@ BOUNDARIES: tuple[Boundary, ...] = ("accelerator", "compute", "node", "facility"
 Category = Literal["task-specific", "general-purpose"]
 CellCategory = Literal["task-specific", "general-purpose", "unknown"]
 Status = Literal["done", "failed", "invalid"]
+FailureKind = Literal["overload", "other"]
+"""``overload``: a server that could not keep up with the arrivals of its requests."""
 
 
 # --- what is measured --------------------------------------------------------------------
@@ -352,6 +354,18 @@ class RequestTimes(Record):
     tokens_out: tuple[int, ...]
 
 
+class AnswerTimes(Record):
+    """The times of a server's successful answers in a query span (ns), each answer at the same
+    place of every list: until the whole answer, until the first token, and per output token after
+    it. None: unknown. ``n``: the number of all answers, over which those here are spread evenly.
+    """
+
+    n: int
+    whole_ns: tuple[int, ...]
+    first_ns: tuple[int | None, ...]
+    token_ns: tuple[int | None, ...]
+
+
 class TokenSplit(Record):
     """What input and output tokens cost each, in the ``compute`` boundary. The intervals do not
     include the meters' accuracy (``accuracy_low`` and ``accuracy_high``: relative, k = 2).
@@ -510,3 +524,4 @@ class Trial(Record):
     block: int | None = None  # the block's number within the session
     server: ServerUse | None = None  # None: the trial started its own server, or none
     machine: str | None = None  # that of its session; None where it is unknown
+    failure_kind: FailureKind | None = None  # None: not failed, an import, or an older trial

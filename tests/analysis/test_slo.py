@@ -8,11 +8,10 @@ import msgspec
 import pytest
 
 from permille.analysis.cell_summary import Summary
-from permille.analysis.slo import Limit, OperatingChoice, check, choose
+from permille.analysis.slo import Limit, OperatingChoice, check, choose, is_overloaded
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
 from permille.records import Latency, Trial
-from permille.workload.requests import OVERLOADED
 from tests.records import trial
 
 TTFT = Limit(name="ttft_p95", most=1.0)
@@ -162,11 +161,29 @@ def test_no_points_and_points_without_a_figure_are_errors() -> None:
         chosen([trial(status="failed", reason="overload")])
 
 
-def overloaded(model: str, repeat: int = 0) -> Trial:
+OVERLOAD = "ModelError: the server cannot keep up with rate_per_s = 9: in 3 s it answered 4"
+
+
+def overloaded(model: str, repeat: int = 0, **changed: Any) -> Trial:
     """A trial whose server could not keep up."""
-    reason = f"the worker failed (exit 1): ModelError: {OVERLOADED} = 9: in 3 s it answered 4"
     one = served(model, 100, 0.1)[repeat]
-    return msgspec.structs.replace(one, status="failed", reason=reason, phases={}, latency=None)
+    plain: dict[str, Any] = {"status": "failed", "reason": OVERLOAD, "phases": {}, "latency": None}
+    return msgspec.structs.replace(one, **(plain | {"failure_kind": "overload"} | changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_overload"),
+    [
+        ({"reason": "in other words"}, True),
+        ({"failure_kind": None}, True),  # an older trial has only the text
+        ({"failure_kind": "other"}, False),  # whatever its text
+        ({"failure_kind": None, "reason": "no GPU"}, False),
+        ({"failure_kind": None, "source": "vllm-bench"}, False),
+    ],
+)
+def test_an_overload_is_a_kind_of_failure(changed: dict[str, Any], is_overload: bool) -> None:
+    (alone,) = summaries([overloaded("9 per second", **changed)])
+    assert is_overloaded(alone) is is_overload
 
 
 def test_arrivals_that_the_server_cannot_keep_up_with_break_a_promise_of_latency() -> None:

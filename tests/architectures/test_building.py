@@ -12,11 +12,12 @@ from permille.backends.transformers.plugin import backend
 from permille.errors import ModelError
 from permille.workload.requests import Generate, Masked, Text
 from permille.workload.specs import ModelSpec
+from tests.optional import later
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
-transformers = pytest.importorskip("transformers")
+torch = later("torch", "torch")
+transformers = later("transformers", "torch")
 
 WORDS = " ".join(word(number) for number in range(25))
 

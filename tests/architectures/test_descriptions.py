@@ -11,11 +11,12 @@ from permille.architectures import descriptions
 from permille.architectures.descriptions import Description, PipelineDescription, describe
 from permille.errors import ModelError
 from permille.workload.specs import ModelSpec
+from tests.optional import later
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
-pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
+torch = later("torch", "torch")
+later("diffusers", "diffusers")
 
 
 def published() -> dict[str, int]:

@@ -16,11 +16,12 @@ from permille.workload.outputs import Output
 from permille.workload.requests import Draw, Text
 from permille.workload.specs import ModelSpec
 from tests import tiny_models as tiny
+from tests.optional import later
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("diffusers")
+torch = later("torch", "torch")
+later("diffusers", "diffusers")
 
 
 @pytest.fixture(scope="module")

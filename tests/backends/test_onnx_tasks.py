@@ -18,10 +18,11 @@ from permille.workload.protocols import Loaded
 from permille.workload.requests import Masked, Picture, Question, Text, Words
 from permille.workload.specs import ModelSpec
 from tests import tiny_models as tiny
+from tests.optional import later
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-pytest.importorskip("onnx", reason="exporting a model needs onnx")
+torch = later("torch", "torch")
+later("transformers", "torch")
+later("onnx", "check")
 
 TEXT = ("input_ids", "attention_mask", "token_type_ids")
 

@@ -12,13 +12,12 @@ from permille.errors import ModelError
 from permille.workload.outputs import Output
 from permille.workload.requests import Chat, Choice, Generate, Question, Text
 from permille.workload.specs import ModelSpec
+from tests.optional import later
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
-transformers = pytest.importorskip(
-    "transformers", reason="not installed: pip install 'permille[torch]'"
-)
+torch = later("torch", "torch")
+transformers = later("transformers", "torch")
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>", "good", "bad", "this", "is", "a", "film"]
 WORDS += ["who", "made", "it", "we", "did", "very"]

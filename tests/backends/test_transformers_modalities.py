@@ -16,11 +16,12 @@ from permille.workload.protocols import Batched, Loaded
 from permille.workload.requests import Generate, Masked, Picture, Sound, Text, Words
 from permille.workload.specs import ModelSpec
 from tests import tiny_models as tiny
+from tests.optional import later
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+torch = later("torch", "torch")
+transformers = later("transformers", "torch")
 
 
 @pytest.fixture(scope="module")

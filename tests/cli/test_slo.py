@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 
-from permille.store import Store
+from permille.records import AnswerTimes, Span
+from permille.store import Raw, Store
 from tests.analysis.test_slo import served
 from tests.conftest import Permille
 
@@ -38,6 +40,27 @@ def test_the_answer_names_the_load_its_cost_and_its_head_room(
     best = permille("slo", "--ttft-p95", "1000ms", "--json").json["best"]
     assert best["model"] == "sweep, concurrency = 4"
     assert best["meets"] is True
+
+
+def test_goodput_is_of_the_times_in_the_recordings(permille: Permille, tmp_path: Path) -> None:
+    answers = AnswerTimes(
+        n=1000,
+        whole_ns=(10**9,) * 1000,
+        first_ns=(5 * 10**8,) * 900 + (2 * 10**9,) * 100,
+        token_ns=(0,) * 1000,
+    )
+    query = Span(name="query", t0_ns=0, t1_ns=10**10, attributes={"answers": to_builtins(answers)})
+    with Store(tmp_path / "permille.db") as store:
+        for one in served("sweep, concurrency = 4", 200, 0.5):
+            store.add(one, Raw(recording=None, spans=(query,), durations_ns=()))
+        store.add_many((one, None) for one in served("sweep, concurrency = 1", 300, 0.1))
+    out = permille("slo", "--ttft-p95", "1s").out
+    assert "  goodput: 90/s [90/s, 90/s], 90 % [" in out
+    assert "222 mJ [217 mJ, 228 mJ] for each of them (first token within 1 s)" in out
+    points = permille("slo", "--ttft-p95", "1s", "--json").json["points"]
+    assert points[0]["goodput"]["per_s"] == {"value": 90.0, "low": 90.0, "high": 90.0}
+    assert points[1]["goodput"]["per_s"]["value"] is None
+    assert points[1]["goodput"]["reason"] == "a trial has no times of its single requests"
 
 
 def test_no_load_keeps_it_is_exit_code_4_and_cannot_tell_5(permille: Permille, keep: Path) -> None:

@@ -27,6 +27,14 @@ pytestmark = pytest.mark.measuring
 FILES = ["server.py", "questions.jsonl", "study.toml", "question.json", "far.toml"]
 
 
+def test_the_studies_can_be_planned(permille: Permille, tmp_path: Path) -> None:
+    assert write_files("llm-server.md", tmp_path) == FILES
+    for name in FILES:
+        if name.endswith(".toml"):
+            assert permille("study", "check", name, "--json").json["cells"]
+
+
+@pytest.mark.campaign
 @quickstart_assets.needed
 def test_the_example_runs(
     permille: Permille, powercap: Driver, environment: dict[str, str], tmp_path: Path

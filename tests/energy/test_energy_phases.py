@@ -185,7 +185,7 @@ def test_notices_are_each_said_once_with_their_domain() -> None:
     )
     assert phases.notices(recording) == ("gpu:0: throttled", "another tenant")
     shared = Recording(series=(), events=(), stats=STATS, shared=True)
-    assert phases.notices(shared) == ("concurrent runs were allowed on this machine (--shared)",)
+    assert phases.notices(shared) == ("concurrent runs were allowed on the machine (--shared)",)
 
 
 def test_a_trace_has_the_mean_power_of_equal_intervals_from_the_series_start() -> None:

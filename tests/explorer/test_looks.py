@@ -31,7 +31,7 @@ def test_nothing_vanishes_in_forced_colours(browser: Browser, file: Path, scheme
     """Marks, text, the view that is open and the focus have colours of the system's, even if the
     page's own theme is the other one."""
     how = {"forced_colors": "active", "color_scheme": scheme}
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, **how)  # type: ignore[arg-type]
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, **how)
     tab = Tab(context.new_page(), file.as_uri())
     page = tab.page
     page.add_init_script("localStorage.setItem('permille-theme', 'light')")

@@ -16,7 +16,7 @@ from permille.explorer import document
 from permille.explorer.figures import everything
 from permille.explorer.page import asset, self_contained
 from tests.conftest import Permille
-from tests.explorer.conftest import ENDLESS, HOSTILE, SCREEN, Tab, until
+from tests.explorer.conftest import DRAWN, ENDLESS, HOSTILE, SCREEN, Tab, until
 from tests.explorer.tiled import tiled
 
 pytestmark = pytest.mark.slow
@@ -223,7 +223,7 @@ def _a_year(tab: Tab, kind: str) -> float:
 
 def test_sliders_change_the_workloads_figures(tab: Tab, permille: Permille, store: Path) -> None:
     tab.go("view=whatif&search=small&origin=store&boundary=node&region=POL")
-    assert tab.page.locator("#w-model").evaluate("s => s.selectedOptions[0].text") == "small"
+    assert tab.page.input_value("#w-model") == "small"
     tab.page.locator("#w-slide").evaluate(
         "s => { s.value = 7; s.dispatchEvent(new Event('input', {bubbles: true})); }"
     )
@@ -243,7 +243,7 @@ def test_sliders_change_the_workloads_figures(tab: Tab, permille: Permille, stor
     assert "pue=1.2" in address
     before = tab.page.locator(".cards").inner_text()
     tab.page.reload()
-    until(lambda: tab.page.evaluate("Boolean(window.permille)"))
+    until(lambda: tab.page.evaluate(DRAWN))
     assert tab.page.locator(".cards").inner_text() == before
 
 
@@ -353,7 +353,8 @@ def test_filters_are_in_the_address_and_come_back(
 ) -> None:
     tab: Tab = request.getfixturevalue("tab" if kind == "served" else "file_tab")
     tab.go("view=table").unfold()
-    tab.page.select_option("#f-task", "text-classification")
+    tab.page.fill("#f-task", "text classification")
+    tab.page.keyboard.press("Enter")
     tab.page.select_option("#f-category", "general-purpose")
     tab.page.fill("#f-search", "flan")
     until(lambda: "search=flan" in tab.url)
@@ -369,7 +370,7 @@ def test_filters_are_in_the_address_and_come_back(
     assert energies == sorted(energies, reverse=True)
     assert shown
     tab.page.reload()
-    until(lambda: tab.page.evaluate("Boolean(window.permille)"))
+    until(lambda: tab.page.evaluate(DRAWN))
     assert tab.page.locator("table.all tbody th").all_inner_texts() == rows
     assert tab.page.input_value("#f-search") == "flan"
     assert tab.page.input_value("#f-category") == "general-purpose"
@@ -635,10 +636,10 @@ def test_paper_has_all_of_the_view_and_no_controls(file_tab: Tab) -> None:
 # --- for everyone ----------------------------------------------------------------------------
 
 
-def _findings(tab: Tab, options: dict[str, Any]) -> list[Any]:
+def findings(tab: Tab, options: dict[str, Any] | None = None) -> list[Any]:
     tab.page.evaluate(AXE.read_text(encoding="utf-8"))
     found = tab.page.evaluate(
-        "options => axe.run(document, {resultTypes: ['violations'], ...options})", options
+        "options => axe.run(document, {resultTypes: ['violations'], ...options})", options or {}
     )
     return [
         (v["id"], v["impact"], [n["target"] for n in v["nodes"]][:3])
@@ -672,7 +673,7 @@ def test_axe_finds_nothing_serious(
         # One dataset of it: axe looks at every cell of a table, and one row is as good as the next.
         file_tab.go(f"view={view}&task=text-classification&dataset=IMDB")
         until(lambda: VIEWS[view] in file_tab.text())  # noqa: B023
-        found[view] = _findings(file_tab, options)
+        found[view] = findings(file_tab, options)
     assert {view: each for view, each in found.items() if each} == {}
 
 
@@ -760,9 +761,6 @@ def test_what_is_set_is_in_sight_and_taken_away_by_a_click(file_tab: Tab) -> Non
     tab.page.set_viewport_size({"width": 1366, "height": 768})
     tab.go("view=overview&origin=shipped&dataset=IMDB&search=bert")
     until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
-    mark = tab.page.locator("figure svg .pt > *").first.bounding_box()
-    assert mark is not None
-    assert mark["y"] < 768 * 0.6  # below the folded controls, the heading and its sentence
     chips = tab.page.locator(".chips button")
     assert [c.split(":")[0] for c in chips.all_inner_texts()] == [
         "dataset", "model contains", "source",
@@ -786,7 +784,7 @@ def test_the_page_keeps_a_persons_place(browser: Browser, file: Path) -> None:
         for s in published.summaries("compute")
         if (s.cell.task, s.cell.dataset) == ("fill-mask", "BookCorpus") and s.energy is not None
     }
-    chosen = page.locator("#w-model").evaluate("s => s.selectedOptions[0].text")
+    chosen = page.input_value("#w-model")
     assert energies[chosen] == median_low(energies.values())
     assert "cell=" in file_tab.url
     page.click("summary:text('Every cell of this selection')")
@@ -806,7 +804,7 @@ def test_the_page_keeps_a_persons_place(browser: Browser, file: Path) -> None:
     assert page.inner_text("#theme") == "Theme: dark"
     assert page.evaluate(ground) == "rgb(20, 23, 27)"
     page.reload()
-    until(lambda: page.evaluate("Boolean(window.permille)"))
+    until(lambda: page.evaluate(DRAWN))
     assert page.evaluate(ground) == "rgb(20, 23, 27)"
     assert file_tab.said == []
     page.close()
@@ -869,3 +867,47 @@ def test_a_store_that_changed_meanwhile_is_said(tab: Tab) -> None:
     tab.page.evaluate("permille.tag = 'another'")
     tab.page.get_by_role("link", name="Compare", exact=True).click()
     until(lambda: "the store has changed" in tab.page.inner_text("body"))
+
+
+def test_a_word_is_explained_by_keyboard_pointer_and_touch(browser: Browser, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
+    tab = Tab(context.new_page(), file.as_uri()).go()
+    shown = "document.querySelector('.explained:popover-open')?.innerText ?? ''"
+    word = tab.page.locator("main .term").first
+    word.focus()
+    tab.page.keyboard.press("Enter")
+    until(lambda: "never pooled" in tab.page.evaluate(shown))
+    box = tab.page.locator(".explained:popover-open").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
+    tab.page.keyboard.press("Escape")
+    until(lambda: tab.page.evaluate(shown) == "")
+    word.tap()
+    until(lambda: "never pooled" in tab.page.evaluate(shown))
+    tab.page.keyboard.press("Escape")
+    word.hover()
+    until(lambda: "never pooled" in tab.page.evaluate(shown))
+    tab.page.mouse.move(5, 5)
+    until(lambda: tab.page.evaluate(shown) == "")
+    context.close()
+
+
+def test_five_steps_lead_from_a_request_to_a_million_a_day(browser: Browser, file: Path) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    tab = Tab(context.new_page(), file.as_uri()).go()
+    steps = tab.page.locator(".path a")
+    assert steps.count() == 5
+    views = []
+    for step in range(5):
+        tab.go()
+        tab.page.evaluate("document.querySelector('.path').open = true")
+        steps.nth(step).click()
+        until(lambda: tab.page.evaluate(DRAWN) and tab.page.locator("main h1").count() == 1)
+        views.append(tab.page.evaluate("permille.state.view"))
+        assert "Nothing to draw" not in tab.text()
+    assert views == ["overview", "quality", "compare", "model", "whatif"]
+    assert tab.page.evaluate("permille.state.day") == "1000000"
+    tab.go()
+    assert not tab.page.evaluate("document.querySelector('.path').open")
+    context.close()

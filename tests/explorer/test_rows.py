@@ -32,6 +32,8 @@ def test_filters_narrow_the_rows() -> None:
         assert min(row["params"] for row in found) >= 1e9
         named = rows.records(question({"search": "FLAN-t5-xxl"}))
         assert {row["model"] for row in named} == {"google/flan-t5-xxl"}
+        words = rows.records(question({"search": "xxl t5 FLAN"}))
+        assert {row["model"] for row in words} == {"google/flan-t5-xxl"}
         assert rows.records(question({"task": "' OR 1=1 --"})) == []
         assert len(rows.records(question({}))) == 312
     finally:

@@ -98,27 +98,26 @@ def returns_function(text):
 """
 
 
-@pytest.mark.parametrize(
-    ("model", "reason"),
-    [
-        ("raises", "LookupError: no such word: good one (models.py:10, in helper)"),
-        ("library", "(models.py:17, in library)"),
-        ("later", "LookupError: the model's own error (models.py:21, in later)"),
-        ("unawaited", "LookupError: the model's own error (models.py:26, in unawaited)"),
-        ("nothing", "returned None for each of the 2 samples"),
-        ("number", "the callable returned a int, not a label (str)"),
-        ("returns_function", "returned a function, which has computed nothing yet"),
-    ],
-)
+REASONS = {
+    "raises": "LookupError: no such word: good one (models.py:10, in helper)",
+    "library": "(models.py:17, in library)",
+    "later": "LookupError: the model's own error (models.py:21, in later)",
+    "unawaited": "LookupError: the model's own error (models.py:26, in unawaited)",
+    "nothing": "returned None for each of the 2 samples",
+    "number": "the callable returned a int, not a label (str)",
+    "returns_function": "returned a function, which has computed nothing yet",
+}
+
+
 def test_the_reason_is_the_models_error_with_its_place(
-    permille: Permille, powercap: Driver, make_study: MakeStudy, tmp_path: Path,
-    model: str, reason: str,
-) -> None:  # fmt: skip
-    permille("run", str(make_study(model, source=FAILS)), code=1)
-    (trial,) = kept(tmp_path)
-    assert trial.status == "failed"
-    assert trial.reason is not None
-    assert reason in trial.reason
+    permille: Permille, powercap: Driver, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    permille("run", str(make_study(*REASONS, source=FAILS)), code=1)
+    trials = {trial.cell.model: trial for trial in kept(tmp_path)}
+    assert trials.keys() == REASONS.keys()
+    for model, reason in REASONS.items():
+        assert trials[model].status == "failed"
+        assert reason in (trials[model].reason or ""), model
 
 
 def test_a_syntax_error_is_shown_with_its_line(

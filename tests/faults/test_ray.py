@@ -18,10 +18,11 @@ from permille.records import Trial
 from permille.store import Store
 from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours
+from tests.optional import later
 from tests.powercap import Driver
 from tests.ray_nodes import RayNodes, ray_nodes
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'permille[ray]'")
+later("ray", "ray")
 pytestmark = [pytest.mark.measuring, pytest.mark.slow]
 
 SECOND = """

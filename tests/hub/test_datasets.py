@@ -24,11 +24,12 @@ from permille.workload.protocols import Task
 from permille.workload.specs import DatasetSpec
 from tests.conftest import PATIENCE_S, Permille
 from tests.fake_hub import FakeHub
+from tests.optional import later
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.slow
 
-datasets = pytest.importorskip("datasets", reason="not installed: pip install 'permille[datasets]'")
+datasets = later("datasets", "datasets")
 
 MODELS = """
 def polarity(text):

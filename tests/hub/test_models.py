@@ -282,6 +282,7 @@ class TestNothingOfAModelIsExecuted:
         assert not any("resolve" in path for path in hub.asked)
         assert not flag.exists()
 
+    @pytest.mark.campaign  # the same of a folder: tests/faults/test_models.py
     def test_an_allowed_pickle_is_read_as_weights_alone(
         self,
         permille: Permille,

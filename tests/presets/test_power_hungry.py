@@ -14,10 +14,11 @@ from permille.cli import dispatch
 from permille.cli.planning import load
 from permille.study.plan import file
 from permille.study.plan.selection import grid
+from tests.optional import later
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
+later("diffusers", "diffusers")
 NAME = "power-hungry-2023"
 
 

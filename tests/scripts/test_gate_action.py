@@ -79,6 +79,26 @@ def test_a_base_that_was_not_fetched_is_named_with_the_mend(
     assert "fetch-depth: 0" in finished.stdout
 
 
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ({"BASE": ""}, "::error title=permille gate::there is no commit to compare with"),
+        ({"SETUP": "exit 3"}, "::error title=permille gate::the setup failed in the base: exit 3"),
+    ],
+)
+def test_what_keeps_it_from_measuring_is_an_annotation(
+    versions: tuple[Path, str],
+    environment: dict[str, str],
+    tmp_path: Path,
+    inputs: dict[str, str],
+    says: str,
+) -> None:
+    folder, base = versions
+    finished = act(folder, environment, tmp_path, **({"BASE": base} | inputs))
+    assert finished.returncode == 2, finished.stderr
+    assert says in finished.stdout
+
+
 def test_a_command_line_that_is_wrong_is_an_annotation_too(
     versions: tuple[Path, str], environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from permille.store import Group, Store, rolling, rollup
 from permille.store.repair import check
 from tests.records import trial
 
+pytestmark = pytest.mark.slow
+
 TRIALS = [
     trial(30.0 + number, model=f"m{number % 5}", repeat=number, idle_j=1.0 + number % 3)
     for number in range(40)

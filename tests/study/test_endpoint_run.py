@@ -148,7 +148,35 @@ def test_under_load_the_time_to_the_first_token_is_the_steady_states(run: Any) -
     assert trial.latency.first_token_p50 < trial.latency.p50
 
 
+def test_goodput_counts_the_answers_of_the_steady_state(
+    run: Any, permille: Permille, tmp_path: Path
+) -> None:
+    trial = run(OneAtATime(0.1), model="stream = true\nconcurrency = 4", inferences=20)
+    seconds = trial.phases["query"].seconds
+    with Store(tmp_path / "permille.db", readonly=True) as store:
+        raw = store.raw(trial.uid)
+    assert raw is not None
+    assert len(raw.durations_ns) == trial.phases["query"].inferences
+
+    def good(*promise: str, code: int | None = None) -> dict[str, Any]:
+        (point,) = permille("slo", *promise, "--json", code=code).json["points"]
+        return dict(point["goodput"])
+
+    # With a single trial, no promise is known to be kept.
+    every = good("--ttft-p99", "60s", "--tpot-p99", "60s", "--latency-p99", "60s", code=5)
+    assert every["share"]["value"] == 1
+    assert every["per_s"]["value"] == pytest.approx(len(raw.durations_ns) / seconds)
+    limit_ms = sorted(raw.durations_ns)[len(raw.durations_ns) // 2] // 1_000_000 + 1
+    within = sum(duration_ns <= limit_ms * 1_000_000 for duration_ns in raw.durations_ns)
+    some = good("--latency-p50", f"{limit_ms}ms")
+    assert some["per_s"]["value"] == pytest.approx(within / seconds)
+    assert some["j_per_request"]["value"] == pytest.approx(
+        every["j_per_request"]["value"] / some["share"]["value"]
+    )
+
+
 def test_a_server_that_falls_behind_is_an_error_with_its_figures(run: Any) -> None:
     trial = run(OneAtATime(0.05), code=1, model="rate_per_s = 40.0\nstream = true", inferences=30)
     assert "the server cannot keep up with rate_per_s = 40: in " in trial.reason
     assert "requests in flight rose from" in trial.reason
+    assert trial.failure_kind == "overload"

@@ -13,12 +13,13 @@ from permille.records import Trial
 from permille.store import Store
 from tests import tiny_models as tiny
 from tests.conftest import Permille
+from tests.optional import later
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
+later("torch", "torch")
+later("transformers", "torch")
 
 STUDY = """
 [study]

@@ -11,8 +11,9 @@ from permille.study.plan.forecast import A100_OPERATIONS_PER_S, download_bytes, 
 from permille.study.plan.grid import Plan
 from permille.study.plan.published import published
 from permille.study.plan.selection import Selection
+from tests.optional import later
 
-pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
+later("diffusers", "diffusers")
 REFERENCE_S = published()["text-classification", DATASET, MODEL].seconds
 THERE = Calibration(
     device="cuda",

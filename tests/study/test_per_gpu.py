@@ -32,7 +32,7 @@ SCRIPT = (
     "count=2",
     *(f"gpu{i}.uuid={uuid}" for i, uuid in enumerate(POWER_W)),
     *(f"gpu{i}.power_mw={1e3 * watts:.0f}" for i, watts in enumerate(POWER_W.values())),
-    *(f"gpu{i}.{what}" for i in range(2) for what in ("tick_ms=10", "pids_rc=3")),
+    *(f"gpu{i}.{what}" for i in range(2) for what in ("tick_ms=3", "pids_rc=3")),
 )
 WATCHES = """
 

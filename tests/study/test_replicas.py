@@ -13,11 +13,12 @@ from permille.errors import ModelError, StudyError
 from permille.store import Store
 from permille.study.plan import file
 from permille.study.plan.grid import make
+from tests.optional import later
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("torch", reason="not installed: pip install 'permille[torch]'")
-pytest.importorskip("diffusers", reason="not installed: pip install 'permille[diffusers]'")
+later("torch", "torch")
+later("diffusers", "diffusers")
 
 HEAD = """
 [study]

@@ -27,11 +27,12 @@ from permille.study.plan.grid import Plan, make
 from permille.study.run.tally import RunTally
 from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import await_that, kept, ours
+from tests.optional import later
 from tests.powercap import Driver
 from tests.slurm_node import slurm_of_one_node
 from tests.study.test_nodes import Heard
 
-pytest.importorskip("submitit", reason="submitit is not installed: pip install 'permille[slurm]'")
+later("submitit", "slurm")
 pytestmark = [pytest.mark.measuring, pytest.mark.slow]
 
 SLURM = ("--engine", "slurm", "--partition", "main", "--time", "10m")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,6 +44,17 @@ class BlockEnergy(Record):
     machine: str = ""
 
 
+class SumsIntervals(NamedTuple):
+    """The intervals of a figure: with the systematic part, and of the trials alone.
+    ``selection_factor``: by how much those over its sessions are widened (see :mod:`.rerun`), if
+    they are ``over_sessions``."""
+
+    estimate: Estimate
+    spread: Estimate
+    selection_factor: float
+    over_sessions: bool
+
+
 class Sums(Record):
     """A figure over the trials of a cell, in joules per 1,000 inferences.
 
@@ -71,38 +83,28 @@ class Sums(Record):
         Trials that a stopping rule ended have the interval of that rule, because Student's t would
         be too narrow.
         """
-        over = self._over_sessions()
+        return self.intervals().estimate
+
+    def intervals(self) -> SumsIntervals:
+        """The intervals, for those who need several of them."""
+        over, factor = self._over_sessions()
         spread = self._spread(over)
         widened = intervals.with_systematic(spread, self.low, self.high)
         if not self.signed:
             widened = intervals.not_negative(widened)
-        if over is None:
-            return widened
-        # The interval of a stopping rule is over trials: it does not say what a rerun would give.
-        half = None if self.asked is not None else over.rerun_half
-        ends = None if half is None else intervals.on_log_scale(spread.value, half, half)
-        return msgspec.structs.replace(
-            widened,
-            sessions=over.sessions,
-            machines=over.machines,
-            rerun_low=ends and ends.low,
-            rerun_high=ends and ends.high,
-        )
-
-    def _over_sessions(self) -> Rerun | None:
-        """The logarithms of the trials over their sessions; None if a session or a logarithm is
-        missing."""
-        means = self.session_means()
-        if not means:
-            return None
-        over = rerun(means)
-        return over.widened(selection_factor(over, self.rerun_precision))
-
-    @property
-    def selection_factor(self) -> float:
-        """By how much intervals over its sessions are widened (see :mod:`.rerun`)."""
-        means = self.session_means()
-        return selection_factor(rerun(means), self.rerun_precision) if means else 1.0
+        if over is not None:
+            # The interval of a stopping rule is over trials: it does not say what a rerun would
+            # give.
+            half = None if self.asked is not None else over.rerun_half
+            ends = None if half is None else intervals.on_log_scale(spread.value, half, half)
+            widened = msgspec.structs.replace(
+                widened,
+                sessions=over.sessions,
+                machines=over.machines,
+                rerun_low=ends and ends.low,
+                rerun_high=ends and ends.high,
+            )
+        return SumsIntervals(widened, spread, factor, over_sessions=over is not None)
 
     def session_means(self) -> list[SessionMean]:
         """Each session's mean of the logarithms; none if one of them is missing."""
@@ -118,7 +120,7 @@ class Sums(Record):
     @property
     def value(self) -> float:
         """The figure: the mean, without a first repeat that a stopping rule left out."""
-        return self._spread(self._over_sessions()).value
+        return self.spread().value
 
     def for_ratio(self) -> tuple[int, float, float | None]:
         """Number, mean and sd for a ratio (see ``stopping.stopped_summary``)."""
@@ -128,7 +130,22 @@ class Sums(Record):
 
     def spread(self) -> Estimate:
         """The mean with the interval from only the trials."""
-        return self._spread(self._over_sessions())
+        return self._spread(self._over_sessions()[0])
+
+    @property
+    def selection_factor(self) -> float:
+        """By how much intervals over its sessions are widened (see :mod:`.rerun`)."""
+        return self._over_sessions()[1]
+
+    def _over_sessions(self) -> tuple[Rerun | None, float]:
+        """The logarithms of the trials over their sessions, None if a session or a logarithm is
+        missing; and by how much that is widened."""
+        means = self.session_means()
+        if not means:
+            return None, 1.0
+        over = rerun(means)
+        factor = selection_factor(over, self.rerun_precision)
+        return over.widened(factor), factor
 
     def _spread(self, over: Rerun | None) -> Estimate:
         if self.asked is not None and self.values:
@@ -231,6 +248,7 @@ class Summary(Record):
     tokens_each: TokensEach | None = None
     token_split: TokenSplit | None = None  # over the trials, with the meters' accuracy
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes
+    overloaded: int = 0  # failed trials whose server could not keep up with the arrivals
 
     def __repr__(self) -> str:
         cell = self.cell

@@ -55,6 +55,12 @@ def weights(cell: Cell) -> str:
     return str(cell.settings.get("weights") or "")
 
 
+def agent_of(summary: Summary) -> str | None:
+    """The address of the agent whose machine was measured; None: no agent did."""
+    meter = summary.cell.settings.get("meter")
+    return meter if isinstance(meter, str) and summary.source == OURS else None
+
+
 class Superseded(Record):
     """A figure that a newer one supersedes, and what differs."""
 

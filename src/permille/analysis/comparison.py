@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from permille.analysis.cards import Card, CardLine, as_html
 from permille.analysis.cell_summary import Summary
-from permille.analysis.evidence_words import ESTIMATED, estimate_text, over_sessions
+from permille.analysis.comparable import agent_of
+from permille.analysis.evidence_words import estimate_text, estimated_notes, over_sessions
 from permille.analysis.quality import verdict_text
 from permille.records import Estimate, Provenance, Record
 from permille.units import counted, format_number
@@ -67,8 +68,9 @@ def _card(comparison: Comparison) -> Card:
             notes.append(f"{_where(cell)}: {verdict_text(a, b)}")
         over = over_sessions(cell.ratio, format_number)
         notes += [*([] if over is None else [over]), *cell.warnings]
-    if any(side.provenance == Provenance.ESTIMATED for side in _sides(comparison)):
-        notes.append(ESTIMATED)
+    notes += estimated_notes(
+        agent_of(side) for side in _sides(comparison) if side.provenance == Provenance.ESTIMATED
+    )
     return Card(
         title=f"Energy of {comparison.a} over that of {comparison.b}",
         lines=tuple(

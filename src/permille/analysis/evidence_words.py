@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from permille.records import Estimate
 
 ESTIMATED = (
-    "estimated: no energy counter can be read here, so power is modelled from CPU time;"
-    " `permille meters` says how to unlock measured figures"
+    "estimated: no energy counter could be read on {machine}, so power is modelled from CPU time;"
+    " `permille meters` there says how to unlock measured figures"
 )
 ONE_SESSION = "within one session; another day or machine may give something else"
 SEVERAL = "over {sessions} sessions; one more session would give {low} to {high}"
@@ -21,6 +22,19 @@ STOPPED = (
     "of {sessions} sessions, but over their trials, by a stopping rule: a rerun may lie outside"
 )
 """The explorer's page fills in the same templates."""
+
+
+def estimated_notes(meters: Iterable[str | None]) -> list[str]:
+    """What the figures of a machine without an energy counter are, once for each machine.
+    ``meters``: the address of the agent that measured; None: no agent did."""
+    return [
+        ESTIMATED.format(
+            machine="the machine that was measured"
+            if meter is None
+            else f"{urlsplit(meter).hostname}, the machine of the agent at {meter}"
+        )
+        for meter in dict.fromkeys(meters)
+    ]
 
 
 def over_sessions(estimate: Estimate, form: Callable[[float], str]) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from permille.analysis.goodput import Goodput, request_limits
 from permille.analysis.knee import End
 from permille.analysis.rows import (
     CellRow,
@@ -13,9 +14,11 @@ from permille.analysis.rows import (
     TimeFigures,
     TokenFigures,
     TrialCounts,
+    joules_each,
     row,
 )
 from permille.analysis.slo import Limit, LimitCheck, OperatingChoice, PointCheck
+from permille.carbon.footprint import energy_overhead
 from permille.carbon.settings import CarbonSettings
 from permille.records import Boundary, JsonOutput, Provenance, Record
 
@@ -40,6 +43,17 @@ class CostPer1000(Record):
     co2e_g: SessionInterval
 
 
+class GoodputFigures(Record):
+    """The requests that keep every limit by their own times. ``per_s``: per second; ``share``: of
+    all that were tried; ``j_per_request``: the whole energy, divided by these requests. ``reason``:
+    why a figure is missing."""
+
+    per_s: Interval
+    share: Interval
+    j_per_request: Interval
+    reason: str | None
+
+
 class OperatingPoint(Record):
     """A server under one load. ``settings``: those in which the points differ. ``meets``: whether
     it keeps the promise, null if that is not known."""
@@ -49,6 +63,7 @@ class OperatingPoint(Record):
     meets: bool | None
     limits: tuple[PromiseLimit, ...]
     per_1000: CostPer1000
+    goodput: GoodputFigures
     per_token: TokenFigures | None
     tokens_per_s: float | None
     ttft_s: TimeFigures | None
@@ -62,7 +77,8 @@ class OperatingPoint(Record):
 
 
 class SloOutput(JsonOutput):
-    """The output of ``permille slo --json``. ``promise``: each limit by its name. ``points``: the
+    """The output of ``permille slo --json``. ``promise``: each limit by its name.
+    ``request_limits``: the most seconds of a single request, for the goodput. ``points``: the
     cheapest first. ``best``: the cheapest that keeps the promise, null if none is known to.
     ``cheapest``: of all. ``cost``: the energy of ``best`` over that of ``cheapest``, null if they
     are the same. ``as_cheap``: others that keep the promise and need as much within error.
@@ -70,6 +86,7 @@ class SloOutput(JsonOutput):
     ``best``, the one with the smallest excess over a limit."""
 
     promise: dict[str, float]
+    request_limits: dict[str, float]
     boundary: Boundary
     net: bool
     carbon: CarbonSettings
@@ -112,16 +129,18 @@ def slo_output(
     promise: Sequence[Limit],
     boundary: Boundary,
     carbon: CarbonSettings,
+    goodputs: Mapping[str, Goodput],
     *,
     net: bool,
     damage: Sequence[str] = (),
 ) -> SloOutput:
-    """The choice as it is printed."""
+    """The choice as it is printed. ``goodputs``: by the points' names."""
     differing = _differing([p.summary.cell.settings for p in choice.points])
-    shown = {p.name: _point(p, differing, carbon, net=net) for p in choice.points}
+    shown = {p.name: _point(p, differing, carbon, goodputs[p.name], net=net) for p in choice.points}
     summary = choice.points[0].summary
     return SloOutput(
         promise={limit.name: limit.most for limit in promise},
+        request_limits=request_limits(promise),
         boundary=boundary,
         net=net,
         carbon=carbon,
@@ -140,7 +159,12 @@ def slo_output(
 
 
 def _point(
-    point: PointCheck, differing: Sequence[str], carbon: CarbonSettings, *, net: bool
+    point: PointCheck,
+    differing: Sequence[str],
+    carbon: CarbonSettings,
+    good: Goodput,
+    *,
+    net: bool,
 ) -> OperatingPoint:
     summary = point.summary
     figures: CellRow = row(
@@ -153,6 +177,17 @@ def _point(
         meets=point.meets,
         limits=tuple(promise_limit(one) for one in point.checks),
         per_1000=CostPer1000(kwh=figures.kwh_per_1000, co2e_g=figures.co2e_g_per_1000),
+        goodput=GoodputFigures(
+            per_s=Interval.of(good.per_s),
+            share=Interval.of(good.share),
+            j_per_request=Interval.of(
+                joules_each(
+                    good.net if net else good.energy,
+                    energy_overhead(carbon.pue, summary.boundary),
+                )
+            ),
+            reason=good.reason,
+        ),
         per_token=figures.per_token,
         tokens_per_s=figures.tokens_per_s,
         ttft_s=figures.ttft_s,

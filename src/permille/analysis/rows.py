@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy, TokensEach
+from permille.analysis.comparable import agent_of
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.records import Boundary, CellCategory, Estimate, Provenance, Record, TokenSplit
@@ -217,8 +218,9 @@ class CellRow(Record):
     embeddings, per ``embedded_token``, as far as they are counted. ``request_s``: of whole answers;
     ``inferences_per_s``: of successful inferences; ``tokens_per_s``: of output tokens; ``ttft_s``:
     to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is the share of
-    the finished trials disturbed by other processes. ``fingerprint`` identifies the hardware and
-    the versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
+    the finished trials disturbed by other processes. ``meter``: the address of the agent whose
+    machine was measured, null if none was asked. ``fingerprint`` identifies the hardware and the
+    versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
     """
 
     study: str
@@ -253,6 +255,7 @@ class CellRow(Record):
     disturbed: float | None
     machines: int
     provenance: Provenance | None
+    meter: str | None
     source: str
     boundary: Boundary
     domains: tuple[str, ...]
@@ -321,7 +324,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
             summary.token_split if summary.boundary == "compute" and not net else None,
         ),
         per_unit={
-            unit: Interval.of(_joules_each(sums, overhead))
+            unit: Interval.of(joules_each(sums, overhead))
             for unit, sums in (summary.net_per_unit if net else summary.per_unit).items()
         },
         tokens_each=TokenCounts.of(summary.tokens_each),
@@ -338,6 +341,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         disturbed=summary.disturbed,
         machines=_machines(summary),
         provenance=summary.provenance,
+        meter=agent_of(summary),
         source=summary.source,
         boundary=summary.boundary,
         domains=summary.domains,
@@ -353,15 +357,15 @@ def _per_token(
 ) -> TokenFigures | None:
     if tokens is None:
         return None
-    every = _joules_each(tokens.every, overhead)
+    every = joules_each(tokens.every, overhead)
     return TokenFigures(
         input=None if split is None or split.input_j is None else Interval.of(split.input_j),
-        output=Interval.of(_joules_each(tokens.output, overhead)),
+        output=Interval.of(joules_each(tokens.output, overhead)),
         all=None if every is None else Interval.of(every),
     )
 
 
-def _joules_each(sums: Sums | None, overhead: float) -> Estimate | None:
+def joules_each(sums: Sums | None, overhead: float) -> Estimate | None:
     """Joules of one, from those of 1,000."""
     return None if sums is None else scaled(sums.estimate(), lambda j: j / 1000 * overhead)
 

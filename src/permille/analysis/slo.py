@@ -18,7 +18,6 @@ from permille.analysis.quality import wilson
 from permille.errors import CompareError
 from permille.records import Estimate, Record
 from permille.units import counted
-from permille.workload.requests import OVERLOADED
 
 ERROR_RATE = "error_rate"
 TIMES = {"ttft": "first_token_s", "tpot": "output_token_s", "latency": "request_s"}
@@ -167,7 +166,7 @@ def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
 def is_overloaded(summary: Summary) -> bool:
     """Whether the server could not keep up with the arrivals in any trial, so that each further
     request would have waited longer."""
-    return not summary.done and any(OVERLOADED in reason for reason in summary.reasons)
+    return not summary.done and summary.overloaded > 0
 
 
 def _check(summary: Summary, limit: Limit) -> LimitCheck:

@@ -10,7 +10,7 @@ import msgspec
 
 from permille.analysis.cards import Card, CardLine, as_html
 from permille.analysis.commands import DomainMean, figure, per_inference, per_unit_j
-from permille.analysis.evidence_words import ESTIMATED, estimate_text
+from permille.analysis.evidence_words import estimate_text, estimated_notes
 from permille.analysis.rows import scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import resolve
@@ -199,7 +199,7 @@ def card(results: Sequence[Result], title: str) -> Card:
     facts = ("in brackets: 95 % intervals", *(_basis(results[0]) if len(results) == 1 else ()))
     notes = [note for result in results for note in result.notes]
     if any(result.provenance == Provenance.ESTIMATED for result in results):
-        notes.append(ESTIMATED)
+        notes += estimated_notes([None])
     return Card(title=title, lines=tuple(lines), facts=facts, notes=tuple(dict.fromkeys(notes)))
 
 

@@ -19,6 +19,7 @@ from permille.analysis.cell_summary import (
     TokenEnergy,
 )
 from permille.analysis.comparable import pooled_by
+from permille.analysis.overload import overloaded
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
 from permille.energy import disturbance
@@ -61,6 +62,14 @@ def by_boundary(trials: Sequence[Trial], boundaries: Iterable[Boundary]) -> dict
         )
         found[boundary] = (collected, summary)
     return {boundary: summary for boundary, (_, summary) in found.items()}
+
+
+def energy_per_1000(
+    trials: Sequence[Trial], boundary: Boundary, units_of: Callable[[Trial], float | None]
+) -> tuple[Sums | None, Sums | None]:
+    """Joules per 1,000 units of one group of trials, and the same above idle; None unless every
+    trial with a figure knows its units."""
+    return _Collected(trials, boundary).per(units_of)
 
 
 def grouped(trials: Iterable[Trial], *, pool: bool = False) -> list[list[Trial]]:
@@ -151,8 +160,8 @@ class _Collected:
 
     def per_token(self) -> tuple[TokenEnergy | None, TokenEnergy | None]:
         """Joules per 1,000 tokens, and the same above idle."""
-        output, net_output = self._per(serving.output_tokens)
-        every, net_every = self._per(serving.all_tokens)
+        output, net_output = self.per(serving.output_tokens)
+        every, net_every = self.per(serving.all_tokens)
         return (
             TokenEnergy(output=output, every=every) if output else None,
             TokenEnergy(output=net_output, every=net_every) if net_output else None,
@@ -162,14 +171,14 @@ class _Collected:
         """Joules per 1,000 of each known unit (:func:`units_of`), and the same above idle."""
         gross, net = {}, {}
         for unit, name in units_of(self.counted[0][0].cell.task if self.counted else "").items():
-            of_unit, net_of_unit = self._per(partial(_count, name))
+            of_unit, net_of_unit = self.per(partial(_count, name))
             if of_unit is not None:
                 gross[unit] = of_unit
             if net_of_unit is not None:
                 net[unit] = net_of_unit
         return gross, net
 
-    def _per(self, units_of: Callable[[Trial], float | None]) -> tuple[Sums | None, Sums | None]:
+    def per(self, units_of: Callable[[Trial], float | None]) -> tuple[Sums | None, Sums | None]:
         """Joules per 1,000 units, gross and above idle; None unless every trial knows how many."""
         units = []
         for trial, _ in self.counted:
@@ -295,6 +304,7 @@ def _shared(trials: Sequence[Trial]) -> Summary:
         tokens_each=serving.tokens_each(done),
         token_split=serving.token_split(done),
         disturbed=disturbance.share_disturbed([t.phases for t in done]),
+        overloaded=sum(map(overloaded, trials)),
         reasons=_reasons(trials),
         notes=_trial_notes(done),
         protocol=first.protocol,

@@ -15,8 +15,10 @@ LCA_UNCERTAINTY = 0.6
 """Relative. The assessments publish none: this is what EcoDiag (CNRS EcoInfo) assumes for the
 assessment of a graphics card."""
 
+_QUOTED = "as quoted by others, not read in the document itself"
 _NVIDIA = (
-    "product carbon footprint summary (ISO 14067, cradle to gate), one of eight on a baseboard"
+    "product carbon footprint summary (ISO 14067, cradle to gate), one of eight on a baseboard;"
+    f" {_QUOTED}"
 )
 
 
@@ -40,7 +42,8 @@ ACCELERATORS = {
         Accelerator(
             name="A100-SXM-40GB",
             embodied_kg=127.6,
-            source="Falk et al. 2025, More than Carbon, arXiv 2509.00093 (cradle to gate)",
+            source="Falk et al. 2025, More than Carbon, arXiv 2509.00093 (cradle to gate);"
+            f" {_QUOTED}",
         ),
         Accelerator(name="B200-SXM", embodied_kg=284.25, source=f"NVIDIA HGX B200, {_NVIDIA}"),
         Accelerator(name="H100-SXM-80GB", embodied_kg=164.0, source=f"NVIDIA HGX H100, {_NVIDIA}"),

@@ -19,6 +19,7 @@ from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import carbon_of
 from permille.cli.commands.slo import code_of
 from permille.cli.engines import DEFAULT, run_options
+from permille.cli.goodput import goodputs
 from permille.cli.object_storage import measuring_store, origin_of
 from permille.cli.permissions import check_commands, check_pickles
 from permille.cli.planning import plan_of, selected
@@ -168,7 +169,8 @@ class _Search:
         choice = choose(summaries, self.promise)
         args = self.args
         boundary: Boundary = args.boundary or "compute"
-        output = slo_output(choice, self.promise, boundary, carbon, net=args.net)
+        good = goodputs(self.store, summaries, self.promise)
+        output = slo_output(choice, self.promise, boundary, carbon, good, net=args.net)
         if not args.json_lines:
             deliver(
                 lambda: self._print(KneeOutput(**structs.asdict(output), knee=self._of(answer)))

@@ -97,7 +97,7 @@ def _close(
     for missing in outcome.missing:
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"
-            say(f"not measured here: {missing.meter}: {words}", "dim")
+            say(f"not measured: {missing.meter}: {words}", "dim")
     if tally.energy_j is not None:
         share = 100 * tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
         say(

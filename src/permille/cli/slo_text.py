@@ -17,7 +17,12 @@ from permille.units import format_energy_j, format_energy_kwh, format_mass_g, fo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from permille.analysis.operating_points import OperatingPoint, PromiseLimit, SloOutput
+    from permille.analysis.operating_points import (
+        GoodputFigures,
+        OperatingPoint,
+        PromiseLimit,
+        SloOutput,
+    )
     from permille.analysis.slo import PointCheck
 
 _KEEPS = {True: "kept", False: "broken", None: "cannot tell"}
@@ -26,6 +31,8 @@ _NAMES = {
     "tpot": "per output token",
     "latency": "to the whole answer",
 }
+
+_TIMES = {"ttft": "first token", "tpot": "each output token", "latency": "whole answer"}
 
 
 def show(output: SloOutput) -> None:
@@ -37,7 +44,7 @@ def show(output: SloOutput) -> None:
     out = console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     columns = ("operating point", "promise", "energy / 1,000", "J / output token", "CO2e / 1,000")
-    for place, column in enumerate(columns):
+    for place, column in enumerate((*columns, "goodput")):
         table.add_column(column, overflow="fold", justify="right" if place > 1 else "left")
     for name in output.promise:
         table.add_column(name.replace("_", " "), justify="right")
@@ -73,6 +80,7 @@ def _cells(point: OperatingPoint) -> Iterator[str]:
         None if point.per_token is None else point.per_token.output, format_energy_j
     )
     yield estimate_text(point.per_1000.co2e_g, format_mass_g)
+    yield estimate_text(point.goodput.per_s, _per_s)
     for limit in point.limits:
         yield estimate_text(limit.figure, _form(limit))
     yield str(point.trials.done)
@@ -105,6 +113,7 @@ def _best(output: SloOutput, best: OperatingPoint) -> Iterator[str]:
     for limit in best.limits:
         room = limit.head_room
         yield f"  {_what(limit.name)}: {_figure(limit)}; head-room {estimate_text(room, _percent)}"
+    yield from _goodput(output, best.goodput)
     cost = output.cost
     if cost is None or cost.value is None:
         yield "no other load is cheaper: the promise costs nothing"
@@ -115,6 +124,21 @@ def _best(output: SloOutput, best: OperatingPoint) -> Iterator[str]:
         yield f"as cheap within error, and keeps it too: {', '.join(output.as_cheap)}"
     if output.undecided:
         yield f"cheaper, but the trials cannot tell whether it keeps it: {_list(output.undecided)}"
+
+
+def _goodput(output: SloOutput, good: GoodputFigures) -> Iterator[str]:
+    if good.per_s.value is None:
+        yield f"  goodput: n/a: {good.reason}"
+        return
+    each = "; ".join(
+        f"{_TIMES[time]} within {format_seconds(most)}"
+        for time, most in output.request_limits.items()
+    )
+    yield (
+        f"  goodput: {estimate_text(good.per_s, _per_s)}, {estimate_text(good.share, _percent)} of"
+        f" the requests, {estimate_text(good.j_per_request, format_energy_j)} for each of them"
+        + (f" ({each})" if each else " (those that did not fail)")
+    )
 
 
 def _none(output: SloOutput) -> Iterator[str]:
@@ -178,6 +202,10 @@ def _form(limit: PromiseLimit) -> Callable[[float], str]:
 
 def _percent(share: float) -> str:
     return f"{short(100 * share)} %"
+
+
+def _per_s(rate: float) -> str:
+    return f"{short(rate)}/s"
 
 
 def _list(names: Sequence[str], most: int = 5) -> str:

@@ -148,7 +148,9 @@ def refusal(phases: Mapping[str, Phase]) -> str | None:
     """Why these spans are not from a quiet machine, or None."""
     known = disturbed(phases)
     if known is None:
-        return "--quiet-machine needs the CPU time of other processes, which is unknown here"
+        return (
+            "--quiet-machine needs the CPU time of other processes, which is unknown for this trial"
+        )
     return f"{notes(phases)[0]} (--quiet-machine)" if known else None
 
 

@@ -65,5 +65,5 @@ def notices(recording: Recording) -> tuple[str, ...]:
         if event.kind == "notice"
     ]
     if recording.shared:
-        said.append("concurrent runs were allowed on this machine (--shared)")
+        said.append("concurrent runs were allowed on the machine (--shared)")
     return tuple(dict.fromkeys(said))

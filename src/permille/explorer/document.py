@@ -36,7 +36,7 @@ from permille.explorer.cells import Shown
 from permille.explorer.serving import serving
 from permille.metrics import in_percent, metric_of
 from permille.output import compact_json
-from permille.records import Boundary, Quality
+from permille.records import Boundary, Estimate, Quality
 from permille.version import __version__
 
 DIGITS = 12
@@ -270,17 +270,13 @@ def _figures(sums: Sums | None, known: _Known) -> tuple[Any, ...]:
     return found
 
 
-def _blocks(sums: Sums) -> list[tuple[str, int, float, str]] | None:
-    """(session, block, logarithm of the energy, machine) of each trial, as a ratio pairs them; None
-    where a ratio does not (see ``compare.paired``)."""
-    if sums.asked or not sums.session_means():
-        return None
+def _blocks(sums: Sums) -> list[tuple[str, int, float, str]]:
+    """(session, block, logarithm of the energy, machine) of each trial, as a ratio pairs them."""
     return [(b.session, b.block, math.log(b.value), b.machine) for b in sums.blocks]
 
 
-def _spread(sums: Sums) -> float | None:
+def _relative(spread: Estimate) -> float | None:
     """The relative half-width of the interval from the trials only."""
-    spread = sums.spread()
     if spread.high is None or spread.value <= 0:
         return None
     return (spread.high - spread.value) / spread.value
@@ -291,11 +287,12 @@ def _sums(sums: Sums | None) -> tuple[Any, ...]:
     and the inputs of a ratio, which differ if a stopping rule left out a cold first repeat."""
     if sums is None:
         return (None,) * (1 + len(_FIGURES))
-    estimate = sums.estimate()
+    estimate, spread, widened, over_sessions = sums.intervals()
     return (
-        _spread(sums),
+        _relative(spread),
         estimate.value,
-        _blocks(sums),
+        # A ratio pairs nothing else (see ``compare.paired``).
+        _blocks(sums) if over_sessions and not sums.asked else None,
         *sums.for_ratio(),
         estimate.low,
         estimate.high,
@@ -306,7 +303,7 @@ def _sums(sums: Sums | None) -> tuple[Any, ...]:
         estimate.machines,
         estimate.rerun_low,
         estimate.rerun_high,
-        sums.selection_factor,
+        widened,
     )
 
 

@@ -246,9 +246,9 @@ def _select(query: RowQuery) -> tuple[str, list[Any]]:
     for name, value in query.names.items():
         clauses.append(f"{name} = ?")
         values.append(value)
-    if query.search:
+    for word in filter(None, query.search.split(" ")):  # as the page does
         clauses.append("contains(lower(model), lower(?))")
-        values.append(query.search)
+        values.append(word)
     for mark, bound in ((">=", query.least_params), ("<=", query.most_params)):
         if bound is not None:
             clauses.append(f"params {mark} ?::DOUBLE")

@@ -36,13 +36,15 @@ SOURCES = (
     ),
     (
         "SCI for AI",
-        "the foundation's draft for AI systems (github.com/Green-Software-Foundation/sci-ai)",
+        "the foundation's draft for AI systems (github.com/Green-Software-Foundation/sci-ai), by"
+        " the numbers of its sections at commit 02bc0f1",
     ),
     ("AI Act", "Regulation (EU) 2024/1689"),
     (
         "Form",
         "Model Documentation Form of the General-Purpose AI Code of Practice, transparency chapter,"
-        " 10 July 2025, by the names of its items",
+        " 10 July 2025, by the names of its items as quoted by others: they have not been checked"
+        " against the form itself",
     ),
 )
 """The texts behind the short names of the clauses."""
@@ -149,7 +151,7 @@ def _sci(measured: ReportFigure) -> list[ClauseAnswer]:
         ),
         ClauseAnswer(
             "Training, data, integration, end of life",
-            "SCI for AI 6.2, 7.1 to 7.4, 7.6 (provider)",
+            "SCI for AI 6.2, 7.2 to 7.4, 7.6 (provider)",
             None,
             "permille measures inference",
         ),

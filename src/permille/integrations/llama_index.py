@@ -1,11 +1,11 @@
-"""LlamaIndex: a callback handler whose spans are the calls of a language model.
+"""LlamaIndex: a callback handler whose spans are the calls of language and embedding models.
 
 ::
 
     with permille.record() as rec:
         Settings.callback_manager = CallbackManager([energy_callback(rec)])
         ...
-    print(rec["llm"].kwh_per_1000)
+    print(rec["llm"].kwh_per_1000, rec["embed"].kwh_per_1000)
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 
 
-def energy_callback(rec: Session, *, name: str = "llm") -> BaseCallbackHandler:
-    """A callback handler: each call of a language model is a span with one inference. A streamed
-    answer is a span until its end.
+def energy_callback(
+    rec: Session, *, name: str = "llm", embeddings: str = "embed"
+) -> BaseCallbackHandler:
+    """A callback handler: each call of a language model is a span called ``name`` with one
+    inference, and each batch of an embedding model one called ``embeddings`` with the number of its
+    texts. A streamed answer is a span until its end.
 
     A model whose chat is made of its completion, or the other way round, reports both, without
     saying that one is in the other; the second begins in the same thread and task before the first
@@ -37,7 +40,7 @@ def energy_callback(rec: Session, *, name: str = "llm") -> BaseCallbackHandler:
         from llama_index.core.callbacks.base_handler import BaseCallbackHandler
         from llama_index.core.callbacks.schema import CBEventType, EventPayload
 
-    calls = OpenCalls(rec, name)
+    calls, embedded = OpenCalls(rec, name), OpenCalls(rec, embeddings)
     outer: dict[str, tuple[object, bool]] = {}
 
     class EnergyCallback(BaseCallbackHandler):  # type: ignore[misc]  # the library is optional
@@ -52,6 +55,8 @@ def energy_callback(rec: Session, *, name: str = "llm") -> BaseCallbackHandler:
             parent_id: str = "",
             **more: Any,
         ) -> str:
+            if event_type == CBEventType.EMBEDDING:
+                embedded.begin(event_id)
             if event_type != CBEventType.LLM:
                 return event_id
             is_chat = EventPayload.MESSAGES in (payload or {})
@@ -70,8 +75,13 @@ def energy_callback(rec: Session, *, name: str = "llm") -> BaseCallbackHandler:
             event_id: str = "",
             **more: Any,
         ) -> None:
+            payload = payload or {}
+            error = payload.get(EventPayload.EXCEPTION)
+            if event_type == CBEventType.EMBEDDING:
+                embedded.end(event_id, error, len(payload.get(EventPayload.CHUNKS, ())) or None)
+                return
             outer.pop(event_id, None)
-            calls.end(event_id, (payload or {}).get(EventPayload.EXCEPTION))
+            calls.end(event_id, error)
 
         def start_trace(self, trace_id: str | None = None) -> None:
             """Spans need no trace."""

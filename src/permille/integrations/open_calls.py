@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 
+from permille.api.open_span import OpenSpan
 from permille.api.session import Session
 
 
@@ -13,24 +14,30 @@ class OpenCalls:
 
     def __init__(self, rec: Session, name: str) -> None:
         self._rec, self._name = rec, name
-        self._spans: dict[str, contextlib.ExitStack] = {}
+        self._spans: dict[str, tuple[contextlib.ExitStack, OpenSpan]] = {}
         self._changing = threading.Lock()
 
-    def begin(self, call: str, inferences: int) -> None:
-        """Start the span of a call.
+    def begin(self, call: str, inferences: int | None = None) -> None:
+        """Start the span of a call. The number of inferences may be given at its end.
 
         Raises:
             UsageError: as :meth:`permille.Session.span`.
         """
-        span = contextlib.ExitStack()
-        span.enter_context(self._rec.span(self._name, inferences=inferences))
+        ending = contextlib.ExitStack()
+        span = ending.enter_context(self._rec.span(self._name, inferences=inferences))
         with self._changing:
-            self._spans[call] = span
+            self._spans[call] = ending, span
 
-    def end(self, call: str, error: BaseException | None = None) -> None:
+    def end(
+        self, call: str, error: BaseException | None = None, inferences: int | None = None
+    ) -> None:
         """End the span of a call, if it has one. An error makes the result invalid."""
         with self._changing:
-            span = self._spans.pop(call, None)
-        if span is not None:
-            kind = None if error is None else type(error)
-            span.__exit__(kind, error, None)
+            found = self._spans.pop(call, None)
+        if found is None:
+            return
+        ending, span = found
+        if inferences is not None:
+            span.inferences = inferences
+        kind = None if error is None else type(error)
+        ending.__exit__(kind, error, None)

@@ -65,6 +65,25 @@ class Batched(Protocol):
 
 
 @runtime_checkable
+class HarnessReady(Protocol):
+    """Optional capability of a loaded model: lm-eval can score it."""
+
+    def harness_model(self) -> Any:
+        """The model as an ``lm_eval.api.model.LM``; called after the measurement."""
+        ...
+
+
+@runtime_checkable
+class HarnessScored(Protocol):
+    """Optional capability of a backend: lm-eval can score some of its loaded models, which are then
+    :class:`HarnessReady`."""
+
+    def harness_problem(self, model: ModelSpec, task: str) -> str | None:
+        """Why lm-eval cannot score this model of this task; None if it can."""
+        ...
+
+
+@runtime_checkable
 class Standing(Protocol):
     """Optional capability of a backend: its models depend on more than their settings and the files
     of their ``path`` settings."""

@@ -84,8 +84,3 @@ class Traffic(Record):
 
     concurrency: int = 1
     rate_per_s: float | None = None
-
-
-OVERLOADED = "the server cannot keep up with rate_per_s"
-"""How the reason of a trial begins, after the exception's name, whose server could not keep up with
-the arrivals. The answer to a promise of latency depends on it."""

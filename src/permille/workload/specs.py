@@ -57,6 +57,18 @@ class ModelSpec(Record):
     code: dict[str, SourceFile] = {}
 
 
+class HarnessTask(Record):
+    """A task of lm-eval by which a model is scored; ``metric`` None: the first that the task has,
+    ``limit`` None: all of its samples. ``include_path``: the folder that defines the task, instead
+    of the installed ones. ``files``: the digests of what is in it."""
+
+    task: str
+    metric: str | None = None
+    limit: int | None = None
+    include_path: str | None = None
+    files: dict[str, str] = {}
+
+
 class HubSource(Record):
     """A dataset on the Hub."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from permille.backends.choosing import next_step
 from permille.backends.transformers.base import TorchModel, lengths
 from permille.errors import ModelError
+from permille.extras import extra
 from permille.workload.outputs import Likelihood, Output
 from permille.workload.requests import Chat, Choice, Generate
 
@@ -62,6 +63,22 @@ class Generation(TorchModel):
                 )
             )
         return answers
+
+    def harness_model(self) -> Any:
+        """The model in memory as one of lm-eval's, which encodes and batches by itself.
+
+        Raises:
+            UsageError: lm-eval is not installed.
+        """
+        with extra("lm-eval", "scoring by lm-eval"):
+            from lm_eval.models.huggingface import HFLM
+        return HFLM(
+            pretrained=self.model,
+            tokenizer=self.processor,
+            backend="seq2seq" if self._two_part else "causal",
+            batch_size=self.batch_size,
+            max_length=self.settings.max_length,
+        )
 
     def generate(self, inputs: Any, most: int) -> Any:
         """(inputs, the new tokens of each)."""

@@ -34,6 +34,10 @@ from permille.workload.specs import Execution, ModelSpec
 
 _GENERAL: frozenset[Category] = frozenset({"general-purpose"})
 _SPECIFIC: frozenset[Category] = frozenset({"task-specific"})
+_OF_TEXT = frozenset(
+    {"text-classification", "question-answering", "text-generation", "summarization", "translation",
+     "chat"}
+)  # fmt: skip
 _NEEDS = {
     "image-classification": ("PIL", "vision"),
     "object-detection": ("PIL", "vision"),
@@ -129,12 +133,23 @@ class TransformersBackend:
             return TorchVision(model, opened, settings, task)
         if task == "automatic-speech-recognition":
             return Audio(model, opened, settings, task)
-        by_head = model.category == "task-specific" and (
-            task == "text-classification" or (task == "question-answering" and not model.prompt)
-        )
-        if by_head or task in ("token-classification", "fill-mask", "feature-extraction"):
-            return Encoding(model, opened, settings, task)
-        return Generation(model, opened, settings, task)
+        if generates(model, task):
+            return Generation(model, opened, settings, task)
+        return Encoding(model, opened, settings, task)
+
+    def harness_problem(self, model: ModelSpec, task: str) -> str | None:
+        """lm-eval scores models that generate text."""
+        if task in _OF_TEXT and generates(model, task):
+            return None
+        return f"lm-eval scores models that generate text, not for {task} by a head"
+
+
+def generates(model: ModelSpec, task: str) -> bool:
+    """Whether a model of text does a task by generating, not by a head."""
+    if task in ("token-classification", "fill-mask", "feature-extraction"):
+        return False
+    by_head = task == "text-classification" or (task == "question-answering" and not model.prompt)
+    return not (by_head and model.category == "task-specific")
 
 
 def check_own_code(model_id: str, folder: Path) -> None:

@@ -12,9 +12,9 @@ from msgspec import structs
 from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
 from permille.analysis.evidence_words import (
-    ESTIMATED,
     ONE_SESSION,
     estimate_text,
+    estimated_notes,
     over_sessions,
 )
 from permille.analysis.results import ResultRow, Results, result_rows
@@ -140,9 +140,9 @@ def footing(results: Results) -> list[str]:
     lines += _superseded_lines(results)
     lines += _carbon_lines(results.rows)
     lines += _impact_lines(results)
-    here = [r for r in results.rows if r.source == "permille"]
-    if any(r.provenance == "estimated" for r in here):
-        lines.append(ESTIMATED)
+    lines += estimated_notes(
+        r.meter for r in results.rows if r.source == "permille" and r.provenance == "estimated"
+    )
     lines += _reason_lines(results.rows)
     lines += _problem_lines(results.rows)
     lines += results.reference

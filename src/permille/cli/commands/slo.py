@@ -6,14 +6,18 @@ import argparse
 
 from msgspec import structs
 
+from permille.analysis.cell_summary import Summary
 from permille.analysis.compare import find_model
+from permille.analysis.goodput import Goodput, goodput
 from permille.analysis.operating_points import SloOutput, slo_output
-from permille.analysis.slo import OperatingChoice, choose
+from permille.analysis.slo import Limit, OperatingChoice, choose
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
+from permille.cli.goodput import goodputs
 from permille.cli.promise import add_promise, promise_of
 from permille.cli.slo_text import show
 from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import print_json, say_last
+from permille.store import Store
 
 EXAMPLES = """examples:
   permille slo --ttft-p95 1s --tpot-p95 50ms --error-rate 1%
@@ -55,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None and not selected:
         find_model([s.cell.model for s in summaries], args.model)  # raises with a suggestion
     choice = choose(selected, promise)
-    output = slo_output(choice, promise, boundary, carbon, net=args.net, damage=damage)
+    good = _goodputs(args, selected, promise, damage)
+    output = slo_output(choice, promise, boundary, carbon, good, net=args.net, damage=damage)
     if args.json:
         print_json(output)
     else:
@@ -63,6 +68,16 @@ def run(args: argparse.Namespace) -> int:
     say_last(notice)
     damaged = say_damage(damage)
     return code_of(choice) or damaged
+
+
+def _goodputs(
+    args: argparse.Namespace, selected: list[Summary], promise: list[Limit], damage: list[str]
+) -> dict[str, Goodput]:
+    """The goodput of each point; ``damage`` gets a line for each damaged item of the store."""
+    if not args.store.exists():  # the figures are those of the shipped study, without its trials
+        return {summary.cell.model: goodput([], {}, summary.boundary) for summary in selected}
+    with Store(args.store, readonly=True, damage=damage) as store:
+        return goodputs(store, selected, promise)
 
 
 def code_of(choice: OperatingChoice) -> int:

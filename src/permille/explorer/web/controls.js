@@ -1,22 +1,30 @@
 // Settings (boundary, grid, PUE) and filters: kept across redraws, so that focus and typing stay.
 
 import { FILTER_NAMES } from "./cite.js";
+import { combobox } from "./combobox.js";
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
-import { DEFAULTS, FILTERS, href, OFFERED, PAPER } from "./state.js";
+import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 
 /** @import { App } from "./main.js" */
+/** @import { Option } from "./combobox.js" */
 /** @import { Attributes, Child, FieldEvent } from "./page" */
 
+/** The kinds of places in the order of the list, and what each is called in it. */
 const KINDS = [
-  ["world", "World"],
-  ["country", "Countries"],
-  ["state", "States"],
-  ["province", "Provinces"],
-  ["zone", "Grid zones"],
-  ["cloud", "Cloud regions"],
+  ["world", ""],
+  ["country", "country"],
+  ["state", "state"],
+  ["province", "province"],
+  ["zone", "grid zone"],
+  ["cloud", "cloud region"],
 ];
+/** Filters with so many values that they are searched. */
+const SEARCHED = /** @type {const} */ (["task", "dataset", "architecture", "device", "study"]);
+/** Filters with few values. */
+const LISTED = /** @type {const} */ (["category", "origin"]);
+const WORLD = "World (assumed)";
 /** What is typed. */
 const TYPED = /** @type {const} */ (["search", "least", "most", "intensity"]);
 const PAPER_TITLE = "Means within the node, as in the paper's table 2";
@@ -95,26 +103,36 @@ export function controls(app) {
     );
   }
 
-  const place = h(
-    "select",
-    { onchange: (e) => app.set({ region: e.target.value, year: "", intensity: "" }) },
-    KINDS.map(([kind, title]) =>
-      h(
-        "optgroup",
-        { label: title },
-        app.data.grid.places
-          .filter((p) => p.kind === kind)
-          .sort((a, b) => a.name.localeCompare(b.name, "en"))
-          .map((p) =>
-            h(
-              "option",
-              { value: p.code === "WORLD" ? "" : p.code },
-              p.code === "WORLD" ? "World (assumed)" : p.name,
-            ),
-          ),
-      ),
-    ),
-  );
+  /** @type {{ [name: string]: ReturnType<typeof combobox> }} */
+  const combos = {};
+  /**
+   * @param {string} name
+   * @param {string} label
+   * @param {() => Option[]} options
+   * @param {(value: string) => void} change
+   * @param {string} [placeholder]
+   */
+  function searched(name, label, options, change, placeholder) {
+    combos[name] = combobox(`f-${name}`, label, options, change, placeholder);
+    const { element } = combos[name];
+    return h("div", { class: "field" }, h("label", { for: `f-${name}` }, label), element);
+  }
+  /**
+   * A filter with the values that the others leave: a dataset is offered of the chosen task.
+   * @param {typeof SEARCHED[number]} name
+   * @param {string} label
+   */
+  const filter = (name, label) =>
+    searched(
+      name,
+      label,
+      () => [
+        { value: "", text: "all" },
+        ...valuesOf(app.offered(name), app.state[name]).map((v) => ({ value: v, text: v })),
+      ],
+      (value) => app.set({ [name]: value }),
+      "all",
+    );
   const year = h("select", { onchange: (e) => app.set({ year: e.target.value }) });
   const chips = h("ul", { class: "chips", "aria-label": "Filters that are set" });
   const settingsNow = h("span", { class: "now" });
@@ -141,7 +159,12 @@ export function controls(app) {
         ["", "included"],
         ["1", "left out (above idle)"],
       ]),
-      field("region", "Grid", place),
+      searched(
+        "region",
+        "Grid",
+        () => placesOf(app),
+        (region) => app.set({ region, year: "", intensity: "" }),
+      ),
       field("year", "Year", year),
       typed("intensity", "or gCO₂e per kWh", {
         type: "number",
@@ -182,11 +205,11 @@ export function controls(app) {
     h(
       "div",
       { class: "fields" },
-      choice("task", "Task", []),
-      choice("dataset", "Dataset", []),
+      filter("task", "Task"),
+      filter("dataset", "Dataset"),
       typed("search", "Model contains", { type: "search", maxlength: "300" }),
       choice("category", "Category", []),
-      choice("architecture", "Architecture", []),
+      filter("architecture", "Architecture"),
       typed("least", "Parameters from", { maxlength: "40", placeholder: "100M" }),
       typed("most", "Parameters to", { maxlength: "40", placeholder: "7B" }),
       choice(
@@ -194,8 +217,8 @@ export function controls(app) {
         "Provenance",
         PROVENANCES.map((p) => [p, p]),
       ),
-      choice("device", "Hardware", []),
-      choice("study", "Study", []),
+      filter("device", "Hardware"),
+      filter("study", "Study"),
       choice("origin", "Source", []),
       h(
         "div",
@@ -212,8 +235,7 @@ export function controls(app) {
    * @param {string} chosen
    */
   function offer(select, values, chosen) {
-    const all = [...values].flatMap((v) => v || []).sort();
-    if (chosen && !all.includes(chosen)) all.push(chosen);
+    const all = valuesOf(values, chosen);
     const key = JSON.stringify(all);
     if (select.dataset.key !== key) {
       select.dataset.key = key;
@@ -230,15 +252,16 @@ export function controls(app) {
     const s = app.state,
       setting = app.setting,
       grid = setting.grid;
-    for (const name of OFFERED) {
-      // A dataset is offered of the task that is chosen, and so on; each by what the others leave.
+    for (const name of SEARCHED) combos[name].show(s[name], s[name]);
+    for (const name of LISTED) {
       offer(/** @type {HTMLSelectElement} */ (fields[name]), app.offered(name), s[name]);
     }
     fields.provenance.value = s.provenance;
     fields.unit.value = setting.unit;
     fields.boundary.value = setting.boundary;
     fields.net.value = setting.net ? "1" : "";
-    place.value = app.places.has(s.region) && s.region !== "WORLD" ? s.region : "";
+    const place = app.places.has(s.region) && s.region !== "WORLD" ? s.region : "";
+    combos.region.show(place, place ? (app.places.get(place)?.name ?? "") : WORLD);
     year.replaceChildren(
       ...(grid.years.length
         ? [...grid.years].reverse().map((y) => h("option", { value: y }, y))
@@ -279,6 +302,32 @@ export function controls(app) {
     app.said.textContent = notice(app, count);
   }
   return { element: h("div", { class: "bar" }, settings, filters, chips), update };
+}
+
+/**
+ * What a filter offers: the values that there are, and what is chosen though it is none of them.
+ * @param {Set<string | null>} values
+ * @param {string} chosen
+ */
+function valuesOf(values, chosen) {
+  const all = [...values].flatMap((v) => v || []).sort();
+  return !chosen || all.includes(chosen) ? all : [...all, chosen];
+}
+
+/**
+ * The grids, by kind and name.
+ * @param {App} app
+ * @returns {Option[]}
+ */
+function placesOf(app) {
+  return KINDS.flatMap(([kind, note]) =>
+    app.data.grid.places
+      .filter((p) => p.kind === kind)
+      .sort((a, b) => a.name.localeCompare(b.name, "en"))
+      .map((p) =>
+        p.code === "WORLD" ? { value: "", text: WORLD } : { value: p.code, text: p.name, note },
+      ),
+  );
 }
 
 /**

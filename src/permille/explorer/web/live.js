@@ -133,5 +133,5 @@ function hands(main) {
     down ||
     choosing !== null ||
     performance.now() - moved < STILL_MS ||
-    main.querySelector(".keep[open]") !== null;
+    main.querySelector(".keep[open], [aria-expanded=true]") !== null;
 }

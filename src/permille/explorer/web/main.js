@@ -67,8 +67,13 @@ function damageOf({ damage, store }) {
   );
 }
 
+/**
+ * What an element says, but for its numbers.
+ * @param {Element | null} element
+ */
+const wordsOf = (element) => element?.textContent?.replace(/[\d,]+/g, "");
 /** @param {Element} part */
-const partName = (part) => part.querySelector("summary")?.textContent?.replace(/[\d,]+/g, "");
+const partName = (part) => wordsOf(part.querySelector("summary"));
 
 /**
  * The details that a person has opened, by their words without the numbers.
@@ -76,6 +81,30 @@ const partName = (part) => part.querySelector("summary")?.textContent?.replace(/
  */
 const openParts = (main) =>
   new Set([...main.querySelectorAll("details[open]:not(.keep)")].map(partName));
+
+/**
+ * What puts the focus back where a person is once it was drawn anew: on the element of the same id
+ * or the same words, else on the next filter that is set, or on the view.
+ * @param {Element | null} at
+ * @returns {((main: HTMLElement) => void) | null}
+ */
+function placeOf(at) {
+  const part = at?.closest("nav, .bar, main");
+  if (!at || !part || at === part) return null;
+  const words = wordsOf(at);
+  return (main) => {
+    const alike = [...part.querySelectorAll("a, button, summary")].find(
+      (each) => each.localName === at.localName && wordsOf(each) === words,
+    );
+    const filter =
+      part === main
+        ? null
+        : (part.querySelector(".chips button") ??
+          part.querySelector(".box:last-of-type > summary"));
+    const again = (at.id && document.getElementById(at.id)) || alike || filter || main;
+    if (again instanceof HTMLElement) again.focus({ preventScroll: true });
+  };
+}
 
 const root = () => /** @type {HTMLElement} */ (document.getElementById("app"));
 
@@ -105,7 +134,7 @@ export class App {
     this.inFile = inFile;
     this.state = read();
     this.nav = h("nav", { "aria-label": "Views" });
-    this.panel = h("div", { class: "panel" });
+    this.panel = h("section", { class: "panel", "aria-label": "Settings and filters" });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.said = h("p", { class: "said", role: "status" });
     this.refused = h("p", { class: "said", role: "alert" });
@@ -131,11 +160,10 @@ export class App {
           "permille",
           h("span", { "aria-hidden": "true" }, " ‰"),
         ),
-        h("p", {}, "What 1,000 inferences cost"),
+        this.nav,
         live(this),
         themeSwitch(() => this.render()),
       ),
-      this.nav,
       this.damage,
       this.panel,
       this.said,
@@ -390,7 +418,7 @@ export class App {
    */
   tests(boundary) {
     const s = this.state,
-      search = s.search.toLowerCase(),
+      search = s.search.toLowerCase().split(" "),
       least = amount(s.least),
       most = amount(s.most);
     return [
@@ -399,7 +427,13 @@ export class App {
           /** @type {[Filter, (c: Cell) => boolean]} */ ([field, (c) => c[field] === s[field]]),
       ),
       ["provenance", (c) => figures.provenance(c, boundary) === s.provenance],
-      ["search", (c) => c.model.toLowerCase().includes(search)],
+      [
+        "search",
+        ({ model }) => {
+          const found = model.toLowerCase();
+          return search.every((word) => found.includes(word));
+        },
+      ],
       ["least", (c) => least === null || (c.params !== null && c.params >= least)],
       ["most", (c) => most === null || (c.params !== null && c.params <= most)],
     ];
@@ -435,6 +469,7 @@ export class App {
   }
 
   render() {
+    const person = placeOf(document.activeElement);
     const view = own(this.views, this.state.view) ? this.state.view : "overview";
     this.nav.replaceChildren(
       h(
@@ -469,6 +504,7 @@ export class App {
     const draw = this.loaded.get(view);
     if (draw) this.draw(view, draw);
     else this.load(view);
+    if (document.activeElement === document.body) person?.(this.main);
   }
 
   /**
@@ -494,8 +530,6 @@ export class App {
    */
   draw(view, draw) {
     const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
-    const focused = document.activeElement?.id;
-    const within = this.main.contains(document.activeElement);
     this.drawn += 1;
     this.awaited = [];
     this.main.dataset.view = view;
@@ -504,7 +538,6 @@ export class App {
     for (const part of this.main.querySelectorAll("details"))
       if (opened.has(partName(part))) part.open = true;
     this.main.dataset.drawn = String(this.drawn);
-    if (within && focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 }
 

@@ -71,7 +71,7 @@ export type Attributes = {
 };
 
 /** A table's column: heading, cell of a row, and whether it holds numbers. */
-export type Column<Row> = [heading: string, cell: (row: Row) => Child, how?: { number: boolean }];
+export type Column<Row> = [heading: Child, cell: (row: Row) => Child, how?: { number: boolean }];
 
 /** A line of a chart's legend. */
 export type LegendEntry = [text: Child, colour: string, symbol?: string];

@@ -1,6 +1,6 @@
 // What several views need: the wording of a cell, colours by category, the sentence of settings.
 
-import { h, name } from "./dom.js";
+import { clean, h, name } from "./dom.js";
 import { figure, interval, NONE, number, params } from "./format.js";
 import { chartRows } from "./records.js";
 import { METERED, problem, provenance, shown } from "./figures.js";
@@ -96,6 +96,16 @@ export function words(cell, setting) {
   if (cell.weights === "replica") lines.push(REPLICA);
   return lines;
 }
+
+/**
+ * A cell in a list to choose from.
+ * @param {Cell} cell
+ */
+export const cellOption = (cell) => ({
+  value: cell.id,
+  text: cell.model,
+  note: `${clean(cell.task, 40)} on ${clean(cell.dataset, 40)}, ${clean(sourceName(cell), 60)}`,
+});
 
 /** @param {Cell} cell */
 export const runs = (cell) => (cell.done === 1 ? "1 run" : `${number(cell.done)} runs`);

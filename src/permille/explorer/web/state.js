@@ -43,6 +43,7 @@ export const DEFAULTS = {
   sort: "task",
   dir: "up",
   rows: "",
+  hide: "",
 };
 
 /**

@@ -63,7 +63,7 @@ class LocalEngine:
                 run.listener.note(f"a rerun is within {precise}: no further session is needed")
                 break
         assert runner is not None
-        return RunOutcome(runner.tally, () if running.here is None else running.here.missing)
+        return RunOutcome(runner.tally, running.missing)
 
 
 def _measure(run: StudyRun, runner: Runner, repeats: range, *, new_session: bool) -> None:

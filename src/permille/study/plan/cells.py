@@ -10,12 +10,14 @@ import msgspec
 from permille.errors import ModelError, StudyError
 from permille.hub.selection import Wanted
 from permille.records import Cell, ModelFacts, Record
-from permille.study.plan.file import StudyFile
+from permille.study.plan.file import HARNESS, StudyFile
+from permille.study.plan.harness import OpenedHarness, check_scored
 from permille.study.plan.models import Model
 from permille.study.plan.stamps import Stamp
+from permille.units import counted
 from permille.workload.protocols import Serving, Task
 from permille.workload.samples import Dataset
-from permille.workload.specs import ModelSpec
+from permille.workload.specs import HarnessTask, ModelSpec
 
 
 class PlannedCell(Record):
@@ -36,10 +38,17 @@ class PlannedCell(Record):
     """The model's files as they were when they were hashed."""
     server_key: str | None = None
     """Cells of a sweep with the same key share one server, which the run starts."""
+    harness: HarnessTask | None = None
+    """Score the model by this task of lm-eval; None: by its answers."""
 
 
 def build(
-    task: Task, model: Model, dataset: Dataset, study: StudyFile, passed: Mapping[str, str]
+    task: Task,
+    model: Model,
+    dataset: Dataset,
+    study: StudyFile,
+    passed: Mapping[str, str],
+    harness: OpenedHarness | None = None,
 ) -> PlannedCell:
     """The cell of one model on one dataset. ``passed``: environment variables given to its worker.
 
@@ -48,6 +57,7 @@ def build(
     """
     spec = model.spec_for(task, dataset.name)
     _check(task, model, spec, dataset, study.where)
+    check_scored(harness, model, task.name, study.where)
     settings = {**model.recorded, "prompt": spec.prompt}
     if model.replica and "max_new_tokens" in spec.settings:
         settings["max_new_tokens"] = spec.settings["max_new_tokens"]
@@ -64,6 +74,9 @@ def build(
         "network": _network(model, study),
         "environment": passed,
     }
+    if harness is not None:
+        content["quality"] = msgspec.structs.replace(harness.task, include_path=None)
+        settings["quality"] = _quality_text(harness.task)
     digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
     shown = settings | {"dataset_origin": dataset.origin}  # the id already includes its samples
     cell = Cell(
@@ -84,9 +97,17 @@ def build(
         network=_network(model, study),
         batch_size=_batch_size(spec),
         wanted=model.wanted,
-        stamps=model.stamps,
+        stamps=model.stamps if harness is None else model.stamps + harness.stamps,
         server_key=_server_key(model, spec, study),
+        harness=None if harness is None else harness.task,
     )
+
+
+def _quality_text(task: HarnessTask) -> str:
+    """``lm-eval:arc_easy, acc_norm, the first 200 samples``."""
+    limit = None if task.limit is None else f"the first {counted(task.limit, 'sample')}"
+    parts = [f"{HARNESS}{task.task}", task.metric, limit]
+    return ", ".join(part for part in parts if part)
 
 
 def _server_key(model: Model, spec: ModelSpec, study: StudyFile) -> str | None:

@@ -36,6 +36,8 @@ COMMON_MODEL_KEYS = (
     "revision",
     "file",
 )
+HARNESS = "lm-eval:"
+"""What stands before the name of a task of lm-eval."""
 _NAME = re.compile(r"[\w.][\w .+:@-]{0,99}")
 
 Positive = Annotated[int, msgspec.Meta(gt=0, le=100_000_000)]
@@ -136,6 +138,21 @@ class DatasetEntry(Record):
     labels: tuple[str, ...] = ()
 
 
+class QualityEntry(Record, forbid_unknown_fields=True):
+    """By what the models of a task are scored, instead of by their answers to its samples."""
+
+    task: str
+    """`lm-eval:` and the name of a task of lm-eval. Such as `"lm-eval:arc_easy"`."""
+    metric: str | None = None
+    """The task's metric, if not its first; with a comma and the filter, if it has several. Such as
+    `"acc_norm"`."""
+    limit: Positive | None = None
+    """Score the first so many samples of the task only. Such as `200`."""
+    include_path: str | None = None
+    """A folder with the YAML file of the task, whose Python functions are run; without it, the task
+    is one of those installed with lm-eval. Such as `"harness"`."""
+
+
 class TaskEntry(Record):
     """A ``[[tasks]]`` table."""
 
@@ -144,6 +161,9 @@ class TaskEntry(Record):
     datasets: tuple[DatasetEntry, ...]
     """Datasets by name, or tables with `path` (or `hub`) and the names of the columns. Such as `[{
     path = "inbox.jsonl", text = "body", label = "queue" }]`."""
+    quality: QualityEntry | None = None
+    """Score the models by a task of lm-eval instead: its name, or a table. Such as
+    `"lm-eval:arc_easy"`."""
 
 
 class StudyFile(Record):
@@ -300,7 +320,7 @@ def _tasks(value: object, where: str) -> tuple[TaskEntry, ...]:
     tasks = []
     for i, table in enumerate(_tables(value, where, "tasks"), 1):
         at = f"[[tasks]] {i}"
-        _known(table, ("task", "datasets"), where, at)
+        _known(table, TaskEntry.__struct_fields__, where, at)
         for key in ("task", "datasets"):
             if key not in table:
                 raise StudyError(f"{where}: {at} has no {key}")
@@ -308,8 +328,23 @@ def _tasks(value: object, where: str) -> tuple[TaskEntry, ...]:
             raise StudyError(f"{where}: {at} datasets must be a list of names or tables")
         datasets = tuple(_dataset(d, where, f"{at} datasets") for d in table["datasets"])
         tasks.append(typed({"task": table["task"], "datasets": ()}, TaskEntry, f"{where}: {at}"))
-        tasks[-1] = msgspec.structs.replace(tasks[-1], datasets=datasets)
+        quality = _quality(table.get("quality"), f"{where}: {at} quality")
+        tasks[-1] = msgspec.structs.replace(tasks[-1], datasets=datasets, quality=quality)
     return tuple(tasks)
+
+
+def _quality(value: object, at: str) -> QualityEntry | None:
+    """``"lm-eval:NAME"``, or ``{task = "lm-eval:NAME", …}``."""
+    if value is None:
+        return None
+    entry: QualityEntry = typed(
+        {"task": value} if isinstance(value, str) else value, QualityEntry, at
+    )
+    if not entry.task.removeprefix(HARNESS) or not entry.task.startswith(HARNESS):
+        raise StudyError(
+            f'{at}: {entry.task!r} is not a task of lm-eval; write quality = "{HARNESS}arc_easy"'
+        )
+    return entry
 
 
 def _dataset(value: object, where: str, at: str) -> DatasetEntry:

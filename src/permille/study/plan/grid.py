@@ -14,6 +14,7 @@ from permille.records import SHARED_SERVER, Protocol, Record
 from permille.study.plan.cells import PlannedCell, build
 from permille.study.plan.datasets import notes_of, open_datasets
 from permille.study.plan.file import Settings, StudyFile, TaskEntry
+from permille.study.plan.harness import open_harness
 from permille.study.plan.models import Model, open_entry
 from permille.study.plan.selection import able
 from permille.suggestions import nearest
@@ -71,10 +72,11 @@ def make(
     for entry in study.tasks:
         task = _task(entry, study)
         able_models = [model for model in models if able(model.entry, entry.task)]
+        harness = open_harness(entry.quality, study, allowed)
         for dataset in open_datasets(entry, task, able_models, study, allowed, fetch=fetch):
             notes += notes_of(dataset, settings.inferences)
             chosen = [model for model in able_models if _chosen(study, task, dataset, model)]
-            cells += [build(task, model, dataset, study, passed or {}) for model in chosen]
+            cells += [build(task, model, dataset, study, passed or {}, harness) for model in chosen]
     _refuse_same_model_twice(cells, study.where)
     _refuse_unused_model(models, cells, study)
     return Plan(

@@ -17,7 +17,16 @@ from permille import plugins
 from permille.energy.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import WORKER
-from permille.records import Environment, Protocol, Recording, ServerUse, Span, Stopping, Trial
+from permille.records import (
+    Environment,
+    FailureKind,
+    Protocol,
+    Recording,
+    ServerUse,
+    Span,
+    Stopping,
+    Trial,
+)
 from permille.store import Raw
 from permille.study.plan import stamps
 from permille.study.plan.cells import PlannedCell
@@ -98,6 +107,7 @@ class Attempt:
     spans: list[Span] = field(default_factory=list)
     results: list[WorkerResult] = field(default_factory=list)
     failure: str | None = None
+    failure_kind: FailureKind = "other"
     fault: str | None = None
     last_lines: tuple[str, ...] = ()
     same_again: bool = True
@@ -126,6 +136,7 @@ class Attempt:
             spans=self.spans,
             result=self.results[0] if self.results else None,
             failure=self.failure,
+            failure_kind=self.failure_kind,
             fault=self.fault,
             stopping=bench.stopping,
             round=assigned.round,
@@ -165,6 +176,7 @@ class Attempt:
             )
         except TrialError as error:
             self.failure, self.last_lines = str(error), error.lines
+            self.failure_kind = error.kind
             self.same_again = not error.by_signal
             self.fault = _recorders(error)
         except RecorderError as error:
@@ -263,20 +275,25 @@ class Attempt:
             memory_gib=settings.memory_gib,
             max_failures=settings.max_failures,
             pausing=self.assigned.pausing,
+            harness=planned.harness,
+            # The same weights have the same score: the first repeat has it for all.
+            scored=planned.harness is None or self.assigned.repeat == 0,
         )
 
     def _assignment(self, recording: Recording) -> evidence.Assignment:
         planned = self.assigned.planned
         backend: Backend = plugins.load("backends", planned.model.backend)
+        samples = len(planned.dataset.samples)
         gpu_metered = any(series.domain.kind == "gpu" for series in recording.series)
         return evidence.Assignment(
             began_ns=self.began_ns,
-            samples=len(planned.dataset.samples),
+            samples=samples,
             batch_size=planned.batch_size,
             inferences=self.assigned.protocol.inferences,
             least_query_s=self.assigned.least_query_s,
             served="concurrency" in backend.settings.__struct_fields__,
             has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
+            most_scored=samples if planned.harness is None else planned.harness.limit,
         )
 
     def _expect(self, progress: Progress) -> float | None:

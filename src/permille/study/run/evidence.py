@@ -21,7 +21,9 @@ _GPU = re.compile(r"cuda|nvidia|geforce|tesla|rocm|radeon|gpu|[ah]\d00", re.IGNO
 
 
 class Assignment(Record):
-    """The worker's task. ``served``: by a server, possibly with concurrent requests."""
+    """The worker's task. ``served``: by a server, possibly with concurrent requests.
+    ``most_scored``: the most answers that its quality can be of; None: unknown, of lm-eval's own
+    samples."""
 
     began_ns: int
     samples: int
@@ -30,6 +32,7 @@ class Assignment(Record):
     least_query_s: float
     served: bool
     has_gpu: bool
+    most_scored: int | None
 
 
 def contradiction(
@@ -42,7 +45,7 @@ def contradiction(
     return (
         _unmarked(spans, assignment.began_ns, recording.marks)
         or _miscounted(assignment, query, result)
-        or _impossible(result, assignment.samples)
+        or _impossible(result, assignment.most_scored)
         or _elsewhere(assignment, result.device)
     )
 
@@ -104,7 +107,7 @@ def _miscounted_server(inferences: int, span_ns: int, result: WorkerResult) -> s
     return None
 
 
-def _impossible(result: WorkerResult, samples: int) -> str | None:
+def _impossible(result: WorkerResult, most_scored: int | None) -> str | None:
     """Impossible figures."""
     latency, quality = result.latency, result.quality
     tail = latency.p95 if latency.p99 is None else latency.p99
@@ -113,8 +116,9 @@ def _impossible(result: WorkerResult, samples: int) -> str | None:
         return "a latency is negative or not a number"
     if not latency.p50 <= latency.p95 <= tail:
         return "the percentiles of the latency are out of order"
-    if quality is not None and quality.n is not None and not 0 <= quality.n <= samples:
-        return f"the quality is of {quality.n:,} answers, and there are {samples:,} samples"
+    n = None if quality is None else quality.n
+    if n is not None and not 0 <= n <= (n if most_scored is None else most_scored):
+        return f"the quality is of {n:,} answers, and there are {most_scored:,} samples"
     if not all(math.isfinite(count) and count >= 0 for count in result.counts.values()):
         return "a count of what was processed is negative or not a number"
     return None

@@ -7,9 +7,12 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from permille.meters.one_gpu import OneGpu
 from permille.recorder.client import Recorder
 from permille.recorder.remote.recorder import RemoteRecorder
+from permille.recorder.wire import Missing
 from permille.records import Environment
 from permille.store import Store
 from permille.study.plan.grid import Plan
@@ -44,6 +47,16 @@ class Recorders:
     token: str
     here: Recorder | None
     agents: dict[str, RemoteRecorder]
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """The meters that cannot be used, those of other machines with the machine's address."""
+        there = (
+            msgspec.structs.replace(missing, meter=f"{missing.meter} at {url}")
+            for url, agent in self.agents.items()
+            for missing in agent.opened.missing
+        )
+        return (*(() if self.here is None else self.here.missing), *there)
 
     def require_measured(self) -> None:
         """Check that each machine has more than an estimate.

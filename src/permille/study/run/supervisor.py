@@ -56,11 +56,11 @@ def run(
     tail = bytearray()
     left: dict[int, str] = {}
     searched = False
-    failures: list[str] = []
+    failures: list[Failure] = []
 
     def receive(message: Message) -> None:
         if isinstance(message, Failure):
-            failures.append(message.text)
+            failures.append(message)
         else:
             hear(message)
 
@@ -85,6 +85,7 @@ def run(
             _reason(process.returncode, failures, lines(tail)),
             lines(tail),
             by_signal=process.returncode < 0,
+            kind=failures[0].kind if failures else "other",
         )
     if left:
         names = ", ".join(sorted(set(left.values())))[:200]
@@ -210,10 +211,13 @@ def _group_alive(group: int) -> bool:
     return True
 
 
-def _reason(code: int, failures: Sequence[str], last: Sequence[str]) -> str:
+def _reason(code: int, failures: Sequence[Failure], last: Sequence[str]) -> str:
     """The exception that the worker reported or, only without one, the last line that it printed,
     which may be an unrelated warning."""
-    known = [*failures[:1], *(line.removeprefix(OURS) for line in last[-1:])]
+    known = [
+        *(failure.text for failure in failures[:1]),
+        *(line.removeprefix(OURS) for line in last[-1:]),
+    ]
     cause = f": {known[0]}" if known else ""
     if code < 0:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""

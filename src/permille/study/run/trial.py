@@ -18,6 +18,7 @@ from permille.records import (
     Domain,
     EachInference,
     Environment,
+    FailureKind,
     ModelFacts,
     Phase,
     Protocol,
@@ -77,7 +78,7 @@ def _pauses_note(spans: Sequence[Span]) -> list[str]:
         if span.pauses:
             paused_s = sum(t1_ns - t0_ns for t0_ns, t1_ns in span.pauses) / 1e9
             return [
-                f"a power sensor here samples a part of the time: {len(span.pauses)} random pauses,"
+                f"a power sensor samples a part of the time: {len(span.pauses)} random pauses,"
                 f" {paused_s / span.seconds:.1%} of the query's time, are counted"
             ]
     return []
@@ -96,6 +97,7 @@ def make(
     spans: Sequence[Span],
     result: WorkerResult | None,
     failure: str | None,
+    failure_kind: FailureKind = "other",
     fault: str | None = None,
     stopping: Stopping | None,
     round: int,
@@ -130,6 +132,7 @@ def make(
         notes=_notes(result, notes, recording, spans, phases),
         round=round,
         last_lines=last_lines if failure else (),
+        failure_kind=failure_kind if failure else None,
     )
 
 
@@ -178,6 +181,7 @@ def _unkeepable(trial: Trial, reason: str) -> Trial:
     return msgspec.structs.replace(
         trial,
         status="failed",
+        failure_kind="other",
         reason=f"{trial.reason + '; ' if trial.reason else ''}it cannot be stored: {reason}",
         facts=ModelFacts(),
         phases={},

@@ -18,15 +18,15 @@ import msgspec
 
 from permille import plugins
 from permille.analysis.steady import is_steady
-from permille.errors import ModelError
+from permille.errors import ModelError, OverloadError
 from permille.recorder.marker import Marker
-from permille.records import Span
+from permille.records import FailureKind, Span
 from permille.study.worker.containment import contain
 from permille.study.worker.failing import describe
 from permille.study.worker.failures import FailureTally, failed_note
 from permille.study.worker.messages import Failure, Job, Message, Progress, SpanDone, write
 from permille.study.worker.queries import Calls, Timings, counted, query, query_served, warm_up
-from permille.study.worker.request_times import request_times
+from permille.study.worker.request_times import answer_times, request_times
 from permille.study.worker.scoring import scored
 from permille.workload.protocols import Backend, Loaded, Served, Task
 from permille.workload.requests import Traffic
@@ -52,6 +52,10 @@ class Spans:
             pauses = tuple(result.pauses)
             if result.outputs and not result.failed:
                 attributes |= request_times(result.outputs, t0_ns)
+            if result.outputs is not None:
+                attributes |= answer_times(
+                    result.durations_ns, result.outputs, calls_per_pass=len(result.answers)
+                )
         self.done(name, t0_ns, t1_ns, pauses, **attributes)
         return result
 
@@ -89,7 +93,9 @@ class FailureReport:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception):
-            write(self._out, Failure(text=describe(error, self._folder)))
+            text = describe(error, self._folder)
+            failed: FailureKind = "overload" if isinstance(error, OverloadError) else "other"
+            write(self._out, Failure(text=text, kind=failed))
 
 
 def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> None:
@@ -133,6 +139,8 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     tally.check()
     if timings.failed:
         notes.append(failed_note(timings.failed, timings.inferences, tally.words()))
+    if job.harness is not None and job.scored:
+        say(Progress(stage="lm-eval"))
     say(scored(job, task, model, timings, calls, notes))
     model.close()
 
@@ -159,6 +167,7 @@ def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Tr
         load.t1_ns,
         inferences=len(load.durations_ns),
         **request_times(every, load.t0_ns),
+        **answer_times(load.durations_ns, load.outputs, calls_per_pass=len(load.answers)),
     )
     timings = Timings()
     timings.durations_ns, timings.inferences = load.durations_ns, len(load.durations_ns)

@@ -7,9 +7,9 @@ from typing import Annotated, BinaryIO
 
 import msgspec
 
-from permille.records import Latency, ModelFacts, Protocol, Quality, Record, Span
+from permille.records import FailureKind, Latency, ModelFacts, Protocol, Quality, Record, Span
 from permille.workload.samples import Dataset
-from permille.workload.specs import ModelSpec
+from permille.workload.specs import HarnessTask, ModelSpec
 
 MAX_MESSAGE = 4 * 2**20
 """The most bytes in a message: a result with all its durations and the hashes of 10,000 files."""
@@ -38,7 +38,8 @@ class Job(Record):
     the meters can resolve it. ``task_target`` and ``backend_target`` locate the plug-ins, as
     ``module:attribute``. ``network``: whether the worker may use it; ``memory_gib``: the limit of
     private memory. ``max_failures``: how many inferences may fail, a count or a share.
-    ``pausing``: whether to pause between calls; not done under load.
+    ``pausing``: whether to pause between calls; not done under load. ``harness``: the task of
+    lm-eval that scores the model, if ``scored``; None: its answers do.
     """
 
     task: str
@@ -52,6 +53,8 @@ class Job(Record):
     memory_gib: float | None = None
     max_failures: int | float = 0
     pausing: Pausing | None = None
+    harness: HarnessTask | None = None
+    scored: bool = True
 
 
 class Progress(Record, tag=True):
@@ -86,6 +89,7 @@ class Failure(Record, tag=True):
     """The exception that ends the worker, in one line, with its location in the user's code."""
 
     text: Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)]
+    kind: FailureKind = "other"
 
 
 Message = Progress | SpanDone | WorkerResult | Failure

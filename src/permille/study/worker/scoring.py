@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,6 +19,7 @@ from permille.study.worker.messages import (
     WorkerResult,
 )
 from permille.study.worker.queries import Calls, Timings
+from permille.study.worker.request_times import stride
 from permille.workload.outputs import Output
 from permille.workload.protocols import Loaded, Task
 
@@ -54,28 +54,33 @@ def scored(
         notes.append("the durations of the query span are not steady")
     facts = model.facts
     replica = facts.weights == "replica"
+    quality = None
     if replica:
         notes.append("replica: energy and time only")
+    elif job.harness is None:
+        quality = task.score(outputs, samples, job.model)
+    elif job.scored:
+        from permille.study.worker.harness import harness_score  # loads lm-eval
+
+        score = harness_score(model, job.harness, seed=job.protocol.seed, network=job.network)
+        quality = score.quality
+        notes.append(score.note)
     return WorkerResult(
         facts=facts,
         device=model.device,
         latency=latency,
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
-        quality=None if replica else task.score(outputs, samples, job.model),
+        quality=quality,
         counts=counts,
         notes=tuple(note[:NOTE_LIMIT] for note in notes[:MOST_NOTES]),
     )
 
 
 def evenly(durations: array[int], most: int, *, calls_per_pass: int) -> array[int]:
-    """At most ``most`` of the durations, evenly over the span. The step is coprime to the length of
-    a pass, so that it includes every sample, not the same few each time."""
+    """At most ``most`` of the durations, evenly over the span."""
     if len(durations) <= most:
         return durations
-    step = -(-len(durations) // most)
-    while math.gcd(step, calls_per_pass) > 1:
-        step += 1
-    return durations[::step]
+    return durations[:: stride(len(durations), most, calls_per_pass=calls_per_pass)]
 
 
 def _must_answer(outputs: Sequence[Output]) -> None:

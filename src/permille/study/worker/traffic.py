@@ -26,9 +26,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from permille.errors import ModelError
+from permille.errors import OverloadError
 from permille.study.worker.failures import FAILED
-from permille.workload.requests import OVERLOADED, Traffic
+from permille.workload.requests import Traffic
 
 LEAST_RAMP = 10
 """The fewest answers before an open loop counts as steady."""
@@ -70,7 +70,7 @@ def drive(
     ``digest`` extracts the part of every answer that is kept.
 
     Raises:
-        ModelError: an open loop's server cannot keep up. Exceptions of ``infer`` propagate.
+        OverloadError: an open loop's server cannot keep up. Exceptions of ``infer`` propagate.
     """
     run = _Run(infer, requests, digest)
     source = threading.Thread(
@@ -185,13 +185,13 @@ class _Run:
         that is not clear yet.
 
         Raises:
-            ModelError: it does not.
+            OverloadError: it does not.
         """
         grown = self.in_flight - self._in_flight_before
         if grown > max(STEADY_GROWTH, OVERLOAD_SIGMAS * math.sqrt(self._arrivals)):
             done = len(self.load.durations_ns) + self.load.failed
             seconds = (time.monotonic_ns() - self.load.t0_ns) / 1e9
-            raise ModelError(
+            raise OverloadError(
                 _too_slow(rate_per_s, done, seconds)
                 + f", and requests in flight rose from {self._in_flight_before} to"
                 f" {self.in_flight}; lower rate_per_s"
@@ -284,7 +284,7 @@ def _arrivals(run: _Run, rate_per_s: float, seed: int, clients: _Clients) -> Non
             return
         if run.in_flight > MOST_IN_FLIGHT:
             seconds = (time.monotonic_ns() - t0_ns) / 1e9
-            raise ModelError(
+            raise OverloadError(
                 _too_slow(rate_per_s, run.done, seconds)
                 + f", and {run.in_flight} requests are in flight; lower rate_per_s"
             )
@@ -293,6 +293,6 @@ def _arrivals(run: _Run, rate_per_s: float, seed: int, clients: _Clients) -> Non
 
 def _too_slow(rate_per_s: float, done: int, seconds: float) -> str:
     return (
-        f"{OVERLOADED} = {rate_per_s:g}: in {seconds:.3g} s it"
+        f"the server cannot keep up with rate_per_s = {rate_per_s:g}: in {seconds:.3g} s it"
         f" answered {done} requests, {done / seconds:.3g} per second"
     )

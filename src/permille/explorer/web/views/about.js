@@ -3,6 +3,8 @@
 import { DOI } from "../cite.js";
 import { h, name, own, site, table } from "../dom.js";
 import { number } from "../format.js";
+import { glossary } from "../glossary.js";
+import { path } from "../path.js";
 
 /** @import { App } from "../main.js" */
 /** @import { Licence } from "../document" */
@@ -49,6 +51,7 @@ export function about(app) {
   const { published, grid, store, studies } = app.data;
   return [
     h("h1", {}, "About the numbers"),
+    path(app),
     h(
       "section",
       {},
@@ -111,6 +114,7 @@ export function about(app) {
       ],
       PROVENANCE,
     ),
+    glossary(),
     h(
       "section",
       {},

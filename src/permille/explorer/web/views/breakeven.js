@@ -1,10 +1,11 @@
 // Break-even: after how many inferences use has cost as much energy as training.
 
 import { chart, COLOURS, decades, drawing, entry, Plot } from "../chart.js";
-import { clean, h, name, table } from "../dom.js";
+import { combobox } from "../combobox.js";
+import { h, name, table } from "../dom.js";
 import { energy, NONE, number } from "../format.js";
 import { joules, JOULES_PER_KWH, kwh, meanOfCells, times as scaled } from "../figures.js";
-import { groupBy, sourceKey, sourceName } from "../shared.js";
+import { cellOption, groupBy, sourceKey, sourceName } from "../shared.js";
 
 /** @import { Cell, PageParity, PageStudy } from "../document" */
 /** @import { App } from "../main.js" */
@@ -224,26 +225,19 @@ function ownRow(app, setting) {
  */
 function form(app, setting) {
   const cells = app.selection().filter((c) => (kwh(c, setting)?.value ?? 0) > 0);
+  const chosen = cells.find((c) => c.id === app.state.cell);
+  const model = combobox(
+    "b-cell",
+    "Your own: a model",
+    () => [{ value: "", text: "none" }, ...cells.map(cellOption)],
+    (cell) => app.set({ cell }),
+    "–",
+  );
+  model.show(chosen?.id ?? "", chosen?.model ?? "");
   return h(
     "div",
     { class: "fields ask" },
-    h(
-      "div",
-      { class: "field" },
-      h("label", { for: "b-cell" }, "Your own: a model"),
-      h(
-        "select",
-        { id: "b-cell", onchange: (e) => app.set({ cell: e.target.value }) },
-        h("option", { value: "" }, "–"),
-        cells.map((c) =>
-          h(
-            "option",
-            { value: c.id, selected: c.id === app.state.cell },
-            `${clean(c.model, 60)}: ${clean(c.task, 40)} on ${clean(c.dataset, 40)}`,
-          ),
-        ),
-      ),
-    ),
+    h("div", { class: "field" }, h("label", { for: "b-cell" }, "Your own: a model"), model.element),
     h(
       "div",
       { class: "field" },

@@ -1,6 +1,7 @@
 // Two to six models side by side: ratios with intervals, on the same data, machine and study.
 
 import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
+import { combobox } from "../combobox.js";
 import { clean, h, name, table } from "../dom.js";
 import {
   figure,
@@ -12,6 +13,7 @@ import {
   qualityInterval,
   times,
 } from "../format.js";
+import { term } from "../glossary.js";
 import {
   answers,
   bounded,
@@ -55,7 +57,11 @@ export function compare(app) {
       "p",
       { class: "lead" },
       chosen.length
-        ? "Each is set against the first, on the same task, dataset, study and machine."
+        ? [
+            "Each is set against the first, on the same task, dataset, study and machine, within ",
+            term("block", "blocks"),
+            " where there are any.",
+          ]
         : shownModels.length
           ? "No model is chosen yet; here is a general-purpose one against the cheapest " +
             "task-specific one that is as good on the same data. Choose two to six."
@@ -84,32 +90,29 @@ export function compare(app) {
  */
 function slot(app, i, chosen, models) {
   const id = `c-model-${i}`,
-    value = chosen[i] ?? "";
+    value = chosen[i] ?? "",
+    label = i ? `Model ${i + 1}` : "Set against (the first)";
   const offered = value && !models.includes(value) ? [value, ...models] : models;
-  return h(
-    "div",
-    { class: "field" },
-    h("label", { for: id }, i ? `Model ${i + 1}` : "Set against (the first)"),
-    h(
-      "select",
-      {
-        id,
-        onchange: (e) => {
-          const next = [...chosen];
-          next[i] = e.target.value;
-          app.set({ m: [...new Set(next.filter(Boolean))] });
-        },
-      },
-      h("option", { value: "" }, "–"),
-      offered.map((m) =>
-        h(
-          "option",
-          { value: m, selected: m === value, disabled: chosen.includes(m) && m !== value },
-          clean(m, 80),
-        ),
-      ),
-    ),
+  const field = combobox(
+    id,
+    label,
+    () => [
+      { value: "", text: "none" },
+      ...offered.map((m) => ({
+        value: m,
+        text: m,
+        disabled: chosen.includes(m) && m !== value,
+      })),
+    ],
+    (model) => {
+      const next = [...chosen];
+      next[i] = model;
+      app.set({ m: [...new Set(next.filter(Boolean))] });
+    },
+    "–",
   );
+  field.show(value, value);
+  return h("div", { class: "field" }, h("label", { for: id }, label), field.element);
 }
 
 /**
@@ -190,8 +193,6 @@ function results(app, models, all) {
           "Times the energy of the first: 95 % intervals",
           [
             ["Model", (r) => name(r.model)],
-            ["Task and dataset", (r) => r.where],
-            ["Study", (r) => name(sourceName(r.a))],
             [
               "Ratio",
               (r) =>
@@ -207,6 +208,8 @@ function results(app, models, all) {
                 ),
               { number: true },
             ],
+            ["Task and dataset", (r) => r.where],
+            ["Study", (r) => name(sourceName(r.a))],
             ["Interval", (r) => overSessions(app.data.evidence, r.ratio, number) ?? "–"],
             ["Mind", (r) => warnings(r, setting).join("; ") || "–"],
           ],
@@ -218,8 +221,6 @@ function results(app, models, all) {
           "Over all shared tasks and datasets: geometric mean",
           [
             ["Model", (r) => name(r.model)],
-            ["Study", (r) => name(r.study)],
-            ["Cells", (r) => number(r.list.length), { number: true }],
             [
               "Times the energy of the first",
               (r) =>
@@ -230,6 +231,8 @@ function results(app, models, all) {
                 ),
               { number: true },
             ],
+            ["Study", (r) => name(r.study)],
+            ["Cells", (r) => number(r.list.length), { number: true }],
           ],
           [
             ...groupBy(good, (r) =>

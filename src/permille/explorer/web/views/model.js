@@ -14,6 +14,7 @@ import {
   qualityInterval,
   seconds,
 } from "../format.js";
+import { term } from "../glossary.js";
 import { BOUNDARIES, budget, grams, kwh, problem, provenance } from "../figures.js";
 import { REPLICA, replica, sourceName } from "../shared.js";
 import { servingSection } from "./serving.js";
@@ -120,7 +121,7 @@ function one(app, cell, setting) {
           { number: true },
         ],
         [
-          "95 % interval",
+          term("interval"),
           (b) => interval(kwh(cell, { ...setting, boundary: b, net: false }), "kwh"),
           { number: true },
         ],
@@ -139,9 +140,9 @@ function one(app, cell, setting) {
           (b) => mass(grams(cell, { ...setting, boundary: b, net: false })?.value),
           { number: true },
         ],
-        ["Provenance", (b) => provenance(cell, b) ?? NONE],
+        [term("provenance", "Provenance"), (b) => provenance(cell, b) ?? NONE],
         [
-          "Interval",
+          ["Over ", term("session", "sessions")],
           (b) =>
             overSessions(
               app.data.evidence,
@@ -153,6 +154,9 @@ function one(app, cell, setting) {
       ],
       BOUNDARIES,
     ),
+    parts.length
+      ? h("p", { class: "note" }, "Relative uncertainties, each with ", term("k2"), ".")
+      : null,
     parts.length
       ? table(
           `What the interval is made of (${setting.boundary}, k = 2)`,

@@ -6,6 +6,8 @@ import { clean, h, name, table } from "../dom.js";
 import { figure, number } from "../format.js";
 import { meanOf, quantile } from "../figures.js";
 import { generalRatios, summary } from "../general.js";
+import { term } from "../glossary.js";
+import { path } from "../path.js";
 import {
   axisLabel,
   CATEGORIES,
@@ -175,7 +177,6 @@ export function overview(app) {
   });
   return [
     h("h1", {}, `What 1,000 inferences cost, by task`),
-    h("p", { class: "lead" }, lead(tasks, setting, stat), " ", against(app, selection)),
     chart(
       app,
       `${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`,
@@ -200,6 +201,17 @@ export function overview(app) {
       },
     ),
     h(
+      "p",
+      { class: "lead" },
+      lead(tasks, setting, stat),
+      " Each point is a ",
+      term("cell"),
+      "; what counts as its energy is the ",
+      term("boundary"),
+      ". ",
+      against(app, selection),
+    ),
+    h(
       "div",
       { class: "fields ask" },
       h(
@@ -215,6 +227,7 @@ export function overview(app) {
         ),
       ),
     ),
+    path(app),
     left ? elsewhere(app) : null,
     table(
       `${setting.unit === "kwh" ? "Energy" : "CO₂e"} per 1,000 inferences by task and category`,

@@ -11,6 +11,7 @@ import {
   quality as worded,
   qualityInterval,
 } from "../format.js";
+import { term } from "../glossary.js";
 import { bounded, onFront, reach } from "../figures.js";
 import {
   categoryLegend,
@@ -56,24 +57,27 @@ export function quality(app) {
   return [
     h("h1", {}, "Quality for the cost"),
     h(
+      "div",
+      { class: "multiples" },
+      enough.slice(0, MOST).map((g) => one(app, g, setting)),
+    ),
+    h(
       "p",
       { class: "lead" },
       enough.length
-        ? "Up and to the left is better. The line joins the models of the Pareto front: " +
-            "no other needs less energy and is as good, beyond what the intervals leave " +
-            "open. Each chart is one task on one dataset; a front across tasks would mean " +
-            "nothing."
+        ? [
+            "Up and to the left is better. The line joins the models of the ",
+            term("pareto"),
+            ": no other needs less energy and is as good, beyond what the intervals leave " +
+              "open. Each chart is one task on one dataset; a front across tasks would mean " +
+              "nothing.",
+          ]
         : "No two models of this selection have a quality on the same task and dataset: " +
             "nothing to set side by side.",
     ),
     enough.length > MOST
       ? h("p", {}, `The first ${MOST} of ${enough.length}; choose a task to see the others.`)
       : null,
-    h(
-      "div",
-      { class: "multiples" },
-      enough.slice(0, MOST).map((g) => one(app, g, setting)),
-    ),
   ];
 }
 

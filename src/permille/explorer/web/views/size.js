@@ -90,28 +90,6 @@ export function size(app) {
   const several = new Set(points.map((p) => p.cell.task)).size > 1;
   return [
     h("h1", {}, "Size and cost"),
-    h(
-      "p",
-      { class: "lead" },
-      several
-        ? "Bigger is not always dearer: what a model is asked to do weighs more. Choose " +
-            "one task in the filters to compare like with like."
-        : "Both axes are logarithmic; the bars are 95 % intervals.",
-    ),
-    h(
-      "div",
-      { class: "fields ask" },
-      h(
-        "div",
-        { class: "field" },
-        h("label", { for: "s-colour" }, "Colour by"),
-        h(
-          "select",
-          { id: "s-colour", onchange: (e) => app.set({ colour: e.target.value }) },
-          Object.entries(GROUPS).map(([k, t]) => h("option", { value: k, selected: k === by }, t)),
-        ),
-      ),
-    ),
     chart(app, "Parameters against cost per 1,000 inferences", {
       file: "permille-size",
       draw,
@@ -135,6 +113,28 @@ export function size(app) {
           .filter(Boolean)
           .join(" ") || null,
     }),
+    h(
+      "p",
+      { class: "lead" },
+      several
+        ? "Bigger is not always dearer: what a model is asked to do weighs more. Choose " +
+            "one task in the filters to compare like with like."
+        : "Both axes are logarithmic; the bars are 95 % intervals.",
+    ),
+    h(
+      "div",
+      { class: "fields ask" },
+      h(
+        "div",
+        { class: "field" },
+        h("label", { for: "s-colour" }, "Colour by"),
+        h(
+          "select",
+          { id: "s-colour", onchange: (e) => app.set({ colour: e.target.value }) },
+          Object.entries(GROUPS).map(([k, t]) => h("option", { value: k, selected: k === by }, t)),
+        ),
+      ),
+    ),
     drawn.left ? elsewhere(app) : null,
     table(
       points.length > LISTED

@@ -102,6 +102,8 @@ export function tableView(app) {
   const rows = sorted(app.selection(), state, setting);
   const shown = app.printing ? Infinity : Math.max(PAGE, Number(state.rows) || PAGE);
   const most = Math.min(rows.length, shown);
+  const hidden = hiddenColumns(state);
+  const columns = Object.entries(COLUMNS).filter(([key]) => !hidden.has(key));
   /**
    * @param {string} key
    * @param {string} title
@@ -143,7 +145,7 @@ export function tableView(app) {
         h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model)),
         replica(c),
       ),
-      Object.entries(COLUMNS).map(([key, [, cell, , number_]]) =>
+      columns.map(([key, [, cell, , number_]]) =>
         h("td", { class: number_ ? "number" : null, "data-column": key }, cell(c, setting)),
       ),
       h("td", {}, picker(app, c)),
@@ -158,6 +160,7 @@ export function tableView(app) {
         "95 % interval (n/a where there was but one run).",
     ),
     downloads(app, rows),
+    columnChoice(app, hidden),
     h(
       "div",
       { class: "scroll", tabindex: "0", role: "region", "aria-label": "All figures" },
@@ -172,7 +175,7 @@ export function tableView(app) {
             "tr",
             {},
             head("model", "Model"),
-            Object.entries(COLUMNS).map(([key, [title, , , n]]) => head(key, title, n)),
+            columns.map(([key, [title, , , n]]) => head(key, title, n)),
             h("th", { scope: "col" }, "Compare"),
           ),
         ),
@@ -191,6 +194,60 @@ export function tableView(app) {
         )
       : null,
   ];
+}
+
+/**
+ * The columns that the address hides; names that are none are left out.
+ * @param {State} state
+ */
+const hiddenColumns = (state) =>
+  new Set(state.hide.split(",").filter((key) => own(COLUMNS, key) !== undefined));
+
+/**
+ * Which columns are shown. The model always is.
+ * @param {App} app
+ * @param {Set<string>} hidden
+ */
+function columnChoice(app, hidden) {
+  /** @param {string} key */
+  const toggled = (key) =>
+    Object.keys(COLUMNS)
+      .filter((each) => hidden.has(each) !== (each === key))
+      .join(",");
+  const count = Object.keys(COLUMNS).length;
+  return h(
+    "details",
+    { class: "columns" },
+    h("summary", {}, `Columns (${count - hidden.size} of ${count})`),
+    h(
+      "ul",
+      { class: "checks" },
+      Object.entries(COLUMNS).map(([key, [title]]) =>
+        h(
+          "li",
+          {},
+          h(
+            "label",
+            { class: "check" },
+            h("input", {
+              type: "checkbox",
+              id: `column-${key}`,
+              checked: !hidden.has(key),
+              onchange: () => app.set({ hide: toggled(key) }),
+            }),
+            title,
+          ),
+        ),
+      ),
+      hidden.size
+        ? h(
+            "li",
+            {},
+            h("button", { type: "button", onclick: () => app.set({ hide: "" }) }, "Show all"),
+          )
+        : null,
+    ),
+  );
 }
 
 /**

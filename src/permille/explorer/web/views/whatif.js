@@ -1,11 +1,12 @@
 // What if: a workload's kWh, kilograms and equivalents a day and a year, on any grid.
 
 import { chart, drawing, Plot, tall } from "../chart.js";
+import { combobox } from "../combobox.js";
 import { clean, h, name, replaceChildren, table } from "../dom.js";
 import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
-import { groupBy, replica, sourceKey, sourceName } from "../shared.js";
 import { gridMatrix } from "./grids.js";
+import { cellOption, replica, sourceKey, sourceName } from "../shared.js";
 import { empty } from "./overview.js";
 
 /** @import { Cell, PageSource } from "../document" */
@@ -154,26 +155,14 @@ function times(e, factor) {
  * @param {Cell} chosen
  */
 function modelChoice(app, cells, chosen) {
-  const groups = groupBy(
-    cells,
-    (c) => `${clean(c.task, 40)} on ${clean(c.dataset, 40)}, ${clean(sourceName(c), 60)}`,
+  const field = combobox(
+    "w-model",
+    "Model",
+    () => cells.map(cellOption),
+    (cell) => app.set({ cell }),
   );
-  return h(
-    "div",
-    { class: "field wide" },
-    h("label", { for: "w-model" }, "Model"),
-    h(
-      "select",
-      { id: "w-model", onchange: (e) => app.set({ cell: e.target.value }) },
-      [...groups].map(([label, list]) =>
-        h(
-          "optgroup",
-          { label: clean(label, 90) },
-          list.map((c) => h("option", { value: c.id, selected: c === chosen }, clean(c.model, 80))),
-        ),
-      ),
-    ),
-  );
+  field.show(chosen.id, chosen.model);
+  return h("div", { class: "field wide" }, h("label", { for: "w-model" }, "Model"), field.element);
 }
 
 /**

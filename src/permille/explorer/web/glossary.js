@@ -1,0 +1,84 @@
+// Words of the field, explained where they stand: by hover, focus and touch.
+
+import { h } from "./dom.js";
+import TERMS from "./glossary.json";
+
+/** @import { Child } from "./page" */
+
+/** @typedef {keyof typeof TERMS} Term */
+
+const HOVER_MS = 250;
+const GAP = 6;
+let made = 0;
+
+/**
+ * A word with its explanation: a button that shows it, and so does a pointer that rests there.
+ * Escape and a click elsewhere hide it, as the browser does for every popover.
+ * @param {Term} id
+ * @param {string} [word] the word as it stands in its sentence
+ * @returns {Child}
+ */
+export function term(id, word = TERMS[id].term) {
+  made += 1;
+  const popup = h(
+    "span",
+    { class: "explained", popover: "auto", id: `term-${made}`, role: "note" },
+    h("strong", {}, TERMS[id].term),
+    ` ${TERMS[id].text}`,
+  );
+  const button = h("button", { type: "button", class: "term", popovertarget: popup.id }, word);
+  popup.addEventListener("toggle", () => {
+    if (popup.matches(":popover-open")) stand(popup, button.getBoundingClientRect());
+  });
+  byPointer(button, popup);
+  return [button, popup];
+}
+
+/**
+ * Below the word, and within the window.
+ * @param {HTMLElement} popup
+ * @param {DOMRect} word
+ */
+function stand(popup, word) {
+  const { offsetWidth: width, offsetHeight: height } = popup;
+  const left = Math.max(GAP, Math.min(word.left, innerWidth - width - GAP));
+  const below = word.bottom + GAP;
+  popup.style.left = `${left}px`;
+  popup.style.top = `${below + height > innerHeight ? word.top - height - GAP : below}px`;
+}
+
+/**
+ * A mouse that rests on the word shows the explanation, until it leaves both.
+ * @param {HTMLElement} button
+ * @param {HTMLElement} popup
+ */
+function byPointer(button, popup) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let waits;
+  /** @param {boolean} open */
+  const soon = (open) => {
+    clearTimeout(waits);
+    waits = setTimeout(() => {
+      if (popup.isConnected && popup.matches(":popover-open") !== open) popup.togglePopover(open);
+    }, HOVER_MS);
+  };
+  for (const part of [button, popup]) {
+    part.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && soon(true));
+    part.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && soon(false));
+  }
+  button.addEventListener("click", () => clearTimeout(waits));
+}
+
+/** All of them, for About. */
+export function glossary() {
+  return h(
+    "section",
+    { id: "glossary" },
+    h("h2", {}, "Glossary"),
+    h(
+      "dl",
+      {},
+      Object.values(TERMS).map(({ term: word, text }) => [h("dt", {}, word), h("dd", {}, text)]),
+    ),
+  );
+}

@@ -1,0 +1,94 @@
+// For those who do not know what to ask: five steps, each a link to a view.
+
+import { clean, h } from "./dom.js";
+import { answers, kwh } from "./figures.js";
+import { figure } from "./format.js";
+
+/** @import { App } from "./main.js" */
+/** @import { Child } from "./page" */
+/** @import { State } from "./state.js" */
+
+const KEPT = "permille-path";
+
+/** Whether the path was followed before; a browser may keep nothing. */
+function followed() {
+  try {
+    return localStorage.getItem(KEPT) !== null;
+  } catch (error) {
+    if (error instanceof DOMException) return false;
+    throw error;
+  }
+}
+
+function keep() {
+  try {
+    localStorage.setItem(KEPT, "followed");
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+  }
+}
+
+/**
+ * The steps, on a general-purpose model and a task-specific one that is as good.
+ * @param {App} app
+ * @returns {[question: string, answer: string, to: Partial<State>][]}
+ */
+function steps(app) {
+  const found = answers(app).at(-1);
+  if (!found) return [];
+  const { general, specific } = found;
+  const { task, dataset } = specific;
+  const at = { task, dataset };
+  const cost = kwh(specific, app.setting);
+  const [small, large] = [specific, general].map((cell) => clean(cell.model, 60));
+  return [
+    [
+      "What does a request cost?",
+      `1,000 of ${clean(task, 40)} by ${small} take ` +
+        `${cost ? figure(cost.value, "kwh") : "what no meter told"}; see all models of the task.`,
+      { view: "overview", task },
+    ],
+    [
+      "Which models are good enough?",
+      `Quality against cost on ${clean(dataset, 60)}: nothing below the line is worth its energy.`,
+      { view: "quality", ...at },
+    ],
+    [
+      "What would an LLM cost instead?",
+      `${large} beside ${small}, on the same data.`,
+      { view: "compare", m: [specific.model, general.model] },
+    ],
+    [
+      "How sure is that?",
+      `What the figure of ${large} rests on, and what its interval is made of.`,
+      { view: "model", model: general.model, cell: general.id },
+    ],
+    [
+      "And at a million a day, here?",
+      "Kilowatt-hours and CO2e a day and a year; choose your grid in Settings.",
+      { view: "whatif", cell: general.id, day: "1000000", unit: "co2e" },
+    ],
+  ];
+}
+
+/**
+ * The five steps, unfolded until somebody has followed one.
+ * @param {App} app
+ * @returns {Child}
+ */
+export function path(app) {
+  const list = steps(app);
+  if (!list.length) return null;
+  return h(
+    "details",
+    { class: "path", open: !followed() },
+    h("summary", {}, "Not sure what to ask? Five steps, from one request to a million a day"),
+    h(
+      "ol",
+      {},
+      list.map(([question, answer, to]) =>
+        h("li", {}, h("a", { href: app.href(to), onclick: keep }, question), ` ${answer}`),
+      ),
+    ),
+  );
+}
