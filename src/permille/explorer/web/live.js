@@ -92,6 +92,8 @@ function takeIn(app, found) {
   app.take(found);
   app.render();
   goBack();
+  // Charts are drawn when their width is known.
+  requestAnimationFrame(() => requestAnimationFrame(goBack));
   Promise.allSettled(app.awaited).then(() => {
     main.style.minHeight = "";
     goBack();
