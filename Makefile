@@ -39,11 +39,11 @@ $(VENV)/.dev: $(VENV)/.core
 static:          ## build the explorer's page again (make install does it once)
 	$(BIN)/python scripts/build_explorer.py
 
-browser:         # the explorer's tests drive Debian's Chromium; without it they say that they are skipped
-	@command -v chromium >/dev/null \
+browser:         # the explorer's tests drive Debian's Chromium and Firefox; without one they say that they are skipped
+	@for program in chromium firefox-esr; do command -v $$program >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	       && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
-	  || echo "no chromium here: the explorer's browser tests will be skipped"
+	       && apt-get update -qq && apt-get install -y -qq $$program >/dev/null; } \
+	  || echo "no $$program here: the explorer's tests in it will be skipped"; done
 
 check: lint      ## a minute: lint, types, import rules, the fast tests; no torch, no browser
 	$(BIN)/python -m pytest -m "not slow and not measuring" -n 3 --dist loadgroup

@@ -315,18 +315,16 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
       });
     });
     stage.addEventListener("pointerleave", () => show(-1));
+    // A machine may have a mouse and a screen to touch: what counts is what this click was made by.
+    let by = "";
+    stage.addEventListener("pointerdown", ({ pointerType }) => {
+      by = pointerType;
+    });
     stage.addEventListener("click", (event) => {
       if (event.target instanceof Element && event.target.closest("a")) return;
       const index = nearest(event);
       // A mouse has shown the name already: its click opens. A finger's first tap shows the name.
-      if (
-        index >= 0 &&
-        index === at &&
-        event.detail &&
-        matchMedia("(hover: hover)").matches &&
-        follow(index)
-      )
-        return;
+      if (index >= 0 && index === at && event.detail && by !== "touch" && follow(index)) return;
       show(index);
     });
     stage.addEventListener("keydown", keyed);

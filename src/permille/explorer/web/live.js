@@ -92,6 +92,8 @@ function takeIn(app, found) {
   app.take(found);
   app.render();
   goBack();
+  // Charts are drawn when their width is known.
+  requestAnimationFrame(() => requestAnimationFrame(goBack));
   Promise.allSettled(app.awaited).then(() => {
     main.style.minHeight = "";
     goBack();
@@ -133,5 +135,5 @@ function hands(main) {
     down ||
     choosing !== null ||
     performance.now() - moved < STILL_MS ||
-    main.querySelector(".keep[open]") !== null;
+    main.querySelector(".keep[open], [aria-expanded=true]") !== null;
 }

@@ -136,7 +136,7 @@ export class App {
     this.inFile = inFile;
     this.state = read();
     this.nav = h("nav", { "aria-label": "Views" });
-    this.panel = h("div", { class: "panel" });
+    this.panel = h("section", { class: "panel", "aria-label": "Settings and filters" });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.said = h("p", { class: "said", role: "status" });
     this.refused = h("p", { class: "said", role: "alert" });

@@ -34,6 +34,8 @@ export const DEFAULTS = {
   errors: "",
   per: "",
   budget: "",
+  places: "",
+  sorted: "",
   cell: "",
   model: "",
   uid: "",

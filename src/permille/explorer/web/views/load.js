@@ -6,6 +6,7 @@ import { bounded, kwh, perToken, reach, shown } from "../figures.js";
 import { ends, figure, joule, NONE, number, percent, seconds, times } from "../format.js";
 import { choose, fastestWithin } from "../operating.js";
 import { groupBy, sourceName } from "../shared.js";
+import { choice } from "./choice.js";
 import { extent } from "./size.js";
 
 /** @import { Cell, PageLoad, PageEstimate } from "../document" */
@@ -218,26 +219,6 @@ function sweepChoice(app, sweeps, chosen) {
   ]);
   return choice("l-sweep", "Server", options, chosen[0].load.sweep, (sweep) =>
     app.set({ sweep, within: "", budget: "" }),
-  );
-}
-
-/**
- * @param {string} id
- * @param {string} label
- * @param {[value: string, words: string][]} options
- * @param {string} now
- * @param {(value: string) => void} change
- */
-function choice(id, label, options, now, change) {
-  return h(
-    "div",
-    { class: "field wide" },
-    h("label", { for: id }, label),
-    h(
-      "select",
-      { id, onchange: (e) => change(e.target.value) },
-      options.map(([value, words]) => h("option", { value, selected: value === now }, words)),
-    ),
   );
 }
 

@@ -5,6 +5,7 @@ import { combobox } from "../combobox.js";
 import { clean, h, name, replaceChildren, table } from "../dom.js";
 import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
+import { gridMatrix } from "./grids.js";
 import { cellOption, replica, sourceKey, sourceName } from "../shared.js";
 import { empty } from "./overview.js";
 
@@ -61,7 +62,11 @@ export function whatIf(app) {
     .slice(0, MOST)
     .map(({ c }) => c);
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
-  const fill = () => replaceChildren(results, answers(app, cells, chosen, dearest));
+  const everywhere = gridMatrix(app, chosen, () => perDayOf(app.state));
+  const fill = () => {
+    replaceChildren(results, answers(app, cells, chosen, dearest));
+    everywhere.update();
+  };
   fill();
   return [
     h("h1", {}, "What if it ran every day?"),
@@ -73,6 +78,7 @@ export function whatIf(app) {
     ),
     h("div", { class: "fields ask" }, modelChoice(app, cells, chosen), volume(app, fill)),
     results,
+    everywhere.element,
   ];
 }
 
