@@ -384,13 +384,13 @@ def test_what_matches_nothing_says_so_and_offers_the_way_back(tab: Tab) -> None:
     assert tab.page.evaluate("document.title").startswith("Overview: task <scr")
     tab.page.click("main button")
     until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
-    assert "no grid called" in tab.page.locator("[role=status]").inner_text()
+    assert "no grid called" in tab.page.locator(".said[role=status]").inner_text()
     assert tab.said == []
 
 
 def test_a_year_that_a_grid_lacks_is_said(tab: Tab) -> None:
     tab.go("view=whatif&region=DEU&year=1066")
-    assert "no figure of Germany for 1066" in tab.page.locator("[role=status]").inner_text()
+    assert "no figure of Germany for 1066" in tab.page.locator(".said[role=status]").inner_text()
 
 
 def test_an_unknown_view_is_the_overview(tab: Tab) -> None:
@@ -502,7 +502,7 @@ def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
     assert {"small", "big", "lonely"} <= {row["model"] for row in rows}
     assert {row["intensity_g_per_kwh"] for row in rows} == {"50.0"}
     tab.unfold().page.fill("#f-least", "many")
-    until(lambda: "“many” is not a number" in tab.page.locator("[role=status]").inner_text())
+    until(lambda: "“many” is not a number" in tab.page.locator(".said[role=status]").inner_text())
     assert {"small", "imported"} <= tab.values("energy").keys()  # of 10 parameters
     assert tab.said == []
     # What the server refuses is said in the page.

@@ -38,7 +38,9 @@ export function remember(main) {
   const focused = active && main.contains(active) ? nameOf(active) : null;
   return () => {
     for (const { name, left, top } of scrolled) withName(main, name)?.scrollTo(left, top);
-    if (focused !== null && (document.activeElement ?? document.body) === document.body) {
+    // Where what had the focus is not there yet, it is on the view as a whole.
+    const now = document.activeElement ?? document.body;
+    if (focused !== null && (now === document.body || now === main)) {
       const again = withName(main, focused);
       if (again instanceof HTMLElement) again.focus({ preventScroll: true });
     }
