@@ -861,12 +861,13 @@ def test_the_document_of_the_shipped_study_stays_small() -> None:
     assert len(gzip.compress(document.encode(first).encode())) < 60_000
 
 
-def test_a_store_that_changed_meanwhile_is_said(tab: Tab) -> None:
-    """Columns of another state of the store would be of other cells."""
+def test_details_of_another_state_of_the_store_are_not_mixed_in(tab: Tab) -> None:
+    """Columns of another state would be of other cells: the page reads both again."""
     tab.go()
     tab.page.evaluate("permille.tag = 'another'")
     tab.page.get_by_role("link", name="Compare", exact=True).click()
-    until(lambda: "the store has changed" in tab.page.inner_text("body"))
+    until(lambda: "Times the energy" in tab.text())
+    assert tab.page.evaluate("permille.tag") != "another"
 
 
 def test_a_word_is_explained_by_keyboard_pointer_and_touch(browser: Browser, file: Path) -> None:

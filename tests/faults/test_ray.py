@@ -168,6 +168,7 @@ def held(text):
 """It answers once the file ``go`` is there."""
 
 
+@pytest.mark.campaign
 def test_a_node_that_joins_during_a_run_takes_part_in_it(
     make_study: MakeStudy, powercap: Driver, environment: dict[str, str], tmp_path: Path
 ) -> None:
