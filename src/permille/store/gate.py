@@ -60,8 +60,8 @@ def refusal_of_body(trial: Trial, body: bytes) -> str | None:
 
 
 def _maybe_large(body: bytes) -> bool:
-    """Whether :data:`_MAYBE_LARGE` is in it. Bodies in which it cannot be are told apart first, in
-    a tenth of the time: with every digit as 0, they have neither 19 zeros in a row nor an exponent
+    """Whether :data:`_MAYBE_LARGE` is in it. Bodies in which it cannot be are passed first, in a
+    tenth of the time: with every digit as 0, they have neither 19 zeros in a row nor an exponent
     after a number (in a hexadecimal id, a letter is before the digits)."""
     zeros = body.translate(_ZEROS)
     if b"0" * 19 not in zeros:

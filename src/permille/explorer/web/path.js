@@ -3,30 +3,13 @@
 import { clean, h } from "./dom.js";
 import { answers, kwh } from "./figures.js";
 import { figure } from "./format.js";
+import { keep, kept } from "./kept.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Child } from "./page" */
 /** @import { State } from "./state.js" */
 
 const KEPT = "permille-path";
-
-/** Whether the path was followed before; a browser may keep nothing. */
-function followed() {
-  try {
-    return localStorage.getItem(KEPT) !== null;
-  } catch (error) {
-    if (error instanceof DOMException) return false;
-    throw error;
-  }
-}
-
-function keep() {
-  try {
-    localStorage.setItem(KEPT, "followed");
-  } catch (error) {
-    if (!(error instanceof DOMException)) throw error;
-  }
-}
 
 /**
  * The steps, on a general-purpose model and a task-specific one that is as good.
@@ -81,13 +64,18 @@ export function path(app) {
   if (!list.length) return null;
   return h(
     "details",
-    { class: "path", open: !followed() },
+    { class: "path", open: kept(KEPT) === null },
     h("summary", {}, "Not sure what to ask? Five steps, from one request to a million a day"),
     h(
       "ol",
       {},
       list.map(([question, answer, to]) =>
-        h("li", {}, h("a", { href: app.href(to), onclick: keep }, question), ` ${answer}`),
+        h(
+          "li",
+          {},
+          h("a", { href: app.href(to), onclick: () => keep(KEPT, "followed") }, question),
+          ` ${answer}`,
+        ),
       ),
     ),
   );

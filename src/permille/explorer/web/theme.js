@@ -1,30 +1,17 @@
 // Light, dark, or as the system has it: the choice is kept in the browser.
 
 import { h } from "./dom.js";
+import { keep, kept } from "./kept.js";
 
 const THEMES = /** @type {const} */ (["system", "light", "dark"]);
 const KEPT = "permille-theme";
-
-/** The choice that is kept; the system's where a browser keeps nothing. */
-function kept() {
-  try {
-    return THEMES.find((t) => t === localStorage.getItem(KEPT)) ?? "system";
-  } catch (error) {
-    if (error instanceof DOMException) return "system";
-    throw error;
-  }
-}
 
 /** @param {typeof THEMES[number]} theme */
 function use(theme) {
   const { dataset } = document.documentElement;
   if (theme === "system") delete dataset.theme;
   else dataset.theme = theme;
-  try {
-    localStorage.setItem(KEPT, theme);
-  } catch (error) {
-    if (!(error instanceof DOMException)) throw error;
-  }
+  keep(KEPT, theme);
 }
 
 /**
@@ -32,7 +19,8 @@ function use(theme) {
  * @param {() => void} changed
  */
 export function themeSwitch(changed) {
-  let theme = kept();
+  /** @type {typeof THEMES[number]} the system's, where the browser keeps nothing */
+  let theme = THEMES.find((known) => known === kept(KEPT)) ?? "system";
   use(theme);
   const button = h(
     "button",
