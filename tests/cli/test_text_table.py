@@ -49,7 +49,7 @@ def test_a_common_table_has_them_and_another_is_left_to_rich() -> None:
     assert _table([("a\tb", "", "")]).lines(PIPE_WIDTH) is None
 
 
-@pytest.mark.parametrize("text", ["[bold]x[/bold]", ":smile:", "a\tb", " x", "日本"])
-def test_names_are_no_markup(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("text", ["[bold]x[/bold]", ":smile:", " x", "日本"])
+def test_a_name_is_no_markup(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     console().print(_table([(text, "", "")]))
-    assert text.strip().replace("\t", " ") in re.sub(r" +", " ", capsys.readouterr().out)
+    assert text in capsys.readouterr().out
