@@ -48,6 +48,15 @@ export function replaceChildren(element, child) {
   append(element, [child]);
 }
 
+/**
+ * The text of an element, where it changes: what is written to is laid out, even the same.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 const LONGEST = 160;
 
 /**

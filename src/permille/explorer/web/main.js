@@ -39,6 +39,9 @@ const TITLES = {
 /** Views that ratios, budgets or parts are in, for which more columns are loaded. */
 const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
 
+/** What of the state multiplies all figures alike. */
+const FACTORS = new Set(["pue", "region", "year", "intensity"]);
+
 const DAMAGE_SHOWN = 5;
 
 /**
@@ -125,6 +128,8 @@ export class App {
     this.damage = h("div", {});
     /** @type {Promise<unknown>[]} what the view on screen still asks the server for */
     this.awaited = [];
+    /** @type {(() => void) | null} how the view on screen shows other factors, if not drawn anew */
+    this.follow = null;
     /** @type {Promise<void> | null} */
     this.detailed = null;
     /** @type {Omit<Document, "cells">} */
@@ -454,7 +459,7 @@ export class App {
   set(changes, { replace = false } = {}) {
     this.state = { ...this.state, ...changes };
     write(this.state, { replace });
-    this.render();
+    this.render({ follow: Object.keys(changes).every((field) => FACTORS.has(field)) });
   }
 
   /**
@@ -475,7 +480,8 @@ export class App {
     return href(this.state, changes);
   }
 
-  render() {
+  /** @param {{ follow?: boolean }} [options] whether only factors have changed */
+  render({ follow = false } = {}) {
     const person = placeOf(document.activeElement);
     const view = own(this.views, this.state.view) ? this.state.view : "overview";
     this.nav.replaceChildren(
@@ -509,7 +515,8 @@ export class App {
     this.refused.textContent = "";
     document.title = `${this.title} – permille`;
     const draw = this.loaded.get(view);
-    if (draw) this.draw(view, draw);
+    if (follow && this.follow && view === this.main.dataset.view) this.follow();
+    else if (draw) this.draw(view, draw);
     else this.load(view);
     if (document.activeElement === document.body) person?.(this.main);
   }
@@ -539,6 +546,7 @@ export class App {
     const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
     this.drawn += 1;
     this.awaited = [];
+    this.follow = null;
     this.main.dataset.view = view;
     replaceChildren(this.main, draw(this));
     this.main.removeAttribute("aria-busy");
