@@ -4,10 +4,11 @@ import { captionLines, filterWords } from "./cite.js";
 import * as columns from "./columns.js";
 import { controls } from "./controls.js";
 import { themeSwitch } from "./theme.js";
-import { clean, h, name, own, replaceChildren } from "./dom.js";
+import { clean, h, name, own, replaceChildren, unfold } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
 import { live } from "./live.js";
+import { keepingOpen, wordsOf } from "./place.js";
 import { asked, figuresOfPage, newest } from "./source.js";
 import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
 /** @import { Cell, Document, Licence, PagePlace } from "./document" */
@@ -70,21 +71,6 @@ function damageOf({ damage, store }) {
     ),
   );
 }
-
-/**
- * What an element says, but for its numbers.
- * @param {Element | null} element
- */
-const wordsOf = (element) => element?.textContent?.replace(/[\d,]+/g, "");
-/** @param {Element} part */
-const partName = (part) => wordsOf(part.querySelector("summary"));
-
-/**
- * The details that a person has opened, by their words without the numbers.
- * @param {Element} main
- */
-const openParts = (main) =>
-  new Set([...main.querySelectorAll("details[open]:not(.keep)")].map(partName));
 
 /**
  * What puts the focus back where a person is once it was drawn anew: on the element of the same id
@@ -277,14 +263,16 @@ export class App {
   print() {
     this.printing = true;
     this.render();
-    const shut = [...this.main.querySelectorAll("details:not(.keep):not([open])")];
-    for (const part of shut) part.setAttribute("open", "");
+    const shut = [...this.main.querySelectorAll("details")].filter(
+      (part) => !part.open && !part.classList.contains("keep"),
+    );
+    for (const part of shut) unfold(part);
     this.printed.textContent = captionLines(this).join(" ");
     addEventListener(
       "afterprint",
       () => {
         this.printing = false;
-        for (const part of shut) part.removeAttribute("open");
+        for (const part of shut) part.open = false;
         this.render();
       },
       { once: true },
@@ -543,15 +531,15 @@ export class App {
    * @param {View} draw
    */
   draw(view, draw) {
-    const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
+    const again = view === this.main.dataset.view;
     this.drawn += 1;
     this.awaited = [];
     this.follow = null;
     this.main.dataset.view = view;
-    replaceChildren(this.main, draw(this));
+    const change = () => replaceChildren(this.main, draw(this));
+    if (again) keepingOpen(this.main, change);
+    else change();
     this.main.removeAttribute("aria-busy");
-    for (const part of this.main.querySelectorAll("details"))
-      if (opened.has(partName(part))) part.open = true;
     this.main.dataset.drawn = String(this.drawn);
   }
 }

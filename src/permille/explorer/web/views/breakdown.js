@@ -4,7 +4,7 @@ import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
 import { namesOf } from "../columns.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
-import { BOUNDARIES, bounded, joules } from "../figures.js";
+import { BOUNDARIES, bounded, meanJoules } from "../figures.js";
 import { DEFINITION } from "../general.js";
 import { groupBy, sourceKey, sourceName } from "../shared.js";
 import { FILTERS } from "../state.js";
@@ -87,7 +87,7 @@ function group(list, parts) {
   const key = `${task} · ${sourceName(list[0])}`;
   // A part's joules over the whole's, each counted by its runs; a cell without the part has none
   // to give.
-  const total = list.reduce((sum, c) => sum + c.done * (joules(c, "node", false)?.value ?? 0), 0);
+  const total = list.reduce((sum, c) => sum + c.done * (meanJoules(c, "node", false) ?? 0), 0);
   let end = 0;
   const of = parts.map(([k, label, colour]) => {
     const joulesOf = list.map((c) => c[`part_${k}`]);

@@ -153,12 +153,7 @@ export function tableView(app) {
     h(
       "tr",
       { "data-cell": c.id },
-      h(
-        "th",
-        { scope: "row" },
-        h("a", { href: modelLink(app, c) }, name(c.model)),
-        replica(c),
-      ),
+      h("th", { scope: "row" }, h("a", { href: modelLink(app, c) }, name(c.model)), replica(c)),
       columns.map(([key, [, cell, , number_]]) =>
         h("td", { class: number_ ? "number" : null, "data-column": key }, cell(c, setting)),
       ),

@@ -2,10 +2,11 @@
 
 import { chart, drawing, Plot, tall } from "../chart.js";
 import { combobox } from "../combobox.js";
-import { clean, h, name, replaceChildren, table } from "../dom.js";
+import { clean, folded, h, name, replaceChildren, table } from "../dom.js";
 import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
 import { gridMatrix } from "./grids.js";
+import { keepingOpen } from "../place.js";
 import { cellOption, replica, sourceKey, sourceName } from "../shared.js";
 import { empty } from "./overview.js";
 
@@ -64,7 +65,7 @@ export function whatIf(app) {
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
   const everywhere = gridMatrix(app, chosen, () => perDayOf(app.state));
   const fill = () => {
-    replaceChildren(results, answers(app, cells, chosen, dearest));
+    keepingOpen(results, () => replaceChildren(results, answers(app, cells, chosen, dearest)));
     everywhere.update();
   };
   fill();
@@ -421,29 +422,24 @@ function every(app, dearest, count, day) {
     kwh: times(kwh(c, app.setting), day / 1000).value,
     grams: times(grams(c, app.setting), day / 1000).value,
   }));
-  return h(
-    "details",
-    {},
-    h(
-      "summary",
-      {},
-      "Every cell of this selection at that volume" +
-        (count > MOST ? `: the ${MOST} dearest of ${number(count)}; filters narrow it` : ""),
-    ),
-    table(
-      "Every cell of this selection at that volume",
-      [
+  return folded(
+    "Every cell of this selection at that volume" +
+      (count > MOST ? `: the ${MOST} dearest of ${number(count)}; filters narrow it` : ""),
+    () =>
+      table(
+        "Every cell of this selection at that volume",
         [
-          "Model",
-          ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), replica(c)],
+          [
+            "Model",
+            ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), replica(c)],
+          ],
+          ["Task and dataset", ({ c }) => name(`${c.task} on ${c.dataset}`)],
+          ["Study", ({ c }) => name(sourceName(c))],
+          ["Energy a year", (r) => energy(r.kwh * DAYS), { number: true }],
+          ["CO₂e a year", (r) => mass(r.grams * DAYS), { number: true }],
         ],
-        ["Task and dataset", ({ c }) => name(`${c.task} on ${c.dataset}`)],
-        ["Study", ({ c }) => name(sourceName(c))],
-        ["Energy a year", (r) => energy(r.kwh * DAYS), { number: true }],
-        ["CO₂e a year", (r) => mass(r.grams * DAYS), { number: true }],
-      ],
-      rows,
-    ),
+        rows,
+      ),
   );
 }
 
