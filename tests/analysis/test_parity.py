@@ -18,7 +18,7 @@ from permille.analysis.parity import (
 from permille.analysis.rows import Interval
 from permille.analysis.study_cells import from_trials, sums
 from permille.errors import CompareError
-from permille.records import Estimate
+from permille.records.energy import Estimate
 from tests.records import trial
 
 

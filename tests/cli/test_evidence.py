@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from permille.analysis.summaries import MOST_BLOCKS
-from permille.records import Stopping, Trial
+from permille.records.trial import Stopping, Trial
 from permille.store import Store
 from tests.conftest import Permille
 from tests.records import cell, trial

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from permille.records import Estimate, Latency, Protocol, TokenSplit, Trial
+from permille.records.answers import Latency, TokenSplit
+from permille.records.energy import Estimate
+from permille.records.trial import Protocol, Trial
 from permille.store import Store
 from tests.records import cell, trial
 

@@ -18,7 +18,7 @@ from permille.analysis.student import LOG_SERIES, student_t
 from permille.analysis.study_cells import METERED
 from permille.explorer import cells, document, runs, shapes
 from permille.explorer.page import escape_json
-from permille.records import BOUNDARIES
+from permille.records.energy import BOUNDARIES
 from permille.store import Store
 
 COEFFICIENTS = LOG_SERIES

@@ -22,16 +22,10 @@ from permille.errors import CompareError
 from permille.explorer import document
 from permille.explorer.cells import Shown
 from permille.metrics import scored
-from permille.records import (
-    BOUNDARIES,
-    Environment,
-    Estimate,
-    Phase,
-    Protocol,
-    Provenance,
-    Stopping,
-    Trial,
-)
+from permille.records.energy import BOUNDARIES, Estimate, Phase
+from permille.records.machine import Environment
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Stopping, Trial
 from permille.units import format_energy_kwh
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep

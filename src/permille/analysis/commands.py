@@ -16,7 +16,9 @@ from permille.analysis.rows import scaled
 from permille.analysis.student import CONFIDENCE
 from permille.analysis.summaries import energy_sums
 from permille.carbon.footprint import energy_overhead
-from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats, Refused
+from permille.records import Record
+from permille.records.energy import Boundary, Estimate, Phase, Refused
+from permille.records.recording import Provenance, RecorderStats
 from permille.units import kwh_from_joules, per_1000
 
 

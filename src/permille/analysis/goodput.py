@@ -17,7 +17,11 @@ from permille.analysis.quality import wilson
 from permille.analysis.serving import over_trials
 from permille.analysis.slo import ERROR_RATE, Limit
 from permille.analysis.summaries import energy_per_1000
-from permille.records import AnswerTimes, Boundary, Estimate, Record, Refused, Span, Trial
+from permille.records import Record
+from permille.records.answers import AnswerTimes
+from permille.records.energy import Boundary, Estimate, Refused
+from permille.records.recording import Span
+from permille.records.trial import Trial
 
 _COLUMNS: dict[str, Callable[[AnswerTimes], Sequence[int | None]]] = {
     "ttft": lambda times: times.first_ns,

@@ -20,7 +20,9 @@ from permille.analysis.rows import (
 from permille.analysis.slo import Limit, LimitCheck, OperatingChoice, PointCheck
 from permille.carbon.footprint import energy_overhead
 from permille.carbon.settings import CarbonSettings
-from permille.records import Boundary, JsonOutput, Provenance, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
+from permille.records.recording import Provenance
 
 
 class PromiseLimit(Record):

@@ -17,7 +17,8 @@ from permille.analysis.rows import Interval
 from permille.analysis.study_cells import StudyCell
 from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
-from permille.records import Boundary, Estimate, Record
+from permille.records import Record
+from permille.records.energy import Boundary, Estimate
 from permille.units import kwh_from_joules
 
 

@@ -15,7 +15,8 @@ from permille.carbon.equivalents import amounts, equivalents
 from permille.carbon.footprint import energy_overhead, footprint
 from permille.carbon.settings import CarbonSettings
 from permille.carbon.water import WaterUse, litres
-from permille.records import Boundary, JsonOutput, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
 
 
 class Sci(Record):

@@ -9,7 +9,11 @@ from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy, To
 from permille.analysis.comparable import agent_of
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
-from permille.records import Boundary, CellCategory, Estimate, Provenance, Record, TokenSplit
+from permille.records import Record
+from permille.records.answers import TokenSplit
+from permille.records.cell import CellCategory
+from permille.records.energy import Boundary, Estimate
+from permille.records.recording import Provenance
 from permille.units import co2e_g, kwh_from_joules
 
 

@@ -16,7 +16,9 @@ from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import resolve
 from permille.energy import disturbance
 from permille.errors import UsageError
-from permille.records import Boundary, Estimate, Phase, Provenance, Record, Series, Span
+from permille.records import Record
+from permille.records.energy import Boundary, Estimate, Phase
+from permille.records.recording import Provenance, Series, Span
 from permille.units import (
     co2e_g,
     counted,

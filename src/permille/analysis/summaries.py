@@ -23,7 +23,10 @@ from permille.analysis.overload import overloaded
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.quality import nothing_read, over_trials
 from permille.energy import disturbance
-from permille.records import Boundary, Provenance, Quality, Refused, Stopping, Trial
+from permille.records.answers import Quality
+from permille.records.energy import Boundary, Refused
+from permille.records.recording import Provenance
+from permille.records.trial import Stopping, Trial
 from permille.units import per_1000
 
 MOST_BLOCKS = 1000

@@ -44,7 +44,8 @@ from permille.backends.source_files.collecting import ModuleSource, collect
 from permille.backends.source_files.places import installed, locate
 from permille.errors import ModelError
 from permille.finishing import Finisher, Pieces, synchronise
-from permille.records import Category, ModelFacts, Record
+from permille.records import Record
+from permille.records.cell import Category, ModelFacts
 from permille.suggestions import nearest
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend

@@ -14,14 +14,11 @@ from permille.cli.planning import load
 from permille.cli.terminal import print_json
 from permille.errors import MeterError, UsageError
 from permille.escaping import plain
-from permille.records import (
-    Boundary,
-    JsonOutput,
-    MachineSession,
-    Provenance,
-    Record,
-    Trial,
-)
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
+from permille.records.machine import MachineSession
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.plan.grid import Plan
 from permille.units import counted

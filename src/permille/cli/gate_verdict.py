@@ -6,7 +6,9 @@ from permille.analysis.answer import times_text
 from permille.analysis.gate import Verdict
 from permille.analysis.rows import Interval, estimate_of
 from permille.escaping import plain
-from permille.records import Boundary, JsonOutput, Provenance
+from permille.records import JsonOutput
+from permille.records.energy import Boundary
+from permille.records.recording import Provenance
 from permille.units import counted
 
 

@@ -31,7 +31,7 @@ from permille.cli.terminal import console, print_json
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupts
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.store import Store
 from permille.study.engines.knee import KneeAnswer, KneeQuestion, find_knee
 from permille.study.engines.protocol import StudyRun

@@ -13,7 +13,7 @@ from permille.cli.terminal import console
 from permille.escaping import plain
 from permille.measure.figure import ComparedCommand, MeasuredCommand, MeasuredCommands
 from permille.recorder.wire import Missing
-from permille.records import Provenance
+from permille.records.recording import Provenance
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
 
 

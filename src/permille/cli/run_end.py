@@ -15,7 +15,7 @@ from permille.cli.source import reference_sentences
 from permille.cli.streams import deliver
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.store import Store
 from permille.study.engines.protocol import RunOutcome
 from permille.study.plan.grid import Plan

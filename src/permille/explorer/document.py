@@ -36,7 +36,8 @@ from permille.explorer.cells import Shown
 from permille.explorer.serving import serving
 from permille.metrics import in_percent, metric_of
 from permille.output import compact_json
-from permille.records import Boundary, Estimate, Quality
+from permille.records.answers import Quality
+from permille.records.energy import Boundary, Estimate
 from permille.version import __version__
 
 DIGITS = 12

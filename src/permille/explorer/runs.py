@@ -6,7 +6,9 @@ import re
 
 from permille.energy.levels import power_trace
 from permille.explorer import shapes
-from permille.records import Phase, RecorderStats, Trial
+from permille.records.energy import Phase
+from permille.records.recording import RecorderStats
+from permille.records.trial import Trial
 from permille.store import Raw, Store
 
 POINTS = 240

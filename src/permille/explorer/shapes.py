@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from permille.records import Boundary, CellCategory, Status
+from permille.records.cell import CellCategory
+from permille.records.energy import Boundary
+from permille.records.trial import Status
 
 Origin = Literal["shipped", "store"]
 

@@ -12,7 +12,7 @@ from permille.analysis.rows import Interval, estimate_of
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.metrics import interval_text
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.units import counted, format_energy_kwh, format_mass_g
 
 _MOST_CHARACTERS = 200

@@ -20,7 +20,9 @@ from permille.interrupts import Interrupted
 from permille.processes import VARIABLE, marked, stop_marked
 from permille.recorder.client import Recorder
 from permille.recorder.marker import until_fresh
-from permille.records import Phase, Record, RecorderStats, Span
+from permille.records import Record
+from permille.records.energy import Phase
+from permille.records.recording import RecorderStats, Span
 
 LINGER_S = 0.2
 """How long a process may outlive the command before it counts as left running."""

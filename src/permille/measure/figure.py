@@ -19,7 +19,9 @@ from permille.measure.command import Run, spans_of
 from permille.measure.commands import CommandLine
 from permille.processes import signal_name
 from permille.recorder.wire import Missing
-from permille.records import Boundary, Estimate, JsonOutput, Phase, Provenance, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary, Estimate, Phase
+from permille.records.recording import Provenance
 from permille.suggestions import nearest
 from permille.units import co2e_g, kwh_from_joules, per_1000
 

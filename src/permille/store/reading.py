@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from permille.errors import StoreError
-from permille.records import Environment, MachineSession, Protocol, Status, Trial
+from permille.records.machine import Environment, MachineSession
+from permille.records.trial import Protocol, Status, Trial
 from permille.store import rollup, sessions, windows
 from permille.store.file import damaged, failure, is_corrupt, open_file
 from permille.store.rollup import FoldReader, Kept

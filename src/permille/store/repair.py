@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from permille.errors import StoreError
-from permille.records import MachineSession, Record, Trial
+from permille.records import Record
+from permille.records.machine import MachineSession
+from permille.records.trial import Trial
 from permille.store import rollup, sessions, windows
 from permille.store.file import Budget, harden, snapshot
 from permille.store.gate import refusal

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from permille.errors import StoreError
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import rollup
 from permille.store.file import Budget, damaged, is_corrupt
 from permille.store.rollup import Kept

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from permille import plugins
 from permille.errors import StoreError, UnkeepableError
-from permille.records import MachineSession, Protocol, Trial
+from permille.records.machine import MachineSession
+from permille.records.trial import Protocol, Trial
 from permille.store import rolling, rollup, sessions, windows
 from permille.store.file import checkpoint, damaged
 from permille.store.reading import StoreReader

@@ -14,17 +14,9 @@ from permille.analysis.commands import Figure, figure
 from permille.analysis.rows import Interval, scaled
 from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings
-from permille.records import (
-    Boundary,
-    DomainEnergy,
-    DomainKind,
-    Estimate,
-    JsonOutput,
-    Phase,
-    Problem,
-    Provenance,
-    Record,
-)
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary, DomainEnergy, Estimate, Phase, Problem
+from permille.records.recording import DomainKind, Provenance
 from permille.units import kwh_from_joules, per_1000, wh_from_kwh
 from permille.watch.served import ServedCounts, ServedWork
 

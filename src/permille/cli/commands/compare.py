@@ -17,7 +17,8 @@ from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
 from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import console, print_json, say_last
 from permille.escaping import plain
-from permille.records import Boundary, JsonOutput, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
 from permille.units import counted
 
 EXAMPLES = """examples:

@@ -39,7 +39,7 @@ from permille.measure.figure import ended_badly, phases_of, require_measured
 from permille.measure.rounds import RunProtocol, rounds
 from permille.output import write_whole
 from permille.recorder.client import Recorder
-from permille.records import BOUNDARIES, Estimate
+from permille.records.energy import BOUNDARIES, Estimate
 
 EXAMPLES = """examples:
   permille gate -- ./old --- ./new

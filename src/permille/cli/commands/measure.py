@@ -40,7 +40,7 @@ from permille.measure.rounds import LEAST_S, RunProtocol, rounds, without_input
 from permille.output import json_text
 from permille.recorder.client import Recorder
 from permille.recorder.wire import Missing
-from permille.records import BOUNDARIES
+from permille.records.energy import BOUNDARIES
 from permille.tabular import as_csv
 from permille.units import format_seconds
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from permille.errors import StudyError
-from permille.records import Category, Record
+from permille.records import Record
+from permille.records.cell import Category
 from permille.study.plan.sweeps import swept
 from permille.study.plan.typed import typed
 from permille.suggestions import nearest

@@ -10,7 +10,8 @@ import msgspec
 from permille import plugins
 from permille.analysis.comparable import same_model_twice
 from permille.errors import StudyError
-from permille.records import SHARED_SERVER, Protocol, Record
+from permille.records import Record
+from permille.records.trial import SHARED_SERVER, Protocol
 from permille.study.plan.cells import PlannedCell, build
 from permille.study.plan.datasets import notes_of, open_datasets
 from permille.study.plan.file import Settings, StudyFile, TaskEntry

@@ -13,7 +13,8 @@ import msgspec
 from permille import plugins, weights
 from permille.errors import ModelError, StudyError
 from permille.hub import client, selection
-from permille.records import ModelFacts, Record
+from permille.records import Record
+from permille.records.cell import ModelFacts
 from permille.study.plan import replicas
 from permille.study.plan.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile
 from permille.study.plan.paths import resolve

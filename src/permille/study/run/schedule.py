@@ -11,7 +11,8 @@ from permille.analysis.rerun import is_precise, rerun
 from permille.analysis.stopping import decide
 from permille.analysis.summaries import summarise
 from permille.balanced import order
-from permille.records import Environment, Stopping, Trial
+from permille.records.machine import Environment
+from permille.records.trial import Stopping, Trial
 from permille.store import Store, Tried
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.file import Settings
