@@ -25,9 +25,9 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.gate import judged
 from permille.analysis.quality import wilson
-from permille.analysis.rows import Interval, estimate_of
 from permille.cli import dispatch
 from permille.records.energy import Estimate
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from permille.analysis.budget import budget, parts
 from permille.analysis.cell_summary import Summary
-from permille.analysis.rows import SessionInterval, row
+from permille.analysis.estimates import SessionInterval
+from permille.analysis.rows import row
 from permille.analysis.study_cells import METERED
 from permille.analysis.summaries import by_boundary, summarise
 from permille.records.answers import Quality

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from permille.analysis.summaries import MOST_BLOCKS
+from permille.analysis.cell_energy import MOST_BLOCKS
 from permille.records.trial import Stopping, Trial
 from permille.store import Store
 from tests.conftest import Permille

@@ -15,8 +15,9 @@ import pytest
 
 from permille.analysis import answer, budget, comparable, compare, intervals, pareto, parity, slo
 from permille.analysis.cell_summary import Summary
+from permille.analysis.estimates import SessionInterval, estimate_of
 from permille.analysis.evidence_words import over_sessions
-from permille.analysis.rows import SessionInterval, estimate_of, row
+from permille.analysis.rows import row
 from permille.analysis.study_cells import from_trials
 from permille.errors import CompareError
 from permille.explorer import document

@@ -10,8 +10,8 @@ import msgspec
 
 from permille.analysis.cards import Card, CardLine, as_html
 from permille.analysis.commands import DomainMean, figure, per_inference, per_unit_j
+from permille.analysis.estimates import scaled
 from permille.analysis.evidence_words import estimate_text, estimated_notes
-from permille.analysis.rows import scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import resolve
 from permille.energy import disturbance

@@ -8,8 +8,8 @@ from pathlib import Path
 from permille.analysis.answer import times_text
 from permille.analysis.baseline import Gated, GatedCell, Key, gated
 from permille.analysis.comparable import OURS
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.gate import Verdict
-from permille.analysis.rows import Interval, estimate_of
 from permille.cli.planning import load
 from permille.cli.terminal import print_json
 from permille.errors import MeterError, UsageError

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from permille.analysis.answer import times_text
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.gate import Verdict
-from permille.analysis.rows import Interval, estimate_of
 from permille.escaping import plain
 from permille.records import JsonOutput
 from permille.records.energy import Boundary

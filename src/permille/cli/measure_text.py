@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 
 from permille.analysis.budget import line
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.evidence_words import estimate_text
-from permille.analysis.rows import Interval, estimate_of
 from permille.cli.commands.results import carbon_text
 from permille.cli.terminal import console
 from permille.escaping import plain

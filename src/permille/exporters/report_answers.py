@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
+from permille.analysis.estimates import Interval
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval
 from permille.exporters.single import (
     boundary_text,
     energy_text,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from urllib.parse import urlsplit
 
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval, estimate_of
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.metrics import interval_text

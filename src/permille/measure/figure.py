@@ -9,7 +9,7 @@ from msgspec import structs
 from permille.analysis import intervals
 from permille.analysis.budget import UncertaintyPart
 from permille.analysis.commands import DomainMean, Figure, figure, ratio, recorders_j
-from permille.analysis.rows import Interval, scaled
+from permille.analysis.estimates import Interval, scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import CarbonSettings
 from permille.energy.disturbance import notes as disturbance_notes
@@ -142,7 +142,7 @@ def command_json(
         command=command.words,
         boundary=boundary,
         energy_j=Interval.of(result.energy),
-        net_energy_j=None if result.net is None else Interval.of(result.net),
+        net_energy_j=Interval.known(result.net),
         kwh_per_1000=_kwh_per_1000(result.energy, question.inferences),
         co2e_g=_co2e_g(result.energy, carbon, boundary),
         carbon=carbon,

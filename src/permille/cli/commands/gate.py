@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from permille.analysis.commands import Figure, figure, ratio
+from permille.analysis.estimates import Interval
 from permille.analysis.gate import Verdict, confidence_of, judged
-from permille.analysis.rows import Interval
 from permille.analysis.student import CONFIDENCE
 from permille.cli.arguments import (
     add_json,
