@@ -207,6 +207,10 @@ def as_dict(estimate: Estimate) -> dict[str, float | None]:
     }
 
 
+def sent(cells: list[Shown]) -> Any:
+    return msgspec.to_builtins(document.document(cells, store="golden"))
+
+
 @needs_node
 def test_the_pages_functions_give_the_command_lines_figures(
     tmp_path: Path,
@@ -229,11 +233,11 @@ def test_the_pages_functions_give_the_command_lines_figures(
     cases.write_text(
         json.dumps(
             {
-                "document": document.document(cells, store="golden"),
+                "document": sent(cells),
                 "settings": settings,
                 "pairs": [(a.id, b.id) for a, b in pairs],
                 "load": {
-                    "document": document.document(loads, store="golden"),
+                    "document": sent(loads),
                     "promises": [
                         [{"name": limit.name, "most": limit.most} for limit in promise]
                         for promise in PROMISES

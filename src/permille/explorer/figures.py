@@ -13,7 +13,8 @@ from pathlib import Path
 from permille.explorer import cells, document, runs
 from permille.explorer.page import asset
 from permille.explorer.rows import Rows
-from permille.explorer.shapes import Document, ListedTrial, PageRun
+from permille.explorer.run_shapes import ListedTrial, PageRun
+from permille.explorer.shapes import Document
 from permille.store import Store
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from permille.explorer import cells, document, runs
 from permille.explorer.figures import everything
 from permille.explorer.page import self_contained
-from permille.explorer.shapes import ListedTrial, PageRun
+from permille.explorer.run_shapes import ListedTrial, PageRun
 from permille.store import Store
 
 LISTED = 2_000
