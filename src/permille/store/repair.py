@@ -20,13 +20,14 @@ from permille.records import Record
 from permille.records.machine import MachineSession
 from permille.records.trial import Trial
 from permille.store import rollup, sessions, windows
-from permille.store.file import Budget, harden, snapshot
+from permille.store.connecting import Budget, harden
 from permille.store.gate import refusal
 from permille.store.log import log_problem
 from permille.store.rows import Raw, Row, columns_of, read_raw, read_trial
 from permille.store.schema import APPLICATION_ID, SCHEMA_VERSION, create, entries, expected
 from permille.store.sealed import raw_of
 from permille.store.seals import DamageError, added, total
+from permille.store.snapshot import snapshot
 from permille.store.trials import Store
 
 _T = TypeVar("_T")
