@@ -53,7 +53,7 @@ from permille.study.engines.messages import (  # noqa: E402
 )
 from permille.study.engines.protocol import NodeRests, RunOptions, StudyRun, Watch  # noqa: E402
 from permille.study.plan.cells import PlannedCell  # noqa: E402
-from permille.study.plan.file import Settings  # noqa: E402
+from permille.study.plan.entries import Settings  # noqa: E402
 from permille.study.plan.grid import Plan  # noqa: E402
 from permille.study.run.attempt import Turn  # noqa: E402
 from permille.study.run.schedule import NotRun, Schedule  # noqa: E402

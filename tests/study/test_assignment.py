@@ -16,7 +16,7 @@ from permille.study.engines import gathering
 from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
 from permille.study.engines.messages import NodeHello
 from permille.study.engines.protocol import RunOptions
-from permille.study.engines.ray_cluster import (
+from permille.study.engines.ray_slots import (
     Slot,
     check_slots,
     chosen,

@@ -35,7 +35,7 @@ from permille.records.energy import Boundary
 from permille.store import Store
 from permille.study.engines.knee import KneeAnswer, KneeQuestion, find_knee
 from permille.study.engines.protocol import StudyRun
-from permille.study.plan.file import StudyFile
+from permille.study.plan.entries import StudyFile
 from permille.study.plan.grid import Plan
 from permille.study.plan.loads import LoadAxis, axis_of, under_loads
 from permille.study.run.schedule import most_repeats

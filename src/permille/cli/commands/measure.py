@@ -25,14 +25,11 @@ from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.measure.command import Run, check, input_file
 from permille.measure.commands import CommandLine, expand, scan, split, values_of
+from permille.measure.comparing import CHEAPEST, MeasuredCommands, check_reference, compared
 from permille.measure.figure import (
-    CHEAPEST,
     FigureRequest,
     MeasuredCommand,
-    MeasuredCommands,
-    check_reference,
     command_json,
-    compared,
     require_measured,
     without_others,
 )

@@ -12,7 +12,7 @@ from permille.errors import ModelError, StudyError
 from permille.hub.selection import Wanted
 from permille.records import Record
 from permille.records.cell import Cell, ModelFacts
-from permille.study.plan.file import HARNESS, StudyFile
+from permille.study.plan.entries import HARNESS, StudyFile
 from permille.study.plan.harness import OpenedHarness, check_scored
 from permille.study.plan.models import Model
 from permille.study.plan.stamps import Stamp

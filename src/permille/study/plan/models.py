@@ -16,7 +16,7 @@ from permille.hub import client, selection
 from permille.records import Record
 from permille.records.cell import ModelFacts
 from permille.study.plan import replicas
-from permille.study.plan.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile
+from permille.study.plan.entries import COMMON_MODEL_KEYS, ModelEntry, StudyFile
 from permille.study.plan.paths import resolve
 from permille.study.plan.stamps import Stamp
 from permille.study.plan.typed import typed

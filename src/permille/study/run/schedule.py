@@ -15,7 +15,7 @@ from permille.records.machine import Environment
 from permille.records.trial import Stopping, Trial
 from permille.store import Store, Tried
 from permille.study.plan.cells import PlannedCell
-from permille.study.plan.file import Settings
+from permille.study.plan.entries import Settings
 from permille.study.plan.grid import Plan
 from permille.study.run import blocks
 from permille.study.run.blocks import Block
