@@ -25,26 +25,20 @@ from permille.analysis import (
     slo,
 )
 from permille.analysis.cell_summary import Summary
+from permille.analysis.estimates import SessionInterval, estimate_of
 from permille.analysis.evidence_words import over_sessions
-from permille.analysis.rows import SessionInterval, estimate_of, row
+from permille.analysis.rows import row
 from permille.analysis.slo import TIMES
 from permille.analysis.study_cells import from_trials
 from permille.errors import CompareError
 from permille.explorer import answer_times, document
 from permille.explorer.cells import Shown
 from permille.metrics import scored
-from permille.records import (
-    BOUNDARIES,
-    AnswerTimes,
-    Environment,
-    Estimate,
-    Phase,
-    Protocol,
-    Provenance,
-    Refused,
-    Stopping,
-    Trial,
-)
+from permille.records.answers import AnswerTimes
+from permille.records.energy import BOUNDARIES, Estimate, Phase, Refused
+from permille.records.machine import Environment
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Stopping, Trial
 from permille.units import format_energy_kwh
 from tests.analysis.test_slo import overloaded
 from tests.conftest import PATIENCE_S
@@ -251,6 +245,10 @@ def as_dict(estimate: Estimate) -> dict[str, float | None]:
     }
 
 
+def sent(cells: list[Shown]) -> Any:
+    return msgspec.to_builtins(document.document(cells, store="golden"))
+
+
 @needs_node
 def test_the_pages_functions_give_the_command_lines_figures(
     tmp_path: Path,
@@ -277,11 +275,11 @@ def test_the_pages_functions_give_the_command_lines_figures(
     cases.write_text(
         json.dumps(
             {
-                "document": document.document(cells, store="golden"),
+                "document": sent(cells),
                 "settings": settings,
                 "pairs": [(a.id, b.id) for a, b in pairs],
                 "load": {
-                    "document": document.document(loads, store="golden"),
+                    "document": sent(loads),
                     "promises": [
                         [{"name": limit.name, "most": limit.most} for limit in promise]
                         for promise in PROMISES

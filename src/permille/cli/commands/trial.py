@@ -13,7 +13,11 @@ from permille.cli.arguments import add_json, add_store
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.records import Domain, Event, JsonOutput, MachineSession, Phase, Record, Trial
+from permille.records import JsonOutput, Record
+from permille.records.energy import Phase
+from permille.records.machine import MachineSession
+from permille.records.recording import Domain, Event
+from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE, Raw, Store
 from permille.units import format_number, format_seconds
 

@@ -32,7 +32,7 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.recorder.client import Recorder
-from permille.records import BOUNDARIES
+from permille.records.energy import BOUNDARIES
 from permille.store import Store
 from permille.watch.kept import KeptWatch, WatchHead, kept_watches
 from permille.watch.kinds import mapping

@@ -61,8 +61,7 @@ function overTrials(values) {
 function wilson(share, n) {
   const z2 = Z95 * Z95;
   const centre = (share + z2 / (2 * n)) / (1 + z2 / n);
-  const half =
-    (Z95 / (1 + z2 / n)) * Math.sqrt((share * (1 - share)) / n + z2 / (4 * n * n));
+  const half = (Z95 / (1 + z2 / n)) * Math.sqrt((share * (1 - share)) / n + z2 / (4 * n * n));
   return {
     low: share === 0 ? 0 : Math.max(0, Math.min(share, centre - half)),
     high: share === 1 ? 1 : Math.min(1, Math.max(share, centre + half)),

@@ -57,7 +57,10 @@ export function choose(cells, promise, setting) {
       cost: null,
       asCheap: [],
       undecided: known.filter((p) => p.meets === null),
-      nearest: known.reduce((least, p) => (least && excess(least) <= excess(p) ? least : p), cheapest),
+      nearest: known.reduce(
+        (least, p) => (least && excess(least) <= excess(p) ? least : p),
+        cheapest,
+      ),
     };
   return {
     points,
