@@ -286,7 +286,7 @@ def test_the_pages_functions_give_the_command_lines_figures(
                     ],
                 },
                 "overloads": {
-                    "document": document.document(hopeless, store="golden"),
+                    "document": sent(hopeless),
                     "promise": [{"name": "ttft_p95", "most": 1.0}],
                 },
                 "answers": [answer_times.shape(timed) for timed in ANSWERS],
