@@ -40,7 +40,6 @@ from permille.records.machine import Environment
 from permille.records.recording import Provenance
 from permille.records.trial import Protocol, Stopping, Trial
 from permille.units import format_energy_kwh
-from tests.analysis.test_slo import overloaded
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.records import ESTIMATED, cell, joules, trial
@@ -169,6 +168,13 @@ def loaded() -> list[Trial]:
     return found
 
 
+def overloads(clients: int) -> list[Trial]:
+    """Trials in which the server could not keep up."""
+    return sweep.load(
+        clients, 80.0, 0.2, status="failed", reason="?", failure_kind="overload", phases={}
+    )
+
+
 def timed_trial(seconds: float, failed: int, first_ns: list[int]) -> goodput.TimedTrial:
     """A trial whose answers came in one piece, so that only the first token was waited for."""
     one = trial(inferences=len(first_ns), counts={"failed": float(failed)})
@@ -259,7 +265,7 @@ def test_the_pages_functions_give_the_command_lines_figures(
     ]
     hopeless = [
         Shown(id=f"o{i}", origin="store", cell=c)
-        for i, c in enumerate(from_trials([overloaded("7 per second"), overloaded("9")]).cells)
+        for i, c in enumerate(from_trials([*overloads(7), *overloads(9)]).cells)
     ]
     settings = [
         {"boundary": b, "net": net, "pue": PUE, "intensity": G_PER_KWH, "unit": "kwh"}
