@@ -20,7 +20,8 @@ from permille.analysis.study_cells import METERED, PARTS, StudyCell
 from permille.explorer.cells import Shown
 from permille.explorer.serving import serving
 from permille.metrics import in_percent, metric_of
-from permille.records import Estimate, Quality
+from permille.records.answers import Quality
+from permille.records.energy import Estimate
 
 DIGITS = 12
 """Significant digits of numbers in the document: more than any meter has, to save bytes."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -30,7 +30,7 @@ from permille.explorer import shapes
 from permille.explorer.cells import Shown
 from permille.explorer.columns import columns, packed
 from permille.output import compact_json
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.version import __version__
 
 
@@ -154,23 +154,22 @@ def _studies(cells: Sequence[Shown]) -> list[shapes.PageStudy]:
             "origin": origin,
             "study": study,
             "source": source,
-            "audit": cast(shapes.PageAudit, msgspec.to_builtins(audit.audit(members, 1.0))),
+            "audit": audit.audit(members, 1.0),
             "parity": {b: _parity(members, b) for b in METERED},
         }
         for (origin, study, source), members in groups.items()
     ]
 
 
-def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[shapes.PageParity]:
+def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[parity.ParityRow]:
     """The models whose training the paper states; none where the study did not run them."""
-    found: list[shapes.PageParity] = []
+    found: list[parity.ParityRow] = []
     models = {cell.summary.cell.model for cell in cells}
     for model in (name for name in TABLE_5 if name in models):
         try:
-            rows = parity.study_rows(cells, boundary, model=model)
+            found += parity.study_rows(cells, boundary, model=model)
         except CompareError:  # this study has no such model, or no figure of it
             continue
-        found += cast(list[shapes.PageParity], msgspec.to_builtins(rows))
     return found
 
 

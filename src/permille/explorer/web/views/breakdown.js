@@ -10,8 +10,7 @@ import { groupBy, sourceKey, sourceName } from "../shared.js";
 import { FILTERS } from "../state.js";
 import { extent } from "./size.js";
 
-/** @import { Cell, PageAudit, PageGeneralToSpecific } from "../document" */
-/** @import { PageStudy, PageTaskEnergy } from "../document" */
+/** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Column } from "../page" */
 
@@ -20,8 +19,8 @@ import { extent } from "./size.js";
  * @typedef {{ key: string; task: string; list: Cell[]; of: Bar[]; total: number }} Group
  * @typedef {{ label: string; colour: string; task: string; key: string; share: number | null;
  *   from: number; to: number }} Bar
- * @typedef {PageTaskEnergy & { kwh: number | null }} Task
- * @typedef {PageTaskEnergy & { kwh: number }} DrawnTask
+ * @typedef {TaskEnergy & { kwh: number | null }} Task
+ * @typedef {TaskEnergy & { kwh: number }} DrawnTask
  */
 
 /** @type {Part[]} */
@@ -415,7 +414,7 @@ const EQUAL = { what: "at equal size", symbol: "diamond", colour: "var(--c1)" };
 
 /**
  * @param {App} app
- * @param {PageGeneralToSpecific[]} rows
+ * @param {GeneralToSpecific[]} rows
  */
 function ratioChart(app, rows) {
   const points = rows.flatMap((r) => {
@@ -426,7 +425,7 @@ function ratioChart(app, rows) {
     ].filter((p) => p.value > 0);
   });
   if (!points.length) return null;
-  /** @param {PageGeneralToSpecific} r */
+  /** @param {GeneralToSpecific} r */
   const label = (r) => clean(`${r.task}, ${r.boundary}`, 52);
   const bars = points.filter(bounded);
   const x = extent([1, ...points.map((p) => p.value), ...bars.flatMap((p) => [p.low, p.high])]);
@@ -521,7 +520,7 @@ function ratioChart(app, rows) {
 
 /**
  * @param {App} app
- * @param {PageAudit} found
+ * @param {Audit} found
  */
 function ratios(app, found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);

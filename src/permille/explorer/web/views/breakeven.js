@@ -7,7 +7,7 @@ import { energy, NONE, number } from "../format.js";
 import { joules, JOULES_PER_KWH, kwh, meanOfCells, times as scaled } from "../figures.js";
 import { cellOption, groupBy, sourceKey, sourceName } from "../shared.js";
 
-/** @import { Cell, PageParity, PageStudy } from "../document" */
+/** @import { Cell, PageStudy, ParityRow } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Estimate, Setting } from "../page" */
 
@@ -22,7 +22,7 @@ import { cellOption, groupBy, sourceKey, sourceName } from "../shared.js";
  * @property {number | null} high
  * @property {number} used cells of the model that match the filters
  * @property {number} all cells of the model in its study
- * @property {PageParity} [said]
+ * @property {ParityRow} [said]
  * @property {number | null} [node] break-even within the whole node
  */
 

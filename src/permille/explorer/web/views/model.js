@@ -17,6 +17,7 @@ import {
 import { term } from "../glossary.js";
 import { BOUNDARIES, budget, grams, kwh, problem, provenance } from "../figures.js";
 import { REPLICA, replica, sourceName } from "../shared.js";
+import { asked } from "../source.js";
 import { servingSection } from "./serving.js";
 import { picker, timeEach } from "./table.js";
 
@@ -329,16 +330,5 @@ const runsOf = (count) => (count === 1 ? "One run" : `${number(count)} runs`);
  */
 async function trials(app, id) {
   if (app.inFile) return own(app.data.trials, id) ?? null;
-  return asked(`/trials/${encodeURIComponent(id)}`);
-}
-
-/**
- * @param {string} address
- * @returns {Promise<any>}
- */
-export async function asked(address) {
-  const answer = await fetch(address);
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error ?? `answer ${answer.status}`);
-  return found;
+  return (await asked(`/trials/${encodeURIComponent(id)}`)).data;
 }

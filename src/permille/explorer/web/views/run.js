@@ -5,7 +5,7 @@ import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
 import { JOULES_PER_KWH } from "../figures.js";
 import { REPLICA } from "../shared.js";
-import { asked } from "./model.js";
+import { asked } from "../source.js";
 
 /** @import { PageRun, RunDomain } from "../document" */
 /** @import { App } from "../main.js" */
@@ -18,7 +18,7 @@ export function runPage(app) {
   const box = h("div", {}, h("h1", {}, "A run"), h("p", {}, "Reading the run …"));
   const found = app.inFile
     ? Promise.resolve(own(app.data.runs, uid) ?? null)
-    : asked(`/run/${encodeURIComponent(uid.slice(0, 300))}`);
+    : asked(`/run/${encodeURIComponent(uid.slice(0, 300))}`).then(({ data }) => data);
   const arrived = found.then(
     (run) =>
       replaceChildren(
