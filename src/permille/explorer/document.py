@@ -155,20 +155,28 @@ def _studies(cells: Sequence[Shown]) -> list[shapes.PageStudy]:
             "study": study,
             "source": source,
             "audit": audit.audit(members, 1.0),
-            "parity": {b: _parity(members, b) for b in METERED},
+            "parity": _parities(members),
         }
         for (origin, study, source), members in groups.items()
     ]
 
 
-def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[parity.ParityRow]:
-    """The models whose training the paper states; none where the study did not run them."""
-    found: list[parity.ParityRow] = []
+def _parities(cells: Sequence[StudyCell]) -> dict[str, list[parity.ParityRow]]:
+    """By boundary, the models whose training the paper states; none where the study did not run
+    them."""
     models = {cell.summary.cell.model for cell in cells}
-    for model in (name for name in TABLE_5 if name in models):
+    trained = [name for name in TABLE_5 if name in models]
+    return {boundary: _parity(cells, boundary, trained) for boundary in METERED}
+
+
+def _parity(
+    cells: Sequence[StudyCell], boundary: Boundary, models: Sequence[str]
+) -> list[parity.ParityRow]:
+    found: list[parity.ParityRow] = []
+    for model in models:
         try:
             found += parity.study_rows(cells, boundary, model=model)
-        except CompareError:  # this study has no such model, or no figure of it
+        except CompareError:  # this study has no figure of it
             continue
     return found
 
