@@ -10,7 +10,18 @@ import { amount, number } from "./format.js";
 import { live } from "./live.js";
 import { keepingOpen, wordsOf } from "./place.js";
 import { asked, figuresOfPage, newest } from "./source.js";
-import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
+import {
+  DEFAULTS,
+  FILTERS,
+  forget,
+  href,
+  inFile,
+  OFFERED,
+  push,
+  read,
+  settle,
+  write,
+} from "./state.js";
 /** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Found } from "./source.js" */
@@ -181,11 +192,13 @@ export class App {
     this.controls = controls(this);
     this.panel.replaceChildren(this.controls.element);
     const reread = () => {
+      forget();
       this.state = read();
       this.render();
     };
     addEventListener("popstate", reread);
     addEventListener("hashchange", reread);
+    addEventListener("pagehide", settle);
     document.addEventListener("click", (event) => this.followed(event));
     // A canvas keeps the colours that it was drawn with.
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.render());
@@ -235,6 +248,7 @@ export class App {
       event.shiftKey
     )
       return;
+    settle();
     const to = new URL(link.href),
       here = new URL(location.href);
     if (to.origin !== here.origin || to.pathname !== here.pathname) return;
@@ -250,7 +264,7 @@ export class App {
    */
   go(address) {
     const view = this.state.view;
-    history.pushState(null, "", address);
+    push(address);
     this.state = read();
     this.render();
     if (this.state.view !== view) {
