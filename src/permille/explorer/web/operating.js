@@ -2,6 +2,7 @@
 // promise. Beside it, the fastest load within a budget of energy.
 
 import { joules, ratio } from "./figures.js";
+import { say } from "./say.js";
 
 /** @import { Cell, PageEstimate } from "./document" */
 /** @import { Estimate, Setting } from "./page" */
@@ -100,12 +101,12 @@ function checkOf(cell, limit) {
   const { figure, reason, breaks } = cell.serving?.limits[limit.name] ?? unknown;
   if (breaks) return { limit, figure, keeps: false, reason };
   if (!figure || figure.low === null || figure.high === null)
-    return { limit, figure, keeps: null, reason: reason ?? "not recorded" };
+    return { limit, figure, keeps: null, reason: reason ?? say`not recorded` };
   if (figure.low > limit.most) return { limit, figure, keeps: false, reason: null };
   const keeps = figure.high <= limit.most && reason === null ? true : null;
   if (keeps && cell.failed)
-    return { limit, figure, keeps: null, reason: "a trial failed and is in no figure" };
-  const doubt = keeps ? null : (reason ?? "the interval includes the limit, run more trials");
+    return { limit, figure, keeps: null, reason: say`a trial failed and is in no figure` };
+  const doubt = keeps ? null : (reason ?? say`the interval includes the limit, run more trials`);
   return { limit, figure, keeps, reason: doubt };
 }
 

@@ -2,6 +2,7 @@
 // of one chart for an iframe.
 
 import { h } from "./dom.js";
+import { spoken } from "./say.js";
 
 /**
  * What is written around the chart.
@@ -201,7 +202,8 @@ export function oneChart(title, drawings) {
   });
   const named = h("title", {}, title).outerHTML;
   return (
-    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n' +
+    `<!doctype html>\n<html lang="${spoken()}">\n<head>\n` +
+    '<meta charset="utf-8">\n' +
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; ' +
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n" +
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n' +
