@@ -119,7 +119,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
       tabindex: describe ? "0" : null,
       role: "group",
       "aria-label": describe
-        ? say`${title}. Arrow keys go from point to point, Enter opens one; the table holds the same.`
+        ? say`${title}. Arrow keys go from point to point, Enter opens one; the table holds the
+            same.`
         : title,
     },
     canvas,

@@ -25,6 +25,7 @@ export const FILTER_NAMES = {
 };
 
 export const DOI = "10.1145/3630106.3658542";
+/* eslint-disable no-restricted-syntax -- references are in English */
 const PAPER = {
   bibtex: `@inproceedings{luccioni2024power,
   title = {Power Hungry Processing: Watts Driving the Cost of {AI} Deployment?},
@@ -39,6 +40,8 @@ const PAPER = {
     "the cost of AI deployment? In Proceedings of the 2024 ACM Conference on Fairness, " +
     `Accountability, and Transparency (FAccT '24). https://doi.org/${DOI}`,
 };
+
+/* eslint-enable no-restricted-syntax */
 
 /** Today, as a page that is kept says when it was taken. */
 export const today = () => new Date().toISOString().slice(0, 10);
@@ -111,6 +114,7 @@ function origins(app) {
   };
 }
 
+/* eslint-disable no-restricted-syntax -- references are in English */
 /**
  * BibTeX entries for what the view shows: the study where it is in it, and permille.
  * @param {App} app
@@ -136,6 +140,8 @@ export function apa(app) {
     `Retrieved ${today()}, from ${viewLink(app)}`;
   return [origins(app).shipped ? PAPER.apa : "", software].filter(Boolean).join("\n\n");
 }
+
+/* eslint-enable no-restricted-syntax */
 
 /**
  * An address within BibTeX: a stray brace would end the entry.

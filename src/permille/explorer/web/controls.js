@@ -355,6 +355,6 @@ function notice(app, count) {
       used.`;
   if (grid.askedYear)
     return say`There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: that of
-        ${grid.year} is used.`;
+        ${grid.year ?? ""} is used.`;
   return count ? "" : say`Nothing matches these filters.`;
 }

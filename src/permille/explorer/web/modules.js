@@ -9,5 +9,6 @@ async function load() {
 
 load().catch((error) => {
   const said = document.querySelector(".loading");
+  // eslint-disable-next-line no-restricted-syntax -- there are no other words
   if (said) said.textContent = `The page cannot be loaded: ${error.message}`;
 });

@@ -28,6 +28,7 @@ import { english, say, word } from "../say.js";
 
 /** @type {Part[]} */
 const PARTS = [
+  // eslint-disable-next-line no-restricted-syntax -- a key of the words
   ["active_gpu", "GPUs in use", "var(--c0)"],
   ["idle_gpus", "idle GPUs", "var(--c2)"],
   ["cpu", "CPU", "var(--c1)"],

@@ -265,7 +265,7 @@ function results(app, models, all) {
             replica(c),
           ],
         ],
-        [say`Task and dataset`, (c) => say`${clean(c.task, 60)} on ${clean(c.dataset, 60)}`],
+        [say`Task and dataset`, (c) => taskOn(c)],
         [say`Category`, (c) => word("category", c.category)],
         [say`Parameters`, (c) => params(c.params), { number: true }],
         [

@@ -171,6 +171,7 @@ function question(app, cells, limits) {
     of,
     form: token ? joule : (value) => figure(value, setting.unit),
     per: token ? say`per output token` : say`per 1,000 requests`,
+    // eslint-disable-next-line no-restricted-syntax -- rows are in English
     column: `energy ${token ? "per output token" : "per 1,000 requests"}`,
   };
 }

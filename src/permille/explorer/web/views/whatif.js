@@ -323,6 +323,7 @@ function grids(app, chosen, day) {
   if (!own.place)
     rows.push({
       code: "",
+      // eslint-disable-next-line no-restricted-syntax -- rows are in English
       place: "the intensity given",
       words: say`the intensity given`,
       year: "",
