@@ -79,7 +79,7 @@ export function about(app) {
         [
           [say`Study`, (s) => name(s.study)],
           [
-            say`From`,
+            say`Where from`,
             (s) =>
               s.origin === "shipped" ? say`shipped with permille` : say`the store ${store ?? ""}`,
           ],
@@ -208,7 +208,7 @@ export function about(app) {
         {},
         say`Cite the study above for its figures, and permille for what it measured:
           ${h("code", {}, `permille ${app.data.permille}`)}. permille is free software under the
-          ${site(LICENCES[say`Apache-2.0`], "Apache License 2.0")}. At each chart, Keep has both as
+          ${site(LICENCES["Apache-2.0"], "Apache License 2.0")}. At each chart, Keep has both as
           BibTeX and in APA style.`,
       ),
       packages(app),

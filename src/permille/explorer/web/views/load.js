@@ -42,7 +42,7 @@ const ERROR_RATE = "error_rate";
 const SHARES = ["p95", "p50", "p99"];
 const LIMITS = SHARES.flatMap((share) =>
   WAITS.map(
-    ([key, words]) => /** @type {[string, string]} */ ([`${key}_${share}`, say`${share} ${words}`]),
+    ([key, words]) => /** @type {[string, string]} */ ([`${key}_${share}`, `${share} ${words}`]),
   ),
 );
 /** @type {{ [verdict: string]: [words: string, colour: string, symbol: string] }} */
@@ -365,7 +365,7 @@ function promiseWords(picked, asked) {
   }
   return [
     say`${h("strong", {}, say`The cheapest load with ${promised} is ${loadName(best.cell)}`)}:
-      ${withEnds(asked.of(best.cell), asked.form)} ${asked.per}.`,
+      ${say`${withEnds(asked.of(best.cell), asked.form)} ${asked.per}`}.`,
     " ",
     cost
       ? say`The promise costs ${times(cost)} the energy of the cheapest load,
@@ -429,7 +429,7 @@ function energyChart(app, picked, fast, asked) {
     ringed,
     describe: (d) => [
       name(d.point.cell.model),
-      say`${loadName(d.point.cell)}: ${withEnds(d, asked.form)} ${asked.per}`,
+      say`${loadName(d.point.cell)}: ${say`${withEnds(d, asked.form)} ${asked.per}`}`,
       VERDICTS[String(d.point.meets)][0],
     ],
   });
