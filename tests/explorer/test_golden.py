@@ -13,26 +13,40 @@ from typing import Any
 import msgspec
 import pytest
 
-from permille.analysis import answer, budget, comparable, compare, intervals, pareto, parity, slo
+from permille.analysis import (
+    answer,
+    budget,
+    comparable,
+    compare,
+    goodput,
+    intervals,
+    pareto,
+    parity,
+    slo,
+)
 from permille.analysis.cell_summary import Summary
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.rows import SessionInterval, estimate_of, row
+from permille.analysis.slo import TIMES
 from permille.analysis.study_cells import from_trials
 from permille.errors import CompareError
-from permille.explorer import document
+from permille.explorer import answer_times, document
 from permille.explorer.cells import Shown
 from permille.metrics import scored
 from permille.records import (
     BOUNDARIES,
+    AnswerTimes,
     Environment,
     Estimate,
     Phase,
     Protocol,
     Provenance,
+    Refused,
     Stopping,
     Trial,
 )
 from permille.units import format_energy_kwh
+from tests.analysis.test_slo import overloaded
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.records import ESTIMATED, cell, joules, trial
@@ -161,6 +175,31 @@ def loaded() -> list[Trial]:
     return found
 
 
+def timed_trial(seconds: float, failed: int, first_ns: list[int]) -> goodput.TimedTrial:
+    """A trial whose answers came in one piece, so that only the first token was waited for."""
+    one = trial(inferences=len(first_ns), counts={"failed": float(failed)})
+    query = msgspec.structs.replace(one.phases["query"], seconds=seconds)
+    one = msgspec.structs.replace(one, phases={"query": query}, uid=f"t{seconds}")
+    times = AnswerTimes(
+        n=len(first_ns),
+        first_ns=tuple(first_ns),
+        token_ns=(0,) * len(first_ns),
+        whole_ns=tuple(2 * first for first in first_ns),
+    )
+    return goodput.TimedTrial(one, times)
+
+
+SPREAD = [
+    timed_trial(10.0, 0, [300_000_000, 300_000_001, 310_000_000, 1_000_000_000, 999]),
+    timed_trial(12.5, 3, [299_999_999, 150_123_456, 150_123_457, 2_000_000_000]),
+    timed_trial(9.0, 1, [1_004_999_999, 1_000_000_001, 305_000_000]),
+]
+UNKNOWN = goodput.TimedTrial(SPREAD[0].trial, Refused(reason="a trial has no times"))
+ANSWERS = [SPREAD, SPREAD[:1], [SPREAD[0], UNKNOWN], []]
+LIMITS = [1e-7, 9.99e-7, 0.151, 0.3, 0.301, 0.305, 0.31, 0.6, 1.0, 1.01, 2.0, 4.0]
+"""In seconds, with three significant digits at most, as people choose them."""
+
+
 def shown() -> list[Shown]:
     return [
         Shown(id=f"c{i}", origin="store", cell=c)
@@ -220,6 +259,10 @@ def test_the_pages_functions_give_the_command_lines_figures(
     loads = [
         Shown(id=f"l{i}", origin="store", cell=c) for i, c in enumerate(from_trials(loaded()).cells)
     ]
+    hopeless = [
+        Shown(id=f"o{i}", origin="store", cell=c)
+        for i, c in enumerate(from_trials([overloaded("7 per second"), overloaded("9")]).cells)
+    ]
     settings = [
         {"boundary": b, "net": net, "pue": PUE, "intensity": G_PER_KWH, "unit": "kwh"}
         for b in BOUNDARIES
@@ -244,6 +287,12 @@ def test_the_pages_functions_give_the_command_lines_figures(
                         for promise in PROMISES
                     ],
                 },
+                "overloads": {
+                    "document": document.document(hopeless, store="golden"),
+                    "promise": [{"name": "ttft_p95", "most": 1.0}],
+                },
+                "answers": [answer_times.shape(timed) for timed in ANSWERS],
+                "limits": LIMITS,
             }
         ),
         encoding="utf-8",
@@ -258,6 +307,16 @@ def test_the_pages_functions_give_the_command_lines_figures(
     asked = itertools.product(settings, PROMISES)
     for (setting, promise), picked in zip(asked, result["choices"], strict=True):
         _check_choice(loads, setting, promise, picked)
+    _check_choice(
+        hopeless, settings[0], (slo.Limit(name="ttft_p95", most=1.0),), result["hopeless"]
+    )
+    of_goodput = itertools.product(ANSWERS, TIMES, LIMITS)
+    for (timed, time, within), good in zip(of_goodput, result["goodput"], strict=True):
+        said_good = goodput.goodput(timed, {time: within}, "compute")
+        for figure, of_said in ((good["perS"], said_good.per_s), (good["share"], said_good.share)):
+            same(figure, as_dict(of_said) if of_said else {"value": None})
+        if said_good.per_s is None:
+            assert good["reason"] == said_good.reason
 
 
 def _check_choice(
@@ -281,7 +340,7 @@ def _check_choice(
         ):
             keys = ("value", "low", "high")
             same(point[name], {key: getattr(figure, key) if figure else None for key in keys})
-    assert picked["cheapest"] == choice.cheapest.name
+    assert picked["cheapest"] == (choice.cheapest and choice.cheapest.name)
     assert picked["best"] == (choice.best and choice.best.name)
     assert picked["nearest"] == (choice.nearest and choice.nearest.name)
     assert picked["asCheap"] == [p.name for p in choice.as_cheap]

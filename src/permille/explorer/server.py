@@ -155,6 +155,10 @@ def _routes(figures: Figures) -> list[Route]:
         listed = figures.trials(request.path_params["cell"])
         return _json({"error": "no such cell"}, status=404) if listed is None else _json(listed)
 
+    def answer_times(request: Request) -> Response:
+        timed = figures.answer_times(request.path_params["cell"])
+        return _json({"error": "no such cell"}, status=404) if timed is None else _json(timed)
+
     def run(request: Request) -> Response:
         shown = figures.run(request.path_params["uid"])
         return _json({"error": "no such trial"}, status=404) if shown is None else _json(shown)
@@ -168,6 +172,7 @@ def _routes(figures: Figures) -> list[Route]:
         "/licences.json": licences,
         "/rows.{kind}": rows,
         "/trials/{cell}": trials,
+        "/answer-times/{cell}": answer_times,
         "/run/{uid}": run,
     }
     return [Route(path, endpoint, methods=["GET"]) for path, endpoint in paths.items()]

@@ -14,9 +14,9 @@ Origin = Literal["shipped", "store"]
 
 
 class Document(TypedDict):
-    """The document. ``licences``, ``trials`` and ``runs`` are in a file alone, which can ask no
-    server; there, ``cells`` has all columns, and from a server those that are not in
-    :class:`CellDetails`."""
+    """The document. ``licences``, ``trials``, ``answer_times`` and ``runs`` are in a file alone,
+    which can ask no server; there, ``cells`` has all columns, and from a server those that are not
+    in :class:`CellDetails`."""
 
     schema: int
     permille: str
@@ -34,6 +34,7 @@ class Document(TypedDict):
     damage: list[str]
     licences: NotRequired[list[Licence]]
     trials: NotRequired[dict[str, list[ListedTrial]]]
+    answer_times: NotRequired[dict[str, PageAnswerTimes]]
     runs: NotRequired[dict[str, PageRun | None]]
 
 
@@ -158,6 +159,31 @@ class PageServing(TypedDict):
     reasoning_tokens: PageEstimate | None
     split: PageSplit | None
     limits: dict[str, PageLimit]
+
+
+class PageAnswerTimes(TypedDict):
+    """The finished trials of a server's cell with the times of their answers. ``reasons``: by
+    waiting time (``ttft``, ``tpot``, ``latency``), why it is not known of every trial."""
+
+    reasons: dict[str, str]
+    trials: list[PageTimedTrial]
+
+
+class PageTimedTrial(TypedDict):
+    """A trial: the requests that were answered and how long that took, those that were tried, and
+    how many of the answers that were kept came within which time."""
+
+    inferences: int
+    seconds: float
+    tried: int
+    within: dict[str, PageSteps]
+
+
+class PageSteps(TypedDict):
+    """How many came within each limit, at which that number changes; the last are all."""
+
+    limits_s: list[float]
+    counts: list[int]
 
 
 class FigureColumns(TypedDict):

@@ -10,8 +10,9 @@ export type Cell = PageCell & { [part: `part_${string}`]: number | null } & {
   [K in keyof FigureColumns as `${Metered | `${Metered}_net`}_${K}`]: FigureColumns[K];
 };
 
-/** The document. `licences`, `trials` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`CellDetails`. */
+/** The document. `licences`, `trials`, `answer_times` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`CellDetails`. */
 export interface Document {
+  answer_times?: { [key: string]: PageAnswerTimes };
   answers: { [key: string]: string[][] };
   cells: Columns;
   damage: string[];
@@ -136,6 +137,26 @@ export interface PageServing {
   reasoning_tokens: PageEstimate | null;
   split: PageSplit | null;
   tokens_per_s: PageEstimate | null;
+}
+
+/** The finished trials of a server's cell with the times of their answers. `reasons`: by waiting time (`ttft`, `tpot`, `latency`), why it is not known of every trial. */
+export interface PageAnswerTimes {
+  reasons: { [key: string]: string };
+  trials: PageTimedTrial[];
+}
+
+/** A trial: the requests that were answered and how long that took, those that were tried, and how many of the answers that were kept came within which time. */
+export interface PageTimedTrial {
+  inferences: number;
+  seconds: number;
+  tried: number;
+  within: { [key: string]: PageSteps };
+}
+
+/** How many came within each limit, at which that number changes; the last are all. */
+export interface PageSteps {
+  counts: number[];
+  limits_s: number[];
 }
 
 /** The columns of one boundary with idle energy or without it; `compute_mean`, … */

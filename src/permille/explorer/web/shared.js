@@ -131,9 +131,7 @@ export function words(cell, setting) {
         ${runs(cell)})`,
     );
   } else
-    lines.push(
-      say`no figure: ${english(problem(cell, setting.boundary) ?? say`unknown`, "problem")}`,
-    );
+    lines.push(say`no figure: ${english(problem(cell, setting.boundary) ?? "unknown", "problem")}`);
   lines.push(
     say`${provenanceWord(cell, setting.boundary)}, ${word("boundary", setting.boundary)};
       ${params(cell.params)} parameters`,

@@ -558,7 +558,7 @@ function ratios(app, found) {
           say`95 % interval`,
           (r) =>
             r.at_equal_size.value === null || r.at_equal_size.low === null
-              ? english(clean(r.at_equal_size.reason ?? NONE, 120))
+              ? english(clean(r.at_equal_size.reason ?? "n/a", 120), "problem")
               : say`${number(r.at_equal_size.low)} to
                 ${r.at_equal_size.high === null ? say`no bound` : number(r.at_equal_size.high)}`,
           { number: true },

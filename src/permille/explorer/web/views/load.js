@@ -1,22 +1,29 @@
 // Load: energy over the load on a server, and the load that a promise and a budget pick.
 
 import { chart, decades, drawing, entry, Plot } from "../chart.js";
-import { clean, h, name, replaceChildren, table } from "../dom.js";
+import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { bounded, kwh, perToken, reach, shown } from "../figures.js";
 import { ends, figure, joule, NONE, number, percent, seconds, times } from "../format.js";
+import { goodput } from "../goodput.js";
 import { choose, fastestWithin } from "../operating.js";
 import { groupBy, sourceName, taskOn } from "../shared.js";
+import { asked as fetched } from "../source.js";
 import { choice } from "./choice.js";
 import { extent } from "./size.js";
 import { english, say, word } from "../say.js";
 
-/** @import { Cell, PageLoad, PageEstimate } from "../document" */
+/** @import { Cell, PageAnswerTimes, PageLoad, PageEstimate } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Child, Estimate } from "../page" */
+/** @import { Child, Column, Estimate } from "../page" */
 /** @import { Choice, OperatingPoint } from "../operating.js" */
 
 /** @typedef {{ cell: Cell; load: PageLoad }} Loaded */
 /** @typedef {{ value: number; low: number | null; high: number | null }} Bounded */
+/**
+ * The times of the answers by the cell's id, null where a file has none; before they have come, a
+ * word instead.
+ * @typedef {Map<string, PageAnswerTimes | null> | Child} Timed
+ */
 /** @typedef {Bounded & { point: OperatingPoint; at: number }} Dot */
 /**
  * What the view asks: a figure of waiting within `within` seconds and a share of errors up to
@@ -76,8 +83,22 @@ export function load(app) {
   const limits = LIMITS.filter(([key]) => cells.some((cell) => waitOf(cell, key)));
   const results = h("div", { id: "l-results" });
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
-  const fill = () => replaceChildren(results, answers(app, cells, question(app, cells, limits)));
+  /** @type {Timed} */
+  let timed = "…";
+  const fill = () =>
+    replaceChildren(results, answers(app, cells, question(app, cells, limits), timed));
   fill();
+  const arrived = timesOf(app, cells).then(
+    (found) => {
+      timed = found;
+      fill();
+    },
+    (error) => {
+      timed = say`cannot be read: ${english(error.message)}`;
+      fill();
+    },
+  );
+  app.awaited.push(arrived);
   return [
     h("h1", {}, say`Load and energy`),
     h(
@@ -129,6 +150,31 @@ const longest = (sweeps) =>
     (most, each) => (!most || each.length > most.length ? each : most),
     /** @type {Loaded[] | undefined} */ (undefined),
   );
+
+/**
+ * The answers' times that were asked for, of one state of the figures.
+ * @type {WeakMap<Cell[], Map<string, Promise<PageAnswerTimes | null>>>}
+ */
+const ASKED = new WeakMap();
+
+/**
+ * @param {App} app
+ * @param {Cell[]} cells
+ */
+async function timesOf(app, cells) {
+  const known = ASKED.get(app.cells) ?? new Map();
+  ASKED.set(app.cells, known);
+  for (const { id } of cells)
+    if (!known.has(id))
+      known.set(
+        id,
+        app.inFile
+          ? Promise.resolve(own(app.data.answer_times, id) ?? null)
+          : fetched(`/answer-times/${encodeURIComponent(id)}`).then(({ data }) => data),
+      );
+  const found = await Promise.all(cells.map(({ id }) => known.get(id)));
+  return new Map(cells.map(({ id }, i) => [id, found[i]]));
+}
 
 /**
  * A figure of waiting, in seconds.
@@ -300,9 +346,10 @@ function slider(app, fill, field, label, asked, cells) {
  * @param {App} app
  * @param {Cell[]} cells
  * @param {Question} asked
+ * @param {Timed} timed
  * @returns {Child}
  */
-function answers(app, cells, asked) {
+function answers(app, cells, asked, timed) {
   const setting = app.setting;
   const promise = asked.limit ? [{ name: asked.limit, most: asked.within }] : [];
   if (asked.errors !== null) promise.push({ name: ERROR_RATE, most: asked.errors });
@@ -319,7 +366,7 @@ function answers(app, cells, asked) {
     h("p", { id: "l-budget-said" }, budgetWords(fast, asked)),
     energyChart(app, picked, fast, asked),
     waitChart(app, picked, asked),
-    listing(app, picked, fast, asked),
+    listing(app, picked, fast, asked, timed),
   ];
 }
 
@@ -367,7 +414,7 @@ function promiseWords(picked, asked) {
     say`${h("strong", {}, say`The cheapest load with ${promised} is ${loadName(best.cell)}`)}:
       ${say`${withEnds(asked.of(best.cell), asked.form)} ${asked.per}`}.`,
     " ",
-    cost
+    cost && cheapest
       ? say`The promise costs ${times(cost)} the energy of the cheapest load,
         ${loadName(cheapest.cell)}.`
       : say`The promise costs nothing: no load is cheaper.`,
@@ -417,6 +464,7 @@ function dots(points, of) {
  */
 function energyChart(app, picked, fast, asked) {
   const data = dots(picked.points, asked.of);
+  if (!data.length) return null;
   /** @param {Dot} d */
   const ringed = (d) => d.point === picked.best || d.point.cell === fast;
   return overLoad(app, data, {
@@ -572,8 +620,9 @@ function overLoad(app, data, how) {
  * @param {Choice} picked
  * @param {Cell | null} fast
  * @param {Question} asked
+ * @param {Timed} timed
  */
-function listing(app, picked, fast, asked) {
+function listing(app, picked, fast, asked, timed) {
   const setting = app.setting;
   /** @param {OperatingPoint} p */
   const mark = (p) =>
@@ -620,14 +669,35 @@ function listing(app, picked, fast, asked) {
         (p) => withEnds(p.cell.serving?.inferences_per_s ?? null, number),
         { number: true },
       ],
+      ...(asked.limit ? [goodputColumn(asked, timed)] : []),
     ],
     picked.points,
   );
+}
+
+/**
+ * The answers per second that are within the limit by their own time, and their share of all.
+ * @param {Question} asked
+ * @param {Timed} timed
+ * @returns {Column<OperatingPoint>}
+ */
+function goodputColumn(asked, timed) {
+  const [time] = asked.limit.split("_");
+  /** @param {OperatingPoint} point */
+  const words = ({ cell }) => {
+    if (!(timed instanceof Map)) return timed;
+    const of = timed.get(cell.id);
+    if (!of) return say`${NONE}: the answers' times are not in this file`;
+    const { perS, share, reason } = goodput(of, time, asked.within);
+    if (reason) return say`${NONE}: ${english(clean(reason, 120), "problem")}`;
+    return say`${withEnds(perS, number)}; ${withEnds(share, percent)} of the requests`;
+  };
+  return [say`Goodput per second, within ${seconds(asked.within)}`, words, { number: true }];
 }
 
 /** @param {OperatingPoint} point */
 function promiseOf(point) {
   const reason = point.checks.find((c) => c.reason)?.reason;
   const words = VERDICTS[String(point.meets)][0];
-  return reason && !point.meets ? say`${words}: ${english(clean(reason, 120), "reason")}` : words;
+  return reason && !point.meets ? say`${words}: ${english(clean(reason, 120), "problem")}` : words;
 }

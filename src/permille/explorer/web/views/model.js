@@ -17,6 +17,7 @@ import {
 import { term } from "../glossary.js";
 import { BOUNDARIES, budget, grams, kwh, problem } from "../figures.js";
 import { provenanceWord, REPLICA, replica, sourceName, taskOn, within } from "../shared.js";
+import { asked } from "../source.js";
 import { servingSection } from "./serving.js";
 import { picker, timeEach } from "./table.js";
 import { english, say, word } from "../say.js";
@@ -342,16 +343,5 @@ const runsOf = (count) => (count === 1 ? say`One run` : say`${number(count)} run
  */
 async function trials(app, id) {
   if (app.inFile) return own(app.data.trials, id) ?? null;
-  return asked(`/trials/${encodeURIComponent(id)}`);
-}
-
-/**
- * @param {string} address
- * @returns {Promise<any>}
- */
-export async function asked(address) {
-  const answer = await fetch(address);
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error ?? `answer ${answer.status}`);
-  return found;
+  return (await asked(`/trials/${encodeURIComponent(id)}`)).data;
 }

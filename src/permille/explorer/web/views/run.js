@@ -5,7 +5,7 @@ import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
 import { JOULES_PER_KWH } from "../figures.js";
 import { REPLICA, taskOn } from "../shared.js";
-import { asked } from "./model.js";
+import { asked } from "../source.js";
 import { english, say, word } from "../say.js";
 
 /** @import { PageRun, RunDomain } from "../document" */
@@ -19,7 +19,7 @@ export function runPage(app) {
   const box = h("div", {}, h("h1", {}, say`A run`), h("p", {}, say`Reading the run …`));
   const found = app.inFile
     ? Promise.resolve(own(app.data.runs, uid) ?? null)
-    : asked(`/run/${encodeURIComponent(uid.slice(0, 300))}`);
+    : asked(`/run/${encodeURIComponent(uid.slice(0, 300))}`).then(({ data }) => data);
   const arrived = found.then(
     (run) =>
       replaceChildren(
@@ -123,7 +123,7 @@ function page(app, run) {
           (r) =>
             r.found
               ? say`${word("provenance", r.found.provenance)}, ${clean(r.found.meter, 40)}`
-              : english(clean(r.problem ?? NONE, 200), "problem"),
+              : english(clean(r.problem ?? "n/a", 200), "problem"),
         ],
       ],
       rowsOf(run),
