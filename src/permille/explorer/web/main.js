@@ -302,9 +302,9 @@ export class App {
     const { view, model } = this.state;
     if (view === "run") return say`Run`;
     if (view === "model") return clean(model || say`Model`, 80);
-    const filters = filterWords(this).join(", ");
+    const filters = filterWords(this).join(say`, `);
     const title = own(TITLES, view) ?? TITLES.overview;
-    return filters ? `${title}: ${clean(filters, 120)}` : `${title}`;
+    return filters ? say`${title}: ${clean(filters, 120)}` : `${title}`;
   }
 
   /**

@@ -44,7 +44,7 @@ import { english, say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Estimate, Setting } from "../page" */
+/** @import { Boundary, Estimate, Setting } from "../page" */
 
 const COLOURS = ["var(--c0)", "var(--c1)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c7)"];
 const SHAPES = ["circle", "diamond", "square", "triangle", "circle", "diamond"];
@@ -274,7 +274,7 @@ function results(app, models, all) {
             const found = shown(c, setting);
             return found
               ? figure(found.value, setting.unit)
-              : `${NONE}: ${clean(problem(c, setting.boundary) ?? say`no idle phase`, 80)}`;
+              : say`${NONE}: ${whyNone(c, setting.boundary)}`;
           },
           { number: true },
         ],
@@ -309,6 +309,14 @@ function results(app, models, all) {
     ),
   ];
 }
+
+/**
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ */
+const whyNone = (cell, boundary) =>
+  // eslint-disable-next-line no-restricted-syntax -- a key of the words
+  english(clean(problem(cell, boundary) ?? "no idle phase", 80), "problem");
 
 /**
  * Why one of two cells has no figure.
