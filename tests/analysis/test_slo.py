@@ -11,7 +11,8 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.slo import Limit, OperatingChoice, check, choose, is_overloaded
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
-from permille.records import Latency, Trial
+from permille.records.answers import Latency
+from permille.records.trial import Trial
 from tests.records import trial
 
 TTFT = Limit(name="ttft_p95", most=1.0)

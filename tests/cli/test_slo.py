@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec import to_builtins
 
-from permille.records import AnswerTimes, Span
+from permille.records.answers import AnswerTimes
+from permille.records.recording import Span
 from permille.store import Raw, Store
 from tests.analysis.test_slo import overloaded, served
 from tests.conftest import Permille

@@ -16,15 +16,8 @@ from permille.energy import edges, levels, phases
 from permille.energy.span_energy import span_energy
 from permille.meters import Reading
 from permille.recorder.series import SeriesBuilder
-from permille.records import (
-    Event,
-    PowerSensor,
-    Provenance,
-    Recording,
-    Refused,
-    Series,
-    Span,
-)
+from permille.records.energy import Refused
+from permille.records.recording import Event, PowerSensor, Provenance, Recording, Series, Span
 from tests.energy_series import STATS, S, constant, figure_of, reason_of, span, stopping
 from tests.records import domain
 

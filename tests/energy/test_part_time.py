@@ -8,7 +8,7 @@ import random
 import pytest
 
 from permille.energy import part_time
-from permille.records import PowerSensor, Span
+from permille.records.recording import PowerSensor, Span
 
 SENSOR = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)
 

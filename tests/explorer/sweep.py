@@ -7,7 +7,10 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from permille.records import AnswerTimes, Estimate, Latency, Protocol, Span, TokenSplit, Trial
+from permille.records.answers import AnswerTimes, Latency, TokenSplit
+from permille.records.energy import Estimate
+from permille.records.recording import Span
+from permille.records.trial import Protocol, Trial
 from permille.store import Raw, Store
 from tests.records import cell, trial
 

@@ -25,28 +25,21 @@ from permille.analysis import (
     slo,
 )
 from permille.analysis.cell_summary import Summary
+from permille.analysis.estimates import SessionInterval, estimate_of
 from permille.analysis.evidence_words import over_sessions
-from permille.analysis.rows import SessionInterval, estimate_of, row
+from permille.analysis.rows import row
 from permille.analysis.slo import TIMES
 from permille.analysis.study_cells import from_trials
 from permille.errors import CompareError
 from permille.explorer import answer_times, document
 from permille.explorer.cells import Shown
 from permille.metrics import scored
-from permille.records import (
-    BOUNDARIES,
-    AnswerTimes,
-    Environment,
-    Estimate,
-    Phase,
-    Protocol,
-    Provenance,
-    Refused,
-    Stopping,
-    Trial,
-)
+from permille.records.answers import AnswerTimes
+from permille.records.energy import BOUNDARIES, Estimate, Phase, Refused
+from permille.records.machine import Environment
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Stopping, Trial
 from permille.units import format_energy_kwh
-from tests.analysis.test_slo import overloaded
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.records import ESTIMATED, cell, joules, trial
@@ -175,6 +168,13 @@ def loaded() -> list[Trial]:
     return found
 
 
+def overloads(clients: int) -> list[Trial]:
+    """Trials in which the server could not keep up."""
+    return sweep.load(
+        clients, 80.0, 0.2, status="failed", reason="?", failure_kind="overload", phases={}
+    )
+
+
 def timed_trial(seconds: float, failed: int, first_ns: list[int]) -> goodput.TimedTrial:
     """A trial whose answers came in one piece, so that only the first token was waited for."""
     one = trial(inferences=len(first_ns), counts={"failed": float(failed)})
@@ -251,6 +251,10 @@ def as_dict(estimate: Estimate) -> dict[str, float | None]:
     }
 
 
+def sent(cells: list[Shown]) -> Any:
+    return msgspec.to_builtins(document.document(cells, store="golden"))
+
+
 @needs_node
 def test_the_pages_functions_give_the_command_lines_figures(
     tmp_path: Path,
@@ -261,7 +265,7 @@ def test_the_pages_functions_give_the_command_lines_figures(
     ]
     hopeless = [
         Shown(id=f"o{i}", origin="store", cell=c)
-        for i, c in enumerate(from_trials([overloaded("7 per second"), overloaded("9")]).cells)
+        for i, c in enumerate(from_trials([*overloads(7), *overloads(9)]).cells)
     ]
     settings = [
         {"boundary": b, "net": net, "pue": PUE, "intensity": G_PER_KWH, "unit": "kwh"}
@@ -277,18 +281,18 @@ def test_the_pages_functions_give_the_command_lines_figures(
     cases.write_text(
         json.dumps(
             {
-                "document": document.document(cells, store="golden"),
+                "document": sent(cells),
                 "settings": settings,
                 "pairs": [(a.id, b.id) for a, b in pairs],
                 "load": {
-                    "document": document.document(loads, store="golden"),
+                    "document": sent(loads),
                     "promises": [
                         [{"name": limit.name, "most": limit.most} for limit in promise]
                         for promise in PROMISES
                     ],
                 },
                 "overloads": {
-                    "document": document.document(hopeless, store="golden"),
+                    "document": sent(hopeless),
                     "promise": [{"name": "ttft_p95", "most": 1.0}],
                 },
                 "answers": [answer_times.shape(timed) for timed in ANSWERS],

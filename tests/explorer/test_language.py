@@ -18,7 +18,10 @@ from permille.analysis.audit import METHOD
 from permille.carbon.equivalents import equivalents
 from permille.carbon.table import grid_table
 from permille.explorer.page import asset
-from permille.records import BOUNDARIES, CellCategory, Provenance, Status
+from permille.records.cell import CellCategory
+from permille.records.energy import BOUNDARIES
+from permille.records.recording import Provenance
+from permille.records.trial import Status
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.explorer.conftest import Tab, lent, until

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Constant, Driver, FakePowercap

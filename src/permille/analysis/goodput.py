@@ -12,12 +12,16 @@ from typing import NamedTuple
 
 import msgspec
 
+from permille.analysis.cell_energy import CellEnergy
 from permille.analysis.cell_summary import Sums
 from permille.analysis.quality import wilson
 from permille.analysis.serving import over_trials
 from permille.analysis.slo import ERROR_RATE, Limit
-from permille.analysis.summaries import energy_per_1000
-from permille.records import AnswerTimes, Boundary, Estimate, Record, Refused, Span, Trial
+from permille.records import Record
+from permille.records.answers import AnswerTimes
+from permille.records.energy import Boundary, Estimate, Refused
+from permille.records.recording import Span
+from permille.records.trial import Trial
 
 _COLUMNS: dict[str, Callable[[AnswerTimes], Sequence[int | None]]] = {
     "ttft": lambda times: times.first_ns,
@@ -111,7 +115,7 @@ def goodput(
         good[trial.uid] = count
     trials = [one.trial for one in timed]
     per_s = over_trials([good[trial.uid] / trial.phases["query"].seconds for trial in trials])
-    energy, net = energy_per_1000(trials, boundary, lambda trial: good[trial.uid] or None)
+    energy, net = CellEnergy(trials, boundary).per(lambda trial: good[trial.uid] or None)
     return Goodput(
         per_s=per_s,
         share=_share([good[trial.uid] for trial in trials], [tried(trial) for trial in trials]),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from permille.analysis.estimates import Interval, SessionInterval
 from permille.analysis.goodput import Goodput, request_limits
 from permille.analysis.knee import End
 from permille.analysis.rows import (
     CellRow,
     FailedInferences,
-    Interval,
-    SessionInterval,
     TimeFigures,
     TokenFigures,
     TrialCounts,
@@ -20,7 +19,9 @@ from permille.analysis.rows import (
 from permille.analysis.slo import Limit, LimitCheck, OperatingChoice, PointCheck
 from permille.carbon.footprint import energy_overhead
 from permille.carbon.settings import CarbonSettings
-from permille.records import Boundary, JsonOutput, Provenance, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
+from permille.records.recording import Provenance
 
 
 class PromiseLimit(Record):
@@ -150,7 +151,7 @@ def slo_output(
         points=tuple(shown.values()),
         best=None if choice.best is None else shown[choice.best.name],
         cheapest=None if choice.cheapest is None else choice.cheapest.name,
-        cost=None if choice.cost is None else Interval.of(choice.cost),
+        cost=Interval.known(choice.cost),
         as_cheap=tuple(p.name for p in choice.as_cheap),
         undecided=tuple(p.name for p in choice.undecided),
         nearest=None if choice.nearest is None else choice.nearest.name,

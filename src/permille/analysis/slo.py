@@ -16,7 +16,8 @@ from permille.analysis.compare import ratio
 from permille.analysis.pareto import needs_less
 from permille.analysis.quality import wilson
 from permille.errors import CompareError
-from permille.records import Estimate, Record
+from permille.records import Record
+from permille.records.energy import Estimate
 from permille.units import counted
 
 ERROR_RATE = "error_rate"

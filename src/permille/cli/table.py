@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from permille.analysis.estimates import Interval
     from permille.analysis.quality import ShownQuality
     from permille.analysis.results import ResultRow
-    from permille.analysis.rows import Interval, Percentiles, TrialCounts
+    from permille.analysis.rows import Percentiles, TrialCounts
 
 
 def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from permille.analysis.goodput import TimedTrial, column_of, times_of, tried
 from permille.analysis.slo import TIMES
 from permille.explorer.shapes import PageAnswerTimes, PageSteps, PageTimedTrial
-from permille.records import Refused
+from permille.records.energy import Refused
 from permille.store import Group, Store
 
 DIGITS = 3
@@ -73,5 +73,5 @@ def steps(times_ns: Iterable[int]) -> PageSteps:
 
 def _limit_ns(time_ns: int) -> int:
     """The smallest limit that the time is within."""
-    step = 10 ** max(0, len(str(time_ns)) - DIGITS)
+    step: int = 10 ** max(0, len(str(time_ns)) - DIGITS)
     return -(-time_ns // step) * step

@@ -13,7 +13,8 @@ from pathlib import Path
 from permille.explorer import answer_times, cells, document, runs
 from permille.explorer.page import asset
 from permille.explorer.rows import Rows
-from permille.explorer.shapes import Document, ListedTrial, PageAnswerTimes, PageRun
+from permille.explorer.run_shapes import ListedTrial, PageRun
+from permille.explorer.shapes import Document, PageAnswerTimes
 from permille.store import Group, Store
 
 

@@ -19,7 +19,8 @@ from permille.explorer.shapes import (
     PageSplit,
     PageTokenEnergy,
 )
-from permille.records import Estimate, TokenSplit
+from permille.records.answers import TokenSplit
+from permille.records.energy import Estimate
 
 RATES = ("rate_per_s", "request_rate")
 """Settings that are a rate of arrivals: permille's own, and AIPerf's."""

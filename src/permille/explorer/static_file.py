@@ -9,8 +9,9 @@ from permille.explorer import cells, document, runs
 from permille.explorer.answer_times import answer_times
 from permille.explorer.figures import everything
 from permille.explorer.page import self_contained
+from permille.explorer.run_shapes import ListedTrial, PageRun
 from permille.explorer.serving import load_of
-from permille.explorer.shapes import ListedTrial, PageAnswerTimes, PageRun
+from permille.explorer.shapes import PageAnswerTimes
 from permille.store import Store
 
 LISTED = 2_000

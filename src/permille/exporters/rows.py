@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from permille.analysis.estimates import Interval
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval
 from permille.escaping import plain
 
 _NAMES = ("study", "task", "dataset", "model", "category", "backend", "device")

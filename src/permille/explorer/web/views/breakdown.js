@@ -11,8 +11,7 @@ import { FILTERS } from "../state.js";
 import { extent } from "./size.js";
 import { english, say, word } from "../say.js";
 
-/** @import { Cell, PageAudit, PageGeneralToSpecific } from "../document" */
-/** @import { PageStudy, PageTaskEnergy } from "../document" */
+/** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Column } from "../page" */
 
@@ -22,8 +21,8 @@ import { english, say, word } from "../say.js";
  *   total: number }} Group
  * @typedef {{ label: string; colour: string; task: string; key: string; share: number | null;
  *   from: number; to: number }} Bar
- * @typedef {PageTaskEnergy & { kwh: number | null }} Task
- * @typedef {PageTaskEnergy & { kwh: number }} DrawnTask
+ * @typedef {TaskEnergy & { kwh: number | null }} Task
+ * @typedef {TaskEnergy & { kwh: number }} DrawnTask
  */
 
 /** @type {Part[]} */
@@ -422,7 +421,7 @@ function boundaries(app, names, list) {
 
 /**
  * The categories of a task's models.
- * @param {PageTaskEnergy | undefined} task
+ * @param {TaskEnergy | undefined} task
  */
 const modelsOf = (task) => (task ? word("models", task.models) : NONE);
 
@@ -431,7 +430,7 @@ const EQUAL = { what: say`at equal size`, symbol: "diamond", colour: "var(--c1)"
 
 /**
  * @param {App} app
- * @param {PageGeneralToSpecific[]} rows
+ * @param {GeneralToSpecific[]} rows
  */
 function ratioChart(app, rows) {
   const points = rows.flatMap((r) => {
@@ -442,7 +441,7 @@ function ratioChart(app, rows) {
     ].filter((p) => p.value > 0);
   });
   if (!points.length) return null;
-  /** @param {PageGeneralToSpecific} r */
+  /** @param {GeneralToSpecific} r */
   const label = (r) => clean(say`${word("task", r.task)}, ${word("boundary", r.boundary)}`, 52);
   const bars = points.filter(bounded);
   const x = extent([1, ...points.map((p) => p.value), ...bars.flatMap((p) => [p.low, p.high])]);
@@ -537,7 +536,7 @@ function ratioChart(app, rows) {
 
 /**
  * @param {App} app
- * @param {PageAudit} found
+ * @param {Audit} found
  */
 function ratios(app, found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);

@@ -8,7 +8,7 @@ import { joules, JOULES_PER_KWH, kwh, meanOfCells, times as scaled } from "../fi
 import { cellOption, groupBy, sourceKey, sourceLabel, sourceName, taskOn } from "../shared.js";
 import { say, spoken, word } from "../say.js";
 
-/** @import { Cell, PageParity, PageStudy } from "../document" */
+/** @import { Cell, PageStudy, ParityRow } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Estimate, Setting } from "../page" */
 
@@ -24,7 +24,7 @@ import { say, spoken, word } from "../say.js";
  * @property {number | null} high
  * @property {number} used cells of the model that match the filters
  * @property {number} all cells of the model in its study
- * @property {PageParity} [said]
+ * @property {ParityRow} [said]
  * @property {number | null} [node] break-even within the whole node
  */
 
