@@ -18,7 +18,7 @@
   for (const of of Object.values(data.published)) if (typeof of === "string") names.add(of);
   names.add(data.published.citation.replace("doi 10.", "https://doi.org/10."));
   names.add(data.store ?? "").add(location.href).add(decodeURI(location.href));
-  names.add(location.pathname.split("/").at(-1)).add(`permille ${data.permille}`);
+  names.add(location.pathname.split("/").at(-1) + location.hash).add(`permille ${data.permille}`);
   for (const value of Object.values(permille.state).flat()) names.add(value);
   for (const run of Object.values(data.runs ?? {})) for (const phase of Object.values(run.phases))
     for (const domain of Object.values(phase.domains)) names.add(domain.meter);
@@ -52,14 +52,14 @@
   const english = text =>
     /[A-Za-z]{2}/.test(without(text.replace(COMMAND, " ")).replace(ALLOWED, " "));
   const found = new Set();
-  const apart = "bdi, code, pre, script, style, noscript, [lang=en]";
+  const apart = "bdi, code, pre, script, style, noscript, body [lang=en]";
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; (node = walker.nextNode());)
     if (!node.parentElement.closest(apart) && english(node.data)) found.add(node.data.trim());
   for (const element of document.body.querySelectorAll("*"))
     for (const name of ["aria-label", "title", "placeholder", "aria-valuetext", "alt"]) {
       const value = element.getAttribute(name);
-      if (value && !element.closest("[lang=en], [aria-hidden=true]") && english(value))
+      if (value && !element.closest("body [lang=en], [aria-hidden=true]") && english(value))
         found.add(`${name}: ${value}`);
     }
   if (english(document.title)) found.add(`title: ${document.title}`);
