@@ -15,6 +15,7 @@ import pytest
 
 from permille.analysis import evidence_words
 from permille.analysis.audit import METHOD
+from permille.analysis.boundaries import METERED_ONLY
 from permille.carbon.equivalents import equivalents
 from permille.carbon.table import grid_table
 from permille.explorer.page import asset
@@ -74,6 +75,7 @@ def test_what_comes_with_the_figures_has_a_word_for_every_value_that_is_known() 
     assert words["status"] == set(get_args(Status))
     assert words["glossary"] == {text for entry in GLOSSARY.values() for text in entry.values()}
     assert words["method"] == {METHOD}
+    assert METERED_ONLY in words["note"]
     assert words["evidence"] == {
         evidence_words.ONE_SESSION,
         evidence_words.SEVERAL,

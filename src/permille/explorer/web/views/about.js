@@ -103,7 +103,7 @@ export function about(app) {
         ".",
       ),
       h("p", {}, say`Data: ${linked(published.source)}. Licence: ${english(published.licence)}.`),
-      published.notes.map((n) => h("p", {}, say`Note: ${english(n)}.`)),
+      published.notes.map((n) => h("p", {}, say`Note: ${english(n, "note")}.`)),
       h(
         "p",
         {},

@@ -194,15 +194,12 @@ function one(app, cell, setting) {
         [
           say`Quality`,
           cell.metric
-            ? [
-                `${clean(cell.metric, 40)} ${qualityInterval(cell)}`,
-                cell.quality_n ? say`${number(cell.quality_n)} samples` : "",
-                cell.unreadable
-                  ? say`${number(cell.unreadable)} answers unreadable (counted wrong)`
-                  : "",
-              ]
-                .filter(Boolean)
-                .join(say`, `)
+            ? `${clean(cell.metric, 40)} ` +
+              qualityInterval(cell) +
+              (cell.quality_n ? say`, ${number(cell.quality_n)} samples` : "") +
+              (cell.unreadable
+                ? say`, ${number(cell.unreadable)} answers unreadable (counted wrong)`
+                : "")
             : NONE,
         ],
         [

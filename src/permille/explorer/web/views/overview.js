@@ -314,7 +314,7 @@ function lead(all, setting, stat) {
     last = tasks[tasks.length - 1];
   /** @param {Task} t */
   const task = (t) => clean(word("task", t.list[0].cell.task), 60);
-  const category = first.category === "unknown" ? "" : `${word("category", first.category)} `;
+  const category = first.category === "unknown" ? "" : say`${word("category", first.category)} `;
   return say`In ${clean(sourceName(first.list[0].cell), 80)}, by the ${word("stat", stat)} of each
     task's ${category}cells, ${task(last)} takes ${number(last.middle / first.middle, 2)} times the
     ${unitName(setting)} of ${task(first)}: ${figure(last.middle, setting.unit)} against
