@@ -207,7 +207,7 @@ def test_a_point_and_what_is_kept_of_a_chart_are_in_chinese(file_tab: Tab, view:
     for chart in page.locator("figure.chart:has(.pt > *)").all()[:4]:
         chart.locator(".stage").focus()
         page.keyboard.press("End")
-        until(lambda chart=chart: HAN.search(chart.locator(".tip").inner_text()))
+        assert HAN.search(chart.locator(".tip").inner_text())
         assert unsaid(file_tab) == []
     page.locator(".keep").first.evaluate("menu => menu.open = true")
     page.locator(".keep .ways button", has_text="链接").first.click()
