@@ -27,7 +27,7 @@ from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
 from tests.explorer.conftest import Tab, lent, until
 from tests.explorer.test_golden import NODE, WEB
-from tests.explorer.test_pages import CHARTS, VIEWS
+from tests.explorer.test_pages import AXE, CHARTS, COLOURS, VIEWS, findings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -308,6 +308,60 @@ def test_a_switch_chooses_the_language_and_it_is_kept(
     tab.go()
     assert spoken(page) == "en"
     context.close()
+
+
+# --- looks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_chinese_is_wider_than_the_screen(file_tab: Tab, width: int) -> None:
+    file_tab.page.set_viewport_size({"width": width, "height": 800})
+    for view in VIEWS:
+        drawn(file_tab, f"view={view}")
+        wide = "document.documentElement.scrollWidth - innerWidth"
+        assert file_tab.page.evaluate(wide) <= 0, view
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_serious_in_chinese(file_tab: Tab) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: python scripts/build_explorer.py")
+    for view in ("overview", "table", "model&model=small"):
+        drawn(file_tab, f"view={view}&task=text-classification&dataset=IMDB")
+        assert findings(file_tab, {"rules": {COLOURS: {"enabled": False}}}) == []
+
+
+FARTHEST = """svg => {
+  document.body.innerHTML = svg;
+  const { width } = document.querySelector("svg").viewBox.baseVal;
+  const ends = [...document.querySelectorAll("svg > text")].map(text => {
+    const box = text.getBBox();
+    return box.x + box.width;
+  });
+  return [ends.length, Math.max(...ends), width];
+}"""
+
+
+@pytest.mark.slow
+def test_lines_below_a_chart_end_within_it(file_tab: Tab) -> None:
+    """Chinese has no spaces at which a line could end."""
+    page = file_tab.page
+    page.set_viewport_size({"width": 400, "height": 800})
+    drawn(file_tab, "view=overview&origin=shipped&region=NOR")
+    page.locator(".keep").first.evaluate("menu => menu.open = true")
+
+    def kept(button: str) -> str:
+        with page.expect_download() as download:
+            page.locator(".keep .ways button", has_text=button).first.click()
+        return download.value.path().read_text(encoding="utf-8")
+
+    assert '<html lang="zh">' in kept("嵌入")
+    picture = kept("SVG")
+    assert "挪威" in picture
+    lines, farthest, width = page.evaluate(FARTHEST, picture)
+    assert lines > 8
+    assert farthest <= width
 
 
 # --- numbers ---------------------------------------------------------------------------------
