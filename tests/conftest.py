@@ -4,10 +4,10 @@ program itself in a process of its own."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,17 +28,19 @@ hypothesis.settings.load_profile("permille")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How the tests may run side by side (`pytest -n 3 --dist loadgroup`).
+    """The order in which pytest-xdist hands out files (`--dist loadfile --no-loadscope-reorder`).
 
-    What measures in real time mostly waits, and stays on two workers, so that no more than two
-    measurements ever compete for the processor; the tests of any other file stay together, since
-    they share what is slow to set up.
+    After two files with tests that measure, which mostly wait, comes one that keeps a processor
+    busy; the many quick ones come last, so that no worker is left alone with a long file.
     """
+    marks: dict[Path, set[str]] = {}
     for item in items:
-        path = str(item.path)
-        measuring = item.get_closest_marker("measuring") is not None
-        group = f"measuring {zlib.crc32(path.encode()) % 2}" if measuring else path
-        item.add_marker(pytest.mark.xdist_group(group))
+        marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
+    measuring = [path for path, names in marks.items() if "measuring" in names]
+    busy = [path for path, names in marks.items() if "slow" in names]
+    place = {path: 2.0 * n + 1.5 for n, path in enumerate(busy)}
+    place |= {path: float(n) for n, path in enumerate(measuring)}
+    items.sort(key=lambda item: place.get(item.path, math.inf))
 
 
 class Finished:

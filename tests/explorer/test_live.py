@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from permille.store import Store
+from tests.callable_study import write_study
 from tests.conftest import Permille
 from tests.explorer.conftest import Served, Tab, serving, trials, until
 from tests.powercap import Driver
@@ -38,26 +39,6 @@ def one(text):
 
 def other(text):
     return turn("other")
-"""
-STUDY = """
-[study]
-name = "live"
-inferences = 2
-repeats = 1
-warmup = 0
-idle_s = 0
-timeout_s = 300.0
-
-[[tasks]]
-task = "text-classification"
-datasets = [{ path = "rows.jsonl", text = "text", label = "label" }]
-"""
-MODEL = """
-[[models]]
-id = "{name}"
-backend = "python"
-category = "task-specific"
-callable = "models:{name}"
 """
 
 
@@ -98,11 +79,10 @@ def test_a_runs_trials_come_in_while_it_runs(
     live: Tab, kept: Path, powercap: Driver, environment: dict[str, str], permille: Permille
 ) -> None:
     folder = kept.parent
-    (folder / "models.py").write_text(MODELS)
-    rows = ('{"text": "a", "label": "good"}', '{"text": "b", "label": "bad"}')
-    (folder / "rows.jsonl").write_text("\n".join(rows))
     names = ("one", "other")
-    (folder / "study.toml").write_text(STUDY + "".join(MODEL.format(name=n) for n in names))
+    write_study(
+        folder, *names, source=MODELS, texts=("good a", "bad b"), name="live", timeout_s=300.0
+    )
     live.go("view=table&study=live&origin=store")
     assert news(live) == ""
     run = subprocess.Popen(
