@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from tests.zygote import Zygote, can_fork
 POWER_W = 60.0
 PATIENCE_S = 600.0
 """After which something never comes, on however busy a machine."""
+A_CAMPAIGN = 20
+"""Tests that one of a campaign takes as long as, roughly."""
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("permille", deadline=None)
@@ -31,15 +34,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The order in which pytest-xdist hands out files (`--dist loadfile --no-loadscope-reorder`).
 
     After two files with tests that measure, which mostly wait, comes one that keeps a processor
-    busy; the many quick ones come last, so that no worker is left alone with a long file.
+    busy; of each kind the longest come first, and the many quick files last, so that no worker is
+    left alone with a long one.
     """
-    marks: dict[Path, set[str]] = {}
+    measuring: Counter[Path] = Counter()
+    busy: Counter[Path] = Counter()
     for item in items:
-        marks.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
-    measuring = [path for path, names in marks.items() if "measuring" in names]
-    busy = [path for path, names in marks.items() if "slow" in names]
-    place = {path: 2.0 * n + 1.5 for n, path in enumerate(busy)}
-    place |= {path: float(n) for n, path in enumerate(measuring)}
+        names = {mark.name for mark in item.iter_markers()}
+        kind = measuring if "measuring" in names else busy
+        if names & {"measuring", "slow"}:
+            kind[item.path] += A_CAMPAIGN if "campaign" in names else 1
+    place = {path: 2.0 * n + 1.5 for n, (path, _) in enumerate(busy.most_common())}
+    place |= {path: float(n) for n, (path, _) in enumerate(measuring.most_common())}
     items.sort(key=lambda item: place.get(item.path, math.inf))
 
 

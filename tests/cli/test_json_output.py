@@ -37,6 +37,7 @@ STUDY = """
 name = "shapes"
 inferences = 4
 repeats = 2
+warmup = 0
 idle_s = 0.0
 
 [[models]]
