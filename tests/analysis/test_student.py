@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
-from scipy.special import stdtrit
 
 from permille.analysis import student
 from permille.analysis.student import EXPANDED_FROM, LOG_SERIES, student_t
@@ -23,6 +22,8 @@ CONFIDENCES = st.sampled_from([0.9, 0.95, 0.99]) | st.floats(0.01, 0.9999)
 
 @given(st.floats(0.5, 2 * EXPANDED_FROM) | st.floats(0.5, 1e12), CONFIDENCES)
 def test_it_is_scipys(df: float, confidence: float) -> None:
+    from scipy.special import stdtrit
+
     expected = float(stdtrit(df, (1 + confidence) / 2))
     assert student_t(df, confidence) == pytest.approx(expected, rel=1e-11)
 
