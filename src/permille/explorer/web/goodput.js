@@ -21,6 +21,7 @@ const Z95 = 1.959963984540054;
  * @returns {Goodput}
  */
 export function goodput({ reasons, trials }, time, within) {
+  // eslint-disable-next-line no-restricted-syntax -- a key of the words
   const missing = trials.length ? reasons[time] : "the store has no finished trial of it";
   if (missing) return { perS: null, share: null, reason: missing };
   const good = trials.map((trial) => trial.inferences * shareWithin(trial.within[time], within));

@@ -105,11 +105,14 @@ function checkOf(cell, limit) {
   const { figure, reason, breaks } = cell.serving?.limits[limit.name] ?? unknown;
   if (breaks) return { limit, figure, keeps: false, reason };
   if (!figure || figure.low === null || figure.high === null)
+    // eslint-disable-next-line no-restricted-syntax -- a key of the words
     return { limit, figure, keeps: null, reason: reason ?? "not recorded" };
   if (figure.low > limit.most) return { limit, figure, keeps: false, reason: null };
   const keeps = figure.high <= limit.most && reason === null ? true : null;
   if (keeps && cell.failed)
+    // eslint-disable-next-line no-restricted-syntax -- a key of the words
     return { limit, figure, keeps: null, reason: "a trial failed and is in no figure" };
+  // eslint-disable-next-line no-restricted-syntax -- a key of the words
   const doubt = keeps ? null : (reason ?? "the interval includes the limit, run more trials");
   return { limit, figure, keeps, reason: doubt };
 }

@@ -3,6 +3,7 @@
 import { unfold } from "./dom.js";
 
 /** What scrolls or has the focus by itself, and has a name to be found by again. */
+// eslint-disable-next-line no-restricted-syntax -- a selector
 const NAMED = "[id], [role=region], [role=group], a[href], summary, button";
 
 /**
