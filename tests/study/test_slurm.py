@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from permille.errors import EngineError
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.store.cloud.bucket import Bucket
 from permille.study.engines.protocol import RunOptions, StudyRun

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from permille.analysis.student import CONFIDENCE, student_t
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 LARGEST_LOG = 700.0
 """A number whose logarithm is within plus or minus this is a float: e^700 is 1.0e304."""

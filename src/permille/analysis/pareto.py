@@ -11,7 +11,7 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import place
 from permille.analysis.compare import ratio
 from permille.errors import CompareError
-from permille.records import Quality
+from permille.records.answers import Quality
 
 
 def fronts(summaries: Sequence[Summary]) -> list[bool | None]:

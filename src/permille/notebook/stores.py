@@ -19,7 +19,8 @@ from permille.energy.disturbance import disturbed
 from permille.errors import UsageError
 from permille.exporters.rows import TYPES, columns_of
 from permille.notebook.frames import FRAMES, FrameLibrary, frame_of
-from permille.records import BOUNDARIES, Boundary, Estimate, Trial
+from permille.records.energy import BOUNDARIES, Boundary, Estimate
+from permille.records.trial import Trial
 from permille.store import Store
 
 T = TypeVar("T")

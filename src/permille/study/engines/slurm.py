@@ -21,7 +21,8 @@ from permille.errors import EngineError, StoreError, UsageError
 from permille.extras import extra
 from permille.interrupts import Interrupts
 from permille.output import write_whole
-from permille.records import Record, Trial
+from permille.records import Record
+from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE
 from permille.store.cloud.bucket import Bucket
 from permille.store.cloud.mirror import pull_into
