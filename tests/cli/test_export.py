@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from permille import plugins
@@ -53,6 +52,8 @@ def lines(path: Path) -> list[dict[str, str]]:
 def test_parquet_holds_what_the_csv_does_each_column_of_its_type(
     store: Path, tmp_path: Path
 ) -> None:
+    import duckdb
+
     export("csv", str(tmp_path / "r.csv"), store=store)
     export("parquet", str(tmp_path / "r.parquet"), store=store)
     found = duckdb.execute("SELECT * FROM read_parquet(?)", [str(tmp_path / "r.parquet")])

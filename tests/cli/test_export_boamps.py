@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft4Validator
 from referencing import Registry, Resource
 
 from permille.analysis.boundaries import Bounded, within
@@ -87,6 +86,8 @@ def row_of(store: Path, capsys: pytest.CaptureFixture[str], *options: str) -> di
 
 def valid(report: Any) -> None:
     """Raises unless Boavizta's schemas accept the report."""
+    from jsonschema import Draft4Validator
+
     folder = shared("boamps")
     schemas = [json.loads(path.read_text()) for path in sorted(folder.glob("*_schema.json"))]
     registry: Registry[Any] = Registry().with_resources(

@@ -289,9 +289,11 @@ def until(met: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
     """Wait until ``met``: Playwright's own waiting compiles a function, which the page's policy
     forbids."""
     end = time.monotonic() + seconds
+    pause_s = 0.02
     while not met():
         assert time.monotonic() < end, "the page never came to it"
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(1.25 * pause_s, 0.2)  # to ask takes the processor that the page waits for
 
 
 @pytest.fixture(scope="module")

@@ -354,7 +354,8 @@ def test_lines_below_a_chart_end_within_it(file_tab: Tab) -> None:
     def kept(button: str) -> str:
         with page.expect_download() as download:
             page.locator(".keep .ways button", has_text=button).first.click()
-        return download.value.path().read_text(encoding="utf-8")
+        text: str = download.value.path().read_text(encoding="utf-8")
+        return text
 
     assert '<html lang="zh">' in kept("嵌入")
     picture = kept("SVG")

@@ -176,7 +176,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     for (const style of svg.querySelectorAll("style")) style.remove();
     svg.setAttribute("aria-hidden", "true");
     const { height } = svg.viewBox.baseVal;
-    return { svg, under: cloud && paint(cloud, drawing_, width, height) };
+    return { svg, under: cloud && paint(cloud, drawing_, { width, height }, app.drawn) };
   }
 
   function redraw() {
