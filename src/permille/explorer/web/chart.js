@@ -20,8 +20,8 @@ import {
 } from "@observablehq/plot";
 import { h, own } from "./dom.js";
 import { keepMenu } from "./keep.js";
-import { svgElement } from "./standalone.js";
 import { say } from "./say.js";
+import { svgElement } from "./standalone.js";
 
 /**
  * What a chart is made of: `draw(width)` gives Plot's options; elements drawn with className "pt"

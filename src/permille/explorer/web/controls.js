@@ -5,8 +5,8 @@ import { combobox } from "./combobox.js";
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
-import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 import { say, spoken, word } from "./say.js";
+import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Option } from "./combobox.js" */

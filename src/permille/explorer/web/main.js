@@ -1,8 +1,11 @@
 // The page: reads the figures and the address, draws a view, and writes the address back.
 
+import { inFile } from "./address.js";
 import { captionLines, filterWords } from "./cite.js";
 import * as columns from "./columns.js";
 import { controls } from "./controls.js";
+import { chosen, languageSwitch } from "./language.js";
+import { english, say, spoken, word } from "./say.js";
 import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren, unfold } from "./dom.js";
 import * as figures from "./figures.js";
@@ -10,10 +13,7 @@ import { amount, number } from "./format.js";
 import { live } from "./live.js";
 import { keepingOpen, wordsOf } from "./place.js";
 import { asked, figuresOfPage, newest } from "./source.js";
-import { inFile } from "./address.js";
 import { DEFAULTS, FILTERS, forget, href, OFFERED, push, read, settle, write } from "./state.js";
-import { english, say, spoken, word } from "./say.js";
-import { chosen, languageSwitch } from "./language.js";
 /** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Found } from "./source.js" */

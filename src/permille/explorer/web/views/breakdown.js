@@ -6,10 +6,10 @@ import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
 import { BOUNDARIES, bounded, meanJoules } from "../figures.js";
 import { DEFINITION } from "../general.js";
+import { english, say, word } from "../say.js";
 import { groupBy, sourceKey, sourceLabel, sourceName } from "../shared.js";
 import { FILTERS } from "../state.js";
 import { extent } from "./size.js";
-import { english, say, word } from "../say.js";
 
 /** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */
 /** @import { App } from "../main.js" */

@@ -3,8 +3,8 @@
 import { h, name, replaceChildren, table } from "../dom.js";
 import { grams } from "../figures.js";
 import { mass, NONE, number } from "../format.js";
-import { choice } from "./choice.js";
 import { say, spoken, word } from "../say.js";
+import { choice } from "./choice.js";
 
 /** @import { Cell, PagePlace, PageSource } from "../document" */
 /** @import { App } from "../main.js" */

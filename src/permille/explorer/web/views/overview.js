@@ -8,6 +8,7 @@ import { meanOf, quantiles } from "../figures.js";
 import { generalRatios, summary } from "../general.js";
 import { term } from "../glossary.js";
 import { path } from "../path.js";
+import { say, word } from "../say.js";
 import {
   axisLabel,
   CATEGORIES,
@@ -26,7 +27,6 @@ import {
   unitTitle,
   words,
 } from "../shared.js";
-import { say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */

@@ -13,6 +13,7 @@ import {
 } from "../format.js";
 import { term } from "../glossary.js";
 import { bounded, onFront } from "../figures.js";
+import { say, word } from "../say.js";
 import {
   categoryLegend,
   COLOUR,
@@ -26,7 +27,6 @@ import {
   words,
 } from "../shared.js";
 import { span } from "./size.js";
-import { say, word } from "../say.js";
 
 /** @import { App } from "../main.js" */
 /** @import { Point, Setting } from "../page" */

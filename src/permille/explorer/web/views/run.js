@@ -4,9 +4,9 @@ import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
 import { JOULES_PER_KWH } from "../figures.js";
+import { english, say, word } from "../say.js";
 import { REPLICA, taskOn } from "../shared.js";
 import { asked } from "../source.js";
-import { english, say, word } from "../say.js";
 
 /** @import { PageRun, RunDomain } from "../document" */
 /** @import { App } from "../main.js" */

@@ -4,9 +4,9 @@ import { clean, download, h, name, own, replaceChildren, setText } from "../dom.
 import { figure, interval, NONE, number, params, qualityInterval, seconds } from "../format.js";
 import { grams, kwh, provenance } from "../figures.js";
 import { asParquet, csv, record } from "../records.js";
+import { english, say, word } from "../say.js";
 import { rowsQuery } from "../state.js";
 import { provenanceWord, replica, sourceName } from "../shared.js";
-import { english, say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */

@@ -1,16 +1,16 @@
 // What if: a workload's kWh, kilograms and equivalents a day and a year, on any grid.
 
 import { chart, drawing, Plot, tall } from "../chart.js";
+import { gridWords } from "../cite.js";
 import { combobox } from "../combobox.js";
 import { clean, folded, h, name, replaceChildren, table } from "../dom.js";
 import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
+import { say, word } from "../say.js";
 import { gridMatrix } from "./grids.js";
 import { keepingOpen } from "../place.js";
 import { cellOption, replica, sourceKey, sourceName, taskOn } from "../shared.js";
 import { empty } from "./overview.js";
-import { say, word } from "../say.js";
-import { gridWords } from "../cite.js";
 
 /** @import { Cell, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
