@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from permille.analysis.audit import Audit, _tau, audit, pearson
 from permille.analysis.paper import published
 from permille.analysis.study_cells import from_trials
-from permille.records import Phase
+from permille.records.energy import Phase
 from tests.records import cell, joules, trial
 
 

@@ -14,7 +14,8 @@ from permille.analysis.pareto import fronts
 from permille.analysis.quality import compared, interval, mcnemar, verdict_text, wilson
 from permille.analysis.summaries import summarise
 from permille.metrics import METRICS, interval_text, metric_of, pack, scored, unpack, value_text
-from permille.records import Quality, Trial
+from permille.records.answers import Quality
+from permille.records.trial import Trial
 from tests.records import cell, trial
 
 TOO_MANY = pack([0.0] * 20_001)

@@ -13,7 +13,7 @@ import pytest
 from permille import plugins
 from permille.cli import dispatch
 from permille.errors import UsageError
-from permille.records import Phase, Problem
+from permille.records.energy import Phase, Problem
 from permille.store import Store
 from permille.units import joules_from_kwh
 from tests.conftest import PATIENCE_S

@@ -15,7 +15,10 @@ from referencing import Registry, Resource
 from permille.analysis.boundaries import Bounded, within
 from permille.cli import dispatch
 from permille.errors import ImportDataError, UsageError
-from permille.records import Environment, Phase, Provenance, Quality
+from permille.records.answers import Quality
+from permille.records.energy import Phase
+from permille.records.machine import Environment
+from permille.records.recording import Provenance
 from permille.store import Store
 from permille.units import joules_from_kwh, kwh_from_joules
 from tests.records import cell, joules, trial

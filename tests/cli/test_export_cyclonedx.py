@@ -12,7 +12,8 @@ import pytest
 from permille.cli import dispatch
 from permille.errors import PermilleError, UsageError
 from permille.exporters import cyclonedx as exporter
-from permille.records import ModelFacts, Quality
+from permille.records.answers import Quality
+from permille.records.cell import ModelFacts
 from permille.store import Store
 from permille.units import kwh_from_joules
 from tests.records import cell, trial

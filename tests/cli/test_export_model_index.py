@@ -9,7 +9,7 @@ import pytest
 
 from permille.cli import dispatch
 from permille.errors import UsageError
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.store import Store
 from permille.units import joules_from_kwh, kwh_from_wh
 from tests.records import cell, trial

@@ -18,20 +18,12 @@ import pytest
 
 from permille.errors import UsageError
 from permille.explorer.page import asset
-from permille.records import (
-    Environment,
-    Latency,
-    ModelFacts,
-    Phase,
-    Problem,
-    Protocol,
-    Quality,
-    RecorderStats,
-    Recording,
-    Series,
-    Span,
-    Trial,
-)
+from permille.records.answers import Latency, Quality
+from permille.records.cell import ModelFacts
+from permille.records.energy import Phase, Problem
+from permille.records.machine import Environment
+from permille.records.recording import RecorderStats, Recording, Series, Span
+from permille.records.trial import Protocol, Trial
 from permille.store import Raw, Store
 from tests.conftest import PATIENCE_S
 from tests.records import cell, domain, joules, trial

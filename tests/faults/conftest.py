@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.callable_study import GOOD_OR_BAD, write_study
 from tests.conftest import PATIENCE_S, POWER_W

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours

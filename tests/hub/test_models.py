@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from permille import assets
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from tests import quickstart_assets, tiny_onnx
 from tests.conftest import Permille

@@ -16,7 +16,9 @@ import msgspec
 import pytest
 
 from permille.errors import StoreError, UsageError
-from permille.records import MachineSession, MachineState, Span, Trial
+from permille.records.machine import MachineSession, MachineState
+from permille.records.recording import Span
+from permille.records.trial import Trial
 from permille.store import Raw, Store
 from permille.store.cloud.body import Content, decode, encode
 from permille.store.cloud.bucket import Bucket, check_url

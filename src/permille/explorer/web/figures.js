@@ -1,5 +1,7 @@
 // The formulas of permille.analysis.rows, compare, intervals and budget, on the page's aggregates.
 
+import { say } from "./say.js";
+
 /** @import { BoundaryColumns, Cell, FigureColumns, Metered } from "./document" */
 /** @import { App } from "./main.js" */
 /** @import { Boundary, Estimate, Joules, Setting } from "./page" */
@@ -44,6 +46,14 @@ const columnOf = ({ boundary, net }) => `${metered(boundary)}${net ? "_net" : ""
  */
 const within = (cell, { boundary, net }, name) =>
   /** @type {any} */ (cell)[`${columnOf({ boundary, net })}_${name}`];
+
+/**
+ * The mean of {@link joules} alone.
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ * @param {boolean} net
+ */
+export const meanJoules = (cell, boundary, net) => within(cell, { boundary, net }, "mean") ?? null;
 
 /**
  * Joules per 1,000 of a cell within a boundary; null where there is no figure.
@@ -511,17 +521,19 @@ export function budget(cell, boundary) {
   const found = [];
   if (e.spread !== null) {
     const half = e.spread;
-    const rule = cell.asked === null ? "Student t" : `asked for ±${100 * cell.asked} %`;
+    const rule = cell.asked === null ? say`Student t` : say`asked for ±${100 * cell.asked} %`;
     const sessions = cell.asked === null ? (e.sessions ?? 1) : 1;
-    const above = (e.machines ?? 1) > 1 ? `${e.machines} machines` : `${sessions} sessions`;
-    const units = sessions > 1 ? above : `${e.n} trials`;
-    found.push({ name: `spread of ${units} (${rule})`, low: half, high: half });
+    const above =
+      (e.machines ?? 1) > 1 ? say`${String(e.machines)} machines` : say`${sessions} sessions`;
+    const units = sessions > 1 ? above : say`${String(e.n)} trials`;
+    found.push({ name: say`spread of ${units} (${rule})`, low: half, high: half });
   }
-  found.push({ name: "edges, ticks and resolution", low: e.edge, high: e.edge });
+  found.push({ name: say`edges, ticks and resolution`, low: e.edge, high: e.edge });
   /** @param {number} side */
   const rest = (side) => Math.sqrt(Math.max(0, side ** 2 - e.edge ** 2));
   found.push({
-    name: provenance(cell, boundary) === "estimated" ? "the estimate's model" : "meter accuracy",
+    name:
+      provenance(cell, boundary) === "estimated" ? say`the estimate's model` : say`meter accuracy`,
     low: rest(e.below),
     high: rest(e.above),
   });
@@ -553,9 +565,17 @@ export function answers(app) {
  * @param {number[]} values
  * @param {number} q
  */
-export function quantile(values, q) {
+export const quantile = (values, q) => quantiles(values, [q])[0];
+
+/**
+ * @param {number[]} values
+ * @param {number[]} shares
+ */
+export function quantiles(values, shares) {
   const sorted = Float64Array.from(values).sort();
-  const at = (sorted.length - 1) * q,
-    below = Math.floor(at);
-  return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+  return shares.map((q) => {
+    const at = (sorted.length - 1) * q,
+      below = Math.floor(at);
+    return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+  });
 }

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import TERMS from "./glossary.json";
+import { say, word } from "./say.js";
 
 /** @import { Child } from "./page" */
 
@@ -15,18 +16,18 @@ let made = 0;
  * A word with its explanation: a button that shows it, and so does a pointer that rests there.
  * Escape and a click elsewhere hide it, as the browser does for every popover.
  * @param {Term} id
- * @param {string} [word] the word as it stands in its sentence
+ * @param {string} [text] the word as it stands in its sentence
  * @returns {Child}
  */
-export function term(id, word = TERMS[id].term) {
+export function term(id, text = word("glossary", TERMS[id].term)) {
   made += 1;
   const popup = h(
     "span",
     { class: "explained", popover: "auto", id: `term-${made}`, role: "note" },
-    h("strong", {}, TERMS[id].term),
-    ` ${TERMS[id].text}`,
+    h("strong", {}, word("glossary", TERMS[id].term)),
+    ` ${word("glossary", TERMS[id].text)}`,
   );
-  const button = h("button", { type: "button", class: "term", popovertarget: popup.id }, word);
+  const button = h("button", { type: "button", class: "term", popovertarget: popup.id }, text);
   popup.addEventListener("toggle", () => {
     if (popup.matches(":popover-open")) stand(popup, button.getBoundingClientRect());
   });
@@ -37,14 +38,14 @@ export function term(id, word = TERMS[id].term) {
 /**
  * Below the word, and within the window.
  * @param {HTMLElement} popup
- * @param {DOMRect} word
+ * @param {DOMRect} at where the word is
  */
-function stand(popup, word) {
+function stand(popup, at) {
   const { offsetWidth: width, offsetHeight: height } = popup;
-  const left = Math.max(GAP, Math.min(word.left, innerWidth - width - GAP));
-  const below = word.bottom + GAP;
+  const left = Math.max(GAP, Math.min(at.left, innerWidth - width - GAP));
+  const below = at.bottom + GAP;
   popup.style.left = `${left}px`;
-  popup.style.top = `${below + height > innerHeight ? word.top - height - GAP : below}px`;
+  popup.style.top = `${below + height > innerHeight ? at.top - height - GAP : below}px`;
 }
 
 /**
@@ -74,11 +75,14 @@ export function glossary() {
   return h(
     "section",
     { id: "glossary" },
-    h("h2", {}, "Glossary"),
+    h("h2", {}, say`Glossary`),
     h(
       "dl",
       {},
-      Object.values(TERMS).map(({ term: word, text }) => [h("dt", {}, word), h("dd", {}, text)]),
+      Object.values(TERMS).flatMap(({ term: title, text }) => [
+        h("dt", {}, word("glossary", title)),
+        h("dd", {}, word("glossary", text)),
+      ]),
     ),
   );
 }

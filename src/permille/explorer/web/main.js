@@ -4,12 +4,16 @@ import { captionLines, filterWords } from "./cite.js";
 import * as columns from "./columns.js";
 import { controls } from "./controls.js";
 import { themeSwitch } from "./theme.js";
-import { clean, h, name, own, replaceChildren } from "./dom.js";
+import { clean, h, name, own, replaceChildren, unfold } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
 import { live } from "./live.js";
+import { keepingOpen, wordsOf } from "./place.js";
 import { asked, figuresOfPage, newest } from "./source.js";
-import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
+import { inFile } from "./address.js";
+import { DEFAULTS, FILTERS, forget, href, OFFERED, push, read, settle, write } from "./state.js";
+import { english, say, spoken, word } from "./say.js";
+import { chosen, languageSwitch } from "./language.js";
 /** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Found } from "./source.js" */
@@ -22,22 +26,25 @@ import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.j
  * @type {{ [view: string]: string | null }}
  */
 const TITLES = {
-  overview: "Overview",
-  size: "Size",
-  quality: "Quality",
-  compare: "Compare",
-  whatif: "What if",
-  load: "Load",
-  breakeven: "Break-even",
-  breakdown: "Where it goes",
-  table: "Table",
-  about: "About",
+  overview: say`Overview`,
+  size: say`Size`,
+  quality: say`Quality`,
+  compare: say`Compare`,
+  whatif: say`What if`,
+  load: say`Load`,
+  breakeven: say`Break-even`,
+  breakdown: say`Where it goes`,
+  table: say`Table`,
+  about: say`About`,
   model: null,
   run: null,
 };
 
 /** Views that ratios, budgets or parts are in, for which more columns are loaded. */
 const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
+
+/** What of the state multiplies all figures alike. */
+const FACTORS = new Set(["pue", "region", "year", "intensity"]);
 
 const DAMAGE_SHOWN = 5;
 
@@ -56,32 +63,20 @@ function damageOf({ damage, store }) {
     h(
       "p",
       {},
-      h("strong", {}, "The store ", name(store ?? ""), " is damaged."),
-      " Could not be read:",
+      h("strong", {}, say`The store ${name(store ?? "")} is damaged.`),
+      " ",
+      say`Could not be read:`,
     ),
     h(
       "ul",
       {},
-      lines.slice(0, DAMAGE_SHOWN).map((line) => h("li", {}, h("bdi", {}, clean(line, 2000)))),
-      more > 0 ? h("li", {}, `… and ${number(more)} more like it`) : null,
+      lines
+        .slice(0, DAMAGE_SHOWN)
+        .map((line) => h("li", {}, h("bdi", { lang: "en" }, clean(line, 2000)))),
+      more > 0 ? h("li", {}, say`… and ${number(more)} more like it`) : null,
     ),
   );
 }
-
-/**
- * What an element says, but for its numbers.
- * @param {Element | null} element
- */
-const wordsOf = (element) => element?.textContent?.replace(/[\d,]+/g, "");
-/** @param {Element} part */
-const partName = (part) => wordsOf(part.querySelector("summary"));
-
-/**
- * The details that a person has opened, by their words without the numbers.
- * @param {Element} main
- */
-const openParts = (main) =>
-  new Set([...main.querySelectorAll("details[open]:not(.keep)")].map(partName));
 
 /**
  * What puts the focus back where a person is once it was drawn anew: on the element of the same id
@@ -125,6 +120,8 @@ export class App {
     this.damage = h("div", {});
     /** @type {Promise<unknown>[]} what the view on screen still asks the server for */
     this.awaited = [];
+    /** @type {(() => void) | null} how the view on screen shows other factors, if not drawn anew */
+    this.follow = null;
     /** @type {Promise<void> | null} */
     this.detailed = null;
     /** @type {Omit<Document, "cells">} */
@@ -135,8 +132,9 @@ export class App {
     this.loaded = new Map();
     this.inFile = inFile;
     this.state = read();
-    this.nav = h("nav", { "aria-label": "Views" });
-    this.panel = h("section", { class: "panel", "aria-label": "Settings and filters" });
+    const { lang } = this.state;
+    this.nav = h("nav", { "aria-label": say`Views` });
+    this.panel = h("section", { class: "panel", "aria-label": say`Settings and filters` });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.said = h("p", { class: "said", role: "status" });
     this.refused = h("p", { class: "said", role: "alert" });
@@ -151,19 +149,20 @@ export class App {
             this.main.focus();
           },
         },
-        "Skip to the figures",
+        say`Skip to the figures`,
       ),
       h(
         "header",
         { class: "top" },
         h(
           "a",
-          { class: "brand", href: href({ ...DEFAULTS }) },
+          { class: "brand", href: href({ ...DEFAULTS, lang }) },
           "permille",
           h("span", { "aria-hidden": "true" }, " ‰"),
         ),
         this.nav,
         live(this),
+        languageSwitch((other) => this.href({ lang: other })),
         themeSwitch(() => this.render()),
       ),
       this.damage,
@@ -175,12 +174,11 @@ export class App {
         "footer",
         {},
         `permille ${this.data.permille}. `,
-        h(
+        say`${h(
           "a",
-          { href: href(DEFAULTS, { view: "about" }), class: "to-about" },
-          "About the numbers, sources and licences",
-        ),
-        ".",
+          { href: href(DEFAULTS, { lang, view: "about" }), class: "to-about" },
+          say`About the numbers, sources and licences`,
+        )}.`,
       ),
     ]);
     this.printed = h("p", { class: "printed note" });
@@ -190,11 +188,17 @@ export class App {
     this.controls = controls(this);
     this.panel.replaceChildren(this.controls.element);
     const reread = () => {
+      forget();
+      if (chosen() !== spoken()) {
+        location.reload();
+        return;
+      }
       this.state = read();
       this.render();
     };
     addEventListener("popstate", reread);
     addEventListener("hashchange", reread);
+    addEventListener("pagehide", settle);
     document.addEventListener("click", (event) => this.followed(event));
     // A canvas keeps the colours that it was drawn with.
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.render());
@@ -244,6 +248,7 @@ export class App {
       event.shiftKey
     )
       return;
+    settle();
     const to = new URL(link.href),
       here = new URL(location.href);
     if (to.origin !== here.origin || to.pathname !== here.pathname) return;
@@ -259,7 +264,7 @@ export class App {
    */
   go(address) {
     const view = this.state.view;
-    history.pushState(null, "", address);
+    push(address);
     this.state = read();
     this.render();
     if (this.state.view !== view) {
@@ -272,14 +277,16 @@ export class App {
   print() {
     this.printing = true;
     this.render();
-    const shut = [...this.main.querySelectorAll("details:not(.keep):not([open])")];
-    for (const part of shut) part.setAttribute("open", "");
+    const shut = [...this.main.querySelectorAll("details")].filter(
+      (part) => !part.open && !part.classList.contains("keep"),
+    );
+    for (const part of shut) unfold(part);
     this.printed.textContent = captionLines(this).join(" ");
     addEventListener(
       "afterprint",
       () => {
         this.printing = false;
-        for (const part of shut) part.removeAttribute("open");
+        for (const part of shut) part.open = false;
         this.render();
       },
       { once: true },
@@ -289,11 +296,11 @@ export class App {
   /** The view and its filters, for the window's title. */
   get title() {
     const { view, model } = this.state;
-    if (view === "run") return "Run";
-    if (view === "model") return clean(model || "Model", 80);
-    const filters = filterWords(this).join(", ");
+    if (view === "run") return say`Run`;
+    if (view === "model") return clean(model || say`Model`, 80);
+    const filters = filterWords(this).join(say`, `);
     const title = own(TITLES, view) ?? TITLES.overview;
-    return filters ? `${title}: ${clean(filters, 120)}` : `${title}`;
+    return filters ? say`${title}: ${clean(filters, 120)}` : `${title}`;
   }
 
   /**
@@ -327,20 +334,27 @@ export class App {
     const { intensity, region, year } = this.state;
     const given = figuresIn(intensity, 0, 1e5);
     if (given !== null)
-      return { intensity: given, name: "given", year: null, place: null, source: null, years: [] };
+      return {
+        intensity: given,
+        name: say`given`,
+        year: null,
+        place: null,
+        source: null,
+        years: [],
+      };
     const place = /** @type {PagePlace} */ (this.places.get(region) ?? this.places.get("WORLD"));
     const years = Object.keys(place.years).sort();
-    const chosen = years.includes(year) ? year : years[years.length - 1];
-    const [value, source] = place.years[chosen];
+    const yearOf = years.includes(year) ? year : years[years.length - 1];
+    const [value, source] = place.years[yearOf];
     return {
       intensity: value,
-      name: place.name,
-      year: chosen,
+      name: word("place", place.code, place.name),
+      year: yearOf,
       place,
       source: this.data.grid.sources[source],
       years,
       asked: region && !this.places.has(region) ? region : null,
-      askedYear: year && year !== chosen ? year : null,
+      askedYear: year && year !== yearOf ? year : null,
     };
   }
 
@@ -438,7 +452,7 @@ export class App {
         "search",
         ({ model }) => {
           const found = model.toLowerCase();
-          return search.every((word) => found.includes(word));
+          return search.every((part) => found.includes(part));
         },
       ],
       ["least", (c) => least === null || (c.params !== null && c.params >= least)],
@@ -454,7 +468,7 @@ export class App {
   set(changes, { replace = false } = {}) {
     this.state = { ...this.state, ...changes };
     write(this.state, { replace });
-    this.render();
+    this.render({ follow: Object.keys(changes).every((field) => FACTORS.has(field)) });
   }
 
   /**
@@ -475,7 +489,8 @@ export class App {
     return href(this.state, changes);
   }
 
-  render() {
+  /** @param {{ follow?: boolean }} [options] whether only factors have changed */
+  render({ follow = false } = {}) {
     const person = placeOf(document.activeElement);
     const view = own(this.views, this.state.view) ? this.state.view : "overview";
     this.nav.replaceChildren(
@@ -509,7 +524,8 @@ export class App {
     this.refused.textContent = "";
     document.title = `${this.title} – permille`;
     const draw = this.loaded.get(view);
-    if (draw) this.draw(view, draw);
+    if (follow && this.follow && view === this.main.dataset.view) this.follow();
+    else if (draw) this.draw(view, draw);
     else this.load(view);
     if (document.activeElement === document.body) person?.(this.main);
   }
@@ -526,7 +542,7 @@ export class App {
         this.render();
       },
       (error) => {
-        this.refused.textContent = `This view cannot be loaded: ${error.message}`;
+        replaceChildren(this.refused, say`This view cannot be loaded: ${english(error.message)}`);
       },
     );
   }
@@ -536,14 +552,15 @@ export class App {
    * @param {View} draw
    */
   draw(view, draw) {
-    const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
+    const again = view === this.main.dataset.view;
     this.drawn += 1;
     this.awaited = [];
+    this.follow = null;
     this.main.dataset.view = view;
-    replaceChildren(this.main, draw(this));
+    const change = () => replaceChildren(this.main, draw(this));
+    if (again) keepingOpen(this.main, change);
+    else change();
     this.main.removeAttribute("aria-busy");
-    for (const part of this.main.querySelectorAll("details"))
-      if (opened.has(partName(part))) part.open = true;
     this.main.dataset.drawn = String(this.drawn);
   }
 }
@@ -570,7 +587,11 @@ export function start(views) {
     },
     (error) => {
       root().replaceChildren(
-        h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`),
+        h(
+          "p",
+          { class: "failed", role: "alert" },
+          say`The figures cannot be read: ${english(error.message)}`,
+        ),
       );
     },
   );

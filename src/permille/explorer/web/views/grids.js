@@ -4,6 +4,7 @@ import { h, name, replaceChildren, table } from "../dom.js";
 import { grams } from "../figures.js";
 import { mass, NONE, number } from "../format.js";
 import { choice } from "./choice.js";
+import { say, spoken, word } from "../say.js";
 
 /** @import { Cell, PagePlace, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
@@ -12,11 +13,11 @@ import { choice } from "./choice.js";
 const DAYS = 365; // of a year, as permille.units counts one
 /** @type {[kind: string, title: string][]} */
 const KINDS = [
-  ["country", "Countries"],
-  ["state", "States"],
-  ["province", "Provinces"],
-  ["zone", "Grid zones"],
-  ["cloud", "Cloud regions"],
+  ["country", say`Countries`],
+  ["state", say`States`],
+  ["province", say`Provinces`],
+  ["zone", say`Grid zones`],
+  ["cloud", say`Cloud regions`],
 ];
 
 /** @typedef {{ grams: number; intensity: number; source: PageSource }} YearFigure */
@@ -33,7 +34,7 @@ export function gridMatrix(app, chosen, perDay) {
   const element = h(
     "details",
     { id: "w-grids", ontoggle: () => update() },
-    h("summary", {}, "The same workload on every grid, by year"),
+    h("summary", {}, say`The same workload on every grid, by year`),
     box,
   );
   function update() {
@@ -56,7 +57,9 @@ function matrix(app, chosen, day) {
   const year = years.includes(app.state.sorted) ? app.state.sorted : years[years.length - 1];
   const least = (/** @type {PlaceRow} */ row) => row.years.get(year)?.grams ?? Infinity;
   rows.sort((a, b) =>
-    least(a) === least(b) ? a.place.name.localeCompare(b.place.name, "en") : least(a) - least(b),
+    least(a) === least(b)
+      ? placeName(a.place).localeCompare(placeName(b.place), spoken())
+      : least(a) - least(b),
   );
   const most = Math.max(...rows.flatMap((row) => [...row.years.values()].map((f) => f.grams)));
   const missing = rows.filter((row) => !row.years.has(year)).length;
@@ -64,33 +67,35 @@ function matrix(app, chosen, day) {
     h(
       "div",
       { class: "fields ask" },
-      choice("w-places", "Places", KINDS, kind, (places) => app.set({ places, sorted: "" })),
+      choice("w-places", say`Places`, KINDS, kind, (places) => app.set({ places, sorted: "" })),
       choice(
         "w-sorted",
-        "Sorted by",
+        say`Sorted by`,
         years.map((y) => /** @type {[string, string]} */ ([y, y])),
         year,
         (sorted) => app.set({ sorted }),
       ),
     ),
     table(
-      "CO₂e a year of the workload, by place and year",
+      say`CO₂e a year of the workload, by place and year`,
       [
-        ["Place", (row) => name(row.place.name)],
+        [say`Place`, (row) => name(placeName(row.place))],
         ...years.map((y) => yearColumn(y, most)),
-        ["Source", (row) => sourceOf(row, year)],
+        [say`Source`, (row) => sourceOf(row, year)],
       ],
       rows,
     ),
     h(
       "p",
       { class: "note" },
-      `${NONE}: no figure of that year. ` +
-        (missing
-          ? `${number(missing)} of ${number(rows.length)} places have none of ${year}. `
-          : "") +
-        "Location-based yearly averages. Those of direct emissions alone are marked: they are " +
-        "lower than lifecycle ones.",
+      say`${NONE}: no figure of that year.`,
+      " ",
+      missing
+        ? say`${number(missing)} of ${number(rows.length)} places have none of ${year}.`
+        : null,
+      " ",
+      say`Location-based yearly averages. Those of direct emissions alone are marked: they are lower
+        than lifecycle ones.`,
     ),
   ];
 }
@@ -128,16 +133,16 @@ function yearColumn(year, most) {
     (row) => {
       const found = row.years.get(year);
       if (!found) return h("span", { class: "none" }, NONE);
-      const { source, intensity } = found;
+      const { source } = found;
       const cell = h(
         "span",
         {
           class: "shade",
-          title: `${number(intensity)} gCO₂e/kWh, ${source.kind}: ${source.name}`,
+          title: sourceWords(found),
           "data-value": found.grams,
         },
         mass(found.grams),
-        source.kind === "lifecycle" ? null : h("small", {}, source.kind),
+        source.kind === "lifecycle" ? null : h("small", {}, word("source", source.kind)),
       );
       cell.style.setProperty("--share", `${Math.round((100 * found.grams) / (most || 1))}%`);
       return cell;
@@ -146,13 +151,18 @@ function yearColumn(year, most) {
   ];
 }
 
+/** @param {YearFigure} figure */
+const sourceWords = ({ intensity, source }) =>
+  say`${number(intensity)} gCO₂e/kWh, ${word("source", source.kind)}: ${source.name}`;
+
+/** @param {PagePlace} place */
+const placeName = ({ code, name: english }) => word("place", code, english);
+
 /**
  * @param {PlaceRow} row
  * @param {string} year
  */
 function sourceOf(row, year) {
   const found = row.years.get(year);
-  return found
-    ? name(`${number(found.intensity)} gCO₂e/kWh, ${found.source.kind}: ${found.source.name}`)
-    : `no figure of ${year}`;
+  return found ? name(sourceWords(found)) : say`no figure of ${year}`;
 }
