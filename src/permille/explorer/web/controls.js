@@ -5,11 +5,13 @@ import { combobox } from "./combobox.js";
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
+import { labelled } from "./glossary.js";
 import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Option } from "./combobox.js" */
-/** @import { Attributes, Child, FieldEvent } from "./page" */
+/** @import { Term } from "./glossary.js" */
+/** @import { Attributes, FieldEvent } from "./page" */
 
 /** The kinds of places in the order of the list, and what each is called in it. */
 const KINDS = [
@@ -39,25 +41,20 @@ export function controls(app) {
    * @param {string} name
    * @param {string} label
    * @param {HTMLInputElement | HTMLSelectElement} input
-   * @param {Child} [hint]
+   * @param {Term} [word] that explains it
    */
-  function field(name, label, input, hint) {
+  function field(name, label, input, word) {
     input.id = `f-${name}`;
     fields[name] = input;
-    return h(
-      "div",
-      { class: "field" },
-      h("label", { for: input.id }, label),
-      input,
-      hint ? h("small", {}, hint) : null,
-    );
+    return h("div", { class: "field" }, labelled(input.id, label, word), input);
   }
   /**
    * @param {string} name
    * @param {string} label
    * @param {[value: string, text: string][]} options
+   * @param {Term} [word]
    */
-  function choice(name, label, options) {
+  function choice(name, label, options, word) {
     return field(
       name,
       label,
@@ -66,15 +63,16 @@ export function controls(app) {
         { onchange: (e) => app.set({ [name]: e.target.value }) },
         options.map(([value, text]) => h("option", { value }, text)),
       ),
+      word,
     );
   }
   /**
    * @param {string} name
    * @param {string} label
    * @param {Attributes} attributes
-   * @param {(value: string) => string} [after]
+   * @param {Term} [word]
    */
-  function typed(name, label, attributes, after = (v) => v) {
+  function typed(name, label, attributes, word) {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let waiting;
     // What is typed at one visit to the field is one step of the history.
@@ -82,7 +80,7 @@ export function controls(app) {
     /** @param {FieldEvent} e */
     const change = (e) => {
       clearTimeout(waiting);
-      const value = after(e.target.value.trim());
+      const value = e.target.value.trim();
       waiting = setTimeout(() => {
         app.set({ [name]: value }, { replace: begun });
         begun = true;
@@ -100,6 +98,7 @@ export function controls(app) {
         },
         ...attributes,
       }),
+      word,
     );
   }
 
@@ -149,16 +148,26 @@ export function controls(app) {
         ["kwh", "Energy"],
         ["co2e", "Carbon (CO₂e)"],
       ]),
-      choice("boundary", "Boundary", [
-        ["accelerator", "accelerator: devices in use"],
-        ["compute", "compute: devices in use, CPU, DRAM"],
-        ["node", "node: the whole machine"],
-        ["facility", "facility: node × PUE"],
-      ]),
-      choice("net", "Idle", [
-        ["", "included"],
-        ["1", "left out (above idle)"],
-      ]),
+      choice(
+        "boundary",
+        "Boundary",
+        [
+          ["accelerator", "accelerator: devices in use"],
+          ["compute", "compute: devices in use, CPU, DRAM"],
+          ["node", "node: the whole machine"],
+          ["facility", "facility: node × PUE"],
+        ],
+        "boundary",
+      ),
+      choice(
+        "net",
+        "Idle",
+        [
+          ["", "included"],
+          ["1", "left out (above idle)"],
+        ],
+        "idle",
+      ),
       searched(
         "region",
         "Grid",
@@ -166,16 +175,16 @@ export function controls(app) {
         (region) => app.set({ region, year: "", intensity: "" }),
       ),
       field("year", "Year", year),
-      typed("intensity", "or gCO₂e per kWh", {
-        type: "number",
-        min: "0",
-        step: "any",
-        placeholder: "of the grid",
-      }),
+      typed(
+        "intensity",
+        "or gCO₂e per kWh",
+        { type: "number", min: "0", step: "any", placeholder: "of the grid" },
+        "intensity",
+      ),
       h(
         "div",
         { class: "field" },
-        h("label", { for: "f-pue" }, "PUE ", pueNumber),
+        labelled("f-pue", ["PUE ", pueNumber], "pue"),
         (fields.pue = h("input", {
           id: "f-pue",
           type: "range",
@@ -208,7 +217,7 @@ export function controls(app) {
       filter("task", "Task"),
       filter("dataset", "Dataset"),
       typed("search", "Model contains", { type: "search", maxlength: "300" }),
-      choice("category", "Category", []),
+      choice("category", "Category", [], "category"),
       filter("architecture", "Architecture"),
       typed("least", "Parameters from", { maxlength: "40", placeholder: "100M" }),
       typed("most", "Parameters to", { maxlength: "40", placeholder: "7B" }),
@@ -216,6 +225,7 @@ export function controls(app) {
         "provenance",
         "Provenance",
         PROVENANCES.map((p) => [p, p]),
+        "provenance",
       ),
       filter("device", "Hardware"),
       filter("study", "Study"),

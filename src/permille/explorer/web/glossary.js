@@ -15,7 +15,7 @@ let made = 0;
  * A word with its explanation: a button that shows it, and so does a pointer that rests there.
  * Escape and a click elsewhere hide it, as the browser does for every popover.
  * @param {Term} id
- * @param {string} [word] the word as it stands in its sentence
+ * @param {Child} [word] the word as it stands in its sentence
  * @returns {Child}
  */
 export function term(id, word = TERMS[id].term) {
@@ -32,6 +32,24 @@ export function term(id, word = TERMS[id].term) {
   });
   byPointer(button, popup);
   return [button, popup];
+}
+
+/**
+ * The label of a field, and beside it a button that explains it: within the label, a click on it
+ * would go to the field.
+ * @param {string} field the id of the field
+ * @param {Child} label
+ * @param {Term} [id]
+ * @returns {HTMLElement}
+ */
+export function labelled(field, label, id) {
+  const words = h("label", { for: field }, label);
+  if (!id) return words;
+  const mark = [
+    h("span", { class: "why", "aria-hidden": "true" }, "?"),
+    h("span", { class: "hidden" }, `What it means: ${TERMS[id].term}`),
+  ];
+  return h("div", { class: "explains" }, words, term(id, mark));
 }
 
 /**

@@ -4,6 +4,7 @@ import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
 import { JOULES_PER_KWH } from "../figures.js";
+import { term } from "../glossary.js";
 import { REPLICA } from "../shared.js";
 import { asked } from "./model.js";
 
@@ -77,7 +78,9 @@ function page(app, run) {
       "p",
       { class: "lead" },
       name(`${run.task} on ${run.dataset}`),
-      `, repeat ${run.repeat}: ${run.status}${run.reason ? `, ${clean(run.reason, 300)}` : ""}. `,
+      ", ",
+      term("trial", "repeat"),
+      ` ${run.repeat}: ${run.status}${run.reason ? `, ${clean(run.reason, 300)}` : ""}. `,
       app.state.cell
         ? h("a", { href: app.href({ view: "model", uid: "" }) }, "All cells of the model")
         : null,
@@ -91,7 +94,7 @@ function page(app, run) {
       [
         ["Phase", (r) => r.phase],
         ["Length", (r) => seconds(r.seconds), { number: true }],
-        ["Domain", (r) => name(r.domain)],
+        [term("domain", "Domain"), (r) => name(r.domain)],
         [
           "Energy",
           (r) => (r.found ? energy(r.found.energy_j / JOULES_PER_KWH) : "n/a"),
@@ -103,7 +106,7 @@ function page(app, run) {
           { number: true },
         ],
         [
-          "Accuracy",
+          term("k2", "Accuracy"),
           (r) =>
             r.found
               ? `−${percent(r.found.accuracy_low)} / +${percent(r.found.accuracy_high)}`
@@ -111,7 +114,7 @@ function page(app, run) {
           { number: true },
         ],
         [
-          "Provenance",
+          term("provenance", "Provenance"),
           (r) =>
             r.found
               ? `${r.found.provenance}, ${clean(r.found.meter, 40)}`
@@ -267,7 +270,7 @@ function trace(app, run) {
     table(
       "Spans",
       [
-        ["Span", (s) => name(s.name)],
+        [term("span", "Span"), (s) => name(s.name)],
         ["From", (s) => seconds(s.from_s), { number: true }],
         ["To", (s) => seconds(s.to_s), { number: true }],
         [
