@@ -18,6 +18,11 @@ import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.j
 /** @typedef {(app: App) => Child} View */
 
 /**
+ * Parts of views that are not loaded with them.
+ * @typedef {{ map: () => Promise<typeof import("./map.js").worldMap> }} Parts
+ */
+
+/**
  * Each view's title; null if it has no place in the navigation.
  * @type {{ [view: string]: string | null }}
  */
@@ -113,9 +118,11 @@ export class App {
   /**
    * @param {Found} found
    * @param {{ [view: string]: () => Promise<View> }} views
+   * @param {Parts} parts
    */
-  constructor(found, views) {
+  constructor(found, views, parts) {
     this.views = views;
+    this.parts = parts;
     /** @type {Cell[]} */
     this.cells = [];
     /** @type {Map<string, Cell>} */
@@ -268,17 +275,25 @@ export class App {
     }
   }
 
-  /** Draws all of the view for paper, and what it rests on below it, until it is printed. */
+  /**
+   * Draws all of the view for paper, in light colours, and what it rests on below it, until it is
+   * printed. What is made when it is opened stays shut.
+   */
   print() {
     this.printing = true;
+    const { dataset } = document.documentElement;
+    const { theme } = dataset;
+    dataset.theme = "light"; // a canvas keeps the colours that it was drawn with
     this.render();
-    const shut = [...this.main.querySelectorAll("details:not(.keep):not([open])")];
+    const shut = [...this.main.querySelectorAll("details:not(.keep, .made, [open])")];
     for (const part of shut) part.setAttribute("open", "");
     this.printed.textContent = captionLines(this).join(" ");
     addEventListener(
       "afterprint",
       () => {
         this.printing = false;
+        if (theme === undefined) delete dataset.theme;
+        else dataset.theme = theme;
         for (const part of shut) part.removeAttribute("open");
         this.render();
       },
@@ -543,7 +558,11 @@ export class App {
     replaceChildren(this.main, draw(this));
     this.main.removeAttribute("aria-busy");
     for (const part of this.main.querySelectorAll("details"))
-      if (opened.has(partName(part))) part.open = true;
+      if (opened.has(partName(part))) {
+        part.open = true;
+        // What is made when it opens is made now: the browser's own event is too late for a printer.
+        part.dispatchEvent(new Event("toggle"));
+      }
     this.main.dataset.drawn = String(this.drawn);
   }
 }
@@ -562,11 +581,12 @@ function figuresIn(text, least, most) {
 /**
  * Reads the figures and draws the page.
  * @param {{ [view: string]: () => Promise<View> }} views what loads each view
+ * @param {Parts} parts what loads each part
  */
-export function start(views) {
+export function start(views, parts) {
   figuresOfPage().then(
     (found) => {
-      Object.assign(window, { permille: new App(found, views) });
+      Object.assign(window, { permille: new App(found, views, parts) });
     },
     (error) => {
       root().replaceChildren(

@@ -5,6 +5,7 @@ import { combobox } from "../combobox.js";
 import { clean, h, name, replaceChildren, table } from "../dom.js";
 import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
+import { term } from "../glossary.js";
 import { gridMatrix } from "./grids.js";
 import { cellOption, replica, sourceKey, sourceName } from "../shared.js";
 import { empty } from "./overview.js";
@@ -73,8 +74,13 @@ export function whatIf(app) {
     h(
       "p",
       { class: "lead" },
-      "Choose a model, a number of requests a day, and above the grid, the PUE and " +
-        "the boundary. Every figure follows at once.",
+      "Choose a model, a number of requests a day, and above the ",
+      term("intensity", "grid"),
+      ", the ",
+      term("pue"),
+      " and the ",
+      term("boundary"),
+      ". Every figure follows at once.",
     ),
     h("div", { class: "fields ask" }, modelChoice(app, cells, chosen), volume(app, fill)),
     results,
@@ -238,7 +244,8 @@ function card(title, ofEnergy, ofCarbon) {
       h(
         "small",
         {},
-        estimate.low === null ? `interval: ${NONE} (one run)` : interval(estimate, kind),
+        term("interval"),
+        estimate.low === null ? `: ${NONE} (one run)` : `: ${interval(estimate, kind)}`,
       ),
     );
   return h(
@@ -399,9 +406,9 @@ function grids(app, chosen, day) {
       [
         ["Grid", (r) => name(r.place)],
         ["Year", (r) => r.year],
-        ["gCO₂e per kWh", (r) => number(r.intensity), { number: true }],
+        [term("intensity", "gCO₂e per kWh"), (r) => number(r.intensity), { number: true }],
         ["CO₂e a year", (r) => mass(r.estimate.value), { number: true }],
-        ["Counts", (r) => r.source?.kind ?? "as given"],
+        [term("lifecycle", "Counts"), (r) => r.source?.kind ?? "as given"],
       ],
       rows,
     ),
