@@ -84,6 +84,7 @@ def test_a_colour_is_a_range_and_what_has_no_figure_has_none(tab: Tab) -> None:
             assert fill.startswith("url(")
             continue
         with_figure += 1
+        assert fill in ranges, (place, lines)
         low, high = _ends(ranges[fill])
         assert low <= _grams(lines[0].split(" CO₂e")[0]) * (1 + 5e-3)
         assert _grams(lines[0].split(" CO₂e")[0]) <= high * (1 + 5e-3)

@@ -20,20 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sweep.write(tmp_path_factory.mktemp("sweep") / "sweep.db")
-
-
-@pytest.fixture(scope="module")
-def swept_file(swept: Path, built: None) -> Path:
-    from permille.explorer import static_file
-
-    file = swept.with_name("sweep.html")
-    file.write_bytes(static_file.page(swept).content)
-    return file
-
-
 @pytest.fixture
 def page(file_page: Page, swept_file: Path) -> Iterator[Tab]:
     """The store as a file."""

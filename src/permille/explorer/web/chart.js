@@ -192,9 +192,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
     return { svg, under: cloud && paint(cloud, drawing_, width, height) };
   }
 
-  /** @param {number} [most] pixels of width */
-  function redraw(most = Infinity) {
-    const width = Math.min(most, Math.round(stage.clientWidth));
+  function redraw(width = Math.round(stage.clientWidth)) {
     if (!width || width === drawn) return;
     drawn = width;
     const { svg, under } = rendered(width);

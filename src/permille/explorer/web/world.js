@@ -21,6 +21,8 @@ const APART = {
   REU: ["250", [55.1, -21.5, 55.9, -20.8]],
   SJM: ["578", [10, 74, 35, 81]],
 };
+/** What a part is called that the grid table does not name. */
+const NAMES = /** @type {{ [code: string]: string }} */ ({ SJM: "Svalbard" });
 /** A shape without an ISO number, by the name that it has. */
 const BY_NAME = /** @type {{ [name: string]: string }} */ ({ Kosovo: "XKX" });
 const EMPTY = "ATA"; // Antarctica has no grid, and takes a tenth of the map
@@ -60,7 +62,7 @@ function countries(topology, codes) {
       const key = code ?? properties.name;
       const country = found.get(key) ?? {
         code,
-        name: properties.name,
+        name: NAMES[key] ?? properties.name,
         polygons: [],
         area: 0,
         centre,
