@@ -4,11 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Two cores have room for a third worker: what measures mostly waits. A file's tests share what is
+# slow to set up, and stay on one worker; tests/conftest.py has the order of the files.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
 # The tests start thousands of processes, which compile each module once and not each time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check test fuzz ci lint lint-js docs figures audit flips mutants bench release-check clean help
+.PHONY: quickstart install core static browser check test coverage fuzz ci lint lint-js docs figures audit flips mutants bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,13 +50,16 @@ browser:         # the explorer's tests drive Debian's Chromium and Firefox; wit
 	  || echo "no $$program here: the explorer's tests in it will be skipped"; done
 
 check: lint      ## a minute: lint, types, import rules, the fast tests; no torch, no browser
-	$(BIN)/python -m pytest -m "not slow and not measuring" -n 3 --dist loadgroup
+	$(PYTEST) -m "not slow and not measuring"
 
-test: install browser ## everything, from a clean clone, with the coverage's floor
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --cov --cov-report=term
+test: install browser ## everything, from a clean clone
+	$(PYTEST)
+
+coverage: install browser ## the same with the coverage's floor, which takes twice as long
+	$(PYTEST) --cov --cov-report=term
 
 ci: install browser ## what .ci/run tests: all but the campaigns, which take long by their numbers
-	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not campaign"
+	$(PYTEST) -m "not campaign"
 
 fuzz: install    ## the seams that strangers reach, for longer than the tests do
 	FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py

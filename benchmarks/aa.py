@@ -30,7 +30,7 @@ from permille.analysis.intervals import paired_ratio
 from permille.measure.commands import CommandLine
 from permille.measure.rounds import RunProtocol, rounds
 from permille.recorder.client import Recorder
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 RESULTS = Path(__file__).parent / "results" / "aa.json"
 WORK = "x = 0\nfor i in range(4_000_000): x = (x * 31 + i) % 1_000_003\n"

@@ -33,15 +33,10 @@ sys.path.insert(0, str(ROOT))  # for tests.records
 
 from tests.records import trial  # noqa: E402
 
-from permille.records import (  # noqa: E402
-    Cell,
-    Environment,
-    MachineSession,
-    MachineState,
-    Protocol,
-    Span,
-    Trial,
-)
+from permille.records.cell import Cell  # noqa: E402
+from permille.records.machine import Environment, MachineSession, MachineState  # noqa: E402
+from permille.records.recording import Span  # noqa: E402
+from permille.records.trial import Protocol, Trial  # noqa: E402
 from permille.store import Raw, Store  # noqa: E402
 from permille.store.cloud.body import Content, encode  # noqa: E402
 from permille.study.engines.assignment import Assignments  # noqa: E402
@@ -58,7 +53,7 @@ from permille.study.engines.messages import (  # noqa: E402
 )
 from permille.study.engines.protocol import NodeRests, RunOptions, StudyRun, Watch  # noqa: E402
 from permille.study.plan.cells import PlannedCell  # noqa: E402
-from permille.study.plan.file import Settings  # noqa: E402
+from permille.study.plan.entries import Settings  # noqa: E402
 from permille.study.plan.grid import Plan  # noqa: E402
 from permille.study.run.attempt import Turn  # noqa: E402
 from permille.study.run.schedule import NotRun, Schedule  # noqa: E402

@@ -25,11 +25,11 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.gate import judged
 from permille.analysis.quality import wilson
-from permille.analysis.rows import Interval, estimate_of
 from permille.cli import dispatch
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 RESULTS = Path(__file__).parent / "results" / "gate.json"
 WORK = "x = 0\nfor i in range({loops}): x = (x * 31 + i) % 1_000_003\n"

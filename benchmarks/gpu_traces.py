@@ -26,7 +26,8 @@ from permille.energy.span_energy import span_energy
 from permille.meters import nvml
 from permille.meters.nvml_gpu import open_gpu
 from permille.recorder.poller import POLL_S, Poller
-from permille.records import Refused, Span
+from permille.records.energy import Refused
+from permille.records.recording import Span
 
 WINDOWS_S = (0.3, 0.5, 1.0, 2.0, 4.0, 8.0)
 MARGIN_S = 0.3

@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))  # for tests.records
 
 from tests.records import cell, trial  # noqa: E402
 
-from permille.records import Trial  # noqa: E402
+from permille.records.trial import Trial  # noqa: E402
 from permille.store import Store  # noqa: E402
 
 TASKS = 10

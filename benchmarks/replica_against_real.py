@@ -28,7 +28,7 @@ from run import machine  # beside this file
 from permille import assets
 from permille.analysis import intervals
 from permille.architectures.words import LABELS
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 
 HERE = Path(__file__).resolve().parent

@@ -151,7 +151,7 @@ def _first_line(group: str, name: str) -> str:
 def study_file() -> str:
     """Every key of a study file: its type and default from the records that check it, and the
     meaning and example from the text below each field."""
-    from permille.study.plan.file import ModelEntry, QualityEntry, Settings, TaskEntry
+    from permille.study.plan.entries import ModelEntry, QualityEntry, Settings, TaskEntry
     from permille.workload.specs import HubSource
 
     parts = ["# The study file\n", GENERATED]

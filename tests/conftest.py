@@ -4,10 +4,11 @@ program itself in a process of its own."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
-import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from tests.zygote import Zygote, can_fork
 POWER_W = 60.0
 PATIENCE_S = 600.0
 """After which something never comes, on however busy a machine."""
+A_CAMPAIGN = 20
+"""Tests that one of a campaign takes as long as, roughly."""
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("permille", deadline=None)
@@ -28,17 +31,22 @@ hypothesis.settings.load_profile("permille")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How the tests may run side by side (`pytest -n 3 --dist loadgroup`).
+    """The order in which pytest-xdist hands out files (`--dist loadfile --no-loadscope-reorder`).
 
-    What measures in real time mostly waits, and stays on two workers, so that no more than two
-    measurements ever compete for the processor; the tests of any other file stay together, since
-    they share what is slow to set up.
+    After two files with tests that measure, which mostly wait, comes one that keeps a processor
+    busy; of each kind the longest come first, and the many quick files last, so that no worker is
+    left alone with a long one.
     """
+    measuring: Counter[Path] = Counter()
+    busy: Counter[Path] = Counter()
     for item in items:
-        path = str(item.path)
-        measuring = item.get_closest_marker("measuring") is not None
-        group = f"measuring {zlib.crc32(path.encode()) % 2}" if measuring else path
-        item.add_marker(pytest.mark.xdist_group(group))
+        names = {mark.name for mark in item.iter_markers()}
+        kind = measuring if "measuring" in names else busy
+        if names & {"measuring", "slow"}:
+            kind[item.path] += A_CAMPAIGN if "campaign" in names else 1
+    place = {path: 2.0 * n + 1.5 for n, (path, _) in enumerate(busy.most_common())}
+    place |= {path: float(n) for n, (path, _) in enumerate(measuring.most_common())}
+    items.sort(key=lambda item: place.get(item.path, math.inf))
 
 
 class Finished:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from permille.records import DomainEnergy, RecorderStats, Refused, Series, Span
+from permille.records.energy import DomainEnergy, Refused
+from permille.records.recording import RecorderStats, Series, Span
 from tests.records import domain
 
 S = 1_000_000_000

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from permille.records import (
-    Cell,
-    Domain,
-    DomainEnergy,
-    Environment,
-    Phase,
-    Protocol,
-    Provenance,
-    Trial,
-)
+from permille.records.cell import Cell
+from permille.records.energy import DomainEnergy, Phase
+from permille.records.machine import Environment
+from permille.records.recording import Domain, Provenance
+from permille.records.trial import Protocol, Trial
 
 MEASURED = Provenance.MEASURED
 ESTIMATED = Provenance.ESTIMATED

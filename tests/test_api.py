@@ -19,7 +19,8 @@ import pytest
 import permille
 from permille.analysis.spans import overlapping
 from permille.errors import CarbonError, MeterError, RecorderError, UsageError
-from permille.records import Boundary, Span
+from permille.records.energy import Boundary
+from permille.records.recording import Span
 from tests.conftest import PATIENCE_S, POWER_W
 from tests.otlp_collector import collector, points
 from tests.powercap import Driver

@@ -14,6 +14,8 @@ from radon.complexity import cc_visit
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "permille"
 MOST_COMPLEX = 15
+LONGEST_FUNCTION = 60
+"""Lines: what a screen shows at once."""
 
 
 def modules() -> dict[str, Path]:
@@ -103,4 +105,16 @@ def test_no_function_is_too_complex_without_a_reason() -> None:
             above = lines[block.lineno - 2] if block.lineno > 1 else ""
             if block.complexity > MOST_COMPLEX and not above.lstrip().startswith("# complex:"):
                 found.append(f"{name}.{block.name}: {block.complexity}")
+    assert found == []
+
+
+def test_every_function_fits_on_a_screen() -> None:
+    found = []
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
+                lines = node.end_lineno - node.lineno + 1
+                if lines > LONGEST_FUNCTION:
+                    found.append(f"{name}.{node.name}: {lines}")
     assert found == []

@@ -14,7 +14,7 @@ from opentelemetry.semconv._incubating.metrics import hw_metrics
 from permille import telemetry
 from permille.api import otlp
 from permille.errors import UsageError
-from permille.records import RecorderStats, Recording, Series
+from permille.records.recording import RecorderStats, Recording, Series
 from permille.telemetry import MetricPoint, as_json_line, checked_endpoint, per_1000, send
 from tests.otlp_collector import collector, points
 from tests.records import domain

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from permille.notebook.stores import compare as compare
     from permille.notebook.stores import results as results
     from permille.notebook.stores import trials as trials
-    from permille.records import Estimate as Estimate
-    from permille.records import Provenance as Provenance
+    from permille.records.energy import Estimate as Estimate
+    from permille.records.recording import Provenance as Provenance
 
 
 _HOMES = {
     "Comparison": "permille.analysis.comparison",
-    "Estimate": "permille.records",
+    "Estimate": "permille.records.energy",
     "MeasuredFunction": "permille.api.decorator",
     "PermilleError": "permille.errors",
-    "Provenance": "permille.records",
+    "Provenance": "permille.records.recording",
     "Result": "permille.analysis.spans",
     "Session": "permille.api.session",
     "compare": "permille.notebook.stores",

@@ -19,7 +19,8 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from permille.records import Quality, Record
+from permille.records import Record
+from permille.records.answers import Quality
 
 Form = Literal["share", "number"]
 

@@ -1,12 +1,11 @@
-"""Rows as CSV that is safe to open in a spreadsheet, and as Parquet."""
+"""Rows and columns as CSV that is safe to open in a spreadsheet, and as Parquet."""
 
 from __future__ import annotations
 
 import csv
 import io
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ from permille.escaping import inert
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_AT_ONCE = 1_000
-"""Rows that are inserted by one statement."""
 _TYPES = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
 
 
@@ -37,25 +34,37 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def as_parquet(rows: Iterable[Mapping[str, Any]], types: Mapping[str, type]) -> bytes:
-    """The rows, which all have the keys of ``types``; a column's type does not depend on missing
-    values."""
+def columns_as_csv(columns: Mapping[str, Sequence[Any]], clean: Callable[[str], str]) -> str:
+    """The same of columns of equal length; ``clean`` is applied to every text."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(_clean(values, clean) for values in columns.values()), strict=True))
+    return out.getvalue()
+
+
+def _clean(values: Sequence[Any], clean: Callable[[str], str]) -> Sequence[Any]:
+    """Values with harmless text. Most columns have none, or few distinct ones."""
+    if not any(issubclass(kind, str) for kind in set(map(type, values))):
+        return values
+    texts = {text: inert(clean(text)) for text in set(values) if isinstance(text, str)}
+    return [texts.get(value, value) for value in values]
+
+
+def as_parquet(columns: Mapping[str, Sequence[Any]], types: Mapping[str, type]) -> bytes:
+    """The columns, which are of equal length; a column's type does not depend on missing values."""
     import duckdb
 
-    columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in types.items())
+    number = max(map(len, columns.values()))
+    selected, lists = ['unnest(range(?)) AS "#"'], list[Any]([number])
+    for name, values in columns.items():
+        if values.count(None) == number:  # most columns; they take no time
+            selected.append(f'NULL::{_TYPES[types[name]]} AS "{name}"')
+        else:  # as a whole: a row at a time takes minutes
+            selected.append(f'unnest(?::{_TYPES[types[name]]}[]) AS "{name}"')
+            lists.append(values)
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as db:
-        db.execute(f'CREATE TABLE result ("#" BIGINT, {columns})')
-        given = iter(rows)
-        while some := list(islice(given, _AT_ONCE)):  # by column: a row at a time takes minutes
-            lists = {name: [row[name] for row in some] for name in types}
-            # Columns without a value, which are most of them, take no time.
-            known = [name for name, values in lists.items() if values.count(None) < len(values)]
-            names = ", ".join(f'"{name}"' for name in ("#", *known))
-            values = ", ".join(f"unnest(?::{_TYPES[types[name]]}[])" for name in known)
-            db.execute(
-                f"INSERT INTO result ({names}) SELECT unnest(range(?)){values and ', '}{values}",
-                [len(some), *(lists[name] for name in known)],
-            )
+        db.execute(f"CREATE TABLE result AS SELECT {', '.join(selected)}", lists)
         return parquet_of(db, 'SELECT * EXCLUDE ("#") FROM result', [], Path(folder))
 
 

@@ -25,14 +25,8 @@ from permille.recorder.remote.protocol import (
     Taken,
 )
 from permille.recorder.remote.recorder import RemoteRecorder, at_most
-from permille.records import (
-    Environment,
-    Event,
-    MachineState,
-    PowerSensor,
-    Recording,
-    Series,
-)
+from permille.records.machine import Environment, MachineState
+from permille.records.recording import Event, PowerSensor, Recording, Series
 from tests.backends.test_endpoint import free_port
 from tests.energy_series import STATS
 from tests.records import ESTIMATED, domain

@@ -8,7 +8,7 @@ import pytest
 
 from permille.energy import edges
 from permille.recorder.remote.clocks import DRIFT, ClockMap, ClocksDiffer, Exchange, on_this_clock
-from permille.records import Event, Recording
+from permille.records.recording import Event, Recording
 from tests.energy_series import STATS, S, constant
 
 DAY = 86_400 * S

@@ -16,7 +16,8 @@ import pytest
 from permille.energy import edges
 from permille.energy.span_energy import span_energy
 from permille.recorder.remote.recorder import RemoteRecorder
-from permille.records import DomainEnergy, Span
+from permille.records.energy import DomainEnergy
+from permille.records.recording import Span
 from tests.agent.agents import TOKEN, AgentProcess, make_certificates
 from tests.backends.test_endpoint import free_port
 from tests.powercap import Bursts, FakePowercap

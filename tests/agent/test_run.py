@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Raw, Store
 from tests.agent.agents import TOKEN, AgentProcess, Certificates, make_certificates
 from tests.backends.openai_server import Reply, Whole, chat, serving

@@ -7,12 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import kendalltau
 
 from permille.analysis.audit import Audit, _tau, audit, pearson
 from permille.analysis.paper import published
 from permille.analysis.study_cells import from_trials
-from permille.records import Phase
+from permille.records.energy import Phase
 from tests.records import cell, joules, trial
 
 
@@ -123,6 +122,8 @@ def test_correlations_of_lines() -> None:
     )
 )
 def test_taus_are_scipys(pairs: list[tuple[float, float]]) -> None:
+    from scipy.stats import kendalltau
+
     found = _tau(pairs)
     if len(pairs) < 2:
         assert found is None

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from permille.analysis.baseline import OTHER_SESSION, Gated, gated
-from permille.records import Environment, MachineSession, Protocol, Trial
+from permille.records.machine import Environment, MachineSession
+from permille.records.trial import Protocol, Trial
 from tests.records import cell, trial
 
 ENVIRONMENT = Environment(fingerprint="f", facts={"cpus": "2", "torch": "2.1"})

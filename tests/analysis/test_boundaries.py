@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from permille.analysis.boundaries import Bounded, unusable, within
-from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Refused
+from permille.records.energy import Boundary, DomainEnergy, Phase, Problem, Refused
+from permille.records.recording import Provenance
 from tests.records import ESTIMATED, joules
 
 NODE_OF_TWO_GPUS = {

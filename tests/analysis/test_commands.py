@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from permille.analysis.commands import figure, recorders_j
-from permille.records import Phase, Problem, RecorderStats
+from permille.records.energy import Phase, Problem
+from permille.records.recording import RecorderStats
 from tests.records import ESTIMATED, joules
 
 

@@ -10,7 +10,8 @@ from permille.analysis.comparable import current, same_model_twice, split
 from permille.analysis.compare import compare
 from permille.analysis.current import current_trials
 from permille.analysis.summaries import summarise
-from permille.records import Environment, Protocol, Trial
+from permille.records.machine import Environment
+from permille.records.trial import Protocol, Trial
 from tests.records import cell, trial
 
 

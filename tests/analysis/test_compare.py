@@ -15,7 +15,10 @@ from permille.analysis.intervals import geometric_mean, on_log_scale, ratio_with
 from permille.analysis.stopping import RATIO_CAUTION
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
-from permille.records import Environment, Phase, Quality, Stopping, Trial
+from permille.records.answers import Quality
+from permille.records.energy import Phase
+from permille.records.machine import Environment
+from permille.records.trial import Stopping, Trial
 from tests.records import ESTIMATED, cell, joules, trial
 
 

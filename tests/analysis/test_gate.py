@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from permille.analysis.gate import confidence_of, judged
 from permille.analysis.intervals import on_log_scale, paired_ratio
 from permille.cli.commands.gate import DEFAULT_ROUNDS
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 
 def test_the_verdict_is_that_of_the_whole_interval() -> None:

@@ -9,7 +9,10 @@ import pytest
 
 from permille.analysis.goodput import Goodput, TimedTrial, goodput, request_limits, times_of
 from permille.analysis.slo import Limit
-from permille.records import AnswerTimes, Latency, Protocol, Refused, Span, Trial
+from permille.records.answers import AnswerTimes, Latency
+from permille.records.energy import Refused
+from permille.records.recording import Span
+from permille.records.trial import Protocol, Trial
 from tests.records import trial
 
 MS = 1_000_000

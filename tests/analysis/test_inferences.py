@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.analysis.inferences import each_inference
-from permille.records import RecorderStats, Recording, Series, Span
+from permille.records.recording import RecorderStats, Recording, Series, Span
 from tests.records import domain
 
 S = 1_000_000_000

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from permille.analysis import intervals
 from permille.analysis.student import student_t
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 ENERGIES = st.lists(st.floats(1e-3, 1e6), min_size=2, max_size=12)
 RELATIVE = st.floats(0, 0.9)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from permille.analysis.pareto import fronts
 from permille.analysis.summaries import summarise
-from permille.records import Quality, Trial
+from permille.records.answers import Quality
+from permille.records.trial import Trial
 from tests.records import cell, trial
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.analysis.cell_summary import Sums
+from permille.analysis.estimates import Interval
 from permille.analysis.paper import published
 from permille.analysis.parity import (
     inferences,
@@ -15,10 +16,9 @@ from permille.analysis.parity import (
     row,
     study_rows,
 )
-from permille.analysis.rows import Interval
 from permille.analysis.study_cells import from_trials, sums
 from permille.errors import CompareError
-from permille.records import Estimate
+from permille.records.energy import Estimate
 from tests.records import trial
 
 

@@ -7,7 +7,6 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from permille.analysis.answer import answers
 from permille.analysis.compare import compare
@@ -15,7 +14,8 @@ from permille.analysis.pareto import fronts
 from permille.analysis.quality import compared, interval, mcnemar, verdict_text, wilson
 from permille.analysis.summaries import summarise
 from permille.metrics import METRICS, interval_text, metric_of, pack, scored, unpack, value_text
-from permille.records import Quality, Trial
+from permille.records.answers import Quality
+from permille.records.trial import Trial
 from tests.records import cell, trial
 
 TOO_MANY = pack([0.0] * 20_001)
@@ -37,6 +37,8 @@ def made(model: str, energy_j: float, quality: Quality, category: str = "task-sp
 
 @pytest.mark.parametrize(("count", "n"), [(4, 4), (0, 4), (15, 20), (1, 1), (999, 1000)])
 def test_a_share_has_wilsons_interval(count: int, n: int) -> None:
+    from scipy.stats import binomtest
+
     theirs = binomtest(count, n).proportion_ci(method="wilson")
     ours = interval(right(count, n))
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
@@ -61,6 +63,8 @@ def test_an_interval_holds_its_value_and_stays_within_the_metric(scores: list[fl
 
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_mcnemar_is_the_exact_binomial_test(b: int, c: int) -> None:
+    from scipy.stats import binomtest
+
     expected = binomtest(min(b, c), b + c).pvalue if b + c else 1.0
     assert mcnemar(b, c) == pytest.approx(expected)
 

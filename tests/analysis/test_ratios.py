@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from permille.analysis import intervals
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 T2 = math.sqrt(2 / 3)
 

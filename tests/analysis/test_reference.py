@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from permille.analysis.reference import SessionReference, against_others, drift, sessions_of
-from permille.records import Disturbance, Trial
+from permille.records.energy import Disturbance
+from permille.records.trial import Trial
 from tests.records import trial
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from permille.analysis.rows import CellRow, row
 from permille.analysis.summaries import summarise
-from permille.records import Latency, Trial
+from permille.records.answers import Latency
+from permille.records.trial import Trial
 from permille.workload.outputs import Output
 from tests.records import cell, trial
 

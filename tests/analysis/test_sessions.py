@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from permille.analysis.sessions import BREAK, continued
-from permille.records import MachineSession
+from permille.records.machine import MachineSession
 
 START = datetime(2026, 1, 1, 10, tzinfo=UTC)
 

@@ -11,7 +11,8 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.slo import Limit, OperatingChoice, check, choose, is_overloaded
 from permille.analysis.summaries import summarise
 from permille.errors import CompareError
-from permille.records import Latency, Trial
+from permille.records.answers import Latency
+from permille.records.trial import Trial
 from tests.records import trial
 
 TTFT = Limit(name="ttft_p95", most=1.0)
@@ -51,6 +52,7 @@ def test_the_cheapest_that_keeps_it_is_not_the_cheapest_of_all() -> None:
     assert [p.meets for p in found.points] == [False, True, True]
     assert found.best is not None
     assert found.best.name == "4 clients"
+    assert found.cheapest is not None
     assert found.cheapest.name == "16 clients"
     assert found.cost is not None
     assert found.cost.value == pytest.approx(2.0)
@@ -193,6 +195,14 @@ def test_arrivals_that_the_server_cannot_keep_up_with_break_a_promise_of_latency
     found = chosen([overloaded("9 per second")], served("1 per second", 300, 0.1))
     assert found.best is not None
     assert found.best.name == "1 per second"
+
+
+def test_where_every_load_is_an_overload_none_keeps_the_promise() -> None:
+    found = chosen([overloaded("9 per second")], [overloaded("7 per second")])
+    assert [p.meets for p in found.points] == [False, False]
+    assert (found.best, found.cheapest, found.nearest, found.undecided) == (None, None, None, ())
+    with pytest.raises(CompareError, match="no operating point has a figure"):
+        chosen([overloaded("9 per second")], promise=(Limit(name="error_rate", most=0.01),))
 
 
 def test_one_overload_among_finished_trials_cannot_be_told() -> None:

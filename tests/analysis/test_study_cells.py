@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from permille.analysis.paper import published
 from permille.analysis.study_cells import METERED, archive_of, from_trials, pooled, sums
-from permille.records import Environment, Phase
+from permille.records.energy import Phase
+from permille.records.machine import Environment
 from tests.records import ESTIMATED, cell, joules, trial
 
 GROUPS = st.lists(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=6), min_size=1, max_size=6)

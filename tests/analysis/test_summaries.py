@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 
 from permille.analysis.budget import budget, parts
 from permille.analysis.cell_summary import Summary
-from permille.analysis.rows import SessionInterval, row
+from permille.analysis.estimates import SessionInterval
+from permille.analysis.rows import row
 from permille.analysis.study_cells import METERED
 from permille.analysis.summaries import by_boundary, summarise
-from permille.records import Boundary, Environment, Phase, Problem, Protocol, Quality, Stopping
+from permille.records.answers import Quality
+from permille.records.energy import Boundary, Phase, Problem
+from permille.records.machine import Environment
+from permille.records.trial import Protocol, Stopping
 from tests.records import ESTIMATED, joules, trial
 
 KWH = 3.6e6

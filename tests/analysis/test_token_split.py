@@ -11,17 +11,10 @@ import pytest
 from permille.analysis.rows import row
 from permille.analysis.summaries import summarise
 from permille.analysis.token_split import token_split
-from permille.records import (
-    CpuSeries,
-    Estimate,
-    RecorderStats,
-    Recording,
-    RequestTimes,
-    Series,
-    Span,
-    TokenSplit,
-    Trial,
-)
+from permille.records.answers import RequestTimes, TokenSplit
+from permille.records.energy import Estimate
+from permille.records.recording import CpuSeries, RecorderStats, Recording, Series, Span
+from permille.records.trial import Trial
 from tests.records import domain, trial
 
 S = 1_000_000_000

@@ -36,6 +36,11 @@ def replica(model_id: str, **settings: Any) -> ModelSpec:
     )
 
 
+@pytest.fixture(scope="module")
+def distilgpt2() -> Any:
+    return backend.load(replica("distilgpt2", max_new_tokens=7), "text-generation")
+
+
 def test_a_text_of_n_words_is_n_tokens_and_the_frame() -> None:
     bert = transformers.BertConfig(vocab_size=30522)
     assert len(standins.tokenizer(bert, "encoder")(WORDS)["input_ids"]) == 25 + 2
@@ -74,15 +79,14 @@ def test_an_architecture_that_begins_at_zero_is_filled() -> None:
     assert not bool(layer.bias.any())
 
 
-def test_the_same_weights_each_time() -> None:
-    first, second = (backend.load(replica("distilgpt2"), "text-generation") for _ in range(2))
-    a, b = (next(m.model.parameters()) for m in (first, second))  # type: ignore[attr-defined]
+def test_the_same_weights_each_time(distilgpt2: Any) -> None:
+    again: Any = backend.load(replica("distilgpt2"), "text-generation")
+    a, b = (next(m.model.parameters()) for m in (distilgpt2, again))
     assert torch.equal(a, b)
 
 
-def test_an_answer_has_the_length_that_was_asked_for() -> None:
-    model = backend.load(replica("distilgpt2", max_new_tokens=7), "text-generation")
-    output = model.read(model.infer(Generate(prompt=WORDS, max_new_tokens=3)))
+def test_an_answer_has_the_length_that_was_asked_for(distilgpt2: Any) -> None:
+    output = distilgpt2.read(distilgpt2.infer(Generate(prompt=WORDS, max_new_tokens=3)))
     assert (output.tokens_in, output.tokens_out) == (25, 7)
 
 

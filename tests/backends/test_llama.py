@@ -38,7 +38,8 @@ def spec(path: Path | str, **settings: Any) -> ModelSpec:
 @pytest.fixture(scope="module")
 def model() -> Iterator[_Llama]:
     file = assets.resolve("asset:smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf")
-    loaded = backend.load(spec(file, context=256), TASK)
+    # Threads that wait for one another by spinning crawl where other tests want the cores.
+    loaded = backend.load(spec(file, context=256, threads=1), TASK)
     assert isinstance(loaded, _Llama)
     yield loaded
     loaded.close()

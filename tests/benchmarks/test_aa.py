@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from permille.recorder.client import Recorder
-from permille.records import Estimate
+from permille.records.energy import Estimate
 from tests.powercap import Constant, FakePowercap
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -86,7 +86,7 @@ def test_on_a_fake_gpu_of_known_power_and_tick(tmp_path: Path) -> None:
     fake.script("count=2", "gpu0.power_mw=70000", "gpu0.tick_ms=20", "gpu1.energy_rc=3")
     out = tmp_path / "gpu.json"
     done = run(
-        "--seconds", "6", "--steps", "counter,agreement,adding_up,reads,sensor,added,replicas",
+        "--seconds", "4", "--steps", "counter,agreement,adding_up,reads,sensor,added,replicas",
         "--json", str(out),
         PERMILLE_METERS="nvml", TMPDIR=str(tmp_path), **fake.environment,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from permille.carbon.footprint import carbon_overhead, energy_overhead, footprin
 from permille.carbon.settings import MEAN_PUE, CarbonSettings, resolve
 from permille.carbon.table import grid_table
 from permille.errors import CarbonError
-from permille.records import BOUNDARIES, Boundary
+from permille.records.energy import BOUNDARIES, Boundary
 
 
 def test_nothing_given_is_the_world_and_says_so() -> None:

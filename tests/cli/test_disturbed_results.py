@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from permille.energy import disturbance
-from permille.records import Disturbance, Trial
+from permille.records.energy import Disturbance
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.conftest import Permille
 from tests.records import trial

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from permille.analysis.summaries import MOST_BLOCKS
-from permille.records import Stopping, Trial
+from permille.analysis.cell_energy import MOST_BLOCKS
+from permille.records.trial import Stopping, Trial
 from permille.store import Store
 from tests.conftest import Permille
 from tests.records import cell, trial

@@ -8,13 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from permille import plugins
 from permille.cli import dispatch
 from permille.errors import UsageError
-from permille.records import Phase, Problem
+from permille.records.energy import Phase, Problem
 from permille.store import Store
 from permille.units import joules_from_kwh
 from tests.conftest import PATIENCE_S
@@ -53,6 +52,8 @@ def lines(path: Path) -> list[dict[str, str]]:
 def test_parquet_holds_what_the_csv_does_each_column_of_its_type(
     store: Path, tmp_path: Path
 ) -> None:
+    import duckdb
+
     export("csv", str(tmp_path / "r.csv"), store=store)
     export("parquet", str(tmp_path / "r.parquet"), store=store)
     found = duckdb.execute("SELECT * FROM read_parquet(?)", [str(tmp_path / "r.parquet")])

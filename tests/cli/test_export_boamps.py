@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft4Validator
 from referencing import Registry, Resource
 
 from permille.analysis.boundaries import Bounded, within
 from permille.cli import dispatch
 from permille.errors import ImportDataError, UsageError
-from permille.records import Environment, Phase, Provenance, Quality
+from permille.records.answers import Quality
+from permille.records.energy import Phase
+from permille.records.machine import Environment
+from permille.records.recording import Provenance
 from permille.store import Store
 from permille.units import joules_from_kwh, kwh_from_joules
 from tests.records import cell, joules, trial
@@ -84,6 +86,8 @@ def row_of(store: Path, capsys: pytest.CaptureFixture[str], *options: str) -> di
 
 def valid(report: Any) -> None:
     """Raises unless Boavizta's schemas accept the report."""
+    from jsonschema import Draft4Validator
+
     folder = shared("boamps")
     schemas = [json.loads(path.read_text()) for path in sorted(folder.glob("*_schema.json"))]
     registry: Registry[Any] = Registry().with_resources(

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.model.bom import Bom
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from permille.cli import dispatch
 from permille.errors import PermilleError, UsageError
 from permille.exporters import cyclonedx as exporter
-from permille.records import ModelFacts, Quality
+from permille.records.answers import Quality
+from permille.records.cell import ModelFacts
 from permille.store import Store
 from permille.units import kwh_from_joules
 from tests.records import cell, trial
@@ -46,6 +44,9 @@ def store(tmp_path: Path) -> Path:
 
 
 def export(store: Path, model: str, *options: str) -> dict[str, Any]:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     file = store.parent / "bom.json"
     arguments = ["export", "cyclonedx", str(file), "--model", model, *options]
     assert dispatch([*arguments, "--store", str(store)]) == 0
@@ -92,6 +93,8 @@ def test_the_energy_of_inference_with_its_count_boundary_and_interval(
 
 
 def test_the_library_reads_the_document(store: Path) -> None:
+    from cyclonedx.model.bom import Bom
+
     bom = export(store, "small")
     del bom["metadata"]["component"]["modelCard"]  # for which the library has no classes
     read = Bom.from_json(bom)  # type: ignore[attr-defined]

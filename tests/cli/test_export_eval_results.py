@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from huggingface_hub import EvalResultEntry, parse_eval_result_entries
 
 from permille.cli import dispatch
 from permille.errors import UsageError
 from permille.store import Store
 from permille.units import joules_from_kwh, kwh_from_wh
 from tests.records import cell, trial
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResultEntry
 
 HOSTILE = "evil: [}\n---\n\x1b[2J!!python/object:os.system"
 BENCHMARK = ("--benchmark", "our-lab/energy:wh-per-1000")
@@ -35,6 +38,8 @@ def store(tmp_path: Path) -> Path:
 
 
 def export(store: Path, *options: str) -> EvalResultEntry:
+    from huggingface_hub import parse_eval_result_entries
+
     file = store.parent / "e.yaml"
     assert dispatch(["export", "eval-results", str(file), *options, "--store", str(store)]) == 0
     (entry,) = parse_eval_result_entries(yaml.safe_load(file.read_text(encoding="utf-8")))

@@ -11,7 +11,7 @@ import pytest
 
 from permille.cli import dispatch
 from permille.errors import UsageError
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.store import Store
 from tests.records import ESTIMATED, cell, joules, trial
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from permille.cli import dispatch
 from permille.errors import UsageError
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.store import Store
 from permille.units import joules_from_kwh, kwh_from_wh
 from tests.records import cell, trial
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 HOSTILE = "evil: [}\n---\n\x1b[2J!!python/object:os.system"
 REVIEWS: dict[str, Any] = {
@@ -37,6 +39,8 @@ def store(tmp_path: Path) -> Path:
 
 
 def export(store: Path, model: str, *options: str) -> list[EvalResult]:
+    from huggingface_hub import ModelCard, ModelCardData
+
     file = store.parent / "out.yaml"
     arguments = ["export", "model-index", str(file), "--model", model, *options]
     assert dispatch([*arguments, "--store", str(store)]) == 0

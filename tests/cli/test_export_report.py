@@ -10,7 +10,9 @@ import pytest
 
 from permille.cli import dispatch
 from permille.errors import UsageError
-from permille.records import Environment, ModelFacts, Quality
+from permille.records.answers import Quality
+from permille.records.cell import ModelFacts
+from permille.records.machine import Environment
 from permille.store import Store
 from tests.records import ESTIMATED, cell, joules, trial
 

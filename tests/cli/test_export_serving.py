@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from permille.cli import dispatch
-from permille.records import Estimate, Latency, TokenSplit, Trial
+from permille.records.answers import Latency, TokenSplit
+from permille.records.energy import Estimate
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.records import cell, trial
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.store import Store
 from tests.conftest import PATIENCE_S, Permille
 from tests.records import trial

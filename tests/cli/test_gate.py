@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.callable_study import write_study
 from tests.conftest import Permille
 from tests.powercap import Driver
 
@@ -83,31 +84,12 @@ def test_wrong_usage_is_one_line(
     assert len(finished.err.strip().splitlines()) == 1
 
 
-STUDY = """
-[study]
-name = "naps"
-inferences = 4
-repeats = 3
-idle_s = 0.0
-warmup = 0
-
-[[models]]
-id = "nap"
-backend = "python"
-callable = "naps:nap"
-category = "task-specific"
-
-[[tasks]]
-task = "text-classification"
-datasets = [{ path = "rows.jsonl", text = "text", label = "label" }]
-"""
-ROWS = '{"text": "good day", "label": "pos"}\n{"text": "bad day", "label": "neg"}\n'
 NAP = """
 import time
 
 def nap(text):
     time.sleep(SECONDS)
-    return "pos"
+    return "good"
 """
 
 
@@ -115,16 +97,14 @@ def test_a_study_against_a_stored_baseline(
     permille: Permille, powercap: Driver, tmp_path: Path
 ) -> None:
     """The same study before and after a change that triples its time, at a known power."""
-    (tmp_path / "study.toml").write_text(STUDY)
-    (tmp_path / "rows.jsonl").write_text(ROWS)
-    (tmp_path / "naps.py").write_text(NAP.replace("SECONDS", "0.1"))
+    write_study(tmp_path, "nap", source=NAP.replace("SECONDS", "0.1"), inferences=4, repeats=3)
     permille("run", "study.toml", "--store", "base.db")
     gate = ("gate", "study.toml", "--against", "base.db")
     # A store that holds the same trials is no second measurement.
     finished = permille(*gate, "--store", "base.db", code=1)
     assert "the baseline holds the same trials" in finished.out
 
-    (tmp_path / "naps.py").write_text(NAP.replace("SECONDS", "0.3"))
+    (tmp_path / "models.py").write_text(NAP.replace("SECONDS", "0.3"))
     finished = permille(*gate, "--store", "base.db", code=2)
     assert "has no trials of 1 cell of study.toml as it is now" in finished.err
 

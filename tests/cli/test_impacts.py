@@ -11,7 +11,7 @@ import pytest
 
 from permille.cli import dispatch
 from permille.errors import CarbonError, UsageError
-from permille.records import Phase
+from permille.records.energy import Phase
 from permille.store import Store
 from permille.units import kwh_from_joules
 from tests.records import joules, trial

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from permille import cli
@@ -38,6 +37,7 @@ STUDY = """
 name = "shapes"
 inferences = 4
 repeats = 2
+warmup = 0
 idle_s = 0.0
 
 [[models]]
@@ -169,6 +169,8 @@ def test_no_command_takes_json_without_a_schema() -> None:
 
 @pytest.mark.parametrize("key", ["rows", "boundary", "schema"])
 def test_a_document_that_lacks_a_key_does_not_fit(key: str) -> None:
+    import jsonschema
+
     document = {
         "schema": 1, "boundary": "compute", "net": False, "carbon": {}, "equivalents": [],
         "superseded": 0, "rows": [], "damage": [],
@@ -186,6 +188,8 @@ def outputs() -> dict[str, type]:
 
 
 def validate(name: str, document: Any) -> None:
+    import jsonschema
+
     words = name.replace("--", "").replace(",", "").split()
     schema = json.loads((SCHEMAS / f"{'-'.join(words)}.schema.json").read_text())
     jsonschema.validate(document, closed(schema), cls=jsonschema.Draft202012Validator)

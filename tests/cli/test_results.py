@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.store import Store
 from tests.conftest import Permille
 from tests.records import cell, trial

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec import to_builtins
 
-from permille.records import AnswerTimes, Span
+from permille.records.answers import AnswerTimes
+from permille.records.recording import Span
 from permille.store import Raw, Store
-from tests.analysis.test_slo import served
+from tests.analysis.test_slo import overloaded, served
 from tests.conftest import Permille
 
 pytestmark = pytest.mark.slow
@@ -70,6 +71,17 @@ def test_no_load_keeps_it_is_exit_code_4_and_cannot_tell_5(permille: Permille, k
     unknown = permille("slo", "--tpot-p95", "50ms", code=5).out
     assert "no load is known to keep" in unknown
     assert "stream = true" in unknown
+
+
+def test_where_every_load_is_an_overload_none_keeps_it(permille: Permille, tmp_path: Path) -> None:
+    with Store(tmp_path / "permille.db") as store:
+        store.add_many((overloaded(f"sweep, rate_per_s = {rate}"), None) for rate in (7, 9))
+    out = permille("slo", "--ttft-p95", "1s", code=4).out
+    assert "no load keeps p95 to the first token within 1 s" in out
+    assert "sweep, rate_per_s = 9: no figure" in out
+    output = permille("slo", "--ttft-p95", "1s", "--json", code=4).json
+    assert (output["best"], output["cheapest"], output["nearest"]) == (None, None, None)
+    assert [point["meets"] for point in output["points"]] == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -8,36 +8,13 @@ from pathlib import Path
 import pytest
 
 from permille.store import Store
+from tests.callable_study import write_study
 from tests.conftest import Permille
 from tests.powercap import Driver
 from tests.records import trial
 
 pytestmark = pytest.mark.measuring
 
-STUDY = """
-[study]
-name = "two"
-inferences = 2
-repeats = 1
-warmup = 0
-idle_s = 0
-
-[[models]]
-id = "good"
-backend = "python"
-category = "task-specific"
-callable = "models:good"
-
-[[models]]
-id = "bad"
-backend = "python"
-category = "task-specific"
-callable = "models:bad"
-
-[[tasks]]
-task = "text-classification"
-datasets = [{ path = "rows.jsonl", text = "text", label = "label" }]
-"""
 MODELS = """
 import sys
 
@@ -52,10 +29,7 @@ def bad(text):
 
 @pytest.fixture
 def uids(permille: Permille, powercap: Driver, tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "models.py").write_text(MODELS)
-    rows = [{"text": word, "label": word} for word in ("a", "b")]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "study.toml").write_text(STUDY)
+    write_study(tmp_path, "good", "bad", source=MODELS, texts=("a", "b"))
     out = permille("run", "study.toml", "--json-lines", code=1).out
     return {line["model"]: line["trial"] for line in map(json.loads, out.splitlines())}
 

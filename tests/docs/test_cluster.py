@@ -14,7 +14,7 @@ import pytest
 
 from permille import cli
 from permille.cli.engines import engine_of
-from permille.study.engines.ray_cluster import chosen, gpu_slots
+from permille.study.engines.ray_slots import chosen, gpu_slots
 from tests.conftest import Permille
 from tests.docs.pages import DOCS, commands
 from tests.powercap import Driver

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from permille.cli import dispatch
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.store import Store
 from tests.docs.pages import commands
 from tests.records import trial

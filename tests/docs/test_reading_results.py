@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Permille
 from tests.docs.pages import commands, write_files
 from tests.powercap import Driver
-from tests.study.conftest import MODEL, MODELS, ROWS, STUDY
+from tests.study.conftest import write_small
 
 pytestmark = pytest.mark.measuring
 
@@ -20,11 +20,7 @@ PAGE = "reading-results.md"
 
 @pytest.fixture
 def exported(permille: Permille, powercap: Driver, tmp_path: Path) -> Path:
-    (tmp_path / "models.py").write_text(MODELS)
-    (tmp_path / "rows.jsonl").write_text("\n".join(ROWS) + "\n")
-    models = "".join(MODEL.format(name=name) for name in ("quick", "slow"))
-    study = STUDY.format(repeats=2, warmup=0, timeout_s=60.0, models=models)
-    (tmp_path / "study.toml").write_text(study)
+    write_small(tmp_path, "quick", "slow")
     permille("run", "study.toml")
     assert write_files(PAGE, tmp_path) == ["with_pandas.py", "with_polars.py"]
     export, compare = commands(PAGE)

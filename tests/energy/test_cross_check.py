@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from permille.energy import cross_check
-from permille.records import (
+from permille.records.recording import (
     Domain,
     Event,
     PowerSensor,

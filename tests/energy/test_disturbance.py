@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from permille.energy import disturbance
-from permille.records import CpuSeries, Disturbance, Phase, Span
+from permille.records.energy import Disturbance, Phase
+from permille.records.recording import CpuSeries, Span
 from tests.records import trial
 
 S = 1_000_000_000

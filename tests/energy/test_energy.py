@@ -16,16 +16,9 @@ from permille.energy import edges, levels, phases
 from permille.energy.span_energy import span_energy
 from permille.meters import Reading
 from permille.recorder.series import SeriesBuilder
-from permille.records import (
-    Event,
-    PowerSensor,
-    Provenance,
-    Recording,
-    Refused,
-    Series,
-    Span,
-)
-from tests.energy_series import STATS, S, constant, figure_of, reason_of, span, stopping
+from permille.records.energy import Refused
+from permille.records.recording import Event, PowerSensor, Provenance, Recording, Series, Span
+from tests.energy_series import STATS, S, constant, figure_of, readings, reason_of, span, stopping
 from tests.records import domain
 
 
@@ -321,6 +314,27 @@ def test_a_sensor_that_samples_a_part_of_the_time_needs_enough_updates() -> None
     series = sensed(constant(60.0, 20.0), sensor)
     assert "samples 25% of the time" in reason_of(span_energy(series, span(5.0, 7.0)))
     assert figure_of(span_energy(series, span(5.0, 9.0))).energy_j == pytest.approx(240.0)
+
+
+def test_pauses_let_the_spread_of_the_segments_say_what_is_uncertain() -> None:
+    """16 segments of a second at 59 and 61 W in turn, with half a second of 10 W after each."""
+    sensor = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)
+    powers_w = [59.0, 61.0] * 8
+    ends_s = itertools.accumulate([3.0, *(1.0, 0.5) * 16], initial=0.0)
+    steps_j = [0.0, 180.0, *itertools.chain(*((power_w, 5.0) for power_w in powers_w))]
+    series = sensed(readings(*zip(ends_s, itertools.accumulate(steps_j), strict=True)), sensor)
+    pauses = tuple((round((4 + 1.5 * i) * S), round((4.5 + 1.5 * i) * S)) for i in range(15))
+    whole = msgspec.structs.replace(span(3.0, 26.5), pauses=pauses)
+    spread_j = 23.5 * math.sqrt(15 / 13) * math.sqrt(16 / 15) / 4
+    ends_j = [edges.edge_j(series, t_ns) for t_ns in (whole.t0_ns, whole.t1_ns)]
+    found = figure_of(span_energy(series, whole))
+    assert found.edge_j == pytest.approx(math.hypot(*ends_j, spread_j), rel=1e-11)
+
+
+def test_a_counter_has_moved_by_however_little() -> None:
+    series = readings((0, 0.0), (1, 0.001))
+    assert levels.moved(series, span(0.0, 1.0))
+    assert not levels.moved(series, span(0.0, 2.0))
 
 
 def test_an_offset_weighs_more_where_power_is_low() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from permille.energy import edges
-from permille.records import PowerSensor, Series
+from permille.records.recording import PowerSensor, Series
 from tests.energy_series import S, constant, readings
 from tests.records import domain
 

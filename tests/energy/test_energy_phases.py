@@ -9,16 +9,8 @@ import pytest
 
 from permille.energy import levels, phases
 from permille.energy.span_energy import span_energy
-from permille.records import (
-    CpuSeries,
-    Disturbance,
-    DomainEnergy,
-    Event,
-    Problem,
-    Provenance,
-    Recording,
-    Series,
-)
+from permille.records.energy import Disturbance, DomainEnergy, Problem
+from permille.records.recording import CpuSeries, Event, Provenance, Recording, Series
 from tests.energy_series import STATS, S, constant, figure_of, readings, span
 from tests.records import domain
 

@@ -9,7 +9,8 @@ import pytest
 
 from permille.energy import edges, levels
 from permille.energy.span_energy import span_energy
-from permille.records import Event, PowerSensor, Refused, Series, Span
+from permille.records.energy import Refused
+from permille.records.recording import Event, PowerSensor, Series, Span
 from tests.energy_series import (
     S,
     constant,

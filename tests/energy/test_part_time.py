@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
 import pytest
 
 from permille.energy import part_time
-from permille.records import PowerSensor, Span
+from permille.records.recording import PowerSensor, Span
 
 SENSOR = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)
 
@@ -88,6 +89,12 @@ def test_segments_lie_between_the_pauses() -> None:
         (3 * second, 5 * second),
         (7 * second, 9 * second),
     ]
+
+
+def test_a_segment_has_ten_updates_at_least() -> None:
+    whole = Span(name="query", t0_ns=0, t1_ns=10**9)
+    assert part_time.segments(whole, SENSOR) == [(0, 10**9)]
+    assert part_time.segments(msgspec.structs.replace(whole, t1_ns=10**9 - 1), SENSOR) == []
 
 
 def test_segments_that_agree_leave_nothing_uncertain() -> None:

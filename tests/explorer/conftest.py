@@ -18,20 +18,12 @@ import pytest
 
 from permille.errors import UsageError
 from permille.explorer.page import asset
-from permille.records import (
-    Environment,
-    Latency,
-    ModelFacts,
-    Phase,
-    Problem,
-    Protocol,
-    Quality,
-    RecorderStats,
-    Recording,
-    Series,
-    Span,
-    Trial,
-)
+from permille.records.answers import Latency, Quality
+from permille.records.cell import ModelFacts
+from permille.records.energy import Phase, Problem
+from permille.records.machine import Environment
+from permille.records.recording import RecorderStats, Recording, Series, Span
+from permille.records.trial import Protocol, Trial
 from permille.store import Raw, Store
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
@@ -298,9 +290,11 @@ def until(met: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
     """Wait until ``met``: Playwright's own waiting compiles a function, which the page's policy
     forbids."""
     end = time.monotonic() + seconds
+    pause_s = 0.02
     while not met():
         assert time.monotonic() < end, "the page never came to it"
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(1.25 * pause_s, 0.2)  # to ask takes the processor that the page waits for
 
 
 @pytest.fixture(scope="module")

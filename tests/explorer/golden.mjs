@@ -6,10 +6,10 @@ import { pathToFileURL } from "node:url";
 
 const [folder, path] = process.argv.slice(2);
 const module = (name) => import(pathToFileURL(`${folder}/${name}.js`));
-const [page, columns, text, general, operating, sessions] = await Promise.all(
-  ["figures", "columns", "format", "general", "operating", "bysession"].map(module),
+const [page, columns, text, general, operating, sessions, goodput] = await Promise.all(
+  ["figures", "columns", "format", "general", "operating", "bysession", "goodput"].map(module),
 );
-const { document, settings, pairs, load } = JSON.parse(readFileSync(path, "utf8"));
+const { document, settings, pairs, load, overloads, answers, limits } = JSON.parse(readFileSync(path, "utf8"));
 page.useIntervals(document);
 const cells = columns.cells(document.cells);
 const byId = new Map(cells.map((c) => [c.id, c]));
@@ -33,17 +33,22 @@ const found = settings.map((setting) => {
 });
 const loads = columns.cells(load.document.cells);
 const names = (points) => points.map((p) => p.cell.model);
-const choices = settings.flatMap((setting) => load.promises.map((promise) => {
-  const picked = operating.choose(loads, promise, setting);
+const choiceOf = (of, promise, setting) => {
+  const picked = operating.choose(of, promise, setting);
   return picked && {
     points: picked.points.map(({ cell, meets, checks }) => ({
       model: cell.model, meets, keeps: checks.map((c) => c.keeps),
       figures: checks.map((c) => c.figure), energy: page.kwh(cell, setting),
       token: page.perToken(cell, setting, "output"), all: page.perToken(cell, setting, "all"),
     })),
-    cheapest: picked.cheapest.cell.model, best: picked.best?.cell.model ?? null, cost: picked.cost,
+    cheapest: picked.cheapest?.cell.model ?? null, best: picked.best?.cell.model ?? null, cost: picked.cost,
     asCheap: names(picked.asCheap), undecided: names(picked.undecided),
     nearest: picked.nearest?.cell.model ?? null,
   };
-}));
-process.stdout.write(JSON.stringify({ figures: found, choices }));
+};
+const choices = settings.flatMap((setting) =>
+  load.promises.map((promise) => choiceOf(loads, promise, setting)));
+const hopeless = choiceOf(columns.cells(overloads.document.cells), overloads.promise, settings[0]);
+const good = answers.flatMap((timed) => ["ttft", "tpot", "latency"].flatMap((time) =>
+  limits.map((within) => goodput.goodput(timed, time, within))));
+process.stdout.write(JSON.stringify({ figures: found, choices, hopeless, goodput: good }));

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from permille.records import Estimate, Latency, Protocol, TokenSplit, Trial
-from permille.store import Store
+from msgspec import to_builtins
+
+from permille.records.answers import AnswerTimes, Latency, TokenSplit
+from permille.records.energy import Estimate
+from permille.records.recording import Span
+from permille.records.trial import Protocol, Trial
+from permille.store import Raw, Store
 from tests.records import cell, trial
 
 MODEL = "SmolLM2"
@@ -66,9 +71,30 @@ def trials() -> list[Trial]:
     return found + [trial(model="plain", repeat=repeat) for repeat in range(2)]
 
 
+def recorded(one: Trial) -> Raw | None:
+    """Its answers' times, the first token between a quarter of the p95 and the p95; none of a plain
+    model and of 32 clients, as in a store of an older version."""
+    latency = one.latency
+    if latency is None or latency.first_token_p95 is None or one.cell.settings["concurrency"] == 32:
+        return None
+    first_ns = [
+        round(latency.first_token_p95 * 1e9 * (250 + 750 * i / 999) / 1e3) for i in range(1000)
+    ]
+    answers = AnswerTimes(
+        n=1000,
+        first_ns=tuple(first_ns),
+        token_ns=(10_000_000,) * 1000,
+        whole_ns=tuple(2 * first for first in first_ns),
+    )
+    attributes = {"answers": to_builtins(answers)}
+    query = Span(name="query", t0_ns=0, t1_ns=10**10, attributes=attributes)
+    return Raw(recording=None, spans=(query,), durations_ns=())
+
+
 def write(path: Path) -> Path:
     """The trials as a store, and those of another server, by its rate."""
     other = [one for rate in (2, 4) for one in load(rate, 90.0, 0.4, server=OTHER, by="rate_per_s")]
     with Store(path) as opened:
-        opened.add_many((one, None) for one in trials() + other)
+        for one in trials() + other:
+            opened.add(one, recorded(one))
     return path

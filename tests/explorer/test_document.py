@@ -16,9 +16,9 @@ from numpy.polynomial.chebyshev import chebval
 
 from permille.analysis.student import LOG_SERIES, student_t
 from permille.analysis.study_cells import METERED
-from permille.explorer import cells, document, runs, shapes
+from permille.explorer import cells, document, run_shapes, runs, shapes
 from permille.explorer.page import escape_json
-from permille.records import BOUNDARIES
+from permille.records.energy import BOUNDARIES
 from permille.store import Store
 
 COEFFICIENTS = LOG_SERIES
@@ -88,7 +88,7 @@ def test_shipped_and_stored_cells_stand_apart(store: Path) -> None:
 
 def same(value: Any, shape: Any) -> bool:
     """Whether a value is of a shape and holds nothing that the shape does not name."""
-    return bool(json.loads(json.dumps(msgspec.convert(value, shape))) == value)
+    return bool(json.loads(msgspec.json.encode(msgspec.convert(value, shape))) == value)
 
 
 def test_what_is_sent_has_the_shapes_that_the_page_is_checked_against(store: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_run_has_the_shape_that_the_page_is_checked_against(store: Path) -> No
     with Store(store, readonly=True) as opened:
         detailed = [runs.run(opened, uid) for uid in ("small-3", "half-0", "broken-0")]
     for run in detailed:
-        assert same(json.loads(json.dumps(run)), shapes.PageRun)
+        assert same(json.loads(json.dumps(run)), run_shapes.PageRun)
 
 
 def test_the_pages_types_are_those_of_the_shapes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,25 +13,32 @@ from typing import Any
 import msgspec
 import pytest
 
-from permille.analysis import answer, budget, comparable, compare, intervals, pareto, parity, slo
+from permille.analysis import (
+    answer,
+    budget,
+    comparable,
+    compare,
+    goodput,
+    intervals,
+    pareto,
+    parity,
+    slo,
+)
 from permille.analysis.cell_summary import Summary
+from permille.analysis.estimates import SessionInterval, estimate_of
 from permille.analysis.evidence_words import over_sessions
-from permille.analysis.rows import SessionInterval, estimate_of, row
+from permille.analysis.rows import row
+from permille.analysis.slo import TIMES
 from permille.analysis.study_cells import from_trials
 from permille.errors import CompareError
-from permille.explorer import document
+from permille.explorer import answer_times, document
 from permille.explorer.cells import Shown
 from permille.metrics import scored
-from permille.records import (
-    BOUNDARIES,
-    Environment,
-    Estimate,
-    Phase,
-    Protocol,
-    Provenance,
-    Stopping,
-    Trial,
-)
+from permille.records.answers import AnswerTimes
+from permille.records.energy import BOUNDARIES, Estimate, Phase, Refused
+from permille.records.machine import Environment
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Stopping, Trial
 from permille.units import format_energy_kwh
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
@@ -161,6 +168,38 @@ def loaded() -> list[Trial]:
     return found
 
 
+def overloads(clients: int) -> list[Trial]:
+    """Trials in which the server could not keep up."""
+    return sweep.load(
+        clients, 80.0, 0.2, status="failed", reason="?", failure_kind="overload", phases={}
+    )
+
+
+def timed_trial(seconds: float, failed: int, first_ns: list[int]) -> goodput.TimedTrial:
+    """A trial whose answers came in one piece, so that only the first token was waited for."""
+    one = trial(inferences=len(first_ns), counts={"failed": float(failed)})
+    query = msgspec.structs.replace(one.phases["query"], seconds=seconds)
+    one = msgspec.structs.replace(one, phases={"query": query}, uid=f"t{seconds}")
+    times = AnswerTimes(
+        n=len(first_ns),
+        first_ns=tuple(first_ns),
+        token_ns=(0,) * len(first_ns),
+        whole_ns=tuple(2 * first for first in first_ns),
+    )
+    return goodput.TimedTrial(one, times)
+
+
+SPREAD = [
+    timed_trial(10.0, 0, [300_000_000, 300_000_001, 310_000_000, 1_000_000_000, 999]),
+    timed_trial(12.5, 3, [299_999_999, 150_123_456, 150_123_457, 2_000_000_000]),
+    timed_trial(9.0, 1, [1_004_999_999, 1_000_000_001, 305_000_000]),
+]
+UNKNOWN = goodput.TimedTrial(SPREAD[0].trial, Refused(reason="a trial has no times"))
+ANSWERS = [SPREAD, SPREAD[:1], [SPREAD[0], UNKNOWN], []]
+LIMITS = [1e-7, 9.99e-7, 0.151, 0.3, 0.301, 0.305, 0.31, 0.6, 1.0, 1.01, 2.0, 4.0]
+"""In seconds, with three significant digits at most, as people choose them."""
+
+
 def shown() -> list[Shown]:
     return [
         Shown(id=f"c{i}", origin="store", cell=c)
@@ -212,6 +251,10 @@ def as_dict(estimate: Estimate) -> dict[str, float | None]:
     }
 
 
+def sent(cells: list[Shown]) -> Any:
+    return msgspec.to_builtins(document.document(cells, store="golden"))
+
+
 @needs_node
 def test_the_pages_functions_give_the_command_lines_figures(
     tmp_path: Path,
@@ -219,6 +262,10 @@ def test_the_pages_functions_give_the_command_lines_figures(
     cells = shown()
     loads = [
         Shown(id=f"l{i}", origin="store", cell=c) for i, c in enumerate(from_trials(loaded()).cells)
+    ]
+    hopeless = [
+        Shown(id=f"o{i}", origin="store", cell=c)
+        for i, c in enumerate(from_trials([*overloads(7), *overloads(9)]).cells)
     ]
     settings = [
         {"boundary": b, "net": net, "pue": PUE, "intensity": G_PER_KWH, "unit": "kwh"}
@@ -234,16 +281,22 @@ def test_the_pages_functions_give_the_command_lines_figures(
     cases.write_text(
         json.dumps(
             {
-                "document": document.document(cells, store="golden"),
+                "document": sent(cells),
                 "settings": settings,
                 "pairs": [(a.id, b.id) for a, b in pairs],
                 "load": {
-                    "document": document.document(loads, store="golden"),
+                    "document": sent(loads),
                     "promises": [
                         [{"name": limit.name, "most": limit.most} for limit in promise]
                         for promise in PROMISES
                     ],
                 },
+                "overloads": {
+                    "document": sent(hopeless),
+                    "promise": [{"name": "ttft_p95", "most": 1.0}],
+                },
+                "answers": [answer_times.shape(timed) for timed in ANSWERS],
+                "limits": LIMITS,
             }
         ),
         encoding="utf-8",
@@ -258,6 +311,16 @@ def test_the_pages_functions_give_the_command_lines_figures(
     asked = itertools.product(settings, PROMISES)
     for (setting, promise), picked in zip(asked, result["choices"], strict=True):
         _check_choice(loads, setting, promise, picked)
+    _check_choice(
+        hopeless, settings[0], (slo.Limit(name="ttft_p95", most=1.0),), result["hopeless"]
+    )
+    of_goodput = itertools.product(ANSWERS, TIMES, LIMITS)
+    for (timed, time, within), good in zip(of_goodput, result["goodput"], strict=True):
+        said_good = goodput.goodput(timed, {time: within}, "compute")
+        for figure, of_said in ((good["perS"], said_good.per_s), (good["share"], said_good.share)):
+            same(figure, as_dict(of_said) if of_said else {"value": None})
+        if said_good.per_s is None:
+            assert good["reason"] == said_good.reason
 
 
 def _check_choice(
@@ -281,7 +344,7 @@ def _check_choice(
         ):
             keys = ("value", "low", "high")
             same(point[name], {key: getattr(figure, key) if figure else None for key in keys})
-    assert picked["cheapest"] == choice.cheapest.name
+    assert picked["cheapest"] == (choice.cheapest and choice.cheapest.name)
     assert picked["best"] == (choice.best and choice.best.name)
     assert picked["nearest"] == (choice.nearest and choice.nearest.name)
     assert picked["asCheap"] == [p.name for p in choice.as_cheap]
@@ -376,15 +439,14 @@ def _check_categories(summaries: list[Summary], page: list[dict[str, Any]]) -> N
 
 
 @needs_node
-def test_numbers_of_parameters_are_understood_as_people_write_them(tmp_path: Path) -> None:
+def test_numbers_of_parameters_are_understood_as_people_write_them() -> None:
     amounts = {
         "100M": 1e8, "7b": 7e9, "1.5 B": 1.5e9, "1e8": 1e8, "66000000": 66e6, "1,000,000": 1e6,
         "0": 0, "many": None, "1,5": None, "-1": None, "100MB": None, "": None, "1e99": None,
+        "1.5亿": 1.5e8, "6600 万": 66e6,
     }  # fmt: skip
-    module = tmp_path / "format.mjs"
-    module.write_text((WEB / "format.js").read_text(encoding="utf-8"), encoding="utf-8")
     script = (
-        f"import({json.dumps(module.as_uri())}).then(page => process.stdout.write("
+        f"import({json.dumps((WEB / 'format.js').as_uri())}).then(page => process.stdout.write("
         f"JSON.stringify({json.dumps(list(amounts))}.map(page.amount))))"
     )
     command = [str(NODE), "--eval", script]

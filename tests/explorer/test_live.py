@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from permille.store import Store
-from tests.conftest import Permille
+from tests.callable_study import write_study
+from tests.conftest import PATIENCE_S, Permille
 from tests.explorer.conftest import Served, Tab, serving, trials, until
 from tests.powercap import Driver
 from tests.records import trial
@@ -39,38 +42,22 @@ def one(text):
 def other(text):
     return turn("other")
 """
-STUDY = """
-[study]
-name = "live"
-inferences = 2
-repeats = 1
-warmup = 0
-idle_s = 0
-timeout_s = 300.0
-
-[[tasks]]
-task = "text-classification"
-datasets = [{ path = "rows.jsonl", text = "text", label = "label" }]
-"""
-MODEL = """
-[[models]]
-id = "{name}"
-backend = "python"
-category = "task-specific"
-callable = "models:{name}"
-"""
 
 
-@pytest.fixture
-def kept(tmp_path: Path, built: None) -> Path:
-    """A store of its own, with everything awkward in it."""
-    path = tmp_path / "permille.db"
+def filled(path: Path) -> Path:
+    """A store with everything awkward in it."""
     with Store(path) as store:
         store.add_many((one, None) for one in trials())
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, built: None) -> Path:
+    """What tests add to it, and count from where they begin."""
+    return filled(tmp_path_factory.mktemp("live") / "permille.db")
+
+
+@pytest.fixture(scope="module")
 def followed(kept: Path) -> Iterator[Served]:
     with serving(kept) as running:
         yield running
@@ -78,8 +65,14 @@ def followed(kept: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def live(browser: Browser, followed: Served) -> Iterator[Tab]:
+    with opened(browser, followed) as tab:
+        yield tab
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, served: Served) -> Iterator[Tab]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    yield Tab(page, followed.address)
+    yield Tab(page, served.address)
     page.close()
 
 
@@ -87,46 +80,50 @@ def news(tab: Tab) -> str:
     return str(tab.page.evaluate("document.querySelector('.live').innerText"))
 
 
-def add(kept: Path, *names: str) -> None:
+def add(kept: Path, count: int = 1) -> None:
     with Store(kept) as store:
-        store.add_many((trial(model="added", uid=name, repeat=i), None)
-                       for i, name in enumerate(names))  # fmt: skip
+        store.add_many((trial(model="added", uid=uuid.uuid4().hex, repeat=i), None)
+                       for i in range(count))  # fmt: skip
 
 
 @pytest.mark.measuring
 def test_a_runs_trials_come_in_while_it_runs(
-    live: Tab, kept: Path, powercap: Driver, environment: dict[str, str], permille: Permille
-) -> None:
-    folder = kept.parent
-    (folder / "models.py").write_text(MODELS)
-    rows = ('{"text": "a", "label": "good"}', '{"text": "b", "label": "bad"}')
-    (folder / "rows.jsonl").write_text("\n".join(rows))
+    browser: Browser, built: None, powercap: Driver, environment: dict[str, str], tmp_path: Path,
+    permille: Permille,
+) -> None:  # fmt: skip
     names = ("one", "other")
-    (folder / "study.toml").write_text(STUDY + "".join(MODEL.format(name=n) for n in names))
-    live.go("view=table&study=live&origin=store")
-    assert news(live) == ""
-    run = subprocess.Popen(
-        [sys.executable, "-m", "permille", "run", "study.toml"],
-        cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    write_study(
+        tmp_path, *names, source=MODELS, texts=("good a", "bad b"), name="live",
+        timeout_s=PATIENCE_S,
     )  # fmt: skip
-    try:
-        until(lambda: news(live).startswith("1 new trial, "), 120)
-        assert run.poll() is None
-        first = (folder / "first-to-run").read_text()
-        assert live.values("energy").keys() == {first}
-        (folder / "go").touch()
-        until(lambda: news(live).startswith("2 new trials, "), 120)
-        assert run.wait(120) == 0
-    finally:
-        run.kill()
-        run.wait()
-    until(lambda: live.values("energy").keys() == set(names))
-    rows = permille("results", "--json", "--study", "live").json["rows"]
-    assert len(rows) == 2
-    shown = live.values("energy")
-    for row in rows:
-        assert shown[row["model"]] == pytest.approx(row["kwh_per_1000"]["value"], rel=1e-9)
-    assert live.said == []
+    with (
+        serving(filled(tmp_path / "permille.db")) as served,
+        opened(browser, served) as live,
+    ):
+        live.go("view=table&study=live&origin=store")
+        assert news(live) == ""
+        run = subprocess.Popen(
+            [sys.executable, "-m", "permille", "run", "study.toml"],
+            cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            until(lambda: news(live).startswith("1 new trial, "))
+            assert run.poll() is None
+            first = (tmp_path / "first-to-run").read_text()
+            assert live.values("energy").keys() == {first}
+            (tmp_path / "go").touch()
+            until(lambda: news(live).startswith("2 new trials, "))
+            assert run.wait(PATIENCE_S) == 0
+        finally:
+            run.kill()
+            run.wait()
+        until(lambda: live.values("energy").keys() == set(names))
+        rows = permille("results", "--json", "--study", "live").json["rows"]
+        assert len(rows) == 2
+        shown = live.values("energy")
+        for row in rows:
+            assert shown[row["model"]] == pytest.approx(row["kwh_per_1000"]["value"], rel=1e-9)
+        assert live.said == []
 
 
 PLACE = """() => ({
@@ -153,7 +150,7 @@ def test_a_person_keeps_their_place(live: Tab, kept: Path) -> None:
     assert before["table"] > 0
     drawn = page.evaluate("document.querySelector('main').dataset.drawn")
     address = live.url
-    add(kept, "more-0", "more-1", "more-2")
+    add(kept, 3)
     until(lambda: news(live).startswith("3 new trials, "))
     assert page.evaluate("document.querySelector('main').dataset.drawn") != drawn
     assert page.evaluate(PLACE) == before
@@ -167,7 +164,7 @@ def test_runs_that_are_asked_for_come_back_where_they_were(live: Tab, kept: Path
     link = page.get_by_role("link", name="repeat 3")
     link.wait_for()
     link.focus()
-    add(kept, "more")
+    add(kept)
     until(lambda: news(live).startswith("1 new trial, "))
     until(lambda: page.evaluate("document.activeElement.textContent") == "repeat 3")
     assert live.said == []
@@ -177,7 +174,7 @@ def test_a_hand_on_the_page_is_waited_for(live: Tab, kept: Path) -> None:
     page = live.page
     live.go("view=whatif&origin=store")
     page.click("summary:has-text('Keep')")
-    add(kept, "more")
+    add(kept)
     asked = "performance.getEntriesByType('resource').filter(e => /revision/.test(e.name)).length"
     until(lambda: page.evaluate(asked) > 2)
     assert news(live) == ""
@@ -199,7 +196,7 @@ def test_a_tab_out_of_sight_asks_for_nothing(live: Tab, kept: Path) -> None:
     page.evaluate(see, True)
     page.clock.run_for(60_000)
     before = len(asked)
-    add(kept, "more")
+    add(kept)
     page.clock.run_for(600_000)
     assert len(asked) == before
     page.evaluate(see, False)

@@ -80,7 +80,7 @@ UPRIGHT, ACROSS = 718, 1040
 CONTROLS = "button:not(.term, thead button), input, select, nav, .panel, .keep > summary, footer"
 CUT = """across => [...document.querySelectorAll("main table, main svg, main p, main dl")]
   .filter(e => e.getBoundingClientRect().right > (e.rows?.[0].cells[9] ? across : innerWidth) + 1)
-  .map(e => `${e.caption?.innerText ?? e.outerHTML.slice(0, 80)} ${e.getBoundingClientRect().right}`)"""
+  .map(e => [e.caption?.innerText ?? e.outerHTML.slice(0, 80), e.getBoundingClientRect().right])"""
 SHORT = """() => [...document.querySelectorAll(".canvas svg")]
   .map(e => e.getBoundingClientRect())
   .filter(box => box.height < 60 || box.height > innerHeight).length"""

@@ -122,6 +122,7 @@ def test_a_hostile_filter_matches_nothing_and_changes_nothing(served: Served, va
         "/static/%2e%2e/x",
         "/run/none",
         "/trials/none",
+        "/answer-times/none",
         "/rows.exe",
         "/static/licences.json",
     ],

@@ -11,11 +11,11 @@ import pytest
 
 from tests.conftest import Permille
 from tests.explorer import sweep
-from tests.explorer.conftest import Tab, lent, until
+from tests.explorer.conftest import SCREEN, Tab, lent, serving, until
 from tests.explorer.test_pages import AXE, cramped, findings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +24,15 @@ pytestmark = pytest.mark.slow
 def page(file_page: Page, swept_file: Path) -> Iterator[Tab]:
     """The store as a file."""
     yield from lent(file_page, swept_file.as_uri())
+
+
+@pytest.fixture
+def online(browser: Browser, swept: Path) -> Iterator[Tab]:
+    """The store as the explorer serves it."""
+    with serving(swept) as running:
+        context = browser.new_context(viewport=SCREEN)
+        yield from lent(context.new_page(), running.address)
+        context.close()
 
 
 def test_a_models_page_has_the_command_lines_figures_of_tokens_and_answers(
@@ -69,6 +78,41 @@ def test_sliders_pick_the_load_that_slo_picks(page: Tab, permille: Permille, swe
     assert page.page.evaluate("document.activeElement.id") == "l-within"
     assert slider.get_attribute("aria-valuetext") == "1.4 s"
     assert page.said == []
+
+
+@pytest.mark.parametrize("where", ["file", "server"])
+def test_the_goodput_is_that_of_slo_for_the_limit_of_the_slider(
+    where: str, request: pytest.FixtureRequest, permille: Permille, swept: Path
+) -> None:
+    tab: Tab = request.getfixturevalue("page" if where == "file" else "online")
+    options = ("--ttft-p95", "300ms", "--model", sweep.MODEL, "--store", str(swept), "--json")
+    points = {p["model"]: p["goodput"] for p in permille("slo", *options).json["points"]}
+    four = points[f"{sweep.MODEL}, concurrency = 4"]
+    assert 0.3 < four["share"]["value"] < 0.6
+    assert points[f"{sweep.MODEL}, concurrency = 32"]["per_s"]["value"] is None
+    tab.go("view=load&limit=ttft_p95&within=0.3")
+    listed = tab.page.locator("table", has_text="Goodput per second, within 300 ms")
+    until(lambda: listed.count() and "…" not in listed.inner_text())
+    lines = {
+        line.split("\t")[0]: line.split("\t")[-1]
+        for line in listed.inner_text().splitlines()
+        if "client" in line
+    }
+    per_s, share = (
+        {end: f"{by * figure[end]:.3g}" for end in ("value", "low", "high")}
+        for by, figure in ((1, four["per_s"]), (100, four["share"]))
+    )
+    assert lines["4 clients"] == (
+        f"{per_s['value']} ({per_s['low']} to {per_s['high']}); {share['value']} %"
+        f" ({share['low']} % to {share['high']} %) of the requests"
+    )
+    assert lines["32 clients"] == "n/a: a trial has no times of its single requests"
+    assert lines["1 client"].startswith("100 (100 to 100); 100 %")
+    # A dragged slider takes the goodput with it.
+    tab.page.locator("#l-within").focus()
+    tab.page.keyboard.press("ArrowRight")
+    until(lambda: "Goodput per second, within 340 ms" in tab.text())
+    assert tab.said == []
 
 
 def test_a_share_of_errors_is_part_of_the_promise(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,39 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
+from tests.callable_study import GOOD_OR_BAD, write_study
 from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Constant, Driver, FakePowercap
 
-MODEL = """
-[[models]]
-id = "{name}"
-backend = "python"
-category = "task-specific"
-callable = "models:{function}"
-{more}
-"""
-HEAD = """
-[study]
-name = "{study}"
-inferences = 2
-repeats = {repeats}
-warmup = 0
-idle_s = 0
-timeout_s = {timeout_s}
-{more}
-
-[[tasks]]
-task = "text-classification"
-datasets = [{{ path = "rows.jsonl", text = "text", label = "label" }}]
-"""
-GOOD = """
-def good(text):
-    return "good" if "good" in text else "bad"
-
-good2 = good3 = good
-"""
+GOOD = GOOD_OR_BAD + "\ngood2 = good3 = good\n"
 
 MakeStudy = Callable[..., Path]
 
@@ -59,21 +32,13 @@ def make_study(tmp_path: Path) -> MakeStudy:
     def write(
         *functions: str,
         source: str = "",
-        repeats: int = 1,
-        timeout_s: float = 60.0,
         name: str = "tiny",
-        more: str = "",
         model: str = "",
-        file: str = "study.toml",
+        **settings: Any,
     ) -> Path:
-        (tmp_path / "models.py").write_text(GOOD + source)
-        rows = [{"text": f"{word} one", "label": word} for word in ("good", "bad")]
-        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        head = HEAD.format(study=name, repeats=repeats, timeout_s=timeout_s, more=more)
-        tables = [MODEL.format(name=f, function=f, more=model) for f in functions]
-        path = tmp_path / file
-        path.write_text(head + "".join(tables))
-        return path
+        return write_study(
+            tmp_path, *functions, source=GOOD + source, name=name, of_each_model=model, **settings
+        )
 
     return write
 

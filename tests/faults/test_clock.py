@@ -13,7 +13,7 @@ import pytest
 from permille.energy.phases import phase
 from permille.meters import Meter, Observation, Reading
 from permille.recorder.poller import SUSPEND_NS, Poller
-from permille.records import Domain, Span
+from permille.records.recording import Domain, Span
 from tests.powercap import Driver
 from tests.records import domain
 

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.measuring
 
 FORGES = """
 import os, socket, sys, time
-from permille.records import Latency, ModelFacts, Quality, Span
+from permille.records.answers import Latency, Quality
+from permille.records.cell import ModelFacts
+from permille.records.recording import Span
 from permille.study.worker.messages import SpanDone, write
 from permille.study.worker.messages import WorkerResult as Result
 

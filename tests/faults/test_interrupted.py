@@ -125,7 +125,7 @@ def test_a_trial_stored_just_before_an_interrupt_is_counted(
     """The signal arrives after the commit and before the runner has counted the trial; and trials
     of an earlier run count, whether or not this one has come to their repeats."""
     from permille.recorder.client import Recorder
-    from permille.records import Trial
+    from permille.records.trial import Trial
     from permille.store import Raw, Store
     from permille.study.plan import file
     from permille.study.plan.grid import make

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.conftest import PATIENCE_S, Permille
 from tests.faults.conftest import MakeStudy, await_that, kept, ours
@@ -32,7 +32,7 @@ task = "text-classification"
 datasets = [{ path = "more.jsonl", text = "text", label = "label" }]
 """
 MODELS = ("good", "good2", "good3", "good4")
-REPEATS = 3
+REPEATS = 2
 TRIALS = len(MODELS) * 2 * REPEATS
 
 
@@ -56,7 +56,7 @@ def _left(folder: Path) -> list[str]:
 
 @pytest.fixture
 def big(make_study: MakeStudy, tmp_path: Path) -> Path:
-    """4 models × 2 datasets × 3 repeats."""
+    """4 models × 2 datasets × 2 repeats."""
     path = make_study(*MODELS, source="\ngood4 = good\n", repeats=REPEATS)
     rows = [{"text": f"{word} two", "label": word} for word in ("good", "bad", "good")]
     (tmp_path / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from permille.records import Environment, Trial
+from permille.records.machine import Environment
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy, kept

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from permille.errors import StoreError
-from permille.records import Protocol, RecorderStats, Recording, Series, Span, Trial
+from permille.records.recording import RecorderStats, Recording, Series, Span
+from permille.records.trial import Protocol, Trial
 from permille.store import Raw, Store
 from permille.store.repair import check, repair
 from permille.store.schema import SCHEMA_VERSION, STEPS, create

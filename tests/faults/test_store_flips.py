@@ -15,7 +15,9 @@ import pytest
 from permille.cli import dispatch
 from permille.errors import StoreError
 from permille.explorer.figures import everything
-from permille.records import MachineSession, Protocol, RecorderStats, Recording, Series, Span, Trial
+from permille.records.machine import MachineSession
+from permille.records.recording import RecorderStats, Recording, Series, Span
+from permille.records.trial import Protocol, Trial
 from permille.store import Raw, Store, StoredWindow
 from permille.store.log import log_of
 from permille.store.repair import check

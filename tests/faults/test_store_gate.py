@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 from permille.errors import StoreError
-from permille.records import Latency, ModelFacts, Protocol, Quality, Trial
+from permille.records.answers import Latency, Quality
+from permille.records.cell import ModelFacts
+from permille.records.trial import Protocol, Trial
 from permille.store import Raw, Store, refusal
 from permille.store.rows import columns_of
 from permille.store.schema import create

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from permille.errors import PermilleError
 from permille.study.plan import file
+from permille.study.plan.entries import Settings
 from permille.study.plan.grid import make
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy
@@ -51,7 +52,7 @@ values = st.recursive(
 )
 KEYS = sorted(
     {"id", "backend", "category", "prompt", "tasks", "params", "network", "callable", "path",
-     "python_path", "labels", "load", *file.Settings.__struct_fields__}
+     "python_path", "labels", "load", *Settings.__struct_fields__}
 )  # fmt: skip
 tables = st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), values, max_size=6)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from permille import assets
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from tests import quickstart_assets, tiny_onnx
 from tests.conftest import Permille
@@ -240,7 +240,7 @@ def test_a_gguf_file_among_several(
     real = assets.path("smollm2-135m") / "SmolLM2-135M-Instruct.Q4_1.gguf"
     name = ("models", "tiny/sentiment")
     hub.repos[name] = {"smol-q4_1.gguf": real.read_bytes(), "smol-q8_0.gguf": b"GGUF"}
-    prompt = 'prompt = "{text} is"\nlabels = { good = " good", bad = " bad" }'
+    prompt = 'prompt = "{text} is"\nlabels = { good = " good", bad = " bad" }\nthreads = 1'
     study = STUDY.format(backend="llama", more=prompt).replace("task-specific", "general-purpose")
     (tmp_path / "study.toml").write_text(study)
     refused = permille("study", "check", "study.toml", code=2)

@@ -9,7 +9,8 @@ from permille.analysis.boundaries import Bounded, within
 from permille.importers import Options, Tally
 from permille.importers.codecarbon.importer import importer
 from permille.importers.reading.files import Source
-from permille.records import Provenance, Trial
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.importers.codecarbon_files import PLAIN, RUN_COLUMNS, TASK_COLUMNS, file, row
 from tests.shared import shared

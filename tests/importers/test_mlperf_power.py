@@ -14,7 +14,9 @@ from permille.analysis.boundaries import Bounded, within
 from permille.importers import Options, Tally
 from permille.importers.mlperf_power.importer import importer
 from permille.importers.reading.files import Source
-from permille.records import Provenance, Refused, Trial
+from permille.records.energy import Refused
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 from tests.conftest import Permille
 from tests.importers.mlperf_files import PTD_LOGS, detail, run, spl, write
 

@@ -16,7 +16,9 @@ from permille.analysis.summaries import summarise
 from permille.errors import CompareError
 from permille.importers import Importer, Options, Tally
 from permille.importers.reading.files import Source
-from permille.records import Boundary, Provenance, Trial
+from permille.records.energy import Boundary
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 from tests.shared import shared
 
 

@@ -10,7 +10,8 @@ import pytest
 from permille.importers import Options, Tally
 from permille.importers.power_hungry.importer import IDLE_GPU_W, OTHER, STUDY, importer
 from permille.importers.reading.files import Source
-from permille.records import Provenance, Trial
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 from tests.importers.codecarbon_files import RUN_COLUMNS, TASK_COLUMNS, row
 from tests.shared import shared
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from permille.analysis.boundaries import Bounded, within
-from permille.records import Provenance
+from permille.records.recording import Provenance
 from tests.conftest import Permille
 from tests.importers.test_other_formats import read, saved
 

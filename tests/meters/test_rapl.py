@@ -24,7 +24,8 @@ from permille.meters.rapl.facts import accuracy
 from permille.meters.rapl.meter import open_meter
 from permille.meters.rapl.mirrors import is_mirror
 from permille.recorder.poller import Poller
-from permille.records import Refused, Span
+from permille.records.energy import Refused
+from permille.records.recording import Span
 from tests.powercap import Constant, FakePowercap, Layout
 
 INTEL = (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from permille.errors import UsageError
 from permille.meters import MeterUnavailable
 from permille.meters.replay import ReplayMeter, energy_at, load_recording, open_meter
-from permille.records import Domain, Provenance, RecorderStats, Recording, Series
+from permille.records.recording import Domain, Provenance, RecorderStats, Recording, Series
 
 
 def recording(t_ns: tuple[int, ...], energy_j: tuple[float, ...]) -> Recording:

@@ -13,7 +13,8 @@ from permille.analysis.cards import Card, CardLine, as_html
 from permille.analysis.spans import Measured, PowerOverTime, Result, card, pooled
 from permille.api.reading import summaries_in
 from permille.errors import UsageError
-from permille.records import Estimate, Phase, Problem, Provenance, Series
+from permille.records.energy import Estimate, Phase, Problem
+from permille.records.recording import Provenance, Series
 from permille.store import Store
 from tests.records import domain, joules
 

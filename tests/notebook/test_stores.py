@@ -66,13 +66,13 @@ def test_the_columns_are_those_that_the_page_names() -> None:
 
 def test_a_value_of_another_type_is_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match="batch_size is 'eight'"):
-        frame_of([{"batch_size": "eight"}], {"batch_size": int}, "pandas")
+        frame_of({"batch_size": ["eight"]}, {"batch_size": int}, "pandas")
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "polars", None)
     with pytest.raises(UsageError, match="pip install polars; or use frame='pandas' or 'pyarrow'"):
-        frame_of([], {"a": int}, "polars")
+        frame_of({"a": []}, {"a": int}, "polars")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from permille.energy import disturbance
 from permille.recorder.neighbours import CpuWatch, parse_process
-from permille.records import Span
+from permille.records.recording import Span
 
 BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
 

@@ -12,7 +12,7 @@ import pytest
 from permille.meters import Observation, Reading
 from permille.recorder.poller import Poller
 from permille.recorder.series import SeriesBuilder
-from permille.records import Domain
+from permille.records.recording import Domain
 from tests.records import domain
 
 POWER_W = 60.0

@@ -17,7 +17,8 @@ from permille.energy.span_energy import span_energy
 from permille.errors import MeterError, RecorderError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
-from permille.records import DomainEnergy, Span
+from permille.records.energy import DomainEnergy
+from permille.records.recording import Span
 from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Driver, FakePowercap
 

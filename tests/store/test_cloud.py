@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import msgspec
 import pytest
 
 from permille.errors import StoreError, UsageError
-from permille.records import MachineSession, MachineState, Span, Trial
+from permille.records.machine import MachineSession, MachineState
+from permille.records.recording import Span
+from permille.records.trial import Trial
 from permille.store import Raw, Store
 from permille.store.cloud.body import Content, decode, encode
 from permille.store.cloud.bucket import Bucket, check_url
@@ -134,7 +136,8 @@ def test_an_object_that_is_there_is_never_changed(bucket: Bucket) -> None:
     assert bucket.get(measured(1).uid) == b"first"
 
 
-BOMB = zlib.compress(bytes(300 * 2**20), 1)  # level 1: quick
+def bomb() -> bytes:
+    return zlib.compress(bytes(300 * 2**20), 1)  # level 1: quick
 
 
 def body(**changed: object) -> bytes:
@@ -148,26 +151,26 @@ def body(**changed: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("make", "reason"),
     [
-        (b"", "not a trial"),
-        (b"permille trial 2\n" + bytes(40), "newer permille"),
-        (encode(Content(measured(9), RAW, None))[:-1], "checksum"),
-        (sealed(b"\x91" * 100_000), "cannot be read"),
-        (body(trial=msgspec.json.encode(measured(8))), "another trial"),
-        (body(trial=b"[" * 100_000), "cannot be read"),
-        (body(trial=msgspec.json.encode(measured(9, source="codecarbon"))), "its source"),
-        (body(trial=msgspec.json.encode(measured(9, repeat=-1))), "repeat is -1"),
-        (body(parts=[("spans", BOMB)]), "too large"),
-        (body(parts=[("spans", b"x"), ("spans", b"x")]), "other parts"),
-        (body(session=b"{}"), "cannot be read"),
+        (lambda: b"", "not a trial"),
+        (lambda: b"permille trial 2\n" + bytes(40), "newer permille"),
+        (lambda: encode(Content(measured(9), RAW, None))[:-1], "checksum"),
+        (lambda: sealed(b"\x91" * 100_000), "cannot be read"),
+        (lambda: body(trial=msgspec.json.encode(measured(8))), "another trial"),
+        (lambda: body(trial=b"[" * 100_000), "cannot be read"),
+        (lambda: body(trial=msgspec.json.encode(measured(9, source="codecarbon"))), "its source"),
+        (lambda: body(trial=msgspec.json.encode(measured(9, repeat=-1))), "repeat is -1"),
+        (lambda: body(parts=[("spans", bomb())]), "too large"),
+        (lambda: body(parts=[("spans", b"x"), ("spans", b"x")]), "other parts"),
+        (lambda: body(session=b"{}"), "cannot be read"),
     ],
 )
 def test_an_object_that_is_no_sound_trial_is_named_and_the_others_are_read(
-    tmp_path: Path, folder: Path, bucket: Bucket, found: bytes, reason: str
+    tmp_path: Path, folder: Path, bucket: Bucket, make: Callable[[], bytes], reason: str
 ) -> None:
     bucket.put(measured(1).uid, encode(Content(measured(1), RAW, None)))
-    bucket.put(measured(9).uid, found)
+    bucket.put(measured(9).uid, make())
     (folder / "trials" / "..%2fevil").write_bytes(b"not a uid: passed over")
     pulled = pull(tmp_path / "here.db", bucket)
     assert (pulled.new, pulled.refused) == (1, 1)

@@ -12,7 +12,8 @@ import pytest
 
 from permille.analysis.current import current_groups, current_trials
 from permille.analysis.rolled import BoundaryReading
-from permille.records import Environment, Protocol, Stopping, Trial
+from permille.records.machine import Environment
+from permille.records.trial import Protocol, Stopping, Trial
 from permille.store import Store
 from tests.records import cell, trial
 

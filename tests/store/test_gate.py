@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.records import Latency, ModelFacts, Phase, Protocol
+from permille.records.answers import Latency
+from permille.records.cell import ModelFacts
+from permille.records.energy import Phase
+from permille.records.trial import Protocol
 from permille.store import Store, gate, writing
 from permille.store.repair import check
 from tests.records import cell, trial

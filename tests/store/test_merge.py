@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from permille.errors import StoreError
-from permille.records import Environment, Span, Trial
+from permille.records.machine import Environment
+from permille.records.recording import Span
+from permille.records.trial import Trial
 from permille.store import Raw, Store, rollup
 from permille.store.merge import Merged, merge
 from permille.store.repair import check

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from permille.errors import StoreError
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Added, Raw, Store
 from permille.store.repair import check
 from tests.records import trial

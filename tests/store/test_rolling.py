@@ -11,7 +11,7 @@ import pytest
 
 from permille import plugins
 from permille.analysis.rolled import CELLS
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Group, Store, rolling, rollup
 from permille.store.repair import check
 from tests.records import trial

@@ -17,17 +17,11 @@ from hypothesis import strategies as st
 from permille.analysis.rolled import CELLS, BoundaryReading
 from permille.analysis.study_cells import StudyCell, from_trials
 from permille.errors import StoreError
-from permille.records import (
-    BOUNDARIES,
-    Boundary,
-    EachInference,
-    Environment,
-    Latency,
-    ModelFacts,
-    Quality,
-    Stopping,
-    Trial,
-)
+from permille.records.answers import EachInference, Latency, Quality
+from permille.records.cell import ModelFacts
+from permille.records.energy import BOUNDARIES, Boundary
+from permille.records.machine import Environment
+from permille.records.trial import Stopping, Trial
 from permille.store import Store, rollup
 from permille.store.rows import columns_of
 from permille.store.schema import create

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from permille.errors import StoreError
-from permille.records import GpuState, MachineSession, MachineState
+from permille.records.machine import GpuState, MachineSession, MachineState
 from permille.store import Store
 from permille.store.merge import merge
 from permille.store.repair import check, repair

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.callable_study import write_study
 
 MODELS = """
 import os, signal, time
@@ -42,49 +45,20 @@ def unreadable(text):
     return "neither"
 """
 
-ROWS = [
-    f'{{"text": "this is {word} number {i}", "label": "{word}"}}'
-    for i in range(10)
-    for word in ("good", "bad")
-]
+TEXTS = [f"{word} number {i}" for i in range(10) for word in ("good", "bad")]
 
-STUDY = """
-[study]
-name = "small"
-inferences = 20
-repeats = {repeats}
-warmup = {warmup}
-idle_s = 0.2
-timeout_s = {timeout_s}
 
-{models}
-
-[[tasks]]
-task = "text-classification"
-datasets = [{{ path = "rows.jsonl", text = "text", label = "label" }}]
-"""
-
-MODEL = """
-[[models]]
-id = "{name}"
-backend = "python"
-category = "task-specific"
-callable = "models:{name}"
-"""
+def write_small(
+    folder: Path, *models: str, repeats: int = 2, warmup: int = 0, timeout_s: float = 60.0
+) -> Path:
+    """A study of the callables named; the path of its file."""
+    return write_study(
+        folder, *models, source=MODELS, texts=TEXTS, inferences=20, repeats=repeats,
+        warmup=warmup, idle_s=0.2, timeout_s=timeout_s,
+    )  # fmt: skip
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a study of the callables named; the path of its file."""
-
-    def write(*models: str, repeats: int = 2, warmup: int = 0, timeout_s: float = 60.0) -> Path:
-        (tmp_path / "models.py").write_text(MODELS)
-        (tmp_path / "rows.jsonl").write_text("\n".join(ROWS) + "\n")
-        path = tmp_path / "study.toml"
-        tables = "".join(MODEL.format(name=name) for name in models)
-        path.write_text(
-            STUDY.format(repeats=repeats, warmup=warmup, timeout_s=timeout_s, models=tables)
-        )
-        return path
-
-    return write
+    """Writes a small study to the test's folder."""
+    return functools.partial(write_small, tmp_path)

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.errors import EngineError
-from permille.records import Cell, Environment, MachineState
+from permille.records.cell import Cell
+from permille.records.machine import Environment, MachineState
 from permille.study.engines import gathering
 from permille.study.engines.assignment import MOST_LOST, Assignments, pairs_of_kinds
 from permille.study.engines.messages import NodeHello
 from permille.study.engines.protocol import RunOptions
-from permille.study.engines.ray_cluster import (
+from permille.study.engines.ray_slots import (
     Slot,
     check_slots,
     chosen,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from tests.backends.openai_server import (
     DONE,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from tests import tiny_models as tiny
 from tests.conftest import Permille

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from permille.records import Latency, ModelFacts, RecorderStats, Recording, Series
+from permille.records.answers import Latency
+from permille.records.cell import ModelFacts
+from permille.records.recording import RecorderStats, Recording, Series
 from permille.study.run.evidence import unseen_gpu
 from permille.study.worker.messages import WorkerResult
 from tests.records import domain

@@ -16,7 +16,7 @@ from permille.errors import UsageError
 from permille.store import Store
 from permille.study.engines.knee import _more
 from permille.study.plan import file
-from permille.study.plan.file import StudyFile
+from permille.study.plan.entries import Settings, StudyFile
 from permille.study.plan.grid import make
 from permille.study.plan.loads import axis_of, under_loads
 from tests.analysis.test_slo import served
@@ -136,13 +136,13 @@ def test_two_models_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_straddling_interval_gets_more_repeats_up_to_the_cap() -> None:
-    settings = file.Settings(name="s", precision=0.05, max_repeats=30)
+    settings = Settings(name="s", precision=0.05, max_repeats=30)
     summaries = summarise(served("4 clients", 200, 0.5), "compute")
     (point,) = [check(one, [Limit(name="ttft_p95", most=0.5)]) for one in summaries]
     assert point.meets is None
     assert point.straddles
     assert [more.repeats for more in _more(settings, point)] == [6, 12, 24, 30]
-    assert not list(_more(file.Settings(name="s", repeats=3), point))
+    assert not list(_more(Settings(name="s", repeats=3), point))
     assert not list(_more(settings, None))
 
 

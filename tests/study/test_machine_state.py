@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from permille.records import MachineState
+from permille.records.machine import MachineState
 from permille.study.run.machine_state import (
     describe_state,
     digest,

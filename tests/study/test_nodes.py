@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from permille.errors import EngineError
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.engines.driver import Driver
 from permille.study.engines.node_process import NodeCommand

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from permille.records import Domain, PowerSensor, Provenance, Span
+from permille.records.recording import Domain, PowerSensor, Provenance, Span
 from permille.study.run.attempt import _believable
 from permille.study.run.trial import least_query_s, pausing
 from permille.study.worker.messages import Pausing

@@ -14,7 +14,8 @@ from permille.cli import make_parser
 from permille.cli.commands import run
 from permille.cli.engines import as_run, run_options
 from permille.cli.planning import planned
-from permille.records import PER_GPU, Refused
+from permille.records.energy import Refused
+from permille.records.trial import PER_GPU
 from permille.store import Store
 from permille.study.engines.driver import Driver
 from permille.study.engines.node_process import NodeCommand

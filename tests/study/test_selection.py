@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from permille import presets
 from permille.errors import UsageError
 from permille.study.plan import file
+from permille.study.plan.entries import StudyFile
 from permille.study.plan.published import Published
 from permille.study.plan.selection import Selection, grid, select
 from permille.study.plan.sharding import FIXED_S, deal, pair_costs
 
 
 @cache
-def preset() -> file.StudyFile:
+def preset() -> StudyFile:
     name = "power-hungry-2023"
     return file.parse(presets.text(name), where=name, folder=Path.cwd())
 

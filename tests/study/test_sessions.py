@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from permille.records import MachineSession, Trial
+from permille.records.machine import MachineSession
+from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE, Store
 from tests.conftest import PATIENCE_S, Permille
 from tests.powercap import Driver

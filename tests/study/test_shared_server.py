@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from permille.processes import SERVER, VARIABLE, WORKER, end_marked, marked
-from permille.records import SHARED_SERVER, Trial
+from permille.records.trial import SHARED_SERVER, Trial
 from permille.store import Store
 from permille.study.plan import file
 from permille.study.plan.grid import Plan, make

@@ -4,6 +4,7 @@ this machine."""
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from permille.errors import EngineError
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.store.cloud.bucket import Bucket
 from permille.study.engines.protocol import RunOptions, StudyRun
@@ -184,3 +185,30 @@ def test_a_real_slurm_of_one_node(
     ordered = sorted(trials, key=lambda trial: trial.started)
     datasets = [trial.cell.dataset for trial in ordered]
     assert len([name for name, _ in itertools.groupby(datasets)]) == 2
+
+
+@pytest.mark.campaign
+def test_from_within_a_job_each_share_is_made_once_and_a_cancelled_one_ends_the_run(
+    two_pairs: Path, permille: Permille, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """On a cluster without accounting, where nobody but the queue knows of a cancelled job."""
+    with slurm_of_one_node(tmp_path / "slurm") as variables:
+        environment |= variables | {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2"}
+        start = subprocess.Popen(
+            [sys.executable, "-m", "permille", "run", str(two_pairs), *SLURM, "--json-lines"],
+            env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        submitted = tmp_path / "permille.db-slurm" / "submitted.json"
+        await_that(submitted.exists)
+        waiting = json.loads(submitted.read_text())["jobs"][1]
+        subprocess.run(["scancel", waiting], env=environment, check=True)
+        out, err = start.communicate(timeout=PATIENCE_S)
+        assert start.returncode == 1, err
+        assert "inside Slurm job 1" in err
+        assert "was lost: it is no longer in Slurm's queue" in err
+        assert len([json.loads(line)["trial"] for line in out.splitlines()]) == 4
+        for name in ("SLURM_JOB_ID", "SLURM_NTASKS"):
+            del environment[name]
+        permille("run", str(two_pairs), *SLURM)
+    assert _counts(kept(tmp_path)) == _whole(make(file.read(two_pairs)))

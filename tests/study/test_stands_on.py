@@ -13,6 +13,7 @@ from permille.backends.python import backend as python
 from permille.backends.transformers.plugin import backend as transformers
 from permille.errors import ModelError, PermilleError, StudyError, TrialError
 from permille.study.plan import file, stamps
+from permille.study.plan.entries import StudyFile
 from permille.study.plan.execution import executions
 from permille.study.plan.grid import Plan, make
 from permille.study.plan.models import Model, open_entry
@@ -46,7 +47,7 @@ ONNX = _field(
 """A graph of one tensor whose numbers lie in far.bin."""
 
 
-def study(folder: Path, models: str = CALLABLE, tasks: str = TASKS) -> file.StudyFile:
+def study(folder: Path, models: str = CALLABLE, tasks: str = TASKS) -> StudyFile:
     (folder / "rows.jsonl").write_text(ROWS)
     (folder / "study.toml").write_text(HEAD + models + tasks)
     return file.read(folder / "study.toml")

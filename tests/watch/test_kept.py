@@ -10,7 +10,7 @@ import pytest
 
 from permille.carbon.settings import resolve
 from permille.errors import StoreError
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.store import Store, StoredWindow
 from permille.store.merge import merge
 from permille.store.repair import check, repair

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from permille.carbon.settings import resolve
-from permille.records import Phase, Problem
+from permille.records.energy import Phase, Problem
 from permille.watch.exporter import WatchCounters
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep, joined
 from permille.watch.served import ServedCounts, ServedWork

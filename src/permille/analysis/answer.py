@@ -11,7 +11,7 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import current, place
 from permille.analysis.compare import ratio
 from permille.analysis.evidence_words import over_sessions
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 
 def answers(summaries: Sequence[Summary]) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from permille.analysis.regression import EqualSize, Point, at_equal_size
 from permille.analysis.study_cells import METERED, PARTS, StudyCell, pooled_mean
 from permille.carbon.footprint import energy_overhead
-from permille.records import BOUNDARIES, Boundary, JsonOutput, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import BOUNDARIES, Boundary
 from permille.units import kwh_from_joules
 
 METHOD = (

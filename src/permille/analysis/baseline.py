@@ -19,7 +19,11 @@ from permille.analysis.current import current_trials
 from permille.analysis.gate import ERROR, Judgement, Verdict, judged
 from permille.analysis.sessions import BREAK, instant
 from permille.analysis.summaries import summarise
-from permille.records import Boundary, Estimate, MachineSession, Provenance, Record, Trial
+from permille.records import Record
+from permille.records.energy import Boundary, Estimate
+from permille.records.machine import MachineSession
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 
 HARDWARE = ("system", "machine", "cpu", "cpus", "memory_gib", "meters", "devices")
 """The facts of an environment that must not differ. Versions of libraries may: an upgrade is a

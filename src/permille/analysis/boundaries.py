@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from permille.records import Boundary, DomainEnergy, Phase, Problem, Provenance, Record, Refused
+from permille.records import Record
+from permille.records.energy import Boundary, DomainEnergy, Phase, Problem, Refused
+from permille.records.recording import Provenance
 
 SIGNIFICANT = 0.05
 """A sum has the provenance of its weaker domains if they contribute at least this share of it."""

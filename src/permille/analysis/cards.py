@@ -11,7 +11,8 @@ import math
 from collections.abc import Sequence
 
 from permille.escaping import plain
-from permille.records import Estimate, Record
+from permille.records import Record
+from permille.records.energy import Estimate
 
 _FILL = "rgba(74,144,226,0.6)"
 _TRACK = "rgba(128,128,128,0.25)"

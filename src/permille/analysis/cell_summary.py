@@ -21,17 +21,12 @@ from permille.analysis.rerun import (
     session_means,
 )
 from permille.analysis.stopping import decide, stopped_summary
-from permille.records import (
-    Boundary,
-    Cell,
-    Estimate,
-    Protocol,
-    Provenance,
-    Quality,
-    Record,
-    Stopping,
-    TokenSplit,
-)
+from permille.records import Record
+from permille.records.answers import Quality, TokenSplit
+from permille.records.cell import Cell
+from permille.records.energy import Boundary, Estimate
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Stopping
 from permille.units import format_energy_kwh, kwh_from_joules
 
 

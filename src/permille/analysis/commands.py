@@ -10,13 +10,15 @@ from permille.analysis import compare, intervals
 from permille.analysis.boundaries import Bounded, above_idle, within
 from permille.analysis.budget import UncertaintyPart, budget_parts
 from permille.analysis.cell_summary import Sums
+from permille.analysis.estimates import scaled
 from permille.analysis.parts import Part as DomainPart
 from permille.analysis.parts import parts_of
-from permille.analysis.rows import scaled
 from permille.analysis.student import CONFIDENCE
-from permille.analysis.summaries import energy_sums
+from permille.analysis.sums import energy_sums
 from permille.carbon.footprint import energy_overhead
-from permille.records import Boundary, Estimate, Phase, Provenance, Record, RecorderStats, Refused
+from permille.records import Record
+from permille.records.energy import Boundary, Estimate, Phase, Refused
+from permille.records.recording import Provenance, RecorderStats
 from permille.units import kwh_from_joules, per_1000
 
 

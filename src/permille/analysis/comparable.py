@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from permille.records import PER_GPU, Cell, Record, Trial
+from permille.records import Record
+from permille.records.cell import Cell
+from permille.records.trial import PER_GPU, Trial
 
 if TYPE_CHECKING:
     from permille.analysis.cell_summary import Summary

@@ -15,7 +15,8 @@ from permille.analysis.comparison import CellRatio, Comparison
 from permille.analysis.parts import Part
 from permille.analysis.rerun import Measurement, SessionMean, rerun, session_means
 from permille.errors import CompareError
-from permille.records import Estimate, Provenance
+from permille.records.energy import Estimate
+from permille.records.recording import Provenance
 from permille.suggestions import nearest
 
 

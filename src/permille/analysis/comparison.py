@@ -9,7 +9,9 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import agent_of
 from permille.analysis.evidence_words import estimate_text, estimated_notes, over_sessions
 from permille.analysis.quality import verdict_text
-from permille.records import Estimate, Provenance, Record
+from permille.records import Record
+from permille.records.energy import Estimate
+from permille.records.recording import Provenance
 from permille.units import counted, format_number
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from permille.analysis.comparable import current, pooled_by
 from permille.analysis.summaries import grouped, summarise
-from permille.records import Trial
+from permille.records.trial import Trial
 
 if TYPE_CHECKING:
     from permille.analysis.cell_summary import Summary

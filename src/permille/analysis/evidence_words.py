@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 ESTIMATED = (
     "estimated: no energy counter could be read on {machine}, so power is modelled from CPU time;"

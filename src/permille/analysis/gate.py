@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from permille.records import Estimate, Record
+from permille.records import Record
+from permille.records.energy import Estimate
 
 Verdict = Literal["pass", "fail", "cannot-tell"]
 

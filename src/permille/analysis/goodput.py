@@ -12,18 +12,23 @@ from typing import NamedTuple
 
 import msgspec
 
+from permille.analysis.cell_energy import CellEnergy
 from permille.analysis.cell_summary import Sums
 from permille.analysis.quality import wilson
 from permille.analysis.serving import over_trials
 from permille.analysis.slo import ERROR_RATE, Limit
-from permille.analysis.summaries import energy_per_1000
-from permille.records import AnswerTimes, Boundary, Estimate, Record, Refused, Span, Trial
+from permille.records import Record
+from permille.records.answers import AnswerTimes
+from permille.records.energy import Boundary, Estimate, Refused
+from permille.records.recording import Span
+from permille.records.trial import Trial
 
 _COLUMNS: dict[str, Callable[[AnswerTimes], Sequence[int | None]]] = {
     "ttft": lambda times: times.first_ns,
     "tpot": lambda times: times.token_ns,
     "latency": lambda times: times.whole_ns,
 }
+"""Each waiting time of the answers that were kept, by its key in :data:`.slo.TIMES`."""
 
 
 class Goodput(Record):
@@ -110,10 +115,10 @@ def goodput(
         good[trial.uid] = count
     trials = [one.trial for one in timed]
     per_s = over_trials([good[trial.uid] / trial.phases["query"].seconds for trial in trials])
-    energy, net = energy_per_1000(trials, boundary, lambda trial: good[trial.uid] or None)
+    energy, net = CellEnergy(trials, boundary).per(lambda trial: good[trial.uid] or None)
     return Goodput(
         per_s=per_s,
-        share=_share([good[trial.uid] for trial in trials], [_tried(trial) for trial in trials]),
+        share=_share([good[trial.uid] for trial in trials], [tried(trial) for trial in trials]),
         energy=energy,
         net=net,
         reason=None if all(good.values()) else "in a trial, no request kept every limit",
@@ -129,23 +134,32 @@ def _good(
         return Refused(reason="a trial does not say how many requests it answered")
     if not limits:
         return float(query.inferences)
-    if isinstance(times, Refused):
-        return times
     columns = []
     for time in limits:
-        column = _COLUMNS[time](times)
-        if None in column:
-            return Refused(reason=f"a trial did not record the {time} of each request")
-        columns.append([value for value in column if value is not None])
-    mosts_ns = [most * 1e9 for most in limits.values()]
+        column = column_of(times, time)
+        if isinstance(column, Refused):
+            return column
+        columns.append(column)
+    # In seconds: a limit times 1e9 may be rounded to just below a time that is equal to it.
     kept = sum(
-        all(value <= most_ns for value, most_ns in zip(values, mosts_ns, strict=True))
+        all(value / 1e9 <= most for value, most in zip(values, limits.values(), strict=True))
         for values in zip(*columns, strict=True)
     )
     return query.inferences * kept / len(columns[0])
 
 
-def _tried(trial: Trial) -> int:
+def column_of(times: AnswerTimes | Refused, time: str) -> list[int] | Refused:
+    """One waiting time (ns) of each answer that was kept, or why there is none."""
+    if isinstance(times, Refused):
+        return times
+    known = [value for value in _COLUMNS[time](times) if value is not None]
+    if len(known) < len(times.whole_ns):
+        return Refused(reason=f"a trial did not record the {time} of each request")
+    return known
+
+
+def tried(trial: Trial) -> int:
+    """The requests of a finished trial, with those that failed."""
     return (trial.phases["query"].inferences or 0) + round(trial.counts.get("failed", 0.0))
 
 

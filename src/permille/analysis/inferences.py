@@ -11,7 +11,9 @@ from itertools import accumulate, pairwise
 
 from permille.analysis.boundaries import within
 from permille.energy import phases
-from permille.records import Boundary, EachInference, Recording, Refused, Span
+from permille.records.answers import EachInference
+from permille.records.energy import Boundary, Refused
+from permille.records.recording import Recording, Span
 
 MOST = 10_000
 """The most inferences that are evaluated: the first ones."""

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from permille.analysis.student import CONFIDENCE, student_t
-from permille.records import Estimate
+from permille.records.energy import Estimate
 
 LARGEST_LOG = 700.0
 """A number whose logarithm is within plus or minus this is a float: e^700 is 1.0e304."""
@@ -249,10 +249,13 @@ def summary(values: Sequence[float]) -> tuple[int, float, float | None]:
         raise ValueError("there are no values to average")
     if not all(map(math.isfinite, values)):
         raise ValueError("a value is not a finite number (missing values must be left out)")
-    if all(value == values[0] for value in values):
-        return n, float(values[0]), None if n == 1 else 0.0
+    first = values[0]
+    if n == 1:
+        return 1, float(first), None
+    if values.count(first) == n:
+        return n, float(first), 0.0
     centre = math.fsum(values) / n
-    squares = math.fsum((value - centre) ** 2 for value in values)
+    squares = math.fsum([(value - centre) ** 2 for value in values])
     return n, centre, math.sqrt(squares / (n - 1))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from permille.analysis.estimates import Interval, SessionInterval
 from permille.analysis.goodput import Goodput, request_limits
 from permille.analysis.knee import End
 from permille.analysis.rows import (
     CellRow,
     FailedInferences,
-    Interval,
-    SessionInterval,
     TimeFigures,
     TokenFigures,
     TrialCounts,
@@ -20,7 +19,9 @@ from permille.analysis.rows import (
 from permille.analysis.slo import Limit, LimitCheck, OperatingChoice, PointCheck
 from permille.carbon.footprint import energy_overhead
 from permille.carbon.settings import CarbonSettings
-from permille.records import Boundary, JsonOutput, Provenance, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
+from permille.records.recording import Provenance
 
 
 class PromiseLimit(Record):
@@ -80,10 +81,10 @@ class SloOutput(JsonOutput):
     """The output of ``permille slo --json``. ``promise``: each limit by its name.
     ``request_limits``: the most seconds of a single request, for the goodput. ``points``: the
     cheapest first. ``best``: the cheapest that keeps the promise, null if none is known to.
-    ``cheapest``: of all. ``cost``: the energy of ``best`` over that of ``cheapest``, null if they
-    are the same. ``as_cheap``: others that keep the promise and need as much within error.
-    ``undecided``: cheaper ones than ``best`` of which the trials cannot tell. ``nearest``: without
-    ``best``, the one with the smallest excess over a limit."""
+    ``cheapest``: of all, null if none has a figure. ``cost``: the energy of ``best`` over that of
+    ``cheapest``, null if they are the same. ``as_cheap``: others that keep the promise and need as
+    much within error. ``undecided``: cheaper ones than ``best`` of which the trials cannot tell.
+    ``nearest``: without ``best``, the one with the smallest excess over a limit."""
 
     promise: dict[str, float]
     request_limits: dict[str, float]
@@ -95,7 +96,7 @@ class SloOutput(JsonOutput):
     study: str
     points: tuple[OperatingPoint, ...]
     best: OperatingPoint | None
-    cheapest: str
+    cheapest: str | None
     cost: Interval | None
     as_cheap: tuple[str, ...]
     undecided: tuple[str, ...]
@@ -149,8 +150,8 @@ def slo_output(
         study=summary.study,
         points=tuple(shown.values()),
         best=None if choice.best is None else shown[choice.best.name],
-        cheapest=choice.cheapest.name,
-        cost=None if choice.cost is None else Interval.of(choice.cost),
+        cheapest=None if choice.cheapest is None else choice.cheapest.name,
+        cost=Interval.known(choice.cost),
         as_cheap=tuple(p.name for p in choice.as_cheap),
         undecided=tuple(p.name for p in choice.undecided),
         nearest=None if choice.nearest is None else choice.nearest.name,

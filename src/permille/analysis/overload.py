@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from permille.analysis.comparable import OURS
-from permille.records import Trial
+from permille.records.trial import Trial
 
 _OLDER_REASON = "the server cannot keep up with rate_per_s"
 """What the reason contains in trials from before failures had a kind."""

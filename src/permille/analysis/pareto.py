@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from permille import metrics
 from permille.analysis import quality
@@ -10,6 +11,7 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import place
 from permille.analysis.compare import ratio
 from permille.errors import CompareError
+from permille.records.answers import Quality
 
 
 def fronts(summaries: Sequence[Summary]) -> list[bool | None]:
@@ -21,51 +23,52 @@ def fronts(summaries: Sequence[Summary]) -> list[bool | None]:
     readable answers is never on a front. None if energy or quality is unknown. Fronts across tasks
     are meaningless and not computed.
     """
-    groups: dict[tuple[str, ...], list[Summary]] = {}
-    known = [s for s in summaries if _known(s)]
-    if not known:
-        return [None] * len(summaries)
-    for s in known:
-        groups.setdefault(_key(s), []).append(s)
+    candidates = [_candidate(s) for s in summaries]
+    groups: dict[tuple[str, ...], list[_Candidate]] = {}
+    for one in candidates:
+        if one is not None:
+            groups.setdefault(one.key, []).append(one)
     for group in groups.values():
         group.sort(key=_goodness, reverse=True)  # most are dominated by the best, so try that first
-    return [_on_front(s, groups[_key(s)]) if _known(s) else None for s in summaries]
+    return [None if one is None else _on_front(one, groups[one.key]) for one in candidates]
 
 
-def _goodness(s: Summary) -> float:
-    assert s.quality is not None
-    return metrics.goodness(s.quality.metric, s.quality.value)
+class _Candidate(NamedTuple):
+    """A summary with an energy and a quality. It is ranked among those with the same ``key``;
+    ``energy_j`` is worked out once, since it is compared with that of many others."""
+
+    summary: Summary
+    quality: Quality
+    energy_j: float
+    key: tuple[str, ...]
 
 
-def _known(s: Summary) -> bool:
-    return s.energy is not None and s.quality is not None
+def _candidate(summary: Summary) -> _Candidate | None:
+    energy, score = summary.energy, summary.quality
+    if energy is None or score is None:
+        return None
+    return _Candidate(summary, score, energy.value, (*place(summary), score.metric))
 
 
-def _key(s: Summary) -> tuple[str, ...]:
-    return (*place(s), s.quality.metric if s.quality else "")
+def _goodness(one: _Candidate) -> float:
+    return metrics.goodness(one.quality.metric, one.quality.value)
 
 
-def _on_front(s: Summary, group: Sequence[Summary]) -> bool:
-    if quality.nothing_read(s.quality):
+def _on_front(one: _Candidate, group: Sequence[_Candidate]) -> bool:
+    if quality.nothing_read(one.quality):
         return False
-    return not any(_beats(o, s) for o in group if o is not s)
+    return not any(_beats(o, one) for o in group if o is not one)
 
 
-def _beats(o: Summary, s: Summary) -> bool:
-    if quality.nothing_read(o.quality):
-        return False
-    assert o.energy is not None
-    assert s.energy is not None
-    if o.energy.value > s.energy.value:
+def _beats(o: _Candidate, s: _Candidate) -> bool:
+    if o.energy_j > s.energy_j or quality.nothing_read(o.quality):
         return False
     level = quality.compared(o.quality, s.quality).level
     if level == "unknown":  # no error is known for either: compare the values
-        assert o.quality is not None
-        assert s.quality is not None
         level = quality.by_value(o.quality, s.quality)
     if level == "worse":
         return False
-    return level == "better" or needs_less(o, s)
+    return level == "better" or needs_less(o.summary, s.summary)
 
 
 def needs_less(a: Summary, b: Summary) -> bool:

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 from permille.analysis import intervals
 from permille.analysis.cell_summary import Sums
+from permille.analysis.estimates import Interval
 from permille.analysis.paper.printed import TABLE_5
-from permille.analysis.rows import Interval
 from permille.analysis.study_cells import StudyCell
 from permille.carbon.footprint import energy_overhead
 from permille.errors import CompareError
-from permille.records import Boundary, Estimate, Record
+from permille.records import Record
+from permille.records.energy import Boundary, Estimate
 from permille.units import kwh_from_joules
 
 
@@ -95,7 +96,7 @@ def row(
         kwh_per_inference_low=per_inference.low,
         kwh_per_inference_high=per_inference.high,
         inferences=Interval.of(estimate),
-        days=None if days is None else Interval.of(days),
+        days=Interval.known(days),
         published_inferences=published_inferences,
     )
 

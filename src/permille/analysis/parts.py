@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from permille.records import DomainEnergy, Phase, Record
+from permille.records import Record
+from permille.records.energy import DomainEnergy, Phase
 from permille.units import per_1000
 
 

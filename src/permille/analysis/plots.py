@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from permille.energy.levels import power_trace
 from permille.escaping import plain
 from permille.extras import extra
-from permille.records import Estimate, Record, Series
+from permille.records import Record
+from permille.records.energy import Estimate
+from permille.records.recording import Series
 from permille.units import NS_PER_S
 
 if TYPE_CHECKING:

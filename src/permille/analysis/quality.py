@@ -19,7 +19,9 @@ from typing import Literal
 
 from permille import metrics
 from permille.metrics import metric_of, unpack
-from permille.records import Estimate, Quality, Record
+from permille.records import Record
+from permille.records.answers import Quality
+from permille.records.energy import Estimate
 
 Z95 = 1.959963984540054
 LEVEL = 0.05

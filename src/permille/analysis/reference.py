@@ -14,7 +14,8 @@ from statistics import fmean
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.student import student_t
 from permille.energy.disturbance import disturbed
-from permille.records import Record, Trial
+from permille.records import Record
+from permille.records.trial import Trial
 from permille.units import per_1000
 
 CONFIDENCE = 0.99

@@ -170,9 +170,10 @@ def rerun(sessions: Sequence[SessionMean]) -> Rerun:
     if not sessions:
         raise ValueError("there is no session to take the mean of")
     machines = _machines(sessions)
-    units = _units(machines)
-    value = summary(units)[1]
-    half, rerun_half = _half(sessions), _rerun_half(machines)
+    n, value, sd = summary(_units(machines))
+    # Of a single session, its trials or blocks are the draws.
+    half = _half(sessions[0].n, sessions[0].sd) if len(sessions) == 1 else _half(n, sd)
+    rerun_half = None if sd is None else _rerun_half(machines, n, sd)
     return Rerun(
         value=value,
         low=None if half is None else value - half,
@@ -200,21 +201,12 @@ def _units(machines: Sequence[Sequence[SessionMean]]) -> list[float]:
     return [summary([session.mean for session in machine])[1] for machine in machines]
 
 
-def _half(sessions: Sequence[SessionMean]) -> float | None:
-    if len(sessions) == 1:
-        n, sd = sessions[0].n, sessions[0].sd
-        return None if sd is None or n < 2 else student_t(n - 1) * sd / math.sqrt(n)
-    units = _units(_machines(sessions))
-    n, _, sd = summary(units)
-    assert sd is not None
-    return student_t(n - 1) * sd / math.sqrt(n)
+def _half(n: int, sd: float | None) -> float | None:
+    return None if sd is None else student_t(n - 1) * sd / math.sqrt(n)
 
 
-def _rerun_half(machines: Sequence[Sequence[SessionMean]]) -> float | None:
-    units = _units(machines)
-    n, _, sd = summary(units)
-    if sd is None:
-        return None
+def _rerun_half(machines: Sequence[Sequence[SessionMean]], n: int, sd: float) -> float:
+    """Of ``n`` units with an sd."""
     among = sd**2 * (1 + 1 / n)
     # The mean of several sessions varies less than the one session that is to come.
     within, df_within = _session_square(machines) if len(machines) > 1 else (0.0, 0)

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from permille.analysis.cell_summary import Summary
+from permille.analysis.estimates import Interval
 from permille.analysis.pareto import fronts
-from permille.analysis.rows import CellRow, Interval, row
+from permille.analysis.rows import CellRow, row
 from permille.carbon.accelerators import EmbodiedShare, share_g
 from permille.carbon.embodied import Hardware, embodied_g, sci_g_per_1000
 from permille.carbon.equivalents import amounts, equivalents
 from permille.carbon.footprint import energy_overhead, footprint
 from permille.carbon.settings import CarbonSettings
 from permille.carbon.water import WaterUse, litres
-from permille.records import Boundary, JsonOutput, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
 
 
 class Sci(Record):

@@ -10,11 +10,13 @@ import msgspec
 
 from permille.analysis.cell_summary import Summary, Sums, TokenEnergy
 from permille.analysis.study_cells import METERED, StudyCell, cell_of
-from permille.records import Boundary, Record, Trial
+from permille.records import Record
+from permille.records.energy import Boundary
+from permille.records.trial import Trial
 
 
 class Rolled(Record):
-    """A group as one cell. ``weights`` is that of :class:`permille.records.ModelFacts`."""
+    """A group as one cell. ``weights`` is that of :class:`permille.records.cell.ModelFacts`."""
 
     cell: StudyCell
     batch_size: int

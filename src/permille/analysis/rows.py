@@ -2,83 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
-from permille.analysis.cell_summary import Summary, Sums, Times, TokenEnergy, TokensEach
+from permille.analysis.cell_summary import Summary, Sums, Times, TokensEach
 from permille.analysis.comparable import agent_of
+from permille.analysis.estimates import Interval, SessionInterval, scaled
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
-from permille.records import Boundary, CellCategory, Estimate, Provenance, Record, TokenSplit
+from permille.records import Record
+from permille.records.answers import TokenSplit
+from permille.records.cell import CellCategory
+from permille.records.energy import Boundary, Estimate
+from permille.records.recording import Provenance
 from permille.units import co2e_g, kwh_from_joules
-
-
-class RerunInterval(Record):
-    """Where the figure of one more session would lie (95 %)."""
-
-    low: float
-    high: float
-
-
-class Interval(Record):
-    """A figure with its 95 % interval. All are null if there is no figure; ``low`` and ``high`` are
-    null if the uncertainty is unknown (a single trial)."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @classmethod
-    def of(cls, estimate: Estimate | None) -> Interval:
-        """The estimate in printed form."""
-        if estimate is None:
-            return cls()
-        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
-
-
-class SessionInterval(Interval):
-    """An interval over trials that know their sessions. ``sessions``: how many, null if that is
-    unknown; ``machines``: of how many; ``rerun``: from two sessions on, where the figure of one
-    more would lie, on one more machine if they are of several."""
-
-    rerun: RerunInterval | None = None
-    sessions: int | None = None
-    machines: int | None = None
-
-    @classmethod
-    def of(cls, estimate: Estimate | None) -> SessionInterval:
-        """The estimate in printed form."""
-        if estimate is None:
-            return cls()
-        rerun = None
-        if estimate.rerun_low is not None and estimate.rerun_high is not None:
-            rerun = RerunInterval(low=estimate.rerun_low, high=estimate.rerun_high)
-        return cls(
-            value=estimate.value,
-            low=estimate.low,
-            high=estimate.high,
-            rerun=rerun,
-            sessions=estimate.sessions,
-            machines=estimate.machines,
-        )
-
-
-def estimate_of(interval: Interval) -> Estimate | None:
-    """The estimate that is printed so; None if there is no figure."""
-    if interval.value is None:
-        return None
-    if not isinstance(interval, SessionInterval):
-        return Estimate(value=interval.value, low=interval.low, high=interval.high)
-    rerun = interval.rerun
-    return Estimate(
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        sessions=interval.sessions,
-        machines=interval.machines,
-        rerun_low=None if rerun is None else rerun.low,
-        rerun_high=None if rerun is None else rerun.high,
-    )
 
 
 class Percentiles(Record):
@@ -145,9 +81,9 @@ class TokenCounts(Record):
         if each is None:
             return None
         return cls(
-            input=None if each.input is None else Interval.of(each.input),
-            output=None if each.output is None else Interval.of(each.output),
-            reasoning=None if each.reasoning is None else Interval.of(each.reasoning),
+            input=Interval.known(each.input),
+            output=Interval.known(each.output),
+            reasoning=Interval.known(each.reasoning),
         )
 
 
@@ -175,9 +111,9 @@ class SplitFigures(Record):
             return None
         return cls(
             method=split.method,
-            input=None if split.input_j is None else Interval.of(split.input_j),
-            output=None if split.output_j is None else Interval.of(split.output_j),
-            rest_w=None if split.rest_w is None else Interval.of(split.rest_w),
+            input=Interval.known(split.input_j),
+            output=Interval.known(split.output_j),
+            rest_w=Interval.known(split.rest_w),
             n=split.n,
             boundary="compute",
             problem=split.problem,
@@ -265,21 +201,6 @@ class CellRow(Record):
     notes: tuple[str, ...]
 
 
-def scaled(estimate: Estimate, factor: Callable[[float], float]) -> Estimate:
-    """The estimate in another unit; ``factor`` must be increasing."""
-    low, high = estimate.low, estimate.high
-    rerun_low, rerun_high = estimate.rerun_low, estimate.rerun_high
-    return Estimate(
-        value=factor(estimate.value),
-        low=None if low is None else factor(low),
-        high=None if high is None else factor(high),
-        sessions=estimate.sessions,
-        machines=estimate.machines,
-        rerun_low=None if rerun_low is None else factor(rerun_low),
-        rerun_high=None if rerun_high is None else factor(rerun_high),
-    )
-
-
 def kwh_per_1000(sums: Sums | None, overhead: float = 1.0) -> Estimate | None:
     """kWh per 1,000 inferences, times ``overhead`` (the PUE for ``facility``)."""
     if sums is None:
@@ -288,16 +209,12 @@ def kwh_per_1000(sums: Sums | None, overhead: float = 1.0) -> Estimate | None:
 
 
 def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) -> CellRow:
-    """One cell's row.
-
-    In ``facility`` the kWh already include the PUE; in the other boundaries it only multiplies the
-    carbon, because the energy is the machine's. With ``net``, kWh and carbon are those above idle.
-    """
+    """One cell's row; with ``net``, kWh and carbon are those above idle. The PUE counts once: see
+    :mod:`permille.carbon.footprint`."""
     overhead = energy_overhead(pue, summary.boundary)
     headline = kwh_per_1000(summary.net if net else summary.energy, overhead)
     to_grams = intensity_g_per_kwh * carbon_overhead(pue, summary.boundary)
-    net_kwh = kwh_per_1000(summary.net, overhead)
-    cell, speed, answered = summary.cell, summary.tokens_per_s, summary.inferences_per_s
+    cell, speed = summary.cell, summary.tokens_per_s
     return CellRow(
         study=summary.study,
         task=cell.task,
@@ -310,28 +227,18 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         batch_size=cell.settings.get("batch_size"),
         weights=cell.settings.get("weights"),
         kwh_per_1000=SessionInterval.of(headline),
-        co2e_g_per_1000=SessionInterval.of(
-            headline and scaled(headline, lambda kwh: co2e_g(kwh, to_grams))
-        ),
-        net_kwh_per_1000=None if net_kwh is None else SessionInterval.of(net_kwh),
+        co2e_g_per_1000=SessionInterval.of(_grams(headline, to_grams)),
+        net_kwh_per_1000=SessionInterval.known(kwh_per_1000(summary.net, overhead)),
         kwh_per_trial=Interval.of(kwh_per_1000(summary.run, overhead)),
         latency_s=Percentiles(p50=summary.latency_p50_s, p95=summary.latency_p95_s),
         request_s=TimeFigures.of(summary.request_s),
-        per_token=_per_token(
-            summary.net_per_token if net else summary.per_token,
-            overhead,
-            # The split is made within compute, idle included.
-            summary.token_split if summary.boundary == "compute" and not net else None,
-        ),
-        per_unit={
-            unit: Interval.of(joules_each(sums, overhead))
-            for unit, sums in (summary.net_per_unit if net else summary.per_unit).items()
-        },
+        per_token=_per_token(summary, overhead, net=net),
+        per_unit=_per_unit(summary, overhead, net=net),
         tokens_each=TokenCounts.of(summary.tokens_each),
         token_split=SplitFigures.of(summary.token_split),
-        inferences_per_s=None if answered is None else Interval.of(answered),
+        inferences_per_s=Interval.known(summary.inferences_per_s),
         tokens_per_s=None if speed is None else speed.value,
-        tokens_per_s_interval=None if speed is None else Interval.of(speed),
+        tokens_per_s_interval=Interval.known(speed),
         ttft_s=TimeFigures.of(summary.first_token_s),
         tpot_s=TimeFigures.of(summary.output_token_s),
         inference_energy_j=_inference_energy(summary),
@@ -352,17 +259,26 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
     )
 
 
-def _per_token(
-    tokens: TokenEnergy | None, overhead: float, split: TokenSplit | None
-) -> TokenFigures | None:
+def _grams(kwh: Estimate | None, g_per_kwh: float) -> Estimate | None:
+    return None if kwh is None else scaled(kwh, lambda value: co2e_g(value, g_per_kwh))
+
+
+def _per_token(summary: Summary, overhead: float, *, net: bool) -> TokenFigures | None:
+    tokens = summary.net_per_token if net else summary.per_token
     if tokens is None:
         return None
-    every = joules_each(tokens.every, overhead)
+    # The split is made within compute, idle included.
+    split = summary.token_split if summary.boundary == "compute" and not net else None
     return TokenFigures(
-        input=None if split is None or split.input_j is None else Interval.of(split.input_j),
+        input=None if split is None else Interval.known(split.input_j),
         output=Interval.of(joules_each(tokens.output, overhead)),
-        all=None if every is None else Interval.of(every),
+        all=Interval.known(joules_each(tokens.every, overhead)),
     )
+
+
+def _per_unit(summary: Summary, overhead: float, *, net: bool) -> dict[str, Interval]:
+    per_unit = summary.net_per_unit if net else summary.per_unit
+    return {unit: Interval.of(joules_each(sums, overhead)) for unit, sums in per_unit.items()}
 
 
 def joules_each(sums: Sums | None, overhead: float) -> Estimate | None:

@@ -8,7 +8,9 @@ from operator import attrgetter
 
 from permille.analysis import intervals
 from permille.analysis.cell_summary import Times, TokensEach
-from permille.records import Estimate, Latency, TokenSplit, Trial
+from permille.records.answers import Latency, TokenSplit
+from permille.records.energy import Estimate
+from permille.records.trial import Trial
 
 
 def output_tokens(trial: Trial) -> int | None:

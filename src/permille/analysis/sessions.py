@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from permille.records import MachineSession
+from permille.records.machine import MachineSession
 
 BREAK = timedelta(minutes=30)
 """The longest pause within a session. Heat sinks follow a load within minutes and a case within

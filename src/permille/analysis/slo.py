@@ -16,7 +16,8 @@ from permille.analysis.compare import ratio
 from permille.analysis.pareto import needs_less
 from permille.analysis.quality import wilson
 from permille.errors import CompareError
-from permille.records import Estimate, Record
+from permille.records import Record
+from permille.records.energy import Estimate
 from permille.units import counted
 
 ERROR_RATE = "error_rate"
@@ -101,10 +102,11 @@ class OperatingChoice(Record):
     the promise and whose energy is within error of that of ``best``. ``undecided``: points of
     which the trials cannot tell whether they keep it, and which are cheaper than ``best`` by their
     figure. ``nearest``: without ``best``, the point with the smallest excess over a limit.
+    ``cheapest`` and ``nearest`` are None if no point has a figure of energy.
     """
 
     points: tuple[PointCheck, ...]
-    cheapest: PointCheck
+    cheapest: PointCheck | None = None
     best: PointCheck | None = None
     cost: Estimate | None = None
     as_cheap: tuple[PointCheck, ...] = ()
@@ -117,12 +119,15 @@ def choose(summaries: Sequence[Summary], promise: Sequence[Limit]) -> OperatingC
     energy per inference.
 
     Raises:
-        CompareError: there are none, they cannot be compared with each other, or none has a figure.
+        CompareError: there are none, they cannot be compared with each other, or none has a figure
+            of energy, unless every one is known to break the promise.
     """
     _check_one_place(summaries)
     points = sorted((check(summary, promise) for summary in summaries), key=_joules)
     known = [p for p in points if p.summary.energy is not None]
     if not known:
+        if all(p.meets is False for p in points):
+            return OperatingChoice(points=tuple(points))
         raise CompareError(
             f"no operating point has a figure; {points[0].name}: {points[0].summary.problem}"
         )

@@ -10,13 +10,15 @@ import msgspec
 
 from permille.analysis.cards import Card, CardLine, as_html
 from permille.analysis.commands import DomainMean, figure, per_inference, per_unit_j
+from permille.analysis.estimates import scaled
 from permille.analysis.evidence_words import estimate_text, estimated_notes
-from permille.analysis.rows import scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import resolve
 from permille.energy import disturbance
 from permille.errors import UsageError
-from permille.records import Boundary, Estimate, Phase, Provenance, Record, Series, Span
+from permille.records import Record
+from permille.records.energy import Boundary, Estimate, Phase
+from permille.records.recording import Provenance, Series, Span
 from permille.units import (
     co2e_g,
     counted,

@@ -33,7 +33,8 @@ from collections.abc import Sequence
 
 from permille.analysis import intervals
 from permille.analysis.student import student_t
-from permille.records import Estimate, Record
+from permille.records import Record
+from permille.records.energy import Estimate
 
 CAUTION = 1.25
 """Factor on Student's half-width, from simulation; see the module's docstring."""

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from permille.analysis import intervals
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.summaries import by_boundary, grouped
-from permille.records import Boundary, DomainEnergy, Phase, Record, Trial
+from permille.records import Record
+from permille.records.energy import Boundary, DomainEnergy, Phase
+from permille.records.trial import Trial
 from permille.units import kwh_from_joules, per_1000
 
 METERED: tuple[Boundary, ...] = ("accelerator", "compute", "node")

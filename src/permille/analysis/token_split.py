@@ -25,7 +25,9 @@ import msgspec
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.student import student_t
 from permille.energy import disturbance, phases
-from permille.records import Estimate, Recording, Refused, RequestTimes, Span, TokenSplit
+from permille.records.answers import RequestTimes, TokenSplit
+from permille.records.energy import Estimate, Refused
+from permille.records.recording import Recording, Span
 
 if TYPE_CHECKING:
     import numpy as np

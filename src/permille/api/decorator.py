@@ -18,7 +18,7 @@ from permille.api.open_span import checked_inferences
 from permille.api.session import Session, record
 from permille.errors import UsageError
 from permille.finishing import promise_name, wait_for
-from permille.records import Boundary
+from permille.records.energy import Boundary
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from permille.analysis.spans import Measured, overlapping
 from permille.energy import phases
-from permille.records import Phase, Problem, Record, Recording, Span
+from permille.records import Record
+from permille.records.energy import Phase, Problem
+from permille.records.recording import Recording, Span
 
 
 class EndedSpan(Record):

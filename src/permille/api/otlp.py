@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from permille.analysis.spans import Result
 from permille.energy import phases
-from permille.records import Recording, Span
+from permille.records.recording import Recording, Span
 from permille.telemetry import HW_ENERGY, HW_TYPES, MetricPoint, per_1000
 from permille.units import joules_from_kwh
 

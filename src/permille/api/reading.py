@@ -8,7 +8,7 @@ from permille.analysis.cell_summary import Summary
 from permille.analysis.rolled import BoundaryReading
 from permille.analysis.summaries import summarise
 from permille.errors import UsageError
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.store import Store
 from permille.suggestions import nearest
 

@@ -34,7 +34,8 @@ from permille.energy import cross_check, phases
 from permille.errors import RecorderError, UsageError
 from permille.recorder.client import Recorder
 from permille.recorder.marker import Marker
-from permille.records import BOUNDARIES, Boundary, Recording, Span
+from permille.records.energy import BOUNDARIES, Boundary
+from permille.records.recording import Recording, Span
 from permille.units import counted
 
 

@@ -26,7 +26,8 @@ import msgspec
 from permille.backends import files
 from permille.backends.choosing import Step, next_step
 from permille.errors import ModelError
-from permille.records import Category, ModelFacts, Record
+from permille.records import Record
+from permille.records.cell import Category, ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend
 from permille.workload.requests import Chat, Choice, Generate

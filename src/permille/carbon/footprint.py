@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from permille.carbon.settings import CarbonSettings
-from permille.records import Boundary, Record
+from permille.records import Record
+from permille.records.energy import Boundary
 from permille.units import co2e_g
 
 

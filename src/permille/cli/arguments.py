@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from permille.cli.object_storage import local_store
 from permille.cli.parser import Once
 from permille.errors import UsageError
-from permille.records import BOUNDARIES
+from permille.records.energy import BOUNDARIES
 
 if TYPE_CHECKING:
     from permille.analysis.results import AddedImpacts

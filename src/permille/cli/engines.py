@@ -10,7 +10,7 @@ from typing import get_args
 from permille import plugins
 from permille.cli.arguments import duration, integer, positive_int
 from permille.errors import UsageError
-from permille.records import PER_GPU
+from permille.records.trial import PER_GPU
 from permille.study.engines.protocol import Engine, EngineOption, RunOptions
 from permille.study.plan.grid import Plan
 from permille.study.run.elsewhere import meter_of

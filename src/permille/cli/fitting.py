@@ -31,7 +31,7 @@ def fitted(table: Table, width: int) -> list[Table | Text]:
         return [table]
     constant = [column for column in columns[1:] if _constant(column)] if width < WIDE else []
     kept = [column for column in columns if column not in constant]
-    footer = [_labelled(column, 0) for column in constant]
+    footer = [_labelled(_plain(column.header), _cells(column)[0]) for column in constant]
     below = [Text(f"in every row: {'; '.join(footer)}")] if footer else []
     if _least(kept) > width:
         return [*_blocks(kept, table.title), *below]
@@ -60,19 +60,18 @@ def _least(columns: Sequence[Column]) -> int:
     return total
 
 
-def _labelled(column: Column, row: int) -> str:
-    header = _plain(column.header)
-    return f"{header} {_cells(column)[row]}" if header else _cells(column)[row]
+def _labelled(header: str, cell: str) -> str:
+    return f"{header} {cell}" if header else cell
 
 
 def _blocks(columns: Sequence[Column], title: RenderableType | None) -> list[Text]:
     """A block of lines for each row: its first cell, then the others with their headers."""
     lines = [Text(_plain(title))] if title else []
-    first, *others = columns
-    for row, name in enumerate(_cells(first)):
+    _, *headers = (_plain(column.header) for column in columns)
+    for name, *cells in zip(*map(_cells, columns), strict=True):
         lines.append(Text(name, style="bold"))
-        filled = [column for column in others if _cells(column)[row]]
-        lines += [Text(f"  {_labelled(column, row)}") for column in filled]
+        filled = [(header, cell) for header, cell in zip(headers, cells, strict=True) if cell]
+        lines += [Text(f"  {_labelled(*one)}") for one in filled]
     return lines
 
 

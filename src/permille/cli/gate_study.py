@@ -8,20 +8,17 @@ from pathlib import Path
 from permille.analysis.answer import times_text
 from permille.analysis.baseline import Gated, GatedCell, Key, gated
 from permille.analysis.comparable import OURS
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.gate import Verdict
-from permille.analysis.rows import Interval, estimate_of
 from permille.cli.planning import load
 from permille.cli.terminal import print_json
 from permille.errors import MeterError, UsageError
 from permille.escaping import plain
-from permille.records import (
-    Boundary,
-    JsonOutput,
-    MachineSession,
-    Provenance,
-    Record,
-    Trial,
-)
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
+from permille.records.machine import MachineSession
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.plan.grid import Plan
 from permille.units import counted

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from permille.analysis.cell_summary import Summary
 from permille.analysis.goodput import Goodput, TimedTrial, goodput, request_limits, times_of
 from permille.analysis.slo import Limit
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 
 

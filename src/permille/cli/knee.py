@@ -31,11 +31,11 @@ from permille.cli.terminal import console, print_json
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupts
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.store import Store
 from permille.study.engines.knee import KneeAnswer, KneeQuestion, find_knee
 from permille.study.engines.protocol import StudyRun
-from permille.study.plan.file import StudyFile
+from permille.study.plan.entries import StudyFile
 from permille.study.plan.grid import Plan
 from permille.study.plan.loads import LoadAxis, axis_of, under_loads
 from permille.study.run.schedule import most_repeats

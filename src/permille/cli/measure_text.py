@@ -6,14 +6,15 @@ import shlex
 from collections.abc import Sequence
 
 from permille.analysis.budget import line
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.evidence_words import estimate_text
-from permille.analysis.rows import Interval, estimate_of
 from permille.cli.commands.results import carbon_text
 from permille.cli.terminal import console
 from permille.escaping import plain
-from permille.measure.figure import ComparedCommand, MeasuredCommand, MeasuredCommands
+from permille.measure.comparing import ComparedCommand, MeasuredCommands
+from permille.measure.figure import MeasuredCommand
 from permille.recorder.wire import Missing
-from permille.records import Provenance
+from permille.records.recording import Provenance
 from permille.units import format_energy_kwh, format_mass_g, format_seconds
 
 

@@ -14,7 +14,7 @@ from permille import presets
 from permille.cli.arguments import positive_float, positive_int
 from permille.errors import UsageError
 from permille.study.plan import file
-from permille.study.plan.file import StudyFile
+from permille.study.plan.entries import StudyFile
 from permille.study.plan.grid import Plan, make
 from permille.study.plan.selection import Selection, select
 from permille.study.worker.containment import is_secret

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from permille.analysis.boundaries import Bounded, within
 from permille.escaping import plain
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.study.engines.protocol import NodeRests
 from permille.study.run.attempt import Turn
 from permille.study.run.schedule import NotRun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 from permille.analysis.answer import answers
 from permille.analysis.cell_summary import Summary
@@ -14,10 +15,11 @@ from permille.cli.source import reference_sentences
 from permille.cli.streams import deliver
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.store import Store
 from permille.study.engines.protocol import RunOutcome
 from permille.study.plan.grid import Plan
+from permille.study.run.tally import RunTally
 from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
 
 
@@ -69,25 +71,8 @@ def _close(
     out.print()
     for sentence in answers(summaries):
         say(sentence, "bold")
-    if tally.given_up:
-        given_up = counted(tally.given_up, "trial")
-        say(
-            f"{given_up} failed three times and will not be retried; once the cause is fixed,"
-            " start over with --fresh",
-            "red",
-        )
-    if tally.left_out:
-        left_out = counted(tally.left_out, "trial was", "trials were")
-        say(
-            f"{left_out} skipped in this run: their models fail for the same reason each time",
-            "red",
-        )
-    if tally.lost:
-        lost = counted(tally.lost, "trial was", "trials were")
-        say(f"{lost} not made because their nodes were lost; run the same command again", "red")
-    if tally.elsewhere:
-        elsewhere = counted(tally.elsewhere, "trial was", "trials were")
-        say(f"{elsewhere} made by another run of this study in the meantime")
+    for text, style in _not_made(tally):
+        say(text, style)
     if tally.disturbed:
         made = counted(tally.made, "trial")
         say(
@@ -105,10 +90,38 @@ def _close(
             f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
         )
     if tally.kept:
-        say(f"{counted(tally.kept, 'trial was', 'trials were')} already finished")
+        say(f"{_trials(tally.kept)} already finished")
     store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
     models = list(dict.fromkeys(s.cell.model for s in summaries))
     if len(models) > 1:
         say(f"next: permille compare {models[-1]!r} {models[-2]!r} --region FRA{store}")
     else:
         say(f"next: permille results --region FRA{store}")
+
+
+def _not_made(tally: RunTally) -> Iterator[tuple[str, str]]:
+    """What became of the trials that this run did not make, with the style to print it in."""
+    if tally.given_up:
+        yield (
+            f"{counted(tally.given_up, 'trial')} failed three times and will not be retried; once"
+            " the cause is fixed, start over with --fresh",
+            "red",
+        )
+    if tally.left_out:
+        yield (
+            f"{_trials(tally.left_out)} skipped in this run: their models fail for the same reason"
+            " each time",
+            "red",
+        )
+    if tally.lost:
+        yield (
+            f"{_trials(tally.lost)} not made because their nodes were lost; run the same command"
+            " again",
+            "red",
+        )
+    if tally.elsewhere:
+        yield f"{_trials(tally.elsewhere)} made by another run of this study in the meantime", ""
+
+
+def _trials(count: int) -> str:
+    return counted(count, "trial was", "trials were")

@@ -16,7 +16,7 @@ from permille.cli.streams import Feed
 from permille.cli.terminal import print_json_line
 from permille.cli.trial_lines import TrialLine, line_of, line_of_not_run
 from permille.escaping import plain
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.engines.protocol import NodeRests, Watch
 from permille.study.plan.grid import Plan

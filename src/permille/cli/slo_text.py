@@ -11,7 +11,7 @@ from permille.analysis.operating_points import promise_limit
 from permille.cli.commands.results import carbon_text
 from permille.cli.terminal import console
 from permille.escaping import plain
-from permille.records import Estimate
+from permille.records.energy import Estimate
 from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_seconds
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from permille.api.reading import check_has_study, summaries_in
 from permille.cli.study_source import NAME
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.store import REFERENCE_SOURCE, Store
 
 PUBLISHED_BOUNDARY: Boundary = "node"

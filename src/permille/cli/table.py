@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from permille.analysis.evidence_words import estimate_text
+from permille.cli.text_table import TextColumn, TextTable
 from permille.escaping import plain
 from permille.metrics import interval_text
 from permille.units import (
@@ -18,57 +19,49 @@ from permille.units import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
     from permille.analysis.quality import ShownQuality
     from permille.analysis.results import ResultRow
-    from permille.analysis.rows import Interval, Percentiles, TrialCounts
+    from permille.analysis.rows import Percentiles, TrialCounts
 
 
-def results_table(rows: Sequence[ResultRow], *, net: bool) -> Table:
-    """One line per row, by task and dataset, the least energy first. Columns with the same value
-    in every row move to the title."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-    several_data = len({(r.task, r.dataset) for r in rows}) > 1
-    several_machines = len({r.fingerprint for r in rows}) > 1
-    if several_data:
-        table.add_column("task / dataset")
-    table.add_column("model", overflow="fold")
-    table.add_column("category")
-    table.add_column(f"{'net ' if net else ''}energy / 1,000", justify="right")
-    table.add_column("CO2e / 1,000", justify="right")
-    impacts = _add_impact_columns(table, rows)
-    table.add_column("p50 / p95", justify="right")
-    has_tokens = any(r.per_token for r in rows)
-    if has_tokens:
-        table.add_column("J / output token", justify="right")
-    table.add_column("quality", justify="right")
-    table.add_column("trials", justify="right")
-    table.add_column("provenance")
-    if several_machines:
-        table.add_column("machine")
-    for row in _in_order(rows):
-        cells = [_text(f"{row.task} / {row.dataset}")] if several_data else []
-        cells += [
-            _text(row.model + _labels(row)),
-            _text(row.category),
-            _energy(row),
-            _estimate(row.co2e_g_per_1000, format_mass_g),
-            *(cell_of(row) for cell_of in impacts),
-            _text(_latency(row.latency_s)),
-            *([_joules_per_token(row)] if has_tokens else []),
-            _text(_quality(row.quality) + ("*" if row.pareto else "")),
-            _text(_trials(row.trials)),
-            _text(row.provenance or "n/a"),
+def results_table(rows: Sequence[ResultRow], *, net: bool) -> TextTable:
+    """One line per row, by task and dataset, the least energy first."""
+    ordered = _in_order(rows)
+    return TextTable(
+        [
+            # Names are untrusted: no control characters reach the terminal.
+            TextColumn(header, [plain(cell(row), limit=200) for row in ordered], right=right)
+            for header, cell, right in _columns(rows, net=net)
         ]
-        if several_machines:
-            cells.append(_text(row.fingerprint))
-        table.add_row(*cells)
-    return table
+    )
+
+
+class _Column(NamedTuple):
+    header: str
+    cell: Callable[[ResultRow], str]
+    right: bool = True
+
+
+def _columns(rows: Sequence[ResultRow], *, net: bool) -> Iterator[_Column]:
+    """The columns, of which some are only there if a row has something to say in them."""
+    if len({(r.task, r.dataset) for r in rows}) > 1:
+        yield _Column("task / dataset", lambda row: f"{row.task} / {row.dataset}", right=False)
+    yield _Column("model", lambda row: row.model + _labels(row), right=False)
+    yield _Column("category", lambda row: row.category, right=False)
+    yield _Column(f"{'net ' if net else ''}energy / 1,000", _energy)
+    yield _Column("CO2e / 1,000", lambda row: estimate_text(row.co2e_g_per_1000, format_mass_g))
+    if any(row.water_l_per_1000 for row in rows):
+        yield _Column("water / 1,000", _water)
+    if any(row.embodied_g_per_1000 for row in rows):
+        yield _Column("embodied CO2e / 1,000", _embodied)
+    yield _Column("p50 / p95", lambda row: _latency(row.latency_s))
+    if any(row.per_token for row in rows):
+        yield _Column("J / output token", _joules_per_token)
+    yield _Column("quality", lambda row: _quality(row.quality) + ("*" if row.pareto else ""))
+    yield _Column("trials", lambda row: _trials(row.trials))
+    yield _Column("provenance", lambda row: row.provenance or "n/a", right=False)
+    if len({r.fingerprint for r in rows}) > 1:
+        yield _Column("machine", lambda row: row.fingerprint, right=False)
 
 
 def _in_order(rows: Sequence[ResultRow]) -> list[ResultRow]:
@@ -86,47 +79,28 @@ def _in_order(rows: Sequence[ResultRow]) -> list[ResultRow]:
     return sorted(rows, key=key)
 
 
-def _add_impact_columns(
-    table: Table, rows: Sequence[ResultRow]
-) -> list[Callable[[ResultRow], RenderableType]]:
-    """Columns of water and embodied carbon, if a row has them; how to make their cells."""
-    cells: list[Callable[[ResultRow], RenderableType]] = []
-    if any(row.water_l_per_1000 for row in rows):
-        table.add_column("water / 1,000", justify="right")
-        cells.append(lambda row: _text(estimate_text(row.water_l_per_1000, format_volume_l)))
-    if any(row.embodied_g_per_1000 for row in rows):
-        table.add_column("embodied CO2e / 1,000", justify="right")
-        cells.append(lambda row: _text(estimate_text(row.embodied_g_per_1000, format_mass_g)))
-    return cells
-
-
 def _labels(row: ResultRow) -> str:
     replica = " (replica)" if row.weights == "replica" else ""
     return replica + (" (superseded)" if row.superseded else "")
 
 
-def _text(text: str) -> RenderableType:
-    """Untrusted text without markup or control characters."""
-    from rich.text import Text
-
-    return Text(plain(text, limit=200))
-
-
-def _energy(row: ResultRow) -> RenderableType:
+def _energy(row: ResultRow) -> str:
     """Per 1,000 inferences or, if their number is unknown, per run, labelled as such."""
     if row.kwh_per_1000.value is None and row.kwh_per_trial.value is not None:
-        return _text(f"{format_energy_kwh(row.kwh_per_trial.value)} per run")
-    return _estimate(row.kwh_per_1000, format_energy_kwh)
+        return f"{format_energy_kwh(row.kwh_per_trial.value)} per run"
+    return estimate_text(row.kwh_per_1000, format_energy_kwh)
 
 
-def _joules_per_token(row: ResultRow) -> RenderableType:
-    if row.per_token is None:
-        return _text("n/a")
-    return _estimate(row.per_token.output, format_energy_j)
+def _water(row: ResultRow) -> str:
+    return estimate_text(row.water_l_per_1000, format_volume_l)
 
 
-def _estimate(estimate: Interval, form: Callable[[float], str]) -> RenderableType:
-    return _text(estimate_text(estimate, form))
+def _embodied(row: ResultRow) -> str:
+    return estimate_text(row.embodied_g_per_1000, format_mass_g)
+
+
+def _joules_per_token(row: ResultRow) -> str:
+    return "n/a" if row.per_token is None else estimate_text(row.per_token.output, format_energy_j)
 
 
 def _latency(latency: Percentiles) -> str:

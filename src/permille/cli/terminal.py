@@ -25,23 +25,24 @@ def console(*, stderr: bool = False) -> Console:
     from rich.table import Table
 
     from permille.cli.fitting import fitted
-    from permille.cli.piped import plain_lines
+    from permille.cli.text_table import TextTable
 
     class Ours(Console):
         def print(self, *objects: Any, **how: Any) -> None:
             """Fit tables to the terminal."""
-            if how or len(objects) != 1 or not isinstance(objects[0], Table):
+            table = objects[0] if len(objects) == 1 and not how else None
+            if isinstance(table, TextTable):
+                lines = None if self.is_terminal else table.lines(self.width)
+                if lines is not None:
+                    self.file.write("\n".join([*lines, ""]))
+                    self.file.flush()
+                    return
+                table = table.by_rich()
+                objects = (table,)
+            if not self.is_terminal or not isinstance(table, Table):
                 super().print(*objects, **how)
                 return
-            if not self.is_terminal:
-                lines = plain_lines(objects[0], self.width)
-                if lines is None:
-                    super().print(*objects, **how)
-                else:
-                    self.file.write("\n".join(lines) + "\n")
-                    self.file.flush()
-                return
-            for part in fitted(objects[0], self.width):
+            for part in fitted(table, self.width):
                 # rich cuts a line that is too long; a terminal folds it.
                 super().print(part, soft_wrap=not isinstance(part, Table))
 

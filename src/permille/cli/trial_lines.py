@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from permille.energy.disturbance import disturbed
-from permille.records import JsonOutput, Provenance, Record, Trial
+from permille.records import JsonOutput, Record
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 from permille.study.run.schedule import NotRun
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from permille.analysis.rows import Interval
+from permille.analysis.estimates import Interval
 from permille.escaping import plain
 from permille.units import counted, format_energy_j, format_energy_kwh, format_mass_g, kwh_from_wh
 from permille.units import format_number as number

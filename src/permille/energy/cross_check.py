@@ -13,7 +13,8 @@ import math
 from collections.abc import Iterable
 
 from permille.energy.span_energy import span_energy
-from permille.records import DomainEnergy, Recording, Refused, Series, Span
+from permille.records.energy import DomainEnergy, Refused
+from permille.records.recording import Recording, Series, Span
 
 
 def notes(recording: Recording, spans: Iterable[Span]) -> tuple[str, ...]:

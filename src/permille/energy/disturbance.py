@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from permille.records import CpuSeries, Disturbance, Phase, Span, Trial
+from permille.records.energy import Disturbance, Phase
+from permille.records.recording import CpuSeries, Span
+from permille.records.trial import Trial
 
 DISTURBING = 0.05
 """From this share of the machine's CPU time on, other processes have disturbed a span."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from permille.energy.levels import energy_at, locate
-from permille.records import Domain, Series
+from permille.records.recording import Domain, Series
 
 UNKNOWN_TICK_S = 0.1
 """The assumed tick of a counter that never stepped: the slowest documented for NVML (Yang et al.,

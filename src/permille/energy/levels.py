@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from permille.records import Series, Span
+from permille.records.recording import Series, Span
 
 
 class NotCovered(ValueError):

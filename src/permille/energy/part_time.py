@@ -19,7 +19,7 @@ import statistics
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 
-from permille.records import PowerSensor, Span
+from permille.records.recording import PowerSensor, Span
 
 LEAST_UPDATES = 25
 """Fewer cannot show a beat. In published recordings of an A100 (Yang et al., SC24) the readings of

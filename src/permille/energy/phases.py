@@ -7,7 +7,8 @@ import msgspec
 from permille.energy import disturbance
 from permille.energy.levels import moved
 from permille.energy.span_energy import span_energy
-from permille.records import DomainEnergy, Phase, Problem, Recording, Refused, Series, Span
+from permille.records.energy import DomainEnergy, Phase, Problem, Refused
+from permille.records.recording import Recording, Series, Span
 
 
 def phase(recording: Recording, span: Span) -> Phase:

@@ -14,16 +14,8 @@ from itertools import pairwise
 from permille.energy import part_time
 from permille.energy.edges import edge_j, tick_s
 from permille.energy.levels import NotCovered, energy_at, energy_of, longest_still_s
-from permille.records import (
-    Domain,
-    DomainEnergy,
-    DomainKind,
-    Event,
-    Provenance,
-    Refused,
-    Series,
-    Span,
-)
+from permille.records.energy import DomainEnergy, Refused
+from permille.records.recording import Domain, DomainKind, Event, Provenance, Series, Span
 
 CARRIES = 0.25
 """A span is refused if its edges alone make its energy uncertain by more than this (relative,

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -36,7 +36,8 @@ from permille.explorer.cells import Shown
 from permille.explorer.serving import serving
 from permille.metrics import in_percent, metric_of
 from permille.output import compact_json
-from permille.records import Boundary, Estimate, Quality
+from permille.records.answers import Quality
+from permille.records.energy import Boundary, Estimate
 from permille.version import __version__
 
 DIGITS = 12
@@ -386,23 +387,22 @@ def _studies(cells: Sequence[Shown]) -> list[shapes.PageStudy]:
             "origin": origin,
             "study": study,
             "source": source,
-            "audit": cast(shapes.PageAudit, msgspec.to_builtins(audit.audit(members, 1.0))),
+            "audit": audit.audit(members, 1.0),
             "parity": {b: _parity(members, b) for b in METERED},
         }
         for (origin, study, source), members in groups.items()
     ]
 
 
-def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[shapes.PageParity]:
+def _parity(cells: Sequence[StudyCell], boundary: Boundary) -> list[parity.ParityRow]:
     """The models whose training the paper states; none where the study did not run them."""
-    found: list[shapes.PageParity] = []
+    found: list[parity.ParityRow] = []
     models = {cell.summary.cell.model for cell in cells}
     for model in (name for name in TABLE_5 if name in models):
         try:
-            rows = parity.study_rows(cells, boundary, model=model)
+            found += parity.study_rows(cells, boundary, model=model)
         except CompareError:  # this study has no such model, or no figure of it
             continue
-        found += cast(list[shapes.PageParity], msgspec.to_builtins(rows))
     return found
 
 

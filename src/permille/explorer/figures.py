@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from permille.explorer import cells, document, runs
+from permille.explorer import answer_times, cells, document, runs
 from permille.explorer.page import asset
 from permille.explorer.rows import Rows
-from permille.explorer.shapes import Document, ListedTrial, PageRun
-from permille.store import Store
+from permille.explorer.run_shapes import ListedTrial, PageRun
+from permille.explorer.shapes import Document, PageAnswerTimes
+from permille.store import Group, Store
 
 
 class FiguresState:
@@ -73,12 +74,23 @@ class Figures:
 
     def trials(self, cell_id: str) -> list[ListedTrial] | None:
         """The newest trials of a cell of the store; None if it has no such cell."""
-        shown = next((c for c in self.state().cells if c.id == cell_id), None)
-        if shown is None or shown.group is None or self.store is None:
+        group = self._group(cell_id)
+        if group is None or self.store is None:
             return None
         with Store(self.store, readonly=True) as store:
-            trials = store.of_group(shown.group, newest=runs.LISTED)
+            trials = store.of_group(group, newest=runs.LISTED)
         return [runs.listed(trial) for trial in trials]
+
+    def answer_times(self, cell_id: str) -> PageAnswerTimes | None:
+        """The times of the answers of a cell of the store; None if it has no such cell."""
+        group = self._group(cell_id)
+        if group is None or self.store is None:
+            return None
+        with Store(self.store, readonly=True) as store:
+            return answer_times.answer_times(store, group)
+
+    def _group(self, cell_id: str) -> Group | None:
+        return next((c.group for c in self.state().cells if c.id == cell_id), None)
 
     def run(self, uid: str) -> PageRun | None:
         """One trial with its trace; None if there is none."""

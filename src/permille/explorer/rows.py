@@ -16,7 +16,8 @@ from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.carbon.settings import CarbonSettings, resolve
 from permille.errors import UsageError
 from permille.explorer.cells import Shown
-from permille.records import BOUNDARIES, Boundary, Record
+from permille.records import Record
+from permille.records.energy import BOUNDARIES, Boundary
 from permille.tabular import as_csv, parquet_of
 from permille.units import JOULES_PER_KWH
 

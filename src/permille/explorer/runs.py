@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from permille.energy.levels import power_trace
-from permille.explorer import shapes
-from permille.records import Phase, RecorderStats, Trial
+from permille.explorer.run_shapes import ListedTrial, PageRun, RunOverhead, RunPhase
+from permille.records.energy import Phase
+from permille.records.recording import RecorderStats
+from permille.records.trial import Trial
 from permille.store import Raw, Store
 
 POINTS = 240
@@ -17,7 +19,7 @@ SPANS = 200
 """The most spans sent per run."""
 
 
-def listed(trial: Trial) -> shapes.ListedTrial:
+def listed(trial: Trial) -> ListedTrial:
     """A trial as a line of its cell's page."""
     query = trial.phases.get("query")
     return {
@@ -31,7 +33,7 @@ def listed(trial: Trial) -> shapes.ListedTrial:
     }
 
 
-def run(store: Store, uid: str) -> shapes.PageRun | None:
+def run(store: Store, uid: str) -> PageRun | None:
     """A trial with its power trace; None if the store has no such trial.
 
     Raises:
@@ -41,7 +43,7 @@ def run(store: Store, uid: str) -> shapes.PageRun | None:
     return None if trial is None else _detailed(trial, store.raw(uid))
 
 
-def _detailed(trial: Trial, raw: Raw | None) -> shapes.PageRun:
+def _detailed(trial: Trial, raw: Raw | None) -> PageRun:
     recording = raw.recording if raw else None
     starts = [s.t_ns[0] for s in recording.series if s.t_ns] if recording else []
     start = min(starts, default=0)
@@ -92,7 +94,7 @@ def _detailed(trial: Trial, raw: Raw | None) -> shapes.PageRun:
     }
 
 
-def _overhead(stats: RecorderStats) -> shapes.RunOverhead:
+def _overhead(stats: RecorderStats) -> RunOverhead:
     return {
         "cpu_s": stats.cpu_s,
         "wall_s": stats.wall_s,
@@ -101,7 +103,7 @@ def _overhead(stats: RecorderStats) -> shapes.RunOverhead:
     }
 
 
-def _phase(phase: Phase) -> shapes.RunPhase:
+def _phase(phase: Phase) -> RunPhase:
     return {
         "seconds": phase.seconds,
         "inferences": phase.inferences,

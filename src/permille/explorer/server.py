@@ -110,38 +110,65 @@ def _json(payload: Any, *, status: int = 200, tag: str | None = None) -> Respons
 
 
 def _routes(figures: Figures) -> list[Route]:
-    # Plain functions: Starlette runs them in threads, so a slow one does not block others.
-    def index(request: Request) -> Response:
-        return Response(page.served(), media_type="text/html")
+    answers = _Answers(figures)
+    paths: dict[str, Callable[[Request], Any]] = {
+        "/": _index,
+        "/static/{name}": _static,
+        "/document.json": answers.document,
+        "/revision": answers.revision,
+        "/details.json": answers.details,
+        "/licences.json": _licences,
+        "/rows.{kind}": answers.rows,
+        "/trials/{cell}": answers.trials,
+        "/answer-times/{cell}": answers.answer_times,
+        "/run/{uid}": answers.run,
+    }
+    return [Route(path, endpoint, methods=["GET"]) for path, endpoint in paths.items()]
 
-    def static(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in page.served_assets():
-            return PlainTextResponse("no such file\n", status_code=404)
-        kind = "text/css" if name.endswith(".css") else "text/javascript"
-        return Response(page.asset(name), media_type=kind)
 
-    def document(request: Request) -> Response:
-        state = figures.state()
+# Plain functions: Starlette runs them in threads, so a slow one does not block others.
+
+
+def _index(request: Request) -> Response:
+    return Response(page.served(), media_type="text/html")
+
+
+def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in page.served_assets():
+        return PlainTextResponse("no such file\n", status_code=404)
+    kind = "text/css" if name.endswith(".css") else "text/javascript"
+    return Response(page.asset(name), media_type=kind)
+
+
+def _licences(request: Request) -> Response:
+    return _json(page.asset("licences.json"))
+
+
+class _Answers:
+    """What is answered from the figures."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def document(self, request: Request) -> Response:
+        state = self._figures.state()
         if request.headers.get("if-none-match") == f'"{state.tag}"':
             return Response(status_code=304, headers={"etag": f'"{state.tag}"'})
         return _json(state.document, tag=state.tag)
 
-    async def revision(request: Request) -> Response:
+    async def revision(self, request: Request) -> Response:
         # Asked for every other second by every page that is in sight: nothing is read.
-        return PlainTextResponse(figures.revision())
+        return PlainTextResponse(self._figures.revision())
 
-    def details(request: Request) -> Response:
-        state = figures.state()
+    def details(self, request: Request) -> Response:
+        state = self._figures.state()
         return _json(state.details, tag=state.tag)
 
-    def licences(request: Request) -> Response:
-        return _json(page.asset("licences.json"))
-
-    def rows(request: Request) -> Response:
+    def rows(self, request: Request) -> Response:
         query = question(request.query_params)
         kind = request.path_params["kind"]
-        table = figures.state().rows
+        table = self._figures.state().rows
         if kind == "parquet":
             return _download(table.parquet(query), "application/vnd.apache.parquet", kind)
         if kind == "csv":
@@ -151,26 +178,17 @@ def _routes(figures: Figures) -> list[Route]:
             return _download(json.dumps(body, allow_nan=False), "application/json", kind)
         return PlainTextResponse("csv, json or parquet\n", status_code=404)
 
-    def trials(request: Request) -> Response:
-        listed = figures.trials(request.path_params["cell"])
+    def trials(self, request: Request) -> Response:
+        listed = self._figures.trials(request.path_params["cell"])
         return _json({"error": "no such cell"}, status=404) if listed is None else _json(listed)
 
-    def run(request: Request) -> Response:
-        shown = figures.run(request.path_params["uid"])
-        return _json({"error": "no such trial"}, status=404) if shown is None else _json(shown)
+    def answer_times(self, request: Request) -> Response:
+        timed = self._figures.answer_times(request.path_params["cell"])
+        return _json({"error": "no such cell"}, status=404) if timed is None else _json(timed)
 
-    paths: dict[str, Callable[[Request], Any]] = {
-        "/": index,
-        "/static/{name}": static,
-        "/document.json": document,
-        "/revision": revision,
-        "/details.json": details,
-        "/licences.json": licences,
-        "/rows.{kind}": rows,
-        "/trials/{cell}": trials,
-        "/run/{uid}": run,
-    }
-    return [Route(path, endpoint, methods=["GET"]) for path, endpoint in paths.items()]
+    def run(self, request: Request) -> Response:
+        shown = self._figures.run(request.path_params["uid"])
+        return _json({"error": "no such trial"}, status=404) if shown is None else _json(shown)
 
 
 def _download(content: bytes | str, kind: str, suffix: str) -> Response:

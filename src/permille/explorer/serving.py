@@ -19,7 +19,8 @@ from permille.explorer.shapes import (
     PageSplit,
     PageTokenEnergy,
 )
-from permille.records import Estimate, TokenSplit
+from permille.records.answers import TokenSplit
+from permille.records.energy import Estimate
 
 RATES = ("rate_per_s", "request_rate")
 """Settings that are a rate of arrivals: permille's own, and AIPerf's."""
@@ -30,7 +31,7 @@ CLIENTS = ("concurrency", "max_concurrency")
 def serving(cell: StudyCell) -> PageServing | None:
     """The figures; None if the cell has none that other cells do not have too."""
     summary = cell.summary
-    load = _load(summary)
+    load = load_of(summary)
     per_token = {name: _tokens(energy) for name, energy in _token_energies(cell)}
     per_unit = _units(cell)
     split = summary.token_split
@@ -112,7 +113,7 @@ def _limit(summary: Summary, name: str) -> PageLimit:
 # --- the load --------------------------------------------------------------------------------
 
 
-def _load(summary: Summary) -> PageLoad | None:
+def load_of(summary: Summary) -> PageLoad | None:
     """The load of a server's cell. Cells of one sweep have the same place, model and settings, but
     for the load."""
     cell = summary.cell

@@ -1,22 +1,26 @@
-"""The shapes of everything that the page is sent.
+"""The shapes of everything that the page is sent; those of single trials are in ``run_shapes.py``.
 
-mypy holds what builds them to these; ``scripts/build_page_types.py`` writes them as
-``web/document.d.ts``, so that the page's own type check reads the same names.
+mypy holds what builds them to these; ``scripts/build_page_types.py`` writes them, and the records
+in them, as ``web/document.d.ts``, so that the page's own type check reads the same names.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from permille.records import Boundary, CellCategory, Status
+from permille.analysis.audit import Audit
+from permille.analysis.parity import ParityRow
+from permille.explorer.run_shapes import ListedTrial, PageRun
+from permille.records.cell import CellCategory
 
 Origin = Literal["shipped", "store"]
 
 
 class Document(TypedDict):
     """The document. ``store_exists`` is false while the store that is named is not there yet.
-    ``licences``, ``trials`` and ``runs`` are in a file alone, which can ask no server; there,
-    ``cells`` has all columns, and from a server those that are not in :class:`CellDetails`."""
+    ``licences``, ``trials``, ``answer_times`` and ``runs`` are in a file alone, which can ask no
+    server; there, ``cells`` has all columns, and from a server those that are not in
+    :class:`CellDetails`."""
 
     schema: int
     permille: str
@@ -35,6 +39,7 @@ class Document(TypedDict):
     damage: list[str]
     licences: NotRequired[list[Licence]]
     trials: NotRequired[dict[str, list[ListedTrial]]]
+    answer_times: NotRequired[dict[str, PageAnswerTimes]]
     runs: NotRequired[dict[str, PageRun | None]]
 
 
@@ -161,6 +166,31 @@ class PageServing(TypedDict):
     limits: dict[str, PageLimit]
 
 
+class PageAnswerTimes(TypedDict):
+    """The finished trials of a server's cell with the times of their answers. ``reasons``: by
+    waiting time (``ttft``, ``tpot``, ``latency``), why it is not known of every trial."""
+
+    reasons: dict[str, str]
+    trials: list[PageTimedTrial]
+
+
+class PageTimedTrial(TypedDict):
+    """A trial: the requests that were answered and how long that took, those that were tried, and
+    how many of the answers that were kept came within which time."""
+
+    inferences: int
+    seconds: float
+    tried: int
+    within: dict[str, PageSteps]
+
+
+class PageSteps(TypedDict):
+    """How many came within each limit, at which that number changes; the last are all."""
+
+    limits_s: list[float]
+    counts: list[int]
+
+
 class FigureColumns(TypedDict):
     """The columns of one boundary with idle energy or without it; ``compute_mean``, …"""
 
@@ -210,80 +240,8 @@ class PageStudy(TypedDict):
     origin: Origin
     study: str
     source: str
-    audit: PageAudit
-    parity: dict[str, list[PageParity]]
-
-
-class PageAudit(TypedDict):
-    """What ``permille audit --json`` prints."""
-
-    schema: int
-    studies: list[str]
-    cells: int
-    runs: int
-    pue: float
-    shares: dict[str, float | None]
-    duration_correlation: float | None
-    duration_correlation_log: float | None
-    mean_power_w: float | None
-    tasks: list[PageTaskEnergy]
-    kendall_tau: list[Ranking]
-    general_to_specific: list[PageGeneralToSpecific]
-    method: str
-    notes: list[str]
-
-
-class PageTaskEnergy(TypedDict):
-    """The mean energy of a task's models."""
-
-    task: str
-    boundary: Boundary
-    kwh_per_1000: float | None
-    models: str
-
-
-class Ranking(TypedDict):
-    """How far two boundaries rank the tasks alike."""
-
-    a: Boundary
-    b: Boundary
-    tau: float | None
-    tasks: int
-
-
-class PageGeneralToSpecific(TypedDict):
-    """How many times the energy general-purpose models take on a task."""
-
-    task: str
-    boundary: Boundary
-    ratio: float | None
-    at_equal_size: AtEqualSize
-
-
-class AtEqualSize(TypedDict):
-    """That ratio at equal size."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    overlap_warning: str | None
-    slope: float | None
-    models: int
-    reason: str | None
-
-
-class PageParity(TypedDict):
-    """What a model's training took beside one inference."""
-
-    model: str | None
-    training_kwh: float
-    finetuning_kwh: float | None
-    kwh_per_inference: float
-    kwh_per_inference_low: float | None
-    kwh_per_inference_high: float | None
-    inferences: dict[str, Any]
-    days: dict[str, Any] | None
-    published_inferences: int | None
+    audit: Audit
+    parity: dict[str, list[ParityRow]]
 
 
 class ShippedStudy(TypedDict):
@@ -342,86 +300,3 @@ class Licence(TypedDict):
     version: str
     licence: str
     text: str
-
-
-# --- trials ----------------------------------------------------------------------------------
-
-
-class ListedTrial(TypedDict):
-    """A trial as a line of its cell's page."""
-
-    uid: str
-    repeat: int
-    status: Status
-    reason: str | None
-    started: str
-    seconds: float | None
-    inferences: int | None
-
-
-class PageRun(ListedTrial):
-    """A trial with its power trace and all that it rests on."""
-
-    study: str
-    source: str
-    model: str
-    task: str
-    dataset: str
-    backend: str
-    settings: dict[str, Any]
-    device: str | None
-    weights: str | None
-    files: dict[str, str]
-    protocol: dict[str, Any]
-    environment: dict[str, Any]
-    phases: dict[str, RunPhase]
-    overhead: RunOverhead | None
-    notes: list[str]
-    again: str
-    power: list[Power]
-    spans: list[RunSpan]
-
-
-class RunPhase(TypedDict):
-    """One phase: its energy by domain, and why a domain has none."""
-
-    seconds: float
-    inferences: int | None
-    domains: dict[str, RunDomain]
-    problems: dict[str, str]
-
-
-class RunDomain(TypedDict):
-    """The energy of one domain over a phase."""
-
-    energy_j: float
-    provenance: str
-    meter: str
-    in_use: bool
-    accuracy_low: float
-    accuracy_high: float
-
-
-class RunOverhead(TypedDict):
-    """What recording the trial took."""
-
-    cpu_s: float
-    wall_s: float
-    polls: int
-    missed: int
-
-
-class Power(TypedDict):
-    """A domain's power over time: (seconds from the start, watts)."""
-
-    domain: str
-    provenance: str
-    points: list[list[float]]
-
-
-class RunSpan(TypedDict):
-    """A span, in seconds from the start of the recording."""
-
-    name: str
-    from_s: float
-    to_s: float

@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from permille.explorer import cells, document, runs
+from permille.explorer.answer_times import answer_times
 from permille.explorer.figures import everything
 from permille.explorer.page import self_contained
-from permille.explorer.shapes import ListedTrial, PageRun
+from permille.explorer.run_shapes import ListedTrial, PageRun
+from permille.explorer.serving import load_of
+from permille.explorer.shapes import PageAnswerTimes
 from permille.store import Store
 
 LISTED = 2_000
 """The most trials listed in a file."""
 TRACED = 60
 """The most power traces in a file: that of the newest finished trial of each cell."""
+
+TIMED = 200
+"""The most cells under load in a file whose answers have their times."""
 
 
 class Page(NamedTuple):
@@ -33,6 +39,7 @@ def page(store: Path | None) -> Page:
     shown, found = everything(store)
     if store is not None:
         found["trials"], found["runs"] = _trials(store, shown, found["damage"])
+        found["answer_times"] = _answer_times(store, shown, found["damage"])
     return Page(self_contained(document.encode(found)).encode(), found["damage"])
 
 
@@ -54,3 +61,12 @@ def _trials(
             if done and len(details) < TRACED:
                 details[done[-1]] = runs.run(store, done[-1])
     return trials, details
+
+
+def _answer_times(
+    path: Path, shown: list[cells.Shown], damage: list[str]
+) -> dict[str, PageAnswerTimes]:
+    """By cell, for those under load."""
+    groups = {each.id: each.group for each in shown if each.group and load_of(each.cell.summary)}
+    with Store(path, readonly=True, damage=damage) as store:
+        return {name: answer_times(store, group) for name, group in list(groups.items())[:TIMED]}

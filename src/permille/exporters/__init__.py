@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from permille.analysis.results import Results
 from permille.carbon.settings import CarbonSettings
-from permille.records import Boundary, Trial
+from permille.records.energy import Boundary
+from permille.records.trial import Trial
 
 STANDARD_OUTPUT = "-"
 """A pseudo-option: the output file is standard output."""

@@ -42,7 +42,9 @@ from permille.importers.boamps.report import (
     boundary_of_report,
     quality_within,
 )
-from permille.records import DomainKind, Phase, Trial
+from permille.records.energy import Phase
+from permille.records.recording import DomainKind
+from permille.records.trial import Trial
 from permille.units import counted, kwh_from_joules
 
 _TIME = "%Y-%m-%d %H:%M:%S"

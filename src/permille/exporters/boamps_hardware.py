@@ -9,7 +9,7 @@ from typing import Any
 from permille.carbon.settings import CarbonSettings
 from permille.carbon.table import grid_table
 from permille.exporters.single import shown
-from permille.records import Trial
+from permille.records.trial import Trial
 
 _GB_PER_GIB = 2**30 / 1e9
 

@@ -16,7 +16,9 @@ from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings
 from permille.exporters import Export, ExportRequest
 from permille.exporters.rows import without_controls
-from permille.records import Boundary, DomainKind, Refused, Trial
+from permille.records.energy import Boundary, Refused
+from permille.records.recording import DomainKind
+from permille.records.trial import Trial
 from permille.tabular import as_csv
 from permille.units import counted, kg_from_g, kwh_from_joules
 

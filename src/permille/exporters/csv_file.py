@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from permille.analysis.results import Results
 from permille.exporters import IMPACTS, OfResults
-from permille.exporters.rows import flat_rows, without_controls
-from permille.tabular import as_csv
+from permille.exporters.rows import columns_of, one_line
+from permille.tabular import columns_as_csv
 
 
 def _csv(results: Results) -> bytes:
-    return as_csv(map(without_controls, flat_rows(results))).encode()
+    return columns_as_csv(columns_of(results), one_line).encode()
 
 
 exporter = OfResults(_csv, IMPACTS)

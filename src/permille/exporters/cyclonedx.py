@@ -16,7 +16,7 @@ from permille.errors import PermilleError
 from permille.exporters import Export, ExportRequest, basis
 from permille.exporters.single import check_of_one_model, finished_of, named, shown, whole_rows
 from permille.extras import extra
-from permille.records import ModelFacts
+from permille.records.cell import ModelFacts
 from permille.units import t_from_g
 
 _REF = "model"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import ShownQuality
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval, TimeFigures, estimate_of
+from permille.analysis.rows import TimeFigures
 from permille.escaping import plain
 from permille.exporters import OfResults
 from permille.metrics import interval_text

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from permille.analysis.results import ResultRow
 from permille.exporters import Export, ExportRequest, basis
 from permille.exporters.single import finished_of, whole_rows
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.telemetry import MetricPoint, as_json_line, per_1000
 from permille.units import counted, joules_from_kwh
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from permille.analysis.results import Results
 from permille.exporters import IMPACTS, OfResults
-from permille.exporters.rows import TYPES, flat_rows
+from permille.exporters.rows import TYPES, columns_of
 from permille.extras import extra
 from permille.tabular import as_parquet
 
 
 def _parquet(results: Results) -> bytes:
-    names = next(flat_rows(results))
+    columns = columns_of(results)
     with extra("parquet", "export parquet"):
-        return as_parquet(flat_rows(results), {name: TYPES.get(name, float) for name in names})
+        return as_parquet(columns, {name: TYPES.get(name, float) for name in columns})
 
 
 exporter = OfResults(_parquet, IMPACTS)

@@ -26,7 +26,7 @@ from permille.exporters.single import (
     only_row,
     shown,
 )
-from permille.records import ModelFacts
+from permille.records.cell import ModelFacts
 from permille.units import counted
 
 _STYLE = """

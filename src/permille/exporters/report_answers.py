@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
+from permille.analysis.estimates import Interval
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval
 from permille.exporters.single import (
     boundary_text,
     energy_text,
@@ -23,7 +23,8 @@ from permille.exporters.single import (
     shown,
     trials_text,
 )
-from permille.records import Boundary, ModelFacts
+from permille.records.cell import ModelFacts
+from permille.records.energy import Boundary
 from permille.units import format_energy_j, format_mass_g, format_number
 
 NOT_MEASURED = "not measured"

@@ -1,13 +1,11 @@
-"""Results as flat rows, for tabular formats."""
+"""Results as flat columns, for tabular formats."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval
 from permille.escaping import plain
 
 _NAMES = ("study", "task", "dataset", "model", "category", "backend", "device")
@@ -23,130 +21,120 @@ TYPES: dict[str, type] = {
 """The types of the columns that are not floating-point numbers."""
 
 
-def flat_rows(results: Results) -> Iterator[dict[str, Any]]:
-    """One row per cell, each with the basis of its figures; missing values are None."""
-    return (_flat(row, results) for row in results.rows)
+def columns_of(results: Results) -> dict[str, list[Any]]:
+    """A value per cell in each column, with the basis of the figures; missing values are None."""
+    rows, carbon = results.rows, results.carbon
+    latency, split, failures = (
+        _each(rows, name) for name in ("latency_s", "token_split", "inference_failures")
+    )
+    quality, trials = _each(rows, "quality"), _each(rows, "trials")
+    return {
+        **{name: _each(rows, name) for name in (*_NAMES, "params")},
+        **_with_ends(_energies(results)),
+        "latency_p50_s": _each(latency, "p50"),
+        "latency_p95_s": _each(latency, "p95"),
+        **_with_ends(_serving(rows)),
+        "token_split_method": _each(split, "method"),
+        "token_split_problem": _each(split, "problem"),
+        "token_split_warning": _each(split, "warning"),
+        "inferences_failed": _each(failures, "failed"),
+        "inferences_tried": _each(failures, "tried"),
+        "metric": _each(quality, "metric"),
+        "quality": _each(quality, "value"),
+        "quality_low": _each(quality, "low"),
+        "quality_high": _each(quality, "high"),
+        "done": _each(trials, "done"),
+        "failed": _each(trials, "failed"),
+        "invalid": _each(trials, "invalid"),
+        "provenance": _each(rows, "provenance"),
+        "boundary": _each(rows, "boundary"),
+        "net": [results.net] * len(rows),
+        "g_per_kwh": [carbon.intensity_g_per_kwh] * len(rows),
+        "pue": [carbon.pue] * len(rows),
+        "source": _each(rows, "source"),
+        "fingerprint": _each(rows, "fingerprint"),
+        **_evidence(rows),
+    }
 
 
 def without_controls(row: dict[str, Any]) -> dict[str, Any]:
     """A row without control characters in its text, so that each row is one line and printing it
     cannot affect a terminal."""
-    texts = {
-        name: plain(value).replace("\t", " ")
-        for name, value in row.items()
-        if isinstance(value, str)
-    }
-    return row | texts
+    return row | {name: one_line(value) for name, value in row.items() if isinstance(value, str)}
 
 
-def _flat(row: ResultRow, results: Results) -> dict[str, Any]:
-    quality, carbon = row.quality, results.carbon
-    split, failures = row.token_split, row.inference_failures
-    return {
-        **{name: getattr(row, name) for name in (*_NAMES, "params")},
-        **_with_ends(
-            {
-                "kwh_per_1000": row.kwh_per_1000,
-                "co2e_g_per_1000": row.co2e_g_per_1000,
-                "net_kwh_per_1000": row.net_kwh_per_1000,
-                **_impacts(row, results),
-            }
-        ),
-        "latency_p50_s": row.latency_s.p50,
-        "latency_p95_s": row.latency_s.p95,
-        **_with_ends(_serving(row)),
-        "token_split_method": split and split.method,
-        "token_split_problem": split and split.problem,
-        "token_split_warning": split and split.warning,
-        "inferences_failed": failures and failures.failed,
-        "inferences_tried": failures and failures.tried,
-        "metric": quality and quality.metric,
-        "quality": quality and quality.value,
-        "quality_low": quality and quality.low,
-        "quality_high": quality and quality.high,
-        "done": row.trials.done,
-        "failed": row.trials.failed,
-        "invalid": row.trials.invalid,
-        "provenance": row.provenance,
-        "boundary": row.boundary,
-        "net": results.net,
-        "g_per_kwh": carbon.intensity_g_per_kwh,
-        "pue": carbon.pue,
-        "source": row.source,
-        "fingerprint": row.fingerprint,
-        **_evidence(row),
-    }
+def one_line(text: str) -> str:
+    """Text without control characters."""
+    return plain(text).replace("\t", " ")
 
 
-def _evidence(row: ResultRow) -> dict[str, Any]:
+def _each(records: Sequence[Any], name: str) -> list[Any]:
+    """One field of each record; None where there is no record."""
+    return [None if record is None else getattr(record, name) for record in records]
+
+
+def _evidence(rows: Sequence[ResultRow]) -> dict[str, list[Any]]:
     """What a reader must know of a figure before using it."""
-    rerun = row.kwh_per_1000.rerun
+    energy = _each(rows, "kwh_per_1000")
+    rerun = _each(energy, "rerun")
     return {
-        "weights": row.weights,
-        "batch_size": row.batch_size,
-        "sessions": row.kwh_per_1000.sessions,
-        "kwh_per_1000_rerun_low": rerun and rerun.low,
-        "kwh_per_1000_rerun_high": rerun and rerun.high,
-        "machines": row.machines,
-        "disturbed": row.disturbed,
-        "problem": row.problem,
+        "weights": _each(rows, "weights"),
+        "batch_size": _each(rows, "batch_size"),
+        "sessions": _each(energy, "sessions"),
+        "kwh_per_1000_rerun_low": _each(rerun, "low"),
+        "kwh_per_1000_rerun_high": _each(rerun, "high"),
+        "machines": _each(rows, "machines"),
+        "disturbed": _each(rows, "disturbed"),
+        "problem": _each(rows, "problem"),
     }
 
 
-def _impacts(row: ResultRow, results: Results) -> dict[str, Interval | None]:
-    """Water and embodied carbon, as columns if they were requested."""
-    requested: dict[str, Interval | None] = {}
+def _energies(results: Results) -> dict[str, list[Any]]:
+    """Energy and carbon, and water and embodied carbon if they were requested."""
+    names = ["kwh_per_1000", "co2e_g_per_1000", "net_kwh_per_1000"]
     if results.water is not None:
-        requested["water_l_per_1000"] = row.water_l_per_1000
+        names.append("water_l_per_1000")
     if results.embodied is not None:
-        requested["embodied_g_per_1000"] = row.embodied_g_per_1000
-    return requested
+        names.append("embodied_g_per_1000")
+    return {name: _each(results.rows, name) for name in names}
 
 
-def _serving(row: ResultRow) -> dict[str, Interval | None]:
+def _serving(rows: Sequence[ResultRow]) -> dict[str, list[Any]]:
     """Figures of tokens, of other units of work, and of streamed answers."""
-    tokens, each, split = row.per_token, row.tokens_each, row.token_split
-    figures: dict[str, Interval | None] = {
-        "j_per_output_token": tokens.output if tokens else None,
-        "j_per_input_token": tokens.input if tokens else None,
-        "j_per_token": tokens.all if tokens else None,
-        "j_per_image": row.per_unit.get("image"),
-        "j_per_audio_second": row.per_unit.get("audio_second"),
-        "j_per_embedded_token": row.per_unit.get("embedded_token"),
-        "token_split_input_j": split.input if split else None,
-        "token_split_output_j": split.output if split else None,
-        "token_split_rest_w": split.rest_w if split else None,
-        "input_tokens_each": each.input if each else None,
-        "output_tokens_each": each.output if each else None,
-        "reasoning_tokens_each": each.reasoning if each else None,
-        "inferences_per_s": row.inferences_per_s,
-        "tokens_per_s": row.tokens_per_s_interval,
+    tokens, each, split = (
+        _each(rows, name) for name in ("per_token", "tokens_each", "token_split")
+    )
+    return {
+        "j_per_output_token": _each(tokens, "output"),
+        "j_per_input_token": _each(tokens, "input"),
+        "j_per_token": _each(tokens, "all"),
+        "j_per_image": [row.per_unit.get("image") for row in rows],
+        "j_per_audio_second": [row.per_unit.get("audio_second") for row in rows],
+        "j_per_embedded_token": [row.per_unit.get("embedded_token") for row in rows],
+        "token_split_input_j": _each(split, "input"),
+        "token_split_output_j": _each(split, "output"),
+        "token_split_rest_w": _each(split, "rest_w"),
+        "input_tokens_each": _each(each, "input"),
+        "output_tokens_each": _each(each, "output"),
+        "reasoning_tokens_each": _each(each, "reasoning"),
+        "inferences_per_s": _each(rows, "inferences_per_s"),
+        "tokens_per_s": _each(rows, "tokens_per_s_interval"),
+        **_percentiles("request", _each(rows, "request_s")),
+        **_percentiles("ttft", _each(rows, "ttft_s")),
+        **_percentiles("tpot", _each(rows, "tpot_s")),
     }
-    for times, columns in zip((row.request_s, row.ttft_s, row.tpot_s), _TIMES, strict=True):
-        for share, column in columns.items():
-            figures[column] = getattr(times.intervals, share) if times else None
-    return figures
 
 
-_TIMES = [
-    {share: f"{name}_{share}_s" for share in ("p50", "p95", "p99")}
-    for name in ("request", "ttft", "tpot")
-]
-"""Columns of percentiles."""
+def _percentiles(name: str, times: Sequence[Any]) -> dict[str, list[Any]]:
+    intervals = _each(times, "intervals")
+    return {f"{name}_{share}_s": _each(intervals, share) for share in ("p50", "p95", "p99")}
 
 
-def _with_ends(figures: dict[str, Interval | None]) -> dict[str, float | None]:
+def _with_ends(figures: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
     """A column for each figure and for both ends of its interval."""
-    columns: dict[str, float | None] = {}
-    for column, figure in figures.items():
-        low, high = _ends_of(column)
-        if figure is None:
-            columns[column] = columns[low] = columns[high] = None
-        else:
-            columns[column], columns[low], columns[high] = figure.value, figure.low, figure.high
+    columns = {}
+    for name, intervals in figures.items():
+        columns[name] = _each(intervals, "value")
+        columns[f"{name}_low"] = _each(intervals, "low")
+        columns[f"{name}_high"] = _each(intervals, "high")
     return columns
-
-
-@cache
-def _ends_of(column: str) -> tuple[str, str]:
-    return f"{column}_low", f"{column}_high"

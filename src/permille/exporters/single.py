@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from urllib.parse import urlsplit
 
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.results import ResultRow, Results
-from permille.analysis.rows import Interval, estimate_of
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.metrics import interval_text
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.units import counted, format_energy_kwh, format_mass_g
 
 _MOST_CHARACTERS = 200

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from permille.records import Record, Trial
+from permille.records import Record
+from permille.records.trial import Trial
 
 if TYPE_CHECKING:
     from permille.importers.reading.files import Source

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from permille.records import Phase, Refused, Trial
+from permille.records.energy import Phase, Refused
+from permille.records.trial import Trial
 
 KIND = "logged_as"
 """The fact that says what a run's rows are: only rows of one kind are totals of the same thing."""

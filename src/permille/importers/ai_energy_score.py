@@ -14,7 +14,9 @@ from permille.importers.codecarbon.importer import GPU_ACCURACY
 from permille.importers.plausible import disagreement, emissions_fault, power_fault
 from permille.importers.reading.files import Source
 from permille.importers.reading.rows import BadValue, not_negative, positive, rows, text, whole
-from permille.records import Phase, Protocol, Provenance, Trial
+from permille.records.energy import Phase
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Trial
 from permille.units import joules_from_kwh
 
 SOURCE = "ai-energy-score"

@@ -20,7 +20,10 @@ from permille.importers.codecarbon.importer import GPU_ACCURACY
 from permille.importers.plausible import disagreement, power_fault
 from permille.importers.reading.documents import one_trial_each
 from permille.importers.reading.files import Source
-from permille.records import DomainEnergy, Latency, Phase, Problem, Protocol, Provenance, Trial
+from permille.records.answers import Latency
+from permille.records.energy import DomainEnergy, Phase, Problem
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Trial
 
 SOURCE = "aiperf"
 

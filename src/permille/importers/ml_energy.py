@@ -20,7 +20,10 @@ from permille.importers.codecarbon.importer import GPU_ACCURACY
 from permille.importers.plausible import disagreement, power_fault
 from permille.importers.reading.documents import document
 from permille.importers.reading.files import Source
-from permille.records import Category, ModelFacts, Phase, Protocol, Provenance, Trial
+from permille.records.cell import Category, ModelFacts
+from permille.records.energy import Phase
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Trial
 
 SOURCE = "ml-energy"
 

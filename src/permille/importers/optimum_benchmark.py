@@ -18,16 +18,10 @@ from permille.importers.codecarbon.importer import CPU_ACCURACY, GPU_ACCURACY, R
 from permille.importers.plausible import disagreement, power_fault
 from permille.importers.reading.documents import document
 from permille.importers.reading.files import Source
-from permille.records import (
-    DomainEnergy,
-    DomainKind,
-    Latency,
-    Phase,
-    Problem,
-    Protocol,
-    Provenance,
-    Trial,
-)
+from permille.records.answers import Latency
+from permille.records.energy import DomainEnergy, Phase, Problem
+from permille.records.recording import DomainKind, Provenance
+from permille.records.trial import Protocol, Trial
 from permille.units import joules_from_kwh
 
 SOURCE = "optimum-benchmark"

@@ -3,7 +3,7 @@ factor, nothing tells which is wrong, so none of them can be used."""
 
 from __future__ import annotations
 
-from permille.records import DomainKind
+from permille.records.recording import DomainKind
 
 SEVERAL = 3.0
 """The largest accepted ratio of two figures for the same quantity. Tools log the last power reading

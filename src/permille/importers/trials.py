@@ -7,15 +7,10 @@ from typing import Any
 
 import msgspec
 
-from permille.records import (
-    Cell,
-    CellCategory,
-    DomainEnergy,
-    DomainKind,
-    Environment,
-    Problem,
-    Provenance,
-)
+from permille.records.cell import Cell, CellCategory
+from permille.records.energy import DomainEnergy, Problem
+from permille.records.machine import Environment
+from permille.records.recording import DomainKind, Provenance
 
 UNKNOWN = "unknown"
 """The task or dataset of a run if its file does not say."""
@@ -88,7 +83,7 @@ def domain(
     covers: tuple[DomainKind, ...] = (),
 ) -> DomainEnergy:
     """Energy of one imported domain; ``accuracy`` is relative, low and high, k = 2. ``edge_j`` and
-    ``covers`` are as in :class:`~permille.records.DomainEnergy`."""
+    ``covers`` are as in :class:`~permille.records.energy.DomainEnergy`."""
     return DomainEnergy(
         energy_j=energy_j,
         edge_j=edge_j,

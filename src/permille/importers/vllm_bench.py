@@ -17,7 +17,9 @@ from permille.importers import trials as build
 from permille.importers.plausible import disagreement
 from permille.importers.reading.documents import one_trial_each
 from permille.importers.reading.files import Source
-from permille.records import Latency, Phase, Problem, Protocol, Trial
+from permille.records.answers import Latency
+from permille.records.energy import Phase, Problem
+from permille.records.trial import Protocol, Trial
 
 SOURCE = "vllm-bench"
 

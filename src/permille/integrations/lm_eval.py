@@ -17,7 +17,8 @@ from permille.analysis.spans import Result
 from permille.api.session import Session, record
 from permille.errors import UsageError
 from permille.extras import extra
-from permille.records import Boundary, Record
+from permille.records import Record
+from permille.records.energy import Boundary
 
 _CALLS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
 

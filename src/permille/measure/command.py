@@ -20,7 +20,9 @@ from permille.interrupts import Interrupted
 from permille.processes import VARIABLE, marked, stop_marked
 from permille.recorder.client import Recorder
 from permille.recorder.marker import until_fresh
-from permille.records import Phase, Record, RecorderStats, Span
+from permille.records import Record
+from permille.records.energy import Phase
+from permille.records.recording import RecorderStats, Span
 
 LINGER_S = 0.2
 """How long a process may outlive the command before it counts as left running."""
@@ -116,11 +118,7 @@ def measure(
         Interrupted: a signal stopped us and the command; nothing of it is left.
     """
     recorder.begin()
-    idle_span = None
-    if idle_s > 0:
-        t0_ns = time.monotonic_ns()
-        time.sleep(idle_s)
-        idle_span = Span(name="idle", t0_ns=t0_ns, t1_ns=time.monotonic_ns())
+    idle_span = _idle(idle_s)
     with _opened(stdin) as source:
         until_fresh(recorder.mark)
         t0_ns = time.monotonic_ns()
@@ -155,6 +153,15 @@ def measure(
         recorder=recording.stats,
         left=left,
     )
+
+
+def _idle(seconds: float) -> Span | None:
+    """Wait for so long; the span of the wait, if there was one."""
+    if seconds <= 0:
+        return None
+    t0_ns = time.monotonic_ns()
+    time.sleep(seconds)
+    return Span(name="idle", t0_ns=t0_ns, t1_ns=time.monotonic_ns())
 
 
 @contextlib.contextmanager

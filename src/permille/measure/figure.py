@@ -6,21 +6,21 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
-from permille.analysis import intervals
 from permille.analysis.budget import UncertaintyPart
-from permille.analysis.commands import DomainMean, Figure, figure, ratio, recorders_j
-from permille.analysis.rows import Interval, scaled
+from permille.analysis.commands import DomainMean, Figure, figure, recorders_j
+from permille.analysis.estimates import Interval, scaled
 from permille.carbon.footprint import carbon_overhead
 from permille.carbon.settings import CarbonSettings
 from permille.energy.disturbance import notes as disturbance_notes
 from permille.energy.disturbance import over_runs, refusal, share_disturbed
-from permille.errors import MeterError, UsageError
+from permille.errors import MeterError
 from permille.measure.command import Run, spans_of
 from permille.measure.commands import CommandLine
 from permille.processes import signal_name
 from permille.recorder.wire import Missing
-from permille.records import Boundary, Estimate, JsonOutput, Phase, Provenance, Record
-from permille.suggestions import nearest
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary, Estimate, Phase
+from permille.records.recording import Provenance
 from permille.units import co2e_g, kwh_from_joules, per_1000
 
 
@@ -91,39 +91,6 @@ class MeasuredCommand(JsonOutput):
     recorder: RecorderCost
 
 
-class ComparedCommand(MeasuredCommand):
-    """One of several commands: as for a single one, but for its ``name`` and parameters, and the
-    time, which is an estimate with its interval here."""
-
-    name: str
-    parameters: dict[str, str]
-    seconds: Interval  # type: ignore[assignment]
-
-
-class CommandRatio(Record):
-    """The energy of command ``a`` over that of ``b``, by name. The interval is of the rounds'
-    ratios: in each round every command ran once."""
-
-    a: str
-    b: str
-    ratio: Interval
-
-
-class MeasuredCommands(JsonOutput):
-    """What ``permille measure --json`` prints of two commands or more.
-
-    ``ratios``: of two commands the first over the second, of more each over the ``reference``.
-    ``ratio``: of two commands, the same; null of more.
-    """
-
-    commands: tuple[ComparedCommand, ...]
-    reference: str
-    ratios: tuple[CommandRatio, ...]
-    ratio: Interval | None
-    valid: bool
-    reason: str | None
-
-
 def command_json(
     command: CommandLine,
     runs: Sequence[Run],
@@ -140,7 +107,7 @@ def command_json(
         command=command.words,
         boundary=boundary,
         energy_j=Interval.of(result.energy),
-        net_energy_j=None if result.net is None else Interval.of(result.net),
+        net_energy_j=Interval.known(result.net),
         kwh_per_1000=_kwh_per_1000(result.energy, question.inferences),
         co2e_g=_co2e_g(result.energy, carbon, boundary),
         carbon=carbon,
@@ -215,70 +182,6 @@ def _recorder(runs: Sequence[Run]) -> RecorderCost:
         interval_s=runs[0].recorder.interval_s,
         missed=sum(r.recorder.missed for r in runs),
     )
-
-
-def compared(
-    commands: Sequence[CommandLine],
-    figures: Sequence[MeasuredCommand],
-    runs: Sequence[Sequence[Run]],
-    boundary: Boundary,
-    reference: str | None,
-) -> MeasuredCommands:
-    """Several commands, and how their energies compare."""
-    shown = tuple(
-        ComparedCommand(
-            **structs.asdict(figure)
-            | {"seconds": Interval.of(intervals.mean([run.phase.seconds for run in each]))},
-            name=command.name,
-            parameters=command.parameters,
-        )
-        for command, figure, each in zip(commands, figures, runs, strict=True)
-    )
-    base = _reference(shown, reference)
-
-    def over(a: int, b: int) -> CommandRatio:
-        pair = Interval()
-        if shown[a].valid and shown[b].valid:
-            pair = Interval.of(ratio(phases_of(runs[a]), phases_of(runs[b]), boundary))
-        return CommandRatio(a=shown[a].name, b=shown[b].name, ratio=pair)
-
-    others = [number for number in range(len(shown)) if number != base]
-    ratios = tuple(over(number, base) for number in others)
-    return MeasuredCommands(
-        commands=shown,
-        reference=shown[base].name,
-        ratios=ratios,
-        ratio=over(0, 1).ratio if len(shown) == 2 else None,
-        valid=all(c.valid for c in shown),
-        reason=next((c.reason for c in shown if c.reason), None),
-    )
-
-
-CHEAPEST = "cheapest"
-"""In place of a name: the command that needs the least energy."""
-
-
-def check_reference(commands: Sequence[CommandLine], named: str | None) -> None:
-    """Check that there is a command of that name, before any is measured.
-
-    Raises:
-        UsageError: there is none.
-    """
-    names = [command.name for command in commands]
-    if named is not None and named not in (CHEAPEST, *names):
-        raise UsageError(f"--reference: no command is called {named!r}; {nearest(named, names)}")
-
-
-def _reference(commands: Sequence[ComparedCommand], named: str | None) -> int:
-    """The number of the command that the others are compared with: the one that is named; of two
-    the second, of more the first."""
-    names = [command.name for command in commands]
-    if named is None:
-        return 1 if len(commands) == 2 else 0
-    if named in names:
-        return names.index(named)
-    known = [(c.energy_j.value, i) for i, c in enumerate(commands) if c.energy_j.value is not None]
-    return min(known)[1] if known else 0
 
 
 def without_others(runs: Sequence[Run]) -> list[Run]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from permille.errors import MeterError
-from permille.records import Domain
+from permille.records.recording import Domain
 
 
 class MeterUnavailable(MeterError):

@@ -17,7 +17,7 @@ from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
-from permille.records import Domain, PowerSensor, Provenance
+from permille.records.recording import Domain, PowerSensor, Provenance
 
 WATCH_S = 0.1
 PAUSE_S = 0.001

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.ticks import measure_ticks
-from permille.records import Domain, DomainKind, Provenance
+from permille.records.recording import Domain, DomainKind, Provenance
 
 WATCH_S = 0.3
 PAUSE_S = 0.002

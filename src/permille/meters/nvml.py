@@ -23,7 +23,7 @@ from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.nvml_gpu import NvmlGpu, cross_check, open_gpu, optional
 from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
-from permille.records import Domain
+from permille.records.recording import Domain
 
 WATCH_S = 0.3
 PAUSE_S = 0.001

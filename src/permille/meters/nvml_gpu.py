@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from permille.meters import nvml_power
-from permille.records import Domain, Provenance
+from permille.records.recording import Domain, Provenance
 
 HEADROOM = 2.0
 """The highest plausible power relative to the GPU's limit: transients of milliseconds reach it."""

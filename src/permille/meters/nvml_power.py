@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from permille.records import PowerSensor
+from permille.records.recording import PowerSensor
 
 Source = Literal["counter", "instant", "power"]
 """Where a GPU's figures come from: its energy counter, the field POWER_INSTANT (drivers from 530

@@ -10,7 +10,7 @@ from typing import Any
 
 from permille.meters.nvml import start_nvml
 from permille.meters.nvml_gpu import NOT_AVAILABLE
-from permille.records import GpuState
+from permille.records.machine import GpuState
 
 
 def gpu_states(alone: int | None = None) -> tuple[str | None, tuple[GpuState, ...]]:

@@ -12,7 +12,7 @@ from permille.meters import Meter, MeterUnavailable, Observation, Reading
 from permille.meters.nvml import open_alone, start_nvml
 from permille.meters.nvml_gpu import optional
 from permille.meters.unread import unread
-from permille.records import Domain
+from permille.records.recording import Domain
 
 HOST = (
     "the host's energy is not one GPU's: its other GPUs have trials of their own at the same time"

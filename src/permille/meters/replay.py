@@ -1,7 +1,7 @@
 """Replay a recording: its series as domains, at the recorded pace.
 
-PERMILLE_REPLAY names a file that holds a :class:`permille.records.Recording` as JSON, or as
-MessagePack. Provenance ``replayed``: it says nothing about a run made during the replay.
+PERMILLE_REPLAY names a file that holds a :class:`permille.records.recording.Recording` as JSON, or
+as MessagePack. Provenance ``replayed``: it says nothing about a run made during the replay.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 
 from permille.errors import UsageError
 from permille.meters import MeterUnavailable, Observation, Reading
-from permille.records import Provenance, Recording, Series
+from permille.records.recording import Provenance, Recording, Series
 
 LIMIT_BYTES = 256 << 20
 

@@ -17,7 +17,7 @@ from permille import plugins
 from permille.errors import UsageError
 from permille.meters import Meter, MeterUnavailable, OpenMeter
 from permille.meters.estimate.meter import EstimateMeter
-from permille.records import DomainKind
+from permille.records.recording import DomainKind
 
 VARIABLE = "PERMILLE_METERS"
 

@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from permille.meters import Reading
-from permille.records import Domain, DomainKind, Provenance
+from permille.records.recording import Domain, DomainKind, Provenance
 
 
 class Unread(NamedTuple):

@@ -1,4 +1,4 @@
-"""Rows as a data frame of the library that the user has: pandas, Polars or PyArrow.
+"""Columns as a data frame of the library that the user has: pandas, Polars or PyArrow.
 
 Each is made by its own constructor with the columns' types, so that a missing number, word or truth
 value stays missing: pandas would otherwise turn integers into floats and None into False.
@@ -18,19 +18,18 @@ _Columns = Mapping[str, Sequence[Any]]
 _Types = Mapping[str, type]
 
 
-def frame_of(
-    rows: Sequence[Mapping[str, Any]], types: Mapping[str, type], library: FrameLibrary
-) -> Any:
-    """The rows, which all have the keys of ``types`` (str, int, float or bool), as a data frame.
+def frame_of(columns: _Columns, types: _Types, library: FrameLibrary) -> Any:
+    """Columns of equal length, and the type of each (str, int, float or bool), as a data frame.
 
     Raises:
         UsageError: the library is not installed, or a value is not of its column's type.
     """
-    columns = {
-        name: [_checked(name, row[name], kind) for row in rows] for name, kind in types.items()
+    checked = {
+        name: [_checked(name, value, kind) for value in columns[name]]
+        for name, kind in types.items()
     }
     try:
-        return FRAMES[library](columns, types)
+        return FRAMES[library](checked, types)
     except ImportError as error:
         others = " or ".join(repr(name) for name in FRAMES if name != library)
         raise UsageError(

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from permille.analysis.spans import Result
 from permille.api.session import Session, record
 from permille.errors import PermilleError, UsageError
-from permille.records import BOUNDARIES
+from permille.records.energy import BOUNDARIES
 
 
 class _Options(argparse.ArgumentParser):

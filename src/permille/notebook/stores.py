@@ -17,9 +17,10 @@ from permille.api.reading import check_has_study, summaries_in
 from permille.carbon.settings import resolve
 from permille.energy.disturbance import disturbed
 from permille.errors import UsageError
-from permille.exporters.rows import TYPES, flat_rows
+from permille.exporters.rows import TYPES, columns_of
 from permille.notebook.frames import FRAMES, FrameLibrary, frame_of
-from permille.records import BOUNDARIES, Boundary, Estimate, Trial
+from permille.records.energy import BOUNDARIES, Boundary, Estimate
+from permille.records.trial import Trial
 from permille.store import Store
 
 T = TypeVar("T")
@@ -81,8 +82,8 @@ def results(
     carbon = resolve(region, intensity, year, pue)
     summaries = _read(store, study, lambda opened: [*summaries_in(opened, study, boundary)])
     rows = result_rows(comparable.current(summaries), carbon, net=net)
-    flat = list(flat_rows(Results.of(rows, boundary, carbon, net=net)))
-    return frame_of(flat, {name: TYPES.get(name, float) for name in flat[0]}, frame)
+    columns = columns_of(Results.of(rows, boundary, carbon, net=net))
+    return frame_of(columns, {name: TYPES.get(name, float) for name in columns}, frame)
 
 
 def trials(
@@ -104,7 +105,8 @@ def trials(
     checked_pue = resolve(pue=pue).pue
     current = _read(store, study, lambda opened: current_trials(opened.trials(study=study)))
     rows = [_trial_row(trial, boundary, checked_pue) for trial in current]
-    return frame_of(rows, _TRIAL_TYPES, frame)
+    columns = {name: [row[name] for row in rows] for name in _TRIAL_TYPES}
+    return frame_of(columns, _TRIAL_TYPES, frame)
 
 
 def compare(

@@ -14,7 +14,7 @@ from permille.errors import MeterError, UsageError
 if TYPE_CHECKING:  # a session without a block loads neither numpy nor msgspec
     from permille.analysis.spans import Measured, Result
     from permille.api.session import Session
-    from permille.records import Estimate
+    from permille.records.energy import Estimate
 
 SETTINGS = frozenset({"idle", "boundary", "pue", "require", "shared"})
 

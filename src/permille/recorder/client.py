@@ -19,7 +19,8 @@ from permille.errors import MeterError, RecorderError, UsageError
 from permille.recorder import wire
 from permille.recorder.lock import acquire
 from permille.recorder.marker import ANSWER_S
-from permille.records import Domain, Provenance, Record, Recording
+from permille.records import Record
+from permille.records.recording import Domain, Provenance, Recording
 
 START_S = 60.0
 """Seconds to wait for the recorder to start."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from permille.records import Recording
+from permille.records.recording import Recording
 
 
 def all_in_use(recording: Recording) -> Recording:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from permille.meters.estimate.cpu_time import parse_stat
 from permille.recorder.descendants import descendants, listed_children
-from permille.records import CpuSeries
+from permille.records.recording import CpuSeries
 
 PROC = Path("/proc")
 GAP_NS = 20_000_000

@@ -13,7 +13,7 @@ from permille.meters import Meter, Reading
 from permille.recorder.descendants import with_children
 from permille.recorder.neighbours import CpuWatch
 from permille.recorder.series import SeriesBuilder
-from permille.records import Domain, Event, RecorderStats, Recording, Series
+from permille.records.recording import Domain, Event, RecorderStats, Recording, Series
 
 POLL_S = 0.1
 """Seconds between two polls, unless a meter needs shorter intervals."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from permille.energy.edges import UNKNOWN_MAX_POWER_W, UNKNOWN_TICK_S
 from permille.meters import Reading
-from permille.records import Domain, Event, Series
+from permille.records.recording import Domain, Event, Series
 
 LOST_POWER_S = 2.0
 """A meter of power has no figure for a gap longer than this (seconds)."""

@@ -12,7 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from permille.records import Domain, Record, Recording
+from permille.records import Record
+from permille.records.recording import Domain, Recording
 
 MARK = b"m"
 _LENGTH = struct.Struct("!I")

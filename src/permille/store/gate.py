@@ -7,7 +7,9 @@ import re
 
 import msgspec
 
-from permille.records import MachineSession, Record, Trial
+from permille.records import Record
+from permille.records.machine import MachineSession
+from permille.records.trial import Trial
 from permille.store.rows import Raw, pack, read_raw, read_session, read_trial
 
 MOST = 1e30

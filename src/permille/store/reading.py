@@ -12,9 +12,11 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from permille.errors import StoreError
-from permille.records import Environment, MachineSession, Protocol, Status, Trial
+from permille.records.machine import Environment, MachineSession
+from permille.records.trial import Protocol, Status, Trial
 from permille.store import rollup, sessions, windows
-from permille.store.file import damaged, failure, is_corrupt, open_file
+from permille.store.failures import damaged, failure, is_corrupt
+from permille.store.file import open_file
 from permille.store.rollup import FoldReader, Kept
 from permille.store.rows import (
     REFERENCE_SOURCE,

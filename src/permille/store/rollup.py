@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store.rows import Group, Row
 from permille.store.seals import DamageError, added, grow, seal, total
 

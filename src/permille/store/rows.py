@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from permille.records import MachineSession, Protocol, Recording, Span, Status, Trial
+from permille.records.machine import MachineSession
+from permille.records.recording import Recording, Span
+from permille.records.trial import Protocol, Status, Trial
 from permille.store.seals import seal
 
 MOST_RAW_BYTES = 256 * 2**20

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from permille.errors import StoreError
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import rollup
-from permille.store.file import Budget, damaged, is_corrupt
+from permille.store.connecting import Budget
+from permille.store.failures import damaged, is_corrupt
 from permille.store.rollup import Kept
 from permille.store.rows import KEYS, Group, Raw, Row, read_machine, read_raw, read_trial
 from permille.store.seals import DamageError, added, seal, total

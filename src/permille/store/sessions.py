@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from permille.records import MachineSession
+from permille.records.machine import MachineSession
 from permille.store.gate import refusal_of_session
 from permille.store.rows import read_session
 from permille.store.seals import DamageError, added, grow, seal, total

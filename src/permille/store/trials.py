@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from permille import plugins
 from permille.errors import StoreError, UnkeepableError
-from permille.records import MachineSession, Protocol, Trial
+from permille.records.machine import MachineSession
+from permille.records.trial import Protocol, Trial
 from permille.store import rolling, rollup, sessions, windows
-from permille.store.file import checkpoint, damaged
+from permille.store.connecting import checkpoint
+from permille.store.failures import damaged
 from permille.store.reading import StoreReader
 from permille.store.rollup import Fold
 from permille.store.rows import Raw, StoredTrial, protocol_key

@@ -8,7 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from permille.errors import StoreError, UnkeepableError
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import rollup
 from permille.store.gate import encoded, packed, refusal_of_body
 from permille.store.rows import KEYS, Raw, Row, StoredTrial, columns_of

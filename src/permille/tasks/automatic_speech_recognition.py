@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from permille.metrics import pseudo_values, ratios_without, scored
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.generating import Generating, answered, distinct
 from permille.tasks.picturing import media_counts, sound
 from permille.tasks.prompting import limit

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from permille.errors import ModelError
 from permille.metrics import scored
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.prompting import token_counts
 from permille.workload.outputs import Output
 from permille.workload.protocols import Kind, Task

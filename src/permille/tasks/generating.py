@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from permille.metrics import scored
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.prompting import check_installed, check_prompt, fill, limit, token_counts
 from permille.workload.outputs import Output
 from permille.workload.protocols import Kind

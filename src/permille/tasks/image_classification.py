@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.labelling import label_quality
 from permille.tasks.picturing import media_counts, picture
 from permille.workload.outputs import Output

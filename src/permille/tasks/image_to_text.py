@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.generating import Generating, answered, mean_quality
 from permille.tasks.picturing import media_counts, picture
 from permille.tasks.prompting import limit

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from permille.errors import ModelError
 from permille.metrics import scored
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.workload.outputs import Output
 from permille.workload.samples import Sample
 from permille.workload.specs import ModelSpec

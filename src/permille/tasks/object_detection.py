@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from permille.errors import ModelError
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.picturing import media_counts, picture
 from permille.tasks.prompting import check_installed
 from permille.workload.outputs import Output

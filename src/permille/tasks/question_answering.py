@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.generating import Generating, answered, mean_quality
 from permille.workload.outputs import Output
 from permille.workload.protocols import Kind, Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.generating import Generating, answered, mean_quality
 from permille.workload.outputs import Output
 from permille.workload.protocols import Kind, Task

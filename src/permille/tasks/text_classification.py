@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from permille.errors import ModelError
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.labelling import label_quality, listed, words_of
 from permille.tasks.prompting import token_counts
 from permille.workload.outputs import Output

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from permille.metrics import pseudo_values, ratios_without, scored
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.generating import Generating
 from permille.workload.outputs import Output
 from permille.workload.protocols import Task

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.picturing import media_counts
 from permille.tasks.prompting import token_counts
 from permille.workload.outputs import Output

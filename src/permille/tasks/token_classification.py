@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from permille.errors import ModelError
 from permille.metrics import pseudo_values, ratios_without, scored
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.generating import distinct
 from permille.tasks.prompting import check_installed, token_counts
 from permille.workload.outputs import Output

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from permille.metrics import pseudo_values, scored
-from permille.records import Quality
+from permille.records.answers import Quality
 from permille.tasks.generating import Generating, answered, distinct
 from permille.workload.outputs import Output
 from permille.workload.protocols import Kind, Task

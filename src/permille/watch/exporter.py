@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from permille.errors import UsageError
 from permille.extras import extra
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.watch.ledger import WatchStep
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import msgspec
 
 from permille.carbon.settings import CarbonSettings
 from permille.errors import StoreError
-from permille.records import Boundary, Record
+from permille.records import Record
+from permille.records.energy import Boundary
 from permille.store import Store, StoredWindow
 from permille.version import __version__
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep

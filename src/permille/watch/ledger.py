@@ -11,20 +11,12 @@ import math
 from collections.abc import Sequence
 
 from permille.analysis.commands import Figure, figure
-from permille.analysis.rows import Interval, scaled
+from permille.analysis.estimates import Interval, scaled
 from permille.carbon.footprint import footprint
 from permille.carbon.settings import CarbonSettings
-from permille.records import (
-    Boundary,
-    DomainEnergy,
-    DomainKind,
-    Estimate,
-    JsonOutput,
-    Phase,
-    Problem,
-    Provenance,
-    Record,
-)
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary, DomainEnergy, Estimate, Phase, Problem
+from permille.records.recording import DomainKind, Provenance
 from permille.units import kwh_from_joules, per_1000, wh_from_kwh
 from permille.watch.served import ServedCounts, ServedWork
 
@@ -160,7 +152,7 @@ class WatchLedger:
             idle=None if served is None else served.idle,
             boundary=self._boundary,
             provenance=energy.provenance,
-            energy_j=_interval(energy.energy),
+            energy_j=Interval.known(energy.energy),
             wh_per_1000=per.wh_per_1000,
             co2e_g_per_1000=per.co2e_g_per_1000,
             j_per_token=per.j_per_token,
@@ -199,7 +191,7 @@ class WatchLedger:
             left_out_s=self._left_out_s + waiting_s,
             requests=counts.requests,
             tokens=_tokens(counts),
-            energy_j=_interval(energy),
+            energy_j=Interval.known(energy),
             wh_per_1000=per.wh_per_1000,
             co2e_g_per_1000=per.co2e_g_per_1000,
             j_per_token=per.j_per_token,
@@ -219,9 +211,9 @@ class WatchLedger:
             tokens = counts.output_tokens
             token_j = scaled(energy, lambda j: j / tokens)
         return _PerUnit(
-            wh_per_1000=_interval(wh),
-            co2e_g_per_1000=_interval(grams),
-            j_per_token=_interval(token_j),
+            wh_per_1000=Interval.known(wh),
+            co2e_g_per_1000=Interval.known(grams),
+            j_per_token=Interval.known(token_j),
         )
 
     def _grams(self, energy_j: float) -> float:
@@ -309,7 +301,3 @@ def _tokens(counts: ServedCounts) -> ServedTokens:
 
 def _rate(count: float | None, seconds: float | None) -> float | None:
     return None if count is None or not seconds else count / seconds
-
-
-def _interval(estimate: Estimate | None) -> Interval | None:
-    return None if estimate is None else Interval.of(estimate)

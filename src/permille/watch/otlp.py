@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from permille.errors import UsageError
 from permille.extras import extra
-from permille.records import DomainEnergy
+from permille.records.energy import DomainEnergy
 from permille.version import __version__
 from permille.watch.ledger import WatchStep
 

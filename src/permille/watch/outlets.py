@@ -9,7 +9,7 @@ from pathlib import Path
 
 from permille.analysis.boundaries import Bounded, within
 from permille.errors import UsageError
-from permille.records import Boundary
+from permille.records.energy import Boundary
 from permille.store import Store
 from permille.watch.exporter import MetricsServer, WatchCounters
 from permille.watch.kept import WatchHead, WatchKeeper

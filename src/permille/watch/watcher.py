@@ -10,7 +10,8 @@ from permille.carbon.settings import CarbonSettings
 from permille.energy import phases
 from permille.recorder.client import Recorder
 from permille.recorder.in_use import all_in_use
-from permille.records import Boundary, Phase, Recording, Span
+from permille.records.energy import Boundary, Phase
+from permille.records.recording import Recording, Span
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep
 from permille.watch.scrape import Scrape, ScrapeFailed, Scraper
 from permille.watch.served import ServedWork, between, restarted

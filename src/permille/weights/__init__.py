@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from permille.records import ModelFacts
+from permille.records.cell import ModelFacts
 from permille.weights.header import MOST_NUMBERS, Header, Tensor
 from permille.weights.header import UnreadableWeightsError as UnreadableWeightsError
 

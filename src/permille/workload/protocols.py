@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from permille.records import Category, ModelFacts, Quality, Record
+from permille.records import Record
+from permille.records.answers import Quality
+from permille.records.cell import Category, ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.requests import Traffic
 from permille.workload.samples import Dataset, Sample

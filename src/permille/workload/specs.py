@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from permille.records import Category, Record
+from permille.records import Record
+from permille.records.cell import Category
 
 
 class SourceFile(Record):

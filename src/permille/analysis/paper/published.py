@@ -19,7 +19,11 @@ import msgspec
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.parts import Part
 from permille.analysis.study_cells import METERED, PARTS, Archive, StudyCell, StudyCells
-from permille.records import Boundary, Cell, CellCategory, Provenance, Quality, Record
+from permille.records import Record
+from permille.records.answers import Quality
+from permille.records.cell import Cell, CellCategory
+from permille.records.energy import Boundary
+from permille.records.recording import Provenance
 from permille.units import joules_from_kwh, kwh_from_joules
 
 NAME = "power-hungry-2023"

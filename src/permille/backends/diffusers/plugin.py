@@ -29,7 +29,8 @@ from permille.backends import files
 from permille.backends.diffusers.settings import Settings
 from permille.backends.torch_device import find_device
 from permille.errors import ModelError
-from permille.records import Category, ModelFacts, Record
+from permille.records import Record
+from permille.records.cell import Category, ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend, Loaded
 from permille.workload.requests import Draw

@@ -21,7 +21,8 @@ from permille.backends.endpoint.server import StartedServer, wait_until_ready
 from permille.backends.endpoint.settings import Settings, check_ranges
 from permille.backends.endpoint.stream import events
 from permille.errors import InferenceError, ModelError
-from permille.records import Category, ModelFacts, Record
+from permille.records import Record
+from permille.records.cell import Category, ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.protocols import Backend
 from permille.workload.requests import Chat, Choice, Generate, Text, Traffic

@@ -10,7 +10,7 @@ from permille.backends import heads
 from permille.backends.onnx.session import shapes
 from permille.backends.onnx.text import TextModel, embedding
 from permille.errors import ModelError
-from permille.records import ModelFacts
+from permille.records.cell import ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.requests import Text
 

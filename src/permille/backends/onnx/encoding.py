@@ -9,7 +9,7 @@ from permille.backends import files, model_config
 from permille.backends.onnx.text import TextModel, embedding
 from permille.backends.spans import best_span
 from permille.errors import ModelError
-from permille.records import ModelFacts
+from permille.records.cell import ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.requests import Masked, Question, Text, Words
 

@@ -25,7 +25,8 @@ import msgspec
 
 from permille.backends import files, heads, model_config
 from permille.errors import ModelError
-from permille.records import Category, Record
+from permille.records import Record
+from permille.records.cell import Category
 from permille.weights import onnx as weights_onnx
 from permille.workload.protocols import Backend, Loaded
 from permille.workload.specs import ModelSpec, StandsOn

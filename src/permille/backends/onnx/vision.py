@@ -10,7 +10,7 @@ from permille.backends.onnx.session import OnnxSession, shapes
 from permille.backends.pixels import image
 from permille.backends.preparing import Preparation, from_config, layout, prepare
 from permille.errors import ModelError
-from permille.records import ModelFacts
+from permille.records.cell import ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.requests import Picture
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from permille.backends.transformers.opened import OpenedModel
 from permille.errors import ModelError
-from permille.records import ModelFacts
+from permille.records.cell import ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.specs import ModelSpec
 

@@ -28,7 +28,8 @@ from permille.backends import model_config
 from permille.backends.torch_device import find_device
 from permille.backends.transformers.settings import Settings, check_folder, check_numbers
 from permille.errors import ModelError
-from permille.records import Category, Record
+from permille.records import Record
+from permille.records.cell import Category
 from permille.workload.protocols import Backend, Loaded
 from permille.workload.specs import Execution, ModelSpec
 

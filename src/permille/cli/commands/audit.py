@@ -123,7 +123,7 @@ def _tasks(result: Audit) -> Table:
     from rich.text import Text
 
     from permille.escaping import plain
-    from permille.records import BOUNDARIES
+    from permille.records.energy import BOUNDARIES
 
     table = _plain_table(
         "kWh per 1,000",

@@ -9,15 +9,17 @@ from permille.analysis.answer import short, times_text
 from permille.analysis.cell_summary import Summary
 from permille.analysis.compare import compare
 from permille.analysis.comparison import CellRatio, Comparison
+from permille.analysis.estimates import SessionInterval
 from permille.analysis.evidence_words import over_sessions
 from permille.analysis.quality import Level, Test, compared, verdict_text
-from permille.analysis.rows import CellRow, SessionInterval, row
+from permille.analysis.rows import CellRow, row
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
 from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import console, print_json, say_last
 from permille.escaping import plain
-from permille.records import Boundary, JsonOutput, Record
+from permille.records import JsonOutput, Record
+from permille.records.energy import Boundary
 from permille.units import counted
 
 EXAMPLES = """examples:

@@ -22,7 +22,9 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.exporters import OWN_OPTIONS, STANDARD_OUTPUT, Export, Exporter, WithOptions
 from permille.output import write_whole
-from permille.records import Boundary, Cell, Trial
+from permille.records.cell import Cell
+from permille.records.energy import Boundary
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.units import counted
 

@@ -14,10 +14,9 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from permille.analysis.answer import times_text
 from permille.analysis.commands import Figure, figure, ratio
+from permille.analysis.estimates import Interval
 from permille.analysis.gate import Verdict, confidence_of, judged
-from permille.analysis.rows import Interval, estimate_of
 from permille.analysis.student import CONFIDENCE
 from permille.cli.arguments import (
     add_json,
@@ -28,6 +27,7 @@ from permille.cli.arguments import (
     whole_number,
 )
 from permille.cli.gate_study import StudyGateOutput, gate_study
+from permille.cli.gate_verdict import GateOutput, markdown, sentence
 from permille.cli.planning import add_allowances
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
@@ -39,8 +39,7 @@ from permille.measure.figure import ended_badly, phases_of, require_measured
 from permille.measure.rounds import RunProtocol, rounds
 from permille.output import write_whole
 from permille.recorder.client import Recorder
-from permille.records import BOUNDARIES, Boundary, Estimate, JsonOutput, Provenance
-from permille.units import counted
+from permille.records.energy import BOUNDARIES, Estimate
 
 EXAMPLES = """examples:
   permille gate -- ./old --- ./new
@@ -58,26 +57,6 @@ FAILS, CANNOT_TELL = 4, 5
 _CODES: dict[Verdict, int] = {"pass": 0, "fail": FAILS, "cannot-tell": CANNOT_TELL}
 
 
-class GateOutput(JsonOutput):
-    """The output of ``permille gate --json``. ``ratio``: the energy of the second command (head)
-    over that of the first (base); ``blocks``: the rounds it is of, in each of which both ran;
-    ``confidence``: of its interval, higher the more often was looked; ``more_blocks_needed``: to
-    tell, at the spread seen so far, null if that is unknown or no number would do. ``reason``: why
-    there is no figure."""
-
-    verdict: Verdict
-    max_increase: float
-    ratio: Interval
-    confidence: float
-    blocks: int
-    more_blocks_needed: int | None
-    base: str
-    head: str
-    boundary: Boundary
-    provenance: Provenance | None
-    reason: str | None
-
-
 OUTPUTS = {"gate": GateOutput, "gate --against": StudyGateOutput}
 """What it prints with ``--json``."""
 
@@ -89,6 +68,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "       permille gate STUDY --against STORE [options]"
     )
     parser.epilog = EXAMPLES
+    _add_study(parser)
+    add_store(parser)
+    add_allowances(parser)
+    parser.add_argument(
+        "--max-increase",
+        type=share,
+        default=0.05,
+        metavar="SHARE",
+        help="how much more energy HEAD may need: 5%% or 0.05 (default: 5%%)",
+    )
+    _add_rounds(parser)
+    _add_commands(parser)
+    parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
+    parser.add_argument(
+        "--require", choices=["measured"], help="exit 3 if only an estimate is available"
+    )
+    parser.add_argument(
+        "--shared", action="store_true", help="allow other measurements on this machine meanwhile"
+    )
+    add_json(parser)
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "study_file",
         nargs="?",
@@ -101,15 +103,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="STORE",
         help="the store of the baseline, from this machine",
     )
-    add_store(parser)
-    add_allowances(parser)
-    parser.add_argument(
-        "--max-increase",
-        type=share,
-        default=0.05,
-        metavar="SHARE",
-        help="how much more energy HEAD may need: 5%% or 0.05 (default: 5%%)",
-    )
+
+
+def _add_rounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds",
         type=positive_int,
@@ -133,6 +129,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="with --until-told: no new rounds after this time (default: 10m)",
     )
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--command-name",
         action="append",
@@ -146,14 +145,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="FILE", help="what every run reads on standard input")
     parser.add_argument("--prepare", metavar="LINE", help="run by the shell before each run")
     parser.add_argument("--shell", metavar="SHELL", help="run the commands by this shell")
-    parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
-    parser.add_argument(
-        "--require", choices=["measured"], help="exit 3 if only an estimate is available"
-    )
-    parser.add_argument(
-        "--shared", action="store_true", help="allow other measurements on this machine meanwhile"
-    )
-    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -305,50 +296,3 @@ def _why(command: CommandLine, runs: Sequence[Run], one: Figure) -> str | None:
     """Why there is no figure of a command; None if there is one."""
     reason = ended_badly(runs, len(runs)) or one.reason
     return reason and f"{command.name}: {reason}"
-
-
-def markdown(output: GateOutput) -> str:
-    """The verdict for a summary page. Names are in code, where Markdown means nothing."""
-
-    def code(text: str) -> str:
-        return f"`{plain(text, limit=200).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
-
-    estimate = estimate_of(output.ratio)
-    verdict = output.verdict.replace("-", " ")
-    rows = [
-        ("verdict", f"**{verdict}**"),
-        ("energy of head over base", "n/a" if estimate is None else times_text(estimate)),
-        ("allowed", f"{1 + output.max_increase:.4g} times"),
-        ("base", code(output.base)),
-        ("head", code(output.head)),
-        ("rounds", str(output.blocks)),
-        ("boundary", output.boundary),
-        ("provenance", output.provenance or "n/a"),
-        *([("reason", code(output.reason))] if output.reason else []),
-    ]
-    lines = ["| energy gate | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows)]
-    return "\n".join(lines) + "\n"
-
-
-def sentence(output: GateOutput) -> str:
-    """The verdict for people."""
-    allowed = f"{output.max_increase:.3g}"
-    if output.reason is not None:
-        return f"no verdict: {output.reason}"
-    estimate = estimate_of(output.ratio)
-    assert estimate is not None
-    shown = (
-        f"{output.head} needs {times_text(estimate)} the energy of {output.base}"
-        f" ({output.confidence:.4g} confidence, {counted(output.blocks, 'round')})"
-    )
-    if output.verdict == "pass":
-        return f"passes: {shown}; at most {1 + output.max_increase:.4g} times are allowed"
-    if output.verdict == "fail":
-        return f"fails: {shown}; more than {1 + output.max_increase:.4g} times"
-    more = output.more_blocks_needed
-    advice = (
-        f"about {counted(more, 'more round')} would tell (--rounds {output.blocks + more})"
-        if more is not None
-        else f"too close to an increase of {allowed} for any number of rounds to tell"
-    )
-    return f"cannot tell: {shown}; {advice}"

@@ -11,7 +11,9 @@ from permille import plugins
 from permille.cli.arguments import add_json, add_store, positive_int
 from permille.errors import ImportDataError
 from permille.importers import NAMED, Options, Tally
-from permille.records import JsonOutput, Record, Refused, Trial
+from permille.records import JsonOutput, Record
+from permille.records.energy import Refused
+from permille.records.trial import Trial
 
 if TYPE_CHECKING:
     from permille.store import Added, Store

@@ -25,14 +25,11 @@ from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.measure.command import Run, check, input_file
 from permille.measure.commands import CommandLine, expand, scan, split, values_of
+from permille.measure.comparing import CHEAPEST, MeasuredCommands, check_reference, compared
 from permille.measure.figure import (
-    CHEAPEST,
     FigureRequest,
     MeasuredCommand,
-    MeasuredCommands,
-    check_reference,
     command_json,
-    compared,
     require_measured,
     without_others,
 )
@@ -40,7 +37,7 @@ from permille.measure.rounds import LEAST_S, RunProtocol, rounds, without_input
 from permille.output import json_text
 from permille.recorder.client import Recorder
 from permille.recorder.wire import Missing
-from permille.records import BOUNDARIES
+from permille.records.energy import BOUNDARIES
 from permille.tabular import as_csv
 from permille.units import format_seconds
 

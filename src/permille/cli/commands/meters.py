@@ -11,7 +11,8 @@ from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters import Meter
 from permille.meters.selection import Unavailable, open_all, try_open
-from permille.records import Domain, DomainKind, JsonOutput, Provenance, Record
+from permille.records import JsonOutput, Record
+from permille.records.recording import Domain, DomainKind, Provenance
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -11,7 +11,8 @@ from permille.cli.arguments import add_json, positive_float, pue
 from permille.cli.study_source import add_from, any_study
 from permille.cli.terminal import console, print_json
 from permille.errors import UsageError
-from permille.records import BOUNDARIES, Boundary, Estimate, JsonOutput
+from permille.records import JsonOutput
+from permille.records.energy import BOUNDARIES, Boundary, Estimate
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary
+from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.evidence_words import (
     ONE_SESSION,
     estimate_text,
@@ -18,7 +19,6 @@ from permille.analysis.evidence_words import (
     over_sessions,
 )
 from permille.analysis.results import ResultRow, Results, result_rows
-from permille.analysis.rows import Interval, estimate_of
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import (
     add_impacts,

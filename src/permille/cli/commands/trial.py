@@ -13,7 +13,11 @@ from permille.cli.arguments import add_json, add_store
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.records import Domain, Event, JsonOutput, MachineSession, Phase, Record, Trial
+from permille.records import JsonOutput, Record
+from permille.records.energy import Phase
+from permille.records.machine import MachineSession
+from permille.records.recording import Domain, Event
+from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE, Raw, Store
 from permille.units import format_number, format_seconds
 
@@ -162,34 +166,12 @@ def _recording(raw: Raw | None) -> ShownRecording | None:
 
 def _lines(trial: Trial, raw: Raw | None, session: MachineSession | None) -> Iterator[str]:
     """The trial for people, without empty parts."""
-    cell = trial.cell
     yield plain(f"trial {trial.uid}: {trial.status}")
     if trial.reason:
         yield plain(f"reason: {trial.reason}")
     yield ""
-    yield from _pairs(
-        "what was run",
-        {
-            "study": trial.study,
-            "task": cell.task,
-            "dataset": cell.dataset,
-            "model": cell.model,
-            "category": cell.category,
-            "backend": cell.backend,
-            "cell": cell.id,
-            "repeat": trial.repeat + 1,
-            "round": trial.round,
-            "started": trial.started,
-            "session": trial.session,
-            "block": trial.block,
-            "device": trial.device,
-            "source": trial.source,
-            "shared server": None
-            if trial.server is None
-            else f"start {trial.server.start}, trial {trial.server.trial} on it",
-        },
-    )
-    yield from _pairs("settings", cell.settings)
+    yield from _pairs("what was run", _what(trial))
+    yield from _pairs("settings", trial.cell.settings)
     yield from _pairs("protocol", msgspec.to_builtins(trial.protocol))
     if trial.stopping is not None:
         yield from _pairs("stopping rule", msgspec.to_builtins(trial.stopping))
@@ -215,6 +197,27 @@ def _lines(trial: Trial, raw: Raw | None, session: MachineSession | None) -> Ite
     if session is not None:
         yield from _session(session)
     yield from _pairs(f"environment {trial.environment.fingerprint}", trial.environment.facts)
+
+
+def _what(trial: Trial) -> dict[str, Any]:
+    cell, server = trial.cell, trial.server
+    return {
+        "study": trial.study,
+        "task": cell.task,
+        "dataset": cell.dataset,
+        "model": cell.model,
+        "category": cell.category,
+        "backend": cell.backend,
+        "cell": cell.id,
+        "repeat": trial.repeat + 1,
+        "round": trial.round,
+        "started": trial.started,
+        "session": trial.session,
+        "block": trial.block,
+        "device": trial.device,
+        "source": trial.source,
+        "shared server": server and f"start {server.start}, trial {server.trial} on it",
+    }
 
 
 def _session(session: MachineSession) -> Iterator[str]:

@@ -32,7 +32,7 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.interrupts import Interrupted, Interrupts
 from permille.recorder.client import Recorder
-from permille.records import BOUNDARIES
+from permille.records.energy import BOUNDARIES
 from permille.store import Store
 from permille.watch.kept import KeptWatch, WatchHead, kept_watches
 from permille.watch.kinds import mapping
@@ -84,18 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--for", dest="length", metavar="TIME", type=duration, help="how long (until Ctrl-C)"
     )
-    parser.add_argument("--json-lines", action="store_true", help="a line of JSON for each look")
-    parser.add_argument(
-        "--serve",
-        metavar="[HOST:]PORT",
-        help="serve /metrics for Prometheus (on loopback, unless HOST says otherwise)",
-    )
-    parser.add_argument(
-        "--otlp",
-        metavar="URL",
-        help="send OpenTelemetry metrics to this collector (/v1/metrics, unless the URL has another"
-        " path)",
-    )
+    _add_outlets(parser)
     parser.add_argument(
         "--pid",
         type=integer,
@@ -110,6 +99,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--shared", action="store_true", help="allow concurrent runs (noted in the results)"
+    )
+
+
+def _add_outlets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json-lines", action="store_true", help="a line of JSON for each look")
+    parser.add_argument(
+        "--serve",
+        metavar="[HOST:]PORT",
+        help="serve /metrics for Prometheus (on loopback, unless HOST says otherwise)",
+    )
+    parser.add_argument(
+        "--otlp",
+        metavar="URL",
+        help="send OpenTelemetry metrics to this collector (/v1/metrics, unless the URL has another"
+        " path)",
     )
 
 

@@ -63,6 +63,7 @@ const [out, meta] = argv.slice(2);
 const common = /** @type {const} */ ({
   bundle: true,
   minify: true,
+  charset: "utf8",
   legalComments: "none",
   logLevel: "warning",
   target: "es2020",

@@ -21,6 +21,7 @@ import {
 import { h, own } from "./dom.js";
 import { keepMenu } from "./keep.js";
 import { svgElement } from "./standalone.js";
+import { say } from "./say.js";
 
 /**
  * What a chart is made of: `draw(width)` gives Plot's options, or a drawing of its own; elements
@@ -127,7 +128,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
       tabindex: describe ? "0" : null,
       role: "group",
       "aria-label": describe
-        ? `${title}. Arrow keys go from point to point, Enter opens one; the table holds the same.`
+        ? say`${title}. Arrow keys go from point to point, Enter opens one; the table holds the
+            same.`
         : title,
     },
     canvas,
@@ -263,7 +265,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
     }
     spots.pick(index, true);
     const lines = describe(datum).map((text_, i) => h(i ? "div" : "strong", {}, text_));
-    if (open) lines.push(h("div", {}, h("a", { href: open(datum) }, "Open")));
+    if (open) lines.push(h("div", {}, h("a", { href: open(datum) }, say`Open`)));
     tip.replaceChildren(...lines);
     tip.hidden = false;
     const [x, y] = spots.centre(index);
@@ -403,6 +405,12 @@ export function drawing(data, draw) {
  * @param {number} extra
  */
 export const tall = (rows, each, extra) => Math.min(HIGHEST, rows * each + extra);
+
+/**
+ * The columns that a label takes: a Chinese character is as wide as two others.
+ * @param {string} text_
+ */
+export const room = (text_) => text_.length + (text_.match(/[\u2e80-\uffef]/g)?.length ?? 0);
 
 /**
  * Ticks of a logarithmic axis: 1, 2 and 5 of each decade where there is room for them, else powers

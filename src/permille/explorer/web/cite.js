@@ -3,6 +3,7 @@
 import { clean } from "./dom.js";
 import { number } from "./format.js";
 import { DEFAULTS, FILTERS } from "./state.js";
+import { say, word } from "./say.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Setting } from "./page" */
@@ -10,20 +11,21 @@ import { DEFAULTS, FILTERS } from "./state.js";
 
 /** @type {{ [field in Filter]: string }} */
 export const FILTER_NAMES = {
-  task: "task",
-  dataset: "dataset",
-  search: "model contains",
-  category: "category",
-  architecture: "architecture",
-  provenance: "provenance",
-  device: "hardware",
-  study: "study",
-  origin: "source",
-  least: "parameters from",
-  most: "parameters to",
+  task: say`task`,
+  dataset: say`dataset`,
+  search: say`model contains`,
+  category: say`category`,
+  architecture: say`architecture`,
+  provenance: say`provenance`,
+  device: say`hardware`,
+  study: say`study`,
+  origin: say`source`,
+  least: say`parameters from`,
+  most: say`parameters to`,
 };
 
 export const DOI = "10.1145/3630106.3658542";
+/* eslint-disable no-restricted-syntax -- references are in English */
 const PAPER = {
   bibtex: `@inproceedings{luccioni2024power,
   title = {Power Hungry Processing: Watts Driving the Cost of {AI} Deployment?},
@@ -39,14 +41,24 @@ const PAPER = {
     `Accountability, and Transparency (FAccT '24). https://doi.org/${DOI}`,
 };
 
+/* eslint-enable no-restricted-syntax */
+
 /** Today, as a page that is kept says when it was taken. */
 export const today = () => new Date().toISOString().slice(0, 10);
 
+/**
+ * The grid, its year and its intensity.
+ * @param {Setting} setting
+ */
+export const gridWords = ({ grid, intensity }) =>
+  say`${grid.name}${grid.year ? ` ${grid.year}` : ""}, ${number(intensity)} gCO₂e/kWh`;
+
 /** @param {Setting} setting */
-export function settingWords({ boundary, net, pue, intensity, grid }) {
-  const place = `${grid.name}${grid.year ? ` ${grid.year}` : ""}, ${number(intensity)} gCO₂e/kWh`;
-  const idle = net ? "above idle" : "idle included";
-  return `${boundary} boundary, ${idle}; grid: ${place}; PUE ${number(pue)}`;
+export function settingWords(setting) {
+  const { boundary, net, pue } = setting;
+  const idle = net ? say`above idle` : say`idle included`;
+  return say`${word("boundary", boundary)} boundary, ${idle}; grid: ${gridWords(setting)};
+    PUE ${number(pue)}`;
 }
 
 /**
@@ -55,7 +67,7 @@ export function settingWords({ boundary, net, pue, intensity, grid }) {
  */
 export function filterWords(app) {
   return FILTERS.filter((f) => app.state[f] !== DEFAULTS[f]).map(
-    (f) => `${FILTER_NAMES[f]} ${clean(app.state[f], 60)}`,
+    (f) => `${FILTER_NAMES[f]} ${clean(word(f, app.state[f]), 60)}`,
   );
 }
 
@@ -79,15 +91,15 @@ export function captionLines(app) {
     filters = filterWords(app),
     { shipped, stored } = origins(app),
     { published } = app.data;
-  const source = grid.source && `Grid data: ${grid.source.name}, ${grid.source.licence}.`;
+  const source = grid.source && say`Grid data: ${grid.source.name}, ${grid.source.licence}.`;
   return [
-    `Settings: ${settingWords(app.setting)}.`,
-    filters.length ? `Selected: ${filters.join("; ")}.` : "",
+    say`Settings: ${settingWords(app.setting)}.`,
+    filters.length ? say`Selected: ${filters.join(say`; `)}.` : "",
     shipped
-      ? `Figures: ${published.citation.replace(`doi ${DOI}`, `https://doi.org/${DOI}`)}. ` +
-        `Licence: ${published.licence}.`
+      ? say`Figures: ${published.citation.replace(`doi ${DOI}`, `https://doi.org/${DOI}`)}.
+        Licence: ${published.licence}.`
       : "",
-    stored ? `Figures of the store ${clean(app.data.store ?? "", 80)}.` : "",
+    stored ? say`Figures of the store ${clean(app.data.store ?? "", 80)}.` : "",
     source ?? "",
     `permille ${app.data.permille}, ${today()}. ${viewLink(app)}`,
   ].filter(Boolean);
@@ -102,6 +114,7 @@ function origins(app) {
   };
 }
 
+/* eslint-disable no-restricted-syntax -- references are in English */
 /**
  * BibTeX entries for what the view shows: the study where it is in it, and permille.
  * @param {App} app
@@ -127,6 +140,8 @@ export function apa(app) {
     `Retrieved ${today()}, from ${viewLink(app)}`;
   return [origins(app).shipped ? PAPER.apa : "", software].filter(Boolean).join("\n\n");
 }
+
+/* eslint-enable no-restricted-syntax */
 
 /**
  * An address within BibTeX: a stray brace would end the entry.

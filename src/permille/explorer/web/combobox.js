@@ -1,6 +1,7 @@
 // A field with a list of options, found by words in any order ("t5 flan"). ARIA's combobox.
 
 import { clean, h, replaceChildren } from "./dom.js";
+import { say } from "./say.js";
 
 /**
  * `note` says more of an option (a model's task) and is searched too.
@@ -92,9 +93,9 @@ export function combobox(id, label, options, change, placeholder = "") {
     replaceChildren(list, listed.map(item));
     const left = found.length - listed.length;
     more.textContent = !found.length
-      ? "Nothing has these words."
+      ? say`Nothing has these words.`
       : left > 0
-        ? `… and ${left} more: type a word of it`
+        ? say`… and ${left} more: type a word of it`
         : "";
     popup.hidden = false;
     popup.classList.toggle("left", input.getBoundingClientRect().left > innerWidth / 2);

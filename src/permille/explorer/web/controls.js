@@ -1,12 +1,13 @@
 // Settings (boundary, grid, PUE) and filters: kept across redraws, so that focus and typing stay.
 
-import { FILTER_NAMES } from "./cite.js";
+import { FILTER_NAMES, gridWords } from "./cite.js";
 import { combobox } from "./combobox.js";
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
 import { labelled } from "./glossary.js";
 import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
+import { say, spoken, word } from "./say.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Option } from "./combobox.js" */
@@ -16,20 +17,20 @@ import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 /** The kinds of places in the order of the list, and what each is called in it. */
 const KINDS = [
   ["world", ""],
-  ["country", "country"],
-  ["state", "state"],
-  ["province", "province"],
-  ["zone", "grid zone"],
-  ["cloud", "cloud region"],
+  ["country", say`country`],
+  ["state", say`state`],
+  ["province", say`province`],
+  ["zone", say`grid zone`],
+  ["cloud", say`cloud region`],
 ];
 /** Filters with so many values that they are searched. */
 const SEARCHED = /** @type {const} */ (["task", "dataset", "architecture", "device", "study"]);
 /** Filters with few values. */
 const LISTED = /** @type {const} */ (["category", "origin"]);
-const WORLD = "World (assumed)";
+const WORLD = say`World (assumed)`;
 /** What is typed. */
 const TYPED = /** @type {const} */ (["search", "least", "most", "intensity"]);
-const PAPER_TITLE = "Means within the node, as in the paper's table 2";
+const PAPER_TITLE = say`Means within the node, as in the paper's table 2`;
 
 /** @param {App} app */
 export function controls(app) {
@@ -41,20 +42,20 @@ export function controls(app) {
    * @param {string} name
    * @param {string} label
    * @param {HTMLInputElement | HTMLSelectElement} input
-   * @param {Term} [word] that explains it
+   * @param {Term} [about] the word that explains it
    */
-  function field(name, label, input, word) {
+  function field(name, label, input, about) {
     input.id = `f-${name}`;
     fields[name] = input;
-    return h("div", { class: "field" }, labelled(input.id, label, word), input);
+    return h("div", { class: "field" }, labelled(input.id, label, about), input);
   }
   /**
    * @param {string} name
    * @param {string} label
    * @param {[value: string, text: string][]} options
-   * @param {Term} [word]
+   * @param {Term} [about]
    */
-  function choice(name, label, options, word) {
+  function choice(name, label, options, about) {
     return field(
       name,
       label,
@@ -63,16 +64,16 @@ export function controls(app) {
         { onchange: (e) => app.set({ [name]: e.target.value }) },
         options.map(([value, text]) => h("option", { value }, text)),
       ),
-      word,
+      about,
     );
   }
   /**
    * @param {string} name
    * @param {string} label
    * @param {Attributes} attributes
-   * @param {Term} [word]
+   * @param {Term} [about]
    */
-  function typed(name, label, attributes, word) {
+  function typed(name, label, attributes, about) {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let waiting;
     // What is typed at one visit to the field is one step of the history.
@@ -98,7 +99,7 @@ export function controls(app) {
         },
         ...attributes,
       }),
-      word,
+      about,
     );
   }
 
@@ -126,59 +127,62 @@ export function controls(app) {
       name,
       label,
       () => [
-        { value: "", text: "all" },
-        ...valuesOf(app.offered(name), app.state[name]).map((v) => ({ value: v, text: v })),
+        { value: "", text: say`all` },
+        ...valuesOf(app.offered(name), app.state[name]).map((v) => ({
+          value: v,
+          text: word(name, v),
+        })),
       ],
       (value) => app.set({ [name]: value }),
-      "all",
+      say`all`,
     );
   const year = h("select", { onchange: (e) => app.set({ year: e.target.value }) });
-  const chips = h("ul", { class: "chips", "aria-label": "Filters that are set" });
+  const chips = h("ul", { class: "chips", "aria-label": say`Filters that are set` });
   const settingsNow = h("span", { class: "now" });
   const filtersNow = h("span", { class: "now" });
   const pueNumber = h("output", { for: "f-pue" });
   const settings = h(
     "details",
     { class: "box" },
-    h("summary", {}, h("span", { class: "what" }, "Settings"), settingsNow),
+    h("summary", {}, h("span", { class: "what" }, say`Settings`), settingsNow),
     h(
       "div",
       { class: "fields" },
-      choice("unit", "Show", [
-        ["kwh", "Energy"],
-        ["co2e", "Carbon (CO₂e)"],
+      choice("unit", say`Show`, [
+        ["kwh", say`Energy`],
+        ["co2e", say`Carbon (CO₂e)`],
       ]),
       choice(
         "boundary",
-        "Boundary",
+        say`Boundary`,
         [
-          ["accelerator", "accelerator: devices in use"],
-          ["compute", "compute: devices in use, CPU, DRAM"],
-          ["node", "node: the whole machine"],
-          ["facility", "facility: node × PUE"],
+          ["accelerator", say`accelerator: devices in use`],
+          ["compute", say`compute: devices in use, CPU, DRAM`],
+          ["node", say`node: the whole machine`],
+          ["facility", say`facility: node × PUE`],
         ],
         "boundary",
       ),
       choice(
         "net",
-        "Idle",
+        say`Idle`,
         [
-          ["", "included"],
-          ["1", "left out (above idle)"],
+          ["", say`included`],
+          ["1", say`left out (above idle)`],
         ],
         "idle",
       ),
       searched(
         "region",
-        "Grid",
+        say`Grid`,
         () => placesOf(app),
         (region) => app.set({ region, year: "", intensity: "" }),
       ),
-      field("year", "Year", year),
+      field("year", say`Year`, year),
       typed(
         "intensity",
-        "or gCO₂e per kWh",
-        { type: "number", min: "0", step: "any", placeholder: "of the grid" },
+        say`or gCO₂e per kWh`,
+        { type: "number", min: "0", step: "any", placeholder: say`of the grid` },
         "intensity",
       ),
       h(
@@ -200,8 +204,12 @@ export function controls(app) {
         { class: "field end" },
         h(
           "a",
-          { class: "button", href: href(DEFAULTS, PAPER), title: PAPER_TITLE },
-          "The paper's view",
+          {
+            class: "button",
+            href: href(DEFAULTS, { ...PAPER, lang: app.state.lang }),
+            title: PAPER_TITLE,
+          },
+          say`The paper's view`,
         ),
       ),
     ),
@@ -210,35 +218,35 @@ export function controls(app) {
   const filters = h(
     "details",
     { class: "box" },
-    h("summary", {}, h("span", { class: "what" }, "Filters"), filtersNow),
+    h("summary", {}, h("span", { class: "what" }, say`Filters`), filtersNow),
     h(
       "div",
       { class: "fields" },
-      filter("task", "Task"),
-      filter("dataset", "Dataset"),
-      typed("search", "Model contains", { type: "search", maxlength: "300" }),
-      choice("category", "Category", [], "category"),
-      filter("architecture", "Architecture"),
-      typed("least", "Parameters from", { maxlength: "40", placeholder: "100M" }),
-      typed("most", "Parameters to", { maxlength: "40", placeholder: "7B" }),
+      filter("task", say`Task`),
+      filter("dataset", say`Dataset`),
+      typed("search", say`Model contains`, { type: "search", maxlength: "300" }),
+      choice("category", say`Category`, [], "category"),
+      filter("architecture", say`Architecture`),
+      typed("least", say`Parameters from`, { maxlength: "40", placeholder: "100M" }),
+      typed("most", say`Parameters to`, { maxlength: "40", placeholder: "7B" }),
       choice(
         "provenance",
-        "Provenance",
-        PROVENANCES.map((p) => [p, p]),
+        say`Provenance`,
+        PROVENANCES.map((p) => [p, word("provenance", p)]),
         "provenance",
       ),
-      filter("device", "Hardware"),
-      filter("study", "Study"),
-      choice("origin", "Source", []),
+      filter("device", say`Hardware`),
+      filter("study", say`Study`),
+      choice("origin", say`Source`, []),
       h(
         "div",
         { class: "field end" },
-        h("button", { type: "button", onclick: () => app.reset() }, "Clear the filters"),
+        h("button", { type: "button", onclick: () => app.reset() }, say`Clear the filters`),
       ),
     ),
   );
 
-  const WORDS = { shipped: "shipped with permille", store: "the store" };
+  const WORDS = { shipped: say`shipped with permille`, store: say`the store` };
   /**
    * @param {HTMLSelectElement} select
    * @param {Set<string | null>} values
@@ -250,19 +258,21 @@ export function controls(app) {
     if (select.dataset.key !== key) {
       select.dataset.key = key;
       select.replaceChildren(
-        h("option", { value: "" }, "all"),
-        ...all.map((v) => h("option", { value: v }, own(WORDS, v) ?? clean(v, 70))),
+        h("option", { value: "" }, say`all`),
+        ...all.map((v) =>
+          h("option", { value: v }, own(WORDS, v) ?? clean(word("category", v), 70)),
+        ),
       );
     }
     select.value = chosen;
   }
-  fields.provenance.prepend(h("option", { value: "" }, "all"));
+  fields.provenance.prepend(h("option", { value: "" }, say`all`));
 
   function update() {
     const s = app.state,
       setting = app.setting,
       grid = setting.grid;
-    for (const name of SEARCHED) combos[name].show(s[name], s[name]);
+    for (const name of SEARCHED) combos[name].show(s[name], word(name, s[name]));
     for (const name of LISTED) {
       offer(/** @type {HTMLSelectElement} */ (fields[name]), app.offered(name), s[name]);
     }
@@ -271,11 +281,11 @@ export function controls(app) {
     fields.boundary.value = setting.boundary;
     fields.net.value = setting.net ? "1" : "";
     const place = app.places.has(s.region) && s.region !== "WORLD" ? s.region : "";
-    combos.region.show(place, place ? (app.places.get(place)?.name ?? "") : WORLD);
+    combos.region.show(place, place ? grid.name : WORLD);
     year.replaceChildren(
       ...(grid.years.length
         ? [...grid.years].reverse().map((y) => h("option", { value: y }, y))
-        : [h("option", { value: "" }, "given")]),
+        : [h("option", { value: "" }, say`given`)]),
     );
     year.value = grid.year ?? "";
     year.disabled = !grid.years.length;
@@ -287,13 +297,11 @@ export function controls(app) {
     // What if is asked with the settings: they are in sight when it opens.
     if (s.view === "whatif" && viewed !== "whatif") settings.open = true;
     viewed = s.view;
-    const idle = setting.net ? "above idle" : "idle included";
-    settingsNow.textContent =
-      `${setting.boundary}, ${idle} · ` +
-      `${grid.name}${grid.year ? ` ${grid.year}` : ""}, ${number(setting.intensity)} ` +
-      `gCO₂e/kWh · PUE ${number(setting.pue)}`;
+    const idle = setting.net ? say`above idle` : say`idle included`;
+    settingsNow.textContent = say`${word("boundary", setting.boundary)}, ${idle} ·
+      ${gridWords(setting)} · PUE ${number(setting.pue)}`;
     const count = app.selection().length;
-    filtersNow.textContent = `${number(count)} of ${number(app.cells.length)} cells`;
+    filtersNow.textContent = say`${number(count)} of ${number(app.cells.length)} cells`;
     chips.replaceChildren(
       ...FILTERS.filter((f) => s[f] !== DEFAULTS[f]).map((f) =>
         h(
@@ -302,9 +310,9 @@ export function controls(app) {
           h(
             "button",
             { type: "button", id: `chip-${f}`, onclick: () => app.set({ [f]: DEFAULTS[f] }) },
-            `${FILTER_NAMES[f]}: ${own(WORDS, s[f]) ?? clean(s[f], 40)} `,
+            say`${FILTER_NAMES[f]}: ${own(WORDS, s[f]) ?? clean(word(f, s[f]), 40)} `,
             h("span", { "aria-hidden": "true" }, "×"),
-            h("span", { class: "hidden" }, ", remove"),
+            h("span", { class: "hidden" }, say`, remove`),
           ),
         ),
       ),
@@ -333,7 +341,8 @@ function placesOf(app) {
   return KINDS.flatMap(([kind, note]) =>
     app.data.grid.places
       .filter((p) => p.kind === kind)
-      .sort((a, b) => a.name.localeCompare(b.name, "en"))
+      .map((p) => ({ ...p, name: word("place", p.code, p.name) }))
+      .sort((a, b) => a.name.localeCompare(b.name, spoken()))
       .map((p) =>
         p.code === "WORLD" ? { value: "", text: WORLD } : { value: p.code, text: p.name, note },
       ),
@@ -349,16 +358,13 @@ function notice(app, count) {
   const grid = app.setting.grid;
   const bounds = [app.state.least, app.state.most].filter((v) => v && amount(v) === null);
   if (bounds.length)
-    return (
-      `“${clean(bounds[0], 40)}” is not a number of parameters, and no limit is set by it: ` +
-      "write 100M, 7B or 1e9."
-    );
+    return say`“${clean(bounds[0], 40)}” is not a number of parameters, and no limit is set by it:
+        write 100M, 7B or 1e9.`;
   if (grid.asked)
-    return `There is no grid called “${clean(grid.asked, 40)}” here: the world's average is used.`;
+    return say`There is no grid called “${clean(grid.asked, 40)}” here: the world's average is
+      used.`;
   if (grid.askedYear)
-    return (
-      `There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: ` +
-      `that of ${grid.year} is used.`
-    );
-  return count ? "" : "Nothing matches these filters.";
+    return say`There is no figure of ${grid.name} for ${clean(grid.askedYear, 10)} here: that of
+        ${grid.year ?? ""} is used.`;
+  return count ? "" : say`Nothing matches these filters.`;
 }

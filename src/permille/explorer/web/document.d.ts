@@ -1,4 +1,4 @@
-// Written by scripts/build_page_types.py from permille/explorer/shapes.py: change it there.
+// Written by scripts/build_page_types.py from permille/explorer/shapes.py, and what that imports.
 
 /** A boundary that is metered; facility is the node times the PUE. */
 export type Metered = "accelerator" | "compute" | "node";
@@ -10,8 +10,9 @@ export type Cell = PageCell & { [part: `part_${string}`]: number | null } & {
   [K in keyof FigureColumns as `${Metered | `${Metered}_net`}_${K}`]: FigureColumns[K];
 };
 
-/** The document. `store_exists` is false while the store that is named is not there yet. `licences`, `trials` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`CellDetails`. */
+/** The document. `store_exists` is false while the store that is named is not there yet. `licences`, `trials`, `answer_times` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`CellDetails`. */
 export interface Document {
+  answer_times?: { [key: string]: PageAnswerTimes };
   answers: { [key: string]: string[][] };
   cells: Columns;
   damage: string[];
@@ -139,6 +140,26 @@ export interface PageServing {
   tokens_per_s: PageEstimate | null;
 }
 
+/** The finished trials of a server's cell with the times of their answers. `reasons`: by waiting time (`ttft`, `tpot`, `latency`), why it is not known of every trial. */
+export interface PageAnswerTimes {
+  reasons: { [key: string]: string };
+  trials: PageTimedTrial[];
+}
+
+/** A trial: the requests that were answered and how long that took, those that were tried, and how many of the answers that were kept came within which time. */
+export interface PageTimedTrial {
+  inferences: number;
+  seconds: number;
+  tried: number;
+  within: { [key: string]: PageSteps };
+}
+
+/** How many came within each limit, at which that number changes; the last are all. */
+export interface PageSteps {
+  counts: number[];
+  limits_s: number[];
+}
+
 /** The columns of one boundary with idle energy or without it; `compute_mean`, … */
 export interface FigureColumns {
   above: number | null;
@@ -178,77 +199,11 @@ export interface PageEvidence {
 
 /** One study of one source: what its numbers rest on, and its parity by boundary. */
 export interface PageStudy {
-  audit: PageAudit;
+  audit: Audit;
   origin: "shipped" | "store";
-  parity: { [key: string]: PageParity[] };
+  parity: { [key: string]: ParityRow[] };
   source: string;
   study: string;
-}
-
-/** What `permille audit --json` prints. */
-export interface PageAudit {
-  cells: number;
-  duration_correlation: number | null;
-  duration_correlation_log: number | null;
-  general_to_specific: PageGeneralToSpecific[];
-  kendall_tau: Ranking[];
-  mean_power_w: number | null;
-  method: string;
-  notes: string[];
-  pue: number;
-  runs: number;
-  schema: number;
-  shares: { [key: string]: number | null };
-  studies: string[];
-  tasks: PageTaskEnergy[];
-}
-
-/** The mean energy of a task's models. */
-export interface PageTaskEnergy {
-  boundary: "accelerator" | "compute" | "facility" | "node";
-  kwh_per_1000: number | null;
-  models: string;
-  task: string;
-}
-
-/** How far two boundaries rank the tasks alike. */
-export interface Ranking {
-  a: "accelerator" | "compute" | "facility" | "node";
-  b: "accelerator" | "compute" | "facility" | "node";
-  tasks: number;
-  tau: number | null;
-}
-
-/** How many times the energy general-purpose models take on a task. */
-export interface PageGeneralToSpecific {
-  at_equal_size: AtEqualSize;
-  boundary: "accelerator" | "compute" | "facility" | "node";
-  ratio: number | null;
-  task: string;
-}
-
-/** That ratio at equal size. */
-export interface AtEqualSize {
-  high: number | null;
-  low: number | null;
-  models: number;
-  overlap_warning: string | null;
-  reason: string | null;
-  slope: number | null;
-  value: number | null;
-}
-
-/** What a model's training took beside one inference. */
-export interface PageParity {
-  days: { [key: string]: unknown } | null;
-  finetuning_kwh: number | null;
-  inferences: { [key: string]: unknown };
-  kwh_per_inference: number;
-  kwh_per_inference_high: number | null;
-  kwh_per_inference_low: number | null;
-  model: string | null;
-  published_inferences: number | null;
-  training_kwh: number;
 }
 
 /** The shipped study, for the page's About. */
@@ -381,4 +336,77 @@ export interface RunSpan {
   from_s: number;
   name: string;
   to_s: number;
+}
+
+/** What `permille audit --json` prints. `shares` are of the node's energy, by component; the correlations are Pearson's r of energy and duration over the cells' means, linear and logarithmic. Unknown values are null, with a note. */
+export interface Audit {
+  schema: 1;
+  studies: string[];
+  cells: number;
+  runs: number;
+  pue: number;
+  shares: { [key: string]: number | null };
+  duration_correlation: number | null;
+  duration_correlation_log: number | null;
+  mean_power_w: number | null;
+  tasks: TaskEnergy[];
+  kendall_tau: RankCorrelation[];
+  general_to_specific: GeneralToSpecific[];
+  method: string;
+  notes: string[];
+}
+
+/** Mean kWh per 1,000 of a task's models in a boundary; null if a cell has none. */
+export interface TaskEnergy {
+  task: string;
+  boundary: "accelerator" | "compute" | "facility" | "node";
+  kwh_per_1000: number | null;
+  models: "all" | "task-specific";
+}
+
+/** Kendall's tau (b) of the tasks' ranking between two boundaries. */
+export interface RankCorrelation {
+  a: "accelerator" | "compute" | "facility" | "node";
+  b: "accelerator" | "compute" | "facility" | "node";
+  tau: number | null;
+  tasks: number;
+}
+
+/** Energy of general-purpose models divided by that of task-specific ones. */
+export interface GeneralToSpecific {
+  task: string;
+  boundary: "accelerator" | "compute" | "facility" | "node";
+  ratio: number | null;
+  at_equal_size: EqualSize;
+}
+
+/** The ratio at equal size. `value` is None if it is unknown; `reason` says why. Only `high` is None if the upper end exceeds the range of a float. `overlap_warning` says that the sizes hardly overlap, so that the line is extrapolated. */
+export interface EqualSize {
+  value: number | null;
+  low: number | null;
+  high: number | null;
+  overlap_warning: string | null;
+  slope: number | null;
+  models: number;
+  reason: string | null;
+}
+
+/** The number of `inferences` that use as much energy as training and fine-tuning; `days` until then, if the traffic is given. `finetuning_kwh`: null if not included. `published_inferences`: what the paper prints for this model (table 5, the whole node). */
+export interface ParityRow {
+  model: string | null;
+  training_kwh: number;
+  finetuning_kwh: number | null;
+  kwh_per_inference: number;
+  kwh_per_inference_low: number | null;
+  kwh_per_inference_high: number | null;
+  inferences: Interval;
+  days: Interval | null;
+  published_inferences: number | null;
+}
+
+/** A figure with its 95 % interval. All are null if there is no figure; `low` and `high` are null if the uncertainty is unknown (a single trial). */
+export interface Interval {
+  value: number | null;
+  low: number | null;
+  high: number | null;
 }

@@ -1,5 +1,7 @@
 // The formulas of permille.analysis.rows, compare, intervals and budget, on the page's aggregates.
 
+import { say } from "./say.js";
+
 /** @import { BoundaryColumns, Cell, FigureColumns, Metered } from "./document" */
 /** @import { App } from "./main.js" */
 /** @import { Boundary, Estimate, Joules, Setting } from "./page" */
@@ -511,17 +513,19 @@ export function budget(cell, boundary) {
   const found = [];
   if (e.spread !== null) {
     const half = e.spread;
-    const rule = cell.asked === null ? "Student t" : `asked for ±${100 * cell.asked} %`;
+    const rule = cell.asked === null ? say`Student t` : say`asked for ±${100 * cell.asked} %`;
     const sessions = cell.asked === null ? (e.sessions ?? 1) : 1;
-    const above = (e.machines ?? 1) > 1 ? `${e.machines} machines` : `${sessions} sessions`;
-    const units = sessions > 1 ? above : `${e.n} trials`;
-    found.push({ name: `spread of ${units} (${rule})`, low: half, high: half });
+    const above =
+      (e.machines ?? 1) > 1 ? say`${String(e.machines)} machines` : say`${sessions} sessions`;
+    const units = sessions > 1 ? above : say`${String(e.n)} trials`;
+    found.push({ name: say`spread of ${units} (${rule})`, low: half, high: half });
   }
-  found.push({ name: "edges, ticks and resolution", low: e.edge, high: e.edge });
+  found.push({ name: say`edges, ticks and resolution`, low: e.edge, high: e.edge });
   /** @param {number} side */
   const rest = (side) => Math.sqrt(Math.max(0, side ** 2 - e.edge ** 2));
   found.push({
-    name: provenance(cell, boundary) === "estimated" ? "the estimate's model" : "meter accuracy",
+    name:
+      provenance(cell, boundary) === "estimated" ? say`the estimate's model` : say`meter accuracy`,
     low: rest(e.below),
     high: rest(e.above),
   });

@@ -1,5 +1,7 @@
 // Numbers for people, by the rules of permille.units.
 
+import { say, spoken, word } from "./say.js";
+
 /** @import { Cell, PageEvidence } from "./document" */
 /** @import { Estimate, Unit } from "./page" */
 
@@ -38,7 +40,7 @@ const MASS = [
   [1e-6, "µg"],
 ];
 
-export const NONE = "n/a";
+export const NONE = say`n/a`;
 
 /**
  * Significant digits, thousands apart, no exponent; digits before the point are kept.
@@ -106,8 +108,8 @@ export function seconds(value, digits = 3) {
   if (value === null || value === undefined) return NONE;
   if (value < 60) return scaled(value, TIME, "s", digits);
   const whole = Math.round(value);
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  if (whole < 3600) return say`${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return say`${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
 /**
@@ -120,8 +122,8 @@ export function interval(estimate, kind) {
   const scale = kind === "kwh" ? ENERGY : MASS;
   const [size, unit] = unitOf(estimate.value, scale);
   /** @param {number} x */
-  const end = (x) => (Number.isFinite(x) ? number(x / size) : "no bound");
-  return `${end(estimate.low)} to ${end(estimate.high)} ${unit}`;
+  const end = (x) => (Number.isFinite(x) ? number(x / size) : say`no bound`);
+  return say`${end(estimate.low)} to ${end(estimate.high)} ${unit}`;
 }
 
 /**
@@ -132,7 +134,7 @@ export function interval(estimate, kind) {
 export const ends = (estimate, form) =>
   !estimate || estimate.low === null || estimate.high === null
     ? NONE
-    : `${form(estimate.low)} to ${form(estimate.high)}`;
+    : say`${form(estimate.low)} to ${form(estimate.high)}`;
 
 /**
  * @param {number | null | undefined} value
@@ -142,22 +144,35 @@ export const ends = (estimate, form) =>
 export const figure = (value, kind, digits = 3) =>
   kind === "kwh" ? energy(value, digits) : mass(value, digits);
 
+/**
+ * A great number in the words of a language that is not English: 1.1亿.
+ * @param {number} count
+ */
+export const great = (count) =>
+  new Intl.NumberFormat(spoken(), {
+    notation: "compact",
+    maximumSignificantDigits: 3,
+  }).format(count);
+
 /** @param {number | null} count */
 export function params(count) {
   if (!count) return NONE;
+  if (spoken() !== "en") return great(count);
   if (count >= 1e9) return `${number(count / 1e9)} B`;
   return `${number(count / 1e6)} M`;
 }
 
 /** @type {{ [suffix: string]: number }} */
-const SUFFIX = { "": 1, k: 1e3, m: 1e6, b: 1e9, g: 1e9, t: 1e12 };
+const SUFFIX = { "": 1, k: 1e3, m: 1e6, b: 1e9, g: 1e9, t: 1e12, 万: 1e4, 亿: 1e8 };
 
 /**
  * The number that a person types as 100M, 7b, 1.5 B, 1e8 or 1,000,000; null where it is none.
  * @param {string} text
  */
 export function amount(text) {
-  const match = /^(\d+|\d{1,3}(?:,\d{3})+)(\.\d+)?(e\+?\d{1,2})?\s?([kmbgt]?)$/i.exec(text.trim());
+  const match = /^(\d+|\d{1,3}(?:,\d{3})+)(\.\d+)?(e\+?\d{1,2})?\s?([kmbgt万亿]?)$/i.exec(
+    text.trim(),
+  );
   if (!match) return null;
   const [, whole, part = "", exponent = "", suffix] = match;
   const value = Number(whole.replaceAll(",", "") + part + exponent) * SUFFIX[suffix.toLowerCase()];
@@ -169,7 +184,7 @@ export function amount(text) {
  * @param {number} [digits]
  */
 export const percent = (share, digits = 3) =>
-  share === null || share === undefined ? NONE : `${number(100 * share, digits)} %`;
+  share === null || share === undefined ? NONE : say`${number(100 * share, digits)} %`;
 
 /**
  * A cell's quality for people, in the unit that permille.metrics gives it.
@@ -195,11 +210,9 @@ export const qualityInterval = (cell) =>
 /** @param {Estimate} ratio */
 export function times(ratio) {
   if (ratio.low === null || ratio.high === null)
-    return `${number(ratio.value)} × (no interval: ${NONE})`;
-  return (
-    `${number(ratio.value)} × [${number(ratio.low)}, ` +
-    `${Number.isFinite(ratio.high) ? number(ratio.high) : "no bound"}]`
-  );
+    return say`${number(ratio.value)} × (no interval: ${NONE})`;
+  const high = Number.isFinite(ratio.high) ? number(ratio.high) : say`no bound`;
+  return `${number(ratio.value)} × [${number(ratio.low)}, ${high}]`;
 }
 
 /**
@@ -210,11 +223,11 @@ export function times(ratio) {
  */
 export function overSessions(words, estimate, form) {
   if (!estimate?.sessions) return null;
-  if (estimate.sessions === 1) return words.one;
+  if (estimate.sessions === 1) return word("evidence", words.one);
   const { rerunLow, rerunHigh } = estimate;
   const known = typeof rerunLow === "number" && typeof rerunHigh === "number";
   const several = (estimate.machines ?? 1) > 1 ? words.machines : words.several;
-  return (known ? several : words.stopped)
+  return word("evidence", known ? several : words.stopped)
     .replace("{sessions}", String(estimate.sessions))
     .replace("{machines}", String(estimate.machines))
     .replace("{low}", known ? form(rerunLow) : "")

@@ -4,6 +4,7 @@ import { clean } from "./dom.js";
 import { kwh, quantile } from "./figures.js";
 import { number } from "./format.js";
 import { groupBy, sourceName } from "./shared.js";
+import { say } from "./say.js";
 
 /** @import { Cell } from "./document" */
 /** @import { Setting } from "./page" */
@@ -24,9 +25,8 @@ import { groupBy, sourceName } from "./shared.js";
  * @property {number} high
  */
 
-export const DEFINITION =
-  "the median energy of the general-purpose models over that of the task-specific ones, on the " +
-  "same task and dataset";
+export const DEFINITION = say`the median energy of the general-purpose models over that of the
+  task-specific ones, on the same task and dataset`;
 
 /** @type {WeakMap<Cell[], { list: Cell[]; generals: Cell[]; specifics: Cell[] }[]>} */
 const known = new WeakMap();
@@ -86,13 +86,9 @@ export function generalRatios(cells, setting) {
 export function summary(rows) {
   const values = rows.map((r) => r.value);
   if (rows.length === 1)
-    return (
-      `On ${clean(rows[0].dataset, 60)}, general-purpose models take ${number(values[0], 2)} ` +
-      "times the energy of task-specific ones."
-    );
-  return (
-    `General-purpose models take ${number(quantile(values, 0.5), 2)} times the energy of ` +
-    `task-specific ones in the median of ${rows.length} tasks and datasets, from ` +
-    `${number(Math.min(...values), 2)} to ${number(Math.max(...values), 2)} times.`
-  );
+    return say`On ${clean(rows[0].dataset, 60)}, general-purpose models take ${number(values[0], 2)}
+      times the energy of task-specific ones.`;
+  return say`General-purpose models take ${number(quantile(values, 0.5), 2)} times the energy of
+      task-specific ones in the median of ${rows.length} tasks and datasets, from
+      ${number(Math.min(...values), 2)} to ${number(Math.max(...values), 2)} times.`;
 }

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import TERMS from "./glossary.json";
+import { say, word } from "./say.js";
 
 /** @import { Child } from "./page" */
 
@@ -15,18 +16,18 @@ let made = 0;
  * A word with its explanation: a button that shows it, and so does a pointer that rests there.
  * Escape and a click elsewhere hide it, as the browser does for every popover.
  * @param {Term} id
- * @param {Child} [word] the word as it stands in its sentence
+ * @param {Child} [text] the word as it stands in its sentence
  * @returns {Child}
  */
-export function term(id, word = TERMS[id].term) {
+export function term(id, text = word("glossary", TERMS[id].term)) {
   made += 1;
   const popup = h(
     "span",
     { class: "explained", popover: "auto", id: `term-${made}`, role: "note" },
-    h("strong", {}, TERMS[id].term),
-    ` ${TERMS[id].text}`,
+    h("strong", {}, word("glossary", TERMS[id].term)),
+    ` ${word("glossary", TERMS[id].text)}`,
   );
-  const button = h("button", { type: "button", class: "term", popovertarget: popup.id }, word);
+  const button = h("button", { type: "button", class: "term", popovertarget: popup.id }, text);
   popup.addEventListener("toggle", () => {
     if (popup.matches(":popover-open")) stand(popup, button.getBoundingClientRect());
   });
@@ -47,7 +48,7 @@ export function labelled(field, label, id) {
   if (!id) return words;
   const mark = [
     h("span", { class: "why", "aria-hidden": "true" }, "?"),
-    h("span", { class: "hidden" }, `What it means: ${TERMS[id].term}`),
+    h("span", { class: "hidden" }, say`What it means: ${word("glossary", TERMS[id].term)}`),
   ];
   return h("div", { class: "explains" }, words, term(id, mark));
 }
@@ -55,14 +56,14 @@ export function labelled(field, label, id) {
 /**
  * Below the word, and within the window.
  * @param {HTMLElement} popup
- * @param {DOMRect} word
+ * @param {DOMRect} at where the word is
  */
-function stand(popup, word) {
+function stand(popup, at) {
   const { offsetWidth: width, offsetHeight: height } = popup;
-  const left = Math.max(GAP, Math.min(word.left, innerWidth - width - GAP));
-  const below = word.bottom + GAP;
+  const left = Math.max(GAP, Math.min(at.left, innerWidth - width - GAP));
+  const below = at.bottom + GAP;
   popup.style.left = `${left}px`;
-  popup.style.top = `${below + height > innerHeight ? word.top - height - GAP : below}px`;
+  popup.style.top = `${below + height > innerHeight ? at.top - height - GAP : below}px`;
 }
 
 /**
@@ -92,11 +93,14 @@ export function glossary() {
   return h(
     "section",
     { id: "glossary" },
-    h("h2", {}, "Glossary"),
+    h("h2", {}, say`Glossary`),
     h(
       "dl",
       {},
-      Object.values(TERMS).map(({ term: word, text }) => [h("dt", {}, word), h("dd", {}, text)]),
+      Object.values(TERMS).flatMap(({ term: title, text }) => [
+        h("dt", {}, word("glossary", title)),
+        h("dd", {}, word("glossary", text)),
+      ]),
     ),
   );
 }

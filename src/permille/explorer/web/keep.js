@@ -4,6 +4,7 @@ import { apa, bibtex, captionLines } from "./cite.js";
 import { download, h } from "./dom.js";
 import { csv } from "./records.js";
 import { frameCode, framed, oneChart, png } from "./standalone.js";
+import { say } from "./say.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Frame } from "./standalone.js" */
@@ -42,10 +43,10 @@ export function keepMenu(app, chart) {
    * @param {string} what
    */
   async function offer(text, what) {
-    let message = `${what}:`;
+    let message = say`${what}:`;
     try {
       await navigator.clipboard.writeText(text);
-      message = `${what}, copied:`;
+      message = say`${what}, copied:`;
     } catch (error) {
       if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
     }
@@ -61,26 +62,30 @@ export function keepMenu(app, chart) {
   }
   /** @type {[label: string, hint: string, act: () => void][]} */
   const ways = [
-    ["PNG", "a picture", async () => save(await png(picture()), "image/png", "png")],
-    ["SVG", "a drawing", () => save(picture().source, "image/svg+xml", "svg")],
+    ["PNG", say`a picture`, async () => save(await png(picture()), "image/png", "png")],
+    ["SVG", say`a drawing`, () => save(picture().source, "image/svg+xml", "svg")],
     [
       "CSV",
-      "its data",
+      say`its data`,
       async () => {
         await app.details();
         save(csv(chart.data()), "text/csv", "csv");
       },
     ],
-    ["Link", "to this view", () => offer(location.href, "Link to this view")],
-    ["Cite", "BibTeX and APA", () => offer(`${bibtex(app)}\n\n${apa(app)}`, "How to cite")],
+    [say`Link`, say`to this view`, () => offer(location.href, say`Link to this view`)],
     [
-      "Embed",
-      "for an iframe",
+      say`Cite`,
+      say`BibTeX and APA`,
+      () => offer(`${bibtex(app)}\n\n${apa(app)}`, say`How to cite`),
+    ],
+    [
+      say`Embed`,
+      say`for an iframe`,
       () => {
         const drawings = EMBEDDED.map(picture);
         save(oneChart(title, drawings), "text/html", "html");
         const height = Math.max(...drawings.map((d) => d.height));
-        offer(frameCode(`${file}.html`, title, height), "Beside the file, in your page");
+        offer(frameCode(`${file}.html`, title, height), say`Beside the file, in your page`);
       },
     ],
   ];
@@ -95,7 +100,7 @@ export function keepMenu(app, chart) {
   return h(
     "details",
     { class: "keep" },
-    h("summary", {}, "Keep", h("span", { class: "hidden" }, ` the chart: ${title}`)),
+    h("summary", {}, say`Keep`, h("span", { class: "hidden" }, " ", say`the chart: ${title}`)),
     h(
       "div",
       { class: "ways" },
@@ -107,7 +112,7 @@ export function keepMenu(app, chart) {
             "li",
             {},
             h("button", { type: "button", onclick: act }, label),
-            h("small", {}, ` ${hint}`),
+            h("small", {}, " ", hint),
           ),
         ),
       ),

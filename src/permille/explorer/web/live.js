@@ -5,6 +5,7 @@ import { clean, h } from "./dom.js";
 import { number } from "./format.js";
 import { remember } from "./place.js";
 import { newest } from "./source.js";
+import { say } from "./say.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Found } from "./source.js" */
@@ -36,7 +37,7 @@ export function live(app) {
  * @param {App} app
  */
 const before = ({ data }) =>
-  data.store_exists || !data.store ? "" : `There is no store ${clean(data.store, 60)} yet.`;
+  data.store_exists || !data.store ? "" : say`There is no store ${clean(data.store, 60)} yet.`;
 
 /**
  * @param {App} app
@@ -57,7 +58,9 @@ function follow(app, line) {
     asking = true;
     const began = performance.now();
     const words = await look().catch((error) =>
-      error instanceof TypeError ? "The server does not answer." : `Nothing new: ${error.message}`,
+      error instanceof TypeError
+        ? say`The server does not answer.`
+        : say`Nothing new: ${error.message}`,
     );
     // A status is read out whenever it is set.
     if (line.textContent !== words) line.textContent = words;
@@ -110,8 +113,8 @@ function takeIn(app, found) {
 
 /** @param {number} count */
 function newsOf(count) {
-  const what = count === 1 ? "1 new trial" : `${number(count, 9)} new trials`;
-  return `${count > 0 ? what : "New figures"}, ${new Date().toTimeString().slice(0, 5)}`;
+  const what = count === 1 ? say`1 new trial` : say`${number(count, 9)} new trials`;
+  return say`${count > 0 ? what : say`New figures`}, ${new Date().toTimeString().slice(0, 5)}`;
 }
 
 /**

@@ -9,7 +9,10 @@ import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
 import { live } from "./live.js";
 import { asked, figuresOfPage, newest } from "./source.js";
-import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.js";
+import { inFile } from "./address.js";
+import { DEFAULTS, FILTERS, href, OFFERED, read, write } from "./state.js";
+import { english, say, spoken, word } from "./say.js";
+import { chosen, languageSwitch } from "./language.js";
 /** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Found } from "./source.js" */
@@ -27,16 +30,16 @@ import { DEFAULTS, FILTERS, href, inFile, OFFERED, read, write } from "./state.j
  * @type {{ [view: string]: string | null }}
  */
 const TITLES = {
-  overview: "Overview",
-  size: "Size",
-  quality: "Quality",
-  compare: "Compare",
-  whatif: "What if",
-  load: "Load",
-  breakeven: "Break-even",
-  breakdown: "Where it goes",
-  table: "Table",
-  about: "About",
+  overview: say`Overview`,
+  size: say`Size`,
+  quality: say`Quality`,
+  compare: say`Compare`,
+  whatif: say`What if`,
+  load: say`Load`,
+  breakeven: say`Break-even`,
+  breakdown: say`Where it goes`,
+  table: say`Table`,
+  about: say`About`,
   model: null,
   run: null,
 };
@@ -61,14 +64,17 @@ function damageOf({ damage, store }) {
     h(
       "p",
       {},
-      h("strong", {}, "The store ", name(store ?? ""), " is damaged."),
-      " Could not be read:",
+      h("strong", {}, say`The store ${name(store ?? "")} is damaged.`),
+      " ",
+      say`Could not be read:`,
     ),
     h(
       "ul",
       {},
-      lines.slice(0, DAMAGE_SHOWN).map((line) => h("li", {}, h("bdi", {}, clean(line, 2000)))),
-      more > 0 ? h("li", {}, `… and ${number(more)} more like it`) : null,
+      lines
+        .slice(0, DAMAGE_SHOWN)
+        .map((line) => h("li", {}, h("bdi", { lang: "en" }, clean(line, 2000)))),
+      more > 0 ? h("li", {}, say`… and ${number(more)} more like it`) : null,
     ),
   );
 }
@@ -142,8 +148,9 @@ export class App {
     this.loaded = new Map();
     this.inFile = inFile;
     this.state = read();
-    this.nav = h("nav", { "aria-label": "Views" });
-    this.panel = h("section", { class: "panel", "aria-label": "Settings and filters" });
+    const { lang } = this.state;
+    this.nav = h("nav", { "aria-label": say`Views` });
+    this.panel = h("section", { class: "panel", "aria-label": say`Settings and filters` });
     this.main = h("main", { id: "main", tabindex: "-1" });
     this.said = h("p", { class: "said", role: "status" });
     this.refused = h("p", { class: "said", role: "alert" });
@@ -158,19 +165,20 @@ export class App {
             this.main.focus();
           },
         },
-        "Skip to the figures",
+        say`Skip to the figures`,
       ),
       h(
         "header",
         { class: "top" },
         h(
           "a",
-          { class: "brand", href: href({ ...DEFAULTS }) },
+          { class: "brand", href: href({ ...DEFAULTS, lang }) },
           "permille",
           h("span", { "aria-hidden": "true" }, " ‰"),
         ),
         this.nav,
         live(this),
+        languageSwitch((other) => this.href({ lang: other })),
         themeSwitch(() => this.render()),
       ),
       this.damage,
@@ -182,12 +190,11 @@ export class App {
         "footer",
         {},
         `permille ${this.data.permille}. `,
-        h(
+        say`${h(
           "a",
-          { href: href(DEFAULTS, { view: "about" }), class: "to-about" },
-          "About the numbers, sources and licences",
-        ),
-        ".",
+          { href: href(DEFAULTS, { lang, view: "about" }), class: "to-about" },
+          say`About the numbers, sources and licences`,
+        )}.`,
       ),
     ]);
     this.printed = h("p", { class: "printed note" });
@@ -197,6 +204,10 @@ export class App {
     this.controls = controls(this);
     this.panel.replaceChildren(this.controls.element);
     const reread = () => {
+      if (chosen() !== spoken()) {
+        location.reload();
+        return;
+      }
       this.state = read();
       this.render();
     };
@@ -304,11 +315,11 @@ export class App {
   /** The view and its filters, for the window's title. */
   get title() {
     const { view, model } = this.state;
-    if (view === "run") return "Run";
-    if (view === "model") return clean(model || "Model", 80);
-    const filters = filterWords(this).join(", ");
+    if (view === "run") return say`Run`;
+    if (view === "model") return clean(model || say`Model`, 80);
+    const filters = filterWords(this).join(say`, `);
     const title = own(TITLES, view) ?? TITLES.overview;
-    return filters ? `${title}: ${clean(filters, 120)}` : `${title}`;
+    return filters ? say`${title}: ${clean(filters, 120)}` : `${title}`;
   }
 
   /**
@@ -342,20 +353,27 @@ export class App {
     const { intensity, region, year } = this.state;
     const given = figuresIn(intensity, 0, 1e5);
     if (given !== null)
-      return { intensity: given, name: "given", year: null, place: null, source: null, years: [] };
+      return {
+        intensity: given,
+        name: say`given`,
+        year: null,
+        place: null,
+        source: null,
+        years: [],
+      };
     const place = /** @type {PagePlace} */ (this.places.get(region) ?? this.places.get("WORLD"));
     const years = Object.keys(place.years).sort();
-    const chosen = years.includes(year) ? year : years[years.length - 1];
-    const [value, source] = place.years[chosen];
+    const yearOf = years.includes(year) ? year : years[years.length - 1];
+    const [value, source] = place.years[yearOf];
     return {
       intensity: value,
-      name: place.name,
-      year: chosen,
+      name: word("place", place.code, place.name),
+      year: yearOf,
       place,
       source: this.data.grid.sources[source],
       years,
       asked: region && !this.places.has(region) ? region : null,
-      askedYear: year && year !== chosen ? year : null,
+      askedYear: year && year !== yearOf ? year : null,
     };
   }
 
@@ -453,7 +471,7 @@ export class App {
         "search",
         ({ model }) => {
           const found = model.toLowerCase();
-          return search.every((word) => found.includes(word));
+          return search.every((part) => found.includes(part));
         },
       ],
       ["least", (c) => least === null || (c.params !== null && c.params >= least)],
@@ -541,7 +559,7 @@ export class App {
         this.render();
       },
       (error) => {
-        this.refused.textContent = `This view cannot be loaded: ${error.message}`;
+        replaceChildren(this.refused, say`This view cannot be loaded: ${english(error.message)}`);
       },
     );
   }
@@ -560,7 +578,7 @@ export class App {
     for (const part of this.main.querySelectorAll("details"))
       if (opened.has(partName(part))) {
         part.open = true;
-        // What is made when it opens is made now: the browser's own event is too late for a printer.
+        // What is made when it opens is made now: for a printer, the browser's event is too late.
         part.dispatchEvent(new Event("toggle"));
       }
     this.main.dataset.drawn = String(this.drawn);
@@ -590,7 +608,11 @@ export function start(views, parts) {
     },
     (error) => {
       root().replaceChildren(
-        h("p", { class: "failed", role: "alert" }, `The figures cannot be read: ${error.message}`),
+        h(
+          "p",
+          { class: "failed", role: "alert" },
+          say`The figures cannot be read: ${english(error.message)}`,
+        ),
       );
     },
   );

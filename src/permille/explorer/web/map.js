@@ -8,7 +8,9 @@ import { chart, drawing, entry } from "./chart.js";
 import { name } from "./dom.js";
 import { quantile } from "./figures.js";
 import { interval, mass, number } from "./format.js";
+import { say } from "./say.js";
 import { svgElement } from "./standalone.js";
+import { sourceWords } from "./views/grids.js";
 
 /** @import { Cell, PageSource } from "./document" */
 /** @import { App } from "./main.js" */
@@ -32,7 +34,7 @@ const REST = 0.02; // of the figures, the share that the last class may hold bey
 const RADIUS = { wide: 3.5, narrow: 2.5 }; // of a country without a shape
 const NARROW = 500;
 const HATCH = 5;
-const NATURAL_EARTH = "Shapes: Natural Earth, public domain";
+const NATURAL_EARTH = say`Shapes: Natural Earth, public domain`;
 
 const { shapes, points } = WORLD;
 const { geometries } = shapes.objects.countries;
@@ -59,8 +61,8 @@ function classes(values) {
   return COLOURS.map((colour, i) => {
     const from = mass(i * step),
       to = mass((i + 1) * step);
-    if (i === last) return { to: Infinity, words: `${from} and more`, colour };
-    return { to: (i + 1) * step, words: i ? `${from} to ${to}` : `under ${to}`, colour };
+    if (i === last) return { to: Infinity, words: say`${from} and more`, colour };
+    return { to: (i + 1) * step, words: i ? say`${from} to ${to}` : say`under ${to}`, colour };
   });
 }
 
@@ -98,7 +100,7 @@ export function worldMap(app, chosen, countries, year, values) {
   const list = classes(values);
   const on = new Set(data.map(({ code }) => code));
   const absent = countries.filter(({ code }) => !on.has(code));
-  const title = `CO₂e per 1,000 inferences on the grid of each country, ${year}`;
+  const title = say`CO₂e per 1,000 inferences on the grid of each country, ${year}`;
   const none = data.some(({ figure }) => !figure);
   return chart(app, title, {
     file: `permille-map-${year}`,
@@ -107,16 +109,21 @@ export function worldMap(app, chosen, countries, year, values) {
     describe: (country) => words(country, year),
     legend: [
       ...list.map((each) => entry(each.words, each.colour, "square")),
-      ...(none ? [entry(`no figure of ${year}`, "var(--soft)", "hatched")] : []),
+      ...(none ? [entry(say`no figure of ${year}`, "var(--soft)", "hatched")] : []),
     ],
-    credits: [...credits(countries), `${NATURAL_EARTH}.`],
-    note:
-      "Location-based yearly averages. Circles: countries too small for a shape. " +
-      (absent.length
-        ? `The table has ${number(absent.length)} more that the map has no place for. `
-        : "") +
-      "Averages of states, provinces, grid zones and cloud regions are in the table alone. " +
-      `${NATURAL_EARTH}; its borders are those of who controls an area, not a view of permille's.`,
+    credits: [...credits(countries), say`${NATURAL_EARTH}.`],
+    note: [
+      say`Location-based yearly averages. Circles: countries too small for a shape.`,
+      " ",
+      absent.length
+        ? say`The table has ${number(absent.length)} more that the map has no place for.`
+        : null,
+      " ",
+      say`Averages of states, provinces, grid zones and cloud regions are in the table alone.`,
+      " ",
+      say`${NATURAL_EARTH}; its borders are those of who controls an area, not a view of
+        permille's.`,
+    ],
   });
 }
 
@@ -125,12 +132,12 @@ export function worldMap(app, chosen, countries, year, values) {
  * @param {string} year
  */
 function words({ name: title, figure }, year) {
-  if (!figure) return [name(title), `no figure of ${year}`];
+  if (!figure) return [name(title), say`no figure of ${year}`];
   const { estimate, intensity, source } = figure;
   return [
     name(title),
-    `${mass(estimate.value)} CO₂e per 1,000 (${interval(estimate, "co2e")}), ${year}`,
-    `${number(intensity)} gCO₂e/kWh, ${source.kind}: ${source.name}`,
+    say`${mass(estimate.value)} CO₂e per 1,000 (${interval(estimate, "co2e")}), ${year}`,
+    sourceWords({ intensity, source }),
   ];
 }
 
@@ -165,7 +172,7 @@ function record(app, chosen, { code, name: place, figure }, year) {
  */
 function credits(countries) {
   const sources = new Set(countries.flatMap(({ figure }) => figure?.source ?? []));
-  return [...sources].map((source) => `Grids: ${source.name}, ${source.licence}.`);
+  return [...sources].map((source) => say`Grids: ${source.name}, ${source.licence}.`);
 }
 
 /**

@@ -20,9 +20,10 @@ import { joules, ratio } from "./figures.js";
  */
 /** @typedef {{ cell: Cell; checks: Check[]; meets: boolean | null }} OperatingPoint */
 /**
+ * `cheapest`: null if no point has a figure of energy.
  * @typedef {object} Choice
  * @property {OperatingPoint[]} points
- * @property {OperatingPoint} cheapest
+ * @property {OperatingPoint | null} cheapest
  * @property {OperatingPoint | null} best
  * @property {Estimate | null} cost
  * @property {OperatingPoint[]} asCheap
@@ -31,7 +32,8 @@ import { joules, ratio } from "./figures.js";
  */
 
 /**
- * The points, cheapest first, and the answer; null if none has a figure of energy.
+ * The points, cheapest first, and the answer; null if none has a figure of energy, unless every one
+ * is known to break the promise.
  * @param {Cell[]} cells
  * @param {Limit[]} promise
  * @param {Setting} setting
@@ -44,8 +46,8 @@ export function choose(cells, promise, setting) {
     .map((cell) => check(cell, promise, setting))
     .sort((a, b) => (spent(a) === spent(b) ? 0 : spent(a) - spent(b)));
   const known = points.filter((p) => spent(p) < Infinity);
-  if (!known.length) return null;
-  const [cheapest] = known;
+  const cheapest = known[0] ?? null;
+  if (!cheapest && !(points.length && points.every((p) => p.meets === false))) return null;
   const best = known.find((p) => p.meets) ?? null;
   if (!best)
     return {
@@ -55,7 +57,10 @@ export function choose(cells, promise, setting) {
       cost: null,
       asCheap: [],
       undecided: known.filter((p) => p.meets === null),
-      nearest: known.reduce((least, p) => (excess(p) < excess(least) ? p : least)),
+      nearest: known.reduce(
+        (least, p) => (least && excess(least) <= excess(p) ? least : p),
+        cheapest,
+      ),
     };
   return {
     points,
@@ -100,11 +105,14 @@ function checkOf(cell, limit) {
   const { figure, reason, breaks } = cell.serving?.limits[limit.name] ?? unknown;
   if (breaks) return { limit, figure, keeps: false, reason };
   if (!figure || figure.low === null || figure.high === null)
+    // eslint-disable-next-line no-restricted-syntax -- a key of the words
     return { limit, figure, keeps: null, reason: reason ?? "not recorded" };
   if (figure.low > limit.most) return { limit, figure, keeps: false, reason: null };
   const keeps = figure.high <= limit.most && reason === null ? true : null;
   if (keeps && cell.failed)
+    // eslint-disable-next-line no-restricted-syntax -- a key of the words
     return { limit, figure, keeps: null, reason: "a trial failed and is in no figure" };
+  // eslint-disable-next-line no-restricted-syntax -- a key of the words
   const doubt = keeps ? null : (reason ?? "the interval includes the limit, run more trials");
   return { limit, figure, keeps, reason: doubt };
 }

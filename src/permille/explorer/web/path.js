@@ -4,6 +4,7 @@ import { clean, h } from "./dom.js";
 import { answers, kwh } from "./figures.js";
 import { figure } from "./format.js";
 import { keep, kept } from "./kept.js";
+import { say, word } from "./say.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Child } from "./page" */
@@ -26,29 +27,31 @@ function steps(app) {
   const [small, large] = [specific, general].map((cell) => clean(cell.model, 60));
   return [
     [
-      "What does a request cost?",
-      `1,000 of ${clean(task, 40)} by ${small} take ` +
-        `${cost ? figure(cost.value, "kwh") : "what no meter told"}; see all models of the task.`,
+      say`What does a request cost?`,
+      say`1,000 of ${clean(word("task", task), 40)} by ${small} take
+        ${cost ? figure(cost.value, "kwh") : say`what no meter told`}; see all models of the
+        task.`,
       { view: "overview", task },
     ],
     [
-      "Which models are good enough?",
-      `Quality against cost on ${clean(dataset, 60)}: nothing below the line is worth its energy.`,
+      say`Which models are good enough?`,
+      say`Quality against cost on ${clean(dataset, 60)}: nothing below the line is worth its
+        energy.`,
       { view: "quality", ...at },
     ],
     [
-      "What would an LLM cost instead?",
-      `${large} beside ${small}, on the same data.`,
+      say`What would an LLM cost instead?`,
+      say`${large} beside ${small}, on the same data.`,
       { view: "compare", m: [specific.model, general.model] },
     ],
     [
-      "How sure is that?",
-      `What the figure of ${large} rests on, and what its interval is made of.`,
+      say`How sure is that?`,
+      say`What the figure of ${large} rests on, and what its interval is made of.`,
       { view: "model", model: general.model, cell: general.id },
     ],
     [
-      "And at a million a day, here?",
-      "Kilowatt-hours and CO2e a day and a year; choose your grid in Settings.",
+      say`And at a million a day, here?`,
+      say`Kilowatt-hours and CO2e a day and a year; choose your grid in Settings.`,
       { view: "whatif", cell: general.id, day: "1000000", unit: "co2e" },
     ],
   ];
@@ -65,7 +68,7 @@ export function path(app) {
   return h(
     "details",
     { class: "path", open: kept(KEPT) === null },
-    h("summary", {}, "Not sure what to ask? Five steps, from one request to a million a day"),
+    h("summary", {}, say`Not sure what to ask? Five steps, from one request to a million a day`),
     h(
       "ol",
       {},

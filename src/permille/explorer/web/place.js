@@ -1,6 +1,7 @@
 // A person's place in a view, across a redraw that they did not ask for: focus and scrolling.
 
 /** What scrolls or has the focus by itself, and has a name to be found by again. */
+// eslint-disable-next-line no-restricted-syntax -- a selector
 const NAMED = "[id], [role=region], [role=group], a[href], summary, button";
 
 /**

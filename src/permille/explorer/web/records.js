@@ -50,6 +50,7 @@ export function record(c, setting) {
     region: grid.place?.code ?? null,
     year: grid.year === null ? null : Number(grid.year),
     intensity_g_per_kwh: setting.intensity,
+    // eslint-disable-next-line no-restricted-syntax -- rows are in English
     intensity_source: grid.source?.name ?? "given on the command line",
     pue: setting.pue,
   };

@@ -4,6 +4,7 @@ import { clean, h, name } from "./dom.js";
 import { figure, interval, NONE, number, params } from "./format.js";
 import { chartRows } from "./records.js";
 import { METERED, problem, provenance, shown } from "./figures.js";
+import { english, say, word } from "./say.js";
 
 /** @import { Cell } from "./document" */
 /** @import { App } from "./main.js" */
@@ -26,10 +27,17 @@ export const SYMBOL = {
 };
 
 /** @param {Setting} setting */
-export const unitName = (setting) => (setting.unit === "kwh" ? "energy" : "carbon");
+export const unitName = (setting) => (setting.unit === "kwh" ? say`energy` : say`carbon`);
+
+/**
+ * How a title or an axis begins.
+ * @param {Setting} setting
+ */
+export const unitTitle = (setting) => (setting.unit === "kwh" ? say`Energy` : say`CO₂e`);
+
 /** @param {Setting} setting */
 export const axisLabel = (setting) =>
-  `${setting.unit === "kwh" ? "Energy" : "CO₂e"} per 1,000 inferences (logarithmic) →`;
+  say`${unitTitle(setting)} per 1,000 inferences (logarithmic) →`;
 
 /**
  * @param {Cell[]} cells
@@ -37,18 +45,50 @@ export const axisLabel = (setting) =>
  */
 export function categoryLegend(cells) {
   const there = CATEGORIES.filter((c) => cells.some((cell) => cell.category === c));
-  return there.map((c) => [c, COLOUR[c], SYMBOL[c]]);
+  return there.map((c) => [word("category", c), COLOUR[c], SYMBOL[c]]);
 }
 
 /**
  * Where a figure is from, for people: shipped, measured here, or another tool's.
- * @param {Source} options
+ * @param {Source} source
  */
 export function sourceName({ origin, study, source }) {
+  if (origin === "shipped") return say`${study} (shipped)`;
+  if (source === "permille") return study;
+  return study === source ? say`${study} (imported)` : say`${study} (imported, ${source})`;
+}
+
+/**
+ * The same in rows to take away, which are in English in every language.
+ * @param {Source} source
+ */
+export function sourceLabel({ origin, study, source }) {
   if (origin === "shipped") return `${study} (shipped)`;
   if (source === "permille") return study;
   return study === source ? `${study} (imported)` : `${study} (imported, ${source})`;
 }
+
+/**
+ * The boundary, and whether idle is left out.
+ * @param {Setting} setting
+ */
+export const within = ({ boundary, net }) =>
+  net ? say`${word("boundary", boundary)}, above idle` : word("boundary", boundary);
+
+/**
+ * @param {Cell} cell
+ * @param {Setting["boundary"]} boundary
+ */
+export const provenanceWord = (cell, boundary) =>
+  word("provenance", provenance(cell, boundary) ?? NONE);
+
+/**
+ * What a cell is of.
+ * @param {{ task: string; dataset: string }} cell
+ * @param {number} [most] the most characters of each
+ */
+export const taskOn = ({ task, dataset }, most = 60) =>
+  say`${clean(word("task", task), most)} on ${clean(dataset, most)}`;
 
 /** @type {WeakMap<Source, string>} */
 const sourceKeys = new WeakMap();
@@ -67,7 +107,7 @@ export function sourceKey(cell) {
 }
 
 /** Said with every figure of a model whose weights are random. */
-export const REPLICA = "replica: random weights, energy and time only";
+export const REPLICA = say`replica: random weights, energy and time only`;
 /** @param {Cell} cell */
 export const replica = (cell) =>
   cell.weights === "replica" ? h("small", { class: "label" }, REPLICA) : null;
@@ -81,16 +121,20 @@ export const replica = (cell) =>
 export function words(cell, setting) {
   const found = shown(cell, setting);
   /** @type {Child[]} */
-  const lines = [name(cell.model), `${cell.task} on ${cell.dataset}`.slice(0, 200)];
+  const lines = [
+    name(cell.model),
+    say`${word("task", cell.task)} on ${cell.dataset}`.slice(0, 200),
+  ];
   if (found) {
     lines.push(
-      `${figure(found.value, setting.unit)} per 1,000 ` +
-        `(${interval(found, setting.unit)}, ${runs(cell)})`,
+      say`${figure(found.value, setting.unit)} per 1,000 (${interval(found, setting.unit)},
+        ${runs(cell)})`,
     );
-  } else lines.push(`no figure: ${problem(cell, setting.boundary) ?? "unknown"}`);
+  } else
+    lines.push(say`no figure: ${english(problem(cell, setting.boundary) ?? "unknown", "problem")}`);
   lines.push(
-    `${provenance(cell, setting.boundary) ?? NONE}, ${setting.boundary}; ` +
-      `${params(cell.params)} parameters`,
+    say`${provenanceWord(cell, setting.boundary)}, ${word("boundary", setting.boundary)};
+      ${params(cell.params)} parameters`,
   );
   lines.push(sourceName(cell).slice(0, 120));
   if (cell.weights === "replica") lines.push(REPLICA);
@@ -104,11 +148,11 @@ export function words(cell, setting) {
 export const cellOption = (cell) => ({
   value: cell.id,
   text: cell.model,
-  note: `${clean(cell.task, 40)} on ${clean(cell.dataset, 40)}, ${clean(sourceName(cell), 60)}`,
+  note: say`${taskOn(cell, 40)}, ${clean(sourceName(cell), 60)}`,
 });
 
 /** @param {Cell} cell */
-export const runs = (cell) => (cell.done === 1 ? "1 run" : `${number(cell.done)} runs`);
+export const runs = (cell) => (cell.done === 1 ? say`1 run` : say`${number(cell.done)} runs`);
 
 /**
  * Cells with a figure that a logarithmic axis can carry, and how many cannot be drawn.
@@ -145,9 +189,8 @@ export const pointRows = (points, setting) =>
  */
 export const leftOut = (left, setting) =>
   left
-    ? `${number(left)} without a figure within ` +
-      `${setting.boundary}${setting.net ? ", above idle" : ""} (or none above 0): ` +
-      "not drawn, listed in the table."
+    ? say`${number(left)} without a figure within ${within(setting)} (or none above 0):
+        not drawn, listed in the table.`
     : null;
 
 /**
@@ -168,8 +211,13 @@ export function elsewhere(app) {
   return h(
     "p",
     {},
-    `${number(count)} cells have a figure within ${boundary} alone: `,
-    h("button", { type: "button", onclick: () => app.set({ boundary }) }, `show ${boundary}`),
+    say`${number(count)} cells have a figure within ${word("boundary", boundary)} alone:`,
+    " ",
+    h(
+      "button",
+      { type: "button", onclick: () => app.set({ boundary }) },
+      say`show ${word("boundary", boundary)}`,
+    ),
   );
 }
 

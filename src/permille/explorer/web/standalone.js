@@ -2,6 +2,7 @@
 // of one chart for an iframe.
 
 import { h } from "./dom.js";
+import { spoken } from "./say.js";
 
 /**
  * What is written around the chart.
@@ -54,6 +55,9 @@ function measured(text, font) {
   return context.measureText(text).width;
 }
 
+/** Chinese characters and their punctuation, between which a line may end without a space. */
+const WIDE = "\\u2e80-\\uffef";
+
 /**
  * Lines of words that fit; a word that is wider than a line is cut into pieces.
  * @param {string} text
@@ -62,16 +66,15 @@ function measured(text, font) {
  */
 function wrapped(text, width, font) {
   const longest = Math.max(8, Math.floor(width / 7));
-  const words = text
-    .split(" ")
-    .flatMap((word) => word.match(new RegExp(`.{1,${longest}}`, "gu")) ?? []);
+  // Each with the space before it; no line begins with a comma or a full stop.
+  const word = `（*[${WIDE}][，。：；、）]*|[^ ${WIDE}]{1,${longest}}`;
   /** @type {string[]} */
   const lines = [];
-  for (const word of words) {
+  for (const part of text.match(new RegExp(` ?(?:${word})`, "gu")) ?? []) {
     const last = lines.at(-1);
-    if (last !== undefined && measured(`${last} ${word}`, font) <= width)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
+    if (last !== undefined && measured(last + part, font) <= width)
+      lines[lines.length - 1] = last + part;
+    else lines.push(part.trimStart());
   }
   return lines;
 }
@@ -201,7 +204,8 @@ export function oneChart(title, drawings) {
   });
   const named = h("title", {}, title).outerHTML;
   return (
-    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n' +
+    `<!doctype html>\n<html lang="${spoken()}">\n<head>\n` +
+    '<meta charset="utf-8">\n' +
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; ' +
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n" +
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n' +

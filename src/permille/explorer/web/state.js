@@ -1,10 +1,12 @@
 // Everything on screen, in the address: the query where served, the hash in a file.
 
+import { asked as askedOf, inFile } from "./address.js";
 import { amount } from "./format.js";
 
 /** @import { Setting } from "./page" */
 
 export const DEFAULTS = {
+  lang: "",
   view: "overview",
   task: "",
   dataset: "",
@@ -88,12 +90,10 @@ export const OFFERED = /** @type {const} */ ([
 const fields = /** @type {Field[]} */ (Object.keys(DEFAULTS).filter((field) => field !== "m"));
 
 const LONGEST = 300;
-const inFile = location.protocol === "file:" || document.getElementById("document") !== null;
 
 /** @returns {State} */
 export function read() {
-  const text = inFile ? location.hash.slice(1) : location.search;
-  const asked = new URLSearchParams(text);
+  const asked = askedOf();
   const state = { ...DEFAULTS, m: [...new Set(asked.getAll("m"))].slice(0, 6) };
   for (const field of fields) {
     state[field] = (asked.get(field) ?? DEFAULTS[field]).slice(0, 10_000);
@@ -153,5 +153,3 @@ export function write(state, { replace = false } = {}) {
   if (replace) history.replaceState(null, "", address);
   else history.pushState(null, "", address);
 }
-
-export { inFile };

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { keep, kept } from "./kept.js";
+import { say, word } from "./say.js";
 
 const THEMES = /** @type {const} */ (["system", "light", "dark"]);
 const KEPT = "permille-theme";
@@ -30,11 +31,11 @@ export function themeSwitch(changed) {
       onclick: () => {
         theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
         use(theme);
-        button.textContent = `Theme: ${theme}`;
+        button.textContent = say`Theme: ${word("theme", theme)}`;
         changed();
       },
     },
-    `Theme: ${theme}`,
+    say`Theme: ${word("theme", theme)}`,
   );
   return button;
 }

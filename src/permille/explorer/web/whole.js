@@ -1,5 +1,6 @@
 // The page in a file: all in one script.
 
+import "./inside.js";
 import { start } from "./main.js";
 import { worldMap } from "./map.js";
 import { overview } from "./views/overview.js";

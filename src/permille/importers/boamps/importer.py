@@ -31,17 +31,11 @@ from permille.importers.codecarbon.importer import CPU_ACCURACY
 from permille.importers.plausible import power_fault
 from permille.importers.reading.documents import trials_each
 from permille.importers.reading.files import Source
-from permille.records import (
-    Cell,
-    DomainEnergy,
-    Environment,
-    ModelFacts,
-    Phase,
-    Problem,
-    Protocol,
-    Provenance,
-    Trial,
-)
+from permille.records.cell import Cell, ModelFacts
+from permille.records.energy import DomainEnergy, Phase, Problem
+from permille.records.machine import Environment
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Trial
 from permille.units import joules_from_kwh, kwh_from_joules
 
 _ROUNDING = 1e-6

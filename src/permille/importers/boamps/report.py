@@ -11,7 +11,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from permille.records import Boundary, CellCategory, Phase, Protocol, Provenance, Record, Stopping
+from permille.records import Record
+from permille.records.cell import CellCategory
+from permille.records.energy import Boundary, Phase
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Stopping
 
 SOURCE = "boamps"
 ADDED = "permille"

@@ -17,15 +17,9 @@ from permille.importers.again import KIND
 from permille.importers.codecarbon.rows import Line, runs
 from permille.importers.reading.files import Source
 from permille.importers.reading.rows import BadValue
-from permille.records import (
-    DomainEnergy,
-    DomainKind,
-    Phase,
-    Problem,
-    Protocol,
-    Provenance,
-    Trial,
-)
+from permille.records.energy import DomainEnergy, Phase, Problem
+from permille.records.recording import DomainKind, Provenance
+from permille.records.trial import Protocol, Trial
 from permille.units import joules_from_kwh
 
 SOURCE = "codecarbon"

@@ -18,7 +18,8 @@ from permille.importers import trials as build
 from permille.importers.plausible import disagreement, emissions_fault, power_fault
 from permille.importers.reading.files import Member
 from permille.importers.reading.rows import BadValue, not_negative, number, positive, rows, text
-from permille.records import DomainKind, Record
+from permille.records import Record
+from permille.records.recording import DomainKind
 from permille.units import joules_from_kwh
 
 REQUIRED = ("run_id", "timestamp", "project_name", "duration", "energy_consumed")

@@ -18,7 +18,9 @@ from permille.importers import trials as build
 from permille.importers.mlperf_power import director, loadgen, spl
 from permille.importers.plausible import disagreement, power_fault
 from permille.importers.reading.files import Member, Source
-from permille.records import DomainKind, Phase, Protocol, Provenance, Refused, Trial
+from permille.records.energy import Phase, Refused
+from permille.records.recording import DomainKind, Provenance
+from permille.records.trial import Protocol, Trial
 
 SOURCE = "mlperf-power"
 CERTIFIED, UNCONFIRMED = 0.01, 0.05

@@ -10,7 +10,7 @@ import msgspec
 from permille.importers import Tally
 from permille.importers.reading.files import Member
 from permille.importers.reading.rows import lines
-from permille.records import Latency
+from permille.records.answers import Latency
 
 PREFIX = ":::MLLOG "
 SCENARIOS = ("SingleStream", "MultiStream", "Server", "Offline")

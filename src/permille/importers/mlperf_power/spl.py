@@ -20,7 +20,7 @@ from typing import NamedTuple
 from permille.importers import Tally
 from permille.importers.reading.files import Member
 from permille.importers.reading.rows import lines
-from permille.records import Refused
+from permille.records.energy import Refused
 
 TIME_FORMAT = "%m-%d-%Y %H:%M:%S.%f"
 MOST_TIME = 40

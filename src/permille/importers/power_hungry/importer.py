@@ -20,15 +20,10 @@ from permille.importers.codecarbon.rows import Line, runs
 from permille.importers.power_hungry.study import Study, architecture, model_name, read_study
 from permille.importers.reading.files import Source
 from permille.importers.reading.rows import BadValue
-from permille.records import (
-    DomainEnergy,
-    ModelFacts,
-    Phase,
-    Problem,
-    Protocol,
-    Provenance,
-    Trial,
-)
+from permille.records.cell import ModelFacts
+from permille.records.energy import DomainEnergy, Phase, Problem
+from permille.records.recording import Provenance
+from permille.records.trial import Protocol, Trial
 
 STUDY = "power-hungry-2023"
 OTHER = "power-hungry-2023-other"

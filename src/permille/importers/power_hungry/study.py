@@ -12,7 +12,9 @@ from pathlib import PurePosixPath
 from permille.importers import Tally
 from permille.importers.reading.files import Member, Source
 from permille.importers.reading.rows import BadValue, not_negative, positive, rows, text
-from permille.records import Category, Quality, Record
+from permille.records import Record
+from permille.records.answers import Quality
+from permille.records.cell import Category
 
 _TASKS = {
     "fillmask": "fill-mask",

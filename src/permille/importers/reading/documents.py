@@ -11,7 +11,7 @@ import msgspec
 from permille.importers import Tally
 from permille.importers.reading.files import Member, Source
 from permille.importers.reading.foreign import not_the_data
-from permille.records import Trial
+from permille.records.trial import Trial
 
 MAX_BYTES = 64 << 20
 _CHUNK = 1 << 20

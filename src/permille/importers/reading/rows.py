@@ -83,16 +83,11 @@ def rows(
             header = again
             continue
         tally.rows += 1
-        fields = _split(line, header.delimiter)
-        if fields is None:
-            tally.leave_out(member.name, number, "not CSV: a stray or unclosed quote")
-        elif len(fields) != len(header.names):
-            reason = f"{len(fields)} fields where the header has {len(header.names)}"
-            if len(fields) > len(header.names) and header.delimiter == ",":
-                reason += " (if its numbers have decimal commas, save it with decimal points)"
-            tally.leave_out(member.name, number, reason)
+        row = _row(line, header)
+        if isinstance(row, str):
+            tally.leave_out(member.name, number, row)
         else:
-            yield number, dict(zip(header.names, fields, strict=True))
+            yield number, row
     if header is None and wanted(()):
         tally.files += 1
         tally.leave_out(member.name, None, "empty")
@@ -125,6 +120,19 @@ def _any_header(line: str) -> _Header:
 
 def _names(line: str, delimiter: str) -> list[str]:
     return [name.strip() for name in _split(line.lstrip("\ufeff"), delimiter) or []]
+
+
+def _row(line: str, header: _Header) -> dict[str, str] | str:
+    """The texts of a line by column, or why it is no row."""
+    fields = _split(line, header.delimiter)
+    if fields is None:
+        return "not CSV: a stray or unclosed quote"
+    if len(fields) == len(header.names):
+        return dict(zip(header.names, fields, strict=True))
+    reason = f"{len(fields)} fields where the header has {len(header.names)}"
+    if len(fields) > len(header.names) and header.delimiter == ",":
+        reason += " (if its numbers have decimal commas, save it with decimal points)"
+    return reason
 
 
 def _fault(header: Sequence[str], required: Sequence[str]) -> str | None:

@@ -31,7 +31,7 @@ from permille.meters.estimate.watts import (
     thread_watts,
 )
 from permille.meters.processor import CPUINFO, read_processor
-from permille.records import Domain, DomainKind, Provenance
+from permille.records.recording import Domain, DomainKind, Provenance
 
 MEMINFO = Path("/proc/meminfo")
 HEADROOM = 2.0

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from permille.records import Domain
+from permille.records.recording import Domain
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from permille.meters.processor import Processor
 from permille.meters.rapl.zones import read_line
-from permille.records import DomainKind
+from permille.records.recording import DomainKind
 
 HEADROOM = 4.0
 """The highest plausible power, relative to the highest limit of the zone. The limits are averages

@@ -30,7 +30,7 @@ from permille.meters.rapl.zones import (
 )
 from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
-from permille.records import Domain, DomainKind, Provenance
+from permille.records.recording import Domain, DomainKind, Provenance
 
 ROOT = Path("/sys/class/powercap")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

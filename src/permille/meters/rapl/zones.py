@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from permille.records import DomainKind
+from permille.records.recording import DomainKind
 
 _FOLDER = re.compile(r"[a-z0-9-]*rapl[a-z0-9-]*(:\d+){0,2}")
 _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")

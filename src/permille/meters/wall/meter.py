@@ -17,7 +17,7 @@ import time
 from permille.deadline import Connection
 from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.wall.source import VARIABLE, WallSource, parse_source, take
-from permille.records import Domain, Provenance
+from permille.records.recording import Domain, Provenance
 
 TIMEOUT_S = 2.0
 LIMIT_BYTES = 1 << 20

@@ -17,7 +17,7 @@ from permille.recorder.remote.protocol import (
     Taken,
     Versioned,
 )
-from permille.records import Domain, RecorderStats, Recording, Series
+from permille.records.recording import Domain, RecorderStats, Recording, Series
 
 MOST_ENTRIES = 200
 """The most domains, notes, facts and the like."""

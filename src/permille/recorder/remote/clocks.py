@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from permille.records import Event, Recording, Series
+from permille.records.recording import Event, Recording, Series
 
 DRIFT = 500e-6
 """The most that two clocks may drift apart (seconds per second): above that of the quartz of two

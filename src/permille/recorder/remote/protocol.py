@@ -13,7 +13,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from permille.recorder.wire import Missing
-from permille.records import Domain, Environment, MachineState, Record, Recording
+from permille.records import Record
+from permille.records.machine import Environment, MachineState
+from permille.records.recording import Domain, Recording
 
 PROTOCOL = 1
 """To be raised with every change of a message's meaning."""

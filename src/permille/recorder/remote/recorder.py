@@ -32,7 +32,7 @@ from permille.recorder.remote.clocks import (
 )
 from permille.recorder.remote.link import AgentLink, request_of
 from permille.recorder.remote.protocol import AgentAnswer, Opened
-from permille.records import Event, Recording
+from permille.records.recording import Event, Recording
 from permille.units import format_seconds
 
 PROBE_S = 1.0

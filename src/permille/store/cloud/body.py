@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from permille.records import MachineSession, Trial
+from permille.records.machine import MachineSession
+from permille.records.trial import Trial
 from permille.store.gate import packed
 from permille.store.rows import Raw, read_raw, read_session, read_trial
 

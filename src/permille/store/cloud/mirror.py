@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from permille.errors import StoreError
-from permille.records import MachineSession, Trial
+from permille.records.machine import MachineSession
+from permille.records.trial import Trial
 from permille.store.cloud.body import MOST_BYTES, Content, decode, encode
 from permille.store.cloud.bucket import Bucket, Listed, is_uid
 from permille.store.rows import REFERENCE_SOURCE, Raw

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from permille.records import MachineSession, Trial
+from permille.records.machine import MachineSession
+from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE, Store
 from permille.store.cloud.body import Content, decode
 from permille.study.engines.messages import NodeTrial

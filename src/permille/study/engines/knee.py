@@ -13,7 +13,7 @@ from permille.interrupts import Interrupts
 from permille.recorder.client import Recorder
 from permille.study.engines.local import watched
 from permille.study.engines.protocol import RunOutcome, StudyRun
-from permille.study.plan.file import Settings
+from permille.study.plan.entries import Settings
 from permille.study.plan.grid import Plan
 from permille.study.plan.loads import LoadAxis
 from permille.study.run.runner import Runner

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from permille.interrupts import Interrupts
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun
 from permille.study.run.attempt import Turn
 from permille.study.run.required import require_measured

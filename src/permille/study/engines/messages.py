@@ -14,7 +14,8 @@ from typing import IO, Annotated, TypeVar
 import msgspec
 
 from permille.recorder.wire import Missing
-from permille.records import Environment, MachineState, Record
+from permille.records import Record
+from permille.records.machine import Environment, MachineState
 from permille.store.cloud.body import MOST_BYTES
 from permille.store.rows import protocol_key
 from permille.study.plan.grid import Plan

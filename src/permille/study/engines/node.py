@@ -19,7 +19,7 @@ from permille.interrupts import Interrupts
 from permille.meters.one_gpu import OneGpu
 from permille.recorder.client import Recorder
 from permille.recorder.lock import fake_node
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.store.cloud.body import Content, encode
 from permille.study.engines.messages import (

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from permille.recorder.wire import Missing
-from permille.records import Boundary, Trial
+from permille.records.energy import Boundary
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.plan.grid import Plan
 from permille.study.run.attempt import Turn

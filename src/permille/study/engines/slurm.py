@@ -7,6 +7,7 @@ stopped and started again meanwhile.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -20,13 +21,15 @@ from permille.errors import EngineError, StoreError, UsageError
 from permille.extras import extra
 from permille.interrupts import Interrupts
 from permille.output import write_whole
-from permille.records import Record, Trial
+from permille.records import Record
+from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE
 from permille.store.cloud.bucket import Bucket
 from permille.store.cloud.mirror import pull_into
 from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
 from permille.study.engines.share import Share, ShareJob, part_of, shares_of
+from permille.study.engines.slurm_queue import SlurmQueue, outside_of_a_job, queued
 from permille.study.plan.grid import Plan
 from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
@@ -66,6 +69,8 @@ class SlurmEngine:
         with extra("slurm", "--engine slurm"):
             import obstore  # noqa: F401
             import submitit  # noqa: F401
+        # Its warnings would also go to standard output, between the lines of --json-lines.
+        logging.getLogger("submitit").setLevel(logging.ERROR)
         if run.options.sessions > 1:
             raise UsageError("--sessions is for --engine local: run the command again another day")
         if run.options.fresh:
@@ -108,6 +113,7 @@ class _Wait:
         self._folder = folder
         self._cluster = cluster
         self._poll_s = poll_s
+        self._queue = SlurmQueue()
         self._shares = shares_of(run.plan)
         self._buckets = {
             share: Bucket(f"file://{folder / 'trials' / share.folder}", creates=True)
@@ -131,7 +137,7 @@ class _Wait:
             missing, len(repeats), self._tally, at_once=_at_once(self._run.options.engine, jobs)
         ) as watch:
             while jobs:
-                ended = all(job.done() for job in jobs.values())
+                ended = all(map(self._ended, jobs.values()))
                 self._fetch(watch)  # once more after the last has ended
                 if ended:
                     break
@@ -140,7 +146,7 @@ class _Wait:
         for line in self._problems[:5]:
             note(f"refused: {line}")
         for share, job in jobs.items():
-            if (reason := _failure(job)) is not None:
+            if (reason := self._failure(job)) is not None:
                 note(f"the job of {' on '.join(share.pair)} {reason}")
                 part = part_of(self._run.plan, share.pair)
                 self._tally.lost += _lost(_missing(self._run, repeats), part, self._run)
@@ -191,7 +197,8 @@ class _Wait:
             for share in shares
         ]
         try:
-            jobs = executor.submit_array(work)
+            with outside_of_a_job(self._run.listener.note):
+                jobs = executor.submit_array(work)
         except (submitit.core.utils.FailedJobError, RuntimeError) as error:
             raise EngineError(
                 f"Slurm refuses the jobs: {' '.join(str(error).split())[:300]}"
@@ -217,13 +224,45 @@ class _Wait:
             record = msgspec.json.decode(body, type=_Submitted)
         except msgspec.DecodeError as error:
             raise EngineError(f"{self._folder / 'submitted.json'} is damaged: {error}") from error
-        return record if any(not self._job(id).done() for id in record.jobs) else None
+        return record if self._any_is_left(record.jobs) else None
+
+    def _any_is_left(self, ids: Sequence[str]) -> bool:
+        """Whether one of an earlier run's jobs is still waiting or running."""
+        left = [job for id in ids if not _has_result(job := self._job(id))]
+        if self._cluster != "slurm":
+            return any(not job.done() for job in left)
+        ids_left = queued() if left else frozenset[str]()
+        return ids_left is None or any(job.job_id in ids_left for job in left)
 
     def _job(self, id: str) -> Any:
         import submitit
 
         kind = submitit.LocalJob if self._cluster == "local" else submitit.SlurmJob
         return kind(self._folder / "jobs", id)
+
+    def _ended(self, job: Any) -> bool:
+        """Whether a job has left a result, or has left the queue without one. submitit would ask
+        for the state that Slurm's accounting knows, which not every cluster has."""
+        if self._cluster != "slurm":
+            return bool(job.done())
+        return _has_result(job) or not self._queue.holds(job.job_id)
+
+    def _failure(self, job: Any) -> str | None:
+        """Why a job did not do its share; None if it did, or if only trials failed."""
+        import submitit
+
+        if self._cluster == "slurm" and not _has_result(job):
+            return f"was lost: it is no longer in Slurm's queue{_tail(job)}"
+        try:
+            code = job.result()
+        except (
+            submitit.core.utils.UncompletedJobError,
+            submitit.core.utils.FailedJobError,
+        ) as error:
+            return f"was lost: {' '.join(str(error).split())[:300]}"
+        if code in (0, 1):
+            return None
+        return f"ended (exit {code}){_tail(job)}"
 
     def _fetch(self, watch: Watch) -> None:
         for bucket in self._buckets.values():
@@ -264,24 +303,18 @@ def _at_once(options: Mapping[EngineOption, str], jobs: Mapping[Share, Any]) -> 
     return max(1, min(len(jobs), int(options.get("machines", len(jobs)))))
 
 
-def _failure(job: Any) -> str | None:
-    """Why a job did not do its share; None if it did, or if only trials failed."""
-    import submitit
-
-    try:
-        code = job.result()
-    except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
-        return f"was lost: {' '.join(str(error).split())[:300]}"
-    if code in (0, 1):
-        return None
-    return f"ended (exit {code}); its last lines: {_tail(job)}"
+def _has_result(job: Any) -> bool:
+    return bool(job.paths.result_pickle.exists())
 
 
 def _tail(job: Any) -> str:
+    """The end of what a job wrote, as the end of a sentence; empty if it wrote nothing."""
     try:
-        return " ".join((job.stderr() or "").strip().splitlines()[-2:])[-300:]
+        text = job.stderr() or ""
     except OSError as error:
-        return str(error)
+        text = str(error)
+    last = " ".join(text.strip().splitlines()[-2:])[-300:]
+    return f"; its last lines: {last}" if last else ""
 
 
 engine = SlurmEngine()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from permille.errors import ModelError, StudyError
 from permille.hub.selection import Wanted
-from permille.records import Cell, ModelFacts, Record
-from permille.study.plan.file import HARNESS, StudyFile
+from permille.records import Record
+from permille.records.cell import Cell, ModelFacts
+from permille.study.plan.entries import HARNESS, StudyFile
 from permille.study.plan.harness import OpenedHarness, check_scored
 from permille.study.plan.models import Model
 from permille.study.plan.stamps import Stamp
@@ -61,6 +63,8 @@ def build(
     settings = {**model.recorded, "prompt": spec.prompt}
     if model.replica and "max_new_tokens" in spec.settings:
         settings["max_new_tokens"] = spec.settings["max_new_tokens"]
+    if harness is not None:
+        settings["quality"] = _quality_text(harness.task)
     content = {
         "task": task.name,
         "dataset": dataset.name,
@@ -76,20 +80,9 @@ def build(
     }
     if harness is not None:
         content["quality"] = msgspec.structs.replace(harness.task, include_path=None)
-        settings["quality"] = _quality_text(harness.task)
-    digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
-    shown = settings | {"dataset_origin": dataset.origin}  # the id already includes its samples
-    cell = Cell(
-        id=digest[:16],
-        task=task.name,
-        dataset=dataset.name,
-        model=spec.id,
-        category=spec.category,
-        backend=spec.backend,
-        settings={k: v for k, v in shown.items() if v is not None},
-    )
     return PlannedCell(
-        cell=cell,
+        # The id already includes the samples.
+        cell=_cell(task, dataset, spec, content, settings | {"dataset_origin": dataset.origin}),
         model=spec,
         dataset=dataset,
         facts=model.read,
@@ -100,6 +93,26 @@ def build(
         stamps=model.stamps if harness is None else model.stamps + harness.stamps,
         server_key=_server_key(model, spec, study),
         harness=None if harness is None else harness.task,
+    )
+
+
+def _cell(
+    task: Task,
+    dataset: Dataset,
+    spec: ModelSpec,
+    content: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Cell:
+    """The cell whose id is the hash of ``content``; ``settings`` are those that are shown."""
+    digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+    return Cell(
+        id=digest[:16],
+        task=task.name,
+        dataset=dataset.name,
+        model=spec.id,
+        category=spec.category,
+        backend=spec.backend,
+        settings={key: value for key, value in settings.items() if value is not None},
     )
 
 

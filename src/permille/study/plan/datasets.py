@@ -8,7 +8,7 @@ from pathlib import Path
 from permille.datasets import stand_ins
 from permille.datasets.opening import open_dataset
 from permille.errors import DatasetError, StudyError
-from permille.study.plan.file import DatasetEntry, StudyFile, TaskEntry
+from permille.study.plan.entries import DatasetEntry, StudyFile, TaskEntry
 from permille.study.plan.models import Model
 from permille.study.plan.paths import resolve
 from permille.suggestions import nearest

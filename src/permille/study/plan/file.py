@@ -7,12 +7,21 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 
 from permille.errors import StudyError
-from permille.records import Category, Record
+from permille.study.plan.entries import (
+    COMMON_MODEL_KEYS,
+    HARNESS,
+    DatasetEntry,
+    ModelEntry,
+    QualityEntry,
+    Settings,
+    StudyFile,
+    TaskEntry,
+)
 from permille.study.plan.sweeps import swept
 from permille.study.plan.typed import typed
 from permille.suggestions import nearest
@@ -24,158 +33,7 @@ MAX_ENTRIES = 10_000
 MAX_DOTS = 200
 """The most dots in one line: tomllib takes quadratic time in the length of a dotted key."""
 
-COMMON_MODEL_KEYS = (
-    "id",
-    "backend",
-    "category",
-    "prompt",
-    "tasks",
-    "params",
-    "network",
-    "repo",
-    "revision",
-    "file",
-)
-HARNESS = "lm-eval:"
-"""What stands before the name of a task of lm-eval."""
 _NAME = re.compile(r"[\w.][\w .+:@-]{0,99}")
-
-Positive = Annotated[int, msgspec.Meta(gt=0, le=100_000_000)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 7)]
-
-
-class Settings(Record, forbid_unknown_fields=True):
-    """The ``[study]`` table: the protocol of every trial, and the permissions of its workers."""
-
-    name: str
-    """The study's name in the store and in every table. Such as `"support-inbox"`."""
-    description: str = ""
-    """A sentence about the study, shown by `permille presets`. Such as `"Which model sorts our
-    mail?"`."""
-    inferences: Positive = 1000
-    """Inferences per trial; whole passes over the samples, so a trial may make a few more. Such as
-    `200`."""
-    repeats: Annotated[int, msgspec.Meta(gt=0, le=10_000)] | None = None
-    """Trials per cell, each in a fresh process; 10 if neither this nor `precision` is given. Such
-    as `5`."""
-    precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
-    """Instead of `repeats`: repeat until the 95 % interval of the mean is within ± this share. Such
-    as `0.05`."""
-    max_repeats: Annotated[int, msgspec.Meta(gt=1, le=10_000)] = 30
-    """The most trials per cell under `precision`. Such as `50`."""
-    rerun_precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
-    """With `--sessions N`: begin no further session once a rerun of every model would be within
-    ± this share. Such as `0.1`."""
-    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
-    """Determines which samples are used, and their order. Such as `7`."""
-    warmup: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50
-    """The most inferences before measuring starts; fewer if the durations are steady earlier. Such
-    as `0`."""
-    idle_s: Seconds = 5.0
-    """Seconds of idle baseline before each trial. Such as `2.0`."""
-    timeout_s: Seconds = 3600.0
-    """Seconds after which a trial is stopped and counted as failed. Such as `600.0`."""
-    network: bool = False
-    """Whether workers may use the network; a model's own key takes precedence. Such as `true`."""
-    memory_gib: Annotated[float, msgspec.Meta(gt=0, le=65_536)] | None = None
-    """The limit of a worker's private memory in GiB (Linux). Such as `8.0`."""
-    max_failures: (
-        Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
-        | Annotated[float, msgspec.Meta(ge=0, lt=1)]
-    ) = 0
-    """How many inferences may fail before the trial fails: a count, or a share. Such as
-    `0.01`."""
-    reference: bool = True
-    """Whether permille's reference workload is measured now and then, to see whether the machine
-    drifts. Such as `false`."""
-    weights: Literal["replica"] | None = None
-    """`replica`: build every model with random weights, for energy and time only (see
-    Replicas). Such as `"replica"`."""
-    device: str | None = None
-    """The device of the models, for backends with that key. Such as `"cuda"`."""
-    dtype: str | None = None
-    """The floating-point type, for backends with that key. Such as `"bfloat16"`."""
-
-
-class ModelEntry(Record):
-    """A ``[[models]]`` table: the keys common to all backends and, in ``own``, the backend's keys,
-    which are not checked yet. A model without a ``path`` comes from the Hub."""
-
-    id: str
-    """The model's name in every table; for a model of the Hub, its repository. Such as
-    `"google/flan-t5-base"`."""
-    backend: str
-    """What runs the model. Such as `"transformers"`."""
-    category: Category
-    """`task-specific` or `general-purpose`: decides how the model is used. Such as
-    `"task-specific"`."""
-    prompt: str | dict[str, str] | None = None
-    """For general-purpose models: the prompt with the task's inputs in braces, or a table with a
-    prompt for each task. Such as `"Positive or negative? {text}"`."""
-    tasks: tuple[str, ...] | None = None
-    """Use this model only for these tasks of the study. Such as `["summarization"]`."""
-    params: Annotated[int, msgspec.Meta(gt=0, le=10**18)] | None = None
-    """The number of parameters, if the model's files do not contain it. Such as `7_000_000_000`."""
-    network: bool | None = None
-    """Whether this model's workers may use the network. Such as `true`."""
-    repo: str | None = None
-    """The Hub repository, if it differs from the `id`. Such as `"google/flan-t5-base"`."""
-    revision: str | None = None
-    """The branch, tag or commit of the repository; the default is `main`. Such as `"7bcac57"`."""
-    file: str | None = None
-    """The file of the repository to use, if it has several. Such as `"model-q4.gguf"`."""
-    own: dict[str, Any] = {}
-    swept_from: str | None = None  # the id in the file, of a model that a sweep made
-
-
-class DatasetEntry(Record):
-    """A dataset: a known name, or a file or Hub dataset with the names of its columns."""
-
-    name: str
-    path: str | None = None
-    hub: HubSource | None = None
-    columns: dict[str, str] = {}
-    labels: tuple[str, ...] = ()
-
-
-class QualityEntry(Record, forbid_unknown_fields=True):
-    """By what the models of a task are scored, instead of by their answers to its samples."""
-
-    task: str
-    """`lm-eval:` and the name of a task of lm-eval. Such as `"lm-eval:arc_easy"`."""
-    metric: str | None = None
-    """The task's metric, if not its first; with a comma and the filter, if it has several. Such as
-    `"acc_norm"`."""
-    limit: Positive | None = None
-    """Score the first so many samples of the task only. Such as `200`."""
-    include_path: str | None = None
-    """A folder with the YAML file of the task, whose Python functions are run; without it, the task
-    is one of those installed with lm-eval. Such as `"harness"`."""
-
-
-class TaskEntry(Record):
-    """A ``[[tasks]]`` table."""
-
-    task: str
-    """The task, by its name on the Hub. Such as `"text-classification"`."""
-    datasets: tuple[DatasetEntry, ...]
-    """Datasets by name, or tables with `path` (or `hub`) and the names of the columns. Such as `[{
-    path = "inbox.jsonl", text = "body", label = "queue" }]`."""
-    quality: QualityEntry | None = None
-    """Score the models by a task of lm-eval instead: its name, or a table. Such as
-    `"lm-eval:arc_easy"`."""
-
-
-class StudyFile(Record):
-    """A study file with its syntax checked; its paths are relative to ``folder``. ``only``: the
-    cells (task, dataset, model) of its grid to run; None: all."""
-
-    where: str
-    folder: Path
-    settings: Settings
-    models: tuple[ModelEntry, ...]
-    tasks: tuple[TaskEntry, ...]
-    only: frozenset[tuple[str, str, str]] | None = None
 
 
 def read(path: Path) -> StudyFile:

@@ -10,10 +10,11 @@ import msgspec
 from permille import plugins
 from permille.analysis.comparable import same_model_twice
 from permille.errors import StudyError
-from permille.records import SHARED_SERVER, Protocol, Record
+from permille.records import Record
+from permille.records.trial import SHARED_SERVER, Protocol
 from permille.study.plan.cells import PlannedCell, build
 from permille.study.plan.datasets import notes_of, open_datasets
-from permille.study.plan.file import Settings, StudyFile, TaskEntry
+from permille.study.plan.entries import Settings, StudyFile, TaskEntry
 from permille.study.plan.harness import open_harness
 from permille.study.plan.models import Model, open_entry
 from permille.study.plan.selection import able

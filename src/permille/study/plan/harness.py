@@ -9,7 +9,7 @@ from pathlib import Path
 
 from permille.errors import StudyError
 from permille.records import Record
-from permille.study.plan.file import HARNESS, QualityEntry, StudyFile
+from permille.study.plan.entries import HARNESS, QualityEntry, StudyFile
 from permille.study.plan.models import Model
 from permille.study.plan.paths import resolve
 from permille.study.plan.replicas import is_replica

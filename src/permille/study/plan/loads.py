@@ -9,7 +9,7 @@ import msgspec
 
 from permille.errors import UsageError
 from permille.records import Record
-from permille.study.plan.file import ModelEntry, StudyFile
+from permille.study.plan.entries import ModelEntry, StudyFile
 from permille.study.plan.sweeps import label_of
 
 LoadKey = Literal["concurrency", "rate_per_s"]

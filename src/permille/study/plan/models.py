@@ -13,9 +13,10 @@ import msgspec
 from permille import plugins, weights
 from permille.errors import ModelError, StudyError
 from permille.hub import client, selection
-from permille.records import ModelFacts, Record
+from permille.records import Record
+from permille.records.cell import ModelFacts
 from permille.study.plan import replicas
-from permille.study.plan.file import COMMON_MODEL_KEYS, ModelEntry, StudyFile
+from permille.study.plan.entries import COMMON_MODEL_KEYS, ModelEntry, StudyFile
 from permille.study.plan.paths import resolve
 from permille.study.plan.stamps import Stamp
 from permille.study.plan.typed import typed
@@ -81,16 +82,12 @@ def open_entry(
     paths = _paths(entry, study, allowed, at)
     hub = _from_hub(_wanted(entry, backend, at), fetch=fetch)
     own = entry.own | {key: str(path) for key, path in paths.items()} | hub.own
-    if "python_path" in backend.settings.__struct_fields__:
-        own.setdefault("python_path", str(study.folder))
-    if entry.swept_from is not None and "model" in backend.settings.__struct_fields__:
-        own.setdefault("model", entry.swept_from)  # a server knows it by the id in the file
     spec = ModelSpec(
         id=entry.id,
         backend=entry.backend,
         category=entry.category,
         prompt=entry.prompt if isinstance(entry.prompt, str) else None,
-        settings=_checked(own, backend, at),
+        settings=_checked(_with_defaults(own, entry, study, backend), backend, at),
     )
     if entry.swept_from is not None and replicas.is_replica(spec):
         raise StudyError(
@@ -200,6 +197,18 @@ def _backend(entry: ModelEntry, at: str) -> Backend:
                 f"{at} has no key {key!r}; {nearest(key, [*COMMON_MODEL_KEYS, *fields])}"
             )
     return backend
+
+
+def _with_defaults(
+    own: Mapping[str, Any], entry: ModelEntry, study: StudyFile, backend: Backend
+) -> dict[str, Any]:
+    """The backend's own settings, with those that follow from where the entry stands."""
+    known, settings = backend.settings.__struct_fields__, dict(own)
+    if "python_path" in known:
+        settings.setdefault("python_path", str(study.folder))
+    if entry.swept_from is not None and "model" in known:
+        settings.setdefault("model", entry.swept_from)  # a server knows it by the id in the file
+    return settings
 
 
 def _checked(own: Mapping[str, Any], backend: Backend, at: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 
 from permille.architectures import lengths
 from permille.errors import StudyError
-from permille.study.plan.file import ModelEntry, Settings
+from permille.study.plan.entries import ModelEntry, Settings
 from permille.workload.protocols import Task
 from permille.workload.specs import ModelSpec
 

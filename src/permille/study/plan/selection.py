@@ -11,7 +11,7 @@ import msgspec
 from permille import plugins
 from permille.errors import UsageError
 from permille.records import Record
-from permille.study.plan.file import ModelEntry, StudyFile
+from permille.study.plan.entries import ModelEntry, StudyFile
 from permille.study.plan.published import published
 from permille.study.plan.sharding import Key, deal
 from permille.suggestions import nearest

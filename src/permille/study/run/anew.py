@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.study.plan.cells import PlannedCell
 
 _SHOWN = 5

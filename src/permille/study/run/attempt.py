@@ -17,16 +17,9 @@ from permille import plugins
 from permille.energy.disturbance import only_quiet
 from permille.errors import RecorderError, TrialError
 from permille.processes import WORKER
-from permille.records import (
-    Environment,
-    FailureKind,
-    Protocol,
-    Recording,
-    ServerUse,
-    Span,
-    Stopping,
-    Trial,
-)
+from permille.records.machine import Environment
+from permille.records.recording import Recording, Span
+from permille.records.trial import FailureKind, Protocol, ServerUse, Stopping, Trial
 from permille.store import Raw
 from permille.study.plan import stamps
 from permille.study.plan.cells import PlannedCell

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from permille.records import Recording
+from permille.records.recording import Recording
 from permille.study.plan.cells import PlannedCell
 
 

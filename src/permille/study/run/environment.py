@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from permille.records import Domain, Environment
+from permille.records.machine import Environment
+from permille.records.recording import Domain
 from permille.version import __version__
 
 _PACKAGES = (

@@ -11,7 +11,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from permille.records import Record, Recording, Span
+from permille.records import Record
+from permille.records.recording import Recording, Span
 from permille.study.worker.messages import KEPT_DURATIONS, WorkerResult
 from permille.study.worker.traffic import MOST_IN_FLIGHT
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 
 from permille.analysis.boundaries import Bounded, within
-from permille.records import Trial
+from permille.records.trial import Trial
 from permille.store import Tried
 from permille.units import per_1000
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from permille.recorder.lock import fake_node
-from permille.records import GpuState, MachineState
+from permille.records.machine import GpuState, MachineState
 
 ROOT = Path("/")
 _APPLICATION = b"permille: a session's machine and boot"

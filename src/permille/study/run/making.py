@@ -14,7 +14,8 @@ from permille.meters.one_gpu import OneGpu
 from permille.processes import end_marked
 from permille.recorder.client import Recorder
 from permille.recorder.remote.recorder import RemoteRecorder
-from permille.records import Environment, Trial
+from permille.records.machine import Environment
+from permille.records.trial import Trial
 from permille.store import REFERENCE_SOURCE, Store
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.grid import Plan

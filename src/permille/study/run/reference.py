@@ -10,7 +10,8 @@ import hashlib
 
 import msgspec
 
-from permille.records import Cell, Protocol
+from permille.records.cell import Cell
+from permille.records.trial import Protocol
 from permille.study.plan.cells import PlannedCell
 from permille.study.worker import reference_work
 from permille.workload.samples import Dataset, Sample

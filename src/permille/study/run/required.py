@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from permille.analysis.boundaries import within
 from permille.errors import MeterError
-from permille.records import Boundary, Provenance, Refused, Trial
+from permille.records.energy import Boundary, Refused
+from permille.records.recording import Provenance
+from permille.records.trial import Trial
 
 
 def require_measured(trial: Trial, boundary: Boundary) -> None:

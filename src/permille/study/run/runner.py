@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from permille.recorder.client import Recorder
 from permille.recorder.remote.recorder import RemoteRecorder
-from permille.records import Environment, Trial
+from permille.records.machine import Environment
+from permille.records.trial import Trial
 from permille.store import Store
 from permille.store.rows import protocol_key
 from permille.study.plan.cells import PlannedCell

@@ -11,10 +11,11 @@ from permille.analysis.rerun import is_precise, rerun
 from permille.analysis.stopping import decide
 from permille.analysis.summaries import summarise
 from permille.balanced import order
-from permille.records import Environment, Stopping, Trial
+from permille.records.machine import Environment
+from permille.records.trial import Stopping, Trial
 from permille.store import Store, Tried
 from permille.study.plan.cells import PlannedCell
-from permille.study.plan.file import Settings
+from permille.study.plan.entries import Settings
 from permille.study.plan.grid import Plan
 from permille.study.run import blocks
 from permille.study.run.blocks import Block

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from permille import plugins
 from permille.errors import ModelError, TrialError
 from permille.processes import SERVER, VARIABLE, end_marked
-from permille.records import ServerUse
+from permille.records.trial import ServerUse
 from permille.study.plan.cells import PlannedCell
 from permille.workload.protocols import RunningServer, Serving
 from permille.workload.specs import Launch, ModelSpec

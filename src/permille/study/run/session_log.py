@@ -10,7 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from permille.analysis.sessions import continued, instant
-from permille.records import Domain, MachineSession, MachineState
+from permille.records.machine import MachineSession, MachineState
+from permille.records.recording import Domain
 from permille.store import Store
 from permille.study.run import machine_state
 

@@ -13,7 +13,7 @@ from permille.meters.one_gpu import OneGpu
 from permille.recorder.client import Recorder
 from permille.recorder.remote.recorder import RemoteRecorder
 from permille.recorder.wire import Missing
-from permille.records import Environment
+from permille.records.machine import Environment
 from permille.store import Store
 from permille.study.plan.grid import Plan
 from permille.study.run import machine_state

@@ -80,20 +80,7 @@ def run(
             process.stdout.close()
     if not ended:
         raise TrialError(f"timed out after {timeout_s:g} s and was stopped", lines(tail))
-    if process.returncode != 0:
-        raise TrialError(
-            _reason(process.returncode, failures, lines(tail)),
-            lines(tail),
-            by_signal=process.returncode < 0,
-            kind=failures[0].kind if failures else "other",
-        )
-    if left:
-        names = ", ".join(sorted(set(left.values())))[:200]
-        raise TrialError(
-            f"the worker left {len(left)} processes running ({names}): its work may not"
-            " have ended with it; they were killed",
-            lines(tail),
-        )
+    _require_success(process.returncode, failures, left, lines(tail))
 
 
 def _start(
@@ -174,6 +161,30 @@ def _listen(
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=min(left_s, WAIT_S))
     return True
+
+
+def _require_success(
+    code: int, failures: Sequence[Failure], left: Mapping[int, str], last: tuple[str, ...]
+) -> None:
+    """Check the end of a worker; ``left`` are the processes that it left running.
+
+    Raises:
+        TrialError: it failed, or left some.
+    """
+    if code != 0:
+        raise TrialError(
+            _reason(code, failures, last),
+            last,
+            by_signal=code < 0,
+            kind=failures[0].kind if failures else "other",
+        )
+    if left:
+        names = ", ".join(sorted(set(left.values())))[:200]
+        raise TrialError(
+            f"the worker left {len(left)} processes running ({names}): its work may not"
+            " have ended with it; they were killed",
+            last,
+        )
 
 
 def lines(tail: bytes | bytearray) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from permille.analysis.boundaries import Bounded, within
 from permille.energy.disturbance import disturbed
-from permille.records import Trial
+from permille.records.trial import Trial
 
 
 @dataclass

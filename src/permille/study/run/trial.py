@@ -13,22 +13,12 @@ from permille.analysis.token_split import token_split
 from permille.energy import cross_check, disturbance, edges, part_time, phases
 from permille.energy.phases import notices
 from permille.errors import UnkeepableError
-from permille.records import (
-    PER_GPU,
-    Domain,
-    EachInference,
-    Environment,
-    FailureKind,
-    ModelFacts,
-    Phase,
-    Protocol,
-    Recording,
-    Series,
-    Span,
-    Stopping,
-    TokenSplit,
-    Trial,
-)
+from permille.records.answers import EachInference, TokenSplit
+from permille.records.cell import ModelFacts
+from permille.records.energy import Phase
+from permille.records.machine import Environment
+from permille.records.recording import Domain, Recording, Series, Span
+from permille.records.trial import PER_GPU, FailureKind, Protocol, Stopping, Trial
 from permille.store import Raw, Store
 from permille.study.plan.cells import PlannedCell
 from permille.study.worker.messages import Pausing, WorkerResult

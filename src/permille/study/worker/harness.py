@@ -18,7 +18,8 @@ import msgspec
 
 from permille.errors import ModelError
 from permille.metrics import metric_of, scored
-from permille.records import Quality, Record
+from permille.records import Record
+from permille.records.answers import Quality
 from permille.suggestions import nearest
 from permille.workload.protocols import HarnessReady, Loaded
 from permille.workload.specs import HarnessTask

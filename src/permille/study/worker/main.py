@@ -20,7 +20,8 @@ from permille import plugins
 from permille.analysis.steady import is_steady
 from permille.errors import ModelError, OverloadError
 from permille.recorder.marker import Marker
-from permille.records import FailureKind, Span
+from permille.records.recording import Span
+from permille.records.trial import FailureKind
 from permille.study.worker.containment import contain
 from permille.study.worker.failing import describe
 from permille.study.worker.failures import FailureTally, failed_note

@@ -7,7 +7,11 @@ from typing import Annotated, BinaryIO
 
 import msgspec
 
-from permille.records import FailureKind, Latency, ModelFacts, Protocol, Quality, Record, Span
+from permille.records import Record
+from permille.records.answers import Latency, Quality
+from permille.records.cell import ModelFacts
+from permille.records.recording import Span
+from permille.records.trial import FailureKind, Protocol
 from permille.workload.samples import Dataset
 from permille.workload.specs import HarnessTask, ModelSpec
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from permille.records import AnswerTimes, RequestTimes
+from permille.records.answers import AnswerTimes, RequestTimes
 from permille.workload.outputs import Output
 
 MOST_REQUESTS = 20_000

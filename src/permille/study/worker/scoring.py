@@ -9,7 +9,7 @@ import msgspec
 
 from permille.analysis.steady import steady_start
 from permille.errors import ModelError
-from permille.records import Latency
+from permille.records.answers import Latency
 from permille.study.worker.failures import answered
 from permille.study.worker.messages import (
     KEPT_DURATIONS,

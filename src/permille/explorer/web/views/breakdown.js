@@ -1,31 +1,33 @@
 // Where the energy goes, and what the study's numbers rest on: the audit as pictures.
 
-import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
+import { chart, decades, drawing, entry, Plot, room, tall } from "../chart.js";
 import { namesOf } from "../columns.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
 import { BOUNDARIES, bounded, joules } from "../figures.js";
 import { DEFINITION } from "../general.js";
-import { groupBy, sourceKey, sourceName } from "../shared.js";
+import { groupBy, sourceKey, sourceLabel, sourceName } from "../shared.js";
 import { FILTERS } from "../state.js";
 import { extent } from "./size.js";
+import { english, say, word } from "../say.js";
 
-/** @import { Cell, PageAudit, PageGeneralToSpecific } from "../document" */
-/** @import { PageStudy, PageTaskEnergy } from "../document" */
+/** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Column } from "../page" */
 
 /**
  * @typedef {[key: string, label: string, colour: string]} Part
- * @typedef {{ key: string; task: string; list: Cell[]; of: Bar[]; total: number }} Group
+ * @typedef {{ key: string; words: string; task: string; list: Cell[]; of: Bar[];
+ *   total: number }} Group
  * @typedef {{ label: string; colour: string; task: string; key: string; share: number | null;
  *   from: number; to: number }} Bar
- * @typedef {PageTaskEnergy & { kwh: number | null }} Task
- * @typedef {PageTaskEnergy & { kwh: number }} DrawnTask
+ * @typedef {TaskEnergy & { kwh: number | null }} Task
+ * @typedef {TaskEnergy & { kwh: number }} DrawnTask
  */
 
 /** @type {Part[]} */
 const PARTS = [
+  // eslint-disable-next-line no-restricted-syntax -- a key of the words
   ["active_gpu", "GPUs in use", "var(--c0)"],
   ["idle_gpus", "idle GPUs", "var(--c2)"],
   ["cpu", "CPU", "var(--c1)"],
@@ -56,12 +58,12 @@ export function breakdown(app) {
       .map((k, i) => /** @type {Part} */ ([k, k, OTHER[i % OTHER.length]])),
   ];
   return [
-    h("h1", {}, "Where the energy goes"),
+    h("h1", {}, say`Where the energy goes`),
     h(
       "p",
       { class: "lead" },
-      "Of the whole machine (node), while it answered: what is metered or estimated " +
-        "of it. Below, what each study's numbers rest on, as permille audit prints it.",
+      say`Of the whole machine (node), while it answered: what is metered or estimated of it.
+        Below, what each study's numbers rest on, as permille audit prints it.`,
     ),
     shares(app, cells, parts),
     app.data.studies.map((s) => {
@@ -84,7 +86,8 @@ export function breakdown(app) {
  */
 function group(list, parts) {
   const task = list[0].task;
-  const key = `${task} · ${sourceName(list[0])}`;
+  const key = `${task} · ${sourceLabel(list[0])}`;
+  const words = `${word("task", task)} · ${sourceName(list[0])}`;
   // A part's joules over the whole's, each counted by its runs; a cell without the part has none
   // to give.
   const total = list.reduce((sum, c) => sum + c.done * (joules(c, "node", false)?.value ?? 0), 0);
@@ -99,7 +102,7 @@ function group(list, parts) {
     end += share ?? 0;
     return { label, colour, task, key, share, from, to: end };
   });
-  return { key, task, list, of, total };
+  return { key, words, task, list, of, total };
 }
 
 /**
@@ -113,21 +116,23 @@ function shares(app, cells, parts) {
     .map((list) => group(list, parts))
     .filter((g) => g.total > 0);
   if (!groups.length)
-    return h("p", {}, "No cell of this selection says what its energy is made of.");
+    return h("p", {}, say`No cell of this selection says what its energy is made of.`);
   const several = new Set(cells.map(sourceKey)).size > 1;
   /**
    * @param {Group} g
    * @param {number} [most]
    */
-  const label = (g, most = 52) => clean(several ? g.key : g.task, most);
+  const label = (g, most = 52) => clean(several ? g.words : word("task", g.task), most);
   const bars = groups.flatMap((g) => g.of.filter((p) => p.share !== null));
+  /** @param {Bar} bar */
+  const groupOf = (bar) => /** @type {Group} */ (groups.find((g) => g.key === bar.key));
   const draw = drawing(bars, (width) => {
     const narrow = width < (several ? 900 : 640);
     return {
       height: tall(groups.length, narrow ? 52 : 32, 60),
       marginLeft: narrow
         ? 6
-        : Math.min(370, 16 + 6.6 * Math.max(...groups.map((g) => label(g).length))),
+        : Math.min(370, 16 + 6.6 * Math.max(...groups.map((g) => room(label(g))))),
       marginRight: 16,
       marginTop: 8,
       marginBottom: 40,
@@ -135,7 +140,7 @@ function shares(app, cells, parts) {
         domain: [0, Math.max(1, ...bars.map((b) => b.to))],
         ticks: 5,
         tickFormat: (v) => percent(v),
-        label: "share of the node's energy →",
+        label: say`share of the node's energy →`,
         grid: true,
       },
       y: {
@@ -174,7 +179,7 @@ function shares(app, cells, parts) {
     };
   });
   return [
-    chart(app, "Energy of the machine by component", {
+    chart(app, say`Energy of the machine by component`, {
       file: "permille-components",
       draw,
       data: () =>
@@ -183,25 +188,28 @@ function shares(app, cells, parts) {
           task: b.task,
           component: b.label,
           share_of_node: b.share,
-          cells: groups.find((g) => g.key === b.key)?.list.length ?? null,
+          cells: groupOf(b).list.length,
         })),
-      describe: (p) => [p.label, percent(p.share), p.key.slice(0, 120)],
+      describe: (p) => [word("part", p.label), percent(p.share), groupOf(p).words.slice(0, 120)],
       legend: parts
         .filter(([, l]) => bars.some((b) => b.label === l))
-        .map(([, l, c]) => entry(l, c, "square")),
-      note:
-        "A component that a cell has no meter of is left out, not taken for 0. " +
-        "Provenance differs by component: see About.",
+        .map(([, l, c]) => entry(word("part", l), c, "square")),
+      note: say`A component that a cell has no meter of is left out, not taken for 0. Provenance
+          differs by component: see About.`,
     }),
     table(
-      "Share of the machine's energy by component",
+      say`Share of the machine's energy by component`,
       [
-        ["Task", (g) => name(several ? g.key : g.task)],
+        [say`Task`, (g) => name(several ? g.words : word("task", g.task))],
         ...parts.map(
           ([, l], i) =>
-            /** @type {Column<Group>} */ ([l, (g) => percent(g.of[i].share), { number: true }]),
+            /** @type {Column<Group>} */ ([
+              word("part", l),
+              (g) => percent(g.of[i].share),
+              { number: true },
+            ]),
         ),
-        ["Cells", (g) => number(g.list.length), { number: true }],
+        [say`Cells`, (g) => number(g.list.length), { number: true }],
       ],
       groups,
     ),
@@ -220,11 +228,9 @@ function audited(app, study, selected, all) {
   return h(
     "p",
     { class: "audit" },
-    "What ",
-    name(sourceName(study)),
-    ` rests on is known of all its ${number(all)} cells; ${number(selected)} match the filters. `,
-    h("a", { href: app.href(whole) }, "Show the whole study"),
-    ".",
+    say`What ${name(sourceName(study))} rests on is known of all its ${number(all)} cells;
+      ${number(selected)} match the filters.
+      ${h("a", { href: app.href(whole) }, say`Show the whole study`)}.`,
   );
 }
 
@@ -254,48 +260,50 @@ function audit(app, study) {
     h(
       "h2",
       {},
-      "What ",
-      name(sourceName(study)),
-      ` rests on: ${number(found.cells)} cells, ${number(found.runs)} runs`,
+      say`What ${name(sourceName(study))} rests on: ${number(found.cells)} cells,
+        ${number(found.runs)} runs`,
     ),
     h(
       "p",
       {},
       Object.entries(found.shares)
         .filter(([, s]) => s !== null)
-        .map(([k, s]) => `${PARTS.find(([p]) => p === k)?.[1] ?? k} ${percent(s)}`)
-        .join(", ") || "It is not known what the energy is made of",
-      ".",
+        .map(([k, s]) => `${word("part", PARTS.find(([p]) => p === k)?.[1] ?? k)} ${percent(s)}`)
+        .join(say`, `) || say`It is not known what the energy is made of`,
+      say`.`,
     ),
     h(
       "p",
       {},
       r === null || found.mean_power_w === null
-        ? "How much of the energy is time cannot be told; the reason is below."
-        : `Energy and duration correlate at ${r.toFixed(5)}; mean power ` +
-            `${number(found.mean_power_w)} W. ` +
-            (r > 0.99
-              ? "Energy here is duration times a constant, nearly."
-              : "Energy is more than duration times a constant."),
+        ? say`How much of the energy is time cannot be told; the reason is below.`
+        : [
+            say`Energy and duration correlate at ${r.toFixed(5)}; mean power
+              ${number(found.mean_power_w)} W.`,
+            " ",
+            r > 0.99
+              ? say`Energy here is duration times a constant, nearly.`
+              : say`Energy is more than duration times a constant.`,
+          ],
     ),
     drawnTasks.length ? boundaries(app, names, drawnTasks) : null,
     h(
       "details",
       {},
-      h("summary", {}, "The same in words"),
+      h("summary", {}, say`The same in words`),
       table(
-        `kWh per 1,000 by boundary (facility at PUE ${number(pue)})`,
+        say`kWh per 1,000 by boundary (facility at PUE ${number(pue)})`,
         [
-          ["Task", (t) => name(t)],
+          [say`Task`, (t) => name(word("task", t))],
           ...BOUNDARIES.map(
             (b) =>
               /** @type {Column<string>} */ ([
-                b,
+                word("boundary", b),
                 (t) => energy(tasks.find((x) => x.task === t && x.boundary === b)?.kwh),
                 { number: true },
               ]),
           ),
-          ["Models", (t) => tasks.find((x) => x.task === t)?.models],
+          [say`Models`, (t) => modelsOf(tasks.find((x) => x.task === t))],
         ],
         [...new Set(tasks.map((t) => t.task))],
       ),
@@ -303,15 +311,16 @@ function audit(app, study) {
         h(
           "p",
           {},
-          `Ranking of ${k.tasks} tasks, ${k.a} against ${k.b}: Kendall's tau ` +
-            `${k.tau === null ? NONE : k.tau.toFixed(3)} (1: the same order).`,
+          say`Ranking of ${k.tasks} tasks, ${word("boundary", k.a)} against
+            ${word("boundary", k.b)}: Kendall's tau ${k.tau === null ? NONE : k.tau.toFixed(3)}
+            (1: the same order).`,
         ),
       ),
     ),
     found.general_to_specific.length
       ? ratios(app, found)
-      : h("p", {}, "No task has models of both categories: nothing to compare."),
-    found.notes.map((n) => h("p", { class: "note" }, n)),
+      : h("p", {}, say`No task has models of both categories: nothing to compare.`),
+    found.notes.map((n) => h("p", { class: "note" }, english(n))),
   );
 }
 
@@ -339,13 +348,13 @@ function boundaries(app, names, list) {
         domain: x,
         ticks: decades(...x, (width - (narrow ? 22 : 186)) / 76),
         tickFormat: (v) => energy(v),
-        label: "Energy per 1,000 (logarithmic) →",
+        label: say`Energy per 1,000 (logarithmic) →`,
         grid: true,
       },
       y: {
         type: "point",
         domain: names,
-        tickFormat: (n) => (narrow ? "" : clean(n, 26)),
+        tickFormat: (n) => (narrow ? "" : clean(word("task", n), 26)),
         tickSize: 0,
         label: null,
       },
@@ -365,7 +374,7 @@ function boundaries(app, names, list) {
           ? Plot.text(names, {
               x: () => x[0],
               y: (n) => n,
-              text: (n) => clean(n, 40),
+              text: (n) => clean(word("task", n), 40),
               textAnchor: "start",
               dy: -14,
               fontWeight: 600,
@@ -389,7 +398,7 @@ function boundaries(app, names, list) {
       symbol: { type: "identity" },
     };
   });
-  return chart(app, "The same tasks by boundary", {
+  return chart(app, say`The same tasks by boundary`, {
     file: "permille-boundaries",
     draw,
     data: () =>
@@ -401,21 +410,27 @@ function boundaries(app, names, list) {
         pue: t.boundary === "facility" ? app.setting.pue : null,
       })),
     describe: (t) => [
-      t.task.slice(0, 80),
-      t.boundary,
-      `${energy(t.kwh)} per 1,000, ${t.models} models`,
+      word("task", t.task).slice(0, 80),
+      word("boundary", t.boundary),
+      say`${energy(t.kwh)} per 1,000, ${modelsOf(t)} models`,
     ],
-    legend: BOUNDARIES.map((b) => [b, TONE[b], SHAPE[b]]),
-    note: "At a PUE of 1 facility and node are the same: its mark stands behind the node's.",
+    legend: BOUNDARIES.map((b) => [word("boundary", b), TONE[b], SHAPE[b]]),
+    note: say`At a PUE of 1 facility and node are the same: its mark stands behind the node's.`,
   });
 }
 
-const PLAIN = { what: "ratio of the means", symbol: "circle", colour: "var(--c0)" };
-const EQUAL = { what: "at equal size", symbol: "diamond", colour: "var(--c1)" };
+/**
+ * The categories of a task's models.
+ * @param {TaskEnergy | undefined} task
+ */
+const modelsOf = (task) => (task ? word("models", task.models) : NONE);
+
+const PLAIN = { what: say`ratio of the means`, symbol: "circle", colour: "var(--c0)" };
+const EQUAL = { what: say`at equal size`, symbol: "diamond", colour: "var(--c1)" };
 
 /**
  * @param {App} app
- * @param {PageGeneralToSpecific[]} rows
+ * @param {GeneralToSpecific[]} rows
  */
 function ratioChart(app, rows) {
   const points = rows.flatMap((r) => {
@@ -426,13 +441,13 @@ function ratioChart(app, rows) {
     ].filter((p) => p.value > 0);
   });
   if (!points.length) return null;
-  /** @param {PageGeneralToSpecific} r */
-  const label = (r) => clean(`${r.task}, ${r.boundary}`, 52);
+  /** @param {GeneralToSpecific} r */
+  const label = (r) => clean(say`${word("task", r.task)}, ${word("boundary", r.boundary)}`, 52);
   const bars = points.filter(bounded);
   const x = extent([1, ...points.map((p) => p.value), ...bars.flatMap((p) => [p.low, p.high])]);
   const draw = drawing(points, (width) => {
     const narrow = width < 640,
-      left = narrow ? 6 : 16 + 6.6 * Math.max(...rows.map((r) => label(r).length));
+      left = narrow ? 6 : 16 + 6.6 * Math.max(...rows.map((r) => room(label(r))));
     return {
       height: tall(rows.length, narrow ? 44 : 30, 60),
       marginLeft: left,
@@ -444,7 +459,7 @@ function ratioChart(app, rows) {
         domain: x,
         ticks: decades(...x, (width - left) / 76),
         tickFormat: (v) => `${number(v)} ×`,
-        label: "times the energy of task-specific models (logarithmic) →",
+        label: say`times the energy of task-specific models (logarithmic) →`,
         grid: true,
       },
       y: {
@@ -491,7 +506,7 @@ function ratioChart(app, rows) {
       symbol: { type: "identity" },
     };
   });
-  return chart(app, "General-purpose over task-specific models", {
+  return chart(app, say`General-purpose over task-specific models`, {
     file: "permille-audit-ratios",
     draw,
     data: () =>
@@ -506,51 +521,53 @@ function ratioChart(app, rows) {
       })),
     describe: (p) => [
       label(p.r),
-      `${p.what}: ${number(p.value)} ×`,
+      say`${p.what}: ${number(p.value)} ×`,
       p.low === null
         ? NONE
-        : `${number(p.low)} to ${p.high === null ? "no bound" : number(p.high)}`,
+        : say`${number(p.low)} to ${p.high === null ? say`no bound` : number(p.high)}`,
     ],
     legend: [
-      ["ratio of the means", "var(--c0)", "circle"],
-      ["at equal size, 95 % interval", "var(--c1)", "diamond"],
+      [say`ratio of the means`, "var(--c0)", "circle"],
+      [say`at equal size, 95 % interval`, "var(--c1)", "diamond"],
     ],
-    note: "The dashed line is 1: as much energy as the task-specific models.",
+    note: say`The dashed line is 1: as much energy as the task-specific models.`,
   });
 }
 
 /**
  * @param {App} app
- * @param {PageAudit} found
+ * @param {Audit} found
  */
 function ratios(app, found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
   return [
     ratioChart(app, rows),
     table(
-      "General-purpose over task-specific: how many times the energy",
+      say`General-purpose over task-specific: how many times the energy`,
       [
-        ["Task", (r) => name(r.task)],
-        ["Boundary", (r) => r.boundary],
-        ["Ratio of the means", (r) => `${number(r.ratio)} ×`, { number: true }],
+        [say`Task`, (r) => name(word("task", r.task))],
+        [say`Boundary`, (r) => word("boundary", r.boundary)],
+        [say`Ratio of the means`, (r) => `${number(r.ratio)} ×`, { number: true }],
         [
-          "At equal size",
+          say`At equal size`,
           (r) => (r.at_equal_size.value === null ? NONE : `${number(r.at_equal_size.value)} ×`),
           { number: true },
         ],
         [
-          "95 % interval",
+          say`95 % interval`,
           (r) =>
             r.at_equal_size.value === null || r.at_equal_size.low === null
-              ? clean(r.at_equal_size.reason ?? NONE, 120)
-              : `${number(r.at_equal_size.low)} to ` +
-                `${r.at_equal_size.high === null ? "no bound" : number(r.at_equal_size.high)}`,
+              ? english(clean(r.at_equal_size.reason ?? "n/a", 120), "problem")
+              : say`${number(r.at_equal_size.low)} to
+                ${r.at_equal_size.high === null ? say`no bound` : number(r.at_equal_size.high)}`,
           { number: true },
         ],
         [
-          "Mind",
+          say`Mind`,
           (r) =>
-            r.at_equal_size.overlap_warning ? h("small", {}, r.at_equal_size.overlap_warning) : "–",
+            r.at_equal_size.overlap_warning
+              ? h("small", {}, english(r.at_equal_size.overlap_warning))
+              : "–",
         ],
       ],
       rows,
@@ -558,10 +575,10 @@ function ratios(app, found) {
     h(
       "p",
       { class: "note" },
-      found.method,
-      ` These ratios are of a whole task, all its datasets together. Of one task and dataset, `,
-      h("a", { href: app.href({ view: "compare", m: [] }) }, "Compare"),
-      ` has ${DEFINITION}.`,
+      english(found.method, "method"),
+      " ",
+      say`These ratios are of a whole task, all its datasets together. Of one task and dataset,
+        ${h("a", { href: app.href({ view: "compare", m: [] }) }, say`Compare`)} has ${DEFINITION}.`,
     ),
   ];
 }

@@ -3,11 +3,12 @@
 import { chart, COLOURS, decades, drawing, entry, Plot } from "../chart.js";
 import { combobox } from "../combobox.js";
 import { h, name, table } from "../dom.js";
-import { energy, NONE, number } from "../format.js";
+import { energy, great, NONE, number } from "../format.js";
 import { joules, JOULES_PER_KWH, kwh, meanOfCells, times as scaled } from "../figures.js";
-import { cellOption, groupBy, sourceKey, sourceName } from "../shared.js";
+import { cellOption, groupBy, sourceKey, sourceLabel, sourceName, taskOn } from "../shared.js";
+import { say, spoken, word } from "../say.js";
 
-/** @import { Cell, PageParity, PageStudy } from "../document" */
+/** @import { Cell, PageStudy, ParityRow } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Estimate, Setting } from "../page" */
 
@@ -16,13 +17,14 @@ import { cellOption, groupBy, sourceKey, sourceName } from "../shared.js";
  * @typedef {object} Use
  * @property {string} model
  * @property {string} study
+ * @property {string} label the same in rows to take away
  * @property {number} training
  * @property {number} each
  * @property {number | null} low
  * @property {number | null} high
  * @property {number} used cells of the model that match the filters
  * @property {number} all cells of the model in its study
- * @property {PageParity} [said]
+ * @property {ParityRow} [said]
  * @property {number | null} [node] break-even within the whole node
  */
 
@@ -36,40 +38,41 @@ export function breakEven(app) {
   const rows = [...stated, ...(own ? [own] : [])].map((r) => ({ ...r, ...parity(r) }));
   const day = Math.min(1e12, Math.max(1, Number(app.state.day) || 1e6));
   return [
-    h("h1", {}, "When use outweighs training"),
+    h("h1", {}, say`When use outweighs training`),
     h(
       "p",
       { class: "lead" },
-      `Energy of training over energy per inference, within the ${setting.boundary} ` +
-        "boundary, idle included. The energy of an inference is the mean over those of the " +
-        "model's cells that match the filters, each weighing the same, with its 95 % interval, " +
-        "the meter's uncertainty included; the training energy has no interval.",
+      say`Energy of training over energy per inference, within the
+        ${word("boundary", setting.boundary)} boundary, idle included. The energy of an inference
+        is the mean over those of the model's cells that match the filters, each weighing the
+        same, with its 95 % interval, the meter's uncertainty included; the training energy has no
+        interval.`,
     ),
     form(app, setting),
     rows.length
       ? [
           lines(app, rows),
           table(
-            "Inferences until use has cost as much as training",
+            say`Inferences until use has cost as much as training`,
             [
-              ["Model", (r) => name(r.model)],
-              ["Study", (r) => name(r.study)],
+              [say`Model`, (r) => name(r.model)],
+              [say`Study`, (r) => name(r.study)],
               [
-                "Cells",
-                (r) => (r.used === r.all ? number(r.all) : `${r.used} of ${number(r.all)}`),
+                say`Cells`,
+                (r) => (r.used === r.all ? number(r.all) : say`${r.used} of ${number(r.all)}`),
                 { number: true },
               ],
               [
-                "Training",
+                say`Training`,
                 (r) => [
                   energy(r.training),
-                  r.said?.finetuning_kwh ? h("small", {}, " with fine-tuning") : "",
+                  r.said?.finetuning_kwh ? h("small", {}, " ", say`with fine-tuning`) : "",
                 ],
                 { number: true },
               ],
-              ["Each inference", (r) => energy(r.each), { number: true }],
+              [say`Each inference`, (r) => energy(r.each), { number: true }],
               [
-                "Break-even",
+                say`Break-even`,
                 (r) =>
                   h(
                     "span",
@@ -84,23 +87,24 @@ export function breakEven(app) {
                 { number: true },
               ],
               [
-                "95 % interval",
+                say`95 % interval`,
                 (r) =>
                   r.from === null
                     ? NONE
-                    : `${inferences(r.from)} to ${r.to === null ? "no bound" : inferences(r.to)}`,
+                    : say`${inferences(r.from)} to
+                      ${r.to === null ? say`no bound` : inferences(r.to)}`,
                 { number: true },
               ],
-              ["Within node", (r) => (r.node ? inferences(r.node) : NONE), { number: true }],
+              [say`Within node`, (r) => (r.node ? inferences(r.node) : NONE), { number: true }],
               [
-                "The paper prints",
+                say`The paper prints`,
                 (r) => {
                   const printed = r.said?.published_inferences;
                   return printed ? inferences(printed) : NONE;
                 },
                 { number: true },
               ],
-              [`At ${number(day)} a day`, (r) => days(r.value / day), { number: true }],
+              [say`At ${number(day)} a day`, (r) => days(r.value / day), { number: true }],
             ],
             rows,
           ),
@@ -108,16 +112,15 @@ export function breakEven(app) {
       : h(
           "p",
           {},
-          "No training energy is known of the models that match the filters: give one above.",
+          say`No training energy is known of the models that match the filters: give one above.`,
         ),
     h(
       "p",
       { class: "note" },
-      "The training energies are those that the paper states in its table 5, with the number " +
-        "of inferences that it prints. That number is for the whole node and all of the model's " +
-        "cells, from an energy per inference rounded to two digits; “within node” has it from " +
-        "the study's data. " +
-        "The number a day is that of What if.",
+      say`The training energies are those that the paper states in its table 5, with the number
+        of inferences that it prints. That number is for the whole node and all of the model's
+        cells, from an energy per inference rounded to two digits; “within node” has it from the
+        study's data. The number a day is that of What if.`,
     ),
   ];
 }
@@ -149,6 +152,7 @@ function ofStudy(app, study, setting) {
       {
         model,
         study: sourceName(study),
+        label: sourceLabel(study),
         training,
         used: used.length,
         all: all.length,
@@ -185,14 +189,15 @@ const parity = (r) => ({
 
 /** @param {number} count */
 export function inferences(count) {
-  if (count >= 1e9) return `${number(count / 1e9)} billion`;
-  if (count >= 1e6) return `${number(count / 1e6)} million`;
+  if (spoken() !== "en" && count >= 1e4) return great(count);
+  if (count >= 1e9) return say`${number(count / 1e9)} billion`;
+  if (count >= 1e6) return say`${number(count / 1e6)} million`;
   return number(count);
 }
 
 /** @param {number} count */
 function days(count) {
-  return count >= 730 ? `${number(count / 365)} years` : `${number(count)} days`;
+  return count >= 730 ? say`${number(count / 365)} years` : say`${number(count)} days`;
 }
 
 /**
@@ -208,7 +213,8 @@ function ownRow(app, setting) {
   const inNode = perInference([cell], { ...setting, boundary: "node" });
   return {
     model: cell.model,
-    study: `${sourceName(cell)}: ${cell.task} on ${cell.dataset}`,
+    study: say`${sourceName(cell)}: ${taskOn(cell)}`,
+    label: `${sourceLabel(cell)}: ${cell.task} on ${cell.dataset}`,
     training,
     used: 1,
     all: 1,
@@ -228,8 +234,8 @@ function form(app, setting) {
   const chosen = cells.find((c) => c.id === app.state.cell);
   const model = combobox(
     "b-cell",
-    "Your own: a model",
-    () => [{ value: "", text: "none" }, ...cells.map(cellOption)],
+    say`Your own: a model`,
+    () => [{ value: "", text: say`none` }, ...cells.map(cellOption)],
     (cell) => app.set({ cell }),
     "–",
   );
@@ -237,11 +243,16 @@ function form(app, setting) {
   return h(
     "div",
     { class: "fields ask" },
-    h("div", { class: "field" }, h("label", { for: "b-cell" }, "Your own: a model"), model.element),
     h(
       "div",
       { class: "field" },
-      h("label", { for: "b-training" }, "and what its training took, kWh"),
+      h("label", { for: "b-cell" }, say`Your own: a model`),
+      model.element,
+    ),
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: "b-training" }, say`and what its training took, kWh`),
       h("input", {
         id: "b-training",
         type: "number",
@@ -280,7 +291,7 @@ function lines(app, rows) {
       domain: x,
       ticks: decades(...x, width / 110),
       tickFormat: inferences,
-      label: "Inferences (logarithmic) →",
+      label: say`Inferences (logarithmic) →`,
       grid: true,
     },
     y: {
@@ -288,7 +299,7 @@ function lines(app, rows) {
       domain: y,
       ticks: decades(...y, 8),
       tickFormat: (v) => energy(v),
-      label: "↑ Energy (logarithmic)",
+      label: say`↑ Energy (logarithmic)`,
       grid: true,
     },
     marks: [
@@ -333,13 +344,13 @@ function lines(app, rows) {
     ],
     color: { type: "identity" },
   }));
-  return chart(app, "Energy of use against energy of training", {
+  return chart(app, say`Energy of use against energy of training`, {
     file: "permille-break-even",
     draw,
     data: () =>
       used.map((r) => ({
         model: r.model,
-        study: r.study,
+        study: r.label,
         cells: r.used,
         cells_of_model: r.all,
         training_kwh: r.training,
@@ -356,16 +367,16 @@ function lines(app, rows) {
       })),
     describe: (r) => [
       name(r.model),
-      `break-even after ${inferences(r.value)} inferences`,
+      say`break-even after ${inferences(r.value)} inferences`,
       r.from === null
-        ? `interval: ${NONE}`
-        : `${inferences(r.from)} to ${r.to === null ? "no bound" : inferences(r.to)}`,
-      `training ${energy(r.training)}, each ${energy(r.each)}`,
+        ? say`interval: ${NONE}`
+        : say`${inferences(r.from)} to ${r.to === null ? say`no bound` : inferences(r.to)}`,
+      say`training ${energy(r.training)}, each ${energy(r.each)}`,
     ],
     legend: [
       ...used.map((r) => entry(name(r.model), r.colour, "circle")),
-      ["use", "var(--soft)", "line"],
-      ["training: dashed", "var(--soft)", "line"],
+      [say`use`, "var(--soft)", "line"],
+      [say`training: dashed`, "var(--soft)", "line"],
     ],
   });
 }

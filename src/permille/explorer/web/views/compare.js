@@ -28,12 +28,23 @@ import {
   shown,
 } from "../figures.js";
 import { DEFINITION, generalRatios, summary } from "../general.js";
-import { elsewhere, groupBy, replica, REPLICA, sourceKey, sourceName } from "../shared.js";
+import {
+  elsewhere,
+  groupBy,
+  provenanceWord,
+  replica,
+  REPLICA,
+  sourceKey,
+  sourceName,
+  taskOn,
+  within,
+} from "../shared.js";
 import { timeEach } from "./table.js";
+import { english, say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Estimate, Setting } from "../page" */
+/** @import { Boundary, Estimate, Setting } from "../page" */
 
 const COLOURS = ["var(--c0)", "var(--c1)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c7)"];
 const SHAPES = ["circle", "diamond", "square", "triangle", "circle", "diamond"];
@@ -52,20 +63,19 @@ export function compare(app) {
   const suggestion = suggested(app, all);
   const shownModels = chosen.length ? chosen : suggestion;
   return [
-    h("h1", {}, "Compare models"),
+    h("h1", {}, say`Compare models`),
     h(
       "p",
       { class: "lead" },
       chosen.length
         ? [
-            "Each is set against the first, on the same task, dataset, study and machine, within ",
-            term("block", "blocks"),
-            " where there are any.",
+            say`Each is set against the first, on the same task, dataset, study and machine, within
+              ${term("block", say`blocks`)} where there are any.`,
           ]
         : shownModels.length
-          ? "No model is chosen yet; here is a general-purpose one against the cheapest " +
-            "task-specific one that is as good on the same data. Choose two to six."
-          : "Choose two to six models.",
+          ? say`No model is chosen yet; here is a general-purpose one against the cheapest
+            task-specific one that is as good on the same data. Choose two to six.`
+          : say`Choose two to six models.`,
     ),
     h(
       "div",
@@ -75,7 +85,7 @@ export function compare(app) {
       ),
     ),
     ...(shownModels.length < 2
-      ? [h("p", {}, "One more model makes a comparison.")]
+      ? [h("p", {}, say`One more model makes a comparison.`)]
       : results(app, shownModels, all)),
     categories(app, all),
     pairs(app, all),
@@ -91,13 +101,13 @@ export function compare(app) {
 function slot(app, i, chosen, models) {
   const id = `c-model-${i}`,
     value = chosen[i] ?? "",
-    label = i ? `Model ${i + 1}` : "Set against (the first)";
+    label = i ? say`Model ${i + 1}` : say`Set against (the first)`;
   const offered = value && !models.includes(value) ? [value, ...models] : models;
   const field = combobox(
     id,
     label,
     () => [
-      { value: "", text: "none" },
+      { value: "", text: say`none` },
       ...offered.map((m) => ({
         value: m,
         text: m,
@@ -156,7 +166,7 @@ function results(app, models, all) {
       // One model may have several cells in one place (another backend or setting): each is a row.
       for (const b of group.get(first) ?? [])
         for (const a of group.get(model) ?? []) {
-          const where = `${clean(b.task, 60)} on ${clean(b.dataset, 60)}`;
+          const where = taskOn(b);
           const found = ratio(a, b, setting);
           if (found) good.push({ model, a, b, where, ratio: found });
           else bare.push({ model, a, b, where });
@@ -169,32 +179,27 @@ function results(app, models, all) {
       h(
         "p",
         { class: "warn" },
-        "No ratio of ",
-        name(m),
-        " to ",
-        name(first),
-        ": ",
-        whyNot(cells, m, first),
+        say`No ratio of ${name(m)} to ${name(first)}: ${whyNot(cells, m, first)}`,
       ),
     ),
     bare.length
       ? h(
           "p",
           { class: "warn" },
-          `${bare.length} of the cells that they share have no figure within ` +
-            `${setting.boundary}${setting.net ? ", above idle" : ""}: ` +
-            `${clean(whyBare(bare[0], setting), 160)}. `,
+          say`${bare.length} of the cells that they share have no figure within
+            ${within(setting)}: ${whyBare(bare[0], setting)}.`,
+          " ",
           elsewhere(app),
         )
       : null,
     good.length ? ratioChart(app, models, good) : null,
     good.length
       ? table(
-          "Times the energy of the first: 95 % intervals",
+          say`Times the energy of the first: 95 % intervals`,
           [
-            ["Model", (r) => name(r.model)],
+            [say`Model`, (r) => name(r.model)],
             [
-              "Ratio",
+              say`Ratio`,
               (r) =>
                 h(
                   "span",
@@ -208,21 +213,21 @@ function results(app, models, all) {
                 ),
               { number: true },
             ],
-            ["Task and dataset", (r) => r.where],
-            ["Study", (r) => name(sourceName(r.a))],
-            ["Interval", (r) => overSessions(app.data.evidence, r.ratio, number) ?? "–"],
-            ["Mind", (r) => warnings(r, setting).join("; ") || "–"],
+            [say`Task and dataset`, (r) => r.where],
+            [say`Study`, (r) => name(sourceName(r.a))],
+            [say`Interval`, (r) => overSessions(app.data.evidence, r.ratio, number) ?? "–"],
+            [say`Mind`, (r) => warnings(r, setting).join(say`; `) || "–"],
           ],
           good,
         )
       : null,
     good.length
       ? table(
-          "Over all shared tasks and datasets: geometric mean",
+          say`Over all shared tasks and datasets: geometric mean`,
           [
-            ["Model", (r) => name(r.model)],
+            [say`Model`, (r) => name(r.model)],
             [
-              "Times the energy of the first",
+              say`Times the energy of the first`,
               (r) =>
                 h(
                   "span",
@@ -231,8 +236,8 @@ function results(app, models, all) {
                 ),
               { number: true },
             ],
-            ["Study", (r) => name(r.study)],
-            ["Cells", (r) => number(r.list.length), { number: true }],
+            [say`Study`, (r) => name(r.study)],
+            [say`Cells`, (r) => number(r.list.length), { number: true }],
           ],
           [
             ...groupBy(good, (r) =>
@@ -247,10 +252,10 @@ function results(app, models, all) {
         )
       : null,
     table(
-      "Side by side",
+      say`Side by side`,
       [
         [
-          "Model",
+          say`Model`,
           (c) => [
             h(
               "a",
@@ -260,41 +265,41 @@ function results(app, models, all) {
             replica(c),
           ],
         ],
-        ["Task and dataset", (c) => `${clean(c.task, 60)} on ${clean(c.dataset, 60)}`],
-        ["Category", (c) => c.category],
-        ["Parameters", (c) => params(c.params), { number: true }],
+        [say`Task and dataset`, (c) => taskOn(c)],
+        [say`Category`, (c) => word("category", c.category)],
+        [say`Parameters`, (c) => params(c.params), { number: true }],
         [
-          "Per 1,000",
+          say`Per 1,000`,
           (c) => {
             const found = shown(c, setting);
             return found
               ? figure(found.value, setting.unit)
-              : `${NONE}: ${clean(problem(c, setting.boundary) ?? "no idle phase", 80)}`;
+              : say`${NONE}: ${whyNone(c, setting.boundary)}`;
           },
           { number: true },
         ],
-        ["95 % interval", (c) => interval(shown(c, setting), setting.unit), { number: true }],
+        [say`95 % interval`, (c) => interval(shown(c, setting), setting.unit), { number: true }],
         [
-          "Quality",
+          say`Quality`,
           (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE),
           { number: true },
         ],
         [
-          "Time each",
+          say`Time each`,
           (c) => {
             const each = timeEach(c);
-            return each === null ? NONE : `${number(1000 * each)} ms`;
+            return each === null ? NONE : say`${number(1000 * each)} ms`;
           },
           { number: true },
         ],
         [
-          "Batch",
-          (c) => (c.batch_size === null ? "not stated" : number(c.batch_size)),
+          say`Batch`,
+          (c) => (c.batch_size === null ? say`not stated` : number(c.batch_size)),
           { number: true },
         ],
-        ["Boundary", () => setting.boundary],
-        ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE],
-        ["Hardware", (c) => name(c.device ?? NONE)],
+        [say`Boundary`, () => word("boundary", setting.boundary)],
+        [say`Provenance`, (c) => provenanceWord(c, setting.boundary)],
+        [say`Hardware`, (c) => name(c.device ?? NONE)],
       ],
       [...cells].sort(
         (a, b) =>
@@ -306,12 +311,24 @@ function results(app, models, all) {
 }
 
 /**
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ */
+const whyNone = (cell, boundary) =>
+  // eslint-disable-next-line no-restricted-syntax -- a key of the words
+  english(clean(problem(cell, boundary) ?? "no idle phase", 80), "problem");
+
+/**
  * Why one of two cells has no figure.
  * @param {Shared} shared
  * @param {Setting} setting
  */
 const whyBare = ({ a, b }, { boundary }) =>
-  problem(a, boundary) ?? problem(b, boundary) ?? "one has no idle phase";
+  english(
+    // eslint-disable-next-line no-restricted-syntax -- a key of the words
+    clean(problem(a, boundary) ?? problem(b, boundary) ?? "one has no idle phase", 160),
+    "problem",
+  );
 
 /**
  * Why two models have no cell in common, as permille compare words it.
@@ -327,23 +344,19 @@ function whyNot(cells, a, b) {
       .filter((y) => x.task === y.task && x.dataset === y.dataset)
       .map((y) => [x, y]),
   );
-  if (!shared.length) return "they were never run on the same task and dataset in this selection.";
+  if (!shared.length)
+    return say`they were never run on the same task and dataset in this selection.`;
   const tools = shared.filter(([x, y]) => x.source === y.source && x.origin === y.origin);
-  if (!tools.length) return "they were measured by different tools, which are never compared.";
+  if (!tools.length) return say`they were measured by different tools, which are never compared.`;
   if (!tools.some(([x, y]) => x.study === y.study))
-    return (
-      "they belong to different studies, which may have other protocols: put both " +
-      "into one study file."
-    );
+    return say`they belong to different studies, which may have other protocols: put both into one
+        study file.`;
   if (!tools.some(([x, y]) => (x.weights === "replica") === (y.weights === "replica")))
-    return "one is a replica, which is compared with replicas alone.";
+    return say`one is a replica, which is compared with replicas alone.`;
   const [x, y] = tools.find(([p, q]) => p.study === q.study) ?? tools[0];
-  return (
-    "they were measured on different machines or versions: " +
-    `${clean(x.device ?? "hardware not stated", 60)} (${clean(x.fingerprint, 20)}) ` +
-    `and ${clean(y.device ?? "hardware not stated", 60)} ` +
-    `(${clean(y.fingerprint, 20)}).`
-  );
+  return say`they were measured on different machines or versions:
+      ${clean(x.device ?? say`hardware not stated`, 60)} (${clean(x.fingerprint, 20)}) and
+      ${clean(y.device ?? say`hardware not stated`, 60)} (${clean(y.fingerprint, 20)}).`;
 }
 
 /**
@@ -352,20 +365,25 @@ function whyNot(cells, a, b) {
  */
 function warnings({ a, b }, setting) {
   const found = [];
-  const [da, db] = [a, b].map((c) => (domains(c, setting.boundary) ?? []).join(", "));
+  const [da, db] = [a, b].map((c) => (domains(c, setting.boundary) ?? []).join(say`, `));
   if (da !== db)
-    found.push(`the boundary holds other meters: ${clean(da, 60)} against ${clean(db, 60)}`);
+    found.push(say`the boundary holds other meters: ${clean(da, 60)} against ${clean(db, 60)}`);
   for (const c of [a, b])
-    if (c.weights === "replica") found.push(`${clean(c.model, 40)}: ${REPLICA}`);
-  if (a.device !== b.device) found.push("different hardware");
+    if (c.weights === "replica") found.push(say`${clean(c.model, 40)}: ${REPLICA}`);
+  if (a.device !== b.device) found.push(say`different hardware`);
   if (a.batch_size !== b.batch_size)
-    found.push(`batch ${a.batch_size ?? "not stated"} against ${b.batch_size ?? "not stated"}`);
+    found.push(
+      say`batch ${a.batch_size ?? say`not stated`} against ${b.batch_size ?? say`not stated`}`,
+    );
   const [p, q] = [provenance(a, setting.boundary), provenance(b, setting.boundary)];
-  if (p !== q) found.push(`one is ${p}, the other ${q}`);
+  if (p !== q)
+    found.push(say`one is ${provenanceWord(a, setting.boundary)}, the other
+      ${provenanceWord(b, setting.boundary)}`);
   for (const c of [a, b])
     if (joules(c, setting.boundary, setting.net)?.n === 1)
-      found.push(`${clean(c.model, 40)}: a single run, so no interval`);
-  if (a.metric !== b.metric && (a.metric || b.metric)) found.push("quality by different metrics");
+      found.push(say`${clean(c.model, 40)}: a single run, so no interval`);
+  if (a.metric !== b.metric && (a.metric || b.metric))
+    found.push(say`quality by different metrics`);
   return found;
 }
 
@@ -397,7 +415,7 @@ function ratioChart(app, models, rows) {
       domain: x,
       ticks: decades(...x, width / 70),
       tickFormat: (v) => `${number(v)} ×`,
-      label: "times the energy of the first (logarithmic) →",
+      label: say`times the energy of the first (logarithmic) →`,
       grid: true,
     },
     y: { domain: [-0.6, places.length - 0.4], ticks: [], label: null, reverse: true },
@@ -444,7 +462,7 @@ function ratioChart(app, models, rows) {
     color: { type: "identity" },
     symbol: { type: "identity" },
   }));
-  return chart(app, `Times the energy of ${clean(models[0], 60)}`, {
+  return chart(app, say`Times the energy of ${clean(models[0], 60)}`, {
     file: "permille-compare",
     draw,
     data: () =>
@@ -473,9 +491,8 @@ function ratioChart(app, models, rows) {
       .map((model, i) => ({ model, line: entry(name(model), COLOURS[i], SHAPES[i]) }))
       .filter(({ model }) => rows.some((r) => r.model === model))
       .map(({ line }) => line),
-    note:
-      "The dashed line is the first model itself. Ratios are of energy within the " +
-      "boundary chosen; on one grid those of carbon are the same.",
+    note: say`The dashed line is the first model itself. Ratios are of energy within the boundary
+        chosen; on one grid those of carbon are the same.`,
   });
 }
 
@@ -491,35 +508,34 @@ function categories(app, all) {
   return h(
     "section",
     { id: "general" },
-    h("h2", {}, "General-purpose against task-specific"),
+    h("h2", {}, say`General-purpose against task-specific`),
     h(
       "p",
       {},
       summary(rows),
-      ` This is ${DEFINITION}, within ${setting.boundary}` +
-        `${setting.net ? ", above idle" : ""}. Two other ratios answer other questions: what the `,
-      "cheapest model that is as good would save is in the next table, and what a whole task ",
-      "takes, all datasets together and at equal size, is in ",
-      h("a", { href: app.href({ view: "breakdown" }) }, "Where it goes"),
-      ".",
+      " ",
+      say`This is ${DEFINITION}, within ${within(setting)}. Two other ratios answer other questions:
+        what the cheapest model that is as good would save is in the next table, and what a whole
+        task takes, all datasets together and at equal size, is in
+        ${h("a", { href: app.href({ view: "breakdown" }) }, say`Where it goes`)}.`,
     ),
     table(
-      "General-purpose over task-specific, by task and dataset",
+      say`General-purpose over task-specific, by task and dataset`,
       [
         [
-          "Task and dataset",
+          say`Task and dataset`,
           (r) =>
             h(
               "a",
               { href: app.href({ view: "overview", task: r.task, dataset: r.dataset }) },
-              `${clean(r.task, 60)} on ${clean(r.dataset, 60)}`,
+              taskOn(r),
             ),
         ],
-        ["Study", (r) => name(r.source)],
-        ["General-purpose", (r) => number(r.general), { number: true }],
-        ["Task-specific", (r) => number(r.specific), { number: true }],
+        [say`Study`, (r) => name(r.source)],
+        [say`General-purpose`, (r) => number(r.general), { number: true }],
+        [say`Task-specific`, (r) => number(r.specific), { number: true }],
         [
-          "Median over median",
+          say`Median over median`,
           (r) =>
             h(
               "span",
@@ -529,8 +545,8 @@ function categories(app, all) {
           { number: true },
         ],
         [
-          "Range over the models",
-          (r) => `${number(r.low)} to ${number(r.high)} ×`,
+          say`Range over the models`,
+          (r) => say`${number(r.low)} to ${number(r.high)} ×`,
           { number: true },
         ],
       ],
@@ -539,8 +555,8 @@ function categories(app, all) {
     h(
       "p",
       { class: "note" },
-      "The range is from the cheapest general-purpose model over the dearest task-specific one " +
-        "to the dearest over the cheapest.",
+      say`The range is from the cheapest general-purpose model over the dearest task-specific
+        one to the dearest over the cheapest.`,
     ),
   );
 }
@@ -554,23 +570,19 @@ function pairs(app, all) {
     best = bestPairs(app, all);
   if (!best.length) return null;
   return table(
-    "General-purpose beside the cheapest task-specific one that is as good, on the same data",
+    say`General-purpose beside the cheapest task-specific one that is as good, on the same data`,
     [
       [
-        "Task and dataset",
+        say`Task and dataset`,
         ({ general: g, specific }) =>
-          h(
-            "a",
-            { href: app.href({ m: [specific.model, g.model] }) },
-            `${clean(g.task, 60)} on ${clean(g.dataset, 60)}`,
-          ),
+          h("a", { href: app.href({ m: [specific.model, g.model] }) }, taskOn(g)),
       ],
-      ["Task-specific", ({ specific }) => name(specific.model)],
-      ["Quality", ({ specific: s }) => qualityInterval(s), { number: true }],
-      ["General-purpose", ({ general }) => name(general.model)],
-      ["Quality ", ({ general: g }) => qualityInterval(g), { number: true }],
+      [say`Task-specific`, ({ specific }) => name(specific.model)],
+      [say`Quality`, ({ specific: s }) => qualityInterval(s), { number: true }],
+      [say`General-purpose`, ({ general }) => name(general.model)],
+      [say`Quality `, ({ general: g }) => qualityInterval(g), { number: true }],
       [
-        "Times the energy",
+        say`Times the energy`,
         ({ general, specific }) => {
           const found = ratio(general, specific, setting);
           return found ? times(found) : NONE;

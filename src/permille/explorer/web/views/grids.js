@@ -6,6 +6,7 @@ import { grams } from "../figures.js";
 import { mass, NONE, number } from "../format.js";
 import { term } from "../glossary.js";
 import { choice } from "./choice.js";
+import { english, say, spoken, word } from "../say.js";
 
 /** @import { Cell, PagePlace, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
@@ -14,11 +15,11 @@ import { choice } from "./choice.js";
 const DAYS = 365; // of a year, as permille.units counts one
 /** @type {[kind: string, title: string][]} */
 const KINDS = [
-  ["country", "Countries"],
-  ["state", "States"],
-  ["province", "Provinces"],
-  ["zone", "Grid zones"],
-  ["cloud", "Cloud regions"],
+  ["country", say`Countries`],
+  ["state", say`States`],
+  ["province", say`Provinces`],
+  ["zone", say`Grid zones`],
+  ["cloud", say`Cloud regions`],
 ];
 
 /** @typedef {{ estimate: Estimate; intensity: number; source: PageSource }} YearFigure */
@@ -48,7 +49,7 @@ export function gridMatrix(app, chosen, perDay) {
   const element = h(
     "details",
     { id: "w-grids", class: "made", ontoggle: open },
-    h("summary", {}, "The same workload on every grid, by year"),
+    h("summary", {}, say`The same workload on every grid, by year`),
     box,
   );
   function open() {
@@ -77,7 +78,9 @@ function gridsOf(app, chosen) {
   const year = years.includes(app.state.sorted) ? app.state.sorted : usual(rows, years);
   const least = (/** @type {PlaceRow} */ row) => row.years.get(year)?.estimate.value ?? Infinity;
   rows.sort((a, b) =>
-    least(a) === least(b) ? a.place.name.localeCompare(b.place.name, "en") : least(a) - least(b),
+    least(a) === least(b)
+      ? placeName(a.place).localeCompare(placeName(b.place), spoken())
+      : least(a) - least(b),
   );
   const values = rows.flatMap((row) => [...row.years.values()].map((f) => f.estimate.value));
   return { kind, rows, years, year, values };
@@ -118,10 +121,10 @@ const choices = (app, { kind, years, year }) =>
   h(
     "div",
     { class: "fields ask" },
-    choice("w-places", "Places", KINDS, kind, (places) => app.set({ places, sorted: "" })),
+    choice("w-places", say`Places`, KINDS, kind, (places) => app.set({ places, sorted: "" })),
     choice(
       "w-sorted",
-      "Year",
+      say`Year`,
       years.map((y) => /** @type {[string, string]} */ ([y, y])),
       year,
       (sorted) => app.set({ sorted }),
@@ -135,11 +138,11 @@ const choices = (app, { kind, years, year }) =>
  * @param {Grids} grids
  */
 function map(app, chosen, { kind, rows, year, values }) {
-  if (kind !== "country") return h("p", { class: "note" }, "The map has countries alone.");
+  if (kind !== "country") return h("p", { class: "note" }, say`The map has countries alone.`);
   const box = h("div", {});
   const countries = rows.map(({ place, years }) => ({
     code: place.code,
-    name: place.name,
+    name: placeName(place),
     figure: years.get(year) ?? null,
   }));
   const fill = (/** @type {NonNullable<typeof drawsMap>} */ draw) =>
@@ -155,7 +158,7 @@ function map(app, chosen, { kind, rows, year, values }) {
         (error) => {
           replaceChildren(
             box,
-            h("p", { class: "warn" }, `The map cannot be loaded: ${error.message}`),
+            h("p", { class: "warn" }, say`The map cannot be loaded: ${english(error.message)}`),
           );
         },
       ),
@@ -172,11 +175,11 @@ function matrix({ rows, years, year, values }, perDay) {
   const missing = rows.filter((row) => !row.years.has(year)).length;
   return [
     table(
-      "CO₂e a year of the workload, by place and year",
+      say`CO₂e a year of the workload, by place and year`,
       [
-        ["Place", (row) => name(row.place.name)],
+        [say`Place`, (row) => name(placeName(row.place))],
         [
-          `Per 1,000, ${year}`,
+          say`Per 1,000, ${year}`,
           (row) => {
             const found = row.years.get(year);
             return found ? mass(found.estimate.value) : h("span", { class: "none" }, NONE);
@@ -184,21 +187,21 @@ function matrix({ rows, years, year, values }, perDay) {
           { number: true },
         ],
         ...years.map((y) => yearColumn(y, most, perDay)),
-        ["Source", (row) => sourceOf(row, year)],
+        [say`Source`, (row) => sourceOf(row, year)],
       ],
       rows,
     ),
     h(
       "p",
       { class: "note" },
-      `${NONE}: no figure of that year. ` +
-        (missing
-          ? `${number(missing)} of ${number(rows.length)} places have none of ${year}. `
-          : "") +
-        "Location-based yearly averages. Those of direct emissions alone are marked: they are " +
-        "lower than ",
-      term("lifecycle", "lifecycle"),
-      " ones.",
+      say`${NONE}: no figure of that year.`,
+      " ",
+      missing
+        ? say`${number(missing)} of ${number(rows.length)} places have none of ${year}.`
+        : null,
+      " ",
+      say`Location-based yearly averages. Those of direct emissions alone are marked: they are lower
+        than ${term("lifecycle", say`lifecycle`)} ones.`,
     ),
   ];
 }
@@ -215,17 +218,17 @@ function yearColumn(year, most, perDay) {
     (row) => {
       const found = row.years.get(year);
       if (!found) return h("span", { class: "none" }, NONE);
-      const { estimate, source, intensity } = found;
+      const { estimate, source } = found;
       const ofYear = (estimate.value * perDay * DAYS) / 1000;
       const cell = h(
         "span",
         {
           class: "shade",
-          title: `${number(intensity)} gCO₂e/kWh, ${source.kind}: ${source.name}`,
+          title: sourceWords(found),
           "data-value": ofYear,
         },
         mass(ofYear),
-        source.kind === "lifecycle" ? null : h("small", {}, source.kind),
+        source.kind === "lifecycle" ? null : h("small", {}, word("source", source.kind)),
       );
       cell.style.setProperty("--share", `${Math.round((100 * estimate.value) / (most || 1))}%`);
       return cell;
@@ -234,13 +237,18 @@ function yearColumn(year, most, perDay) {
   ];
 }
 
+/** @param {Pick<YearFigure, "intensity" | "source">} figure */
+export const sourceWords = ({ intensity, source }) =>
+  say`${number(intensity)} gCO₂e/kWh, ${word("source", source.kind)}: ${source.name}`;
+
+/** @param {PagePlace} place */
+const placeName = ({ code, name: title }) => word("place", code, title);
+
 /**
  * @param {PlaceRow} row
  * @param {string} year
  */
 function sourceOf(row, year) {
   const found = row.years.get(year);
-  return found
-    ? name(`${number(found.intensity)} gCO₂e/kWh, ${found.source.kind}: ${found.source.name}`)
-    : `no figure of ${year}`;
+  return found ? name(sourceWords(found)) : say`no figure of ${year}`;
 }

@@ -2,22 +2,30 @@
 
 import { chart, decades, drawing, entry, Plot } from "../chart.js";
 import { combobox } from "../combobox.js";
-import { clean, h, name, replaceChildren, table } from "../dom.js";
+import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { bounded, kwh, perToken, reach, shown } from "../figures.js";
 import { ends, figure, joule, NONE, number, percent, seconds, times } from "../format.js";
-import { term } from "../glossary.js";
+import { labelled, term } from "../glossary.js";
+import { goodput } from "../goodput.js";
 import { choose, fastestWithin } from "../operating.js";
-import { groupBy, sourceName } from "../shared.js";
+import { groupBy, sourceName, taskOn } from "../shared.js";
+import { asked as fetched } from "../source.js";
 import { choice } from "./choice.js";
 import { extent } from "./size.js";
+import { english, say, word } from "../say.js";
 
-/** @import { Cell, PageLoad, PageEstimate } from "../document" */
+/** @import { Cell, PageAnswerTimes, PageLoad, PageEstimate } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Child, Estimate } from "../page" */
+/** @import { Child, Column, Estimate } from "../page" */
 /** @import { Choice, OperatingPoint } from "../operating.js" */
 
 /** @typedef {{ cell: Cell; load: PageLoad }} Loaded */
 /** @typedef {{ value: number; low: number | null; high: number | null }} Bounded */
+/**
+ * The times of the answers by the cell's id, null where a file has none; before they have come, a
+ * word instead.
+ * @typedef {Map<string, PageAnswerTimes | null> | Child} Timed
+ */
 /** @typedef {Bounded & { point: OperatingPoint; at: number }} Dot */
 /**
  * What the view asks: a figure of waiting within `within` seconds and a share of errors up to
@@ -30,13 +38,14 @@ import { extent } from "./size.js";
  * @property {(cell: Cell) => Estimate | null} of
  * @property {(value: number) => string} form
  * @property {string} per
+ * @property {string} column the same for rows to take away
  */
 
 /** @type {[key: string, words: string][]} */
 const WAITS = [
-  ["ttft", "to the first token"],
-  ["tpot", "per output token"],
-  ["latency", "to the whole answer"],
+  ["ttft", say`to the first token`],
+  ["tpot", say`per output token`],
+  ["latency", say`to the whole answer`],
 ];
 const ERROR_RATE = "error_rate";
 const SHARES = ["p95", "p50", "p99"];
@@ -47,9 +56,9 @@ const LIMITS = SHARES.flatMap((share) =>
 );
 /** @type {{ [verdict: string]: [words: string, colour: string, symbol: string] }} */
 const VERDICTS = {
-  true: ["promise kept", "var(--c0)", "circle"],
-  false: ["promise broken", "var(--c1)", "diamond"],
-  null: ["cannot tell", "var(--c2)", "square"],
+  true: [say`promise kept`, "var(--c0)", "circle"],
+  false: [say`promise broken`, "var(--c1)", "diamond"],
+  null: [say`cannot tell`, "var(--c2)", "square"],
 };
 
 /** The shares of failed requests that are offered, in percent; any other may be in the address. */
@@ -58,8 +67,10 @@ const ERRORS = ["0.1", "0.5", "1", "2", "5", "10"];
 /** @param {PageLoad} load */
 const loadWords = ({ by, at }) =>
   by === "concurrency"
-    ? `${number(at)} ${at === 1 ? "client" : "clients"}`
-    : `${number(at)} requests per second`;
+    ? at === 1
+      ? say`${number(at)} client`
+      : say`${number(at)} clients`
+    : say`${number(at)} requests per second`;
 
 /** @param {App} app */
 export function load(app) {
@@ -74,18 +85,30 @@ export function load(app) {
   const limits = LIMITS.filter(([key]) => cells.some((cell) => waitOf(cell, key)));
   const results = h("div", { id: "l-results" });
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
-  const fill = () => replaceChildren(results, answers(app, cells, question(app, cells, limits)));
+  /** @type {Timed} */
+  let timed = "…";
+  const fill = () =>
+    replaceChildren(results, answers(app, cells, question(app, cells, limits), timed));
   fill();
+  const arrived = timesOf(app, cells).then(
+    (found) => {
+      timed = found;
+      fill();
+    },
+    (error) => {
+      timed = say`cannot be read: ${english(error.message)}`;
+      fill();
+    },
+  );
+  app.awaited.push(arrived);
   return [
-    h("h1", {}, "Load and energy"),
+    h("h1", {}, say`Load and energy`),
     h(
       "p",
       { class: "lead" },
-      "What an answer costs depends on how many a server has to give at once. Choose how long " +
-        "people may wait (as ",
-      term("ttft"),
-      ", for each further token, or for all of the answer), and how much energy there is: the " +
-        "load that fits follows.",
+      say`What an answer costs depends on how many a server has to give at once. Choose how
+        long people may wait (as ${term("ttft")}, for each further token, or for all of the answer),
+        and how much energy there is: the load that fits follows.`,
     ),
     h(
       "div",
@@ -93,25 +116,25 @@ export function load(app) {
       sweepChoice(app, sweeps, chosen),
       choice(
         "l-limit",
-        "Promise",
+        say`Promise`,
         limits,
         app.state.limit,
         (limit) => app.set({ limit, within: "" }),
         "percentile",
       ),
-      slider(app, fill, "within", "Within", question(app, cells, limits), cells),
+      slider(app, fill, "within", say`Within`, question(app, cells, limits), cells),
       errorChoice(app),
       choice(
         "l-per",
-        "Energy",
+        say`Energy`,
         [
-          ["token", "per output token"],
-          ["request", "per 1,000 requests"],
+          ["token", say`per output token`],
+          ["request", say`per 1,000 requests`],
         ],
         perOf(app, cells),
         (per) => app.set({ per, budget: "" }),
       ),
-      slider(app, fill, "budget", "Budget", question(app, cells, limits), cells),
+      slider(app, fill, "budget", say`Budget`, question(app, cells, limits), cells),
     ),
     results,
   ];
@@ -119,12 +142,12 @@ export function load(app) {
 
 function none() {
   return [
-    h("h1", {}, "Load and energy"),
+    h("h1", {}, say`Load and energy`),
     h(
       "p",
       {},
-      "No cell here is of a server under load. A study with a list of loads, such as " +
-        "concurrency = [1, 2, 4, 8], makes one for each.",
+      say`No cell here is of a server under load. A study with a list of loads, such as
+        concurrency = [1, 2, 4, 8], makes one for each.`,
     ),
   ];
 }
@@ -135,6 +158,31 @@ const longest = (sweeps) =>
     (most, each) => (!most || each.length > most.length ? each : most),
     /** @type {Loaded[] | undefined} */ (undefined),
   );
+
+/**
+ * The answers' times that were asked for, of one state of the figures.
+ * @type {WeakMap<Cell[], Map<string, Promise<PageAnswerTimes | null>>>}
+ */
+const ASKED = new WeakMap();
+
+/**
+ * @param {App} app
+ * @param {Cell[]} cells
+ */
+async function timesOf(app, cells) {
+  const known = ASKED.get(app.cells) ?? new Map();
+  ASKED.set(app.cells, known);
+  for (const { id } of cells)
+    if (!known.has(id))
+      known.set(
+        id,
+        app.inFile
+          ? Promise.resolve(own(app.data.answer_times, id) ?? null)
+          : fetched(`/answer-times/${encodeURIComponent(id)}`).then(({ data }) => data),
+      );
+  const found = await Promise.all(cells.map(({ id }) => known.get(id)));
+  return new Map(cells.map(({ id }, i) => [id, found[i]]));
+}
 
 /**
  * A figure of waiting, in seconds.
@@ -176,7 +224,9 @@ function question(app, cells, limits) {
     ),
     of,
     form: token ? joule : (value) => figure(value, setting.unit),
-    per: token ? "per output token" : "per 1,000 requests",
+    per: token ? say`per output token` : say`per 1,000 requests`,
+    // eslint-disable-next-line no-restricted-syntax -- rows are in English
+    column: `energy ${token ? "per output token" : "per 1,000 requests"}`,
   };
 }
 
@@ -224,13 +274,13 @@ function sweepChoice(app, sweeps, chosen) {
   const options = [...sweeps.values()].map(sweepOption);
   const field = combobox(
     "l-sweep",
-    "Server",
+    say`Server`,
     () => options,
     (sweep) => app.set({ sweep, within: "", budget: "" }),
   );
   const now = sweepOption(chosen);
   field.show(now.value, `${now.text}, ${now.note}`);
-  return h("div", { class: "field wide" }, h("label", { for: "l-sweep" }, "Server"), field.element);
+  return h("div", { class: "field wide" }, labelled("l-sweep", say`Server`), field.element);
 }
 
 /**
@@ -240,9 +290,8 @@ function sweepChoice(app, sweeps, chosen) {
 const sweepOption = ([{ cell, load: first }]) => ({
   value: first.sweep,
   text: first.name,
-  note:
-    `${clean(cell.task, 40)} on ${clean(cell.dataset, 40)}, ${clean(sourceName(cell), 60)}, ` +
-    `by ${first.by === "concurrency" ? "clients" : "rate"}`,
+  note: say`${taskOn(cell, 40)}, ${clean(sourceName(cell), 60)},
+    by ${first.by === "concurrency" ? say`clients` : say`rate`}`,
 });
 
 /** @param {App} app */
@@ -251,10 +300,10 @@ function errorChoice(app) {
   const offered = now === "" || ERRORS.includes(now) ? ERRORS : [...ERRORS, now];
   return choice(
     "l-errors",
-    "Failed requests",
+    say`Failed requests`,
     [
-      ["", "any number"],
-      ...offered.map((most) => /** @type {[string, string]} */ ([most, `${most} % at most`])),
+      ["", say`any number`],
+      ...offered.map((most) => /** @type {[string, string]} */ ([most, say`${most} % at most`])),
     ],
     now,
     (errors) => app.set({ errors }),
@@ -317,21 +366,27 @@ function slider(app, fill, field, label, asked, cells) {
  * @param {App} app
  * @param {Cell[]} cells
  * @param {Question} asked
+ * @param {Timed} timed
  * @returns {Child}
  */
-function answers(app, cells, asked) {
+function answers(app, cells, asked, timed) {
   const setting = app.setting;
   const promise = asked.limit ? [{ name: asked.limit, most: asked.within }] : [];
   if (asked.errors !== null) promise.push({ name: ERROR_RATE, most: asked.errors });
   const picked = choose(cells, promise, setting);
-  if (!picked) return h("p", {}, `No load of this sweep has a figure within ${setting.boundary}.`);
+  if (!picked)
+    return h(
+      "p",
+      {},
+      say`No load of this sweep has a figure within ${word("boundary", setting.boundary)}.`,
+    );
   const fast = fastestWithin(cells, asked.limit, asked.of, asked.budget);
   return [
     h("p", { id: "l-said" }, promiseWords(picked, asked)),
     h("p", { id: "l-budget-said" }, budgetWords(fast, asked)),
     energyChart(app, picked, fast, asked),
     waitChart(app, picked, asked),
-    listing(app, picked, fast, asked),
+    listing(app, picked, fast, asked, timed),
   ];
 }
 
@@ -343,7 +398,7 @@ const loadName = (cell) => (cell.serving?.load ? loadWords(cell.serving.load) : 
  * @param {(value: number) => string} form
  */
 const withEnds = (estimate, form) =>
-  estimate ? `${form(estimate.value)} (${ends(estimate, form)})` : NONE;
+  estimate ? say`${form(estimate.value)} (${ends(estimate, form)})` : NONE;
 
 /** @param {string} limit */
 const limitWords = (limit) => LIMITS.find(([key]) => key === limit)?.[1] ?? limit;
@@ -354,30 +409,37 @@ const limitWords = (limit) => LIMITS.find(([key]) => key === limit)?.[1] ?? limi
  * @returns {Child}
  */
 function promiseWords(picked, asked) {
-  const wait = asked.limit ? `${limitWords(asked.limit)} within ${seconds(asked.within)}` : null;
-  const errors = asked.errors === null ? null : `at most ${percent(asked.errors)} failed`;
-  const promised = [wait, errors].filter(Boolean).join(" and ");
-  if (!promised) return "No answer of this sweep was timed, so nothing can be promised.";
+  const wait = asked.limit ? say`${limitWords(asked.limit)} within ${seconds(asked.within)}` : null;
+  const errors = asked.errors === null ? null : say`at most ${percent(asked.errors)} failed`;
+  const promised = [wait, errors].filter(Boolean).join(say` and `);
+  if (!promised) return say`No answer of this sweep was timed, so nothing can be promised.`;
   const { best, cheapest, cost, asCheap, undecided, nearest } = picked;
   const doubt = undecided.length
-    ? ` Cannot be told yet: ${undecided.map((p) => loadName(p.cell)).join(", ")}.`
+    ? say` Cannot be told yet: ${undecided.map((p) => loadName(p.cell)).join(say`, `)}.`
     : "";
   if (!best) {
-    const near = nearest ? ` Nearest: ${loadName(nearest.cell)}.` : "";
+    const near = nearest ? say` Nearest: ${loadName(nearest.cell)}.` : "";
     return [
-      h("strong", {}, `No load ${undecided.length ? "is known to keep" : "keeps"} ${promised}.`),
+      h(
+        "strong",
+        {},
+        undecided.length
+          ? say`No load is known to keep ${promised}.`
+          : say`No load keeps ${promised}.`,
+      ),
       near + doubt,
     ];
   }
   return [
-    h("strong", {}, `The cheapest load with ${promised} is ${loadName(best.cell)}`),
-    `: ${withEnds(asked.of(best.cell), asked.form)} ${asked.per}. `,
-    cost
-      ? `The promise costs ${times(cost)} the energy of the cheapest load, ` +
-        `${loadName(cheapest.cell)}.`
-      : "The promise costs nothing: no load is cheaper.",
+    say`${h("strong", {}, say`The cheapest load with ${promised} is ${loadName(best.cell)}`)}:
+      ${say`${withEnds(asked.of(best.cell), asked.form)} ${asked.per}`}.`,
+    " ",
+    cost && cheapest
+      ? say`The promise costs ${times(cost)} the energy of the cheapest load,
+        ${loadName(cheapest.cell)}.`
+      : say`The promise costs nothing: no load is cheaper.`,
     asCheap.length
-      ? ` As cheap within error: ${asCheap.map((p) => loadName(p.cell)).join(", ")}.`
+      ? say` As cheap within error: ${asCheap.map((p) => loadName(p.cell)).join(say`, `)}.`
       : "",
     doubt,
   ];
@@ -389,11 +451,11 @@ function promiseWords(picked, asked) {
  * @returns {Child}
  */
 function budgetWords(fast, asked) {
-  const budget = `${asked.form(asked.budget)} ${asked.per}`;
-  if (!fast) return `No load is within the budget of ${budget} with its whole interval.`;
+  const budget = say`${asked.form(asked.budget)} ${asked.per}`;
+  if (!fast) return say`No load is within the budget of ${budget} with its whole interval.`;
   return [
-    h("strong", {}, `The fastest load within ${budget} is ${loadName(fast)}`),
-    `: ${limitWords(asked.limit)} ${withEnds(waitOf(fast, asked.limit), seconds)}.`,
+    say`${h("strong", {}, say`The fastest load within ${budget} is ${loadName(fast)}`)}:
+      ${limitWords(asked.limit)} ${withEnds(waitOf(fast, asked.limit), seconds)}.`,
   ];
 }
 
@@ -422,19 +484,20 @@ function dots(points, of) {
  */
 function energyChart(app, picked, fast, asked) {
   const data = dots(picked.points, asked.of);
+  if (!data.length) return null;
   /** @param {Dot} d */
   const ringed = (d) => d.point === picked.best || d.point.cell === fast;
   return overLoad(app, data, {
-    title: `Energy ${asked.per} over the load`,
+    title: say`Energy ${asked.per} over the load`,
     file: "permille-load-energy",
-    column: `energy ${asked.per}`,
-    label: `↑ Energy ${asked.per} (logarithmic)`,
+    column: asked.column,
+    label: say`↑ Energy ${asked.per} (logarithmic)`,
     form: asked.form,
     line: asked.budget,
     ringed,
     describe: (d) => [
       name(d.point.cell.model),
-      `${loadName(d.point.cell)}: ${withEnds(d, asked.form)} ${asked.per}`,
+      say`${loadName(d.point.cell)}: ${say`${withEnds(d, asked.form)} ${asked.per}`}`,
       VERDICTS[String(d.point.meets)][0],
     ],
   });
@@ -449,16 +512,16 @@ function waitChart(app, picked, asked) {
   const data = dots(picked.points, (cell) => waitOf(cell, asked.limit));
   if (!data.length) return null;
   return overLoad(app, data, {
-    title: `Time, ${limitWords(asked.limit)}, over the load`,
+    title: say`Time, ${limitWords(asked.limit)}, over the load`,
     file: "permille-load-time",
     column: `${asked.limit}_s`,
-    label: `↑ ${limitWords(asked.limit)} (logarithmic)`,
+    label: say`↑ ${limitWords(asked.limit)} (logarithmic)`,
     form: seconds,
     line: asked.within,
     ringed: (d) => d.point === picked.best,
     describe: (d) => [
       name(d.point.cell.model),
-      `${loadName(d.point.cell)}: ${withEnds(d, seconds)}`,
+      say`${loadName(d.point.cell)}: ${withEnds(d, seconds)}`,
       VERDICTS[String(d.point.meets)][0],
     ],
   });
@@ -503,7 +566,10 @@ function overLoad(app, data, how) {
       domain: [Math.log10(first), Math.log10(last)],
       ticks: thinned(data, Math.max(2, Math.floor((width - 80) / 44))).map(x),
       tickFormat: (v) => number(10 ** v),
-      label: `${by === "rate_per_s" ? "Requests per second" : "Clients at once"} (logarithmic) →`,
+      label:
+        by === "rate_per_s"
+          ? say`Requests per second (logarithmic) →`
+          : say`Clients at once (logarithmic) →`,
       grid: true,
     },
     y: {
@@ -564,11 +630,8 @@ function overLoad(app, data, how) {
     describe: how.describe,
     open: (d) => app.href({ view: "model", model: d.point.cell.model, cell: d.point.cell.id }),
     legend: Object.values(VERDICTS).map(([words, colour, symbol]) => entry(words, colour, symbol)),
-    note: [
-      "Bars: ",
-      term("interval", "95 % intervals"),
-      ". Dashed: the limit that you chose. Ringed: the loads that are picked.",
-    ],
+    note: say`Bars: ${term("interval", say`95 % intervals`)}. Dashed: the limit that you chose.
+        Ringed: the loads that are picked.`,
   });
 }
 
@@ -577,24 +640,25 @@ function overLoad(app, data, how) {
  * @param {Choice} picked
  * @param {Cell | null} fast
  * @param {Question} asked
+ * @param {Timed} timed
  */
-function listing(app, picked, fast, asked) {
+function listing(app, picked, fast, asked, timed) {
   const setting = app.setting;
   /** @param {OperatingPoint} p */
   const mark = (p) =>
     [
-      p === picked.best ? "cheapest that keeps the promise" : null,
-      p.cell === fast ? "fastest within the budget" : null,
+      p === picked.best ? say`cheapest that keeps the promise` : null,
+      p.cell === fast ? say`fastest within the budget` : null,
     ]
       .filter(Boolean)
-      .join("; ");
+      .join(say`; `);
   /** @param {OperatingPoint} p */
   const energyOfToken = (p) => perToken(p.cell, setting, "output");
   return table(
-    "The loads, cheapest first",
+    say`The loads, cheapest first`,
     [
       [
-        "Load",
+        say`Load`,
         (p) =>
           h(
             "a",
@@ -602,37 +666,58 @@ function listing(app, picked, fast, asked) {
             loadName(p.cell),
           ),
       ],
-      ["Promise", (p) => promiseOf(p)],
-      ["Picked", (p) => mark(p) || "–"],
+      [say`Promise`, (p) => promiseOf(p)],
+      [say`Picked`, (p) => mark(p) || "–"],
       [
-        asked.limit ? limitWords(asked.limit) : "Time",
+        asked.limit ? limitWords(asked.limit) : say`Time`,
         (p) => withEnds(waitOf(p.cell, asked.limit), seconds),
         { number: true },
       ],
       [
-        "Failed requests",
+        say`Failed requests`,
         (p) => withEnds(p.cell.serving?.limits[ERROR_RATE]?.figure ?? null, percent),
         { number: true },
       ],
-      ["Per output token", (p) => withEnds(energyOfToken(p), joule), { number: true }],
+      [say`Per output token`, (p) => withEnds(energyOfToken(p), joule), { number: true }],
       [
-        "Energy per 1,000",
+        say`Energy per 1,000`,
         (p) => withEnds(kwh(p.cell, setting), (value) => figure(value, "kwh")),
         { number: true },
       ],
       [
-        "Answers per second",
+        say`Answers per second`,
         (p) => withEnds(p.cell.serving?.inferences_per_s ?? null, number),
         { number: true },
       ],
+      ...(asked.limit ? [goodputColumn(asked, timed)] : []),
     ],
     picked.points,
   );
+}
+
+/**
+ * The answers per second that are within the limit by their own time, and their share of all.
+ * @param {Question} asked
+ * @param {Timed} timed
+ * @returns {Column<OperatingPoint>}
+ */
+function goodputColumn(asked, timed) {
+  const [time] = asked.limit.split("_");
+  /** @param {OperatingPoint} point */
+  const words = ({ cell }) => {
+    if (!(timed instanceof Map)) return timed;
+    const of = timed.get(cell.id);
+    if (!of) return say`${NONE}: the answers' times are not in this file`;
+    const { perS, share, reason } = goodput(of, time, asked.within);
+    if (reason) return say`${NONE}: ${english(clean(reason, 120), "problem")}`;
+    return say`${withEnds(perS, number)}; ${withEnds(share, percent)} of the requests`;
+  };
+  return [say`Goodput per second, within ${seconds(asked.within)}`, words, { number: true }];
 }
 
 /** @param {OperatingPoint} point */
 function promiseOf(point) {
   const reason = point.checks.find((c) => c.reason)?.reason;
   const words = VERDICTS[String(point.meets)][0];
-  return reason && !point.meets ? `${words}: ${clean(reason, 120)}` : words;
+  return reason && !point.meets ? say`${words}: ${english(clean(reason, 120), "problem")}` : words;
 }

@@ -15,10 +15,12 @@ import {
   seconds,
 } from "../format.js";
 import { term } from "../glossary.js";
-import { BOUNDARIES, budget, grams, kwh, problem, provenance } from "../figures.js";
-import { REPLICA, replica, sourceName } from "../shared.js";
+import { BOUNDARIES, budget, grams, kwh, problem } from "../figures.js";
+import { provenanceWord, REPLICA, replica, sourceName, taskOn, within } from "../shared.js";
+import { asked } from "../source.js";
 import { servingSection } from "./serving.js";
 import { picker, timeEach } from "./table.js";
+import { english, say, word } from "../say.js";
 
 /** @import { Cell, ListedTrial } from "../document" */
 /** @import { App } from "../main.js" */
@@ -32,12 +34,13 @@ export function modelPage(app) {
   const cells = app.cells.filter((c) => c.model === model);
   if (!cells.length) {
     return [
-      h("h1", {}, "No such model here"),
+      h("h1", {}, say`No such model here`),
       h(
         "p",
         {},
-        `Nothing is known of “${clean(model, 80)}”. `,
-        h("a", { href: app.href({ view: "table", cell: "", model: "" }) }, "All figures"),
+        say`Nothing is known of “${clean(model, 80)}”.`,
+        " ",
+        h("a", { href: app.href({ view: "table", cell: "", model: "" }) }, say`All figures`),
       ),
     ];
   }
@@ -48,51 +51,52 @@ export function modelPage(app) {
     h(
       "p",
       { class: "lead" },
-      `${cells.length === 1 ? "One cell" : `${cells.length} cells`}; ` +
-        `${[...new Set(cells.map((c) => c.category))].join(", ")}; ` +
-        `${params(cell.params)} ` +
-        `parameters${cell.architecture ? `; ${clean(cell.architecture, 60)}` : ""}.`,
+      say`${cells.length === 1 ? say`One cell` : say`${cells.length} cells`};
+        ${[...new Set(cells.map((c) => word("category", c.category)))].join(say`, `)};
+        ${params(cell.params)} parameters${
+          cell.architecture ? say`; ${clean(cell.architecture, 60)}` : ""
+        }.`,
     ),
     cell.weights === "replica"
       ? h(
           "p",
           { class: "warn" },
-          `This is a ${REPLICA}: its answers mean nothing and its quality is unknown.`,
+          say`This is a ${REPLICA}: its answers mean nothing and its quality is unknown.`,
         )
       : null,
     h(
       "p",
       {},
-      h("label", { class: "check" }, picker(app, cell), " compare this model"),
+      h("label", { class: "check" }, picker(app, cell), " ", say`compare this model`),
       " ",
       app.state.m.length > 1
-        ? h("a", { href: app.href({ view: "compare" }) }, "to the comparison")
+        ? h("a", { href: app.href({ view: "compare" }) }, say`to the comparison`)
         : "",
     ),
     table(
-      "All cells of this model, per 1,000 inferences",
+      say`All cells of this model, per 1,000 inferences`,
       [
         [
-          "Task and dataset",
+          say`Task and dataset`,
           (c) =>
             h(
               "a",
               { href: app.href({ cell: c.id, model }), "aria-current": c === cell ? "true" : null },
-              name(`${c.task} on ${c.dataset}`),
+              name(taskOn(c, 200)),
             ),
         ],
-        ["Study", (c) => [name(sourceName(c)), replica(c)]],
-        ["Energy", (c) => energy(kwh(c, setting)?.value), { number: true }],
-        ["95 % interval", (c) => interval(kwh(c, setting), "kwh"), { number: true }],
+        [say`Study`, (c) => [name(sourceName(c)), replica(c)]],
+        [say`Energy`, (c) => energy(kwh(c, setting)?.value), { number: true }],
+        [say`95 % interval`, (c) => interval(kwh(c, setting), "kwh"), { number: true }],
         ["CO₂e", (c) => mass(grams(c, setting)?.value), { number: true }],
         [
-          "Quality",
+          say`Quality`,
           (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE),
           { number: true },
         ],
-        ["Time each", (c) => seconds(timeEach(c)), { number: true }],
-        ["Runs", (c) => number(c.done), { number: true }],
-        ["Provenance", (c) => provenance(c, setting.boundary) ?? NONE],
+        [say`Time each`, (c) => seconds(timeEach(c)), { number: true }],
+        [say`Runs`, (c) => number(c.done), { number: true }],
+        [say`Provenance`, (c) => provenanceWord(c, setting.boundary)],
       ],
       cells,
     ),
@@ -110,13 +114,13 @@ function one(app, cell, setting) {
   return h(
     "section",
     {},
-    h("h2", {}, name(`${cell.task} on ${cell.dataset}`)),
+    h("h2", {}, name(taskOn(cell, 200))),
     table(
-      "Per 1,000 inferences, by what counts",
+      say`Per 1,000 inferences, by what counts`,
       [
-        ["Boundary", (b) => b],
+        [say`Boundary`, (b) => word("boundary", b)],
         [
-          "Energy",
+          say`Energy`,
           (b) => energy(kwh(cell, { ...setting, boundary: b, net: false })?.value),
           { number: true },
         ],
@@ -126,12 +130,12 @@ function one(app, cell, setting) {
           { number: true },
         ],
         [
-          "Above idle",
+          say`Above idle`,
           (b) => energy(kwh(cell, { ...setting, boundary: b, net: true })?.value),
           { number: true },
         ],
         [
-          "95 % interval, above idle",
+          say`95 % interval, above idle`,
           (b) => interval(kwh(cell, { ...setting, boundary: b, net: true }), "kwh"),
           { number: true },
         ],
@@ -140,9 +144,9 @@ function one(app, cell, setting) {
           (b) => mass(grams(cell, { ...setting, boundary: b, net: false })?.value),
           { number: true },
         ],
-        [term("provenance", "Provenance"), (b) => provenance(cell, b) ?? NONE],
+        [term("provenance", say`Provenance`), (b) => provenanceWord(cell, b)],
         [
-          ["Over ", term("session", "sessions")],
+          say`Over ${term("session", say`sessions`)}`,
           (b) =>
             overSessions(
               app.data.evidence,
@@ -150,62 +154,67 @@ function one(app, cell, setting) {
               energy,
             ) ?? "–",
         ],
-        ["Note", (b) => clean(problem(cell, b) ?? "–", 200)],
+        [say`Note`, (b) => english(clean(problem(cell, b) ?? "–", 200), "problem")],
       ],
       BOUNDARIES,
     ),
     parts.length
-      ? h("p", { class: "note" }, "Relative uncertainties, each with ", term("k2"), ".")
+      ? h("p", { class: "note" }, say`Relative uncertainties, each with ${term("k2")}.`)
       : null,
     parts.length
       ? table(
-          `What the interval is made of (${setting.boundary}, k = 2)`,
+          say`What the interval is made of (${word("boundary", setting.boundary)}, k = 2)`,
           [
-            ["Part", (p) => p.name],
-            ["Below", (p) => `−${percent(p.low)}`, { number: true }],
-            ["Above", (p) => `+${percent(p.high)}`, { number: true }],
+            [say`Part`, (p) => p.name],
+            [say`Below`, (p) => `−${percent(p.low)}`, { number: true }],
+            [say`Above`, (p) => `+${percent(p.high)}`, { number: true }],
           ],
           parts,
         )
       : null,
     sessions(app, cell, setting),
     servingSection(cell, setting),
-    h("h2", {}, "What it rests on"),
+    h("h2", {}, say`What it rests on`),
     h(
       "dl",
       {},
       [
-        ["Study", sourceName(cell)],
-        ["Measured by", cell.source],
-        ["Weights", cell.weights === "replica" ? REPLICA : "the model's own, or not stated"],
-        ["Hardware", cell.device ?? NONE],
-        ["Machine and versions", `fingerprint ${cell.fingerprint}`],
-        ["Backend", cell.backend],
-        ["Batch", cell.batch_size === null ? "not stated" : number(cell.batch_size)],
-        ["Settings", Object.keys(cell.settings).length ? JSON.stringify(cell.settings) : "none"],
-        ["Runs", `${cell.done} done, ${cell.failed} failed, ${cell.invalid} invalid`],
+        [say`Study`, sourceName(cell)],
+        [say`Measured by`, cell.source],
+        [say`Weights`, cell.weights === "replica" ? REPLICA : say`the model's own, or not stated`],
+        [say`Hardware`, cell.device ?? NONE],
+        [say`Machine and versions`, say`fingerprint ${cell.fingerprint}`],
+        [say`Backend`, cell.backend],
+        [say`Batch`, cell.batch_size === null ? say`not stated` : number(cell.batch_size)],
         [
-          "Quality",
+          say`Settings`,
+          Object.keys(cell.settings).length ? JSON.stringify(cell.settings) : say`none`,
+        ],
+        [say`Runs`, say`${cell.done} done, ${cell.failed} failed, ${cell.invalid} invalid`],
+        [
+          say`Quality`,
           cell.metric
             ? `${clean(cell.metric, 40)} ` +
               qualityInterval(cell) +
-              (cell.quality_n ? `, ${number(cell.quality_n)} samples` : "") +
+              (cell.quality_n ? say`, ${number(cell.quality_n)} samples` : "") +
               (cell.unreadable
-                ? `, ${number(cell.unreadable)} answers unreadable (counted wrong)`
+                ? say`, ${number(cell.unreadable)} answers unreadable (counted wrong)`
                 : "")
             : NONE,
         ],
         [
-          "Latency",
+          say`Latency`,
           cell.latency_p50 === null
-            ? `${seconds(timeEach(cell))} each, by the mean`
-            : `${seconds(cell.latency_p50)} median, ${seconds(cell.latency_p95)} at the 95th ` +
-              "percentile",
+            ? say`${seconds(timeEach(cell))} each, by the mean`
+            : say`${seconds(cell.latency_p50)} median, ${seconds(cell.latency_p95)} at the 95th
+              percentile`,
         ],
-        ["Get it again", again(cell)],
-      ].map(([k, v]) => [h("dt", {}, k), h("dd", {}, name(v))]),
+        [say`Get it again`, again(cell)],
+      ].map(([k, v]) => [h("dt", {}, k), h("dd", {}, typeof v === "string" ? name(v) : v)]),
     ),
-    [...cell.reasons, ...cell.notes].map((n) => h("p", { class: "note" }, clean(n, 400))),
+    [...cell.reasons, ...cell.notes].map((n) =>
+      h("p", { class: "note" }, english(clean(n, 400), "note")),
+    ),
     runs(app, cell),
   );
 }
@@ -222,39 +231,39 @@ function sessions(app, cell, setting) {
   const all = kwh(cell, setting);
   const machines = new Set(each.map((s) => s.machine)).size > 1;
   const words = overSessions(app.data.evidence, all, energy);
+  const over = words ? say`, ${words}` : "";
   return [
     table(
-      `By session${machines ? " and machine" : ""} (${setting.boundary}` +
-        `${setting.net ? ", above idle" : ""})`,
+      machines
+        ? say`By session and machine (${within(setting)})`
+        : say`By session (${within(setting)})`,
       [
-        ["Session", (s) => name(s.session.slice(0, 12))],
+        [say`Session`, (s) => name(s.session.slice(0, 12))],
         ...(machines ? [machineColumn] : []),
-        ["Trials", (s) => number(s.n), { number: true }],
-        ["Energy", (s) => energy(s.kwh.value), { number: true }],
-        ["95 % interval, from its trials", (s) => interval(s.kwh, "kwh"), { number: true }],
+        [say`Trials`, (s) => number(s.n), { number: true }],
+        [say`Energy`, (s) => energy(s.kwh.value), { number: true }],
+        [say`95 % interval, from its trials`, (s) => interval(s.kwh, "kwh"), { number: true }],
       ],
       each,
     ),
     h(
       "p",
       { class: "note", id: "over-sessions" },
-      `All of them: ${energy(all?.value)}, ${interval(all, "kwh")}${words ? `, ${words}` : ""}.`,
+      say`All of them: ${energy(all?.value)}, ${interval(all, "kwh")}${over}.`,
     ),
   ];
 }
 
 /** @type {Column<SessionFigure>} */
-const machineColumn = ["Machine", (s) => name(s.machine.slice(0, 40) || "this one")];
+const machineColumn = [say`Machine`, (s) => name(s.machine.slice(0, 40) || say`this one`)];
 
 /** @param {Cell} cell */
 function again(cell) {
   if (cell.origin === "shipped")
-    return (
-      "permille reproduce prints the paper's tables from these figures; permille " +
-      "import power-hungry-2023 PATH reads the runs behind them"
-    );
-  if (cell.source !== "permille") return `permille import ${cell.source} PATH, of the same file`;
-  return "permille run with the same study, on the same machine and versions";
+    return say`permille reproduce prints the paper's tables from these figures; permille import
+        power-hungry-2023 PATH reads the runs behind them`;
+  if (cell.source !== "permille") return say`permille import ${cell.source} PATH, of the same file`;
+  return say`permille run with the same study, on the same machine and versions`;
 }
 
 /**
@@ -262,65 +271,67 @@ function again(cell) {
  * @param {Cell} cell
  */
 function runs(app, cell) {
-  const box = h("div", {}, h("h2", {}, "Runs"));
+  const box = h("div", {}, h("h2", {}, say`Runs`));
   if (cell.origin === "shipped") {
     box.append(
       h(
         "p",
         {},
-        `The ${number(cell.done)} runs behind this cell do not ship with permille; ` +
-          "their number, mean and deviation do.",
+        say`The ${number(cell.done)} runs behind this cell do not ship with permille; their
+          number, mean and deviation do.`,
       ),
     );
     return box;
   }
-  const waiting = h("p", {}, "Reading the runs …");
+  const waiting = h("p", {}, say`Reading the runs …`);
   box.append(waiting);
   const arrived = trials(app, cell.id).then(
     (found) => {
       waiting.replaceWith(
         found === null
-          ? h("p", {}, "The runs are not in this file.")
+          ? h("p", {}, say`The runs are not in this file.`)
           : table(
               found.length < cell.done + cell.failed + cell.invalid
-                ? `The newest ${number(found.length)} of ` +
-                    `${number(cell.done + cell.failed + cell.invalid)} runs`
+                ? say`The newest ${number(found.length)} of
+                  ${number(cell.done + cell.failed + cell.invalid)} runs`
                 : runsOf(found.length),
               [
                 [
-                  "Run",
+                  say`Run`,
                   (t) =>
                     app.inFile && !own(app.data.runs, t.uid)
-                      ? `repeat ${t.repeat}`
+                      ? say`repeat ${t.repeat}`
                       : h(
                           "a",
                           { href: app.href({ view: "run", uid: t.uid, cell: cell.id }) },
-                          `repeat ${t.repeat}`,
+                          say`repeat ${t.repeat}`,
                         ),
                 ],
-                ["Status", (t) => t.status],
-                ["Started", (t) => clean(t.started, 40)],
-                ["Query", (t) => seconds(t.seconds), { number: true }],
+                [say`Status`, (t) => word("status", t.status)],
+                [say`Started`, (t) => name(t.started.slice(0, 40))],
+                [say`Query`, (t) => seconds(t.seconds), { number: true }],
                 [
-                  "Inferences",
+                  say`Inferences`,
                   (t) => (t.inferences === null ? NONE : number(t.inferences)),
                   { number: true },
                 ],
-                ["Reason", (t) => clean(t.reason ?? "–", 200)],
+                [say`Reason`, (t) => english(clean(t.reason ?? "–", 200))],
               ],
               found,
             ),
       );
     },
     (error) =>
-      waiting.replaceWith(h("p", { class: "warn" }, `The runs cannot be read: ${error.message}`)),
+      waiting.replaceWith(
+        h("p", { class: "warn" }, say`The runs cannot be read: ${english(error.message)}`),
+      ),
   );
   app.awaited.push(arrived);
   return box;
 }
 
 /** @param {number} count */
-const runsOf = (count) => (count === 1 ? "One run" : `${number(count)} runs`);
+const runsOf = (count) => (count === 1 ? say`One run` : say`${number(count)} runs`);
 
 /**
  * @param {App} app
@@ -329,16 +340,5 @@ const runsOf = (count) => (count === 1 ? "One run" : `${number(count)} runs`);
  */
 async function trials(app, id) {
   if (app.inFile) return own(app.data.trials, id) ?? null;
-  return asked(`/trials/${encodeURIComponent(id)}`);
-}
-
-/**
- * @param {string} address
- * @returns {Promise<any>}
- */
-export async function asked(address) {
-  const answer = await fetch(address);
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error ?? `answer ${answer.status}`);
-  return found;
+  return (await asked(`/trials/${encodeURIComponent(id)}`)).data;
 }

@@ -1,6 +1,6 @@
 // Energy per 1,000 inferences by task: every cell a point, quartiles and medians, on a log axis.
 
-import { chart, decades, drawing, Plot, tall } from "../chart.js";
+import { chart, decades, drawing, Plot, room, tall } from "../chart.js";
 import { points as dots } from "../cloud.js";
 import { clean, h, name, table } from "../dom.js";
 import { figure, number } from "../format.js";
@@ -14,8 +14,8 @@ import {
   categoryLegend,
   COLOUR,
   drawable,
-  groupBy,
   elsewhere,
+  groupBy,
   leftOut,
   pointRows,
   scatter,
@@ -23,8 +23,10 @@ import {
   sourceName,
   SYMBOL,
   unitName,
+  unitTitle,
   words,
 } from "../shared.js";
+import { say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */
@@ -39,7 +41,7 @@ import {
  */
 
 /** @type {Column<Group>} */
-const STUDY = ["Study", (g) => name(g.source)];
+const STUDY = [say`Study`, (g) => name(g.source)];
 
 /** @param {App} app */
 export function overview(app) {
@@ -55,7 +57,8 @@ export function overview(app) {
   const middle = (values) => (stat === "mean" ? meanOf(values) : quantile(values, 0.5));
   const several = new Set(lists.map(([p]) => sourceKey(p.cell))).size > 1;
   /** @param {Cell} cell */
-  const label = (cell) => (several ? `${cell.task} · ${sourceName(cell)}` : cell.task);
+  const label = (cell) =>
+    several ? `${word("task", cell.task)} · ${sourceName(cell)}` : word("task", cell.task);
   const tasks = lists
     .map((list) => {
       const sides = groupBy(list, (p) => p.cell.category);
@@ -107,7 +110,7 @@ export function overview(app) {
     const at = (thing) => (narrow ? thing.row + 0.18 + (thing.y - thing.row) * 0.72 : thing.y);
     const half = narrow ? 0.15 : 0.2,
       most = narrow ? Math.floor(width / 7.8) : 52;
-    const margin = narrow ? 8 : 20 + 6.6 * Math.max(...tasks.map((t) => clean(t.key, most).length));
+    const margin = narrow ? 8 : 20 + 6.6 * Math.max(...tasks.map((t) => room(clean(t.key, most))));
     return {
       height: tall(tasks.length, narrow ? 72 : 50, 70),
       marginLeft: margin,
@@ -179,10 +182,12 @@ export function overview(app) {
     };
   });
   return [
-    h("h1", {}, `What 1,000 inferences cost, by task`),
+    h("h1", {}, say`What 1,000 inferences cost, by task`),
     chart(
       app,
-      `${unitName(setting) === "energy" ? "Energy" : "Carbon"} per 1,000 inferences, by task`,
+      setting.unit === "kwh"
+        ? say`Energy per 1,000 inferences, by task`
+        : say`Carbon per 1,000 inferences, by task`,
       {
         file: "permille-overview",
         draw,
@@ -191,12 +196,12 @@ export function overview(app) {
         open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
         legend: [
           ...categoryLegend(points.map((p) => p.cell)),
-          [stat, "var(--ink)", "line"],
-          ["middle half of the cells", "var(--c2)", "square"],
+          [word("stat", stat), "var(--ink)", "line"],
+          [say`middle half of the cells`, "var(--c2)", "square"],
         ],
         note: [
-          "Each point is a model on a dataset. The axis is logarithmic: each mark is a " +
-            "multiple of the last.",
+          say`Each point is a model on a dataset. The axis is logarithmic: each mark is a
+            multiple of the last.`,
           leftOut(left, setting),
         ]
           .filter(Boolean)
@@ -207,11 +212,9 @@ export function overview(app) {
       "p",
       { class: "lead" },
       lead(tasks, setting, stat),
-      " Each point is a ",
-      term("cell"),
-      "; what counts as its energy is the ",
-      term("boundary"),
-      ". ",
+      " ",
+      say`Each point is a ${term("cell")}; what counts as its energy is the ${term("boundary")}.`,
+      " ",
       against(app, selection),
     ),
     h(
@@ -220,12 +223,12 @@ export function overview(app) {
       h(
         "div",
         { class: "field" },
-        h("label", { for: "o-stat" }, "The mark of a task is its"),
+        h("label", { for: "o-stat" }, say`The mark of a task is its`),
         h(
           "select",
           { id: "o-stat", onchange: (e) => app.set({ stat: e.target.value }) },
           ["median", "mean"].map((value) =>
-            h("option", { value, selected: value === stat }, value),
+            h("option", { value, selected: value === stat }, word("stat", value)),
           ),
         ),
       ),
@@ -233,16 +236,20 @@ export function overview(app) {
     path(app),
     left ? elsewhere(app) : null,
     table(
-      `${setting.unit === "kwh" ? "Energy" : "CO₂e"} per 1,000 inferences by task and category`,
+      say`${unitTitle(setting)} per 1,000 inferences by task and category`,
       [
-        ["Task", (g) => h("a", { href: app.href({ task: g.name, view: "table" }) }, name(g.name))],
-        ["Category", (g) => g.category],
-        ...(several ? [STUDY] : []),
-        ["Cells", (g) => number(g.list.length), { number: true }],
-        ["Least", (g) => figure(g.low, setting.unit), { number: true }],
-        ["Median", (g) => figure(g.median, setting.unit), { number: true }],
         [
-          "Mean",
+          say`Task`,
+          (g) =>
+            h("a", { href: app.href({ task: g.name, view: "table" }) }, name(word("task", g.name))),
+        ],
+        [say`Category`, (g) => word("category", g.category)],
+        ...(several ? [STUDY] : []),
+        [say`Cells`, (g) => number(g.list.length), { number: true }],
+        [say`Least`, (g) => figure(g.low, setting.unit), { number: true }],
+        [say`Median`, (g) => figure(g.median, setting.unit), { number: true }],
+        [
+          say`Mean`,
           (g) =>
             h(
               "span",
@@ -251,7 +258,7 @@ export function overview(app) {
             ),
           { number: true },
         ],
-        ["Most", (g) => figure(g.high, setting.unit), { number: true }],
+        [say`Most`, (g) => figure(g.high, setting.unit), { number: true }],
       ],
       groups,
     ),
@@ -285,8 +292,7 @@ function against(app, cells) {
   return [
     summary(rows),
     " ",
-    h("a", { href: app.href({ view: "compare", m: [] }) }, "How that is counted"),
-    ".",
+    say`${h("a", { href: app.href({ view: "compare", m: [] }) }, say`How that is counted`)}.`,
   ];
 }
 
@@ -301,20 +307,18 @@ function lead(all, setting, stat) {
     ...groupBy(all, (t) => JSON.stringify([sourceKey(t.list[0].cell), t.category])).values(),
   ].sort((a, b) => b.length - a.length);
   const tasks = alike[0];
+  const boundary = word("boundary", setting.boundary);
   if (tasks.length < 2)
-    return `Within the ${setting.boundary} boundary. Pick a point to see all of its model.`;
+    return say`Within the ${boundary} boundary. Pick a point to see all of its model.`;
   const first = tasks[0],
     last = tasks[tasks.length - 1];
   /** @param {Task} t */
-  const task = (t) => clean(t.list[0].cell.task, 60);
-  return (
-    `In ${clean(sourceName(first.list[0].cell), 80)}, by the ${stat} of each task's ` +
-    `${first.category === "unknown" ? "" : `${first.category} `}cells, ` +
-    `${task(last)} takes ${number(last.middle / first.middle, 2)} times the ` +
-    `${unitName(setting)} of ${task(first)}: ${figure(last.middle, setting.unit)} ` +
-    `against ${figure(first.middle, setting.unit)} per 1,000, within the ` +
-    `${setting.boundary} boundary.`
-  );
+  const task = (t) => clean(word("task", t.list[0].cell.task), 60);
+  const category = first.category === "unknown" ? "" : say`${word("category", first.category)} `;
+  return say`In ${clean(sourceName(first.list[0].cell), 80)}, by the ${word("stat", stat)} of each
+    task's ${category}cells, ${task(last)} takes ${number(last.middle / first.middle, 2)} times the
+    ${unitName(setting)} of ${task(first)}: ${figure(last.middle, setting.unit)} against
+    ${figure(first.middle, setting.unit)} per 1,000, within the ${boundary} boundary.`;
 }
 
 /**
@@ -323,25 +327,27 @@ function lead(all, setting, stat) {
  * @param {number} left
  */
 export function empty(app, left) {
+  const boundary = word("boundary", app.setting.boundary);
   return [
-    h("h1", {}, "Nothing to draw"),
+    h("h1", {}, say`Nothing to draw`),
     h(
       "p",
       {},
       left
-        ? `${number(left)} cells match, but none has a figure within the ` +
-            `${app.setting.boundary} ` +
-            `boundary${app.setting.net ? " above idle (no idle phase was measured)" : ""}.`
-        : "No cell matches the filters.",
+        ? app.setting.net
+          ? say`${number(left)} cells match, but none has a figure within the ${boundary} boundary
+              above idle (no idle phase was measured).`
+          : say`${number(left)} cells match, but none has a figure within the ${boundary} boundary.`
+        : say`No cell matches the filters.`,
     ),
     left ? elsewhere(app) : null,
     h(
       "p",
       {},
-      h("button", { type: "button", onclick: () => app.reset() }, "Clear the filters"),
+      h("button", { type: "button", onclick: () => app.reset() }, say`Clear the filters`),
       " ",
       app.setting.net
-        ? h("button", { type: "button", onclick: () => app.set({ net: "" }) }, "Include idle")
+        ? h("button", { type: "button", onclick: () => app.set({ net: "" }) }, say`Include idle`)
         : null,
     ),
   ];

@@ -22,9 +22,11 @@ import {
   replica,
   sourceName,
   SYMBOL,
+  taskOn,
   words,
 } from "../shared.js";
 import { span } from "./size.js";
+import { say, word } from "../say.js";
 
 /** @import { App } from "../main.js" */
 /** @import { Point, Setting } from "../page" */
@@ -55,7 +57,7 @@ export function quality(app) {
   ];
   const enough = groups.filter((g) => g.length > 1);
   return [
-    h("h1", {}, "Quality for the cost"),
+    h("h1", {}, say`Quality for the cost`),
     h(
       "div",
       { class: "multiples" },
@@ -66,17 +68,15 @@ export function quality(app) {
       { class: "lead" },
       enough.length
         ? [
-            "Up and to the left is better. The line joins the models of the ",
-            term("pareto"),
-            ": no other needs less energy and is as good, beyond what the intervals leave " +
-              "open. Each chart is one task on one dataset; a front across tasks would mean " +
-              "nothing.",
+            say`Up and to the left is better. The line joins the models of the ${term("pareto")}: no
+              other needs less energy and is as good, beyond what the intervals leave open. Each
+              chart is one task on one dataset; a front across tasks would mean nothing.`,
           ]
-        : "No two models of this selection have a quality on the same task and dataset: " +
-            "nothing to set side by side.",
+        : say`No two models of this selection have a quality on the same task and dataset:
+          nothing to set side by side.`,
     ),
     enough.length > MOST
-      ? h("p", {}, `The first ${MOST} of ${enough.length}; choose a task to see the others.`)
+      ? h("p", {}, say`The first ${MOST} of ${enough.length}; choose a task to see the others.`)
       : null,
   ];
 }
@@ -95,7 +95,7 @@ function one(app, points, setting) {
   const share = points.every((p) => p.cell.in_percent);
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;
   const y = [Math.min(...values) - pad, Math.max(...values) + pad];
-  const title = `${clean(task, 60)} on ${clean(dataset, 60)}`;
+  const title = taskOn({ task, dataset });
   const barred = points.length > MANY ? [] : points;
   const draw = drawing(points, (width) => ({
     height: 300,
@@ -108,14 +108,14 @@ function one(app, points, setting) {
       domain: x,
       ticks: decades(...x, (width - 68) / 76),
       tickFormat: (v) => figure(v, setting.unit),
-      label: "Per 1,000 (logarithmic) →",
+      label: say`Per 1,000 (logarithmic) →`,
       grid: true,
     },
     y: {
       domain: y,
       ticks: 5,
       tickFormat: (v) => (share ? percent(v) : number(v)),
-      label: `↑ ${clean(metric, 40)}${lower ? " (lower is better)" : ""}`,
+      label: lower ? say`↑ ${clean(metric, 40)} (lower is better)` : `↑ ${clean(metric, 40)}`,
       grid: true,
     },
     marks: [
@@ -173,19 +173,19 @@ function one(app, points, setting) {
       open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
       legend: [
         ...categoryLegend(points.map((p) => p.cell)),
-        ["Pareto front", "var(--soft)", "line"],
+        [say`Pareto front`, "var(--soft)", "line"],
       ],
       note: sourceName(points[0].cell).slice(0, 140),
     }),
     h(
       "details",
       {},
-      h("summary", {}, `The same in words: ${points.length} models`),
+      h("summary", {}, say`The same in words: ${points.length} models`),
       table(
         title,
         [
           [
-            "Model",
+            say`Model`,
             (p) => [
               h(
                 "a",
@@ -195,11 +195,11 @@ function one(app, points, setting) {
               replica(p.cell),
             ],
           ],
-          ["Category", (p) => p.cell.category],
+          [say`Category`, (p) => word("category", p.cell.category)],
           [clean(metric, 30), (p) => worded(p.cell), { number: true }],
-          ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }],
-          ["95 % interval", (p) => interval(p, setting.unit), { number: true }],
-          ["On the front", (p) => (best.includes(p) ? "yes" : "no")],
+          [say`Per 1,000`, (p) => figure(p.value, setting.unit), { number: true }],
+          [say`95 % interval`, (p) => interval(p, setting.unit), { number: true }],
+          [say`On the front`, (p) => (best.includes(p) ? say`yes` : say`no`)],
         ],
         [...points].sort((a, b) => (lower ? 1 : -1) * (a.quality - b.quality)),
       ),

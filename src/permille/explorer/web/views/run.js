@@ -5,8 +5,9 @@ import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
 import { JOULES_PER_KWH } from "../figures.js";
 import { term } from "../glossary.js";
-import { REPLICA } from "../shared.js";
-import { asked } from "./model.js";
+import { REPLICA, taskOn } from "../shared.js";
+import { asked } from "../source.js";
+import { english, say, word } from "../say.js";
 
 /** @import { PageRun, RunDomain } from "../document" */
 /** @import { App } from "../main.js" */
@@ -16,10 +17,10 @@ const BANDS = { idle: "var(--c2)", load: "var(--c5)", warmup: "var(--c4)", query
 /** @param {App} app */
 export function runPage(app) {
   const { uid } = app.state;
-  const box = h("div", {}, h("h1", {}, "A run"), h("p", {}, "Reading the run …"));
+  const box = h("div", {}, h("h1", {}, say`A run`), h("p", {}, say`Reading the run …`));
   const found = app.inFile
     ? Promise.resolve(own(app.data.runs, uid) ?? null)
-    : asked(`/run/${encodeURIComponent(uid.slice(0, 300))}`);
+    : asked(`/run/${encodeURIComponent(uid.slice(0, 300))}`).then(({ data }) => data);
   const arrived = found.then(
     (run) =>
       replaceChildren(
@@ -27,14 +28,18 @@ export function runPage(app) {
         run
           ? page(app, run)
           : [
-              h("h1", {}, "A run"),
-              h("p", {}, "This run is not in this file: permille explore shows it from its store."),
+              h("h1", {}, say`A run`),
+              h(
+                "p",
+                {},
+                say`This run is not in this file: permille explore shows it from its store.`,
+              ),
             ],
       ),
     (error) =>
       box.replaceChildren(
-        h("h1", {}, "A run"),
-        h("p", { class: "warn" }, `The run cannot be read: ${error.message}`),
+        h("h1", {}, say`A run`),
+        h("p", { class: "warn" }, say`The run cannot be read: ${english(error.message)}`),
       ),
   );
   app.awaited.push(arrived);
@@ -73,71 +78,72 @@ const rowsOf = (run) =>
  */
 function page(app, run) {
   return [
-    h("h1", {}, "Run of ", name(run.model)),
+    h("h1", {}, say`Run of ${name(run.model)}`),
     h(
       "p",
       { class: "lead" },
-      name(`${run.task} on ${run.dataset}`),
-      ", ",
-      term("trial", "repeat"),
-      ` ${run.repeat}: ${run.status}${run.reason ? `, ${clean(run.reason, 300)}` : ""}. `,
+      say`${name(taskOn(run, 200))}, ${term("trial", say`repeat`)} ${run.repeat}: ${[
+        word("status", run.status),
+        run.reason ? say`, ${english(clean(run.reason, 300))}` : "",
+      ]}.`,
+      " ",
       app.state.cell
-        ? h("a", { href: app.href({ view: "model", uid: "" }) }, "All cells of the model")
+        ? h("a", { href: app.href({ view: "model", uid: "" }) }, say`All cells of the model`)
         : null,
     ),
-    run.weights === "replica" ? h("p", { class: "warn" }, `This is a ${REPLICA}.`) : null,
+    run.weights === "replica" ? h("p", { class: "warn" }, say`This is a ${REPLICA}.`) : null,
     run.power.some((p) => p.points.length)
       ? trace(app, run)
-      : h("p", {}, "This run came without a recording: there is no power over time to draw."),
+      : h("p", {}, say`This run came without a recording: there is no power over time to draw.`),
     table(
-      "Energy by phase and domain",
+      say`Energy by phase and domain`,
       [
-        ["Phase", (r) => r.phase],
-        ["Length", (r) => seconds(r.seconds), { number: true }],
-        [term("domain", "Domain"), (r) => name(r.domain)],
+        [say`Phase`, (r) => word("phase", r.phase)],
+        [say`Length`, (r) => seconds(r.seconds), { number: true }],
+        [term("domain", say`Domain`), (r) => name(r.domain)],
         [
-          "Energy",
-          (r) => (r.found ? energy(r.found.energy_j / JOULES_PER_KWH) : "n/a"),
+          say`Energy`,
+          (r) => (r.found ? energy(r.found.energy_j / JOULES_PER_KWH) : NONE),
           { number: true },
         ],
         [
-          "Mean power",
-          (r) => (r.found && r.seconds > 0 ? `${number(r.found.energy_j / r.seconds)} W` : "n/a"),
+          say`Mean power`,
+          (r) => (r.found && r.seconds > 0 ? `${number(r.found.energy_j / r.seconds)} W` : NONE),
           { number: true },
         ],
         [
-          term("k2", "Accuracy"),
+          term("k2", say`Accuracy`),
           (r) =>
             r.found
               ? `−${percent(r.found.accuracy_low)} / +${percent(r.found.accuracy_high)}`
-              : "n/a",
+              : NONE,
           { number: true },
         ],
         [
-          term("provenance", "Provenance"),
+          term("provenance", say`Provenance`),
           (r) =>
             r.found
-              ? `${r.found.provenance}, ${clean(r.found.meter, 40)}`
-              : clean(r.problem ?? NONE, 200),
+              ? say`${word("provenance", r.found.provenance)}, ${clean(r.found.meter, 40)}`
+              : english(clean(r.problem ?? "n/a", 200), "problem"),
         ],
       ],
       rowsOf(run),
     ),
-    h("h2", {}, "How to get it again"),
-    h("p", {}, h("code", {}, clean(run.again, 300))),
-    facts("Protocol", run.protocol),
-    facts("Settings of the cell", run.settings),
-    facts("Machine and versions", run.environment),
-    facts("Files of the model (sha256)", run.files),
+    h("h2", {}, say`How to get it again`),
+    h("p", { lang: "en" }, h("code", {}, clean(run.again, 300))),
+    facts(say`Protocol`, run.protocol),
+    facts(say`Settings of the cell`, run.settings),
+    facts(say`Machine and versions`, run.environment),
+    facts(say`Files of the model (sha256)`, run.files),
     run.overhead
-      ? facts("What recording it took", {
-          "CPU time": seconds(run.overhead.cpu_s),
-          "of a recording of": seconds(run.overhead.wall_s),
-          readings: number(run.overhead.polls),
-          missed: number(run.overhead.missed),
+      ? facts(say`What recording it took`, {
+          [say`CPU time`]: seconds(run.overhead.cpu_s),
+          [say`of a recording of`]: seconds(run.overhead.wall_s),
+          [say`readings`]: number(run.overhead.polls),
+          [say`missed`]: number(run.overhead.missed),
         })
       : null,
-    run.notes.map((n) => h("p", { class: "note" }, clean(n, 400))),
+    run.notes.map((n) => h("p", { class: "note" }, english(clean(n, 400), "note"))),
   ];
 }
 
@@ -154,7 +160,7 @@ function facts(title, found) {
       "dl",
       {},
       entries.map(([k, v]) => [
-        h("dt", {}, clean(k, 60)),
+        h("dt", {}, name(word("protocol", k).slice(0, 60))),
         h("dd", {}, name(typeof v === "object" ? JSON.stringify(v) : v)),
       ]),
     ),
@@ -189,7 +195,7 @@ function trace(app, run) {
       domain: [0, end],
       ticks: Math.max(3, Math.floor(width / 110)),
       tickFormat: (v) => `${number(v)} s`,
-      label: "since the recording began →",
+      label: say`since the recording began →`,
     },
     y: {
       domain: [0, most * 1.08 || 1],
@@ -214,7 +220,7 @@ function trace(app, run) {
           Plot.text([s], {
             x: (d) => (d.from_s + d.to_s) / 2,
             y: () => most * 1.08,
-            text: (d) => clean(d.name, 20),
+            text: (d) => clean(word("phase", d.name), 20),
             dy: -8,
             fill: "var(--ink)",
           }),
@@ -239,7 +245,7 @@ function trace(app, run) {
     color: { type: "identity" },
   }));
   return [
-    chart(app, "Power over time", {
+    chart(app, say`Power over time`, {
       file: "permille-power",
       draw,
       data: () =>
@@ -252,29 +258,29 @@ function trace(app, run) {
         })),
       describe: (p) => [
         name(p.domain),
-        `${number(p.w)} W at ${number(p.s)} s`,
-        p.provenance,
+        say`${number(p.w)} W at ${number(p.s)} s`,
+        word("provenance", p.provenance),
         spans
           .filter((s) => s.from_s <= p.s && p.s < s.to_s)
-          .map((s) => s.name)
-          .join(", "),
+          .map((s) => word("phase", s.name))
+          .join(say`, `),
       ],
       legend: [
         ...series.map((p, i) => entry(name(p.domain), COLOURS[i % COLOURS.length], "line")),
         ...[...new Set(spans.map((s) => s.name))].map((s) =>
-          entry(clean(s, 30), own(BANDS, s) ?? "var(--c6)", "square"),
+          entry(clean(word("phase", s), 30), own(BANDS, s) ?? "var(--c6)", "square"),
         ),
       ],
-      note: "Means over equal stretches of the recording; shaded, what the worker was doing.",
+      note: say`Means over equal stretches of the recording; shaded, what the worker was doing.`,
     }),
     table(
-      "Spans",
+      say`Spans`,
       [
-        [term("span", "Span"), (s) => name(s.name)],
-        ["From", (s) => seconds(s.from_s), { number: true }],
-        ["To", (s) => seconds(s.to_s), { number: true }],
+        [term("span", say`Span`), (s) => name(word("phase", s.name))],
+        [say`From`, (s) => seconds(s.from_s), { number: true }],
+        [say`To`, (s) => seconds(s.to_s), { number: true }],
         [
-          "Mean power by domain",
+          say`Mean power by domain`,
           (s) =>
             series
               .map((p) => {
@@ -283,7 +289,7 @@ function trace(app, run) {
                 const mean = inside.length ? `${number(sum / inside.length)} W` : NONE;
                 return `${clean(p.domain, 30)} ${mean}`;
               })
-              .join(", "),
+              .join(say`, `),
         ],
       ],
       spans,

@@ -3,6 +3,8 @@
 import { clean, h, table } from "../dom.js";
 import { perToken, perUnit } from "../figures.js";
 import { ends, joule, NONE, number, percent, seconds } from "../format.js";
+import { english, say } from "../say.js";
+import { within } from "../shared.js";
 
 /** @import { Cell, PageServing } from "../document" */
 /** @import { Child, Setting } from "../page" */
@@ -12,15 +14,15 @@ import { ends, joule, NONE, number, percent, seconds } from "../format.js";
 
 /** @type {[unit: string, words: string][]} */
 const UNITS = [
-  ["image", "Energy of an image"],
-  ["audio_second", "Energy of a second of audio"],
-  ["embedded_token", "Energy of a token embedded"],
+  ["image", say`Energy of an image`],
+  ["audio_second", say`Energy of a second of audio`],
+  ["embedded_token", say`Energy of a token embedded`],
 ];
 /** @type {[time: string, words: string][]} */
 const TIMES = [
-  ["ttft", "Time to the first token"],
-  ["tpot", "Time per output token"],
-  ["latency", "Time of a whole answer"],
+  ["ttft", say`Time to the first token`],
+  ["tpot", say`Time per output token`],
+  ["latency", say`Time of a whole answer`],
 ];
 const SHARES = ["p50", "p95", "p99"];
 
@@ -39,15 +41,15 @@ export function servingSection(cell, setting) {
   const lines = linesOf(cell, serving, setting).filter(([, figure]) => figure !== null);
   if (!lines.length) return null;
   const split = serving.split;
-  const energyOf = `${setting.boundary}${setting.net ? ", above idle" : ""}`;
+  const energyOf = within(setting);
   return [
-    h("h2", {}, "Tokens and answers"),
+    h("h2", {}, say`Tokens and answers`),
     table(
-      `Of one token, unit or answer (energy: ${energyOf})`,
+      say`Of one token, unit or answer (energy: ${energyOf})`,
       [
-        ["What", ([what]) => what],
-        ["Value", ([, figure, form]) => (figure ? form(figure.value) : NONE), { number: true }],
-        ["95 % interval", ([, figure, form]) => ends(figure, form), { number: true }],
+        [say`What`, ([what]) => what],
+        [say`Value`, ([, figure, form]) => (figure ? form(figure.value) : NONE), { number: true }],
+        [say`95 % interval`, ([, figure, form]) => ends(figure, form), { number: true }],
       ],
       lines,
     ),
@@ -55,15 +57,20 @@ export function servingSection(cell, setting) {
       ? h(
           "p",
           { class: "note" },
-          "Input and output tokens apart are within compute, idle included, by " +
-            (split.method === "phases"
-              ? "the energy until the first token and after it."
-              : "a regression over windows of the query."),
+          split.method === "phases"
+            ? say`Input and output tokens apart are within compute, idle included, by the energy
+                until the first token and after it.`
+            : say`Input and output tokens apart are within compute, idle included, by a regression
+                over windows of the query.`,
         )
       : null,
     [split?.warning, split?.problem].map((text) =>
       text
-        ? h("p", { class: "note" }, `Input and output tokens apart: ${clean(text, 400)}.`)
+        ? h(
+            "p",
+            { class: "note" },
+            say`Input and output tokens apart: ${english(clean(text, 400), "problem")}.`,
+          )
         : null,
     ),
   ];
@@ -79,25 +86,25 @@ function linesOf(cell, serving, setting) {
   /** @param {string} name */
   const figure = (name) => serving.limits[name]?.figure ?? null;
   return [
-    ["Energy per output token", perToken(cell, setting, "output"), joule],
-    ["Energy per input or output token", perToken(cell, setting, "all"), joule],
+    [say`Energy per output token`, perToken(cell, setting, "output"), joule],
+    [say`Energy per input or output token`, perToken(cell, setting, "all"), joule],
     ...UNITS.map(
       ([unit, words]) => /** @type {Line} */ ([words, perUnit(cell, setting, unit), joule]),
     ),
-    ["An input token by itself", serving.split?.input ?? null, joule],
-    ["An output token by itself", serving.split?.output ?? null, joule],
-    ["Power that depends on neither", serving.split?.rest_w ?? null, watt],
-    ["Input tokens of an answer", serving.input_tokens, number],
-    ["Output tokens of an answer", serving.output_tokens, number],
-    ["Reasoning tokens of an answer", serving.reasoning_tokens, number],
-    ["Successful answers per second", serving.inferences_per_s, number],
-    ["Output tokens per second", serving.tokens_per_s, number],
+    [say`An input token by itself`, serving.split?.input ?? null, joule],
+    [say`An output token by itself`, serving.split?.output ?? null, joule],
+    [say`Power that depends on neither`, serving.split?.rest_w ?? null, watt],
+    [say`Input tokens of an answer`, serving.input_tokens, number],
+    [say`Output tokens of an answer`, serving.output_tokens, number],
+    [say`Reasoning tokens of an answer`, serving.reasoning_tokens, number],
+    [say`Successful answers per second`, serving.inferences_per_s, number],
+    [say`Output tokens per second`, serving.tokens_per_s, number],
     ...TIMES.flatMap(([time, words]) =>
       SHARES.map(
         (share) =>
-          /** @type {Line} */ ([`${words}, ${share}`, figure(`${time}_${share}`), seconds]),
+          /** @type {Line} */ ([say`${words}, ${share}`, figure(`${time}_${share}`), seconds]),
       ),
     ),
-    ["Failed inferences", figure("error_rate"), percent],
+    [say`Failed inferences`, figure("error_rate"), percent],
   ];
 }

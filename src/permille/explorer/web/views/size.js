@@ -14,18 +14,25 @@ import {
   replica,
   sourceName,
   SYMBOL,
-  unitName,
+  unitTitle,
   words,
 } from "../shared.js";
 import { empty } from "./overview.js";
+import { say, word } from "../say.js";
 
 /** @import { App } from "../main.js" */
 /** @import { Estimate, Point } from "../page" */
 
-const GROUPS = { category: "Category", architecture: "Architecture", task: "Task", study: "Study" };
+const GROUPS = {
+  category: say`Category`,
+  architecture: say`Architecture`,
+  task: say`Task`,
+  study: say`Study`,
+};
 const LISTED = 50;
+const NOT_STATED = "";
 /** @type {[string, string]} */
-const OTHERS = ["others, or not stated", "var(--c2)"];
+const OTHERS = [say`others, or not stated`, "var(--c2)"];
 
 /** @param {App} app */
 export function size(app) {
@@ -53,7 +60,7 @@ export function size(app) {
       domain: x,
       ticks: decades(...x, (width - 76) / 76),
       tickFormat: params,
-      label: "Parameters (logarithmic) →",
+      label: say`Parameters (logarithmic) →`,
       grid: true,
     },
     y: {
@@ -61,7 +68,7 @@ export function size(app) {
       domain: y,
       ticks: decades(...y, 9),
       tickFormat: (v) => figure(v, setting.unit),
-      label: `↑ ${unitName(setting) === "energy" ? "Energy" : "CO₂e"} per 1,000 (logarithmic)`,
+      label: say`↑ ${unitTitle(setting)} per 1,000 (logarithmic)`,
       grid: true,
     },
     marks: [
@@ -89,26 +96,26 @@ export function size(app) {
   }));
   const several = new Set(points.map((p) => p.cell.task)).size > 1;
   return [
-    h("h1", {}, "Size and cost"),
-    chart(app, "Parameters against cost per 1,000 inferences", {
+    h("h1", {}, say`Size and cost`),
+    chart(app, say`Parameters against cost per 1,000 inferences`, {
       file: "permille-size",
       draw,
       data: () => pointRows(points, setting),
       describe: (p) => words(p.cell, setting),
       open: (p) => app.href({ view: "model", model: p.cell.model, cell: p.cell.id }),
       legend: [
-        ...keys.map(([k, c]) => entry(k, c, by === "category" ? SYMBOL[k] : "circle")),
+        ...keys.map(([k, c]) => entry(word(by, k), c, by === "category" ? SYMBOL[k] : "circle")),
         ...(by === "category"
           ? []
           : CATEGORIES.filter((c) => points.some((p) => p.cell.category === c)).map((c) =>
-              entry(c, "var(--soft)", SYMBOL[c]),
+              entry(word("category", c), "var(--soft)", SYMBOL[c]),
             )),
       ],
       note:
         [
-          points.length > MANY ? `Intervals are drawn of up to ${number(MANY)} points.` : null,
+          points.length > MANY ? say`Intervals are drawn of up to ${number(MANY)} points.` : null,
           leftOut(drawn.left, setting),
-          unknown ? `${unknown} of unknown size are not drawn.` : null,
+          unknown ? say`${unknown} of unknown size are not drawn.` : null,
         ]
           .filter(Boolean)
           .join(" ") || null,
@@ -117,9 +124,9 @@ export function size(app) {
       "p",
       { class: "lead" },
       several
-        ? "Bigger is not always dearer: what a model is asked to do weighs more. Choose " +
-            "one task in the filters to compare like with like."
-        : "Both axes are logarithmic; the bars are 95 % intervals.",
+        ? say`Bigger is not always dearer: what a model is asked to do weighs more. Choose one
+          task in the filters to compare like with like.`
+        : say`Both axes are logarithmic; the bars are 95 % intervals.`,
     ),
     h(
       "div",
@@ -127,7 +134,7 @@ export function size(app) {
       h(
         "div",
         { class: "field" },
-        h("label", { for: "s-colour" }, "Colour by"),
+        h("label", { for: "s-colour" }, say`Colour by`),
         h(
           "select",
           { id: "s-colour", onchange: (e) => app.set({ colour: e.target.value }) },
@@ -138,11 +145,11 @@ export function size(app) {
     drawn.left ? elsewhere(app) : null,
     table(
       points.length > LISTED
-        ? `The ${LISTED} largest of ${points.length} points; the Table has all`
-        : "The same, in words",
+        ? say`The ${LISTED} largest of ${points.length} points; the Table has all`
+        : say`The same, in words`,
       [
         [
-          "Model",
+          say`Model`,
           (p) => [
             h(
               "a",
@@ -152,12 +159,12 @@ export function size(app) {
             replica(p.cell),
           ],
         ],
-        ["Task", (p) => name(p.cell.task)],
-        ["Dataset", (p) => name(p.cell.dataset)],
-        ["Study", (p) => name(sourceName(p.cell))],
-        ["Parameters", (p) => params(p.cell.params), { number: true }],
-        ["Per 1,000", (p) => figure(p.value, setting.unit), { number: true }],
-        ["95 % interval", (p) => interval(p, setting.unit), { number: true }],
+        [say`Task`, (p) => name(word("task", p.cell.task))],
+        [say`Dataset`, (p) => name(p.cell.dataset)],
+        [say`Study`, (p) => name(sourceName(p.cell))],
+        [say`Parameters`, (p) => params(p.cell.params), { number: true }],
+        [say`Per 1,000`, (p) => figure(p.value, setting.unit), { number: true }],
+        [say`95 % interval`, (p) => interval(p, setting.unit), { number: true }],
       ],
       largest(points, paramsOf),
     ),
@@ -185,7 +192,7 @@ function largest(points, paramsOf) {
  */
 function palette(points, by) {
   /** @param {Point} p */
-  const of = (p) => p.cell[by] ?? "not stated";
+  const of = (p) => p.cell[by] ?? NOT_STATED;
   /** @type {Map<string, number>} */
   const counts = new Map();
   for (const p of points) counts.set(of(p), (counts.get(of(p)) ?? 0) + 1);
@@ -194,7 +201,7 @@ function palette(points, by) {
     by === "category"
       ? CATEGORIES.filter((c) => counts.has(c))
       : [...counts]
-          .filter(([k]) => k !== "not stated")
+          .filter(([k]) => k !== NOT_STATED)
           .sort((a, b) => b[1] - a[1])
           .slice(0, 7)
           .map(([k]) => k);

@@ -1,11 +1,12 @@
 // The table: every cell that the filters leave, sortable; what every chart draws, in words.
 
-import { clean, download, h, name, own } from "../dom.js";
+import { clean, download, h, name, own, replaceChildren } from "../dom.js";
 import { figure, interval, NONE, number, params, qualityInterval, seconds } from "../format.js";
 import { grams, kwh, provenance } from "../figures.js";
 import { asParquet, csv, record } from "../records.js";
 import { rowsQuery } from "../state.js";
-import { replica, sourceName } from "../shared.js";
+import { provenanceWord, replica, sourceName } from "../shared.js";
+import { english, say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */
@@ -29,46 +30,46 @@ const text = (value) => (value === null || value === undefined ? "" : String(val
 /** @type {{ [key: string]: TableColumn }} */
 const COLUMNS = {
   energy: [
-    "Energy per 1,000",
+    say`Energy per 1,000`,
     (c, s) => withInterval(kwh(c, s), "kwh"),
     (c, s) => kwh(c, s)?.value ?? null,
     true,
   ],
   carbon: [
-    "CO₂e per 1,000",
+    say`CO₂e per 1,000`,
     (c, s) => withInterval(grams(c, s), "co2e"),
     (c, s) => grams(c, s)?.value ?? null,
     true,
   ],
-  task: ["Task", (c) => name(c.task), (c) => c.task],
-  dataset: ["Dataset", (c) => name(c.dataset), (c) => c.dataset],
-  category: ["Category", (c) => c.category, (c) => c.category],
-  params: ["Parameters", (c) => params(c.params), (c) => c.params, true],
+  task: [say`Task`, (c) => name(word("task", c.task)), (c) => c.task],
+  dataset: [say`Dataset`, (c) => name(c.dataset), (c) => c.dataset],
+  category: [say`Category`, (c) => word("category", c.category), (c) => c.category],
+  params: [say`Parameters`, (c) => params(c.params), (c) => c.params, true],
   quality: [
-    "Quality",
+    say`Quality`,
     (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE),
     (c) => c.quality,
     true,
   ],
-  latency: ["Time each", (c) => seconds(timeEach(c)), (c) => timeEach(c), true],
+  latency: [say`Time each`, (c) => seconds(timeEach(c)), (c) => timeEach(c), true],
   runs: [
-    "Runs",
-    (c) => number(c.done) + (c.failed + c.invalid ? ` (+${c.failed + c.invalid} not)` : ""),
+    say`Runs`,
+    (c) => number(c.done) + (c.failed + c.invalid ? say` (+${c.failed + c.invalid} not)` : ""),
     (c) => c.done,
     true,
   ],
   provenance: [
-    "Provenance",
-    (c, s) => provenance(c, s.boundary) ?? NONE,
+    say`Provenance`,
+    (c, s) => provenanceWord(c, s.boundary),
     (c, s) => provenance(c, s.boundary),
   ],
   architecture: [
-    "Architecture",
+    say`Architecture`,
     (c) => (c.architecture === null ? NONE : name(c.architecture)),
     (c) => c.architecture,
   ],
-  device: ["Hardware", (c) => name(c.device ?? NONE), (c) => c.device],
-  study: ["Study", (c) => name(sourceName(c)), (c) => sourceName(c)],
+  device: [say`Hardware`, (c) => name(c.device ?? NONE), (c) => c.device],
+  study: [say`Study`, (c) => name(sourceName(c)), (c) => sourceName(c)],
 };
 
 /**
@@ -99,6 +100,7 @@ function withInterval(estimate, kind) {
 export function tableView(app) {
   const setting = app.setting,
     state = app.state;
+  const boundary = word("boundary", setting.boundary);
   const rows = sorted(app.selection(), state, setting);
   const shown = app.printing ? Infinity : Math.max(PAGE, Number(state.rows) || PAGE);
   const most = Math.min(rows.length, shown);
@@ -151,32 +153,34 @@ export function tableView(app) {
       h("td", {}, picker(app, c)),
     );
   return [
-    h("h1", {}, "All figures"),
+    h("h1", {}, say`All figures`),
     h(
       "p",
       { class: "lead" },
-      `${number(rows.length)} cells, per 1,000 inferences, within the ` +
-        `${setting.boundary} boundary${setting.net ? ", above idle" : ""}; small, the ` +
-        "95 % interval (n/a where there was but one run).",
+      setting.net
+        ? say`${number(rows.length)} cells, per 1,000 inferences, within the ${boundary} boundary,
+            above idle; small, the 95 % interval (n/a where there was but one run).`
+        : say`${number(rows.length)} cells, per 1,000 inferences, within the ${boundary} boundary;
+            small, the 95 % interval (n/a where there was but one run).`,
     ),
     downloads(app, rows),
     columnChoice(app, hidden),
     h(
       "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": "All figures" },
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": say`All figures` },
       h(
         "table",
         { class: "all" },
-        h("caption", { class: "hidden" }, "All figures that the filters leave"),
+        h("caption", { class: "hidden" }, say`All figures that the filters leave`),
         h(
           "thead",
           {},
           h(
             "tr",
             {},
-            head("model", "Model"),
+            head("model", say`Model`),
             columns.map(([key, [title, , , n]]) => head(key, title, n)),
-            h("th", { scope: "col" }, "Compare"),
+            h("th", { scope: "col" }, say`Compare`),
           ),
         ),
         h("tbody", {}, rows.slice(0, most).map(line)),
@@ -189,7 +193,7 @@ export function tableView(app) {
           h(
             "button",
             { type: "button", id: "more", onclick: () => app.set({ rows: String(most + 400) }) },
-            `Show more (${number(rows.length - most)} left)`,
+            say`Show more (${number(rows.length - most)} left)`,
           ),
         )
       : null,
@@ -218,7 +222,7 @@ function columnChoice(app, hidden) {
   return h(
     "details",
     { class: "columns" },
-    h("summary", {}, `Columns (${count - hidden.size} of ${count})`),
+    h("summary", {}, say`Columns (${count - hidden.size} of ${count})`),
     h(
       "ul",
       { class: "checks" },
@@ -243,7 +247,7 @@ function columnChoice(app, hidden) {
         ? h(
             "li",
             {},
-            h("button", { type: "button", onclick: () => app.set({ hide: "" }) }, "Show all"),
+            h("button", { type: "button", onclick: () => app.set({ hide: "" }) }, say`Show all`),
           )
         : null,
     ),
@@ -263,7 +267,7 @@ export function picker(app, cell) {
     id: `pick-${cell.id}`,
     checked: picked,
     disabled: !picked && m.length >= 6,
-    "aria-label": `compare ${cell.model.slice(0, 80)}`,
+    "aria-label": say`compare ${cell.model.slice(0, 80)}`,
     onchange: () => app.set({ m: picked ? m.filter((x) => x !== cell.model) : [...m, cell.model] }),
   });
 }
@@ -312,7 +316,7 @@ async function save(app, link) {
     download(await answer.arrayBuffer(), answer.headers.get("content-type") ?? "", file);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    app.refused.textContent = `${file} was not written: ${clean(reason, 300)}`;
+    replaceChildren(app.refused, say`${file} was not written: ${english(clean(reason, 300))}`);
   }
 }
 
@@ -327,7 +331,7 @@ function downloads(app, rows) {
     return h(
       "p",
       { class: "take" },
-      "Take this selection away, with the settings above applied and named: ",
+      say`Take this selection away, with the settings above applied and named: `,
       ["csv", "json", "parquet"].map((kind) => {
         const address = `/rows.${kind}${asked ? `?${asked}` : ""}`;
         return [
@@ -353,7 +357,7 @@ function downloads(app, rows) {
   return h(
     "p",
     { class: "take" },
-    "Take this selection away, with the settings above applied and named: ",
+    say`Take this selection away, with the settings above applied and named: `,
     h(
       "button",
       { type: "button", onclick: () => download(csv(records()), "text/csv", "permille.csv") },

@@ -7,8 +7,10 @@ import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
 import { term } from "../glossary.js";
 import { gridMatrix } from "./grids.js";
-import { cellOption, replica, sourceKey, sourceName } from "../shared.js";
+import { cellOption, replica, sourceKey, sourceName, taskOn } from "../shared.js";
 import { empty } from "./overview.js";
+import { say, word } from "../say.js";
+import { gridWords } from "../cite.js";
 
 /** @import { Cell, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
@@ -39,6 +41,7 @@ const MOST = 40;
  * @typedef {object} Row
  * @property {string} code
  * @property {string} place
+ * @property {string} words the same in the reader's language
  * @property {string} year
  * @property {number} intensity
  * @property {PageSource | null} source
@@ -70,17 +73,12 @@ export function whatIf(app) {
   };
   fill();
   return [
-    h("h1", {}, "What if it ran every day?"),
+    h("h1", {}, say`What if it ran every day?`),
     h(
       "p",
       { class: "lead" },
-      "Choose a model, a number of requests a day, and above the ",
-      term("intensity", "grid"),
-      ", the ",
-      term("pue"),
-      " and the ",
-      term("boundary"),
-      ". Every figure follows at once.",
+      say`Choose a model, a number of requests a day, and above the ${term("intensity", say`grid`)},
+        the ${term("pue")} and the ${term("boundary")}. Every figure follows at once.`,
     ),
     h("div", { class: "fields ask" }, modelChoice(app, cells, chosen), volume(app, fill)),
     results,
@@ -119,19 +117,17 @@ function answers(app, cells, chosen, dearest) {
     h(
       "p",
       { id: "w-said" },
-      name(chosen.model),
-      `: ${clean(chosen.task, 60)} on ${clean(chosen.dataset, 60)}, ` +
-        `${clean(sourceName(chosen), 80)}; ${number(day)} requests a day; ` +
-        `${setting.boundary}, idle ${setting.net ? "left out" : "included"}; ` +
-        `${setting.grid.name}${setting.grid.year ? ` ${setting.grid.year}` : ""}, ` +
-        `${number(setting.intensity)} gCO₂e/kWh; PUE ${number(setting.pue)}.`,
+      say`${name(chosen.model)}: ${taskOn(chosen)}, ${clean(sourceName(chosen), 80)};
+        ${number(day)} requests a day; ${word("boundary", setting.boundary)},
+        ${setting.net ? say`idle left out` : say`idle included`}; ${gridWords(setting)};
+        PUE ${number(setting.pue)}.`,
       replica(chosen),
     ),
     h(
       "div",
       { class: "cards" },
-      card("A day", perDay, perDayGrams),
-      card("A year", times(perDay, DAYS), times(perDayGrams, DAYS)),
+      card(say`A day`, say`A day`, perDay, perDayGrams),
+      card(say`A year`, say`A year`, times(perDay, DAYS), times(perDayGrams, DAYS)),
     ),
     equivalents(app, perDay.value, perDayGrams.value),
     grids(app, chosen, day),
@@ -163,12 +159,17 @@ function times(e, factor) {
 function modelChoice(app, cells, chosen) {
   const field = combobox(
     "w-model",
-    "Model",
+    say`Model`,
     () => cells.map(cellOption),
     (cell) => app.set({ cell }),
   );
   field.show(chosen.id, chosen.model);
-  return h("div", { class: "field wide" }, h("label", { for: "w-model" }, "Model"), field.element);
+  return h(
+    "div",
+    { class: "field wide" },
+    h("label", { for: "w-model" }, say`Model`),
+    field.element,
+  );
 }
 
 /**
@@ -193,7 +194,7 @@ function volume(app, fill) {
     min: "2",
     max: "10",
     step: "0.05",
-    "aria-label": "Requests a day, logarithmic",
+    "aria-label": say`Requests a day, logarithmic`,
     "aria-valuetext": number(day),
     oninput: () => {
       const value = rounded(10 ** Number(slider.value));
@@ -217,7 +218,7 @@ function volume(app, fill) {
   return h(
     "div",
     { class: "field wide" },
-    h("label", { for: "w-day" }, "Requests a day"),
+    h("label", { for: "w-day" }, say`Requests a day`),
     h("div", { class: "pair" }, slider, typed),
   );
 }
@@ -226,26 +227,27 @@ function volume(app, fill) {
 const rounded = (value) => Number(value.toPrecision(2));
 
 /**
+ * @param {string} id
  * @param {string} title
  * @param {Estimate} ofEnergy
  * @param {Estimate} ofCarbon
  */
-function card(title, ofEnergy, ofCarbon) {
+function card(id, title, ofEnergy, ofCarbon) {
   /**
    * @param {Estimate} estimate
    * @param {Unit} kind
-   * @param {(value: number) => string} word
+   * @param {(value: number) => string} form
    */
-  const line = (estimate, kind, word) =>
+  const line = (estimate, kind, form) =>
     h(
       "div",
-      { class: "big", "data-figure": `${title}-${kind}`, "data-value": String(estimate.value) },
-      h("strong", {}, word(estimate.value)),
+      { class: "big", "data-figure": `${id}-${kind}`, "data-value": String(estimate.value) },
+      h("strong", {}, form(estimate.value)),
       h(
         "small",
         {},
         term("interval"),
-        estimate.low === null ? `: ${NONE} (one run)` : `: ${interval(estimate, kind)}`,
+        say`: ${estimate.low === null ? say`${NONE} (one run)` : interval(estimate, kind)}`,
       ),
     );
   return h(
@@ -269,21 +271,23 @@ function equivalents(app, kwhDay, gramsDay) {
   }));
   return [
     table(
-      "What that is like",
+      say`What that is like`,
       [
-        ["Like", (e) => e.name],
-        ["A day", (e) => `${number(e.day)} ${e.unit}`, { number: true }],
-        ["A year", (e) => `${number(e.day * DAYS)} ${e.unit}`, { number: true }],
-        ["By", (e) => (e.basis === "energy" ? "energy" : "carbon, which moves with the grid")],
+        [say`Like`, (e) => word("equivalent", e.name)],
+        [say`A day`, (e) => `${number(e.day)} ${word("unit", e.unit)}`, { number: true }],
+        [say`A year`, (e) => `${number(e.day * DAYS)} ${word("unit", e.unit)}`, { number: true }],
+        [
+          say`By`,
+          (e) => (e.basis === "energy" ? say`energy` : say`carbon, which moves with the grid`),
+        ],
       ],
       rows,
     ),
     h(
       "p",
       { class: "note" },
-      "Factors and their sources: ",
-      h("a", { href: app.href({ view: "about" }) }, "About the numbers"),
-      ".",
+      say`Factors and their sources:
+        ${h("a", { href: app.href({ view: "about" }) }, say`About the numbers`)}.`,
     ),
   ];
 }
@@ -309,6 +313,7 @@ function grids(app, chosen, day) {
       {
         code,
         place: place.name,
+        words: word("place", code, place.name),
         year,
         intensity,
         source: app.data.grid.sources[source],
@@ -320,7 +325,9 @@ function grids(app, chosen, day) {
   if (!own.place)
     rows.push({
       code: "",
+      // eslint-disable-next-line no-restricted-syntax -- rows are in English
       place: "the intensity given",
+      words: say`the intensity given`,
       year: "",
       intensity: setting.intensity,
       source: null,
@@ -329,7 +336,7 @@ function grids(app, chosen, day) {
     });
   rows.sort((a, b) => a.estimate.value - b.estimate.value);
   /** @param {string} code */
-  const placeOf = (code) => rows.find((r) => r.code === code)?.place ?? code;
+  const placeOf = (code) => rows.find((r) => r.code === code)?.words ?? code;
   const draw = drawing(rows, (width) => ({
     height: tall(rows.length, 24, 66),
     marginLeft: Math.min(170, width * 0.36),
@@ -337,7 +344,7 @@ function grids(app, chosen, day) {
     marginTop: 8,
     marginBottom: 42,
     x: {
-      label: "CO₂e a year →",
+      label: say`CO₂e a year →`,
       grid: true,
       ticks: Math.max(2, Math.floor(width / 190)),
       tickFormat: (v) => mass(v),
@@ -367,7 +374,7 @@ function grids(app, chosen, day) {
     color: { type: "identity" },
   }));
   return [
-    chart(app, "The same workload on other grids, a year", {
+    chart(app, say`The same workload on other grids, a year`, {
       file: "permille-grids",
       draw,
       data: () =>
@@ -388,27 +395,29 @@ function grids(app, chosen, day) {
           pue: setting.pue,
         })),
       describe: (r) => [
-        r.place,
-        `${mass(r.estimate.value)} CO₂e a year`,
-        `${number(r.intensity)} gCO₂e/kWh${r.year ? `, ${r.year}` : ""}`,
-        r.source ? `${r.source.name}, ${r.source.kind}` : "given",
+        r.words,
+        say`${mass(r.estimate.value)} CO₂e a year`,
+        say`${number(r.intensity)} gCO₂e/kWh${r.year ? say`, ${r.year}` : ""}`,
+        r.source ? say`${r.source.name}, ${word("source", r.source.kind)}` : say`given`,
       ],
       legend: [
-        ["the grid chosen above", "var(--c1)", "square"],
-        ["others, their newest year", "var(--c0)", "square"],
+        [say`the grid chosen above`, "var(--c1)", "square"],
+        [say`others, their newest year`, "var(--c0)", "square"],
       ],
-      note:
-        "Location-based yearly averages. A figure of direct emissions alone is lower " +
-        "than a lifecycle one: the table says which is which.",
+      note: say`Location-based yearly averages. A figure of direct emissions alone is lower than a
+          lifecycle one: the table says which is which.`,
     }),
     table(
-      "The same workload on other grids, a year",
+      say`The same workload on other grids, a year`,
       [
-        ["Grid", (r) => name(r.place)],
-        ["Year", (r) => r.year],
-        [term("intensity", "gCO₂e per kWh"), (r) => number(r.intensity), { number: true }],
-        ["CO₂e a year", (r) => mass(r.estimate.value), { number: true }],
-        [term("lifecycle", "Counts"), (r) => r.source?.kind ?? "as given"],
+        [say`Grid`, (r) => name(r.words)],
+        [say`Year`, (r) => r.year],
+        [term("intensity", say`gCO₂e per kWh`), (r) => number(r.intensity), { number: true }],
+        [say`CO₂e a year`, (r) => mass(r.estimate.value), { number: true }],
+        [
+          term("lifecycle", say`Counts`),
+          (r) => (r.source ? word("source", r.source.kind) : say`as given`),
+        ],
       ],
       rows,
     ),
@@ -434,20 +443,22 @@ function every(app, dearest, count, day) {
     h(
       "summary",
       {},
-      "Every cell of this selection at that volume" +
-        (count > MOST ? `: the ${MOST} dearest of ${number(count)}; filters narrow it` : ""),
+      count > MOST
+        ? say`Every cell of this selection at that volume: the ${MOST} dearest of ${number(count)};
+            filters narrow it`
+        : say`Every cell of this selection at that volume`,
     ),
     table(
-      "Every cell of this selection at that volume",
+      say`Every cell of this selection at that volume`,
       [
         [
-          "Model",
+          say`Model`,
           ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), replica(c)],
         ],
-        ["Task and dataset", ({ c }) => name(`${c.task} on ${c.dataset}`)],
-        ["Study", ({ c }) => name(sourceName(c))],
-        ["Energy a year", (r) => energy(r.kwh * DAYS), { number: true }],
-        ["CO₂e a year", (r) => mass(r.grams * DAYS), { number: true }],
+        [say`Task and dataset`, ({ c }) => name(taskOn(c, 200))],
+        [say`Study`, ({ c }) => name(sourceName(c))],
+        [say`Energy a year`, (r) => energy(r.kwh * DAYS), { number: true }],
+        [say`CO₂e a year`, (r) => mass(r.grams * DAYS), { number: true }],
       ],
       rows,
     ),
@@ -477,22 +488,21 @@ function others(app, cells, chosen, day) {
     .sort((a, b) => a.energy - b.energy)
     .slice(0, MOST);
   return table(
-    `The same requests answered by other models: ${clean(chosen.task, 60)} on ` +
-      `${clean(chosen.dataset, 60)}`,
+    say`The same requests answered by other models: ${taskOn(chosen)}`,
     [
       [
-        "Model",
+        say`Model`,
         ({ c }) => [
           h("a", { href: app.href({ cell: c.id }) }, name(c.model)),
-          c === chosen ? " (chosen)" : "",
+          c === chosen ? [" ", say`(chosen)`] : "",
           replica(c),
         ],
       ],
-      ["Category", ({ c }) => c.category],
-      ["Energy a day", (r) => energy(r.energy), { number: true }],
-      ["CO₂e a day", (r) => mass(r.grams), { number: true }],
-      ["Energy a year", (r) => energy(r.energy * DAYS), { number: true }],
-      ["CO₂e a year", (r) => mass(r.grams * DAYS), { number: true }],
+      [say`Category`, ({ c }) => word("category", c.category)],
+      [say`Energy a day`, (r) => energy(r.energy), { number: true }],
+      [say`CO₂e a day`, (r) => mass(r.grams), { number: true }],
+      [say`Energy a year`, (r) => energy(r.energy * DAYS), { number: true }],
+      [say`CO₂e a year`, (r) => mass(r.grams * DAYS), { number: true }],
     ],
     same,
   );

@@ -1,0 +1,79 @@
+"""The verdict of ``permille gate`` on two commands: as JSON, as Markdown, and for people."""
+
+from __future__ import annotations
+
+from permille.analysis.answer import times_text
+from permille.analysis.estimates import Interval, estimate_of
+from permille.analysis.gate import Verdict
+from permille.escaping import plain
+from permille.records import JsonOutput
+from permille.records.energy import Boundary
+from permille.records.recording import Provenance
+from permille.units import counted
+
+
+class GateOutput(JsonOutput):
+    """The output of ``permille gate --json``. ``ratio``: the energy of the second command (head)
+    over that of the first (base); ``blocks``: the rounds it is of, in each of which both ran;
+    ``confidence``: of its interval, higher the more often was looked; ``more_blocks_needed``: to
+    tell, at the spread seen so far, null if that is unknown or no number would do. ``reason``: why
+    there is no figure."""
+
+    verdict: Verdict
+    max_increase: float
+    ratio: Interval
+    confidence: float
+    blocks: int
+    more_blocks_needed: int | None
+    base: str
+    head: str
+    boundary: Boundary
+    provenance: Provenance | None
+    reason: str | None
+
+
+def markdown(output: GateOutput) -> str:
+    """The verdict for a summary page. Names are in code, where Markdown means nothing."""
+
+    def code(text: str) -> str:
+        return f"`{plain(text, limit=200).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+    estimate = estimate_of(output.ratio)
+    verdict = output.verdict.replace("-", " ")
+    rows = [
+        ("verdict", f"**{verdict}**"),
+        ("energy of head over base", "n/a" if estimate is None else times_text(estimate)),
+        ("allowed", f"{1 + output.max_increase:.4g} times"),
+        ("base", code(output.base)),
+        ("head", code(output.head)),
+        ("rounds", str(output.blocks)),
+        ("boundary", output.boundary),
+        ("provenance", output.provenance or "n/a"),
+        *([("reason", code(output.reason))] if output.reason else []),
+    ]
+    lines = ["| energy gate | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def sentence(output: GateOutput) -> str:
+    """The verdict for people."""
+    allowed = f"{output.max_increase:.3g}"
+    if output.reason is not None:
+        return f"no verdict: {output.reason}"
+    estimate = estimate_of(output.ratio)
+    assert estimate is not None
+    shown = (
+        f"{output.head} needs {times_text(estimate)} the energy of {output.base}"
+        f" ({output.confidence:.4g} confidence, {counted(output.blocks, 'round')})"
+    )
+    if output.verdict == "pass":
+        return f"passes: {shown}; at most {1 + output.max_increase:.4g} times are allowed"
+    if output.verdict == "fail":
+        return f"fails: {shown}; more than {1 + output.max_increase:.4g} times"
+    more = output.more_blocks_needed
+    advice = (
+        f"about {counted(more, 'more round')} would tell (--rounds {output.blocks + more})"
+        if more is not None
+        else f"too close to an increase of {allowed} for any number of rounds to tell"
+    )
+    return f"cannot tell: {shown}; {advice}"

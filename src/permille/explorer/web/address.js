@@ -1,0 +1,5 @@
+// What the address asks for: the query where the page is served, the hash in a file.
+
+export const inFile = location.protocol === "file:" || document.getElementById("document") !== null;
+
+export const asked = () => new URLSearchParams(inFile ? location.hash.slice(1) : location.search);

@@ -1,0 +1,46 @@
+"""What SQLite's errors mean for the one who reads them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from permille.errors import StoreError
+from permille.store.connecting import BUSY_S
+
+_CORRUPT = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_INTERRUPT,
+}
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether the file is damaged, rather than locked or on a full disk."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _CORRUPT
+
+
+def failure(verb: str, path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
+    """SQLite's error as one line that says how to fix it."""
+    if isinstance(error, UnicodeDecodeError):  # SQLite's message quotes a damaged schema
+        return StoreError(damaged(path, "its schema"))
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _CORRUPT:
+        endless = code == sqlite3.SQLITE_INTERRUPT
+        return StoreError(damaged(path, "reading it does not terminate" if endless else str(error)))
+    hint = {
+        sqlite3.SQLITE_FULL: "; earlier trials are safe: free some space and run it again",
+        sqlite3.SQLITE_READONLY: "; earlier trials are safe: name another store with --store",
+        sqlite3.SQLITE_BUSY: f" for {BUSY_S:g} s; another program holds it",
+    }.get(code, "")
+    return StoreError(f"cannot {verb} the store {path}: {error}{hint}")
+
+
+def damaged(path: Path, what: str) -> str:
+    """A one-line error: the store is damaged, and what to do."""
+    return (
+        f"{path} is damaged ({what}): `permille store check --store {path}` lists the damage, and"
+        f" `permille store repair --store {path}` saves everything readable"
+    )
