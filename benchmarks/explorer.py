@@ -8,13 +8,15 @@ which other work on the machine changes little, beside the time until the frame 
 ``--rows 10000000`` does the same
 questions on a store of that many trials in 15,000 cells, which takes 15 minutes and 20 GB to fill.
 ``--served 45000`` only serves a store of that many trials in 15,000 cells, and shows how soon the
-page and its figures are answered.
+page and its figures are answered, twice: the figures are read anew when the store changes.
+``--json FILE`` adds what these two find to a file, under the name given by ``--run``.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import os
 import re
 import shutil
@@ -25,7 +27,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -39,6 +41,9 @@ from permille.explorer.figures import Figures
 from permille.explorer.page import self_contained
 from permille.explorer.rows import Rows, question
 from permille.store import Store
+
+if TYPE_CHECKING:
+    from playwright.sync_api import CDPSession, Page
 
 REPEATS = 5
 CELLS = 512  # with the 312 shipped ones, 824
@@ -54,20 +59,32 @@ def main() -> None:
     parser.add_argument(
         "--served", type=int, default=0, help="only serve a store of so many trials"
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep what these two find")
+    parser.add_argument("--run", default="now", help="under this name")
     args = parser.parse_args()
-    print(f"load of the machine as it began: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    if args.sliders:
+    load = os.getloadavg()[0]
+    print(f"load of the machine as it began: {load:.1f} on {os.cpu_count()} cores")
+    if args.sliders or args.served:
         with tempfile.TemporaryDirectory() as folder:
-            sliders(Path(folder))
+            found: dict[str, Any] = {"load": round(load, 1)}
+            if args.sliders:
+                found["sliders"] = sliders(Path(folder))
+            if args.served:
+                found["served"] = served(Path(folder) / "served.db", args.served)
+        if args.json:
+            keep(args.json, args.run, found)
         return
     with tempfile.TemporaryDirectory() as folder:
-        if args.served:
-            served(Path(folder) / "served.db", args.served)
-            return
         pages(Path(folder), args.trials)
     if args.rows:
         with tempfile.TemporaryDirectory() as folder:
             questions(Path(folder) / "rows.db", args.rows)
+
+
+def keep(path: Path, run: str, found: dict[str, Any]) -> None:
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known[run] = found
+    path.write_text(json.dumps(known, indent=2) + "\n")
 
 
 def pages(folder: Path, trials: int) -> None:
@@ -139,15 +156,13 @@ SLIDE = """
 """
 MOVES = 12  # the first two of which are not in the median
 HEAP_MB = "performance.memory.usedJSHeapSize / 1e6"
-SLIDERS = {
-    "overview": ("f-pue", 1.1, 1.9),
-    "size": ("f-pue", 1.1, 1.9),
-    "table": ("f-pue", 1.1, 1.9),
-    "whatif": ("w-slide", 4, 7),
-}
+PUE = ("f-pue", 1.1, 1.9)
+VIEWS = ("overview", "size", "quality", "compare", "breakeven", "breakdown", "table", "whatif")
+SLIDERS = {**dict.fromkeys(VIEWS, PUE), "whatif, requests a day": ("w-slide", 4, 7)}
+"""By view: a slider, and two of its places."""
 
 
-def sliders(folder: Path) -> None:
+def sliders(folder: Path) -> list[dict[str, Any]]:
     """From a slider's movement to the frame that shows it, with 15,000 cells; the page's memory."""
     from playwright.sync_api import sync_playwright
 
@@ -162,30 +177,42 @@ def sliders(folder: Path) -> None:
         page = browser.new_page(viewport={"width": 1366, "height": 768})
         asked = page.context.new_cdp_session(page)
         asked.send("Performance.enable", {"timeDomain": "threadTicks"})
-        for view, (name, first, last) in SLIDERS.items():
-            start = time.perf_counter()
-            page.goto("about:blank")
-            page.goto(f"{page_file.as_uri()}#view={view}&unit=co2e&boundary=compute")
-            while not page.evaluate("Boolean(window.permille)"):
-                time.sleep(0.01)
-            loaded_s = time.perf_counter() - start
-            page.wait_for_timeout(500)
-            # By the second time, what runs often is compiled.
-            page.evaluate(SLIDE, [name, first, last, MOVES])
-            before_s = thread_s(asked)
-            found = page.evaluate(SLIDE, [name, first, last, MOVES])
-            cpu_s = (thread_s(asked) - before_s) / MOVES
-            used = page.evaluate(HEAP_MB)
-            asked.send("HeapProfiler.collectGarbage")
-            print(
-                f"{view}: loaded in {loaded_s:.1f} s; a slider: CPU {1000 * cpu_s:.0f} ms, to the"
-                f" frame {statistics.median(found):.0f} ms (most {max(found):.0f}); {used:.0f} MB,"
-                f" {page.evaluate(HEAP_MB):.0f} MB without garbage"
-            )
+        found = [slid(page, asked, page_file, view) for view in SLIDERS]
         browser.close()
+    return found
 
 
-def thread_s(asked: Any) -> float:
+def slid(page: Page, asked: CDPSession, file: Path, view: str) -> dict[str, Any]:
+    """One slider in one view: medians of :data:`REPEATS` rows of moves."""
+    start = time.perf_counter()
+    page.goto("about:blank")
+    page.goto(f"{file.as_uri()}#view={view.partition(',')[0]}&unit=co2e&boundary=compute")
+    while not page.evaluate("Boolean(window.permille)"):
+        time.sleep(0.01)
+    loaded_s = time.perf_counter() - start
+    page.wait_for_timeout(500)
+    # By the second time, what runs often is compiled.
+    moves = [*SLIDERS[view], MOVES]
+    page.evaluate(SLIDE, moves)
+    cpu_ms, frame_ms = [], []
+    for _ in range(REPEATS):
+        before_s = thread_s(asked)
+        frame_ms.append(statistics.median(page.evaluate(SLIDE, moves)))
+        cpu_ms.append(1000 * (thread_s(asked) - before_s) / MOVES)
+    used_mb = page.evaluate(HEAP_MB)
+    asked.send("HeapProfiler.collectGarbage")
+    kept_mb = page.evaluate(HEAP_MB)
+    cpu, frame = statistics.median(cpu_ms), statistics.median(frame_ms)
+    print(
+        f"{view}: loaded in {loaded_s:.1f} s; a slider: CPU {cpu:.0f} ms, to the frame"
+        f" {frame:.0f} ms; {used_mb:.0f} MB, {kept_mb:.0f} MB without garbage",
+        flush=True,
+    )
+    figures = {"cpu_ms": cpu, "frame_ms": frame, "heap_mb": used_mb, "kept_mb": kept_mb}
+    return {"view": view, **{name: round(value, 1) for name, value in figures.items()}}
+
+
+def thread_s(asked: CDPSession) -> float:
     """Processor time of the page's thread so far."""
     metrics = asked.send("Performance.getMetrics")["metrics"]
     return next(float(each["value"]) for each in metrics if each["name"] == "TaskDuration")
@@ -217,7 +244,7 @@ def fill(path: Path, trials: int, count: int) -> None:
         print(f"{took.step} {trials:,} trials: {took.seconds:.0f} s, CPU {took.cpu_s:.0f} s")
 
 
-def served(path: Path, trials: int) -> None:
+def served(path: Path, trials: int) -> dict[str, Any]:
     """How soon the server answers, with MANY_CELLS."""
     fill(path, trials, MANY_CELLS)
     words = ["explore", "--no-open", "--port", "0", "--store", str(path)]
@@ -229,17 +256,31 @@ def served(path: Path, trials: int) -> None:
             assert process.stdout is not None
             address = re.search(r"http://\S+/", process.stdout.readline())
             assert address is not None
-            print(f"{MANY_CELLS:,} cells: listens after {time.perf_counter() - start:.2f} s")
-            for what, name in (("page", ""), ("figures", "document.json")):
-                asked = time.perf_counter()
-                urllib.request.urlopen(address[0] + name).read()
-                now = time.perf_counter()
-                print(f"{what}: {now - asked:.2f} s, {now - start:.2f} s after the start")
+            listens_s = time.perf_counter() - start
             used = psutil.Process(process.pid)
-            times, memory = used.cpu_times(), used.memory_info()
-            print(f"CPU {times.user + times.system:.1f} s, {memory.rss / 1e6:.0f} MB")
+            found: dict[str, Any] = {"trials": trials, "listens_s": round(listens_s, 2)}
+            print(f"{MANY_CELLS:,} cells: listens after {listens_s:.2f} s")
+            for what, name in (
+                ("page", ""),
+                ("figures", "document.json"),
+                ("figures_again", "document.json"),
+            ):
+                if what == "figures_again":
+                    os.utime(path)
+                asked, cpu_s = time.perf_counter(), sum(used.cpu_times()[:2])
+                asking = urllib.request.Request(address[0] + name, headers=AS_BROWSERS)
+                urllib.request.urlopen(asking).read()
+                taken_s, cpu_s = time.perf_counter() - asked, sum(used.cpu_times()[:2]) - cpu_s
+                found |= {f"{what}_s": round(taken_s, 2), f"{what}_cpu_s": round(cpu_s, 2)}
+                print(f"{what}: {taken_s:.2f} s, CPU {cpu_s:.2f} s")
+            found["memory_mb"] = round(used.memory_info().rss / 1e6)
+            print(f"{found['memory_mb']} MB")
         finally:
             process.terminate()
+    return found
+
+
+AS_BROWSERS = {"accept-encoding": "gzip"}
 
 
 def first_charts(files: dict[str, Path]) -> None:

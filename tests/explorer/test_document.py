@@ -16,7 +16,7 @@ from numpy.polynomial.chebyshev import chebval
 
 from permille.analysis.student import LOG_SERIES, student_t
 from permille.analysis.study_cells import METERED
-from permille.explorer import cells, document, run_shapes, runs, shapes
+from permille.explorer import cells, columns, document, run_shapes, runs, shapes
 from permille.explorer.page import escape_json
 from permille.records.energy import BOUNDARIES
 from permille.store import Store
@@ -42,8 +42,9 @@ def unpacked(columns: dict[str, Any], count: int) -> list[dict[str, Any]]:
 
 @given(st.lists(st.fixed_dictionaries({"a": VALUES, "b": st.lists(st.text())}), min_size=1))
 def test_columns_hold_the_records(records: list[dict[str, Any]]) -> None:
-    packed = json.loads(document.encode(document.columns(records)))
-    for found, record in zip(unpacked(packed, len(records)), records, strict=True):
+    made = {name: columns.packed([one[name] for one in records]) for name in ("a", "b")}
+    sent = json.loads(document.encode(made))
+    for found, record in zip(unpacked(sent, len(records)), records, strict=True):
         assert found["b"] == record["b"]
         if isinstance(record["a"], float):
             assert found["a"] == pytest.approx(record["a"], rel=1e-11)

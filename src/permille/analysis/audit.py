@@ -6,12 +6,14 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
+from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.regression import EqualSize, Point, at_equal_size
 from permille.analysis.study_cells import METERED, PARTS, StudyCell, pooled_mean
 from permille.carbon.footprint import energy_overhead
 from permille.records import JsonOutput, Record
+from permille.records.cell import CellCategory
 from permille.records.energy import BOUNDARIES, Boundary
 from permille.units import kwh_from_joules
 
@@ -74,41 +76,45 @@ FEWEST_TO_CORRELATE = 3
 
 def audit(cells: Sequence[StudyCell], pue: float) -> Audit:
     """Audit a study's numbers."""
-    measured = [cell for cell in cells if cell.summary.energy is not None]
-    shares, notes = _shares(measured)
-    notes += _without_figure(cells)
-    r, r_log = _correlations(measured)
+    summaries = [cell.summary for cell in cells]
+    measured = [cell for cell, s in zip(cells, summaries, strict=True) if s.energy is not None]
+    energies = [(s.energy, s.seconds) for s in summaries if s.energy is not None]
+    total_j = math.fsum([_total(energy) for energy, _ in energies])
+    shares, notes = _shares(measured, total_j)
+    notes += _without_figure(summaries)
+    timed = [(seconds, energy) for energy, seconds in energies if seconds is not None]
+    r, r_log = _correlations(timed)
     if r is None:
-        timed = sum(cell.summary.seconds is not None for cell in measured)
         reason = (
             "energy or duration is the same in all cells"
-            if timed >= FEWEST_TO_CORRELATE
+            if len(timed) >= FEWEST_TO_CORRELATE
             else f"fewer than {FEWEST_TO_CORRELATE} cells with energy and duration"
         )
         notes.append(f"{reason}: no correlation")
-    tasks = _tasks(cells, pue)
+    by_task = _by_task(cells)
+    tasks = _tasks(by_task, pue)
     return Audit(
-        studies=tuple(sorted({cell.summary.study for cell in cells})),
+        studies=tuple(sorted({summary.study for summary in summaries})),
         cells=len(cells),
-        runs=sum(cell.summary.done for cell in cells),
+        runs=sum([summary.done for summary in summaries]),
         pue=pue,
         shares=shares,
         duration_correlation=r,
         duration_correlation_log=r_log,
-        mean_power_w=_mean_power_w(measured),
+        mean_power_w=_mean_power_w(total_j, timed),
         tasks=tuple(tasks),
         kendall_tau=tuple(_taus(tasks)),
-        general_to_specific=tuple(_general_to_specific(cells)),
+        general_to_specific=tuple(_general_to_specific(by_task)),
         method=METHOD,
         notes=tuple(notes),
     )
 
 
-def _without_figure(cells: Sequence[StudyCell]) -> list[str]:
+def _without_figure(summaries: Sequence[Summary]) -> list[str]:
     """Why cells have no energy of the node, and how many."""
-    reasons = [cell.summary.problem or "no energy" for cell in cells if not cell.summary.energy]
+    reasons = [s.problem or "no energy" for s in summaries if s.energy is None]
     return [
-        f"{reasons.count(reason)} of {len(cells)} cells have no energy of the node: {reason}"
+        f"{reasons.count(reason)} of {len(summaries)} cells have no energy of the node: {reason}"
         for reason in dict.fromkeys(reasons)
     ]
 
@@ -116,15 +122,16 @@ def _without_figure(cells: Sequence[StudyCell]) -> list[str]:
 # --- where the energy goes -------------------------------------------------------------------
 
 
-def _shares(cells: Sequence[StudyCell]) -> tuple[dict[str, float | None], list[str]]:
+def _shares(
+    cells: Sequence[StudyCell], total_j: float
+) -> tuple[dict[str, float | None], list[str]]:
     """Each component's share of the node's energy, over all runs; None if it was not metered."""
     notes: list[str] = []
-    total = math.fsum(_total(cell.summary.energy) for cell in cells)
     shares: dict[str, float | None] = {}
     others = {part for cell in cells for part in cell.parts} - set(PARTS)
     for part in (*PARTS, *sorted(others)):
         with_part = [cell for cell in cells if part in cell.parts]
-        if not with_part or total <= 0:
+        if not with_part or total_j <= 0:
             shares[part] = None
             if cells:
                 notes.append(f"{part.replace('_', ' ')}: not metered here")
@@ -133,27 +140,23 @@ def _shares(cells: Sequence[StudyCell]) -> tuple[dict[str, float | None], list[s
             notes.append(
                 f"{part.replace('_', ' ')}: metered in {len(with_part)} of {len(cells)} cells"
             )
-        shares[part] = math.fsum(_total(cell.parts[part]) for cell in with_part) / total
+        shares[part] = math.fsum([_total(cell.parts[part]) for cell in with_part]) / total_j
     return shares, notes
 
 
-def _total(sums: Any) -> float:
-    return sums.n * sums.mean if sums is not None else 0.0
+def _total(sums: Sums) -> float:
+    return sums.n * sums.mean
 
 
-def _mean_power_w(cells: Sequence[StudyCell]) -> float | None:
+def _mean_power_w(total_j: float, timed: Sequence[tuple[Sums, Sums]]) -> float | None:
     """Energy over time, over all runs of the node."""
-    seconds = math.fsum(_total(c.summary.seconds) for c in cells)
-    return math.fsum(_total(c.summary.energy) for c in cells) / seconds if seconds > 0 else None
+    seconds = math.fsum([_total(seconds) for seconds, _ in timed])
+    return total_j / seconds if seconds > 0 else None
 
 
-def _correlations(cells: Sequence[StudyCell]) -> tuple[float | None, float | None]:
-    """Pearson's r of energy and duration over the cells' means, linear and logarithmic."""
-    pairs = [
-        (c.summary.seconds.mean, c.summary.energy.mean)
-        for c in cells
-        if c.summary.seconds is not None and c.summary.energy is not None
-    ]
+def _correlations(timed: Sequence[tuple[Sums, Sums]]) -> tuple[float | None, float | None]:
+    """Pearson's r of duration and energy over the cells' means, linear and logarithmic."""
+    pairs = [(seconds.mean, energy.mean) for seconds, energy in timed]
     logs = [(math.log(s), math.log(e)) for s, e in pairs if s > 0 and e > 0]
     return pearson(pairs), pearson(logs)
 
@@ -163,11 +166,11 @@ def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
     n = len(pairs)
     if n < FEWEST_TO_CORRELATE:
         return None
-    mean_x = math.fsum(x for x, _ in pairs) / n
-    mean_y = math.fsum(y for _, y in pairs) / n
-    xx = math.fsum((x - mean_x) ** 2 for x, _ in pairs)
-    yy = math.fsum((y - mean_y) ** 2 for _, y in pairs)
-    xy = math.fsum((x - mean_x) * (y - mean_y) for x, y in pairs)
+    mean_x = math.fsum([x for x, _ in pairs]) / n
+    mean_y = math.fsum([y for _, y in pairs]) / n
+    xx = math.fsum([(x - mean_x) ** 2 for x, _ in pairs])
+    yy = math.fsum([(y - mean_y) ** 2 for _, y in pairs])
+    xy = math.fsum([(x - mean_x) * (y - mean_y) for x, y in pairs])
     scale = math.sqrt(xx) * math.sqrt(yy)
     return max(-1.0, min(1.0, xy / scale)) if scale > 0 else None
 
@@ -175,16 +178,21 @@ def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
 # --- other boundaries ------------------------------------------------------------------------
 
 
-def _tasks(cells: Sequence[StudyCell], pue: float) -> list[TaskEnergy]:
+def _tasks(by_task: _ByTask, pue: float) -> list[TaskEnergy]:
     """kWh per 1,000 by task and boundary, for the task-specific models if there are any."""
     rows: list[TaskEnergy] = []
-    for task, of_task in _by_task(cells).items():
-        specific = [c for c in of_task if c.summary.cell.category == "task-specific"]
+    for task, of_task in by_task.items():
+        specific = of_task.get("task-specific")
+        counted = specific or [cell for cells in of_task.values() for cell in cells]
+        kwh = {boundary: _mean_kwh(counted, boundary) for boundary in METERED}
+        kwh["facility"] = (
+            None if kwh["node"] is None else kwh["node"] * energy_overhead(pue, "facility")
+        )
         rows += [
             TaskEnergy(
                 task=task,
                 boundary=boundary,
-                kwh_per_1000=_mean_kwh(specific or of_task, boundary, pue),
+                kwh_per_1000=kwh[boundary],
                 models="task-specific" if specific else "all",
             )
             for boundary in BOUNDARIES
@@ -192,20 +200,26 @@ def _tasks(cells: Sequence[StudyCell], pue: float) -> list[TaskEnergy]:
     return rows
 
 
-def _by_task(cells: Sequence[StudyCell]) -> dict[str, list[StudyCell]]:
-    by_task: dict[str, list[StudyCell]] = {}
+_ByTask = dict[str, dict[CellCategory, list[StudyCell]]]
+
+
+def _by_task(cells: Sequence[StudyCell]) -> _ByTask:
+    """The cells by task, then by category."""
+    by_task: _ByTask = {}
     for cell in cells:
-        by_task.setdefault(cell.summary.cell.task, []).append(cell)
+        measured = cell.summary.cell
+        by_task.setdefault(measured.task, {}).setdefault(measured.category, []).append(cell)
     return by_task
 
 
-def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary, pue: float) -> float | None:
-    """Mean over runs; None if a cell has no figure, because the rest is not the whole."""
-    energies = [cell.energy(boundary) for cell in cells]
+def _mean_kwh(cells: Sequence[StudyCell], boundary: Boundary) -> float | None:
+    """Mean over runs within a metered boundary; None if a cell has no figure, because the rest is
+    not the whole."""
+    energies = [cell.summaries[boundary].energy for cell in cells]
     known = [sums for sums in energies if sums is not None]
     if not known or len(known) < len(energies):
         return None
-    return kwh_from_joules(pooled_mean(known)[1]) * energy_overhead(pue, boundary)
+    return kwh_from_joules(pooled_mean(known)[1])
 
 
 def _taus(tasks: Sequence[TaskEnergy]) -> list[RankCorrelation]:
@@ -248,16 +262,15 @@ def _pairs(count: int) -> int:
 # --- general-purpose against task-specific ---------------------------------------------------
 
 
-def _general_to_specific(cells: Sequence[StudyCell]) -> list[GeneralToSpecific]:
+def _general_to_specific(by_task: _ByTask) -> list[GeneralToSpecific]:
     rows = []
-    for task, of_task in _by_task(cells).items():
-        general = [c for c in of_task if c.summary.cell.category == "general-purpose"]
-        specific = [c for c in of_task if c.summary.cell.category == "task-specific"]
-        if not general or not specific:
+    for task, of_task in by_task.items():
+        general, specific = of_task.get("general-purpose"), of_task.get("task-specific")
+        if general is None or specific is None:
             continue
         for boundary in METERED:
-            of_general = _mean_kwh(general, boundary, 1.0)
-            of_specific = _mean_kwh(specific, boundary, 1.0)
+            of_general = _mean_kwh(general, boundary)
+            of_specific = _mean_kwh(specific, boundary)
             ratio = None if not of_general or not of_specific else of_general / of_specific
             equal = at_equal_size(_points([*general, *specific], boundary))
             rows.append(

@@ -153,16 +153,13 @@ def footing(results: Results) -> list[str]:
 
 def _session_lines(rows: Sequence[ResultRow]) -> list[str]:
     """What the intervals are over, and where one more session's figures would lie."""
-    known = [(r, estimate_of(r.kwh_per_1000)) for r in rows]
-    words = [
-        (r, text)
-        for r, figure in known
-        if figure is not None and (text := over_sessions(figure, format_energy_kwh)) is not None
-    ]
-    single = [r for r, text in words if text == ONE_SESSION]
-    lines = [f"intervals: {ONE_SESSION}"] if single else []
-    several = [f"{_where(r)}: {text}" for r, text in words if text != ONE_SESSION]
-    lines += several[:MOST_LINES]
+    sessions = [r.kwh_per_1000.sessions for r in rows]
+    lines = [f"intervals: {ONE_SESSION}"] if 1 in sessions else []
+    several = [r for r, n in zip(rows, sessions, strict=True) if n is not None and n > 1]
+    for row in several[:MOST_LINES]:
+        figure = estimate_of(row.kwh_per_1000)
+        assert figure is not None
+        lines.append(f"{_where(row)}: {over_sessions(figure, format_energy_kwh)}")
     if len(several) > MOST_LINES:
         lines.append(f"… and {len(several) - MOST_LINES} more over several sessions in --json")
     return lines

@@ -20,8 +20,8 @@ import {
 } from "@observablehq/plot";
 import { h, own } from "./dom.js";
 import { keepMenu } from "./keep.js";
-import { svgElement } from "./standalone.js";
 import { say } from "./say.js";
+import { svgElement } from "./standalone.js";
 
 /**
  * What a chart is made of: `draw(width)` gives Plot's options, or a drawing of its own; elements
@@ -191,7 +191,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
     for (const style of svg.querySelectorAll("style")) style.remove();
     svg.setAttribute("aria-hidden", "true");
     const { height } = svg.viewBox.baseVal;
-    return { svg, under: cloud && paint(cloud, drawing_, width, height) };
+    return { svg, under: cloud && paint(cloud, drawing_, { width, height }, app.drawn) };
   }
 
   function redraw(width = Math.round(stage.clientWidth)) {

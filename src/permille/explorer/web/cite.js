@@ -2,8 +2,8 @@
 
 import { clean } from "./dom.js";
 import { number } from "./format.js";
-import { DEFAULTS, FILTERS } from "./state.js";
 import { say, word } from "./say.js";
+import { DEFAULTS, FILTERS } from "./state.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Setting } from "./page" */

@@ -41,11 +41,11 @@ export class Cloud {
  * @template Datum
  * @param {Datum[]} data
  * @param {Look<Datum>} look
+ * @param {number} [total] of the points of the whole view
  * @returns {Markish}
  */
-export function points(data, look) {
-  if (data.length > MANY)
-    return /** @type {Markish} */ (/** @type {unknown} */ (new Cloud(data, look)));
+export function points(data, look, total = data.length) {
+  if (total > MANY) return /** @type {Markish} */ (/** @type {unknown} */ (new Cloud(data, look)));
   const stroke = look.stroke ?? "var(--ground)";
   return dot(data, { ...look, className: "pt", stroke, strokeWidth: look.stroke ? 1 : 0.5 });
 }
@@ -77,22 +77,27 @@ const SHAPES = {
 };
 
 /**
- * A point's picture, which is put wherever such a point lies.
+ * A colour of the page as the browser knows it.
  * @param {string} fill
- * @param {string} symbol
- * @param {number} r
+ */
+function resolved(fill) {
+  const variable = /^var\((--\w+)\)$/.exec(fill);
+  return variable ? getComputedStyle(document.documentElement).getPropertyValue(variable[1]) : fill;
+}
+
+/**
+ * A point's picture, which is put wherever such a point lies.
+ * @param {Mark} mark
  * @param {number} sharp pixels of the screen by one of the page
  * @returns {ImageData}
  */
-function stamp(fill, symbol, r, sharp) {
+function stamp({ colour, symbol, r }, sharp) {
   const canvas = h("canvas");
   const side = (canvas.width = canvas.height = Math.ceil(2 * HALF * sharp));
   const context = context2d(canvas);
   context.scale(sharp, sharp);
   context.translate(HALF, HALF);
-  const variable = /^var\((--\w+)\)$/.exec(fill);
-  const style = getComputedStyle(document.documentElement);
-  context.fillStyle = variable ? style.getPropertyValue(variable[1]) : fill;
+  context.fillStyle = colour;
   context.beginPath();
   (SHAPES[symbol] ?? SHAPES.circle)(context, r);
   context.fill();
@@ -154,44 +159,120 @@ function put({ data: to, width, height }, { colour, x, y, covered }, left, top, 
   }
 }
 
+/** @typedef {{ colour: string; symbol: string; r: number }} Mark */
+/**
+ * What is put on a canvas: the corner of each point in pixels of the screen, which mark it is, and
+ * its opacity.
+ * @typedef {object} Layout
+ * @property {number} width
+ * @property {number} height
+ * @property {Mark[]} marks
+ * @property {Int32Array} left
+ * @property {Int32Array} top
+ * @property {Uint16Array} mark
+ * @property {Float32Array} opacity
+ */
+
+/**
+ * @template Datum
+ * @param {Cloud<Datum>} cloud
+ * @param {{ x: Float64Array; y: Float64Array; width: number; height: number }} at
+ * @param {number} sharp
+ * @returns {Layout}
+ */
+function layout({ data, look }, { x, y, width, height }, sharp) {
+  /** @type {Mark[]} */
+  const marks = [];
+  /** @type {Map<string, Map<string, number>>} the number of a mark, by colour and symbol */
+  const numbers = new Map();
+  /** @param {Datum} d */
+  function markOf(d) {
+    const fill = look.fill(d),
+      symbol = look.symbol(d);
+    let coloured = numbers.get(fill);
+    if (!coloured) numbers.set(fill, (coloured = new Map()));
+    let number = coloured.get(symbol);
+    if (number === undefined) {
+      number =
+        marks.push({ colour: resolved(fill), symbol, r: Math.min(HALF - 1, 0.7 * look.r) }) - 1;
+      coloured.set(symbol, number);
+    }
+    return number;
+  }
+  const corner = (/** @type {number} */ centre) => Math.round((centre - HALF) * sharp);
+  return {
+    width: Math.floor(width * sharp),
+    height: Math.floor(height * sharp),
+    mark: Uint16Array.from(data, markOf),
+    marks,
+    left: Int32Array.from(x, corner),
+    top: Int32Array.from(y, corner),
+    opacity: Float32Array.from(data, (d) => 0.8 * look.fillOpacity(d)),
+  };
+}
+
+/**
+ * Whether two layouts are the same picture.
+ * @param {Layout} a
+ * @param {Layout} b
+ */
+function alike(a, b) {
+  return (
+    a.width === b.width &&
+    a.height === b.height &&
+    a.left.length === b.left.length &&
+    JSON.stringify(a.marks) === JSON.stringify(b.marks) &&
+    /** @type {const} */ (["left", "top", "mark", "opacity"]).every((name) => {
+      const other = b[name];
+      return a[name].every(
+        (/** @type {number} */ value, /** @type {number} */ i) => value === other[i],
+      );
+    })
+  );
+}
+
+/** @param {Layout} layout */
+function picture({ width, height, marks, left, top, mark, opacity }) {
+  const canvas = h("canvas", { class: "cloud", "aria-hidden": "true" });
+  canvas.width = width;
+  canvas.height = height;
+  const context = context2d(canvas),
+    paper = context.createImageData(width, height),
+    stamps = marks.map((each) => inked(stamp(each, devicePixelRatio || 1)));
+  for (let i = 0; i < left.length; i++) put(paper, stamps[mark[i]], left[i], top[i], opacity[i]);
+  context.putImageData(paper, 0, 0);
+  return canvas;
+}
+
+/**
+ * The pictures of the view as it was drawn before, and as it is drawn now. Where a setting changes
+ * all figures alike, a logarithmic axis changes and the points stay: their picture is kept.
+ * @type {{ of: number; before: Picture[]; now: Picture[] }}
+ */
+const pictures = { of: 0, before: [], now: [] };
+/** @typedef {{ layout: Layout; canvas: HTMLCanvasElement }} Picture */
+
 /**
  * Draws a cloud with the scales of its chart.
  * @template Datum
  * @param {Cloud<Datum>} cloud
  * @param {{ scale: (name: "x" | "y") => { apply: (value: any) => any } | undefined }} scales
- * @param {number} width
- * @param {number} height
+ * @param {{ width: number; height: number }} size
+ * @param {number} drawn how often a view was drawn before
  * @returns {{ canvas: HTMLCanvasElement; x: Float64Array; y: Float64Array }}
  */
-export function paint({ data, look }, scales, width, height) {
-  const canvas = h("canvas", { class: "cloud", "aria-hidden": "true" });
-  const sharp = devicePixelRatio || 1;
-  canvas.width = width * sharp;
-  canvas.height = height * sharp;
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
+export function paint(cloud, scales, { width, height }, drawn) {
+  if (drawn !== pictures.of) Object.assign(pictures, { of: drawn, before: pictures.now, now: [] });
   const [toX, toY] = /** @type {const} */ (["x", "y"]).map((name) => scales.scale(name)?.apply);
   if (!toX || !toY) throw new Error("a cloud of points needs both scales");
+  const { data, look } = cloud;
   const x = Float64Array.from(data, (d) => toX(look.x(d))),
     y = Float64Array.from(data, (d) => toY(look.y(d)));
-  const context = context2d(canvas),
-    paper = context.createImageData(canvas.width, canvas.height);
-  /** @type {Map<string, Map<string, Inked>>} by colour and symbol */
-  const stamps = new Map();
-  data.forEach((d, i) => {
-    const fill = look.fill(d),
-      symbol = look.symbol(d);
-    let coloured = stamps.get(fill);
-    if (!coloured) stamps.set(fill, (coloured = new Map()));
-    let mark = coloured.get(symbol);
-    if (!mark) {
-      mark = inked(stamp(fill, symbol, Math.min(HALF - 1, look.r * 0.7), sharp));
-      coloured.set(symbol, mark);
-    }
-    const left = Math.round((x[i] - HALF) * sharp),
-      top = Math.round((y[i] - HALF) * sharp);
-    put(paper, mark, left, top, 0.8 * look.fillOpacity(d));
-  });
-  context.putImageData(paper, 0, 0);
+  const found = layout(cloud, { x, y, width, height }, devicePixelRatio || 1);
+  const same = pictures.before.findIndex((each) => alike(each.layout, found));
+  const [{ canvas }] = same < 0 ? [{ canvas: picture(found) }] : pictures.before.splice(same, 1);
+  pictures.now.push({ layout: found, canvas });
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
   return { canvas, x, y };
 }

@@ -6,8 +6,8 @@ import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
 import { labelled } from "./glossary.js";
-import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 import { say, spoken, word } from "./say.js";
+import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Option } from "./combobox.js" */
@@ -282,11 +282,15 @@ export function controls(app) {
     fields.net.value = setting.net ? "1" : "";
     const place = app.places.has(s.region) && s.region !== "WORLD" ? s.region : "";
     combos.region.show(place, place ? grid.name : WORLD);
-    year.replaceChildren(
-      ...(grid.years.length
-        ? [...grid.years].reverse().map((y) => h("option", { value: y }, y))
-        : [h("option", { value: "" }, say`given`)]),
-    );
+    const years = grid.years.join();
+    if (year.dataset.key !== years) {
+      year.dataset.key = years;
+      year.replaceChildren(
+        ...(grid.years.length
+          ? [...grid.years].reverse().map((y) => h("option", { value: y }, y))
+          : [h("option", { value: "" }, say`given`)]),
+      );
+    }
     year.value = grid.year ?? "";
     year.disabled = !grid.years.length;
     fields.pue.value = String(setting.pue);

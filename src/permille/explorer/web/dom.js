@@ -48,6 +48,42 @@ export function replaceChildren(element, child) {
   append(element, [child]);
 }
 
+/**
+ * The text of an element, where it changes: what is written to is laid out, even the same.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Details whose content is made when they are opened.
+ * @param {Child} title
+ * @param {() => Child} content
+ */
+export function folded(title, content) {
+  const part = h(
+    "details",
+    {
+      ontoggle: () => {
+        if (part.open && part.childElementCount === 1) append(part, [content()]);
+      },
+    },
+    h("summary", {}, title),
+  );
+  return part;
+}
+
+/**
+ * Opens details; what they hold is there at once.
+ * @param {HTMLDetailsElement} part
+ */
+export function unfold(part) {
+  part.open = true;
+  part.dispatchEvent(new Event("toggle"));
+}
+
 const LONGEST = 160;
 
 /**

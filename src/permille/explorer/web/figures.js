@@ -48,6 +48,14 @@ const within = (cell, { boundary, net }, name) =>
   /** @type {any} */ (cell)[`${columnOf({ boundary, net })}_${name}`];
 
 /**
+ * The mean of {@link joules} alone.
+ * @param {Cell} cell
+ * @param {Boundary} boundary
+ * @param {boolean} net
+ */
+export const meanJoules = (cell, boundary, net) => within(cell, { boundary, net }, "mean") ?? null;
+
+/**
  * Joules per 1,000 of a cell within a boundary; null where there is no figure.
  * @param {Cell} cell
  * @param {Boundary} boundary
@@ -557,9 +565,17 @@ export function answers(app) {
  * @param {number[]} values
  * @param {number} q
  */
-export function quantile(values, q) {
+export const quantile = (values, q) => quantiles(values, [q])[0];
+
+/**
+ * @param {number[]} values
+ * @param {number[]} shares
+ */
+export function quantiles(values, shares) {
   const sorted = Float64Array.from(values).sort();
-  const at = (sorted.length - 1) * q,
-    below = Math.floor(at);
-  return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+  return shares.map((q) => {
+    const at = (sorted.length - 1) * q,
+      below = Math.floor(at);
+    return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+  });
 }

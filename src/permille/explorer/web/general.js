@@ -3,8 +3,8 @@
 import { clean } from "./dom.js";
 import { kwh, quantile } from "./figures.js";
 import { number } from "./format.js";
-import { groupBy, sourceName } from "./shared.js";
 import { say } from "./say.js";
+import { groupBy, sourceName } from "./shared.js";
 
 /** @import { Cell } from "./document" */
 /** @import { Setting } from "./page" */

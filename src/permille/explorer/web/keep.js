@@ -3,8 +3,8 @@
 import { apa, bibtex, captionLines } from "./cite.js";
 import { download, h } from "./dom.js";
 import { csv } from "./records.js";
-import { frameCode, framed, oneChart, png } from "./standalone.js";
 import { say } from "./say.js";
+import { frameCode, framed, oneChart, png } from "./standalone.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Frame } from "./standalone.js" */

@@ -4,8 +4,8 @@
 import { clean, h } from "./dom.js";
 import { number } from "./format.js";
 import { remember } from "./place.js";
-import { newest } from "./source.js";
 import { say } from "./say.js";
+import { newest } from "./source.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Found } from "./source.js" */

@@ -1,18 +1,19 @@
 // The page: reads the figures and the address, draws a view, and writes the address back.
 
+import { inFile } from "./address.js";
 import { captionLines, filterWords } from "./cite.js";
 import * as columns from "./columns.js";
 import { controls } from "./controls.js";
+import { chosen, languageSwitch } from "./language.js";
+import { english, say, spoken, word } from "./say.js";
 import { themeSwitch } from "./theme.js";
-import { clean, h, name, own, replaceChildren } from "./dom.js";
+import { clean, h, name, own, replaceChildren, unfold } from "./dom.js";
 import * as figures from "./figures.js";
 import { amount, number } from "./format.js";
 import { live } from "./live.js";
+import { keepingOpen, wordsOf } from "./place.js";
 import { asked, figuresOfPage, newest } from "./source.js";
-import { inFile } from "./address.js";
-import { DEFAULTS, FILTERS, href, OFFERED, read, write } from "./state.js";
-import { english, say, spoken, word } from "./say.js";
-import { chosen, languageSwitch } from "./language.js";
+import { DEFAULTS, FILTERS, forget, href, OFFERED, push, read, settle, write } from "./state.js";
 /** @import { Cell, Document, Licence, PagePlace } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Found } from "./source.js" */
@@ -47,6 +48,9 @@ const TITLES = {
 /** Views that ratios, budgets or parts are in, for which more columns are loaded. */
 const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
 
+/** What of the state multiplies all figures alike. */
+const FACTORS = new Set(["pue", "region", "year", "intensity"]);
+
 const DAMAGE_SHOWN = 5;
 
 /**
@@ -78,21 +82,6 @@ function damageOf({ damage, store }) {
     ),
   );
 }
-
-/**
- * What an element says, but for its numbers.
- * @param {Element | null} element
- */
-const wordsOf = (element) => element?.textContent?.replace(/[\d,]+/g, "");
-/** @param {Element} part */
-const partName = (part) => wordsOf(part.querySelector("summary"));
-
-/**
- * The details that a person has opened, by their words without the numbers.
- * @param {Element} main
- */
-const openParts = (main) =>
-  new Set([...main.querySelectorAll("details[open]:not(.keep)")].map(partName));
 
 /**
  * What puts the focus back where a person is once it was drawn anew: on the element of the same id
@@ -138,6 +127,8 @@ export class App {
     this.damage = h("div", {});
     /** @type {Promise<unknown>[]} what the view on screen still asks the server for */
     this.awaited = [];
+    /** @type {(() => void) | null} how the view on screen shows other factors, if not drawn anew */
+    this.follow = null;
     /** @type {Promise<void> | null} */
     this.detailed = null;
     /** @type {Omit<Document, "cells">} */
@@ -204,6 +195,7 @@ export class App {
     this.controls = controls(this);
     this.panel.replaceChildren(this.controls.element);
     const reread = () => {
+      forget();
       if (chosen() !== spoken()) {
         location.reload();
         return;
@@ -213,6 +205,7 @@ export class App {
     };
     addEventListener("popstate", reread);
     addEventListener("hashchange", reread);
+    addEventListener("pagehide", settle);
     document.addEventListener("click", (event) => this.followed(event));
     // A canvas keeps the colours that it was drawn with.
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.render());
@@ -262,6 +255,7 @@ export class App {
       event.shiftKey
     )
       return;
+    settle();
     const to = new URL(link.href),
       here = new URL(location.href);
     if (to.origin !== here.origin || to.pathname !== here.pathname) return;
@@ -277,7 +271,7 @@ export class App {
    */
   go(address) {
     const view = this.state.view;
-    history.pushState(null, "", address);
+    push(address);
     this.state = read();
     this.render();
     if (this.state.view !== view) {
@@ -296,8 +290,10 @@ export class App {
     const { theme } = dataset;
     dataset.theme = "light"; // a canvas keeps the colours that it was drawn with
     this.render();
-    const shut = [...this.main.querySelectorAll("details:not(.keep, .made, [open])")];
-    for (const part of shut) part.setAttribute("open", "");
+    const shut = [...this.main.querySelectorAll("details")].filter(
+      (part) => !part.open && !part.matches(".keep, .made"),
+    );
+    for (const part of shut) unfold(part);
     this.printed.textContent = captionLines(this).join(" ");
     addEventListener(
       "afterprint",
@@ -305,7 +301,7 @@ export class App {
         this.printing = false;
         if (theme === undefined) delete dataset.theme;
         else dataset.theme = theme;
-        for (const part of shut) part.removeAttribute("open");
+        for (const part of shut) part.open = false;
         this.render();
       },
       { once: true },
@@ -487,7 +483,7 @@ export class App {
   set(changes, { replace = false } = {}) {
     this.state = { ...this.state, ...changes };
     write(this.state, { replace });
-    this.render();
+    this.render({ follow: Object.keys(changes).every((field) => FACTORS.has(field)) });
   }
 
   /**
@@ -508,7 +504,8 @@ export class App {
     return href(this.state, changes);
   }
 
-  render() {
+  /** @param {{ follow?: boolean }} [options] whether only factors have changed */
+  render({ follow = false } = {}) {
     const person = placeOf(document.activeElement);
     const view = own(this.views, this.state.view) ? this.state.view : "overview";
     this.nav.replaceChildren(
@@ -542,7 +539,8 @@ export class App {
     this.refused.textContent = "";
     document.title = `${this.title} – permille`;
     const draw = this.loaded.get(view);
-    if (draw) this.draw(view, draw);
+    if (follow && this.follow && view === this.main.dataset.view) this.follow();
+    else if (draw) this.draw(view, draw);
     else this.load(view);
     if (document.activeElement === document.body) person?.(this.main);
   }
@@ -569,18 +567,15 @@ export class App {
    * @param {View} draw
    */
   draw(view, draw) {
-    const opened = view === this.main.dataset.view ? openParts(this.main) : new Set();
+    const again = view === this.main.dataset.view;
     this.drawn += 1;
     this.awaited = [];
+    this.follow = null;
     this.main.dataset.view = view;
-    replaceChildren(this.main, draw(this));
+    const change = () => replaceChildren(this.main, draw(this));
+    if (again) keepingOpen(this.main, change);
+    else change();
     this.main.removeAttribute("aria-busy");
-    for (const part of this.main.querySelectorAll("details"))
-      if (opened.has(partName(part))) {
-        part.open = true;
-        // What is made when it opens is made now: for a printer, the browser's event is too late.
-        part.dispatchEvent(new Event("toggle"));
-      }
     this.main.dataset.drawn = String(this.drawn);
   }
 }

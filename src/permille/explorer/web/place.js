@@ -1,4 +1,6 @@
-// A person's place in a view, across a redraw that they did not ask for: focus and scrolling.
+// A person's place in a view, across a redraw: what is open, focus and scrolling.
+
+import { unfold } from "./dom.js";
 
 /** What scrolls or has the focus by itself, and has a name to be found by again. */
 // eslint-disable-next-line no-restricted-syntax -- a selector
@@ -23,6 +25,27 @@ const nameOf = (element) =>
  */
 const withName = (main, name) =>
   [...main.querySelectorAll(NAMED)].find((each) => nameOf(each) === name);
+
+/**
+ * What an element says, but for its numbers.
+ * @param {Element | null} element
+ */
+export const wordsOf = (element) => element?.textContent?.replace(/[\d,]+/g, "");
+/** @param {Element} part */
+const partName = (part) => wordsOf(part.querySelector("summary"));
+
+/**
+ * A redraw of what an element holds, across which the details that a person has opened, known by
+ * their words without the numbers, stay open.
+ * @param {Element} element
+ * @param {() => void} redraw
+ */
+export function keepingOpen(element, redraw) {
+  const opened = new Set([...element.querySelectorAll("details[open]:not(.keep)")].map(partName));
+  redraw();
+  for (const part of element.querySelectorAll("details"))
+    if (opened.has(partName(part))) unfold(part);
+}
 
 /**
  * Remembers the place; what it returns goes back there, and may be called again when more of the

@@ -144,12 +144,44 @@ export function rowsQuery(state, setting) {
   return query(asked, [...FILTERS, "boundary", "net", "region", "year", "intensity", "pue"]);
 }
 
+/** Safari refuses over 100 changes of the address in 30 seconds, and each takes milliseconds. */
+const PAUSE_MS = 400;
+let written = -Infinity;
+/** @type {{ address: string; timer: ReturnType<typeof setTimeout> } | null} */
+let waiting = null;
+
 /**
  * @param {State} state
- * @param {{ replace?: boolean }} [options]
+ * @param {{ replace?: boolean }} [options] `replace`: in place of the address before; of many in a
+ *   row, as a slider makes them, the first and the last are written
  */
 export function write(state, { replace = false } = {}) {
   const address = href(state);
-  if (replace) history.replaceState(null, "", address);
-  else history.pushState(null, "", address);
+  if (!replace) push(address);
+  else {
+    if (waiting) clearTimeout(waiting.timer);
+    const pause = Math.max(0, written + PAUSE_MS - performance.now());
+    waiting = { address, timer: setTimeout(settle, pause) };
+    if (!pause) settle();
+  }
+}
+
+/** Writes the address that a slider has come to. */
+export function settle() {
+  if (!waiting) return;
+  history.replaceState(null, "", waiting.address);
+  written = performance.now();
+  forget();
+}
+
+/** The address is another one now: what was to take the place of the one before is not written. */
+export function forget() {
+  if (waiting) clearTimeout(waiting.timer);
+  waiting = null;
+}
+
+/** @param {string} address */
+export function push(address) {
+  settle();
+  history.pushState(null, "", address);
 }

@@ -4,12 +4,12 @@ import { chart, decades, drawing, entry, Plot, room, tall } from "../chart.js";
 import { namesOf } from "../columns.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
-import { BOUNDARIES, bounded, joules } from "../figures.js";
+import { BOUNDARIES, bounded, meanJoules } from "../figures.js";
 import { DEFINITION } from "../general.js";
+import { english, say, word } from "../say.js";
 import { groupBy, sourceKey, sourceLabel, sourceName } from "../shared.js";
 import { FILTERS } from "../state.js";
 import { extent } from "./size.js";
-import { english, say, word } from "../say.js";
 
 /** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */
 /** @import { App } from "../main.js" */
@@ -90,7 +90,7 @@ function group(list, parts) {
   const words = `${word("task", task)} · ${sourceName(list[0])}`;
   // A part's joules over the whole's, each counted by its runs; a cell without the part has none
   // to give.
-  const total = list.reduce((sum, c) => sum + c.done * (joules(c, "node", false)?.value ?? 0), 0);
+  const total = list.reduce((sum, c) => sum + c.done * (meanJoules(c, "node", false) ?? 0), 0);
   let end = 0;
   const of = parts.map(([k, label, colour]) => {
     const joulesOf = list.map((c) => c[`part_${k}`]);

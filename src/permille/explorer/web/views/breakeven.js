@@ -5,8 +5,8 @@ import { combobox } from "../combobox.js";
 import { h, name, table } from "../dom.js";
 import { energy, great, NONE, number } from "../format.js";
 import { joules, JOULES_PER_KWH, kwh, meanOfCells, times as scaled } from "../figures.js";
-import { cellOption, groupBy, sourceKey, sourceLabel, sourceName, taskOn } from "../shared.js";
 import { say, spoken, word } from "../say.js";
+import { cellOption, groupBy, sourceKey, sourceLabel, sourceName, taskOn } from "../shared.js";
 
 /** @import { Cell, PageStudy, ParityRow } from "../document" */
 /** @import { App } from "../main.js" */

@@ -28,6 +28,7 @@ import {
   shown,
 } from "../figures.js";
 import { DEFINITION, generalRatios, summary } from "../general.js";
+import { english, say, word } from "../say.js";
 import {
   elsewhere,
   groupBy,
@@ -40,7 +41,6 @@ import {
   within,
 } from "../shared.js";
 import { timeEach } from "./table.js";
-import { english, say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */

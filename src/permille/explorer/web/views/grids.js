@@ -5,8 +5,8 @@ import { h, name, replaceChildren, table } from "../dom.js";
 import { grams } from "../figures.js";
 import { mass, NONE, number } from "../format.js";
 import { term } from "../glossary.js";
-import { choice } from "./choice.js";
 import { english, say, spoken, word } from "../say.js";
+import { choice } from "./choice.js";
 
 /** @import { Cell, PagePlace, PageSource } from "../document" */
 /** @import { App } from "../main.js" */

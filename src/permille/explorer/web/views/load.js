@@ -8,11 +8,11 @@ import { ends, figure, joule, NONE, number, percent, seconds, times } from "../f
 import { labelled, term } from "../glossary.js";
 import { goodput } from "../goodput.js";
 import { choose, fastestWithin } from "../operating.js";
+import { english, say, word } from "../say.js";
 import { groupBy, sourceName, taskOn } from "../shared.js";
 import { asked as fetched } from "../source.js";
 import { choice } from "./choice.js";
 import { extent } from "./size.js";
-import { english, say, word } from "../say.js";
 
 /** @import { Cell, PageAnswerTimes, PageLoad, PageEstimate } from "../document" */
 /** @import { App } from "../main.js" */

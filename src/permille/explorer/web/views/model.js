@@ -16,11 +16,11 @@ import {
 } from "../format.js";
 import { term } from "../glossary.js";
 import { BOUNDARIES, budget, grams, kwh, problem } from "../figures.js";
+import { english, say, word } from "../say.js";
 import { provenanceWord, REPLICA, replica, sourceName, taskOn, within } from "../shared.js";
 import { asked } from "../source.js";
 import { servingSection } from "./serving.js";
 import { picker, timeEach } from "./table.js";
-import { english, say, word } from "../say.js";
 
 /** @import { Cell, ListedTrial } from "../document" */
 /** @import { App } from "../main.js" */

@@ -4,10 +4,11 @@ import { chart, decades, drawing, Plot, room, tall } from "../chart.js";
 import { points as dots } from "../cloud.js";
 import { clean, h, name, table } from "../dom.js";
 import { figure, number } from "../format.js";
-import { meanOf, quantile } from "../figures.js";
+import { meanOf, quantiles } from "../figures.js";
 import { generalRatios, summary } from "../general.js";
 import { term } from "../glossary.js";
 import { path } from "../path.js";
+import { say, word } from "../say.js";
 import {
   axisLabel,
   CATEGORIES,
@@ -26,17 +27,19 @@ import {
   unitTitle,
   words,
 } from "../shared.js";
-import { say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Column, Point, Setting } from "../page" */
 
 /**
- * A task of one study; `middle` is the median or the mean of the cells of `category`, the first
- * that the task has.
- * @typedef {{ key: string; list: Point[]; middle: number; category: Category }} Task
+ * A task of one study; `middle` is the median or the mean of the first of its `sides`.
+ * @typedef {{ key: string; list: Point[]; sides: Side[]; middle: number }} Task
  * @typedef {typeof CATEGORIES[number]} Category
+ */
+/**
+ * The points of one category, and how they are spread.
+ * @typedef {ReturnType<typeof sidesOf>[number]} Side
  * @typedef {{ source: string }} Group
  */
 
@@ -53,43 +56,25 @@ export function overview(app) {
   if (!lists.length) return empty(app, left);
   const points = lists.flat();
   const stat = app.state.stat === "mean" ? "mean" : "median";
-  /** @param {number[]} values */
-  const middle = (values) => (stat === "mean" ? meanOf(values) : quantile(values, 0.5));
   const several = new Set(lists.map(([p]) => sourceKey(p.cell))).size > 1;
   /** @param {Cell} cell */
   const label = (cell) =>
     several ? `${word("task", cell.task)} · ${sourceName(cell)}` : word("task", cell.task);
   const tasks = lists
     .map((list) => {
-      const sides = groupBy(list, (p) => p.cell.category);
-      const category = CATEGORIES.find((c) => sides.has(c)) ?? "unknown";
-      const values = (sides.get(category) ?? []).map((p) => p.value);
-      return { key: label(list[0].cell), list, sides, category, middle: middle(values) };
+      const sides = sidesOf(list);
+      return { key: label(list[0].cell), list, sides, middle: sides[0][stat] };
     })
     .sort((a, b) => a.middle - b.middle);
   const groups = tasks.flatMap((t, row) =>
-    CATEGORIES.flatMap((category) => {
-      const list = t.sides.get(category);
-      if (!list) return [];
-      const values = list.map((p) => p.value);
-      return [
-        {
-          task: t.key,
-          row,
-          y: row,
-          category,
-          list,
-          q1: quantile(values, 0.25),
-          median: quantile(values, 0.5),
-          mean: meanOf(values),
-          q3: quantile(values, 0.75),
-          low: Math.min(...values),
-          high: Math.max(...values),
-          source: sourceName(list[0].cell),
-          name: list[0].cell.task,
-        },
-      ];
-    }),
+    t.sides.map((side) => ({
+      ...side,
+      task: t.key,
+      row,
+      y: row,
+      source: sourceName(t.list[0].cell),
+      name: t.list[0].cell.task,
+    })),
   );
   for (const g of groups) {
     const there = groups.filter((o) => o.row === g.row);
@@ -265,6 +250,21 @@ export function overview(app) {
   ];
 }
 
+/**
+ * A task's points by category.
+ * @param {Point[]} points
+ */
+function sidesOf(points) {
+  const sides = groupBy(points, (p) => p.cell.category);
+  return CATEGORIES.flatMap((category) => {
+    const list = sides.get(category);
+    if (!list) return [];
+    const values = list.map((p) => p.value);
+    const [low, q1, median, q3, high] = quantiles(values, [0, 0.25, 0.5, 0.75, 1]);
+    return [{ category, list, low, q1, median, mean: meanOf(values), q3, high }];
+  });
+}
+
 /** @type {WeakMap<Cell[], Cell[][]>} */
 const known = new WeakMap();
 
@@ -304,19 +304,22 @@ function against(app, cells) {
 function lead(all, setting, stat) {
   // Of one study and one category alone: those with the most tasks.
   const alike = [
-    ...groupBy(all, (t) => JSON.stringify([sourceKey(t.list[0].cell), t.category])).values(),
+    ...groupBy(all, (t) =>
+      JSON.stringify([sourceKey(t.list[0].cell), t.sides[0].category]),
+    ).values(),
   ].sort((a, b) => b.length - a.length);
   const tasks = alike[0];
   const boundary = word("boundary", setting.boundary);
   if (tasks.length < 2)
     return say`Within the ${boundary} boundary. Pick a point to see all of its model.`;
   const first = tasks[0],
-    last = tasks[tasks.length - 1];
+    last = tasks[tasks.length - 1],
+    [{ category }] = first.sides;
   /** @param {Task} t */
   const task = (t) => clean(word("task", t.list[0].cell.task), 60);
-  const category = first.category === "unknown" ? "" : say`${word("category", first.category)} `;
+  const of = category === "unknown" ? "" : say`${word("category", category)} `;
   return say`In ${clean(sourceName(first.list[0].cell), 80)}, by the ${word("stat", stat)} of each
-    task's ${category}cells, ${task(last)} takes ${number(last.middle / first.middle, 2)} times the
+    task's ${of}cells, ${task(last)} takes ${number(last.middle / first.middle, 2)} times the
     ${unitName(setting)} of ${task(first)}: ${figure(last.middle, setting.unit)} against
     ${figure(first.middle, setting.unit)} per 1,000, within the ${boundary} boundary.`;
 }

@@ -2,7 +2,7 @@
 
 import { chart, decades, drawing, Plot } from "../chart.js";
 import { MANY, points as dots } from "../cloud.js";
-import { clean, h, name, table } from "../dom.js";
+import { clean, folded, h, name, table } from "../dom.js";
 import {
   figure,
   interval,
@@ -13,6 +13,7 @@ import {
 } from "../format.js";
 import { term } from "../glossary.js";
 import { bounded, onFront } from "../figures.js";
+import { say, word } from "../say.js";
 import {
   categoryLegend,
   COLOUR,
@@ -26,7 +27,6 @@ import {
   words,
 } from "../shared.js";
 import { span } from "./size.js";
-import { say, word } from "../say.js";
 
 /** @import { App } from "../main.js" */
 /** @import { Point, Setting } from "../page" */
@@ -55,13 +55,15 @@ export function quality(app) {
   const groups = [
     ...groupBy(points, (p) => JSON.stringify([p.cell.place, p.cell.metric])).values(),
   ];
-  const enough = groups.filter((g) => g.length > 1);
+  const enough = groups.filter((g) => g.length > 1),
+    shown = enough.slice(0, MOST),
+    total = shown.reduce((sum, g) => sum + g.length, 0);
   return [
     h("h1", {}, say`Quality for the cost`),
     h(
       "div",
       { class: "multiples" },
-      enough.slice(0, MOST).map((g) => one(app, g, setting)),
+      shown.map((g) => one(app, g, setting, total)),
     ),
     h(
       "p",
@@ -85,18 +87,21 @@ export function quality(app) {
  * @param {App} app
  * @param {Scored[]} points
  * @param {Setting} setting
+ * @param {number} total of the points of all charts
  */
-function one(app, points, setting) {
+function one(app, points, setting, total) {
   const { task, dataset, metric } = points[0].cell;
   const lower = points[0].cell.lower_is_better;
-  const best = points.filter((p) => onFront(p.cell, setting)).sort((a, b) => a.value - b.value);
+  const best = new Set(
+    points.filter((p) => onFront(p.cell, setting)).sort((a, b) => a.value - b.value),
+  );
   const x = span(points),
     values = points.flatMap((p) => [p.quality, p.from ?? p.quality, p.to ?? p.quality]);
   const share = points.every((p) => p.cell.in_percent);
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;
   const y = [Math.min(...values) - pad, Math.max(...values) + pad];
   const title = taskOn({ task, dataset });
-  const barred = points.length > MANY ? [] : points;
+  const barred = total > MANY ? [] : points;
   const draw = drawing(points, (width) => ({
     height: 300,
     marginLeft: 52,
@@ -119,7 +124,7 @@ function one(app, points, setting) {
       grid: true,
     },
     marks: [
-      Plot.line(best, {
+      Plot.line([...best], {
         x: "value",
         y: "quality",
         curve: "step-after",
@@ -145,15 +150,19 @@ function one(app, points, setting) {
         stroke: (p) => COLOUR[p.cell.category],
         strokeOpacity: 0.35,
       }),
-      dots(points, {
-        x: (p) => p.value,
-        y: (p) => p.quality,
-        r: 4.5,
-        fill: (p) => COLOUR[p.cell.category],
-        fillOpacity: (p) => (best.includes(p) ? 1 : 0.45),
-        stroke: (p) => (best.includes(p) ? "var(--ink)" : "none"),
-        symbol: (p) => SYMBOL[p.cell.category],
-      }),
+      dots(
+        points,
+        {
+          x: (p) => p.value,
+          y: (p) => p.quality,
+          r: 4.5,
+          fill: (p) => COLOUR[p.cell.category],
+          fillOpacity: (p) => (best.has(p) ? 1 : 0.45),
+          stroke: (p) => (best.has(p) ? "var(--ink)" : "none"),
+          symbol: (p) => SYMBOL[p.cell.category],
+        },
+        total,
+      ),
     ],
     color: { type: "identity" },
     symbol: { type: "identity" },
@@ -177,10 +186,7 @@ function one(app, points, setting) {
       ],
       note: sourceName(points[0].cell).slice(0, 140),
     }),
-    h(
-      "details",
-      {},
-      h("summary", {}, say`The same in words: ${points.length} models`),
+    folded(say`The same in words: ${points.length} models`, () =>
       table(
         title,
         [
@@ -199,7 +205,7 @@ function one(app, points, setting) {
           [clean(metric, 30), (p) => worded(p.cell), { number: true }],
           [say`Per 1,000`, (p) => figure(p.value, setting.unit), { number: true }],
           [say`95 % interval`, (p) => interval(p, setting.unit), { number: true }],
-          [say`On the front`, (p) => (best.includes(p) ? say`yes` : say`no`)],
+          [say`On the front`, (p) => (best.has(p) ? say`yes` : say`no`)],
         ],
         [...points].sort((a, b) => (lower ? 1 : -1) * (a.quality - b.quality)),
       ),

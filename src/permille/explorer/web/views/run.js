@@ -5,9 +5,9 @@ import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
 import { JOULES_PER_KWH } from "../figures.js";
 import { term } from "../glossary.js";
+import { english, say, word } from "../say.js";
 import { REPLICA, taskOn } from "../shared.js";
 import { asked } from "../source.js";
-import { english, say, word } from "../say.js";
 
 /** @import { PageRun, RunDomain } from "../document" */
 /** @import { App } from "../main.js" */

@@ -5,6 +5,7 @@ import { MANY, points as dots } from "../cloud.js";
 import { h, name, own, table } from "../dom.js";
 import { bounded, reach } from "../figures.js";
 import { figure, interval, number, params } from "../format.js";
+import { say, word } from "../say.js";
 import {
   CATEGORIES,
   drawable,
@@ -18,7 +19,6 @@ import {
   words,
 } from "../shared.js";
 import { empty } from "./overview.js";
-import { say, word } from "../say.js";
 
 /** @import { App } from "../main.js" */
 /** @import { Estimate, Point } from "../page" */

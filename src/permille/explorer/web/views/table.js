@@ -1,12 +1,12 @@
 // The table: every cell that the filters leave, sortable; what every chart draws, in words.
 
-import { clean, download, h, name, own, replaceChildren } from "../dom.js";
+import { clean, download, h, name, own, replaceChildren, setText } from "../dom.js";
 import { figure, interval, NONE, number, params, qualityInterval, seconds } from "../format.js";
 import { grams, kwh, provenance } from "../figures.js";
 import { asParquet, csv, record } from "../records.js";
+import { english, say, word } from "../say.js";
 import { rowsQuery } from "../state.js";
 import { provenanceWord, replica, sourceName } from "../shared.js";
-import { english, say, word } from "../say.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */
@@ -27,6 +27,11 @@ const PAGE = 100;
 
 /** @param {unknown} value */
 const text = (value) => (value === null || value === undefined ? "" : String(value));
+/**
+ * The columns that follow the PUE and the grid.
+ * @type {{ [key: string]: { of: typeof kwh; unit: Unit } }}
+ */
+const FIGURES = { energy: { of: kwh, unit: "kwh" }, carbon: { of: grams, unit: "co2e" } };
 /** @type {{ [key: string]: TableColumn }} */
 const COLUMNS = {
   energy: [
@@ -85,15 +90,24 @@ export const timeEach = (c) => c.latency_p50 ?? (c.seconds === null ? null : c.s
  */
 function withInterval(estimate, kind) {
   if (!estimate) return NONE;
-  return [
-    h(
-      "span",
-      { class: "value", "data-value": String(estimate.value), "data-low": String(estimate.low) },
-      figure(estimate.value, kind),
-    ),
-    " ",
-    h("small", {}, interval(estimate, kind)),
-  ];
+  const value = h("span", { class: "value" }),
+    ends = h("small", {});
+  reword(value, ends, estimate, kind);
+  return [value, " ", ends];
+}
+
+/**
+ * Writes a figure and its interval into the elements that hold them.
+ * @param {HTMLElement} value
+ * @param {HTMLElement} ends
+ * @param {Estimate} estimate
+ * @param {Unit} kind
+ */
+function reword(value, ends, estimate, kind) {
+  value.dataset.value = String(estimate.value);
+  value.dataset.low = String(estimate.low);
+  setText(value, figure(estimate.value, kind));
+  setText(ends, interval(estimate, kind));
 }
 
 /** @param {App} app */
@@ -141,17 +155,22 @@ export function tableView(app) {
     h(
       "tr",
       { "data-cell": c.id },
-      h(
-        "th",
-        { scope: "row" },
-        h("a", { href: app.href({ view: "model", model: c.model, cell: c.id }) }, name(c.model)),
-        replica(c),
-      ),
+      h("th", { scope: "row" }, h("a", { href: modelLink(app, c) }, name(c.model)), replica(c)),
       columns.map(([key, [, cell, , number_]]) =>
         h("td", { class: number_ ? "number" : null, "data-column": key }, cell(c, setting)),
       ),
       h("td", {}, picker(app, c)),
     );
+  const lines = rows.slice(0, most),
+    body = h("tbody", {}, lines.map(line));
+  let taken = downloads(app, rows);
+  // All figures are multiplied by the same: their order stays.
+  app.follow = () => {
+    lines.forEach((c, i) => refigure(app, c, body.rows[i]));
+    const now = downloads(app, rows);
+    taken.replaceWith(now);
+    taken = now;
+  };
   return [
     h("h1", {}, say`All figures`),
     h(
@@ -163,7 +182,7 @@ export function tableView(app) {
         : say`${number(rows.length)} cells, per 1,000 inferences, within the ${boundary} boundary;
             small, the 95 % interval (n/a where there was but one run).`,
     ),
-    downloads(app, rows),
+    taken,
     columnChoice(app, hidden),
     h(
       "div",
@@ -183,7 +202,7 @@ export function tableView(app) {
             h("th", { scope: "col" }, say`Compare`),
           ),
         ),
-        h("tbody", {}, rows.slice(0, most).map(line)),
+        body,
       ),
     ),
     rows.length > most
@@ -199,6 +218,29 @@ export function tableView(app) {
       : null,
   ];
 }
+
+/**
+ * Writes what the PUE and the grid change into a row that stands: most of the time of drawing a
+ * table anew is its layout.
+ * @param {App} app
+ * @param {Cell} c
+ * @param {HTMLTableRowElement} row
+ */
+function refigure(app, c, row) {
+  row.querySelector("a")?.setAttribute("href", modelLink(app, c));
+  for (const [key, { of, unit }] of Object.entries(FIGURES)) {
+    const [value, ends] = row.querySelectorAll(`[data-column=${key}] > *`),
+      estimate = of(c, app.setting);
+    if (estimate && value instanceof HTMLElement && ends instanceof HTMLElement)
+      reword(value, ends, estimate, unit);
+  }
+}
+
+/**
+ * @param {App} app
+ * @param {Cell} c
+ */
+const modelLink = (app, c) => app.href({ view: "model", model: c.model, cell: c.id });
 
 /**
  * The columns that the address hides; names that are none are left out.

@@ -1,16 +1,17 @@
 // What if: a workload's kWh, kilograms and equivalents a day and a year, on any grid.
 
 import { chart, drawing, Plot, tall } from "../chart.js";
+import { gridWords } from "../cite.js";
 import { combobox } from "../combobox.js";
-import { clean, h, name, replaceChildren, table } from "../dom.js";
+import { clean, folded, h, name, replaceChildren, table } from "../dom.js";
 import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
 import { term } from "../glossary.js";
+import { say, word } from "../say.js";
 import { gridMatrix } from "./grids.js";
+import { keepingOpen } from "../place.js";
 import { cellOption, replica, sourceKey, sourceName, taskOn } from "../shared.js";
 import { empty } from "./overview.js";
-import { say, word } from "../say.js";
-import { gridWords } from "../cite.js";
 
 /** @import { Cell, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
@@ -68,7 +69,7 @@ export function whatIf(app) {
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
   const everywhere = gridMatrix(app, chosen, () => perDayOf(app.state));
   const fill = () => {
-    replaceChildren(results, answers(app, cells, chosen, dearest));
+    keepingOpen(results, () => replaceChildren(results, answers(app, cells, chosen, dearest)));
     everywhere.update();
   };
   fill();
@@ -437,31 +438,26 @@ function every(app, dearest, count, day) {
     kwh: times(kwh(c, app.setting), day / 1000).value,
     grams: times(grams(c, app.setting), day / 1000).value,
   }));
-  return h(
-    "details",
-    {},
-    h(
-      "summary",
-      {},
-      count > MOST
-        ? say`Every cell of this selection at that volume: the ${MOST} dearest of ${number(count)};
-            filters narrow it`
-        : say`Every cell of this selection at that volume`,
-    ),
-    table(
-      say`Every cell of this selection at that volume`,
-      [
+  return folded(
+    count > MOST
+      ? say`Every cell of this selection at that volume: the ${MOST} dearest of ${number(count)};
+          filters narrow it`
+      : say`Every cell of this selection at that volume`,
+    () =>
+      table(
+        say`Every cell of this selection at that volume`,
         [
-          say`Model`,
-          ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), replica(c)],
+          [
+            say`Model`,
+            ({ c }) => [h("a", { href: app.href({ cell: c.id }) }, name(c.model)), replica(c)],
+          ],
+          [say`Task and dataset`, ({ c }) => name(taskOn(c, 200))],
+          [say`Study`, ({ c }) => name(sourceName(c))],
+          [say`Energy a year`, (r) => energy(r.kwh * DAYS), { number: true }],
+          [say`CO₂e a year`, (r) => mass(r.grams * DAYS), { number: true }],
         ],
-        [say`Task and dataset`, ({ c }) => name(taskOn(c, 200))],
-        [say`Study`, ({ c }) => name(sourceName(c))],
-        [say`Energy a year`, (r) => energy(r.kwh * DAYS), { number: true }],
-        [say`CO₂e a year`, (r) => mass(r.grams * DAYS), { number: true }],
-      ],
-      rows,
-    ),
+        rows,
+      ),
   );
 }
 

@@ -1,0 +1,271 @@
+"""The cells of the page's document as columns: made one column at a time, since a record of every
+cell takes longer."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from permille.analysis import comparable
+from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.parts import Part
+from permille.analysis.quality import interval
+from permille.analysis.study_cells import METERED, PARTS, StudyCell
+from permille.explorer.cells import Shown
+from permille.explorer.serving import serving
+from permille.metrics import in_percent, metric_of
+from permille.records.answers import Quality
+from permille.records.energy import Estimate
+
+DIGITS = 12
+"""Significant digits of numbers in the document: more than any meter has, to save bytes."""
+
+Named = Iterator[tuple[str, Any]]
+"""Columns with their names, in the order of the document."""
+
+
+def columns(cells: Sequence[Shown]) -> dict[str, Any]:
+    """What the page gets of each cell, by column (see :func:`packed`)."""
+    if not cells:
+        return {}
+    studied = [shown.cell for shown in cells]
+    found = {name: packed(values) for name, values in _facts(cells, studied)}
+    return found | dict(_energies(studied)) | {"parts": packed(_parts(studied))}
+
+
+def packed(values: Sequence[Any]) -> Any:
+    """A column of numbers as a list; any other as ``{"of": distinct values, "at": index of each}``,
+    because names repeat; a constant one as ``{"all": value}``."""
+    types = set(map(type, values))
+    if len(types) == 1 and values.count(values[0]) == len(values):
+        return {"all": values[0]}
+    if types <= _NUMBERS:
+        return _rounded(values) if float in types else list(values)
+    # By its text, what is neither a number nor text.
+    keys = values if types <= _TEXT else list(map(repr, values))
+    distinct = dict.fromkeys(keys)
+    number = {key: place for place, key in enumerate(distinct)}
+    first = dict(zip(reversed(keys), reversed(values), strict=True))
+    return {"of": [first[key] for key in distinct], "at": list(map(number.__getitem__, keys))}
+
+
+_NUMBERS = {int, float, bool, type(None)}
+_TEXT = {str, type(None)}
+
+
+def _rounded(values: Sequence[Any]) -> list[Any]:
+    """The values, with floats to :data:`DIGITS` digits; whole ones as integers."""
+    floats = [value for value in values if type(value) is float]
+    text = ",".join([f"{value:.{DIGITS}g}" for value in floats])
+    # As JSON, whole numbers are read back as integers, all in a third of the time of one by one:
+    # but for those with an exponent, and for those that JSON does not have.
+    odd = "e+" in text or "n" in text
+    short = map(_short, floats) if odd else msgspec.json.decode(f"[{text}]")
+    rounded = iter(short)
+    return [next(rounded) if type(value) is float else value for value in values]
+
+
+def _short(value: float) -> float:
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 2**53 else short
+
+
+# --- facts -----------------------------------------------------------------------------------
+
+
+def _facts(cells: Sequence[Shown], studied: Sequence[StudyCell]) -> Named:
+    """What does not depend on the boundary."""
+    summaries = [cell.summary for cell in studied]
+    measured = [summary.cell for summary in summaries]
+    qualities = [summary.quality for summary in summaries]
+    yield from _attributes(cells, "id")
+    yield "place", list(map(_place, cells))
+    yield from _attributes(cells, "origin")
+    yield from _attributes(summaries, "study", "source")
+    names = ("task", "dataset", "model", "category", "backend", "settings")
+    yield from _attributes(measured, *names)
+    yield from _attributes(studied, "architecture")
+    yield from _attributes(cells, "weights")
+    yield from _attributes(summaries, "device", "fingerprint")
+    yield from _attributes(cells, "batch_size")
+    yield from _attributes(summaries, "params")
+    yield from _attributes(studied, "input_length", "output_length", "logged_g_per_kwh")
+    yield from _attributes(summaries, "done", "failed", "invalid")
+    yield "seconds", [s.seconds and s.seconds.mean for s in summaries]
+    yield "latency_p50", [summary.latency_p50_s for summary in summaries]
+    yield "latency_p95", [summary.latency_p95_s for summary in summaries]
+    yield from zip(_QUALITY, zip(*map(_quality, qualities), strict=True), strict=True)
+    yield "asked", list(map(_precision, studied))
+    yield "reasons", [list(summary.reasons) for summary in summaries]
+    yield "notes", [list(summary.notes) for summary in summaries]
+    yield "serving", list(map(serving, studied))
+    for part in sorted(PARTS):
+        sums = [cell.parts.get(part) for cell in studied]
+        yield f"part_{part}", [of_part and of_part.mean for of_part in sums]
+
+
+def _attributes(things: Sequence[Any], *names: str) -> Named:
+    for name in names:
+        yield name, list(map(attrgetter(name), things))
+
+
+def _place(shown: Shown) -> str:
+    """A key that is equal for cells that may be ranked or divided; it differs between shipped and
+    stored cells."""
+    return _digest("\0".join((shown.origin, *comparable.place(shown.cell.summary))))
+
+
+@lru_cache(maxsize=4096)
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+_QUALITY = (
+    "metric", "quality", "quality_n", "quality_error", "quality_low", "quality_high",
+    "lower_is_better", "in_percent", "unreadable",
+)  # fmt: skip
+"""With the interval, the direction and whether to show percent: the page knows nothing about
+metrics."""
+
+
+def _quality(quality: Quality | None) -> tuple[Any, ...]:
+    if quality is None:
+        return _NO_QUALITY
+    bounded = interval(quality)
+    return (
+        quality.metric,
+        quality.value,
+        quality.n,
+        quality.standard_error,
+        bounded.low,
+        bounded.high,
+        metric_of(quality.metric).lower_is_better,
+        in_percent(quality.metric, quality.value),
+        quality.unreadable,
+    )
+
+
+_NO_QUALITY = (None,) * len(_QUALITY)
+
+
+def _precision(cell: StudyCell) -> float | None:
+    """The requested relative half-width of the repeats; None if their number was fixed."""
+    rules = [s.energy.asked for s in cell.summaries.values() if s.energy]
+    return next((rule.precision for rule in rules if rule), None)
+
+
+def _parts(cells: Iterable[StudyCell]) -> list[list[list[Any]]]:
+    """The parts of each cell's widest boundary: domain, joules, accuracy below and above, joules
+    proportional to time, whether it is split, joules of a constant error."""
+    widest = [_of_widest(cell) for cell in cells]
+    figures = [
+        figure
+        for parts in widest
+        for part in parts
+        for figure in (part.energy_j, part.low, part.high, part.time_j, part.offset_j)
+    ]
+    short = iter(_rounded(figures))
+    return [
+        [
+            [
+                part.domain,
+                next(short),
+                next(short),
+                next(short),
+                next(short),
+                part.split,
+                next(short),
+            ]
+            for part in parts
+        ]
+        for parts in widest
+    ]
+
+
+def _of_widest(cell: StudyCell) -> Sequence[Part]:
+    return next((p for b in reversed(METERED) if (p := cell.summaries[b].parts)), ())
+
+
+# --- energies --------------------------------------------------------------------------------
+
+
+def _energies(cells: Sequence[StudyCell]) -> Named:
+    """The figures of each boundary, packed. Boundaries with the same meters have the same figures:
+    they are computed and packed once."""
+    figures: dict[int, tuple[Any, ...]] = {}
+    known: dict[tuple[int, ...], list[Any]] = {}
+
+    def packed_figures(sums: Sequence[Sums | None]) -> list[Any]:
+        for each in sums:
+            if id(each) not in figures:
+                figures[id(each)] = _figures(each)
+        same = tuple(map(id, sums))
+        if same not in known:
+            rows = [figures[key] for key in same]
+            known[same] = [packed(values) for values in zip(*rows, strict=True)]
+        return known[same]
+
+    for boundary in METERED:
+        summaries = [cell.summaries[boundary] for cell in cells]
+        spread, *gross = packed_figures([summary.energy for summary in summaries])
+        _, *net = packed_figures([summary.net for summary in summaries])
+        yield f"{boundary}_n", packed([s.energy and s.energy.n for s in summaries])
+        yield f"{boundary}_spread", spread
+        for prefix, values in ((boundary, gross), (f"{boundary}_net", net)):
+            yield from zip((f"{prefix}_{name}" for name in _FIGURES), values, strict=True)
+        yield f"{boundary}_provenance", packed(list(map(_provenance, summaries)))
+        yield f"{boundary}_domains", packed([list(summary.domains) for summary in summaries])
+        yield f"{boundary}_problem", packed([summary.problem for summary in summaries])
+
+
+def _provenance(summary: Summary) -> str | None:
+    return None if summary.provenance is None else summary.provenance.value
+
+
+def _figures(sums: Sums | None) -> tuple[Any, ...]:
+    """The spread, and the values of :data:`_FIGURES`: the estimate that the command line prints,
+    and the inputs of a ratio, which differ if a stopping rule left out a cold first repeat."""
+    if sums is None:
+        return (None,) * (1 + len(_FIGURES))
+    estimate, spread, widened, over_sessions = sums.intervals()
+    return (
+        _relative(spread),
+        estimate.value,
+        # A ratio pairs nothing else (see ``compare.paired``).
+        _blocks(sums) if over_sessions and not sums.asked else None,
+        *sums.for_ratio(),
+        estimate.low,
+        estimate.high,
+        sums.low,
+        sums.high,
+        sums.edge,
+        estimate.sessions,
+        estimate.machines,
+        estimate.rerun_low,
+        estimate.rerun_high,
+        widened,
+    )
+
+
+_FIGURES = (
+    "mean", "blocks", "ratio_n", "ratio_mean", "ratio_sd", "low", "high", "below", "above", "edge",
+    "sessions", "machines", "rerun_low", "rerun_high", "widened",
+)  # fmt: skip
+
+
+def _blocks(sums: Sums) -> list[tuple[str, int, float, str]]:
+    """(session, block, logarithm of the energy, machine) of each trial, as a ratio pairs them."""
+    return [(b.session, b.block, math.log(b.value), b.machine) for b in sums.blocks]
+
+
+def _relative(spread: Estimate) -> float | None:
+    """The relative half-width of the interval from the trials only."""
+    if spread.high is None or spread.value <= 0:
+        return None
+    return (spread.high - spread.value) / spread.value
