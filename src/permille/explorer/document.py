@@ -38,10 +38,11 @@ def document(
     cells: Sequence[Shown],
     *,
     store: str | None,
+    store_exists: bool = True,
     damage: Sequence[str] = (),
     licences: Sequence[shapes.Licence] = (),
 ) -> shapes.Document:
-    """Everything that the page needs. ``store`` names the store for people, if there is one;
+    """Everything that the page needs. ``store`` names the store for people, if one is named;
     ``damage`` has a line for each thing in it that could not be read."""
     ranks, answers = _ranked(cells)
     by_column = columns(cells)
@@ -51,6 +52,7 @@ def document(
         "schema": 1,
         "permille": __version__,
         "store": store,
+        "store_exists": store is not None and store_exists,
         "cells": {"count": len(cells), "columns": by_column},
         "answers": answers,
         "studies": _studies(cells),
