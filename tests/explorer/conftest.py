@@ -26,6 +26,7 @@ from permille.records.recording import RecorderStats, Recording, Series, Span
 from permille.records.trial import Protocol, Trial
 from permille.store import Raw, Store
 from tests.conftest import PATIENCE_S
+from tests.explorer import sweep
 from tests.records import cell, domain, joules, trial
 
 if TYPE_CHECKING:
@@ -328,3 +329,17 @@ def tab(served_page: Page, served: Served) -> Iterator[Tab]:
 def file_tab(file_page: Page, file: Path) -> Iterator[Tab]:
     """The file, opened with the network cut."""
     yield from lent(file_page, file.as_uri())
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sweep.write(tmp_path_factory.mktemp("sweep") / "sweep.db")
+
+
+@pytest.fixture(scope="session")
+def swept_file(swept: Path, built: None) -> Path:
+    from permille.explorer import static_file
+
+    file = swept.with_name("sweep.html")
+    file.write_bytes(static_file.page(swept).content)
+    return file

@@ -46,7 +46,7 @@
     "tau", "sha256", "HC3", "p50", "p95", "p99", "lm", "Uptime Institute", "Apache License",
     "package\\.json", "concurrency", "permille", "PATH",
     "https?://\\S+", "doi\\.org/\\S+", "[a-z]+\\.(?:html|csv|json|parquet)",
-    "power-hungry-2023",
+    "power-hungry-2023", "Natural Earth",
   ].join("|") + ")(?![A-Za-z])", "g");
   const COMMAND = /permille (?:audit|run|explore|reproduce|import)/g;
   const english = text =>

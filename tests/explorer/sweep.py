@@ -15,13 +15,22 @@ from permille.store import Raw, Store
 from tests.records import cell, trial
 
 MODEL = "SmolLM2"
+OTHER = "Qwen2.5"
 POINTS = [(1, 300.0, 0.1), (2, 240.0, 0.2), (4, 190.0, 0.5), (8, 150.0, 1.2), (16, 120.0, 3.0)]
 """Clients, joules of 1,000 requests, seconds to the first token (p95)."""
 
 
-def load(clients: int, energy_j: float, ttft_s: float, **changed: Any) -> list[Trial]:
+def load(
+    at: int,
+    energy_j: float,
+    ttft_s: float,
+    *,
+    server: str = MODEL,
+    by: str = "concurrency",
+    **changed: Any,
+) -> list[Trial]:
     """Three trials of a load whose figures differ by 2 % from each other."""
-    model = f"{MODEL}, concurrency = {clients}"
+    model = f"{server}, {by} = {at}"
     split = TokenSplit(
         method="windows",
         input_j=Estimate(value=0.001, low=0.0005, high=0.0015),
@@ -29,7 +38,7 @@ def load(clients: int, energy_j: float, ttft_s: float, **changed: Any) -> list[T
         rest_w=Estimate(value=2.0, low=1.0, high=3.0),
         n=40,
     )
-    settings = {"concurrency": clients, "model": MODEL}
+    settings = {by: at, "model": server}
     plain: dict[str, Any] = {
         "cell": cell(model, backend="endpoint", settings=settings, category="general-purpose"),
         "protocol": Protocol(inferences=1000),
@@ -39,18 +48,18 @@ def load(clients: int, energy_j: float, ttft_s: float, **changed: Any) -> list[T
     }
     return [
         trial(
-            energy_j * by,
+            energy_j * part,
             model=model,
             repeat=repeat,
             latency=Latency(
                 p50=ttft_s, p95=2 * ttft_s, p99=3 * ttft_s, mean=ttft_s, n=1000,
-                first_token_p50=ttft_s / 2, first_token_p95=ttft_s * by,
-                first_token_p99=ttft_s * by * 2,
-                output_token_p50=0.01, output_token_p95=0.02 * by, output_token_p99=0.03,
+                first_token_p50=ttft_s / 2, first_token_p95=ttft_s * part,
+                first_token_p99=ttft_s * part * 2,
+                output_token_p50=0.01, output_token_p95=0.02 * part, output_token_p99=0.03,
             ),
             **(plain | changed),
         )
-        for repeat, by in enumerate((0.99, 1.0, 1.01))
+        for repeat, part in enumerate((0.99, 1.0, 1.01))
     ]  # fmt: skip
 
 
@@ -66,7 +75,11 @@ def recorded(one: Trial) -> Raw | None:
     """Its answers' times, the first token between a quarter of the p95 and the p95; none of a plain
     model and of 32 clients, as in a store of an older version."""
     latency = one.latency
-    if latency is None or latency.first_token_p95 is None or one.cell.settings["concurrency"] == 32:
+    if (
+        latency is None
+        or latency.first_token_p95 is None
+        or one.cell.settings.get("concurrency") == 32
+    ):
         return None
     first_ns = [
         round(latency.first_token_p95 * 1e9 * (250 + 750 * i / 999) / 1e3) for i in range(1000)
@@ -83,8 +96,9 @@ def recorded(one: Trial) -> Raw | None:
 
 
 def write(path: Path) -> Path:
-    """The trials as a store."""
+    """The trials as a store, and those of another server, by its rate."""
+    other = [one for rate in (2, 4) for one in load(rate, 90.0, 0.4, server=OTHER, by="rate_per_s")]
     with Store(path) as opened:
-        for one in trials():
+        for one in trials() + other:
             opened.add(one, recorded(one))
     return path

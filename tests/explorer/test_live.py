@@ -204,6 +204,23 @@ def test_a_tab_out_of_sight_asks_for_nothing(live: Tab, kept: Path) -> None:
     until(lambda: news(live).startswith("1 new trial, "))
 
 
+def test_a_store_that_comes_later_is_taken_in(
+    browser: Browser, tmp_path: Path, built: None
+) -> None:
+    path = tmp_path / "later.db"
+    with serving(path) as running:
+        tab = Tab(browser.new_page(), running.address)
+        tab.go("view=table&origin=store")
+        assert news(tab) == "There is no store later.db yet."
+        assert tab.values("energy") == {}
+        many = trials()
+        with Store(path) as store:
+            store.add_many((one, None) for one in many)
+        until(lambda: news(tab).startswith(f"{len(many)} new trials, "))
+        assert "small" in tab.values("energy")
+        tab.page.close()
+
+
 def test_while_nothing_changes_the_figures_are_not_read(followed: Served) -> None:
     """The page's question is answered from the files' times, with the same answer each time."""
     answers = {followed.ask("/revision")[2] for _ in range(3)}

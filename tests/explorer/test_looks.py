@@ -1,4 +1,4 @@
-"""Forced colours, and links inside a file."""
+"""Forced colours, paper, and links inside a file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.explorer.conftest import Tab, until
+from tests.explorer.test_pages import VIEWS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -70,3 +71,59 @@ def test_a_files_rows_and_points_open_without_loading_it_again(file_tab: Tab) ->
     page.keyboard.press("Enter")
     until(lambda: "view=model" in file_tab.url)
     assert page.evaluate("Boolean(document.querySelector('main h1'))")
+
+
+# --- paper -----------------------------------------------------------------------------------
+
+UPRIGHT, ACROSS = 718, 1040
+"""Pixels between the margins of an A4 page; a table of ten columns and more is across it."""
+CONTROLS = "button:not(.term, thead button), input, select, nav, .panel, .keep > summary, footer"
+CUT = """across => [...document.querySelectorAll("main table, main svg, main p, main dl")]
+  .filter(e => e.getBoundingClientRect().right > (e.rows?.[0].cells[9] ? across : innerWidth) + 1)
+  .map(e => [e.caption?.innerText ?? e.outerHTML.slice(0, 80), e.getBoundingClientRect().right])"""
+SHORT = """() => [...document.querySelectorAll(".canvas svg")]
+  .map(e => e.getBoundingClientRect())
+  .filter(box => box.height < 60 || box.height > innerHeight).length"""
+DARK = """() => [document.body, ...document.querySelectorAll("main th, main section, main figure")]
+  .map(e => getComputedStyle(e).backgroundColor)
+  .filter(c => c !== "rgba(0, 0, 0, 0)" && c.match(/\\d+/g).slice(0, 3).some(n => n < 200))"""
+
+
+@pytest.mark.parametrize("view", [*VIEWS, "load"])
+def test_a_view_on_paper_is_whole_light_and_has_no_controls(
+    file_tab: Tab, swept_file: Path, view: str
+) -> None:
+    """As a printer takes it: right after the page has been told, before a further frame."""
+    page = file_tab.page
+    if view == "load":
+        file_tab.address = swept_file.as_uri()
+    page.set_viewport_size({"width": UPRIGHT, "height": ACROSS})
+    page.emulate_media(color_scheme="dark")
+    file_tab.go(f"view={view}&task=text-classification")
+    until(lambda: page.locator("main h1").count() == 1)
+    charts = page.locator("main .stage").count()
+    page.evaluate(
+        """() => {
+          window.taken = new Promise(done => {
+            dispatchEvent(new Event("beforeprint"));
+            setTimeout(() => done(document.querySelectorAll("main .canvas > svg").length));
+          });
+        }"""
+    )
+    assert page.evaluate("window.taken") == charts
+    page.emulate_media(media="print", color_scheme="dark")
+    visible = page.locator(CONTROLS).evaluate_all(
+        "all => all.filter(e => e.checkVisibility()).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert visible == []
+    assert page.evaluate(CUT, ACROSS) == []
+    assert page.evaluate(SHORT) == 0
+    assert page.evaluate(DARK) == []
+    words = page.locator("main .term:not(.fields *)").evaluate_all(
+        "all => all.map(e => e.checkVisibility())"
+    )
+    assert all(words)
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
+    assert file_tab.said == []

@@ -446,8 +446,8 @@ def test_the_files_parquet_is_the_servers(
     state = f"view=table&{narrowed}&region=SWE&pue=1.4&boundary=node&net=1"
     tab.go(state)
     file_tab.go(state)
-    served = _read_parquet(_downloaded(tab, "a:text('Parquet')"), tmp_path / "a.parquet")
-    filed = _read_parquet(_downloaded(file_tab, "button:text('Parquet')"), tmp_path / "b.parquet")
+    served = _read_parquet(downloaded(tab, "a:text('Parquet')"), tmp_path / "a.parquet")
+    filed = _read_parquet(downloaded(file_tab, "button:text('Parquet')"), tmp_path / "b.parquet")
     by_name = [
         sorted(rows, key=lambda r: (r["origin:VARCHAR"], r["dataset:VARCHAR"], r["model:VARCHAR"]))
         for rows in (served, filed)
@@ -464,7 +464,7 @@ def _alike(a: object, b: object) -> bool:
     return a == b
 
 
-def _downloaded(tab: Tab, selector: str) -> bytes:
+def downloaded(tab: Tab, selector: str) -> bytes:
     with tab.page.expect_download() as waiting:
         tab.page.click(selector)
     return Path(waiting.value.path()).read_bytes()
@@ -474,8 +474,8 @@ def test_the_files_csv_is_the_servers(tab: Tab, file_tab: Tab) -> None:
     state = "view=table&task=text-classification&region=SWE&pue=1.4&boundary=facility"
     tab.go(state)
     file_tab.go(state)
-    served = csv.DictReader(io.StringIO(_downloaded(tab, "a:text('CSV')").decode()))
-    filed = csv.DictReader(io.StringIO(_downloaded(file_tab, "button:text('CSV')").decode()))
+    served = csv.DictReader(io.StringIO(downloaded(tab, "a:text('CSV')").decode()))
+    filed = csv.DictReader(io.StringIO(downloaded(file_tab, "button:text('CSV')").decode()))
     ours = {(r["origin"], r["dataset"], r["model"]): r for r in served}
     theirs = {(r["origin"], r["dataset"], r["model"]): r for r in filed}
     assert ours.keys() == theirs.keys()
@@ -496,7 +496,7 @@ def _same(a: str, b: str) -> bool:
 def test_the_server_is_asked_for_what_the_page_shows(tab: Tab) -> None:
     """It refused an intensity beside a place, and what the page had read in its own way."""
     tab.go("view=table&origin=store&region=SWE&intensity=50&year=1066&pue=x&least=60M&most=7b")
-    rows = list(csv.DictReader(io.StringIO(_downloaded(tab, "a:text('CSV')").decode())))
+    rows = list(csv.DictReader(io.StringIO(downloaded(tab, "a:text('CSV')").decode())))
     shown = {name.splitlines()[0] for name in tab.values("energy")}
     assert {row["model"] for row in rows} == shown
     assert {"small", "big", "lonely"} <= {row["model"] for row in rows}
@@ -518,7 +518,7 @@ def test_a_chart_is_taken_away_with_all_it_rests_on(file_tab: Tab) -> None:
     file_tab.go("view=overview&origin=shipped&dataset=IMDB&category=task-specific&region=NOR")
     until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
     file_tab.page.click(".keep summary")
-    svg = _downloaded(file_tab, ".chart button:text('SVG')").decode()
+    svg = downloaded(file_tab, ".chart button:text('SVG')").decode()
     assert svg.startswith("<svg")
     assert "var(--" not in svg
     words = " ".join(t or "" for t in ElementTree.fromstring(svg).itertext())
@@ -529,8 +529,8 @@ def test_a_chart_is_taken_away_with_all_it_rests_on(file_tab: Tab) -> None:
     ):  # fmt: skip
         assert part in words
     assert "file:" not in words  # whose folder is the reader's own business
-    assert _downloaded(file_tab, ".chart button:text('PNG')").startswith(b"\x89PNG")
-    data = list(csv.DictReader(io.StringIO(_downloaded(file_tab, "button:text('CSV')").decode())))
+    assert downloaded(file_tab, ".chart button:text('PNG')").startswith(b"\x89PNG")
+    data = list(csv.DictReader(io.StringIO(downloaded(file_tab, "button:text('CSV')").decode())))
     assert len(data) == file_tab.page.locator("figure svg .pt > *").count() == 8
     first = data[0]
     (cell,) = [s for s in published.summaries("compute")
@@ -574,7 +574,7 @@ def test_many_points_are_a_canvas_that_is_read_and_kept(
     tab.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     until(lambda: tip.inner_text().splitlines()[1:] == last.splitlines()[1:])
     tab.page.click(".keep summary")
-    svg = _downloaded(tab, "button:text('SVG')").decode()
+    svg = downloaded(tab, "button:text('SVG')").decode()
     assert 'href="data:image/png;base64' in svg
     tab.page.locator(".stage").first.focus()
     tab.page.keyboard.press("End")
@@ -590,7 +590,7 @@ def test_an_embedded_chart_resizes_itself(file_tab: Tab, tmp_path: Path) -> None
     tab.go("view=size&task=text-classification&origin=shipped")
     until(lambda: tab.page.locator("figure svg .pt > *").count() > 0)
     tab.page.click(".keep summary")
-    chart = _downloaded(tab, "button:text('Embed')")
+    chart = downloaded(tab, "button:text('Embed')")
     (tmp_path / "permille-size.html").write_bytes(chart)
     until(lambda: "<iframe" in tab.page.locator(".out").inner_text())
     code = tab.page.locator(".out pre").inner_text()
@@ -646,6 +646,33 @@ def findings(tab: Tab, options: dict[str, Any] | None = None) -> list[Any]:
         for v in found["violations"]
         if v["impact"] in ("serious", "critical")
     ]
+
+
+ROOM = ("region", "target-size")
+"""Rules that axe counts as less than serious, or does not apply unless asked: all of the page is in
+a landmark, and what is pressed is 24 pixels wide and high, or has that much room."""
+
+
+def cramped(tab: Tab) -> list[Any]:
+    """What :data:`ROOM` finds."""
+    tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = tab.page.evaluate(
+        "rules => axe.run(document, {resultTypes: ['violations'], runOnly: rules})", list(ROOM)
+    )
+    return [(v["id"], [n["target"] for n in v["nodes"]]) for v in found["violations"]]
+
+
+@pytest.mark.parametrize("width", [360, 1366])
+def test_all_is_in_a_landmark_and_large_enough_to_press(file_tab: Tab, width: int) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: python scripts/build_explorer.py")
+    file_tab.page.set_viewport_size({"width": width, "height": 900})
+    found = {}
+    for view in VIEWS:
+        file_tab.go(f"view={view}&task=text-classification&dataset=IMDB").unfold()
+        until(lambda: VIEWS[view] in file_tab.text())  # noqa: B023
+        found[view] = cramped(file_tab)
+    assert {view: each for view, each in found.items() if each} == {}
 
 
 COLOURS = "color-contrast"

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from permille.errors import StoreError
 from permille.explorer.figures import Figures
 from permille.explorer.rows import question
 from permille.explorer.server import app
@@ -224,9 +226,29 @@ def test_a_store_that_is_not_one_is_said_at_once(permille: Permille, tmp_path: P
     assert "text.db" in found.err
 
 
-def test_a_store_that_is_not_there_is_said_at_once(permille: Permille, tmp_path: Path) -> None:
-    found = permille("explore", "--no-open", "--store", str(tmp_path / "none.db"), code=2)
+def test_a_store_in_a_folder_that_is_not_there_is_refused(
+    permille: Permille, tmp_path: Path
+) -> None:
+    path = tmp_path / "nowhere" / "none.db"
+    found = permille("explore", "--no-open", "--store", str(path), code=2)
     assert "there is no store" in found.err
+
+
+def test_a_store_is_waited_for_but_one_that_is_gone_is_an_error(
+    tmp_path: Path, store: Path, built: None
+) -> None:
+    path = tmp_path / "later.db"
+    figures = Figures(path)
+    first, revision = figures.state(), figures.revision()
+    assert json.loads(first.document)["store_exists"] is False
+    assert {c.origin for c in first.cells} == {"shipped"}
+    shutil.copy(store, path)
+    assert figures.revision() != revision
+    assert json.loads(figures.state().document)["store_exists"] is True
+    assert {c.origin for c in figures.state().cells} == {"shipped", "store"}
+    path.unlink()
+    with pytest.raises(StoreError, match="there is no store"):
+        figures.state()
 
 
 def test_a_port_that_is_taken_is_said(permille: Permille, served: Served) -> None:

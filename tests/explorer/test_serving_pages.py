@@ -12,26 +12,12 @@ import pytest
 from tests.conftest import Permille
 from tests.explorer import sweep
 from tests.explorer.conftest import SCREEN, Tab, lent, serving, until
-from tests.explorer.test_pages import AXE
+from tests.explorer.test_pages import AXE, cramped, findings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sweep.write(tmp_path_factory.mktemp("sweep") / "sweep.db")
-
-
-@pytest.fixture(scope="module")
-def swept_file(swept: Path, built: None) -> Path:
-    from permille.explorer import static_file
-
-    file = swept.with_name("sweep.html")
-    file.write_bytes(static_file.page(swept).content)
-    return file
 
 
 @pytest.fixture
@@ -88,7 +74,7 @@ def test_sliders_pick_the_load_that_slo_picks(page: Tab, permille: Permille, swe
     for _ in range(3):
         page.page.keyboard.press("ArrowRight")
     until(lambda: "within 1.4 s is 8 clients" in page.text())
-    assert "within=1.4" in page.url
+    until(lambda: "within=1.4" in page.url)
     assert page.page.evaluate("document.activeElement.id") == "l-within"
     assert slider.get_attribute("aria-valuetext") == "1.4 s"
     assert page.said == []
@@ -170,9 +156,26 @@ def test_the_load_view_fits_and_is_accessible(page: Tab, width: int) -> None:
     assert page.page.evaluate("document.documentElement.scrollWidth") <= width
     if not AXE.exists():
         pytest.skip("axe-core is not installed: python scripts/build_explorer.py")
-    page.page.evaluate(AXE.read_text(encoding="utf-8"))
-    result = page.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    assert [v["id"] for v in result["violations"] if v["impact"] in ("serious", "critical")] == []
+    assert findings(page) == []
+    assert cramped(page) == []
+
+
+def test_a_server_is_found_by_words(page: Tab) -> None:
+    page.go("view=load&limit=ttft_p95&within=1")
+    assert sweep.MODEL in page.page.input_value("#l-sweep")
+    options = page.page.locator("#l-sweep-list [role=option]")
+    assert options.count() == 0  # they are made when the list opens
+    page.page.fill("#l-sweep", "clients smollm2")
+    assert options.count() == 1
+    assert options.first.inner_text().startswith(sweep.MODEL)
+    page.page.fill("#l-sweep", "rate qwen")
+    assert options.count() == 1
+    page.page.keyboard.press("Enter")
+    until(lambda: sweep.OTHER in page.page.input_value("#l-sweep"))
+    assert "sweep=" in page.url
+    until(lambda: "requests per second" in page.text())
+    assert page.page.evaluate("document.activeElement.id") == "l-sweep"
+    assert page.said == []
 
 
 def test_without_a_server_the_view_says_how_to_get_one(file_tab: Tab) -> None:

@@ -42,11 +42,12 @@ class FiguresState:
 
 
 class Figures:
-    """The shipped figures and those of a store, if one is named, which are reread when it
-    changes."""
+    """The shipped figures and those of a store, if one is named, which are reread when it changes.
+    A store that is not there yet is waited for; one that was there and is gone is an error."""
 
     def __init__(self, store: Path | None) -> None:
         self.store = store
+        self._appeared = False
         self._lock = threading.Lock()
         self._stamp: object = None
         self._state: FiguresState | None = None
@@ -61,8 +62,9 @@ class Figures:
             stamp = _stamp(self.store)
             if self._state is None or stamp != self._stamp:
                 # A request may still be reading the old rows: the last reference frees them.
+                self._appeared = self._appeared or (self.store is not None and self.store.exists())
                 with _without_collector():
-                    self._state = FiguresState(*everything(self.store))
+                    self._state = FiguresState(*everything(self.store, awaited=not self._appeared))
                 self._stamp = stamp
             return self._state
 
@@ -98,18 +100,19 @@ class Figures:
             return runs.run(store, uid)
 
 
-def everything(store: Path | None) -> tuple[list[cells.Shown], Document]:
+def everything(store: Path | None, *, awaited: bool = False) -> tuple[list[cells.Shown], Document]:
     """All cells and the document of them, with ``damage``: a line for each thing in the store
-    that could not be read.
+    that could not be read. An ``awaited`` store is not there yet.
 
     Raises:
         StoreError: the store cannot be read at all.
     """
     damage: list[str] = []
-    shown = cells.shipped() + (cells.of_store(store, damage) if store else [])
+    shown = cells.shipped() + (cells.of_store(store, damage) if store and not awaited else [])
     found = document.document(
         shown,
         store=store.name if store else None,
+        store_exists=not awaited,
         damage=damage,
         licences=json.loads(asset("licences.json")),
     )

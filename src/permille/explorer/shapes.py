@@ -17,13 +17,15 @@ Origin = Literal["shipped", "store"]
 
 
 class Document(TypedDict):
-    """The document. ``licences``, ``trials``, ``answer_times`` and ``runs`` are in a file alone,
-    which can ask no server; there, ``cells`` has all columns, and from a server those that are not
-    in :class:`CellDetails`."""
+    """The document. ``store_exists`` is false while the store that is named is not there yet.
+    ``licences``, ``trials``, ``answer_times`` and ``runs`` are in a file alone, which can ask no
+    server; there, ``cells`` has all columns, and from a server those that are not in
+    :class:`CellDetails`."""
 
     schema: int
     permille: str
     store: str | None
+    store_exists: bool
     cells: Columns
     answers: dict[str, list[list[str]]]
     studies: list[PageStudy]

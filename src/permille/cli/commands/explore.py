@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import socket
 import sys
 import threading
@@ -39,16 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    return _serve(explored_store(args.store), args.port, opens=not args.no_open)
+    return _serve(args.store, args.port, opens=not args.no_open)
 
 
-def explored_store(path: Path) -> Path | None:
-    """The store to show next to the shipped study; None if no store was named and none exists."""
-    named = "PERMILLE_STORE" in os.environ or str(path) != "permille.db"
-    return path if named or path.exists() else None
-
-
-def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
+def _serve(store: Path, port: int | None, *, opens: bool) -> int:
     with extra("explorer", "the explorer"):
         import duckdb  # noqa: F401 - for downloads; missing, it is reported now
         import uvicorn
@@ -58,7 +51,8 @@ def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
         from permille.explorer.server import app
 
         page.served()
-    if store is not None:
+    # A run may make the store later, but not its folder.
+    if store.exists() or not store.parent.is_dir():
         with Store(store, readonly=True, damage=[]):
             pass  # what is not a store is refused before anything is served
     figures = Figures(store)
@@ -66,6 +60,8 @@ def _serve(store: Path | None, port: int | None, *, opens: bool) -> int:
     port = listening.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"
     print(f"the explorer is at {address} (Ctrl-C stops it)", flush=True)
+    if not store.exists():
+        print(plain(f"there is no store at {store} yet; the page shows it once there is one"))
     config = uvicorn.Config(
         app(figures, port), log_level="warning", server_header=False, date_header=False
     )

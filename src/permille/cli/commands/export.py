@@ -4,6 +4,7 @@ as another tool's file."""
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence, Set
 from functools import cached_property
@@ -16,7 +17,6 @@ from permille.analysis.results import Results, result_rows
 from permille.analysis.rolled import BoundaryReading
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_impacts, add_reading, add_store, carbon_of, impacts_of
-from permille.cli.commands.explore import explored_store
 from permille.cli.source import check_study, say_damage, summaries_of
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -122,7 +122,10 @@ class _Reading:
 
     @property
     def store(self) -> Path | None:
-        return explored_store(self._args.store)
+        """The store; None if none was named and none exists: the shipped study is shown alone."""
+        path: Path = self._args.store
+        named = "PERMILLE_STORE" in os.environ or str(path) != "permille.db"
+        return path if named or path.exists() else None
 
     def results(self) -> Results:
         args, carbon = self._args, self.carbon

@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { world } from "./world.js";
 
 /** @type {[what: RegExp, instead: string][]} modules, and what stands in for them */
 const LEAN = [
@@ -15,9 +16,12 @@ const LEAN = [
   ],
   [/plot\/src\/(marks\/tip|interactions\/pointer|transforms\/bin|marker)\.js$/, "lean/plot.js"],
   [/plot\/src\/curve\.js$/, "lean/curve.js"],
-  [/\/(d3-geo|d3-time-format|d3-color|d3-format|d3-interpolate)\//, "lean/d3.js"],
+  [/\/(d3-time-format|d3-color|d3-format|d3-interpolate)\//, "lean/d3.js"],
   [/\/isoformat\//, "lean/plot.js"],
 ];
+/** The map takes d3-geo itself; of d3, for Plot, it is left out. */
+const GEO = /\/d3-geo\//;
+const D3 = /\/node_modules\/d3\//;
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** @type {import("esbuild").Plugin} */
@@ -30,6 +34,11 @@ const lean = {
       const source = await readFile(path, "utf8");
       return { contents: source.replace(/= \(function /g, "= /* @__PURE__ */ (function ") };
     });
+    // What the map needs of its package, which has more and other codes.
+    builder.onLoad({ filter: /[\\/]world-atlas[\\/]countries-110m\.json$/ }, () => ({
+      contents: JSON.stringify(world()),
+      loader: "json",
+    }));
     builder.onResolve({ filter: /./ }, async ({ path, pluginData, ...how }) => {
       if (pluginData === "asked" || how.kind === "entry-point") return undefined;
       const { importer, namespace, resolveDir, kind, with: attributes } = how;
@@ -41,7 +50,10 @@ const lean = {
         with: attributes,
         pluginData: "asked",
       });
-      const instead = LEAN.find(([what]) => what.test(found.path.replaceAll("\\", "/")))?.[1];
+      const [to, from] = [found.path, importer].map((file) => file.replaceAll("\\", "/"));
+      const instead =
+        LEAN.find(([what]) => what.test(to))?.[1] ??
+        (GEO.test(to) && D3.test(from) ? "lean/d3.js" : undefined);
       return instead ? { path: here(instead), sideEffects: false } : found;
     });
   },

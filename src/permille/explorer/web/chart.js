@@ -24,9 +24,9 @@ import { say } from "./say.js";
 import { svgElement } from "./standalone.js";
 
 /**
- * What a chart is made of: `draw(width)` gives Plot's options; elements drawn with className "pt"
- * are points, whose datum `describe` words as a list of lines and whose page `open` gives the
- * address of.
+ * What a chart is made of: `draw(width)` gives Plot's options, or a drawing of its own; elements
+ * drawn with className "pt" are points, whose datum `describe` words as a list of lines and whose
+ * page `open` gives the address of.
  * @template Datum
  * @typedef {object} ChartOptions
  * @property {string} file
@@ -35,6 +35,7 @@ import { svgElement } from "./standalone.js";
  * @property {(datum: Datum) => Child[]} [describe]
  * @property {(datum: Datum) => string} [open]
  * @property {LegendEntry[]} [legend]
+ * @property {string[]} [credits] lines on whose figures these are, below what is kept of it
  * @property {Child} [note]
  */
 
@@ -84,10 +85,17 @@ function labelled(options) {
  * @property {(i: number) => [x: number, y: number]} centre in pixels from the chart's corner
  * @property {(i: number) => Datum | undefined} datum
  * @property {(i: number, picked: boolean) => void} pick
+ * @property {(target: EventTarget | null) => number} under the point that is this element, or -1
  */
 
 /** @type {Spots<any>} */
-const NOWHERE = { count: 0, centre: () => [0, 0], datum: () => undefined, pick: () => {} };
+const NOWHERE = {
+  count: 0,
+  centre: () => [0, 0],
+  datum: () => undefined,
+  pick: () => {},
+  under: () => -1,
+};
 
 /** @type {{ [key: string]: number }} */
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -102,6 +110,7 @@ export const entry = (label, colour, symbol) => [label, colour, symbol];
 
 const REACH = 22; // pixels from a point at which it answers a pointer or a finger
 const HIGHEST = 1200;
+const PAPER = 700; // pixels of width between the margins
 
 /**
  * @template Datum
@@ -109,7 +118,7 @@ const HIGHEST = 1200;
  * @param {string} title
  * @param {ChartOptions<Datum>} options
  */
-export function chart(app, title, { file, draw, data, describe, open, legend, note }) {
+export function chart(app, title, { file, draw, data, describe, open, legend, credits, note }) {
   const canvas = h("div", { class: "canvas" });
   const tip = h("div", { class: "tip", "aria-live": "polite", hidden: true });
   const stage = h(
@@ -137,6 +146,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     title,
     file,
     data,
+    credits: credits ?? [],
     drawn(width) {
       const { svg, under } = rendered(width ?? drawn);
       const aside = h("div", { class: "canvas aside" }, svg);
@@ -168,7 +178,12 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
 
   /** @param {number} width */
   function rendered(width) {
-    const [options, cloud] = parted(labelled(draw(width)));
+    const made = draw(width);
+    if (made instanceof SVGSVGElement) {
+      made.setAttribute("aria-hidden", "true");
+      return { svg: made, under: null };
+    }
+    const [options, cloud] = parted(labelled(made));
     const look = /** @type {const} */ ({ background: "none", fontSize: "12px" });
     const drawing_ = plot({ width, ...options, style: look });
     const svg = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (drawing_));
@@ -179,8 +194,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     return { svg, under: cloud && paint(cloud, drawing_, { width, height }, app.drawn) };
   }
 
-  function redraw() {
-    const width = Math.round(stage.clientWidth);
+  function redraw(width = Math.round(stage.clientWidth)) {
     if (!width || width === drawn) return;
     drawn = width;
     const { svg, under } = rendered(width);
@@ -200,6 +214,9 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     return {
       count: found.length,
       centre(i) {
+        // Of a country, not the middle of the box around all of its islands.
+        const { centre } = /** @type {Element & { centre?: [number, number] }} */ (found[i]);
+        if (centre) return centre;
         const box = found[i].getBoundingClientRect(),
           base = stage.getBoundingClientRect();
         return [box.x + box.width / 2 - base.x, box.y + box.height / 2 - base.y];
@@ -208,6 +225,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
       datum: (i) =>
         draw.data?.[/** @type {Element & { __data__?: number }} */ (found[i]).__data__ ?? -1],
       pick: (i, picked) => found[i]?.classList.toggle("at", picked),
+      under: (target) =>
+        target instanceof Element ? found.indexOf(target.closest(".pt > *") ?? svg) : -1,
     };
   }
 
@@ -231,6 +250,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
         ring.setAttribute("cy", String(y[i]));
         svg.append(ring);
       },
+      under: () => -1,
     };
   }
 
@@ -269,8 +289,13 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
     return true;
   }
 
-  /** @param {MouseEvent} event */
+  /**
+   * The point at a pointer: what is under it, else the nearest within reach.
+   * @param {MouseEvent} event
+   */
   function nearest(event) {
+    const under = spots.under(event.target);
+    if (under >= 0) return under;
     const base = stage.getBoundingClientRect();
     let best = -1,
       least = REACH;
@@ -334,7 +359,9 @@ export function chart(app, title, { file, draw, data, describe, open, legend, no
       if (!(event.relatedTarget instanceof Node && stage.contains(event.relatedTarget))) show(-1);
     });
   }
-  new ResizeObserver(redraw).observe(stage);
+  new ResizeObserver(() => redraw()).observe(stage);
+  // A printer takes the page before its parts have been measured.
+  if (app.printing) queueMicrotask(() => redraw(PAPER));
   return figure;
 }
 
@@ -346,6 +373,7 @@ const SYMBOLS = {
   square: "M1 1h8v8h-8z",
   line: "M-1 4h12v2.5h-12z",
   triangle: "M5 0L10 9H0z",
+  hatched: "M0 0h11v11h-11zM1 1v9h9v-9zM1 4l3-3h2l-5 5zM1 8l7-7h2l-9 9zM5 10l5-5v2l-3 3z",
 };
 
 /**
@@ -364,7 +392,7 @@ function mark(colour, symbol = "circle") {
  * `draw` with the data that its points index.
  * @template Datum
  * @param {Datum[]} data
- * @param {(width: number) => PlotOptions} draw
+ * @param {(width: number) => PlotOptions | SVGSVGElement} draw
  * @returns {Draw<Datum>}
  */
 export function drawing(data, draw) {

@@ -5,12 +5,14 @@ import { combobox } from "./combobox.js";
 import { clean, h, own } from "./dom.js";
 import { amount, number } from "./format.js";
 import { PROVENANCES } from "./figures.js";
+import { labelled } from "./glossary.js";
 import { say, spoken, word } from "./say.js";
 import { DEFAULTS, FILTERS, href, PAPER } from "./state.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Option } from "./combobox.js" */
-/** @import { Attributes, Child, FieldEvent } from "./page" */
+/** @import { Term } from "./glossary.js" */
+/** @import { Attributes, FieldEvent } from "./page" */
 
 /** The kinds of places in the order of the list, and what each is called in it. */
 const KINDS = [
@@ -40,25 +42,20 @@ export function controls(app) {
    * @param {string} name
    * @param {string} label
    * @param {HTMLInputElement | HTMLSelectElement} input
-   * @param {Child} [hint]
+   * @param {Term} [about] the word that explains it
    */
-  function field(name, label, input, hint) {
+  function field(name, label, input, about) {
     input.id = `f-${name}`;
     fields[name] = input;
-    return h(
-      "div",
-      { class: "field" },
-      h("label", { for: input.id }, label),
-      input,
-      hint ? h("small", {}, hint) : null,
-    );
+    return h("div", { class: "field" }, labelled(input.id, label, about), input);
   }
   /**
    * @param {string} name
    * @param {string} label
    * @param {[value: string, text: string][]} options
+   * @param {Term} [about]
    */
-  function choice(name, label, options) {
+  function choice(name, label, options, about) {
     return field(
       name,
       label,
@@ -67,15 +64,16 @@ export function controls(app) {
         { onchange: (e) => app.set({ [name]: e.target.value }) },
         options.map(([value, text]) => h("option", { value }, text)),
       ),
+      about,
     );
   }
   /**
    * @param {string} name
    * @param {string} label
    * @param {Attributes} attributes
-   * @param {(value: string) => string} [after]
+   * @param {Term} [about]
    */
-  function typed(name, label, attributes, after = (v) => v) {
+  function typed(name, label, attributes, about) {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let waiting;
     // What is typed at one visit to the field is one step of the history.
@@ -83,7 +81,7 @@ export function controls(app) {
     /** @param {FieldEvent} e */
     const change = (e) => {
       clearTimeout(waiting);
-      const value = after(e.target.value.trim());
+      const value = e.target.value.trim();
       waiting = setTimeout(() => {
         app.set({ [name]: value }, { replace: begun });
         begun = true;
@@ -101,6 +99,7 @@ export function controls(app) {
         },
         ...attributes,
       }),
+      about,
     );
   }
 
@@ -153,16 +152,26 @@ export function controls(app) {
         ["kwh", say`Energy`],
         ["co2e", say`Carbon (CO₂e)`],
       ]),
-      choice("boundary", say`Boundary`, [
-        ["accelerator", say`accelerator: devices in use`],
-        ["compute", say`compute: devices in use, CPU, DRAM`],
-        ["node", say`node: the whole machine`],
-        ["facility", say`facility: node × PUE`],
-      ]),
-      choice("net", say`Idle`, [
-        ["", say`included`],
-        ["1", say`left out (above idle)`],
-      ]),
+      choice(
+        "boundary",
+        say`Boundary`,
+        [
+          ["accelerator", say`accelerator: devices in use`],
+          ["compute", say`compute: devices in use, CPU, DRAM`],
+          ["node", say`node: the whole machine`],
+          ["facility", say`facility: node × PUE`],
+        ],
+        "boundary",
+      ),
+      choice(
+        "net",
+        say`Idle`,
+        [
+          ["", say`included`],
+          ["1", say`left out (above idle)`],
+        ],
+        "idle",
+      ),
       searched(
         "region",
         say`Grid`,
@@ -170,16 +179,16 @@ export function controls(app) {
         (region) => app.set({ region, year: "", intensity: "" }),
       ),
       field("year", say`Year`, year),
-      typed("intensity", say`or gCO₂e per kWh`, {
-        type: "number",
-        min: "0",
-        step: "any",
-        placeholder: say`of the grid`,
-      }),
+      typed(
+        "intensity",
+        say`or gCO₂e per kWh`,
+        { type: "number", min: "0", step: "any", placeholder: say`of the grid` },
+        "intensity",
+      ),
       h(
         "div",
         { class: "field" },
-        h("label", { for: "f-pue" }, "PUE ", pueNumber),
+        labelled("f-pue", ["PUE ", pueNumber], "pue"),
         (fields.pue = h("input", {
           id: "f-pue",
           type: "range",
@@ -216,7 +225,7 @@ export function controls(app) {
       filter("task", say`Task`),
       filter("dataset", say`Dataset`),
       typed("search", say`Model contains`, { type: "search", maxlength: "300" }),
-      choice("category", say`Category`, []),
+      choice("category", say`Category`, [], "category"),
       filter("architecture", say`Architecture`),
       typed("least", say`Parameters from`, { maxlength: "40", placeholder: "100M" }),
       typed("most", say`Parameters to`, { maxlength: "40", placeholder: "7B" }),
@@ -224,6 +233,7 @@ export function controls(app) {
         "provenance",
         say`Provenance`,
         PROVENANCES.map((p) => [p, word("provenance", p)]),
+        "provenance",
       ),
       filter("device", say`Hardware`),
       filter("study", say`Study`),

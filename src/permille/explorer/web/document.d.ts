@@ -10,7 +10,7 @@ export type Cell = PageCell & { [part: `part_${string}`]: number | null } & {
   [K in keyof FigureColumns as `${Metered | `${Metered}_net`}_${K}`]: FigureColumns[K];
 };
 
-/** The document. `licences`, `trials`, `answer_times` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`CellDetails`. */
+/** The document. `store_exists` is false while the store that is named is not there yet. `licences`, `trials`, `answer_times` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`CellDetails`. */
 export interface Document {
   answer_times?: { [key: string]: PageAnswerTimes };
   answers: { [key: string]: string[][] };
@@ -27,6 +27,7 @@ export interface Document {
   runs?: { [key: string]: PageRun | null };
   schema: number;
   store: string | null;
+  store_exists: boolean;
   student_t: number[];
   studies: PageStudy[];
   trials?: { [key: string]: ListedTrial[] };

@@ -27,7 +27,7 @@ export default [
     },
   },
   {
-    ignores: ["build.js", "eslint.config.js", "lean/*.js", "standalone.js"],
+    ignores: ["build.js", "world.js", "eslint.config.js", "lean/*.js", "standalone.js"],
     rules: {
       "no-restricted-syntax": [
         "error",

@@ -16,7 +16,7 @@ let made = 0;
  * A word with its explanation: a button that shows it, and so does a pointer that rests there.
  * Escape and a click elsewhere hide it, as the browser does for every popover.
  * @param {Term} id
- * @param {string} [text] the word as it stands in its sentence
+ * @param {Child} [text] the word as it stands in its sentence
  * @returns {Child}
  */
 export function term(id, text = word("glossary", TERMS[id].term)) {
@@ -33,6 +33,24 @@ export function term(id, text = word("glossary", TERMS[id].term)) {
   });
   byPointer(button, popup);
   return [button, popup];
+}
+
+/**
+ * The label of a field, and beside it a button that explains it: within the label, a click on it
+ * would go to the field.
+ * @param {string} field the id of the field
+ * @param {Child} label
+ * @param {Term} [id]
+ * @returns {HTMLElement}
+ */
+export function labelled(field, label, id) {
+  const words = h("label", { for: field }, label);
+  if (!id) return words;
+  const mark = [
+    h("span", { class: "why", "aria-hidden": "true" }, "?"),
+    h("span", { class: "hidden" }, say`What it means: ${word("glossary", TERMS[id].term)}`),
+  ];
+  return h("div", { class: "explains" }, words, term(id, mark));
 }
 
 /**

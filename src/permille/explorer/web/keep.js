@@ -24,6 +24,7 @@ const EMBEDDED = [360, 640, 960];
  * @property {string} title
  * @property {string} file the name of a download, without its suffix
  * @property {() => Record<string, unknown>[]} data
+ * @property {string[]} credits lines below what is kept, beside those of every chart
  * @property {(width?: number) => Drawn} drawn the chart, drawn for what is kept
  * @property {() => Frame["legend"]} legend
  */
@@ -54,7 +55,8 @@ export function keepMenu(app, chart) {
   /** @param {number} [width] */
   function picture(width) {
     const { svg, under, done } = chart.drawn(width);
-    const found = framed(svg, under, { title, legend: chart.legend(), lines: captionLines(app) });
+    const lines = [...captionLines(app), ...chart.credits];
+    const found = framed(svg, under, { title, legend: chart.legend(), lines });
     done();
     return found;
   }

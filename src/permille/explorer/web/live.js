@@ -1,7 +1,7 @@
 // New trials while the page is open: asks the server whether the store changed, and takes the
 // figures in while no hand is on the page.
 
-import { h } from "./dom.js";
+import { clean, h } from "./dom.js";
 import { number } from "./format.js";
 import { remember } from "./place.js";
 import { say } from "./say.js";
@@ -23,14 +23,21 @@ const trials = (app) =>
   );
 
 /**
- * A line that says what came since the page was opened; empty in a file and without a store.
+ * A line that says what came since the page was opened; empty in a file.
  * @param {App} app
  */
 export function live(app) {
   const line = h("p", { class: "live", role: "status" });
-  if (!app.inFile && app.data.store) follow(app, line);
+  if (!app.inFile) follow(app, line);
   return line;
 }
+
+/**
+ * What the line says before anything came.
+ * @param {App} app
+ */
+const before = ({ data }) =>
+  data.store_exists || !data.store ? "" : say`There is no store ${clean(data.store, 60)} yet.`;
 
 /**
  * @param {App} app
@@ -39,9 +46,10 @@ export function live(app) {
 function follow(app, line) {
   const first = trials(app);
   const busy = hands(app.main);
-  let news = "",
+  let news = before(app),
     revision = "",
     asking = false;
+  line.textContent = news;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let waiting;
 

@@ -22,6 +22,11 @@ import { DEFAULTS, FILTERS, forget, href, OFFERED, push, read, settle, write } f
 /** @typedef {(app: App) => Child} View */
 
 /**
+ * Parts of views that are not loaded with them.
+ * @typedef {{ map: () => Promise<typeof import("./map.js").worldMap> }} Parts
+ */
+
+/**
  * Each view's title; null if it has no place in the navigation.
  * @type {{ [view: string]: string | null }}
  */
@@ -108,9 +113,11 @@ export class App {
   /**
    * @param {Found} found
    * @param {{ [view: string]: () => Promise<View> }} views
+   * @param {Parts} parts
    */
-  constructor(found, views) {
+  constructor(found, views, parts) {
     this.views = views;
+    this.parts = parts;
     /** @type {Cell[]} */
     this.cells = [];
     /** @type {Map<string, Cell>} */
@@ -162,7 +169,10 @@ export class App {
         ),
         this.nav,
         live(this),
-        languageSwitch((other) => this.href({ lang: other })),
+        languageSwitch((other) => {
+          push(this.href({ lang: other }));
+          location.reload();
+        }),
         themeSwitch(() => this.render()),
       ),
       this.damage,
@@ -273,12 +283,18 @@ export class App {
     }
   }
 
-  /** Draws all of the view for paper, and what it rests on below it, until it is printed. */
+  /**
+   * Draws all of the view for paper, in light colours, and what it rests on below it, until it is
+   * printed. What is made when it is opened stays shut.
+   */
   print() {
     this.printing = true;
+    const { dataset } = document.documentElement;
+    const { theme } = dataset;
+    dataset.theme = "light"; // a canvas keeps the colours that it was drawn with
     this.render();
     const shut = [...this.main.querySelectorAll("details")].filter(
-      (part) => !part.open && !part.classList.contains("keep"),
+      (part) => !part.open && !part.matches(".keep, .made"),
     );
     for (const part of shut) unfold(part);
     this.printed.textContent = captionLines(this).join(" ");
@@ -286,6 +302,8 @@ export class App {
       "afterprint",
       () => {
         this.printing = false;
+        if (theme === undefined) delete dataset.theme;
+        else dataset.theme = theme;
         for (const part of shut) part.open = false;
         this.render();
       },
@@ -579,11 +597,12 @@ function figuresIn(text, least, most) {
 /**
  * Reads the figures and draws the page.
  * @param {{ [view: string]: () => Promise<View> }} views what loads each view
+ * @param {Parts} parts what loads each part
  */
-export function start(views) {
+export function start(views, parts) {
   figuresOfPage().then(
     (found) => {
-      Object.assign(window, { permille: new App(found, views) });
+      Object.assign(window, { permille: new App(found, views, parts) });
     },
     (error) => {
       root().replaceChildren(

@@ -76,5 +76,5 @@ export type Column<Row> = [heading: Child, cell: (row: Row) => Child, how?: { nu
 /** A line of a chart's legend. */
 export type LegendEntry = [text: Child, colour: string, symbol?: string];
 
-/** Gives Plot's options for a width; `data` is what its points index. */
-export type Draw<Datum> = { (width: number): PlotOptions; data?: Datum[] };
+/** Gives Plot's options for a width, or the drawing itself; `data` is what its points index. */
+export type Draw<Datum> = { (width: number): PlotOptions | SVGSVGElement; data?: Datum[] };

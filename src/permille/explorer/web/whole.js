@@ -2,6 +2,7 @@
 
 import "./inside.js";
 import { start } from "./main.js";
+import { worldMap } from "./map.js";
 import { overview } from "./views/overview.js";
 import { size } from "./views/size.js";
 import { quality } from "./views/quality.js";
@@ -15,17 +16,20 @@ import { about } from "./views/about.js";
 import { modelPage } from "./views/model.js";
 import { runPage } from "./views/run.js";
 
-start({
-  overview: async () => overview,
-  size: async () => size,
-  quality: async () => quality,
-  compare: async () => compare,
-  whatif: async () => whatIf,
-  load: async () => load,
-  breakeven: async () => breakEven,
-  breakdown: async () => breakdown,
-  table: async () => tableView,
-  about: async () => about,
-  model: async () => modelPage,
-  run: async () => runPage,
-});
+start(
+  {
+    overview: async () => overview,
+    size: async () => size,
+    quality: async () => quality,
+    compare: async () => compare,
+    whatif: async () => whatIf,
+    load: async () => load,
+    breakeven: async () => breakEven,
+    breakdown: async () => breakdown,
+    table: async () => tableView,
+    about: async () => about,
+    model: async () => modelPage,
+    run: async () => runPage,
+  },
+  { map: async () => worldMap },
+);

@@ -211,6 +211,13 @@ export function about(app) {
           ${site(LICENCES["Apache-2.0"], "Apache License 2.0")}. At each chart, Keep has both as
           BibTeX and in APA style.`,
       ),
+      h(
+        "p",
+        {},
+        say`The map in What if has the shapes of
+          ${site("https://www.naturalearthdata.com", "Natural Earth")}, which are in the public
+          domain.`,
+      ),
       packages(app),
     ),
   ];

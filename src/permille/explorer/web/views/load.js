@@ -1,9 +1,11 @@
 // Load: energy over the load on a server, and the load that a promise and a budget pick.
 
 import { chart, decades, drawing, entry, Plot } from "../chart.js";
+import { combobox } from "../combobox.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { bounded, kwh, perToken, reach, shown } from "../figures.js";
 import { ends, figure, joule, NONE, number, percent, seconds, times } from "../format.js";
+import { labelled, term } from "../glossary.js";
 import { goodput } from "../goodput.js";
 import { choose, fastestWithin } from "../operating.js";
 import { english, say, word } from "../say.js";
@@ -105,14 +107,20 @@ export function load(app) {
       "p",
       { class: "lead" },
       say`What an answer costs depends on how many a server has to give at once. Choose how
-        long people may wait, and how much energy there is: the load that fits follows.`,
+        long people may wait (as ${term("ttft")}, for each further token, or for all of the answer),
+        and how much energy there is: the load that fits follows.`,
     ),
     h(
       "div",
       { class: "fields ask" },
       sweepChoice(app, sweeps, chosen),
-      choice("l-limit", say`Promise`, limits, app.state.limit, (limit) =>
-        app.set({ limit, within: "" }),
+      choice(
+        "l-limit",
+        say`Promise`,
+        limits,
+        app.state.limit,
+        (limit) => app.set({ limit, within: "" }),
+        "percentile",
       ),
       slider(app, fill, "within", say`Within`, question(app, cells, limits), cells),
       errorChoice(app),
@@ -263,16 +271,28 @@ function range(values) {
  * @param {Loaded[]} chosen
  */
 function sweepChoice(app, sweeps, chosen) {
-  /** @type {[string, string][]} */
-  const options = [...sweeps].map(([key, [{ cell, load: first }]]) => [
-    key,
-    say`${clean(first.name, 60)}, ${taskOn(cell, 40)}, ${clean(sourceName(cell), 60)},
-      by ${first.by === "concurrency" ? say`clients` : say`rate`}`,
-  ]);
-  return choice("l-sweep", say`Server`, options, chosen[0].load.sweep, (sweep) =>
-    app.set({ sweep, within: "", budget: "" }),
+  const options = [...sweeps.values()].map(sweepOption);
+  const field = combobox(
+    "l-sweep",
+    say`Server`,
+    () => options,
+    (sweep) => app.set({ sweep, within: "", budget: "" }),
   );
+  const now = sweepOption(chosen);
+  field.show(now.value, `${now.text}, ${now.note}`);
+  return h("div", { class: "field wide" }, labelled("l-sweep", say`Server`), field.element);
 }
+
+/**
+ * A sweep in a list to choose from.
+ * @param {Loaded[]} sweep
+ */
+const sweepOption = ([{ cell, load: first }]) => ({
+  value: first.sweep,
+  text: first.name,
+  note: say`${taskOn(cell, 40)}, ${clean(sourceName(cell), 60)},
+    by ${first.by === "concurrency" ? say`clients` : say`rate`}`,
+});
 
 /** @param {App} app */
 function errorChoice(app) {
@@ -610,8 +630,8 @@ function overLoad(app, data, how) {
     describe: how.describe,
     open: (d) => app.href({ view: "model", model: d.point.cell.model, cell: d.point.cell.id }),
     legend: Object.values(VERDICTS).map(([words, colour, symbol]) => entry(words, colour, symbol)),
-    note: say`Bars: 95 % intervals. Dashed: the limit that you chose. Ringed: the loads that are
-        picked.`,
+    note: say`Bars: ${term("interval", say`95 % intervals`)}. Dashed: the limit that you chose.
+        Ringed: the loads that are picked.`,
   });
 }
 

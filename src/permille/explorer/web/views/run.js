@@ -4,6 +4,7 @@ import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
 import { JOULES_PER_KWH } from "../figures.js";
+import { term } from "../glossary.js";
 import { english, say, word } from "../say.js";
 import { REPLICA, taskOn } from "../shared.js";
 import { asked } from "../source.js";
@@ -81,7 +82,7 @@ function page(app, run) {
     h(
       "p",
       { class: "lead" },
-      say`${name(taskOn(run, 200))}, repeat ${run.repeat}: ${[
+      say`${name(taskOn(run, 200))}, ${term("trial", say`repeat`)} ${run.repeat}: ${[
         word("status", run.status),
         run.reason ? say`, ${english(clean(run.reason, 300))}` : "",
       ]}.`,
@@ -99,7 +100,7 @@ function page(app, run) {
       [
         [say`Phase`, (r) => word("phase", r.phase)],
         [say`Length`, (r) => seconds(r.seconds), { number: true }],
-        [say`Domain`, (r) => name(r.domain)],
+        [term("domain", say`Domain`), (r) => name(r.domain)],
         [
           say`Energy`,
           (r) => (r.found ? energy(r.found.energy_j / JOULES_PER_KWH) : NONE),
@@ -111,7 +112,7 @@ function page(app, run) {
           { number: true },
         ],
         [
-          say`Accuracy`,
+          term("k2", say`Accuracy`),
           (r) =>
             r.found
               ? `−${percent(r.found.accuracy_low)} / +${percent(r.found.accuracy_high)}`
@@ -119,7 +120,7 @@ function page(app, run) {
           { number: true },
         ],
         [
-          say`Provenance`,
+          term("provenance", say`Provenance`),
           (r) =>
             r.found
               ? say`${word("provenance", r.found.provenance)}, ${clean(r.found.meter, 40)}`
@@ -275,7 +276,7 @@ function trace(app, run) {
     table(
       say`Spans`,
       [
-        [say`Span`, (s) => name(word("phase", s.name))],
+        [term("span", say`Span`), (s) => name(word("phase", s.name))],
         [say`From`, (s) => seconds(s.from_s), { number: true }],
         [say`To`, (s) => seconds(s.to_s), { number: true }],
         [

@@ -6,6 +6,7 @@ import { combobox } from "../combobox.js";
 import { clean, folded, h, name, replaceChildren, table } from "../dom.js";
 import { energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
+import { term } from "../glossary.js";
 import { say, word } from "../say.js";
 import { gridMatrix } from "./grids.js";
 import { keepingOpen } from "../place.js";
@@ -77,8 +78,8 @@ export function whatIf(app) {
     h(
       "p",
       { class: "lead" },
-      say`Choose a model, a number of requests a day, and above the grid, the PUE and the
-        boundary. Every figure follows at once.`,
+      say`Choose a model, a number of requests a day, and above the ${term("intensity", say`grid`)},
+        the ${term("pue")} and the ${term("boundary")}. Every figure follows at once.`,
     ),
     h("div", { class: "fields ask" }, modelChoice(app, cells, chosen), volume(app, fill)),
     results,
@@ -246,7 +247,8 @@ function card(id, title, ofEnergy, ofCarbon) {
       h(
         "small",
         {},
-        estimate.low === null ? say`interval: ${NONE} (one run)` : interval(estimate, kind),
+        term("interval"),
+        say`: ${estimate.low === null ? say`${NONE} (one run)` : interval(estimate, kind)}`,
       ),
     );
   return h(
@@ -411,9 +413,12 @@ function grids(app, chosen, day) {
       [
         [say`Grid`, (r) => name(r.words)],
         [say`Year`, (r) => r.year],
-        [say`gCO₂e per kWh`, (r) => number(r.intensity), { number: true }],
+        [term("intensity", say`gCO₂e per kWh`), (r) => number(r.intensity), { number: true }],
         [say`CO₂e a year`, (r) => mass(r.estimate.value), { number: true }],
-        [say`Counts`, (r) => (r.source ? word("source", r.source.kind) : say`as given`)],
+        [
+          term("lifecycle", say`Counts`),
+          (r) => (r.source ? word("source", r.source.kind) : say`as given`),
+        ],
       ],
       rows,
     ),
