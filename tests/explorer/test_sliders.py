@@ -95,7 +95,7 @@ def test_a_factor_of_all_points_keeps_their_picture(many: Tab, view: str) -> Non
     many.go(f"view={view}&unit=co2e")
     until(lambda: many.page.locator("canvas.cloud").count() > 0)
     many.page.evaluate(MARK, "canvas.cloud")
-    axis = "() => document.querySelector('figure svg').textContent"
+    axis = "() => document.querySelector('figure .canvas svg')?.innerHTML ?? ''"
     before, labels = many.page.evaluate(PICTURE), many.page.evaluate(axis)
     slide(many, 2.3)
     until(lambda: many.page.evaluate(axis) not in ("", labels))
