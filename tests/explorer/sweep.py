@@ -75,7 +75,11 @@ def recorded(one: Trial) -> Raw | None:
     """Its answers' times, the first token between a quarter of the p95 and the p95; none of a plain
     model and of 32 clients, as in a store of an older version."""
     latency = one.latency
-    if latency is None or latency.first_token_p95 is None or one.cell.settings.get("concurrency") == 32:
+    if (
+        latency is None
+        or latency.first_token_p95 is None
+        or one.cell.settings.get("concurrency") == 32
+    ):
         return None
     first_ns = [
         round(latency.first_token_p95 * 1e9 * (250 + 750 * i / 999) / 1e3) for i in range(1000)

@@ -74,7 +74,7 @@ def test_sliders_pick_the_load_that_slo_picks(page: Tab, permille: Permille, swe
     for _ in range(3):
         page.page.keyboard.press("ArrowRight")
     until(lambda: "within 1.4 s is 8 clients" in page.text())
-    assert "within=1.4" in page.url
+    until(lambda: "within=1.4" in page.url)
     assert page.page.evaluate("document.activeElement.id") == "l-within"
     assert slider.get_attribute("aria-valuetext") == "1.4 s"
     assert page.said == []
