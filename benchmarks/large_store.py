@@ -4,7 +4,8 @@ Makes a store of ``--trials`` in ``--cells``, one cell after another, with ids i
 ones have them, in transactions of ``--batch``; closes it, which rolls it up; then runs reading
 commands on it, each in a process of its own. Prints the seconds by the clock and of processor time
 (which a busy machine changes little) and the greatest memory of each. ``--merge`` also merges the
-store into a new one.
+store into a new one. ``--sessions`` gives the trials what those of a study have: sessions, whose
+intervals take most of the time of reading, an idle phase, a quality and counts of tokens.
 
 10,000,000 trials take 15 GB of disk.
 """
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ sys.path.insert(0, str(ROOT))  # for tests.records
 
 from tests.records import cell, trial  # noqa: E402
 
+from permille.records.answers import Quality  # noqa: E402
 from permille.records.trial import Trial  # noqa: E402
 from permille.store import Store  # noqa: E402
 
@@ -40,6 +42,10 @@ from permille.explorer.figures import Figures
 Figures(Path(sys.argv[1])).state()
 """
 """What the explorer's server does when a page asks for its figures."""
+
+
+Make = Callable[[int, int, int, int], Iterator[Trial]]
+"""Makes the trials from one number to another, of so many in so many cells."""
 
 
 class Took(NamedTuple):
@@ -57,12 +63,14 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=15_000)
     parser.add_argument("--batch", type=int, default=20_000, help="trials of one transaction")
     parser.add_argument("--merge", action="store_true", help="also merge it into a new store")
+    parser.add_argument("--sessions", action="store_true", help="trials as a study makes them")
     parser.add_argument("--folder", type=Path, help="where the stores are made")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
     parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.fill is not None:
-        print(json.dumps(fill(args.fill, args.trials, args.cells, args.batch)))
+        make = of_a_study if args.sessions else made
+        print(json.dumps(fill(args.fill, args.trials, args.cells, args.batch, make)))
         return
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
@@ -89,7 +97,8 @@ def main() -> None:
 
 def _made(path: Path, args: argparse.Namespace) -> list[Took]:
     sizes = [f"--trials={args.trials}", f"--cells={args.cells}", f"--batch={args.batch}"]
-    words = [sys.executable, __file__, "--fill", str(path), *sizes]
+    sessions = ["--sessions"] if args.sessions else []
+    words = [sys.executable, __file__, "--fill", str(path), *sizes, *sessions]
     made = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     return [Took(*step) for step in json.loads(made.stdout)]
 
@@ -139,13 +148,13 @@ def _show(took: Took) -> None:
     )
 
 
-def fill(path: Path, trials: int, cells: int, batch: int) -> tuple[Took, Took]:
+def fill(path: Path, trials: int, cells: int, batch: int, make: Make) -> tuple[Took, Took]:
     """Store so many trials of so many cells; what writing them took, and rolling them up. Making
     the trials is not in it."""
     store = Store(path)
     seconds, cpu_s = 0.0, 0.0
     for first in range(0, trials, batch):
-        made_now = [(one, None) for one in made(first, min(trials, first + batch), trials, cells)]
+        made_now = [(one, None) for one in make(first, min(trials, first + batch), trials, cells)]
         start, start_cpu = time.perf_counter(), time.process_time()
         store.add_many(made_now)
         seconds += time.perf_counter() - start
@@ -169,6 +178,24 @@ def made(first: int, last: int, trials: int, cells: int) -> Iterator[Trial]:
             uid=hashlib.blake2b(str(i).encode(), digest_size=16).hexdigest(),
             repeat=repeat,
             cell=cell(f"model-{number}", id=f"cell-{number}", task=f"task-{number % TASKS}"),
+        )
+
+
+def of_a_study(first: int, last: int, trials: int, cells: int) -> Iterator[Trial]:
+    """The same with three sessions, an idle phase, a quality and tokens."""
+    for i, one in enumerate(made(first, last, trials, cells), first):
+        number, repeat = i * cells // trials, one.repeat
+        yield trial(
+            30.0 * (1 + number % 53) * (1 + i * 37 % 100 / 2000),
+            uid=one.uid,
+            repeat=repeat,
+            cell=one.cell,
+            idle_j=12.0,
+            session=f"session-{repeat % 3}",
+            block=repeat,
+            machine="machine",
+            quality=Quality(metric="accuracy", value=0.5 + number % 97 / 250, n=400),
+            counts={"tokens_out": 1000.0 * (5 + i % 85), "tokens_in": 12345.0},
         )
 
 

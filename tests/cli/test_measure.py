@@ -536,6 +536,8 @@ def test_told_to_stop_it_stops_the_command_too(
     process = subprocess.Popen(
         [sys.executable, "-m", "permille", "measure", "--", "sh", "-c", script],
         env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        # It is told of HUP even where this process is under nohup.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )  # fmt: skip
     file = tmp_path / "pids.txt"
     deadline = time.monotonic() + PATIENCE_S

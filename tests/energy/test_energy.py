@@ -317,15 +317,15 @@ def test_a_sensor_that_samples_a_part_of_the_time_needs_enough_updates() -> None
 
 
 def test_pauses_let_the_spread_of_the_segments_say_what_is_uncertain() -> None:
-    """16 segments of a second at 59 and 61 W in turn, with half a second of 10 W after each."""
+    """16 segments of two seconds at 59 and 61 W in turn, with half a second of 10 W after each."""
     sensor = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)
     powers_w = [59.0, 61.0] * 8
-    ends_s = itertools.accumulate([3.0, *(1.0, 0.5) * 16], initial=0.0)
-    steps_j = [0.0, 180.0, *itertools.chain(*((power_w, 5.0) for power_w in powers_w))]
+    ends_s = itertools.accumulate([3.0, *(2.0, 0.5) * 16], initial=0.0)
+    steps_j = [0.0, 180.0, *itertools.chain(*((2 * power_w, 5.0) for power_w in powers_w))]
     series = sensed(readings(*zip(ends_s, itertools.accumulate(steps_j), strict=True)), sensor)
-    pauses = tuple((round((4 + 1.5 * i) * S), round((4.5 + 1.5 * i) * S)) for i in range(15))
-    whole = msgspec.structs.replace(span(3.0, 26.5), pauses=pauses)
-    spread_j = 23.5 * math.sqrt(15 / 13) * math.sqrt(16 / 15) / 4
+    pauses = tuple((round((5 + 2.5 * i) * S), round((5.5 + 2.5 * i) * S)) for i in range(15))
+    whole = msgspec.structs.replace(span(3.0, 42.5), pauses=pauses)
+    spread_j = 39.5 * math.sqrt(15 / 13) * math.sqrt(16 / 15) / 4
     ends_j = [edges.edge_j(series, t_ns) for t_ns in (whole.t0_ns, whole.t1_ns)]
     found = figure_of(span_energy(series, whole))
     assert found.edge_j == pytest.approx(math.hypot(*ends_j, spread_j), rel=1e-11)

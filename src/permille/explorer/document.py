@@ -112,9 +112,7 @@ def _ranked(
         if not both:  # only those with a quality can be on a front
             places = [n for n in places if cells[n].cell.summary.quality is not None]
         for name, (boundary, net) in _RANKED.items():
-            summaries = [cells[n].cell.summaries[boundary] for n in places]
-            if net:
-                summaries = list(map(_net, summaries))
+            summaries = [_energies(cells[n], boundary, net=net) for n in places]
             on_front = ranks[f"{name}_front"]
             for n, found in zip(places, fronts(summaries), strict=True):
                 on_front[n] = found
@@ -138,8 +136,9 @@ def _answered(ids: Sequence[str], summaries: Sequence[Summary]) -> list[list[str
     return [[by_summary[id(a)], by_summary[id(b)]] for a, b in pairs]
 
 
-def _net(summary: Summary) -> Summary:
-    return msgspec.structs.replace(summary, energy=summary.net)
+def _energies(shown: Shown, boundary: Boundary, *, net: bool) -> Summary:
+    summary = shown.cell.summaries[boundary]
+    return msgspec.structs.replace(summary, energy=summary.net) if net else summary
 
 
 # --- other parts of the document -------------------------------------------------------------

@@ -32,9 +32,9 @@ export function begin(messages) {
 
 /**
  * A button that loads the page in the other language.
- * @param {(language: string) => string} address of what is shown, in that language
+ * @param {(language: string) => void} load loads what is shown in that language
  */
-export function languageSwitch(address) {
+export function languageSwitch(load) {
   const [other] = Object.keys(LANGUAGES).filter((each) => each !== spoken());
   return h(
     "button",
@@ -44,8 +44,7 @@ export function languageSwitch(address) {
       lang: other,
       onclick: () => {
         keep(KEPT, other);
-        history.pushState(null, "", address(other));
-        location.reload();
+        load(other);
       },
     },
     LANGUAGES[other],

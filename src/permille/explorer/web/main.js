@@ -169,7 +169,10 @@ export class App {
         ),
         this.nav,
         live(this),
-        languageSwitch((other) => this.href({ lang: other })),
+        languageSwitch((other) => {
+          push(this.href({ lang: other }));
+          location.reload();
+        }),
         themeSwitch(() => this.render()),
       ),
       this.damage,
