@@ -42,7 +42,7 @@
   }
   const ALLOWED = new RegExp("(?<![A-Za-z])(?:" + [
     "[GMkmµ]?Wh", "[Mkmµ]?J", "[kmµ]?g", "[mµn]s", "km", "W", "g?CO[₂2]e?", "PUE", "CPU", "GPU",
-    "DRAM", "LED", "BibTeX", "APA", "PNG", "SVG", "CSV", "JSON", "Parquet", "iframe",
+    "DRAM", "LED", "(?:cpu|dram|gpu):0", "BibTeX", "APA", "PNG", "SVG", "CSV", "JSON", "Parquet", "iframe",
     "tau", "sha256", "HC3", "p50", "p95", "p99", "lm", "Uptime Institute", "Apache License",
     "package\\.json", "concurrency", "permille", "PATH",
     "https?://\\S+", "doi\\.org/\\S+", "[a-z]+\\.(?:html|csv|json|parquet)",

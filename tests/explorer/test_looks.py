@@ -55,6 +55,27 @@ def test_nothing_vanishes_in_forced_colours(browser: Browser, file: Path, scheme
     context.close()
 
 
+def test_lists_and_parts_of_bars_are_told_apart_in_forced_colours(
+    browser: Browser, file: Path
+) -> None:
+    """Shadows and gradients are not drawn: the option that is picked and the arrow of a list have
+    other marks; and colours that stand beside each other differ."""
+    context = browser.new_context(forced_colors="active")
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go("view=about").unfold()
+    tab.page.locator("#f-task").click()
+    tab.page.keyboard.press("ArrowDown")
+    assert tab.page.evaluate(LOOK, [".popup li.at", "outlineStyle"]) == ["solid"]
+    arrow = "getComputedStyle(document.querySelector('.combo'), '::after').content"
+    assert "▾" in tab.page.evaluate(arrow)
+    tab.go("view=breakdown&origin=shipped")
+    until(lambda: tab.page.locator(".legend path").count() > 0)
+    parts = tab.page.locator(".legend").first.locator("path")
+    colours = parts.evaluate_all("all => all.map(e => getComputedStyle(e).fill)")
+    assert len(set(colours)) == len(colours) == 4
+    context.close()
+
+
 def test_a_files_rows_and_points_open_without_loading_it_again(file_tab: Tab) -> None:
     page = file_tab.page
     file_tab.go("view=table&origin=store&search=small")
