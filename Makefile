@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := quickstart
-.PHONY: quickstart install core static browser check test coverage fuzz ci lint lint-js docs figures audit flips mutants bench release-check clean help
+.PHONY: quickstart install core static browser check test fuzz ci lint lint-js docs figures audit flips mutants bench release-check clean help
 
 help:            ## what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -52,10 +52,7 @@ browser:         # the explorer's tests drive Debian's Chromium and Firefox; wit
 check: lint      ## a minute: lint, types, import rules, the fast tests; no torch, no browser
 	$(PYTEST) -m "not slow and not measuring"
 
-test: install browser ## everything, from a clean clone
-	$(PYTEST)
-
-coverage: install browser ## the same with the coverage's floor, which takes twice as long
+test: install browser ## everything, from a clean clone, with the coverage's floor
 	$(PYTEST) --cov --cov-report=term
 
 ci: install browser ## what .ci/run tests: all but the campaigns, which take long by their numbers

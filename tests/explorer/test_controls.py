@@ -13,6 +13,8 @@ from tests.explorer.test_pages import findings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+pytestmark = pytest.mark.slow
+
 TASKS = "#f-task-list [role=option]"
 AT = "document.activeElement.id || document.activeElement.innerText"
 ACTIVE = """document.getElementById(
