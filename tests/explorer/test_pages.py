@@ -708,7 +708,8 @@ def test_axe_finds_nothing_serious(
 def test_every_chart_has_its_figures_in_a_table(file_tab: Tab, view: str) -> None:
     file_tab.go(f"view={view}&task=text-classification")
     until(lambda: file_tab.page.locator("figure svg .pt > *").count() > 0)
-    assert file_tab.page.locator("main table tbody tr").count() > 0
+    file_tab.page.evaluate("document.querySelectorAll('main details').forEach(d => d.open = true)")
+    until(lambda: file_tab.page.locator("main table tbody tr").count() > 0)
     hidden = file_tab.page.locator("figure svg").evaluate_all(
         "all => all.map(s => s.getAttribute('aria-hidden'))"
     )

@@ -37,9 +37,9 @@ REDRAW = "window.permille.render()"
 
 @pytest.fixture(scope="module")
 def many(browser: Browser, built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    """A page of more points than are elements."""
+    """A page of more points than are elements, in Quality too, where not all have a quality."""
     file = tmp_path_factory.mktemp("sliders") / "many.html"
-    file.write_text(self_contained(document.encode(tiled(2_500))), encoding="utf-8")
+    file.write_text(self_contained(document.encode(tiled(6_000))), encoding="utf-8")
     context = browser.new_context(viewport={"width": 1000, "height": 800}, offline=True)
     yield Tab(context.new_page(), file.as_uri())
     context.close()
