@@ -75,14 +75,14 @@ def rest(left: datetime.timedelta, session: int, sessions: int) -> None:
         return
     until = datetime.datetime.now(datetime.UTC) + left
     clock = until.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    print(
-        f"session {session + 1} of {sessions} begins at {clock}, in"
-        f" {format_seconds(left.total_seconds())}; all that was measured is kept, and the same"
-        " command goes on from here if it is interrupted",
-        file=sys.stderr,
-        flush=True,
-    )
     with Interrupts(os.urandom(16).hex()):  # there is no worker to end
+        print(
+            f"session {session + 1} of {sessions} begins at {clock}, in"
+            f" {format_seconds(left.total_seconds())}; all that was measured is kept, and the same"
+            " command goes on from here if it is interrupted",
+            file=sys.stderr,
+            flush=True,
+        )
         while (left := until - datetime.datetime.now(datetime.UTC)) > datetime.timedelta():
             time.sleep(min(left.total_seconds(), _LOOK_S))
 
