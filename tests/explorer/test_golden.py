@@ -195,7 +195,8 @@ SPREAD = [
     timed_trial(9.0, 1, [1_004_999_999, 1_000_000_001, 305_000_000]),
 ]
 UNKNOWN = goodput.TimedTrial(SPREAD[0].trial, Refused(reason="a trial has no times"))
-ANSWERS = [SPREAD, SPREAD[:1], [SPREAD[0], UNKNOWN], []]
+SILENT = goodput.TimedTrial(msgspec.structs.replace(SPREAD[0].trial, phases={}), SPREAD[0].times)
+ANSWERS = [SPREAD, SPREAD[:1], [SPREAD[0], UNKNOWN], [SILENT], []]
 LIMITS = [1e-7, 9.99e-7, 0.151, 0.3, 0.301, 0.305, 0.31, 0.6, 1.0, 1.01, 2.0, 4.0]
 """In seconds, with three significant digits at most, as people choose them."""
 

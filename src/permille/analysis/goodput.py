@@ -129,11 +129,12 @@ def _good(
     trial: Trial, times: AnswerTimes | Refused, limits: Mapping[str, float]
 ) -> float | Refused:
     """The number of a trial's requests that keep every limit."""
-    query = trial.phases.get("query")
-    if query is None or not query.inferences or not query.seconds:
-        return Refused(reason="a trial does not say how many requests it answered")
+    answered = answered_in(trial)
+    if isinstance(answered, Refused):
+        return answered
+    inferences = answered.inferences
     if not limits:
-        return float(query.inferences)
+        return float(inferences)
     columns = []
     for time in limits:
         column = column_of(times, time)
@@ -145,7 +146,22 @@ def _good(
         all(value / 1e9 <= most for value, most in zip(values, limits.values(), strict=True))
         for values in zip(*columns, strict=True)
     )
-    return query.inferences * kept / len(columns[0])
+    return inferences * kept / len(columns[0])
+
+
+class Answered(NamedTuple):
+    """The requests that a trial answered, and in how many seconds."""
+
+    inferences: int
+    seconds: float
+
+
+def answered_in(trial: Trial) -> Answered | Refused:
+    """What a finished trial answered, or that it does not say so."""
+    query = trial.phases.get("query")
+    if query is None or not query.inferences or not query.seconds:
+        return Refused(reason="a trial does not say how many requests it answered")
+    return Answered(query.inferences, query.seconds)
 
 
 def column_of(times: AnswerTimes | Refused, time: str) -> list[int] | Refused:

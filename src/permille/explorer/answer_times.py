@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from permille.analysis.goodput import TimedTrial, column_of, times_of, tried
+from permille.analysis.goodput import TimedTrial, answered_in, column_of, times_of, tried
 from permille.analysis.slo import TIMES
 from permille.explorer.shapes import PageAnswerTimes, PageSteps, PageTimedTrial
 from permille.records.energy import Refused
@@ -39,10 +39,9 @@ def shape(timed: Sequence[TimedTrial]) -> PageAnswerTimes:
     reasons: dict[str, str] = {}
     trials: list[PageTimedTrial] = []
     for one in timed:
-        query = one.trial.phases.get("query")
-        if query is None or not query.inferences or not query.seconds:
-            reason = "a trial does not say how many requests it answered"
-            return {"reasons": dict.fromkeys(TIMES, reason), "trials": []}
+        answered = answered_in(one.trial)
+        if isinstance(answered, Refused):
+            return {"reasons": dict.fromkeys(TIMES, answered.reason), "trials": []}
         within: dict[str, PageSteps] = {}
         for time in TIMES:
             column = column_of(one.times, time)
@@ -52,8 +51,8 @@ def shape(timed: Sequence[TimedTrial]) -> PageAnswerTimes:
                 within[time] = steps(column)
         trials.append(
             {
-                "inferences": query.inferences,
-                "seconds": query.seconds,
+                "inferences": answered.inferences,
+                "seconds": answered.seconds,
                 "tried": tried(one.trial),
                 "within": within,
             }

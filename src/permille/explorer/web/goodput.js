@@ -22,7 +22,8 @@ const Z95 = 1.959963984540054;
  */
 export function goodput({ reasons, trials }, time, within) {
   // eslint-disable-next-line no-restricted-syntax -- a key of the words
-  const missing = trials.length ? reasons[time] : "the store has no finished trial of it";
+  const none = trials.length ? null : "the store has no finished trial of it";
+  const missing = reasons[time] ?? none;
   if (missing) return { perS: null, share: null, reason: missing };
   const good = trials.map((trial) => trial.inferences * shareWithin(trial.within[time], within));
   const perS = overTrials(good.map((count, i) => count / trials[i].seconds));

@@ -180,7 +180,10 @@ async function timesOf(app, cells) {
           ? Promise.resolve(own(app.data.answer_times, id) ?? null)
           : fetched(`/answer-times/${encodeURIComponent(id)}`).then(({ data }) => data),
       );
-  const found = await Promise.all(cells.map(({ id }) => known.get(id)));
+  const found = await Promise.all(cells.map(({ id }) => known.get(id))).catch((error) => {
+    ASKED.delete(app.cells); // to be asked for again when the view is drawn anew
+    throw error;
+  });
   return new Map(cells.map(({ id }, i) => [id, found[i]]));
 }
 
