@@ -1,10 +1,10 @@
 """How often the gate's verdict is right: real gates whose two commands are equal, or a tenth apart.
 
-    python benchmarks/gate.py [--times 300] [--seconds 0.3] [--json results/gate.json]
+    python benchmarks/gate.py [--times 250] [--seconds 0.3] [--json results/gate.json]
 
 Each gate is `permille gate -- CMD --- CMD` at its defaults, by its own code from the command line
 on: the recorder, the rounds, the interval, the verdict. The cases take turns: ``equal`` runs one
-command twice, ``slower`` adds a tenth to the processor time of the second, in every third gate.
+command twice, ``slower`` adds a tenth to the processor time of the second, in every fifth gate.
 ``at_0`` has the verdicts of the same intervals if no increase is allowed at all, which is the
 stricter test of equal commands. The machine is used as it is: ``load`` is its mean load average
 over its processors. A run that was stopped continues where it was.
@@ -33,7 +33,7 @@ from permille.records.energy import Estimate
 
 RESULTS = Path(__file__).parent / "results" / "gate.json"
 WORK = "x = 0\nfor i in range({loops}): x = (x * 31 + i) % 1_000_003\n"
-TURNS = ("equal", "slower", "equal")
+TURNS = ("equal", "equal", "slower", "equal", "equal")
 INCREASE = 0.1
 """Of the second command's processor time, in the case ``slower``."""
 VERDICTS = ("pass", "fail", "cannot-tell")
@@ -41,7 +41,7 @@ VERDICTS = ("pass", "fail", "cannot-tell")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=300, help="gates in all")
+    parser.add_argument("--times", type=int, default=250, help="gates in all")
     parser.add_argument("--seconds", type=float, default=0.3, help="processor time of a run")
     parser.add_argument("--json", type=Path, default=RESULTS)
     args = parser.parse_args()

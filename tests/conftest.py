@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import hypothesis
 import pytest
 
+from permille.records.energy import Estimate
 from tests.powercap import Constant, Driver, FakePowercap
 from tests.zygote import Zygote, can_fork
 
@@ -47,6 +48,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {path: 2.0 * n + 1.5 for n, (path, _) in enumerate(busy.most_common())}
     place |= {path: float(n) for n, (path, _) in enumerate(measuring.most_common())}
     items.sort(key=lambda item: place.get(item.path, math.inf))
+
+
+def holds(estimate: Estimate | None, truth: float) -> bool:
+    """Whether the interval of a figure that exists includes what the fake machine really used.
+
+    A test that measures asks this, with the time that really passed. A tolerance around a nominal
+    value would be a statement about how busy the machine is that runs the test.
+    """
+    assert estimate is not None, "there is no figure"
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.low <= estimate.value <= estimate.high
+    return estimate.low <= truth <= estimate.high
 
 
 class Finished:

@@ -20,7 +20,7 @@ import pytest
 
 import permille
 from permille.errors import UsageError
-from tests.conftest import PATIENCE_S
+from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
@@ -66,7 +66,7 @@ if __name__ == "__main__":
     cpu, result = rec.recording.cpu, rec["work"]
     print(json.dumps({
         "own_s": cpu.own_s[-1] - cpu.own_s[0], "seconds": result.seconds,
-        "energy_j": result.energy.value, "valid": result.valid, "refused": refused,
+        "energy_j": [result.energy.low, result.energy.high], "valid": result.valid, "refused": refused,
     }))
 """
 
@@ -84,7 +84,8 @@ def test_the_work_of_children_is_in_the_span_and_is_not_a_disturbance(
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["valid"]
-    assert report["energy_j"] == pytest.approx(60 * report["seconds"], rel=0.1)
+    low_j, high_j = report["energy_j"]
+    assert low_j <= POWER_W * report["seconds"] <= high_j
     assert report["own_s"] > 0.75  # both children burned 0.4 s, counted in ticks of 0.01 s
     assert "a recording cannot be sent to another process" in report["refused"]
 
@@ -163,7 +164,7 @@ def test_the_recorder_of_a_killed_process_ends_although_a_forked_child_lives(
         assert psutil.Process(recorder).is_running()
         process.kill()
         process.wait()
-        for _ in range(600):
+        for _ in range(6000):
             if has_ended(recorder):
                 break
             time.sleep(0.1)

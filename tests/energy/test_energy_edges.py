@@ -109,6 +109,16 @@ def test_near_the_ends_of_a_series_the_window_is_what_there_is() -> None:
         assert half_width_j(series, t_s) == pytest.approx(power_w * 0.01, rel=1e-9)
 
 
+@pytest.mark.parametrize("after_s", [0.0005, 0.001, 0.009])
+def test_a_step_right_before_the_end_of_a_series_is_the_energy_of_a_tick(after_s: float) -> None:
+    """60 W in steps of 0.01 s. After the edge at 6 s the series holds one step and ends: that is
+    0.6 J in a tick, and not in what is left of the series."""
+    steps = [(5 + i * 0.01, 0.6 * i) for i in range(101)]
+    series = readings(*steps, (6 + after_s, 0.6 * 101), tick_s=0.01)
+    assert half_width_j(series, 6.0) == exactly(60.0 * 0.01)
+    assert half_width_j(backwards(series), 5.0 + after_s) == exactly(60.0 * 0.01)
+
+
 def test_of_a_sensor_the_power_counts_over_all_that_a_reading_may_describe() -> None:
     """A window of 1 s renewed every 0.1 s: 1.1 s on each side, and an edge of a quarter of it."""
     series = step_up(sensor=PowerSensor(window_s=1.0, period_s=0.1))

@@ -54,7 +54,10 @@ def edge_j(series: Series, t_ns: int) -> float:
     one_tick_s = tick_s(domain)
     sensor = domain.sensor
     width_s = 0.1 if sensor is None else 2 * sensor.lag_s
-    nearby_w = _nearby_power_w(series, t_ns, max(width_s, 2 * one_tick_s, 2 * series.clock_s))
+    width_s = max(width_s, 2 * one_tick_s, 2 * series.clock_s)
+    # The energy of a step came in a tick, however soon after the edge the series ends.
+    least_s = one_tick_s if sensor is None else 0.0
+    nearby_w = _nearby_power_w(series, t_ns, width_s, least_s)
     interpolation = 0.0
     if fraction > 0.0:
         gap_j = series.energy_j[before + 1] - series.energy_j[before]
@@ -89,16 +92,18 @@ def _held_back_j(series: Series, at: int, nearby_w: float) -> float:
     return max(nearby_w * max(one_tick_s, seen_s), expected_j - came_j)
 
 
-def _nearby_power_w(series: Series, t_ns: int, window_s: float) -> float:
+def _nearby_power_w(series: Series, t_ns: int, window_s: float, least_s: float) -> float:
     """The highest mean power of the windows before and after ``t_ns``, as far as the series
-    reaches."""
+    reaches. The energy of a shorter window than ``least_s`` counts as that of ``least_s``."""
     width = round(window_s * 1e9)
     start = max(series.t_ns[0], t_ns - width)
     end = min(series.t_ns[-1], t_ns + width)
     here = energy_at(series, t_ns)
     powers = [0.0]
     if t_ns > start:
-        powers.append((here - energy_at(series, start)) / ((t_ns - start) / 1e9))
+        before_j = here - energy_at(series, start)
+        powers.append(before_j / max((t_ns - start) / 1e9, least_s))
     if end > t_ns:
-        powers.append((energy_at(series, end) - here) / ((end - t_ns) / 1e9))
+        after_j = energy_at(series, end) - here
+        powers.append(after_j / max((end - t_ns) / 1e9, least_s))
     return max(powers)
