@@ -1,10 +1,11 @@
 """How often the gate's verdict is right: real gates whose two commands are equal, or a tenth apart.
 
-    python benchmarks/gate.py [--times 250] [--seconds 0.3] [--json results/gate.json]
+    python benchmarks/gate.py [--rounds 12] [--cases equal,equal,slower] [--times 250]
+        [--seconds 0.3] [--json results/gate.json]
 
-Each gate is `permille gate -- CMD --- CMD` at its defaults, by its own code from the command line
-on: the recorder, the rounds, the interval, the verdict. The cases take turns: ``equal`` runs one
-command twice, ``slower`` adds a tenth to the processor time of the second, in every fifth gate.
+Each gate is `permille gate -- CMD --- CMD`, with so many rounds or at its defaults, by its own code
+from the command line on: the recorder, the rounds, the interval, the verdict. The cases take turns:
+``equal`` runs one command twice, ``slower`` adds a tenth to the processor time of the second.
 ``at_0`` has the verdicts of the same intervals if no increase is allowed at all, which is the
 stricter test of equal commands. The machine is used as it is: ``load`` is its mean load average
 over its processors. A run that was stopped continues where it was.
@@ -20,6 +21,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
@@ -33,7 +35,6 @@ from permille.records.energy import Estimate
 
 RESULTS = Path(__file__).parent / "results" / "gate.json"
 WORK = "x = 0\nfor i in range({loops}): x = (x * 31 + i) % 1_000_003\n"
-TURNS = ("equal", "equal", "slower", "equal", "equal")
 INCREASE = 0.1
 """Of the second command's processor time, in the case ``slower``."""
 VERDICTS = ("pass", "fail", "cannot-tell")
@@ -41,22 +42,33 @@ VERDICTS = ("pass", "fail", "cannot-tell")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, help="of each gate (default: the gate's)")
+    parser.add_argument("--cases", default="equal,equal,slower,equal,equal", help="in turns")
     parser.add_argument("--times", type=int, default=250, help="gates in all")
     parser.add_argument("--seconds", type=float, default=0.3, help="processor time of a run")
     parser.add_argument("--json", type=Path, default=RESULTS)
     args = parser.parse_args()
-    kept = args.json.with_suffix(".lines")
+    name = f"{args.rounds} rounds" if args.rounds else "default"
+    turns = args.cases.split(",")
+    kept = args.json.with_suffix(f".{name.replace(' ', '-')}.lines")
     made = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
     loops, more = loops_of(args.seconds)
     with kept.open("a") as lines:
         for number in range(len(made), args.times):
-            case = TURNS[number % len(TURNS)]
-            one = {"case": case, "load": load(), **gate(loops, more if case == "slower" else 0)}
+            case = turns[number % len(turns)]
+            added = more if case == "slower" else 0
+            one = {"case": case, "load": load(), **gate(loops, added, args.rounds)}
             made.append(one)
             print(json.dumps(one), file=lines, flush=True)
-            document = {"schema": 1, "seconds": args.seconds, "cases": cases(made)}
-            args.json.write_text(json.dumps(document, indent=2) + "\n")
+            keep(args.json, name, {"seconds": args.seconds, "cases": cases(made)})
     kept.unlink()
+
+
+def keep(path: Path, name: str, run: Mapping[str, Any]) -> None:
+    """Put this run beside those of other settings."""
+    document = json.loads(path.read_text()) if path.is_file() else {"schema": 2, "runs": {}}
+    document["runs"][name] = run
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def command(loops: int) -> list[str]:
@@ -90,14 +102,17 @@ def load() -> float:
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
-def gate(loops: int, more: int) -> dict[str, Any]:
-    """The output of one gate."""
+def gate(loops: int, more: int, rounds: int | None) -> dict[str, Any]:
+    """What matters of the output of one gate, and the seconds that it took."""
     printed = io.StringIO()
     words = [*command(loops), "---", *command(loops + more)]
+    given = ["--rounds", str(rounds)] if rounds else []
+    began = time.monotonic()
     with contextlib.redirect_stdout(printed):
-        dispatch(["gate", "--json", "--shared", "--", *words])
+        dispatch(["gate", "--json", "--shared", *given, "--", *words])
     output: dict[str, Any] = json.loads(printed.getvalue())
-    return {key: output[key] for key in ("verdict", "ratio", "blocks", "provenance", "reason")}
+    found = {key: output[key] for key in ("verdict", "ratio", "blocks", "provenance", "reason")}
+    return {**found, "took_s": time.monotonic() - began}
 
 
 def cases(made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -113,6 +128,8 @@ def summary(gates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     known = [r for r in ratios if r is not None]
     return {
         "gates": len(gates),
+        "blocks_median": median(one["blocks"] for one in gates),
+        "took_s_median": median(one["took_s"] for one in gates),
         "refused": sum(one["reason"] is not None for one in gates),
         "load": fmean(one["load"] for one in gates),
         "provenance": sorted({one["provenance"] for one in gates if one["provenance"]}),

@@ -66,7 +66,8 @@ if __name__ == "__main__":
     cpu, result = rec.recording.cpu, rec["work"]
     print(json.dumps({
         "own_s": cpu.own_s[-1] - cpu.own_s[0], "seconds": result.seconds,
-        "energy_j": [result.energy.low, result.energy.high], "valid": result.valid, "refused": refused,
+        "energy_j": [result.energy.low, result.energy.high],
+        "valid": result.valid, "refused": refused,
     }))
 """
 

@@ -26,7 +26,7 @@ def made(case: str, verdict: str, ratio: tuple[float, float, float] | None) -> d
     return {
         "case": case, "load": 2.0, "verdict": verdict, "blocks": 12, "provenance": "estimated",
         "ratio": {"value": value, "low": low, "high": high},
-        "reason": None if ratio else "too short",
+        "reason": None if ratio else "too short", "took_s": 8.0,
     }  # fmt: skip
 
 
@@ -56,8 +56,8 @@ def test_a_gate_runs_from_the_command_line_on(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(gate, "WORK", "import time; time.sleep({loops})")
     with tree.drive({"cpu:0": Constant(60.0)}):
-        output = gate.gate(0.2, 0.2)
-    assert (output["blocks"], output["provenance"]) == (12, "measured")
+        output = gate.gate(0.2, 0.2, 4)
+    assert (output["blocks"], output["provenance"]) == (4, "measured")
     assert output["ratio"]["value"] > 1.0
 
 

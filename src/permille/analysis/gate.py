@@ -17,6 +17,10 @@ Verdict = Literal["pass", "fail", "cannot-tell"]
 
 ERROR = 0.05
 """Of all looks together, two-sided."""
+FIRST_OF_TWO, SECOND_OF_TWO = 0.99, 0.96
+"""The confidence of two looks, which share the error (Bonferroni's inequality): the first takes
+little of it, so that the second is nearly as sharp as a single one (as Haybittle and Peto have it,
+doi:10.1038/bjc.1976.220)."""
 MOST_ROUNDS = 10_000
 """More rounds than this are not recommended to anybody."""
 

@@ -32,7 +32,7 @@ class RunProtocol(Record):
     """How often and how commands are run.
 
     ``repeats`` is None where it is not fixed: from ``min_repeats`` until each command has taken
-    :data:`LEAST_S`, at most ``max_repeats``. ``stdin`` is what each run reads; None: it inherits
+    ``least_s`` in all, at most ``max_repeats``. ``stdin`` is what each run reads; None: it inherits
     ours, which only a single run may. ``setup`` and ``cleanup`` run before the first and after the
     last run of each command, ``prepare`` and ``conclude`` around each; none of them is measured.
     """
@@ -48,6 +48,7 @@ class RunProtocol(Record):
     prepare: str | None = None
     conclude: str | None = None
     cleanup: str | None = None
+    least_s: float = LEAST_S
 
 
 def without_input(stdin: int) -> str | None:
@@ -143,7 +144,7 @@ def _enough(number: int, protocol: RunProtocol, all_runs: Sequence[Sequence[Run]
     if number < protocol.min_repeats:
         return False
     shortest_s = min(sum(run.phase.seconds for run in runs) for runs in going_on)
-    return number >= protocol.max_repeats or shortest_s >= LEAST_S
+    return number >= protocol.max_repeats or shortest_s >= protocol.least_s
 
 
 def _failed(runs: Sequence[Run], protocol: RunProtocol) -> bool:

@@ -11,13 +11,12 @@ import shlex
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from permille.analysis.commands import Figure, figure, ratio
 from permille.analysis.estimates import Interval
-from permille.analysis.gate import Verdict, confidence_of, judged
-from permille.analysis.student import CONFIDENCE
+from permille.analysis.gate import Verdict, judged
 from permille.cli.arguments import (
     add_json,
     add_store,
@@ -26,6 +25,7 @@ from permille.cli.arguments import (
     share,
     whole_number,
 )
+from permille.cli.gate_looks import DEFAULT_ROUNDS, DEFAULT_S, batches, confidence
 from permille.cli.gate_study import StudyGateOutput, gate_study
 from permille.cli.gate_verdict import GateOutput, markdown, sentence
 from permille.cli.planning import add_allowances
@@ -48,8 +48,6 @@ EXAMPLES = """examples:
   permille gate study.toml --against base.db
 """
 
-DEFAULT_ROUNDS = 12
-"""Finds an increase of 10 % beyond 5 % in over nine of ten gates where runs differ by 3 %."""
 DEFAULT_WARMUP = 1
 DEFAULT_AT_MOST = datetime.timedelta(minutes=10)
 FAILS, CANNOT_TELL = 4, 5
@@ -110,7 +108,8 @@ def _add_rounds(parser: argparse.ArgumentParser) -> None:
         "--rounds",
         type=positive_int,
         metavar="N",
-        help=f"in each, both run once (default: {DEFAULT_ROUNDS})",
+        help=f"in each, both run once (default: {DEFAULT_ROUNDS}; if they cannot tell, more until"
+        f" each command has taken {DEFAULT_S:.0f} s)",
     )
     parser.add_argument(
         "--warmup",
@@ -212,11 +211,12 @@ def _gate(
     at_most = args.at_most or DEFAULT_AT_MOST
     found: tuple[list[Run], list[Run]] = ([], [])
     output: GateOutput | None = None
-    for look, more in enumerate(_rounds(args), 1):
+    for look, batch in enumerate(batches(args, found), 1):
         protocol = RunProtocol(
-            repeats=more,
-            min_repeats=more,
-            max_repeats=more,
+            repeats=None,
+            min_repeats=batch.least,
+            max_repeats=batch.most,
+            least_s=batch.seconds,
             warmup=warmup if look == 1 else 0,
             idle_s=0.0,
             stdin=input_file(args.input or "null"),
@@ -233,8 +233,7 @@ def _gate(
         )
         for all_runs, new in zip(found, made, strict=True):
             all_runs += new
-        confidence = confidence_of(look) if args.until_told else CONFIDENCE
-        output = _judged(commands, found, confidence, args)
+        output = _judged(commands, found, confidence(args, look, found), args)
         told = output.verdict != "cannot-tell" or output.reason is not None
         if told or time.monotonic() - began >= at_most.total_seconds():
             break
@@ -242,19 +241,10 @@ def _gate(
     return output
 
 
-def _rounds(args: argparse.Namespace) -> Iterator[int]:
-    """How many rounds come before each look: twice as many in all each time."""
-    total = args.rounds or DEFAULT_ROUNDS
-    yield total
-    while args.until_told:
-        yield total
-        total *= 2
-
-
 def _judged(
     commands: Sequence[CommandLine],
     found: tuple[Sequence[Run], Sequence[Run]],
-    confidence: float,
+    sure: float,
     args: argparse.Namespace,
 ) -> GateOutput:
     """The verdict on the rounds so far.
@@ -272,7 +262,7 @@ def _judged(
     blocks = min(len(base), len(head))
     times: Estimate | None = None
     if reason is None:
-        times = ratio(phases_of(head), phases_of(base), args.boundary, confidence=confidence)
+        times = ratio(phases_of(head), phases_of(base), args.boundary, confidence=sure)
         if times is None:
             reason = "an energy is not above 0: measure something that takes longer"
     judgement = judged(times, blocks, args.max_increase)
@@ -281,7 +271,7 @@ def _judged(
         verdict=judgement.verdict,
         max_increase=args.max_increase,
         ratio=Interval.of(times),
-        confidence=confidence,
+        confidence=sure,
         blocks=blocks,
         more_blocks_needed=judgement.more_rounds,
         base=commands[0].name,
