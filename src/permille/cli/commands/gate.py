@@ -29,6 +29,7 @@ from permille.cli.gate_looks import DEFAULT_ROUNDS, DEFAULT_S, batches, confiden
 from permille.cli.gate_study import StudyGateOutput, gate_study
 from permille.cli.gate_verdict import GateOutput, markdown, sentence
 from permille.cli.planning import add_allowances
+from permille.cli.run_progress import RunProgress
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -157,14 +158,17 @@ def run(args: argparse.Namespace) -> int:
     for command in commands:
         check(command.words)
     token = uuid.uuid4().hex
+    progress = RunProgress(commands, args.rounds)
     try:
         with Recorder(shared=args.shared) as recorder, Interrupts(token):
             if args.require:
                 recorder.require_measured()
-            output = _gate(recorder, commands, token, args)
+            output = _gate(recorder, commands, token, args, progress)
     except Interrupted as stop:
         print(plain(f"permille: interrupted by {stop}: no verdict"), file=sys.stderr)
         return stop.code
+    finally:
+        progress.close()
     if args.export_markdown is not None:
         write_whole(args.export_markdown, markdown(output).encode())
     if args.json:
@@ -203,7 +207,11 @@ def _study(args: argparse.Namespace) -> int:
 
 
 def _gate(
-    recorder: Recorder, commands: Sequence[CommandLine], token: str, args: argparse.Namespace
+    recorder: Recorder,
+    commands: Sequence[CommandLine],
+    token: str,
+    args: argparse.Namespace,
+    progress: RunProgress,
 ) -> GateOutput:
     """Rounds until the verdict is clear, or there is no time for more."""
     began = time.monotonic()
@@ -211,6 +219,10 @@ def _gate(
     at_most = args.at_most or DEFAULT_AT_MOST
     found: tuple[list[Run], list[Run]] = ([], [])
     output: GateOutput | None = None
+
+    def before(number: int, round_number: int, runs: Sequence[Sequence[Run]]) -> None:
+        progress.before(number, len(found[0]) + round_number, runs)
+
     for look, batch in enumerate(batches(args, found), 1):
         protocol = RunProtocol(
             repeats=None,
@@ -229,7 +241,7 @@ def _gate(
             protocol,
             token=token,
             stdout=sys.stderr.buffer if args.json else None,
-            before=lambda number, round_number, runs: None,
+            before=before,
         )
         for all_runs, new in zip(found, made, strict=True):
             all_runs += new

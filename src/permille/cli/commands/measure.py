@@ -18,6 +18,7 @@ from permille.cli.arguments import (
     whole_number,
 )
 from permille.cli.measure_text import csv_rows, markdown, show, show_missing, show_ratios
+from permille.cli.run_progress import RunProgress
 from permille.cli.streams import deliver
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
@@ -39,7 +40,6 @@ from permille.recorder.client import Recorder
 from permille.recorder.wire import Missing
 from permille.records.energy import BOUNDARIES
 from permille.tabular import as_csv
-from permille.units import format_seconds
 
 EXAMPLES = """examples:
   permille measure -- sleep 1
@@ -183,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
     _check_files(args)
     protocol, notes = _protocol(args, len(commands))
     token = uuid.uuid4().hex
-    progress = _Progress(commands, protocol)
+    progress = RunProgress(commands, protocol.repeats)
     try:
         with Recorder(shared=args.shared) as recorder, Interrupts(token):
             if args.require:
@@ -317,34 +317,3 @@ def _protocol(args: argparse.Namespace, commands: int) -> tuple[RunProtocol, lis
         cleanup=args.cleanup,
     )
     return protocol, [note] if note else []
-
-
-class _Progress:
-    """Which run is going on, on a terminal."""
-
-    def __init__(self, commands: Sequence[CommandLine], protocol: RunProtocol) -> None:
-        self._commands, self._protocol = commands, protocol
-        self._shown = protocol.repeats != 1 and sys.stderr.isatty()
-        self._running: int | None = None
-
-    def before(self, number: int, round: int, found: Sequence[Sequence[Run]]) -> None:
-        self._running = number
-        if not self._shown:
-            return
-        repeats = self._protocol.repeats
-        of = f" of {repeats}" if repeats else ""
-        last = [runs[-1].phase.seconds for runs in found if runs]
-        took = f", {format_seconds(max(last))} at most each" if last else ""
-        name = f": {plain(self._commands[number].name, limit=40)}" if len(found) > 1 else ""
-        line = f"run {round + 1}{of}{name}{took}"
-        print(f"\r\033[K{line} ", end="", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self._shown:
-            print(file=sys.stderr)
-
-    def interrupted(self, stop: Interrupted) -> str:
-        number = 0 if self._running is None else self._running
-        several = len(self._commands) > 1
-        which = f"command {number + 1} of {len(self._commands)}" if several else "the command"
-        return f"interrupted by {stop}: {which} was stopped too; no result is kept"
