@@ -77,7 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without-others",
         action="store_true",
-        help="of an estimate: leave out the work of other processes",
+        help="for estimates: leave out the work of other processes",
     )
     parser.add_argument(
         "-i",
