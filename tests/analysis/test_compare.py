@@ -220,6 +220,16 @@ def test_the_answer_is_drawn_from_the_data() -> None:
     assert answers(summarise(trials("mini", 1.0), "compute")) == []
 
 
+def test_an_answer_about_replicas_says_so() -> None:
+    random = {"weights": "replica"}
+    general = cell("llm", category="general-purpose", settings=random)
+    both = trials("llm", 300.0, 303.0, 297.0, cell=general)
+    both += trials("mini", 20.0, 20.2, 19.8, cell=cell("mini", settings=random))
+    (sentence,) = answers(summarise(both, "compute"))
+    assert "llm (replica) needs 15 [" in sentence
+    assert "the energy of mini (replica)" in sentence
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0667, "0.067"), (1.44, "1.4"), (15.2, "15"), (6833.0, "6,800"), (0, "0")]
 )

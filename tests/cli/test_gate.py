@@ -70,6 +70,8 @@ def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
         (["--max-increase", "lots", "--", "true", "---", "true"], "is not a share"),
         (["--at-most", "soon", "--", "true", "---", "true"], "is no time such as"),
         (["--", "true", "---", "no-such-program"], "cannot run 'no-such-program'"),
+        (["--", "true", "---", "./missing"], "cannot run './missing'"),
+        (["--export-markdown", "no/x.md", "--", "true", "---", "true"], "there is no folder no"),
         (["true"], "a command goes after --"),
         (["study.toml", "--against", "base.db", "--", "true"], "takes a study and no command"),
         (["study.toml", "--against", "base.db", "--rounds", "3"], "--rounds: for commands only"),

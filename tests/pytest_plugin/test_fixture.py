@@ -149,11 +149,12 @@ def test_a_failed_block_is_reported_as_not_valid(
     assert "not valid: 1 of 1 spans ended with ZeroDivisionError" in done.stdout
 
 
-def test_a_file_that_cannot_be_written_is_one_line(
+def test_a_file_that_cannot_be_written_is_one_line_before_any_test(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    source = "def test_it():\n    pass\n"
+    source = "def test_it():\n    open('ran', 'w').close()\n"
     done = session(tmp_path, environment, source, "--energy-json", "absent/energy.json")
+    assert not (tmp_path / "ran").exists()
     assert done.returncode == 4
     assert "--energy-json: " in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

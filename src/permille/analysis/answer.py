@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from permille import metrics
 from permille.analysis import quality
 from permille.analysis.cell_summary import Summary
-from permille.analysis.comparable import current, place
+from permille.analysis.comparable import called, current, place
 from permille.analysis.compare import ratio
 from permille.analysis.evidence_words import over_sessions
 from permille.records.energy import Estimate
@@ -95,12 +95,10 @@ def _cheapest_as_good(models: Sequence[Summary], best: Summary) -> Summary:
 
 def _sentence(a: Summary, b: Summary) -> str:
     times = ratio(a, b)
-    words = f"{a.cell.model} needs {times_text(times)} the energy of {b.cell.model}"
+    first, second = called(a.cell), called(b.cell)
+    words = f"{first} needs {times_text(times)} the energy of {second}"
     if times.low is not None and times.high is not None and times.low <= 1 <= times.high:
-        words = (
-            f"{a.cell.model} and {b.cell.model} do not differ significantly in energy"
-            f" ({times_text(times)})"
-        )
+        words = f"{first} and {second} do not differ significantly in energy ({times_text(times)})"
     over = over_sessions(times, short)
     evidence = "" if over is None else f" The ratio is {over}."
     return f"{words} {quality.verdict_text(a.quality, b.quality)}.{evidence}"

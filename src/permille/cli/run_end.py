@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 
 from permille.analysis.answer import answers
 from permille.analysis.cell_summary import Summary
@@ -91,12 +92,15 @@ def _close(
         )
     if tally.kept:
         say(f"{_trials(tally.kept)} already finished")
-    store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
-    models = list(dict.fromkeys(s.cell.model for s in summaries))
-    if len(models) > 1:
-        say(f"next: permille compare {models[-1]!r} {models[-2]!r} --region FRA{store}")
-    else:
-        say(f"next: permille results --region FRA{store}")
+    say(f"next: {_next_command(list(dict.fromkeys(s.cell.model for s in summaries)), args)}")
+
+
+def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
+    """A command that looks further at the results, for the shell."""
+    words = ["results"] if len(models) < 2 else ["compare", models[-1], models[-2]]
+    store = str(args.store_url or args.store)
+    named = [] if store == "permille.db" else ["--store", store]
+    return shlex.join(["permille", *words, "--region", "FRA", *named])
 
 
 def _not_made(tally: RunTally) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,8 @@ class RunProtocol(Record):
     ``repeats`` is None where it is not fixed: from ``min_repeats`` until each command has taken
     :data:`LEAST_S`, at most ``max_repeats``. ``stdin`` is what each run reads; None: it inherits
     ours, which only a single run may. ``setup`` and ``cleanup`` run before the first and after the
-    last run of each command, ``prepare`` and ``conclude`` around each; none of them is measured.
+    last run of each command (:func:`clean_up`), ``prepare`` and ``conclude`` around each; none of
+    them is measured.
     """
 
     repeats: int | None
@@ -116,12 +117,17 @@ def rounds(
                 if not _failed(all_runs[number], protocol):
                     before(number, round_number, all_runs)
                     once(number, counts=True)
-        for command in commands:
-            _aside("--cleanup", protocol.cleanup, command, token)
     except Interrupted:
         stop_marked(token, grace_s=GRACE_S)
         raise
     return all_runs
+
+
+def clean_up(commands: Sequence[CommandLine], protocol: RunProtocol, *, token: str) -> list[str]:
+    """Run what goes after all runs of each command; return what failed. It takes nothing from the
+    runs, which are made by then."""
+    failures = [_failure("--cleanup", protocol.cleanup, each, token) for each in commands]
+    return [failure for failure in failures if failure is not None]
 
 
 def _orders(
@@ -151,13 +157,19 @@ def _failed(runs: Sequence[Run], protocol: RunProtocol) -> bool:
 
 
 def _aside(option: str, line: str | None, command: CommandLine, token: str) -> None:
-    """Run what is not measured, by the shell; its output goes to standard error.
+    """Run what is not measured.
 
     Raises:
         UsageError: it failed: what would be measured then is not what was meant.
     """
+    if failure := _failure(option, line, command, token):
+        raise UsageError(f"{failure}, so there is no result")
+
+
+def _failure(option: str, line: str | None, command: CommandLine, token: str) -> str | None:
+    """Run a line by the shell; return how it failed. Its output goes to standard error."""
     if line is None:
-        return
+        return None
     text = substituted(line, command.parameters)
     done = subprocess.run(
         ["/bin/sh", "-c", text],
@@ -166,7 +178,6 @@ def _aside(option: str, line: str | None, command: CommandLine, token: str) -> N
         env={**os.environ, VARIABLE: token},
         check=False,
     )
-    if done.returncode:
-        raise UsageError(
-            f"{option} {shlex.quote(text)} failed (exit {done.returncode}): nothing is measured"
-        )
+    if not done.returncode:
+        return None
+    return f"{option} {shlex.quote(text)} failed (exit {done.returncode})"

@@ -14,7 +14,7 @@ import pytest
 
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.output import write_whole
+from permille.output import check_writable, write_whole
 from permille.pytest_plugin.block import Energy, MeasuredBlock, checked_settings
 
 PROPERTY = "permille_energy"
@@ -33,7 +33,17 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "energy(**settings): settings of permille.record for the energy fixture"
     )
     if not hasattr(config, "workerinput"):
+        _check_file(config.getoption("energy_json"))
         config.pluginmanager.register(Reports(config), "permille-reports")
+
+
+def _check_file(path: str | None) -> None:
+    """Check before the tests what would only be noticed after them."""
+    try:
+        if path is not None:
+            check_writable(Path(path))
+    except UsageError as error:
+        raise pytest.UsageError(f"--energy-json: {error}") from error
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from permille.cli.arguments import (
 from permille.cli.gate_study import StudyGateOutput, gate_study
 from permille.cli.gate_verdict import GateOutput, markdown, sentence
 from permille.cli.planning import add_allowances
+from permille.cli.streams import deliver
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -37,7 +38,7 @@ from permille.measure.command import Run, check, input_file
 from permille.measure.commands import CommandLine, expand, split
 from permille.measure.figure import ended_badly, phases_of, require_measured
 from permille.measure.rounds import RunProtocol, rounds
-from permille.output import write_whole
+from permille.output import check_writable, write_whole
 from permille.recorder.client import Recorder
 from permille.records.energy import BOUNDARIES, Estimate
 
@@ -156,7 +157,9 @@ def run(args: argparse.Namespace) -> int:
     if len(commands) != 2:
         raise UsageError("a gate compares two commands: permille gate -- ./old --- ./new")
     for command in commands:
-        check(command.words)
+        check(command.words, prepared=args.prepare is not None)
+    if args.export_markdown is not None:
+        check_writable(args.export_markdown)
     token = uuid.uuid4().hex
     try:
         with Recorder(shared=args.shared) as recorder, Interrupts(token):
@@ -166,12 +169,9 @@ def run(args: argparse.Namespace) -> int:
     except Interrupted as stop:
         print(plain(f"permille: interrupted by {stop}: no verdict"), file=sys.stderr)
         return stop.code
+    deliver(lambda: print_json(output) if args.json else print(plain(sentence(output))))
     if args.export_markdown is not None:
         write_whole(args.export_markdown, markdown(output).encode())
-    if args.json:
-        print_json(output)
-    else:
-        print(plain(sentence(output)))
     return 1 if output.reason else _CODES[output.verdict]
 
 
