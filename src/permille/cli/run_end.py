@@ -12,6 +12,7 @@ from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.commands.results import show
+from permille.cli.object_storage import called_store
 from permille.cli.source import reference_sentences
 from permille.cli.streams import deliver
 from permille.cli.terminal import console, print_json
@@ -98,7 +99,7 @@ def _close(
 def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
     """A command that looks further at the results, for the shell."""
     words = ["results"] if len(models) < 2 else ["compare", models[-1], models[-2]]
-    store = str(args.store_url or args.store)
+    store = called_store(args)
     named = [] if store == "permille.db" else ["--store", store]
     return shlex.join(["permille", *words, "--region", "FRA", *named])
 
