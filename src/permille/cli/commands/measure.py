@@ -72,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_commands(parser)
     _add_around(parser)
     parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
-    add_carbon(parser)
+    add_carbon(parser, market=True)
     add_strictness(parser, quiet="no figure where other processes used over 5 %% of the CPU time")
     parser.add_argument(
         "--without-others",

@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille results``."""
     parser.epilog = EXAMPLES
     add_store(parser)
-    add_reading(parser)
+    add_reading(parser, market=True)
     add_impacts(parser)
     parser.add_argument("--task", help="only this task")
     parser.add_argument(
