@@ -174,10 +174,13 @@ class _StoreAction(Once):
         namespace.store_url = url
 
 
-def add_reading(parser: argparse.ArgumentParser, *, market: bool = False) -> None:
-    """The options of commands that read figures: study, boundary, idle, pooling and carbon
-    (``market``: see :func:`add_carbon`)."""
-    parser.add_argument("--study", metavar="NAME", help="only this study")
+def add_reading(
+    parser: argparse.ArgumentParser, *, market: bool = False, study: bool = True
+) -> None:
+    """The options of commands that read figures: boundary, idle, pooling and carbon (``market``:
+    see :func:`add_carbon`); and the ``study``, unless the command is about one anyway."""
+    if study:
+        parser.add_argument("--study", metavar="NAME", help="only this study")
     parser.add_argument("--boundary", choices=BOUNDARIES, default=None, help="which devices count")
     add_carbon(parser, market=market)
     parser.add_argument("--net", action="store_true", help="only the energy above idle")

@@ -98,10 +98,12 @@ def _close(
 
 def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
     """A command that looks further at the results, for the shell."""
-    words = ["results"] if len(models) < 2 else ["compare", models[-1], models[-2]]
+    words = (
+        ["compare", models[-1], models[-2]] if len(models) > 1 else ["results", "--region", "FRA"]
+    )
     store = called_store(args)
     named = [] if store == "permille.db" else ["--store", store]
-    return shlex.join(["permille", *words, "--region", "FRA", *named])
+    return shlex.join(["permille", *words, *named])
 
 
 def _not_made(tally: RunTally) -> Iterator[tuple[str, str]]:
