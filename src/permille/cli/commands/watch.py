@@ -39,9 +39,7 @@ from permille.watch.kinds import mapping
 from permille.watch.ledger import WatchLine
 from permille.watch.outlets import WatchOutlets, store_file
 from permille.watch.scrape import Scraper, checked_url
-from permille.watch.watcher import Watcher
-
-LEAST_EVERY_S = 1.0
+from permille.watch.watcher import LEAST_EVERY_S, Watcher
 
 EXAMPLES = """examples:
   permille watch --metrics http://127.0.0.1:8000
