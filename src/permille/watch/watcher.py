@@ -57,8 +57,8 @@ class Watcher:
         return None
 
     def lines(self, every_s: float, for_s: float | None) -> Iterator[WatchLine]:
-        """A line every ``every_s`` seconds, for ``for_s`` seconds or until interrupted. What is left
-        at the end has a line of its own, unless it is too short for one."""
+        """A line every ``every_s`` seconds, for ``for_s`` seconds or until interrupted. What is
+        left at the end has a line of its own, unless it is too short for one."""
         deadline = time.monotonic()
         end = math.inf if for_s is None else deadline + for_s
         while deadline < end:
