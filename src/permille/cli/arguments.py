@@ -105,7 +105,11 @@ def share(text: str) -> float:
     match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?)\s*(%?)", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share, such as 5% or 0.05")
-    return float(match[1]) / (100 if match[2] else 1)
+    value = float(match[1]) / (100 if match[2] else 1)
+    if value >= 1 and not match[2]:
+        # 5 may be meant as 5 %, and would be 500 %: a gate with that passes nearly everything.
+        raise argparse.ArgumentTypeError(f"{text!r}: write {match[1]}% or a share below 1")
+    return value
 
 
 def seconds(text: str) -> float:

@@ -9,6 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -33,9 +34,10 @@ class RunProtocol(Record):
 
     ``repeats`` is None where it is not fixed: from ``min_repeats`` until each command has taken
     :data:`LEAST_S`, at most ``max_repeats``. ``stdin`` is what each run reads; None: it inherits
-    ours, which only a single run may. ``setup`` and ``cleanup`` run before the first and after the
-    last run of each command (:func:`clean_up`), ``prepare`` and ``conclude`` around each; none of
-    them is measured.
+    ours, which only a single run may. ``ends_s``: from this time on (:func:`time.monotonic`), no
+    round begins but the first. ``setup`` and ``cleanup`` run before the first and after the last
+    run of each command (:func:`clean_up`), ``prepare`` and ``conclude`` around each; none of them
+    is measured.
     """
 
     repeats: int | None
@@ -49,6 +51,7 @@ class RunProtocol(Record):
     prepare: str | None = None
     conclude: str | None = None
     cleanup: str | None = None
+    ends_s: float | None = None
 
 
 def without_input(stdin: int) -> str | None:
@@ -135,7 +138,8 @@ def _orders(
 ) -> Iterator[tuple[int, ...]]:
     """The order of each round, until there are enough of them."""
     for number in itertools.count():
-        if _enough(number, protocol, all_runs):
+        late = protocol.ends_s is not None and time.monotonic() >= protocol.ends_s
+        if _enough(number, protocol, all_runs) or (number and late):
             return
         yield order(count, number, SEED)
 

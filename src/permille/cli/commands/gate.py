@@ -207,9 +207,9 @@ def _gate(
     recorder: Recorder, commands: Sequence[CommandLine], token: str, args: argparse.Namespace
 ) -> GateOutput:
     """Rounds until the verdict is clear, or there is no time for more."""
-    began = time.monotonic()
     warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
     at_most = args.at_most or DEFAULT_AT_MOST
+    ends_s = time.monotonic() + at_most.total_seconds() if args.until_told else None
     found: tuple[list[Run], list[Run]] = ([], [])
     output: GateOutput | None = None
     for look, more in enumerate(_rounds(args), 1):
@@ -222,6 +222,7 @@ def _gate(
             stdin=input_file(args.input or "null"),
             ignore_failure=False,
             prepare=args.prepare,
+            ends_s=ends_s,
         )
         made = rounds(
             recorder,
@@ -236,7 +237,7 @@ def _gate(
         confidence = confidence_of(look) if args.until_told else CONFIDENCE
         output = _judged(commands, found, confidence, args)
         told = output.verdict != "cannot-tell" or output.reason is not None
-        if told or time.monotonic() - began >= at_most.total_seconds():
+        if told or ends_s is None or time.monotonic() >= ends_s:
             break
     assert output is not None
     return output
