@@ -145,7 +145,7 @@ class _Search:
         ]
         args = self.args
         return [
-            structs.replace(summary, energy=summary.net) if args.net else summary
+            summary.above_idle() if args.net else summary
             for summary in summarise(trials, args.boundary or "compute", pool=args.pool)
             if args.pool or summary.fingerprint == fingerprint
         ]

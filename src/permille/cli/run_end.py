@@ -71,7 +71,7 @@ def _close(
         out.print(Text(plain(text), style=style), soft_wrap=True)
 
     out.print()
-    for sentence in answers(summaries):
+    for sentence in answers(summaries, net=args.net):
         say(sentence, "bold")
     for text, style in _not_made(tally):
         say(text, style)

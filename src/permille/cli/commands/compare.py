@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from permille.analysis.answer import short, times_text
+from permille.analysis.answer import energy_words, short, times_text
 from permille.analysis.cell_summary import Summary
 from permille.analysis.comparable import called
 from permille.analysis.compare import compare
@@ -140,7 +140,8 @@ def _show(comparison: Comparison) -> None:
     for cell in comparison.cells:
         line = (
             f"{cell.a.cell.task} on {cell.a.cell.dataset}: {called(cell.a.cell)} needs"
-            f" {times_text(cell.ratio)} the energy of {called(cell.b.cell)}"
+            f" {times_text(cell.ratio)} the {energy_words(net=comparison.net)} of"
+            f" {called(cell.b.cell)}"
         )
         a, b = cell.a.quality, cell.b.quality
         if a and b and a.metric == b.metric:
