@@ -84,10 +84,13 @@ def _levels(summary: Summary) -> list[str]:
     return [*lines, f"  to narrow it: {advice(means)}"]
 
 
-def budget(summary: Summary) -> list[str]:
-    """The budget as lines of text."""
+def budget(summary: Summary, *, net: bool = False) -> list[str]:
+    """The budget as lines of text; with ``net``, of the energy above idle."""
     cell = summary.cell
-    lines = [f"{cell.model}, {cell.task} on {cell.dataset}, within {summary.boundary}:"]
+    within = f"above idle, within {summary.boundary}" if net else f"within {summary.boundary}"
+    if net:
+        summary = summary.above_idle()
+    lines = [f"{cell.model}, {cell.task} on {cell.dataset}, {within}:"]
     lines += map(line, parts(summary))
     lines += _levels(summary)
     if summary.energy is None:

@@ -113,7 +113,7 @@ def show(results: Results, summaries: Sequence[Summary], *, explain: bool = Fals
     if explain:
         from permille.analysis.budget import budget
 
-        for line in (line for s in summaries for line in budget(s)):
+        for line in (line for s in summaries for line in budget(s, net=results.net)):
             out.print(Text(plain(line)), soft_wrap=True)
 
 
