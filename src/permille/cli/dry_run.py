@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from permille.analysis.boundaries import Bounded, within
 from permille.cli.engines import replicas_of
 from permille.cli.object_storage import called_store
+from permille.cli.sessions import rest_of
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters.selection import open_all
@@ -79,7 +80,7 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
         + (f" at most, precision ±{settings.precision:g}" if settings.precision else "")
     )
     if args.sessions > 1:
-        pause = format_seconds(args.every.total_seconds())
+        pause = format_seconds(rest_of(args).total_seconds())
         out.print(f"{args.sessions} sessions of {most_repeats(settings)} repeats, {pause} apart")
     if replicas_of(args) > 1:
         out.print(f"{counted(repeats, 'repeat')}, each on {replicas_of(args)} machines")

@@ -73,6 +73,7 @@ def _refuse(args: argparse.Namespace) -> None:
         (args.dry_run, "--dry-run"),
         (args.engine != DEFAULT, "--engine"),
         (args.sessions > 1, "--sessions"),
+        (args.every is not None, "--every"),
         (args.shard is not None, "--shard"),
     ):
         if given:
