@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.narrowing import advice
-from permille.analysis.rerun import components
+from permille.analysis.rerun import SessionMean, components
 from permille.records import Record
 
 
@@ -81,7 +81,16 @@ def _levels(summary: Summary) -> list[str]:
         for component in components(means)
     ]
     lines = [f"  variance: {', '.join(shares)}"] if shares else []
-    return [*lines, f"  to narrow it: {advice(means)}"]
+    return [*lines, f"  to narrow it: {_advice(summary, means)}"]
+
+
+def _advice(summary: Summary, means: Sequence[SessionMean]) -> str:
+    sums = summary.energy
+    assert sums is not None
+    spread = sums.spread()
+    if spread.high is None or spread.value <= 0:
+        return advice(means)
+    return advice(means, (spread.high - spread.value) / spread.value, (sums.low, sums.high))
 
 
 def budget(summary: Summary, *, net: bool = False) -> list[str]:
