@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from permille.pytest_plugin.block import Ratio
+from permille.records.energy import Estimate
 from tests.conftest import PATIENCE_S, POWER_W
 from tests.powercap import Driver
 
@@ -221,3 +223,9 @@ def test_under_xdist_a_fixture_that_is_not_an_argument_is_refused(
     done = session(tmp_path, environment, source, "-n", "2")
     assert done.returncode == 1
     assert "request energy as an argument of the test" in done.stdout
+
+
+def test_a_figure_of_many_joules_is_written_out() -> None:
+    assert (
+        repr(Ratio(Estimate(value=1234.5, low=0.00051, high=None))) == "ratio 1,234 (no interval)"
+    )

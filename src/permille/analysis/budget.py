@@ -9,6 +9,7 @@ from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.narrowing import advice
 from permille.analysis.rerun import SessionMean, components
 from permille.records import Record
+from permille.units import format_number
 
 
 class UncertaintyPart(Record):
@@ -104,9 +105,10 @@ def budget(summary: Summary, *, net: bool = False) -> list[str]:
     lines += _levels(summary)
     if summary.energy is None:
         lines.append(f"  no figure: {summary.problem}")
-    if summary.inference_p50_j is not None:
+    p50_j, p95_j = summary.inference_p50_j, summary.inference_p95_j
+    if p50_j is not None and p95_j is not None:
         lines.append(
-            f"  single inferences: median {summary.inference_p50_j:.3g} J, 95 % below"
-            f" {summary.inference_p95_j:.3g} J, within compute"
+            f"  single inferences: median {format_number(p50_j)} J, 95 % below"
+            f" {format_number(p95_j)} J, within compute"
         )
     return lines

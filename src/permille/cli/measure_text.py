@@ -15,11 +15,11 @@ from permille.measure.comparing import ComparedCommand, MeasuredCommands
 from permille.measure.figure import MeasuredCommand
 from permille.recorder.wire import Missing
 from permille.records.recording import Provenance
-from permille.units import format_energy_kwh, format_mass_g, format_seconds
+from permille.units import format_energy_kwh, format_mass_g, format_number, format_seconds
 
 
 def _joules(value: float) -> str:
-    return f"{value:,.3g} J" if abs(value) < 1000 else f"{value:,.0f} J"
+    return f"{format_number(value)} J"
 
 
 def show(one: MeasuredCommand, *, explain: bool) -> None:

@@ -16,6 +16,7 @@ from permille.errors import UsageError
 from permille.escaping import plain
 from permille.output import check_writable, write_whole
 from permille.pytest_plugin.block import Energy, MeasuredBlock, checked_settings
+from permille.units import format_number
 
 PROPERTY = "permille_energy"
 """The key of a test's reports, which travel from xdist's workers to the controller as text."""
@@ -177,7 +178,8 @@ def _line(block: dict[str, Any]) -> str:
         return plain(f"{name}: no figure: {block['reason']}")
     interval = "no interval"
     if energy["low"] is not None:
-        interval = f"95 %: {energy['low']:.3g} to {energy['high']:.3g}"
+        interval = f"95 %: {format_number(energy['low'])} to {format_number(energy['high'])}"
     invalid = "" if block["valid"] else f", not valid: {block['reason']}"
-    figure = f"{energy['value']:.3g} J ({interval}), {block['boundary']}, {block['provenance']}"
+    joules = f"{format_number(energy['value'])} J"
+    figure = f"{joules} ({interval}), {block['boundary']}, {block['provenance']}"
     return plain(f"{name}: {figure}{invalid}")
