@@ -45,8 +45,7 @@ def commands() -> str:
 def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     if parser.description:
         yield f"{_sentence(parser.description)}\n"
-    names = [a.metavar or a.dest for a in parser._actions if not a.option_strings]
-    yield f"```text\n{parser.prog} [options] {' '.join(map(str, names))}".rstrip() + "\n```\n"
+    yield f"```text\n{_usage(parser)}\n```\n"
     rows = [row for action in parser._actions for row in _row(action)]
     if rows:
         yield "| argument | meaning | default |\n| --- | --- | --- |"
@@ -60,6 +59,25 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
                 yield from _command(inner)
 
 
+def _usage(parser: argparse.ArgumentParser) -> str:
+    """How the command is called, as its own ``--help`` says it, but for the list of its options."""
+    if parser.usage:
+        return parser.usage % {"prog": parser.prog}
+    words = [_argument(action) for action in parser._actions if not action.option_strings]
+    return " ".join([parser.prog, "[options]", *words])
+
+
+def _argument(action: argparse.Action) -> str:
+    name = "|".join(action.choices) if action.choices and len(action.choices) < 4 else _name(action)
+    if action.nargs == "?":
+        return f"[{name}]"
+    return f"[{name} …]" if action.nargs == "*" else name
+
+
+def _name(action: argparse.Action) -> str:
+    return str(action.metavar or action.dest.upper())
+
+
 def _row(action: argparse.Action) -> Iterator[str]:
     if isinstance(action, argparse._SubParsersAction | argparse._HelpAction):
         return
@@ -67,7 +85,7 @@ def _row(action: argparse.Action) -> Iterator[str]:
         raise SystemExit(f"{action.dest}: an argument without help")
     if action.help == argparse.SUPPRESS:
         return
-    shown = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.dest}`"
+    shown = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{_name(action)}`"
     takes = action.metavar or (action.dest.upper() if action.nargs != 0 else None)
     if action.option_strings and takes:
         shown += f" *{takes if isinstance(takes, str) else ' '.join(takes)}*"

@@ -95,6 +95,20 @@ def compact_json(value: object) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def check_writable(path: Path) -> None:
+    """Check that :func:`write_whole` can write there, before making what cannot be made again.
+
+    Raises:
+        UsageError: the path must not be overwritten, or cannot be written.
+    """
+    _may_be_replaced(path, None)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write {path}: permission denied in {path.parent}")
+
+
 def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> None:
     """Write ``content`` to a temporary file next to ``path`` and move it there.
 

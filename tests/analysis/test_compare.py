@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.analysis.answer import answers, short
+from permille.analysis.cell_summary import NO_BASELINE
 from permille.analysis.compare import compare, find_model
 from permille.analysis.intervals import geometric_mean, on_log_scale, ratio_with_systematic
+from permille.analysis.results import result_rows
 from permille.analysis.stopping import RATIO_CAUTION
 from permille.analysis.summaries import summarise
+from permille.carbon.settings import resolve
 from permille.errors import CompareError
 from permille.records.answers import Quality
 from permille.records.energy import Phase
@@ -218,6 +221,30 @@ def test_the_answer_is_drawn_from_the_data() -> None:
     (sentence,) = answers(summarise(worse, "compute"))
     assert "for a higher accuracy (81.0 [" in sentence
     assert answers(summarise(trials("mini", 1.0), "compute")) == []
+
+
+def test_above_idle_a_ratio_says_so_and_what_lacks() -> None:
+    general = cell("llm", category="general-purpose")
+    both = [trial(300.0 + r, model="llm", repeat=r, cell=general, idle_j=100.0) for r in range(3)]
+    both += [trial(20.0 + r, model="mini", repeat=r, idle_j=10.0) for r in range(3)]
+    (sentence,) = answers(summarise(both, "compute"), net=True)
+    assert "llm needs 18 [" in sentence
+    assert "times the energy above idle of mini" in sentence
+    without = [*trials("mini", 1.0, 2.0), *trials("llm", 3.0, 4.0)]
+    with pytest.raises(CompareError, match="no energy above idle: not every trial has an idle"):
+        compare(summarise(without, "compute"), "mini", "llm", net=True)
+    (row, _) = result_rows(summarise(without, "compute"), resolve(), net=True)
+    assert (row.kwh_per_1000.value, row.problem) == (None, NO_BASELINE)
+
+
+def test_an_answer_about_replicas_says_so() -> None:
+    random = {"weights": "replica"}
+    general = cell("llm", category="general-purpose", settings=random)
+    both = trials("llm", 300.0, 303.0, 297.0, cell=general)
+    both += trials("mini", 20.0, 20.2, 19.8, cell=cell("mini", settings=random))
+    (sentence,) = answers(summarise(both, "compute"))
+    assert "llm (replica) needs 15 [" in sentence
+    assert "the energy of mini (replica)" in sentence
 
 
 @pytest.mark.parametrize(

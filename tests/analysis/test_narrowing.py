@@ -56,3 +56,10 @@ def test_with_several_machines_another_machine_is_an_option() -> None:
 def test_nothing_varies() -> None:
     assert options([session("a", 1.0, sd=0.0), session("b", 1.0, sd=0.0)]) == ()
     assert "nothing varies" in advice([session("a", 1.0, sd=0.0), session("b", 1.0, sd=0.0)])
+
+
+def test_what_the_meter_adds_no_repeat_narrows() -> None:
+    """The interval of an estimate: 0.2 from the spread, 0.55 and 0.64 from the model."""
+    text = advice([session("a", 1.0, n=3)], 0.2, (0.55, 0.64))
+    assert "twice the repeats would narrow the interval to 96 % of its width" in text
+    assert text.endswith("; most of it is the meter's")

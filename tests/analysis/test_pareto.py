@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from permille.analysis.pareto import fronts
+from permille.analysis.results import result_rows
 from permille.analysis.summaries import summarise
+from permille.carbon.settings import resolve
 from permille.records.answers import Quality
 from permille.records.trial import Trial
 from tests.records import cell, trial
@@ -44,3 +46,18 @@ def test_less_perplexity_is_better() -> None:
 
 def test_other_datasets_are_other_fronts() -> None:
     assert front(one("a", 10, 0.9), one("b", 99, 0.1, dataset="y")) == [True, True]
+
+
+def test_the_front_of_a_table_is_by_the_energy_that_it_shows() -> None:
+    """A costs less above idle and more in all: its machine was less idle before it."""
+    score = Quality(metric="accuracy", value=0.8, n=10_000)
+    models = [("a", 40.0, 30.0), ("b", 30.0, 5.0)]
+    both = [
+        trial(energy_j + repeat / 100, model=model, repeat=repeat, idle_j=idle_j, quality=score)
+        for model, energy_j, idle_j in models
+        for repeat in range(3)
+    ]
+    summaries = summarise(both, "compute")
+    for net, on_front in ((False, [False, True]), (True, [True, False])):
+        rows = result_rows(summaries, resolve(), net=net)
+        assert [row.pareto for row in rows] == on_front

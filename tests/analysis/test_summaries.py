@@ -46,6 +46,16 @@ def test_what_was_really_run_is_what_counts() -> None:
     assert summary.energy.mean == pytest.approx(36.0)
 
 
+def test_the_budget_above_idle_is_that_of_the_energy_above_idle() -> None:
+    made = [trial(36.0 + r, repeat=r, idle_j=30.0) for r in range(3)]
+    (summary,) = summarise(made, "compute")
+    gross, net = budget(summary), budget(summary, net=True)
+    assert net[0] == "small, text-classification on reviews, above idle, within compute:"
+    # The same spread in joules: 37 J in all, and 7 J above idle.
+    spreads = [float(lines[1].split("/ +")[1].split()[0]) for lines in (gross, net)]
+    assert spreads[1] == pytest.approx(spreads[0] * 37 / 7, rel=0.01)
+
+
 def test_a_single_trial_has_no_interval() -> None:
     summary = one(summarise([trial(36.0)], "compute"))
     assert summary.energy is not None

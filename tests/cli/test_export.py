@@ -174,9 +174,8 @@ def test_in_a_core_install_a_missing_extra_is_one_line(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--model", "large"], ["--intensity", "0"], ["--pool"], ["--net"], ["--live"],
-     ["--market-intensity", "0"]],
-)  # fmt: skip
+    [["--model", "large"], ["--intensity", "0"], ["--pool"], ["--net"], ["--live"]],
+)
 def test_the_page_takes_no_question(arguments: list[str], store: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="choose them in the page"):
         export("html", str(tmp_path / "f.html"), *arguments, store=store)

@@ -3,6 +3,7 @@ on."""
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -53,6 +54,14 @@ def export(store: Path, format_name: str, model: str, *options: str) -> str:
     assert dispatch(["export", format_name, str(file), "--model", model, *options,
                      "--store", str(store)]) == 0  # fmt: skip
     return file.read_text(encoding="utf-8")
+
+
+def test_a_replicas_figures_say_so_in_every_format_that_takes_them(store: Path) -> None:
+    assert "| measured, replica weights |" in export(store, "model-card", "replica")
+    assert "replica" not in export(store, "model-card", "smaller")
+    for model, weights in (("replica", "replica"), ("smaller", "")):
+        lines = csv.DictReader(export(store, "codecarbon", model).splitlines())
+        assert {line["weights"] for line in lines} == {weights}
 
 
 def texts(svg: str) -> list[str]:

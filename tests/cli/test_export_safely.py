@@ -61,6 +61,24 @@ def test_what_is_no_plain_file_of_an_export_is_left_alone(
     assert not [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("measure", "--export-json"), ("measure", "--export-csv"), ("measure", "--export-markdown"),
+        ("gate", "--export-markdown"),
+    ],
+)  # fmt: skip
+def test_a_measured_commands_file_replaces_no_store_and_is_refused_before(
+    permille: Permille, store: Path, tmp_path: Path, command: tuple[str, str]
+) -> None:
+    before = store.read_bytes()
+    lines = ("--", "touch", "ran", "---", "touch", "ran")
+    refusal = permille(*command, "permille.db", *lines, code=2).err
+    assert "cannot write permille.db: it is a store" in refusal
+    assert store.read_bytes() == before
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_an_older_export_is_replaced(
     permille: Permille, store: Path, tmp_path: Path, format_name: str

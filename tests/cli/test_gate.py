@@ -45,6 +45,16 @@ def test_it_goes_on_until_it_is_told(permille: Permille, powercap: Driver) -> No
     assert found["confidence"] > 0.95
 
 
+def test_no_round_begins_once_its_time_is_over(permille: Permille, powercap: Driver) -> None:
+    """Each round takes a second: after the first look at two of them, there is time for one more,
+    of the two until the next look."""
+    found = permille(
+        "gate", "--rounds", "2", "--warmup", "0", "--max-increase", "0", "--until-told",
+        "--at-most", "3s", "--json", "--", "sleep", "0.5", "---", "sleep", "0.5", code=5,
+    ).json  # fmt: skip
+    assert found["blocks"] in (2, 3)
+
+
 def test_a_version_that_fails_to_run_is_no_verdict(permille: Permille, powercap: Driver) -> None:
     commands = ("--", "sleep", "0.3", "---", "sh", "-c", "exit 3")
     finished = permille("gate", "--rounds", "2", "--json", *commands, code=1)
@@ -68,8 +78,11 @@ def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
     [
         (["--", "true"], "a gate compares two commands"),
         (["--max-increase", "lots", "--", "true", "---", "true"], "is not a share"),
+        (["--max-increase", "5", "--", "true", "---", "true"], "'5': write 5% or a share below 1"),
         (["--at-most", "soon", "--", "true", "---", "true"], "is no time such as"),
         (["--", "true", "---", "no-such-program"], "cannot run 'no-such-program'"),
+        (["--", "true", "---", "./missing"], "cannot run './missing'"),
+        (["--export-markdown", "no/x.md", "--", "true", "---", "true"], "there is no folder no"),
         (["true"], "a command goes after --"),
         (["study.toml", "--against", "base.db", "--", "true"], "takes a study and no command"),
         (["study.toml", "--against", "base.db", "--rounds", "3"], "--rounds: for commands only"),

@@ -152,3 +152,26 @@ def test_what_is_not_known_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         dispatch([*arguments, "--store", str(store)])
+
+
+def test_market_based_carbon_is_a_figure_of_its_own_or_the_option_is_refused(
+    store: Path, tmp_path: Path
+) -> None:
+    given = ("--intensity", "1000", "--market-intensity", "100", "--pue", "1.2")
+    file = str(tmp_path / "out.csv")
+    assert dispatch(["export", "csv", file, *given, "--store", str(store)]) == 0
+    for row in csv.DictReader((tmp_path / "out.csv").read_text().splitlines()):
+        for end in ("", "_low", "_high"):
+            location, market = (
+                float(row[f"{kind}co2e_g_per_1000{end}"]) for kind in ("", "market_")
+            )
+            assert market == pytest.approx(location / 10)
+    for command in (["export", "model-card", "-"], ["compare", "on-cpu", "on-gpus"], ["slo"]):
+        with pytest.raises(UsageError, match="market-intensity"):
+            dispatch([*command, *given, "--store", str(store)])
+
+
+@pytest.mark.parametrize("option", ["--share-in-use", "--lifespan-years"])
+def test_a_setting_of_hardware_that_is_not_given_is_refused(store: Path, option: str) -> None:
+    with pytest.raises(UsageError, match="embodied-kg"):
+        dispatch(["results", option, "0.5", "--store", str(store)])

@@ -147,7 +147,7 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--", "no-such-program-here"], "cannot run 'no-such-program-here'"),
         (["--repeats", "0", "--", "true"], "positive"),
         (["--repeats", "1e3", "--", "true"], "'1e3' is not a whole number;"),
-        (["--export-markdown", "/no/folder/x.md", "--", "true"], "no such folder"),
+        (["--export-markdown", "/no/folder/x.md", "--", "true"], "there is no folder /no/folder"),
         (["--export-markdown", "/", "--", "sleep", "0.3"], "cannot write /"),
         (["--pue", "0.5", "--", "true"], "at least 1"),
         (["--region", "Atlantis", "--", "true"], "Atlantis"),
@@ -164,12 +164,14 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--reference", "c", "--", "sleep", "0.3", "---", "sleep", "0.4"], "no command is called"),
         (["--command-name", "a", "--command-name", "b", "--", "true"], "2 names for 1 command:"),
         (["--prepare", "exit 3", "--", "sleep", "1"], "--prepare 'exit 3' failed (exit 3)"),
-        (["--export-csv", "/no/folder/x.csv", "--", "true"], "no such folder"),
+        (["--export-csv", "/no/folder/x.csv", "--", "true"], "there is no folder /no/folder"),
         (["--", "sleep 0.3 | cat"], "for a shell's syntax write: -- sh -c 'sleep 0.3 | cat'"),
         (["--", "sleep 1 && sleep 1"], "-- sh -c 'sleep 1 && sleep 1'"),
         (["--", "sleep 1"], "write the command without quotes: -- sleep 1"),
         (["--", "N=1", "sleep", "1"], "to set a variable write: -- env N=1 sleep 1"),
         (["--", "sleep", "9", "---", "slep", "9"], "cannot run 'slep'"),
+        (["--", "sleep", "9", "---", "./missing"], "cannot run './missing': No such file"),
+        (["--", "sleep", "9", "---", "/etc/passwd"], "cannot run '/etc/passwd': it is not exec"),
         (["--input", "missing.txt", "--", "cat"], "cannot read --input missing.txt"),
         (["--input", "/dev/stdin", "--", "cat"], "not a regular file"),
     ],
@@ -375,6 +377,26 @@ def test_three_commands_are_compared_with_the_first(
     assert {row["parameter_seconds"] for row in rows} == {"0.2", "0.4", "0.8"}
     shown = permille("measure", "--reference", "cheapest", *arguments).out
     assert "energy over wait 0.2" in shown
+
+
+def test_a_cleanup_that_fails_takes_no_result_away(permille: Permille, powercap: Driver) -> None:
+    finished = permille("measure", "--json", "--cleanup", "exit 3", "--", "sleep", "0.5", code=1)
+    assert finished.json["valid"] is True
+    assert finished.err.splitlines() == [
+        "permille: --cleanup 'exit 3' failed (exit 3); the result holds"
+    ]
+
+
+def test_a_file_that_cannot_be_written_takes_no_result_away(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    files = ("--export-json", "out/x.json")
+    finished = permille(
+        "measure", "--json", *files, "--", "sh", "-c", "rmdir out; sleep 0.5", code=2
+    )
+    assert finished.json["valid"] is True
+    assert "cannot write out/x.json" in finished.err
 
 
 def test_commands_take_turns(permille: Permille, powercap: Driver, tmp_path: Path) -> None:

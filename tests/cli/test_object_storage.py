@@ -23,7 +23,8 @@ def test_a_run_on_another_machine_goes_on_from_the_objects(
     url = f"file://{tmp_path}/bucket"
     file = str(study("quick", "slow", repeats=2))
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    permille("run", file, "--store", url, "--repeats", "1", PERMILLE_CACHE=here)
+    first_run = permille("run", file, "--store", url, "--repeats", "1", PERMILLE_CACHE=here)
+    assert f"next: permille compare slow quick --store {url}" in first_run.out
     objects = tmp_path / "bucket" / "trials"
     first = {one.name: one.read_bytes() for one in objects.iterdir()}
     assert len(first) == 2

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from permille.plugins import load
+from permille.study.plan.file import parse
+from permille.study.plan.typed import typed
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -59,6 +63,44 @@ def test_every_key_of_a_study_file_has_a_meaning_and_an_example() -> None:
     assert len(rows) > 60
     cells = [re.split(r"(?<!\\) \| ", row.strip("| ")) for row in rows]
     assert [row for row in cells if len(row) != 5 or not row[3] or not row[4].strip()] == []
+
+
+def test_every_example_of_a_study_files_keys_is_accepted() -> None:
+    page = (ROOT / "docs" / "reference" / "study-file.md").read_text(encoding="utf-8")
+    for section in page.split("\n## ")[1:]:
+        title, _, table = section.partition("\n")
+        rows = [
+            re.split(r"(?<!\\) \| ", row.strip("| ")) for row in table.splitlines() if "`" in row
+        ]
+        examples = {row[0].strip("`"): row[4].strip().strip("`") for row in rows}
+        needed = {row[0].strip("`") for row in rows if row[2].strip() == "*required*"}
+        for key in examples:
+            given = {name: examples[name] for name in {*needed, key}}
+            study = parse(_study_with(title, given), where=f"{title} {key}", folder=ROOT)
+            assert len(study.models) == 1, f"{title} {key} is taken for a sweep"
+            backend = re.search(r'backend = "(\w+)"', title)
+            if backend:
+                typed(study.models[0].own, load("backends", backend[1]).settings, f"{title} {key}")
+
+
+def _study_with(title: str, given: dict[str, str]) -> str:
+    """A study file with these keys in the table that the section is about."""
+    tables = {
+        "[study]": {"name": '"x"'},
+        "[[models]]": {"id": '"m"', "backend": '"onnx"', "category": '"task-specific"'},
+        "[[tasks]]": {"task": '"chat"', "datasets": '["a"]'},
+    }
+    inline = ", ".join(f"{key} = {value}" for key, value in given.items())
+    if "quality = " in title:
+        tables["[[tasks]]"]["quality"] = f"{{ {inline} }}"
+    elif "hub = " in title:
+        tables["[[tasks]]"]["datasets"] = f"[{{ hub = 'a/b', {inline} }}]"
+    else:
+        name, _, backend = title.partition(" with backend = ")
+        tables[name] |= ({"backend": backend} if backend else {}) | given
+    lines = [f"{name}\n" + "".join(f"{k} = {v}\n" for k, v in keys.items())
+             for name, keys in tables.items()]  # fmt: skip
+    return "".join(lines)
 
 
 def test_every_public_name_is_documented() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from permille.pytest_plugin.block import Ratio
 from permille.records.energy import Estimate
 from tests.conftest import PATIENCE_S, POWER_W, holds
 from tests.powercap import Driver
@@ -153,11 +154,12 @@ def test_a_failed_block_is_reported_as_not_valid(
     assert "not valid: 1 of 1 spans ended with ZeroDivisionError" in done.stdout
 
 
-def test_a_file_that_cannot_be_written_is_one_line(
+def test_a_file_that_cannot_be_written_is_one_line_before_any_test(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    source = "def test_it():\n    pass\n"
+    source = "def test_it():\n    open('ran', 'w').close()\n"
     done = session(tmp_path, environment, source, "--energy-json", "absent/energy.json")
+    assert not (tmp_path / "ran").exists()
     assert done.returncode == 4
     assert "--energy-json: " in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -224,3 +226,9 @@ def test_under_xdist_a_fixture_that_is_not_an_argument_is_refused(
     done = session(tmp_path, environment, source, "-n", "2")
     assert done.returncode == 1
     assert "request energy as an argument of the test" in done.stdout
+
+
+def test_a_figure_of_many_joules_is_written_out() -> None:
+    assert (
+        repr(Ratio(Estimate(value=1234.5, low=0.00051, high=None))) == "ratio 1,234 (no interval)"
+    )

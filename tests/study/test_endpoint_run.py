@@ -11,6 +11,7 @@ import pytest
 
 from permille.records.trial import Trial
 from permille.store import Store
+from permille.study.worker.scoring import cache_notes
 from tests.backends.openai_server import (
     DONE,
     USAGE,
@@ -125,6 +126,11 @@ def test_what_came_from_the_servers_cache_is_said_with_its_share(run: Any, load:
     assert trial.counts["tokens_cached"] == 19 * done
     assert trial.counts["failed"] == 0
     assert any("95 % of the prompt tokens came from the server's cache" in n for n in trial.notes)
+
+
+def test_a_prompt_that_came_from_the_cache_entirely_is_100_percent() -> None:
+    (note,) = cache_notes({"tokens_cached": 20.0, "tokens_in": 20.0})
+    assert note.startswith("100 % of the prompt tokens")
 
 
 class OneAtATime:

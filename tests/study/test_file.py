@@ -64,6 +64,8 @@ WRONG = {
         "imdbb",
     ),
     "missing file": (GOOD.replace("rows.jsonl", "row.jsonl"), "row.jsonl does not exist"),
+    "empty path": (GOOD.replace("rows.jsonl", ""), "the path is empty"),
+    "a path that is no text": (GOOD.replace('"rows.jsonl"', "false"), "path: expected text"),
     "missing column": (GOOD.replace('text = "text"', 'text = "body"'), "body"),
     "path climbing out": (GOOD.replace("rows.jsonl", "../rows.jsonl"), "outside the study's"),
     "absolute path": (GOOD.replace("rows.jsonl", "/etc/passwd"), "--allow-path"),

@@ -170,6 +170,7 @@ def test_a_rest_can_be_interrupted_and_the_same_command_goes_on(
         (("--sessions", "5", "--rerun-precision", "1"), "a share, such as 0.1"),
         (("--precision", "0.1", "--rerun-precision", "0.1"), "keep one"),
         (("--sessions", "0"), "from 1 to 1000"),
+        (("--every", "12h"), "add --sessions N"),
         (("--sessions", "2", "--every", "soon"), "90s, 30m, 12h or 1d"),
         (("--sessions", "2", "--every", "31d"), "more than 30 days"),
     ],

@@ -60,6 +60,17 @@ def test_two_lists_are_all_combinations(tmp_path: Path) -> None:
     ]
 
 
+def test_a_setting_whose_value_is_a_list_is_no_sweep(tmp_path: Path) -> None:
+    """``classes`` of backend onnx, which could not be given at all."""
+    text = STUDY[: STUDY.index("backend")] + (
+        'backend = "onnx"\ncategory = "task-specific"\nclasses = ["no", "yes"]\nthreads = [1, 2]\n'
+        '[[tasks]]\ntask = "text-classification"\ndatasets = [{ path = "rows.jsonl" }]\n'
+    )
+    study = file.parse(text, where="study.toml", folder=tmp_path)
+    assert [model.id for model in study.models] == ["served, threads = 1", "served, threads = 2"]
+    assert {tuple(model.own["classes"]) for model in study.models} == {("no", "yes")}
+
+
 def test_one_value_is_selected_by_its_whole_name_or_a_pattern(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "hello"}\n')
     text = STUDY.replace("KEYS", "concurrency = [1, 4]")

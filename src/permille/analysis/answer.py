@@ -8,16 +8,26 @@ from collections.abc import Sequence
 from permille import metrics
 from permille.analysis import quality
 from permille.analysis.cell_summary import Summary
-from permille.analysis.comparable import current, place
+from permille.analysis.comparable import called, current, place
 from permille.analysis.compare import ratio
 from permille.analysis.evidence_words import over_sessions
 from permille.records.energy import Estimate
 
 
-def answers(summaries: Sequence[Summary]) -> list[str]:
+def answers(summaries: Sequence[Summary], *, net: bool = False) -> list[str]:
     """One sentence per (task, dataset) with a figure for both kinds of model: it compares the two
-    of :func:`pairs`."""
-    return [f"{a.cell.task} on {a.cell.dataset}: {_sentence(a, b)}" for a, b in pairs(summaries)]
+    of :func:`pairs`; with ``net``, by the energy above idle."""
+    if net:
+        summaries = [summary.above_idle() for summary in summaries]
+    return [
+        f"{a.cell.task} on {a.cell.dataset}: {_sentence(a, b, energy_words(net=net))}"
+        for a, b in pairs(summaries)
+    ]
+
+
+def energy_words(*, net: bool) -> str:
+    """What the ratio of a sentence is of."""
+    return "energy above idle" if net else "energy"
 
 
 def pairs(summaries: Sequence[Summary]) -> list[tuple[Summary, Summary]]:
@@ -93,13 +103,13 @@ def _cheapest_as_good(models: Sequence[Summary], best: Summary) -> Summary:
     return min((s for s in models if s is best or _as_good(s, best)), key=_energy)
 
 
-def _sentence(a: Summary, b: Summary) -> str:
+def _sentence(a: Summary, b: Summary, energy: str) -> str:
     times = ratio(a, b)
-    words = f"{a.cell.model} needs {times_text(times)} the energy of {b.cell.model}"
+    first, second = called(a.cell), called(b.cell)
+    words = f"{first} needs {times_text(times)} the {energy} of {second}"
     if times.low is not None and times.high is not None and times.low <= 1 <= times.high:
         words = (
-            f"{a.cell.model} and {b.cell.model} do not differ significantly in energy"
-            f" ({times_text(times)})"
+            f"{first} and {second} do not differ significantly in {energy} ({times_text(times)})"
         )
     over = over_sessions(times, short)
     evidence = "" if over is None else f" The ratio is {over}."

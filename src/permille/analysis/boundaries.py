@@ -9,6 +9,7 @@ from typing import NamedTuple
 from permille.records import Record
 from permille.records.energy import Boundary, DomainEnergy, Phase, Problem, Refused
 from permille.records.recording import Provenance
+from permille.units import format_number
 
 SIGNIFICANT = 0.05
 """A sum has the provenance of its weaker domains if they contribute at least this share of it."""
@@ -150,8 +151,10 @@ def _too_little(
     whole_j = sum(read[n].energy_j for n in whole)
     parts_j = _parts_j(list(parts.values()))
     if whole_j < parts_j:
-        less = f"reads {whole_j:.3g} J, less than the {parts_j:.3g} J of the domains that it covers"
-        return f"{', '.join(whole)} {less} ({', '.join(parts)})"
+        return (
+            f"{', '.join(whole)} reads {format_number(whole_j)} J, less than the"
+            f" {format_number(parts_j)} J of the domains that it covers ({', '.join(parts)})"
+        )
     return ""
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.narrowing import advice
-from permille.analysis.rerun import components
+from permille.analysis.rerun import SessionMean, components
 from permille.records import Record
+from permille.units import format_number
 
 
 class UncertaintyPart(Record):
@@ -81,20 +82,33 @@ def _levels(summary: Summary) -> list[str]:
         for component in components(means)
     ]
     lines = [f"  variance: {', '.join(shares)}"] if shares else []
-    return [*lines, f"  to narrow it: {advice(means)}"]
+    return [*lines, f"  to narrow it: {_advice(summary, means)}"]
 
 
-def budget(summary: Summary) -> list[str]:
-    """The budget as lines of text."""
+def _advice(summary: Summary, means: Sequence[SessionMean]) -> str:
+    sums = summary.energy
+    assert sums is not None
+    spread = sums.spread()
+    if spread.high is None or spread.value <= 0:
+        return advice(means)
+    return advice(means, (spread.high - spread.value) / spread.value, (sums.low, sums.high))
+
+
+def budget(summary: Summary, *, net: bool = False) -> list[str]:
+    """The budget as lines of text; with ``net``, of the energy above idle."""
     cell = summary.cell
-    lines = [f"{cell.model}, {cell.task} on {cell.dataset}, within {summary.boundary}:"]
+    within = f"above idle, within {summary.boundary}" if net else f"within {summary.boundary}"
+    if net:
+        summary = summary.above_idle()
+    lines = [f"{cell.model}, {cell.task} on {cell.dataset}, {within}:"]
     lines += map(line, parts(summary))
     lines += _levels(summary)
     if summary.energy is None:
         lines.append(f"  no figure: {summary.problem}")
-    if summary.inference_p50_j is not None:
+    p50_j, p95_j = summary.inference_p50_j, summary.inference_p95_j
+    if p50_j is not None and p95_j is not None:
         lines.append(
-            f"  single inferences: median {summary.inference_p50_j:.3g} J, 95 % below"
-            f" {summary.inference_p95_j:.3g} J, within compute"
+            f"  single inferences: median {format_number(p50_j)} J, 95 % below"
+            f" {format_number(p95_j)} J, within compute"
         )
     return lines

@@ -199,6 +199,9 @@ class TokensEach(Record):
     reasoning: Estimate | None
 
 
+NO_BASELINE = "no energy above idle: not every trial has an idle baseline (idle_s of the study)"
+
+
 class Summary(Record):
     """One cell in one boundary. ``energy`` is None if no trial has a figure; ``problem`` then says
     why. ``notes`` are facts that a reader of the figure should know."""
@@ -244,6 +247,13 @@ class Summary(Record):
     token_split: TokenSplit | None = None  # over the trials, with the meters' accuracy
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes
     overloaded: int = 0  # failed trials whose server could not keep up with the arrivals
+
+    def above_idle(self) -> Summary:
+        """The same whose energy is that above idle, or the reason why there is none."""
+        problem = self.problem
+        if self.net is None and self.energy is not None:
+            problem = NO_BASELINE
+        return msgspec.structs.replace(self, energy=self.net, problem=problem)
 
     def __repr__(self) -> str:
         cell = self.cell

@@ -57,6 +57,11 @@ def weights(cell: Cell) -> str:
     return str(cell.settings.get("weights") or "")
 
 
+def called(cell: Cell) -> str:
+    """The model's name in a sentence; of one with random weights, it says so."""
+    return f"{cell.model} ({found})" if (found := weights(cell)) else cell.model
+
+
 def agent_of(summary: Summary) -> str | None:
     """The address of the agent whose machine was measured; None: no agent did."""
     meter = summary.cell.settings.get("meter")

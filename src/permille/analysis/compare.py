@@ -28,7 +28,7 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
         CompareError: a name matches no model or several, or nothing can be compared.
     """
     if net:
-        summaries = [msgspec.structs.replace(s, energy=s.net) for s in summaries]
+        summaries = [s.above_idle() for s in summaries]
     summaries = current(summaries)
     names = list(dict.fromkeys(s.cell.model for s in summaries))
     a, b = find_model(names, a), find_model(names, b)

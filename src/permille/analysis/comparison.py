@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from permille.analysis.cards import Card, CardLine, as_html
 from permille.analysis.cell_summary import Summary
-from permille.analysis.comparable import agent_of
+from permille.analysis.comparable import agent_of, weights
 from permille.analysis.evidence_words import estimate_text, estimated_notes, over_sessions
 from permille.analysis.quality import verdict_text
 from permille.records import Record
@@ -107,5 +107,8 @@ def _basis(comparison: Comparison) -> list[str]:
     return [
         comparison.cells[0].a.boundary,
         *(["above idle"] if comparison.net else []),
+        *dict.fromkeys(
+            f"{found} weights" for side in _sides(comparison) if (found := weights(side.cell))
+        ),
         " and ".join(provenance),
     ]

@@ -53,15 +53,31 @@ def options(sessions: Sequence[SessionMean]) -> tuple[Option, ...]:
     return tuple(sorted(found, key=lambda option: option.narrows_to))
 
 
-def advice(sessions: Sequence[SessionMean]) -> str:
-    """The options in one line."""
-    found = options(sessions)
+MOSTLY_THE_METERS = 0.9
+"""From this share of its width on, an interval is hardly narrower."""
+
+
+def advice(
+    sessions: Sequence[SessionMean], half: float = 1.0, meter: Sequence[float] = (0.0, 0.0)
+) -> str:
+    """The options in one line.
+
+    ``half`` is the part of the interval that the spread makes, relative to the figure, and
+    ``meter`` what the meter adds below and above (in quadrature), which no repeat narrows.
+    """
+
+    def width(narrowed: float) -> float:
+        return math.fsum(math.hypot(narrowed * half, side) for side in meter)
+
+    found = [(option.action, width(option.narrows_to) / width(1.0)) for option in options(sessions)]
     words = "; ".join(
-        f"{option.action} would narrow the interval to {100 * option.narrows_to:.0f} % of its width"
+        f"{action} would narrow the interval to {100 * share:.0f} % of its width"
         if number == 0
-        else f"{option.action}, to {100 * option.narrows_to:.0f} %"
-        for number, option in enumerate(found)
+        else f"{action}, to {100 * share:.0f} %"
+        for number, (action, share) in enumerate(found)
     )
+    if found and found[0][1] >= MOSTLY_THE_METERS:
+        words += "; most of it is the meter's"
     if len(sessions) == 1:
         second = "a second session, on another day or after a reboot, would show what a rerun gives"
         return f"{second}; {words}" if words else second

@@ -124,8 +124,10 @@ def result_rows(
     net: bool,
     added: AddedImpacts = _NOTHING,
 ) -> list[ResultRow]:
-    """The rows of a table: each summary with its carbon, and which models are on the front."""
+    """The rows of a table: each summary with its carbon, and which models are on the front, by the
+    energy that is shown."""
     grams = carbon.intensity_g_per_kwh
+    ranked = [s.above_idle() for s in summaries] if net else summaries
     return [
         _with_carbon(
             row(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net),
@@ -134,7 +136,7 @@ def result_rows(
             added,
             on_front,
         )
-        for summary, on_front in zip(summaries, fronts(summaries), strict=True)
+        for summary, on_front in zip(summaries, fronts(ranked), strict=True)
     ]
 
 

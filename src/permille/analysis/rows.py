@@ -253,7 +253,7 @@ def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) 
         boundary=summary.boundary,
         domains=summary.domains,
         fingerprint=summary.fingerprint,
-        problem=summary.problem,
+        problem=(summary.above_idle() if net else summary).problem,
         reasons=summary.reasons,
         notes=summary.notes,
     )

@@ -105,7 +105,11 @@ def share(text: str) -> float:
     match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?)\s*(%?)", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share, such as 5% or 0.05")
-    return float(match[1]) / (100 if match[2] else 1)
+    value = float(match[1]) / (100 if match[2] else 1)
+    if value >= 1 and not match[2]:
+        # 5 may be meant as 5 %, and would be 500 %: a gate with that passes nearly everything.
+        raise argparse.ArgumentTypeError(f"{text!r}: write {match[1]}% or a share below 1")
+    return value
 
 
 def seconds(text: str) -> float:
@@ -174,19 +178,24 @@ class _StoreAction(Once):
         namespace.store_url = url
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """The options of commands that read figures: study, boundary, idle, pooling and carbon."""
-    parser.add_argument("--study", metavar="NAME", help="only this study")
+def add_reading(
+    parser: argparse.ArgumentParser, *, market: bool = False, study: bool = True
+) -> None:
+    """The options of commands that read figures: boundary, idle, pooling and carbon (``market``:
+    see :func:`add_carbon`); and the ``study``, unless the command is about one anyway."""
+    if study:
+        parser.add_argument("--study", metavar="NAME", help="only this study")
     parser.add_argument("--boundary", choices=BOUNDARIES, default=None, help="which devices count")
-    add_carbon(parser)
+    add_carbon(parser, market=market)
     parser.add_argument("--net", action="store_true", help="only the energy above idle")
     parser.add_argument(
         "--pool", action="store_true", help="include other machines' trials (noted)"
     )
 
 
-def add_carbon(parser: argparse.ArgumentParser) -> None:
-    """The grid, its year, and the PUE."""
+def add_carbon(parser: argparse.ArgumentParser, *, market: bool = False) -> None:
+    """The grid, its year, and the PUE. ``market``: also the market-based intensity, for commands
+    that show a figure by it."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--region", metavar="PLACE", help="the region whose grid is used: FRA, France, US-CA, …"
@@ -203,12 +212,14 @@ def add_carbon(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the current intensity of --region, from the Electricity Maps API (needs a token)",
     )
-    parser.add_argument(
-        "--market-intensity",
-        metavar="G_PER_KWH",
-        type=intensity,
-        help="gCO2e/kWh of your contracts, shown next to the location-based figure",
-    )
+    if market:
+        parser.add_argument(
+            "--market-intensity",
+            metavar="G_PER_KWH",
+            type=intensity,
+            help="gCO2e/kWh of your contracts: a figure next to the location-based one",
+        )
+    parser.set_defaults(market_intensity=None)
     parser.add_argument("--pue", type=pue, default=None, help="power usage effectiveness")
 
 
@@ -286,6 +297,10 @@ def impacts_of(args: argparse.Namespace, carbon: CarbonSettings) -> AddedImpacts
     from permille.carbon.embodied import DEFAULT_LIFESPAN_YEARS, Hardware
     from permille.carbon.water import water_of
 
+    if args.share_in_use is not None and args.embodied_kg is None:
+        raise UsageError("--share-in-use is a share of the hardware of --embodied-kg, not given")
+    if args.lifespan_years is not None and args.embodied_kg is None and args.embodied is None:
+        raise UsageError("--lifespan-years goes with --embodied-kg or --embodied")
     years = args.lifespan_years or DEFAULT_LIFESPAN_YEARS
     hardware = None
     if args.embodied_kg is not None:

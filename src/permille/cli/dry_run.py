@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from permille.analysis.boundaries import Bounded, within
 from permille.cli.engines import replicas_of
+from permille.cli.object_storage import called_store
+from permille.cli.sessions import rest_of
 from permille.cli.terminal import console, print_json
 from permille.escaping import plain
 from permille.meters.selection import open_all
@@ -78,14 +80,14 @@ def dry_run(plan: Plan, args: argparse.Namespace) -> int:
         + (f" at most, precision ±{settings.precision:g}" if settings.precision else "")
     )
     if args.sessions > 1:
-        pause = format_seconds(args.every.total_seconds())
+        pause = format_seconds(rest_of(args).total_seconds())
         out.print(f"{args.sessions} sessions of {most_repeats(settings)} repeats, {pause} apart")
     if replicas_of(args) > 1:
         out.print(f"{counted(repeats, 'repeat')}, each on {replicas_of(args)} machines")
     if finished:
         all_of_it = "" if sum(due.values()) else ": nothing is left to run (--fresh starts over)"
         there = counted(finished, "trial is", "trials are")
-        out.print(plain(f"{there} finished and in {args.store}{all_of_it}"), soft_wrap=True)
+        out.print(plain(f"{there} finished and in {called_store(args)}{all_of_it}"), soft_wrap=True)
     for line in _cells(plan):
         out.print(plain(line), markup=False)
     for line in (*plan.notes, _downloads(size), _outlook(expected)):
@@ -111,10 +113,10 @@ def _downloads(size: int | None) -> str:
     if size is None:
         return "downloads: unknown size, because the models' parameter counts are unknown"
     if not size:
-        return "downloads: no model"
+        return "downloads: no models"
     return (
         f"downloads: about {size / 1e9:.3g} GB of models (estimated at 4 bytes per parameter,"
-        " the cache already is in it), and the datasets"
+        " including what the cache already has), and the datasets"
     )
 
 

@@ -9,6 +9,7 @@ from typing import get_args
 
 from permille import plugins
 from permille.cli.arguments import duration, integer, positive_int
+from permille.cli.sessions import rest_of
 from permille.errors import UsageError
 from permille.records.trial import PER_GPU
 from permille.study.engines.protocol import Engine, EngineOption, RunOptions
@@ -103,7 +104,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         require=(args.boundary or "compute") if args.require else None,
         pass_env=tuple(args.pass_env),
         sessions=args.sessions,
-        every=args.every,
+        every=rest_of(args),
         engine=_given(args),
     )
 

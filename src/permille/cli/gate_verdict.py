@@ -14,10 +14,10 @@ from permille.units import counted
 
 class GateOutput(JsonOutput):
     """The output of ``permille gate --json``. ``ratio``: the energy of the second command (head)
-    over that of the first (base); ``blocks``: the rounds it is of, in each of which both ran;
-    ``confidence``: of its interval, higher the more often was looked; ``more_blocks_needed``: to
-    tell, at the spread seen so far, null if that is unknown or no number would do. ``reason``: why
-    there is no figure."""
+    divided by that of the first (base), over ``blocks`` rounds, in each of which both ran.
+    ``confidence``: that of its interval, higher the more often the verdict was checked.
+    ``more_blocks_needed``: about how many more rounds would settle it at the spread so far, null if
+    that is unknown or no number would. ``reason``: why there is no figure."""
 
     verdict: Verdict
     max_increase: float

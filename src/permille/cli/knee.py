@@ -73,6 +73,7 @@ def _refuse(args: argparse.Namespace) -> None:
         (args.dry_run, "--dry-run"),
         (args.engine != DEFAULT, "--engine"),
         (args.sessions > 1, "--sessions"),
+        (args.every is not None, "--every"),
         (args.shard is not None, "--shard"),
     ):
         if given:
@@ -145,7 +146,7 @@ class _Search:
         ]
         args = self.args
         return [
-            structs.replace(summary, energy=summary.net) if args.net else summary
+            summary.above_idle() if args.net else summary
             for summary in summarise(trials, args.boundary or "compute", pool=args.pool)
             if args.pool or summary.fingerprint == fingerprint
         ]

@@ -15,11 +15,11 @@ from permille.measure.comparing import ComparedCommand, MeasuredCommands
 from permille.measure.figure import MeasuredCommand
 from permille.recorder.wire import Missing
 from permille.records.recording import Provenance
-from permille.units import format_energy_kwh, format_mass_g, format_seconds
+from permille.units import format_energy_kwh, format_mass_g, format_number, format_seconds
 
 
 def _joules(value: float) -> str:
-    return f"{value:,.3g} J" if abs(value) < 1000 else f"{value:,.0f} J"
+    return f"{format_number(value)} J"
 
 
 def show(one: MeasuredCommand, *, explain: bool) -> None:
@@ -45,6 +45,9 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
     if one.co2e_g:
         carbon = estimate_text(one.co2e_g, format_mass_g)
         say(f"  carbon   {carbon} CO2e at {carbon_text(one.carbon)}")
+    if one.market_co2e_g:
+        market = estimate_text(one.market_co2e_g, format_mass_g)
+        say(f"  market   {market} CO2e at {one.carbon.market_intensity_g_per_kwh:g} gCO2e/kWh")
     runs = len(one.runs)
     say(f"  time     {_time(one)}" + (f", mean of {runs}" if runs > 1 else ""))
     for name, domain in one.domains.items():

@@ -67,6 +67,11 @@ def fetch(command: str, args: argparse.Namespace) -> None:
         print(plain(f"permille: {url}: {pulled.refused} objects are refused"), file=sys.stderr)
 
 
+def called_store(args: argparse.Namespace) -> str:
+    """The store as the user names it: its URL, if it is in object storage."""
+    return str(args.store_url or args.store)
+
+
 def origin_of(args: argparse.Namespace) -> str:
     """A name of the store that no other machine's store has."""
     if args.store_url is not None:

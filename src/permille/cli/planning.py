@@ -25,7 +25,10 @@ def add_planning(parser: argparse.ArgumentParser) -> None:
     often = parser.add_mutually_exclusive_group()
     often.add_argument("--repeats", type=positive_int, metavar="N", help="trials per cell")
     often.add_argument(
-        "--precision", type=positive_float, metavar="P", help="repeat until within ±P (0.05)"
+        "--precision",
+        type=positive_float,
+        metavar="P",
+        help="repeat until the spread leaves the mean within ±P (0.05)",
     )
     parser.add_argument(
         "--rerun-precision",

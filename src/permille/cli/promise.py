@@ -9,9 +9,9 @@ from permille.cli.arguments import duration, share
 from permille.errors import UsageError
 
 _MEANINGS = {
-    "ttft": "of the time to the first token",
-    "tpot": "of the time per output token after the first",
-    "latency": "of the time of a whole answer",
+    "ttft": "time to the first token",
+    "tpot": "time per output token after the first",
+    "latency": "time of a whole answer",
 }
 
 
@@ -23,10 +23,13 @@ def add_promise(parser: argparse.ArgumentParser) -> None:
                 f"--{kind}-{percentile}",
                 type=duration,
                 metavar="TIME",
-                help=f"most {percentile} {_MEANINGS[kind]}: 50ms, 1s",
+                help=f"the limit on the {percentile} of the {_MEANINGS[kind]}: 50ms, 1s",
             )
     parser.add_argument(
-        "--error-rate", type=share, metavar="SHARE", help="most failed inferences: 1%% or 0.01"
+        "--error-rate",
+        type=share,
+        metavar="SHARE",
+        help="the limit on failed inferences: 1%% or 0.01",
     )
 
 

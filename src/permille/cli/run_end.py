@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 
 from permille.analysis.answer import answers
 from permille.analysis.cell_summary import Summary
@@ -11,6 +12,7 @@ from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.commands.results import show
+from permille.cli.object_storage import called_store
 from permille.cli.source import reference_sentences
 from permille.cli.streams import deliver
 from permille.cli.terminal import console, print_json
@@ -69,7 +71,7 @@ def _close(
         out.print(Text(plain(text), style=style), soft_wrap=True)
 
     out.print()
-    for sentence in answers(summaries):
+    for sentence in answers(summaries, net=args.net):
         say(sentence, "bold")
     for text, style in _not_made(tally):
         say(text, style)
@@ -91,12 +93,17 @@ def _close(
         )
     if tally.kept:
         say(f"{_trials(tally.kept)} already finished")
-    store = "" if str(args.store) == "permille.db" else f" --store {args.store}"
-    models = list(dict.fromkeys(s.cell.model for s in summaries))
-    if len(models) > 1:
-        say(f"next: permille compare {models[-1]!r} {models[-2]!r} --region FRA{store}")
-    else:
-        say(f"next: permille results --region FRA{store}")
+    say(f"next: {_next_command(list(dict.fromkeys(s.cell.model for s in summaries)), args)}")
+
+
+def _next_command(models: Sequence[str], args: argparse.Namespace) -> str:
+    """A command that looks further at the results, for the shell."""
+    words = (
+        ["compare", models[-1], models[-2]] if len(models) > 1 else ["results", "--region", "FRA"]
+    )
+    store = called_store(args)
+    named = [] if store == "permille.db" else ["--store", store]
+    return shlex.join(["permille", *words, *named])
 
 
 def _not_made(tally: RunTally) -> Iterator[tuple[str, str]]:

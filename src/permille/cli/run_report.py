@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import msgspec
 
 from permille.cli import sessions
+from permille.cli.object_storage import called_store
 from permille.cli.progress import View
 from permille.cli.streams import Feed
 from permille.cli.terminal import print_json_line
@@ -94,9 +95,7 @@ class RunReport:
 def go_on(finished: str, args: argparse.Namespace) -> str:
     """Say where finished trials are and how to resume."""
     again = " without --fresh" if args.fresh else ""
-    return plain(
-        f"{finished} in {args.store_url or args.store}; run the same command again{again} to resume"
-    )
+    return plain(f"{finished} in {called_store(args)}; run the same command again{again} to resume")
 
 
 def _summary(not_run: list[NotRun]) -> str:

@@ -32,17 +32,23 @@ def add_sessions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every",
         type=duration,
-        default=BREAK,
         metavar="TIME",
         help="the rest between two sessions: 30m, 12h, 1d (default: 30m)",
     )
+
+
+def rest_of(args: argparse.Namespace) -> datetime.timedelta:
+    """The rest between two sessions."""
+    every: datetime.timedelta | None = args.every
+    return BREAK if every is None else every
 
 
 def check(plan: Plan, args: argparse.Namespace) -> None:
     """Refuse what has no meaning; say where sessions will not differ as reruns do.
 
     Raises:
-        UsageError: the number of repeats is not fixed, or too few sessions for a rerun's precision.
+        UsageError: the number of repeats is not fixed, too few sessions for a rerun's precision, or
+            a rest between sessions of which there is one.
     """
     if plan.settings.rerun_precision is not None and args.sessions < FEWEST_SESSIONS:
         raise UsageError(
@@ -50,14 +56,17 @@ def check(plan: Plan, args: argparse.Namespace) -> None:
             f" to measure, {FEWEST_SESSIONS} or more"
         )
     if args.sessions == 1:
+        if args.every is not None:
+            raise UsageError("--every is the rest between two sessions: add --sessions N")
         return
     if plan.settings.precision is not None:
         raise UsageError(
             "--sessions measures a fixed number of repeats in each session, and the study asks for"
             " a precision: add --repeats N"
         )
-    if args.every < BREAK:
-        rest, least = (format_seconds(t.total_seconds()) for t in (args.every, BREAK))
+    between = rest_of(args)
+    if between < BREAK:
+        rest, least = (format_seconds(t.total_seconds()) for t in (between, BREAK))
         print(
             f"note: with a rest of {rest} the sessions share more of the machine's state than"
             f" reruns do; {least} or more is better, and another day is best",

@@ -122,6 +122,10 @@ def _read_csv(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
                 return
             if absent := sorted(columns.used - set(header)):
                 raise missing(path, absent, header)
+            if twice := [name for name in sorted(columns.used) if header.count(name) > 1]:
+                raise DatasetError(
+                    f"{path} has two columns called {twice[0]!r}: rename the one not to be used"
+                )
             for count, values in enumerate(reader, 1):
                 text.row_bytes = 0
                 if count > MAX_ROWS:

@@ -10,8 +10,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from permille.analysis import audit, parity
 from permille.analysis.answer import pairs_of_current, places_of_both
 from permille.analysis.cell_summary import Summary
@@ -138,7 +136,7 @@ def _answered(ids: Sequence[str], summaries: Sequence[Summary]) -> list[list[str
 
 def _energies(shown: Shown, boundary: Boundary, *, net: bool) -> Summary:
     summary = shown.cell.summaries[boundary]
-    return msgspec.structs.replace(summary, energy=summary.net) if net else summary
+    return summary.above_idle() if net else summary
 
 
 # --- other parts of the document -------------------------------------------------------------

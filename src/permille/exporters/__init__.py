@@ -18,8 +18,8 @@ from permille.records.trial import Trial
 STANDARD_OUTPUT = "-"
 """A pseudo-option: the output file is standard output."""
 
-IMPACTS = frozenset({"water", "wue", "embodied", "lifespan_years"})
-"""The options for water and embodied carbon."""
+IMPACTS = frozenset({"water", "wue", "embodied", "lifespan_years", "market_intensity"})
+"""The options for water, embodied carbon and market-based carbon."""
 
 HARDWARE = frozenset({"embodied_kg", "share_in_use", "lifespan_years"})
 """The options for the SCI score."""
@@ -85,7 +85,7 @@ class Exporter(Protocol):
 
     def refusal(self, given: Set[str]) -> str | None:
         """Why the format cannot represent the request, or None. ``given`` has the names of the
-        options that the user gave (``net``, ``market_intensity``), and maybe
+        options that the user gave (``net``, ``pue``), and maybe
         ``STANDARD_OUTPUT``."""
         ...
 

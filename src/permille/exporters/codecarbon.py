@@ -1,8 +1,9 @@
 """Trials as CodeCarbon's ``emissions.csv``: one line per finished trial, for tools that read it.
 
 The columns and units are those of CodeCarbon 3 (kWh, kg, W, seconds of the query span); as there,
-energies include the PUE and powers do not. Four more columns follow: the number of inferences, the
-boundary, the provenance and the source. An unknown value is empty, never 0.
+energies include the PUE and powers do not. Five more columns follow: the number of inferences, the
+boundary, the provenance, the source and, of a replica, its weights. An unknown value is empty,
+never 0.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ def _line(
         "boundary": boundary,
         "provenance": energy.provenance,
         "measured_by": trial.source,
+        "weights": trial.cell.settings.get("weights"),
     }
 
 

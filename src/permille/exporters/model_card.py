@@ -12,6 +12,7 @@ from permille.analysis.results import ResultRow, Results
 from permille.analysis.rows import TimeFigures
 from permille.escaping import plain
 from permille.exporters import OfResults
+from permille.exporters.single import provenance_text
 from permille.metrics import interval_text
 from permille.units import (
     format_energy_j,
@@ -80,7 +81,7 @@ def _cells(row: ResultRow) -> list[str]:
         _figure(row.co2e_g_per_1000, format_mass_g),
         "n/a" if p50 is None or p95 is None else f"{format_seconds(p50)} / {format_seconds(p95)}",
         "n/a" if row.quality is None else _quality(row.quality),
-        row.provenance or "n/a",
+        escaped(provenance_text(row)),
         str(row.trials.done),
     ]
 

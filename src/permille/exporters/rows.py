@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from permille.analysis.results import ResultRow, Results
+from permille.carbon.footprint import footprint
 from permille.escaping import plain
 
 _NAMES = ("study", "task", "dataset", "model", "category", "backend", "device")
@@ -31,6 +32,7 @@ def columns_of(results: Results) -> dict[str, list[Any]]:
     return {
         **{name: _each(rows, name) for name in (*_NAMES, "params")},
         **_with_ends(_energies(results)),
+        **_market(results),
         "latency_p50_s": _each(latency, "p50"),
         "latency_p95_s": _each(latency, "p95"),
         **_with_ends(_serving(rows)),
@@ -97,6 +99,20 @@ def _energies(results: Results) -> dict[str, list[Any]]:
     if results.embodied is not None:
         names.append("embodied_g_per_1000")
     return {name: _each(results.rows, name) for name in names}
+
+
+def _market(results: Results) -> dict[str, list[Any]]:
+    """The market-based carbon, if it was requested."""
+    if results.carbon.market_intensity_g_per_kwh is None:
+        return {}
+    return {
+        f"market_co2e_g_per_1000{suffix}": [
+            None if kwh is None else footprint(kwh, results.carbon, row.boundary).market_g
+            for row in results.rows
+            for kwh in [getattr(row.kwh_per_1000, end)]
+        ]
+        for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }
 
 
 def _serving(rows: Sequence[ResultRow]) -> dict[str, list[Any]]:

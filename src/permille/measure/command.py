@@ -50,15 +50,19 @@ def spans_of(phase: Phase, idle: Phase | None) -> dict[str, Phase]:
     return {"command": phase} | ({} if idle is None else {"idle": idle})
 
 
-def check(command: Sequence[str]) -> None:
+def check(command: Sequence[str], *, prepared: bool) -> None:
     """Check that a command can be started, before any other is measured.
+
+    ``prepared``: something runs before it, which may make the file that it names.
 
     Raises:
         UsageError: there is no such program; how it may have been meant.
     """
     program = command[0]
-    if os.sep not in program and shutil.which(program) is None:
-        raise UsageError(f"cannot run {program!r}: No such file or directory{_hint(command)}")
+    if (prepared and os.sep in program) or shutil.which(program) is not None:
+        return
+    why = "it is not executable" if Path(program).exists() else "No such file or directory"
+    raise UsageError(f"cannot run {program!r}: {why}{_hint(command)}")
 
 
 def _hint(command: Sequence[str]) -> str:

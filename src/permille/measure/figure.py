@@ -65,7 +65,8 @@ class RecorderCost(Record):
 class MeasuredCommand(JsonOutput):
     """What ``permille measure --json`` prints of one command: the mean of its runs.
 
-    ``net_energy_j``: above idle, with ``--idle``; ``kwh_per_1000``: with ``--inferences``.
+    ``net_energy_j``: above idle, with ``--idle``; ``kwh_per_1000``: with ``--inferences``;
+    ``market_co2e_g``: with ``--market-intensity``, next to ``co2e_g`` and never added to it.
     ``disturbed``: the share of runs that other processes disturbed. ``valid`` is false where the
     figure does not hold; ``reason`` says why. ``uncertainty``: what the interval is made of.
     """
@@ -76,6 +77,7 @@ class MeasuredCommand(JsonOutput):
     net_energy_j: Interval | None
     kwh_per_1000: Interval | None
     co2e_g: Interval | None
+    market_co2e_g: Interval | None
     carbon: CarbonSettings
     domains: dict[str, DomainMean]
     seconds: float
@@ -109,7 +111,8 @@ def command_json(
         energy_j=Interval.of(result.energy),
         net_energy_j=Interval.known(result.net),
         kwh_per_1000=_kwh_per_1000(result.energy, question.inferences),
-        co2e_g=_co2e_g(result.energy, carbon, boundary),
+        co2e_g=_co2e_g(result.energy, carbon.intensity_g_per_kwh, carbon, boundary),
+        market_co2e_g=_co2e_g(result.energy, carbon.market_intensity_g_per_kwh, carbon, boundary),
         carbon=carbon,
         domains=result.domains,
         seconds=result.seconds,
@@ -149,10 +152,12 @@ def _kwh_per_1000(energy: Estimate | None, inferences: int | None) -> Interval |
     return Interval.of(scaled(energy, lambda j: per_1000(kwh_from_joules(j), inferences)))
 
 
-def _co2e_g(energy: Estimate | None, carbon: CarbonSettings, boundary: Boundary) -> Interval | None:
-    if energy is None:
+def _co2e_g(
+    energy: Estimate | None, g_per_kwh: float | None, carbon: CarbonSettings, boundary: Boundary
+) -> Interval | None:
+    if energy is None or g_per_kwh is None:
         return None
-    to_grams = carbon.intensity_g_per_kwh * carbon_overhead(carbon.pue, boundary)
+    to_grams = g_per_kwh * carbon_overhead(carbon.pue, boundary)
     return Interval.of(scaled(energy, lambda j: co2e_g(kwh_from_joules(j), to_grams)))
 
 

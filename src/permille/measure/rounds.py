@@ -9,6 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -33,8 +34,10 @@ class RunProtocol(Record):
 
     ``repeats`` is None where it is not fixed: from ``min_repeats`` until each command has taken
     ``least_s`` in all, at most ``max_repeats``. ``stdin`` is what each run reads; None: it inherits
-    ours, which only a single run may. ``setup`` and ``cleanup`` run before the first and after the
-    last run of each command, ``prepare`` and ``conclude`` around each; none of them is measured.
+    ours, which only a single run may. ``ends_s``: from this time on (:func:`time.monotonic`), no
+    round begins but the first. ``setup`` and ``cleanup`` run before the first and after the last
+    run of each command (:func:`clean_up`), ``prepare`` and ``conclude`` around each; none of them
+    is measured.
     """
 
     repeats: int | None
@@ -49,6 +52,7 @@ class RunProtocol(Record):
     conclude: str | None = None
     cleanup: str | None = None
     least_s: float = LEAST_S
+    ends_s: float | None = None
 
 
 def without_input(stdin: int) -> str | None:
@@ -117,12 +121,17 @@ def rounds(
                 if not _failed(all_runs[number], protocol):
                     before(number, round_number, all_runs)
                     once(number, counts=True)
-        for command in commands:
-            _aside("--cleanup", protocol.cleanup, command, token)
     except Interrupted:
         stop_marked(token, grace_s=GRACE_S)
         raise
     return all_runs
+
+
+def clean_up(commands: Sequence[CommandLine], protocol: RunProtocol, *, token: str) -> list[str]:
+    """Run what goes after all runs of each command; return what failed. It takes nothing from the
+    runs, which are made by then."""
+    failures = [_failure("--cleanup", protocol.cleanup, each, token) for each in commands]
+    return [failure for failure in failures if failure is not None]
 
 
 def _orders(
@@ -130,7 +139,8 @@ def _orders(
 ) -> Iterator[tuple[int, ...]]:
     """The order of each round, until there are enough of them."""
     for number in itertools.count():
-        if _enough(number, protocol, all_runs):
+        late = protocol.ends_s is not None and time.monotonic() >= protocol.ends_s
+        if _enough(number, protocol, all_runs) or (number and late):
             return
         yield order(count, number, SEED)
 
@@ -152,13 +162,19 @@ def _failed(runs: Sequence[Run], protocol: RunProtocol) -> bool:
 
 
 def _aside(option: str, line: str | None, command: CommandLine, token: str) -> None:
-    """Run what is not measured, by the shell; its output goes to standard error.
+    """Run what is not measured.
 
     Raises:
         UsageError: it failed: what would be measured then is not what was meant.
     """
+    if failure := _failure(option, line, command, token):
+        raise UsageError(f"{failure}, so there is no result")
+
+
+def _failure(option: str, line: str | None, command: CommandLine, token: str) -> str | None:
+    """Run a line by the shell; return how it failed. Its output goes to standard error."""
     if line is None:
-        return
+        return None
     text = substituted(line, command.parameters)
     done = subprocess.run(
         ["/bin/sh", "-c", text],
@@ -167,7 +183,6 @@ def _aside(option: str, line: str | None, command: CommandLine, token: str) -> N
         env={**os.environ, VARIABLE: token},
         check=False,
     )
-    if done.returncode:
-        raise UsageError(
-            f"{option} {shlex.quote(text)} failed (exit {done.returncode}): nothing is measured"
-        )
+    if not done.returncode:
+        return None
+    return f"{option} {shlex.quote(text)} failed (exit {done.returncode})"

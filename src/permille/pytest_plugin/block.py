@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from permille.errors import MeterError, UsageError
+from permille.units import format_number
 
 if TYPE_CHECKING:  # a session without a block loads neither numpy nor msgspec
     from permille.analysis.spans import Measured, Result
@@ -53,8 +54,9 @@ class Ratio:
 
     def __repr__(self) -> str:
         if self.low is None or self.high is None:
-            return f"ratio {self.value:.3g} (no interval)"
-        return f"ratio {self.value:.3g} (95 %: {self.low:.3g} to {self.high:.3g})"
+            return f"ratio {format_number(self.value)} (no interval)"
+        ends = f"{format_number(self.low)} to {format_number(self.high)}"
+        return f"ratio {format_number(self.value)} (95 %: {ends})"
 
     def _side(self, limit: float) -> int:
         if self.low is None or self.high is None:
@@ -95,8 +97,9 @@ class MeasuredBlock:
         """
         energy = self._energy()
         if energy.low is None or energy.high is None:
-            raise CannotTell(f"{self.name}: {energy.value:.3g} J, without an interval")
-        figure = f"{self.name}: {energy.value:.3g} J (95 %: {energy.low:.3g} to {energy.high:.3g})"
+            raise CannotTell(f"{self.name}: {format_number(energy.value)} J, without an interval")
+        ends = f"{format_number(energy.low)} to {format_number(energy.high)}"
+        figure = f"{self.name}: {format_number(energy.value)} J (95 %: {ends})"
         if _side_of(joules, energy.low, energy.high, figure) > 0:
             raise AssertionError(f"{figure} is not below {joules:g} J")
 

@@ -14,8 +14,9 @@ import pytest
 
 from permille.errors import UsageError
 from permille.escaping import plain
-from permille.output import write_whole
+from permille.output import check_writable, write_whole
 from permille.pytest_plugin.block import Energy, MeasuredBlock, checked_settings
+from permille.units import format_number
 
 PROPERTY = "permille_energy"
 """The key of a test's reports, which travel from xdist's workers to the controller as text."""
@@ -33,7 +34,17 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "energy(**settings): settings of permille.record for the energy fixture"
     )
     if not hasattr(config, "workerinput"):
+        _check_file(config.getoption("energy_json"))
         config.pluginmanager.register(Reports(config), "permille-reports")
+
+
+def _check_file(path: str | None) -> None:
+    """Check before the tests what would only be noticed after them."""
+    try:
+        if path is not None:
+            check_writable(Path(path))
+    except UsageError as error:
+        raise pytest.UsageError(f"--energy-json: {error}") from error
 
 
 @pytest.fixture
@@ -167,7 +178,8 @@ def _line(block: dict[str, Any]) -> str:
         return plain(f"{name}: no figure: {block['reason']}")
     interval = "no interval"
     if energy["low"] is not None:
-        interval = f"95 %: {energy['low']:.3g} to {energy['high']:.3g}"
+        interval = f"95 %: {format_number(energy['low'])} to {format_number(energy['high'])}"
     invalid = "" if block["valid"] else f", not valid: {block['reason']}"
-    figure = f"{energy['value']:.3g} J ({interval}), {block['boundary']}, {block['provenance']}"
+    joules = f"{format_number(energy['value'])} J"
+    figure = f"{joules} ({interval}), {block['boundary']}, {block['provenance']}"
     return plain(f"{name}: {figure}{invalid}")

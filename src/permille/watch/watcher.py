@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from collections.abc import Iterator
 
@@ -16,6 +17,8 @@ from permille.watch.ledger import WatchLedger, WatchLine, WatchStep
 from permille.watch.scrape import Scrape, ScrapeFailed, Scraper
 from permille.watch.served import ServedWork, between, restarted
 
+LEAST_EVERY_S = 1.0
+"""The shortest time between two lines."""
 LATE = 0.02
 """From this share of a stretch on, the time that a scrape takes is noted: the counts are that much
 later than the energy."""
@@ -54,12 +57,18 @@ class Watcher:
         return None
 
     def lines(self, every_s: float, for_s: float | None) -> Iterator[WatchLine]:
-        """A line every ``every_s`` seconds, for ``for_s`` seconds or until interrupted."""
-        start = deadline = time.monotonic()
-        while for_s is None or deadline - start < for_s - 1e-6:
+        """A line every ``every_s`` seconds, for ``for_s`` seconds or until interrupted. What is
+        left at the end has a line of its own, unless it is too short for one."""
+        deadline = time.monotonic()
+        end = math.inf if for_s is None else deadline + for_s
+        while deadline < end:
             deadline += every_s
+            if end - deadline < LEAST_EVERY_S:
+                deadline = end
             time.sleep(max(0.0, deadline - time.monotonic()))
-            deadline = max(deadline, time.monotonic() - every_s)  # after a suspend: no catching up
+            if deadline < end:
+                # After a suspend: no catching up.
+                deadline = max(deadline, time.monotonic() - every_s)
             yield self.look()
 
     def look(self) -> WatchLine:

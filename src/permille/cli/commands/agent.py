@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--token-file",
         metavar="FILE",
         type=Path,
-        help="the token that requests must bear (default: PERMILLE_AGENT_TOKEN)",
+        help="the token that requests must carry (default: PERMILLE_AGENT_TOKEN)",
     )
     parser.add_argument(
         "--pid",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from permille.analysis.answer import short, times_text
+from permille.analysis.answer import energy_words, short, times_text
 from permille.analysis.cell_summary import Summary
+from permille.analysis.comparable import called
 from permille.analysis.compare import compare
 from permille.analysis.comparison import CellRatio, Comparison
 from permille.analysis.estimates import SessionInterval
@@ -138,8 +139,9 @@ def _show(comparison: Comparison) -> None:
     out = console()
     for cell in comparison.cells:
         line = (
-            f"{cell.a.cell.task} on {cell.a.cell.dataset}: {comparison.a} needs"
-            f" {times_text(cell.ratio)} the energy of {comparison.b}"
+            f"{cell.a.cell.task} on {cell.a.cell.dataset}: {called(cell.a.cell)} needs"
+            f" {times_text(cell.ratio)} the {energy_words(net=comparison.net)} of"
+            f" {called(cell.b.cell)}"
         )
         a, b = cell.a.quality, cell.b.quality
         if a and b and a.metric == b.metric:

@@ -71,7 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the benchmark on the Hub whose score an energy is (eval-results)",
     )
     add_store(parser)
-    add_reading(parser)
+    add_reading(parser, market=True)
     add_impacts(parser)
 
 

@@ -30,6 +30,7 @@ from permille.cli.gate_study import StudyGateOutput, gate_study
 from permille.cli.gate_verdict import GateOutput, markdown, sentence
 from permille.cli.planning import add_allowances
 from permille.cli.run_progress import RunProgress
+from permille.cli.streams import deliver
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -38,7 +39,7 @@ from permille.measure.command import Run, check, input_file
 from permille.measure.commands import CommandLine, expand, split
 from permille.measure.figure import ended_badly, phases_of, require_measured
 from permille.measure.rounds import RunProtocol, rounds
-from permille.output import write_whole
+from permille.output import check_writable, write_whole
 from permille.recorder.client import Recorder
 from permille.records.energy import BOUNDARIES, Estimate
 
@@ -156,7 +157,9 @@ def run(args: argparse.Namespace) -> int:
     if len(commands) != 2:
         raise UsageError("a gate compares two commands: permille gate -- ./old --- ./new")
     for command in commands:
-        check(command.words)
+        check(command.words, prepared=args.prepare is not None)
+    if args.export_markdown is not None:
+        check_writable(args.export_markdown)
     token = uuid.uuid4().hex
     progress = RunProgress(commands, args.rounds)
     try:
@@ -169,12 +172,9 @@ def run(args: argparse.Namespace) -> int:
         return stop.code
     finally:
         progress.close()
+    deliver(lambda: print_json(output) if args.json else print(plain(sentence(output))))
     if args.export_markdown is not None:
         write_whole(args.export_markdown, markdown(output).encode())
-    if args.json:
-        print_json(output)
-    else:
-        print(plain(sentence(output)))
     return 1 if output.reason else _CODES[output.verdict]
 
 
@@ -214,9 +214,9 @@ def _gate(
     progress: RunProgress,
 ) -> GateOutput:
     """Rounds until the verdict is clear, or there is no time for more."""
-    began = time.monotonic()
     warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
     at_most = args.at_most or DEFAULT_AT_MOST
+    ends_s = time.monotonic() + at_most.total_seconds() if args.until_told else None
     found: tuple[list[Run], list[Run]] = ([], [])
     output: GateOutput | None = None
 
@@ -234,6 +234,7 @@ def _gate(
             stdin=input_file(args.input or "null"),
             ignore_failure=False,
             prepare=args.prepare,
+            ends_s=ends_s,
         )
         made = rounds(
             recorder,
@@ -247,7 +248,7 @@ def _gate(
             all_runs += new
         output = _judged(commands, found, confidence(args, look, found), args)
         told = output.verdict != "cannot-tell" or output.reason is not None
-        if told or time.monotonic() - began >= at_most.total_seconds():
+        if told or (ends_s is not None and time.monotonic() >= ends_s):
             break
     assert output is not None
     return output

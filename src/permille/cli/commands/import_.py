@@ -14,6 +14,7 @@ from permille.importers import NAMED, Options, Tally
 from permille.records import JsonOutput, Record
 from permille.records.energy import Refused
 from permille.records.trial import Trial
+from permille.units import counted
 
 if TYPE_CHECKING:
     from permille.store import Added, Store
@@ -195,8 +196,9 @@ def _show(report: ImportReport, args: argparse.Namespace) -> None:
     trials = report.trials
     out = console()
     out.print(
-        f"{report.files} files, {report.rows} rows: {trials.new} new trials,"
-        f" {trials.duplicate} already known -> {plain(str(args.store))}",
+        f"{counted(report.files, 'file')}, {counted(report.rows, 'row')}:"
+        f" {counted(trials.new, 'new trial')}, {trials.duplicate} already known"
+        f" -> {plain(str(args.store))}",
         markup=False,
     )
     replaced_count = report.replaced_count

@@ -34,8 +34,8 @@ from permille.measure.figure import (
     require_measured,
     without_others,
 )
-from permille.measure.rounds import LEAST_S, RunProtocol, rounds, without_input
-from permille.output import json_text
+from permille.measure.rounds import LEAST_S, RunProtocol, clean_up, rounds, without_input
+from permille.output import check_writable, json_text, write_whole
 from permille.recorder.client import Recorder
 from permille.recorder.wire import Missing
 from permille.records.energy import BOUNDARIES
@@ -49,7 +49,7 @@ EXAMPLES = """examples:
   permille measure --json --idle 2 -- ./serve-once       idle power first, for the net energy
 """
 
-HABITS = {"--command-names": "--command-name", "--no-shell": "-N"}
+HABITS = {"--command-names": "--command-name"}
 """What people may call an option by."""
 DEFAULT_MIN, DEFAULT_MAX = 10, 1000
 """Of the repeats, where --min-repeats or --max-repeats says that their number is not fixed."""
@@ -72,12 +72,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_commands(parser)
     _add_around(parser)
     parser.add_argument("--boundary", choices=BOUNDARIES, default="compute", help="what counts")
-    add_carbon(parser)
+    add_carbon(parser, market=True)
     add_strictness(parser, quiet="no figure where other processes used over 5 %% of the CPU time")
     parser.add_argument(
         "--without-others",
         action="store_true",
-        help="of an estimate: leave out the work of other processes",
+        help="for estimates: leave out the work of other processes",
     )
     parser.add_argument(
         "-i",
@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure one command, or several and their ratios."""
     commands = _commands(args)
     for command in commands:
-        check(command.words)
+        check(command.words, prepared=bool(args.setup or args.prepare))
     check_reference(commands, args.reference)
     carbon_of(args)  # a wrong region or PUE is an error before anything is measured
     _check_files(args)
@@ -193,6 +193,7 @@ def run(args: argparse.Namespace) -> int:
             measured = rounds(
                 recorder, commands, protocol, token=token, stdout=stdout, before=progress.before
             )
+            unclean = clean_up(commands, protocol, token=token)
             missing = [meter for meter in recorder.missing if meter.present]
     except Interrupted as stop:
         print(plain(f"permille: {progress.interrupted(stop)}"), file=sys.stderr)
@@ -200,7 +201,6 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.close()
     figures, ratios = _figures(args, commands, measured, protocol, missing, notes)
-    _export(args, figures, ratios)
     output = ratios or figures[0]
 
     def tell() -> None:
@@ -214,13 +214,16 @@ def run(args: argparse.Namespace) -> int:
         show_missing(figures, missing)
 
     deliver(tell)
-    return 0 if output.valid else 1
+    _export(args, figures, ratios)
+    for problem in unclean:
+        print(plain(f"permille: {problem}; the result holds"), file=sys.stderr)
+    return 0 if output.valid and not unclean else 1
 
 
 def _check_files(args: argparse.Namespace) -> None:
     for file in (args.export_markdown, args.export_csv, args.export_json):
-        if file and not file.absolute().parent.is_dir():
-            raise UsageError(f"cannot write {file}: there is no such folder")
+        if file is not None:
+            check_writable(file)
 
 
 def _figures(
@@ -261,20 +264,17 @@ def _export(
     args: argparse.Namespace, figures: Sequence[MeasuredCommand], ratios: MeasuredCommands | None
 ) -> None:
     commands = figures if ratios is None else ratios.commands
-    if args.export_markdown:
+    if args.export_markdown is not None:
         _write(args.export_markdown, markdown(commands, ratios))
-    if args.export_csv:
+    if args.export_csv is not None:
         _write(args.export_csv, as_csv(csv_rows(commands)))
-    if args.export_json:
+    if args.export_json is not None:
         _write(args.export_json, json_text(ratios or figures[0]) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
-    """Raises UsageError: it cannot be written."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    # A command line that is not UTF-8 has surrogates, which so become escapes, as JSON spells them.
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _commands(args: argparse.Namespace) -> list[CommandLine]:

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "  permille presets                       list the presets\n"
         "  permille presets quickstart > my.toml  a study file to start from"
     )
-    parser.add_argument("name", nargs="?", help="print this preset's study file")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="print this preset's study file")
     add_json(parser)
 
 

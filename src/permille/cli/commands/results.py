@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``permille results``."""
     parser.epilog = EXAMPLES
     add_store(parser)
-    add_reading(parser)
+    add_reading(parser, market=True)
     add_impacts(parser)
     parser.add_argument("--task", help="only this task")
     parser.add_argument(
@@ -113,7 +113,7 @@ def show(results: Results, summaries: Sequence[Summary], *, explain: bool = Fals
     if explain:
         from permille.analysis.budget import budget
 
-        for line in (line for s in summaries for line in budget(s)):
+        for line in (line for s in summaries for line in budget(s, net=results.net)):
             out.print(Text(plain(line)), soft_wrap=True)
 
 

@@ -94,7 +94,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="for a server: raise its load until a promise breaks, given by the limits below",
     )
     add_promise(parser)
-    add_reading(parser)
+    add_reading(parser, market=True, study=False)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from msgspec import structs
-
 from permille.analysis.cell_summary import Summary
 from permille.analysis.compare import find_model
 from permille.analysis.goodput import Goodput, goodput
@@ -50,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     carbon = carbon_of(args)
     summaries, boundary, damage, notice, _ = summaries_of(args, program=args.json)
     selected = [
-        structs.replace(s, energy=s.net) if args.net else s
+        s.above_idle() if args.net else s
         for s in summaries
         if args.task in (None, s.cell.task)
         and args.dataset in (None, s.cell.dataset)

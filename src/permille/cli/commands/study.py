@@ -20,7 +20,7 @@ EXAMPLES = """examples:
 """
 
 
-_KINDS = {"callable": "your code", "command": "a command", "code": "a stranger's code"}
+_KINDS = {"callable": "your code", "command": "a command", "code": "someone else's code"}
 
 
 class PlannedRow(Record):
@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
     if settings.precision:
         often = f"up to {often} (precision ±{settings.precision:g})"
     print(
-        f"{plain(args.study_file)} is right: {counted(len(cells), 'cell')}, {often},"
-        f" {counted(settings.inferences, 'inference')} a trial"
+        f"{plain(args.study_file)} is valid: {counted(len(cells), 'cell')}, {often},"
+        f" {counted(settings.inferences, 'inference')} per trial"
     )
     for cell in cells:
         print(plain(f"  {cell.task} / {cell.dataset} / {cell.model}"))

@@ -10,6 +10,7 @@ import msgspec
 
 from permille.analysis.reference import sessions_of
 from permille.cli.arguments import add_json, add_store
+from permille.cli.object_storage import called_store
 from permille.cli.terminal import print_json
 from permille.errors import UsageError
 from permille.escaping import plain
@@ -107,7 +108,7 @@ def _only(uids: Sequence[str], args: argparse.Namespace) -> str:
         return uids[0]
     if not uids:
         raise UsageError(
-            f"no trial in {args.store} has a uid starting with {args.uid!r};"
+            f"no trial in {called_store(args)} has a uid starting with {args.uid!r};"
             " run --json-lines prints the uids"
         )
     more = ", …" if len(uids) > _SHOWN else ""

@@ -39,9 +39,7 @@ from permille.watch.kinds import mapping
 from permille.watch.ledger import WatchLine
 from permille.watch.outlets import WatchOutlets, store_file
 from permille.watch.scrape import Scraper, checked_url
-from permille.watch.watcher import Watcher
-
-LEAST_EVERY_S = 1.0
+from permille.watch.watcher import LEAST_EVERY_S, Watcher
 
 EXAMPLES = """examples:
   permille watch --metrics http://127.0.0.1:8000
@@ -65,9 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="the server's Prometheus metrics (/metrics, unless the URL has another path)",
     )
-    what.add_argument(
-        "--report", action="store_true", help="print the watches that are kept in the store"
-    )
+    what.add_argument("--report", action="store_true", help="print the watches in the store")
     parser.add_argument(
         "--store",
         metavar="FILE",
@@ -79,7 +75,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--mapping", metavar="FILE", type=Path, help="the names of another server's metrics (TOML)"
     )
     parser.add_argument(
-        "--every", metavar="TIME", type=duration, default="10s", help="between two lines (10s)"
+        "--every",
+        metavar="TIME",
+        type=duration,
+        default="10s",
+        help="the time between two lines (10s)",
     )
     parser.add_argument(
         "--for", dest="length", metavar="TIME", type=duration, help="how long (until Ctrl-C)"
@@ -103,7 +103,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_outlets(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json-lines", action="store_true", help="a line of JSON for each look")
+    parser.add_argument(
+        "--json-lines", action="store_true", help="print a line of JSON for each period"
+    )
     parser.add_argument(
         "--serve",
         metavar="[HOST:]PORT",

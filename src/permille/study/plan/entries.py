@@ -45,8 +45,8 @@ class Settings(Record, forbid_unknown_fields=True):
     """Trials per cell, each in a fresh process; 10 if neither this nor `precision` is given. Such
     as `5`."""
     precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
-    """Instead of `repeats`: repeat until the 95 % interval of the mean is within ± this share. Such
-    as `0.05`."""
+    """Instead of `repeats`: repeat until the spread of the trials leaves their mean within ± this
+    share (95 %); the meter's own uncertainty is not part of it. Such as `0.05`."""
     max_repeats: Annotated[int, msgspec.Meta(gt=1, le=10_000)] = 30
     """The most trials per cell under `precision`. Such as `50`."""
     rerun_precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None

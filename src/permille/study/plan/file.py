@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import msgspec.inspect
 
+from permille import plugins
 from permille.errors import StudyError
 from permille.study.plan.entries import (
     COMMON_MODEL_KEYS,
@@ -158,12 +160,27 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
         own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = typed({**common, "own": own}, ModelEntry, f"{where}: {at}")
-        for label, settings in swept(own, f"{where}: {at}"):
+        for label, settings in swept(own, f"{where}: {at}", whole=_lists_of(model.backend)):
             one = _of_sweep(model, label, settings)
             if any(m.id == one.id for m in models):
                 raise StudyError(f"{where}: {at}: the id occurs twice; ids must be unique")
             models.append(one)
     return tuple(models)
+
+
+def _lists_of(backend: str) -> list[str]:
+    """The backend's own keys whose value is a list."""
+    if backend not in plugins.names("backends"):
+        return []  # an error of its own, once the model is resolved
+    fields = msgspec.structs.fields(plugins.load("backends", backend).settings)
+    return [field.encode_name for field in fields if _takes_list(field.type)]
+
+
+def _takes_list(hint: Any) -> bool:
+    kind = msgspec.inspect.type_info(hint)
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    lists = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
+    return any(isinstance(one, lists) for one in kinds)
 
 
 def _of_sweep(model: ModelEntry, label: str, settings: dict[str, Any]) -> ModelEntry:
@@ -225,7 +242,7 @@ def _dataset(value: object, where: str, at: str) -> DatasetEntry:
         own |= {"hub", *places}
     columns = {k: v for k, v in table.items() if k not in own}
     entry |= {k: v for k, v in table.items() if k in ("path", "name", "labels")}
-    entry.setdefault("name", Path(str(table.get("path") or table["hub"])).name)
+    entry.setdefault("name", Path(str(table["hub" if "hub" in table else "path"])).name)
     hub = entry.pop("hub", None)
     dataset: DatasetEntry = typed({**entry, "columns": columns}, DatasetEntry, f"{where}: {at}")
     return msgspec.structs.replace(dataset, hub=hub)

@@ -17,6 +17,8 @@ def resolve(text: str, folder: Path, allowed: Sequence[Path], at: str) -> Path:
         StudyError: it is outside the study's folder and every allowed one, or does not exist.
         AssetError: the asset has not been fetched.
     """
+    if not text:
+        raise StudyError(f"{at}: the path is empty")
     if assets.is_reference(text):
         return assets.resolve(text)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from permille.errors import StudyError
@@ -14,15 +14,17 @@ MOST_MODELS = 1000
 """The most models that one table may stand for."""
 
 
-def swept(own: Mapping[str, Any], at: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def swept(
+    own: Mapping[str, Any], at: str, *, whole: Collection[str] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The label and settings of each combination of values; one with an empty label if no setting
-    is a list.
+    is a list. ``whole``: settings whose own value is a list, which is no sweep.
 
     Raises:
         StudyError: a list is empty, repeats a value or has something else than single values, or
             there are too many combinations.
     """
-    lists = {key: value for key, value in own.items() if isinstance(value, list)}
+    lists = {k: v for k, v in own.items() if isinstance(v, list) and k not in whole}
     for key, values in lists.items():
         if not values or not all(isinstance(v, bool | int | float | str) for v in values):
             raise StudyError(f"{at} {key}: a sweep is a list of numbers, texts or booleans")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from permille.errors import InferenceError, ModelError
+from permille.units import format_number
 from permille.workload.samples import Sample
 
 FAILED: Any = object()
@@ -70,9 +71,10 @@ class FailureTally:
 def failed_note(failed: int, succeeded: int, words: str) -> str:
     """A note on the failures in the query span."""
     tried = failed + succeeded
+    percent = format_number(100 * failed / tried, 2)
     return (
-        f"{failed} of {tried} inferences failed ({100 * failed / tried:.2g} %), as max_failures"
-        f" allows; energy is per inference that succeeded; first: {words}"
+        f"{failed} of {tried} inferences failed ({percent} %), as max_failures allows;"
+        f" energy is per inference that succeeded; first: {words}"
     )
 
 

@@ -20,6 +20,7 @@ from permille.study.worker.messages import (
 )
 from permille.study.worker.queries import Calls, Timings
 from permille.study.worker.request_times import stride
+from permille.units import format_number
 from permille.workload.outputs import Output
 from permille.workload.protocols import Loaded, Task
 
@@ -154,7 +155,11 @@ def cache_notes(counts: Mapping[str, float]) -> list[str]:
     if not cached:
         return []
     total = counts.get("tokens_in", 0.0)
-    share = f"{100 * cached / total:.2g} % of the" if total >= cached else f"{cached:,.0f}"
+    share = (
+        f"{format_number(100 * cached / total, 2)} % of the"
+        if total >= cached
+        else f"{cached:,.0f}"
+    )
     return [
         f"{share} prompt tokens came from the server's cache, so these inferences cost less than"
         " those of new prompts; disable the cache (extra), or use more distinct prompts"
