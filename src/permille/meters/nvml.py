@@ -217,6 +217,7 @@ class NvmlMeter:
         if why:
             said.append(f"throttled: {', '.join(why)}")
         mig = optional(nvml, nvml.nvmlDeviceGetMigMode, gpu.handle)
+        # The second is the pending mode, which only counts after a reset (NVML API reference).
         if mig is not None and mig[0] == nvml.NVML_DEVICE_MIG_ENABLE:
             said.append("MIG is on: the figure covers the whole GPU with all its instances")
         return said

@@ -81,6 +81,7 @@ def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path 
     ]
     if not counters:
         raise _unavailable(problems)
+    # The same looks show the ticks and which zones are one register: 0.2 s once, not twice.
     looks: list[list[float | None]] = []
 
     def look() -> list[float | None]:
@@ -134,6 +135,7 @@ class RaplMeter:
         for counter in self._counters:
             before_ns = time.monotonic_ns()
             energy_j, error = counter.read()
+            # Whenever the value was taken in between, its time is off by half of that at most.
             t_ns = (before_ns + time.monotonic_ns()) // 2
             readings.append(Reading(counter.domain.name, t_ns, energy_j=energy_j, error=error))
         return readings
@@ -246,6 +248,7 @@ def _longest_interval_s(domain: Domain) -> float:
     """Half the shortest time in which the counter could wrap."""
     assert domain.wrap_j is not None
     assert domain.max_power_w is not None
+    # Half, so that a poll that is late by nearly as much still leaves no doubt about wraps.
     return domain.wrap_j / domain.max_power_w / 2
 
 
