@@ -53,6 +53,7 @@ class RecorderServer:
                 if now > deadline + interval:
                     self._recorder.miss()
                 self._recorder.poll()
+                # Missed polls are not made up for: a burst of readings now says nothing about then.
                 deadline = max(deadline + interval, now)
             if now >= self._observe_at:
                 self._recorder.observe()

@@ -128,6 +128,7 @@ def _check_domain(domain: Domain) -> None:
         numbers += [domain.sensor.window_s, domain.sensor.period_s, domain.sensor.sampled]
         if domain.sensor.period_s <= 0 or not 0 < domain.sensor.sampled <= 1:
             raise ValueError(f"{domain.name}: a sensor that never samples")
+    # NaN would pass this; _check_plain has refused it.
     if min(numbers) < 0:
         raise ValueError(f"{domain.name}: a negative property")
 
