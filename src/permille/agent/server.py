@@ -79,6 +79,7 @@ class AgentApp:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request, or the life of the server."""
+        # Before anything else: the run aligns the two clocks by this time.
         arrived_ns = time.monotonic_ns()
         if scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -97,6 +98,7 @@ class AgentApp:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         if self._expected is not None:
             given = _only(headers, b"authorization")
+            # In constant time, which tells nothing of the token (docs.python.org, hmac).
             if not hmac.compare_digest(given, self._expected):
                 await asyncio.sleep(WRONG_TOKEN_S)
                 raise _Rejected(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")

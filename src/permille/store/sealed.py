@@ -74,6 +74,7 @@ class SealedRows:
         ``bodies``, they are empty, and what was read before is returned if nobody has written
         since."""
         with self.snapshot():
+            # data_version leaves out this connection's own writes, which total_changes counts.
             (written,) = self._db.execute("PRAGMA data_version").fetchone()
             state = (written, self._db.total_changes)
             if not bodies and self._groups is not None and self._groups[0] == state:
