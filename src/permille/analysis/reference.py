@@ -142,6 +142,7 @@ def drift(values: Sequence[float]) -> Change | None:
 
 def _change(log_change: float, error: float, df: int) -> Change:
     allowed = student_t(df, CONFIDENCE) * error
+    # At most e**50: expm1 overflows where a spread is senseless.
     return Change(value=math.expm1(log_change), allowed=math.expm1(min(allowed, 50.0)))
 
 
