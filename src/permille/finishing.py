@@ -246,6 +246,7 @@ def _torch_wait(tensor: Any) -> None:
     if device.type != "cpu":
         module = getattr(sys.modules["torch"], device.type, None)
         if module is not None and hasattr(module, "synchronize"):
+            # torch.mps.synchronize takes no device: a Mac has one.
             module.synchronize(*([] if device.type == "mps" else [device]))
 
 

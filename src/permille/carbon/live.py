@@ -183,6 +183,7 @@ def _bounded(response: HTTPResponse, deadline_s: float) -> bytes:
     """Read the body. The deadline also cuts off a slow trickle: a socket's timeout covers one
     read."""
     content = bytearray()
+    # read1 returns what has come; read would wait for all of it, past the deadline.
     while piece := response.read1(1 << 16):
         content += piece
         if len(content) > LARGEST_RESPONSE:

@@ -100,6 +100,7 @@ class MetricsServer:
     def __init__(self, counters: Collector, host: str, port: int) -> None:
         with extra("watch", "--serve"):
             from prometheus_client import CollectorRegistry, start_http_server
+        # Not the default registry, which also has the Python process's own metrics.
         registry = CollectorRegistry()
         registry.register(counters)
         try:

@@ -69,6 +69,7 @@ class OtlpExport:
             "service.version": __version__,
             "host.name": platform.node(),
         }
+        # Sent by hand after each step: a periodic reader would send the same figures again.
         self._provider = MeterProvider(
             [self._reader], Resource.create(about), shutdown_on_exit=False
         )
