@@ -105,6 +105,7 @@ class AgentApp:
         elif not _is_for_loopback(_only(headers, b"host")):
             # The name of another site that resolves to 127.0.0.1 (DNS rebinding).
             raise _Rejected(HTTPStatus.MISDIRECTED_REQUEST, "without a token: only 127.0.0.1")
+        # After the token: others must not use up the requests of the run.
         if not self._rate.allows():
             raise _Rejected(HTTPStatus.TOO_MANY_REQUESTS, "too many requests")
         if scope["path"] != PATH:
@@ -160,6 +161,7 @@ async def _every(
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(seconds)
+            # In the recorder's only thread, so never while it serves a request.
             await loop.run_in_executor(recorders, lending.expire)
 
     task = asyncio.create_task(expire())

@@ -265,6 +265,7 @@ def zone_of(text: str) -> str:
         raise
     if place.kind == "country" and place.alpha2:
         return place.alpha2
+    # China's provinces are in the table by its ministry, and not as zones of Electricity Maps.
     if place.kind == "zone" or (place.kind == "province" and place.parent != "CHN"):
         return place.code
     raise CarbonError(

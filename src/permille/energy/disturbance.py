@@ -100,6 +100,7 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
         others = phase.disturbance
         if others is None or not others.disturbed:
             continue
+        # Python writes 5%; by the SI a space comes before the sign (Brochure, 9th edition, 5.4.7).
         if others.others >= DISTURBING:
             lines.append(
                 f"other processes used {others.others:.0%} of the CPU time during the {name} span,"

@@ -25,6 +25,7 @@ from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
 from permille.records.recording import Domain
 
+# Long enough for two steps of the slowest update, 0.1 s: from fewer there is no tick.
 WATCH_S = 0.3
 PAUSE_S = 0.001
 POLLS_A_PERIOD = 4

@@ -164,6 +164,7 @@ class Recorder:
         ours, theirs = socket.socketpair()
         # A file: a pipe that nobody reads until the end blocks its writer once full (pipe(7)).
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
+        # Our copy of its end is closed then: only so does its death end the channel.
         with theirs:
             self._process = subprocess.Popen(
                 # -P: a file of the working directory must not take a module's place (python(1)).

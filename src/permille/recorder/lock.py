@@ -78,6 +78,7 @@ def _acquire(
             f"another permille is measuring on {what} (process {holder or 'unknown'});"
             f" wait for it, or allow concurrent runs with {remedy} (noted in the results)"
         )
+    # Several may share it: there is no one holder to name.
     if os.access(path, os.W_OK) and not shared:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -158,6 +158,7 @@ def main(descriptor: int, token: str, gpu: str | None = None) -> int:
         )
         for meter in opened.unavailable
     )
+    # The runner is the root of the run's processes: the recorder and all workers descend from it.
     recorder = Poller(list(opened.meters), cpu=CpuWatch(os.getppid()))
     recorder.poll()
     domains = tuple(counter.domain for counter in recorder.counters.values())

@@ -105,7 +105,7 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
             _upgrade(db, path)
         # After the tables, so that a file without tables is damaged and not half created.
         db.execute("PRAGMA journal_mode = WAL")
-        # With NORMAL, a log loses its last transactions in a power cut (sqlite.org/pragma.html).
+        # With NORMAL, a power cut may undo the last transactions of a log (sqlite.org/pragma.html).
         db.execute("PRAGMA synchronous = FULL")
         # The index of random uids is written all over: pages that leave the cache within a
         # transaction are written several times.

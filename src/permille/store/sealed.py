@@ -214,6 +214,7 @@ class SealedRows:
                     yield row
                 else:
                     self.say(f"trial {row.uid}: its checksum does not match")
+            # In a damaged file the numbers may go back, and the scan would never end.
             if not isinstance(upto, int) or upto < after:
                 self.say("the numbers of the trials")
                 return

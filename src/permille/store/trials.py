@@ -387,7 +387,7 @@ class Store(StoreReader):
                 yield
                 self._db.commit()
             except BaseException:
-                # After some errors, such as a full disk, SQLite has rolled back by itself.
+                # After some errors, such as a full disk, SQLite may have rolled back by itself.
                 if self._db.in_transaction:
                     self._db.rollback()
                 raise

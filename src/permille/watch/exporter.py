@@ -25,6 +25,7 @@ class WatchCounters:
     def __init__(self, boundary: Boundary) -> None:
         # The domains are the node's; the PUE of a facility is not in their energy.
         self._boundary = "node" if boundary == "facility" else boundary
+        # collect() is called in the threads of the HTTP server.
         self._lock = threading.Lock()
         self._energy_j: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._unmetered_s: defaultdict[str, float] = defaultdict(float)

@@ -56,6 +56,7 @@ class Watcher:
     def lines(self, every_s: float, for_s: float | None) -> Iterator[WatchLine]:
         """A line every ``every_s`` seconds, for ``for_s`` seconds or until interrupted."""
         start = deadline = time.monotonic()
+        # A sum of floats may end a little below for_s, which would add a line.
         while for_s is None or deadline - start < for_s - 1e-6:
             deadline += every_s
             time.sleep(max(0.0, deadline - time.monotonic()))

@@ -100,6 +100,7 @@ def of_cgroup(root: Path = CGROUP, self_cgroup: Path = SELF_CGROUP) -> CpuTime |
         return None
     quota_us = int((cpu / "cpu.cfs_quota_us").read_text())
     period_us = int((cpu / "cpu.cfs_period_us").read_text())
+    # A quota of -1 is no limit (kernel, scheduler/sched-bwc.rst).
     if quota_us <= 0 or period_us <= 0:
         return None
     memory = _folder_v1(root, groups, "memory", "memory.limit_in_bytes")

@@ -35,8 +35,10 @@ from permille.records.recording import Domain, DomainKind, Provenance
 ROOT = Path("/sys/class/powercap")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+# The recorder polls no faster (recorder.poller.SHORTEST_POLL_S).
 LEAST_INTERVAL_S = 0.005
 WATCH_S = 0.2
+# A tick is known to about this, which is a twentieth of the usual one of 1 ms.
 PAUSE_S = 0.00005
 
 REMEDY = (
