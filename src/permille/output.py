@@ -45,6 +45,7 @@ def _pieces(output: Record) -> Iterator[bytes]:
     import msgspec
 
     names, fields = output.__struct_encode_fields__, output.__struct_fields__
+    # Which fields are left out, msgspec decides.
     if output.__struct_config__.omit_defaults or not fields:
         yield msgspec.json.format(compact_json(output), indent=2)
         return
