@@ -16,6 +16,7 @@ def order(things: int, block: int, seed: str) -> tuple[int, ...]:
         return ()
     cycle, row = divmod(block, things)
     rows = _rows(things, mirrored=bool(cycle % 2))
+    # Seeded by text: unlike hash(), which differs in each process, it gives the same order again.
     random.Random(f"{seed}/rows/{cycle}").shuffle(rows)
     # One naming for a square and its mirror image, which for an odd number are balanced together.
     names = list(range(things))

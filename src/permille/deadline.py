@@ -42,6 +42,7 @@ class Connection:
         """Send a request; returns the answer with its head read."""
         if self._socket is None or not self._is_open():
             self._http.timeout = self.left_s()
+            # Not left to the request: http.client's socket must be replaced before it reads.
             self._http.connect()
             inner: socket.socket = self._http.sock
             self._socket = inner

@@ -235,10 +235,18 @@ def _array_wait(kind: type) -> _Wait | None:
     if _is_module(kind, "tensorflow") and _has(kind, "numpy"):
         return lambda array: array.numpy()
     if _is_module(kind, "tinygrad") and _has(kind, "realize"):
-        return lambda array: array.realize()
+        return _tinygrad_wait
     if _is_module(kind, "PIL") and _has(kind, "load"):  # an opened image may not be decoded yet
         return lambda image: image.load()
     return None
+
+
+def _tinygrad_wait(tensor: Any) -> None:
+    tensor.realize()
+    # On a GPU that only queues the work; tinygrad's own benchmarks wait like this.
+    devices = sys.modules["tinygrad.device"].Device
+    for name in [tensor.device] if isinstance(tensor.device, str) else tensor.device:
+        devices[name].synchronize()
 
 
 def _torch_wait(tensor: Any) -> None:
@@ -246,6 +254,7 @@ def _torch_wait(tensor: Any) -> None:
     if device.type != "cpu":
         module = getattr(sys.modules["torch"], device.type, None)
         if module is not None and hasattr(module, "synchronize"):
+            # torch.mps.synchronize takes no device: a Mac has one.
             module.synchronize(*([] if device.type == "mps" else [device]))
 
 

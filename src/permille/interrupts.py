@@ -56,6 +56,7 @@ class Interrupts:
             raise Interrupted(number)
         _end_children()
         end_marked(self._token)
+        # Without cleaning up, which may be what hangs (docs.python.org, os._exit).
         os._exit(128 + number)
 
 

@@ -202,6 +202,7 @@ def unpack(packed: bytes) -> list[float]:
     unpacked = array("f")
     opened = zlib.decompressobj()
     try:
+        # One byte more than allowed shows that there are too many.
         unpacked.frombytes(opened.decompress(packed, MOST_SCORES * unpacked.itemsize + 1))
     except (zlib.error, ValueError):
         return []

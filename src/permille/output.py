@@ -45,6 +45,7 @@ def _pieces(output: Record) -> Iterator[bytes]:
     import msgspec
 
     names, fields = output.__struct_encode_fields__, output.__struct_fields__
+    # Which fields are left out, msgspec decides.
     if output.__struct_config__.omit_defaults or not fields:
         yield msgspec.json.format(compact_json(output), indent=2)
         return
@@ -120,13 +121,16 @@ def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> Non
     """
     _may_be_replaced(path, never)
     try:
+        # In the same folder, because rename(2) does not cross file systems.
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         part = Path(name)
         try:
             with open(handle, "wb") as file:
                 file.write(content)
                 file.flush()
+                # Before the rename: else a power cut may leave the new name with nothing in it.
                 os.fsync(file.fileno())
+            # mkstemp's files are for their owner alone.
             part.chmod(_mode(path))
             part.replace(path)
         except BaseException:
@@ -165,6 +169,7 @@ def _mode(path: Path) -> int:
     """The mode of the replaced file, or of a new one."""
     if path.exists():
         return path.stat().st_mode & 0o777
+    # umask(2) can only be read by setting it.
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

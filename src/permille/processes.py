@@ -75,5 +75,6 @@ def end_marked(token: str, *, grace_s: float = 0.0) -> dict[int, str]:
             except psutil.Error:
                 continue
         ended |= running
+        # A signal takes effect once its process is scheduled; until then that is still listed.
         time.sleep(0.005)
     return ended

@@ -56,6 +56,7 @@ def as_parquet(columns: Mapping[str, Sequence[Any]], types: Mapping[str, type]) 
     import duckdb
 
     number = max(map(len, columns.values()))
+    # Makes the rows: columns that are all missing have none of their own.
     selected, lists = ['unnest(range(?)) AS "#"'], list[Any]([number])
     for name, values in columns.items():
         if values.count(None) == number:  # most columns; they take no time

@@ -155,6 +155,33 @@ def test_mlx_is_told_to_evaluate(finisher: Finisher, monkeypatch: pytest.MonkeyP
     assert evaluated == [array]
 
 
+@pytest.mark.parametrize("device", ["CUDA", ("CUDA:0", "CUDA:1")])
+def test_tinygrads_devices_are_waited_for_after_the_work_is_queued(
+    finisher: Finisher, monkeypatch: pytest.MonkeyPatch, device: str | tuple[str, ...]
+) -> None:
+    done: list[str] = []
+
+    class Devices(dict[str, Any]):
+        def __missing__(self, name: str) -> Any:
+            return types.SimpleNamespace(synchronize=lambda: done.append(name))
+
+    module: Any = types.ModuleType("tinygrad.device")
+    module.Device = Devices()
+    monkeypatch.setitem(sys.modules, "tinygrad.device", module)
+    kind = type(
+        "Tensor",
+        (),
+        {
+            "__module__": "tinygrad.tensor",
+            "device": device,
+            "realize": lambda self: done.append("queued"),
+        },
+    )
+    tensor = kind()
+    assert finisher.finish([tensor]) == [tensor]
+    assert done == ["queued", *([device] if isinstance(device, str) else device)]
+
+
 @pytest.mark.parametrize("used", [True, False])
 def test_cuda_is_synchronised_where_it_was_used(
     monkeypatch: pytest.MonkeyPatch, used: bool

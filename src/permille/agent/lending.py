@@ -74,6 +74,7 @@ class Lending:
         """Start the recorder for a run; one that lost its connection may take its own place."""
         if self._recorder is not None and previous != self.lease:
             return Refusal(reason="another run is measuring with it; wait until that has ended")
+        # First: the recorder of this lease holds the machine's lock, which the next one needs.
         self.end()
         recorder = self._start()
         self._recorder, self.lease = recorder, os.urandom(16).hex()

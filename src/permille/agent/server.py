@@ -79,6 +79,7 @@ class AgentApp:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request, or the life of the server."""
+        # Before anything else: the run aligns the two clocks by this time.
         arrived_ns = time.monotonic_ns()
         if scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -97,12 +98,14 @@ class AgentApp:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         if self._expected is not None:
             given = _only(headers, b"authorization")
+            # In constant time, which tells nothing of the token (docs.python.org, hmac).
             if not hmac.compare_digest(given, self._expected):
                 await asyncio.sleep(WRONG_TOKEN_S)
                 raise _Rejected(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
         elif not _is_for_loopback(_only(headers, b"host")):
             # The name of another site that resolves to 127.0.0.1 (DNS rebinding).
             raise _Rejected(HTTPStatus.MISDIRECTED_REQUEST, "without a token: only 127.0.0.1")
+        # After the token: others must not use up the requests of the run.
         if not self._rate.allows():
             raise _Rejected(HTTPStatus.TOO_MANY_REQUESTS, "too many requests")
         if scope["path"] != PATH:
@@ -158,6 +161,7 @@ async def _every(
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(seconds)
+            # In the recorder's only thread, so never while it serves a request.
             await loop.run_in_executor(recorders, lending.expire)
 
     task = asyncio.create_task(expire())

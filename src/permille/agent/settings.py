@@ -63,6 +63,7 @@ def token_of(file: Path | None, environment: Mapping[str, str]) -> str | None:
         return environment.get(TOKEN) or None
     try:
         with file.open("rb") as opened:
+            # Of the open file: the path could lead to another one by now.
             mode = os.fstat(opened.fileno()).st_mode
             content = opened.read(MOST_TOKEN + 2)
     except OSError as error:

@@ -106,6 +106,7 @@ def _devices(members: Mapping[str, DomainEnergy | Problem], boundary: Boundary) 
             of_kind[domain.kind].append(name)
     gpus, cpus = of_kind["gpu"], of_kind["cpu"]
     if boundary == "accelerator":
+        # Without a GPU the processor is the device in use.
         return gpus or cpus
     return gpus + cpus + of_kind["dram"]
 

@@ -31,6 +31,7 @@ def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
         repeats=f"spread of {_units(sums)} ({rule})",
         half=None if spread.high is None else (spread.high - spread.value) / spread.value,
         edge=sums.edge,
+        # low and high include the edges, which are a part of their own here.
         accuracy=(
             math.sqrt(max(0.0, sums.low**2 - sums.edge**2)),
             math.sqrt(max(0.0, sums.high**2 - sums.edge**2)),

@@ -75,6 +75,7 @@ class CellEnergy:
     @cached_property
     def energies(self) -> list[tuple[Bounded, int]]:
         """The energies of the trials whose inferences are known, and these."""
+        # By identity, because a trial holds dicts and so has no hash.
         runs = {id(trial): run for (trial, _), run in zip(self._members, self.runs, strict=True)}
         return [(runs[id(trial)], inferences) for trial, inferences in self.counted]
 

@@ -90,6 +90,7 @@ def ratio_from(
     ub = (sb / mb) ** 2 / nb
     if ua + ub == 0:
         return Estimate(value=value, low=value, high=value)
+    # By shares: the squares of small variances would underflow.
     share = ua / (ua + ub)
     df = 1 / (share**2 / (na - 1) + (1 - share) ** 2 / (nb - 1))
     half = student_t(df, confidence) * math.sqrt(ua + ub)
@@ -110,6 +111,7 @@ def paired_ratio(
         raise ValueError(f"a paired ratio needs pairs, not {len(a)} and {len(b)} values")
     if not all(0 < value < math.inf for value in (*a, *b)):
         raise ValueError("a ratio needs positive values")
+    # Not the logarithm of x / y, which may be beyond the range of a float.
     logs = [math.log(x) - math.log(y) for x, y in zip(a, b, strict=True)]
     n, mean, sd = summary(logs)
     if abs(mean) > LARGEST_LOG:
@@ -134,6 +136,7 @@ def on_log_scale(value: float, below: float, above: float) -> Estimate:
         raise ValueError(f"no interval for {value:g} with widths {below:g} and {above:g}")
     return Estimate(
         value=value,
+        # Never 0, even where exp underflows: the logarithm of an end is taken again.
         low=min(value, max(value * math.exp(-below), sys.float_info.min)),
         high=max(value, min(value * _exp(above), sys.float_info.max)),
     )
@@ -252,6 +255,7 @@ def summary(values: Sequence[float]) -> tuple[int, float, float | None]:
     first = values[0]
     if n == 1:
         return 1, float(first), None
+    # Their mean may be rounded, and would then give equal values a spread.
     if values.count(first) == n:
         return n, float(first), 0.0
     centre = math.fsum(values) / n

@@ -89,6 +89,7 @@ def _plan(sessions: Sequence[SessionMean]) -> _Plan:
     return _Plan(
         machines=machines,
         sessions=len(sessions) / machines,
+        # The harmonic mean: the trials' part of a session's variance goes with 1 / n.
         trials=len(sessions) / math.fsum(1 / session.n for session in sessions),
     )
 

@@ -217,4 +217,5 @@ def promise_limit(one: LimitCheck) -> PromiseLimit:
 def _differing(settings: Sequence[dict[str, object]]) -> list[str]:
     """The keys whose values are not the same everywhere."""
     keys = dict.fromkeys(key for one in settings for key in one)
+    # As text, because a setting may be a list, which has no hash.
     return [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]

@@ -103,6 +103,7 @@ def wilson(share: float, n: int, z: float = Z95) -> Estimate:
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return Estimate(
         value=share,
+        # At 0 and 1 exactly: by the formula, rounding would leave the ends slightly off.
         low=0.0 if share == 0 else max(0.0, min(share, centre - half)),
         high=1.0 if share == 1 else min(1.0, max(share, centre + half)),
     )
@@ -167,6 +168,7 @@ def mcnemar(first_alone: int, second_alone: int) -> float:
     of the two models answered correctly."""
     n, least = first_alone + second_alone, min(first_alone, second_alone)
     tail = sum(math.comb(n, k) for k in range(least + 1))
+    # Integers up to the division: from 1,024 on, 2**n is no float.
     return min(1.0, 2 * tail / (1 << n))
 
 
@@ -180,6 +182,7 @@ def _flipped(differences: tuple[float, ...]) -> float:
     n = len(values)
     if not n:
         return 1.0
+    # A pattern that only rounding keeps below the observed sum has reached it.
     reached = abs(values.sum()) * (1 - 1e-9)
     if n <= _EXACT_FLIPS:
         flips = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
@@ -189,6 +192,7 @@ def _flipped(differences: tuple[float, ...]) -> float:
     for start in range(0, FLIPS, step := max(1, _AT_ONCE // n)):
         signs = random.integers(0, 2, size=(min(step, FLIPS - start), n), dtype=np.int8)
         hits += int((abs((1.0 - 2.0 * signs) @ values) >= reached).sum())
+    # The observed pattern is one of them: a p of 0 cannot be (Phipson and Smyth).
     return (1 + hits) / (1 + FLIPS)
 
 

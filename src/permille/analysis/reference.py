@@ -75,6 +75,7 @@ def sessions_of(trials: Iterable[Trial]) -> list[SessionReference]:
     """Each session that has references, by machine; ``trials`` are those of the workload. Those
     that other processes disturbed are left out: they tell of these, not of the machine."""
     machines: dict[tuple[str, str | None, str], dict[str, list[Trial]]] = {}
+    # As they ran: a drift is a slope over this order.
     for trial in sorted(trials, key=lambda trial: (trial.started, trial.repeat)):
         if trial.session is not None and _is_sound(trial):
             key = (trial.environment.fingerprint, trial.machine, trial.cell.id)
@@ -142,6 +143,7 @@ def drift(values: Sequence[float]) -> Change | None:
 
 def _change(log_change: float, error: float, df: int) -> Change:
     allowed = student_t(df, CONFIDENCE) * error
+    # At most e**50: expm1 overflows where a spread is senseless.
     return Change(value=math.expm1(log_change), allowed=math.expm1(min(allowed, 50.0)))
 
 

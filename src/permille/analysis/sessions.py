@@ -28,6 +28,7 @@ def continued(
         for session in sessions
         if (session.machine, session.boot) == (machine, boot)
         and (ended := instant(session.ended)) is not None
+        # Also in the future: the wall clock may have been set back since.
         and abs(now - ended) <= BREAK
     ]
     return max(going_on, key=lambda one: one[:3])[-1] if going_on else None

@@ -89,6 +89,7 @@ def _mser_cut(values: Sequence[float]) -> int:
     total = squares = 0.0
     errors = []
     for count, value in enumerate(reversed(values), start=1):
+        # About the mean: the squares of durations that hardly differ would cancel.
         total += value - centre
         squares += (value - centre) ** 2
         errors.append(max(0.0, squares - total * total / count) / count**2)

@@ -151,6 +151,7 @@ def _needed(
         return None
     left_out = n - k
     candidates = range(max(n, min_repeats), max_repeats + 1)
+    # The half-width falls with the number of repeats: halving finds the first that is enough.
     at = bisect.bisect_left(
         candidates, True, key=lambda total: _half_width(total - left_out, sd) <= wanted
     )

@@ -75,6 +75,7 @@ def _solved(df: float, confidence: float, start: float) -> float:
 
 
 def _density(df: float, t: float) -> float:
+    # gamma itself overflows from 172 on.
     log_scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
     return math.exp(log_scale - (df + 1) / 2 * math.log1p(t * t / df))
 
@@ -86,6 +87,7 @@ def _beyond(df: float, t: float) -> float:
     x, rest = df / (df + t * t), t * t / (df + t * t)
     # x^a (1 - x)^b / B(a, b), which is t times the density.
     front = t * _density(df, t)
+    # The fraction converges quickly on this side only; the other is its complement (DLMF 8.17.4).
     if x < (a + 1) / (a + b + 2):
         return front * _fraction(a, b, x) / a
     return 1 - front * _fraction(b, a, rest) / b

@@ -64,6 +64,7 @@ def net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums |
         return None
     scale = energy.mean / abs(mean)
     edge = 2 * math.sqrt(math.fsum(edge**2 for _, edge in nets)) / n / abs(mean)
+    # The edges are taken out: the net energy has its own, which are larger.
     low, high = (
         math.sqrt(max(0.0, side**2 - energy.edge**2)) for side in (energy.low, energy.high)
     )

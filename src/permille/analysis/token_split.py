@@ -249,6 +249,7 @@ def _fitted(columns: Floats, energies: Sequence[Bounded]) -> TokenSplit:
     from scipy.optimize import nnls
 
     joules = np.asarray([one.energy_j for one in energies])
+    # Columns of length 1: else the condition number would be that of their units.
     scale = np.linalg.norm(columns, axis=0)
     scaled = columns / scale
     singular = np.linalg.svd(scaled, compute_uv=False)

@@ -183,6 +183,7 @@ def _bounded(response: HTTPResponse, deadline_s: float) -> bytes:
     """Read the body. The deadline also cuts off a slow trickle: a socket's timeout covers one
     read."""
     content = bytearray()
+    # read1 returns what has come; read would wait for all of it, past the deadline.
     while piece := response.read1(1 << 16):
         content += piece
         if len(content) > LARGEST_RESPONSE:
@@ -264,6 +265,7 @@ def zone_of(text: str) -> str:
         raise
     if place.kind == "country" and place.alpha2:
         return place.alpha2
+    # China's provinces are in the table by its ministry, and not as zones of Electricity Maps.
     if place.kind == "zone" or (place.kind == "province" and place.parent != "CHN"):
         return place.code
     raise CarbonError(

@@ -40,6 +40,7 @@ def _disagreement(recording: Recording, figure: Series, check: Series, span: Spa
     if isinstance(first, Refused) or isinstance(second, Refused):
         return None
     apart_j = abs(first.energy_j - second.energy_j)
+    # The bounds are lopsided: what counts is how far the lower may be too low, the higher too high.
     low, high = sorted((first, second), key=lambda one: one.energy_j)
     bound_j = math.hypot(_above_j(low), _below_j(high))
     if apart_j <= bound_j:

@@ -43,6 +43,7 @@ def of_span(cpu: CpuSeries | None, span: Span) -> Disturbance | None:
     if cpu is None or used is None:
         return None
     all_s = cpu.cpus * span.seconds
+    # Every process's time is in whole ticks: the run's may add up to more than the machine's.
     others_s = max(0.0, used.busy_s - used.own_s)
     most_s = max(others_s, used.steal_s)
     return Disturbance(
@@ -99,6 +100,7 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
         others = phase.disturbance
         if others is None or not others.disturbed:
             continue
+        # Python writes 5%; by the SI a space comes before the sign (Brochure, 9th edition, 5.4.7).
         if others.others >= DISTURBING:
             lines.append(
                 f"other processes used {others.others:.0%} of the CPU time during the {name} span,"

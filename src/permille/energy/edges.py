@@ -53,6 +53,7 @@ def edge_j(series: Series, t_ns: int) -> float:
     domain = series.domain
     one_tick_s = tick_s(domain)
     sensor = domain.sensor
+    # Two lags are a sensor's window and period: within less there may be a single reading.
     width_s = 0.1 if sensor is None else 2 * sensor.lag_s
     width_s = max(width_s, 2 * one_tick_s, 2 * series.clock_s)
     # The energy of a step came in a tick, however soon after the edge the series ends.
@@ -64,6 +65,7 @@ def edge_j(series: Series, t_ns: int) -> float:
         gap_s = (series.t_ns[before + 1] - series.t_ns[before]) / 1e9
         most_w = min(domain.max_power_w or UNKNOWN_MAX_POWER_W, PEAK * nearby_w)
         nearer_s = gap_s * min(fraction, 1 - fraction)
+        # At worst all of the gap's energy came on one side of the edge.
         interpolation = min(gap_j * max(fraction, 1 - fraction), most_w * nearer_s)
     tick = _held_back_j(series, before, nearby_w) if sensor is None else nearby_w * edge_s(domain)
     resolution = (domain.resolution_j or 0.0) / 2

@@ -19,6 +19,7 @@ def energy_at(series: Series, t_ns: int) -> float:
     """
     before, fraction = locate(series, t_ns)
     left = series.energy_j[before]
+    # At the last reading there is no next one.
     if fraction == 0.0:
         return left
     return left + fraction * (series.energy_j[before + 1] - left)
@@ -44,6 +45,7 @@ def moved(series: Series, span: Span) -> bool:
 def longest_still_s(series: Series, span: Span) -> float:
     """Seconds of the longest part of ``span`` with unchanged readings."""
     first = max(0, bisect_right(series.t_ns, span.t0_ns) - 1)
+    # With the readings just outside: the counter may stand still across an edge.
     last = min(len(series.t_ns), bisect_right(series.t_ns, span.t1_ns) + 1)
     longest_ns, since = 0, first
     for i in range(first, last):
@@ -80,4 +82,5 @@ def locate(series: Series, t_ns: int) -> tuple[int, float]:
         return before, 0.0
     if before + 1 >= len(times):
         raise NotCovered(f"no reading of {series.domain.name} at or after the span's edge")
+    # Integers are subtracted first: a float holds nanoseconds exactly for 104 days of uptime only.
     return before, (t_ns - times[before]) / (times[before + 1] - times[before])

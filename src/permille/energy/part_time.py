@@ -54,6 +54,7 @@ def uncertainty_j(steps_j: Sequence[float], sensor: PowerSensor) -> float:
     # From successive differences: a load that is off and then on is no spread of samples.
     squares = [(after - before) ** 2 for before, after in pairwise(steps_j)]
     spread_j = (1 - sensor.sampled) * math.sqrt(statistics.fmean(squares) / 2 * len(steps_j))
+    # The greatest error of a beat is a half-width: rectangular, like an edge's (GUM 4.3.7).
     return math.hypot(spread_j, beat_j(steps_j) / math.sqrt(3))
 
 

@@ -55,6 +55,7 @@ def _moving_tick_s(recording: Recording, series: Series, span: Span) -> float | 
         and other.domain.tick_s is not None
         and moved(other, span)
     ]
+    # The slowest: in five ticks of a faster domain this one need not have moved.
     return max(ticks, default=None)
 
 

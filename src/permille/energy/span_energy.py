@@ -56,6 +56,7 @@ def span_energy(
     move, hardly moves, or stops for a while.
     """
     domain = series.domain
+    # Before the coverage: a meter that vanished fails both tests, and its event says why.
     for event in events:
         if _touches(event, span, domain):
             return Refused(reason=event.reason)
@@ -89,6 +90,7 @@ def _figure(domain: Domain, span: Span, energy_j: float, edges_j: float) -> Doma
         meter=domain.meter,
         covers=domain.covers,
         in_use=domain.in_use,
+        # Where nothing worked, rounding alone could make this part larger than the whole.
         time_j=None if domain.time_w is None else min(energy_j, domain.time_w * span.seconds),
         offset_j=domain.offset_w * span.seconds,
     )

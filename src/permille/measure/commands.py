@@ -112,6 +112,7 @@ def substituted(text: str, parameters: dict[str, str]) -> str:
     if not parameters:
         return text
     pattern = "|".join(re.escape(key) for key in parameters)
+    # In one pass: braces in a value are not replaced in turn.
     return re.sub(rf"\{{({pattern})\}}", lambda match: parameters[match[1]], text)
 
 
@@ -134,6 +135,7 @@ def scan(key: str, low: str, high: str, step: str | None) -> tuple[str, list[str
         UsageError: they are no numbers, or an empty or endless range.
     """
     try:
+        # As floats, the third of 0.1, 0.2, … would stand in the command as 0.30000000000000004.
         first, last, by = (Decimal(text) for text in (low, high, step or "1"))
         finite = all(number.is_finite() for number in (first, last, by))
     except InvalidOperation:

@@ -179,6 +179,7 @@ def _failure(option: str, line: str | None, command: CommandLine, token: str) ->
     done = subprocess.run(
         ["/bin/sh", "-c", text],
         stdin=subprocess.DEVNULL,
+        # Standard output is the report's, which may be JSON.
         stdout=sys.stderr,
         env={**os.environ, VARIABLE: token},
         check=False,

@@ -25,6 +25,7 @@ from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
 from permille.records.recording import Domain
 
+# Long enough for two steps of the slowest update, 0.1 s: from fewer there is no tick.
 WATCH_S = 0.3
 PAUSE_S = 0.001
 POLLS_A_PERIOD = 4
@@ -217,6 +218,7 @@ class NvmlMeter:
         if why:
             said.append(f"throttled: {', '.join(why)}")
         mig = optional(nvml, nvml.nvmlDeviceGetMigMode, gpu.handle)
+        # The second is the pending mode, which only counts after a reset (NVML API reference).
         if mig is not None and mig[0] == nvml.NVML_DEVICE_MIG_ENABLE:
             said.append("MIG is on: the figure covers the whole GPU with all its instances")
         return said

@@ -126,6 +126,7 @@ def _max_power_w(nvml: Any, handle: Any) -> float:
     limits_mw = optional(nvml, nvml.nvmlDeviceGetPowerManagementLimitConstraints, handle)
     enforced_mw = optional(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
     stated_mw = [available(mw) for mw in (limits_mw[1] if limits_mw else None, enforced_mw)]
+    # The greatest that can be set: the enforced one may be raised while a run goes on.
     limit_w = max((mw for mw in stated_mw if mw is not None), default=0.0) / 1e3
     return HEADROOM * limit_w if 0 < limit_w <= MOST_LIMIT_W else DEFAULT_MAX_POWER_W
 

@@ -66,6 +66,7 @@ def _chosen(nvml: Any, identifier: str) -> OneGpu:
         mode = optional(nvml, nvml.nvmlDeviceGetMigMode, handle)
         if mode is not None and mode[0] == nvml.NVML_DEVICE_MIG_ENABLE:
             raise MeterError(f"GPU {index} {_MIG}")
+        # It becomes CUDA_VISIBLE_DEVICES, in which a comma would name one more GPU.
         if not re.fullmatch(r"GPU-[0-9A-Za-z-]{1,60}", uuid):
             raise MeterError(f"GPU {index} has no UUID by which CUDA could select it")
         return OneGpu(index, uuid)

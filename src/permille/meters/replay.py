@@ -88,6 +88,7 @@ class ReplayMeter:
         self._clock_ns = clock_ns
         self._start_ns = clock_ns()
         self._first_ns = min((series.t_ns[0] for series in recording.series), default=0)
+        # No wrap_j: a recorded series is unwrapped, and would be taken for one that wraps again.
         self.domains = tuple(
             msgspec.structs.replace(
                 series.domain, meter="replay", provenance=Provenance.REPLAYED, wrap_j=None

@@ -61,6 +61,7 @@ def open_all(wanted: Sequence[str] | None = None) -> OpenedMeters:
     unavailable: list[Unavailable] = []
     with contextlib.ExitStack() as undo:
         undo.callback(_close_all, meters)
+        # The estimate last: what it may fill in depends on what all others provide.
         for name in sorted(chosen, key=lambda name: name == "estimate"):
             if name == "estimate" and names is None and has_processor(meters):
                 continue

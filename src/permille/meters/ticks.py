@@ -26,10 +26,12 @@ def measure_ticks(
     last = list(read())
     steps: list[list[int]] = [[] for _ in last]
     end_ns = clock_ns() + round(watch_s * 1e9)
+    # One step more than ENOUGH: that many intervals have one end more.
     while (now_ns := clock_ns()) < end_ns and any(len(s) <= ENOUGH for s in steps):
         for i, value in enumerate(read()):
             if value is not None and last[i] is not None and value != last[i]:
                 steps[i].append(now_ns)
+            # Also a failed look (None): when the counter stepped meanwhile is unknown.
             last[i] = value
         sleep(pause_s)
     return [median_step_s(times) for times in steps]
@@ -39,4 +41,5 @@ def median_step_s(times_ns: Sequence[int]) -> float | None:
     """The median of the differences of ``times_ns``, in seconds; None with fewer than two."""
     if len(times_ns) < 2:
         return None
+    # Not the mean: a reader that is descheduled misses steps and sees a single long one.
     return statistics.median(b - a for a, b in itertools.pairwise(times_ns)) / 1e9

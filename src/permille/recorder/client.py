@@ -162,9 +162,12 @@ class Recorder:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        # A file: a pipe that nobody reads until the end blocks its writer once full (pipe(7)).
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
+        # Our copy of its end is closed then: only so does its death end the channel.
         with theirs:
             self._process = subprocess.Popen(
+                # -P: a file of the working directory must not take a module's place (python(1)).
                 [
                     *(sys.executable, "-P", "-m", "permille.recorder.server"),
                     *(str(theirs.fileno()), self.token),
@@ -174,6 +177,7 @@ class Recorder:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
+                # The terminal's signals must not end it before the runner has taken the recording.
                 start_new_session=True,
             )
         self._control, self._fault = ours, None
@@ -232,6 +236,7 @@ class Recorder:
         return f"the recorder died (exit {code})" + (f": {printed[-1]}" if printed else "")
 
     def _end(self, wait_s: float = END_S) -> None:
+        # This is the request to end; a runner that is killed makes it too.
         self._control.close()
         try:
             self._process.wait(timeout=wait_s if self._fault is None else 0.0)

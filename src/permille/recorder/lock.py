@@ -67,6 +67,7 @@ def _acquire(
         descriptor = _open(path)
     except OSError as error:
         raise RecorderError(f"cannot use the lock {path}: {error.strerror}") from error
+    # flock(2) waits without a limit or not at all: hence the loop.
     deadline = time.monotonic() + wait_s
     while not (locked := _try_lock(descriptor, shared=shared)) and time.monotonic() < deadline:
         time.sleep(_AGAIN_S)
@@ -77,6 +78,7 @@ def _acquire(
             f"another permille is measuring on {what} (process {holder or 'unknown'});"
             f" wait for it, or allow concurrent runs with {remedy} (noted in the results)"
         )
+    # Several may share it: there is no one holder to name.
     if os.access(path, os.W_OK) and not shared:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -93,7 +95,10 @@ def _try_lock(descriptor: int, *, shared: bool) -> bool:
 
 def _open(path: Path) -> int:
     """Another user's lock file can only be opened for reading, which is enough for flock."""
+    # Everybody may write to this folder: a link in it could lead the write to any file of ours.
     common = os.O_CLOEXEC | os.O_NOFOLLOW
+    # No O_CREAT at first: in such a folder the kernel refuses it, even to root, for another
+    # user's file (sysctl fs.protected_regular, Documentation/admin-guide/sysctl/fs.rst).
     try:
         return os.open(path, os.O_RDWR | common)
     except PermissionError:

@@ -41,6 +41,8 @@ def parse_process(text: str) -> ProcessTime:
     fields = text.rpartition(")")[2].split()  # a name may contain blanks and parentheses
     if len(fields) < 20:
         raise ValueError("no CPU times in it")
+    # proc_pid_stat(5), whose third field comes first here: 4 is ppid, 22 starttime, 14 to 17
+    # utime, stime, cutime and cstime.
     return ProcessTime(int(fields[1]), int(fields[19]), sum(map(int, fields[11:15])))
 
 
@@ -74,6 +76,7 @@ class CpuWatch:
 
     def begin(self) -> None:
         """Discard all but the last observation."""
+        # A span may begin before the next observation; this one then covers its start.
         del self._looks[:-1]
 
     def series(self) -> CpuSeries | None:

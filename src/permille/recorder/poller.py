@@ -46,6 +46,7 @@ class SlowReader(threading.Thread):
         super().__init__(daemon=True, name=f"slow-{meter.name}")
         self._meter = meter
         self._interval_s = interval_s
+        # Safe between two threads without a lock (docs.python.org, collections.deque).
         self.readings: deque[Reading] = deque()
         self.last_ns = 0
 
@@ -54,6 +55,7 @@ class SlowReader(threading.Thread):
         while True:
             readings = self._meter.read()
             self.readings.extend(readings)
+            # After the queue: who waits for this time takes the readings at once.
             if readings:
                 self.last_ns = max(reading.t_ns for reading in readings)
             time.sleep(self._interval_s)
@@ -104,6 +106,7 @@ class Poller:
             self._suspended_ns = suspended
             self._events.append(
                 Event(
+                    # The suspension lies somewhere since the poll before this one.
                     t0_ns=before_ns - round(self.interval_s * 1e9),
                     t1_ns=time.monotonic_ns(),
                     kind="invalid",
@@ -144,6 +147,7 @@ class Poller:
                 elif reading.energy_j == last[1]:
                     before[name] = (reading.t_ns, last[1])
                 else:
+                    # It stepped after the look before, and no longer than a tick ago.
                     since_ns = max(last[0], reading.t_ns - tick_ns[name])
                     stepped_ns = (since_ns + reading.t_ns) // 2
                     settled = reading._replace(t_ns=stepped_ns)

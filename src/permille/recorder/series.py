@@ -62,6 +62,7 @@ class SeriesBuilder:
         ``since_ns``, one tick earlier, and not only since that was read."""
         if self._t_ns and reading.t_ns > self._t_ns[-1] > since_ns:
             least_ns = self._t_ns[-2] + 1 if len(self._t_ns) > 1 else since_ns
+            # Never before the reading ahead of it: times must stay in order.
             self._t_ns[-1] = max(least_ns, since_ns)
         self.add(reading)
 
@@ -85,6 +86,7 @@ class SeriesBuilder:
 
     def begin(self) -> None:
         """Discard all but the last reading."""
+        # A span may begin before the next reading; this one then covers its start.
         del self._t_ns[:-1], self._energy_j[:-1]
         self._events.clear()
 
@@ -124,6 +126,7 @@ class SeriesBuilder:
                 f"{step_j:.6g} J is not possible at {most_w:.0f} W or less"
             )
         wrap_j = self.domain.wrap_j
+        # Since the last reading, not the last step: a wrap in between would have been seen by it.
         since_s = (t_ns - self._t_ns[-1]) / 1e9
         if wrap_j is not None and step_j + wrap_j <= most_w * (since_s + tick_s):
             return (
@@ -137,6 +140,7 @@ class SeriesBuilder:
         if last is None:
             return
         since_s = (t_ns - self._t_ns[-1]) / 1e9
+        # Also over a gap, to keep the total continuous; no span that touches the gap has a figure.
         self._total_j += (last + power_w) / 2 * since_s
         if since_s > max(LOST_POWER_S, 3 * (self.domain.tick_s or 0.0)):
             self.void(t_ns, f"{since_s:.3g} s without a reading of a meter that has no counter")

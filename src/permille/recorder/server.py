@@ -53,6 +53,7 @@ class RecorderServer:
                 if now > deadline + interval:
                     self._recorder.miss()
                 self._recorder.poll()
+                # Missed polls are not made up for: a burst of readings now says nothing about then.
                 deadline = max(deadline + interval, now)
             if now >= self._observe_at:
                 self._recorder.observe()
@@ -157,6 +158,7 @@ def main(descriptor: int, token: str, gpu: str | None = None) -> int:
         )
         for meter in opened.unavailable
     )
+    # The runner is the root of the run's processes: the recorder and all workers descend from it.
     recorder = Poller(list(opened.meters), cpu=CpuWatch(os.getppid()))
     recorder.poll()
     domains = tuple(counter.domain for counter in recorder.counters.values())

@@ -65,6 +65,7 @@ def send(channel: socket.socket, message: Record, descriptors: list[int] | None 
     body = msgspec.msgpack.encode(message)
     packet = _LENGTH.pack(len(body)) + body
     if descriptors:
+        # The descriptors go with the first byte (unix(7)); the rest of the packet may be left over.
         sent = socket.send_fds(channel, [packet], descriptors)
         packet = packet[sent:]
     channel.sendall(packet)
@@ -76,6 +77,7 @@ def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
     Raises:
         EOFError: the other side has gone.
     """
+    # Descriptors arrive with a message's first byte, so with its head.
     head, descriptors, _, _ = socket.recv_fds(channel, _LENGTH.size, 1)
     if not head:
         raise EOFError

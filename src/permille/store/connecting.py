@@ -56,6 +56,8 @@ def _size(path: str) -> int:
 
 def connect(path: Path, mode: str) -> tuple[sqlite3.Connection, Budget]:
     """Connect to an untrusted file, so that nothing in it is executed."""
+    # A URI, whose ? and # as_uri escapes. No isolation level: Python would begin transactions by
+    # itself, and not IMMEDIATE (docs.python.org, sqlite3).
     db = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
     )
@@ -64,6 +66,7 @@ def connect(path: Path, mode: str) -> tuple[sqlite3.Connection, Budget]:
         undo.callback(db.close)
         harden(db)
         db.set_progress_handler(budget, Budget.STEPS)
+        # Off by default, and not kept in the file (sqlite.org/foreignkeys.html).
         db.execute("PRAGMA foreign_keys = ON")
         undo.pop_all()
     return db, budget

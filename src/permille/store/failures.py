@@ -8,6 +8,7 @@ from pathlib import Path
 from permille.errors import StoreError
 from permille.store.connecting import BUSY_S
 
+# TOOBIG and INTERRUPT are what the limits of `connecting` stop: damage, or a hostile file.
 _CORRUPT = {
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
@@ -26,6 +27,7 @@ def failure(verb: str, path: Path, error: sqlite3.Error | UnicodeDecodeError) ->
     """SQLite's error as one line that says how to fix it."""
     if isinstance(error, UnicodeDecodeError):  # SQLite's message quotes a damaged schema
         return StoreError(damaged(path, "its schema"))
+    # The low byte is the primary code; the others refine it (sqlite.org/rescode.html).
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _CORRUPT:
         endless = code == sqlite3.SQLITE_INTERRUPT

@@ -47,6 +47,7 @@ def open_file(path: Path, *, readonly: bool) -> OpenedStore:
         StoreError: it is missing, not a store, from a newer permille, damaged, or not writable.
     """
     _presence(path, readonly)
+    # Before SQLite opens the file: it would drop all that follows a damaged frame (log.py).
     problem = log_problem(path)
     if problem is not None:
         raise StoreError(damaged(path, problem))
@@ -104,10 +105,12 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
             _upgrade(db, path)
         # After the tables, so that a file without tables is damaged and not half created.
         db.execute("PRAGMA journal_mode = WAL")
+        # With NORMAL, a power cut may undo the last transactions of a log (sqlite.org/pragma.html).
         db.execute("PRAGMA synchronous = FULL")
         # The index of random uids is written all over: pages that leave the cache within a
         # transaction are written several times.
         db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
+        # Without its tables in the file itself, a copy of it alone would be no store.
         if version < SCHEMA_VERSION:
             checkpoint(db)
         undo.pop_all()
@@ -137,6 +140,7 @@ def _appear(part: Path, path: Path) -> None:
         FileExistsError: it exists.
     """
     try:
+        # link(2) fails where rename(2) would replace the store that another run has just made.
         os.link(part, path)
     except FileExistsError:
         raise

@@ -197,6 +197,7 @@ class StoreReader:
         """Those of these uids that the store has (one statement: at most some thousands)."""
         wanted = list(uids)
         with self._guard("read"):
+            # SQLite takes at most 32,766 values in a statement (sqlite.org/limits.html).
             marks = ", ".join("?" * len(wanted))
             rows = self._db.execute(f"SELECT uid FROM trial WHERE uid IN ({marks})", wanted)
             return {uid for (uid,) in rows}

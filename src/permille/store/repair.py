@@ -60,6 +60,8 @@ def repair(path: Path) -> Report:
         if not (report.trials or report.windows):
             raise StoreError(f"{path}: no trial in it can be read; it was not changed")
         kept = _beside(path, "damaged")
+        # The log leaves with its file: beside the new one it would be taken for that one's log
+        # (sqlite.org/howtocorrupt.html).
         for suffix in ("", "-wal"):
             part = path.with_name(path.name + suffix)
             if part.exists():

@@ -73,6 +73,7 @@ def _folded_here(
 
 def _folded_by_processes(parts: Sequence[_Part]) -> Iterator[tuple[Group, bytes]]:
     with contextlib.ExitStack() as undo:
+        # Files: one process is read after the other, and a full pipe would stop the rest.
         files = [undo.enter_context(tempfile.TemporaryFile()) for _ in parts]
         started = [
             undo.enter_context(_process(part, file))

@@ -181,6 +181,7 @@ def read(db: sqlite3.Connection, *, bodies: bool = True) -> list[Kept]:
             trial.
     """
     groups_kept, seals = [], 0
+    # The table itself (NOT INDEXED): a damaged index could hide rows.
     for row in db.execute(_SELECT):
         kept = _read(row)
         groups_kept.append(kept if bodies else kept.without_body())

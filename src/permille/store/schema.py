@@ -163,6 +163,8 @@ def create(db: sqlite3.Connection, version: int = 0, *, to: int = SCHEMA_VERSION
     functions(db)
     steps = "".join(STEPS[version:to])
     try:
+        # BEGIN in the script: executescript commits what was begun before it (docs.python.org).
+        # The numbers are in the file's header, so that they are part of the transaction.
         db.executescript(
             f"BEGIN IMMEDIATE; {steps} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {to}; COMMIT;"

@@ -74,6 +74,7 @@ class SealedRows:
         ``bodies``, they are empty, and what was read before is returned if nobody has written
         since."""
         with self.snapshot():
+            # data_version leaves out this connection's own writes, which total_changes counts.
             (written,) = self._db.execute("PRAGMA data_version").fetchone()
             state = (written, self._db.total_changes)
             if not bodies and self._groups is not None and self._groups[0] == state:
@@ -213,6 +214,7 @@ class SealedRows:
                     yield row
                 else:
                     self.say(f"trial {row.uid}: its checksum does not match")
+            # In a damaged file the numbers may go back, and the scan would never end.
             if not isinstance(upto, int) or upto < after:
                 self.say("the numbers of the trials")
                 return

@@ -129,6 +129,7 @@ class Store(StoreReader):
                 if inserted:
                     new += 1
                     continue
+                # It may be of this very batch, whose group is not written yet.
                 inserts.finish()
                 row = self._rows.row(trial.uid)
                 if row is None:
@@ -379,11 +380,14 @@ class Store(StoreReader):
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._guard("write"):
+            # A transaction that reads first fails at once if another process writes in between
+            # (sqlite.org/lang_transaction.html).
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._db.commit()
             except BaseException:
+                # After some errors, such as a full disk, SQLite may have rolled back by itself.
                 if self._db.in_transaction:
                     self._db.rollback()
                 raise

@@ -78,6 +78,7 @@ class Inserts:
         if self._number is None:
             newest = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
             self._number = newest[0]
+        # Chosen here and not by SQLite: the seal covers it, so it must be known before the insert.
         number = self._number + 1
         parts = [(number, kind, part, seal((number, kind), part)) for kind, part in bodies]
         row = _row(number, trial, added(part[-1] for part in parts), body)

@@ -25,6 +25,7 @@ class WatchCounters:
     def __init__(self, boundary: Boundary) -> None:
         # The domains are the node's; the PUE of a facility is not in their energy.
         self._boundary = "node" if boundary == "facility" else boundary
+        # collect() is called in the threads of the HTTP server.
         self._lock = threading.Lock()
         self._energy_j: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._unmetered_s: defaultdict[str, float] = defaultdict(float)
@@ -100,6 +101,7 @@ class MetricsServer:
     def __init__(self, counters: Collector, host: str, port: int) -> None:
         with extra("watch", "--serve"):
             from prometheus_client import CollectorRegistry, start_http_server
+        # Not the default registry, which also has the Python process's own metrics.
         registry = CollectorRegistry()
         registry.register(counters)
         try:

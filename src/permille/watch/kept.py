@@ -50,6 +50,7 @@ class WatchKeeper:
 
     def __init__(self, store: Store, head: WatchHead) -> None:
         stamp = head.started[:19].replace("-", "").replace(":", "")
+        # Not the time alone: two machines, whose stores are merged, may begin in the same second.
         self.id = f"{stamp}-{secrets.token_hex(4)}"
         self._store = store
         self._waiting = [StoredWindow(self.id, _HEAD, msgspec.json.encode(head))]
@@ -61,6 +62,7 @@ class WatchKeeper:
         that writing began to fail, or succeeds again."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(StoredWindow(self.id, self._next, msgspec.json.encode(step)))
+        # Also for a step that was dropped: the gap tells a reader that it is missing.
         self._next += 1
         try:
             self._store.put_windows(self._waiting)

@@ -76,6 +76,7 @@ def mapping(path: Path) -> ServerKind:
     if len(content) > MAX_BYTES:
         raise UsageError(f"--mapping {path} has more than {MAX_BYTES >> 10} KiB")
     try:
+        # A user's kind is named on the command line, and need not be recognised.
         table = {"recognised_by": "-"} | tomllib.loads(content.decode())
         kind = msgspec.convert(table, ServerKind)
     except (ValueError, msgspec.ValidationError) as error:

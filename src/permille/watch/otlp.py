@@ -69,6 +69,7 @@ class OtlpExport:
             "service.version": __version__,
             "host.name": platform.node(),
         }
+        # Sent by hand after each step: a periodic reader would send the same figures again.
         self._provider = MeterProvider(
             [self._reader], Resource.create(about), shutdown_on_exit=False
         )
@@ -118,6 +119,7 @@ class OtlpExport:
     def _count(self, step: WatchStep) -> None:
         for name, domain in step.phase.domains.items():
             counter = self._host_energy if domain.kind == "node" else self._energy
+            # A counter takes no amount below 0 (OpenTelemetry's specification of metrics).
             counter.add(max(0.0, domain.energy_j), _attributes(name, domain))
         for name in step.phase.problems:
             self._unmetered.add(step.phase.seconds, {"hw.id": name})

@@ -85,6 +85,7 @@ def store_file(path: Path) -> Path:
     Raises:
         UsageError: it is an address of object storage.
     """
+    # A Path has one slash where an address has two.
     if "://" in str(path) or ":/" in str(path):
         raise UsageError(f"permille watch keeps its windows in a file; --store {path} is none")
     return path

@@ -95,6 +95,7 @@ class Scraper:
         connection.deadline_s = time.monotonic() + TIMEOUT_S
         target = self._url.path + (f"?{self._url.query}" if self._url.query else "")
         try:
+            # Not OpenMetrics, which another parser reads (prometheus_client.openmetrics).
             answer = connection.send("GET", target, None, {"Accept": "text/plain;version=0.0.4"})
             body = answer.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:

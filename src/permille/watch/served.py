@@ -53,6 +53,7 @@ def between(before: Scrape, now: Scrape) -> ServedWork:
     """What was done between two readings of one process's counters."""
     roles: dict[str, dict[str, float]] = {}
     for (role, model, labels), value in now.counters.items():
+        # A series that is new began at 0: it appears with its first event.
         done = value - before.counters.get((role, model, labels), 0.0)
         of_model = roles.setdefault(model, {})
         of_model[role] = of_model.get(role, 0.0) + done

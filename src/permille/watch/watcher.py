@@ -77,6 +77,7 @@ class Watcher:
         Raises:
             RecorderError: the recorder died.
         """
+        # Before the counts: this edge of the energy must not wait for a slow server.
         self._recorder.mark()
         t_ns = time.monotonic_ns()
         now, problem = self._scrape()

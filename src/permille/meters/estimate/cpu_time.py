@@ -100,6 +100,7 @@ def of_cgroup(root: Path = CGROUP, self_cgroup: Path = SELF_CGROUP) -> CpuTime |
         return None
     quota_us = int((cpu / "cpu.cfs_quota_us").read_text())
     period_us = int((cpu / "cpu.cfs_period_us").read_text())
+    # A quota of -1 is no limit (kernel, scheduler/sched-bwc.rst).
     if quota_us <= 0 or period_us <= 0:
         return None
     memory = _folder_v1(root, groups, "memory", "memory.limit_in_bytes")
@@ -165,6 +166,7 @@ def _groups(self_cgroup: Path) -> dict[str, str]:
 def _folder(base: Path, group: str | None, needed: str) -> Path | None:
     # In a container the group's path is the host's and not visible; its root is mounted.
     inside = base / (group or "/").lstrip("/")
+    # A group outside the namespace's root reads /../… (cgroup_namespaces(7)).
     for folder in (inside, base):
         if ".." not in folder.parts and (folder / needed).is_file():
             return folder
@@ -172,6 +174,7 @@ def _folder(base: Path, group: str | None, needed: str) -> Path | None:
 
 
 def _folder_v1(root: Path, groups: dict[str, str], controller: str, needed: str) -> Path | None:
+    # The two are often mounted together (cgroups(7)), and a container may lack the links.
     for base in (root / controller, root / "cpu,cpuacct"):
         folder = _folder(base, groups.get(controller), needed)
         if folder is not None:

@@ -63,6 +63,7 @@ def open_meter(
     watts = thread_watts(read_processor(cpuinfo))
     memory_bytes = _memory_bytes(meminfo)
     if cpu_time.memory_bytes is not None and memory_bytes is not None:
+        # The least: a version 1 group without a limit states one of nearly 2**63 bytes.
         memory_bytes = min(memory_bytes, cpu_time.memory_bytes)
     return EstimateMeter(cpu_time, watts, memory_bytes, clock_ns)
 

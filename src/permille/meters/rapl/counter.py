@@ -39,6 +39,7 @@ class EnergyCounter:
             if self.descriptor is None or (status.st_dev, status.st_ino) != self.inode:
                 self.open()
             assert self.descriptor is not None
+            # At offset 0 sysfs asks the driver anew, without reopening (kernel, sysfs.rst).
             raw = os.pread(self.descriptor, 64, 0)
         except OSError as error:
             self.close()
@@ -67,6 +68,7 @@ def parse_counter(raw: bytes, range_uj: int) -> tuple[float | None, str | None]:
     text = raw.strip()
     if not text:
         return None, "the counter is empty"
+    # int() alone would also take a sign, blanks and underscores.
     if not text.isdigit():
         return None, f"the counter says {text[:32].decode('ascii', 'replace')!r}, not microjoules"
     value = int(text)

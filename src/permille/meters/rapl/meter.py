@@ -35,8 +35,10 @@ from permille.records.recording import Domain, DomainKind, Provenance
 ROOT = Path("/sys/class/powercap")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+# The recorder polls no faster (recorder.poller.SHORTEST_POLL_S).
 LEAST_INTERVAL_S = 0.005
 WATCH_S = 0.2
+# A tick is known to about this, which is a twentieth of the usual one of 1 ms.
 PAUSE_S = 0.00005
 
 REMEDY = (
@@ -81,6 +83,7 @@ def open_meter(root: Path | None = None, cpuinfo: Path = CPUINFO, boot_id: Path 
     ]
     if not counters:
         raise _unavailable(problems)
+    # The same looks show the ticks and which zones are one register: 0.2 s once, not twice.
     looks: list[list[float | None]] = []
 
     def look() -> list[float | None]:
@@ -134,6 +137,7 @@ class RaplMeter:
         for counter in self._counters:
             before_ns = time.monotonic_ns()
             energy_j, error = counter.read()
+            # Whenever the value was taken in between, its time is off by half of that at most.
             t_ns = (before_ns + time.monotonic_ns()) // 2
             readings.append(Reading(counter.domain.name, t_ns, energy_j=energy_j, error=error))
         return readings
@@ -246,6 +250,7 @@ def _longest_interval_s(domain: Domain) -> float:
     """Half the shortest time in which the counter could wrap."""
     assert domain.wrap_j is not None
     assert domain.max_power_w is not None
+    # Half, so that a poll that is late by nearly as much still leaves no doubt about wraps.
     return domain.wrap_j / domain.max_power_w / 2
 
 

@@ -50,6 +50,7 @@ def find_folders(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     pending = [(root, 0)]
     while pending and len(found) < _MOST:
+        # Breadth first: of several paths to a zone, the shortest is kept.
         folder, depth = pending.pop(0)
         try:
             names = sorted(os.listdir(folder))

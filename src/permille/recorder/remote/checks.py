@@ -128,6 +128,7 @@ def _check_domain(domain: Domain) -> None:
         numbers += [domain.sensor.window_s, domain.sensor.period_s, domain.sensor.sampled]
         if domain.sensor.period_s <= 0 or not 0 < domain.sensor.sampled <= 1:
             raise ValueError(f"{domain.name}: a sensor that never samples")
+    # NaN would pass this; _check_plain has refused it.
     if min(numbers) < 0:
         raise ValueError(f"{domain.name}: a negative property")
 
@@ -137,6 +138,7 @@ def _check_series(series: Series, domain: Domain) -> None:
     if msgspec.structs.replace(series.domain, in_use=domain.in_use) != domain:
         raise ValueError(f"{domain.name} has changed since the run began")
     times, levels = series.t_ns, series.energy_j
+    # The run itself sets clock_s, once it has aligned the clocks.
     if len(times) != len(levels) or len(times) > MOST_READINGS or series.clock_s != 0:
         raise ValueError(f"{domain.name}: not one reading a time")
     if times and not (times[0] >= 0 and times[-1] < LATEST_NS):

@@ -59,6 +59,7 @@ class ClockMap:
             raise ClocksDiffer("no exchange of times succeeded")
         if any(later.at_ns <= earlier.at_ns for earlier, later in pairwise(bounds)):
             raise ClocksDiffer("the other machine's clock went back")
+        # In both directions, so that each exchange is narrowed by all earlier and all later ones.
         forwards = _tightened(bounds)
         self._bounds = _tightened(forwards[::-1])[::-1]
         self._times = [bound.at_ns for bound in self._bounds]

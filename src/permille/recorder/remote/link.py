@@ -94,6 +94,7 @@ class AgentLink:
 
     def _broken(self, why: str) -> RecorderError:
         self.fault = f"the agent at {self.url}: {why}"
+        # Else a late answer would be taken for that to the next request.
         self._connection.close()
         return RecorderError(self.fault)
 
@@ -122,6 +123,7 @@ def _content(response: http.client.HTTPResponse) -> bytes:
         content += piece
         if len(content) > MAX_ANSWER_BYTES:
             raise ValueError(f"an answer of more than {MAX_ANSWER_BYTES >> 20} MiB")
+    # http.client's read1 does not tell a connection that was lost from the end of the answer.
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)
     response.close()  # the connection is ready for the next request

@@ -116,6 +116,7 @@ class RemoteRecorder:
             RecorderError: the connection was lost meanwhile, the clocks cannot be aligned, or the
                 recording is invalid.
         """
+        # On both sides of the last reading: beyond the exchanges the offset is known less and less.
         self._align()
         answer, _ = self._ask("take")
         self._align()
@@ -175,6 +176,7 @@ class RemoteRecorder:
         return link, opened
 
     def _ask(self, op: str) -> tuple[AgentAnswer, Exchange]:
+        # Read once: a reconnection meanwhile must not pair one link with the other's lease.
         link = self._link
         answer, exchange = link.ask(request_of(op, link.lease))
         if len(self._exchanges) < _MOST_EXCHANGES:
