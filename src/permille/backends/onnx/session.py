@@ -36,6 +36,7 @@ class OnnxSession:
         )
         try:
             self._session = onnxruntime.InferenceSession(
+                # The device is reported as cpu: a build for GPUs must not choose another by itself.
                 str(file), sess_options=options, providers=["CPUExecutionProvider"]
             )
         except self._failures as error:

@@ -171,8 +171,10 @@ class _Search:
 
     def _check_imports(self, module: Module) -> None:
         """Check that a module's unconditional imports exist."""
+        # A module that changes the path decides only when it runs what can be found.
         if any(True for _ in path_statements(module.tree)):
             return
+        # Not below an if or a try: such an import may be meant to fail.
         for node in module.tree.body:
             if isinstance(node, ast.Import):
                 for alias in node.names:
