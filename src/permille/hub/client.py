@@ -41,10 +41,10 @@ def fetch(wanted: Wanted) -> Fetched:
     at = f"model {wanted.model_id!r}: {wanted.repo} ({wanted.revision[:12]})"
     with one_line(ModelError, at, "model"):
         if is_offline():
+            # No files are asked for: some that no backend needs are never cached, which the client
+            # takes for an incomplete snapshot. choose() says which must be there.
             folder = Path(
                 hub.snapshot_download(
-                    # No files are asked for: some that no backend needs are never cached, which the
-                    # client takes for an incomplete snapshot. choose() says which must be there.
                     wanted.repo, revision=wanted.revision, local_files_only=True, allow_patterns=[]
                 )
             )

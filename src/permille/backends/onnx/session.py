@@ -35,8 +35,8 @@ class OnnxSession:
             *(ort.NoSuchFile, ort.NotImplemented, ort.RuntimeException),
         )
         try:
+            # The device is reported as cpu: a build for GPUs must not choose another by itself.
             self._session = onnxruntime.InferenceSession(
-                # The device is reported as cpu: a build for GPUs must not choose another by itself.
                 str(file), sess_options=options, providers=["CPUExecutionProvider"]
             )
         except self._failures as error:

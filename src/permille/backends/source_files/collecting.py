@@ -106,6 +106,7 @@ class _Search:
             return name in self._own
         self._tried.add(name)
         top = name.partition(".")[0]
+        # The versions of Python and of permille are in each trial's environment, not in the cell.
         if top in sys.stdlib_module_names or top == "permille":
             return False
         located = locate(name, self._roots) or self._elsewhere(name)

@@ -24,6 +24,7 @@ class Generation(TorchModel):
         super().__init__(*args)
         self._two_part = bool(getattr(self.model.config, "is_encoder_decoder", False))
         tokenizer = self.processor
+        # Many decoders, such as GPT-2, have no padding token, and a batch needs one.
         if tokenizer.pad_token_id is None and self.batch_size > 1:
             tokenizer.pad_token = tokenizer.eos_token
         # The answer follows the last token of the prompt, which must not be padding:

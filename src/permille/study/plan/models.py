@@ -303,8 +303,8 @@ def _facts(files: Mapping[str, Path], entry: ModelEntry, backend: Backend, at: s
     kind = getattr(backend, "hub_format", None)
     if kind is None or not files:
         return ModelFacts()
+    # Whether a pickle may be read is not decided here: it only has no facts.
     wanted = selection.Wanted(
-        # Whether a pickle may be read is not decided here: it only has no facts.
         model_id=entry.id, repo=entry.id, format=kind, allow_pickle=True, file=entry.file
     )
     try:

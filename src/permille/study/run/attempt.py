@@ -222,8 +222,8 @@ class Attempt:
         result = self.results[0] if self.results else None
         if result is None:
             return []
+        # The first span is the idle baseline, which this process reports itself.
         contradiction = evidence.contradiction(
-            # The first span is the idle baseline, which this process reports itself.
             self._assignment(recording), self.spans[1:], result, recording
         )
         if contradiction is not None:
