@@ -48,6 +48,7 @@ def named(text: str, choices: Sequence[str]) -> str | None:
     """
     answer = text.strip().casefold()
     words = {choice: choice.strip().casefold() for choice in choices}
+    # Not \b, which needs a word character on one side: a label may end in a sign, such as "C++".
     first = [c for c, word in words.items() if re.match(rf"{re.escape(word)}(?!\w)", answer)]
     if first:
         return max(first, key=lambda choice: len(words[choice]))

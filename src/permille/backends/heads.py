@@ -40,6 +40,7 @@ def read(path: Path) -> Head:
         ModelError: the file has another format, or its shapes do not match.
     """
     try:
+        # Before it is decoded: as Python's numbers, it takes several times as much memory.
         if path.stat().st_size > MAX_HEAD_BYTES:
             raise ModelError(f"head {path}: larger than 64 MiB")
         head = msgspec.json.decode(path.read_bytes(), type=Head)

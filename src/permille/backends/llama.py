@@ -189,6 +189,8 @@ class _Llama:
         answer = self._complete(
             [prompt, *step.tokens],
             max_tokens=1,
+            # Only the temperature, at 1: other samplers would remove choices, or change the ratios
+            # of their probabilities.
             temperature=1.0,
             samplers=["temperature"],
             logit_bias=[[token, _BIAS] for token in candidates],
@@ -292,8 +294,10 @@ def _start(model_id: str, settings: Settings, key: str) -> xllamacpp.Server:
     params = xllamacpp.CommonParams()
     params.model.path = settings.path
     params.n_ctx = settings.context
+    # One prompt at a time: several slots would divide the context among them.
     params.n_parallel = 1
     params.n_gpu_layers = settings.gpu_layers
+    # Each of the three keeps something of earlier prompts, so that equal starts would cost less.
     params.cache_prompt = False
     params.cache_ram_mib = 0
     params.n_ctx_checkpoints = 0

@@ -24,6 +24,7 @@ def image(content: bytes) -> Any:
 
     try:
         with Image.open(io.BytesIO(content), formats=IMAGES) as opened:
+            # By the header, before decoding: a few kB may become many GB (a decompression bomb).
             if opened.width * opened.height > MAX_PIXELS:
                 raise ModelError(f"an image of {opened.width}×{opened.height} pixels, too many")
             turned = ImageOps.exif_transpose(opened)
@@ -51,6 +52,7 @@ def waveform(content: bytes, rate: int) -> NDArray[np.float32]:
     except (soundfile.LibsndfileError, OSError) as error:
         raise ModelError(f"a recording cannot be decoded: {error}") from error
     if own != rate:
+        # In lowest terms: the length of the filter grows with the larger of the two factors.
         shared = math.gcd(own, rate)
         samples = resample_poly(samples, rate // shared, own // shared)
     return np.ascontiguousarray(samples, dtype=np.float32)

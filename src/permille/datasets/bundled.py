@@ -85,6 +85,7 @@ def _table() -> str:
     archive = assets.resolve("asset:vader-ratings/hutto_ICWSM_2014.tar.gz")
     try:
         with tarfile.open(archive, "r:gz") as tar:
+            # Read in memory: nothing is unpacked, so that no member's path can lead elsewhere.
             member = tar.extractfile(_TABLE)
             if member is None:
                 raise KeyError(_TABLE)

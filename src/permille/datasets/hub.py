@@ -53,6 +53,7 @@ def open_dataset(
         )
     plan = _layout(spec, source, task)
     commit = _commit(source)
+    # With the limits: a larger one would draw from other rows.
     kept = _kept_at([source, commit, plan, limit, seed, MOST_ROWS, MOST_MEDIA, _FORM])
     cached = _kept(kept, spec.name)
     if cached is None:
@@ -89,6 +90,7 @@ class _Reader:
                     if number == most:
                         self.cut_at = most
                         return
+            # RuntimeError: the repository is a script (see _message).
             except (datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
                 raise DatasetError(f"dataset {self._name!r}: {_message(error)}") from error
 
@@ -113,6 +115,8 @@ class _Reader:
         stream = stream.select_columns(sorted(self._plan.used))
         for column, feature in stream.features.items():
             if isinstance(feature, datasets.Image | datasets.Audio):
+                # Only the bytes: decoding is part of the inference, and would need further
+                # libraries here.
                 stream = stream.cast_column(column, type(feature)(decode=False))
         return stream
 

@@ -116,6 +116,7 @@ def _read_csv(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
     try:
         with path.open("rb") as stream:
             text = _CsvText(stream, path)
+            # strict: otherwise, the csv module takes broken quoting for text.
             reader = csv.reader(text, strict=True)
             header = next(reader, None)
             if header is None:

@@ -26,6 +26,7 @@ MAX_PIXELS = 64_000_000
 """The most pixels of an image; a decompression bomb of a few kB can claim billions."""
 MAX_SECONDS = 600.0
 """The longest recording."""
+# No others: Pillow reads many more formats, and runs Ghostscript for one of them (EPS).
 IMAGES = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 _NEEDS = {"image": ("PIL", "vision"), "audio": ("soundfile", "audio")}
 
@@ -96,6 +97,7 @@ def _keep(content: bytes) -> dict[str, str]:
     path = folder / sha256
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        # Under another name first: a process that reads the final one never sees a part of it.
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(content)
         os.replace(file.name, path)
@@ -143,6 +145,7 @@ def _check_image(file: Path | io.BytesIO, name: str) -> None:
 
     try:
         with warnings.catch_warnings():
+            # The limit is ours, below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file, formats=IMAGES) as image:  # reads only the header
                 width, height = image.size

@@ -94,6 +94,7 @@ def _reader(path: Path, names: list[str]) -> Iterator[BinaryIO]:
         with process.stdout as stdout:
             yield stdout  # type: ignore[misc]
     finally:
+        # The consumer may stop early: a reader that still has rows would wait for it.
         process.kill()
         process.wait()
 
@@ -120,6 +121,8 @@ def _answers(stream: BinaryIO, path: Path) -> Iterator[_Answer]:
 def _main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     limit = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    # By the system: DuckDB's memory_limit is only that of its buffer manager
+    # (https://duckdb.org/docs/stable/operations_manual/limits).
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Request)
     try:
@@ -127,6 +130,7 @@ def _main() -> None:
             _say(answer)
     except MemoryError:
         _say(_Answer(error=f"its rows need more than {MEMORY_BYTES >> 30} GiB"))
+    # A length of 0 is the end: a stream that only stops is that of a reader which was killed.
     sys.stdout.buffer.write(_LENGTH.pack(0))
     sys.stdout.buffer.flush()
 
@@ -135,12 +139,14 @@ def _rows(request: _Request) -> Iterator[_Answer]:
     import duckdb
 
     try:
+        # One thread: each has buffers of its own, all of them within one limit.
         with duckdb.connect(config={"threads": 1, "memory_limit": "1GB"}) as connection:
             result = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [request.path])
             there = [column[0] for column in result.description or ()]
             if not set(request.columns) <= set(there):
                 yield _Answer(there=there)
                 return
+            # SQL has no parameters for names; a quote in one is doubled.
             listed = ", ".join('"' + name.replace('"', '""') + '"' for name in request.columns)
             result = connection.execute(f"SELECT {listed} FROM read_parquet(?)", [request.path])
             rows = 1  # one row at first and after a large one; more while rows are small

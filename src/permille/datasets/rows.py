@@ -118,6 +118,7 @@ def _first(
     for sample in samples:
         kept.append((_key(seed, sample.id), sample))
         held += _bytes_of(sample.inputs) + _bytes_of(sample.reference)
+        # Sorted only when it has doubled: a sort for each row would take the square of the time.
         full = limit is not None and len(kept) >= 2 * limit + 100
         if full or held > MAX_HELD_BYTES:
             kept.sort(key=_by_key)

@@ -209,6 +209,7 @@ def _text(fields: Mapping[str, Any], column: str) -> str:
 def _word(fields: Mapping[str, Any], column: str) -> str:
     """A label or an id: a text without surrounding blanks, or a whole number."""
     value = fields.get(column)
+    # True is an int in Python, but no label.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _text(fields, column).strip()

@@ -41,6 +41,8 @@ def fetch(wanted: Wanted) -> Fetched:
     at = f"model {wanted.model_id!r}: {wanted.repo} ({wanted.revision[:12]})"
     with one_line(ModelError, at, "model"):
         if is_offline():
+            # No files are asked for: some that no backend needs are never cached, which the client
+            # takes for an incomplete snapshot. choose() says which must be there.
             folder = Path(
                 hub.snapshot_download(
                     wanted.repo, revision=wanted.revision, local_files_only=True, allow_patterns=[]
@@ -55,6 +57,7 @@ def fetch(wanted: Wanted) -> Fetched:
                 hub.snapshot_download(
                     wanted.repo,
                     revision=wanted.revision,
+                    # The patterns are fnmatch's: a name with [ in it would not match itself.
                     allow_patterns=[glob.escape(name) for name in chosen.names],
                 )
             )
@@ -105,6 +108,7 @@ def one_line(kind: type[PermilleError], at: str, what: Kind) -> Iterator[None]:
 
     try:
         yield
+    # The special errors first: one of a gated repository is also one of a missing repository.
     except errors.GatedRepoError as error:
         raise kind(
             f"{at} is gated: accept its conditions on its page on the Hub, and set HF_TOKEN"

@@ -63,6 +63,7 @@ def choose(wanted: Wanted, names: Sequence[str]) -> Chosen:
 def _transformers(wanted: Wanted, names: list[str]) -> Chosen:
     top = [name for name in names if "/" not in name]
     weights = [n for n in top if re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", n)]
+    # Before any others: Mistral's repositories have the same weights in consolidated.safetensors.
     if "model.safetensors" in top:
         weights = ["model.safetensors"]
     weights = weights or [n for n in top if n.endswith(".safetensors")]
@@ -94,6 +95,7 @@ def _onnx(wanted: Wanted, names: list[str]) -> Chosen:
 
 def _gguf(wanted: Wanted, names: list[str]) -> Chosen:
     models = [name for name in names if name.endswith(".gguf")]
+    # A model in several parts is named by its first; llama.cpp finds the others.
     firsts = [n for n in models if not (m := _SHARD.fullmatch(n)) or "-00001-of-" in m[0]]
     model = _one(wanted, firsts, "GGUF file", None)
     shard = _SHARD.fullmatch(model)

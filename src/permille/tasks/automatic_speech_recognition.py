@@ -29,6 +29,7 @@ class AutomaticSpeechRecognition(Generating):
     inputs: tuple[str, ...] = ("audio",)
     reference: str | None = "text"
     kinds: Mapping[str, Kind] = {"audio": "audio", "text": "text"}
+    # Half of Whisper's 448 positions, as in OpenAI's own decoding (sample_len).
     tokens = 224
     libraries = ("jiwer",)
     needs_prompt = False
@@ -58,6 +59,7 @@ class AutomaticSpeechRecognition(Generating):
         each = [jiwer.process_words(r, a) for a, r in transcripts.values()]
         wrong = [o.substitutions + o.deletions + o.insertions for o in each]
         words = [o.hits + o.substitutions + o.deletions for o in each]
+        # Over all words: in a mean over recordings, a short one would weigh like a long one.
         value = sum(wrong) / sum(words)
         return scored(
             "wer",

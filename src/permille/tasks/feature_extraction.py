@@ -73,8 +73,10 @@ def _nearest_alike(vectors: Sequence[Sequence[float]], labels: Sequence[str]) ->
 
     matrix = np.asarray(vectors, dtype=np.float32)
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    # A vector of zeros stays one, and is like no other.
     matrix /= np.where(lengths > 0, lengths, 1)
     right = []
+    # Row by row: the likenesses of 20,000 texts would take 1.6 GB at once.
     for number, vector in enumerate(matrix):
         likeness = matrix @ vector
         likeness[number] = -np.inf

@@ -71,6 +71,8 @@ def split(sample: Sample) -> tuple[str, str, str]:
     """The text before the word that is left out, the word, and the text after it."""
     text = str(sample.inputs["text"])
     words = list(_WORD.finditer(text[:_REACH])) or list(re.finditer(r"\S+", text))
+    # Not hash(), which differs from process to process:
+    # https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED
     number = int.from_bytes(hashlib.sha256(sample.id.encode()).digest()[:8], "big")
     chosen = words[number % len(words)]
     return text[: chosen.start()], chosen.group(), text[chosen.end() :]

@@ -55,6 +55,7 @@ def macro_f1(pairs: Sequence[tuple[str, str | None]]) -> float:
     if not labels:
         raise ValueError("no answers to score")
     scores = []
+    # Sorted: the order of a set differs between processes, and with it the last bit of the sum.
     for label in sorted(labels):
         hits = sum(truth == answer == label for truth, answer in pairs)
         truths = sum(truth == label for truth, _ in pairs)
@@ -71,6 +72,7 @@ def words_of(model: ModelSpec) -> Mapping[str, str]:
 def _check_names(pairs: Sequence[tuple[str, str | None]], model: ModelSpec) -> None:
     truths = {truth for truth, _ in pairs}
     answers = {answer for _, answer in pairs if answer is not None}
+    # Of a single class, a model may miss every sample without its names being others.
     if answers and not answers & truths and len(truths) > 1:
         raise ModelError(
             f"model {model.id!r} answers {listed(answers)}, but the dataset's labels are "

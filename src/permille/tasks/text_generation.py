@@ -37,6 +37,7 @@ class TextGeneration(Generating):
         first = {s.id: o for o, s in reversed(list(zip(outputs, samples, strict=True)))}
         known = [o.likelihood for o in first.values() if o.likelihood is not None]
         tokens = sum(likelihood.tokens for likelihood in known)
+        # Of a part of the texts, it could not be compared with another model's.
         if len(known) < len(first) or not tokens:
             return None
         nats = -sum(likelihood.log_likelihood for likelihood in known)

@@ -57,6 +57,7 @@ def _without_each(pairs: Sequence[tuple[str, Any]]) -> list[float]:
     scores = []
     for row in rows:
         rest = [total - own for total, own in zip(sums, row, strict=True)]
+        # As corpus_bleu() does by default: n-grams of up to four words, "exp" smoothing.
         score = BLEU.compute_bleu(rest[:4], rest[4:8], rest[8], rest[9], smooth_method="exp")
         scores.append(score.score / 100)
     return scores

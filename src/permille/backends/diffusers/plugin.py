@@ -132,6 +132,7 @@ def _known(library: list[Any]) -> bool:
         return True
     if not isinstance(name, str) or not name.isidentifier():
         return False
+    # Looked up, not imported: a plan is checked without loading torch.
     spec = importlib.util.find_spec("diffusers")
     places = spec.submodule_search_locations if spec else None
     return any(Path(place, "pipelines", name).is_dir() for place in places or ())
@@ -228,6 +229,8 @@ class Drawing:
                 f"backend diffusers does not support a {type(requests[0]).__name__} request"
             )
         prompts = [request.prompt for request in requests]
+        # On the CPU: a GPU draws other numbers, and so do different GPUs
+        # (https://huggingface.co/docs/diffusers/en/using-diffusers/reusing_seeds).
         noise = [self._torch.Generator("cpu").manual_seed(_SEED) for _ in prompts]
         with self._torch.inference_mode():
             try:
@@ -235,6 +238,8 @@ class Drawing:
             except (ValueError, TypeError) as error:
                 message = " ".join(str(error).split())[:300]
                 raise ModelError(f"model {self._id!r}: {message}") from error
+        # Work on a GPU is only queued when the call returns:
+        # https://pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution
         if self._device.type == "cuda":
             self._torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":

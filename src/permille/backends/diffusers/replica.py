@@ -43,6 +43,7 @@ def build(spec: ModelSpec, settings: Settings, device: Any) -> Any:
     if not isinstance(described, PipelineDescription):
         raise ModelError(f"model {spec.id!r}: a replica of it is built by backend transformers")
     dtype = getattr(torch, settings.dtype)
+    # Made on the device and in its type: in float32 in the machine's memory, it might not fit.
     with _dtype(dtype), torch.device(device):
         torch.manual_seed(SEED)
         made = parts(described)

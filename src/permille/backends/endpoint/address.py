@@ -24,6 +24,7 @@ def parse_url(at: str, text: str) -> SplitResult:
         port = url.port
     except ValueError as error:
         raise ModelError(f"{at}: url {text!r}: {error}") from error
+    # The address is stored with each trial and shown: a password in it would be, too.
     extra = url.username or url.password or url.query or url.fragment
     if url.scheme not in ("http", "https") or not url.hostname or port == 0 or extra:
         raise ModelError(
@@ -89,6 +90,7 @@ def is_here(host: str) -> bool:
     address = _address(name)
     if address is not None:
         return address.is_loopback or address.is_unspecified or address in _own_addresses()
+    # Names below .localhost are always this machine (RFC 6761, section 6.3).
     return name == "localhost" or name.endswith(".localhost") or name in _own_names()
 
 
@@ -150,6 +152,7 @@ def _address(host: str) -> _Address | None:
             return ipaddress.IPv4Address(socket.inet_aton(host))
         except (OSError, ValueError):
             return None
+    # Python's is_loopback knows ::ffff:127.0.0.1 only since 3.13.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 

@@ -26,6 +26,7 @@ _COMPLETE = frozenset(
 Mistral's, Cohere's. Any other ("error", "abort", "content_filter", …) is a failure."""
 _CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
 _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
+# Not if it is empty: a template that switches reasoning off leaves <think></think>.
 _THINKS = re.compile(r"\s*<think(?:ing)?>\s*(?!</)\S")
 """Reasoning at the start of an answer, of a server that does not take it out of the text."""
 _MOST_WORDS = 300
@@ -219,6 +220,7 @@ def _entry(models: dict[str, Any], name: str) -> dict[str, Any]:
 def count(value: Any) -> int | None:
     """A count, or None if it is not a valid one."""
     whole = isinstance(value, int) and not isinstance(value, bool)
+    # Beyond, JSON's whole numbers are not exact in every program (RFC 8259, section 6).
     return value if whole and 0 <= value < 2**53 else None
 
 

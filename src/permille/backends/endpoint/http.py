@@ -178,6 +178,8 @@ class Client:
 
     def _pieces(self, response: http.client.HTTPResponse, path: str) -> Iterator[bytes]:
         size = 0
+        # read1() returns what there is; read() would wait for a full buffer, and the first token of
+        # a stream would come with the last.
         while piece := response.read1(_PIECE_BYTES):
             size += len(piece)
             if size > MAX_ANSWER_BYTES:

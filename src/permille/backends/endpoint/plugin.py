@@ -220,7 +220,9 @@ class _Endpoint:
             return request, answers.embedding(self._client.at, body)
         path, body = self._question(request)
         if self._settings.stream:
+            # Without it, a stream has no counts of tokens: OpenAI's API gives them only on request.
             body |= {"stream": True, "stream_options": {"include_usage": True}}
+        # The study file's own fields (extra) come last, so that they count.
         body = {"temperature": 0, **body, **self._body}
         t0_ns = time.monotonic_ns()
         output = self._client.post(path, body, lambda came: self._answer(came, body, t0_ns))

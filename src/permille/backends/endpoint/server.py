@@ -40,6 +40,7 @@ class StartedServer:
 
     def __init__(self, model_id: str, command: str, launch: Launch | None = None) -> None:
         self._at = f"model {model_id!r}: serve"
+        # In a file: a pipe that nobody reads would fill up, and block the server (pipe(7)).
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         try:
             self._process = subprocess.Popen(

@@ -138,6 +138,7 @@ class Answerer(Encoder):
 
         encoding = self.model.tokenizer.encode(request.question, request.context)
         start, end = self.model.evaluate(encoding, "start_logits", "end_logits")
+        # Neither special tokens nor the question: their offsets are not those of the context.
         inside = np.array([part == 1 for part in encoding.sequence_ids])
         first, last = best_span(start, end, inside)
         text = request.context[encoding.offsets[first][0] : encoding.offsets[last][1]]

@@ -35,6 +35,7 @@ class OnnxSession:
             *(ort.NoSuchFile, ort.NotImplemented, ort.RuntimeException),
         )
         try:
+            # The device is reported as cpu: a build for GPUs must not choose another by itself.
             self._session = onnxruntime.InferenceSession(
                 str(file), sess_options=options, providers=["CPUExecutionProvider"]
             )

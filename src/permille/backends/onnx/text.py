@@ -89,6 +89,7 @@ def _open_tokenizer(model_id: str, file: Path, max_length: int | None, *, pairs:
             raise
         raise ModelError(f"model {model_id!r}: {file} is not a tokenizer: {error}") from error
     own = tokenizer.truncation["max_length"] if tokenizer.truncation else _DEFAULT_MAX_LENGTH
+    # The question stays whole: without it, there is nothing to answer.
     strategy = "only_second" if pairs else "longest_first"
     tokenizer.enable_truncation(max_length or own, strategy=strategy)
     # With the tokenizer's own padding to a fixed length, every text would cost the same.

@@ -115,6 +115,7 @@ class OnnxVision:
 
         logits, boxes = outputs
 
+        # Less the largest, because exp() of a number above 88 is infinite in float32.
         grown = np.exp(logits - logits.max(axis=-1, keepdims=True))
         shares = (grown / grown.sum(axis=-1, keepdims=True))[:, :-1]  # the last is "no object"
         labels, scores = shares.argmax(axis=-1), shares.max(axis=-1)

@@ -52,6 +52,7 @@ class LoadedCallable:
         """
         answer = self._finisher.finish(self._call(request))
         synchronise()
+        # At the first answer: a wrong type should not show only after all of them are measured.
         if not self._readable:
             self.read(answer)
             self._readable = True

@@ -106,6 +106,7 @@ class PythonBackend:
         settings = msgspec.convert(model.settings, Settings)
         if settings.python_path and settings.python_path not in sys.path:
             sys.path.insert(0, settings.python_path)
+        # Before the callable is imported, so that what it imports is of the planned source, too.
         planned.install(model.code)
         call = find(model, settings.callable) if settings.callable else None
         finisher = Finisher()

@@ -106,6 +106,7 @@ class _Search:
             return name in self._own
         self._tried.add(name)
         top = name.partition(".")[0]
+        # The versions of Python and of permille are in each trial's environment, not in the cell.
         if top in sys.stdlib_module_names or top == "permille":
             return False
         located = locate(name, self._roots) or self._elsewhere(name)
@@ -171,8 +172,10 @@ class _Search:
 
     def _check_imports(self, module: Module) -> None:
         """Check that a module's unconditional imports exist."""
+        # A module that changes the path decides only when it runs what can be found.
         if any(True for _ in path_statements(module.tree)):
             return
+        # Not below an if or a try: such an import may be meant to fail.
         for node in module.tree.body:
             if isinstance(node, ast.Import):
                 for alias in node.names:

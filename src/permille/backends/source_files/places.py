@@ -32,6 +32,7 @@ def locate(name: str, roots: Iterable[Path]) -> tuple[Path, bool] | None:
 def is_there(name: str, roots: Sequence[Path]) -> bool:
     """Whether a module can be imported, judging by the files."""
     top = name.partition(".")[0]
+    # A folder without __init__ is a package as well (PEP 420).
     if locate(name, roots) or any(root.joinpath(*name.split(".")).is_dir() for root in roots):
         return True
     return locate(top, roots) is None and find(top) is not None
@@ -61,6 +62,8 @@ def installed(name: str) -> importlib.machinery.ModuleSpec | None:
     for number in range(1, len(parts)):
         if spec is None or spec.submodule_search_locations is None:
             return None
+        # Not find_spec("a.b"), which imports a, and so runs it:
+        # https://docs.python.org/3/library/importlib.html#importlib.util.find_spec
         spec = importlib.machinery.PathFinder.find_spec(
             ".".join(parts[: number + 1]), spec.submodule_search_locations
         )

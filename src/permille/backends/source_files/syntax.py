@@ -48,11 +48,14 @@ def parse(name: str, path: Path, *, is_package: bool) -> Module:
             warnings.simplefilter("ignore")
             tree = ast.parse(content, filename=str(path))
             # Only the compiler finds some errors, such as "return" outside a function.
+            # dont_inherit: or this module's own imports from __future__ would apply to it.
             compile(content, str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         raise ModelError(
             f"{path}:{error.lineno or 1}: {error.msg}; it is not valid Python"
         ) from error
+    # A null byte; or nesting that exhausts the stack of the parser or the compiler
+    # (https://docs.python.org/3/library/ast.html#ast.parse).
     except (ValueError, RecursionError, MemoryError) as error:
         message = str(error) or "nested too deeply"
         raise ModelError(f"{path}:1: it cannot be compiled: {message}") from error

@@ -27,6 +27,7 @@ class Audio(TorchModel):
             raise self.refuse(requests[0])
         waves = [waveform(request.content, self._rate) for request in requests]
         seconds = [len(wave) / self._rate for wave in waves]
+        # Whisper's extractor would cut it there without a word.
         if self._most is not None and max(len(wave) for wave in waves) > self._most:
             raise ModelError(
                 f"model {self.id!r} processes {self._most / self._rate:g} s, but a recording lasts "

@@ -66,6 +66,8 @@ class TorchModel:
         """Run a batch; the device has finished when this returns."""
         with self.torch.inference_mode():
             raw = self.run(requests)
+        # Work on a GPU is only queued when the call returns:
+        # https://pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution
         if self._device.type == "cuda":
             self.torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":
@@ -98,6 +100,7 @@ class TorchModel:
             **inputs,
             max_new_tokens=self.forced_tokens or most,
             min_new_tokens=self.forced_tokens,
+            # Named, because a model's generation_config.json may ask for sampling or several beams.
             do_sample=False,
             num_beams=1,
         )
@@ -110,6 +113,7 @@ class TorchModel:
         texts = []
         for row in tokens.tolist():
             text = tokenizer.decode(row, skip_special_tokens=True)
+            # Not the first token: decoders such as BART's begin with their end token.
             count = sum(token not in special for token in row) + (end in row[1:])
             texts.append((text, self.forced_tokens or count))
         return texts

@@ -74,6 +74,7 @@ class Encoding(TorchModel):
         """The mean of each text's token vectors, without padding: texts x D."""
         hidden = self.model(**inputs).last_hidden_state
         mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        # By the mask, not the width of the batch: or a text's vector would depend on the others'.
         return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
     def _tags(self, requests: Sequence[Words]) -> Any:

@@ -37,6 +37,7 @@ def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> 
             folder,
             dtype=settings.dtype or "auto",
             use_safetensors=not settings.allow_pickle,
+            # Without it, transformers only warns of missing weights, and draws them at random.
             output_loading_info=True,
             **local,
         )

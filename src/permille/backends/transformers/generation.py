@@ -24,8 +24,11 @@ class Generation(TorchModel):
         super().__init__(*args)
         self._two_part = bool(getattr(self.model.config, "is_encoder_decoder", False))
         tokenizer = self.processor
+        # Many decoders, such as GPT-2, have no padding token, and a batch needs one.
         if tokenizer.pad_token_id is None and self.batch_size > 1:
             tokenizer.pad_token = tokenizer.eos_token
+        # The answer follows the last token of the prompt, which must not be padding:
+        # https://huggingface.co/docs/transformers/llm_tutorial#wrong-padding-side
         if not self._two_part:
             tokenizer.padding_side = "left"
         own = tokenizer.model_max_length  # without a limit it is an absurdly large number
@@ -96,6 +99,7 @@ class Generation(TorchModel):
         return inputs, made[:, skipped:].tolist()
 
     def _encode(self, texts: list[str]) -> Any:
+        # Without token types: generate() refuses inputs that a model does not take.
         return self.processor(
             texts, return_tensors="pt", truncation=True, max_length=self._max_length,
             padding=len(texts) > 1, return_token_type_ids=False,
@@ -138,6 +142,7 @@ class Generation(TorchModel):
         if ids.shape[1] < 2:
             return None
         with torch.inference_mode():
+            # In float32: bfloat16 has three digits, too few for a sum over a long text.
             logits = self.model(input_ids=ids).logits[0, :-1].float()
         log_p = torch.log_softmax(logits, dim=-1).gather(1, ids[0, 1:, None]).sum()
         text = self.processor.decode(ids[0, 1:], skip_special_tokens=True)

@@ -163,6 +163,7 @@ def check_own_code(model_id: str, folder: Path) -> None:
     for file in sorted(folder.glob("*.json")):
         auto_map = (model_config.read(file) or {}).get("auto_map")
         for name in _texts(auto_map):
+            # transformers' form for code of another repository: OWNER/NAME--module.Class.
             if "--" in name:
                 raise ModelError(
                     f"model {model_id!r}: {file.name} requests code from another repository"

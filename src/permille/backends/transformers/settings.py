@@ -58,6 +58,7 @@ def check_folder(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
             " elsewhere, whatever lies there; merge the two (peft: merge_and_unload) and give the"
             " merged model's folder"
         )
+    # After the check for an adapter, whose own weights are *.safetensors, too.
     if any(folder.glob("*.safetensors")):
         return
     pickled = next(iter(sorted(folder.glob("*.bin"))), None)

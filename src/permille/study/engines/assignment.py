@@ -212,6 +212,7 @@ def pairs_of_kinds(
             dealt[kind].add(pair)
     owned: set[Pair] = set().union(*dealt.values())
     rest = [key for key in keys if key[:2] not in owned]
+    # Sorted, so that the shares do not depend on the order in which nodes said hello.
     places = [kind for kind in sorted(kinds) for _ in range(kinds[kind])]
     for kind, share in zip(places, deal(rest, len(places), known), strict=True):
         dealt[kind] |= {key[:2] for key in share}

@@ -124,6 +124,7 @@ class Driver:
     def _collected(self, count: int, whence: str) -> None:
         """So many trials of an earlier run have come."""
         if count:
+            # A trial knows its round (--fresh): the newest is the current one again.
             self._run.store.restore_rounds()
             finished = counted(count, "finished trial", "finished trials")
             self._run.listener.note(f"{finished} of an earlier run came from {whence}")
@@ -186,6 +187,7 @@ class Driver:
             self._assign(work)
             while work.busy or self._handing:
                 lost, messages = self._receive()
+                # First the trials: a block that has ended counts what has not arrived as abandoned.
                 for arrival in self._home.take(_trials(messages)):
                     self._note(arrival, work, watch)
                 for node, message in messages:

@@ -35,6 +35,7 @@ def gather(fleet: Fleet, plan: str, note: Callable[[str], None]) -> dict[str, No
         for node, message in fleet.receive(WAIT_S):
             if isinstance(message, NodeLost):
                 lost[node] = message.reason
+                # It may be lost after its hello, while others are waited for.
                 hellos.pop(node, None)
                 note(f"node {node} cannot take part: {message.reason}")
             else:
@@ -60,6 +61,7 @@ def check(hellos: Mapping[str, NodeHello], plan: str) -> None:
     Raises:
         EngineError: a node has another version of permille, or makes another plan.
     """
+    # The version first: another one may make another plan, and only its message tells what to do.
     for problem in (other_version, partial(other_plan, plan=plan)):
         for node, hello in hellos.items():
             reason = problem(hello)

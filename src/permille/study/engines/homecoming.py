@@ -54,6 +54,8 @@ class Homecoming:
     def missing(self, uids: Sequence[str]) -> tuple[str, ...]:
         """Those of these trials that the store lacks."""
         known: set[str] = set()
+        # All are parameters of one statement, of which SQLite takes 32,766:
+        # https://www.sqlite.org/limits.html#max_variable_number
         for start in range(0, len(uids), 5_000):
             known |= self._store.known(uids[start : start + 5_000])
         return tuple(uid for uid in uids if uid not in known)
@@ -98,6 +100,7 @@ class Homecoming:
         for session in (content.session for content in kept):
             if session is not None:
                 before = sessions.get(session.id, session)
+                # Each trial comes with its session as it was then: the last state has all blocks.
                 sessions[session.id] = max(before, session, key=lambda one: (one.ended, one.blocks))
         self.problems += self._store.take_in_sessions(sessions.values())
         taken = self._store.take_in((content.trial, content.raw) for content in kept)

@@ -31,6 +31,7 @@ class LocalEngine:
         options, each = run.options, most_repeats(run.plan.settings)
         for number in range(options.sessions):
             repeats = range(number * each, (number + 1) * each)
+            # Not for the first: a session goes on over several runs (docs/sessions.md).
             begins = runner is not None and runner.schedule.is_untouched(repeats)
             if runner is not None and begins:
                 run.listener.rest(runner.rest_left(options.every), number)

@@ -97,6 +97,7 @@ ToNode = HandOver | BlockOrder | Dismissal
 def digest_of(plan: Plan) -> str:
     """What must be equal for two machines to make the same trials: every cell with its protocol."""
     cells = sorted((p.cell.id, protocol_key(plan.protocol_of(p))) for p in plan.cells)
+    # With the timeout: a trial that is stopped on one machine would be a slow one on another.
     content = (plan.name, cells, plan.settings.precision, plan.settings.timeout_s)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]
 

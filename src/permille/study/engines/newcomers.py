@@ -33,6 +33,7 @@ class Newcomers:
         try:
             self._hellos[node] = hello_of(node, body)
         except EngineError as error:
+            # Not an error as in gathering.py: a newcomer must not end a run of many nodes.
             self._leave_out(node, str(error))
 
     def fitting(

@@ -198,6 +198,7 @@ def _listen(stream: BinaryIO, inbox: queue.Queue[ToNode]) -> None:
         except ValueError:
             order = None  # not a run of this version: it was refused when it said hello
         if order is None:
+            # A signal: nothing else stops the main thread, which waits for its worker.
             os.kill(os.getpid(), signal.SIGTERM)
             return
         inbox.put(order)

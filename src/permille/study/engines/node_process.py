@@ -34,7 +34,9 @@ class NodeProcess:
     """A running node. It ends by itself when this process does, because its input ends."""
 
     def __init__(self, command: NodeCommand, environment: Mapping[str, str]) -> None:
+        # A preset needs no files, so that the run's folder need not be on this node.
         folder = command.folder if Path(command.folder).is_dir() else tempfile.gettempdir()
+        # In a file: a pipe that nobody reads fills up, and then blocks the node (pipe(7)).
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end_reason
         self._process = subprocess.Popen(
             [

@@ -172,6 +172,7 @@ class RayFleet:
                 num_gpus=slot.gpus,
                 label_selector={NODE_ID: slot.node},
                 max_concurrency=2,  # a message is sent while another is waited for
+                # What died is lost: its block has gone to another node (driver.py).
                 max_restarts=0,
             )
             words, folder, key = command.words, command.folder, command.key
@@ -193,6 +194,7 @@ class RayFleet:
             self._start(self._cluster.new_slots())
             self._looked_s = time.monotonic()
         waiting = list(self._waiting)
+        # The first call waits for any message, the second takes the others that have come, too.
         ready, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout_s)
         if ready:
             ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
@@ -213,6 +215,7 @@ class RayFleet:
 
     def close(self) -> None:
         """End every node's process, and its actor."""
+        # An actor that is killed cannot wait for its node to end worker and recorder.
         ending = [actor.end.remote() for actor in self._actors.values()]
         self._ray.wait(ending, num_returns=len(ending), timeout=2 * END_S)
         for actor in self._actors.values():
@@ -246,6 +249,7 @@ def _cluster(options: RunOptions) -> Iterator[RayCluster]:
     try:
         if address != "auto":
             _reach(address)
+        # Or Ray would print here what is printed on all nodes.
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0][:300]

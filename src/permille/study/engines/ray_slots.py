@@ -62,6 +62,7 @@ def joined(
 
 def _usable(listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Those that are alive and have CPUs to reserve, in the order of their names."""
+    # By name, so that --machines N is the same nodes each time, whose stores may have trials.
     return sorted(
         (node for node in listed if node["Alive"] and node["Resources"].get("CPU", 0) >= 1),
         key=lambda node: (str(node["NodeManagerHostname"]), str(node["NodeID"])),

@@ -76,5 +76,6 @@ class ShareJob:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(END_S)
+        # A new one: submitit pickles it, which a job with a process does not allow.
         again = ShareJob(self._share, self._url, self._words, self._folder)
         return submitit.helpers.DelayedSubmission(again)

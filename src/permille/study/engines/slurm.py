@@ -186,6 +186,8 @@ class _Wait:
             name=f"permille-{self._run.plan.name}"[:60],
             timeout_min=int(options.get("time", "60")),
             slurm_exclusive=True,
+            # --exclusive gives a job all processors of its node, but only the memory that it asks
+            # for (sbatch(1)).
             slurm_mem="0",
             slurm_array_parallelism=int(options.get("machines", len(shares))),
             # The whole node is the job's: its processes are not bound to a part of it.
@@ -207,6 +209,7 @@ class _Wait:
         record = _Submitted(
             plan=digest_of(self._run.plan), jobs=ids, folders=tuple(one.folder for one in shares)
         )
+        # As a whole: a file that a kill cut off would be refused as damaged.
         write_whole(self._folder / "submitted.json", msgspec.json.encode(record))
         self._run.listener.note(
             f"{len(jobs)} jobs are submitted, {ids[0]} …; this command may be stopped: the same"
@@ -232,6 +235,7 @@ class _Wait:
         if self._cluster != "slurm":
             return any(not job.done() for job in left)
         ids_left = queued() if left else frozenset[str]()
+        # If Slurm does not answer, they may be running: new jobs would measure the same at once.
         return ids_left is None or any(job.job_id in ids_left for job in left)
 
     def _job(self, id: str) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+# squeue(1) asks programs to call it as seldom as they can: each call is work for slurmctld.
 QUEUE_S = 30.0
 """Seconds between two looks at the queue."""
 OF_THE_SITE = ("SLURM_CONF", "SLURM_JWT")
@@ -34,6 +35,7 @@ class SlurmQueue:
 
 def queued() -> frozenset[str] | None:
     """The ids of this user's jobs; None if Slurm does not answer."""
+    # --array: a line for each element, by the id that submitit knows.
     words = ["squeue", "--noheader", "--array", "--format=%i", "--user", str(os.getuid())]
     shown = subprocess.run(words, capture_output=True, text=True, check=False)
     return frozenset(shown.stdout.split()) if shown.returncode == 0 else None

@@ -46,6 +46,7 @@ def calibrate(device: str) -> Calibration:
     """
     try:
         with (
+            # Not refused beside another run: a rough forecast needs no machine of its own.
             record(boundary="node", shared=True) as recording,
             recording.span("work"),
         ):
@@ -88,6 +89,7 @@ def _work(device: str) -> Calibration:
         device=device,
         inference_s=inference_s,
         operations_per_s=2 * _SIDE**3 / product_s,
+        # A copy reads each byte and writes it.
         bytes_per_s=2 * _COPIED / copy_s,
         load_s_per_param=load_s / params,
         power_w=None,
@@ -109,6 +111,8 @@ def _typical(work: Callable[[], Any]) -> float:
 
 
 def _finished(torch: Any, device: Any, result: Any) -> Any:
+    # A call on a GPU returns once the work is queued; without this, only the queueing is timed:
+    # https://pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

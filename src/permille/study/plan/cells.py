@@ -61,6 +61,8 @@ def build(
     _check(task, model, spec, dataset, study.where)
     check_scored(harness, model, task.name, study.where)
     settings = {**model.recorded, "prompt": spec.prompt}
+    # The length of a replica's answers is worked out and is in no study file, but its energy
+    # depends on it: without this, two lengths would be one cell.
     if model.replica and "max_new_tokens" in spec.settings:
         settings["max_new_tokens"] = spec.settings["max_new_tokens"]
     if harness is not None:
@@ -79,6 +81,7 @@ def build(
         "environment": passed,
     }
     if harness is not None:
+        # Where the folder lies says nothing of the score: its files count by their digests.
         content["quality"] = msgspec.structs.replace(harness.task, include_path=None)
     return PlannedCell(
         # The id already includes the samples.
@@ -104,6 +107,7 @@ def _cell(
     settings: Mapping[str, Any],
 ) -> Cell:
     """The cell whose id is the hash of ``content``; ``settings`` are those that are shown."""
+    # Sorted, or the order of the keys in a study file would make another cell.
     digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
     return Cell(
         id=digest[:16],
@@ -136,6 +140,7 @@ def _server_key(model: Model, spec: ModelSpec, study: StudyFile) -> str | None:
 
 def _check(task: Task, model: Model, spec: ModelSpec, dataset: Dataset, where: str) -> None:
     try:
+        # A plan without fetching has neither samples of the Hub nor its models' files to check.
         if dataset.samples:
             task.check(spec, dataset)
         if model.wanted is None:

@@ -58,6 +58,7 @@ def _open(
     )
     limit, seed = study.settings.inferences, study.settings.seed
     dataset = open_dataset(spec, task, limit=limit, seed=seed, fetch=fetch)
+    # The rows of a dataset of the Hub are not the user's to correct.
     if path is not None:
         _check_mostly_good(dataset, study.where)
     return dataset

@@ -52,6 +52,7 @@ class Settings(Record, forbid_unknown_fields=True):
     rerun_precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """With `--sessions N`: begin no further session once a rerun of every model would be within
     ± this share. Such as `0.1`."""
+    # The whole numbers that every TOML parser accepts: https://toml.io/en/v1.0.0#integer
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
     """Determines which samples are used, and their order. Such as `7`."""
     warmup: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 50

@@ -46,6 +46,7 @@ def read(path: Path) -> StudyFile:
     """
     try:
         with path.open("rb") as file:
+            # Bounded as it is read: a pipe has no size to look up, and a file may grow meanwhile.
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise StudyError(f"cannot read the study file {path}: {error.strerror}") from error
@@ -108,6 +109,7 @@ def _bound(tree: object, where: str) -> None:
     """Refuse excessive nesting or numbers of entries, and numbers that a store cannot represent."""
     entries = 0
     level: list[object] = [tree]
+    # Level by level: a recursion would go as deep as the file nests.
     for _ in range(MAX_DEPTH + 1):
         inner: list[object] = []
         for value in level:
@@ -130,6 +132,8 @@ def _bound(tree: object, where: str) -> None:
 
 def _short(value: int) -> str:
     """An approximate form of a huge number, which may have thousands of digits."""
+    # Python refuses to print whole numbers of more than 4,300 digits:
+    # https://docs.python.org/3/library/stdtypes.html#integer-string-conversion-length-limitation
     return f"about {'-' if value < 0 else ''}2**{value.bit_length()}"
 
 
@@ -157,6 +161,7 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         at = f"[[models]] {i}"
         if isinstance(table.get("id"), str):
             at += f" ({table['id']!r})"
+        # The rest are the backend's, which are checked in models.py, once its plug-in is loaded.
         common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
         own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = typed({**common, "own": own}, ModelEntry, f"{where}: {at}")

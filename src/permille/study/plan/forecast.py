@@ -37,6 +37,7 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
     for planned in plan.cells:
         cell = planned.cell
         published_cell = known.get((cell.task, cell.dataset, cell.model))
+        # A forecast that left a cell out would be too low without showing it.
         if published_cell is None:
             return Forecast(seconds=None, kwh=None)
         one_s = inference_s(planned, published_cell, calibration, reference)
@@ -61,6 +62,7 @@ def inference_s(
     if cell.task == "text-to-image":
         bounds.append(published.seconds * A100_OPERATIONS_PER_S / calibration.operations_per_s)
     else:
+        # Each generated token needs all weights once more; an input needs them once, however long.
         generated = cell.settings.get("max_new_tokens", 1)
         width = BYTES_PER_PARAM[cell.settings.get("dtype", "float32")]
         bounds.append(generated * width * published.params / calibration.bytes_per_s)

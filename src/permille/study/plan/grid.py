@@ -78,6 +78,7 @@ def make(
             notes += notes_of(dataset, settings.inferences)
             chosen = [model for model in able_models if _chosen(study, task, dataset, model)]
             cells += [build(task, model, dataset, study, passed or {}, harness) for model in chosen]
+    # Over all cells: two datasets of one name may be in different [[tasks]] tables.
     _refuse_same_model_twice(cells, study.where)
     _refuse_unused_model(models, cells, study)
     return Plan(

@@ -48,6 +48,7 @@ def open_harness(
     stamps = [] if folder is None else [
         Stamp.of(f"{HARNESS}{file.relative_to(folder)}", file)
         for file in sorted(folder.rglob("*"))
+        # Python writes there when the task's functions are imported: a run would change it itself.
         if file.is_file() and "__pycache__" not in file.parts
     ]  # fmt: skip
     task = HarnessTask(
@@ -77,6 +78,7 @@ def _names(folder: Path | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     they name."""
     from lm_eval.tasks import TaskManager
 
+    # Of the folder alone: beside the installed tasks, a misspelt name could be one of theirs.
     manager = TaskManager(include_path=folder, include_defaults=folder is None)
     return tuple(manager.all_subtasks), (*manager.all_groups, *manager.all_tags)
 

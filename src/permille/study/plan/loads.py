@@ -90,6 +90,7 @@ def _without_load(entry: ModelEntry) -> str:
     """What must be the same for all, as text."""
     own = {k: v for k, v in entry.own.items() if k not in ("concurrency", "rate_per_s")}
     rest = msgspec.structs.replace(entry, id=entry.swept_from or entry.id, own=own)
+    # As text: a record with tables in it cannot be in a set.
     return repr(rest)
 
 

@@ -265,6 +265,7 @@ def _all_files(paths: Mapping[str, Path]) -> dict[str, Path]:
 def _stamps(files: Mapping[str, Path], besides: Mapping[str, Path]) -> tuple[Stamp, ...]:
     """Stamps of the model's files and of those in ``besides``. A file with two names is only hashed
     once, because it may have gigabytes."""
+    # Resolved, because in the Hub's cache the names are links to the files.
     there = {file.resolve() for file in files.values()}
     further = {name: file for name, file in besides.items() if file.resolve() not in there}
     return tuple(Stamp.of(name, file) for name, file in ({**files, **further}).items())
@@ -290,6 +291,8 @@ def _below(folder: Path) -> Iterator[Path]:
     """The files in a folder's tree, following links to folders, each folder once."""
     visited: set[Path] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
+        # os.walk() does not notice a link to a folder above, and would follow it without an end:
+        # https://docs.python.org/3/library/os.html#os.walk
         visited.add(Path(root).resolve())
         folders[:] = [n for n in sorted(folders) if Path(root, n).resolve() not in visited]
         yield from (p for n in sorted(names) if (p := Path(root, n)).is_file())
@@ -300,6 +303,7 @@ def _facts(files: Mapping[str, Path], entry: ModelEntry, backend: Backend, at: s
     kind = getattr(backend, "hub_format", None)
     if kind is None or not files:
         return ModelFacts()
+    # Whether a pickle may be read is not decided here: it only has no facts.
     wanted = selection.Wanted(
         model_id=entry.id, repo=entry.id, format=kind, allow_pickle=True, file=entry.file
     )

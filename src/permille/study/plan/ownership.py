@@ -22,9 +22,11 @@ def why_not_own(path: Path) -> str | None:
     folder, and no downloader has marked it.
     """
     try:
+        # Before resolving: whoever owns the link decides where it leads.
         if path.is_symlink():
             return "it is a link"
         path = path.resolve()
+        # Whoever may write to a folder may replace the files in it, whatever their own permissions.
         for place, what in ((path, "it"), (path.parent, "its folder")):
             reason = _of_others(place.stat())
             if reason is not None:

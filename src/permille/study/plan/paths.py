@@ -22,8 +22,10 @@ def resolve(text: str, folder: Path, allowed: Sequence[Path], at: str) -> Path:
     if assets.is_reference(text):
         return assets.resolve(text)
     try:
+        # Resolved before it is compared: a link in the folder may lead out of it.
         path = (folder / text).resolve()
         exists = path.exists()
+    # RuntimeError: a loop of links, until Python 3.13; ValueError: a null byte.
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StudyError(f"{at}: {text[:100]!r} is not a path: {reason}") from error
@@ -32,6 +34,7 @@ def resolve(text: str, folder: Path, allowed: Sequence[Path], at: str) -> Path:
             f"{at}: {plain(text)} is outside the study's folder; move it there, or allow its"
             f" folder with --allow-path {plain(str(path.parent))}"
         )
+    # After the check above, or the message would tell which files exist elsewhere.
     if not exists:
         raise StudyError(f"{at}: {plain(text)} does not exist in {folder}")
     return path

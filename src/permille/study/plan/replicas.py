@@ -49,6 +49,7 @@ def with_answer_length(spec: ModelSpec, task: Task, dataset: str) -> ModelSpec:
     """A replica with the length of its generated answers: the published mean, or the table's
     ``max_new_tokens``, or the study's limit for its datasets, or the task's."""
     most = getattr(task, "tokens", None)
+    # A head marks a span of the input: it generates nothing.
     by_head = task.name == "question-answering" and spec.prompt is None
     if most is None or by_head:
         return spec

@@ -27,6 +27,7 @@ def deal(keys: Sequence[Key], shards: int, known: Mapping[Key, Published]) -> li
     costs = pair_costs(keys, known)
     loads = [0.0] * shards
     shard_of: dict[Pair, int] = {}
+    # Pairs of equal cost go by name: machines that do not talk must come to the same shares.
     for pair in sorted(costs, key=lambda pair: (-costs[pair], pair)):
         lightest = loads.index(min(loads))
         shard_of[pair] = lightest

@@ -43,6 +43,7 @@ class Stamp(Record):
             status = file.stat()
             metadata = (status.st_size, status.st_mtime_ns, status.st_ino)
             return (
+                # A checkout or a restored backup changes the metadata alone: no reason to refuse.
                 metadata == (self.size, self.mtime_ns, self.inode) or _digest(file) == self.sha256
             )
         except OSError:

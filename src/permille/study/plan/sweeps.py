@@ -28,6 +28,7 @@ def swept(
     for key, values in lists.items():
         if not values or not all(isinstance(v, bool | int | float | str) for v in values):
             raise StudyError(f"{at} {key}: a sweep is a list of numbers, texts or booleans")
+        # Compared as text: 1, 1.0 and true are equal in Python, but are different settings.
         if len({_text(value) for value in values}) < len(values):
             raise StudyError(f"{at} {key}: a value occurs twice in the list; keep one")
     count = math.prod(len(values) for values in lists.values())

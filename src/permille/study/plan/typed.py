@@ -48,6 +48,7 @@ def _plain(message: str, kind: Any, key: str) -> str:
 
 def _named(types: re.Match[str]) -> str:
     names = [name for name in types[1].split(" | ") if name != "null"]
+    # A whole number is a number: "a whole number or a number" would say it twice.
     if {"int", "float"} <= set(names):
         names.remove("int")
     return " or ".join(_NAMES.get(name, name) for name in names)

@@ -42,6 +42,7 @@ from permille.study.worker.messages import (
 from permille.workload.protocols import Backend
 
 LINUX = sys.platform == "linux"
+# WSL 2 has its GPU as /dev/dxg, and NVIDIA's Jetson boards have theirs as /dev/nvhost-gpu.
 GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg", "/dev/nvhost-gpu")
 """Device files of which Linux has one where it has a GPU."""
 
@@ -156,6 +157,7 @@ class Attempt:
             bench.recorder.begin()
             self._use_server()
             self.spans.append(self._idle())
+            # As late as possible: a file that is edited during the baseline is noticed, too.
             stamps.check(self.assigned.planned.stamps)
             self.began_ns = time.monotonic_ns()
             process.run(
@@ -188,6 +190,7 @@ class Attempt:
         self.server = bench.servers.use(planned)
         if self.server is not None and bench.servers.pid is not None:
             bench.recorder.begin()
+            # Or the server's CPU time would count as that of other processes, and as a disturbance.
             bench.recorder.watch(bench.servers.pid)
 
     def _check_server(self) -> None:
@@ -219,11 +222,13 @@ class Attempt:
         result = self.results[0] if self.results else None
         if result is None:
             return []
+        # The first span is the idle baseline, which this process reports itself.
         contradiction = evidence.contradiction(
             self._assignment(recording), self.spans[1:], result, recording
         )
         if contradiction is not None:
             self.failure = f"what the worker reported cannot be so: {contradiction}"
+            # A forged result must leave neither latencies nor a quality in the failed trial.
             self.results.clear()
             return []
         note = evidence.unseen_gpu(result, recording)
@@ -247,6 +252,7 @@ class Attempt:
         """The baseline: the machine left alone, just before the trial."""
         recorder, idle_s = self.bench.recorder, self.assigned.protocol.idle_s
         self._turn("idle", idle_s)
+        # The clock is read between the marks: both edges then lie between readings of the meters.
         recorder.mark()
         t0_ns = time.monotonic_ns()
         time.sleep(idle_s)
@@ -258,6 +264,7 @@ class Attempt:
         settings, planned = self.bench.plan.settings, self.assigned.planned
         return Job(
             task=planned.cell.task,
+            # By address, so that the worker does not search all entry points in each trial.
             task_target=plugins.target("tasks", planned.cell.task),
             backend_target=plugins.target("backends", planned.model.backend),
             model=client_of(planned),

@@ -70,6 +70,7 @@ def _version(package: str) -> str | None:
 
 
 def _cpu_model() -> str:
+    # platform.processor() is empty or no more than "x86_64" on many Linux systems.
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(errors="replace").splitlines():

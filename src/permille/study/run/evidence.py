@@ -67,6 +67,7 @@ def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> st
     """The inferences, calls, durations and the span must be consistent."""
     span_ns = query.t1_ns - query.t0_ns
     inferences = query.attributes.get("inferences")
+    # True is an int in Python, and would count as one inference.
     if isinstance(inferences, bool) or not isinstance(inferences, int) or inferences < 1:
         return f"the number of inferences is {inferences!r:.40}"
     if inferences < assignment.inferences or span_ns < assignment.least_query_s * 1e9:
@@ -89,6 +90,7 @@ def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> st
     if span_ns < LEAST_CALL_NS * calls:
         return f"{calls:,} calls do not fit into {span_ns / 1e9:.4g} s"
     # The mean is rounded: an excess of 1e-9 is not a contradiction.
+    # Only the first durations are kept; where there are more, the mean tells the sum.
     total_ns = max(sum(result.durations_ns), result.latency.mean * 1e9 * timed * (1 - 1e-9))
     if total_ns > span_ns:
         return (
@@ -102,6 +104,7 @@ def _miscounted_server(inferences: int, span_ns: int, result: WorkerResult) -> s
     timed, kept = result.latency.n, len(result.durations_ns)
     if inferences > timed or kept < min(inferences, KEPT_DURATIONS):
         return f"{inferences:,} inferences were reported with {timed:,} latencies, {kept:,} kept"
+    # A request that is in flight at an edge reaches beyond the span, by the longest one at most.
     longest_ns = max(result.durations_ns, default=0)
     if sum(result.durations_ns) > MOST_IN_FLIGHT * (span_ns + longest_ns):
         return "the latencies add up to more than so many requests at once could take"

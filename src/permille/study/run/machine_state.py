@@ -40,6 +40,7 @@ def ids(root: Path = ROOT) -> Ids:
     """Of this machine. The ids themselves never leave it: machine-id(5) asks for a keyed hash."""
     if (node := fake_node()) is not None:
         return Ids(digest(node), digest(f"the boot of {node}"))
+    # A system without systemd may have D-Bus's alone.
     machine = _text(root / "etc/machine-id") or _text(root / "var/lib/dbus/machine-id")
     boot = _text(root / "proc/sys/kernel/random/boot_id")
     if platform.system() == "Darwin" and root == ROOT:
@@ -93,6 +94,7 @@ def temperature_c(root: Path = ROOT) -> float | None:
     readings = [
         _number(_text(file)) for name, files in places if _text(name) in _CHIPS for file in files
     ]
+    # Millidegrees in both places: https://docs.kernel.org/hwmon/sysfs-interface.html
     degrees = [one / 1000 for one in readings if one is not None]
     return max((one for one in degrees if -50 < one < 150), default=None)
 
@@ -102,6 +104,7 @@ def steal_share(stat: str | None) -> float | None:
     fields = (stat or "").split("\n", 1)[0].split()
     if fields[:1] != ["cpu"] or len(fields) < 9 or not all(f.isdecimal() for f in fields[1:9]):
         return None
+    # Without the last two fields: guests' time is already in user and nice, as psutil notes, too.
     ticks = [int(field) for field in fields[1:9]]
     return ticks[7] / sum(ticks) if sum(ticks) else None
 
@@ -120,6 +123,8 @@ def _governor(root: Path) -> str | None:
 def _turbo(root: Path) -> bool | None:
     """Whether clocks above the nominal one are allowed."""
     cpu = root / "sys/devices/system/cpu"
+    # intel_pstate has the switch the other way round:
+    # https://docs.kernel.org/admin-guide/pm/intel_pstate.html
     off, on = _text(cpu / "intel_pstate/no_turbo"), _text(cpu / "cpufreq/boost")
     if off in ("0", "1"):
         return off == "0"

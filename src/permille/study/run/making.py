@@ -68,6 +68,7 @@ class TrialMaker:
         self._plan = plan
         self._store = store
         worker_environment = containment.environment(os.environ, pass_env)
+        # All recorders must have one token: by it, the processes that workers left are found.
         (self._token,) = {one.token for one in (recorder, *(agents or {}).values()) if one}
         self._servers = SharedServers(worker_environment, self._token, plan.settings.memory_gib)
 

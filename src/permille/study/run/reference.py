@@ -37,6 +37,7 @@ def reference_cell() -> PlannedCell:
     model = ModelSpec(
         id=_NAME, backend="python", category="task-specific", settings={"callable": target}
     )
+    # Other work is another cell, so that its figures are never compared with those before.
     content = (PROTOCOL, target, reference_work.STEPS, reference_work.MEMORY_BYTES)
     digest = hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
     cell = Cell(

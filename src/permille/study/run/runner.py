@@ -108,6 +108,7 @@ class Runner:
     def _run_block(self, block: Block, claims: Claims, *, wait: bool) -> bool:
         """Make the trials of one block; False if another run makes them just now."""
         protocol = protocol_key(self._plan.protocol)
+        # No name has a null character, so different parts never make the same text.
         parts = (self._plan.name, block.task, block.dataset, protocol, str(block.repeat))
         with claims.on("\0".join(parts), wait=wait) as ours:
             if not ours:
@@ -122,6 +123,7 @@ class Runner:
 
     def _make(self, planned: PlannedCell, repeat: int) -> None:
         """Make one trial and keep it, if it is still due."""
+        # The block may have waited for another run, which has made some of its trials.
         self.schedule.catch_up()
         if not self.schedule.is_open(planned, repeat):
             self.tally.elsewhere += 1

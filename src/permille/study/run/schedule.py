@@ -95,6 +95,7 @@ class Schedule:
         self._replicas = replicas
         self.skipped = skipped
         self._stopping = stopping_of(plan.settings)
+        # Before the trials are read: one that is stored in between is then read again, not missed.
         self._version = store.version()
         self.ledger = self._open_ledger()
         self._tried_elsewhere: set[tuple[str, int]] = set()

@@ -106,6 +106,7 @@ class SharedServers:
         try:
             server = backend.start_server(planned.model, planned.cell.task, self._launch)
         except ModelError as error:
+            # What it started may still hold its port, or the GPU's memory.
             end_marked(self._token)
             raise TrialError(str(error)) from error
         return _Up(key, server)

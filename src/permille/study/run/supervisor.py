@@ -51,6 +51,7 @@ def run(
     try:
         process = _start(job, words_in, mark, {**environment, VARIABLE: token})
     finally:
+        # Only the worker may hold the writing end, or the end of its messages would never show.
         os.close(words_in)
         os.close(mark)
     tail = bytearray()
@@ -87,11 +88,15 @@ def _start(
     job: Job, words: int, mark: int, environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     """Start a worker in a new session; it reads its job on stdin."""
+    # In a file: a pipe holds 64 KiB (pipe(7)), less than many datasets, and writing the rest would
+    # wait for a worker that may never read.
     with tempfile.TemporaryFile() as task:
         task.write(msgspec.msgpack.encode(job))
         task.seek(0)
         return subprocess.Popen(
             [
+                # -P: or a file in the current folder, such as random.py, would hide the library's
+                # module of that name: https://docs.python.org/3/using/cmdline.html#cmdoption-P
                 *(sys.executable, "-P", "-m", "permille.study.worker.main"),
                 *(str(words), str(mark), str(os.getpid())),
             ],
@@ -99,6 +104,8 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[words, mark],
+            # A group of its own can be killed as a whole, and Ctrl-C at the terminal does not reach
+            # it: the runner decides what becomes of the trial.
             start_new_session=True,
             env=environment,
         )
@@ -203,6 +210,8 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     for sign, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(process.pid, sign)
+        # macOS: EPERM for a group in which only zombies are left
+        # (https://github.com/airspeed-velocity/asv/pull/304).
         except (ProcessLookupError, PermissionError):
             break  # the group has ended
         try:

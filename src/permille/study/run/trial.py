@@ -59,6 +59,7 @@ def pausing(domains: Iterable[Domain]) -> Pausing | None:
     ]
     if not periods_s:
         return None
+    # By the slowest of them: a pause that shifts its samples shifts those of the others, too.
     period_s = max(periods_s)
     return Pausing(every_s=part_time.LEAST_UPDATES * period_s, up_to_s=period_s)
 
@@ -204,6 +205,7 @@ def _facts(planned: PlannedCell, result: WorkerResult | None) -> ModelFacts:
     """The value from the study file, or from the loaded model, or from its files."""
     reported, read = result.facts if result else ModelFacts(), planned.facts
     merged = {
+        # Unknown is None or an empty table; a 0 is a fact.
         name: mine if (mine := getattr(reported, name)) not in (None, {}) else getattr(read, name)
         for name in ModelFacts.__struct_fields__
     }
@@ -227,6 +229,7 @@ def _whole(recording: Recording) -> dict[str, Phase]:
     covered: list[Series] = [s for s in recording.series if s.t_ns]
     if not covered:
         return {}
+    # Only where every meter has readings: beyond, the sum would lack one.
     t0_ns = max(s.t_ns[0] for s in covered)
     t1_ns = min(s.t_ns[-1] for s in covered)
     if t1_ns <= t0_ns:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from permille.errors import StoreError
 
+# An offset is signed and has 64 bits; bytes beyond the end of a file can be locked (fcntl(2)).
 _OFFSETS = 2**62
 _AGAIN_S = 0.2
 """Between two looks whether another run has finished a block."""
@@ -31,6 +32,7 @@ class Claims:
 
     def __init__(self, store: Path) -> None:
         self._path = store.with_name(store.name + "-claims")
+        # The only descriptor: to close another one of the file would give up all locks (fcntl(2)).
         self._file = self._open()
 
     def __enter__(self) -> Claims:
@@ -67,6 +69,7 @@ class Claims:
         while True:
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+            # EACCES or EAGAIN, depending on the system (fcntl(2)).
             except (BlockingIOError, PermissionError):
                 return False
             if self._is_current():
@@ -82,6 +85,7 @@ class Claims:
 
     def _open(self) -> int:
         try:
+            # O_NOFOLLOW: where others can write, a link could lead to any file of the user.
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise StoreError(f"cannot create {self._path}: {error.strerror}") from error

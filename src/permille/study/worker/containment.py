@@ -25,6 +25,7 @@ ALLOWED = re.compile(
 )
 """Names of variables for workers: those that programs and accelerators need."""
 SECRET = re.compile(
+    # TOKENIZERS_PARALLELISM is no token.
     r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PWD|CREDS?(_|$)|CREDENTIAL|APIKEY|KEYS?(_|$)|AUTH|BEARER"
     r"|COOKIE|DSN|CONN(ECTION)?_?STR|SIGNATURE|PRIVATE|WEBHOOK"
     r"|(^|_)(PASS|PAT|SAS|JWT|OTP|PIN|LOGIN)(_|$)"
@@ -105,11 +106,14 @@ def contain(*, network: bool, memory_gib: float | None, parent: int) -> tuple[st
             notes.append(f"memory_gib could not be set: {reason}")
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
+        # While a process is not dumpable, its files in /proc belong to root (proc(5)): it could not
+        # write the score below, nor could what it leaves be found by its environment.
         libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         # If memory runs out, the kernel should kill the worker, not the runner.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
+    # After prctl(): a runner that ended before it sends no signal any more (prctl(2)).
     if os.getppid() != parent:
         raise SystemExit("the runner has ended")
     return tuple(notes)
@@ -125,10 +129,13 @@ def cut_network() -> str | None:
         return f"{sys.platform} has no network namespaces"
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.geteuid(), os.getegid()
+    # With privileges, without a user namespace: in one, root could not read other users' files.
     if libc.unshare(_CLONE_NEWNET) != 0:
         if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
             return os.strerror(ctypes.get_errno())
         try:
+            # An unprivileged process must give up setgroups() before it may map its group, and may
+            # map no ids but its own (user_namespaces(7)).
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
             Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
@@ -141,6 +148,7 @@ def _stay_cut() -> str | None:
     """Drop the capabilities that lead back to the network, for this process and its descendants;
     returns None, or why it failed. Without privileges there is nothing to drop."""
     libc = ctypes.CDLL(None, use_errno=True)
+    # Or a set-user-ID program, such as sudo, could give the capabilities back.
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then their upper halves
@@ -151,6 +159,8 @@ def _stay_cut() -> str | None:
         return None
     for name, number in _CAPABILITIES.items():
         # EINVAL: the kernel is older than the capability, so nobody has it.
+        # From the bounding set as well: root gets back at execve() whatever is in it
+        # (capabilities(7)).
         if libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0 and held >> number & 1:
             return f"it may be rejoined: {name}: {os.strerror(ctypes.get_errno())}"
         half, bit = divmod(number, 32)
@@ -185,6 +195,8 @@ def _limit_memory(gib: float) -> str | None:
         return f"{sys.platform} does not enforce it"
     limit = round(gib * 2**30)
     try:
+        # Not RLIMIT_AS: CUDA and mapped weights take far more addresses than memory. RLIMIT_DATA
+        # covers private maps beside the heap, since Linux 4.7 (getrlimit(2)).
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     except (OSError, ValueError) as error:
         return str(error)

@@ -50,6 +50,7 @@ class FailureTally:
             ModelError: more have failed.
         """
         share = isinstance(self._allowed, float)
+        # Of the planned number at least: one early failure is not yet a large share.
         most = self._allowed * max(self._inferences, self._tried) if share else self._allowed
         if self._first is None or self._failed <= most:
             return

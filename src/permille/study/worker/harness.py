@@ -61,6 +61,7 @@ def harness_score(model: Loaded, task: HarnessTask, *, seed: int, network: bool)
         limit=task.limit,
         bootstrap_iters=BOOTSTRAPS,
         random_seed=seed,
+        # numpy.random.seed() takes no others.
         numpy_random_seed=seed % 2**32,
         torch_random_seed=seed,
         fewshot_random_seed=seed,

@@ -14,6 +14,7 @@ from permille.study.worker.containment import contain
 
 def main(runner: int, memory_gib: float | None, command: list[str]) -> None:
     """Replace this process by the command."""
+    # With the network: in a namespace of its own, no client could reach it.
     for note in contain(network=True, memory_gib=memory_gib, parent=runner):
         print(note, file=sys.stderr, flush=True)
     try:

@@ -110,6 +110,7 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     backend: Backend = plugins.load_target(job.backend_target)
     say(Progress(stage="load"))
     model: Loaded = spans.around("load", lambda: backend.load(job.model, job.task))
+    # Outside of the spans: what it takes to build prompts is not the model's.
     requests = [task.request(sample, job.model, job.dataset) for sample in job.dataset.samples]
     batch_size = job.protocol.batch_size
     calls = Calls(model, requests, batch_size)
@@ -161,6 +162,7 @@ def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Tr
         digest=lambda answer: counted(model.read(answer)),
     )
     complete = not load.failed and not load.failed_around
+    # Of all answers or of none: a part of the requests does not explain the span's energy.
     every = [*load.around, *load.outputs] if complete else []
     spans.done(
         "query",
@@ -180,6 +182,8 @@ if __name__ == "__main__":
     # The model may print anything: messages use a separate descriptor.
     with os.fdopen(int(sys.argv[1]), "wb") as channel:
         job = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
+        # Before any plug-in is imported: libraries start threads as they are imported, and a
+        # process with a second thread gets no user namespace (unshare(2)).
         notes = contain(network=job.network, memory_gib=job.memory_gib, parent=int(sys.argv[3]))
         with FailureReport(channel, job):
             main(channel, Marker(int(sys.argv[2])), job, notes)

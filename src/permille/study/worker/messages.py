@@ -125,6 +125,7 @@ class Inbox:
         messages: list[Message] = []
         while len(self._buffer) >= _LENGTH.size:
             (size,) = _LENGTH.unpack(self._buffer[: _LENGTH.size])
+            # Before the rest has come: four bytes can announce 4 GiB.
             if size > MAX_MESSAGE:
                 raise ValueError(f"a message of {size} bytes")
             end = _LENGTH.size + size

@@ -18,6 +18,7 @@ def work(text: str) -> str:
     """About 2 ms of work on a machine of 2020; its answer depends on all of it."""
     state = len(text)
     for _ in range(STEPS):
+        # Knuth's generator for MMIX: each step needs the one before, so none can be left out.
         state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) & 0xFFFFFFFFFFFFFFFF
     memory = state.to_bytes(8, "little") * (MEMORY_BYTES // 8)
     return hashlib.blake2b(memory, digest_size=4).hexdigest()

@@ -24,6 +24,7 @@ def request_times(outputs: Sequence[Output], t0_ns: int) -> dict[str, Any]:
     rows = [row for output in outputs if (row := _row(output, t0_ns)) is not None]
     if not rows or len(rows) < len(outputs) or len(rows) > MOST_REQUESTS:
         return {}
+    # In the order of sending: under load, answers come in another one.
     sent, first, last, tokens_in, tokens_out = zip(*sorted(rows), strict=True)
     times = RequestTimes(
         sent_ns=sent, first_ns=first, last_ns=last, tokens_in=tokens_in, tokens_out=tokens_out

@@ -73,6 +73,7 @@ def scored(
         durations_ns=tuple(durations[:KEPT_DURATIONS]),
         quality=quality,
         counts=counts,
+        # The runner refuses a result with more notes, or longer ones (messages.py).
         notes=tuple(note[:NOTE_LIMIT] for note in notes[:MOST_NOTES]),
     )
 
@@ -92,6 +93,7 @@ def _must_answer(outputs: Sequence[Output]) -> None:
         ModelError: every answer is empty.
     """
     empty = Output()
+    # The tokens of the input are no answer.
     if all(msgspec.structs.replace(output, tokens_in=None) == empty for output in outputs):
         raise ModelError(
             f"the model returned None for each of the {len(outputs)} samples:"
@@ -103,6 +105,7 @@ def _counts(task: Task, timings: Timings, outputs: Sequence[Output]) -> dict[str
     """The quantities processed in the query span."""
     if timings.outputs is not None:
         return task.counts(timings.outputs) | {"failed": float(timings.failed)}
+    # Only the answers of the first pass are kept; the other passes had the same inputs.
     passes = timings.inferences / len(outputs)
     return {name: total * passes for name, total in task.counts(outputs).items()}
 

@@ -82,6 +82,7 @@ def drive(
         run.wait(
             lambda: run.done >= max(LEAST_RAMP, run.in_flight if open_loop else traffic.concurrency)
         )
+        # The marks lie outside of the window, so that each of its edges is between two readings.
         mark()
         run.begin()
         least_ns = least_s * 1e9
@@ -144,6 +145,7 @@ class _Run:
         with self._changed:
             self.done += 1
             self.in_flight -= 1
+            # A later success replaces a failure: a sample is scored if it was ever answered.
             if self.first.get(number, FAILED) is FAILED:
                 self.first[number] = answer
             if self._steady and answer is FAILED:
@@ -276,9 +278,12 @@ def _client(run: _Run) -> None:
 
 
 def _arrivals(run: _Run, rate_per_s: float, seed: int, clients: _Clients) -> None:
+    # From the seed, so that each trial has the same arrivals.
     chance = random.Random(seed)
     t0_ns = due_ns = time.monotonic_ns()
     while True:
+        # From when it was due, not from now: or a slow server would delay the arrivals that are to
+        # overload it ("coordinated omission").
         due_ns += int(chance.expovariate(rate_per_s) * 1e9)
         if not run.sleep_until(due_ns) or (number := run.take()) is None:
             return
