@@ -151,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure both, and judge; or judge a study against its baseline."""
     if args.study_file is not None or args.against is not None:
         return _study(args)
+    # hyperfine's word, so that its command lines work here.
     shell = "/bin/sh" if args.shell == "default" else args.shell
     commands = expand(split(args.command), (), names=args.command_name, shell=shell)
     if len(commands) != 2:
@@ -219,6 +220,7 @@ def _gate(
             max_repeats=more,
             warmup=warmup if look == 1 else 0,
             idle_s=0.0,
+            # Inherited, the first run would read all of it, and the others none.
             stdin=input_file(args.input or "null"),
             ignore_failure=False,
             prepare=args.prepare,
@@ -246,6 +248,7 @@ def _rounds(args: argparse.Namespace) -> Iterator[int]:
     """How many rounds come before each look: twice as many in all each time."""
     total = args.rounds or DEFAULT_ROUNDS
     yield total
+    # Each look costs some of the confidence (confidence_of): doubling keeps the looks few.
     while args.until_told:
         yield total
         total *= 2
@@ -287,6 +290,7 @@ def _judged(
         base=commands[0].name,
         head=commands[1].name,
         boundary=args.boundary,
+        # A ratio is worth what the weaker of its sides is.
         provenance=max(known, key=lambda p: p.weakness, default=None),
         reason=reason,
     )

@@ -180,6 +180,7 @@ def run(args: argparse.Namespace) -> int:
         check(command.words)
     check_reference(commands, args.reference)
     carbon_of(args)  # a wrong region or PUE is an error before anything is measured
+    # Hours of runs must not end in a table that cannot be written.
     _check_files(args)
     protocol, notes = _protocol(args, len(commands))
     token = uuid.uuid4().hex
@@ -200,6 +201,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.close()
     figures, ratios = _figures(args, commands, measured, protocol, missing, notes)
+    # Before the output, which may be a pipe that nobody reads any more.
     _export(args, figures, ratios)
     output = ratios or figures[0]
 
@@ -302,6 +304,7 @@ def _protocol(args: argparse.Namespace, commands: int) -> tuple[RunProtocol, lis
     if args.input is not None:
         stdin = input_file(args.input)
     elif commands * (fixed or least) + args.warmup > 1:
+        # Inherited, the first run would read all of it, and the others none.
         stdin, note = input_file("null"), without_input(0)
     protocol = RunProtocol(
         repeats=fixed,
@@ -337,6 +340,7 @@ class _Progress:
         took = f", {format_seconds(max(last))} at most each" if last else ""
         name = f": {plain(self._commands[number].name, limit=40)}" if len(found) > 1 else ""
         line = f"run {round + 1}{of}{name}{took}"
+        # EL (ECMA-48, 8.3.41) clears the rest of a longer line before.
         print(f"\r\033[K{line} ", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
