@@ -123,6 +123,7 @@ class Reports:
         self._blocks: list[dict[str, Any]] = []
         self._turns: str | None = None
 
+    # pytest-xdist's own: without it, pytest would refuse a hook that it does not know.
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give every worker the folder of the locks."""
