@@ -133,6 +133,7 @@ def _consumption(row: ResultRow, results: Results) -> dict[str, Any]:
     }
     consumption: dict[str, Any] = {
         "activity": "inference",
+        # Required by bom-1.7.schema.json, and empty is what is known.
         "energyProviders": [],
         "activityEnergyCost": {"value": kwh.value, "unit": "kWh"},
     }
