@@ -88,6 +88,7 @@ def _by_run(
     broken: ImportDataError | None = None
     try:
         for line in lines:
+            # Put in again as the last below: a dict keeps its order, and the first is the oldest.
             before = runs.pop(line.run_id, [])
             held -= len(before)
             runs[line.run_id] = join(before, line)
