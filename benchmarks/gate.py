@@ -60,6 +60,7 @@ def main() -> None:
 
 
 def command(loops: int) -> list[str]:
+    # Without site-packages, whose .pth files and imports are other work on each machine.
     return [sys.executable, "-I", "-S", "-c", WORK.format(loops=loops)]
 
 
