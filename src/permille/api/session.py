@@ -193,6 +193,7 @@ class Session:
             self._ended_spans += [EndedSpan(span=span, raised=raised) for span in made]
 
         with contextlib.ExitStack() as ending:
+            # Pushed first, it runs last: the span has ended, and it is told by which exception.
             ending.push(keep)
             with self._around(name, open_span.attributes) as made:
                 yield open_span

@@ -122,6 +122,7 @@ def _number(query: Mapping[str, str], name: str) -> float | None:
         value = float(text)
     except ValueError as error:
         raise UsageError(f"{name} is a number, not {text[:40]!r}") from error
+    # Written as what must hold: a NaN passes no comparison.
     if not 0 <= value < 1e18:
         raise UsageError(f"{name} is a number from 0 up, not {text[:40]!r}")
     return value

@@ -37,6 +37,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    # Kept, but never shown unasked (RFC 9111, 5.2.2.4): the figures change with the store.
     "cache-control": "no-cache",
 }
 
@@ -86,6 +87,7 @@ class Guard:
         await (answer or self.app)(scope, receive, sealed)
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
+        # A field may have any byte above 127 (RFC 9110, 5.5); latin-1 has a character for each.
         headers = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in scope["headers"]]
         hosts = [value for name, value in headers if name == "host"]
         sent = dict(headers)

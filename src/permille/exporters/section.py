@@ -16,6 +16,7 @@ def renewed(page: bytes, section: bytes) -> bytes:
         UsageError: the page is not UTF-8, or its markers are not one pair.
     """
     try:
+        # The section is UTF-8: within another encoding it would be garbage.
         page.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"it is not UTF-8 (byte {error.start})") from error

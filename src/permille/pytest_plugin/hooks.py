@@ -133,6 +133,7 @@ class Reports:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a test's blocks from its last report."""
+        # Each of a test's reports has its properties so far: the first two would count them again.
         if report.when == "teardown":
             texts = [str(text) for key, text in report.user_properties if key == PROPERTY]
             self._blocks += [json.loads(text) for text in texts]

@@ -94,6 +94,7 @@ def _config(args: argparse.Namespace, access: Access) -> Config:
 
     config = uvicorn.Config(
         AgentApp(Lending(partial(Recorder, shared=args.shared), args.pid), access.token),
+        # By default, uvicorn takes uvloop and httptools where they happen to be installed.
         loop="asyncio",
         http="h11",
         ws="none",

@@ -67,6 +67,7 @@ def _serve(store: Path, port: int | None, *, opens: bool) -> int:
         app(figures, port), log_level="warning", server_header=False, date_header=False
     )
     # The browser gets the page while the figures are read.
+    # A daemon, so that Ctrl-C need not wait for it.
     threading.Thread(target=_read, args=(figures,), daemon=True).start()
     if opens:
         import webbrowser

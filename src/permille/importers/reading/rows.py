@@ -219,6 +219,7 @@ class _Raw(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
+        # A stream of an archive refuses to give more than MAX_READ at once.
         data = self._stream.read(min(len(buffer), _CHUNK))
         buffer[: len(data)] = data
         return len(data)
