@@ -72,6 +72,7 @@ def same_twice(
     recorder: Recorder, times: int, repeats: int, work: Sequence[str]
 ) -> Iterator[tuple[Estimate | None, Estimate]]:
     """``times`` ratios of a command to itself, of energy and of time."""
+    # Without site-packages, whose .pth files and imports are other work on each machine.
     words = (sys.executable, "-I", "-S", "-c", *work)
     commands = [CommandLine(name=name, words=words) for name in ("a", "b")]
     protocol = RunProtocol(

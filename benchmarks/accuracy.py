@@ -95,6 +95,7 @@ def measure(quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
 
 def _windows(scenario: Scenario, name: str) -> tuple[dict[float, list[dict[str, Any]]], bool]:
     """Length -> windows, each with the truth (J); and whether the counter was kept in time."""
+    # By the name, so that every tool waits as long; a str seeds alike in every process.
     chance = random.Random(f"{scenario.name}")
     found: list[tuple[float, dict[str, Any]]] = []
     with FakeMachine(scenario.trace) as machine, machine.tool(name) as tool:

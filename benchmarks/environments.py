@@ -29,6 +29,7 @@ def build(peer: str) -> None:
         return
     folder = made.parent
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    # The pins are all that pip once resolved; a dependency added since must not come along.
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--disable-pip-version-check", "-r", str(pins)], check=True)
     made.write_text(pins.read_text())

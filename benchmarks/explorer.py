@@ -172,10 +172,13 @@ def sliders(folder: Path) -> list[dict[str, Any]]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
+            # As root, Chromium does not start with its sandbox (https://crbug.com/638180). Without
+            # the second, performance.memory is coarse, and not of this moment.
             args=["--no-sandbox", "--enable-precise-memory-info"],
         )
         page = browser.new_page(viewport={"width": 1366, "height": 768})
         asked = page.context.new_cdp_session(page)
+        # By default it is the time that passes, with other programs' turns in it.
         asked.send("Performance.enable", {"timeDomain": "threadTicks"})
         found = [slid(page, asked, page_file, view) for view in SLIDERS]
         browser.close()
@@ -185,6 +188,7 @@ def sliders(folder: Path) -> list[dict[str, Any]]:
 def slid(page: Page, asked: CDPSession, file: Path, view: str) -> dict[str, Any]:
     """One slider in one view: medians of :data:`REPEATS` rows of moves."""
     start = time.perf_counter()
+    # An address that differs in its hash alone would not load the page anew.
     page.goto("about:blank")
     page.goto(f"{file.as_uri()}#view={view.partition(',')[0]}&unit=co2e&boundary=compute")
     while not page.evaluate("Boolean(window.permille)"):
@@ -280,6 +284,7 @@ def served(path: Path, trials: int) -> dict[str, Any]:
     return found
 
 
+# urllib asks for no compression; a browser waits for it, too.
 AS_BROWSERS = {"accept-encoding": "gzip"}
 
 

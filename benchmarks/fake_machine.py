@@ -66,6 +66,7 @@ class Tool:
     """A tool's script, asked by JSON lines. Use with ``with``."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        # No pipe: nobody reads it meanwhile, and a tool that fills one would stand still.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._process = subprocess.Popen(
             command,

@@ -140,6 +140,7 @@ class SimulatedFleet:
 
     def _trial(self, node: str, cell: str, repeat: int) -> bytes:
         self._made += 1
+        # Started again, the nodes make none of the uids of before.
         uid = f"{self._started}{self._made:024x}"
         made: Trial = msgspec.structs.replace(
             self._template, uid=uid, cell=self._cells[cell], repeat=repeat, session=node, block=0,

@@ -72,6 +72,7 @@ def keep(path: Path, name: str, run: Mapping[str, Any]) -> None:
 
 
 def command(loops: int) -> list[str]:
+    # Without site-packages, whose .pth files and imports are other work on each machine.
     return [sys.executable, "-I", "-S", "-c", WORK.format(loops=loops)]
 
 

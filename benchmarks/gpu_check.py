@@ -188,6 +188,7 @@ def reads(
     under load where there is one. Dauner et al. (HotCarbon 2026) found one that falls short when it
     is read often."""
     watts: dict[str, dict[float, list[float]]] = {d.name: {} for d in meter.domains}
+    # There and back, so that a steady drift (a GPU that warms up) is in all means alike.
     for every_s in (*READ_EVERY_S, *reversed(READ_EVERY_S)):
         worker = threading.Thread(target=run_for, args=(infer, seconds + 1.0)) if infer else None
         if worker:
@@ -326,6 +327,7 @@ def cuda_load() -> Infer | None:
         torch.cuda.synchronize()
         return (time.monotonic() - began) / times
 
+    # The first ones set up cuBLAS, and the clocks still rise.
     kernels(50)
     in_one = max(1, round(0.001 / kernels(200)))
 

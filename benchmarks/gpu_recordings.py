@@ -65,6 +65,7 @@ class GpuRecording:
     def truth_j(self, t0_ns: int, t1_ns: int) -> float:
         """Joules of the external meter between two instants."""
         start = int(self.meter_ns[0])
+        # interp computes in doubles, which have Unix time only in steps of 256 ns.
         at = np.interp([t0_ns - start, t1_ns - start], self.meter_ns - start, self.energy_j)
         return float(at[1] - at[0])
 
@@ -127,6 +128,7 @@ def _meter_bytes(folder: Path) -> bytes:
     packed, plain = folder / "PMD_data.bin.xz", folder / "PMD_data.bin"
     if packed.exists():
         with lzma.open(packed) as file:
+            # A few kB of xz may unpack to any size; one byte more tells that there is more.
             raw = file.read(LIMIT_BYTES + 1)
     else:
         with plain.open("rb") as file:
@@ -142,6 +144,7 @@ def _meter(raw: bytes) -> tuple[np.ndarray, np.ndarray]:
     if count < 1000:
         raise ValueError(f"the external meter has {count} records")
     table = np.frombuffer(raw[: count * RECORD_BYTES], dtype="<u2").reshape(count, 9)
+    # The ticks are a counter of 16 bits, which wraps every 22 ms.
     steps = np.mod(np.diff(table[:, 0].astype(np.int64)), 65_536)
     values = np.maximum(table[:, 1:].view("<i2") >> 4, 0).astype(float)
     power_w = (values[:, 0::2] * VOLTS * values[:, 1::2] * AMPERES).sum(axis=1)

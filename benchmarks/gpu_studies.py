@@ -27,6 +27,8 @@ def study(arguments: Sequence[str], limit_s: float) -> dict[str, Any]:
                 command, capture_output=True, text=True, timeout=limit_s, check=False
             )
         except subprocess.TimeoutExpired as late:
+            # Bytes, in spite of text=True
+            # (https://docs.python.org/3/library/subprocess.html#subprocess.TimeoutExpired.output).
             lines = (late.stdout or b"").decode().splitlines()
             reason: str | None = f"stopped after {limit_s:g} s"
         else:

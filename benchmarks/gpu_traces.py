@@ -181,6 +181,7 @@ def windows(recording: GpuRecording, window_s: float, count: int) -> list[tuple[
     width = round(1e9 * window_s)
     if last - first < width:
         return []
+    # By name and length: each tool and each reading gets the same windows.
     draw = random.Random(f"{recording.name} {window_s}")
     starts = [draw.randint(first, last - width) for _ in range(count)]
     return [(start, start + width) for start in starts]

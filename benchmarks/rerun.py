@@ -119,6 +119,7 @@ def _mean_of_exp(scenario: Scenario, sd: float) -> float:
     """The mean of the energies whose logarithms are drawn with this sd."""
     if scenario.draw is normal:
         return float(np.exp(np.square(sd) / 2))
+    # For a t that is cut off, no formula gives it.
     return float(np.exp(sd * scenario.draw(np.random.default_rng(1), (4_000_000,))).mean())
 
 
@@ -221,6 +222,7 @@ def rows(cells: int, seed: int) -> Iterator[dict[str, Any]]:
     for scenario in SCENARIOS:
         for sd in SPREADS:
             for sessions in SESSIONS:
+                # Each from the seed: another scenario changes none of the others' rows.
                 rng = np.random.default_rng((seed, sessions))
                 found = simulate(scenario, sd, sessions, cells, rng)
                 for figure, coverage_of in FIGURES.items():

@@ -29,6 +29,7 @@ PARTS = ("accuracy", "overhead", "recorder", "start")
 
 
 def main() -> int:
+    # Here, and not above: fake_machine imports tests, which is on sys.path only now.
     import environments
     import fake_machine
     import report

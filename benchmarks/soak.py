@@ -174,6 +174,7 @@ def _cpu_s() -> float:
 
 def _start_s() -> float:
     began = time.monotonic()
+    # With -P, as the runner starts a worker.
     subprocess.run([sys.executable, "-P", "-c", IMPORTS], check=True)
     return time.monotonic() - began
 

@@ -44,7 +44,9 @@ def measure(quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
 def _cpu_s(command: list[str]) -> float:
     before = _children_s()
     with tempfile.TemporaryDirectory() as folder:
+        # Help is folded to the terminal's width: one for all tools.
         environment = os.environ | {"COLUMNS": "100"}
+        # In an empty folder: with -c and -m, Python looks for modules there first.
         subprocess.run(command, check=True, capture_output=True, cwd=Path(folder), env=environment)
     return _children_s() - before
 

@@ -202,6 +202,7 @@ def study_rows(cells: int, seed: int) -> Iterator[dict[str, Any]]:
     energy, spread = read_spreads()
     for most in MAX_REPEATS:
         for scenario in SCENARIOS:
+            # Each from the seed: another scenario changes none of the others' rows.
             rng = np.random.default_rng(seed)
             pick = rng.integers(0, len(spread), cells)
             x = simulate(scenario, spread[pick], most, rng)

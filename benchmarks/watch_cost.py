@@ -70,6 +70,7 @@ def measure(meter: str, seconds: int, every_s: int, *, outlets: bool) -> dict[st
         settings = {
             "PERMILLE_METERS": meter,
             "PERMILLE_POWERCAP": str(machine.root),
+            # The recorder's lock lies there: one of its own, whoever else measures.
             "TMPDIR": folder,
         }
         url = f"http://127.0.0.1:{server.server_port}"

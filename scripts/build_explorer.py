@@ -50,6 +50,8 @@ def install() -> str:
     environment = _with_node()
     lock, installed = WEB / "package-lock.json", WEB / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        # ci installs what the lock file names or fails; "npm install" could change it. Packages'
+        # own scripts would run on the machine that builds releases.
         _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], environment)
     return str(shutil.which("node", path=environment["PATH"]))
 

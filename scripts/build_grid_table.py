@@ -120,6 +120,7 @@ def chinese_provinces(text: str) -> Iterator[tuple[Place, Row]]:
 def zones(text: str, year: int, alpha3: dict[str, str]) -> Iterator[tuple[Place, Row]]:
     """Electricity Maps' zones that nothing else covers: a JavaScript object literal."""
     body = text[text.index("{") : text.index("};") + 1]
+    # JavaScript's \x and \' are no JSON (RFC 8259, 7).
     body = re.sub(r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), body)
     for code, line in json.loads(body.replace(r"\'", "'")).items():
         country, *rest = code.split("-")

@@ -160,6 +160,7 @@ def plug_ins() -> str:
 def _first_line(group: str, name: str) -> str:
     (entry,) = [e for e in metadata.distribution("permille").entry_points
                 if e.group == group and e.name == name]  # fmt: skip
+    # With an empty fromlist, __import__ returns the top-level package.
     module = sys.modules.get(entry.module) or __import__(entry.module, fromlist=["_"])
     if not module.__doc__:
         raise SystemExit(f"{entry.module}: a plug-in without a docstring")
@@ -270,6 +271,7 @@ def _sentence(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Text that stands in a cell of a table."""
+    # Markdown would take <name> for HTML, and show nothing of it.
     return " ".join(text.split()).replace("|", "\\|").replace("``", "`").replace("<", "&lt;")
 
 

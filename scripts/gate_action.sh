@@ -17,6 +17,7 @@ fi
 head=$GITHUB_WORKSPACE
 base=$RUNNER_TEMP/permille-base
 rm -rf "$base"
+# git refuses to add a worktree where it remembers one, also if its folder is gone.
 git -C "$head" worktree prune
 if ! git -C "$head" worktree add --quiet --detach "$base" "$BASE" 2>"$RUNNER_TEMP/permille-git"; then
   cat "$RUNNER_TEMP/permille-git" >&2

@@ -30,6 +30,7 @@ def fetch(package: str, folder: Path) -> bytes:
             if name == "tgwf-co2"
             else [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                # Of an sdist, pip would run the build to learn its metadata.
                 *("--only-binary", ":all:", "--dest", str(folder), f"{name}=={version}"),
             ]
         )

@@ -21,6 +21,7 @@ class ExplorerPage(BuildHookInterface[Any]):
         built = Path(self.root) / "src" / "permille" / "explorer" / "_static" / "explorer.js"
         if version == "editable" or built.exists():
             return
+        # By its file: where Hatch runs this, scripts/ is not on sys.path.
         spec = importlib.util.spec_from_file_location("build_explorer", script)
         if spec is None or spec.loader is None:
             raise RuntimeError(f"cannot load {script}")

@@ -80,6 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
             for width, theme in looks:
                 page.set_viewport_size({"width": width, "height": 900})
                 page.emulate_media(color_scheme=theme)
+                # An address that differs in its hash alone would not load the page anew.
                 page.goto("about:blank")
                 page.goto(f"{file.as_uri()}#{state}")
                 taken = TARGET / f"{view}-{width}-{theme}.png"
@@ -103,6 +104,7 @@ def browsed() -> Iterator[Page]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
+        # As root, Chromium does not start with its sandbox (https://crbug.com/638180).
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser.new_page()
         browser.close()

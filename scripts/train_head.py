@@ -55,6 +55,7 @@ def fit(x: Floats, y: Floats, penalty: float) -> tuple[Floats, float]:
         weights, bias = parameters[:-1], parameters[-1]
         margin = y * (x @ weights + bias)
         slope = -y / (1.0 + np.exp(margin))
+        # Written out, log(1 + exp(z)) overflows for a large z.
         value = float(np.logaddexp(0.0, -margin).sum() + penalty / 2 * weights @ weights)
         return value, np.append(slope @ x + penalty * weights, slope.sum())
 

@@ -18,6 +18,7 @@ async def in_thread(work: Callable[[], None]) -> None:
     cancelled: asyncio.CancelledError | None = None
     while not done.done():
         try:
+            # wait() leaves the work alone when this task is cancelled; to await it would cancel it.
             await asyncio.wait([done])
         except asyncio.CancelledError as error:
             cancelled = error

@@ -39,6 +39,7 @@ class MeasuredFunction(Generic[P, R]):
         functools.update_wrapper(self, function)
         self._function, self._inferences, self._settings = function, inferences, settings
         self._name = function.__qualname__
+        # Frameworks ask whether it is to be awaited; before 3.12 no object could say so of itself.
         if sys.version_info >= (3, 12) and inspect.iscoroutinefunction(function):
             inspect.markcoroutinefunction(cast("Callable[..., Any]", self))
         self._calls: list[Measured] = []
@@ -102,6 +103,7 @@ class MeasuredFunction(Generic[P, R]):
                 self._running -= 1
             if session.ended:
                 self._keep(session)
+        # After the recording has ended: counting the answer is no part of the call.
         if self._inferences is not None and answers:
             count = self._inferences
             n = count if isinstance(count, int) else count(answers[0])

@@ -15,6 +15,7 @@ from permille.units import joules_from_kwh
 def points(recording: Recording, results: Mapping[str, Result]) -> list[MetricPoint]:
     """``hw.energy`` of every domain that has a figure over the whole recording, and the energy per
     1,000 inferences of every valid span that has an interval."""
+    # Recordings are dated by the monotonic clock, which nobody sets; OTLP's points in Unix time.
     to_wall_ns = time.time_ns() - time.monotonic_ns()
     return [
         *_domains(recording, to_wall_ns),

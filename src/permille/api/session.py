@@ -69,6 +69,7 @@ class Session:
     def __enter__(self) -> Self:
         self._must_be_new()
         with contextlib.ExitStack() as undo:
+            # Ctrl-C during the start, too, must leave no recorder behind with the machine's lock.
             undo.callback(self._undo)
             self._start()
             self._measure_idle()
@@ -82,6 +83,7 @@ class Session:
         with contextlib.ExitStack() as undo:
             undo.callback(self._undo)
             await in_thread(self._start)
+            # In the loop's own thread: what else the loop runs would not be idle.
             self._measure_idle()
             undo.pop_all()
         return self
@@ -105,6 +107,7 @@ class Session:
             raise UsageError("a recording is used once: call permille.record() again")
 
     def _start(self) -> None:
+        # Again: a fork of the process that made the object may be the one that records.
         self._pid = os.getpid()
         self._recorder = Recorder(shared=self._shared, remedy="shared=True")
         if self._require:
@@ -144,6 +147,7 @@ class Session:
         finally:
             self._close_marker()
             recorder.stop()
+        # After the recorder has stopped: sending is in no figure.
         if self._otlp is not None and self._recording is not None:
             points = otlp_points(self._recording, self.results)
             self._unsent = telemetry.send(self._otlp, points) or ""
@@ -189,6 +193,7 @@ class Session:
             self._ended_spans += [EndedSpan(span=span, raised=raised) for span in made]
 
         with contextlib.ExitStack() as ending:
+            # Pushed first, it runs last: the span has ended, and it is told by which exception.
             ending.push(keep)
             with self._around(name, open_span.attributes) as made:
                 yield open_span
@@ -272,6 +277,7 @@ class Session:
     def _around(self, name: str, attributes: dict[str, Any]) -> Iterator[list[Span]]:
         """Yield a list that contains the span once it has ended."""
         made: list[Span] = []
+        # The readings lie outside of the span, so that all of its time has one on either side.
         self._mark(start=True)
         t0_ns = time.monotonic_ns()
         try:
@@ -285,6 +291,7 @@ class Session:
         """Errors of the recorder must not disturb the work: they are kept for the result."""
         if self._forked():
             return  # a forked child leaves its parent's span: the channel belongs to the parent
+        # Threads share the channel: two marks at once would take each other's answers.
         with self._marking:
             if self._marker is None or self._death is not None:
                 return

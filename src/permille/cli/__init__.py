@@ -14,6 +14,7 @@ from permille.errors import PermilleError, UsageError
 from permille.suggestions import nearest
 from permille.version import __version__
 
+# Here and not in the modules: --help would have to import them all (docs/decisions/05-argparse.md).
 COMMANDS = {
     "run": "measure a study: a file or a preset",
     "measure": "energy of any command, like hyperfine for joules",
@@ -74,6 +75,7 @@ def make_parser(name: str, command: Command) -> Parser:
         prog=f"permille {name}",
         description=f"{COMMANDS[name]}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        # An abbreviation in somebody's script would become ambiguous with the next option.
         allow_abbrev=False,
         habits=getattr(command, "HABITS", {}),
         takes_command=name in TAKE_COMMANDS,
@@ -142,6 +144,8 @@ def main() -> NoReturn:
     open_streams()
     try:
         code = dispatch(sys.argv[1:])
+        # Here, where a failure is told: Python's own last flush prints a traceback and makes the
+        # exit code 120 (https://docs.python.org/3/library/sys.html#sys.exit).
         sys.stdout.flush()
     except PermilleError as error:
         from permille.escaping import plain
@@ -150,6 +154,7 @@ def main() -> NoReturn:
         code = error.exit_code
     except KeyboardInterrupt:
         print("permille: interrupted", file=sys.stderr)
+        # As shells say that SIGINT (2) ended a program: 128 + 2.
         code = 130
     except OSError as error:
         if not is_output_lost(error):

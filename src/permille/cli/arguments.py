@@ -58,8 +58,10 @@ def address(option: str, text: str) -> tuple[str, int]:
         UsageError: it is neither.
     """
     host, _, port = text.rpartition(":")
+    # int() alone would also take "+80", "8_0" and the digits of other scripts.
     if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UsageError(f"{option} {text!r} is neither PORT nor HOST:PORT")
+    # An IPv6 address stands in brackets, because it has colons itself (RFC 3986, 3.2.2).
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -91,6 +93,7 @@ _MOST = datetime.timedelta(days=30)
 
 def duration(text: str) -> datetime.timedelta:
     """A time such as 50ms, 90s, 30m, 12h or 1d, for argparse."""
+    # Nine digits of days are the most that a timedelta holds: more would be an OverflowError.
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|[smhd])", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 30m, 12h or 1d")
@@ -153,6 +156,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     """``--store``, whose default is ``PERMILLE_STORE`` or ``permille.db``. Of a store in object
     storage, ``store_url`` is the URL and ``store`` the local file (see
     :mod:`permille.cli.object_storage`)."""
+    # argparse runs no action for a default, and PERMILLE_STORE may be a URL, too.
     path, url = local_store(default_store())
     parser.add_argument(
         "--store",

@@ -180,6 +180,7 @@ def _replicas(text: str) -> int:
 
 
 def _minutes(text: str) -> int:
+    # Slurm counts minutes, and takes 0 for no limit at all (sbatch(1), --time).
     return max(1, math.ceil(duration(text).total_seconds() / 60))
 
 

@@ -26,6 +26,7 @@ def fitted(table: Table, width: int) -> list[Table | Text]:
     columns = list(table.columns)
     for column in columns:
         column.overflow = "fold"
+        # Aligned to the right are the numbers: half of a folded one would read as another number.
         column.no_wrap = column.justify == "right"
     if _least(columns) <= width and width >= WIDE:
         return [table]

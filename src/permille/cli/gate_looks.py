@@ -41,7 +41,8 @@ def batches(args: argparse.Namespace, found: Sequence[Sequence[Run]]) -> Iterato
     yield Batch(least=total, most=total)
     if args.rounds is None and not args.until_told and _time_left_s(found) > 0:
         yield Batch(least=2, most=MOST_ROUNDS - total, seconds=_time_left_s(found))
-    while args.until_told:  # twice as many in all each time
+    # Each look costs some of the confidence (confidence_of): doubling keeps the looks few.
+    while args.until_told:
         yield Batch(least=total, most=total)
         total *= 2
 

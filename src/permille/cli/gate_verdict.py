@@ -36,6 +36,8 @@ def markdown(output: GateOutput) -> str:
     """The verdict for a summary page. Names are in code, where Markdown means nothing."""
 
     def code(text: str) -> str:
+        # Within code no ` can be escaped; a | must be (https://github.github.com/gfm/#example-200).
+        # chr, because {} could hold no backslash before Python 3.12 (PEP 701).
         return f"`{plain(text, limit=200).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
     estimate = estimate_of(output.ratio)

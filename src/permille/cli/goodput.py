@@ -25,6 +25,7 @@ def goodputs(
 
 def _timed(store: Store, summary: Summary, trials: Iterable[Trial]) -> Iterator[TimedTrial]:
     """The finished trials of a summary, among those of one cell, with their recorded times."""
+    # A summary over several machines joins their fingerprints by "+".
     machines = summary.fingerprint.split("+")
     for trial in trials:
         if (

@@ -118,6 +118,7 @@ class _Search:
 
     def plan_at(self, load: float) -> Plan:
         """The plan of one load."""
+        # Making a plan hashes the files that the models name; the search comes back to its loads.
         if load not in self.plans:
             study = under_loads(self.study, self.axis, [load])
             self.plans[load] = plan_of(study, self.args, fetch=True)

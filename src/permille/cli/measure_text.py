@@ -114,6 +114,8 @@ def markdown(commands: Sequence[MeasuredCommand], found: MeasuredCommands | None
     ]
     for c in commands:
         name = c.name if isinstance(c, ComparedCommand) else shlex.join(c.command)
+        # A | ends its cell within code, too (https://github.github.com/gfm/#example-200); within
+        # code no ` can be escaped.
         shown = plain(name).replace("|", "\\|").replace("`", "'")
         relative = ratios.get(name)
         lines.append(

@@ -97,6 +97,7 @@ def measuring_store(args: argparse.Namespace) -> Iterator[Store]:
     from permille.store.cloud.mirror import MirroredStore, push
 
     bucket = Bucket(args.store_url)
+    # Before hours of measuring whose trials could not be stored there.
     bucket.check_writable()
     with MirroredStore(args.store, bucket) as store:
         push(store, bucket)

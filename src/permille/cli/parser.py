@@ -25,6 +25,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**settings)
         self._habits, self._takes_command = habits or {}, takes_command
         self.given: set[str] = set()
+        # An argument without an action is registered under None.
         for action in (None, "store"):
             self.register("action", action, Once)
 
@@ -55,6 +56,7 @@ class Parser(argparse.ArgumentParser):
         if option in self._habits:
             return self._habits[option]
         if not option.startswith("--"):
+            # Of -x, the long options that begin with x: "-" before "-x" is "--x".
             return " or ".join(o for o in known if o.startswith(f"-{option[:2]}"))
         return next(iter(similar(option, known, 1)), None)
 

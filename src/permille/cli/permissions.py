@@ -43,6 +43,7 @@ def check_commands(plan: Plan, args: argparse.Namespace) -> None:
     if args.allow_commands or not commands or reason is None:
         return
     shown = "; ".join(f"{e.model}: {e.what}" for e in commands)
+    # Without a terminal nobody would see the question, and a script would wait forever.
     if sys.stdin.isatty() and sys.stderr.isatty():
         print(plain(f"{path} ({reason}) runs: {shown}"), file=sys.stderr)
         print("run this? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -148,6 +148,7 @@ def read(name: str, chosen: Selection | None = None, **changed: Any) -> StudyFil
         PermilleError: the study or a setting is wrong.
     """
     path = Path(name)
+    # A name like a file's is one, so that a missing file is said to be missing, and not a preset.
     if path.suffix == ".toml" or path.exists():
         study = file.read(path)
     elif name in presets.names():

@@ -30,6 +30,7 @@ class RunProgress:
         took = f", {format_seconds(max(last))} at most each" if last else ""
         name = f": {plain(self._commands[number].name, limit=40)}" if len(found) > 1 else ""
         line = f"run {round + 1}{of}{name}{took}"
+        # EL (ECMA-48, 8.3.41) clears the rest of a longer line before.
         print(f"\r\033[K{line} ", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:

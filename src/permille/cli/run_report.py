@@ -84,6 +84,7 @@ class RunReport:
             try:
                 yield watch
             except KeyboardInterrupt:
+                # Of the store: a trial may be stored and not yet counted when the signal comes.
                 count = finished(self._plan, self._store)
                 kept = counted(count, "finished trial is", "finished trials are")
                 print(f"permille: interrupted; {go_on(kept, self._args)}", file=sys.stderr)

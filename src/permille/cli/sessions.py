@@ -84,6 +84,7 @@ def rest(left: datetime.timedelta, session: int, sessions: int) -> None:
         return
     until = datetime.datetime.now(datetime.UTC) + left
     clock = until.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    # Before the message: who reads it may press Ctrl-C at once.
     with Interrupts(os.urandom(16).hex()):  # there is no worker to end
         print(
             f"session {session + 1} of {sessions} begins at {clock}, in"

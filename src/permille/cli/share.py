@@ -56,6 +56,7 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
             "this node makes another plan of the study than the run: its files, models, passed"
             " variables or version of permille differ"
         )
+    # The node's folder ends with the job; a job that is started again fetches its own trials.
     with tempfile.TemporaryDirectory() as folder:
         args.store = Path(folder) / "share.db"
         pull(args.store, Bucket(url))

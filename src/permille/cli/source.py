@@ -64,6 +64,7 @@ def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSumma
         StoreError: the named store does not exist, or cannot be read.
         UsageError: there is no such study, or there is no store and a program asks.
     """
+    # Who names a store means it: its absence must not be answered with the shipped figures.
     named = "PERMILLE_STORE" in os.environ or str(args.store) != "permille.db"
     if args.store.exists() or (named and args.study != NAME):
         read = _from_store(args)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TextIO
 
+# In this order: nobody reads, the disk is full, the terminal is gone, the stream was closed,
+# ulimit -f, a quota (write(2)).
 OUTPUT_LOST = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
 """Errors that writing to standard output can raise."""
 
@@ -38,6 +40,8 @@ def open_streams() -> None:
 def drop_output(stream: TextIO | None = None) -> None:
     """Discard what ``stream`` (standard output) has buffered, so that the interpreter's last flush
     does not fail."""
+    # As https://docs.python.org/3/library/signal.html#note-on-sigpipe does: what is still buffered
+    # would fail again, and make the exit code 120.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, (stream or sys.stdout).fileno())
     os.close(nowhere)
@@ -45,6 +49,7 @@ def drop_output(stream: TextIO | None = None) -> None:
 
 def is_output_lost(error: OSError) -> bool:
     """Whether ``error`` means that a standard stream no longer accepts output."""
+    # What was opened by name has it in its errors: a full disk under the store is not the output's.
     return error.filename is None and error.errno in OUTPUT_LOST
 
 

@@ -50,6 +50,7 @@ def console(*, stderr: bool = False) -> Console:
             """Raise to the caller: rich would exit the process and lose the result."""
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
+    # rich would colour what looks like a number or a path, within names, too.
     plain_console = Ours(stderr=stderr, highlight=False)
     if plain_console.is_terminal:
         return plain_console

@@ -73,4 +73,5 @@ def steps(times_ns: Iterable[int]) -> PageSteps:
 def _limit_ns(time_ns: int) -> int:
     """The smallest limit that the time is within."""
     step: int = 10 ** max(0, len(str(time_ns)) - DIGITS)
+    # Upwards: a limit below the time would count an answer that came after it.
     return -(-time_ns // step) * step

@@ -47,6 +47,7 @@ def of_store(path: Path, damage: list[str] | None = None) -> list[Shown]:
     """
     with Store(path, readonly=True, damage=damage) as store:
         cells = list(_cells(store, damage if damage is not None else []))
+    # By identity: a summary has dictionaries in it, and so no hash.
     kept = {id(s) for s in comparable.current(shown.cell.summary for shown in cells)}
     return [shown for shown in cells if id(shown.cell.summary) in kept]
 

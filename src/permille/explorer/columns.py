@@ -42,6 +42,7 @@ def columns(cells: Sequence[Shown]) -> dict[str, Any]:
 def packed(values: Sequence[Any]) -> Any:
     """A column of numbers as a list; any other as ``{"of": distinct values, "at": index of each}``,
     because names repeat; a constant one as ``{"all": value}``."""
+    # True equals 1, and 1 equals 1.0: of several types, equal is not the same.
     types = set(map(type, values))
     if len(types) == 1 and values.count(values[0]) == len(values):
         return {"all": values[0]}
@@ -51,6 +52,7 @@ def packed(values: Sequence[Any]) -> Any:
     keys = values if types <= _TEXT else list(map(repr, values))
     distinct = dict.fromkeys(keys)
     number = {key: place for place, key in enumerate(distinct)}
+    # Backwards, so that of equal keys the first value stays.
     first = dict(zip(reversed(keys), reversed(values), strict=True))
     return {"of": [first[key] for key in distinct], "at": list(map(number.__getitem__, keys))}
 
@@ -73,6 +75,7 @@ def _rounded(values: Sequence[Any]) -> list[Any]:
 
 def _short(value: float) -> float:
     short = float(f"{value:.{DIGITS}g}")
+    # Up to here JavaScript has every whole number (ECMA-262, Number.MAX_SAFE_INTEGER).
     return int(short) if short.is_integer() and abs(short) < 2**53 else short
 
 
@@ -198,6 +201,7 @@ def _of_widest(cell: StudyCell) -> Sequence[Part]:
 def _energies(cells: Sequence[StudyCell]) -> Named:
     """The figures of each boundary, packed. Boundaries with the same meters have the same figures:
     they are computed and packed once."""
+    # By identity, as the roll-up shares them; `cells` keeps them, so that no id comes twice.
     figures: dict[int, tuple[Any, ...]] = {}
     known: dict[tuple[int, ...], list[Any]] = {}
 

@@ -59,6 +59,7 @@ class Figures:
             StoreError: the store cannot be read.
         """
         with self._lock:
+            # Before the store is read: what is written meanwhile changes it, and is read next time.
             stamp = _stamp(self.store)
             if self._state is None or stamp != self._stamp:
                 # A request may still be reading the old rows: the last reference frees them.
@@ -143,5 +144,6 @@ def _stamp(store: Path | None) -> object:
         except FileNotFoundError:
             stamps.append(None)
             continue
+        # The inode, because repair puts another file in the store's place.
         stamps.append((about.st_mtime_ns, about.st_size, about.st_ino))
     return tuple(stamps)

@@ -71,6 +71,8 @@ def self_contained(document: str) -> str:
 
 def escape_json(text: str) -> str:
     """JSON for a script element: no character in it can end the element."""
+    # "<!--" changes how a script element ends, too
+    # (https://html.spec.whatwg.org/multipage/scripting.html, restrictions for its contents).
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

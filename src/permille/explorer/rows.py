@@ -122,6 +122,7 @@ def _number(query: Mapping[str, str], name: str) -> float | None:
         value = float(text)
     except ValueError as error:
         raise UsageError(f"{name} is a number, not {text[:40]!r}") from error
+    # Written as what must hold: a NaN passes no comparison.
     if not 0 <= value < 1e18:
         raise UsageError(f"{name} is a number from 0 up, not {text[:40]!r}")
     return value
@@ -137,6 +138,7 @@ class Rows:
         self._db = duckdb.connect(":memory:")
         _load(self._db, cells, Path(self._folder.name))
         # From here on, queries can only access the folder for their Parquet files.
+        # In this order: without external access, DuckDB refuses to change the folders.
         self._db.execute(f"SET allowed_directories = ['{self._folder.name}']")
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
@@ -149,6 +151,8 @@ class Rows:
     def records(self, query: RowQuery) -> list[dict[str, Any]]:
         """The rows for download; missing values are None."""
         sql, values = _select(query)
+        # A cursor each: requests are answered in threads, which cannot share a connection
+        # (https://duckdb.org/docs/stable/guides/python/multiple_threads).
         result = self._db.cursor().execute(sql, values)
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -161,6 +165,7 @@ class Rows:
 
 def _load(db: DuckDBPyConnection, cells: Sequence[Shown], folder: Path) -> None:
     file = folder / "cells.json"
+    # By a file: DuckDB takes seconds for thousands of single inserts.
     with file.open("w", encoding="utf-8") as out:
         for shown in cells:
             for record in _lines(shown):
@@ -248,6 +253,7 @@ def _select(query: RowQuery) -> tuple[str, list[Any]]:
         clauses.append(f"{name} = ?")
         values.append(value)
     for word in filter(None, query.search.split(" ")):  # as the page does
+        # Not LIKE, to which % and _ in a name mean something else.
         clauses.append("contains(lower(model), lower(?))")
         values.append(word)
     for mark, bound in ((">=", query.least_params), ("<=", query.most_params)):

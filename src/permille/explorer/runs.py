@@ -126,6 +126,7 @@ def again(trial: Trial) -> str:
     """How to reproduce the figure."""
     if trial.source != "permille":
         return f"imported from {trial.source}: import the same file again with permille import"
+    # A name is foreign, and the command is there to be pasted into a shell.
     if re.fullmatch(r"[A-Za-z0-9._-]+", trial.study):
         return (
             f"permille run {trial.study}   (a preset; for a study file of that name, its path),"

@@ -37,6 +37,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    # Kept, but never shown unasked (RFC 9111, 5.2.2.4): the figures change with the store.
     "cache-control": "no-cache",
 }
 
@@ -46,6 +47,7 @@ def app(figures: Figures, port: int) -> Starlette:
     return Starlette(
         routes=_routes(figures),
         middleware=[
+            # Outermost, so that nothing is routed or compressed for who is refused.
             Middleware(Guard, port=port),
             Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=GZIP_LEVEL),
         ],
@@ -85,9 +87,11 @@ class Guard:
         await (answer or self.app)(scope, receive, sealed)
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
+        # A field may have any byte above 127 (RFC 9110, 5.5); latin-1 has a character for each.
         headers = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in scope["headers"]]
         hosts = [value for name, value in headers if name == "host"]
         sent = dict(headers)
+        # Two Host fields are an attempt to have them read differently (RFC 9112, 3.2).
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
             return 421, "this server only answers to 127.0.0.1 and localhost"
         if scope["method"] not in ("GET", "HEAD"):
@@ -96,6 +100,7 @@ class Guard:
         if origin is not None and origin.removeprefix("http://").lower() not in self.hosts:
             return 403, "another site's request"
         if (
+            # What a page cannot set itself (https://w3c.github.io/webappsec-fetch-metadata/).
             sent.get("sec-fetch-site") in ("cross-site", "same-site")
             and sent.get("sec-fetch-mode") != "navigate"
         ):

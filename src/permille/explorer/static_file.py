@@ -54,6 +54,7 @@ def _trials(
         for each in shown:
             if each.group is None:
                 continue
+            # At least one, whose power may still be drawn when no more trials are listed.
             of_cell = store.of_group(each.group, newest=min(runs.LISTED, max(1, room)))
             trials[each.id] = [runs.listed(trial) for trial in of_cell] if room else []
             room -= len(trials[each.id])

@@ -53,6 +53,7 @@ def _drawn(text: str, title: str, colour: str) -> bytes:
     for x, width, fill in ((0.0, left, "#444"), (left, right, colour)):
         SubElement(svg, "rect", x=f"{x:g}", width=f"{width:g}", height=f"{_HEIGHT}", fill=fill)
     for x, width, words in ((0.0, left, "energy"), (left, right, text)):
+        # A reader may have none of the fonts: without a length, its own would reach over the edge.
         place = {"x": f"{x + _MARGIN:g}", "y": "14", "textLength": f"{width - 2 * _MARGIN:g}"}
         font = {"fill": "#fff", "font-family": "Verdana,DejaVu Sans,sans-serif", "font-size": "11"}
         SubElement(svg, "text", {**place, **font, "lengthAdjust": "spacingAndGlyphs"}).text = words

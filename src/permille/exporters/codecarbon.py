@@ -78,11 +78,13 @@ def _line(
     trial: Trial, energy: Bounded, boundary: Boundary, carbon: CarbonSettings
 ) -> dict[str, Any]:
     query, facts = trial.phases["query"], trial.environment.facts
+    # "facility", because the energy has the PUE already: any other would count it twice.
     emitted_kg = kg_from_g(
         footprint(kwh_from_joules(energy.energy_j) * carbon.pue, carbon, "facility").location_g
     )
     joules = {part: _joules(trial, energy, kind) for part, kind in _PARTS.items()}
     place = None if carbon.assumed else carbon.region
+    # Of the grid table's codes, only a country's (ISO 3166-1 alpha-3) has three letters.
     country = place if place is not None and len(place) == 3 else None
     return {
         "timestamp": trial.started,

@@ -77,6 +77,7 @@ def _document(name: str, facts: ModelFacts) -> dict[str, Any]:
             hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
         )
         for at, (file, digest) in enumerate(sorted(facts.files.items()))
+        # One that is none, in a foreign store, would make the whole document invalid.
         if _SHA256.fullmatch(digest)
     ]
     model = Component(
@@ -133,6 +134,7 @@ def _consumption(row: ResultRow, results: Results) -> dict[str, Any]:
     }
     consumption: dict[str, Any] = {
         "activity": "inference",
+        # Required by bom-1.7.schema.json, and empty is what is known.
         "energyProviders": [],
         "activityEnergyCost": {"value": kwh.value, "unit": "kWh"},
     }

@@ -18,6 +18,7 @@ def page(title: str, style: str) -> tuple[Element, Element]:
 
 def as_bytes(html: Element) -> bytes:
     """The page as a file."""
+    # As XML, an element without content would be <p/>, which HTML takes for one that stays open.
     markup: bytes = tostring(html, encoding="utf-8", method="html")
     return b"<!doctype html>\n" + markup + b"\n"
 

@@ -22,6 +22,7 @@ from permille.units import (
     format_seconds,
 )
 
+# Beyond CommonMark also what GitHub and the Hub read: @names, :emoji:, $mathematics$, bare links.
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@])")
 
 

@@ -16,9 +16,11 @@ def renewed(page: bytes, section: bytes) -> bytes:
         UsageError: the page is not UTF-8, or its markers are not one pair.
     """
     try:
+        # The section is UTF-8: within another encoding it would be garbage.
         page.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"it is not UTF-8 (byte {error.start})") from error
+    # As bytes: Python's text files would change the line ends of the rest of the page, too.
     newline = b"\r\n" if b"\r\n" in page else b"\n"
     block = newline.join([BEGIN, *section.strip().splitlines(), END])
     counts = (page.count(BEGIN), page.count(END))

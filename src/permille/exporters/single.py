@@ -182,6 +182,7 @@ def checked_link(link: str) -> str:
     """
     try:
         parts = urlsplit(link)
+        # A javascript: address would run in the page that shows the link.
         valid = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         valid = False

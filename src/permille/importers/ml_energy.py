@@ -36,6 +36,7 @@ _TASKS: dict[str, tuple[str, Category]] = {
     "text-to-image": ("text-to-image", "task-specific"),
     "text-to-video": ("text-to-video", "task-specific"),
 }
+# No settings: in the cell's id, each measurement would make a cell of its own.
 _RESULTS = {
     "nickname",
     "avg_batch_size",
@@ -193,6 +194,7 @@ def _per_inference(it: Configuration) -> tuple[float, float, dict[str, float]]:
         tokens = _positive(it.avg_output_len, "avg_output_len")
         throughput = _positive(it.output_throughput_tokens_per_sec, "output throughput")
         energy_j = _positive(it.energy_per_request_joules, "energy_per_request_joules")
+        # Of the server, which makes many answers at once: a request itself takes longer.
         seconds = tokens / throughput
         counts = {"tokens_out": tokens}
         per_token = it.energy_per_token_joules

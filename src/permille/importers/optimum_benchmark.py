@@ -292,6 +292,7 @@ def _seconds(part: _Part) -> float:
     if not 0 < latency.mean < float("inf"):
         raise ValueError(f"a mean latency of {latency.mean} s")
     whole = sum(kwh for kwh in (energy.cpu, energy.ram, energy.gpu) if kwh is not None)
+    # Written as what must hold: a NaN passes no comparison.
     if energy.total is not None and not (
         abs(energy.total - whole) <= _SUM_TOLERANCE * max(energy.total, whole)
     ):

@@ -122,6 +122,7 @@ def _done(run: ServedBenchmark, raw: dict[str, Any], options: Options) -> Trial:
     }
     phase = Phase(seconds=run.duration, domains={}, problems=UNMETERED, inferences=run.completed)
     return Trial(
+        # --save-detailed adds lists of all requests; with them or without, it is the same run.
         uid=f"{SOURCE}:{build.digest({k: v for k, v in raw.items() if not isinstance(v, list)})}",
         study=options.study or SOURCE,
         cell=build.cell(

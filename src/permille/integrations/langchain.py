@@ -33,6 +33,7 @@ def energy_callback(rec: Session, *, name: str = "llm") -> BaseCallbackHandler:
     calls = OpenCalls(rec, name)
 
     class EnergyCallback(BaseCallbackHandler):  # type: ignore[misc]  # the library is optional
+        # LangChain only logs what a handler raises otherwise, and the energy would be missing.
         raise_error = True
 
         def on_llm_start(

@@ -102,6 +102,7 @@ def _spans_around_calls(rec: Session, lm: Any, name: str) -> Iterator[None]:
 
     with ExitStack() as restoring:
         for method in _CALLS:
+            # On the object, over the method of its class, which deleting uncovers.
             setattr(lm, method, with_span(getattr(lm, method)))
             restoring.callback(delattr, lm, method)
         yield

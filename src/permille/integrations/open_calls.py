@@ -15,6 +15,7 @@ class OpenCalls:
     def __init__(self, rec: Session, name: str) -> None:
         self._rec, self._name = rec, name
         self._spans: dict[str, tuple[contextlib.ExitStack, OpenSpan]] = {}
+        # A library may call back from any thread.
         self._changing = threading.Lock()
 
     def begin(self, call: str, inferences: int | None = None) -> None:

@@ -94,7 +94,9 @@ def _compiled(shell: Any, cell: str) -> Callable[[], Any]:
     last = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         last = ast.Expression(tree.body.pop().value)
+    # Under this name IPython finds the lines for a traceback.
     name = shell.compile.cache(source, shell.execution_count, raw_code=cell)
+    # Without it, a cell with await would be a SyntaxError, which says nothing of what to do.
     flags = shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     statements = compile(tree, name, "exec", flags)
     expression = None if last is None else compile(last, name, "eval", flags)

@@ -134,6 +134,7 @@ class Reports:
         self._blocks: list[dict[str, Any]] = []
         self._turns: str | None = None
 
+    # pytest-xdist's own: without it, pytest would refuse a hook that it does not know.
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give every worker the folder of the locks."""
@@ -143,6 +144,7 @@ class Reports:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a test's blocks from its last report."""
+        # Each of a test's reports has its properties so far: the first two would count them again.
         if report.when == "teardown":
             texts = [str(text) for key, text in report.user_properties if key == PROPERTY]
             self._blocks += [json.loads(text) for text in texts]

@@ -25,5 +25,6 @@ def turn(folder: Path, *, alone: bool) -> Iterator[None]:
     with (folder / "door").open("ab") as door, (folder / "room").open("ab") as room:
         fcntl.flock(door, fcntl.LOCK_EX)
         fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        # Not held during the test: the others could not come in beside it.
         fcntl.flock(door, fcntl.LOCK_UN)
         yield

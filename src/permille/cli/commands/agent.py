@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     check_pid(args.pid)
+    # Before the meters are opened: a wrong certificate or a missing extra costs nothing to say.
     config = _config(args, access)
     # A machine that cannot be measured is reported now, not to the first run.
     with Recorder(shared=args.shared) as recorder:
@@ -93,6 +94,7 @@ def _config(args: argparse.Namespace, access: Access) -> Config:
 
     config = uvicorn.Config(
         AgentApp(Lending(partial(Recorder, shared=args.shared), args.pid), access.token),
+        # By default, uvicorn takes uvloop and httptools where they happen to be installed.
         loop="asyncio",
         http="h11",
         ws="none",
@@ -123,6 +125,7 @@ def _listen(access: Access) -> socket.socket:
         listening = socket.socket(family, kind, number)
     except OSError as error:
         raise UsageError(f"--listen {access.host}: {error.strerror}") from error
+    # Started again, it would be refused its port as long as old connections are in TIME_WAIT.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(where)

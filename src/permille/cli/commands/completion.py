@@ -39,6 +39,7 @@ def _every_command() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="permille")
     root.add_argument("-V", "--version", action="version", help="the version of permille")
     commands = root.add_subparsers(parser_class=argparse.ArgumentParser)
+    # Each parser has its own -h, which it brings along as a parent: a second one would be refused.
     for name, help_ in cli.COMMANDS.items():
         parser = cli.parser_of(name)
         commands.add_parser(
@@ -49,10 +50,12 @@ def _every_command() -> argparse.ArgumentParser:
 
 def _complete_paths(parser: argparse.ArgumentParser, file: object, folder: object) -> None:
     for action in parser._actions:
+        # argparse has no public way to walk its arguments.
         if isinstance(action, argparse._SubParsersAction):
             for inner in action.choices.values():
                 _complete_paths(inner, file, folder)
         elif action.metavar == "DIR":
+            # The attribute that shtab reads, which argparse's types do not have.
             vars(action)["complete"] = folder
         elif action.type is Path or action.metavar in _FILES:
             vars(action)["complete"] = file

@@ -56,6 +56,7 @@ def _serve(store: Path, port: int | None, *, opens: bool) -> int:
         with Store(store, readonly=True, damage=[]):
             pass  # what is not a store is refused before anything is served
     figures = Figures(store)
+    # The socket first: the browser is sent to this port before the server runs.
     listening = _listen(port)
     port = listening.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"
@@ -66,6 +67,7 @@ def _serve(store: Path, port: int | None, *, opens: bool) -> int:
         app(figures, port), log_level="warning", server_header=False, date_header=False
     )
     # The browser gets the page while the figures are read.
+    # A daemon, so that Ctrl-C need not wait for it.
     threading.Thread(target=_read, args=(figures,), daemon=True).start()
     if opens:
         import webbrowser
@@ -87,6 +89,7 @@ def _listen(port: int | None) -> socket.socket:
     """A socket on loopback; a free port if none is named and the default is taken."""
     for candidate in (PORT, 0) if port is None else (port,):
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Started again, it would be refused its port as long as old connections are in TIME_WAIT.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", candidate))

@@ -185,6 +185,7 @@ def _put_into(page: Path, section: bytes, store: Path) -> None:
 
     try:
         with page.open("rb") as file:
+            # One byte more tells that there is more, whatever the file's size is said to be.
             before = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read {page}: {error.strerror}") from error

@@ -152,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure both, and judge; or judge a study against its baseline."""
     if args.study_file is not None or args.against is not None:
         return _study(args)
+    # hyperfine's word, so that its command lines work here.
     shell = "/bin/sh" if args.shell == "default" else args.shell
     commands = expand(split(args.command), (), names=args.command_name, shell=shell)
     if len(commands) != 2:
@@ -231,6 +232,7 @@ def _gate(
             least_s=batch.seconds,
             warmup=warmup if look == 1 else 0,
             idle_s=0.0,
+            # Inherited, the first run would read all of it, and the others none.
             stdin=input_file(args.input or "null"),
             ignore_failure=False,
             prepare=args.prepare,
@@ -290,6 +292,7 @@ def _judged(
         base=commands[0].name,
         head=commands[1].name,
         boundary=args.boundary,
+        # A ratio is worth what the weaker of its sides is.
         provenance=max(known, key=lambda p: p.weakness, default=None),
         reason=reason,
     )

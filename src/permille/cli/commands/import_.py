@@ -116,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
         replaced=tuple(replaced),
         replaced_count=replaced_count,
     )
+    # The report before the error: what came before the break is in the store.
     _show(report, args)
     if broken is not None:
         raise ImportDataError(f"{broken}; everything before that was imported")
@@ -145,6 +146,8 @@ def _keep(store: Store, batch: list[_Located], tally: Tally, replaced: list[str]
     places = iter(batch)
 
     def refused(found: Trial, reason: str) -> None:
+        # The store calls in the batch's order, so that all calls share one iterator. By identity:
+        # two rows of a batch may be of one run.
         place = next(place for place in places if place.trial is found)
         tally.leave_out(place.file, place.row, f"run {found.uid}: {reason}")
 

@@ -180,6 +180,7 @@ def run(args: argparse.Namespace) -> int:
         check(command.words, prepared=bool(args.setup or args.prepare))
     check_reference(commands, args.reference)
     carbon_of(args)  # a wrong region or PUE is an error before anything is measured
+    # Hours of runs must not end in a table that cannot be written.
     _check_files(args)
     protocol, notes = _protocol(args, len(commands))
     token = uuid.uuid4().hex
@@ -302,6 +303,7 @@ def _protocol(args: argparse.Namespace, commands: int) -> tuple[RunProtocol, lis
     if args.input is not None:
         stdin = input_file(args.input)
     elif commands * (fixed or least) + args.warmup > 1:
+        # Inherited, the first run would read all of it, and the others none.
         stdin, note = input_file("null"), without_input(0)
     protocol = RunProtocol(
         repeats=fixed,

@@ -115,6 +115,7 @@ def _run(args: argparse.Namespace) -> int:
 
         return run_knee(args)
     refuse_promise(args, unless="--find-knee")
+    # A wrong grid or engine is said before the plan, which may download models.
     carbon = carbon_of(args)
     engine = engine_of(args)
     plan = as_run(planned(args, fetch=not args.dry_run), args)

@@ -88,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         UsageError: no trial, or more than one, has a uid with that prefix.
     """
     with Store(args.store, readonly=True) as store:
+        # One more than is listed tells that there are more.
         trial = store.trial(_only(store.uids(args.uid, most=_SHOWN + 1), args))
         assert trial is not None
         raw = store.raw(trial.uid)

@@ -430,6 +430,7 @@ export function decades(low, high, most) {
     /** @type {number[]} */
     const ticks = [];
     for (let e = from; e <= to; e += every) ticks.push(...steps.map((s) => s * 10 ** e));
+    // 10 ** e is rounded: a tick at the very end may lie just outside.
     return ticks.filter((t) => t >= low * 0.999 && t <= high * 1.001);
   };
   const whole = inside([1], 1),

@@ -66,6 +66,7 @@ const HALF = 6;
 
 /** @type {{ [symbol: string]: (context: CanvasRenderingContext2D, r: number) => void }} */
 const SHAPES = {
+  // 7 is more than a whole turn, which is drawn as one.
   circle: (context, r) => context.arc(0, 0, r, 0, 7),
   diamond(context, r) {
     context.moveTo(0, -1.3 * r);
@@ -149,6 +150,7 @@ function put({ data: to, width, height }, { colour, x, y, covered }, left, top, 
       row = top + y[i];
     if (column < 0 || column >= width || row < 0 || row >= height) continue;
     const j = 4 * (row * width + column);
+    // Source-over (Porter and Duff) of colours that ImageData has without their opacity.
     const over = opacity * covered[i],
       alpha = over + (to[j + 3] / 255) * (1 - over),
       share = over / alpha;

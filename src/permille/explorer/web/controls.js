@@ -176,6 +176,7 @@ export function controls(app) {
         "region",
         say`Grid`,
         () => placesOf(app),
+        // The year and the intensity were those of the grid before.
         (region) => app.set({ region, year: "", intensity: "" }),
       ),
       field("year", say`Year`, year),

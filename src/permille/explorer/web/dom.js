@@ -174,6 +174,7 @@ export function download(content, type, file) {
   document.body.append(link);
   link.click();
   link.remove();
+  // click() returns before the browser has read the blob.
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 

@@ -292,6 +292,7 @@ function rerunHalf(units, means) {
   const rest = df ? (squares / df) * (1 - meanOf(means.map((group) => 1 / group.length))) : 0;
   const total = among + rest;
   if (!total) return 0;
+  // The degrees of freedom of two variances together, by Welch and Satterthwaite (GUM, G.4.1).
   const freedom = total ** 2 / (among ** 2 / (units.length - 1) + (rest ? rest ** 2 / df : 0));
   return caution * studentT(freedom) * Math.sqrt(total);
 }
@@ -353,6 +354,7 @@ function plainRatio(a, b) {
   return onLogScale(value, half, half);
 }
 
+// The least normal double.
 const LEAST = 2.2250738585072014e-308;
 
 /**
@@ -367,6 +369,7 @@ function onLogScale(value, below, above) {
   return {
     value,
     low: Math.min(value, Math.max(value * Math.exp(-below), LEAST)),
+    // e^710 is Infinity, which would read as no bound.
     high: Math.max(value, Math.min(value * Math.exp(Math.min(above, 700)), Number.MAX_VALUE)),
   };
 }
@@ -427,6 +430,7 @@ function systematic(x, y, a, b, setting) {
   const pairs = coefficients(x, y, setting.boundary);
   if (!pairs) {
     /** @param {Joules} side */
+    // What may be too high by all of itself may be 0, which has no logarithm.
     const least = (side) => Math.log1p(-Math.min(side.below, 0.99));
     return [Math.log1p(b.above) - least(a), Math.log1p(a.above) - least(b)];
   }
@@ -572,6 +576,7 @@ export const quantile = (values, q) => quantiles(values, [q])[0];
  * @param {number[]} shares
  */
 export function quantiles(values, shares) {
+  // A typed array is sorted as numbers, any other as text.
   const sorted = Float64Array.from(values).sort();
   return shares.map((q) => {
     const at = (sorted.length - 1) * q,

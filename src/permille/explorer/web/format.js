@@ -63,6 +63,7 @@ export function number(value, digits = 3) {
  */
 function unitOf(value, scale) {
   return (
+    // Rounded first: 999.6 Wh are 1 kWh, and not 1,000 Wh.
     scale.find(([size]) => Math.abs(Number((value / size).toExponential(2))) >= 1) ??
     scale[scale.length - 1]
   );

@@ -48,6 +48,7 @@ export function keepMenu(app, chart) {
       await navigator.clipboard.writeText(text);
       message = say`${what}, copied:`;
     } catch (error) {
+      // Outside a secure context there is no clipboard (a TypeError); within one it may be refused.
       if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
     }
     out.replaceChildren(h("p", {}, message), h("pre", { tabindex: "0" }, text));

@@ -74,6 +74,7 @@ function follow(app, line) {
     if (now === revision || busy()) return news;
     const found = await newest(app.detailed !== null);
     if (found.tag !== app.tag) {
+      // Asked again: while the figures came, a hand may have, too.
       if (busy()) return news;
       takeIn(app, found);
       news = newsOf(trials(app) - first);
@@ -99,6 +100,7 @@ function follow(app, line) {
 function takeIn(app, found) {
   const { main } = app;
   const goBack = remember(main);
+  // While the view is empty, the page would be too short to be scrolled where it was.
   main.style.minHeight = `${main.offsetHeight}px`;
   app.take(found);
   app.render();
@@ -126,6 +128,7 @@ function newsOf(count) {
 function hands(main) {
   let moved = -Infinity,
     down = false;
+  // No event says whether the list of a select is open: from a press on it, it is taken to be.
   /** @type {EventTarget | null} */
   let choosing = null;
   /** @param {Event} event */

@@ -208,6 +208,7 @@ export class App {
     };
     addEventListener("popstate", reread);
     addEventListener("hashchange", reread);
+    // The last move of a slider may still wait to be written.
     addEventListener("pagehide", settle);
     document.addEventListener("click", (event) => this.followed(event));
     // A canvas keeps the colours that it was drawn with.
@@ -388,6 +389,7 @@ export class App {
   async loadDetails() {
     if (this.inFile) return;
     const { data, tag } = await asked("/details.json");
+    // The store may have changed since: columns of two states would be other cells' figures.
     if (tag === this.tag) columns.fill(this.cells, data.columns);
     else this.take(await newest(true));
   }
@@ -545,6 +547,7 @@ export class App {
     if (follow && this.follow && view === this.main.dataset.view) this.follow();
     else if (draw) this.draw(view, draw);
     else this.load(view);
+    // The body gets the focus of an element that is taken away.
     if (document.activeElement === document.body) person?.(this.main);
   }
 

@@ -200,6 +200,7 @@ function drawn(data, list, width) {
       : circle(centre, width < NARROW ? RADIUS.narrow : RADIUS.wide);
     mark.style.fill = fill;
     if (!shape) mark.style.stroke = "var(--ink)";
+    // As Plot binds it, by which chart.js finds the datum.
     marks.append(Object.assign(mark, { __data__: i, centre }));
   });
   const borders = mesh(shapes, shapes.objects.countries);

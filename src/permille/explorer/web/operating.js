@@ -44,6 +44,7 @@ export function choose(cells, promise, setting) {
   const spent = (p) => joulesOf(p.cell, setting) ?? Infinity;
   const points = cells
     .map((cell) => check(cell, promise, setting))
+    // Infinity - Infinity is NaN, by which nothing is in order.
     .sort((a, b) => (spent(a) === spent(b) ? 0 : spent(a) - spent(b)));
   const known = points.filter((p) => spent(p) < Infinity);
   const cheapest = known[0] ?? null;

@@ -116,6 +116,8 @@ function levels(values) {
   for (let i = 0; i < values.length;) {
     let end = i;
     while (end < values.length && (values[end] === null) === (values[i] === null)) end++;
+    // The lowest bit is 0 for a value that is repeated
+    // (https://parquet.apache.org/docs/file-format/data-pages/encodings/, RLE = 3).
     runs.push(...varint((end - i) * 2), values[i] === null ? 0 : 1);
     i = end;
   }
@@ -137,6 +139,7 @@ function plain(kind, values) {
   if (kind === "boolean") {
     const bits = new Uint8Array(Math.ceil(values.length / 8));
     values.forEach((v, i) => {
+      // Parquet's plain booleans begin at the lowest bit.
       if (v) bits[i >> 3] |= 1 << (i & 7);
     });
     return bits;
@@ -179,6 +182,7 @@ function encoded(type, value) {
   if (type !== LIST) return varint(value * 2); // zigzag: none is negative here
   const [of, items] = value;
   const head =
+    // Up to 14 elements, their number is in the upper half of the first byte.
     items.length < 15 ? [(items.length << 4) | of] : [0xf0 | of, ...varint(items.length)];
   return [...head, ...items.flatMap((/** @type {unknown} */ item) => encoded(of, item))];
 }
@@ -186,6 +190,7 @@ function encoded(type, value) {
 /** @param {number} value */
 function varint(value) {
   const out = [];
+  // By division: JavaScript's shifts take 32 bits, and a file may be longer.
   for (; value >= 128; value = Math.floor(value / 128)) out.push((value % 128) | 128);
   return [...out, value];
 }

@@ -31,6 +31,7 @@ export function speak(chosen, found = ENGLISH) {
 
 export const spoken = () => language;
 
+// A template has the same array of texts each time (ECMA-262, GetTemplateObject).
 /** @type {WeakMap<TemplateStringsArray, (string | number)[]>} */
 const known = new WeakMap();
 
@@ -81,7 +82,7 @@ export const word = (kind, value, otherwise = value) =>
   own(own(messages.words, kind), value) ?? otherwise;
 
 /**
- * A sentence that comes with the figures and is English in every language; `known` is the kind of
+ * A sentence that comes with the figures and is English in every language; `kind` is that of
  * those that have a translation.
  * @param {string} text
  * @param {string} [kind]

@@ -245,6 +245,7 @@ export function groupBy(list, key) {
  * @param {string} text
  */
 export function scatter(text) {
+  // FNV-1a; imul keeps the product to 32 bits, which a double would round.
   let hash = 2166136261;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 16777619);
   return ((hash >>> 0) % 2001) / 1000 - 1;

@@ -199,6 +199,8 @@ export function oneChart(title, drawings) {
   const rules = drawings.map(({ width }, i) => {
     const least = i ? `(min-width:${width}px)` : "(min-width:0)";
     const next = drawings[i + 1];
+    // Widths may be fractions, and Safari rounds 0.01 away
+    // (https://bugs.webkit.org/show_bug.cgi?id=178261).
     const most = next ? ` and (max-width:${next.width - 0.02}px)` : "";
     return `@media ${least}${most}{.d${i}{display:block}}`;
   });
@@ -227,6 +229,7 @@ export function frameCode(file, title, height) {
   frame.style.cssText = `width:100%;height:${height}px;border:0`;
   const follow =
     "addEventListener('message',e=>{for(const f of document.querySelectorAll('iframe'))" +
+    // Any window may send a message: only the frame's own is heard.
     "if(e.source===f.contentWindow&&e.data.permilleHeight>0)" +
     "f.style.height=e.data.permilleHeight+'px'})";
   return `${frame.outerHTML}\n<script>${follow}</script>`;

@@ -302,6 +302,7 @@ def _check_sums(report: BoampsReport, added: BoampsAddition) -> None:
     energy_j = sum(domain.energy_j for query in whole for domain in query.domains.values())
     (measure,) = report.measures
     stated_kwh, kwh = measure.power_consumption, kwh_from_joules(energy_j)
+    # Written as what must hold: a NaN passes no comparison.
     if not abs(kwh - stated_kwh) <= _ROUNDING * abs(stated_kwh):
         raise ValueError(
             f"powerConsumption is {stated_kwh:.6g} kWh, but the trials in it add up to {kwh:.6g}:"
@@ -317,6 +318,7 @@ def _check_sums(report: BoampsReport, added: BoampsAddition) -> None:
 def _check_domain(where: str, domain: DomainEnergy, seconds: float) -> None:
     """No figure that a meter cannot give."""
     parts = (domain.energy_j, domain.edge_j, domain.accuracy_low, domain.accuracy_high)
+    # Written as what must hold: a NaN passes no comparison.
     if not seconds > 0 or not all(0 <= part < math.inf for part in parts):
         raise ValueError(f"permille: {where}: a negative energy or uncertainty, or no duration")
     if fault := power_fault(domain.kind, domain.energy_j, seconds):

@@ -49,6 +49,7 @@ class CodeCarbonImporter:
         store keeps the first trial of a run_id.
         """
         for tasks in (True, False):
+            # The second time, what is refused has been reported.
             for member in source.members(tally.leave_out if tasks else lambda *_: None):
                 if not member.is_of(".csv", ".tsv", ".txt"):
                     continue

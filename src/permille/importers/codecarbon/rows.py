@@ -27,6 +27,7 @@ REQUIRED = ("run_id", "timestamp", "project_name", "duration", "energy_consumed"
 MAX_TASKS = 1000
 OPEN_RUNS = 1000
 """The most runs of one file that may still get another row: trackers writing to it concurrently."""
+# A run of a task file holds up to MAX_TASKS lines: OPEN_RUNS alone would let a file hold a million.
 _MOST_LINES = 10_000
 _SUM_TOLERANCE = 0.01
 _ROUNDING = 1e-6
@@ -88,6 +89,7 @@ def _by_run(
     broken: ImportDataError | None = None
     try:
         for line in lines:
+            # Put in again as the last below: a dict keeps its order, and the first is the oldest.
             before = runs.pop(line.run_id, [])
             held -= len(before)
             runs[line.run_id] = join(before, line)

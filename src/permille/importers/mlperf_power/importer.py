@@ -160,6 +160,7 @@ def _trial(
     )
     version = loadgen.text(log, "loadgen_version")
     return Trial(
+        # By what was measured, not by its path: in another folder or archive it is the same run.
         uid=f"{SOURCE}:{build.digest([begin_s, end_s, inferences, metered.energy_j])}",
         study=options.study or SOURCE,
         cell=build.cell(

@@ -38,6 +38,7 @@ class Samples:
     ``unread``: samples without a power."""
 
     def __init__(self) -> None:
+        # Sixteen bytes a sample; pairs in a list would take seven times that, of millions.
         self.t_s = array("d")
         self.power_w = array("d")
         self.unread = 0
@@ -111,5 +112,6 @@ def between(samples: Samples, begin_s: float, end_s: float) -> Metered | Refused
             reason=f"spl.txt has no sample for {gap_s:.3g} s between power_begin and power_end"
         )
     mean_w = math.fsum(inside_w) / len(inside_w)
+    # Each of the two edges has the standard uncertainty a / sqrt(3) (GUM, 4.3.7), in quadrature.
     edge_j = math.sqrt(2 / 3) * (gap_s + CLOCKS_S) * max(inside_w)
     return Metered(mean_w * (end_s - begin_s), edge_j)

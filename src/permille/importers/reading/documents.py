@@ -58,6 +58,7 @@ def document(member: Member, tally: Tally) -> Any:
     """The member's JSON; None, with the file reported, if it is invalid or too large."""
     tally.files += 1
     parts, size = [], 0
+    # In pieces: the size that an archive's header claims is anybody's.
     while chunk := member.stream.read(_CHUNK):
         size += len(chunk)
         if size > MAX_BYTES:
@@ -68,6 +69,7 @@ def document(member: Member, tally: Tally) -> Any:
     fault = not_the_data(content[:_HEAD].decode("utf-8", "replace"), "JSON")
     if fault is None:
         try:
+            # msgspec reads UTF-8 alone; JSON could be UTF-16 or UTF-32 (RFC 4627, 3).
             return msgspec.json.decode(content.decode(json.detect_encoding(content)))
         except UnicodeDecodeError as error:
             fault = f"not text in {error.encoding}: {error.reason} at byte {error.start}"

@@ -118,6 +118,7 @@ def _folder(root: Path, refuse: Refuse) -> Iterator[Member]:
         refuse(str(error.filename), None, str(error.strerror))
 
     for folder, names, files in os.walk(root, onerror=unreadable, followlinks=False):
+        # In place, so that os.walk goes on in this order on every file system.
         names.sort()
         for name in sorted(files):
             path = Path(folder, name)
@@ -198,6 +199,7 @@ class _Bounded(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         if whence == 0:
+            # To seek forwards, a decompressor unpacks all in between.
             self._check(offset)
         return self._inner.seek(offset, whence)
 
@@ -224,6 +226,7 @@ class _Bounded(io.RawIOBase):
 def _tar(stream: IO[bytes] | _Bounded, size: int, refuse: Refuse) -> Iterator[Member]:
     """The members in order: a stream never seeks backwards."""
     bounded = stream if isinstance(stream, _Bounded) else _Bounded(stream, size)
+    # "r:", because plain "r" would decompress a second time, out of reach of the budget.
     with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as archive:
         for count, member in enumerate(archive):
             if count >= MAX_MEMBERS:
@@ -258,6 +261,7 @@ def _zip(path: Path, refuse: Refuse) -> Iterator[Member]:
         for member in members:
             if member.is_dir():
                 continue
+            # The upper half is a Unix mode, or 0 where the archive was made on another system.
             kind = stat.S_IFMT(member.external_attr >> 16)
             plain = kind in (0, stat.S_IFREG)
             reason = _refusal(member.filename) or (
@@ -271,6 +275,7 @@ def _zip(path: Path, refuse: Refuse) -> Iterator[Member]:
 
 
 def _refusal(name: str) -> str | None:
+    # As Windows reads it: \ parts folders there, and C: begins a path.
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
         return "its path leads out of the archive"

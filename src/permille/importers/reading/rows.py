@@ -21,6 +21,7 @@ MAX_LINE = 1 << 20
 MAX_LINES_OF_ROW = 100
 _CHUNK = 1 << 16
 _DELIMITERS = ",;\t"
+# UTF-32's little-endian mark begins with UTF-16's (FF FE), so it is looked for first.
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -104,6 +105,7 @@ _SEPARATOR_LINE = re.compile(r"\ufeff?sep=.\s*", re.IGNORECASE)
 
 def _header(line: str, required: Sequence[str]) -> _Header | None:
     """The line as a header; None if it does not have every required column."""
+    # Every line is asked: this is quicker than to split them all.
     if not all(name in line for name in required):
         return None
     for delimiter in _DELIMITERS:
@@ -155,6 +157,7 @@ def _joined(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 
 def _split(line: str, delimiter: str) -> list[str] | None:
     try:
+        # strict: csv would else close an open quote by itself, and join what stands behind one.
         return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter, strict=True))
     except (csv.Error, StopIteration):
         return None
@@ -179,6 +182,7 @@ def lines(member: Member, tally: Tally) -> Iterator[tuple[int, str]]:
     except UnicodeError as error:  # UTF-16 and UTF-32 can be truncated within a code unit
         tally.leave_out(member.name, None, f"not {encoding}: {error}")
     finally:
+        # Collected, the wrapper would close the stream of the archive with it.
         text.detach()
 
 
@@ -215,6 +219,7 @@ class _Raw(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
+        # A stream of an archive refuses to give more than MAX_READ at once.
         data = self._stream.read(min(len(buffer), _CHUNK))
         buffer[: len(data)] = data
         return len(data)
