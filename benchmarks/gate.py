@@ -66,7 +66,9 @@ def main() -> None:
 
 def keep(path: Path, name: str, run: Mapping[str, Any]) -> None:
     """Put this run beside those of other settings."""
-    document = json.loads(path.read_text()) if path.is_file() else {"schema": 2, "runs": {}}
+    document: dict[str, Any] = {"schema": 2, "runs": {}}
+    if path.is_file():
+        document = json.loads(path.read_text())
     document["runs"][name] = run
     path.write_text(json.dumps(document, indent=2) + "\n")
 
