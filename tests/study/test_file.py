@@ -180,7 +180,7 @@ def test_a_file_too_large_or_not_text_is_refused(folder: Path) -> None:
 
 def test_study_check_says_it_all_without_measuring(permille: Permille, folder: Path) -> None:
     (folder / "mine.toml").write_text(GOOD)
-    assert "is right: 1 cell, 2 repeats" in permille("study", "check", "mine.toml").out
+    assert "is valid: 1 cell, 2 repeats" in permille("study", "check", "mine.toml").out
     assert permille("study", "check", "mine.toml", "--json").json["ok"] is True
     (folder / "mine.toml").write_text(GOOD.replace("repeats =", "repeat ="))
     finished = permille("study", "check", "mine.toml", code=2)
