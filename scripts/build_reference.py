@@ -68,7 +68,8 @@ def _usage(parser: argparse.ArgumentParser) -> str:
 
 
 def _argument(action: argparse.Action) -> str:
-    name = "|".join(action.choices) if action.choices and len(action.choices) < 4 else _name(action)
+    choices = [str(choice) for choice in action.choices or ()]
+    name = "|".join(choices) if 0 < len(choices) < 4 else _name(action)
     if action.nargs == "?":
         return f"[{name}]"
     return f"[{name} …]" if action.nargs == "*" else name
