@@ -64,6 +64,7 @@ WRONG = {
         "imdbb",
     ),
     "missing file": (GOOD.replace("rows.jsonl", "row.jsonl"), "row.jsonl does not exist"),
+    "empty id": (GOOD.replace('id = "quick"', 'id = " "'), "the id is empty"),
     "empty path": (GOOD.replace("rows.jsonl", ""), "the path is empty"),
     "a path that is no text": (GOOD.replace('"rows.jsonl"', "false"), "path: expected text"),
     "missing column": (GOOD.replace('text = "text"', 'text = "body"'), "body"),

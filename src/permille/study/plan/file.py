@@ -165,6 +165,8 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
         own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = typed({**common, "own": own}, ModelEntry, f"{where}: {at}")
+        if not model.id.strip():
+            raise StudyError(f"{where}: {at}: the id is empty, and every table would have no name")
         for label, settings in swept(own, f"{where}: {at}", whole=_lists_of(model.backend)):
             one = _of_sweep(model, label, settings)
             if any(m.id == one.id for m in models):
