@@ -117,6 +117,12 @@ def test_a_right_file_is_planned(folder: Path) -> None:
     assert plan.protocol.inferences == 20
 
 
+def test_a_file_of_windows_is_read(folder: Path) -> None:
+    path = folder / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert file.read(path).settings.name == "inbox"
+
+
 def test_a_cells_id_is_a_hash_of_its_content(folder: Path) -> None:
     def cell_id(text: str) -> str:
         return make(file.parse(text, where="study.toml", folder=folder)).cells[0].cell.id

@@ -53,7 +53,7 @@ def read(path: Path) -> StudyFile:
     if len(data) > MAX_BYTES:
         raise StudyError(f"{path} is larger than {MAX_BYTES:,} bytes, which no study file needs")
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # with a mark at its start, as Windows' editors write it
     except UnicodeDecodeError as error:
         raise StudyError(f"{path} is not UTF-8 text (byte {error.start})") from error
     return parse(text, where=str(path), folder=path.resolve().parent)
