@@ -172,6 +172,8 @@ def test_too_short_is_refused_not_printed_as_zero(permille: Permille, powercap: 
         (["--", "sleep", "9", "---", "slep", "9"], "cannot run 'slep'"),
         (["--", "sleep", "9", "---", "./missing"], "cannot run './missing': No such file"),
         (["--", "sleep", "9", "---", "/etc/passwd"], "cannot run '/etc/passwd': it is not exec"),
+        (["-n", "old", "--", "true"], "'old' is not a whole number (a name: --command-name)"),
+        (["--net", "--", "true"], "did you mean --idle?"),
         (["--input", "missing.txt", "--", "cat"], "cannot read --input missing.txt"),
         (["--input", "/dev/stdin", "--", "cat"], "not a regular file"),
     ],
@@ -377,6 +379,8 @@ def test_three_commands_are_compared_with_the_first(
     assert {row["parameter_seconds"] for row in rows} == {"0.2", "0.4", "0.8"}
     shown = permille("measure", "--reference", "cheapest", *arguments).out
     assert "energy over wait 0.2" in shown
+    (row,) = (line for line in shown.splitlines() if line.strip().startswith("wait 0.2  "))
+    assert row.split()[-1] == "reference", "it has no ratio, and two runs"
 
 
 def test_a_cleanup_that_fails_takes_no_result_away(permille: Permille, powercap: Driver) -> None:

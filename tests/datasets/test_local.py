@@ -135,7 +135,7 @@ def _write(name: str, content: bytes) -> Any:
         (_write("a.csv", b"text,label\n"), "it has no rows"),
         (_write("a.jsonl", b"?\n?\n"), "all 2 rows are unusable; line 1: not JSON"),
         (_write("a.csv", b"body,queue\na,b\n"), "no column 'label'; it has: body, queue"),
-        (_write("a.csv", b"body,label,label\na,b,c\n"), "two columns called 'label'"),
+        (_write("a.csv", b"text,label,label\na,b,c\n"), "two columns called 'label'"),
         (_write("a.jsonl", b'{"body": "b", "label": "x"}\n'), "no column 'text'; it has: body"),
         (_write("a.csv", b"text,label\n\xff,x\n"), "not UTF-8"),
         (_write("a.csv", b'text,label\n"a,x\n'), "line 2: not CSV"),

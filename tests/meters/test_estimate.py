@@ -132,7 +132,7 @@ def test_steal_is_said(machine: Machine) -> None:
     machine.ns += 10**9
     machine.stat(steal=51)
     assert meter.observe(frozenset()).notices == (
-        (None, "the hypervisor took 25% of the CPU time (steal)"),
+        (None, "the hypervisor took 25 % of the CPU time (steal)"),
     )
 
 

@@ -64,6 +64,7 @@ WRONG = {
         "imdbb",
     ),
     "missing file": (GOOD.replace("rows.jsonl", "row.jsonl"), "row.jsonl does not exist"),
+    "empty id": (GOOD.replace('id = "quick"', 'id = " "'), "the id is empty"),
     "empty path": (GOOD.replace("rows.jsonl", ""), "the path is empty"),
     "a path that is no text": (GOOD.replace('"rows.jsonl"', "false"), "path: expected text"),
     "missing column": (GOOD.replace('text = "text"', 'text = "body"'), "body"),
@@ -114,6 +115,12 @@ def test_a_right_file_is_planned(folder: Path) -> None:
     assert planned.cell.model == "quick"
     assert planned.dataset.labels == ("bad", "good")
     assert plan.protocol.inferences == 20
+
+
+def test_a_file_of_windows_is_read(folder: Path) -> None:
+    path = folder / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert file.read(path).settings.name == "inbox"
 
 
 def test_a_cells_id_is_a_hash_of_its_content(folder: Path) -> None:
@@ -180,7 +187,7 @@ def test_a_file_too_large_or_not_text_is_refused(folder: Path) -> None:
 
 def test_study_check_says_it_all_without_measuring(permille: Permille, folder: Path) -> None:
     (folder / "mine.toml").write_text(GOOD)
-    assert "is right: 1 cell, 2 repeats" in permille("study", "check", "mine.toml").out
+    assert "is valid: 1 cell, 2 repeats" in permille("study", "check", "mine.toml").out
     assert permille("study", "check", "mine.toml", "--json").json["ok"] is True
     (folder / "mine.toml").write_text(GOOD.replace("repeats =", "repeat ="))
     finished = permille("study", "check", "mine.toml", code=2)

@@ -94,15 +94,23 @@ def show_ratios(found: MeasuredCommands) -> None:
         table.add_column(column, justify="right")
     ratios = {over.a: over.ratio for over in found.ratios}
     for command in found.commands:
-        relative = estimate_of(ratios.get(command.name, Interval(value=1.0)))
         cells = (
             command.name,
             estimate_text(command.energy_j, _joules),
             _time(command),
-            "n/a" if relative is None else times_text(relative),
+            _relative(ratios.get(command.name)),
         )
         table.add_row(*(Text(plain(cell)) for cell in cells))
     console().print(table)
+
+
+def _relative(over: Interval | None) -> str:
+    from permille.analysis.answer import times_text
+
+    if over is None:
+        return "reference"
+    ratio = estimate_of(over)
+    return "n/a" if ratio is None else times_text(ratio)
 
 
 def markdown(commands: Sequence[MeasuredCommand], found: MeasuredCommands | None) -> str:

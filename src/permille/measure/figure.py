@@ -140,7 +140,7 @@ def _reason(
     """Why the figure does not hold, or None. A command that failed comes first: whatever else is
     wrong, it did not do the work."""
     failure = None if question.ignore_failure else ended_badly(runs, question.repeats)
-    failure = failure and f"{failure}; --ignore-failure counts it all the same"
+    failure = failure and f"{failure}; --ignore-failure counts it anyway"
     if failure or figure.reason or not question.quiet_machine:
         return failure or figure.reason
     return next((why for one in spans if (why := refusal(one))), None)

@@ -49,7 +49,7 @@ EXAMPLES = """examples:
   permille measure --json --idle 2 -- ./serve-once       idle power first, for the net energy
 """
 
-HABITS = {"--command-names": "--command-name"}
+HABITS = {"--command-names": "--command-name", "--net": "--idle"}
 """What people may call an option by."""
 DEFAULT_MIN, DEFAULT_MAX = 10, 1000
 """Of the repeats, where --min-repeats or --max-repeats says that their number is not fixed."""
@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     _add_repeats(parser)
     parser.add_argument(
-        "-n", "--inferences", type=positive_int, metavar="N", help="inferences in one run"
+        "-n", "--inferences", type=_inferences, metavar="N", help="inferences in one run"
     )
     parser.add_argument(
         "--idle", type=seconds, default=0.0, metavar="S", help="idle seconds before each run"
@@ -91,6 +91,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
             f"--export-{form}", type=Path, metavar="FILE", help=f"write the result as {form} too"
         )
     add_json(parser)
+
+
+def _inferences(text: str) -> int:
+    try:
+        return positive_int(text)
+    except argparse.ArgumentTypeError as error:
+        # hyperfine's -n is a name.
+        raise argparse.ArgumentTypeError(f"{error} (a name: --command-name)") from error
 
 
 def _add_repeats(parser: argparse.ArgumentParser) -> None:

@@ -141,7 +141,7 @@ class EstimateMeter:
         share = (steal_s - before[1]) / ((now_ns - before[0]) / 1e9 * self._cpu_time.cpus)
         if share < STEAL_WORTH_SAYING:
             return []
-        return [f"the hypervisor took {share:.0%} of the CPU time (steal)"]
+        return [f"the hypervisor took {100 * share:.0f} % of the CPU time (steal)"]
 
     def _cpu_domain(self, watts: ThreadWatts) -> Domain:
         return Domain(

@@ -53,7 +53,7 @@ def read(path: Path) -> StudyFile:
     if len(data) > MAX_BYTES:
         raise StudyError(f"{path} is larger than {MAX_BYTES:,} bytes, which no study file needs")
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # with a mark at its start, as Windows' editors write it
     except UnicodeDecodeError as error:
         raise StudyError(f"{path} is not UTF-8 text (byte {error.start})") from error
     return parse(text, where=str(path), folder=path.resolve().parent)
@@ -165,6 +165,8 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
         common = {k: v for k, v in table.items() if k in COMMON_MODEL_KEYS}
         own = {k: v for k, v in table.items() if k not in COMMON_MODEL_KEYS}
         model = typed({**common, "own": own}, ModelEntry, f"{where}: {at}")
+        if not model.id.strip():
+            raise StudyError(f"{where}: {at}: the id is empty, and every table would have no name")
         for label, settings in swept(own, f"{where}: {at}", whole=_lists_of(model.backend)):
             one = _of_sweep(model, label, settings)
             if any(m.id == one.id for m in models):
