@@ -17,9 +17,8 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Standard error, on a terminal."""
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Standard error is a terminal. (A fixture would come before pytest's own capturing.)"""
     opened = Terminal()
     monkeypatch.setattr(sys, "stderr", opened)
     return opened
@@ -29,7 +28,8 @@ def line(name: str) -> CommandLine:
     return CommandLine(name=name, words=(name,))
 
 
-def test_on_a_terminal_the_line_is_renewed(terminal: Terminal) -> None:
+def test_on_a_terminal_the_line_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
     progress = RunProgress([line("old"), line("new\x1b[31m")], None)
     progress.before(0, 0, [[], []])
     progress.before(1, 12, [runs(0.25), runs(0.5)])
@@ -44,7 +44,8 @@ def test_nothing_is_shown_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_nothing_is_shown_of_a_single_run(terminal: Terminal) -> None:
+def test_nothing_is_shown_of_a_single_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
     progress = RunProgress([line("old")], 1)
     progress.before(0, 0, [[]])
     progress.close()
