@@ -222,7 +222,10 @@ def test_an_embedding_is_the_one_of_index_0() -> None:
     [
         {},
         {"data": []},
-        *({"data": [{"embedding": v}]} for v in ([1, "2"], [], [float("nan")], [True], "abc")),
+        *(
+            {"data": [{"embedding": v}]}
+            for v in ([1, "2"], [], [float("nan")], [10**400], [True], "abc")
+        ),
     ],
 )
 def test_an_embedding_that_is_none(body: Any) -> None:

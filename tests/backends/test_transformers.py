@@ -223,6 +223,19 @@ def test_a_head_that_would_be_drawn_at_random_is_refused(classifier: Path) -> No
         backend.load(spec(classifier), "question-answering")
 
 
+def test_a_classifier_whose_pooler_would_be_drawn_at_random_is_refused(
+    classifier: Path, tmp_path: Path
+) -> None:
+    direct = transformers.BertForSequenceClassification.from_pretrained(classifier)
+    kept = {name: w for name, w in direct.state_dict().items() if "pooler" not in name}
+    direct.save_pretrained(tmp_path, state_dict=kept)
+    save_tokenizer(tmp_path, pairs=True)
+    with pytest.raises(ModelError, match=r"no weights for bert.pooler"):
+        backend.load(spec(tmp_path), "text-classification")
+    vector = ask(spec(tmp_path), "feature-extraction", Text(text="this is bad")).data
+    assert len(vector) == SMALL["hidden_size"]
+
+
 def test_a_pickle_is_refused_unless_it_is_allowed(classifier: Path, tmp_path: Path) -> None:
     for file in classifier.iterdir():
         if file.suffix != ".safetensors":

@@ -262,6 +262,7 @@ def test_words_have_as_many_tags(tmp_path: Path) -> None:
         ([{"label": "cat", "bbox": [1, 2, 3]}], None),
         ([{"label": "cat", "bbox": [1, 2, 0, 4]}], None),
         ([{"label": "cat", "bbox": [1, 2, float("nan"), 4]}], None),
+        ([{"label": "cat", "bbox": [1, 2, 10**400, 4]}], None),
         ([{"bbox": [1, 2, 3, 4]}], None),
         ({"category": [7, 8], "bbox": [[1, 2, 3, 4]]}, None),
         ("cat", None),

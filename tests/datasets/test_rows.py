@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from permille.datasets import rows as drawing
 from permille.datasets.rows import MAX_LABELS, Row, collect
 from permille.errors import DatasetError
 from permille.workload.samples import Sample
@@ -42,6 +43,14 @@ def test_the_digest_is_of_the_samples_taken() -> None:
 def test_labels_are_the_datasets_not_the_samples() -> None:
     dataset = collect("d", rows(20), limit=1, seed=0)
     assert dataset.labels == ("a", "b")
+
+
+def test_samples_without_a_limit_that_take_too_much_memory_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drawing, "MAX_HELD_BYTES", 2_000)
+    with pytest.raises(DatasetError, match="ask for fewer inferences"):
+        collect("d", rows(50), limit=None, seed=0)
 
 
 def test_two_rows_with_one_id() -> None:

@@ -1,13 +1,13 @@
-"""A GPU that a worker names, against those that the meters saw in use."""
+"""A worker's report against what was observed: a GPU that it names, answers that it counts."""
 
 from __future__ import annotations
 
 import pytest
 
-from permille.records.answers import Latency
+from permille.records.answers import Latency, Quality
 from permille.records.cell import ModelFacts
-from permille.records.recording import RecorderStats, Recording, Series
-from permille.study.run.evidence import unseen_gpu
+from permille.records.recording import RecorderStats, Recording, Series, Span
+from permille.study.run.evidence import Assignment, contradiction, unseen_gpu
 from permille.study.worker.messages import WorkerResult
 from tests.records import domain
 
@@ -28,3 +28,29 @@ def test_a_gpu_that_no_meter_saw_in_use_is_noted(device: str, in_use: bool, note
         counts={},
     )  # fmt: skip
     assert (unseen_gpu(result, recording) is not None) is noted
+
+
+@pytest.mark.parametrize(
+    ("most", "n", "expected"),
+    [
+        (None, -1, "the quality is of -1 answers"),
+        (None, 7, None),
+        (2, 7, "the quality is of 7 answers, and there are 2 samples"),
+        (2, None, None),
+    ],
+)
+def test_a_quality_is_of_answers_that_there_can_be(
+    most: int | None, n: int | None, expected: str | None
+) -> None:
+    assignment = Assignment(
+        began_ns=0, samples=1, batch_size=1, inferences=1, least_query_s=0.0, served=False,
+        has_gpu=False, most_scored=most,
+    )  # fmt: skip
+    span = Span(name="query", t0_ns=10, t1_ns=1_010, attributes={"inferences": 1})
+    latency = Latency(p50=5e-7, p95=5e-7, mean=5e-7, n=1)
+    result = WorkerResult(
+        facts=ModelFacts(), device="cpu", latency=latency, durations_ns=(500,),
+        quality=Quality(metric="accuracy", value=1.0, n=n), counts={},
+    )  # fmt: skip
+    recording = Recording(series=(), events=(), stats=STATS, marks=(5, 2_000))
+    assert contradiction(assignment, [span], result, recording) == expected

@@ -122,7 +122,7 @@ def _first(
         full = limit is not None and len(kept) >= 2 * limit + 100
         if full or held > MAX_HELD_BYTES:
             kept.sort(key=_by_key)
-            del kept[limit:]
+            kept = kept[:limit]
             held = sum(_bytes_of(s.inputs) + _bytes_of(s.reference) for _, s in kept)
             if held > MAX_HELD_BYTES // 2:
                 raise DatasetError(

@@ -3,7 +3,7 @@ except that it reads the headers of the files that a row names."""
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -178,7 +178,8 @@ def _box(thing: Mapping[str, Any]) -> list[float]:
     box = thing.get("bbox")
     if not _is_list(box) or len(box) != 4:
         raise _Unusable("a bbox is not [x, y, width, height]")
-    if not all(isinstance(n, int | float) and math.isfinite(n) for n in box):
+    # Not math.isfinite(), which fails on whole numbers that no float holds; JSON may have them.
+    if not all(isinstance(n, int | float) and abs(n) <= sys.float_info.max for n in box):
         raise _Unusable("a bbox contains something that is not a number")
     x, y, width, height = (float(n) for n in box)
     if width <= 0 or height <= 0:

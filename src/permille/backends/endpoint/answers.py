@@ -7,8 +7,8 @@ inference, whatever its HTTP status.
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -275,7 +275,9 @@ def _inner(table: dict[str, Any], key: str, name: str) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Not math.isfinite(), which fails on whole numbers that no float holds; JSON may have them.
+    return number and abs(value) <= sys.float_info.max
 
 
 def _string(value: Any) -> str | None:

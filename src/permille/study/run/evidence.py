@@ -120,8 +120,10 @@ def _impossible(result: WorkerResult, most_scored: int | None) -> str | None:
         return "a latency is negative or not a number"
     if not latency.p50 <= latency.p95 <= tail:
         return "the percentiles of the latency are out of order"
-    n = None if quality is None else quality.n
-    if n is not None and not 0 <= n <= (n if most_scored is None else most_scored):
+    n = 0 if quality is None or quality.n is None else quality.n
+    if n < 0:
+        return f"the quality is of {n:,} answers"
+    if most_scored is not None and n > most_scored:
         return f"the quality is of {n:,} answers, and there are {most_scored:,} samples"
     if not all(math.isfinite(count) and count >= 0 for count in result.counts.values()):
         return "a count of what was processed is negative or not a number"
