@@ -352,3 +352,17 @@ class TestNothingOfAModelIsExecuted:
             (folder / "model.safetensors").write_bytes(content)
         (folder / "config.json").write_text(json.dumps(config))
         return folder
+
+
+def test_a_gate_finds_the_trials_of_a_model_from_the_hub(
+    permille: Permille, powercap: Driver, hub: FakeHub, write: Write, onnx_folder: Path
+) -> None:
+    """They are those of the commit that the run recorded, with the digests of its files."""
+    hub.add("models", "tiny/sentiment", onnx_folder)
+    write()
+    for store in ("base.db", "head.db"):
+        permille("run", "study.toml", "--store", store)
+    stores = ("--against", "base.db", "--store", "head.db")
+    # One trial on each side has no interval.
+    (cell,) = permille("gate", "study.toml", *stores, "--json", code=5).json["cells"]
+    assert (cell["model"], cell["base_trials"], cell["head_trials"]) == ("tiny/sentiment", 1, 1)
