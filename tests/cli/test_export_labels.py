@@ -58,7 +58,12 @@ def export(store: Path, format_name: str, model: str, *options: str) -> str:
 
 def test_a_replicas_figures_say_so_in_every_format_that_takes_them(store: Path) -> None:
     assert "| measured, replica weights |" in export(store, "model-card", "replica")
-    assert "replica" not in export(store, "model-card", "smaller")
+    card = export(store, "model-card", "smaller")
+    assert "replica" not in card
+    assert "assumed, because none was chosen" in card
+    chosen = export(store, "model-card", "smaller", "--region", "FRA")
+    assert "assumed" not in chosen
+    assert "gCO2e/kWh \\(France 2024, Our World in Data over Ember" in chosen
     for model, weights in (("replica", "replica"), ("smaller", "")):
         lines = csv.DictReader(export(store, "codecarbon", model).splitlines())
         assert {line["weights"] for line in lines} == {weights}

@@ -32,6 +32,8 @@ def test_a_version_that_needs_less_passes(permille: Permille, powercap: Driver) 
 def test_a_single_round_cannot_tell_which_is_no_pass(permille: Permille, powercap: Driver) -> None:
     arguments = ("gate", "--rounds", "1", "--json", "--", "sleep", "0.4", "---", "sleep", "0.4")
     found = permille(*arguments, code=5).json
+    shown = permille(*(word for word in arguments if word != "--json"), code=5).out
+    assert "a single round has no interval: use more (--rounds)" in shown
     assert found["verdict"] == "cannot-tell"
     assert found["ratio"]["low"] is None
 
@@ -77,6 +79,7 @@ def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
     ("arguments", "words"),
     [
         (["--", "true"], "a gate compares two commands"),
+        ([], "a gate compares two commands"),
         (["--max-increase", "lots", "--", "true", "---", "true"], "is not a share"),
         (["--max-increase", "5", "--", "true", "---", "true"], "'5': write 5% or a share below 1"),
         (["--at-most", "soon", "--", "true", "---", "true"], "is no time such as"),

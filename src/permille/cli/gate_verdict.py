@@ -7,7 +7,7 @@ from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.gate import Verdict
 from permille.escaping import plain
 from permille.records import JsonOutput
-from permille.records.energy import Boundary
+from permille.records.energy import Boundary, Estimate
 from permille.records.recording import Provenance
 from permille.units import counted
 
@@ -59,7 +59,6 @@ def markdown(output: GateOutput) -> str:
 
 def sentence(output: GateOutput) -> str:
     """The verdict for people."""
-    allowed = f"{output.max_increase:.3g}"
     if output.reason is not None:
         return f"no verdict: {output.reason}"
     estimate = estimate_of(output.ratio)
@@ -72,10 +71,15 @@ def sentence(output: GateOutput) -> str:
         return f"passes: {shown}; at most {1 + output.max_increase:.4g} times are allowed"
     if output.verdict == "fail":
         return f"fails: {shown}; more than {1 + output.max_increase:.4g} times"
+    return f"cannot tell: {shown}; {_advice(output, estimate)}"
+
+
+def _advice(output: GateOutput, estimate: Estimate) -> str:
+    """What would tell."""
+    if estimate.low is None:
+        return "a single round has no interval: use more (--rounds)"
     more = output.more_blocks_needed
-    advice = (
-        f"about {counted(more, 'more round')} would tell (--rounds {output.blocks + more})"
-        if more is not None
-        else f"too close to an increase of {allowed} for any number of rounds to tell"
-    )
-    return f"cannot tell: {shown}; {advice}"
+    if more is None:
+        allowed = f"{output.max_increase:.3g}"
+        return f"too close to an increase of {allowed} for any number of rounds to tell"
+    return f"about {counted(more, 'more round')} would tell (--rounds {output.blocks + more})"

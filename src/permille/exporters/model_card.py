@@ -12,7 +12,7 @@ from permille.analysis.results import ResultRow, Results
 from permille.analysis.rows import TimeFigures
 from permille.escaping import plain
 from permille.exporters import OfResults
-from permille.exporters.single import provenance_text
+from permille.exporters.single import grid_text, provenance_text
 from permille.metrics import interval_text
 from permille.units import (
     format_energy_j,
@@ -43,8 +43,8 @@ def model_card(results: Results) -> str:
     lines += _split_lines(results)
     lines += [
         "",
-        f"Boundary: {results.boundary}. Grid: {carbon.intensity_g_per_kwh:g} gCO2e/kWh"
-        f" ({escaped(carbon.name)}), PUE {carbon.pue:g}."
+        f"Boundary: {results.boundary}. Grid: {escaped(grid_text(results))}"
+        + ("; assumed, because none was chosen." if carbon.assumed else ".")
         + (" Net of the machine's idle power." if results.net else ""),
         "",
         "Measured with permille. *Measured* figures come from an energy counter, *modelled* and"

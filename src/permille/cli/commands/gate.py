@@ -154,9 +154,10 @@ def run(args: argparse.Namespace) -> int:
         return _study(args)
     # hyperfine's word, so that its command lines work here.
     shell = "/bin/sh" if args.shell == "default" else args.shell
-    commands = expand(split(args.command), (), names=args.command_name, shell=shell)
-    if len(commands) != 2:
+    lines = split(args.command) if args.command else []
+    if len(lines) != 2:
         raise UsageError("a gate compares two commands: permille gate -- ./old --- ./new")
+    commands = expand(lines, (), names=args.command_name, shell=shell)
     for command in commands:
         check(command.words, prepared=args.prepare is not None)
     if args.export_markdown is not None:
