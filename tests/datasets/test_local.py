@@ -105,6 +105,14 @@ def test_a_line_that_is_not_utf8_or_too_long(tmp_path: Path) -> None:
     assert dataset.skipped == ("line 1: longer than 1 MiB", "line 2: not UTF-8")
 
 
+def test_a_long_document_in_a_csv_file_is_a_sample(tmp_path: Path) -> None:
+    """The csv module takes 128 KiB a field by itself, and keeps that limit for others."""
+    path, long = tmp_path / "inbox.csv", "a" * 500_000
+    path.write_text(f"text,label\n{long},x\n")
+    assert by_id(opened(path)) == {"2": (long, "x")}
+    assert csv.field_size_limit() == 131_072
+
+
 def test_a_csv_row_of_another_length(tmp_path: Path) -> None:
     path = tmp_path / "inbox.csv"
     path.write_text("text,label\na,x\nb\nc,y,z\n")

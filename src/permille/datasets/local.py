@@ -113,6 +113,9 @@ def _parse_json(line: bytes | None) -> Fields | None:
 
 
 def _read_csv(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
+    # The csv module's own limit, 128 KiB a field, is less than a document may have, and holds for
+    # the whole process (docs.python.org, csv.field_size_limit).
+    others = csv.field_size_limit(MAX_LINE_BYTES)
     try:
         with path.open("rb") as stream:
             text = _CsvText(stream, path)
@@ -143,6 +146,8 @@ def _read_csv(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
         raise DatasetError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
+    finally:
+        csv.field_size_limit(others)
 
 
 class _CsvText:
