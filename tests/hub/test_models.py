@@ -181,6 +181,19 @@ def test_a_dry_run_fetches_nothing(
     assert not any("resolve" in path for path in hub.asked)
 
 
+def test_a_dry_run_counts_the_trials_that_are_done(
+    permille: Permille, powercap: Driver, hub: FakeHub, write: Write, onnx_folder: Path
+) -> None:
+    """They are of the commit in the cache, with the digests of its files."""
+    hub.add("models", "tiny/sentiment", onnx_folder)
+    write()
+    permille("run", "study.toml")
+    asked = len(hub.asked)
+    plan = permille("run", "study.toml", "--dry-run", "--json").json
+    assert (plan["trials"], plan["finished"]) == (1, 1)
+    assert not any("resolve" in path for path in hub.asked[asked:])
+
+
 TRANSFORMERS = 'labels = { good = "LABEL_1", bad = "LABEL_0" }'
 
 
@@ -364,5 +377,7 @@ def test_a_gate_finds_the_trials_of_a_model_from_the_hub(
         permille("run", "study.toml", "--store", store)
     stores = ("--against", "base.db", "--store", "head.db")
     # One trial on each side has no interval.
+    asked = len(hub.asked)
     (cell,) = permille("gate", "study.toml", *stores, "--json", code=5).json["cells"]
+    assert len(hub.asked) == asked
     assert (cell["model"], cell["base_trials"], cell["head_trials"]) == ("tiny/sentiment", 1, 1)

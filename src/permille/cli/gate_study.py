@@ -64,8 +64,8 @@ def gate_study(args: argparse.Namespace) -> StudyGateOutput:
         UsageError: one of the two has no trials of the study.
         MeterError: a measurement is required, and a figure rests on more.
     """
-    # With its files: the cell of a model from the Hub has their commit and digests in its id.
-    plan = load(args.study_file, args.allow_path, modules=args.allow_module)
+    # A model from the Hub is the one in its cache: both sides were measured on this machine.
+    plan = load(args.study_file, args.allow_path, fetch=False, modules=args.allow_module)
     head, of_head = _head(args.store, plan, args.study_file)
     base, of_base = _read(args.against, plan.name)
     if not base:

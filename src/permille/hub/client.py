@@ -41,14 +41,7 @@ def fetch(wanted: Wanted) -> Fetched:
     at = f"model {wanted.model_id!r}: {wanted.repo} ({wanted.revision[:12]})"
     with one_line(ModelError, at, "model"):
         if is_offline():
-            # No files are asked for: some that no backend needs are never cached, which the client
-            # takes for an incomplete snapshot. choose() says which must be there.
-            folder = Path(
-                hub.snapshot_download(
-                    wanted.repo, revision=wanted.revision, local_files_only=True, allow_patterns=[]
-                )
-            )
-            there = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+            folder, there = _in_cache(wanted)
             chosen = _choose_cached(wanted, there)
         else:
             info = hub.HfApi().model_info(wanted.repo, revision=wanted.revision, timeout=TIMEOUT_S)
@@ -63,12 +56,41 @@ def fetch(wanted: Wanted) -> Fetched:
             )
             if folder.name != info.sha:
                 raise ModelError(f"{at} moved to another commit during the download; run again")
-    files = {name: folder / name for name in chosen.names}
+    return _fetched(folder, chosen)
+
+
+def cached(wanted: Wanted) -> Fetched | None:
+    """The model's files as the Hub's cache has them, without a request; None if it has not all of
+    them. A branch is at the last commit in the cache, which the Hub may have left since."""
+    from huggingface_hub import errors
+
+    try:
+        folder, there = _in_cache(wanted)
+        return _fetched(folder, choose(wanted, there))
+    except (ModelError, OSError, errors.HFValidationError):
+        return None  # LocalEntryNotFoundError is an OSError
+
+
+def _in_cache(wanted: Wanted) -> tuple[Path, list[str]]:
+    """The folder of a revision in the cache, and the names of the files in it."""
+    import huggingface_hub as hub
+
+    # No files are asked for: some that no backend needs are never cached, which the client takes
+    # for an incomplete snapshot. choose() says which must be there.
+    folder = Path(
+        hub.snapshot_download(
+            wanted.repo, revision=wanted.revision, local_files_only=True, allow_patterns=[]
+        )
+    )
+    return folder, [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+
+
+def _fetched(folder: Path, chosen: Chosen) -> Fetched:
     return Fetched(
         path=folder / chosen.main if chosen.main else folder,
         folder=folder,
         commit=folder.name,
-        files=files,
+        files={name: folder / name for name in chosen.names},
     )
 
 

@@ -70,7 +70,8 @@ def open_entry(
     fetch: bool,
     modules: Sequence[str] = (),
 ) -> Model:
-    """Resolve the model of an entry. With ``fetch``, its files are downloaded from the Hub.
+    """Resolve the model of an entry. With ``fetch``, its files are downloaded from the Hub;
+    without, they are those in its cache, if it has them.
     ``modules``: modules outside the study's folder that may be called.
 
     Raises:
@@ -131,10 +132,11 @@ def _from_hub(wanted: selection.Wanted | None, *, fetch: bool) -> _FromHub:
     if wanted is None:
         return _FromHub()
     recorded = {"repo": wanted.repo, "revision": wanted.revision, "file": wanted.file}
-    if not fetch:
+    # What was measured before is in the cache, and its trials have the digests of those files.
+    fetched = client.fetch(wanted) if fetch else client.cached(wanted)
+    if fetched is None:
         # With an empty path, only the form of the settings can be checked.
         return _FromHub(own={"path": ""}, recorded=recorded, wanted=wanted)
-    fetched = client.fetch(wanted)
     return _FromHub(
         own={"path": str(fetched.path)},
         files=fetched.files,
