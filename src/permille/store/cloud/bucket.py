@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from permille.errors import StoreError, UsageError
 from permille.extras import extra
@@ -68,6 +70,10 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _folder(url: str) -> Path:
+    return Path(url2pathname(urlsplit(url).path))
+
+
 class Bucket:
     """The objects at one URL. ``creates``: make the folder, if it is one and is not there.
 
@@ -81,6 +87,8 @@ class Bucket:
             import obstore
             from obstore import exceptions, store
         self.url = url
+        if not creates and url.startswith("file://") and not _folder(url).exists():
+            raise StoreError(f"there is no store at {url}: no such folder")
         self._api, self._errors = obstore, exceptions
         with self._errors_explained("open"):
             if url.startswith("file://"):
