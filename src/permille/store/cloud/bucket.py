@@ -160,7 +160,8 @@ class Bucket:
         refused = (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError)
         if isinstance(error, refused):
             return "permission refused; check the credentials in the environment"
-        if isinstance(error, self._errors.NotFoundError):
+        # A list of a bucket that is not there is no NotFoundError: only S3's code tells.
+        if isinstance(error, self._errors.NotFoundError) or "NoSuchBucket" in str(error):
             return "not found; check the name of the bucket"
         message = " ".join(str(error).partition("\n\nDebug")[0].split())
-        return f"{message[:_MOST_REASON]}; once that is mended, run the same command again"
+        return f"{message[:_MOST_REASON]}; once that is fixed, run the same command again"
