@@ -189,3 +189,8 @@ def test_every_format_is_a_plug_in(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in plugins.names("exporters")
         assert name in shown
         assert callable(plugins.load("exporters", name).export)
+
+
+def test_an_unknown_format_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no 'cvs'; did you mean 'csv'"):
+        dispatch(["export", "cvs", "x"])

@@ -77,3 +77,10 @@ def test_what_cannot_be_a_store_is_said(permille: Permille, words: tuple[str], s
     finished = permille(*words, code=2)
     assert said in finished.err
     assert "secret" not in finished.err
+
+
+def test_a_folder_that_is_not_there_is_no_store(tmp_path: Path, permille: Permille) -> None:
+    finished = permille("results", "--store", f"file://{tmp_path}/none", code=2)
+    assert (
+        finished.err == f"permille: there is no store at file://{tmp_path}/none: no such folder\n"
+    )

@@ -209,3 +209,8 @@ def test_parity_refuses_half_a_question(argv: list[str], message: str) -> None:
 def test_parity_of_a_model_whose_training_is_not_known() -> None:
     with pytest.raises(CompareError, match="training energy of 'gpt2'"):
         dispatch(["parity", "--model", "gpt2"])
+
+
+def test_parity_of_a_store_without_the_studys_models_says_what_to_add(small: Path) -> None:
+    with pytest.raises(UsageError, match="add --model NAME --training-kwh X"):
+        dispatch(["parity", "--from", str(small)])

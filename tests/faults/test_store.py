@@ -261,6 +261,7 @@ def test_what_never_was_a_store_is_refused_and_left(permille: Permille, tmp_path
     for action in ("check", "repair"):
         done = permille("store", action, "--store", str(path), code=2)
         assert "is not a store" in done.err
+    assert "is no store, or a damaged one" in permille("results", "--store", str(path), code=2).err
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.glob("notes*")] == ["notes.txt"]
 

@@ -261,6 +261,8 @@ def test_a_bucket_that_is_not_there_is_one_line(s3: str) -> None:
     with pytest.raises(StoreError, match=r"cannot write to s3://absent/p: ") as refused:
         Bucket("s3://absent/p").check_writable()
     assert "\n" not in str(refused.value)
+    with pytest.raises(StoreError, match="not found; check the name of the bucket"):
+        list(Bucket("s3://absent/p").listed())
 
 
 @pytest.mark.slow

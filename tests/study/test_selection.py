@@ -92,7 +92,7 @@ def test_a_cell_that_nothing_is_known_of_counts_as_an_average_one() -> None:
         ({"shard": "0/3"}, "from 1/n to n/n"),
         ({"shard": "4/3"}, "from 1/n to n/n"),
         ({"shard": "a"}, "such as 1/4"),
-        ({"shard": "1/31"}, "use 30 shards at most"),
+        ({"shard": "1/31"}, "use at most 30 shards"),
         ({"tasks": "fill-mask", "models": "gpt2"}, "the selection matches no cells"),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from permille.errors import UsageError
-from permille.suggestions import similar
+from permille.suggestions import nearest, similar
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,6 +32,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise an error instead of printing the usage."""
         raise UsageError(f"{message}; see: {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """argparse lists every choice, of which an exporter has eighteen."""
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(action, f"no {str(value)!r}; {nearest(str(value), known)}")
 
     def parse(self, words: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
         """Parse the arguments.

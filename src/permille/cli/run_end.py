@@ -12,6 +12,7 @@ from permille.analysis.results import Results, result_rows
 from permille.analysis.summaries import summarise
 from permille.carbon.settings import CarbonSettings
 from permille.cli.commands.results import show
+from permille.cli.missing_meters import notable
 from permille.cli.object_storage import called_store
 from permille.cli.source import reference_sentences
 from permille.cli.streams import deliver
@@ -81,7 +82,7 @@ def _close(
             f"other processes disturbed {tally.disturbed} of this run's {made} (over 5 % of the"
             " CPU time): --quiet-machine makes such trials invalid"
         )
-    for missing in outcome.missing:
+    for missing in notable(outcome.missing):
         if missing.remedy:
             words = f"{missing.reason}; to unlock it: {missing.remedy}"
             say(f"not measured: {missing.meter}: {words}", "dim")

@@ -23,6 +23,10 @@ def is_corrupt(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _CORRUPT
 
 
+_NO_DATABASE = "file is not a database"
+"""SQLite's words."""
+
+
 def failure(verb: str, path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     """SQLite's error as one line that says how to fix it."""
     if isinstance(error, UnicodeDecodeError):  # SQLite's message quotes a damaged schema
@@ -41,8 +45,10 @@ def failure(verb: str, path: Path, error: sqlite3.Error | UnicodeDecodeError) ->
 
 
 def damaged(path: Path, what: str) -> str:
-    """A one-line error: the store is damaged, and what to do."""
+    """A one-line error: the store is damaged, and what to do. SQLite cannot tell a damaged first
+    page from a file that never was a store."""
+    state = "is no store, or a damaged one" if what == _NO_DATABASE else "is damaged"
     return (
-        f"{path} is damaged ({what}): `permille store check --store {path}` lists the damage, and"
+        f"{path} {state} ({what}): `permille store check --store {path}` lists the damage, and"
         f" `permille store repair --store {path}` saves everything readable"
     )

@@ -79,7 +79,7 @@ def _page(out: Console, result: Audit) -> None:
     for tau in result.kendall_tau:
         shown = "unknown" if tau.tau is None else f"{tau.tau:.3f}"
         out.print(
-            f"  ranking of {tau.tasks} tasks, {tau.a} against {tau.b}:"
+            f"  ranking of {counted(tau.tasks, 'task')}, {tau.a} against {tau.b}:"
             f" Kendall tau {shown} (1: the same order)"
         )
     if not result.general_to_specific:

@@ -18,6 +18,7 @@ from permille.cli.arguments import (
     whole_number,
 )
 from permille.cli.measure_text import csv_rows, markdown, show, show_missing, show_ratios
+from permille.cli.missing_meters import notable
 from permille.cli.run_progress import RunProgress
 from permille.cli.streams import deliver
 from permille.cli.terminal import print_json
@@ -203,7 +204,7 @@ def run(args: argparse.Namespace) -> int:
                 recorder, commands, protocol, token=token, stdout=stdout, before=progress.before
             )
             unclean = clean_up(commands, protocol, token=token)
-            missing = [meter for meter in recorder.missing if meter.present]
+            missing = notable(recorder.missing)
     except Interrupted as stop:
         print(plain(f"permille: {progress.interrupted(stop)}"), file=sys.stderr)
         return stop.code

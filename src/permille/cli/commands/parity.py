@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from permille.analysis import parity
+from permille.analysis.paper.printed import TABLE_5
 from permille.analysis.parity import ParityRow
 from permille.cli.arguments import add_json, positive_float, pue
 from permille.cli.study_source import add_from, any_study
@@ -105,6 +106,12 @@ def _rows(args: argparse.Namespace) -> list[ParityRow]:
         raise UsageError("--finetuning-kwh goes with --training-kwh")
     cells = any_study(args.from_store, args.study).cells
     if args.training_kwh is None:
+        models = {cell.summary.cell.model for cell in cells}
+        if args.model is None and not TABLE_5.keys() & models:
+            raise UsageError(
+                f"{args.from_store} has none of the published study's models, whose training energy"
+                " is known: add --model NAME --training-kwh X"
+            )
         return parity.study_rows(cells, args.boundary, args.pue, args.per_day, args.model)
     if args.model is None:
         raise UsageError("--training-kwh goes with --inference-kwh or --model")

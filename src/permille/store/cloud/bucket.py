@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from permille.errors import StoreError, UsageError
 from permille.extras import extra
@@ -68,6 +70,10 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _folder(url: str) -> Path:
+    return Path(url2pathname(urlsplit(url).path))
+
+
 class Bucket:
     """The objects at one URL. ``creates``: make the folder, if it is one and is not there.
 
@@ -81,6 +87,8 @@ class Bucket:
             import obstore
             from obstore import exceptions, store
         self.url = url
+        if not creates and url.startswith("file://") and not _folder(url).exists():
+            raise StoreError(f"there is no store at {url}: no such folder")
         self._api, self._errors = obstore, exceptions
         with self._errors_explained("open"):
             if url.startswith("file://"):
@@ -152,7 +160,8 @@ class Bucket:
         refused = (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError)
         if isinstance(error, refused):
             return "permission refused; check the credentials in the environment"
-        if isinstance(error, self._errors.NotFoundError):
+        # A list of a bucket that is not there is no NotFoundError: only S3's code tells.
+        if isinstance(error, self._errors.NotFoundError) or "NoSuchBucket" in str(error):
             return "not found; check the name of the bucket"
         message = " ".join(str(error).partition("\n\nDebug")[0].split())
-        return f"{message[:_MOST_REASON]}; once that is mended, run the same command again"
+        return f"{message[:_MOST_REASON]}; once that is fixed, run the same command again"

@@ -15,6 +15,7 @@ from permille.study.plan.entries import ModelEntry, StudyFile
 from permille.study.plan.published import published
 from permille.study.plan.sharding import Key, deal
 from permille.suggestions import nearest
+from permille.units import counted
 
 
 class Selection(Record):
@@ -56,7 +57,8 @@ def _share(keys: Sequence[Key], first: int, count: int, where: str) -> list[Key]
     if count > pairs:
         raise UsageError(
             f"{where}: --shard {first}/{count}: the models of one task and dataset stay together"
-            f" on one machine, and there are {pairs} such pairs: use {pairs} shards at most"
+            f" on one machine, and there {'is' if pairs == 1 else 'are'}"
+            f" {counted(pairs, 'such pair')}: use at most {counted(pairs, 'shard')}"
         )
     return deal(keys, count, published())[first - 1]
 
