@@ -15,7 +15,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-QUICK_S, SLOW_S = 0.05, 0.6
+QUICK_S, SLOW_S = 0.05, 1.2
 FOLDER = Path(sys.argv[2])
 CLIENTS = int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000
 

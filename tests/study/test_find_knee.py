@@ -29,7 +29,7 @@ STUDY = """
 [study]
 name = "knee"
 inferences = 4
-repeats = 2
+repeats = 3
 warmup = 1
 idle_s = 0.1
 
@@ -158,6 +158,10 @@ def test_a_load_without_a_figure_is_shown_with_the_reason() -> None:
 
 # --- the command -------------------------------------------------------------------------
 
+LIMIT = "400ms"
+"""The server's answers take 0.05 s or 1.2 s: that half a second comes to all answers of one of three
+trials moves neither interval over the limit."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -192,17 +196,17 @@ def test_the_load_is_raised_until_the_promise_breaks_and_nothing_is_asked_twice(
     permille("run", "study.toml")  # two of the loads are there already
     before = len(lines(tmp_path, "requests"))
     path.write_text(path.read_text().replace("[2, 4]", "2"))
-    search = ("run", "study.toml", "--find-knee", "--ttft-p50", "300ms")
+    search = ("run", "study.toml", "--find-knee", "--ttft-p50", LIMIT)
     finished = permille(*search)
     assert "concurrency = 2: kept: p50 to the first token" in finished.err
     assert "concurrency = 4: broken: p50 to the first token" in finished.err
     assert "concurrency = 3: broken: p50 to the first token" in finished.err
     assert "the promise breaks between concurrency = 2 and concurrency = 3" in finished.out
-    assert "within 300 ms is served, concurrency = 2" in finished.out
+    assert "within 400 ms is served, concurrency = 2" in finished.out
     assert len(lines(tmp_path, "starts")) == 2  # one for the sweep, one for the search
     with Store(tmp_path / "permille.db", readonly=True) as store:
         trials = list(store.trials(source="permille"))
-    assert len(trials) == 6
+    assert len(trials) == 9
     after = len(lines(tmp_path, "requests"))
     assert after > before
     answer = permille(*search, "--json").json
@@ -216,7 +220,7 @@ def test_the_load_is_raised_until_the_promise_breaks_and_nothing_is_asked_twice(
         "loads": [2, 4, 3],
     }
     assert answer["best"]["model"] == "served, concurrency = 2"
-    assert answer["points"][0]["trials"]["done"] == 2
+    assert answer["points"][0]["trials"]["done"] == 3
 
 
 @pytest.mark.measuring
@@ -224,7 +228,7 @@ def test_a_server_that_one_client_is_too_much_for(
     permille: Permille, powercap: Driver, tmp_path: Path
 ) -> None:
     written(tmp_path, "", clients=0)
-    search = ("run", "study.toml", "--find-knee", "--ttft-p50", "300ms", "--inferences", "2")
+    search = ("run", "study.toml", "--find-knee", "--ttft-p50", LIMIT, "--inferences", "2")
     finished = permille(*search, code=4)
-    assert "no load keeps p50 to the first token within 300 ms" in finished.out
+    assert "no load keeps p50 to the first token within 400 ms" in finished.out
     assert "no load down to concurrency = 1 is known to keep the promise" in finished.out
