@@ -54,12 +54,12 @@ def test_the_energy_of_a_command(permille: Permille, powercap: Driver) -> None:
     assert found["domains"]["cpu:0"]["energy_j"] == energy["value"]
 
 
-def test_a_wrap_on_the_way_is_exact(
-    permille: Permille, powercap: Driver, tmp_path: Path
-) -> None:
+def test_a_wrap_on_the_way_is_exact(permille: Permille, powercap: Driver, tmp_path: Path) -> None:
     counter, middle_uj = powercap.tree.counter("cpu:0"), powercap.tree.range_uj // 2
     first = tmp_path / "first"
-    script = f"cat {counter} > {first}; while [ $(cat {counter}) -gt {middle_uj} ]; do sleep 0.1; done"
+    script = (
+        f"cat {counter} > {first}; while [ $(cat {counter}) -gt {middle_uj} ]; do sleep 0.1; done"
+    )
     left_uj = 120_000_000
     while True:
         powercap.wrap_soon("cpu:0", left_uj)

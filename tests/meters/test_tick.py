@@ -49,9 +49,7 @@ def test_a_watch_is_not_over_because_the_watcher_was_descheduled() -> None:
     def sleep(seconds: float) -> None:
         clock.sleep(seconds + next(away_s, 0.0))
 
-    (tick_s,) = measure_ticks(
-        lambda: [float(clock.ns // 10_000_000)], 0.2, 0.001, clock.now, sleep
-    )
+    (tick_s,) = measure_ticks(lambda: [float(clock.ns // 10_000_000)], 0.2, 0.001, clock.now, sleep)
     assert tick_s == pytest.approx(0.01, abs=0.0011)
 
 

@@ -159,8 +159,8 @@ def test_a_load_without_a_figure_is_shown_with_the_reason() -> None:
 # --- the command -------------------------------------------------------------------------
 
 LIMIT = "400ms"
-"""The server's answers take 0.05 s or 1.2 s: that half a second comes to all answers of one of three
-trials moves neither interval over the limit."""
+"""The server's answers take 0.05 s or 1.2 s: half a second more, in all answers of one of three
+trials, moves neither interval over the limit."""
 
 
 @pytest.mark.slow

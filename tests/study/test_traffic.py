@@ -16,7 +16,8 @@ from tests.conftest import PATIENCE_S
 
 
 class Counting:
-    """Answers after a moment, and not before ``together`` are asked at once; knows how many were."""
+    """Answers after a moment, and not before ``together`` are asked at once. Knows how many were
+    at most."""
 
     def __init__(
         self, seconds: float = 0.002, fail_at: int | None = None, together: int = 1

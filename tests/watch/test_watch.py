@@ -245,8 +245,7 @@ def test_prometheus_own_query_gives_the_same_joules_per_token(
 
 
 J_PER_TOKEN = (
-    "sum(permille_energy_joules_total)"
-    " / (sum(permille_tokens_total{direction='output'}) > 0)"
+    "sum(permille_energy_joules_total) / (sum(permille_tokens_total{direction='output'}) > 0)"
 )
 
 

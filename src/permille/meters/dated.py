@@ -9,8 +9,8 @@ from typing import TypeVar
 TRIES = 5
 """The most readings, of which the quickest counts."""
 SLOW_LATE_NS = 20_000_000
-"""``late_ns`` of a driver that may take milliseconds for an answer, of a counter that steps every 20
-to 100 ms."""
+"""``late_ns`` of a driver that may take milliseconds for an answer, of a counter that steps every
+20 to 100 ms."""
 
 Value = TypeVar("Value")
 
@@ -20,9 +20,9 @@ def dated(
 ) -> tuple[int, Value]:
     """The time (ns) and the result of ``read``.
 
-    If this process is descheduled during it, the middle is wrong by up to half of that time: a tenth
-    of a second where a container's processor quota is used up. So a reading that took ``late_ns`` or
-    more is repeated. Exceptions of ``read`` propagate.
+    If this process is descheduled during it, the middle is wrong by up to half of that time: tens
+    of milliseconds where a container's processor quota is used up. So a reading that took
+    ``late_ns`` or more is repeated. Exceptions of ``read`` propagate.
     """
     quickest: tuple[int, int, Value] | None = None
     for _ in range(TRIES):

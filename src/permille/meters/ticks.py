@@ -22,8 +22,9 @@ def measure_ticks(
     """The seconds between steps of each counter returned by ``read``, or None.
 
     Watches for at most ``watch_s`` seconds, or until every counter has stepped ``ENOUGH`` times,
-    reading every ``pause_s``; between two readings no more than 1 / ``LOOKS`` of them counts. A tick is the median time between steps, accurate to about
-    ``pause_s``; None with fewer than two steps.
+    reading every ``pause_s``; no more than 1 / ``LOOKS`` of them counts between two readings. A
+    tick is the median time between steps, accurate to about ``pause_s``; None with fewer than two
+    steps.
     """
     last = list(read())
     steps: list[list[int]] = [[] for _ in last]
