@@ -78,7 +78,9 @@ class Handler(BaseHTTPRequestHandler):
         if dies(text):
             print("out of luck", flush=True)
             os._exit(3)
-        time.sleep(SLOW_S if IN_FLIGHT.slow else QUICK_S)
+        time.sleep(QUICK_S)
+        if IN_FLIGHT.slow:  # now that those have come which were sent together with it
+            time.sleep(SLOW_S - QUICK_S)
         usage = {"prompt_tokens": 5, "completion_tokens": 2}
         if not asked.get("stream"):
             message = {"role": "assistant", "content": "one two"}

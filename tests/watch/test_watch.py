@@ -20,10 +20,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from permille import assets
+from permille.records.energy import Estimate
 from tests import quickstart_assets
 from tests.backends.test_endpoint import free_port
 from tests.cli.test_json_output import validate
-from tests.conftest import POWER_W, Permille
+from tests.conftest import POWER_W, Permille, holds
 from tests.powercap import Driver
 from tests.watch.metrics_server import MetricsPage, serving
 
@@ -75,8 +76,8 @@ def samples(port: int) -> dict[tuple[str, ...], float]:
 
 
 def is_of(energy: Any, joules: float) -> bool:
-    """Whether an interval has what the known power used."""
-    return bool(energy["low"] <= joules <= energy["high"])
+    """Whether a line's figure holds for what the known power used."""
+    return holds(Estimate(value=energy["value"], low=energy["low"], high=energy["high"]), joules)
 
 
 def vllm(page: MetricsPage, requests: int, tokens: int, running: int = 0) -> None:
