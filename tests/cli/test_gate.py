@@ -49,13 +49,13 @@ def test_it_goes_on_until_it_is_told(permille: Permille, powercap: Driver) -> No
 
 
 def test_no_round_begins_once_its_time_is_over(permille: Permille, powercap: Driver) -> None:
-    """Each round takes a second: after the first look at two of them, there is time for one more,
-    of the two until the next look."""
+    """Each round takes a second at least, so that there is time for three, where the next look would
+    be at four."""
     found = permille(
         "gate", "--rounds", "2", "--warmup", "0", "--max-increase", "0", "--until-told",
         "--at-most", "3s", "--json", "--", "sleep", "0.5", "---", "sleep", "0.5", code=5,
     ).json  # fmt: skip
-    assert found["blocks"] in (2, 3)
+    assert 1 <= found["blocks"] <= 3
 
 
 def test_a_version_that_fails_to_run_is_no_verdict(permille: Permille, powercap: Driver) -> None:
