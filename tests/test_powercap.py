@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,10 +37,9 @@ def test_wrap_reset_pause_and_vanish(tmp_path: Path) -> None:
     tree = FakePowercap(tmp_path / "powercap", range_uj=10_000_000)
     with tree.drive({"cpu:0": Constant(10.0)}, start_uj={"cpu:0": 9_999_000}) as driver:
         await_that(lambda: read_uj(tree, "cpu:0") < 9_000_000)  # it wraps
-        for change, from_uj in (
-            (lambda: driver.wrap_soon("cpu:0", 9_000_000), 1_000_000),
-            (lambda: driver.reset("cpu:0"), 0),
-        ):
+        to_1_j: Callable[[], None] = partial(driver.wrap_soon, "cpu:0", 9_000_000)
+        to_0_j: Callable[[], None] = partial(driver.reset, "cpu:0")
+        for change, from_uj in ((to_1_j, 1_000_000), (to_0_j, 0)):
             while True:
                 t0_ns = time.monotonic_ns()
                 change()

@@ -49,8 +49,8 @@ def test_it_goes_on_until_it_is_told(permille: Permille, powercap: Driver) -> No
 
 
 def test_no_round_begins_once_its_time_is_over(permille: Permille, powercap: Driver) -> None:
-    """Each round takes a second at least, so that there is time for three, where the next look would
-    be at four."""
+    """Each round takes a second at least, so that there is time for three. The next look would be
+    at four."""
     found = permille(
         "gate", "--rounds", "2", "--warmup", "0", "--max-increase", "0", "--until-told",
         "--at-most", "3s", "--json", "--", "sleep", "0.5", "---", "sleep", "0.5", code=5,

@@ -159,9 +159,9 @@ def test_a_load_without_a_figure_is_shown_with_the_reason() -> None:
 # --- the command -------------------------------------------------------------------------
 
 LIMIT = "400ms"
-"""The server's answers take 0.05 s or 1.2 s. Half a second more comes to one of the one client's five
-answers, which moves no median; and in all answers of one of three trials of two clients it leaves
-their interval above the limit."""
+"""The server's answers take 0.05 s or 1.2 s. Half a second more comes to one of the five answers of
+the one client, which moves no median; and in all answers of one of three trials of two clients it
+leaves their interval above the limit."""
 
 
 @pytest.mark.slow
