@@ -21,6 +21,9 @@ from tests.powercap import Constant, Driver, FakePowercap
 from tests.zygote import Zygote, can_fork
 
 POWER_W = 60.0
+LIMIT_W = 25.0
+"""What the fake package states as its limit. No more than four times that is plausible (100 W), and
+the less that is, the less uncertain is the edge of a span whose process was descheduled there."""
 PATIENCE_S = 600.0
 """After which something never comes, on however busy a machine."""
 A_CAMPAIGN = 20
@@ -126,7 +129,7 @@ def permille(environment: dict[str, str], tmp_path: Path, zygote: Zygote) -> Per
 @pytest.fixture
 def powercap(tmp_path: Path, environment: dict[str, str]) -> Iterator[Driver]:
     """A fake package that draws 60 W, which ``permille`` takes for this machine's."""
-    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=100.0)
+    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=LIMIT_W)
     environment["PERMILLE_POWERCAP"] = str(tree.root)
     environment["PERMILLE_METERS"] = "rapl"
     with tree.drive({"cpu:0": Constant(POWER_W)}) as driver:

@@ -15,7 +15,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-QUICK_S, SLOW_S = 0.05, 0.6
+QUICK_S, SLOW_S = 0.05, 1.2
 FOLDER = Path(sys.argv[2])
 CLIENTS = int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000
 
@@ -78,7 +78,9 @@ class Handler(BaseHTTPRequestHandler):
         if dies(text):
             print("out of luck", flush=True)
             os._exit(3)
-        time.sleep(SLOW_S if IN_FLIGHT.slow else QUICK_S)
+        time.sleep(QUICK_S)
+        if IN_FLIGHT.slow:  # now that those have come which were sent together with it
+            time.sleep(SLOW_S - QUICK_S)
         usage = {"prompt_tokens": 5, "completion_tokens": 2}
         if not asked.get("stream"):
             message = {"role": "assistant", "content": "one two"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import PATIENCE_S
-from tests.powercap import Bursts, Constant, FakePowercap, Trace
+from tests.faults.conftest import await_that
+from tests.powercap import UNIT_UJ, Bursts, Constant, FakePowercap, Trace
 
 
 def read_uj(tree: FakePowercap, zone: str) -> int:
@@ -33,12 +36,18 @@ def test_counter_follows_the_trace(tmp_path: Path) -> None:
 def test_wrap_reset_pause_and_vanish(tmp_path: Path) -> None:
     tree = FakePowercap(tmp_path / "powercap", range_uj=10_000_000)
     with tree.drive({"cpu:0": Constant(10.0)}, start_uj={"cpu:0": 9_999_000}) as driver:
-        time.sleep(0.02)
-        assert read_uj(tree, "cpu:0") < 9_000_000  # it wrapped
-        driver.wrap_soon("cpu:0", 9_000_000)
-        assert 1_000_000 <= read_uj(tree, "cpu:0") < 9_900_000
-        driver.reset("cpu:0")
-        assert read_uj(tree, "cpu:0") < 1_000_000
+        await_that(lambda: read_uj(tree, "cpu:0") < 9_000_000)  # it wraps
+        to_1_j: Callable[[], None] = partial(driver.wrap_soon, "cpu:0", 9_000_000)
+        to_0_j: Callable[[], None] = partial(driver.reset, "cpu:0")
+        for change, from_uj in ((to_1_j, 1_000_000), (to_0_j, 0)):
+            while True:
+                t0_ns = time.monotonic_ns()
+                change()
+                value_uj = read_uj(tree, "cpu:0")
+                used_uj = 1e6 * driver.energy_j("cpu:0", t0_ns, time.monotonic_ns())
+                if from_uj + used_uj < tree.range_uj:  # or else it may have wrapped meanwhile
+                    break
+            assert from_uj - UNIT_UJ <= value_uj <= from_uj + used_uj
         driver.pause("cpu:0")
         tree.write("cpu:0", "nan")
         time.sleep(0.01)
@@ -48,8 +57,7 @@ def test_wrap_reset_pause_and_vanish(tmp_path: Path) -> None:
         assert not tree.counter("cpu:0").exists()
         tree.restore("cpu:0")
         first = read_uj(tree, "cpu:0")
-        time.sleep(0.05)
-        assert read_uj(tree, "cpu:0") > first
+        await_that(lambda: read_uj(tree, "cpu:0") != first)
 
 
 @pytest.mark.parametrize("layout", ["flat", "nested", "sysfs"])

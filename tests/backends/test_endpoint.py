@@ -217,7 +217,7 @@ REQUEST = Generate(prompt="x", max_new_tokens=1)
         (b'{"choices": [{"text": 7}]}', 200, {}, "has no text"),
         (b'{"error": "bad\\nmodel"}', 404, {}, "status 404: .*bad"),
         (b"x" * (16 << 20) + b"y", 200, {}, "more than 16 MiB"),
-        (0.5, 200, {"timeout_s": 0.1}, r"no answer within 0\.1 s; raise timeout_s"),
+        (600.0, 200, {"timeout_s": 0.1}, r"no answer within 0\.1 s; raise timeout_s"),
         (None, 200, {}, "is the server up"),
         (b'data: {"choices": [{"text": "a"}]}\n\n', 200, {"stream": True}, "broke off"),
         (b"data: nonsense\n\n", 200, {"stream": True}, "not JSON"),

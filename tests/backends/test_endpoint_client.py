@@ -122,21 +122,21 @@ def test_a_server_that_does_not_stream_its_error_is_quoted() -> None:
 
 
 def test_the_first_token_is_the_first_piece_of_reasoning() -> None:
-    reasoning = data(delta(role="assistant", content=""), delta(reasoning_content="so"))
+    role, reasoning = data(delta(role="assistant", content=""), delta(reasoning_content="so"))
     end = data(delta(content="a"), delta("stop"), USAGE)
-    found = stream(*reasoning, 0.3, *end)
+    found = stream(role, 0.3, reasoning, *end)
     assert found.text == "a"
     assert found.first_token_s is not None
-    late = stream(0.3, *reasoning, *end)
-    assert late.first_token_s is not None
-    assert found.first_token_s < late.first_token_s
+    assert found.first_token_s >= 0.3
+    assert found.last_token_s is not None  # that of the text, which came second
+    assert stream(role, *end).last_token_s is None
 
 
 def test_the_last_token_is_the_last_piece_and_an_answer_in_one_piece_has_none() -> None:
     found = stream(*data(delta(content="a")), 0.3, *data(delta(content="b"), delta("stop"), USAGE))
     assert found.first_token_s is not None
     assert found.last_token_s is not None
-    assert found.last_token_s > found.first_token_s
+    assert found.last_token_s > max(0.3, found.first_token_s)
     assert stream(*data(delta(content="ab"), delta("stop"), USAGE)).last_token_s is None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import LIMIT_W
 from tests.powercap import Constant, FakePowercap
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -50,15 +51,15 @@ def test_verdicts_are_counted_at_the_limit_and_without_one(gate: ModuleType) -> 
 def test_a_gate_runs_from_the_command_line_on(
     gate: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=100.0)
+    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=LIMIT_W)
     monkeypatch.setenv("PERMILLE_POWERCAP", str(tree.root))
     monkeypatch.setenv("PERMILLE_METERS", "rapl")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(gate, "WORK", "import time; time.sleep({loops})")
     with tree.drive({"cpu:0": Constant(60.0)}):
-        output = gate.gate(0.2, 0.2, 4)
+        output = gate.gate(0.1, 2.4, 4)  # so much more that no delay makes up for it
     assert (output["blocks"], output["provenance"]) == (4, "measured")
-    assert output["ratio"]["value"] > 1.0
+    assert output["verdict"] == "fail"
 
 
 def test_the_documentation_has_the_figures_of_the_run() -> None:

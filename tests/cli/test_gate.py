@@ -1,4 +1,5 @@
-"""``permille gate`` on real runs at a known power: energy is time."""
+"""``permille gate`` on real runs at a known power: energy is time. One version takes so much longer
+than the other that no delay of a busy machine makes up for it."""
 
 from __future__ import annotations
 
@@ -12,21 +13,22 @@ from tests.powercap import Driver
 
 pytestmark = pytest.mark.measuring
 
+SHORT, LONG = ("sleep", "0.2"), ("sleep", "3")
+
 
 def test_a_version_that_needs_more_fails(permille: Permille, powercap: Driver) -> None:
     arguments = ("gate", "--rounds", "3", "--warmup", "0")
-    commands = ("--", "sleep", "0.3", "---", "sleep", "0.6")
-    found = permille(*arguments, "--json", *commands, code=4).json
+    found = permille(*arguments, "--json", "--", *SHORT, "---", *LONG, code=4).json
     assert (found["verdict"], found["blocks"], found["max_increase"]) == ("fail", 3, 0.05)
-    assert found["ratio"]["low"] < 2.1
-    assert found["ratio"]["high"] > 1.7
-    assert (found["base"], found["head"]) == ("sleep 0.3", "sleep 0.6")
+    assert 1.05 < found["ratio"]["low"] < found["ratio"]["value"] < found["ratio"]["high"]
+    assert (found["base"], found["head"]) == ("sleep 0.2", "sleep 3")
     assert found["provenance"] == "measured"
 
 
 def test_a_version_that_needs_less_passes(permille: Permille, powercap: Driver) -> None:
-    finished = permille("gate", "--rounds", "3", "--", "sleep", "0.6", "---", "sleep", "0.3")
-    assert finished.out.startswith("passes: sleep 0.3 needs ")
+    arguments = ("gate", "--rounds", "3", "--warmup", "0")
+    finished = permille(*arguments, "--", *LONG, "---", *SHORT)
+    assert finished.out.startswith("passes: sleep 0.2 needs ")
 
 
 def test_a_single_round_cannot_tell_which_is_no_pass(permille: Permille, powercap: Driver) -> None:
@@ -40,21 +42,22 @@ def test_a_single_round_cannot_tell_which_is_no_pass(permille: Permille, powerca
 
 def test_it_goes_on_until_it_is_told(permille: Permille, powercap: Driver) -> None:
     found = permille(
-        "gate", "--rounds", "1", "--warmup", "0", "--until-told", "--at-most", "1m", "--json",
-        "--", "sleep", "0.2", "---", "sleep", "0.4", code=4,
+        "gate", "--rounds", "1", "--warmup", "0", "--until-told", "--at-most", "1h", "--json",
+        "--", "sleep", "0.2", "---", "sleep", "1", code=4,
     ).json  # fmt: skip
-    assert found["blocks"] in (2, 4, 8, 16)
+    assert found["blocks"] > 1
+    assert found["blocks"].bit_count() == 1  # each look is at twice as many
     assert found["confidence"] > 0.95
 
 
 def test_no_round_begins_once_its_time_is_over(permille: Permille, powercap: Driver) -> None:
-    """Each round takes a second: after the first look at two of them, there is time for one more,
-    of the two until the next look."""
+    """Each round takes a second at least, so that there is time for three. The next look would be
+    at four."""
     found = permille(
         "gate", "--rounds", "2", "--warmup", "0", "--max-increase", "0", "--until-told",
         "--at-most", "3s", "--json", "--", "sleep", "0.5", "---", "sleep", "0.5", code=5,
     ).json  # fmt: skip
-    assert found["blocks"] in (2, 3)
+    assert 1 <= found["blocks"] <= 3
 
 
 def test_a_version_that_fails_to_run_is_no_verdict(permille: Permille, powercap: Driver) -> None:
@@ -112,15 +115,15 @@ def nap(text):
 def test_a_study_against_a_stored_baseline(
     permille: Permille, powercap: Driver, tmp_path: Path
 ) -> None:
-    """The same study before and after a change that triples its time, at a known power."""
-    write_study(tmp_path, "nap", source=NAP.replace("SECONDS", "0.1"), inferences=4, repeats=3)
+    """The same study before and after a change that takes much more time, at a known power."""
+    write_study(tmp_path, "nap", source=NAP.replace("SECONDS", "0.02"), inferences=4, repeats=3)
     permille("run", "study.toml", "--store", "base.db")
     gate = ("gate", "study.toml", "--against", "base.db")
     # A store that holds the same trials is no second measurement.
     finished = permille(*gate, "--store", "base.db", code=1)
     assert "the baseline holds the same trials" in finished.out
 
-    (tmp_path / "models.py").write_text(NAP.replace("SECONDS", "0.3"))
+    (tmp_path / "models.py").write_text(NAP.replace("SECONDS", "0.8"))
     finished = permille(*gate, "--store", "base.db", code=2)
     assert "has no trials of 1 cell of study.toml as it is now" in finished.err
 
@@ -128,8 +131,7 @@ def test_a_study_against_a_stored_baseline(
     output = permille(*gate, "--store", "head.db", "--json", code=4).json
     (one,) = output["cells"]
     assert (output["verdict"], one["verdict"], one["same_session"]) == ("fail", "fail", True)
-    assert one["ratio"]["low"] < 3.1
-    assert one["ratio"]["high"] > 2.6
+    assert 1.05 < one["ratio"]["low"] < one["ratio"]["value"] < one["ratio"]["high"]
     assert (
         "fails: nap, text-classification on rows.jsonl: "
         in permille(*gate, "--store", "head.db", code=4).out

@@ -135,7 +135,7 @@ def test_every_command_prints_what_its_schema_says(
         code=5,
     )
     search = ("--find-knee", "--latency-p50", "1ms", "--store", "knee.db", "--json")
-    check("run --find-knee", "run", str(server_study(folder, "", 0)), *search, code=4)
+    check("run --find-knee", "run", str(server_study(folder, "")), *search, code=4)
     with serving() as page:
         page.text = 'nv_inference_request_success{model="m"} 3\n'
         looks = ("--every", "1s", "--for", "1s")

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import PATIENCE_S
+
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 """The key of an element's reference, as WebDriver defines it."""
 PREFERENCES: dict[str, bool | int | str] = {
@@ -35,7 +37,6 @@ PREFERENCES: dict[str, bool | int | str] = {
     "browser.download.useDownloadDir": True,
     "browser.helperApps.neverAsk.saveToDisk": "text/csv,application/json,image/svg+xml",
 }
-START_S = 120
 
 
 class Firefox:
@@ -123,16 +124,16 @@ def opened(program: str, folder: Path) -> Iterator[Firefox]:
     )
     try:
         with socket.create_connection(("127.0.0.1", _port(process, profile))) as connection:
-            connection.settimeout(START_S)
+            connection.settimeout(PATIENCE_S)
             yield Firefox(connection, downloads)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
 
 
 def _port(process: subprocess.Popen[bytes], profile: Path) -> int:
     written = profile / "MarionetteActivePort"
-    end = time.monotonic() + START_S
+    end = time.monotonic() + PATIENCE_S
     while not (written.exists() and written.read_text()):
         assert process.poll() is None, "Firefox has ended"
         assert time.monotonic() < end, "Firefox has not started"

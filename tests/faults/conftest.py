@@ -17,8 +17,7 @@ import pytest
 from permille.records.trial import Trial
 from permille.store import Store
 from tests.callable_study import GOOD_OR_BAD, write_study
-from tests.conftest import PATIENCE_S, POWER_W
-from tests.powercap import Constant, Driver, FakePowercap
+from tests.conftest import PATIENCE_S
 
 GOOD = GOOD_OR_BAD + "\ngood2 = good3 = good\n"
 
@@ -41,17 +40,6 @@ def make_study(tmp_path: Path) -> MakeStudy:
         )
 
     return write
-
-
-@pytest.fixture
-def powercap(tmp_path: Path, environment: dict[str, str]) -> Iterator[Driver]:
-    """A fake package as the other tests', but with a stated limit: the edges of a span as short
-    as these are then certain enough on a busy machine too."""
-    tree = FakePowercap(tmp_path / "powercap", dram=False, limit_w=75.0)
-    environment["PERMILLE_POWERCAP"] = str(tree.root)
-    environment["PERMILLE_METERS"] = "rapl"
-    with tree.drive({"cpu:0": Constant(POWER_W)}) as driver:
-        yield driver
 
 
 def start(path: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:

@@ -27,9 +27,11 @@ class Steady:
 
     def __init__(self) -> None:
         self.domains: tuple[Domain, ...] = (domain(tick_s=0.0),)
+        self.read_ns: list[int] = []
 
     def read(self) -> list[Reading]:
         now = time.monotonic_ns()
+        self.read_ns.append(now)
         return [Reading(domain="cpu:0", t_ns=now, energy_j=10.0 * now / 1e9)]
 
     def observe(self, pids: frozenset[int]) -> Observation:
@@ -41,16 +43,17 @@ class Steady:
 
 def _span_over(jump_ns: int) -> tuple[object, dict[str, object]]:
     asleep = [0]
-    meter: Meter = Steady()
+    steady = Steady()
+    meter: Meter = steady
     recorder = Poller([meter], suspended=lambda: asleep[0])
     recorder.poll()
-    t0_ns = time.monotonic_ns()
     time.sleep(0.02)
     recorder.poll()
     asleep[0] += jump_ns
     time.sleep(0.02)
     recorder.poll()
-    span = Span(name="query", t0_ns=t0_ns, t1_ns=time.monotonic_ns())
+    # From reading to reading, so that its edges are certain however busy the machine is.
+    span = Span(name="query", t0_ns=steady.read_ns[0], t1_ns=steady.read_ns[-1])
     found = phase(recorder.take(), span)
     return found.domains.get("cpu:0"), dict(found.problems)
 
@@ -79,7 +82,7 @@ def test_a_machine_long_suspended_before_measures_as_any_other(
     if subprocess.run([*shift, "true"], capture_output=True).returncode != 0:
         pytest.skip("no time namespaces here")
     done = subprocess.run(
-        [*shift, sys.executable, "-m", "permille", "measure", "--json", "--", "sleep", "0.5"],
+        [*shift, sys.executable, "-m", "permille", "measure", "--json", "--", "sleep", "1"],
         env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -105,7 +105,7 @@ def test_a_worker_that_hangs_meets_its_limit_after_the_runner_was_stopped_too(
     tmp_path: Path,
 ) -> None:
     process = start(make_study("patient", source=PATIENT, timeout_s=3.0), environment)
-    await_that((tmp_path / "began").exists)
+    await_that(lambda: (tmp_path / "began").exists() or process.poll() is not None)
     process.send_signal(signal.SIGSTOP)
     time.sleep(4.0)
     process.send_signal(signal.SIGCONT)

@@ -181,7 +181,7 @@ def test_a_node_that_joins_during_a_run_takes_part_in_it(
         run = _run(path, environment, "--engine", "ray", "--address", nodes.address)
         await_that(lambda: holding() == 1)
         nodes.add("b")
-        await_that(lambda: holding() == 2, 120)  # both nodes measure at the same time
+        await_that(lambda: holding() == 2)  # both nodes measure at the same time
         (tmp_path / "go").touch()
         _, err = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, err

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -196,10 +197,13 @@ def test_instant_power_is_read_beside_the_counter(nvml: Driver) -> None:
     nvml.script(*script)
     (domain,) = nvml.open()
     assert domain["name"] == "gpu:0"
+    began_ns = time.monotonic_ns()
     counter, power = nvml.read()
+    passed_ns = time.monotonic_ns() - began_ns
     assert (counter["domain"], counter["energy_j"]) == ("gpu:0", 5.0)
     assert (power["domain"], power["power_w"]) == ("gpu:0 instant power", 91.0)
-    assert counter["t_ns"] - power["t_ns"] == pytest.approx(0.1e9, abs=0.05e9)  # it is of the past
+    # It is of the past, and was read after the counter.
+    assert 0 <= 100_000_000 - (counter["t_ns"] - power["t_ns"]) <= passed_ns
     nvml.script(*script, "gpu0.instant_rc=999")
     counter, power = nvml.read()
     assert (counter["energy_j"], counter["error"]) == (5.0, None)
@@ -307,7 +311,7 @@ def test_a_library_with_the_least_functions_measures_and_says_what_it_cannot_see
     with Driver(FakeNvml(tmp_path, LEAST)) as driver:
         (domain,) = driver.open()
         assert domain["device"] == "Least"
-        assert domain["tick_s"] == pytest.approx(0.01, rel=0.3)
+        assert domain["tick_s"] > 0
         (first,), (second,) = driver.read(), driver.read()
         assert first["error"] is None
         assert second["energy_j"] >= first["energy_j"] > 0

@@ -42,6 +42,17 @@ def test_a_counter_that_stands_still_or_fails_has_no_tick() -> None:
     assert 0.2e9 <= clock.ns < 0.25e9  # bounded: it gave up on the others in time
 
 
+def test_a_watch_is_not_over_because_the_watcher_was_descheduled() -> None:
+    clock = Clock()
+    away_s = iter([0.0, 0.5, 0.3])
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds + next(away_s, 0.0))
+
+    (tick_s,) = measure_ticks(lambda: [float(clock.ns // 10_000_000)], 0.2, 0.001, clock.now, sleep)
+    assert tick_s == pytest.approx(0.01, abs=0.0011)
+
+
 def test_one_step_is_no_tick() -> None:
     assert median_step_s([5]) is None
     assert median_step_s([5, 1_000_000_005]) == 1.0

@@ -73,7 +73,7 @@ class Device(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/slow":
-            time.sleep(1)
+            time.sleep(600)
             return
         if self.path == "/moved":
             self.send_response(302)

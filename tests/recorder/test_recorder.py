@@ -49,10 +49,21 @@ def test_spans_between_marks_have_the_known_energy(here: Driver) -> None:
     found = span_energy(series, Span(name="x", t0_ns=t0_ns, t1_ns=t1_ns))
     assert isinstance(found, DomainEnergy)
     truth_j = here.energy_j("cpu:0", t0_ns, t1_ns)
-    assert found.energy_j == pytest.approx(truth_j, abs=max(4 * found.edge_j, 0.5))
-    assert truth_j == pytest.approx(POWER_W * (t1_ns - t0_ns) / 1e9, rel=0.01)
-    assert recording.stats.polls >= 5
+    # Two rectangular edges: their half-widths add up to at most √6 standard uncertainties.
+    assert abs(found.energy_j - truth_j) <= 6**0.5 * found.edge_j
+    assert truth_j == pytest.approx(POWER_W * (t1_ns - t0_ns) / 1e9)
     assert recording.stats.cpu_s > 0
+
+
+def test_it_polls_without_being_asked(here: Driver) -> None:
+    with Recorder() as recorder:
+        recorder.begin()
+        polls: list[int] = []
+        while len(polls) < 2:  # as often as it takes until it has had its turn
+            t0_ns = time.monotonic_ns()
+            time.sleep(0.3)
+            t1_ns = time.monotonic_ns()
+            polls = [t for t in recorder.take().series[0].t_ns if t0_ns < t < t1_ns]
 
 
 def test_begin_forgets_what_was_before(here: Driver) -> None:
@@ -82,7 +93,7 @@ def test_a_dead_recorder_is_said_to_both_ends_and_can_be_replaced(here: Driver) 
 def test_it_dies_with_its_parent(here: Driver, environment: dict[str, str]) -> None:
     code = (
         "import sys, time; from permille.recorder.client import Recorder;"
-        "r = Recorder(); print(r.pid, flush=True); time.sleep(60)"
+        "r = Recorder(); print(r.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
@@ -160,12 +171,10 @@ def test_a_meter_that_blocks_as_it_is_opened_leaves_no_recorder(
     assert recorders_of(os.getpid()) == before
 
 
-def test_an_answer_that_is_late_is_never_taken_for_the_next(
-    here: Driver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("permille.recorder.client.ANSWER_S", 1.0)
+def test_an_answer_that_is_late_is_never_taken_for_the_next(here: Driver) -> None:
     with Recorder() as recorder:
         recorder.begin()
+        recorder._control.settimeout(1.0)
         os.kill(recorder.pid, signal.SIGSTOP)
         with pytest.raises(RecorderError, match="does not answer"):
             recorder.mark()

@@ -25,11 +25,12 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def versions(tmp_path: Path) -> tuple[Path, str]:
-    """A checkout whose last commit sleeps twice as long, and the commit before it."""
+    """A checkout whose last commit sleeps so much longer that no delay of a busy machine makes up
+    for it, and the commit before it."""
     folder = tmp_path / "repository"
     folder.mkdir()
     git(folder, "init", "--quiet")
-    for seconds in ("0.3", "0.6"):
+    for seconds in ("0.2", "3"):
         (folder / "work.sh").write_text(f"sleep {seconds}; echo 100%\n")
         git(folder, "add", "work.sh")
         git(folder, "commit", "--quiet", "-m", seconds)
@@ -45,7 +46,7 @@ def act(
         "RUNNER_TEMP": str(tmp_path / "runner"),
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
         "PERMILLE": f"{Path(sys.executable).parent}{os.sep}permille",
-        "COMMAND": "sh work.sh", "SETUP": "", "MAX_INCREASE": "5%", "AT_MOST": "10s", "ROUNDS": "3",
+        "COMMAND": "sh work.sh", "SETUP": "", "MAX_INCREASE": "5%", "AT_MOST": "1h", "ROUNDS": "3",
     }  # fmt: skip
     return subprocess.run(
         [str(ROOT / "scripts/gate_action.sh")], env=environment | given | inputs,
@@ -53,7 +54,7 @@ def act(
     )  # fmt: skip
 
 
-def test_a_pull_request_that_needs_twice_the_energy_fails(
+def test_a_pull_request_that_needs_much_more_energy_fails(
     powercap: Driver,
     versions: tuple[Path, str],
     environment: dict[str, str],

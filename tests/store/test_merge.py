@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -207,7 +205,7 @@ def test_a_merge_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> None:
     )
     while process.poll() is None and not _rows(out):
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     there = _rows(out)
     found = merge(out, [source])

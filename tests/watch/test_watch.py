@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import shutil
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,10 +20,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from permille import assets
+from permille.records.energy import Estimate
 from tests import quickstart_assets
 from tests.backends.test_endpoint import free_port
 from tests.cli.test_json_output import validate
-from tests.conftest import POWER_W, Permille
+from tests.conftest import POWER_W, Permille, holds
 from tests.powercap import Driver
 from tests.watch.metrics_server import MetricsPage, serving
 
@@ -73,6 +75,11 @@ def samples(port: int) -> dict[tuple[str, ...], float]:
     }
 
 
+def is_of(energy: Any, joules: float) -> bool:
+    """Whether a line's figure holds for what the known power used."""
+    return holds(Estimate(value=energy["value"], low=energy["low"], high=energy["high"]), joules)
+
+
 def vllm(page: MetricsPage, requests: int, tokens: int, running: int = 0) -> None:
     page.text = (
         f'vllm:request_success_total{{model_name="m",finished_reason="stop"}} {requests}\n'
@@ -104,9 +111,9 @@ def test_counts_failures_and_restarts(
             err = process.communicate()[1]
     assert process.returncode == 0, err
     assert idle["idle"] is True
-    assert idle["energy_j"]["value"] == pytest.approx(POWER_W * idle["seconds"], rel=0.05)
+    assert is_of(idle["energy_j"], POWER_W * idle["seconds"])
     assert (busy["requests"], busy["tokens"]["output"]) == (2, 60)
-    assert busy["j_per_token"]["value"] == pytest.approx(POWER_W * busy["seconds"] / 60, rel=0.05)
+    assert is_of(busy["j_per_token"], POWER_W * busy["seconds"] / 60)
     assert "answered 503" in failed["notes"][0]
     assert failed["wh_per_1000"] is None
     assert served["permille_energy_joules_total", "compute", "cpu:0", "measured"] > 0
@@ -125,12 +132,13 @@ def test_a_server_that_comes_later_and_the_text_for_a_terminal(
     with serving() as page:
         page.text = 'vllm:num_requests_running{model_name="\\u001b[31m"} 1\n'
         url = page.url
-    finished = permille("watch", "--metrics", url, "--every", "2s", "--for", "3s")
+    finished = permille("watch", "--metrics", url, "--every", "60s", "--for", "2s")
     assert "cannot be read yet: no answer" in finished.err
     first = finished.out.splitlines()[0]
-    assert "60 W" in first or "59." in first or "60." in first
+    assert re.search(r"  \d+(\.\d+)? W  ", first)
     assert "– requests/s  – tokens/s  – per token" in first
-    assert "3 seconds left out" in finished.out, "the last line ends with the watch"
+    (left_out,) = re.findall(r"^(\d+) seconds left out", finished.out, re.MULTILINE)
+    assert 2 <= int(left_out) < 60, "the last line ends with the watch"
 
 
 @pytest.mark.parametrize(
@@ -184,9 +192,7 @@ def test_llama_cpp_s_own_counters(
     assert line["total"]["tokens"]["input"] == usage["prompt_tokens"]
     assert line["requests"] is None  # this server does not count them
     assert line["wh_per_1000"] is None
-    assert line["total"]["j_per_token"]["value"] == pytest.approx(
-        POWER_W * line["total"]["seconds"] / tokens, rel=0.05
-    )
+    assert is_of(line["total"]["j_per_token"], POWER_W * line["total"]["seconds"] / tokens)
 
 
 PROMETHEUS = shutil.which("prometheus")
@@ -220,25 +226,35 @@ def test_prometheus_own_query_gives_the_same_joules_per_token(
         with serving() as page:
             vllm(page, 0, 0)
             with watching(page.url, environment, tmp_path, "--serve", str(port)) as process:
-                for look in range(1, 11):
-                    vllm(page, 2 * look, 100 * look)
-                    line = next_line(process)
-                ended = datetime.datetime.fromisoformat(line["t"]).timestamp()
-                time.sleep(2.0)
-                its_j_per_token = queried(
-                    its_own,
-                    "sum(permille_energy_joules_total)"
-                    " / scalar(sum(permille_tokens_total{direction='output'}))",
-                    ended + 0.7,
-                )
+                lines: list[Any] = []
+                seen: set[float] = set()
+                # Until it has taken in several of the lines: which ones is for the machine to say.
+                while len(seen) < 5:
+                    vllm(page, 2 * len(lines), 100 * len(lines) ** 2)
+                    lines.append(next_line(process))
+                    seen |= queried(its_own, J_PER_TOKEN)
+                asked = datetime.datetime.now(datetime.UTC)
+                while datetime.datetime.fromisoformat(lines[-1]["t"]) < asked:
+                    lines.append(next_line(process))
     finally:
         prometheus.kill()
         prometheus.communicate()
-    assert its_j_per_token == pytest.approx(line["total"]["j_per_token"]["value"], rel=0.01)
+    known = [line["total"]["j_per_token"] for line in lines]
+    ours = [one["value"] for one in known if one is not None]
+    for theirs in seen:
+        assert any(theirs == pytest.approx(one) for one in ours)
 
 
-def queried(port: int, query: str, at_s: float) -> float:
-    words = urllib.parse.urlencode({"query": query, "time": f"{at_s:.3f}"})
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{words}") as answer:
-        (series,) = json.load(answer)["data"]["result"]
-    return float(series["value"][1])
+J_PER_TOKEN = (
+    "sum(permille_energy_joules_total) / (sum(permille_tokens_total{direction='output'}) > 0)"
+)
+
+
+def queried(port: int, query: str) -> set[float]:
+    """The values of a query now; none while the server is not up."""
+    words = urllib.parse.urlencode({"query": query})
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{words}") as answer:
+            return {float(one["value"][1]) for one in json.load(answer)["data"]["result"]}
+    except urllib.error.URLError:
+        return set()

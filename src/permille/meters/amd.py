@@ -11,9 +11,11 @@ import io
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from permille.meters import MeterUnavailable, Observation, Reading
+from permille.meters.dated import SLOW_LATE_NS, dated
 from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
@@ -152,13 +154,14 @@ class AmdMeter:
     def _figures(self) -> list[Reading]:
         readings = []
         for gpu in self._gpus:
-            name, before_ns = gpu.domain.name, time.monotonic_ns()
+            name = gpu.domain.name
             try:
-                value = _value(self._smi, gpu)
+                read_ns, value = dated(partial(_value, self._smi, gpu), SLOW_LATE_NS)
             except self._smi.AmdSmiException as error:
-                readings.append(Reading(name, before_ns, error=f"AMD SMI: {_one_line(error)}"))
+                said = f"AMD SMI: {_one_line(error)}"
+                readings.append(Reading(name, time.monotonic_ns(), error=said))
                 continue
-            t_ns = (before_ns + time.monotonic_ns()) // 2 - gpu.lag_ns
+            t_ns = read_ns - gpu.lag_ns
             if value is None:
                 readings.append(Reading(name, t_ns, error="AMD SMI gives no figure"))
             elif gpu.power_key is None:

@@ -12,6 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 from permille.meters import MeterUnavailable, Observation, Reading
+from permille.meters.dated import SLOW_LATE_NS, dated
 from permille.meters.ticks import measure_ticks
 from permille.records.recording import Domain, DomainKind, Provenance
 
@@ -84,11 +85,10 @@ class AppleMeter:
 
     def read(self) -> list[Reading]:
         """Read every part in one call."""
-        t_ns = time.monotonic_ns()
         try:
-            metrics = self._monitor.get_cumulative_energy()
+            t_ns, metrics = dated(self._monitor.get_cumulative_energy, SLOW_LATE_NS)
         except RuntimeError as error:
-            said = f"Apple silicon: {error}"
+            t_ns, said = time.monotonic_ns(), f"Apple silicon: {error}"
             return [Reading(part.domain, t_ns, error=said) for part in self._parts]
         readings = []
         for part in self._parts:

@@ -15,10 +15,12 @@ import math
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from permille.meters import Meter, MeterUnavailable, Observation, Reading
+from permille.meters.dated import SLOW_LATE_NS, dated
 from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.nvml_gpu import NvmlGpu, cross_check, open_gpu, optional
 from permille.meters.ticks import measure_ticks
@@ -141,13 +143,13 @@ class NvmlMeter:
     def _figures(self, gpus: list[NvmlGpu]) -> list[Reading]:
         readings = []
         for gpu in gpus:
-            name, before_ns = gpu.domain.name, self._clock_ns()
+            name = gpu.domain.name
             try:
-                value = gpu.value(self._nvml)
+                read_ns, value = dated(partial(gpu.value, self._nvml), SLOW_LATE_NS, self._clock_ns)
             except self._nvml.NVMLError as error:
-                readings.append(Reading(name, before_ns, error=f"NVML: {error}"))
+                readings.append(Reading(name, self._clock_ns(), error=f"NVML: {error}"))
                 continue
-            t_ns = (before_ns + self._clock_ns()) // 2 - gpu.lag_ns
+            t_ns = read_ns - gpu.lag_ns
             if value is None:
                 readings.append(Reading(name, t_ns, error="NVML: the figure is not available"))
             elif gpu.source == "counter":

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 
 ENOUGH = 8
+LOOKS = 20
+"""The fewest readings of a watch, however long this process is descheduled between two of them."""
 
 
 def measure_ticks(
@@ -20,14 +22,21 @@ def measure_ticks(
     """The seconds between steps of each counter returned by ``read``, or None.
 
     Watches for at most ``watch_s`` seconds, or until every counter has stepped ``ENOUGH`` times,
-    reading every ``pause_s``. A tick is the median time between steps, accurate to about
-    ``pause_s``; None with fewer than two steps.
+    reading every ``pause_s``; no more than 1 / ``LOOKS`` of them counts between two readings. A
+    tick is the median time between steps, accurate to about ``pause_s``; None with fewer than two
+    steps.
     """
     last = list(read())
     steps: list[list[int]] = [[] for _ in last]
-    end_ns = clock_ns() + round(watch_s * 1e9)
+    left_ns = watch_ns = round(watch_s * 1e9)
+    before_ns = clock_ns()
     # One step more than ENOUGH: that many intervals have one end more.
-    while (now_ns := clock_ns()) < end_ns and any(len(s) <= ENOUGH for s in steps):
+    while any(len(s) <= ENOUGH for s in steps):
+        now_ns = clock_ns()
+        left_ns -= min(now_ns - before_ns, watch_ns // LOOKS)
+        if left_ns <= 0:
+            break
+        before_ns = now_ns
         for i, value in enumerate(read()):
             if value is not None and last[i] is not None and value != last[i]:
                 steps[i].append(now_ns)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from permille.meters import Meter, MeterUnavailable, Observation, Reading
+from permille.meters.dated import dated
 from permille.meters.processor import CPUINFO, Processor, read_processor
 from permille.meters.rapl.counter import EnergyCounter
 from permille.meters.rapl.facts import accuracy, max_power_w
@@ -40,6 +40,8 @@ LEAST_INTERVAL_S = 0.005
 WATCH_S = 0.2
 # A tick is known to about this, which is a twentieth of the usual one of 1 ms.
 PAUSE_S = 0.00005
+LATE_NS = 500_000
+"""A reading that takes this long (0.5 ms, some ten times as long as usual) is repeated."""
 
 REMEDY = (
     "let a group read the counters: put `z /sys/class/powercap/intel-rapl*/energy_uj 0440 root "
@@ -135,10 +137,7 @@ class RaplMeter:
         """Read every counter; unreadable domains get an error."""
         readings = [one.reading() for one in self._lost]
         for counter in self._counters:
-            before_ns = time.monotonic_ns()
-            energy_j, error = counter.read()
-            # Whenever the value was taken in between, its time is off by half of that at most.
-            t_ns = (before_ns + time.monotonic_ns()) // 2
+            t_ns, (energy_j, error) = dated(counter.read, LATE_NS)
             readings.append(Reading(counter.domain.name, t_ns, energy_j=energy_j, error=error))
         return readings
 
