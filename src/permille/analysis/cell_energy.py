@@ -9,7 +9,7 @@ import msgspec
 
 from permille.analysis import serving
 from permille.analysis.boundaries import Bounded, Members, above_idle, energy_of, members_of
-from permille.analysis.cell_summary import BlockEnergy, Sums, TokenEnergy
+from permille.analysis.cell_summary import BlockPlace, Sums, TokenEnergy
 from permille.analysis.parts import Part, parts_of
 from permille.analysis.sums import energy_sums, net_sums, sums_of
 from permille.records.energy import Boundary, Refused
@@ -146,29 +146,26 @@ class CellEnergy:
             return None
         return msgspec.structs.replace(
             sums,
-            blocks=self._blocks(sums.values),
+            block_values=sums.values if self._places else (),
+            places=self._places,
             rerun_precision=self.done[-1].rerun_precision,
         )
 
-    def _blocks(self, values: Sequence[float]) -> tuple[BlockEnergy, ...]:
-        """The trials' values with their sessions and blocks; empty if one does not know its own, or
-        if they are so many that keeping them all would cost more than they tell."""
+    @cached_property
+    def _places(self) -> tuple[BlockPlace, ...]:
+        """The sessions and blocks of the trials; empty if one does not know its own, or if they are
+        so many that keeping them all would cost more than they tell."""
         trials = [trial for trial, _ in self.counted]
         if not 0 < len(trials) <= MOST_BLOCKS:
             return ()
         # Machines with equal environments are pooled, and are a level of variation all the same.
         known = all(trial.machine is not None for trial in trials)
-        blocks = [
-            BlockEnergy(
-                session=t.session,
-                block=t.block,
-                value=value,
-                machine=t.machine or "" if known else t.environment.fingerprint,
-            )
-            for t, value in zip(trials, values, strict=True)
+        places = [
+            BlockPlace(t.session, t.block, t.machine or "" if known else t.environment.fingerprint)
+            for t in trials
             if t.session is not None and t.block is not None
         ]
-        return tuple(blocks) if len(blocks) == len(trials) else ()
+        return tuple(places) if len(places) == len(trials) else ()
 
     def seconds(self) -> Sums | None:
         """Seconds per 1,000 inferences."""

@@ -30,12 +30,11 @@ from permille.records.trial import Protocol, Stopping
 from permille.units import format_energy_kwh, kwh_from_joules
 
 
-class BlockEnergy(Record):
-    """One trial's figure, with the session and the block that it was measured in."""
+class BlockPlace(NamedTuple):
+    """The session and the block that a trial was measured in, and the machine."""
 
     session: str
     block: int
-    value: float
     machine: str = ""
 
 
@@ -55,9 +54,10 @@ class Sums(Record):
 
     ``values`` has one per trial; if only sums are known (the shipped figures of a study) it is
     empty. ``low`` and ``high`` are the relative systematic uncertainty below and above from meter
-    accuracy and edges (k = 2), which more repeats do not reduce. ``blocks`` are the trials by
-    session and block, empty if one of them does not know its own. ``rerun_precision``: sessions
-    were repeated until they agreed within it.
+    accuracy and edges (k = 2), which more repeats do not reduce. ``places`` has the session and
+    the block of each trial, and ``block_values`` its figure; both are empty if a trial does not
+    know its own. ``rerun_precision``: sessions were repeated until they agreed within it. ``kept``:
+    the intervals, where they were worked out before.
     """
 
     n: int
@@ -69,8 +69,10 @@ class Sums(Record):
     values: tuple[float, ...] = ()
     asked: Stopping | None = None
     signed: bool = False  # whether it is a net energy, whose interval may reach below 0
-    blocks: tuple[BlockEnergy, ...] = ()
+    block_values: tuple[float, ...] = ()
+    places: tuple[BlockPlace, ...] = ()
     rerun_precision: float | None = None
+    kept: SumsIntervals | None = None
 
     def estimate(self) -> Estimate:
         """The mean with its 95 % interval: spread of the trials and systematic, combined.
@@ -82,6 +84,8 @@ class Sums(Record):
 
     def intervals(self) -> SumsIntervals:
         """The intervals, for those who need several of them."""
+        if self.kept is not None:
+            return self.kept
         over, factor = self._over_sessions()
         spread = self._spread(over)
         widened = intervals.with_systematic(spread, self.low, self.high)
@@ -103,13 +107,12 @@ class Sums(Record):
 
     def session_means(self) -> list[SessionMean]:
         """Each session's mean of the logarithms; none if one of them is missing."""
-        if not self.blocks or self.mean <= 0 or min(b.value for b in self.blocks) <= 0:
+        values = self.block_values
+        if not values or self.mean <= 0 or min(values) <= 0:
             return []
         return session_means(
-            Measurement(
-                session=b.session, block=b.block, value=math.log(b.value), machine=b.machine
-            )
-            for b in self.blocks
+            Measurement(session=p.session, block=p.block, value=math.log(v), machine=p.machine)
+            for p, v in zip(self.places, values, strict=True)
         )
 
     @property
@@ -125,11 +128,15 @@ class Sums(Record):
 
     def spread(self) -> Estimate:
         """The mean with the interval from only the trials."""
+        if self.kept is not None:
+            return self.kept.spread
         return self._spread(self._over_sessions()[0])
 
     @property
     def selection_factor(self) -> float:
         """By how much intervals over its sessions are widened (see :mod:`.rerun`)."""
+        if self.kept is not None:
+            return self.kept.selection_factor
         return self._over_sessions()[1]
 
     def _over_sessions(self) -> tuple[Rerun | None, float]:
@@ -154,9 +161,9 @@ class Sums(Record):
     def _mean_of_sessions(self) -> float:
         """The mean over machines of the mean over sessions, as of :func:`.rerun.rerun`."""
         machines: dict[str, dict[str, list[float]]] = {}
-        for block in self.blocks:
-            sessions = machines.setdefault(block.machine, {})
-            sessions.setdefault(block.session, []).append(block.value)
+        for place, value in zip(self.places, self.block_values, strict=True):
+            sessions = machines.setdefault(place.machine, {})
+            sessions.setdefault(place.session, []).append(value)
         means = [[math.fsum(v) / len(v) for v in one.values()] for one in machines.values()]
         return math.fsum(math.fsum(one) / len(one) for one in means) / len(means)
 

@@ -140,18 +140,19 @@ def ratio(a: Side, b: Side) -> Estimate:
 def paired(a: Sums, b: Sums) -> list[SessionMean]:
     """Each session's mean difference of logarithms, a - b, over the blocks that have both. None if
     a stopping rule ended the trials of one, whose interval is that of the rule."""
-    if a.asked or b.asked or min((e.value for e in (*a.blocks, *b.blocks)), default=0.0) <= 0:
+    values = (*a.block_values, *b.block_values)
+    if a.asked or b.asked or not values or min(values) <= 0:
         return []
-    other = {(e.session, e.block): e.value for e in b.blocks}
+    other = {place[:2]: value for place, value in zip(b.places, b.block_values, strict=True)}
     return session_means(
         Measurement(
-            session=e.session,
-            block=e.block,
-            value=math.log(e.value) - math.log(other[e.session, e.block]),
-            machine=e.machine,
+            session=place.session,
+            block=place.block,
+            value=math.log(value) - math.log(other[place[:2]]),
+            machine=place.machine,
         )
-        for e in a.blocks
-        if (e.session, e.block) in other
+        for place, value in zip(a.places, a.block_values, strict=True)
+        if place[:2] in other
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from msgspec import structs
-
+from permille.analysis import pareto
 from permille.analysis.cell_summary import Summary
-from permille.analysis.estimates import Interval
-from permille.analysis.pareto import fronts
-from permille.analysis.rows import CellRow, row
+from permille.analysis.estimates import Interval, SessionInterval
+from permille.analysis.rows import CellRow, row_fields
 from permille.carbon.accelerators import EmbodiedShare, share_g
 from permille.carbon.embodied import Hardware, embodied_g, sci_g_per_1000
 from permille.carbon.equivalents import amounts, equivalents
@@ -123,25 +122,27 @@ def result_rows(
     *,
     net: bool,
     added: AddedImpacts = _NOTHING,
+    fronts: bool = True,
 ) -> list[ResultRow]:
-    """The rows of a table: each summary with its carbon, and which models are on the front, by the
-    energy that is shown."""
+    """The rows of a table: each summary with its carbon and, if the ``fronts`` are asked for, which
+    models are on the front, by the energy that is shown."""
     grams = carbon.intensity_g_per_kwh
     ranked = [s.above_idle() for s in summaries] if net else summaries
+    on_fronts = pareto.fronts(ranked) if fronts else [None] * len(summaries)
     return [
         _with_carbon(
-            row(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net),
+            row_fields(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net),
             summary,
             carbon,
             added,
             on_front,
         )
-        for summary, on_front in zip(summaries, fronts(ranked), strict=True)
+        for summary, on_front in zip(summaries, on_fronts, strict=True)
     ]
 
 
 def _with_carbon(
-    plain_row: CellRow,
+    plain: dict[str, Any],
     summary: Summary,
     carbon: CarbonSettings,
     added: AddedImpacts,
@@ -149,21 +150,23 @@ def _with_carbon(
 ) -> ResultRow:
     """A row with the figures shown next to its carbon: the market-based figure, the SCI score with
     its embodied part, and equivalents; None if not requested or unknown."""
-    kwh, grams = plain_row.kwh_per_1000.value, plain_row.co2e_g_per_1000.value
+    energy: SessionInterval = plain["kwh_per_1000"]
+    mass: SessionInterval = plain["co2e_g_per_1000"]
+    kwh, grams = energy.value, mass.value
     if kwh is None or grams is None or kwh < 0:
-        return ResultRow(**structs.asdict(plain_row), pareto=on_front)
+        return ResultRow(**plain, pareto=on_front)
     sci = None
     if added.hardware is not None and summary.seconds is not None:
         made_g = embodied_g(added.hardware, summary.seconds.mean)
         per_1000_g = sci_g_per_1000(grams, made_g, 1000)
         sci = Sci(g_per_1000=per_1000_g, operational_g=grams, embodied_g=made_g)
     return ResultRow(
-        **structs.asdict(plain_row),
+        **plain,
         pareto=on_front,
         market_co2e_g_per_1000=footprint(kwh, carbon, summary.boundary).market_g,
         equivalents=amounts(kwh, grams),
         sci=sci,
-        water_l_per_1000=_water(plain_row.kwh_per_1000, summary, carbon, added.water),
+        water_l_per_1000=_water(energy, summary, carbon, added.water),
         embodied_g_per_1000=_embodied(summary, added.embodied),
     )
 

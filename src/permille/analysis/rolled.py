@@ -4,11 +4,12 @@ sums."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from permille.analysis.cell_summary import Summary, Sums, TokenEnergy
+from permille.analysis.cell_summary import BlockPlace, Summary, Sums, TokenEnergy
 from permille.analysis.study_cells import METERED, StudyCell, cell_of
 from permille.records import Record
 from permille.records.energy import Boundary
@@ -30,7 +31,7 @@ class CellFold:
     records of the result change: stores then recompute it. A test with golden sums fails otherwise.
     """
 
-    version = 13
+    version = 14
 
     def of(self, trials: Sequence[Trial]) -> Rolled:
         """Aggregate the trials of one group.
@@ -45,8 +46,9 @@ class CellFold:
         )
 
     def pack(self, rolled: Rolled) -> bytes:
-        """Drop the single values, which only the interval of a stopping rule needs; and of
-        boundaries with the same domains, keep the figures once."""
+        """Drop the single values, which only the interval of a stopping rule needs; of boundaries
+        with the same domains, keep the figures once; and the places of the trials once for all
+        figures. Intervals over sessions are kept, which take long to work out."""
         distinct: list[Summary] = []
         boundaries: dict[Boundary, _InBoundary] = {}
         for boundary in METERED:
@@ -65,7 +67,7 @@ class CellFold:
                 parts={name: _lean(sums) for name, sums in cell.parts.items()},
             ),
             boundaries=boundaries,
-            distinct=tuple(map(_lean_summary, distinct)),
+            distinct=tuple(map(_packed, distinct)),
         )
         return msgspec.msgpack.encode(packed)
 
@@ -76,8 +78,9 @@ class CellFold:
             ValueError: the body is not from this fold.
         """
         packed = _PACKED.decode(body)
+        distinct = [_unpacked(figures) for figures in packed.distinct]
         summaries = {
-            boundary: _in_boundary(packed.distinct, boundary, place)
+            boundary: _in_boundary(distinct, boundary, place)
             for boundary, place in packed.boundaries.items()
         }
         return Rolled(
@@ -94,15 +97,21 @@ class _InBoundary(NamedTuple):
     notes: tuple[str, ...]
 
 
+class _Figures(NamedTuple):
+    """A packed summary without its boundary and notes, and the packed places of its figures."""
+
+    summary: msgspec.Raw
+    places: msgspec.Raw
+
+
 class _Packed(Record):
-    """A group in the roll-up. ``cell`` is without summaries, ``distinct`` without their boundaries
-    and notes."""
+    """A group in the roll-up. ``cell`` is without summaries."""
 
     batch_size: int
     weights: str | None
     cell: StudyCell
     boundaries: dict[Boundary, _InBoundary]
-    distinct: tuple[Summary, ...]
+    distinct: tuple[_Figures, ...]
 
 
 def _in_boundary(distinct: Sequence[Summary], boundary: Boundary, place: _InBoundary) -> Summary:
@@ -112,8 +121,11 @@ def _in_boundary(distinct: Sequence[Summary], boundary: Boundary, place: _InBoun
     return msgspec.structs.replace(figures, boundary=boundary, notes=place.notes)
 
 
-def _lean_summary(summary: Summary) -> Summary:
-    return msgspec.structs.replace(
+def _packed(summary: Summary) -> _Figures:
+    """The summary without what need not be kept, and the places of its figures."""
+    # All figures are of the same trials: those that have a figure within the boundary.
+    places = summary.energy.places if summary.energy else ()
+    lean = msgspec.structs.replace(
         summary,
         energy=summary.energy and _lean(summary.energy),
         net=summary.net and _lean(summary.net),
@@ -124,20 +136,53 @@ def _lean_summary(summary: Summary) -> Summary:
         run=summary.run and _lean(summary.run),
         seconds=summary.seconds and _lean(summary.seconds),
     )
+    encode = msgspec.msgpack.encode
+    return _Figures(msgspec.Raw(encode(lean)), msgspec.Raw(encode(places)))
 
 
 def _lean(sums: Sums) -> Sums:
-    return sums if sums.asked else msgspec.structs.replace(sums, values=())
+    return msgspec.structs.replace(
+        sums,
+        values=sums.values if sums.asked else (),
+        places=(),
+        kept=sums.intervals() if sums.places else None,
+    )
+
+
+def _without_blocks(sums: Sums) -> Sums:
+    """Figures that nothing pairs block by block: their intervals are kept."""
+    return msgspec.structs.replace(_lean(sums), block_values=())
 
 
 def _lean_tokens(tokens: TokenEnergy) -> TokenEnergy:
-    return TokenEnergy(output=_lean(tokens.output), every=tokens.every and _lean(tokens.every))
+    return TokenEnergy(
+        output=_without_blocks(tokens.output), every=tokens.every and _without_blocks(tokens.every)
+    )
 
 
 def _lean_units(units: dict[str, Sums]) -> dict[str, Sums]:
-    return {unit: _lean(sums) for unit, sums in units.items()}
+    return {unit: _without_blocks(sums) for unit, sums in units.items()}
 
 
+def _unpacked(figures: _Figures) -> Summary:
+    summary = _SUMMARY.decode(figures.summary)
+    places = _places(bytes(figures.places))
+    if places:
+        for sums in (summary.energy, summary.net):
+            if sums is not None and sums.block_values:
+                # It was made above, and nobody has it yet.
+                msgspec.structs.force_setattr(sums, "places", places)
+    return summary
+
+
+@lru_cache(maxsize=1024)
+def _places(body: bytes) -> tuple[BlockPlace, ...]:
+    """The places: those of most cells of a study are the same."""
+    return _PLACES.decode(body)
+
+
+_PLACES = msgspec.msgpack.Decoder(tuple[BlockPlace, ...])
+_SUMMARY = msgspec.msgpack.Decoder(Summary)
 _PACKED = msgspec.msgpack.Decoder(_Packed)
 CELLS = CellFold()
 
@@ -146,11 +191,10 @@ class _Undecoded(Record):
     """:class:`_Packed`, of which little is decoded."""
 
     boundaries: dict[Boundary, _InBoundary]
-    distinct: tuple[msgspec.Raw, ...]
+    distinct: tuple[_Figures, ...]
 
 
 _UNDECODED = msgspec.msgpack.Decoder(_Undecoded)
-_SUMMARY = msgspec.msgpack.Decoder(Summary)
 
 
 class BoundaryReading:
@@ -178,5 +222,5 @@ class BoundaryReading:
         place = packed.boundaries.get(self._metered)
         if place is None or not 0 <= place.number < len(packed.distinct):
             raise ValueError(f"there are no figures of {self._metered}")
-        figures = _SUMMARY.decode(packed.distinct[place.number])
+        figures = _unpacked(packed.distinct[place.number])
         return msgspec.structs.replace(figures, boundary=self._boundary, notes=place.notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from permille.analysis.cell_summary import Summary, Sums, Times, TokensEach
 from permille.analysis.comparable import agent_of
@@ -211,52 +211,59 @@ def kwh_per_1000(sums: Sums | None, overhead: float = 1.0) -> Estimate | None:
 def row(summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool) -> CellRow:
     """One cell's row; with ``net``, kWh and carbon are those above idle. The PUE counts once: see
     :mod:`permille.carbon.footprint`."""
+    return CellRow(**row_fields(summary, intensity_g_per_kwh=intensity_g_per_kwh, pue=pue, net=net))
+
+
+def row_fields(
+    summary: Summary, *, intensity_g_per_kwh: float, pue: float, net: bool
+) -> dict[str, Any]:
+    """The fields of :func:`row`, for rows that have more of them."""
     overhead = energy_overhead(pue, summary.boundary)
     headline = kwh_per_1000(summary.net if net else summary.energy, overhead)
     to_grams = intensity_g_per_kwh * carbon_overhead(pue, summary.boundary)
     cell, speed = summary.cell, summary.tokens_per_s
-    return CellRow(
-        study=summary.study,
-        task=cell.task,
-        dataset=cell.dataset,
-        model=cell.model,
-        category=cell.category,
-        backend=cell.backend,
-        device=summary.device,
-        params=summary.params,
-        batch_size=cell.settings.get("batch_size"),
-        weights=cell.settings.get("weights"),
-        kwh_per_1000=SessionInterval.of(headline),
-        co2e_g_per_1000=SessionInterval.of(_grams(headline, to_grams)),
-        net_kwh_per_1000=SessionInterval.known(kwh_per_1000(summary.net, overhead)),
-        kwh_per_trial=Interval.of(kwh_per_1000(summary.run, overhead)),
-        latency_s=Percentiles(p50=summary.latency_p50_s, p95=summary.latency_p95_s),
-        request_s=TimeFigures.of(summary.request_s),
-        per_token=_per_token(summary, overhead, net=net),
-        per_unit=_per_unit(summary, overhead, net=net),
-        tokens_each=TokenCounts.of(summary.tokens_each),
-        token_split=SplitFigures.of(summary.token_split),
-        inferences_per_s=Interval.known(summary.inferences_per_s),
-        tokens_per_s=None if speed is None else speed.value,
-        tokens_per_s_interval=Interval.known(speed),
-        ttft_s=TimeFigures.of(summary.first_token_s),
-        tpot_s=TimeFigures.of(summary.output_token_s),
-        inference_energy_j=_inference_energy(summary),
-        quality=shown_quality(summary.quality),
-        inference_failures=_failed_inferences(summary),
-        trials=TrialCounts(done=summary.done, failed=summary.failed, invalid=summary.invalid),
-        disturbed=summary.disturbed,
-        machines=_machines(summary),
-        provenance=summary.provenance,
-        meter=agent_of(summary),
-        source=summary.source,
-        boundary=summary.boundary,
-        domains=summary.domains,
-        fingerprint=summary.fingerprint,
-        problem=(summary.above_idle() if net else summary).problem,
-        reasons=summary.reasons,
-        notes=summary.notes,
-    )
+    return {
+        "study": summary.study,
+        "task": cell.task,
+        "dataset": cell.dataset,
+        "model": cell.model,
+        "category": cell.category,
+        "backend": cell.backend,
+        "device": summary.device,
+        "params": summary.params,
+        "batch_size": cell.settings.get("batch_size"),
+        "weights": cell.settings.get("weights"),
+        "kwh_per_1000": SessionInterval.of(headline),
+        "co2e_g_per_1000": SessionInterval.of(_grams(headline, to_grams)),
+        "net_kwh_per_1000": SessionInterval.known(kwh_per_1000(summary.net, overhead)),
+        "kwh_per_trial": Interval.of(kwh_per_1000(summary.run, overhead)),
+        "latency_s": Percentiles(p50=summary.latency_p50_s, p95=summary.latency_p95_s),
+        "request_s": TimeFigures.of(summary.request_s),
+        "per_token": _per_token(summary, overhead, net=net),
+        "per_unit": _per_unit(summary, overhead, net=net),
+        "tokens_each": TokenCounts.of(summary.tokens_each),
+        "token_split": SplitFigures.of(summary.token_split),
+        "inferences_per_s": Interval.known(summary.inferences_per_s),
+        "tokens_per_s": None if speed is None else speed.value,
+        "tokens_per_s_interval": Interval.known(speed),
+        "ttft_s": TimeFigures.of(summary.first_token_s),
+        "tpot_s": TimeFigures.of(summary.output_token_s),
+        "inference_energy_j": _inference_energy(summary),
+        "quality": shown_quality(summary.quality),
+        "inference_failures": _failed_inferences(summary),
+        "trials": TrialCounts(done=summary.done, failed=summary.failed, invalid=summary.invalid),
+        "disturbed": summary.disturbed,
+        "machines": _machines(summary),
+        "provenance": summary.provenance,
+        "meter": agent_of(summary),
+        "source": summary.source,
+        "boundary": summary.boundary,
+        "domains": summary.domains,
+        "fingerprint": summary.fingerprint,
+        "problem": (summary.above_idle() if net else summary).problem,
+        "reasons": summary.reasons,
+        "notes": summary.notes,
+    }
 
 
 def _grams(kwh: Estimate | None, g_per_kwh: float) -> Estimate | None:
@@ -288,8 +295,8 @@ def joules_each(sums: Sums | None, overhead: float) -> Estimate | None:
 
 def _machines(summary: Summary) -> int:
     """How many machines its trials were made on, as far as they know."""
-    blocks = summary.energy.blocks if summary.energy else ()
-    return max(len(summary.fingerprint.split("+")), len({block.machine for block in blocks}))
+    places = summary.energy.places if summary.energy else ()
+    return max(len(summary.fingerprint.split("+")), len({place.machine for place in places}))
 
 
 def _inference_energy(summary: Summary) -> InferenceEnergy | None:

@@ -265,7 +265,10 @@ _FIGURES = (
 
 def _blocks(sums: Sums) -> list[tuple[str, int, float, str]]:
     """(session, block, logarithm of the energy, machine) of each trial, as a ratio pairs them."""
-    return [(b.session, b.block, math.log(b.value), b.machine) for b in sums.blocks]
+    return [
+        (place.session, place.block, math.log(value), place.machine)
+        for place, value in zip(sums.places, sums.block_values, strict=True)
+    ]
 
 
 def _relative(spread: Estimate) -> float | None:

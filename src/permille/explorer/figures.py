@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from permille.collector import without_collector
 from permille.explorer import answer_times, cells, document, runs
 from permille.explorer.page import asset
 from permille.explorer.rows import Rows
@@ -64,7 +63,7 @@ class Figures:
             if self._state is None or stamp != self._stamp:
                 # A request may still be reading the old rows: the last reference frees them.
                 self._appeared = self._appeared or (self.store is not None and self.store.exists())
-                with _without_collector():
+                with without_collector():
                     self._state = FiguresState(*everything(self.store, awaited=not self._appeared))
                 self._stamp = stamp
             return self._state
@@ -118,19 +117,6 @@ def everything(store: Path | None, *, awaited: bool = False) -> tuple[list[cells
         licences=json.loads(asset("licences.json")),
     )
     return shown, found
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Millions of objects are made, which form no cycles: going through them for some takes a third
-    of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _stamp(store: Path | None) -> object:

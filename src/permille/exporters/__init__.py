@@ -56,8 +56,9 @@ class ExportRequest(Protocol):
         """The store's path; None if none was named and the default does not exist."""
         ...
 
-    def results(self) -> Results:
-        """What ``permille results --json`` prints: at least one row."""
+    def results(self, *, fronts: bool = True) -> Results:
+        """What ``permille results --json`` prints: at least one row. Without ``fronts``, which take
+        a large part of the time, it is not known of any row whether it is on the Pareto front."""
         ...
 
     def trials(self) -> Iterator[Trial]:
@@ -109,12 +110,18 @@ class WithOptions(Protocol):
 
 
 class OfResults:
-    """An exporter of the rows of ``permille results --json``. All options apply."""
+    """An exporter of the rows of ``permille results --json``. All options apply. ``fronts``:
+    whether the format says which rows are on the Pareto front."""
 
     def __init__(
-        self, write: Callable[[Results], bytes], own_options: Set[str] = frozenset()
+        self,
+        write: Callable[[Results], bytes],
+        own_options: Set[str] = frozenset(),
+        *,
+        fronts: bool = True,
     ) -> None:
         self._write = write
+        self._fronts = fronts
         self.own_options = own_options
 
     def refusal(self, given: Set[str]) -> str | None:
@@ -123,5 +130,5 @@ class OfResults:
 
     def export(self, request: ExportRequest) -> Export:
         """As :meth:`Exporter.export`."""
-        results = request.results()
+        results = request.results(fronts=self._fronts)
         return Export(self._write(results), len(results.rows))

@@ -12,4 +12,4 @@ def _csv(results: Results) -> bytes:
     return columns_as_csv(columns_of(results), one_line).encode()
 
 
-exporter = OfResults(_csv, IMPACTS)
+exporter = OfResults(_csv, IMPACTS, fronts=False)

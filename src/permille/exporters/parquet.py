@@ -15,4 +15,4 @@ def _parquet(results: Results) -> bytes:
         return as_parquet(columns, {name: TYPES.get(name, float) for name in columns})
 
 
-exporter = OfResults(_parquet, IMPACTS)
+exporter = OfResults(_parquet, IMPACTS, fronts=False)

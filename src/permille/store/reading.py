@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,25 +124,26 @@ class StoreReader:
         Raises:
             StoreError: the roll-up, or a required trial, is damaged.
         """
+
+        def wanted(group: Group) -> bool:
+            return group.source != REFERENCE_SOURCE and study in (None, group.study)
+
         with self._guard("read"):
-            remaining = deque(rollup.newest_rounds(self._groups(bodies=True)))
-            while remaining:  # so that what was unpacked is not kept packed, too
-                kept = remaining.popleft()
-                if study not in (None, kept.group.study):
+            everything = self._rows.groups(rollup.unpacking(fold, wanted))
+            chosen = rollup.newest_rounds([one for one in everything if wanted(one.group)])
+            for kept in chosen:
+                if kept.unpacked is not None:
+                    yield kept.group, kept.unpacked
                     continue
-                if kept.body is not None and kept.fold == fold.version:
-                    with contextlib.suppress(ValueError):
-                        yield kept.group, fold.unpack(kept.body)
-                        continue
                 trials = self.of_group(kept.group)
                 if trials:
                     yield kept.group, fold.of(trials)
 
-    def _groups(self, *, references: bool = False, bodies: bool = False) -> list[Kept]:
+    def _groups(self, *, references: bool = False) -> list[Kept]:
         """The groups of what was measured, or those of the reference workload."""
         return [
             kept
-            for kept in self._rows.groups(bodies=bodies)
+            for kept in self._rows.groups()
             if (kept.group.source == REFERENCE_SOURCE) == references
         ]
 
@@ -238,7 +237,7 @@ class StoreReader:
             starts = self._rows.starts()
             chosen = [
                 group
-                for group in (kept.group for kept in self._rows.groups(bodies=False))
+                for group in (kept.group for kept in self._rows.groups())
                 if all(getattr(group, name) == value for name, value in matching.items())
                 and group.round
                 == starts.get((group.study, group.cell, group.protocol, group.fingerprint), 0)
@@ -257,7 +256,7 @@ class StoreReader:
     def environment(self, fingerprint: str) -> Environment | None:
         """The machine of a fingerprint, from one of its trials."""
         with self._guard("read"):
-            for kept in self._rows.groups(bodies=False):
+            for kept in self._rows.groups():
                 if kept.group.fingerprint == fingerprint:
                     for row in self._rows.scan({"fingerprint": fingerprint}, kept.group.newest):
                         for trial in self._rows.decoded(row):

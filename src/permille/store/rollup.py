@@ -11,7 +11,7 @@ reader uses the group's trials instead.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from permille.records.trial import Trial
@@ -63,11 +63,13 @@ class Fold(FoldReader[T], Protocol[T]):
 
 
 class Kept(NamedTuple):
-    """A row of the roll-up. ``body`` is None if the trials must be read."""
+    """A row of the roll-up. ``body`` is None if the trials must be read; ``unpacked``: what a
+    reader made of it (see :func:`unpacking`)."""
 
     group: Group
     fold: int
     body: bytes | None
+    unpacked: Any = None
 
     @property
     def key(self) -> tuple[str, str, str, str, str, int]:
@@ -173,8 +175,23 @@ def _count(db: sqlite3.Connection, changes: Sequence[_Change]) -> None:
     grow(db, "rollup", sum(one.new for one in changes), [one.seals for one in changes])
 
 
-def read(db: sqlite3.Connection, *, bodies: bool = True) -> list[Kept]:
-    """Every row, in order of first appearance; without ``bodies``, those that exist are empty.
+def unpacking(fold: FoldReader[T], wanted: Callable[[Group], bool]) -> Callable[[Kept], Kept]:
+    """Takes from rows what ``fold`` unpacks of the groups that are ``wanted``. Bodies are not kept:
+    those of all cells together are much more than what is unpacked of them."""
+
+    def take(kept: Kept) -> Kept:
+        if kept.body is None or kept.fold != fold.version or not wanted(kept.group):
+            return kept.without_body()
+        try:
+            return kept._replace(body=b"", unpacked=fold.unpack(kept.body))
+        except ValueError:
+            return kept._replace(body=None)
+
+    return take
+
+
+def read(db: sqlite3.Connection, take: Callable[[Kept], Kept] | None = None) -> list[Kept]:
+    """Every row, in order of first appearance, and of each what is to be taken.
 
     Raises:
         DamageError: a row is damaged, missing or duplicated, or the rows do not account for every
@@ -184,7 +201,7 @@ def read(db: sqlite3.Connection, *, bodies: bool = True) -> list[Kept]:
     # The table itself (NOT INDEXED): a damaged index could hide rows.
     for row in db.execute(_SELECT):
         kept = _read(row)
-        groups_kept.append(kept if bodies else kept.without_body())
+        groups_kept.append(kept if take is None else take(kept))
         seals += row[-1]
     if total(db, "rollup") != (len(groups_kept), added([seals])):
         raise DamageError("rows of the roll-up are missing or duplicated")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,23 +69,24 @@ class SealedRows:
             self.say(f"trial {row.uid}: {error}")
             return None
 
-    def groups(self, *, bodies: bool) -> list[Kept]:
-        """The roll-up; if it is damaged, which is reported, the groups from the trials. Without
-        ``bodies``, they are empty, and what was read before is returned if nobody has written
-        since."""
+    def groups(self, take: Callable[[Kept], Kept] | None = None) -> list[Kept]:
+        """The roll-up; if it is damaged, which is reported, the groups from the trials. Bodies are
+        empty, but for what ``take`` makes of them; without it, what was read before is returned if
+        nobody has written since."""
         with self.snapshot():
             # data_version leaves out this connection's own writes, which total_changes counts.
             (written,) = self._db.execute("PRAGMA data_version").fetchone()
             state = (written, self._db.total_changes)
-            if not bodies and self._groups is not None and self._groups[0] == state:
+            if take is None and self._groups is not None and self._groups[0] == state:
                 return self._groups[1]
-            kept = self._read_groups(bodies)
-            self._groups = (state, [one.without_body() for one in kept])
+            kept = self._read_groups(take or Kept.without_body)
+            plain = kept if take is None else [one._replace(unpacked=None) for one in kept]
+            self._groups = (state, plain)
             return kept
 
-    def _read_groups(self, bodies: bool) -> list[Kept]:
+    def _read_groups(self, take: Callable[[Kept], Kept]) -> list[Kept]:
         try:
-            return rollup.read(self._db, bodies=bodies)
+            return rollup.read(self._db, take)
         except (DamageError, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.Error) and not is_corrupt(error):
                 raise

@@ -18,7 +18,7 @@ from permille.store import rolling, rollup, sessions, windows
 from permille.store.connecting import checkpoint
 from permille.store.failures import damaged
 from permille.store.reading import StoreReader
-from permille.store.rollup import Fold
+from permille.store.rollup import Fold, Kept
 from permille.store.rows import Raw, StoredTrial, protocol_key
 from permille.store.seals import DamageError
 from permille.store.writing import Inserts, exchange, put_round
@@ -226,7 +226,7 @@ class Store(StoreReader):
         """Put each cell into the newest round of its trials (after a repair)."""
         with self._transaction():
             before = self._rows.starts()
-            for kept in rollup.newest_rounds(rollup.read(self._db, bodies=False)):
+            for kept in rollup.newest_rounds(rollup.read(self._db, Kept.without_body)):
                 group = kept.group
                 key = (group.study, group.cell, group.protocol, group.fingerprint)
                 if group.round > before.get(key, 0):
@@ -361,7 +361,7 @@ class Store(StoreReader):
         fold = self._fold or plugins.load_target(str(target))
         stale = [
             kept.group
-            for kept in rollup.newest_rounds(self._rows.groups(bodies=False))
+            for kept in rollup.newest_rounds(self._rows.groups())
             if kept.body is None or kept.fold != fold.version
         ]
         for some in rolling.folded(self, stale, fold, target):

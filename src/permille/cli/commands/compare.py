@@ -18,6 +18,7 @@ from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_json, add_reading, add_store, carbon_of
 from permille.cli.source import say_damage, summaries_of
 from permille.cli.terminal import console, print_json, say_last
+from permille.collector import without_collector
 from permille.escaping import plain
 from permille.records import JsonOutput, Record
 from permille.records.energy import Boundary
@@ -80,6 +81,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+@without_collector()
 def run(args: argparse.Namespace) -> int:
     """Print the ratio A / B."""
     carbon = carbon_of(args)

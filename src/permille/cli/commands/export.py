@@ -18,6 +18,7 @@ from permille.analysis.rolled import BoundaryReading
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import add_impacts, add_reading, add_store, carbon_of, impacts_of
 from permille.cli.source import check_study, say_damage, summaries_of
+from permille.collector import without_collector
 from permille.errors import UsageError
 from permille.escaping import plain
 from permille.exporters import OWN_OPTIONS, STANDARD_OUTPUT, Export, Exporter, WithOptions
@@ -75,6 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_impacts(parser)
 
 
+@without_collector()
 def run(args: argparse.Namespace) -> int:
     """Write the export completely, or not at all."""
     exporter: Exporter = plugins.load("exporters", args.format, UsageError)
@@ -127,7 +129,7 @@ class _Reading:
         named = "PERMILLE_STORE" in os.environ or str(path) != "permille.db"
         return path if named or path.exists() else None
 
-    def results(self) -> Results:
+    def results(self, *, fronts: bool = True) -> Results:
         args, carbon = self._args, self.carbon
         summaries, boundary, damage, *_ = summaries_of(args, program=True)
         summaries = _chosen(args, summaries, lambda s: s.cell)
@@ -136,7 +138,7 @@ class _Reading:
             raise UsageError("no matching results to export; see: permille results")
         self.damage += damage
         added = impacts_of(args, carbon)
-        rows = result_rows(summaries, carbon, net=args.net, added=added)
+        rows = result_rows(summaries, carbon, net=args.net, added=added, fronts=fronts)
         return Results.of(rows, boundary, carbon, net=args.net, damage=damage, added=added)
 
     def trials(self) -> Iterator[Trial]:

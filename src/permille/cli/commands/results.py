@@ -31,6 +31,7 @@ from permille.cli.arguments import (
 from permille.cli.source import all_summaries_of, say_damage
 from permille.cli.table import results_table
 from permille.cli.terminal import console, print_json, say_last
+from permille.collector import without_collector
 from permille.energy.disturbance import OVER_TRIALS
 from permille.escaping import plain
 from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_number
@@ -61,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+@without_collector()
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
     carbon = carbon_of(args)

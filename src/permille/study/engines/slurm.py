@@ -29,7 +29,7 @@ from permille.store.cloud.mirror import pull_into
 from permille.study.engines.messages import digest_of
 from permille.study.engines.protocol import EngineOption, RunOutcome, StudyRun, Watch
 from permille.study.engines.share import Share, ShareJob, part_of, shares_of
-from permille.study.engines.slurm_queue import SlurmQueue, outside_of_a_job, queued
+from permille.study.engines.slurm_queue import ENDED, SlurmQueue, outside_of_a_job, queued
 from permille.study.plan.grid import Plan
 from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
@@ -255,8 +255,9 @@ class _Wait:
         """Why a job did not do its share; None if it did, or if only trials failed."""
         import submitit
 
-        if self._cluster == "slurm" and not _has_result(job):
-            return f"was lost: it is no longer in Slurm's queue{_tail(job)}"
+        slurm = self._cluster == "slurm"
+        if slurm and not _has_result(job):
+            return f"was lost: {_end_text(self._queue.end_of(job.job_id))}{_tail(job)}"
         try:
             code = job.result()
         except (
@@ -266,7 +267,10 @@ class _Wait:
             return f"was lost: {' '.join(str(error).split())[:300]}"
         if code in (0, 1):
             return None
-        return f"ended (exit {code}){_tail(job)}"
+        # Slurm may kill a model that needs too much memory, but not the job that started it.
+        state = self._queue.end_of(job.job_id) if slurm else None
+        known = f"; {_end_text(state)}" if ENDED.get(state or "") else ""
+        return f"ended (exit {code}){known}{_tail(job)}"
 
     def _fetch(self, watch: Watch) -> None:
         for bucket in self._buckets.values():
@@ -309,6 +313,13 @@ def _at_once(options: Mapping[EngineOption, str], jobs: Mapping[Share, Any]) -> 
 
 def _has_result(job: Any) -> bool:
     return bool(job.paths.result_pickle.exists())
+
+
+def _end_text(state: str | None) -> str:
+    """What Slurm knows of the end of a job."""
+    if state is None:
+        return "it is no longer in Slurm's queue, and Slurm does not know how it ended"
+    return f"Slurm's state of it is {state}" + (f" ({ENDED[state]})" if ENDED[state] else "")
 
 
 def _tail(job: Any) -> str:
