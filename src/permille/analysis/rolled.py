@@ -109,6 +109,8 @@ def _in_boundary(distinct: Sequence[Summary], boundary: Boundary, place: _InBoun
     if not 0 <= place.number < len(distinct):
         raise ValueError(f"there are no figures {place.number}")
     figures = distinct[place.number]
+    if figures.boundary == boundary and figures.notes == place.notes:
+        return figures
     return msgspec.structs.replace(figures, boundary=boundary, notes=place.notes)
 
 

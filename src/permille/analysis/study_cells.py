@@ -30,9 +30,9 @@ class StudyCell(Record):
 
     ``summaries`` are by boundary (:data:`METERED`); ``parts`` is what the node's energy is made of,
     in joules per 1,000 inferences by component (:data:`PARTS`, :data:`OTHER`, :data:`REST`), for
-    components that every trial with a figure of the node has. Lengths are per inference, in the study's unit.
-    ``logged_g_per_kwh`` is the grid factor of the logs, ``most_j`` the largest energy of one run,
-    including loading (joules, whole node).
+    components that every trial with a figure of the node has. Lengths are per inference, in the
+    study's unit. ``logged_g_per_kwh`` is the grid factor of the logs, ``most_j`` the largest energy
+    of one run, including loading (joules, whole node).
     """
 
     summaries: dict[str, Summary]
