@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from permille.analysis.paper import published
 from permille.analysis.study_cells import METERED, archive_of, from_trials, pooled, sums
-from permille.records.energy import Phase
+from permille.records.energy import DomainEnergy, Phase, Problem
 from permille.records.machine import Environment
 from tests.records import ESTIMATED, cell, joules, trial
 
@@ -70,6 +70,80 @@ def test_a_part_that_one_trial_lacks_is_left_out_not_zero() -> None:
     ]
     (found,) = from_trials(trials).cells
     assert set(found.parts) == {"cpu", "active_gpu", "idle_gpus"}
+
+
+WALL = ("cpu", "dram", "gpu", "other")
+
+
+@pytest.mark.parametrize(
+    ("domains", "expected"),
+    [
+        # A meter of the whole machine alone: nothing is told apart.
+        ({"wall:0": joules(90.0, "node", covers=WALL)}, {"rest_of_node": 180}),
+        # What has a meter of its own is a part of what the wall reads.
+        (
+            {
+                "cpu:0": joules(40.0),
+                "gpu:0": joules(20.0, "gpu"),
+                "wall:0": joules(90.0, "node", covers=WALL),
+            },
+            {"cpu": 80, "active_gpu": 40, "rest_of_node": 60},
+        ),
+        # The platform has no GPU in it; a second socket's platform is added to the first's.
+        (
+            {
+                "cpu:0": joules(10.0),
+                "cpu:1": joules(12.0),
+                "gpu:0": joules(20.0, "gpu"),
+                "psys:0": joules(15.0, "node", covers=("cpu", "dram")),
+                "psys:1": joules(17.0, "node", covers=("cpu", "dram")),
+            },
+            {"cpu": 44, "active_gpu": 40, "rest_of_node": 20},
+        ),
+        # One that reads less than what is in it is no part of the node's figure.
+        (
+            {"cpu:0": joules(10.0), "psys:0": joules(5.0, "node", covers=("cpu", "dram"))},
+            {"cpu": 20},
+        ),
+        # A chip's parts of other kinds.
+        (
+            {"cpu:0": joules(10.0), "ane:0": joules(3.0, "other"), "isp:0": joules(1.0, "other")},
+            {"cpu": 20, "other": 8},
+        ),
+    ],
+)
+def test_the_parts_of_a_node_are_all_of_its_energy(
+    domains: dict[str, DomainEnergy], expected: dict[str, float]
+) -> None:
+    query = Phase(seconds=10.0, inferences=500, domains=domains)
+    (found,) = from_trials([trial(model="m", phases={"query": query})]).cells
+    assert {part: figure.mean for part, figure in found.parts.items()} == expected
+    energy = found.energy("node")
+    assert energy is not None
+    assert energy.mean == pytest.approx(sum(expected.values()))
+
+
+def test_parts_are_of_the_trials_with_a_figure_of_the_node() -> None:
+    unread = Phase(
+        seconds=10.0,
+        inferences=500,
+        domains={"cpu:0": joules(50.0)},
+        problems={"gpu:0": Problem(reason="the driver has gone", kind="gpu")},
+    )
+    whole = Phase(
+        seconds=10.0,
+        inferences=500,
+        domains={"cpu:0": joules(5.0), "gpu:0": joules(20.0, "gpu")},
+    )
+    trials = [
+        trial(model="m", repeat=i, phases={"query": phase})
+        for i, phase in enumerate((whole, unread))
+    ]
+    (found,) = from_trials(trials).cells
+    assert {part: figure.mean for part, figure in found.parts.items()} == {
+        "cpu": 10,
+        "active_gpu": 40,
+    }
 
 
 def test_runs_of_unknown_inferences_have_no_figure_but_a_reason() -> None:

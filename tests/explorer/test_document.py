@@ -27,6 +27,10 @@ VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integ
 
 def unpacked(columns: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """Columns as the page reads them."""
+    columns = {
+        name: columns[column["as"]] if "as" in column else column
+        for name, column in columns.items()
+    }
     return [
         {
             name: column[i]

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from permille.explorer import document
-from permille.explorer.figures import everything
+from permille.explorer import cells, document
 from permille.explorer.page import asset, self_contained
 from tests.conftest import Permille
 from tests.explorer.conftest import DRAWN, ENDLESS, HOSTILE, SCREEN, Tab, until
@@ -876,15 +875,17 @@ def test_the_document_is_the_servers_and_the_files(file: Path, served: Any) -> N
     start = text.index('id="document">') + len('id="document">')
     inside = json.loads(text[start : text.index("</script>", start)])
     sent = json.loads(served.ask("/document.json")[2])
-    sent["cells"]["columns"] |= json.loads(served.ask("/details.json")[2])["columns"]
+    details = json.loads(served.ask("/details.json")[2])
+    sent["cells"]["columns"] |= details["columns"]
+    sent["studies"] = details["studies"]
     sent["licences"] = json.loads(served.ask("/licences.json")[2])
     assert {k: inside[k] for k in sent} == sent
     assert "small-3" in inside["runs"]
 
 
 def test_the_document_of_the_shipped_study_stays_small() -> None:
-    first, _ = document.divided(everything(None)[1])
-    assert len(gzip.compress(document.encode(first).encode())) < 60_000
+    first = document.encode(document.served(cells.shipped(), store=None))
+    assert len(gzip.compress(first.encode())) < 60_000
 
 
 def test_details_of_another_state_of_the_store_are_not_mixed_in(tab: Tab) -> None:

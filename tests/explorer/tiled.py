@@ -22,7 +22,7 @@ def _column(name: str, packed: Any, count: int, known: int) -> Any:
             value if value is None or not dearer else value * (1 + i / dearer)
             for i, value in ((i, packed[i % known]) for i in range(count))
         ]
-    if "at" not in packed:
+    if "at" not in packed:  # the same for all, or as another
         return packed
     of, at = packed["of"], [packed["at"][i % known] for i in range(count)]
     if name in ("id", "model"):

@@ -31,7 +31,7 @@ class CellFold:
     records of the result change: stores then recompute it. A test with golden sums fails otherwise.
     """
 
-    version = 14
+    version = 15
 
     def of(self, trials: Sequence[Trial]) -> Rolled:
         """Aggregate the trials of one group.
@@ -118,6 +118,8 @@ def _in_boundary(distinct: Sequence[Summary], boundary: Boundary, place: _InBoun
     if not 0 <= place.number < len(distinct):
         raise ValueError(f"there are no figures {place.number}")
     figures = distinct[place.number]
+    if figures.boundary == boundary and figures.notes == place.notes:
+        return figures
     return msgspec.structs.replace(figures, boundary=boundary, notes=place.notes)
 
 

@@ -8,25 +8,31 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from permille.analysis import intervals
+from permille.analysis.boundaries import members_of
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.summaries import by_boundary, grouped
 from permille.records import Record
-from permille.records.energy import Boundary, DomainEnergy, Phase
+from permille.records.energy import Boundary, DomainEnergy, Phase, Refused
 from permille.records.trial import Trial
 from permille.units import kwh_from_joules, per_1000
 
 METERED: tuple[Boundary, ...] = ("accelerator", "compute", "node")
 """The boundaries that differ in joules; ``facility`` is the node's times a PUE."""
 PARTS = ("cpu", "ram", "active_gpu", "idle_gpus")
+OTHER = "other"
+"""Domains of no kind in :data:`PARTS`, such as a neural engine."""
+REST = "rest_of_node"
+"""What a meter of the whole node reads beyond the domains in it that have meters of their own."""
 
 
 class StudyCell(Record):
     """One cell of a study.
 
-    ``summaries`` are by boundary (:data:`METERED`); ``parts`` has joules per 1,000 inferences by
-    component, for components that every trial has. Lengths are per inference, in the study's unit.
-    ``logged_g_per_kwh`` is the grid factor of the logs, ``most_j`` the largest energy of one run,
-    including loading (joules, whole node).
+    ``summaries`` are by boundary (:data:`METERED`); ``parts`` is what the node's energy is made of,
+    in joules per 1,000 inferences by component (:data:`PARTS`, :data:`OTHER`, :data:`REST`), for
+    components that every trial with a figure of the node has. Lengths are per inference, in the
+    study's unit. ``logged_g_per_kwh`` is the grid factor of the logs, ``most_j`` the largest energy
+    of one run, including loading (joules, whole node).
     """
 
     summaries: dict[str, Summary]
@@ -132,14 +138,26 @@ def _cell(trials: Sequence[Trial]) -> StudyCell:
 def _part(domain: DomainEnergy) -> str:
     if domain.kind == "gpu":
         return "active_gpu" if domain.in_use else "idle_gpus"
-    return {"cpu": "cpu", "dram": "ram"}.get(domain.kind, domain.kind)
+    return {"cpu": "cpu", "dram": "ram"}.get(domain.kind, OTHER)
 
 
 def _by_part(phase: Phase) -> dict[str, float]:
+    """Joules by part, whose sum is the node's energy; empty if that is unknown."""
+    members = members_of(phase, "node")
+    if isinstance(members, Refused):
+        return {}
+    whole = [d for n in members.domains if (d := phase.domains[n]).kind == "node"]
+    inside = whole[0].covers if whole else ()
     parts: dict[str, float] = {}
-    for domain in phase.domains.values():
-        part = _part(domain)
-        parts[part] = parts.get(part, 0.0) + domain.energy_j
+    for name, domain in phase.domains.items():
+        if domain.kind != "node" and (domain.kind in inside or name in members.domains):
+            part = _part(domain)
+            parts[part] = parts.get(part, 0.0) + domain.energy_j
+    if whole:
+        # Not below 0: a meter that reads less than what it covers is not used.
+        parts[REST] = math.fsum(d.energy_j for d in whole) - math.fsum(
+            d.energy_j for d in phase.domains.values() if d.kind in inside
+        )
     return parts
 
 
@@ -150,10 +168,11 @@ def _parts(done: Sequence[Trial]) -> dict[str, Sums]:
     for trial in done:
         query = trial.phases["query"]
         inferences = query.inferences or trial.protocol.inferences
-        if not inferences:
+        parts = _by_part(query)
+        if not inferences or not parts:
             continue
         counted += 1
-        for part, energy_j in _by_part(query).items():
+        for part, energy_j in parts.items():
             values.setdefault(part, []).append(per_1000(energy_j, inferences))
     return {part: sums(found) for part, found in values.items() if len(found) == counted}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -16,12 +16,12 @@ from permille.analysis import comparable
 from permille.analysis.cell_summary import Summary, Sums
 from permille.analysis.parts import Part
 from permille.analysis.quality import interval
-from permille.analysis.study_cells import METERED, PARTS, StudyCell
+from permille.analysis.study_cells import METERED, OTHER, PARTS, REST, StudyCell
 from permille.explorer.cells import Shown
 from permille.explorer.serving import serving
 from permille.metrics import in_percent, metric_of
 from permille.records.answers import Quality
-from permille.records.energy import Estimate
+from permille.records.energy import Boundary, Estimate
 
 DIGITS = 12
 """Significant digits of numbers in the document: more than any meter has, to save bytes."""
@@ -31,25 +31,49 @@ Named = Iterator[tuple[str, Any]]
 
 
 def columns(cells: Sequence[Shown]) -> dict[str, Any]:
-    """What the page gets of each cell, by column (see :func:`packed`)."""
+    """What all views of the page need of each cell, by column (see :func:`packed`)."""
     if not cells:
         return {}
     studied = [shown.cell for shown in cells]
     found = {name: packed(values) for name, values in _facts(cells, studied)}
-    return found | dict(_energies(studied)) | {"parts": packed(_parts(studied))}
+    return _once(found | dict(_energies(studied)))
+
+
+def details(cells: Sequence[Shown]) -> dict[str, Any]:
+    """What only ratios, budgets, components and downloads need beside it."""
+    if not cells:
+        return {}
+    studied = [shown.cell for shown in cells]
+    found = {name: packed(values) for name, values in _components(studied)}
+    return _once(found | dict(_for_ratios(studied)) | {"parts": packed(_parts(studied))})
+
+
+def _once(columns: dict[str, Any]) -> dict[str, Any]:
+    """The columns, each of which is sent once: the same again is ``{"as": name}``."""
+    first: dict[int, str] = {}
+    return {
+        name: column
+        if _of_all(column) or first.setdefault(id(column), name) == name
+        else {"as": first[id(column)]}
+        for name, column in columns.items()
+    }
+
+
+def _of_all(column: Any) -> bool:
+    return isinstance(column, dict) and "all" in column
 
 
 def packed(values: Sequence[Any]) -> Any:
     """A column of numbers as a list; any other as ``{"of": distinct values, "at": index of each}``,
-    because names repeat; a constant one as ``{"all": value}``."""
+    because names repeat; a constant one as ``{"all": value}``. Tuples are of texts."""
     # True equals 1, and 1 equals 1.0: of several types, equal is not the same.
     types = set(map(type, values))
     if len(types) == 1 and values.count(values[0]) == len(values):
         return {"all": values[0]}
     if types <= _NUMBERS:
         return _rounded(values) if float in types else list(values)
-    # By its text, what is neither a number nor text.
-    keys = values if types <= _TEXT else list(map(repr, values))
+    # By its text, what is neither a number nor text nor texts.
+    keys = values if types <= _TEXTS else list(map(repr, values))
     distinct = dict.fromkeys(keys)
     number = {key: place for place, key in enumerate(distinct)}
     # Backwards, so that of equal keys the first value stays.
@@ -58,7 +82,7 @@ def packed(values: Sequence[Any]) -> Any:
 
 
 _NUMBERS = {int, float, bool, type(None)}
-_TEXT = {str, type(None)}
+_TEXTS = {str, type(None), tuple}
 
 
 def _rounded(values: Sequence[Any]) -> list[Any]:
@@ -105,12 +129,8 @@ def _facts(cells: Sequence[Shown], studied: Sequence[StudyCell]) -> Named:
     yield "latency_p95", [summary.latency_p95_s for summary in summaries]
     yield from zip(_QUALITY, zip(*map(_quality, qualities), strict=True), strict=True)
     yield "asked", list(map(_precision, studied))
-    yield "reasons", [list(summary.reasons) for summary in summaries]
-    yield "notes", [list(summary.notes) for summary in summaries]
+    yield from _attributes(summaries, "reasons", "notes")
     yield "serving", list(map(serving, studied))
-    for part in sorted(PARTS):
-        sums = [cell.parts.get(part) for cell in studied]
-        yield f"part_{part}", [of_part and of_part.mean for of_part in sums]
 
 
 def _attributes(things: Sequence[Any], *names: str) -> Named:
@@ -159,8 +179,17 @@ _NO_QUALITY = (None,) * len(_QUALITY)
 
 def _precision(cell: StudyCell) -> float | None:
     """The requested relative half-width of the repeats; None if their number was fixed."""
-    rules = [s.energy.asked for s in cell.summaries.values() if s.energy]
-    return next((rule.precision for rule in rules if rule), None)
+    for summary in cell.summaries.values():
+        if summary.energy is not None and summary.energy.asked is not None:
+            return summary.energy.asked.precision
+    return None
+
+
+def _components(cells: Sequence[StudyCell]) -> Named:
+    """What the node's energy is made of."""
+    for part in sorted((*PARTS, OTHER, REST)):
+        sums = [cell.parts.get(part) for cell in cells]
+        yield f"part_{part}", [of_part and of_part.mean for of_part in sums]
 
 
 def _parts(cells: Iterable[StudyCell]) -> list[list[list[Any]]]:
@@ -199,67 +228,103 @@ def _of_widest(cell: StudyCell) -> Sequence[Part]:
 
 
 def _energies(cells: Sequence[StudyCell]) -> Named:
-    """The figures of each boundary, packed. Boundaries with the same meters have the same figures:
-    they are computed and packed once."""
-    # By identity, as the roll-up shares them; `cells` keeps them, so that no id comes twice.
-    figures: dict[int, tuple[Any, ...]] = {}
-    known: dict[tuple[int, ...], list[Any]] = {}
-
-    def packed_figures(sums: Sequence[Sums | None]) -> list[Any]:
-        for each in sums:
-            if id(each) not in figures:
-                figures[id(each)] = _figures(each)
-        same = tuple(map(id, sums))
-        if same not in known:
-            rows = [figures[key] for key in same]
-            known[same] = [packed(values) for values in zip(*rows, strict=True)]
-        return known[same]
-
+    """The figures of each boundary with their intervals, packed."""
+    pack = _Packing(_estimate)
     for boundary in METERED:
         summaries = [cell.summaries[boundary] for cell in cells]
-        spread, *gross = packed_figures([summary.energy for summary in summaries])
-        _, *net = packed_figures([summary.net for summary in summaries])
         yield f"{boundary}_n", packed([s.energy and s.energy.n for s in summaries])
-        yield f"{boundary}_spread", spread
-        for prefix, values in ((boundary, gross), (f"{boundary}_net", net)):
-            yield from zip((f"{prefix}_{name}" for name in _FIGURES), values, strict=True)
+        for prefix, sums in _gross_and_net(boundary, summaries):
+            yield from zip((f"{prefix}_{name}" for name in _ESTIMATE), pack(sums), strict=True)
         yield f"{boundary}_provenance", packed(list(map(_provenance, summaries)))
-        yield f"{boundary}_domains", packed([list(summary.domains) for summary in summaries])
+        yield f"{boundary}_domains", packed([summary.domains for summary in summaries])
         yield f"{boundary}_problem", packed([summary.problem for summary in summaries])
+
+
+def _for_ratios(cells: Sequence[StudyCell]) -> Named:
+    """What ratios and budgets need of the figures of each boundary, packed."""
+    pack = _Packing(_inputs)
+    for boundary in METERED:
+        summaries = [cell.summaries[boundary] for cell in cells]
+        for prefix, sums in _gross_and_net(boundary, summaries):
+            spread, *inputs = pack(sums)
+            if prefix == boundary:  # a budget is of the gross energy
+                yield f"{boundary}_spread", spread
+            yield from zip((f"{prefix}_{name}" for name in _INPUTS), inputs, strict=True)
+
+
+def _gross_and_net(
+    boundary: Boundary, summaries: Sequence[Summary]
+) -> list[tuple[str, list[Sums | None]]]:
+    return [
+        (boundary, [summary.energy for summary in summaries]),
+        (f"{boundary}_net", [summary.net for summary in summaries]),
+    ]
+
+
+class _Packing:
+    """Packs what is made of figures. Boundaries with the same meters have the same figures, which
+    are worked out and packed once."""
+
+    def __init__(self, made: Callable[[Sums | None], tuple[Any, ...]]) -> None:
+        self._made = made
+        self._rows: dict[int, tuple[Any, ...]] = {}
+        self._known: dict[tuple[int, ...], list[Any]] = {}
+
+    def __call__(self, sums: Sequence[Sums | None]) -> list[Any]:
+        """The columns, packed."""
+        same = tuple(map(id, sums))
+        if same not in self._known:
+            for key, each in zip(same, sums, strict=True):
+                if key not in self._rows:
+                    self._rows[key] = self._made(each)
+            rows = [self._rows[key] for key in same]
+            self._known[same] = [packed(values) for values in zip(*rows, strict=True)]
+        return self._known[same]
 
 
 def _provenance(summary: Summary) -> str | None:
     return None if summary.provenance is None else summary.provenance.value
 
 
-def _figures(sums: Sums | None) -> tuple[Any, ...]:
-    """The spread, and the values of :data:`_FIGURES`: the estimate that the command line prints,
-    and the inputs of a ratio, which differ if a stopping rule left out a cold first repeat."""
+def _estimate(sums: Sums | None) -> tuple[Any, ...]:
+    """The values of :data:`_ESTIMATE`: those that the command line prints."""
     if sums is None:
-        return (None,) * (1 + len(_FIGURES))
-    estimate, spread, widened, over_sessions = sums.intervals()
+        return (None,) * len(_ESTIMATE)
+    estimate = sums.estimate()
     return (
-        _relative(spread),
         estimate.value,
-        # A ratio pairs nothing else (see ``compare.paired``).
-        _blocks(sums) if over_sessions and not sums.asked else None,
-        *sums.for_ratio(),
         estimate.low,
         estimate.high,
-        sums.low,
-        sums.high,
-        sums.edge,
         estimate.sessions,
         estimate.machines,
         estimate.rerun_low,
         estimate.rerun_high,
+    )
+
+
+_ESTIMATE = ("mean", "low", "high", "sessions", "machines", "rerun_low", "rerun_high")
+
+
+def _inputs(sums: Sums | None) -> tuple[Any, ...]:
+    """The relative half-width from the trials alone, and the values of :data:`_INPUTS`, of which a
+    ratio is made: they differ from the estimate if a stopping rule left out a cold first repeat."""
+    if sums is None:
+        return (None,) * (1 + len(_INPUTS))
+    _, spread, widened, over_sessions = sums.intervals()
+    return (
+        _relative(spread),
+        # A ratio pairs nothing else (see ``compare.paired``).
+        _blocks(sums) if over_sessions and not sums.asked else None,
+        *sums.for_ratio(),
+        sums.low,
+        sums.high,
+        sums.edge,
         widened,
     )
 
 
-_FIGURES = (
-    "mean", "blocks", "ratio_n", "ratio_mean", "ratio_sd", "low", "high", "below", "above", "edge",
-    "sessions", "machines", "rerun_low", "rerun_high", "widened",
+_INPUTS = (
+    "blocks", "ratio_n", "ratio_mean", "ratio_sd", "below", "above", "edge", "widened",
 )  # fmt: skip
 
 

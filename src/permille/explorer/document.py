@@ -6,7 +6,6 @@ The page applies carbon, PUE, boundary and volume, with the formulas of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +23,8 @@ from permille.carbon.equivalents import equivalents
 from permille.carbon.settings import MEAN_PUE
 from permille.carbon.table import grid_table
 from permille.errors import CompareError
-from permille.explorer import shapes
+from permille.explorer import columns, shapes
 from permille.explorer.cells import Shown
-from permille.explorer.columns import columns, packed
 from permille.output import compact_json
 from permille.records.energy import Boundary
 from permille.version import __version__
@@ -40,12 +38,28 @@ def document(
     damage: Sequence[str] = (),
     licences: Sequence[shapes.Licence] = (),
 ) -> shapes.Document:
-    """Everything that the page needs. ``store`` names the store for people, if one is named;
-    ``damage`` has a line for each thing in it that could not be read."""
+    """Everything that a page needs that can ask no server; see :func:`served`."""
+    found = served(cells, store=store, store_exists=store_exists, damage=damage)
+    beside = details(cells)
+    found["cells"]["columns"] |= beside["columns"]
+    found["studies"] = beside["studies"]
+    found["licences"] = list(licences)
+    return found
+
+
+def served(
+    cells: Sequence[Shown],
+    *,
+    store: str | None,
+    store_exists: bool = True,
+    damage: Sequence[str] = (),
+) -> shapes.Document:
+    """What all views of a page need, which a server sends first. ``store`` names the store for
+    people, if one is named; ``damage`` has a line for each thing in it that could not be read."""
     ranks, answers = _ranked(cells)
-    by_column = columns(cells)
+    by_column = columns.columns(cells)
     if cells:
-        by_column |= {name: packed(on_front) for name, on_front in ranks.items()}
+        by_column |= {name: columns.packed(on_front) for name, on_front in ranks.items()}
     return {
         "schema": 1,
         "permille": __version__,
@@ -53,7 +67,6 @@ def document(
         "store_exists": store is not None and store_exists,
         "cells": {"count": len(cells), "columns": by_column},
         "answers": answers,
-        "studies": _studies(cells),
         "published": _published(),
         "grid": _grid(),
         "equivalents": _equivalents(),
@@ -67,28 +80,15 @@ def document(
             "stopped": STOPPED,
         },
         "damage": list(damage),
-        "licences": list(licences),
     }
 
 
-def divided(found: shapes.Document) -> tuple[shapes.Document, shapes.CellDetails]:
-    """The document as a server sends it: what all views need, and the columns that only ratios,
-    budgets and downloads do, which a page asks for then. A server has the licences apart, too."""
-    every = found["cells"]["columns"]
-    later = {name: column for name, column in every.items() if _LATER.fullmatch(name)}
-    first = {name: column for name, column in every.items() if name not in later}
-    part = found.copy()
-    del part["licences"]
-    part["cells"] = {"count": found["cells"]["count"], "columns": first}
-    return part, {"columns": later}
+def details(cells: Sequence[Shown]) -> shapes.Details:
+    """What only ratios, budgets, audits and downloads need, which a page asks for then."""
+    return {"columns": columns.details(cells), "studies": _studies(cells)}
 
 
-_LATER = re.compile(
-    "parts|part_.*|.*_(?:spread|blocks|ratio_n|ratio_mean|ratio_sd|below|above|edge|widened)"
-)
-
-
-def encode(found: shapes.Document | shapes.CellDetails | dict[str, Any]) -> str:
+def encode(found: shapes.Document | shapes.Details | dict[str, Any]) -> str:
     """The document as JSON. NaN is refused: it is not JSON."""
     return compact_json(found).decode("utf-8", "surrogatepass")
 

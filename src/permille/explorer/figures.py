@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 from permille.collector import without_collector
@@ -18,18 +17,29 @@ from permille.store import Group, Store
 
 
 class FiguresState:
-    """The figures for one state of the store. ``tag`` changes with them. ``details``: what the page
-    asks for later (:func:`permille.explorer.document.divided`)."""
+    """The figures for one state of the store. ``tag`` changes with them."""
 
-    def __init__(self, shown: Sequence[cells.Shown], made: Document) -> None:
+    def __init__(self, store: Path | None, *, awaited: bool) -> None:
+        shown, damage = _read(store, awaited=awaited)
         self.cells = tuple(shown)
-        self.damage = tuple(made["damage"])
-        first, details = document.divided(made)
-        self.document = document.encode(first)
-        self.details = document.encode(details)
+        self.damage = tuple(damage)
+        found = document.served(
+            shown, store=store.name if store else None, store_exists=not awaited, damage=damage
+        )
+        self.document = document.encode(found)
         self.tag = hashlib.sha256(self.document.encode()).hexdigest()[:16]
         self._lock = threading.Lock()
         self._rows: Rows | None = None
+        self._details: str | None = None
+
+    @property
+    def details(self) -> str:
+        """What some views need beside the document, made when it is first asked for."""
+        with self._lock:
+            if self._details is None:
+                with without_collector():
+                    self._details = document.encode(document.details(self.cells))
+            return self._details
 
     @property
     def rows(self) -> Rows:
@@ -64,7 +74,7 @@ class Figures:
                 # A request may still be reading the old rows: the last reference frees them.
                 self._appeared = self._appeared or (self.store is not None and self.store.exists())
                 with without_collector():
-                    self._state = FiguresState(*everything(self.store, awaited=not self._appeared))
+                    self._state = FiguresState(self.store, awaited=not self._appeared)
                 self._stamp = stamp
             return self._state
 
@@ -100,23 +110,31 @@ class Figures:
             return runs.run(store, uid)
 
 
-def everything(store: Path | None, *, awaited: bool = False) -> tuple[list[cells.Shown], Document]:
-    """All cells and the document of them, with ``damage``: a line for each thing in the store
-    that could not be read. An ``awaited`` store is not there yet.
+def everything(store: Path | None) -> tuple[list[cells.Shown], Document]:
+    """All cells and the whole document of them, with ``damage``: a line for each thing in the
+    store that could not be read.
 
     Raises:
         StoreError: the store cannot be read at all.
     """
-    damage: list[str] = []
-    shown = cells.shipped() + (cells.of_store(store, damage) if store and not awaited else [])
+    shown, damage = _read(store)
     found = document.document(
         shown,
         store=store.name if store else None,
-        store_exists=not awaited,
         damage=damage,
         licences=json.loads(asset("licences.json")),
     )
     return shown, found
+
+
+def _read(store: Path | None, *, awaited: bool = False) -> tuple[list[cells.Shown], list[str]]:
+    """All cells, and a line for each thing in the store that could not be read. An ``awaited``
+    store is not there yet."""
+    damage: list[str] = []
+    shown = cells.shipped()
+    if store is not None and not awaited:
+        shown += cells.of_store(store, damage)
+    return shown, damage
 
 
 def _stamp(store: Path | None) -> object:

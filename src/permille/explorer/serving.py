@@ -31,12 +31,11 @@ CLIENTS = ("concurrency", "max_concurrency")
 def serving(cell: StudyCell) -> PageServing | None:
     """The figures; None if the cell has none that other cells do not have too."""
     summary = cell.summary
-    load = load_of(summary)
+    load, split = load_of(summary), summary.token_split
+    if not (load or split or summary.first_token_s or _has_units(cell)):
+        return None
     per_token = {name: _tokens(energy) for name, energy in _token_energies(cell)}
     per_unit = _units(cell)
-    split = summary.token_split
-    if not (load or per_token or per_unit or split or summary.first_token_s):
-        return None
     each = summary.tokens_each
     return {
         "load": load,
@@ -50,6 +49,19 @@ def serving(cell: StudyCell) -> PageServing | None:
         "split": _split(split) if split else None,
         "limits": {name: _limit(summary, name) for name in slo.NAMES},
     }
+
+
+def _has_units(cell: StudyCell) -> bool:
+    """Whether there is an energy of tokens or of other units of work."""
+    for summary in cell.summaries.values():
+        if (
+            summary.per_token is not None
+            or summary.net_per_token is not None
+            or summary.per_unit
+            or summary.net_per_unit
+        ):
+            return True
+    return False
 
 
 def _sent(estimate: Estimate | None) -> PageEstimate | None:

@@ -18,9 +18,9 @@ Origin = Literal["shipped", "store"]
 
 class Document(TypedDict):
     """The document. ``store_exists`` is false while the store that is named is not there yet.
-    ``licences``, ``trials``, ``answer_times`` and ``runs`` are in a file alone, which can ask no
-    server; there, ``cells`` has all columns, and from a server those that are not in
-    :class:`CellDetails`."""
+    ``studies``, ``licences``, ``trials``, ``answer_times`` and ``runs`` are in a file alone, which
+    can ask no server; there, ``cells`` has all columns, and from a server those that are not in
+    :class:`Details`."""
 
     schema: int
     permille: str
@@ -28,7 +28,6 @@ class Document(TypedDict):
     store_exists: bool
     cells: Columns
     answers: dict[str, list[list[str]]]
-    studies: list[PageStudy]
     published: ShippedStudy
     grid: Grid
     equivalents: list[PageEquivalent]
@@ -37,6 +36,7 @@ class Document(TypedDict):
     rerun_caution: float
     evidence: PageEvidence
     damage: list[str]
+    studies: NotRequired[list[PageStudy]]
     licences: NotRequired[list[Licence]]
     trials: NotRequired[dict[str, list[ListedTrial]]]
     answer_times: NotRequired[dict[str, PageAnswerTimes]]
@@ -47,16 +47,18 @@ class Document(TypedDict):
 
 
 class Columns(TypedDict):
-    """Cells by column: a list of numbers, ``{"of", "at"}`` or ``{"all"}``."""
+    """Cells by column: a list of numbers, ``{"of", "at"}``, ``{"all"}``, or ``{"as"}``, the name of
+    another that is the same."""
 
     count: int
     columns: dict[str, Any]
 
 
-class CellDetails(TypedDict):
-    """The columns of cells that are loaded when they are needed."""
+class Details(TypedDict):
+    """What is loaded when a view needs it: further columns of cells, and the studies' audits."""
 
     columns: dict[str, Any]
+    studies: list[PageStudy]
 
 
 class PageCell(TypedDict):

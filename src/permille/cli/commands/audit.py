@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from permille.analysis.audit import Audit, GeneralToSpecific, TaskEnergy, audit
 from permille.analysis.regression import EqualSize
+from permille.analysis.study_cells import OTHER, REST
 from permille.cli.arguments import add_json, pue
 from permille.cli.study_source import add_from, any_study
 from permille.cli.terminal import console, print_json
@@ -27,6 +28,8 @@ _PARTS = {
     "ram": "RAM",
     "idle_gpus": "idle GPUs",
     "active_gpu": "GPUs in use",
+    OTHER: "other components",
+    REST: "rest of the machine",
 }
 
 

@@ -2,7 +2,7 @@
 
 /** @import { Cell, Columns } from "./document" */
 
-/** @typedef {{ of?: unknown[]; at?: number[]; all?: unknown }} Packed */
+/** @typedef {{ of?: unknown[]; at?: number[]; all?: unknown; as?: string }} Packed */
 /** @typedef {(row: number) => unknown} Reader */
 
 /**
@@ -33,19 +33,18 @@ export function fill(found, columns) {
 }
 
 /**
- * The names of the columns there are.
- * @param {Cell[]} found
- */
-export const namesOf = (found) =>
-  found.length ? Object.keys(Object.getPrototypeOf(found[0])) : [];
-
-/**
  * @param {object} prototype
  * @param {Columns["columns"]} columns
  */
 function addColumns(prototype, columns) {
-  for (const [name, packed] of Object.entries(columns)) {
-    const read = reader(/** @type {Packed | unknown[]} */ (packed));
+  /** @type {Map<string, Reader>} */
+  const readers = new Map();
+  for (const [name, column] of Object.entries(columns)) {
+    const packed = /** @type {Packed | unknown[]} */ (column);
+    // The same as another, which stands before it.
+    const same = Array.isArray(packed) ? undefined : readers.get(packed.as ?? "");
+    const read = same ?? reader(packed);
+    readers.set(name, read);
     Object.defineProperty(prototype, name, {
       enumerable: true,
       /** @this {{ row: number }} */

@@ -10,7 +10,7 @@ export type Cell = PageCell & { [part: `part_${string}`]: number | null } & {
   [K in keyof FigureColumns as `${Metered | `${Metered}_net`}_${K}`]: FigureColumns[K];
 };
 
-/** The document. `store_exists` is false while the store that is named is not there yet. `licences`, `trials`, `answer_times` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`CellDetails`. */
+/** The document. `store_exists` is false while the store that is named is not there yet. `studies`, `licences`, `trials`, `answer_times` and `runs` are in a file alone, which can ask no server; there, `cells` has all columns, and from a server those that are not in :class:`Details`. */
 export interface Document {
   answer_times?: { [key: string]: PageAnswerTimes };
   answers: { [key: string]: string[][] };
@@ -29,19 +29,20 @@ export interface Document {
   store: string | null;
   store_exists: boolean;
   student_t: number[];
-  studies: PageStudy[];
+  studies?: PageStudy[];
   trials?: { [key: string]: ListedTrial[] };
 }
 
-/** Cells by column: a list of numbers, `{"of", "at"}` or `{"all"}`. */
+/** Cells by column: a list of numbers, `{"of", "at"}`, `{"all"}`, or `{"as"}`, the name of another that is the same. */
 export interface Columns {
   columns: { [key: string]: unknown };
   count: number;
 }
 
-/** The columns of cells that are loaded when they are needed. */
-export interface CellDetails {
+/** What is loaded when a view needs it: further columns of cells, and the studies' audits. */
+export interface Details {
   columns: { [key: string]: unknown };
+  studies: PageStudy[];
 }
 
 /** A cell, without the columns of its boundaries and components. */

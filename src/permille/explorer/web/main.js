@@ -14,7 +14,7 @@ import { live } from "./live.js";
 import { keepingOpen, wordsOf } from "./place.js";
 import { asked, figuresOfPage, newest } from "./source.js";
 import { DEFAULTS, FILTERS, forget, href, OFFERED, push, read, settle, write } from "./state.js";
-/** @import { Cell, Document, Licence, PagePlace } from "./document" */
+/** @import { Cell, Details, Document, Licence, PagePlace, PageStudy } from "./document" */
 /** @import { Boundary, Child, GridChoice, Setting } from "./page" */
 /** @import { Found } from "./source.js" */
 /** @import { Filter, Offered, State } from "./state.js" */
@@ -45,7 +45,7 @@ const TITLES = {
   run: null,
 };
 
-/** Views that ratios, budgets or parts are in, for which more columns are loaded. */
+/** Views that ratios, budgets, components or audits are in, for which more is loaded. */
 const DETAILED = new Set(["compare", "load", "breakeven", "breakdown", "model"]);
 
 /** What of the state multiplies all figures alike. */
@@ -131,6 +131,8 @@ export class App {
     this.follow = null;
     /** @type {Promise<void> | null} */
     this.detailed = null;
+    /** @type {PageStudy[]} what the numbers of each study rest on: part of the details */
+    this.studies = [];
     /** @type {Omit<Document, "cells">} */
     this.data = found.data;
     this.tag = found.tag;
@@ -228,7 +230,8 @@ export class App {
     this.tag = tag;
     this.cells = columns.cells(cells);
     this.detailed = details ? Promise.resolve() : null;
-    if (details) columns.fill(this.cells, details);
+    this.studies = data.studies ?? [];
+    if (details) this.takeDetails(details);
     /** @type {boolean | null} */
     this.loads = null;
     this.byId = new Map(this.cells.map((c) => [c.id, c]));
@@ -240,6 +243,12 @@ export class App {
      *   | null} */
     this.sifted = null;
     replaceChildren(this.damage, damageOf(data));
+  }
+
+  /** @param {Details} details */
+  takeDetails({ columns: more, studies }) {
+    columns.fill(this.cells, more);
+    this.studies = studies;
   }
 
   /**
@@ -378,7 +387,7 @@ export class App {
   }
 
   /**
-   * Loads what ratios, budgets and downloads need of the cells beside the document.
+   * Loads what ratios, budgets, audits and downloads need beside the document.
    * @returns {Promise<void>}
    */
   details() {
@@ -390,7 +399,7 @@ export class App {
     if (this.inFile) return;
     const { data, tag } = await asked("/details.json");
     // The store may have changed since: columns of two states would be other cells' figures.
-    if (tag === this.tag) columns.fill(this.cells, data.columns);
+    if (tag === this.tag) this.takeDetails(data);
     else this.take(await newest(true));
   }
 

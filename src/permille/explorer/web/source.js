@@ -1,14 +1,14 @@
 // Where the figures are from: the file that the page is, or its server.
 
-/** @import { Document } from "./document" */
+/** @import { Details, Document } from "./document" */
 
 /**
- * `tag`: the server's name of the state of its figures; null in a file, which has all columns.
- * `details`: the columns that not every view needs, where they were asked for.
+ * `tag`: the server's name of the state of its figures; null in a file, which has all of them.
+ * `details`: what not every view needs, where it was asked for.
  * @typedef {object} Found
  * @property {Document} data
  * @property {string | null} tag
- * @property {Document["cells"]["columns"] | null} details
+ * @property {Details | null} details
  */
 
 const TRIES = 5;
@@ -41,7 +41,7 @@ export async function newest(detailed) {
     const { data, tag } = await asked("/document.json");
     if (!detailed) return { data, tag, details: null };
     const more = await asked("/details.json");
-    if (more.tag === tag) return { data, tag, details: more.data.columns };
+    if (more.tag === tag) return { data, tag, details: more.data };
   }
   throw new Error("the store changes all the time; open the view again");
 }

@@ -6,6 +6,7 @@ import { number } from "../format.js";
 import { glossary } from "../glossary.js";
 import { path } from "../path.js";
 import { english, say, word } from "../say.js";
+import { groupBy, sourceKey } from "../shared.js";
 
 /** @import { App } from "../main.js" */
 /** @import { Licence } from "../document" */
@@ -55,7 +56,8 @@ function linked(text) {
 
 /** @param {App} app */
 export function about(app) {
-  const { published, grid, store, studies } = app.data;
+  const { published, grid, store } = app.data;
+  const studies = [...groupBy(app.cells, sourceKey).values()];
   const machine = Object.entries(published.machine)
     .filter(([k]) => ["gpu_model", "cpu_model", "codecarbon_version"].includes(k))
     .map(([k, v]) => `${k.replaceAll("_", " ")} ${v}`)
@@ -77,15 +79,15 @@ export function about(app) {
       table(
         say`Sources of the figures`,
         [
-          [say`Study`, (s) => name(s.study)],
+          [say`Study`, ([c]) => name(c.study)],
           [
             say`Where from`,
-            (s) =>
-              s.origin === "shipped" ? say`shipped with permille` : say`the store ${store ?? ""}`,
+            ([c]) =>
+              c.origin === "shipped" ? say`shipped with permille` : say`the store ${store ?? ""}`,
           ],
-          [say`Measured by`, (s) => name(s.source)],
-          [say`Cells`, (s) => number(s.audit.cells), { number: true }],
-          [say`Runs`, (s) => number(s.audit.runs), { number: true }],
+          [say`Measured by`, ([c]) => name(c.source)],
+          [say`Cells`, (list) => number(list.length), { number: true }],
+          [say`Runs`, (list) => number(list.reduce((sum, c) => sum + c.done, 0)), { number: true }],
         ],
         studies,
       ),

@@ -1,7 +1,6 @@
 // Where the energy goes, and what the study's numbers rest on: the audit as pictures.
 
 import { chart, decades, drawing, entry, Plot, room, tall } from "../chart.js";
-import { namesOf } from "../columns.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
 import { BOUNDARIES, bounded, meanJoules } from "../figures.js";
@@ -25,15 +24,17 @@ import { extent } from "./size.js";
  * @typedef {TaskEnergy & { kwh: number }} DrawnTask
  */
 
+/* eslint-disable no-restricted-syntax -- keys of the words */
 /** @type {Part[]} */
 const PARTS = [
-  // eslint-disable-next-line no-restricted-syntax -- a key of the words
   ["active_gpu", "GPUs in use", "var(--c0)"],
   ["idle_gpus", "idle GPUs", "var(--c2)"],
   ["cpu", "CPU", "var(--c1)"],
   ["ram", "DRAM", "var(--c3)"],
+  ["other", "other components", "var(--c4)"],
+  ["rest_of_node", "rest of the machine", "var(--c5)"],
 ];
-const OTHER = ["var(--c4)", "var(--c5)", "var(--c6)"];
+/* eslint-enable no-restricted-syntax */
 /** @type {{ [boundary: string]: string }} */
 const SHAPE = { accelerator: "circle", compute: "diamond", node: "square", facility: "triangle" };
 /** @type {{ [boundary: string]: string }} */
@@ -47,16 +48,6 @@ const TONE = {
 /** @param {App} app */
 export function breakdown(app) {
   const cells = app.selection();
-  const keys = namesOf(app.cells)
-    .filter((k) => k.startsWith("part_"))
-    .map((k) => k.slice(5));
-  /** @type {Part[]} */
-  const parts = [
-    ...PARTS.filter(([k]) => keys.includes(k)),
-    ...keys
-      .filter((k) => !PARTS.some(([p]) => p === k))
-      .map((k, i) => /** @type {Part} */ ([k, k, OTHER[i % OTHER.length]])),
-  ];
   return [
     h("h1", {}, say`Where the energy goes`),
     h(
@@ -65,8 +56,8 @@ export function breakdown(app) {
       say`Of the whole machine (node), while it answered: what is metered or estimated of it.
         Below, what each study's numbers rest on, as permille audit prints it.`,
     ),
-    shares(app, cells, parts),
-    app.data.studies.map((s) => {
+    shares(app, cells),
+    app.studies.map((s) => {
       /** @param {Cell[]} list */
       const count = (list) => list.filter((c) => sourceKey(c) === sourceKey(s)).length;
       const selected = count(cells),
@@ -78,26 +69,26 @@ export function breakdown(app) {
   ];
 }
 
+/** @param {Cell} cell */
+const runsOf = (cell) => cell.node_n ?? 0;
+
 /**
  * The shares of what cells of one task and study are made of, one behind the other.
  * @param {Cell[]} list
- * @param {Part[]} parts
  * @returns {Group}
  */
-function group(list, parts) {
+function group(list) {
   const task = list[0].task;
   const key = `${task} · ${sourceLabel(list[0])}`;
   const words = `${word("task", task)} · ${sourceName(list[0])}`;
-  // A part's joules over the whole's, each counted by its runs; a cell without the part has none
-  // to give.
-  const total = list.reduce((sum, c) => sum + c.done * (meanJoules(c, "node", false) ?? 0), 0);
+  // A part's joules over the whole's, each counted by its runs.
+  const total = list.reduce((sum, c) => sum + runsOf(c) * (meanJoules(c, "node", false) ?? 0), 0);
   let end = 0;
-  const of = parts.map(([k, label, colour]) => {
-    const joulesOf = list.map((c) => c[`part_${k}`]);
-    const share = joulesOf.reduce(
-      (sum, j, i) => (sum === null || j === null ? null : sum + (list[i].done * j) / total),
-      /** @type {number | null} */ (0),
-    );
+  const of = PARTS.map(([k, label, colour]) => {
+    const having = list.filter((c) => c[`part_${k}`] !== null);
+    const share = having.length
+      ? having.reduce((sum, c) => sum + (runsOf(c) * (c[`part_${k}`] ?? 0)) / total, 0)
+      : null;
     const from = end;
     end += share ?? 0;
     return { label, colour, task, key, share, from, to: end };
@@ -106,14 +97,34 @@ function group(list, parts) {
 }
 
 /**
+ * What parts are that have no meter of their own kind, where there are such.
+ * @param {string[]} keys
+ */
+const unusual = (keys) => [
+  keys.includes("rest_of_node")
+    ? [
+        " ",
+        say`Rest of the machine: what a meter of the whole machine reads beyond the components
+          that have meters of their own.`,
+      ]
+    : null,
+  keys.includes("other")
+    ? [
+        " ",
+        say`Other components are neither CPU, DRAM nor GPU, such as a neural engine; the page of a
+          run has their names.`,
+      ]
+    : null,
+];
+
+/**
  * @param {App} app
  * @param {Cell[]} cells
- * @param {Part[]} parts
  */
-function shares(app, cells, parts) {
-  const known = cells.filter((c) => parts.some(([k]) => c[`part_${k}`] !== null));
+function shares(app, cells) {
+  const known = cells.filter((c) => PARTS.some(([k]) => c[`part_${k}`] !== null));
   const groups = [...groupBy(known, (c) => JSON.stringify([c.task, sourceKey(c)])).values()]
-    .map((list) => group(list, parts))
+    .map(group)
     .filter((g) => g.total > 0);
   if (!groups.length)
     return h("p", {}, say`No cell of this selection says what its energy is made of.`);
@@ -124,6 +135,7 @@ function shares(app, cells, parts) {
    */
   const label = (g, most = 52) => clean(several ? g.words : word("task", g.task), most);
   const bars = groups.flatMap((g) => g.of.filter((p) => p.share !== null));
+  const parts = PARTS.filter(([, l]) => bars.some((b) => b.label === l));
   /** @param {Bar} bar */
   const groupOf = (bar) => /** @type {Group} */ (groups.find((g) => g.key === bar.key));
   const draw = drawing(bars, (width) => {
@@ -191,21 +203,22 @@ function shares(app, cells, parts) {
           cells: groupOf(b).list.length,
         })),
       describe: (p) => [word("part", p.label), percent(p.share), groupOf(p).words.slice(0, 120)],
-      legend: parts
-        .filter(([, l]) => bars.some((b) => b.label === l))
-        .map(([, l, c]) => entry(word("part", l), c, "square")),
-      note: say`A component that a cell has no meter of is left out, not taken for 0. Provenance
+      legend: parts.map(([, l, c]) => entry(word("part", l), c, "square")),
+      note: [
+        say`A component that a cell has no meter of is left out, not taken for 0. Provenance
           differs by component: see About.`,
+        unusual(parts.map(([k]) => k)),
+      ],
     }),
     table(
       say`Share of the machine's energy by component`,
       [
         [say`Task`, (g) => name(several ? g.words : word("task", g.task))],
         ...parts.map(
-          ([, l], i) =>
+          ([, l]) =>
             /** @type {Column<Group>} */ ([
               word("part", l),
-              (g) => percent(g.of[i].share),
+              (g) => percent(g.of.find((p) => p.label === l)?.share),
               { number: true },
             ]),
         ),
@@ -563,7 +576,7 @@ function ratios(app, found) {
           { number: true },
         ],
         [
-          say`Mind`,
+          say`Caution`,
           (r) =>
             r.at_equal_size.overlap_warning
               ? h("small", {}, english(r.at_equal_size.overlap_warning))

@@ -33,7 +33,7 @@ export function breakEven(app) {
   const setting = { ...app.setting, net: false };
   /** @type {Use | null} */
   const own = ownRow(app, setting);
-  const stated = app.data.studies.flatMap((s) => ofStudy(app, s, setting));
+  const stated = app.studies.flatMap((s) => ofStudy(app, s, setting));
   /** @type {(Use & ReturnType<typeof parity>)[]} */
   const rows = [...stated, ...(own ? [own] : [])].map((r) => ({ ...r, ...parity(r) }));
   const day = Math.min(1e12, Math.max(1, Number(app.state.day) || 1e6));

@@ -216,7 +216,7 @@ function results(app, models, all) {
             [say`Task and dataset`, (r) => r.where],
             [say`Study`, (r) => name(sourceName(r.a))],
             [say`Interval`, (r) => overSessions(app.data.evidence, r.ratio, number) ?? "–"],
-            [say`Mind`, (r) => warnings(r, setting).join(say`; `) || "–"],
+            [say`Caution`, (r) => warnings(r, setting).join(say`; `) || "–"],
           ],
           good,
         )
@@ -285,7 +285,7 @@ function results(app, models, all) {
           { number: true },
         ],
         [
-          say`Time each`,
+          say`Time per inference`,
           (c) => {
             const each = timeEach(c);
             return each === null ? NONE : say`${number(1000 * each)} ms`;

@@ -94,7 +94,7 @@ export function modelPage(app) {
           (c) => (c.metric ? `${clean(c.metric, 30)} ${qualityInterval(c)}` : NONE),
           { number: true },
         ],
-        [say`Time each`, (c) => seconds(timeEach(c)), { number: true }],
+        [say`Time per inference`, (c) => seconds(timeEach(c)), { number: true }],
         [say`Runs`, (c) => number(c.done), { number: true }],
         [say`Provenance`, (c) => provenanceWord(c, setting.boundary)],
       ],

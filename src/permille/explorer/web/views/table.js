@@ -56,7 +56,7 @@ const COLUMNS = {
     (c) => c.quality,
     true,
   ],
-  latency: [say`Time each`, (c) => seconds(timeEach(c)), (c) => timeEach(c), true],
+  latency: [say`Time per inference`, (c) => seconds(timeEach(c)), (c) => timeEach(c), true],
   runs: [
     say`Runs`,
     (c) => number(c.done) + (c.failed + c.invalid ? say` (+${c.failed + c.invalid} not)` : ""),

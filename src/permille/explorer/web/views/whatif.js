@@ -4,7 +4,7 @@ import { chart, drawing, Plot, tall } from "../chart.js";
 import { gridWords } from "../cite.js";
 import { combobox } from "../combobox.js";
 import { clean, folded, h, name, replaceChildren, table } from "../dom.js";
-import { energy, interval, mass, NONE, number } from "../format.js";
+import { ends, energy, interval, mass, NONE, number } from "../format.js";
 import { grams, kwh } from "../figures.js";
 import { term } from "../glossary.js";
 import { say, word } from "../say.js";
@@ -15,7 +15,7 @@ import { empty } from "./overview.js";
 
 /** @import { Cell, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
-/** @import { Estimate, Setting, Unit } from "../page" */
+/** @import { Column, Estimate, Setting, Unit } from "../page" */
 /** @import { State } from "../state.js" */
 
 const DAYS = 365; // of a year, as permille.units counts one
@@ -130,7 +130,7 @@ function answers(app, cells, chosen, dearest) {
       card(say`A day`, say`A day`, perDay, perDayGrams),
       card(say`A year`, say`A year`, times(perDay, DAYS), times(perDayGrams, DAYS)),
     ),
-    equivalents(app, perDay.value, perDayGrams.value),
+    equivalents(app, perDay, perDayGrams),
     grids(app, chosen, day),
     others(app, cells, chosen, day),
     every(app, dearest, cells.length, day),
@@ -262,23 +262,31 @@ function card(id, title, ofEnergy, ofCarbon) {
 
 /**
  * @param {App} app
- * @param {number} kwhDay
- * @param {number} gramsDay
+ * @param {Estimate} kwhDay
+ * @param {Estimate} gramsDay
  */
 function equivalents(app, kwhDay, gramsDay) {
-  const rows = app.data.equivalents.map((e) => ({
-    ...e,
-    day: e.per * (e.basis === "energy" ? kwhDay : gramsDay),
-  }));
+  const rows = app.data.equivalents.map((e) => {
+    const day = times(e.basis === "energy" ? kwhDay : gramsDay, e.per);
+    return { ...e, day: day.value, year: times(day, DAYS) };
+  });
+  /** @typedef {(typeof rows)[number]} Alike */
+  const count = (/** @type {Alike} */ e, /** @type {number} */ value) =>
+    `${number(value)} ${word("unit", e.unit)}`;
   return [
     table(
       say`What that is like`,
       [
         [say`Like`, (e) => word("equivalent", e.name)],
-        [say`A day`, (e) => `${number(e.day)} ${word("unit", e.unit)}`, { number: true }],
-        [say`A year`, (e) => `${number(e.day * DAYS)} ${word("unit", e.unit)}`, { number: true }],
+        [say`A day`, (e) => count(e, e.day), { number: true }],
+        [say`A year`, (e) => count(e, e.year.value), { number: true }],
         [
-          say`By`,
+          say`95 % interval, a year`,
+          (e) => ends(e.year, (value) => count(e, value)),
+          { number: true },
+        ],
+        [
+          say`Based on`,
           (e) => (e.basis === "energy" ? say`energy` : say`carbon, which moves with the grid`),
         ],
       ],
@@ -398,6 +406,7 @@ function grids(app, chosen, day) {
       describe: (r) => [
         r.words,
         say`${mass(r.estimate.value)} CO₂e a year`,
+        say`95 % interval: ${interval(r.estimate, "co2e")}`,
         say`${number(r.intensity)} gCO₂e/kWh${r.year ? say`, ${r.year}` : ""}`,
         r.source ? say`${r.source.name}, ${word("source", r.source.kind)}` : say`given`,
       ],
@@ -406,7 +415,7 @@ function grids(app, chosen, day) {
         [say`others, their newest year`, "var(--c0)", "square"],
       ],
       note: say`Location-based yearly averages. A figure of direct emissions alone is lower than a
-          lifecycle one: the table says which is which.`,
+          lifecycle one: the table says which is which, and has the intervals.`,
     }),
     table(
       say`The same workload on other grids, a year`,
@@ -415,6 +424,7 @@ function grids(app, chosen, day) {
         [say`Year`, (r) => r.year],
         [term("intensity", say`gCO₂e per kWh`), (r) => number(r.intensity), { number: true }],
         [say`CO₂e a year`, (r) => mass(r.estimate.value), { number: true }],
+        [say`95 % interval`, (r) => interval(r.estimate, "co2e"), { number: true }],
         [
           term("lifecycle", say`Counts`),
           (r) => (r.source ? word("source", r.source.kind) : say`as given`),
@@ -426,6 +436,17 @@ function grids(app, chosen, day) {
 }
 
 /**
+ * Columns of what a year of each row takes, with its interval.
+ * @returns {Column<{ kwh: Estimate; grams: Estimate }>[]}
+ */
+const yearly = () => [
+  [say`Energy a year`, (r) => energy(r.kwh.value), { number: true }],
+  [say`95 % interval`, (r) => interval(r.kwh, "kwh"), { number: true }],
+  [say`CO₂e a year`, (r) => mass(r.grams.value), { number: true }],
+  [say`95 % interval`, (r) => interval(r.grams, "co2e"), { number: true }],
+];
+
+/**
  * The same volume of each cell that the filters leave, whatever its task.
  * @param {App} app
  * @param {Cell[]} dearest
@@ -435,8 +456,8 @@ function grids(app, chosen, day) {
 function every(app, dearest, count, day) {
   const rows = dearest.map((c) => ({
     c,
-    kwh: times(kwh(c, app.setting), day / 1000).value,
-    grams: times(grams(c, app.setting), day / 1000).value,
+    kwh: times(kwh(c, app.setting), (day * DAYS) / 1000),
+    grams: times(grams(c, app.setting), (day * DAYS) / 1000),
   }));
   return folded(
     count > MOST
@@ -453,8 +474,7 @@ function every(app, dearest, count, day) {
           ],
           [say`Task and dataset`, ({ c }) => name(taskOn(c, 200))],
           [say`Study`, ({ c }) => name(sourceName(c))],
-          [say`Energy a year`, (r) => energy(r.kwh * DAYS), { number: true }],
-          [say`CO₂e a year`, (r) => mass(r.grams * DAYS), { number: true }],
+          ...yearly(),
         ],
         rows,
       ),
@@ -478,10 +498,10 @@ function others(app, cells, chosen, day) {
     )
     .map((c) => ({
       c,
-      energy: times(kwh(c, setting), day / 1000).value,
-      grams: times(grams(c, setting), day / 1000).value,
+      kwh: times(kwh(c, setting), (day * DAYS) / 1000),
+      grams: times(grams(c, setting), (day * DAYS) / 1000),
     }))
-    .sort((a, b) => a.energy - b.energy)
+    .sort((a, b) => a.kwh.value - b.kwh.value)
     .slice(0, MOST);
   return table(
     say`The same requests answered by other models: ${taskOn(chosen)}`,
@@ -495,10 +515,9 @@ function others(app, cells, chosen, day) {
         ],
       ],
       [say`Category`, ({ c }) => word("category", c.category)],
-      [say`Energy a day`, (r) => energy(r.energy), { number: true }],
-      [say`CO₂e a day`, (r) => mass(r.grams), { number: true }],
-      [say`Energy a year`, (r) => energy(r.energy * DAYS), { number: true }],
-      [say`CO₂e a year`, (r) => mass(r.grams * DAYS), { number: true }],
+      [say`Energy a day`, (r) => energy(r.kwh.value / DAYS), { number: true }],
+      [say`CO₂e a day`, (r) => mass(r.grams.value / DAYS), { number: true }],
+      ...yearly(),
     ],
     same,
   );
