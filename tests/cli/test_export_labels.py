@@ -60,7 +60,7 @@ def test_a_replicas_figures_say_so_in_every_format_that_takes_them(store: Path) 
     assert "| measured, replica weights |" in export(store, "model-card", "replica")
     card = export(store, "model-card", "smaller")
     assert "replica" not in card
-    assert "assumed, because none was chosen" in card
+    assert "The grid is assumed, because none was chosen." in card
     chosen = export(store, "model-card", "smaller", "--region", "FRA")
     assert "assumed" not in chosen
     assert "gCO2e/kWh \\(France 2024, Our World in Data over Ember" in chosen

@@ -44,7 +44,7 @@ def model_card(results: Results) -> str:
     lines += [
         "",
         f"Boundary: {results.boundary}. Grid: {escaped(grid_text(results))}"
-        + ("; assumed, because none was chosen." if carbon.assumed else ".")
+        + (". The grid is assumed, because none was chosen." if carbon.assumed else ".")
         + (" Net of the machine's idle power." if results.net else ""),
         "",
         "Measured with permille. *Measured* figures come from an energy counter, *modelled* and"
