@@ -7,9 +7,10 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
+from functools import cache
 from pathlib import Path
 
-from radon.complexity import cc_visit
+from radon.complexity import cc_visit_ast
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "permille"
@@ -26,9 +27,15 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """A file's syntax, which the tests only read."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, known: Set[str]) -> Iterator[str]:
     """Modules of ours that a file imports, lazily or for the type checker alone too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module is not None and node.module in known:
@@ -88,7 +95,7 @@ def test_public_classes_of_one_name_are_one_thing() -> None:
     """Plug-ins' ``Settings`` apart: each is the keys of its own backend."""
     homes: defaultdict[str, list[str]] = defaultdict(list)
     for name, path in modules().items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes[node.name].append(name)
     homes.pop("Settings")
@@ -99,9 +106,8 @@ def test_no_function_is_too_complex_without_a_reason() -> None:
     """As radon counts; a comment ``# complex:`` above the function says why it is so."""
     found = []
     for name, path in modules().items():
-        text = path.read_text(encoding="utf-8")
-        lines = text.splitlines()
-        for block in cc_visit(text):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for block in cc_visit_ast(tree(path)):
             above = lines[block.lineno - 2] if block.lineno > 1 else ""
             if block.complexity > MOST_COMPLEX and not above.lstrip().startswith("# complex:"):
                 found.append(f"{name}.{block.name}: {block.complexity}")
@@ -111,10 +117,9 @@ def test_no_function_is_too_complex_without_a_reason() -> None:
 def test_every_function_fits_on_a_screen_and_every_module_on_a_few() -> None:
     found = []
     for name, path in modules().items():
-        text = path.read_text(encoding="utf-8")
-        if (whole := text.count("\n")) > LONGEST_MODULE:
+        if (whole := path.read_text(encoding="utf-8").count("\n")) > LONGEST_MODULE:
             found.append(f"{name}: {whole}")
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno is not None
                 lines = node.end_lineno - node.lineno + 1

@@ -11,6 +11,7 @@ As a program, this is that process. It ends with the socket that it is told of.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -165,4 +166,7 @@ if __name__ == "__main__":
     for name in (*PRELOADED, *map(cli.module_of, cli.COMMANDS)):
         importlib.import_module(name)
     assert not sys.modules.keys() & set(LOADED_LATER)
+    # A command's collector, and the end of its interpreter, go over what the command made alone:
+    # to visit what was imported would copy its pages too.
+    gc.freeze()
     serve(socket.socket(fileno=int(sys.argv[1])))
