@@ -72,10 +72,13 @@ def main(arguments: list[str] | None = None) -> None:
     store: Path = parser.parse_args(arguments).store
     uid = recorded(store)
     with tempfile.TemporaryDirectory() as folder, browsed() as page:
-        file = Path(folder) / "figures.html"
-        file.write_bytes(static_file.page(store).content)
+        shipped, run = Path(folder) / "shipped.html", Path(folder) / "run.html"
+        shipped.write_bytes(static_file.page(None).content)
+        run.write_bytes(static_file.page(store).content)
         page.set_default_timeout(60_000)
         for view, looks in LOOKS.items():
+            # The store's figures are those of the machine that takes the pictures.
+            file = run if view == "run" else shipped
             state = STATES[view].format(uid=uid)
             for width, theme in looks:
                 page.set_viewport_size({"width": width, "height": 900})

@@ -27,21 +27,17 @@ VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integ
 
 def unpacked(columns: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """Columns as the page reads them."""
-    columns = {
-        name: columns[column["as"]] if "as" in column else column
-        for name, column in columns.items()
-    }
-    return [
-        {
-            name: column[i]
-            if isinstance(column, list)
-            else column["all"]
-            if "all" in column
-            else column["of"][column["at"][i]]
-            for name, column in columns.items()
-        }
-        for i in range(count)
-    ]
+
+    def read(column: Any, i: int) -> Any:
+        if isinstance(column, list):
+            return column[i]
+        if i < column.get("from", 0):
+            return read(column["before"], i)
+        if "as" in column:
+            return read(columns[column["as"]], i)
+        return column["all"] if "all" in column else column["of"][column["at"][i]]
+
+    return [{name: read(column, i) for name, column in columns.items()} for i in range(count)]
 
 
 @given(st.lists(st.fixed_dictionaries({"a": VALUES, "b": st.lists(st.text())}), min_size=1))
@@ -54,6 +50,36 @@ def test_columns_hold_the_records(records: list[dict[str, Any]]) -> None:
             assert found["a"] == pytest.approx(record["a"], rel=1e-11)
         else:
             assert found["a"] == record["a"]
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1), st.integers(0, 5), st.booleans())
+def test_columns_of_boundaries_hold_the_figures(
+    pairs: list[tuple[Any, Any]], first: int, same: bool
+) -> None:
+    """Whether they are the same in two boundaries, from some cell on, or not at all."""
+    a, b = ([pair[i] for pair in pairs] for i in (0, 1))
+    named = {"compute_mean": a, "node_mean": b[:first] + a[first:] if same else b}
+    sent = json.loads(document.encode(columns.of_boundaries(named.items(), first)))
+    found = unpacked(sent, len(pairs))
+    for name, values in named.items():
+        for row, value in zip(found, values, strict=True):
+            assert row[name] == (
+                pytest.approx(value, rel=1e-11) if isinstance(value, float) else value
+            )
+
+
+def test_a_column_that_stored_cells_share_is_sent_once() -> None:
+    shipped, stored = [1.5, 2.5], [3.5, 4.5, 5.5]
+    named = {
+        "compute_mean": [*shipped, *stored],
+        "node_mean": [7.5, 8.5, *stored],
+        "compute_n": [10, 10, 3, 3, 3],
+    }
+    assert columns.of_boundaries(named.items(), 2) == {
+        "compute_mean": [1.5, 2.5, 3.5, 4.5, 5.5],
+        "node_mean": {"as": "compute_mean", "from": 2, "before": [7.5, 8.5]},
+        "compute_n": {"all": 3, "from": 2, "before": {"all": 10}},
+    }
 
 
 @given(st.floats(1, 1e9))

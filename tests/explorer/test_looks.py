@@ -76,6 +76,46 @@ def test_lists_and_parts_of_bars_are_told_apart_in_forced_colours(
     context.close()
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        "size",
+        "quality&task=text-classification",
+        "compare&m=google/flan-t5-base&m=google/flan-t5-xl",
+        "breakeven",
+        "breakdown",
+    ],
+)
+def test_intervals_are_not_faint_in_forced_colours(browser: Browser, file: Path, view: str) -> None:
+    """A colour of the system's at a third of its strength was lighter than can be seen."""
+    context = browser.new_context(forced_colors="active")
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go(f"view={view}&origin=shipped")
+    lines = "main .canvas :is(.interval, .spread) :is(line, path)"
+    until(lambda: tab.page.locator(lines).count() > 0)
+    assert set(tab.page.evaluate(LOOK, [lines, "strokeOpacity"])) == {"1"}
+    tab.page.emulate_media(forced_colors="none")
+    assert all(float(o) < 1 for o in tab.page.evaluate(LOOK, [lines, "strokeOpacity"]))
+    context.close()
+
+
+def test_what_a_shade_tells_is_there_in_forced_colours(browser: Browser, file: Path) -> None:
+    """The shares behind the numbers of every grid, and the lightest colour of the map's legend."""
+    context = browser.new_context(forced_colors="active", color_scheme="dark")
+    tab = Tab(context.new_page(), file.as_uri())
+    tab.go("view=whatif&origin=shipped&task=text-classification")
+    tab.page.locator("#w-grids summary").click()
+    until(lambda: tab.page.locator("#w-grids .shade").count() > 0)
+    shades = tab.page.evaluate(LOOK, ["#w-grids .shade", "backgroundImage"])
+    assert all(shade.startswith("linear-gradient") for shade in shades)
+    system = tab.page.evaluate(SYSTEM, ["Canvas", "CanvasText"])
+    assert set(tab.page.evaluate(LOOK, ["#w-grids .shade", "color"])) == {system["CanvasText"]}
+    until(lambda: tab.page.locator("#w-grids .legend path").count() > 0)
+    edges = tab.page.evaluate(LOOK, ["#w-grids .legend path", "stroke"])
+    assert set(edges) == {system["CanvasText"]}
+    context.close()
+
+
 def test_a_files_rows_and_points_open_without_loading_it_again(file_tab: Tab) -> None:
     page = file_tab.page
     file_tab.go("view=table&origin=store&search=small")
@@ -105,6 +145,10 @@ CUT = """across => [...document.querySelectorAll("main table, main svg, main p, 
 SHORT = """() => [...document.querySelectorAll(".canvas svg")]
   .map(e => e.getBoundingClientRect())
   .filter(box => box.height < 60 || box.height > innerHeight).length"""
+LARGE = """() => [...document.querySelectorAll("main th, main td, main th button")]
+  .filter(e => parseFloat(getComputedStyle(e).fontSize) > 11)
+  .map(e => [e.innerText, getComputedStyle(e).fontSize])"""
+"""What of a table is larger than its 8 points, and breaks in its column: a heading that sorts."""
 DARK = """() => [document.body, ...document.querySelectorAll("main th, main section, main figure")]
   .map(e => getComputedStyle(e).backgroundColor)
   .filter(c => c !== "rgba(0, 0, 0, 0)" && c.match(/\\d+/g).slice(0, 3).some(n => n < 200))"""
@@ -139,11 +183,14 @@ def test_a_view_on_paper_is_whole_light_and_has_no_controls(
     assert visible == []
     assert page.evaluate(CUT, ACROSS) == []
     assert page.evaluate(SHORT) == 0
+    assert page.evaluate(LARGE) == []
     assert page.evaluate(DARK) == []
     words = page.locator("main .term:not(.fields *)").evaluate_all(
-        "all => all.map(e => e.checkVisibility())"
+        "all => all.map(e => e.checkVisibility() || getComputedStyle(e).display === 'contents')"
     )
     assert all(words)
+    # A heading with the box of a button is not repeated on the next page.
+    assert set(page.evaluate(LOOK, ["main thead button", "display"])) <= {"contents"}
     page.emulate_media(media="screen", color_scheme="dark")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"

@@ -35,8 +35,9 @@ def columns(cells: Sequence[Shown]) -> dict[str, Any]:
     if not cells:
         return {}
     studied = [shown.cell for shown in cells]
-    found = {name: packed(values) for name, values in _facts(cells, studied)}
-    return _once(found | dict(_energies(studied)))
+    first = stored_from(cells)
+    found = {name: packed(values, first) for name, values in _facts(cells, studied)}
+    return found | of_boundaries(_energies(studied), first)
 
 
 def details(cells: Sequence[Shown]) -> dict[str, Any]:
@@ -44,32 +45,54 @@ def details(cells: Sequence[Shown]) -> dict[str, Any]:
     if not cells:
         return {}
     studied = [shown.cell for shown in cells]
-    found = {name: packed(values) for name, values in _components(studied)}
-    return _once(found | dict(_for_ratios(studied)) | {"parts": packed(_parts(studied))})
+    first = stored_from(cells)
+    found = {name: packed(values, first) for name, values in _components(studied)}
+    found |= of_boundaries(_for_ratios(studied), first)
+    return found | {"parts": packed(_parts(studied), first)}
 
 
-def _once(columns: dict[str, Any]) -> dict[str, Any]:
-    """The columns, each of which is sent once: the same again is ``{"as": name}``."""
-    first: dict[int, str] = {}
-    return {
-        name: column
-        if _of_all(column) or first.setdefault(id(column), name) == name
-        else {"as": first[id(column)]}
-        for name, column in columns.items()
-    }
+def stored_from(cells: Sequence[Shown]) -> int:
+    """The number of shipped cells before those of a store, which differ from them in most columns
+    and are often alike; 0 without a store."""
+    return next((i for i, shown in enumerate(cells) if shown.origin == "store"), 0)
 
 
-def _of_all(column: Any) -> bool:
-    return isinstance(column, dict) and "all" in column
+def of_boundaries(named: Iterable[tuple[str, Sequence[Any]]], first: int) -> dict[str, Any]:
+    """Columns of boundaries, packed. One that is the same in another boundary, from the cell
+    ``first`` on, is sent once: the other is ``{"as": name}``, with ``before`` as in
+    :func:`packed`."""
+    known: dict[str, dict[str, Sequence[Any]]] = {}
+    found = {}
+    for name, values in named:
+        alike = known.setdefault(name.partition("_")[2], {})
+        column = packed(values, first)
+        if isinstance(column, list) or "at" in column:
+            column = _as_another(values, alike, first) or column
+            alike[name] = values
+        found[name] = column
+    return found
 
 
-def packed(values: Sequence[Any]) -> Any:
+def _as_another(
+    values: Sequence[Any], known: dict[str, Sequence[Any]], first: int
+) -> dict[str, Any] | None:
+    for name, others in known.items():
+        if values == others:
+            return {"as": name}
+        if first and values[first:] == others[first:]:
+            return {"as": name, "from": first, "before": packed(values[:first])}
+    return None
+
+
+def packed(values: Sequence[Any], first: int = 0) -> Any:
     """A column of numbers as a list; any other as ``{"of": distinct values, "at": index of each}``,
-    because names repeat; a constant one as ``{"all": value}``. Tuples are of texts."""
-    # True equals 1, and 1 equals 1.0: of several types, equal is not the same.
-    types = set(map(type, values))
-    if len(types) == 1 and values.count(values[0]) == len(values):
+    because names repeat; a constant one as ``{"all": value}``, or from the cell ``first`` on as
+    ``{"all": value, "from": first, "before": column}``. Tuples are of texts."""
+    if _constant(values):
         return {"all": values[0]}
+    if 0 < first < len(values) and _constant(values[first:]):
+        return {"all": values[first], "from": first, "before": packed(values[:first])}
+    types = set(map(type, values))
     if types <= _NUMBERS:
         return _rounded(values) if float in types else list(values)
     # By its text, what is neither a number nor text nor texts.
@@ -77,8 +100,13 @@ def packed(values: Sequence[Any]) -> Any:
     distinct = dict.fromkeys(keys)
     number = {key: place for place, key in enumerate(distinct)}
     # Backwards, so that of equal keys the first value stays.
-    first = dict(zip(reversed(keys), reversed(values), strict=True))
-    return {"of": [first[key] for key in distinct], "at": list(map(number.__getitem__, keys))}
+    firsts = dict(zip(reversed(keys), reversed(values), strict=True))
+    return {"of": [firsts[key] for key in distinct], "at": list(map(number.__getitem__, keys))}
+
+
+def _constant(values: Sequence[Any]) -> bool:
+    # True equals 1, and 1 equals 1.0: of several types, equal is not the same.
+    return len(set(map(type, values))) == 1 and values.count(values[0]) == len(values)
 
 
 _NUMBERS = {int, float, bool, type(None)}
@@ -228,25 +256,25 @@ def _of_widest(cell: StudyCell) -> Sequence[Part]:
 
 
 def _energies(cells: Sequence[StudyCell]) -> Named:
-    """The figures of each boundary with their intervals, packed."""
-    pack = _Packing(_estimate)
+    """The figures of each boundary with their intervals."""
+    made = _Made(_estimate)
     for boundary in METERED:
         summaries = [cell.summaries[boundary] for cell in cells]
-        yield f"{boundary}_n", packed([s.energy and s.energy.n for s in summaries])
+        yield f"{boundary}_n", [s.energy and s.energy.n for s in summaries]
         for prefix, sums in _gross_and_net(boundary, summaries):
-            yield from zip((f"{prefix}_{name}" for name in _ESTIMATE), pack(sums), strict=True)
-        yield f"{boundary}_provenance", packed(list(map(_provenance, summaries)))
-        yield f"{boundary}_domains", packed([summary.domains for summary in summaries])
-        yield f"{boundary}_problem", packed([summary.problem for summary in summaries])
+            yield from zip((f"{prefix}_{name}" for name in _ESTIMATE), made(sums), strict=True)
+        yield f"{boundary}_provenance", list(map(_provenance, summaries))
+        yield f"{boundary}_domains", [summary.domains for summary in summaries]
+        yield f"{boundary}_problem", [summary.problem for summary in summaries]
 
 
 def _for_ratios(cells: Sequence[StudyCell]) -> Named:
-    """What ratios and budgets need of the figures of each boundary, packed."""
-    pack = _Packing(_inputs)
+    """What ratios and budgets need of the figures of each boundary."""
+    made = _Made(_inputs)
     for boundary in METERED:
         summaries = [cell.summaries[boundary] for cell in cells]
         for prefix, sums in _gross_and_net(boundary, summaries):
-            spread, *inputs = pack(sums)
+            spread, *inputs = made(sums)
             if prefix == boundary:  # a budget is of the gross energy
                 yield f"{boundary}_spread", spread
             yield from zip((f"{prefix}_{name}" for name in _INPUTS), inputs, strict=True)
@@ -261,25 +289,23 @@ def _gross_and_net(
     ]
 
 
-class _Packing:
-    """Packs what is made of figures. Boundaries with the same meters have the same figures, which
-    are worked out and packed once."""
+class _Made:
+    """Columns of what is made of figures. Boundaries with the same meters have the same figures, of
+    which it is made once."""
 
     def __init__(self, made: Callable[[Sums | None], tuple[Any, ...]]) -> None:
         self._made = made
-        self._rows: dict[int, tuple[Any, ...]] = {}
-        self._known: dict[tuple[int, ...], list[Any]] = {}
+        self._known: dict[int, tuple[Any, ...]] = {}
 
-    def __call__(self, sums: Sequence[Sums | None]) -> list[Any]:
-        """The columns, packed."""
-        same = tuple(map(id, sums))
-        if same not in self._known:
-            for key, each in zip(same, sums, strict=True):
-                if key not in self._rows:
-                    self._rows[key] = self._made(each)
-            rows = [self._rows[key] for key in same]
-            self._known[same] = [packed(values) for values in zip(*rows, strict=True)]
-        return self._known[same]
+    def __call__(self, sums: Sequence[Sums | None]) -> Iterator[tuple[Any, ...]]:
+        """The columns."""
+        rows = []
+        for each in sums:
+            row = self._known.get(id(each))
+            if row is None:
+                row = self._known[id(each)] = self._made(each)
+            rows.append(row)
+        return zip(*rows, strict=True)
 
 
 def _provenance(summary: Summary) -> str | None:

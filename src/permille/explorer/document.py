@@ -59,7 +59,7 @@ def served(
     ranks, answers = _ranked(cells)
     by_column = columns.columns(cells)
     if cells:
-        by_column |= {name: columns.packed(on_front) for name, on_front in ranks.items()}
+        by_column |= columns.of_boundaries(ranks.items(), columns.stored_from(cells))
     return {
         "schema": 1,
         "permille": __version__,

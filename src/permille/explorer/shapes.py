@@ -48,7 +48,8 @@ class Document(TypedDict):
 
 class Columns(TypedDict):
     """Cells by column: a list of numbers, ``{"of", "at"}``, ``{"all"}``, or ``{"as"}``, the name of
-    another that is the same."""
+    another that is the same. The last two may be so ``from`` a cell on, and ``before`` is a column
+    of those before it."""
 
     count: int
     columns: dict[str, Any]

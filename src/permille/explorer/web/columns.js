@@ -2,7 +2,10 @@
 
 /** @import { Cell, Columns } from "./document" */
 
-/** @typedef {{ of?: unknown[]; at?: number[]; all?: unknown; as?: string }} Packed */
+/**
+ * @typedef {{ of?: unknown[]; at?: number[]; all?: unknown; as?: string; from?: number;
+ *   before?: Packed | unknown[] }} Packed
+ */
 /** @typedef {(row: number) => unknown} Reader */
 
 /**
@@ -40,10 +43,7 @@ function addColumns(prototype, columns) {
   /** @type {Map<string, Reader>} */
   const readers = new Map();
   for (const [name, column] of Object.entries(columns)) {
-    const packed = /** @type {Packed | unknown[]} */ (column);
-    // The same as another, which stands before it.
-    const same = Array.isArray(packed) ? undefined : readers.get(packed.as ?? "");
-    const read = same ?? reader(packed);
+    const read = reader(/** @type {Packed | unknown[]} */ (column), readers);
     readers.set(name, read);
     Object.defineProperty(prototype, name, {
       enumerable: true,
@@ -58,16 +58,23 @@ function addColumns(prototype, columns) {
 /**
  * What reads a column. Numbers are kept as eight bytes each, where null is NaN: JSON has none.
  * @param {Packed | unknown[]} packed
+ * @param {Map<string, Reader>} others those of the columns that stand before it
  * @returns {Reader}
  */
-function reader(packed) {
+function reader(packed, others) {
   if (Array.isArray(packed)) {
     if (!packed.every((value) => value === null || typeof value === "number"))
       return (row) => packed[row];
     const numbers = Float64Array.from(packed, (value) => value ?? NaN);
     return (row) => (Number.isNaN(numbers[row]) ? null : numbers[row]);
   }
-  const { of, at, all } = packed;
+  const { of, at, all, as, from, before } = packed;
+  if (before && from) {
+    const first = reader(before, others),
+      rest = reader(as === undefined ? { all } : { as }, others);
+    return (row) => (row < from ? first(row) : rest(row));
+  }
+  if (as !== undefined) return /** @type {Reader} */ (others.get(as));
   if (!of || !at) return () => all;
   const places = of.length > 0xffff ? Uint32Array.from(at) : Uint16Array.from(at);
   return (row) => of[places[row]];

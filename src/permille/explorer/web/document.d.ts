@@ -33,7 +33,7 @@ export interface Document {
   trials?: { [key: string]: ListedTrial[] };
 }
 
-/** Cells by column: a list of numbers, `{"of", "at"}`, `{"all"}`, or `{"as"}`, the name of another that is the same. */
+/** Cells by column: a list of numbers, `{"of", "at"}`, `{"all"}`, or `{"as"}`, the name of another that is the same. The last two may be so `from` a cell on, and `before` is a column of those before it. */
 export interface Columns {
   columns: { [key: string]: unknown };
   count: number;

@@ -273,8 +273,9 @@ function audit(app, study) {
     h(
       "h2",
       {},
-      say`What ${name(sourceName(study))} rests on: ${number(found.cells)} cells,
-        ${number(found.runs)} runs`,
+      say`What ${name(sourceName(study))} rests on: ${
+        found.cells === 1 ? say`1 cell` : say`${number(found.cells)} cells`
+      }, ${found.runs === 1 ? say`1 run` : say`${number(found.runs)} runs`}`,
     ),
     h(
       "p",
@@ -504,6 +505,7 @@ function ratioChart(app, rows) {
           y2: (p) => label(p.r),
           stroke: "var(--c1)",
           strokeWidth: 2.5,
+          className: "interval",
           strokeOpacity: 0.5,
         }),
         Plot.dot(points, {
@@ -553,6 +555,12 @@ function ratioChart(app, rows) {
  */
 function ratios(app, found) {
   const rows = found.general_to_specific.filter((r) => r.ratio !== null);
+  if (!rows.length)
+    return h(
+      "p",
+      {},
+      say`No task has figures of all models of both categories: nothing to compare.`,
+    );
   return [
     ratioChart(app, rows),
     table(

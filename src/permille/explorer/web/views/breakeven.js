@@ -330,6 +330,7 @@ function lines(app, rows) {
             x2: "to",
             stroke: r.colour,
             strokeWidth: 6,
+            className: "interval",
             strokeOpacity: 0.5,
           }),
         ),

@@ -447,6 +447,7 @@ function ratioChart(app, models, rows) {
           x2: (r) => r.ratio.high,
           stroke: (r) => COLOURS[index(r)],
           strokeWidth: 2.5,
+          className: "interval",
           strokeOpacity: 0.6,
         },
       ),

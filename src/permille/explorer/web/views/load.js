@@ -591,6 +591,7 @@ function overLoad(app, data, how) {
         y1: "low",
         y2: "high",
         stroke: (/** @type {Dot} */ d) => verdict(d)[1],
+        className: "interval",
         strokeOpacity: 0.6,
         strokeWidth: 2,
       }),

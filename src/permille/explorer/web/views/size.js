@@ -79,6 +79,7 @@ export function size(app) {
             y1: "low",
             y2: "high",
             stroke: colourOf,
+            className: "interval",
             strokeOpacity: 0.28,
             strokeWidth: 1.5,
           }),
