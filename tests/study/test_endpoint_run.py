@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from pathlib import Path
@@ -184,5 +185,6 @@ def test_goodput_counts_the_answers_of_the_steady_state(
 def test_a_server_that_falls_behind_is_an_error_with_its_figures(run: Any) -> None:
     trial = run(OneAtATime(0.05), code=1, model="rate_per_s = 40.0\nstream = true", inferences=30)
     assert "the server cannot keep up with rate_per_s = 40: in " in trial.reason
-    assert "requests in flight rose from" in trial.reason
+    # On a busy machine they may reach their bound before the window is over.
+    assert re.search("requests in flight rose from|requests are in flight", trial.reason)
     assert trial.failure_kind == "overload"

@@ -67,8 +67,9 @@ class Watcher:
                 deadline = end
             time.sleep(max(0.0, deadline - time.monotonic()))
             if deadline < end:
-                # After a suspend: no catching up.
-                deadline = max(deadline, time.monotonic() - every_s)
+                # After a suspend: no catching up. After a late look: the next one not so soon that
+                # its line would be too short for the meter, and its counts without a figure.
+                deadline = max(deadline, time.monotonic() - every_s / 2)
             yield self.look()
 
     def look(self) -> WatchLine:
