@@ -240,3 +240,7 @@ def test_what_a_later_span_does_not_need_is_discarded_and_no_energy_with_it() ->
     c.void(round(0.7 * S), "a jump")
     c.discard_before(round(0.6 * S))
     assert [event.reason for event in c.events(S)] == ["a jump"]
+    c.discard_before(round(0.7 * S))  # a span that begins as the event ends is touched by it
+    assert [event.reason for event in c.events(S)] == ["a jump"]
+    c.discard_before(round(0.7 * S) + 1)
+    assert c.events(S) == ()
