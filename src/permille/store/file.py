@@ -105,8 +105,8 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
         # After the tables, so that a file without tables is damaged and not half created.
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        # The index of random uids is written all over: pages that leave the cache within a
-        # transaction are written several times.
+        # Pages that leave the cache within a transaction are written several times; see
+        # :data:`permille.store.writing.MANY_CACHE_KB` for large ones.
         db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
         if version < SCHEMA_VERSION:
             checkpoint(db)

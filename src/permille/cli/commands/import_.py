@@ -18,7 +18,8 @@ from permille.records.trial import Trial
 if TYPE_CHECKING:
     from permille.store import Added, Store
 
-BATCH = 1000
+BATCH = 10_000
+"""The trials written in one transaction: each waits for the disk."""
 
 
 EXAMPLES = """examples:
