@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--cells", type=int, default=15_000)
-    parser.add_argument("--batch", type=int, default=20_000, help="trials of one transaction")
+    parser.add_argument("--batch", type=int, default=50_000, help="trials of one transaction")
     parser.add_argument("--merge", action="store_true", help="also merge it into a new store")
     parser.add_argument("--sessions", action="store_true", help="trials as a study makes them")
     parser.add_argument("--folder", type=Path, help="where the stores are made")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -196,20 +196,39 @@ def test_what_cannot_be_merged_is_refused_before_anything_is_written(
     assert not out.exists() or _read(out) == {}
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from permille.store import Store, merge
+
+merge.AT_ONCE_BYTES = 100_000
+take_over, calls = Store.take_over, []
+
+def killed(trials):
+    for number, one in enumerate(trials):
+        if len(calls) == 3 and number == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield one
+
+def counted(store, trials):
+    calls.append(trials)
+    return take_over(store, killed(trials))
+
+Store.take_over = counted
+merge.merge(Path(sys.argv[1]), [Path(sys.argv[2])])
+"""
+"""A merge that is killed in its third transaction."""
+
+
 def test_a_merge_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> None:
-    many = [trial(float(i + 1), repeat=i) for i in range(3000)]
+    many = [trial(float(i + 1), repeat=i) for i in range(600)]
     source, out = _store(tmp_path / "1.db", many), tmp_path / "all.db"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "permille", "store", "merge", str(out), str(source)],
-        stdout=subprocess.DEVNULL,
-    )
-    while process.poll() is None and not _rows(out):
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    words = [sys.executable, "-c", KILLED, str(out), str(source)]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
     there = _rows(out)
+    assert 0 < there < 600
     found = merge(out, [source])
-    assert (found.new, found.known) == (3000 - there, there)
+    assert (found.new, found.known) == (600 - there, there)
     assert _read(out) == _read(source)
     assert check(out).problems == ()
 

@@ -107,8 +107,8 @@ def _writer(path: Path) -> tuple[sqlite3.Connection, Budget]:
         db.execute("PRAGMA journal_mode = WAL")
         # With NORMAL, a power cut may undo the last transactions of a log (sqlite.org/pragma.html).
         db.execute("PRAGMA synchronous = FULL")
-        # The index of random uids is written all over: pages that leave the cache within a
-        # transaction are written several times.
+        # Pages that leave the cache within a transaction are written several times; see
+        # :data:`permille.store.writing.MANY_CACHE_KB` for large ones.
         db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
         # Without its tables in the file itself, a copy of it alone would be no store.
         if version < SCHEMA_VERSION:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 from permille.errors import StoreError
 from permille.records import Record
+from permille.store.rows import StoredTrial
 from permille.store.trials import Store
 
-_T = TypeVar("_T")
-_AT_ONCE = 2_000
-"""The number of trials written in one transaction."""
+AT_ONCE_BYTES = 64 * 2**20
+"""The bytes of trials written in one transaction. Almost every trial falls on another page of the
+index of uids, unless there are many in a transaction; but others wait for it to end."""
 PROBLEMS_SHOWN = 1000
 
 
@@ -43,7 +43,7 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
     with Store(into) as target:
         for path in sources:
             with Store(path, readonly=True, damage=problems) as source:
-                for some in _batches(source.stored(), _AT_ONCE):
+                for some in _batches(source.stored()):
                     taken = target.take_over(some)
                     new, known = new + taken.new, known + taken.known
                     refused += len(taken.refused)
@@ -73,8 +73,17 @@ def _check(into: Path, sources: Sequence[Path]) -> None:
             pass  # invalid stores and newer versions are refused before anything is written
 
 
-def _batches(items: Iterator[_T], size: int) -> Iterator[Iterator[_T]]:
-    """Iterators of at most this many items. Each must be used up before the next: what is read is
-    written at once, and not held."""
-    for first in items:
-        yield chain([first], islice(items, size - 1))
+def _batches(trials: Iterator[StoredTrial]) -> Iterator[Iterator[StoredTrial]]:
+    """Iterators of about :data:`AT_ONCE_BYTES`. Each must be used up before the next: what is read
+    is written at once, and not held."""
+    for first in trials:
+        yield _batch(first, trials)
+
+
+def _batch(first: StoredTrial, trials: Iterator[StoredTrial]) -> Iterator[StoredTrial]:
+    size = 0
+    for one in chain([first], trials):
+        yield one
+        size += len(one.body) + sum(len(body) for _, body in one.parts)
+        if size >= AT_ONCE_BYTES:
+            return

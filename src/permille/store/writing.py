@@ -17,6 +17,10 @@ from permille.store.seals import added, grow, seal
 
 _AT_ONCE = 5_000
 """The rows whose counts are held in memory."""
+MANY_CACHE_KB = 128_000
+"""The most memory for pages while many trials are written in one transaction: almost each of them
+falls on another page of the index of uids, and a page that leaves the cache before the end of the
+transaction is written several times."""
 
 
 _COLUMNS = (*KEYS, "body", "seal")
@@ -92,6 +96,7 @@ class Inserts:
         self._rows.append(rollup.Inserted(row.group, number, row.seal))
         self._parts += [part[-1] for part in parts]
         if len(self._rows) == _AT_ONCE:
+            self._db.execute(f"PRAGMA cache_size = -{MANY_CACHE_KB}")
             self.finish()
         return 1
 

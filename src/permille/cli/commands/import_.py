@@ -19,7 +19,8 @@ from permille.units import counted
 if TYPE_CHECKING:
     from permille.store import Added, Store
 
-BATCH = 1000
+BATCH = 10_000
+"""The trials written in one transaction: each waits for the disk."""
 
 
 EXAMPLES = """examples:
