@@ -71,7 +71,9 @@ class Figures:
             # Before the store is read: what is written meanwhile changes it, and is read next time.
             stamp = _stamp(self.store)
             if self._state is None or stamp != self._stamp:
-                # A request may still be reading the old rows: the last reference frees them.
+                # Two states at once take twice the memory; a request may still be reading the old
+                # rows, whose last reference frees them.
+                self._state = None
                 self._appeared = self._appeared or (self.store is not None and self.store.exists())
                 with without_collector():
                     self._state = FiguresState(self.store, awaited=not self._appeared)
