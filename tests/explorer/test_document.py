@@ -70,7 +70,7 @@ def test_columns_of_boundaries_hold_the_figures(
 
 def test_a_column_that_stored_cells_share_is_sent_once() -> None:
     shipped, stored = [1.5, 2.5], [3.5, 4.5, 5.5]
-    named = {
+    named: dict[str, list[float]] = {
         "compute_mean": [*shipped, *stored],
         "node_mean": [7.5, 8.5, *stored],
         "compute_n": [10, 10, 3, 3, 3],
