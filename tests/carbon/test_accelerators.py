@@ -38,6 +38,7 @@ def test_the_share_is_that_of_the_time() -> None:
     ("device", "hint"),
     [
         ("H100-SXM", "did you mean H100-SXM-80GB?"),
+        ("NVIDIA H100 SXM", "did you mean H100-SXM-80GB?"),  # half of its letters
         ("a toaster", "known: A100-PCIE-40GB, A100-SXM-40GB, B200-SXM"),
     ],
 )

@@ -46,12 +46,19 @@ def test_a_figure_has_its_year_and_source() -> None:
 def test_a_figure_of_ones_own_needs_no_region() -> None:
     own = water_of(resolve(), 1.8)
     assert (own.wue_l_per_kwh, own.uncertainty_l_per_kwh, own.region) == (1.8, 0.0, None)
+    assert (own.covers, own.source) == ("as given", "given on the command line")
     assert litres(2.0, own.wue_l_per_kwh) == pytest.approx(3.6)
+
+
+@pytest.mark.parametrize("wue", [0, 0.03])
+def test_a_dry_cooler_may_use_no_water_or_little(wue: float) -> None:
+    assert water_of(resolve(), wue).wue_l_per_kwh == wue
 
 
 @pytest.mark.parametrize("region", ["FRA", "aws/eu-west-3", "gcp/us-central1"])
 def test_a_region_without_a_published_figure_is_refused_by_name(region: str) -> None:
-    with pytest.raises(CarbonError, match=rf"no water use is published .*\({region}\).*--wue"):
+    name = re.escape(grid_table().places[region].name)
+    with pytest.raises(CarbonError, match=rf"published for {name} \({region}\).*--wue"):
         water_of(resolve(region))
 
 
