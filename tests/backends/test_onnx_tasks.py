@@ -24,6 +24,8 @@ torch = later("torch", "torch")
 later("transformers", "torch")
 later("onnx", "check")
 
+pytestmark = pytest.mark.slow
+
 TEXT = ("input_ids", "attention_mask", "token_type_ids")
 
 

@@ -19,6 +19,7 @@ def image(width: int, height: int) -> Any:
     return Image.fromarray(pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(70, 40), (40, 70), (33, 33), (20, 90)])
 @pytest.mark.parametrize(
     ("kind", "config"),

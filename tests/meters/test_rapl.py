@@ -302,6 +302,7 @@ def cut(tree: FakePowercap, zone: str, how: str) -> None:
         path.rename(tree.root.parent / "elsewhere")
 
 
+@pytest.mark.measuring
 @pytest.mark.parametrize(
     ("how", "named"),
     [
