@@ -78,7 +78,7 @@ def test_the_page_for_people_names_what_was_left_out(
     good.write_text(file("3.0.0", {}))
     assert dispatch(["import", "codecarbon", str(tmp_path), "--store", str(tmp_path / "s.db")]) == 0
     out = capsys.readouterr().out
-    assert "1 new trials, 0 already known" in out
+    assert "1 new trial, 0 already known" in out
     assert "skipped: 1" in out
     assert "[bold].csv, line 1: no column run_id" in out
     assert "\x1b" not in out
