@@ -163,7 +163,8 @@ def run(args: argparse.Namespace) -> int:
     if args.export_markdown is not None:
         check_writable(args.export_markdown)
     token = uuid.uuid4().hex
-    progress = RunProgress(commands, args.rounds)
+    # With --until-told, --rounds is only where the looks begin.
+    progress = RunProgress(commands, None if args.until_told else args.rounds)
     try:
         with Recorder(shared=args.shared) as recorder, Interrupts(token):
             if args.require:
