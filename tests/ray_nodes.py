@@ -10,13 +10,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import PATIENCE_S
 
-START_S = 120.0
+STARTS = 10
+"""How often a cluster is tried to be started: Ray gives each node 30 s for it, in its own code
+(``ray._private.node``), which is too little beside other work."""
 
 
 class RayNodes:
@@ -65,29 +68,42 @@ def ray_nodes(
         short.cleanup()
 
 
-def main(folder: Path, gpus: int, names: list[str]) -> None:
+def _started(node: Callable[[str], dict[str, Any]], names: Sequence[str]) -> tuple[Any, Any]:
+    """A cluster with these nodes, and the nodes by their names."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster()
-    nodes = {}
+    for left in reversed(range(STARTS)):
+        cluster = Cluster()
+        try:
+            nodes = {name: cluster.add_node(**node(name)) for name in names}
+            cluster.wait_for_nodes(timeout=PATIENCE_S)
+        except Exception:  # Ray raises Exception itself for a node that was late
+            cluster.shutdown()
+            if not left:
+                raise
+        else:
+            return cluster, nodes
+    raise AssertionError
 
-    def add(name: str) -> None:
-        nodes[name] = cluster.add_node(
-            num_cpus=1,
-            num_gpus=gpus,
-            include_dashboard=False,
-            object_store_memory=80 * 2**20,
-            env_vars={**os.environ, "PERMILLE_FAKE_NODE": name, "PERMILLE_CACHE": str(folder)},
-        )
 
-    for name in names:
-        add(name)
-    cluster.wait_for_nodes()
+def main(folder: Path, gpus: int, names: list[str]) -> None:
+    def node(name: str) -> dict[str, Any]:
+        return {
+            "num_cpus": 1,
+            "num_gpus": gpus,
+            "include_dashboard": False,
+            "object_store_memory": 80 * 2**20,
+            "env_vars": {
+                **os.environ, "PERMILLE_FAKE_NODE": name, "PERMILLE_CACHE": str(folder),
+            },
+        }  # fmt: skip
+
+    cluster, nodes = _started(node, names)
     print(cluster.address, flush=True)
     for line in sys.stdin:
         what, name = line.split()
         if what == "add":
-            add(name)
+            nodes[name] = cluster.add_node(**node(name))
         else:
             cluster.remove_node(nodes[name], allow_graceful=False)
         print("done", flush=True)
