@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from permille.analysis.rolled import CELLS, CellFold, Rolled
 from permille.errors import StoreError
 from permille.records.machine import Environment
 from permille.records.recording import Span
 from permille.records.trial import Trial
-from permille.store import Raw, Store, rollup
+from permille.store import Group, Raw, Store, ahead, rollup
 from permille.store.merge import Merged, merge
 from permille.store.repair import check
 from permille.store.rows import Row
@@ -28,6 +31,13 @@ from tests.conftest import Permille
 from tests.records import trial
 
 RAW = Raw(spans=(Span(name="query", t0_ns=0, t1_ns=10),), durations_ns=(4, 5))
+
+
+@pytest.fixture(params=["here", pytest.param("ahead", marks=pytest.mark.slow)])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources are read here, or by a process of its own."""
+    least = 0 if request.param == "ahead" else 2**40
+    monkeypatch.setattr(ahead, "AHEAD_FROM_BYTES", least)
 
 
 def _store(path: Path, trials: list[Trial], raw: Raw | None = RAW) -> Path:
@@ -45,6 +55,7 @@ def _sum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.usefixtures("reading")
 def test_trials_recordings_and_failures_come_along_and_sources_stay(tmp_path: Path) -> None:
     failed = msgspec.structs.replace(trial(2.0, repeat=1), status="failed", reason="no memory")
     one = _store(tmp_path / "1.db", [trial(1.0), failed])
@@ -58,6 +69,7 @@ def test_trials_recordings_and_failures_come_along_and_sources_stay(tmp_path: Pa
     assert check(out).problems == ()
 
 
+@pytest.mark.usefixtures("reading")
 def test_one_uid_with_other_content_is_named_and_refused(tmp_path: Path) -> None:
     mine, other = trial(1.0), msgspec.structs.replace(trial(1.0), notes=("changed",))
     out = _store(tmp_path / "all.db", [mine])
@@ -68,6 +80,7 @@ def test_one_uid_with_other_content_is_named_and_refused(tmp_path: Path) -> None
     assert _read(out)[mine.uid][0] == mine
 
 
+@pytest.mark.usefixtures("reading")
 def test_what_this_version_would_not_store_is_refused(tmp_path: Path) -> None:
     good, senseless = trial(1.0), trial(2.0, repeat=1)
     source = _store(tmp_path / "1.db", [good, senseless])
@@ -88,6 +101,7 @@ def test_what_this_version_would_not_store_is_refused(tmp_path: Path) -> None:
     assert check(tmp_path / "all.db").problems == ()
 
 
+@pytest.mark.usefixtures("reading")
 def test_a_damaged_recording_is_named_and_its_trial_comes_without(tmp_path: Path) -> None:
     source = _store(tmp_path / "1.db", [trial(1.0), trial(2.0, repeat=1)])
     with closing(sqlite3.connect(source)) as db, db:
@@ -114,10 +128,70 @@ def test_in_any_order_and_however_they_overlap_each_trial_is_there_once(
     ]
     found, back = merge(folder / "a.db", paths), merge(folder / "b.db", paths[::-1])
     wanted = {i for part in parts for i in part}
+    for path in (folder / "a.db", folder / "b.db"):
+        assert _aggregates(path) == _computed(path)
     assert _read(folder / "a.db") == _read(folder / "b.db")
     assert {one.repeat for one, _ in _read(folder / "a.db").values()} == wanted
     assert (found.new, found.known) == (len(wanted), sum(map(len, parts)) - len(wanted))
     assert (back.new, back.known) == (found.new, found.known)
+
+
+@pytest.mark.usefixtures("reading")
+def _aggregates(path: Path) -> dict[str, bytes | None]:
+    with closing(sqlite3.connect(path)) as db:
+        return {kept.group.cell: kept.body for kept in rollup.read(db)}
+
+
+def _computed(path: Path) -> dict[str, bytes | None]:
+    """The same from the trials."""
+    with Store(path, readonly=True) as store:
+        return {group.cell: CELLS.pack(CELLS.of(store.of_group(group))) for group in _groups(path)}
+
+
+def _groups(path: Path) -> list[Group]:
+    with closing(sqlite3.connect(path)) as db:
+        return [kept.group for kept in rollup.read(db)]
+
+
+def test_the_aggregates_of_groups_that_come_whole_are_not_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [trial(float(i + 1), repeat=i, model="whole") for i in range(3)]
+    split = [trial(float(i + 1), repeat=i, model="split") for i in range(3)]
+    one = _store(tmp_path / "1.db", [*whole, *split[:2]])
+    two = _store(tmp_path / "2.db", [*split[1:], whole[0]])
+    of, computed = CellFold.of, []
+
+    def counted(fold: CellFold, trials: Sequence[Trial]) -> Rolled:
+        computed.append((trials[0].cell.model, len(trials)))
+        return of(fold, trials)
+
+    monkeypatch.setattr(CellFold, "of", counted)
+    merge(tmp_path / "all.db", [one, two])
+    assert computed == [("split", 3)]
+    monkeypatch.undo()
+    assert _aggregates(tmp_path / "all.db") == _computed(tmp_path / "all.db")
+    assert check(tmp_path / "all.db").problems == ()
+
+
+def test_a_group_of_which_a_trial_is_refused_is_computed_anew(tmp_path: Path) -> None:
+    """As many trials as the source has, but one of them is another."""
+    mine = msgspec.structs.replace(trial(1.0), notes=("changed",))
+    source = _store(tmp_path / "1.db", [trial(1.0), trial(2.0, repeat=1)])
+    out = _store(tmp_path / "all.db", [mine])
+    assert merge(out, [source]).refused == 1
+    assert _aggregates(out) == _computed(out) != _aggregates(source)
+
+
+@pytest.mark.slow
+def test_a_store_that_is_not_read_to_its_end_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _store(tmp_path / "1.db", [trial(1.0)])
+    monkeypatch.setattr(ahead, "AHEAD_FROM_BYTES", 0)
+    monkeypatch.setattr(sys, "executable", str(shutil.which("false")))
+    with pytest.raises(StoreError, match="was not read to its end"):
+        merge(tmp_path / "all.db", [source])
 
 
 def test_of_a_damaged_store_what_is_sound_comes_and_the_rest_is_named(tmp_path: Path) -> None:
@@ -134,6 +208,7 @@ def test_of_a_damaged_store_what_is_sound_comes_and_the_rest_is_named(tmp_path: 
     assert check(tmp_path / "all.db").problems == ()
 
 
+@pytest.mark.usefixtures("reading")
 def test_a_store_of_an_older_version_is_migrated_on_the_way(tmp_path: Path) -> None:
     import zlib
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from permille.errors import StoreError
 from permille.records import Record
+from permille.store import ahead
 from permille.store.rows import StoredTrial
 from permille.store.trials import Store
 
@@ -43,12 +45,15 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
     with Store(into) as target:
         for path in sources:
             with Store(path, readonly=True, damage=problems) as source:
-                for some in _batches(source.stored()):
+                came: Counter[tuple[object, ...]] = Counter()
+                for some in _batches(ahead.stored(source, problems)):
                     taken = target.take_over(some)
+                    came.update(taken.came)
                     new, known = new + taken.new, known + taken.known
                     refused += len(taken.refused)
                     problems += [f"{path}: {line}" for line in taken.refused]
                     del problems[PROBLEMS_SHOWN:]
+                target.adopt(source, came)
                 target.advance(source.starts())
                 problems += [
                     f"{path}: {line}"
@@ -84,6 +89,6 @@ def _batch(first: StoredTrial, trials: Iterator[StoredTrial]) -> Iterator[Stored
     size = 0
     for one in chain([first], trials):
         yield one
-        size += len(one.body) + sum(len(body) for _, body in one.parts)
+        size += one.size
         if size >= AT_ONCE_BYTES:
             return

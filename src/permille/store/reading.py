@@ -15,6 +15,7 @@ from permille.records.trial import Protocol, Status, Trial
 from permille.store import rollup, sessions, windows
 from permille.store.failures import damaged, failure, is_corrupt
 from permille.store.file import open_file
+from permille.store.gate import refusal_of_body
 from permille.store.rollup import FoldReader, Kept
 from permille.store.rows import (
     REFERENCE_SOURCE,
@@ -25,6 +26,7 @@ from permille.store.rows import (
     Tried,
     protocol_key,
     read_raw,
+    row_of,
 )
 from permille.store.sealed import SealedRows, parts_of, raw_of
 from permille.store.seals import DamageError
@@ -138,6 +140,18 @@ class StoreReader:
                 trials = self.of_group(kept.group)
                 if trials:
                     yield kept.group, fold.of(trials)
+
+    def packed(self, version: int) -> Iterator[tuple[Group, bytes]]:
+        """The packed aggregates of groups by that version of the fold, as far as they can be read:
+        those of the others follow from the trials."""
+        with self._guard("read"):
+            try:
+                yield from rollup.packed(self._db, version)
+            except DamageError:
+                return
+            except sqlite3.DatabaseError as error:
+                if not is_corrupt(error):
+                    raise
 
     def _groups(self, *, references: bool = False) -> list[Kept]:
         """The groups of what was measured, or those of the reference workload."""
@@ -304,7 +318,12 @@ class StoreReader:
                 groups = [kept.group for kept in self._groups(references=references)]
                 for row in self._rows.rows_of(groups, {}):
                     for trial in self._rows.decoded(row):
-                        yield StoredTrial(trial, row.body, self._parts(row))
+                        yield StoredTrial(
+                            columns=row_of(trial),
+                            body=row.body,
+                            parts=self._parts(row),
+                            refused=refusal_of_body(trial, row.body),
+                        )
 
     def _parts(self, row: Row) -> list[tuple[str, bytes]]:
         """The parts of a recording; none if it is damaged, which is reported."""

@@ -45,6 +45,15 @@ class _Part(Record):
     groups: tuple[Group, ...]
 
 
+def folding(fold: Fold[Any] | None) -> tuple[Fold[Any], str | None]:
+    """The fold to use, by default the one for permille's figures, and its place for other
+    processes, if it has one."""
+    if fold is not None:
+        return fold, None
+    target = plugins.target("folds", "cells", StoreError)
+    return plugins.load_target(target), target
+
+
 def folded(
     reader: StoreReader, groups: Sequence[Group], fold: Fold[Any], target: str | None
 ) -> Iterator[list[tuple[Group, bytes]]]:
@@ -53,14 +62,14 @@ def folded(
     one."""
     processes = min(_cores(), MOST_PROCESSES)
     if target is None or processes < 2 or sum(g.trials for g in groups) < SEVERAL_FROM:
-        yield from _batches(_folded_here(reader, groups, fold))
+        yield from batches(_folded_here(reader, groups, fold))
         return
     for some in _at_once(groups):
         parts = [
             _Part(path=str(reader.path), fold=target, groups=tuple(some[first::processes]))
             for first in range(min(processes, len(some)))
         ]
-        yield from _batches(_folded_by_processes(parts))
+        yield from batches(_folded_by_processes(parts))
 
 
 def _folded_here(
@@ -129,7 +138,8 @@ def _at_once(groups: Sequence[Group]) -> Iterator[list[Group]]:
         yield some
 
 
-def _batches(items: Iterator[tuple[Group, bytes]]) -> Iterator[list[tuple[Group, bytes]]]:
+def batches(items: Iterator[tuple[Group, bytes]]) -> Iterator[list[tuple[Group, bytes]]]:
+    """What is kept in one transaction at a time."""
     while batch := list(islice(items, KEPT_AT_ONCE)):
         yield batch
 

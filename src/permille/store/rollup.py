@@ -11,7 +11,7 @@ reader uses the group's trials instead.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from permille.records.trial import Trial
@@ -156,6 +156,27 @@ def keep(db: sqlite3.Connection, folded: Iterable[tuple[Group, bytes]], version:
     _count(db, changes)
 
 
+def adopt(
+    db: sqlite3.Connection,
+    folded: Iterable[tuple[Group, bytes]],
+    version: int,
+    came: Mapping[tuple[object, ...], int],
+) -> None:
+    """Store the aggregates of another store's groups whose trials came here, ``came`` by their key,
+    in the same order: of those that came whole, and that have no other trials here.
+
+    Raises:
+        DamageError: the row of a group is damaged.
+    """
+    changes = []
+    for theirs, body in folded:
+        key = key_of(theirs)
+        old = db.execute(_ONE, key).fetchone()
+        if old is not None and theirs.trials == came.get(key) == _read(old).group.trials:
+            changes.append(_put(db, Kept(_read(old).group, version, body), old[-1]))
+    _count(db, changes)
+
+
 class _Change(NamedTuple):
     """A row that was written: 1 if it is new, and what it adds to the sum of the seals."""
 
@@ -210,6 +231,18 @@ def read(db: sqlite3.Connection, take: Callable[[Kept], Kept] | None = None) -> 
     if total(db, "trial") != trials:
         raise DamageError("the roll-up does not account for every trial")
     return sorted(groups_kept, key=lambda kept: kept.group.first)
+
+
+def packed(db: sqlite3.Connection, version: int) -> Iterator[tuple[Group, bytes]]:
+    """The aggregates of that version, as they are read: all together may be large.
+
+    Raises:
+        DamageError: a row is damaged.
+    """
+    for row in db.execute(f"{_SELECT} WHERE fold = ?", (version,)):
+        kept = _read(row)
+        if kept.body is not None:
+            yield kept.group, kept.body
 
 
 def _read(row: tuple[Any, ...]) -> Kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -51,12 +52,24 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredTrial(NamedTuple):
-    """A trial as it is stored: its body, and the parts of its recording (kind, body), all of which
-    can be read."""
+    """A trial as it is stored: its columns (:func:`row_of`), its body, and the parts of its
+    recording (kind, body), all of which can be read. ``refused``: why this version would not have
+    stored it."""
 
-    trial: Trial
+    columns: tuple[str | int, ...]
     body: bytes
     parts: Sequence[tuple[str, bytes]]
+    refused: str | None
+
+    @property
+    def trial(self) -> Trial:
+        """The trial itself."""
+        return read_trial(self.body)
+
+    @property
+    def size(self) -> int:
+        """The bytes of its body and its recording."""
+        return len(self.body) + sum(len(body) for _, body in self.parts)
 
 
 class Group(NamedTuple):
@@ -80,6 +93,7 @@ KEYS = (
     "fingerprint", "protocol", "round", "parts",
 )  # fmt: skip
 """The columns of a trial in its seal, before its body."""
+_of_trial = itemgetter(*KEYS[1:-1])
 
 
 class Row(NamedTuple):
@@ -137,6 +151,12 @@ def columns_of(trial: Trial) -> dict[str, str | int]:
         "protocol": protocol_key(trial.protocol),
         "round": trial.round,
     }
+
+
+def row_of(trial: Trial) -> tuple[str | int, ...]:
+    """The columns of a trial's row between its number and the seals of its recording."""
+    columns: tuple[str | int, ...] = _of_trial(columns_of(trial))
+    return columns
 
 
 def read_trial(body: bytes) -> Trial:

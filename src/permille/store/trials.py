@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
-from permille import plugins
 from permille.errors import StoreError, UnkeepableError
 from permille.records.machine import MachineSession
 from permille.records.trial import Protocol, Trial
@@ -36,12 +35,13 @@ class Added(NamedTuple):
 
 
 class TakenIn(NamedTuple):
-    """The result for trials of another store: the numbers new and known, and why others were
-    refused."""
+    """The result for trials of another store: the numbers new and known, why others were refused,
+    and the number of new ones of each group, by its key."""
 
     new: int
     known: int
     refused: tuple[str, ...]
+    came: Mapping[tuple[object, ...], int]
 
 
 class Store(StoreReader):
@@ -100,8 +100,6 @@ class Store(StoreReader):
         with self._inserts() as inserts:
             for trial, raw in trials:
                 new += inserts.insert(trial, raw)
-        checkpoint(self._db)
-        self._still_there()
         return new
 
     def add_or_replace(
@@ -140,8 +138,6 @@ class Store(StoreReader):
                         exchange(self._db, row, chosen, self.path)
                     replaced += chosen is not None
                     known += chosen is None
-        checkpoint(self._db)
-        self._still_there()
         return Added(new, replaced, known)
 
     def take_in(self, trials: Iterable[tuple[Trial, Raw | None]]) -> TakenIn:
@@ -152,7 +148,11 @@ class Store(StoreReader):
             StoreError: the file could not be written, or existing data are damaged; none of these
                 trials was written.
         """
-        return self._take_in(trials, lambda one: one[0], lambda inserts, one: inserts.insert(*one))
+        return self._take_in(
+            trials,
+            lambda inserts, one: inserts.insert(*one),
+            lambda one: one[0],
+        )
 
     def take_over(self, trials: Iterable[StoredTrial]) -> TakenIn:
         """The same of trials that are read from another store, as they are stored there.
@@ -160,33 +160,45 @@ class Store(StoreReader):
         Raises:
             StoreError: see :meth:`take_in`; or they could not be read.
         """
-        return self._take_in(trials, lambda one: one.trial, Inserts.insert_stored)
+        return self._take_in(trials, Inserts.insert_stored, lambda one: one.trial)
 
     def _take_in(
         self,
         trials: Iterable[T],
-        trial_of: Callable[[T], Trial],
         insert: Callable[[Inserts, T], int],
+        trial_of: Callable[[T], Trial],
     ) -> TakenIn:
         new, known = 0, 0
         refused: list[str] = []
         with self._inserts() as inserts:
             for one in trials:
-                trial = trial_of(one)
                 try:
                     inserted = insert(inserts, one)
                 except UnkeepableError as error:
-                    refused.append(f"trial {trial.uid}: {error.reason}")
+                    refused.append(f"trial {trial_of(one).uid}: {error.reason}")
                     continue
                 if inserted:
                     new += 1
-                elif self._is_there(trial):
+                    continue
+                trial = trial_of(one)
+                if self._is_there(trial):
                     known += 1
                 else:
                     refused.append(f"trial {trial.uid} already exists with different content")
+        return TakenIn(new, known, tuple(refused), inserts.came)
+
+    def adopt(self, source: StoreReader, came: Mapping[tuple[object, ...], int]) -> None:
+        """Take the aggregates of the groups that came whole from another store, so that closing
+        need not compute them. ``came``: what :meth:`take_over` took of that store.
+
+        Raises:
+            StoreError: the file could not be written, or either could not be read.
+        """
+        version = rolling.folding(self._fold)[0].version
+        for some in rolling.batches(source.packed(version)):
+            with self._transaction():
+                rollup.adopt(self._db, some, version, came)
         checkpoint(self._db)
-        self._still_there()
-        return TakenIn(new, known, tuple(refused))
 
     def _is_there(self, trial: Trial) -> bool:
         row = self._rows.row(trial.uid)
@@ -215,16 +227,15 @@ class Store(StoreReader):
         Raises:
             StoreError: it could not be written.
         """
-        with self._transaction():
+        with self._durably():
             before = self._rows.starts()
             for cell in cells:
                 key = (study, cell, protocol_key(protocol), fingerprint)
                 put_round(self._db, key, before.get(key, 0) + 1, before)
-        checkpoint(self._db)
 
     def restore_rounds(self) -> None:
         """Put each cell into the newest round of its trials (after a repair)."""
-        with self._transaction():
+        with self._durably():
             before = self._rows.starts()
             for kept in rollup.newest_rounds(rollup.read(self._db, Kept.without_body)):
                 group = kept.group
@@ -232,7 +243,6 @@ class Store(StoreReader):
                 if group.round > before.get(key, 0):
                     put_round(self._db, key, group.round, before)
                     before[key] = group.round
-        checkpoint(self._db)
 
     def starts(self) -> dict[tuple[str, ...], int]:
         """(study, cell, protocol, fingerprint) -> its current round, if not 0.
@@ -250,13 +260,12 @@ class Store(StoreReader):
         Raises:
             StoreError: it could not be written.
         """
-        with self._transaction():
+        with self._durably():
             before = self._rows.starts()
             for (study, cell, protocol, fingerprint), round in starts.items():
                 key = (study, cell, protocol, fingerprint)
                 if round > before.get(key, 0):
                     put_round(self._db, key, round, before)
-        checkpoint(self._db)
 
     def put_session(self, session: MachineSession) -> None:
         """Keep a session, in the place of the one of its id if there is one.
@@ -264,10 +273,8 @@ class Store(StoreReader):
         Raises:
             StoreError: it could not be written, or not be read back; nothing is changed.
         """
-        with self._transaction():
+        with self._durably():
             self._put_session(session)
-        checkpoint(self._db)
-        self._still_there()
 
     def session_or(
         self, new: MachineSession, choose: Callable[[list[MachineSession]], MachineSession | None]
@@ -278,12 +285,10 @@ class Store(StoreReader):
         Raises:
             StoreError: the sessions are damaged, or it could not be written.
         """
-        with self._transaction():
+        with self._durably():
             chosen = choose(list(sessions.read(self._db, self._rows.say)))
             if chosen is None:
                 self._put_session(new)
-        checkpoint(self._db)
-        self._still_there()
         return chosen or new
 
     def change_session(
@@ -295,14 +300,12 @@ class Store(StoreReader):
         Raises:
             StoreError: there is no such session, or it could not be written.
         """
-        with self._transaction():
+        with self._durably():
             known = sessions.get(self._db, id)
             if known is None:
                 raise StoreError(damaged(self.path, f"session {id} is missing"))
             changed = change(known)
             self._put_session(changed)
-        checkpoint(self._db)
-        self._still_there()
         return changed
 
     def _put_session(self, session: MachineSession) -> None:
@@ -320,10 +323,8 @@ class Store(StoreReader):
         Raises:
             StoreError: the file could not be written, or what is there is damaged.
         """
-        with self._transaction():
+        with self._durably():
             refused = [sessions.take_in(self._db, one) for one in others]
-        checkpoint(self._db)
-        self._still_there()
         return tuple(line for line in refused if line is not None)
 
     def put_windows(self, new: Iterable[windows.StoredWindow]) -> None:
@@ -332,7 +333,7 @@ class Store(StoreReader):
         Raises:
             StoreError: they could not be written; none of them was.
         """
-        with self._transaction():
+        with self._durably():
             for window in new:
                 try:
                     windows.put(self._db, window)
@@ -341,8 +342,6 @@ class Store(StoreReader):
                 except ValueError as error:
                     where = f"window {window.number} of watch {window.watch}"
                     raise StoreError(f"{where} is not kept in {self.path}: {error}") from error
-        checkpoint(self._db)
-        self._still_there()
 
     def take_in_windows(self, others: Iterable[windows.StoredWindow]) -> tuple[str, ...]:
         """Keep windows of another store. A line for each that is refused.
@@ -350,15 +349,12 @@ class Store(StoreReader):
         Raises:
             StoreError: the file could not be written, or what is there is damaged.
         """
-        with self._transaction():
+        with self._durably():
             refused = [windows.take_in(self._db, one) for one in others]
-        checkpoint(self._db)
-        self._still_there()
         return tuple(line for line in refused if line is not None)
 
     def _roll_up(self) -> None:
-        target = None if self._fold else plugins.target("folds", "cells", StoreError)
-        fold = self._fold or plugins.load_target(str(target))
+        fold, target = rolling.folding(self._fold)
         stale = [
             kept.group
             for kept in rollup.newest_rounds(self._rows.groups())
@@ -372,10 +368,18 @@ class Store(StoreReader):
     @contextmanager
     def _inserts(self) -> Iterator[Inserts]:
         """A transaction that adds trials."""
-        with self._transaction():
+        with self._durably():
             inserts = Inserts(self._db, self.path)
             yield inserts
             inserts.finish()
+
+    @contextmanager
+    def _durably(self) -> Iterator[None]:
+        """A transaction that is in the file itself when it ends."""
+        with self._transaction():
+            yield
+        checkpoint(self._db)
+        self._still_there()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

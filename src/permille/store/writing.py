@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
-from operator import itemgetter
 from pathlib import Path
 
 from permille.errors import StoreError, UnkeepableError
 from permille.records.trial import Trial
 from permille.store import rollup
-from permille.store.gate import encoded, packed, refusal_of_body
-from permille.store.rows import KEYS, Raw, Row, StoredTrial, columns_of
+from permille.store.gate import encoded, packed
+from permille.store.rows import KEYS, Raw, Row, StoredTrial, row_of
 from permille.store.sealed import START
 from permille.store.seals import added, grow, seal
 
@@ -29,8 +29,6 @@ _INSERT = (
     " ON CONFLICT (uid) DO NOTHING"
 )
 _UPDATE = f"UPDATE trial SET {', '.join(f'{name} = ?' for name in _COLUMNS[1:])} WHERE id = ?"
-_of_trial = itemgetter(*KEYS[1:-1])
-"""The values of the columns between a trial's number and the seals of its recording."""
 
 
 def _admit(trial: Trial, raw: Raw | None, path: Path) -> tuple[bytes, list[tuple[str, bytes]]]:
@@ -49,7 +47,8 @@ def _unkeepable(trial: Trial, path: Path, reason: str) -> UnkeepableError:
 
 class Inserts:
     """The trials that one transaction adds. Each is written at once; what they add to the counts
-    of the tables and to the roll-up is written by :meth:`finish`, once for all of them."""
+    of the tables and to the roll-up is written by :meth:`finish`, once for all of them. ``came``:
+    their numbers by the key of their group, once it is written."""
 
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
@@ -57,6 +56,7 @@ class Inserts:
         self._number: int | None = None
         self._rows: list[rollup.Inserted] = []
         self._parts: list[int] = []
+        self.came: Counter[tuple[object, ...]] = Counter()
 
     def insert(self, trial: Trial, raw: Raw | None) -> int:
         """Write one trial and its recording; returns 0 if its uid already exists, otherwise 1.
@@ -64,7 +64,7 @@ class Inserts:
         Raises:
             UnkeepableError: it could not be read back.
         """
-        return self._put(trial, *_admit(trial, raw, self._path))
+        return self._put(row_of(trial), *_admit(trial, raw, self._path))
 
     def insert_stored(self, stored: StoredTrial) -> int:
         """The same of a trial of another store, as it is stored there.
@@ -72,20 +72,23 @@ class Inserts:
         Raises:
             UnkeepableError: this version could not have stored it.
         """
-        trial = stored.trial
-        reason = refusal_of_body(trial, stored.body)
-        if reason is not None:
-            raise _unkeepable(trial, self._path, reason)
-        return self._put(trial, stored.body, stored.parts)
+        if stored.refused is not None:
+            raise _unkeepable(stored.trial, self._path, stored.refused)
+        return self._put(stored.columns, stored.body, stored.parts)
 
-    def _put(self, trial: Trial, body: bytes, bodies: Sequence[tuple[str, bytes]]) -> int:
+    def _put(
+        self,
+        columns: tuple[str | int, ...],
+        body: bytes,
+        bodies: Sequence[tuple[str, bytes]],
+    ) -> int:
         if self._number is None:
             newest = self._db.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
             self._number = newest[0]
         # Chosen here and not by SQLite: the seal covers it, so it must be known before the insert.
         number = self._number + 1
         parts = [(number, kind, part, seal((number, kind), part)) for kind, part in bodies]
-        row = _row(number, trial, added(part[-1] for part in parts), body)
+        row = _row(number, columns, added(part[-1] for part in parts), body)
         if self._db.execute(_INSERT, row).rowcount == 0:
             return 0
         if parts:
@@ -108,15 +111,16 @@ class Inserts:
         """
         if not self._rows:
             return
+        self.came.update(row.group for row in self._rows)
         grow(self._db, "trial", len(self._rows), [row.seal for row in self._rows])
         grow(self._db, "raw", len(self._parts), self._parts)
         rollup.mark(self._db, self._rows)
         self._rows, self._parts = [], []
 
 
-def _row(number: int, trial: Trial, parts: int, body: bytes) -> Row:
+def _row(number: int, columns: tuple[str | int, ...], parts: int, body: bytes) -> Row:
     """The row of a trial, with its seal; ``parts`` is the sum of its recording's."""
-    keys = (number, *_of_trial(columns_of(trial)), parts)
+    keys = (number, *columns, parts)
     return Row._make((*keys, body, seal(keys, body)))
 
 
@@ -124,7 +128,7 @@ def exchange(db: sqlite3.Connection, old: Row, trial: Trial, path: Path) -> None
     """Replace the row of a trial with another record of it, under the same number, so that nothing
     else in the store changes."""
     try:
-        row = _row(old.id, trial, old.parts, encoded(trial))
+        row = _row(old.id, row_of(trial), old.parts, encoded(trial))
     except ValueError as error:
         raise StoreError(f"trial {trial.uid} is not replaced in {path}: {error}") from error
     reason = None

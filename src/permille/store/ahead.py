@@ -1,0 +1,109 @@
+"""Read the trials of a store in a process of its own, ahead of the process that writes them.
+
+To read a trial so that it can be trusted takes about as much processor time as to write it. Of a
+store of :data:`AHEAD_FROM_BYTES` or more, a second core does the reading.
+"""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from permille.errors import StoreError
+from permille.records import Record
+from permille.store.reading import StoreReader
+from permille.store.rows import StoredTrial
+
+AHEAD_FROM_BYTES = 32 * 2**20
+"""The size of a file that is worth starting a process for."""
+_AT_ONCE_BYTES = 2**18
+"""The bytes of trials in one message: what is read ahead is held by both processes."""
+_SIZE = struct.Struct("!Q")
+
+
+class _Message(Record):
+    """What the process says: trials, or as its last word what is damaged, and why it stopped."""
+
+    trials: tuple[StoredTrial, ...] = ()
+    is_last: bool = False
+    damage: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+def stored(source: StoreReader, damage: list[str]) -> Iterator[StoredTrial]:
+    """What ``source.stored()`` reads; damage is added to the list.
+
+    Raises:
+        StoreError: it could not be read.
+    """
+    if source.path.stat().st_size < AHEAD_FROM_BYTES:
+        yield from source.stored()
+        return
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "permille.store.ahead", str(source.path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for message in _messages(process.stdout):
+                yield from message.trials
+                if message.is_last:
+                    damage += message.damage
+                    if message.failure is not None:
+                        raise StoreError(message.failure)
+                    return
+        finally:
+            # Nobody reads its pipe any more: it would wait for ever.
+            process.kill()
+    raise StoreError(f"{source.path} was not read to its end: the process that did so was stopped")
+
+
+def _messages(pipe: IO[bytes]) -> Iterator[_Message]:
+    while len(head := pipe.read(_SIZE.size)) == _SIZE.size:
+        (size,) = _SIZE.unpack(head)
+        body = pipe.read(size)
+        if len(body) < size:
+            return
+        yield _MESSAGE.decode(body)
+
+
+# --- in the other process --------------------------------------------------------------------
+
+
+def _main(path: Path) -> None:
+    damage: list[str] = []
+    failure = None
+    try:
+        with StoreReader(path, readonly=True, damage=damage) as source:
+            some: list[StoredTrial] = []
+            size = 0
+            for one in source.stored():
+                some.append(one)
+                size += one.size
+                if size >= _AT_ONCE_BYTES:
+                    _say(_Message(trials=tuple(some)))
+                    some, size = [], 0
+            _say(_Message(trials=tuple(some)))
+    except StoreError as error:
+        failure = str(error)
+    _say(_Message(is_last=True, damage=tuple(damage), failure=failure))
+
+
+def _say(message: _Message) -> None:
+    body = msgspec.msgpack.encode(message)
+    sys.stdout.buffer.write(_SIZE.pack(len(body)) + body)
+    sys.stdout.buffer.flush()
+
+
+_MESSAGE = msgspec.msgpack.Decoder(_Message)
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))
