@@ -141,7 +141,7 @@ def _process(step: str, line: Sequence[str]) -> Took:
     if process.returncode:
         raise SystemExit(f"{step}: {errors.decode()}")
     seconds = time.perf_counter() - start
-    return Took(step, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
+    return Took(step, seconds, usage.ru_utime + usage.ru_stime, _mb(usage))
 
 
 def _show(took: Took) -> None:
@@ -203,7 +203,12 @@ def of_a_study(first: int, last: int, trials: int, cells: int) -> Iterator[Trial
 
 
 def _memory_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return _mb(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def _mb(usage: resource.struct_rusage) -> float:
+    """The greatest resident memory; Linux counts it in KiB (getrusage(2))."""
+    return usage.ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -163,17 +163,28 @@ def test_without_slurm_one_line_says_so(
     assert len(refused.err.splitlines()) == 1
 
 
+def _submitted(
+    path: Path, environment: dict[str, str]
+) -> tuple[subprocess.Popen[str], tuple[str, str]]:
+    """A run that has submitted its two jobs, and these."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "permille", "run", str(path), *SLURM, "--json-lines"],
+        env=environment, cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    submitted = path.parent / "permille.db-slurm" / "submitted.json"
+    await_that(submitted.exists)
+    first, second = json.loads(submitted.read_text())["jobs"]
+    return run, (first, second)
+
+
 @pytest.mark.campaign
 def test_a_real_slurm_of_one_node(
     two_pairs: Path, permille: Permille, environment: dict[str, str], tmp_path: Path
 ) -> None:
     with slurm_of_one_node(tmp_path / "slurm") as variables:
         environment |= variables
-        start = subprocess.Popen(
-            [sys.executable, "-m", "permille", "run", str(two_pairs), *SLURM],
-            env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        await_that((tmp_path / "permille.db-slurm" / "submitted.json").exists)
+        start, _ = _submitted(two_pairs, environment)
         start.send_signal(signal.SIGINT)  # the jobs go on
         _, err = start.communicate(timeout=PATIENCE_S)
         assert start.returncode == 130, err
@@ -194,14 +205,7 @@ def test_from_within_a_job_each_share_is_made_once_and_a_cancelled_one_ends_the_
     """On a cluster without accounting, where nobody but the queue knows of a cancelled job."""
     with slurm_of_one_node(tmp_path / "slurm") as variables:
         environment |= variables | {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2"}
-        start = subprocess.Popen(
-            [sys.executable, "-m", "permille", "run", str(two_pairs), *SLURM, "--json-lines"],
-            env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
-        submitted = tmp_path / "permille.db-slurm" / "submitted.json"
-        await_that(submitted.exists)
-        waiting = json.loads(submitted.read_text())["jobs"][1]
+        start, (_, waiting) = _submitted(two_pairs, environment)
         subprocess.run(["scancel", waiting], env=environment, check=True)
         out, err = start.communicate(timeout=PATIENCE_S)
         assert start.returncode == 1, err
@@ -221,14 +225,7 @@ def test_the_end_of_a_cancelled_job_is_named_by_slurm_without_accounting(
 ) -> None:
     with slurm_of_one_node(tmp_path / "slurm") as variables:
         environment |= variables
-        start = subprocess.Popen(
-            [sys.executable, "-m", "permille", "run", str(two_pairs), *SLURM, "--json-lines"],
-            env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
-        submitted = tmp_path / "permille.db-slurm" / "submitted.json"
-        await_that(submitted.exists)
-        running, waiting = json.loads(submitted.read_text())["jobs"]
+        start, (running, waiting) = _submitted(two_pairs, environment)
 
         def runs() -> bool:
             shown = subprocess.run(
