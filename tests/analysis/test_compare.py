@@ -194,6 +194,25 @@ def test_several_cells_give_their_geometric_mean() -> None:
     assert found.ratio.value == pytest.approx(4.0)
 
 
+def test_what_the_meter_adds_is_the_same_error_in_every_cell() -> None:
+    """A sensor that may be off by 0.1 W either way is off by the same on every dataset, so that
+    five of them know the ratio no better than one. There is no spread here to average out."""
+
+    def on(dataset: str, model: str, energy_j: float) -> list[Trial]:
+        bound = math.hypot(0.05, 1.0 / energy_j)
+        read = joules(energy_j, accuracy_low=bound, accuracy_high=bound, offset_j=1.0)
+        phases = {"query": Phase(seconds=10.0, domains={"cpu:0": read}, inferences=1000)}
+        of = cell(model, dataset=dataset, id=f"{dataset}-{model}")
+        return [trial(model=model, repeat=i, cell=of, phases=phases) for i in range(2)]
+
+    def ends(datasets: str) -> tuple[float | None, float | None]:
+        both = [t for d in datasets for t in (*on(d, "a", 30.0), *on(d, "b", 10.0))]
+        ratio = compare(summarise(both, "compute"), "a", "b").ratio
+        return ratio.low, ratio.high
+
+    assert ends("vwxyz") == pytest.approx(ends("v"))
+
+
 def test_names_may_be_shortened_but_not_guessed() -> None:
     names = ["org/minilm-int8", "org/smollm2", "org/smollm3"]
     assert find_model(names, "MiniLM") == "org/minilm-int8"

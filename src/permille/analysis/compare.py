@@ -42,14 +42,22 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
     cells, problems = _cell_ratios(pairs)
     if not cells:
         raise CompareError(f"{a!r} and {b!r} share no cell with a figure: {problems[0]}")
-    return Comparison(a=a, b=b, ratio=_over_cells(cells), cells=tuple(cells), net=net)
+    overall = over_cells([(c.a, c.b, c.ratio) for c in cells])
+    return Comparison(a=a, b=b, ratio=overall, cells=tuple(cells), net=net)
 
 
-def _over_cells(cells: Sequence[CellRatio]) -> Estimate:
-    """The one ratio, with what a rerun would find, or the geometric mean of several."""
-    if len(cells) == 1:
-        return cells[0].ratio
-    return intervals.geometric_mean([c.ratio for c in cells])
+def over_cells(ratios: Sequence[tuple[Side, Side, Estimate]]) -> Estimate:
+    """The one ratio, with what a rerun would find, or the geometric mean of several; each with its
+    two sides.
+
+    The spreads of the cells are independent. What the meters add is not: a coefficient that is off
+    is off by the same in every cell, so that more cells do not average it out.
+    """
+    if len(ratios) == 1:
+        return ratios[0][2]
+    return intervals.geometric_mean(
+        [ratio for _, _, ratio in ratios], shared=[_systematic(a, b) for a, b, _ in ratios]
+    )
 
 
 def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRatio], list[str]]:

@@ -160,9 +160,14 @@ def ratio_with_systematic(ratio: Estimate, below: float, above: float) -> Estima
     )
 
 
-def geometric_mean(ratios: Sequence[Estimate]) -> Estimate:
-    """The geometric mean of independent ratios; their logarithmic half-widths combine in
-    quadrature. There is no interval if one of them has none.
+def geometric_mean(
+    ratios: Sequence[Estimate], shared: Sequence[tuple[float, float]] = ()
+) -> Estimate:
+    """The geometric mean of ratios; their logarithmic half-widths combine in quadrature. There is
+    no interval if one of them has none.
+
+    ``shared`` is the part of each ratio's half-widths, below and above, that is one error common to
+    all of them: these parts are averaged instead. Without it, the ratios are independent.
 
     Raises:
         ValueError: there are none, or one is not positive.
@@ -177,9 +182,23 @@ def geometric_mean(ratios: Sequence[Estimate]) -> Estimate:
     if len(ends) < k:
         return Estimate(value=value, low=None, high=None)
     logs = [math.log(r.value) for r in ratios]
+    common = shared or [(0.0, 0.0)] * k
     below = [at - math.log(low) for at, (low, _) in zip(logs, ends, strict=True)]
     above = [math.log(high) - at for at, (_, high) in zip(logs, ends, strict=True)]
-    return on_log_scale(value, math.hypot(*below) / k, math.hypot(*above) / k)
+    return on_log_scale(
+        value,
+        _half_of_mean(below, [part for part, _ in common]),
+        _half_of_mean(above, [part for _, part in common]),
+    )
+
+
+def _half_of_mean(halves: Sequence[float], shared: Sequence[float]) -> float:
+    """The half-width of a mean of values, of whose half-widths a part is one error of all."""
+    # A half-width is the root of the sum of squares of its two parts (ratio_with_systematic), so
+    # that the difference of squares gives the other part. It is below 0 by rounding, and where an
+    # end was cut off at the range of a float.
+    own = [math.sqrt(max(0.0, h * h - s * s)) for h, s in zip(halves, shared, strict=True)]
+    return math.hypot(math.hypot(*own), math.fsum(shared)) / len(halves)
 
 
 def with_systematic(estimate: Estimate, low: float, high: float) -> Estimate:

@@ -4,7 +4,7 @@ import { say } from "./say.js";
 
 /** @import { BoundaryColumns, Cell, FigureColumns, Metered } from "./document" */
 /** @import { App } from "./main.js" */
-/** @import { Boundary, Estimate, Joules, Setting } from "./page" */
+/** @import { Boundary, Estimate, Joules, Ratio, Setting } from "./page" */
 
 /**
  * @typedef {{ general: Cell; specific: Cell }} Answer
@@ -424,7 +424,7 @@ function coefficients(x, y, boundary) {
  * @param {Joules} a
  * @param {Joules} b
  * @param {Setting} setting
- * @returns {number[]}
+ * @returns {[number, number]}
  */
 function systematic(x, y, a, b, setting) {
   const pairs = coefficients(x, y, setting.boundary);
@@ -448,7 +448,7 @@ function systematic(x, y, a, b, setting) {
  * @param {Cell} x
  * @param {Cell} y
  * @param {Setting} setting
- * @returns {Estimate | null}
+ * @returns {Ratio | null}
  */
 export function ratio(x, y, setting) {
   const a = joules(x, setting.boundary, setting.net),
@@ -465,12 +465,14 @@ export function ratio(x, y, setting) {
       Math.hypot(Math.log(plain.value) - Math.log(plain.low), low, edges),
       Math.hypot(Math.log(plain.high) - Math.log(plain.value), high, edges),
     ),
+    shared: [low, high],
   };
 }
 
 /**
- * Geometric mean of ratios; logarithmic half-widths in quadrature.
- * @param {Estimate[]} ratios
+ * Geometric mean of ratios, as permille.analysis.compare.over_cells: logarithmic half-widths in
+ * quadrature, but for what the meters add, which is the same error in every cell.
+ * @param {Ratio[]} ratios
  * @returns {Estimate}
  */
 export function overall(ratios) {
@@ -480,7 +482,27 @@ export function overall(ratios) {
   if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
   const below = ratios.map((r) => Math.log(r.value / (r.low ?? r.value)));
   const above = ratios.map((r) => Math.log((r.high ?? r.value) / r.value));
-  return onLogScale(value, Math.hypot(...below) / k, Math.hypot(...above) / k);
+  /** @param {number[]} halves @param {number[]} common */
+  const halfOfMean = (halves, common) => {
+    const own = halves.map((half, i) => Math.sqrt(Math.max(0, half * half - common[i] ** 2)));
+    return (
+      Math.hypot(
+        ...own,
+        common.reduce((sum, part) => sum + part, 0),
+      ) / k
+    );
+  };
+  return onLogScale(
+    value,
+    halfOfMean(
+      below,
+      ratios.map((r) => r.shared?.[0] ?? 0),
+    ),
+    halfOfMean(
+      above,
+      ratios.map((r) => r.shared?.[1] ?? 0),
+    ),
+  );
 }
 
 /**
