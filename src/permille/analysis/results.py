@@ -54,6 +54,9 @@ class ResultRow(CellRow):
 
 _NOTHING = AddedImpacts()
 
+SEVERAL_GPUS = "gpu:idle"
+"""The one domain that is not a single accelerator: the seven idle ones of the published study."""
+
 
 class EquivalentUnit(Record):
     """The unit of an equivalent, its ``factor`` and its source."""
@@ -196,7 +199,7 @@ def _water(
 def _embodied(summary: Summary, share: EmbodiedShare | None) -> Interval | None:
     """Grams, of the accelerators in the boundary; None if their number is not known."""
     number = sum(name.startswith("gpu:") for name in summary.domains)
-    if share is None or summary.seconds is None or not number:
+    if share is None or summary.seconds is None or not number or SEVERAL_GPUS in summary.domains:
         return None
     value = share_g(share, number, summary.seconds.mean)
     off = value * share.uncertainty
