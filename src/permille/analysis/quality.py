@@ -163,11 +163,17 @@ def by_value(a: Quality, b: Quality) -> Level:
     return _level(a, b, apart=True)
 
 
+@lru_cache(maxsize=4096)
 def mcnemar(first_alone: int, second_alone: int) -> float:
     """The exact two-sided p of McNemar's test (1947), from the numbers of samples that only one
     of the two models answered correctly."""
     n, least = first_alone + second_alone, min(first_alone, second_alone)
-    tail = sum(math.comb(n, k) for k in range(least + 1))
+    # Each binomial coefficient from the one before, which divides exactly: with math.comb for each,
+    # two models that differ in 20,000 samples, the most with scores, took three minutes.
+    tail = coefficient = 1
+    for k in range(least):
+        coefficient = coefficient * (n - k) // (k + 1)
+        tail += coefficient
     # Integers up to the division: from 1,024 on, 2**n is no float.
     return min(1.0, 2 * tail / (1 << n))
 
