@@ -170,7 +170,7 @@ def geometric_mean(
     all of them: these parts are averaged instead. Without it, the ratios are independent.
 
     Raises:
-        ValueError: there are none, or one is not positive.
+        ValueError: there are none, one is not positive, or ``shared`` is of another number of them.
     """
     k = len(ratios)
     if k == 0:
