@@ -20,7 +20,7 @@ from permille.analysis.rerun import (
     selection_factor,
     session_means,
 )
-from permille.analysis.stopping import decide, stopped_summary
+from permille.analysis.stopping import by_rule, stopped_summary
 from permille.records import Record
 from permille.records.answers import Quality, TokenSplit
 from permille.records.cell import Cell
@@ -151,8 +151,7 @@ class Sums(Record):
 
     def _spread(self, over: Rerun | None) -> Estimate:
         if self.asked is not None and self.values:
-            most = max(self.asked.max_repeats, self.n)
-            return decide(self.values, precision=self.asked.precision, max_repeats=most).estimate
+            return by_rule(self.values, self.asked).estimate
         if over is not None and over.sessions > 1 and over.half is not None:
             # Trials of one session share more than those of several: sessions are what varies.
             return intervals.on_log_scale(self._mean_of_sessions(), over.half, over.half)

@@ -35,6 +35,7 @@ from permille.analysis import intervals
 from permille.analysis.student import student_t
 from permille.records import Record
 from permille.records.energy import Estimate
+from permille.records.trial import Stopping
 
 CAUTION = 1.25
 """Factor on Student's half-width, from simulation; see the module's docstring."""
@@ -106,6 +107,13 @@ def decide(
         first_left_out=cold,
         within=within,
     )
+
+
+def by_rule(values: Sequence[float], rule: Stopping) -> Decision:
+    """The decision by a cell's rule. It may have more values than the rule allows (from merged
+    stores, say), and a study may allow two, which are too few for the precision."""
+    most = max(rule.max_repeats, len(values), FEWEST)
+    return decide(values, precision=rule.precision, max_repeats=most)
 
 
 def stopped_summary(values: Sequence[float]) -> tuple[int, float, float | None]:
