@@ -93,10 +93,7 @@ def _as_good(s: Summary, other: Summary) -> bool:
     """Whether it has readable answers and is not worse than the other."""
     if s.quality is None or other.quality is None or quality.nothing_read(s.quality):
         return False
-    level = quality.compared(s.quality, other.quality).level
-    if level == "unknown" and s.quality.metric == other.quality.metric:
-        level = quality.by_value(s.quality, other.quality)
-    return level in ("better", "same")
+    return quality.ranked(s.quality, other.quality) in ("better", "same")
 
 
 def _cheapest_as_good(models: Sequence[Summary], best: Summary) -> Summary:

@@ -158,9 +158,12 @@ def _level(a: Quality, b: Quality, apart: bool) -> Level:
     return "better" if ours > theirs else "worse"
 
 
-def by_value(a: Quality, b: Quality) -> Level:
-    """Which of two values of one metric is better, ignoring their error."""
-    return _level(a, b, apart=True)
+def ranked(a: Quality, b: Quality) -> Level:
+    """Like :func:`compared`, but by the values where an error is not known: ``unknown`` only means
+    that the metrics differ."""
+    level = compared(a, b).level
+    # Imported scores have no error; calling all of them unknown would leave them without an order.
+    return _level(a, b, apart=True) if level == "unknown" and a.metric == b.metric else level
 
 
 @lru_cache(maxsize=4096)
