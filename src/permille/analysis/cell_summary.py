@@ -242,6 +242,8 @@ class Summary(Record):
     last_started: str = ""  # the latest start of its trials, of any status; UTC, ISO 8601
     per_token: TokenEnergy | None = None
     net_per_token: TokenEnergy | None = None
+    # Not one dict for all summaries: msgspec copies a default that is an empty collection.
+    # https://jcristharif.com/msgspec/structs.html#default-values
     per_unit: dict[str, Sums] = {}  # joules per 1,000 images, tokens embedded, …
     net_per_unit: dict[str, Sums] = {}
     inferences_per_s: Estimate | None = None  # successful ones, in the query span

@@ -151,6 +151,7 @@ def paired(a: Sums, b: Sums) -> list[SessionMean]:
     values = (*a.block_values, *b.block_values)
     if a.asked or b.asked or not values or min(values) <= 0:
         return []
+    # Without the machine, which the trials of one side may not know; a session is of one machine.
     other = {place[:2]: value for place, value in zip(b.places, b.block_values, strict=True)}
     return session_means(
         Measurement(
@@ -213,10 +214,12 @@ def _systematic(a: Side, b: Side) -> tuple[float, float]:
     assert b.energy is not None
     pairs = _coefficients(a, b)
     if pairs is None:
+        # Two meters may be off in opposite directions at once, each by all of its accuracy.
         least_a, least_b = (math.log1p(-min(s.low, _MOST_BELOW)) for s in (a.energy, b.energy))
         return math.log1p(b.energy.high) - least_a, math.log1p(a.energy.high) - least_b
     below, above = [], []
     for weight_a, weight_b, low, high in pairs:
+        # The logarithm of the ratio only rises or only falls with f: its ends are at the ends of f.
         moved = [
             math.log1p(f * weight_a) - math.log1p(f * weight_b)
             for f in (-min(low, _MOST_BELOW), high)
@@ -232,6 +235,7 @@ def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] |
     if (
         not a.parts
         or [p.domain for p in a.parts] != [p.domain for p in b.parts]
+        # An estimate in place of a counter has the same name, cpu:0, and another error.
         or a.provenance != b.provenance
         or not all(p.split for p in (*a.parts, *b.parts))
     ):

@@ -27,5 +27,6 @@ def current_trials(trials: Iterable[Trial]) -> list[Trial]:
 def current_groups(groups: Iterable[tuple[G, Summary]]) -> list[tuple[G, Summary]]:
     """The groups of a store that are not superseded, in order, each with its summary."""
     listed = list(groups)
+    # By identity: a summary holds dicts, and so has no hash.
     kept = {id(summary) for summary in current(summary for _, summary in listed)}
     return [(group, summary) for group, summary in listed if id(summary) in kept]

@@ -32,6 +32,7 @@ def each_inference(
     are too short, or do not fill the span (a server under load), or if there are pauses between
     them.
     """
+    # The edges below add up the durations, which do not tell where a pause was.
     if not durations_ns or query.pauses:
         return None
     total_ns = sum(durations_ns)

@@ -88,6 +88,7 @@ def ratio_from(
         return Estimate(value=value, low=None, high=None)
     ua = (sa / ma) ** 2 / na
     ub = (sb / mb) ** 2 / nb
+    # Welch's degrees of freedom would be 0 / 0.
     if ua + ub == 0:
         return Estimate(value=value, low=value, high=value)
     # By shares: the squares of small variances would underflow.
@@ -138,6 +139,7 @@ def on_log_scale(value: float, below: float, above: float) -> Estimate:
         value=value,
         # Never 0, even where exp underflows: the logarithm of an end is taken again.
         low=min(value, max(value * math.exp(-below), sys.float_info.min)),
+        # Nor infinite: JSON has no infinity, and null would read as no interval.
         high=max(value, min(value * _exp(above), sys.float_info.max)),
     )
 
@@ -175,6 +177,7 @@ def geometric_mean(
     k = len(ratios)
     if k == 0:
         raise ValueError("there are no ratios to average")
+    # As it is: only the ratio of a single cell has sessions and a rerun interval.
     if k == 1:
         return ratios[0]
     value = math.exp(math.fsum(math.log(r.value) for r in ratios) / k)
@@ -239,6 +242,8 @@ def _systematic(value: float, low: float, high: float) -> tuple[float, float]:
     _check_relative(low, high)
     if not math.isfinite(value):
         raise ValueError(f"{value} is not a finite number")
+    # Where a meter reads too little, a negative net energy is further from 0 than it seems, so that
+    # the accuracy above widens the lower end.
     below, above = (low, high) if value >= 0 else (high, low)
     return value - below * abs(value), value + above * abs(value)
 

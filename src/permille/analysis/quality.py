@@ -70,6 +70,7 @@ def interval(quality: Quality) -> Estimate:
     """The quality with its 95 % interval, if its uncertainty is known."""
     value, n, metric = quality.value, quality.n, metric_of(quality.metric)
     scores = unpack(quality.scores)
+    # Also without scores (imports, older trials): Wilson's interval takes only the share and n.
     whole = set(scores) <= {0.0, 1.0}
     if metric.proportion and n and whole and 0 <= value <= 1:
         return wilson(value, n)
@@ -292,6 +293,7 @@ def over_trials(qualities: Sequence[Quality]) -> Quality | None:
         value=math.fsum(q.value for q in qualities) / len(qualities),
         n=first.n,
         standard_error=first.standard_error,
+        # The fewest: a model counts as unreadable (nothing_read) if it was so in every trial.
         unreadable=min(q.unreadable for q in qualities),
         others=first.others,
         scores=together,

@@ -78,6 +78,7 @@ def sessions_of(trials: Iterable[Trial]) -> list[SessionReference]:
     # As they ran: a drift is a slope over this order.
     for trial in sorted(trials, key=lambda trial: (trial.started, trial.repeat)):
         if trial.session is not None and _is_sound(trial):
+            # Machines with equal environments have the same fingerprint.
             key = (trial.environment.fingerprint, trial.machine, trial.cell.id)
             machines.setdefault(key, {}).setdefault(trial.session, []).append(trial)
     return [

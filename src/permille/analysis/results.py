@@ -134,6 +134,8 @@ def result_rows(
     on_fronts = pareto.fronts(ranked) if fronts else [None] * len(summaries)
     return [
         _with_carbon(
+            # Its fields, so that each row is made once: of many cells, copying rows took noticeably
+            # long.
             row_fields(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net),
             summary,
             carbon,
@@ -156,6 +158,7 @@ def _with_carbon(
     energy: SessionInterval = plain["kwh_per_1000"]
     mass: SessionInterval = plain["co2e_g_per_1000"]
     kwh, grams = energy.value, mass.value
+    # A net energy below 0 is noise: it has no equivalent and no litres.
     if kwh is None or grams is None or kwh < 0:
         return ResultRow(**plain, pareto=on_front)
     sci = None
@@ -180,6 +183,7 @@ def _water(
     """Litres, of the energy without the PUE; the ends are those of both figures together."""
     if water is None or kwh.value is None:
         return None
+    # A WUE is per kWh of IT equipment (ISO/IEC 30134-9), and a facility's energy includes the PUE.
     overhead, wue, off = (
         energy_overhead(carbon.pue, summary.boundary),
         water.wue_l_per_kwh,
@@ -188,6 +192,8 @@ def _water(
     value = litres(kwh.value / overhead, wue)
     if kwh.low is None or kwh.high is None:
         return Interval(value=value)
+    # All four: the interval of a net energy may reach below 0, where the larger factor gives the
+    # lower end.
     ends = [
         litres(end / overhead, factor)
         for end in (kwh.low, kwh.high)

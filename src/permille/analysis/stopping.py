@@ -139,6 +139,7 @@ def _first_is_apart(values: Sequence[float]) -> bool:
     if len(values) < COLD_FROM:
         return False
     k, centre, sd = intervals.summary(values[1:])
+    # COLD_FROM leaves at least three others, which have an sd.
     assert sd is not None
     reach = student_t(k - 1, COLD_CONFIDENCE) * sd * math.sqrt(1 + 1 / k)
     return abs(values[0] - centre) > reach

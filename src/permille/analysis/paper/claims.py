@@ -223,6 +223,7 @@ def _mean(cells: Sequence[StudyCell]) -> float | None:
     return kwh_from_joules(pooled(energies).mean) if energies else None
 
 
+# Numbers as strings, because their digits tell how they were rounded (printed.agreement).
 _CLAIMS: tuple[tuple[str, str, Callable[[StudyCells], Outcome]], ...] = (
     ("energy of the whole study, kWh", "754.66", _total_energy),
     ("carbon of the whole study, kgCO2e", "178.97", _total_carbon),
