@@ -98,8 +98,8 @@ def _as_good(s: Summary, other: Summary) -> bool:
 
 
 def _cheapest_as_good(models: Sequence[Summary], best: Summary) -> Summary:
-    # The best is included by name: without a quality or readable answers, it is not even as good as
-    # itself.
+    # The best is always a candidate: without a quality or readable answers, it is not even as good
+    # as itself.
     return min((s for s in models if s is best or _as_good(s, best)), key=_energy)
 
 

@@ -235,7 +235,7 @@ def _notes(head: VersionTrials, base: VersionTrials, *, together: bool) -> Itera
 def _ratio(head: Summary, base: Summary, confidence: float) -> Estimate | str:
     """Head over base, or why there is none."""
     for name, side in (("the study", head), ("the baseline", base)):
-        # A version that fails where it would be dear must not pass by what is left.
+        # A version that fails on what is expensive must not pass by the rest.
         if side.failed:
             return f"{side.failed} trials of {name} failed: {'; '.join(side.reasons)}"
         if side.energy is None:

@@ -95,7 +95,7 @@ class CellEnergy:
     @cached_property
     def energy(self) -> Sums | None:
         """Joules per 1,000 inferences, with the precision requested for the last trial."""
-        # A later run may have changed the precision, and it is its rule that ended the repeats.
+        # A later run may have changed the precision; its rule is the one that ended the repeats.
         asked = self.done[-1].stopping if self.done else None
         return self._with_blocks(energy_sums(self.energies, asked))
 

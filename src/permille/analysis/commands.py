@@ -181,9 +181,8 @@ def per_unit_j(
     values = [b.energy_j * overhead for b in bounded]
     each_j = math.fsum(values) / sum(units)
     mean_n = sum(units) / len(units)
-    # Each run's distance from the ratio's line, added to the mean energy of a run: the spread of
-    # these values is the one in Cochran's variance, so that the interval of their mean is the
-    # ratio's.
+    # The mean energy of a run plus each run's residual from the ratio: the spread of these values
+    # is the one in Cochran's variance, so that the interval of their mean becomes the ratio's.
     level = each_j * mean_n
     around = [level + value - each_j * n for value, n in zip(values, units, strict=True)]
     return scaled(_estimate(around, bounded), lambda j: j / mean_n)

@@ -137,6 +137,7 @@ def ratio(a: Side, b: Side) -> Estimate:
     assert b.energy is not None
     means = paired(a.energy, b.energy)
     try:
+        # A single pair has no spread, but the trials of the two sides may have one.
         if sum(mean.n for mean in means) > 1:
             return _over_sessions(means, a, b)
         plain = intervals.ratio_from(*a.energy.for_ratio(), *b.energy.for_ratio())

@@ -87,6 +87,7 @@ def interval(quality: Quality) -> Estimate:
     most = math.inf if metric.most is None else metric.most
     return Estimate(
         value=value,
+        # The percentiles of resampled means need not include the value itself.
         low=min(value, max(low, metric.least)),
         high=max(value, min(high, most)),
     )

@@ -102,6 +102,7 @@ class Results(JsonOutput):
         """The rows and the assumptions behind them."""
         units = tuple(
             EquivalentUnit(name=e.name, unit=e.unit, factor=e.factor, source=e.source)
+            # Of no energy, because their units and sources do not depend on it.
             for e in equivalents(0.0, 0.0)
         )
         return cls(

@@ -151,7 +151,7 @@ def _lean(sums: Sums) -> Sums:
         sums,
         values=sums.values if sums.asked else (),
         places=(),
-        # Over sessions, intervals take most of the time of reading many cells.
+        # Intervals over sessions would take most of the time of reading many cells.
         kept=sums.intervals() if sums.places else None,
     )
 

@@ -172,7 +172,7 @@ def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
 def is_overloaded(summary: Summary) -> bool:
     """Whether the server could not keep up with the arrivals in any trial, so that each further
     request would have waited longer."""
-    # Beside trials that finished, the overload may have been chance, and cannot be told.
+    # If other trials finished, the overload may have been chance.
     return not summary.done and summary.overloaded > 0
 
 

@@ -75,7 +75,7 @@ def _shared(trials: Sequence[Trial]) -> Summary:
         study=first.study,
         source=first.source,
         cell=first.cell,
-        # By the plus, comparable and rows know that machines are pooled.
+        # comparable and rows recognise pooled machines by the plus.
         fingerprint="+".join(_machines(trials)),
         boundary="node",
         device=facts.device,

@@ -164,6 +164,8 @@ def _parts(recording: Recording, query: Span, times: RequestTimes) -> tuple[_Par
         written = _energy(recording, query, first, last)
         if isinstance(read, Refused) or isinstance(written, Refused):
             continue
+        # A prompt that was cached as a whole has no tokens to read, and an answer of one token none
+        # after the first.
         if tokens_in and tokens_out > 1:
             prompts.add(read, tokens_in, (first - sent) / 1e9)
             # The first token is made by reading the prompt.
