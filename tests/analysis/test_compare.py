@@ -130,6 +130,19 @@ def test_an_estimate_without_a_baseline_cancels_nothing() -> None:
     assert (ratio.low, ratio.high) == pytest.approx((0.8 / 1.6, 1.6 / 0.8))
 
 
+def test_the_edges_of_two_meters_count_once() -> None:
+    """Accuracies of 10 %, each side at its bound; edges of 10 % on either side, in quadrature."""
+
+    def made(model: str, kind: str) -> list[Trial]:
+        figure = joules(10.0, kind, accuracy_low=0.1, accuracy_high=0.1, edge_j=1.0)
+        phases = {"query": Phase(seconds=10.0, domains={f"{kind}:0": figure}, inferences=1000)}
+        return [trial(model=model, repeat=i, phases=phases) for i in range(4)]
+
+    ratio = compare(summarise(made("a", "cpu") + made("b", "gpu"), "compute"), "a", "b").ratio
+    half = math.hypot(math.log(1.1 / 0.9), 0.1, 0.1)
+    assert (ratio.low, ratio.high) == pytest.approx((math.exp(-half), math.exp(half)))
+
+
 def test_a_constant_logged_for_both_sides_cancels_as_far_as_its_weight_is_alike() -> None:
     """A power constant times time is one error on both sides, however uncertain."""
 

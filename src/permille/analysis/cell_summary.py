@@ -120,6 +120,12 @@ class Sums(Record):
         """The figure: the mean, without a first repeat that a stopping rule left out."""
         return self.spread().value
 
+    @property
+    def accuracy(self) -> tuple[float, float]:
+        """``low`` and ``high`` without the edges: what the accuracy of the meters alone adds."""
+        low, high = (math.sqrt(max(0.0, side**2 - self.edge**2)) for side in (self.low, self.high))
+        return low, high
+
     def for_ratio(self) -> tuple[int, float, float | None]:
         """Number, mean and sd for a ratio (see ``stopping.stopped_summary``)."""
         if self.asked is not None and self.values:

@@ -216,8 +216,9 @@ def _systematic(a: Side, b: Side) -> tuple[float, float]:
     pairs = _coefficients(a, b)
     if pairs is None:
         # Two meters may be off in opposite directions at once, each by all of its accuracy.
-        least_a, least_b = (math.log1p(-min(s.low, _MOST_BELOW)) for s in (a.energy, b.energy))
-        return math.log1p(b.energy.high) - least_a, math.log1p(a.energy.high) - least_b
+        (low_a, high_a), (low_b, high_b) = a.energy.accuracy, b.energy.accuracy
+        least_a, least_b = (math.log1p(-min(low, _MOST_BELOW)) for low in (low_a, low_b))
+        return math.log1p(high_b) - least_a, math.log1p(high_a) - least_b
     below, above = [], []
     for weight_a, weight_b, low, high in pairs:
         # The logarithm of the ratio only rises or only falls with f: its ends are at the ends of f.

@@ -68,8 +68,6 @@ def net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums |
     scale = energy.mean / abs(mean)
     edge = 2 * math.sqrt(math.fsum(edge**2 for _, edge in nets)) / n / abs(mean)
     # The edges are taken out: the net energy has its own, which are larger.
-    low, high = (
-        math.sqrt(max(0.0, side**2 - energy.edge**2)) for side in (energy.low, energy.high)
-    )
+    low, high = energy.accuracy
     found = sums_of(values, low * scale, high * scale, edge)
     return msgspec.structs.replace(found, signed=True)

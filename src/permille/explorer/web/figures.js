@@ -419,6 +419,14 @@ function coefficients(x, y, boundary) {
 }
 
 /**
+ * What the accuracy of the meters alone adds, relative.
+ * @param {Joules} of
+ * @param {"below" | "above"} side
+ * @returns {number}
+ */
+const withoutEdges = (of, side) => Math.sqrt(Math.max(0, of[side] ** 2 - of.edge ** 2));
+
+/**
  * @param {Cell} x
  * @param {Cell} y
  * @param {Joules} a
@@ -431,8 +439,10 @@ function systematic(x, y, a, b, setting) {
   if (!pairs) {
     /** @param {Joules} side */
     // What may be too high by all of itself may be 0, which has no logarithm.
-    const least = (side) => Math.log1p(-Math.min(side.below, 0.99));
-    return [Math.log1p(b.above) - least(a), Math.log1p(a.above) - least(b)];
+    const least = (side) => Math.log1p(-Math.min(withoutEdges(side, "below"), 0.99));
+    /** @param {Joules} side */
+    const most = (side) => Math.log1p(withoutEdges(side, "above"));
+    return [most(b) - least(a), most(a) - least(b)];
   }
   const moved = pairs.map(([p, q, low, high]) =>
     [-Math.min(low, 0.99), high].map((f) => Math.log1p(f * p) - Math.log1p(f * q)),
@@ -555,13 +565,11 @@ export function budget(cell, boundary) {
     found.push({ name: say`spread of ${units} (${rule})`, low: half, high: half });
   }
   found.push({ name: say`edges, ticks and resolution`, low: e.edge, high: e.edge });
-  /** @param {number} side */
-  const rest = (side) => Math.sqrt(Math.max(0, side ** 2 - e.edge ** 2));
   found.push({
     name:
       provenance(cell, boundary) === "estimated" ? say`the estimate's model` : say`meter accuracy`,
-    low: rest(e.below),
-    high: rest(e.above),
+    low: withoutEdges(e, "below"),
+    high: withoutEdges(e, "above"),
   });
   return found;
 }
