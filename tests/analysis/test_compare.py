@@ -130,6 +130,19 @@ def test_an_estimate_without_a_baseline_cancels_nothing() -> None:
     assert (ratio.low, ratio.high) == pytest.approx((0.8 / 1.6, 1.6 / 0.8))
 
 
+def test_the_edges_of_two_meters_count_once() -> None:
+    """Accuracies of 10 %, each side at its bound; edges of 10 % on either side, in quadrature."""
+
+    def made(model: str, kind: str) -> list[Trial]:
+        figure = joules(10.0, kind, accuracy_low=0.1, accuracy_high=0.1, edge_j=1.0)
+        phases = {"query": Phase(seconds=10.0, domains={f"{kind}:0": figure}, inferences=1000)}
+        return [trial(model=model, repeat=i, phases=phases) for i in range(4)]
+
+    ratio = compare(summarise(made("a", "cpu") + made("b", "gpu"), "compute"), "a", "b").ratio
+    half = math.hypot(math.log(1.1 / 0.9), 0.1, 0.1)
+    assert (ratio.low, ratio.high) == pytest.approx((math.exp(-half), math.exp(half)))
+
+
 def test_a_constant_logged_for_both_sides_cancels_as_far_as_its_weight_is_alike() -> None:
     """A power constant times time is one error on both sides, however uncertain."""
 
@@ -192,6 +205,25 @@ def test_several_cells_give_their_geometric_mean() -> None:
     found = compare(summarise(both, "compute"), "a", "b")
     assert len(found.cells) == 2
     assert found.ratio.value == pytest.approx(4.0)
+
+
+def test_what_the_meter_adds_is_the_same_error_in_every_cell() -> None:
+    """A sensor that may be off by 0.1 W either way is off by the same on every dataset, so that
+    five of them know the ratio no better than one. There is no spread here to average out."""
+
+    def on(dataset: str, model: str, energy_j: float) -> list[Trial]:
+        bound = math.hypot(0.05, 1.0 / energy_j)
+        read = joules(energy_j, accuracy_low=bound, accuracy_high=bound, offset_j=1.0)
+        phases = {"query": Phase(seconds=10.0, domains={"cpu:0": read}, inferences=1000)}
+        of = cell(model, dataset=dataset, id=f"{dataset}-{model}")
+        return [trial(model=model, repeat=i, cell=of, phases=phases) for i in range(2)]
+
+    def ends(datasets: str) -> tuple[float | None, float | None]:
+        both = [t for d in datasets for t in (*on(d, "a", 30.0), *on(d, "b", 10.0))]
+        ratio = compare(summarise(both, "compute"), "a", "b").ratio
+        return ratio.low, ratio.high
+
+    assert ends("vwxyz") == pytest.approx(ends("v"))
 
 
 def test_names_may_be_shortened_but_not_guessed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from permille.analysis.answer import answers
@@ -62,6 +62,7 @@ def test_an_interval_holds_its_value_and_stays_within_the_metric(scores: list[fl
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
+@example(9_900, 10_100)  # as many as a trial keeps the scores of
 def test_mcnemar_is_the_exact_binomial_test(b: int, c: int) -> None:
     from scipy.stats import binomtest
 

@@ -182,6 +182,25 @@ def test_independent_ratios_have_the_geometric_mean() -> None:
     assert parts(three) == close(2.0, 2 * math.exp(-third), 2 * math.exp(third))
 
 
+def test_what_the_ratios_share_does_not_average_out() -> None:
+    """Of 5 and 13, a part of 3 and 5 is the same error in both: 4 and 12 are each one's own."""
+    both = [on_logs(2.0, 5.0, 13.0), on_logs(8.0, 5.0, 13.0)]
+    found = intervals.geometric_mean(both, [(3.0, 5.0), (3.0, 5.0)])
+    below, above = math.sqrt(2 * 4**2 + 6**2) / 2, math.sqrt(2 * 12**2 + 10**2) / 2
+    assert parts(found) == close(4.0, 4 * math.exp(-below), 4 * math.exp(above))
+
+
+def test_a_shared_part_is_kept_where_an_end_was_cut_off_below_it() -> None:
+    both = [on_logs(2.0, 1.0, 1.0), on_logs(8.0, 1.0, 1.0)]
+    found = intervals.geometric_mean(both, [(2.0, 3.0), (2.0, 3.0)])
+    assert parts(found) == close(4.0, 4 * math.exp(-2), 4 * math.exp(3))
+
+
+def test_a_shared_part_is_of_every_ratio() -> None:
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        intervals.geometric_mean([on_logs(2.0, 1.0, 1.0)] * 2, [(0.5, 0.5)])
+
+
 def test_the_mean_of_one_ratio_is_that_ratio() -> None:
     one = on_logs(2.0, 3.0, 0.6)
     assert intervals.geometric_mean([one]) == one

@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from permille.analysis.paper import published
+from permille.analysis.paper.claims import SDXL, claims
 from permille.analysis.paper.printed import agreement
 from permille.analysis.paper.reproduce import Reproduction, reproduce
-from permille.analysis.study_cells import StudyCells, from_trials
-from tests.records import cell, trial
+from permille.analysis.study_cells import Archive, StudyCells, from_trials
+from permille.records.energy import Phase
+from permille.records.trial import Protocol
+from tests.records import cell, joules, trial
 
 TABLE_2 = {
     "text-classification": (0.002, 0.001),
@@ -128,6 +131,21 @@ def test_a_study_without_the_cells_has_no_figures() -> None:
     assert all(row["kwh"] is None and row["co2e_g"] is None for row in empty["table3"])
     assert all(row["from_data"] is None for row in empty["table5"])
     assert all(row["found"] is None for row in empty["claims"])
+
+
+def test_an_archive_without_energy_has_no_claims() -> None:
+    archive = Archive(runs=1, cpu_kwh=0.0, ram_kwh=0.0, gpu_kwh=0.0, co2e_g=0.0)
+    found = claims(StudyCells(cells=(), median_kwh={}, archive=archive))
+    assert [one.found for one in found] == [None] * len(found)
+
+
+def test_a_run_whose_inferences_are_unknown_has_no_energy_per_1000() -> None:
+    """Its largest run is known even so: the claim is about both."""
+    of = cell(SDXL, dataset="DiffusionDB", task="text-to-image")
+    phases = {"query": Phase(seconds=10.0, domains={"cpu:0": joules(36.0)})}
+    unknown = trial(cell=of, model=SDXL, phases=phases, protocol=Protocol(inferences=0))
+    found = {one.claim: one.found for one in claims(from_trials([unknown]))}
+    assert found["least efficient image generation, kWh per 1,000"] is None
 
 
 def test_trials_without_a_logged_grid_factor_have_no_grams() -> None:

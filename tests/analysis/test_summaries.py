@@ -13,6 +13,7 @@ from permille.analysis.budget import budget, parts
 from permille.analysis.cell_summary import Summary
 from permille.analysis.estimates import SessionInterval
 from permille.analysis.rows import row
+from permille.analysis.stopping import by_rule
 from permille.analysis.study_cells import METERED
 from permille.analysis.summaries import by_boundary, summarise
 from permille.records.answers import Quality
@@ -183,6 +184,17 @@ def test_the_rule_that_stopped_the_repeats_gives_the_interval() -> None:
     estimate = summary.energy.estimate()
     assert estimate.high is not None
     assert estimate.high - estimate.value == pytest.approx(0.05 * estimate.value)
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 3])
+def test_a_rule_that_allows_two_repeats_has_figures(repeats: int) -> None:
+    """The rule itself needs three: such a study ended with a traceback after its first trial."""
+    asked = Stopping(precision=0.05, max_repeats=2)
+    trials = [trial(36.0 + 3 * i, repeat=i, stopping=asked) for i in range(repeats)]
+    summary = one(summarise(trials, "compute"))
+    assert summary.energy is not None
+    assert (summary.energy.estimate().high is None) is (repeats == 1)
+    assert by_rule(summary.energy.values, asked).stop is (repeats == 3)
 
 
 def test_carbon_is_applied_on_reading() -> None:

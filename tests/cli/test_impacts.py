@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from permille.analysis.paper import published
+from permille.analysis.results import AddedImpacts, result_rows
+from permille.carbon.accelerators import embodied_of, share_g
+from permille.carbon.settings import resolve
 from permille.cli import dispatch
 from permille.errors import CarbonError, UsageError
-from permille.records.energy import Phase
+from permille.records.energy import Boundary, Phase
 from permille.store import Store
 from permille.units import kwh_from_joules
 from tests.records import joules, trial
@@ -97,6 +101,20 @@ def test_embodied_is_that_of_the_accelerators_in_use(
     assert on_gpus["sci"] is None
     longer = results(store, capsys, "--embodied", "H100-SXM-80GB", "--lifespan-years", "8")
     assert longer["rows"][1]["embodied_g_per_1000"]["value"] == pytest.approx(grams / 2)
+
+
+def test_idle_accelerators_under_one_name_are_not_counted_as_one() -> None:
+    """The published study's node has eight, of which seven are one domain."""
+    embodied = embodied_of("A100-SXM-40GB", 4.0)
+    added = AddedImpacts(embodied=embodied)
+    boundaries: tuple[Boundary, ...] = ("accelerator", "node")
+    for boundary in boundaries:
+        summary = published.summaries(boundary)[0]
+        (row,) = result_rows([summary], resolve(), net=False, added=added)
+        assert summary.seconds is not None
+        one = share_g(embodied, 1, summary.seconds.mean)
+        found = row.embodied_g_per_1000
+        assert (found and found.value) == (one if boundary == "accelerator" else None)
 
 
 def test_the_table_has_the_columns_and_their_basis(

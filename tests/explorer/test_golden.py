@@ -380,15 +380,16 @@ def _check(
                 assert (part["low"], part["high"]) == pytest.approx(ends, rel=1e-9, abs=1e-9)
     ratios = []
     for (a, b), found in zip(pairs, page["ratios"], strict=True):
+        sides = summary_of(a, boundary, net=net), summary_of(b, boundary, net=net)
         try:
-            said_ratio = compare.ratio(*(summary_of(of, boundary, net=net) for of in (a, b)))
+            said_ratio = compare.ratio(*sides)
         except CompareError:
             assert found is None
             continue
         same(found, as_dict(said_ratio))
-        ratios.append(said_ratio)
+        ratios.append((*sides, said_ratio))
     if ratios:
-        same(page["overall"], as_dict(intervals.geometric_mean(ratios)))
+        same(page["overall"], as_dict(compare.over_cells(ratios)))
     energies = [s.energy for s in (summary_of(of, boundary, net=False) for of in cells) if s.energy]
     same(page["mean"], as_dict(parity.mean_of_cells(energies)) | {"sessions": None})
     _check_categories(summaries, page["general"])

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import permille
@@ -205,6 +206,14 @@ def test_power_is_plotted_with_the_spans_shaded_on_the_axes_given() -> None:
 def test_a_result_of_several_recordings_has_no_power_to_plot() -> None:
     with pytest.raises(UsageError, match="no power to plot for 'query': its spans are of several"):
         result().plot()
+
+
+def test_a_recording_without_readings_has_no_power_to_plot() -> None:
+    """A meter that failed from the start has a series of no readings."""
+    unread = Series(domain=domain("cpu:0"), t_ns=(), energy_j=())
+    power = PowerOverTime(series=(unread,), spans_ns=((0, 1),))
+    with pytest.raises(UsageError, match="no meter could be read"):
+        msgspec.structs.replace(result(), power=power).plot()
 
 
 def test_a_plot_says_which_extra_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,7 @@ def _comparable(summaries: Sequence[Summary]) -> list[list[Summary]]:
     groups: dict[tuple[str, ...], list[Summary]] = {}
     for s in summaries:
         at = (s.cell.task, s.cell.dataset)
+        # A net energy may be 0 or below, and then has no ratio.
         if at in both and s.energy is not None and s.energy.value > 0:
             groups.setdefault(place(s), []).append(s)
     return list(groups.values())
@@ -93,13 +94,12 @@ def _as_good(s: Summary, other: Summary) -> bool:
     """Whether it has readable answers and is not worse than the other."""
     if s.quality is None or other.quality is None or quality.nothing_read(s.quality):
         return False
-    level = quality.compared(s.quality, other.quality).level
-    if level == "unknown" and s.quality.metric == other.quality.metric:
-        level = quality.by_value(s.quality, other.quality)
-    return level in ("better", "same")
+    return quality.ranked(s.quality, other.quality) in ("better", "same")
 
 
 def _cheapest_as_good(models: Sequence[Summary], best: Summary) -> Summary:
+    # The best is always a candidate: without a quality or readable answers, it is not even as good
+    # as itself.
     return min((s for s in models if s is best or _as_good(s, best)), key=_energy)
 
 

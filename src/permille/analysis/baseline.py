@@ -155,7 +155,10 @@ def _cell(
     if not pairs:
         return msgspec.structs.replace(cell, reason=why_not(heads[-1], bases[-1]))
     together = [(h, b) for h, b in pairs if _same_session(h, b)]
+    # Sides are sorted by age, and so are pairs of them: the last has the newest head, and the
+    # newest baseline that this may be compared with.
     head, base = (together or pairs)[-1]
+    # One summary each: both sides are of current cells, and of one environment.
     a, b = (summarise(side.trials, boundary)[0] for side in (head, base))
     cell = msgspec.structs.replace(
         cell,
@@ -232,6 +235,7 @@ def _notes(head: VersionTrials, base: VersionTrials, *, together: bool) -> Itera
 def _ratio(head: Summary, base: Summary, confidence: float) -> Estimate | str:
     """Head over base, or why there is none."""
     for name, side in (("the study", head), ("the baseline", base)):
+        # A version that fails on what is expensive must not pass by the rest.
         if side.failed:
             return f"{side.failed} trials of {name} failed: {'; '.join(side.reasons)}"
         if side.energy is None:

@@ -73,6 +73,7 @@ def members_of(phase: Phase, boundary: Boundary) -> Members | Refused:
         return Refused(
             reason=f"no meter for the {boundary} boundary's domains; try --boundary node"
         )
+    # A roll-up asks this of every trial in each boundary, and hardly any has a problem.
     for name in chosen if phase.problems else ():
         member = members[name]
         if isinstance(member, Problem):
@@ -119,6 +120,7 @@ def _node(members: Mapping[str, DomainEnergy | Problem]) -> tuple[list[str], str
     are summed. One that reads less than the domains it covers is not used.
     """
     nodes = {n: d for n, d in members.items() if isinstance(d, DomainEnergy) and d.kind == "node"}
+    # A failed meter of the node is not among these, but it is a member: there is no figure then.
     if not nodes:
         return list(members), METERED_ONLY
     widest, whole = _widest(nodes)
@@ -211,6 +213,8 @@ def above_idle(
     if idle is None:
         return None
     baseline = within(idle, boundary)
+    # A meter of the node that reads less than its parts in one of the two spans is left out there:
+    # the difference would be that of two sets of domains.
     if isinstance(baseline, Refused) or set(baseline.domains) != set(gross.domains):
         return None
     times = seconds / idle.seconds

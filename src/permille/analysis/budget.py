@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from permille.analysis.cell_summary import Summary, Sums
@@ -31,11 +30,7 @@ def parts(summary: Summary) -> tuple[UncertaintyPart, ...]:
         repeats=f"spread of {_units(sums)} ({rule})",
         half=None if spread.high is None else (spread.high - spread.value) / spread.value,
         edge=sums.edge,
-        # low and high include the edges, which are a part of their own here.
-        accuracy=(
-            math.sqrt(max(0.0, sums.low**2 - sums.edge**2)),
-            math.sqrt(max(0.0, sums.high**2 - sums.edge**2)),
-        ),
+        accuracy=sums.accuracy,
         estimated=summary.provenance == "estimated",
         domains=summary.domains,
     )

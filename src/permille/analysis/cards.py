@@ -112,6 +112,8 @@ def _pieces(low: float, high: float, marks: dict[float, float]) -> str:
     edges = sorted({0.0, low, high, *marks, 1.0})
     for i, edge in enumerate(edges):
         if edge in marks:
+            # Its margins take back its width, so that a mark does not push aside the boxes after
+            # it.
             boxes.append(
                 f'<span style="flex:none;width:2px;margin:0 -1px;background:currentColor;'
                 f'opacity:{marks[edge]:g}"></span>'

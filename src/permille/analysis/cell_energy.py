@@ -38,6 +38,8 @@ class CellEnergy:
                 self.problem = members.reason
                 continue
             self._members.append((trial, members))
+            # What ran comes first: a query that is too short is repeated in whole passes. Other
+            # tools' files may only tell what was planned.
             inferences = trial.phases["query"].inferences or trial.protocol.inferences
             if inferences:
                 self.counted.append((trial, inferences))
@@ -45,6 +47,7 @@ class CellEnergy:
                 self.problem = (
                     "the file does not say how many inferences there were: import --inferences N"
                 )
+        # Where no trial has a figure, the problem stands in place of one and is no note.
         left_out = len(done) - len(self._members)
         self.note = (
             f"{left_out} of {len(done)} trials have no figure within {boundary} and are left out:"
@@ -92,6 +95,7 @@ class CellEnergy:
     @cached_property
     def energy(self) -> Sums | None:
         """Joules per 1,000 inferences, with the precision requested for the last trial."""
+        # A later run may have changed the precision; its rule is the one that ended the repeats.
         asked = self.done[-1].stopping if self.done else None
         return self._with_blocks(energy_sums(self.energies, asked))
 
@@ -204,6 +208,7 @@ def units_of(task: str) -> dict[str, str]:
 
 def _count(name: str, trial: Trial) -> float | None:
     """A quantity that a trial processed; None if it is unknown or 0."""
+    # The energy per image of a trial without images is not a figure.
     return trial.counts.get(name) or None
 
 

@@ -20,7 +20,7 @@ from permille.analysis.rerun import (
     selection_factor,
     session_means,
 )
-from permille.analysis.stopping import decide, stopped_summary
+from permille.analysis.stopping import by_rule, stopped_summary
 from permille.records import Record
 from permille.records.answers import Quality, TokenSplit
 from permille.records.cell import Cell
@@ -120,6 +120,12 @@ class Sums(Record):
         """The figure: the mean, without a first repeat that a stopping rule left out."""
         return self.spread().value
 
+    @property
+    def accuracy(self) -> tuple[float, float]:
+        """``low`` and ``high`` without the edges: what the accuracy of the meters alone adds."""
+        low, high = (math.sqrt(max(0.0, side**2 - self.edge**2)) for side in (self.low, self.high))
+        return low, high
+
     def for_ratio(self) -> tuple[int, float, float | None]:
         """Number, mean and sd for a ratio (see ``stopping.stopped_summary``)."""
         if self.asked is not None and self.values:
@@ -151,8 +157,7 @@ class Sums(Record):
 
     def _spread(self, over: Rerun | None) -> Estimate:
         if self.asked is not None and self.values:
-            most = max(self.asked.max_repeats, self.n)
-            return decide(self.values, precision=self.asked.precision, max_repeats=most).estimate
+            return by_rule(self.values, self.asked).estimate
         if over is not None and over.sessions > 1 and over.half is not None:
             # Trials of one session share more than those of several: sessions are what varies.
             return intervals.on_log_scale(self._mean_of_sessions(), over.half, over.half)
@@ -243,6 +248,8 @@ class Summary(Record):
     last_started: str = ""  # the latest start of its trials, of any status; UTC, ISO 8601
     per_token: TokenEnergy | None = None
     net_per_token: TokenEnergy | None = None
+    # Not one dict for all summaries: msgspec copies a default that is an empty collection.
+    # https://jcristharif.com/msgspec/structs.html#default-values
     per_unit: dict[str, Sums] = {}  # joules per 1,000 images, tokens embedded, …
     net_per_unit: dict[str, Sums] = {}
     inferences_per_s: Estimate | None = None  # successful ones, in the query span

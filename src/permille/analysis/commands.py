@@ -99,6 +99,7 @@ def ratio(
     """Energy of one command over another's. Run ``i`` of the two was measured in one round, so
     that the interval is of the rounds' own ratios. None where one has no figure, or none above 0.
     """
+    # A command that failed is not run again, while the others go on (measure.rounds).
     rounds = min(len(a[0]), len(b[0]))
     one, other = (_side(phases[:rounds], idles[:rounds], boundary) for phases, idles in (a, b))
     if one.energy is None or other.energy is None:
@@ -129,6 +130,7 @@ def _side(
     bounded = [e for e in energies if isinstance(e, Bounded)]
     if refused is not None:
         return CommandSide(energy=None, parts=(), provenance=None, problem=refused.reason)
+    # As if a run were 1,000 inferences: the sums are per 1,000, and so become those of one run.
     runs = [(phase, idle, 1000) for phase, idle in zip(phases, idles, strict=True)]
     return CommandSide(
         energy=energy_sums([(b, 1000) for b in bounded]),
@@ -179,6 +181,8 @@ def per_unit_j(
     values = [b.energy_j * overhead for b in bounded]
     each_j = math.fsum(values) / sum(units)
     mean_n = sum(units) / len(units)
+    # The mean energy of a run plus each run's residual from the ratio: the spread of these values
+    # is the one in Cochran's variance, so that the interval of their mean becomes the ratio's.
     level = each_j * mean_n
     around = [level + value - each_j * n for value, n in zip(values, units, strict=True)]
     return scaled(_estimate(around, bounded), lambda j: j / mean_n)
@@ -242,6 +246,7 @@ def _net(
     ]
     known = [net for net in nets if net is not None]
     mean_j = math.fsum(net_j for net_j, _ in known) / len(nets)
+    # Relative to a mean of 0, the uncertainty would be infinite.
     if len(known) < len(nets) or not mean_j:
         return None
     edge = math.sqrt(math.fsum(edge_j**2 for _, edge_j in known)) / len(nets)

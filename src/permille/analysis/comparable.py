@@ -30,6 +30,7 @@ def pooled_by(trial: Trial, *, across_machines: bool = False) -> tuple[str, ...]
         trial.source,
         trial.cell.id,
         "" if across_machines else trial.environment.fingerprint,
+        # All of it, so that a field that is added to the protocol keeps trials apart, too.
         repr(trial.protocol),
     )
 
@@ -110,6 +111,7 @@ def _model_at(summary: Summary) -> tuple[str, ...]:
     # If machines are pooled, a summary's fingerprint depends on which machines its trials are from.
     machine = "" if "+" in summary.fingerprint else summary.fingerprint
     where = (summary.study, summary.source, cell.task, cell.dataset, cell.model, machine)
+    # A figure of one GPU alone (--per gpu) does not supersede one of the whole machine.
     return (*where, _beside_others(summary))
 
 

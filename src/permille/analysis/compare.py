@@ -42,14 +42,22 @@ def compare(summaries: Sequence[Summary], a: str, b: str, *, net: bool = False) 
     cells, problems = _cell_ratios(pairs)
     if not cells:
         raise CompareError(f"{a!r} and {b!r} share no cell with a figure: {problems[0]}")
-    return Comparison(a=a, b=b, ratio=_over_cells(cells), cells=tuple(cells), net=net)
+    overall = over_cells([(c.a, c.b, c.ratio) for c in cells])
+    return Comparison(a=a, b=b, ratio=overall, cells=tuple(cells), net=net)
 
 
-def _over_cells(cells: Sequence[CellRatio]) -> Estimate:
-    """The one ratio, with what a rerun would find, or the geometric mean of several."""
-    if len(cells) == 1:
-        return cells[0].ratio
-    return intervals.geometric_mean([c.ratio for c in cells])
+def over_cells(ratios: Sequence[tuple[Side, Side, Estimate]]) -> Estimate:
+    """The one ratio, with what a rerun would find, or the geometric mean of several; each with its
+    two sides.
+
+    The spreads of the cells are independent. What the meters add is not: a coefficient that is off
+    is off by the same in every cell, so that more cells do not average it out.
+    """
+    if len(ratios) == 1:
+        return ratios[0][2]
+    return intervals.geometric_mean(
+        [ratio for _, _, ratio in ratios], shared=[_systematic(a, b) for a, b, _ in ratios]
+    )
 
 
 def _cell_ratios(pairs: Sequence[tuple[Summary, Summary]]) -> tuple[list[CellRatio], list[str]]:
@@ -129,6 +137,7 @@ def ratio(a: Side, b: Side) -> Estimate:
     assert b.energy is not None
     means = paired(a.energy, b.energy)
     try:
+        # A single pair has no spread, but the trials of the two sides may have one.
         if sum(mean.n for mean in means) > 1:
             return _over_sessions(means, a, b)
         plain = intervals.ratio_from(*a.energy.for_ratio(), *b.energy.for_ratio())
@@ -143,6 +152,7 @@ def paired(a: Sums, b: Sums) -> list[SessionMean]:
     values = (*a.block_values, *b.block_values)
     if a.asked or b.asked or not values or min(values) <= 0:
         return []
+    # Without the machine, which the trials of one side may not know; a session is of one machine.
     other = {place[:2]: value for place, value in zip(b.places, b.block_values, strict=True)}
     return session_means(
         Measurement(
@@ -205,10 +215,13 @@ def _systematic(a: Side, b: Side) -> tuple[float, float]:
     assert b.energy is not None
     pairs = _coefficients(a, b)
     if pairs is None:
-        least_a, least_b = (math.log1p(-min(s.low, _MOST_BELOW)) for s in (a.energy, b.energy))
-        return math.log1p(b.energy.high) - least_a, math.log1p(a.energy.high) - least_b
+        # Two meters may be off in opposite directions at once, each by all of its accuracy.
+        (low_a, high_a), (low_b, high_b) = a.energy.accuracy, b.energy.accuracy
+        least_a, least_b = (math.log1p(-min(low, _MOST_BELOW)) for low in (low_a, low_b))
+        return math.log1p(high_b) - least_a, math.log1p(high_a) - least_b
     below, above = [], []
     for weight_a, weight_b, low, high in pairs:
+        # The logarithm of the ratio only rises or only falls with f: its ends are at the ends of f.
         moved = [
             math.log1p(f * weight_a) - math.log1p(f * weight_b)
             for f in (-min(low, _MOST_BELOW), high)
@@ -224,6 +237,7 @@ def _coefficients(a: Side, b: Side) -> list[tuple[float, float, float, float]] |
     if (
         not a.parts
         or [p.domain for p in a.parts] != [p.domain for p in b.parts]
+        # An estimate in place of a counter has the same name, cpu:0, and another error.
         or a.provenance != b.provenance
         or not all(p.split for p in (*a.parts, *b.parts))
     ):

@@ -66,8 +66,10 @@ def _more(ratio: Estimate, rounds: int, limit: float) -> int | None:
     shrinks with the square root of their number."""
     assert ratio.low is not None
     assert ratio.high is not None
+    # On the log scale, where the interval of a ratio is made.
     gap = abs(math.log(limit / ratio.value))
     below = ratio.value < limit
+    # Only the end between the ratio and the limit has to move.
     half = math.log(ratio.high / ratio.value if below else ratio.value / ratio.low)
     if gap <= 0:
         return None

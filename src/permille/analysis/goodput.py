@@ -92,6 +92,8 @@ def _is_consistent(times: AnswerTimes, trial: Trial) -> bool:
 def _from_durations(trial: Trial, durations_ns: Sequence[int]) -> AnswerTimes | Refused:
     if trial.protocol.batch_size > 1:
         return Refused(reason="the calls of the trials are batches, not single requests")
+    # A worker keeps the durations of the first calls alone (KEPT_DURATIONS): where there were more,
+    # these do not stand for the span.
     if not durations_ns or trial.latency is None or trial.latency.n != len(durations_ns):
         return Refused(reason="a trial has no times of its single requests")
     unknown = (None,) * len(durations_ns)

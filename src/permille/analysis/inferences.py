@@ -32,6 +32,7 @@ def each_inference(
     are too short, or do not fill the span (a server under load), or if there are pauses between
     them.
     """
+    # The edges below add up the durations, which do not tell where a pause was.
     if not durations_ns or query.pauses:
         return None
     total_ns = sum(durations_ns)
@@ -45,6 +46,7 @@ def each_inference(
     edges = list(accumulate((d + gap_ns for d in durations_ns), initial=query.t0_ns))
     joules, refused = [], 0
     for t0_ns, t1_ns in list(pairwise(edges))[:MOST]:
+        # The durations may add up to slightly more than the span, up to _GAPS of it.
         span = Span(name="inference", t0_ns=t0_ns, t1_ns=min(t1_ns, query.t1_ns))
         spent = within(phases.phase(recording, span), boundary)
         if isinstance(spent, Refused):

@@ -88,6 +88,7 @@ def ratio_from(
         return Estimate(value=value, low=None, high=None)
     ua = (sa / ma) ** 2 / na
     ub = (sb / mb) ** 2 / nb
+    # Welch's degrees of freedom would be 0 / 0.
     if ua + ub == 0:
         return Estimate(value=value, low=value, high=value)
     # By shares: the squares of small variances would underflow.
@@ -138,6 +139,7 @@ def on_log_scale(value: float, below: float, above: float) -> Estimate:
         value=value,
         # Never 0, even where exp underflows: the logarithm of an end is taken again.
         low=min(value, max(value * math.exp(-below), sys.float_info.min)),
+        # Nor infinite: JSON has no infinity, and null would read as no interval.
         high=max(value, min(value * _exp(above), sys.float_info.max)),
     )
 
@@ -160,16 +162,22 @@ def ratio_with_systematic(ratio: Estimate, below: float, above: float) -> Estima
     )
 
 
-def geometric_mean(ratios: Sequence[Estimate]) -> Estimate:
-    """The geometric mean of independent ratios; their logarithmic half-widths combine in
-    quadrature. There is no interval if one of them has none.
+def geometric_mean(
+    ratios: Sequence[Estimate], shared: Sequence[tuple[float, float]] = ()
+) -> Estimate:
+    """The geometric mean of ratios; their logarithmic half-widths combine in quadrature. There is
+    no interval if one of them has none.
+
+    ``shared`` is the part of each ratio's half-widths, below and above, that is one error common to
+    all of them: these parts are averaged instead. Without it, the ratios are independent.
 
     Raises:
-        ValueError: there are none, or one is not positive.
+        ValueError: there are none, one is not positive, or ``shared`` is of another number of them.
     """
     k = len(ratios)
     if k == 0:
         raise ValueError("there are no ratios to average")
+    # As it is: only the ratio of a single cell has sessions and a rerun interval.
     if k == 1:
         return ratios[0]
     value = math.exp(math.fsum(math.log(r.value) for r in ratios) / k)
@@ -177,9 +185,23 @@ def geometric_mean(ratios: Sequence[Estimate]) -> Estimate:
     if len(ends) < k:
         return Estimate(value=value, low=None, high=None)
     logs = [math.log(r.value) for r in ratios]
+    common = shared or [(0.0, 0.0)] * k
     below = [at - math.log(low) for at, (low, _) in zip(logs, ends, strict=True)]
     above = [math.log(high) - at for at, (_, high) in zip(logs, ends, strict=True)]
-    return on_log_scale(value, math.hypot(*below) / k, math.hypot(*above) / k)
+    return on_log_scale(
+        value,
+        _half_of_mean(below, [part for part, _ in common]),
+        _half_of_mean(above, [part for _, part in common]),
+    )
+
+
+def _half_of_mean(halves: Sequence[float], shared: Sequence[float]) -> float:
+    """The half-width of a mean of values, of whose half-widths a part is one error of all."""
+    # A half-width is the root of the sum of squares of its two parts (ratio_with_systematic), so
+    # that the difference of squares gives the other part. It is below 0 by rounding, and where an
+    # end was cut off at the range of a float.
+    own = [math.sqrt(max(0.0, h * h - s * s)) for h, s in zip(halves, shared, strict=True)]
+    return math.hypot(math.hypot(*own), math.fsum(shared)) / len(halves)
 
 
 def with_systematic(estimate: Estimate, low: float, high: float) -> Estimate:
@@ -220,6 +242,8 @@ def _systematic(value: float, low: float, high: float) -> tuple[float, float]:
     _check_relative(low, high)
     if not math.isfinite(value):
         raise ValueError(f"{value} is not a finite number")
+    # Where a meter reads too little, a negative net energy is further from 0 than it seems, so that
+    # the accuracy above widens the lower end.
     below, above = (low, high) if value >= 0 else (high, low)
     return value - below * abs(value), value + above * abs(value)
 

@@ -111,5 +111,6 @@ def _half(plan: _Plan, variances: tuple[float, float, float]) -> float | None:
     trial, session, machine = variances
     count = plan.machines * plan.sessions
     variance = machine / plan.machines + session / count + trial / (count * plan.trials)
+    # The degrees of freedom of the highest level that is repeated, as in rerun.
     units = next((n for n in (plan.machines, plan.sessions, plan.trials) if n > 1), 1)
     return student_t(units - 1) * math.sqrt(variance) if units > 1 else None

@@ -63,9 +63,7 @@ def _on_front(one: _Candidate, group: Sequence[_Candidate]) -> bool:
 def _beats(o: _Candidate, s: _Candidate) -> bool:
     if o.energy_j > s.energy_j or quality.nothing_read(o.quality):
         return False
-    level = quality.compared(o.quality, s.quality).level
-    if level == "unknown":  # no error is known for either: compare the values
-        level = quality.by_value(o.quality, s.quality)
+    level = quality.ranked(o.quality, s.quality)
     if level == "worse":
         return False
     return level == "better" or needs_less(o.summary, s.summary)

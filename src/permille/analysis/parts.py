@@ -54,6 +54,8 @@ def _part(name: str, runs: Sequence[MeteredRun]) -> Part | None:
     return Part(
         domain=name,
         energy_j=math.fsum(per_1000(d.energy_j, n) for d, n in known) / len(known),
+        # The widest, where the accuracy differs between runs: it is one error common to all of
+        # them.
         low=max(_gain(d, d.accuracy_low) for d, _ in known),
         high=max(_gain(d, d.accuracy_high) for d, _ in known),
         time_j=time_j,

@@ -53,6 +53,7 @@ def power_axes(
         offset_s = (each.t_ns[0] - start_ns) / NS_PER_S
         end_s = (each.t_ns[-1] - start_ns) / NS_PER_S
         domain = each.domain
+        # Without a baseline, which would draw each line down to 0 W at its ends: nobody read that.
         ax.stairs(
             [watts for _, watts in trace],
             [offset_s + at_s for at_s, _ in trace] + [end_s],

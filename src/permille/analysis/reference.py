@@ -1,7 +1,7 @@
 """What the reference workload tells of the machine: whether it drifted within a session, and
 whether a session is off from the others of the same machine. Pure.
 
-Both are differences of logarithms, so that they are relative, and both are said only where they
+Both are differences of logarithms, so that they are relative, and both are only reported if they
 are beyond what the spread of the reference allows (99 %) and large enough to matter.
 """
 
@@ -21,7 +21,7 @@ from permille.units import per_1000
 CONFIDENCE = 0.99
 """Each session is looked at four times (energy and time, within and between): rarer than 5 %."""
 MATTERS = 0.02
-"""A change of less than this is not said, however certain it is."""
+"""A smaller change is not reported, however certain it is."""
 LEAST = 4
 """References in a session from which on a drift within it can be told."""
 LEAST_DF = 3
@@ -54,21 +54,21 @@ class SessionReference(Record):
     seconds_drift: Change | None = None
 
     def sentences(self) -> list[str]:
-        """What is to be said of this session; nothing where it is as the others."""
+        """How this session differs; nothing if it is like the others."""
         name = f"session {self.session[:8]}"
-        said = [
+        differences = [
             f"{name}: the reference workload took {_percent(change)} {what} than in this machine's"
             " other sessions, so the figures measured in it differ for the machine's part"
             for change, what in ((self.energy, "energy"), (self.seconds, "time"))
             if change is not None and change.counts
         ]
-        said += [
+        differences += [
             f"{name}: the reference workload took {_percent(change)} {what} at the end than at the"
             " start, so the machine drifted"
             for change, what in ((self.energy_drift, "energy"), (self.seconds_drift, "time"))
             if change is not None and change.counts
         ]
-        return said
+        return differences
 
 
 def sessions_of(trials: Iterable[Trial]) -> list[SessionReference]:
@@ -78,6 +78,7 @@ def sessions_of(trials: Iterable[Trial]) -> list[SessionReference]:
     # As they ran: a drift is a slope over this order.
     for trial in sorted(trials, key=lambda trial: (trial.started, trial.repeat)):
         if trial.session is not None and _is_sound(trial):
+            # Machines with equal environments have the same fingerprint.
             key = (trial.environment.fingerprint, trial.machine, trial.cell.id)
             machines.setdefault(key, {}).setdefault(trial.session, []).append(trial)
     return [

@@ -54,6 +54,9 @@ class ResultRow(CellRow):
 
 _NOTHING = AddedImpacts()
 
+SEVERAL_GPUS = "gpu:idle"
+"""The one domain that is not a single accelerator: the seven idle ones of the published study."""
+
 
 class EquivalentUnit(Record):
     """The unit of an equivalent, its ``factor`` and its source."""
@@ -99,6 +102,7 @@ class Results(JsonOutput):
         """The rows and the assumptions behind them."""
         units = tuple(
             EquivalentUnit(name=e.name, unit=e.unit, factor=e.factor, source=e.source)
+            # Of no energy, because their units and sources do not depend on it.
             for e in equivalents(0.0, 0.0)
         )
         return cls(
@@ -131,6 +135,8 @@ def result_rows(
     on_fronts = pareto.fronts(ranked) if fronts else [None] * len(summaries)
     return [
         _with_carbon(
+            # Its fields, so that each row is made once: of many cells, copying rows took noticeably
+            # long.
             row_fields(summary, intensity_g_per_kwh=grams, pue=carbon.pue, net=net),
             summary,
             carbon,
@@ -153,6 +159,7 @@ def _with_carbon(
     energy: SessionInterval = plain["kwh_per_1000"]
     mass: SessionInterval = plain["co2e_g_per_1000"]
     kwh, grams = energy.value, mass.value
+    # A net energy below 0 is noise: it has no equivalent and no litres.
     if kwh is None or grams is None or kwh < 0:
         return ResultRow(**plain, pareto=on_front)
     sci = None
@@ -177,6 +184,7 @@ def _water(
     """Litres, of the energy without the PUE; the ends are those of both figures together."""
     if water is None or kwh.value is None:
         return None
+    # A WUE is per kWh of IT equipment (ISO/IEC 30134-9), and a facility's energy includes the PUE.
     overhead, wue, off = (
         energy_overhead(carbon.pue, summary.boundary),
         water.wue_l_per_kwh,
@@ -185,6 +193,8 @@ def _water(
     value = litres(kwh.value / overhead, wue)
     if kwh.low is None or kwh.high is None:
         return Interval(value=value)
+    # All four: the interval of a net energy may reach below 0, where the larger factor gives the
+    # lower end.
     ends = [
         litres(end / overhead, factor)
         for end in (kwh.low, kwh.high)
@@ -196,7 +206,7 @@ def _water(
 def _embodied(summary: Summary, share: EmbodiedShare | None) -> Interval | None:
     """Grams, of the accelerators in the boundary; None if their number is not known."""
     number = sum(name.startswith("gpu:") for name in summary.domains)
-    if share is None or summary.seconds is None or not number:
+    if share is None or summary.seconds is None or not number or SEVERAL_GPUS in summary.domains:
         return None
     value = share_g(share, number, summary.seconds.mean)
     off = value * share.uncertainty

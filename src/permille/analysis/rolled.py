@@ -53,6 +53,8 @@ class CellFold:
         boundaries: dict[Boundary, _InBoundary] = {}
         for boundary in METERED:
             summary = rolled.cell.summaries[boundary]
+            # Under one name and without notes, so that boundaries of the same domains compare
+            # equal.
             figures = msgspec.structs.replace(summary, boundary="node", notes=())
             if figures not in distinct:
                 distinct.append(figures)
@@ -100,6 +102,8 @@ class _InBoundary(NamedTuple):
 class _Figures(NamedTuple):
     """A packed summary without its boundary and notes, and the packed places of its figures."""
 
+    # Raw, so that a reader of one boundary only decodes the figures of that one, and the places,
+    # which most cells of a study share, only once (_places).
     summary: msgspec.Raw
     places: msgspec.Raw
 
@@ -147,6 +151,7 @@ def _lean(sums: Sums) -> Sums:
         sums,
         values=sums.values if sums.asked else (),
         places=(),
+        # Intervals over sessions would take most of the time of reading many cells.
         kept=sums.intervals() if sums.places else None,
     )
 

@@ -15,6 +15,7 @@ from permille.records.trial import Trial
 
 def output_tokens(trial: Trial) -> int | None:
     """The output tokens of a trial's successful inferences; None if they are unknown."""
+    # A float: the worker reads the answers of one pass and multiplies by the passes.
     return round(trial.counts.get("tokens_out", 0.0)) or None
 
 

@@ -31,6 +31,7 @@ def continued(
         # Also in the future: the wall clock may have been set back since.
         and abs(now - ended) <= BREAK
     ]
+    # By the first three: records have no order, and two sessions may begin and end together.
     return max(going_on, key=lambda one: one[:3])[-1] if going_on else None
 
 

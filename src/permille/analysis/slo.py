@@ -163,6 +163,7 @@ def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
     meets: bool | None = None
     if False in verdicts:
         meets = False
+    # The answer is the cheapest: a point whose energy is unknown cannot be it.
     elif None not in verdicts and summary.energy is not None:
         meets = True
     return PointCheck(summary=summary, checks=checks, meets=meets)
@@ -171,6 +172,7 @@ def check(summary: Summary, promise: Sequence[Limit]) -> PointCheck:
 def is_overloaded(summary: Summary) -> bool:
     """Whether the server could not keep up with the arrivals in any trial, so that each further
     request would have waited longer."""
+    # If other trials finished, the overload may have been chance.
     return not summary.done and summary.overloaded > 0
 
 
@@ -181,6 +183,8 @@ def _check(summary: Summary, limit: Limit) -> LimitCheck:
         return LimitCheck(limit=limit, figure=figure, keeps=False, reason=reason)
     keeps: bool | None = None
     if figure is not None and figure.low is not None and figure.high is not None:
+        # Before the reason: a percentile of few answers is too low if anything, so that what is
+        # beyond the limit stays beyond.
         if figure.low > limit.most:
             return LimitCheck(limit=limit, figure=figure, keeps=False)
         keeps = True if figure.high <= limit.most and reason is None else None

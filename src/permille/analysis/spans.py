@@ -120,14 +120,14 @@ class Result(Record):
         or on a new figure, with matplotlib.
 
         Raises:
-            UsageError: there is no recording to draw, or matplotlib is not installed.
+            UsageError: there are no readings to draw, or matplotlib is not installed.
         """
         from permille.analysis.plots import power_axes
 
-        if self.power is None or not self.power.series:
+        if self.power is None or not any(each.t_ns for each in self.power.series):
             raise UsageError(
                 f"there is no power to plot for {self.name!r}: its spans are of several"
-                " recordings, or the recorder died"
+                " recordings, the recorder died, or no meter could be read"
             )
         return power_axes(self.power.series, self.power.spans_ns, self.name, ax)
 

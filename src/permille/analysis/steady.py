@@ -61,6 +61,7 @@ def steady_start(durations: Sequence[float]) -> int | None:
     if n < FEWEST:
         return None
     size = min(BATCH, n // FEWEST)
+    # Values at the end that do not fill a batch are left out: their median would vary more.
     batches = [median(durations[at : at + size]) for at in range(0, n - size + 1, size)]
     cut = _mser_cut(batches)
     rest = batches[cut:]
@@ -92,6 +93,7 @@ def _mser_cut(values: Sequence[float]) -> int:
         # About the mean: the squares of durations that hardly differ would cancel.
         total += value - centre
         squares += (value - centre) ** 2
+        # The two terms may be equal up to rounding, and their difference below 0.
         errors.append(max(0.0, squares - total * total / count) / count**2)
     errors.reverse()
     candidates = errors[: first_half + 1]
@@ -125,11 +127,13 @@ def _has_trend(values: Sequence[float]) -> bool:
     """
     n = len(values)
     middle, centre = (n - 1) / 2, fmean(values)
+    # The sum of (i - middle)².
     spread = n * (n * n - 1) / 12
     slope = sum((i - middle) * (value - centre) for i, value in enumerate(values)) / spread
     residuals = [value - centre - slope * (i - middle) for i, value in enumerate(values)]
     squares = sum(residual * residual for residual in residuals)
     products = sum(a * b for a, b in pairwise(residuals))
+    # Not below 0: a series that alternates would leave next to no error, and any slope would count.
     correlation = min(0.9, max(0.0, products / squares)) if squares > 0 else 0.0
     widening = (1 + correlation) / (1 - correlation)
     error = math.sqrt(squares / (n - 2) / spread * widening)

@@ -35,6 +35,7 @@ from permille.analysis import intervals
 from permille.analysis.student import student_t
 from permille.records import Record
 from permille.records.energy import Estimate
+from permille.records.trial import Stopping
 
 CAUTION = 1.25
 """Factor on Student's half-width, from simulation; see the module's docstring."""
@@ -108,6 +109,13 @@ def decide(
     )
 
 
+def by_rule(values: Sequence[float], rule: Stopping) -> Decision:
+    """The decision by a cell's rule. It may have more values than the rule allows (from merged
+    stores, say), and a study may allow two, which are too few for the precision."""
+    most = max(rule.max_repeats, len(values), FEWEST)
+    return decide(values, precision=rule.precision, max_repeats=most)
+
+
 def stopped_summary(values: Sequence[float]) -> tuple[int, float, float | None]:
     """Number, mean and sd of a stopped cell's repeats, for :func:`intervals.ratio_from`.
 
@@ -131,6 +139,7 @@ def _first_is_apart(values: Sequence[float]) -> bool:
     if len(values) < COLD_FROM:
         return False
     k, centre, sd = intervals.summary(values[1:])
+    # COLD_FROM leaves at least three others, which have an sd.
     assert sd is not None
     reach = student_t(k - 1, COLD_CONFIDENCE) * sd * math.sqrt(1 + 1 / k)
     return abs(values[0] - centre) > reach

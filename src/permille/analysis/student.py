@@ -12,6 +12,8 @@ from statistics import NormalDist
 
 CONFIDENCE = 0.95
 
+# Only for the explorer's page, which evaluates the series in JavaScript and shows nothing but 95 %.
+# student_t itself takes any confidence and solves for the quantile.
 # fmt: off
 LOG_SERIES = (
     1.5338741831655647, 0.940108009482262, 0.07414875203239352, -0.005719475081384559,
@@ -31,6 +33,8 @@ EXPANDED_FROM = 500.0
 _STEPS = 60
 
 
+# The cells of a study mostly have equal numbers of repeats, so that tables of thousands of cells
+# ask for the same few quantiles.
 @lru_cache(maxsize=4096)
 def student_t(df: float, confidence: float = CONFIDENCE) -> float:
     """The two-sided quantile of Student's t: 12.706 at one degree of freedom and 95 %.
@@ -67,6 +71,7 @@ def _solved(df: float, confidence: float, start: float) -> float:
     for _ in range(_STEPS):
         t = math.exp(log_t)
         beyond = _beyond(df, t)
+        # The derivative of log(beyond) by log t is -2 t density / beyond.
         step = (math.log(beyond) - wanted) * beyond / (2 * t * _density(df, t))
         log_t += max(-1.0, min(1.0, step))  # so far at most that nothing underflows
         if abs(step) < 1e-8:  # what is left is of the order of its square

@@ -249,6 +249,8 @@ def pooled(cells: Sequence[Sums]) -> Sums:
         n=n,
         mean=mean,
         sd=math.sqrt((within + between) / (n - 1)),
+        # The meters' error is the same in all runs: relative to their sum, it is the mean weighted
+        # by energy.
         low=math.fsum(s.n * s.mean * s.low for s in cells) / total if total else 0.0,
         high=math.fsum(s.n * s.mean * s.high for s in cells) / total if total else 0.0,
     )

@@ -41,6 +41,7 @@ def by_boundary(trials: Sequence[Trial], boundaries: Iterable[Boundary]) -> dict
     found: dict[str, tuple[CellEnergy, Summary]] = {}
     for boundary in boundaries:
         collected = CellEnergy(trials, boundary)
+        # Where only the processor is metered, for example, every boundary has the same domains.
         alike = next(
             (known for known in found.values() if collected.has_figures_of(known[0])), None
         )
@@ -74,6 +75,7 @@ def _shared(trials: Sequence[Trial]) -> Summary:
         study=first.study,
         source=first.source,
         cell=first.cell,
+        # comparable and rows recognise pooled machines by the plus.
         fingerprint="+".join(_machines(trials)),
         boundary="node",
         device=facts.device,

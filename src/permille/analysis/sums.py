@@ -21,6 +21,8 @@ def energy_sums(
     if not energies:
         return None
     total_j = math.fsum(b.energy_j for b, _ in energies)
+    # A GPU that is off reads 0 J, which is a figure (energy.span_energy.LEAST_W), but there is
+    # nothing for an uncertainty to be relative to.
     if total_j <= 0:
         return sums_of([per_1000(b.energy_j, n) for b, n in energies], 0.0, 0.0, 0.0)
     # Edge errors are independent between trials; the accuracy is the same error in all of them.
@@ -60,13 +62,12 @@ def net_sums(nets: Sequence[tuple[float, float]], energy: Sums | None) -> Sums |
         return None
     values = [value for value, _ in nets]
     n, mean, _ = intervals.summary(values)
+    # Sums are uncertain relative to their mean: of a mean of 0, infinitely.
     if not mean:
         return None
     scale = energy.mean / abs(mean)
     edge = 2 * math.sqrt(math.fsum(edge**2 for _, edge in nets)) / n / abs(mean)
     # The edges are taken out: the net energy has its own, which are larger.
-    low, high = (
-        math.sqrt(max(0.0, side**2 - energy.edge**2)) for side in (energy.low, energy.high)
-    )
+    low, high = energy.accuracy
     found = sums_of(values, low * scale, high * scale, edge)
     return msgspec.structs.replace(found, signed=True)

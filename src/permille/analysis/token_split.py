@@ -70,6 +70,7 @@ def token_split(recording: Recording, query: Span) -> TokenSplit | None:
 
 def _is_consistent(times: RequestTimes) -> bool:
     columns = (times.sent_ns, times.first_ns, times.last_ns, times.tokens_in, times.tokens_out)
+    # A worker reports these, and a store from elsewhere may hold anything.
     if len({len(column) for column in columns}) > 1 or not times.sent_ns:
         return False
     return all(
@@ -163,6 +164,8 @@ def _parts(recording: Recording, query: Span, times: RequestTimes) -> tuple[_Par
         written = _energy(recording, query, first, last)
         if isinstance(read, Refused) or isinstance(written, Refused):
             continue
+        # A prompt that was cached as a whole has no tokens to read, and an answer of one token none
+        # after the first.
         if tokens_in and tokens_out > 1:
             prompts.add(read, tokens_in, (first - sent) / 1e9)
             # The first token is made by reading the prompt.
@@ -239,6 +242,7 @@ def _spread_evenly(
 
     reached = np.zeros(len(edges))
     for count, start, end in zip(tokens, starts, ends, strict=True):
+        # An answer of one token begins and ends at once, which would be 0 / 0.
         reached += count * np.clip((edges - start) / max(end - start, 1), 0.0, 1.0)
     return np.diff(reached)
 
@@ -253,11 +257,14 @@ def _fitted(columns: Floats, energies: Sequence[Bounded]) -> TokenSplit:
     scale = np.linalg.norm(columns, axis=0)
     scaled = columns / scale
     singular = np.linalg.svd(scaled, compute_uv=False)
+    # With proportional columns, the inverse below would be made of rounding errors.
     if singular[-1] < 1e-9 * singular[0]:
         return TokenSplit(
             problem="input tokens, output tokens and time are proportional: vary them"
         )
     condition = float(singular[0] / singular[-1])
+    # The figure is the bounded fit, because no token gives energy back. The errors are those of the
+    # plain fit about its own residuals: a coefficient at its bound has no standard error.
     fitted = nnls(scaled, joules)[0] / scale
     plain = np.linalg.lstsq(scaled, joules, rcond=None)[0] / scale
     freedom = len(joules) - columns.shape[1]

@@ -59,10 +59,16 @@ def _missing(what: str) -> Outcome:
     return Outcome(value=None, note=f"{what} is not in this store")
 
 
+def _whole_kwh(study: StudyCells) -> float | None:
+    """The energy of the whole archive; None if there is none of it."""
+    it = study.archive
+    return None if it is None else it.cpu_kwh + it.ram_kwh + it.gpu_kwh or None
+
+
 def _total_energy(study: StudyCells) -> Outcome:
     it = study.archive
-    whole = 0.0 if it is None else it.cpu_kwh + it.ram_kwh + it.gpu_kwh
-    if it is None or whole <= 0:
+    whole = _whole_kwh(study)
+    if it is None or not whole:
         return _missing("the whole archive")
     return Outcome(
         value=it.gpu_kwh,
@@ -73,9 +79,9 @@ def _total_energy(study: StudyCells) -> Outcome:
 
 def _total_carbon(study: StudyCells) -> Outcome:
     it = study.archive
-    if it is None:
+    whole = _whole_kwh(study)
+    if it is None or not whole:
         return _missing("the whole archive")
-    whole = it.cpu_kwh + it.ram_kwh + it.gpu_kwh
     return Outcome(
         value=it.co2e_g / 1000,
         note=f"CPU, RAM and GPUs of all {it.runs} runs ({whole:.2f} kWh, not 754.66) at the logs'"
@@ -86,8 +92,8 @@ def _total_carbon(study: StudyCells) -> Outcome:
 
 def _grid(study: StudyCells) -> Outcome:
     it = study.archive
-    whole = 0.0 if it is None else it.cpu_kwh + it.ram_kwh + it.gpu_kwh
-    if it is None or whole <= 0:
+    whole = _whole_kwh(study)
+    if it is None or not whole:
         return _missing("the whole archive")
     logged = it.co2e_g / whole
     return Outcome(value=logged, note="what the logs applied; every gram in the tables rests on it")
@@ -111,10 +117,9 @@ def _largest(study: StudyCells) -> float | None:
 
 
 def _least_efficient(study: StudyCells) -> Outcome:
-    value = _largest(study)
-    if value is None:
+    value, mean = _largest(study), _mean(_of(study, SDXL))
+    if value is None or mean is None:
         return _missing("SDXL on DiffusionDB")
-    mean = _mean(_of(study, SDXL))
     return Outcome(
         value=value,
         note="the largest run of SDXL on DiffusionDB, loading included, not its mean"
@@ -218,6 +223,7 @@ def _mean(cells: Sequence[StudyCell]) -> float | None:
     return kwh_from_joules(pooled(energies).mean) if energies else None
 
 
+# Numbers as strings, because their digits tell how they were rounded (printed.agreement).
 _CLAIMS: tuple[tuple[str, str, Callable[[StudyCells], Outcome]], ...] = (
     ("energy of the whole study, kWh", "754.66", _total_energy),
     ("carbon of the whole study, kgCO2e", "178.97", _total_carbon),

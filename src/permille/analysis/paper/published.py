@@ -72,6 +72,7 @@ def about() -> About:
 def load() -> StudyCells:
     """The shipped study. ``values`` of every figure are empty: only n, mean and sd are known."""
     facts = about()
+    # newline="": the csv module splits the lines itself, so that one in quotes stays in its field.
     table = csv.DictReader(io.StringIO(_read(f"{_STEM}.csv").decode(), newline=""))
     return StudyCells(
         cells=tuple(_cell(row, facts) for row in table),

@@ -4,7 +4,7 @@ import { say } from "./say.js";
 
 /** @import { BoundaryColumns, Cell, FigureColumns, Metered } from "./document" */
 /** @import { App } from "./main.js" */
-/** @import { Boundary, Estimate, Joules, Setting } from "./page" */
+/** @import { Boundary, Estimate, Joules, Ratio, Setting } from "./page" */
 
 /**
  * @typedef {{ general: Cell; specific: Cell }} Answer
@@ -419,20 +419,30 @@ function coefficients(x, y, boundary) {
 }
 
 /**
+ * What the accuracy of the meters alone adds, relative.
+ * @param {Joules} of
+ * @param {"below" | "above"} side
+ * @returns {number}
+ */
+const withoutEdges = (of, side) => Math.sqrt(Math.max(0, of[side] ** 2 - of.edge ** 2));
+
+/**
  * @param {Cell} x
  * @param {Cell} y
  * @param {Joules} a
  * @param {Joules} b
  * @param {Setting} setting
- * @returns {number[]}
+ * @returns {[number, number]}
  */
 function systematic(x, y, a, b, setting) {
   const pairs = coefficients(x, y, setting.boundary);
   if (!pairs) {
     /** @param {Joules} side */
     // What may be too high by all of itself may be 0, which has no logarithm.
-    const least = (side) => Math.log1p(-Math.min(side.below, 0.99));
-    return [Math.log1p(b.above) - least(a), Math.log1p(a.above) - least(b)];
+    const least = (side) => Math.log1p(-Math.min(withoutEdges(side, "below"), 0.99));
+    /** @param {Joules} side */
+    const most = (side) => Math.log1p(withoutEdges(side, "above"));
+    return [most(b) - least(a), most(a) - least(b)];
   }
   const moved = pairs.map(([p, q, low, high]) =>
     [-Math.min(low, 0.99), high].map((f) => Math.log1p(f * p) - Math.log1p(f * q)),
@@ -448,7 +458,7 @@ function systematic(x, y, a, b, setting) {
  * @param {Cell} x
  * @param {Cell} y
  * @param {Setting} setting
- * @returns {Estimate | null}
+ * @returns {Ratio | null}
  */
 export function ratio(x, y, setting) {
   const a = joules(x, setting.boundary, setting.net),
@@ -465,12 +475,14 @@ export function ratio(x, y, setting) {
       Math.hypot(Math.log(plain.value) - Math.log(plain.low), low, edges),
       Math.hypot(Math.log(plain.high) - Math.log(plain.value), high, edges),
     ),
+    shared: [low, high],
   };
 }
 
 /**
- * Geometric mean of ratios; logarithmic half-widths in quadrature.
- * @param {Estimate[]} ratios
+ * Geometric mean of ratios, as permille.analysis.compare.over_cells: logarithmic half-widths in
+ * quadrature, but for what the meters add, which is the same error in every cell.
+ * @param {Ratio[]} ratios
  * @returns {Estimate}
  */
 export function overall(ratios) {
@@ -480,7 +492,27 @@ export function overall(ratios) {
   if (!ratios.every((r) => r.low && r.high)) return { value, low: null, high: null };
   const below = ratios.map((r) => Math.log(r.value / (r.low ?? r.value)));
   const above = ratios.map((r) => Math.log((r.high ?? r.value) / r.value));
-  return onLogScale(value, Math.hypot(...below) / k, Math.hypot(...above) / k);
+  /** @param {number[]} halves @param {number[]} common */
+  const halfOfMean = (halves, common) => {
+    const own = halves.map((half, i) => Math.sqrt(Math.max(0, half * half - common[i] ** 2)));
+    return (
+      Math.hypot(
+        ...own,
+        common.reduce((sum, part) => sum + part, 0),
+      ) / k
+    );
+  };
+  return onLogScale(
+    value,
+    halfOfMean(
+      below,
+      ratios.map((r) => r.shared?.[0] ?? 0),
+    ),
+    halfOfMean(
+      above,
+      ratios.map((r) => r.shared?.[1] ?? 0),
+    ),
+  );
 }
 
 /**
@@ -533,13 +565,11 @@ export function budget(cell, boundary) {
     found.push({ name: say`spread of ${units} (${rule})`, low: half, high: half });
   }
   found.push({ name: say`edges, ticks and resolution`, low: e.edge, high: e.edge });
-  /** @param {number} side */
-  const rest = (side) => Math.sqrt(Math.max(0, side ** 2 - e.edge ** 2));
   found.push({
     name:
       provenance(cell, boundary) === "estimated" ? say`the estimate's model` : say`meter accuracy`,
-    low: rest(e.below),
-    high: rest(e.above),
+    low: withoutEdges(e, "below"),
+    high: withoutEdges(e, "above"),
   });
   return found;
 }

@@ -18,6 +18,11 @@ export interface Estimate {
   rerunHigh?: number | null;
 }
 
+/** `shared`: what the meters add to its logarithm below and above, the same error in every cell. */
+export interface Ratio extends Estimate {
+  shared?: [number, number];
+}
+
 /** Joules per 1,000 inferences, with what a ratio and the budget take. */
 export interface Joules extends Estimate {
   n: number | null;

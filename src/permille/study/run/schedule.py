@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from permille.analysis.rerun import is_precise, rerun
-from permille.analysis.stopping import decide
+from permille.analysis.stopping import by_rule
 from permille.analysis.summaries import summarise
 from permille.balanced import order
 from permille.records.machine import Environment
@@ -215,8 +215,7 @@ class Schedule:
         rule, values = self._stopping, self.ledger.values(planned.cell.id)
         if rule is None or not values:
             return False
-        most = max(rule.max_repeats, len(values))
-        return decide(values, precision=rule.precision, max_repeats=most).stop
+        return by_rule(values, rule).stop
 
     def _open_ledger(self) -> Ledger:
         plan = self._plan
