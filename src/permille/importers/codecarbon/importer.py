@@ -129,13 +129,15 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], s
     if len(run) == 1 and tasks[0] not in names:
         names = {tasks[0]: "query"}
         notes.append(f"the query is the run's only task, {_shown(tasks)}")
-    kind = next((f"task {task}" for task in tasks if names.get(task) == "query"), "all tasks")
+    kind = "all tasks"
     phases: dict[str, Phase] = {}
     for line, task in zip(run, tasks, strict=True):
         name = names.get(task, task[: build.MAX_NAME])
         if name in phases:
             raise BadValue(f"task {task!r} occurs twice in run {line.run_id}")
         of_query = name == "query"
+        # By the phase, not by the option: a task may itself be called "query".
+        kind = f"task {task}" if of_query else kind
         phases[name] = phase(line, options.inferences if of_query else None, needed=of_query)
     if "query" not in phases:
         if options.inferences is not None or LOAD_TASK in tasks:
@@ -154,7 +156,9 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], s
 def _together(run: list[Line]) -> Line:
     """The tasks of a run as one row; a component missing in one of them is missing."""
     energy_kwh: dict[str, float | None] = {}
-    for part in run[0].energy_kwh:
+    # Of every row, because a row names the GPU only if it saw one: by the first row alone, the
+    # energy of a GPU that shows up later would be left out without a word.
+    for part in dict.fromkeys(part for line in run for part in line.energy_kwh):
         values = [line.energy_kwh.get(part) for line in run]
         known = [value for value in values if value]
         lacking = None if None in values else 0.0  # nothing or 0 was logged
