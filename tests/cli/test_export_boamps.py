@@ -315,6 +315,12 @@ def negative(report: dict[str, Any]) -> None:
     report["permille"]["trials"][0]["phases"]["query"]["domains"]["cpu:0"]["accuracy_low"] = -1.0
 
 
+def fewer_than_none(report: dict[str, Any]) -> None:
+    queries = [one["phases"]["query"] for one in report["permille"]["trials"]]
+    queries[0]["inferences"] += 2 * queries[1]["inferences"]
+    queries[1]["inferences"] *= -1
+
+
 def no_query(report: dict[str, Any]) -> None:
     del report["permille"]["trials"][0]["phases"]["query"]
 
@@ -325,7 +331,8 @@ def no_query(report: dict[str, Any]) -> None:
         (other_energy, "powerConsumption is .* edited"),
         (other_requests, "nbRequest is 3004"),
         (negative, "a negative energy or uncertainty"),
-        (no_query, "a query in every trial"),
+        (no_query, "a query with inferences in every trial"),
+        (fewer_than_none, "a query with inferences in every trial"),
     ],
 )
 def test_an_edited_report_is_one_line(

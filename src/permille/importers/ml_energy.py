@@ -60,7 +60,7 @@ _NOT_READ = (
     "{} of the ML.ENERGY leaderboard: only version 3 is supported (files with a task and its"
     " configurations); get those of the same model from https://ml.energy/leaderboard"
 )
-
+_OF_A_MODEL = "the file of one model, which repeats the files of tasks: import the folder tasks"
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
@@ -109,12 +109,16 @@ class MlEnergyImporter:
                 if member.chosen and content is not None:
                     tally.leave_out(member.name, None, "no task with configurations in it")
                 continue
+            if "model_id" in content:
+                # One model's part of a task file: both read, every figure would count twice.
+                if member.chosen:
+                    tally.leave_out(member.name, None, _OF_A_MODEL)
+                continue
             configurations = content.get("configurations")
-            for at, raw in enumerate(
-                configurations if isinstance(configurations, list) else [], start=1
-            ):
-                if not isinstance(raw, dict) or "model_id" not in raw:
-                    continue
+            if not isinstance(configurations, list):
+                tally.leave_out(member.name, None, "its configurations are not a list")
+                continue
+            for at, raw in enumerate(configurations, start=1):
                 tally.rows += 1
                 try:
                     tally.place(member.name, at)

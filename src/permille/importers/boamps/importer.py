@@ -295,9 +295,11 @@ def _trial(
 
 def _check_sums(report: BoampsReport, added: BoampsAddition) -> None:
     queries = [trial.phases.get("query") for trial in added.trials]
-    if len(report.measures) != 1 or not queries or any(query is None for query in queries):
-        raise ValueError("permille: there must be one measure, and a query in every trial")
-    whole = [query for query in queries if query is not None]
+    whole = [query for query in queries if query is not None and (query.inferences or 0) > 0]
+    if len(report.measures) != 1 or not queries or len(whole) < len(queries):
+        raise ValueError(
+            "permille: there must be one measure, and a query with inferences in every trial"
+        )
     inferences = sum(query.inferences or 0 for query in whole)
     energy_j = sum(domain.energy_j for query in whole for domain in query.domains.values())
     (measure,) = report.measures

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from permille.importers import Tally
 from permille.importers.reading.files import Member, Source
-from permille.importers.reading.rows import BadValue, not_negative, positive, rows, text
+from permille.importers.reading.rows import BadValue, not_negative, rows, text, whole
 from permille.records import Record
 from permille.records.answers import Quality
 from permille.records.cell import Category
@@ -186,7 +186,7 @@ def _read_places(member: Member, tally: Tally, study: Study) -> None:
 def _read_params(member: Member, tally: Tally, study: Study) -> None:
     for at, row in rows(member, tally, ("model_name", "num_parameters")):
         try:
-            study.params[row["model_name"].strip()] = int(positive(row, "num_parameters"))
+            study.params[row["model_name"].strip()] = whole(row, "num_parameters")
         except BadValue as error:
             tally.leave_out(member.name, at, str(error))
 

@@ -12,6 +12,7 @@ import io
 import lzma
 import os
 import stat
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -120,13 +121,16 @@ def _folder(root: Path, refuse: Refuse) -> Iterator[Member]:
     for folder, names, files in os.walk(root, onerror=unreadable, followlinks=False):
         # In place, so that os.walk goes on in this order on every file system.
         names.sort()
+        for name in names:
+            if Path(folder, name).is_symlink():
+                refuse(str(Path(folder, name).relative_to(root)), None, "a link: not followed")
         for name in sorted(files):
             path = Path(folder, name)
             shown = str(path.relative_to(root))
-            if not stat.S_ISREG(path.lstat().st_mode):
-                refuse(shown, None, "not a plain file (a link or a device): not followed")
-                continue
             try:
+                if not stat.S_ISREG(path.lstat().st_mode):
+                    refuse(shown, None, "not a plain file (a link or a device): not followed")
+                    continue
                 stream = path.open("rb")
             except OSError as error:
                 refuse(shown, None, str(error.strerror))
@@ -144,14 +148,16 @@ def _file(path: Path, refuse: Refuse) -> Iterator[Member]:
         inner = _unpacked(packed)
         if inner is None:
             if _is_tar(packed):
-                yield from _tar(packed, size, refuse)
+                # No budget: what is not packed cannot grow, and beyond the end of a truncated one
+                # there is nothing to read, which tarfile then reports as what it is.
+                yield from _tar(_Bounded(packed, sys.maxsize), refuse)
             else:
                 yield Member(path.name, packed, chosen=True)
             return
         with inner:
             bounded = _Bounded(inner, _budget(size))
             if _is_tar(bounded):
-                yield from _tar(bounded, size, refuse)
+                yield from _tar(bounded, refuse)
             else:
                 unpacked = io.BufferedReader(cast(io.RawIOBase, bounded))
                 yield Member(path.stem, unpacked, chosen=True)
@@ -223,11 +229,10 @@ class _Bounded(io.RawIOBase):
             )
 
 
-def _tar(stream: IO[bytes] | _Bounded, size: int, refuse: Refuse) -> Iterator[Member]:
+def _tar(stream: _Bounded, refuse: Refuse) -> Iterator[Member]:
     """The members in order: a stream never seeks backwards."""
-    bounded = stream if isinstance(stream, _Bounded) else _Bounded(stream, size)
     # "r:", because plain "r" would decompress a second time, out of reach of the budget.
-    with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as archive:
+    with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as archive:
         for count, member in enumerate(archive):
             if count >= MAX_MEMBERS:
                 raise ImportDataError(f"the archive has more than {MAX_MEMBERS} members: refused")
