@@ -9,12 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from referencing import Registry, Resource
 
 from permille.analysis.boundaries import Bounded, within
+from permille.carbon.settings import resolve
 from permille.cli import dispatch
 from permille.errors import ImportDataError, UsageError
+from permille.exporters.boamps_hardware import place
 from permille.records.answers import Quality
 from permille.records.energy import Phase
 from permille.records.machine import Environment
@@ -168,6 +171,22 @@ def test_the_quality_is_the_width_of_the_interval(
     add(tmp_path / "permille.db", spread_j=spread_j)
     assert export(tmp_path / "permille.db").get("quality") == quality
     assert ("no quality" in capsys.readouterr().err) == (quality is None)
+
+
+@pytest.mark.parametrize(
+    ("zone", "country", "location"),
+    [
+        ("DE", "Germany", None),
+        ("FR-COR", "France", "Corsica"),
+        ("CA-QC", "Canada", "Québec"),
+        ("ZZ-NEW", None, None),
+    ],
+)
+def test_the_place_of_a_live_figure(zone: str, country: str | None, location: str | None) -> None:
+    live = {"region": zone, "name": zone, "kind": "live"}
+    environment = place(msgspec.structs.replace(resolve(intensity=302.0), **live)) or {}
+    assert environment.get("country") == country
+    assert environment.get("location") == location
 
 
 def test_a_hostile_name_is_one_string(tmp_path: Path) -> None:

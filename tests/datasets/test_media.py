@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from permille import assets
-from permille.datasets import media
+from permille.datasets import local, media
 from permille.datasets.opening import open_dataset
 from permille.errors import DatasetError
 from permille.tasks.automatic_speech_recognition import task as listening
@@ -66,6 +67,15 @@ def test_a_folder_for_each_class(folder: Path) -> None:
         "stray.png: empty 'label'",
         "red/broken.jpg: 'broken.jpg' is not an image in a supported format",
     )
+
+
+def test_a_class_whose_folder_cannot_be_listed_is_no_smaller_dataset(folder: Path) -> None:
+    spec = DatasetSpec(name="d", path=str(folder))
+    rows = local.read(spec, seeing)
+    next(rows)  # of blue; red is still to be listed
+    shutil.rmtree(folder / "red")
+    with pytest.raises(DatasetError, match=r"red cannot be read: No such file"):
+        list(rows)
 
 
 def test_a_folder_that_is_moved_is_the_same_dataset(folder: Path, tmp_path: Path) -> None:

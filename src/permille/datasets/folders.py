@@ -67,11 +67,13 @@ def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterat
 
 def _files(folder: Path) -> Iterator[Path]:
     """The images in a folder's tree, sorted by name; links to folders are not followed."""
-    try:
-        for root, folders, names in os.walk(folder):
-            folders.sort()
-            for name in sorted(names):
-                if Path(name).suffix.lower() in _SUFFIXES:
-                    yield Path(root, name)
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be read: {error.strerror or error}") from error
+
+    def unreadable(error: OSError) -> None:
+        raise DatasetError(f"{error.filename} cannot be read: {error.strerror or error}") from error
+
+    # Without onerror, os.walk leaves out what it cannot list: a class would be missing unseen.
+    for root, folders, names in os.walk(folder, onerror=unreadable):
+        folders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in _SUFFIXES:
+                yield Path(root, name)

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from permille.carbon.lookup import find
 from permille.carbon.settings import CarbonSettings
 from permille.carbon.table import grid_table
+from permille.errors import CarbonError
 from permille.exporters.single import shown
 from permille.records.trial import Trial
 
@@ -62,7 +64,11 @@ def place(carbon: CarbonSettings) -> dict[str, Any] | None:
     if carbon.assumed or carbon.region is None:
         return None
     places = grid_table().places
-    chosen = places[carbon.region]
+    try:
+        # Not by the table's code alone: a live figure has the service's zone, such as DE.
+        chosen = find(carbon.region)
+    except CarbonError:
+        return None
     top = chosen
     while top.kind not in ("country", "world") and top.parent is not None:
         top = places[top.parent]
