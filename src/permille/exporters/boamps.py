@@ -23,6 +23,7 @@ from permille.errors import UsageError
 from permille.exporters import Export, ExportRequest
 from permille.exporters.boamps_hardware import components, known, place, system
 from permille.exporters.single import (
+    began,
     boundary_text,
     energy_text,
     finished_of,
@@ -223,14 +224,8 @@ def _meters(runs: Sequence[_Run], kind: DomainKind) -> str | None:
 
 def _began(runs: Sequence[_Run]) -> str | None:
     """When the first trial began (UTC); None if one does not know."""
-    times = []
-    for run in runs:
-        try:
-            moment = datetime.fromisoformat(run.trial.started)
-        except ValueError:
-            return None
-        times.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return min(times).astimezone(UTC).strftime(_TIME)
+    times = began(run.trial for run in runs)
+    return min(times).astimezone(UTC).strftime(_TIME) if times else None
 
 
 def _quality(row: ResultRow) -> BoampsQuality | None:

@@ -22,8 +22,9 @@ from permille.units import (
     format_seconds,
 )
 
-# Beyond CommonMark also what GitHub and the Hub read: @names, :emoji:, $mathematics$, bare links.
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@])")
+# Beyond CommonMark also what GitHub and the Hub read: @names, :emoji:, $mathematics$, bare links,
+# which need no scheme if they begin with "www." (GitHub Flavored Markdown, 6.9).
+_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@]|(?<=www)\.)")
 
 
 def model_card(results: Results) -> str:
