@@ -234,6 +234,17 @@ def test_gpus_are_named_as_their_meters_name_them(tmp_path: Path) -> None:
     ]
 
 
+def test_the_language_of_another_tool_is_not_known(store: Path, tmp_path: Path) -> None:
+    assert export(store)["software"] == {"language": "python", "version": "3.11.2"}
+    machine = Environment(fingerprint="wall", facts={"system": "a board"})
+    with Store(tmp_path / "others.db") as opened:
+        for repeat in range(2):
+            opened.add(
+                trial(uid=f"m{repeat}", repeat=repeat, source="mlperf-power", environment=machine)
+            )
+    assert "software" not in export(tmp_path / "others.db")
+
+
 def test_the_trials_notes_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(tmp_path / "permille.db", notes=("concurrent runs were allowed",))
     again = imported(export(tmp_path / "permille.db"), tmp_path)

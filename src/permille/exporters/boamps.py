@@ -21,7 +21,7 @@ from permille.analysis.results import ResultRow, Results
 from permille.carbon.settings import CarbonSettings
 from permille.errors import UsageError
 from permille.exporters import Export, ExportRequest
-from permille.exporters.boamps_hardware import components, known, place, system
+from permille.exporters.boamps_hardware import components, known, place, software, system
 from permille.exporters.single import (
     began,
     boundary_text,
@@ -130,7 +130,7 @@ def _report(
         "task": _task(results, row, runs),
         "measures": [_measure(row, runs)],
         "system": system(facts),
-        "software": known(language="python", version=facts.get("python")),
+        "software": software(facts),
         "infrastructure": {
             "infraType": "other",
             "components": components(runs[-1].trial, runs[-1].energy.domains),

@@ -22,6 +22,13 @@ def system(facts: dict[str, str]) -> dict[str, Any] | None:
     return None if name is None else {"os": shown(name)}
 
 
+def software(facts: dict[str, str]) -> dict[str, Any] | None:
+    """The programming language, where a tool of this language recorded its version: other tools'
+    logs may be of any."""
+    version = facts.get("python") or facts.get("python_version")
+    return None if version is None else {"language": "python", "version": shown(version)}
+
+
 def components(trial: Trial, counted: Sequence[str]) -> list[dict[str, Any]]:
     """The processors, memory and devices whose domains are ``counted``. Their number is that of
     these domains."""
