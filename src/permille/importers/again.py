@@ -43,6 +43,8 @@ def merged(known: Trial, new: Trial) -> Trial | Refused | None:
             reason=f"run {new.uid} is already known with other figures ({_total(known)}; here"
             f" {_total(new)}), and neither is a later total of the other; the known record stays"
         )
+    # Only a record that takes the known one's place must be imported as that one was: otherwise a
+    # later flush would move the run to another study, or its energy to another count.
     differs = [
         option
         for option, same in (

@@ -127,10 +127,12 @@ class OptimumBenchmarkImporter:
                 continue
             if not isinstance(content, dict):
                 continue
+            # The tool leaves CodeCarbon's output beside its report, as forward_codecarbon.json.
             if {"run_id", "energy_consumed"} <= content.keys():
                 tally.leave_out(member.name, None, _OF_ONE_PHASE)
                 continue
             report = content.get("report", content)
+            # benchmark.json has both; of a pair of files, each is one of the two alone.
             config = content.get("config", configs.get(str(path.parent)))
             tally.rows += 1
             try:
@@ -168,6 +170,7 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
     parts = _parts(report)
     backend = config.backend
     batch_size = config.scenario.input_shapes.batch_size
+    # On a CPU, no figure of a GPU is missing; on a GPU, a 0 is a reading that failed.
     has_gpu = backend.device.lower() not in ("cpu", build.UNKNOWN)
     for part in parts:
         _check_rates(part, batch_size)
@@ -178,6 +181,7 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
             phases = {"load": _phase([load], None, has_gpu=has_gpu), **phases}
     times = parts[0].latency
     latency = None
+    # The percentiles of prefill and decode are not those of the call that they make up.
     if len(parts) == 1 and times is not None:
         latency = Latency(p50=times.p50, p95=times.p95, mean=times.mean, n=times.count)
     return Trial(
@@ -186,6 +190,7 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
         cell=build.cell(
             SOURCE,
             task=backend.task,
+            # The tool makes up its inputs by their shapes; there is no dataset to compare on.
             dataset="random inputs",
             model=backend.model,
             category="unknown",

@@ -40,6 +40,8 @@ from permille.units import joules_from_kwh, kwh_from_joules
 
 _ROUNDING = 1e-6
 _MOST_NOTES = 20
+# The method is free text. The schema's own example is "wattmeter" (measure_schema.json); anything
+# else, such as "codecarbon", may be an estimate and is taken for one.
 _WATT_METERS = ("wattmeter", "watt meter", "watt-meter", "powermeter", "power meter")
 _UNSTATED_METER = QUALITIES["low"]
 """The accuracy of a wall meter of which the report does not state the quality."""
@@ -69,6 +71,7 @@ def _trials(content: dict[str, Any], options: Options) -> list[Trial]:
     if report.task.task_stage.strip().lower() != "inference":
         stage = report.task.task_stage[:40]
         raise ValueError(f"taskStage is {stage!r}: only reports of the stage inference are read")
+    # Without the header, whose date and id are new whenever the report is written again.
     digest = build.digest({key: part for key, part in content.items() if key != "header"})
     if report.permille is not None:
         return list(_again(report, report.permille, digest, options))
@@ -98,6 +101,7 @@ def _of_measure(report: BoampsReport, measure: BoampsMeasure, uid: str, options:
     query = _phase("measurement", measure.power_consumption, measure.measurement_duration,
                    at_wall=at_wall, accuracy=accuracy, inferences=inferences)  # fmt: skip
     phases = {"query": query}
+    # Both or neither: an energy without its seconds is no power to subtract.
     idle_kwh = measure.power_calibration_measurement
     idle_s = measure.duration_calibration_measurement
     if idle_kwh and idle_s:
@@ -128,6 +132,7 @@ def _cell(report: BoampsReport, measure: BoampsMeasure, uid: str) -> Cell:
         SOURCE,
         task=_hub_task(report.task.task_family),
         dataset=build.UNKNOWN,
+        # By its uid where it names no model: nothing shows that two such reports are of one.
         model=" + ".join(name for name in names if name) or f"{build.UNKNOWN} {uid}",
         category="unknown",
         backend=next((a.framework for a in algorithms if a.framework), build.UNKNOWN),
@@ -186,6 +191,8 @@ def _phase(
         SOURCE,
         provenance,
         accuracy,
+        # The plug supplies all of the machine. Of a tool's sum it is not said what is in it, so it
+        # must not pass for a boundary that asks for a certain device.
         covers=("cpu", "dram", "gpu", "other") if at_wall else (),
     )
     return Phase(seconds=seconds, domains={"node": node}, inferences=inferences)
@@ -267,6 +274,7 @@ def _trial(
         for domain_name, domain in phase.domains.items():
             _check_domain(f"{name}, {domain_name}", domain, phase.seconds)
         missing = _outside(added.boundary, phase)
+        # The report's sum is complete within its boundary alone; what lies outside was left out.
         phases[name] = msgspec.structs.replace(phase, problems={**phase.problems, **missing})
     return Trial(
         uid=f"{SOURCE}:{uid}",

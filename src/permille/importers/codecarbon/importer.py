@@ -67,6 +67,7 @@ importer = CodeCarbonImporter()
 def _trial(run: list[Line], options: Options) -> Trial:
     first = run[0]
     notes = []
+    # The cell and the machine are taken from the first task alone.
     if any((line.project, line.machine) != (first.project, first.machine) for line in run):
         raise BadValue(f"the tasks of run {first.run_id} belong to two projects or machines")
     if first.task is None:
@@ -179,6 +180,8 @@ def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
     Raises:
         BadValue: no component has a figure, unless none is ``needed`` and the reason is known.
     """
+    # Of a GPU the tool logs what the driver reads or nothing; of the CPU a counter or the TDP, and
+    # the file does not say which; of memory always a rule of thumb.
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
         ("ram", "dram:0", "dram", Provenance.ESTIMATED, RAM_ACCURACY),
@@ -188,7 +191,7 @@ def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
     problems: dict[str, Problem] = {}
     for part, name, kind, provenance, accuracy in known:
         if part not in line.energy_kwh:
-            continue
+            continue  # the machine has none: nothing is missing
         kwh = line.energy_kwh[part]
         if part in line.doubts:
             problems[name] = Problem(reason=line.doubts[part], kind=kind)
@@ -197,6 +200,8 @@ def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
         elif kwh == 0:
             problems[name] = Problem(reason="CodeCarbon logged 0: it was not metered", kind=kind)
         else:
+            # The tracker multiplies each reading by the PUE before it adds it to its component
+            # (mlco2/codecarbon, emissions_tracker.py: energy *= self._pue).
             joules = joules_from_kwh(kwh) / line.pue
             domains[name] = build.domain(joules, kind, SOURCE, provenance, accuracy)
     if not domains and (needed or not line.doubts):

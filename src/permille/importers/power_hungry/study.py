@@ -92,6 +92,7 @@ _LENGTH_DATASETS = {
     "sst": "SST2",
     "xsum": "XSum",
 }
+# The files of lengths and scores shorten some names.
 _LENGTH_MODELS = {
     "bigscience/bloomz-1b": "bigscience/bloomz-1b7",
     "bigscience/bloomz-7b": "bigscience/bloomz-7b1",
@@ -151,6 +152,8 @@ def model_name(logged: str) -> str:
 
 def paper_set(file: re.Match[str], model: str) -> bool:
     """Whether the published tables include the runs of ``model`` in a complete file."""
+    # The repository has more than twice the paper's 3,120 runs, and neither says which those are:
+    # with this choice, the published tables come out of the data (permille reproduce).
     if _TASKS[file["task"]] in _IMAGES:
         return bool(file["resized"])
     if file["zero"]:
@@ -217,6 +220,7 @@ def _read_lengths(member: Member, tally: Tally, study: Study) -> None:
             tally.leave_out(member.name, at, str(error))
             continue
         so_far = study.lengths.get((dataset, model), Lengths())
+        # The files have a line for each sample.
         study.lengths[dataset, model] = Lengths(
             input=so_far.input + given, output=so_far.output + made
         )

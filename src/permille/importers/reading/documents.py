@@ -69,6 +69,7 @@ def document(member: Member, tally: Tally) -> Any:
             return None
         parts.append(chunk)
     content = b"".join(parts)
+    # The encoding is not known yet; a web page or a Git LFS pointer shows itself in any.
     fault = not_the_data(content[:_HEAD].decode("utf-8", "replace"), "JSON")
     if fault is None:
         try:

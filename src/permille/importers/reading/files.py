@@ -25,10 +25,12 @@ from permille.errors import ImportDataError
 
 MAX_UNPACKED = 16 << 30
 """The most bytes that one archive may unpack to, over all members."""
+# A small file whose rows are all alike compresses by more than MAX_RATIO, and does no harm.
 FREE_BYTES = 64 << 20
 MAX_RATIO = 500
 """An archive may unpack to FREE_BYTES plus this many times its size. Text of one tool, with similar
 rows, compresses by a factor of 10 to 100; zeros by 1,000 to 1,000,000."""
+# tarfile and zipfile keep an entry of each member, so their number is memory.
 MAX_MEMBERS = 100_000
 MAX_READ = 4 << 20
 """The most bytes read at once; tar headers that claim more are refused."""
@@ -76,6 +78,8 @@ class _Named:
         self._inner = inner
         self._path = path
 
+    # A member is read while the importer runs, outside of the generator that opened it: the errors
+    # of its reads do not pass through members().
     def read(self, size: int = -1, /) -> bytes:
         with _readable(self._path):
             return self._inner.read(size)
@@ -88,6 +92,7 @@ class Source:
         self.path = path
         if not path.exists():
             raise ImportDataError(f"there is no file or folder {path}")
+        # Opening a pipe would wait for its writer, and it could not be read a second time.
         if not (path.is_file() or path.is_dir()):
             raise ImportDataError(f"{path} is a pipe or a device: save it as a file first")
 
@@ -97,6 +102,8 @@ class Source:
         Raises:
             ImportDataError: it cannot be read to its end: damaged, truncated, too large.
         """
+        # One unreadable file of a folder costs that file; behind damage in an archive, the members
+        # can no longer be told apart.
         if self.path.is_dir():
             yield from _folder(self.path, refuse)
             return
@@ -140,6 +147,7 @@ def _folder(root: Path, refuse: Refuse) -> Iterator[Member]:
 
 
 def _file(path: Path, refuse: Refuse) -> Iterator[Member]:
+    # By its content: a file that the user names may have any suffix, or none.
     if zipfile.is_zipfile(path):
         yield from _zip(path, refuse)
         return
@@ -238,6 +246,8 @@ def _tar(stream: _Bounded, refuse: Refuse) -> Iterator[Member]:
                 raise ImportDataError(f"the archive has more than {MAX_MEMBERS} members: refused")
             if member.isdir():
                 continue
+            # The holes of a sparse member are read as zeros that no budget sees: they take no bytes
+            # of the stream below.
             reason = _refusal(member.name) or (
                 None
                 if member.isreg() and not member.issparse()
