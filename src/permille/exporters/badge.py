@@ -42,6 +42,8 @@ def badge(results: Results) -> bytes:
 
 def _drawn(text: str, title: str, colour: str) -> bytes:
     left, right = _width("energy"), _width(text)
+    # The namespace as an attribute: ElementTree would write one of its own as a prefix (ns0:svg),
+    # which a browser does not know in SVG that stands in a page.
     svg = Element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",

@@ -30,12 +30,12 @@ def software(facts: dict[str, str]) -> dict[str, Any] | None:
 
 
 def components(trial: Trial, counted: Sequence[str]) -> list[dict[str, Any]]:
-    """The processors, memory and devices whose domains are ``counted``. Their number is that of
-    these domains."""
+    """The processors and devices, in the number of their ``counted`` domains, and the memory."""
     facts, domains = trial.environment.facts, trial.phases["query"].domains
     processors = sum(domains[name].kind == "cpu" for name in counted)
     gpus = [name for name in counted if domains[name].kind == "gpu"]
     gib, processor = _number(facts.get("memory_gib")), facts.get("cpu")
+    # At least one, also where only accelerators count: the machine has a processor all the same.
     cpu = known(
         componentType="cpu",
         nbComponent=max(1, processors),

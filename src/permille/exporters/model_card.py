@@ -70,6 +70,7 @@ def _session_lines(results: Results) -> list[str]:
 def escaped(text: str) -> str:
     """Escape untrusted text for Markdown, so that it is shown literally: no markup, HTML or
     links."""
+    # Shortened before it is escaped: half an escape at the end would escape what follows.
     return _MARKS.sub(r"\\\1", plain(text, limit=200)).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 

@@ -60,4 +60,5 @@ def _last_ns(trials: Iterable[Trial]) -> int | None:
     """The latest start of the trials (ns since 1970); None if one is not known, or there are
     none."""
     times = began(trials)
+    # Whole seconds first: a float does not hold the nanoseconds since 1970.
     return int(max(times).timestamp()) * 1_000_000_000 if times else None
