@@ -139,7 +139,8 @@ class ElectricityMaps:
         content = self._get(f"/v3/carbon-intensity/{what}", zone)
         try:
             return msgspec.json.decode(content, type=answer)
-        except msgspec.DecodeError as error:
+        # The decoder's stack ends at some thousand lists in a key that nothing reads, too.
+        except (msgspec.DecodeError, RecursionError) as error:
             raise CarbonError(
                 f"Electricity Maps' answer ({what} of {zone}) cannot be read: {error}"
             ) from error
