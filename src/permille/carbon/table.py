@@ -93,6 +93,7 @@ def grid_table() -> GridTable:
         for line in _lines("places.csv")
     }
     intensities: dict[str, dict[int, Intensity]] = {}
+    # No code and year is in both files: that of Electricity Maps has what no other source covers.
     for line in _lines("intensity.csv") + _lines("electricity_maps.csv"):
         year = int(line["year"])
         intensities.setdefault(line["code"], {})[year] = Intensity(

@@ -46,6 +46,7 @@ def open_dataset(
         DatasetError: the library is not installed, or the Hub has no such dataset, revision,
             configuration, split or column, or cannot be reached.
     """
+    # Not by importing it, which takes a second or more: the samples may be in the cache.
     if importlib.util.find_spec("datasets") is None:
         raise DatasetError(
             f"dataset {spec.name!r}: reading from the Hub needs the datasets library: "
@@ -125,6 +126,7 @@ def name_classes(value: Any, feature: Any) -> Any:
     """``value`` with class names in place of class numbers. A number without a class (such as the
     Hub's -1 for a secret label) becomes None."""
     names = getattr(feature, "names", None)
+    # Models answer with names of classes; a number is only a place in this dataset's list of them.
     if names is not None and isinstance(value, int):
         return names[value] if 0 <= value < len(names) else None
     if isinstance(feature, dict) and isinstance(value, dict):
@@ -200,6 +202,7 @@ def _commit(source: HubSource) -> str:
                 f"dataset {source.repo} has not been read on this machine yet, and HF_HUB_OFFLINE "
                 'is set; unset it, or give a path = "…"'
             ) from error
+    # Not from the cache while there is a network: a branch moves, and a study pins what it is now.
     commit = client.dataset_commit(source.repo, source.revision)
     _write(known, commit.encode("ascii"))
     return commit
@@ -221,6 +224,8 @@ def _kept(path: Path, name: str) -> Dataset | None:
     except (OSError, msgspec.DecodeError):
         return None
     files = (v for s in dataset.samples for v in s.inputs.values() if media.is_reference(v))
+    # Samples that were changed in the cache would be measured under the digest of the original
+    # ones.
     if rows.digest(dataset.samples) != dataset.digest or not all(
         Path(value["path"]).is_file() for value in files
     ):

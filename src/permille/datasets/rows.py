@@ -56,6 +56,7 @@ class _Tally:
                 continue
             if labelled and isinstance(row.reference, str):
                 self.labels.add(row.reference)
+                # At once, not at the end: the set would grow with a file of gigabytes.
                 if len(self.labels) > MAX_LABELS:
                     raise DatasetError(
                         f"dataset {name!r} has more than {MAX_LABELS} distinct labels; "
@@ -89,6 +90,7 @@ def collect(
         why = f"; {tally.named[0]}" if tally.named else ""
         count = f"all {tally.bad} rows are unusable" if tally.bad else "it has no rows"
         raise DatasetError(f"dataset {name!r} cannot be used: {count}{why}")
+    # Equal ids have equal keys, so they are neighbours in this order.
     for (a, _), (b, twin) in itertools.pairwise(chosen):
         if a == b:
             raise DatasetError(f"dataset {name!r} has two rows with the id {twin.id!r}")

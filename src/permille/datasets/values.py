@@ -55,6 +55,7 @@ def layout(spec: DatasetSpec, task: Task, *, root: Path) -> Layout:
             f"the columns of {task.name} are: {', '.join((*known, 'id'))}"
         )
     reference = task.reference
+    # Such a task can do without, so a file lacks the column only if the study file names it.
     if getattr(task, "optional_reference", False) and reference not in spec.columns:
         reference = None
     used = (*task.inputs, *((reference,) if reference else ()))
@@ -168,6 +169,7 @@ def _objects(fields: Mapping[str, Any], column: str) -> list[dict[str, Any]]:
         labels, boxes = value.get("label", value.get("category")), value.get("bbox")
         if not _is_list(labels) or not _is_list(boxes) or len(labels) != len(boxes):
             raise _Unusable(f"{column!r} does not have one label for each bbox")
+        # By object again: the datasets library turns a list of records into a record of lists.
         value = [{"label": n, "bbox": b} for n, b in zip(labels, boxes, strict=True)]
     if not _is_list(value) or not all(isinstance(thing, dict) for thing in value):
         raise _Unusable(f"{column!r} is not a list of objects with label and bbox")
