@@ -141,7 +141,7 @@ class ElectricityMaps:
         content = self._get(f"/v3/carbon-intensity/{what}", zone)
         try:
             return msgspec.json.decode(content, type=answer)
-        # The decoder's stack ends at some thousand lists in a key that nothing reads, too.
+        # RecursionError: the decoder also descends into keys that it skips.
         except (msgspec.DecodeError, RecursionError) as error:
             raise CarbonError(
                 f"Electricity Maps' answer ({what} of {zone}) cannot be read: {error}"
@@ -160,7 +160,7 @@ class ElectricityMaps:
         try:
             with build_opener(_no_redirects()).open(request, timeout=self._timeout_s) as response:
                 return _bounded(response, time.monotonic() + self._timeout_s)
-        # Before OSError, of which it is a kind.
+        # Before OSError, because HTTPError is a subclass of it.
         except HTTPError as error:
             with error:  # it holds the connection
                 raise CarbonError(_refusal(error.code, zone)) from error
@@ -265,7 +265,7 @@ def zone_of(text: str) -> str:
     try:
         place = find(text)
     except CarbonError:
-        # The service has more zones: the table has those alone that no other source covers.
+        # The service has more zones than the table, which has those that no other source covers.
         if _ZONE.fullmatch(text.strip().upper()):
             return text.strip().upper()
         raise

@@ -73,7 +73,7 @@ def water_of(carbon: CarbonSettings, wue_l_per_kwh: float | None = None) -> Wate
             covers="as given",
             source="given on the command line",
         )
-    # A water use is of a data centre, so the world's average grid leads to none.
+    # A water use belongs to a data centre; the assumed world average is not one.
     if carbon.assumed or carbon.region is None:
         raise CarbonError("--water needs --region with a cloud region, or --wue L_PER_KWH instead")
     found = water_table().get(carbon.region)

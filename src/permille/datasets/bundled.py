@@ -92,7 +92,6 @@ def _table() -> str:
             if member is None:
                 raise KeyError(_TABLE)
             with member:
-                # A member of an archive may claim any size, and gzip unpacks a thousandfold.
                 content = member.read(_MAX_TABLE_BYTES)
         return content.decode("utf-8")
     except (KeyError, tarfile.TarError, EOFError, OSError, UnicodeDecodeError) as error:

@@ -51,7 +51,7 @@ def read(
 
 def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterator[Row]:
     """One row per image in the folder's tree; its class is the name of its parent folder."""
-    # Without a metadata file there are no columns to name; a study file's are for one.
+    # The study file's columns are those of a metadata file, and here there is none.
     plain = msgspec.structs.replace(spec, columns={})
     plan = layout(plain, task, root=folder)
     for number, path in enumerate(_files(folder), 1):
@@ -61,7 +61,7 @@ def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterat
         name = path.relative_to(folder).as_posix().encode(errors="replace").decode()
         fields = {image: name, "id": name}
         if plan.reference is not None:
-            # An image beside the folders of the classes is of none, which makes a bad row of it.
+            # An image outside the class folders has no class, so it becomes a bad row.
             fields[plan.reference] = path.parent.name if path.parent != folder else ""
         named = msgspec.structs.replace(plan, columns=plan.columns | {"id": "id"})
         yield row(name[:80], number, fields, named)

@@ -126,7 +126,7 @@ def name_classes(value: Any, feature: Any) -> Any:
     """``value`` with class names in place of class numbers. A number without a class (such as the
     Hub's -1 for a secret label) becomes None."""
     names = getattr(feature, "names", None)
-    # Models answer with names of classes; a number is only a place in this dataset's list of them.
+    # Models answer with class names; a number is only an index into this dataset's list.
     if names is not None and isinstance(value, int):
         return names[value] if 0 <= value < len(names) else None
     if isinstance(feature, dict) and isinstance(value, dict):
@@ -202,7 +202,7 @@ def _commit(source: HubSource) -> str:
                 f"dataset {source.repo} has not been read on this machine yet, and HF_HUB_OFFLINE "
                 'is set; unset it, or give a path = "…"'
             ) from error
-    # Not from the cache while there is a network: a branch moves, and a study pins what it is now.
+    # Not cached while there is a network: a branch can move, and a plan pins its current commit.
     commit = client.dataset_commit(source.repo, source.revision)
     _write(known, commit.encode("ascii"))
     return commit

@@ -109,7 +109,7 @@ def _parse_json(line: bytes | None) -> Fields | None:
         value = json.loads(text)
     except UnicodeDecodeError:
         return "not UTF-8"
-    except (ValueError, RecursionError):  # the latter of a line that is thousands of brackets
+    except (ValueError, RecursionError):  # RecursionError: thousands of brackets
         return "not JSON"
     return value if isinstance(value, dict) else "not a JSON object"
 

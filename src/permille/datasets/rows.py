@@ -24,12 +24,12 @@ MAX_LABELS = 1_000
 
 
 class UnusableRow(Record):
-    """A skipped row: its position and the error. ``asked``: the row is fine, but its label is not
-    among those that the study file lists."""
+    """A skipped row: its position and the error. ``unlisted``: the row is fine, but its label is
+    not among those that the study file lists."""
 
     where: str
     why: str
-    asked: bool = False
+    unlisted: bool = False
 
 
 Row: TypeAlias = Sample | UnusableRow
@@ -41,7 +41,7 @@ class _Tally:
     def __init__(self) -> None:
         self.named: list[str] = []
         self.bad = 0
-        self.unasked = 0
+        self.unlisted = 0
         self.good_rows = 0
         self.labels: set[str] = set()
 
@@ -50,13 +50,13 @@ class _Tally:
         for row in rows:
             if isinstance(row, UnusableRow):
                 self.bad += 1
-                self.unasked += not row.asked
+                self.unlisted += row.unlisted
                 if len(self.named) < MAX_NAMED:
                     self.named.append(f"{row.where}: {row.why}")
                 continue
             if labelled and isinstance(row.reference, str):
                 self.labels.add(row.reference)
-                # At once, not at the end: the set would grow with a file of gigabytes.
+                # Checked at once: with free text in a large file, the set would keep growing.
                 if len(self.labels) > MAX_LABELS:
                     raise DatasetError(
                         f"dataset {name!r} has more than {MAX_LABELS} distinct labels; "
@@ -101,7 +101,7 @@ def collect(
         digest=digest(samples),
         skipped=tuple(tally.named),
         skipped_total=tally.bad,
-        unwanted_total=tally.bad - tally.unasked,
+        unwanted_total=tally.unlisted,
         usable_total=tally.good_rows,
         labels=tuple(sorted(tally.labels)),
     )

@@ -55,7 +55,7 @@ def layout(spec: DatasetSpec, task: Task, *, root: Path) -> Layout:
             f"the columns of {task.name} are: {', '.join((*known, 'id'))}"
         )
     reference = task.reference
-    # Such a task can do without, so a file lacks the column only if the study file names it.
+    # Such a task also runs without a reference: its column is only required if it is named.
     if getattr(task, "optional_reference", False) and reference not in spec.columns:
         reference = None
     used = (*task.inputs, *((reference,) if reference else ()))
@@ -93,7 +93,9 @@ def row(where: str, number: int, fields: Fields, plan: Layout) -> Row:
         if plan.reference is not None:
             reference = _value(fields, plan.reference, plan)
             if plan.labels and reference not in plan.labels:
-                return UnusableRow(where=where, why=f"unknown label {reference!r:.60}", asked=True)
+                return UnusableRow(
+                    where=where, why=f"unknown label {reference!r:.60}", unlisted=True
+                )
         inputs = {name: _value(fields, name, plan) for name in plan.inputs}
         if reference is not None and plan.reference and plan.kinds[plan.reference] == "tags":
             _check_tags(inputs, reference)

@@ -42,8 +42,8 @@ def badge(results: Results) -> bytes:
 
 def _drawn(text: str, title: str, colour: str) -> bytes:
     left, right = _width("energy"), _width(text)
-    # The namespace as an attribute: ElementTree would write one of its own as a prefix (ns0:svg),
-    # which a browser does not know in SVG that stands in a page.
+    # The namespace is an attribute here: ElementTree would write a prefix for it (ns0:svg), which
+    # HTML does not understand for inline SVG.
     svg = Element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",

@@ -12,7 +12,7 @@ from permille.exporters.single import shown
 
 def counted_energy(row: ResultRow, results: Results) -> dict[str, Any]:
     """Which joules count, and the origin of the figure."""
-    # Only there has the energy the PUE in it; elsewhere it is a matter of the carbon.
+    # Only the facility's energy includes the PUE; in other boundaries it multiplies the carbon.
     of_facility = {"pue": results.carbon.pue} if row.boundary == "facility" else {}
     return {
         "boundary": row.boundary,
@@ -55,8 +55,8 @@ def identities(rows: Sequence[ResultRow], results: Results) -> list[dict[str, st
         UsageError: two rows have the same.
     """
     each = [identity(row, results) for row in rows]
-    # The later of two would silently take the place of the earlier: such formats know a figure by
-    # its labels alone.
+    # Formats that identify a figure by its labels alone would silently replace the first by the
+    # second.
     if len({tuple(labels.values()) for labels in each}) < len(each):
         raise UsageError("two figures have the same labels: choose one with --study or --model")
     return each

@@ -117,7 +117,7 @@ def _run(trial: Trial, request: ExportRequest) -> _Run | None:
     if not isinstance(energy, Bounded) or not inferences:
         return None
     baseline = None if idle is None else within(idle, request.boundary)
-    # The idle energy of other domains than the measure's is no part of it to set apart.
+    # The calibration must cover the same domains as the measure.
     if not isinstance(baseline, Bounded) or set(baseline.domains) != set(energy.domains):
         baseline = None
     return _Run(trial, energy, inferences, baseline)
@@ -140,7 +140,7 @@ def _report(
         "quality": quality,
         ADDED: msgspec.to_builtins(_added(results, row, runs)),
     }
-    # The schema has no null: an optional part is there or not.
+    # The schema allows no null: an unknown part must be left out.
     body = {name: part for name, part in body.items() if part is not None}
     digest = json.dumps(body, sort_keys=True)
     header = {
@@ -154,7 +154,7 @@ def _report(
 
 
 def _task(results: Results, row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
-    # BoAmps has a place for an accuracy alone; any other score there would be read as one.
+    # BoAmps only has a field for an accuracy; any other score would be read as one.
     score = row.quality
     accuracy = score.value if score is not None and score.metric == "accuracy" else None
     return known(
@@ -198,7 +198,7 @@ def _data(row: ResultRow, usage: str) -> dict[str, Any]:
 def _measure(row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
     """The sum over the trials: kWh and seconds."""
     idles = [(run.idle, run.trial.phases["idle"]) for run in runs if run.idle is not None]
-    # All or none: the measure is the sum over the trials, and so must its calibration be.
+    # All or none: the measure is the sum over all trials, so a calibration of some is too small.
     calibrated = len(idles) == len(runs)
     idle_j = sum(idle.energy_j for idle, _ in idles)
     own = row.source == "permille"

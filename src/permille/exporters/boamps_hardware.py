@@ -35,7 +35,7 @@ def components(trial: Trial, counted: Sequence[str]) -> list[dict[str, Any]]:
     processors = sum(domains[name].kind == "cpu" for name in counted)
     gpus = [name for name in counted if domains[name].kind == "gpu"]
     gib, processor = _number(facts.get("memory_gib")), facts.get("cpu")
-    # At least one, also where only accelerators count: the machine has a processor all the same.
+    # At least one, even if only accelerators count: every machine has a processor.
     cpu = known(
         componentType="cpu",
         nbComponent=max(1, processors),

@@ -63,7 +63,7 @@ class EvalResultsFile:
             dataset_id=dataset,
             task_id=task,
             value=wh_from_kwh(kwh),
-            date=f"{days[1]}",  # the last day: before it, the score was another
+            date=f"{days[1]}",  # the last day: its trials are part of the score
             source_url=None if request.link is None else checked_link(request.link),
             notes=(
                 f"Wh per 1,000 inferences of {named(row)}: {energy_text(row)}, 95 % interval"

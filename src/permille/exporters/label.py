@@ -60,7 +60,7 @@ def label_of(request: ExportRequest) -> Label:
     results = request.results()
     row = only_row(results)
     days = measured_on(row, request.trials())
-    # A label is seen without the page around it, so what a page could add must be on it.
+    # A label is shown on its own, so everything that the figure depends on must be on it.
     missing = [] if row.quality else ["no quality (its task must score the answers)"]
     if results.carbon.assumed:
         missing.append("no grid (add --region or --intensity)")

@@ -106,7 +106,7 @@ def sections(measured: ReportFigure) -> list[Section]:
 
 def _sci(measured: ReportFigure) -> list[ClauseAnswer]:
     results, row = measured.results, measured.row
-    # SCI's intensity is that of the region where the software runs: the world is none.
+    # SCI requires the intensity of the region where the software runs, not the world average.
     grid = None if results.carbon.assumed else grid_text(results)
     no_grid = "no grid was chosen (--region or --intensity)"
     operational = None if grid is None else mass_text(row.co2e_g_per_1000)

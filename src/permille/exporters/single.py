@@ -62,7 +62,7 @@ def check_of_one_model(results: Results, what: str) -> None:
         raise UsageError(
             f"the selection has {len(models)} models, and {what} is of one: add --model"
         )
-    # Card, index and BOM are published beside a model's weights, and speak of these.
+    # These files are published with the model's own weights, so their figures must be of those.
     if any(row.weights is not None for row in results.rows):
         raise UsageError(
             f"{named(results.rows[0])} was measured with other weights than its own (replica):"

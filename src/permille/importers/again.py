@@ -43,8 +43,8 @@ def merged(known: Trial, new: Trial) -> Trial | Refused | None:
             reason=f"run {new.uid} is already known with other figures ({_total(known)}; here"
             f" {_total(new)}), and neither is a later total of the other; the known record stays"
         )
-    # Only a record that takes the known one's place must be imported as that one was: otherwise a
-    # later flush would move the run to another study, or its energy to another count.
+    # A record that replaces the known one must have been imported with the same options: otherwise
+    # a later flush could move the run to another study or change its number of inferences.
     differs = [
         option
         for option, same in (

@@ -136,7 +136,7 @@ def _inferences(row: dict[str, str], energy_wh: float) -> int:
     if answered > sent:
         raise BadValue(f"{answered} prompts of {sent} were answered")
     per_1000 = not_negative(row, "wh_per_1000_queries")
-    # Answered ones first, which is also what counts if the file has no Wh per 1,000 to tell by.
+    # Answered prompts first: they also count if the file has no Wh per 1,000 to decide by.
     for prompts in (answered, sent):
         if per_1000 is None or abs(energy_wh * 1000 / prompts - per_1000) <= _TOLERANCE * per_1000:
             return prompts

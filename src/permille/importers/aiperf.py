@@ -69,14 +69,14 @@ class TelemetryEndpoint(msgspec.Struct, frozen=True):
 
 
 class GpuTelemetry(msgspec.Struct, frozen=True):
-    """What was read of the GPUs."""
+    """The readings of the GPUs."""
 
     summary: TelemetryPeriod
     endpoints: dict[str, TelemetryEndpoint]
 
 
 class BenchmarkedEndpoint(msgspec.Struct, frozen=True):
-    """The server that was asked."""
+    """The server under load."""
 
     model_names: Annotated[list[str], msgspec.Meta(min_length=1)]
 

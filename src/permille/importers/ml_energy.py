@@ -110,7 +110,7 @@ class MlEnergyImporter:
                     tally.leave_out(member.name, None, "no task with configurations in it")
                 continue
             if "model_id" in content:
-                # One model's part of a task file: both read, every figure would count twice.
+                # A model's part of the task files: if both were read, each figure would count twice.
                 if member.chosen:
                     tally.leave_out(member.name, None, _OF_A_MODEL)
                 continue
@@ -143,7 +143,7 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
     it = msgspec.convert(raw, Configuration)
     energy_j, seconds, counts = _per_inference(it)
     power_j = _positive(it.avg_power_watts, "avg_power_watts") * seconds
-    # Energy, power and time are three columns of the file: two of them make the third.
+    # The file has energy, power and time, so each can be checked against the other two.
     fault = power_fault("gpu", energy_j, seconds) or disagreement(
         "energy per request, image or video (J)", energy_j, "avg_power_watts x its time", power_j
     )
@@ -173,7 +173,7 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
         status="done",
         reason=None,
         started="",
-        # The file has means, of one request, image or video; not how many there were.
+        # The file has the mean of one request, image or video, not how many were measured.
         protocol=Protocol(inferences=1, batch_size=batch_size, name=SOURCE),
         environment=build.environment({"gpu_model": it.gpu_model, "gpu_count": str(it.num_gpus)}),
         source=SOURCE,

@@ -132,7 +132,7 @@ class OptimumBenchmarkImporter:
                 tally.leave_out(member.name, None, _OF_ONE_PHASE)
                 continue
             report = content.get("report", content)
-            # benchmark.json has both; of a pair of files, each is one of the two alone.
+            # benchmark.json contains both; benchmark_report.json is the report alone.
             config = content.get("config", configs.get(str(path.parent)))
             tally.rows += 1
             try:
@@ -181,7 +181,7 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
             phases = {"load": _phase([load], None, has_gpu=has_gpu), **phases}
     times = parts[0].latency
     latency = None
-    # The percentiles of prefill and decode are not those of the call that they make up.
+    # The percentiles of a whole call do not follow from those of prefill and decode.
     if len(parts) == 1 and times is not None:
         latency = Latency(p50=times.p50, p95=times.p95, mean=times.mean, n=times.count)
     return Trial(
@@ -190,7 +190,7 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
         cell=build.cell(
             SOURCE,
             task=backend.task,
-            # The tool makes up its inputs by their shapes; there is no dataset to compare on.
+            # The tool generates random inputs of given shapes; there is no dataset.
             dataset="random inputs",
             model=backend.model,
             category="unknown",

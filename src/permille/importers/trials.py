@@ -71,7 +71,7 @@ def cell(
 def environment(facts: dict[str, str | None], beside: dict[str, str] | None = None) -> Environment:
     """The machine as described in the file; ``beside`` has facts that are not about the machine."""
     known = {name: value[:MAX_NAME] for name, value in facts.items() if value}
-    # Runs under two grid factors are of one machine, so ``beside`` is not in the fingerprint.
+    # ``beside`` is not part of the fingerprint: the grid factor of one machine may change.
     return Environment(fingerprint=digest(known)[:12], facts={**known, **(beside or {})})
 
 

@@ -101,7 +101,7 @@ def _of_measure(report: BoampsReport, measure: BoampsMeasure, uid: str, options:
     query = _phase("measurement", measure.power_consumption, measure.measurement_duration,
                    at_wall=at_wall, accuracy=accuracy, inferences=inferences)  # fmt: skip
     phases = {"query": query}
-    # Both or neither: an energy without its seconds is no power to subtract.
+    # Both are needed: idle is subtracted as a power.
     idle_kwh = measure.power_calibration_measurement
     idle_s = measure.duration_calibration_measurement
     if idle_kwh and idle_s:
@@ -132,7 +132,7 @@ def _cell(report: BoampsReport, measure: BoampsMeasure, uid: str) -> Cell:
         SOURCE,
         task=_hub_task(report.task.task_family),
         dataset=build.UNKNOWN,
-        # By its uid where it names no model: nothing shows that two such reports are of one.
+        # A report without a model is a cell of its own: nothing shows that two are of the same.
         model=" + ".join(name for name in names if name) or f"{build.UNKNOWN} {uid}",
         category="unknown",
         backend=next((a.framework for a in algorithms if a.framework), build.UNKNOWN),
@@ -191,8 +191,8 @@ def _phase(
         SOURCE,
         provenance,
         accuracy,
-        # The plug supplies all of the machine. Of a tool's sum it is not said what is in it, so it
-        # must not pass for a boundary that asks for a certain device.
+        # A wall meter covers the whole machine. A tool's sum may cover any part of it, so it claims
+        # no devices.
         covers=("cpu", "dram", "gpu", "other") if at_wall else (),
     )
     return Phase(seconds=seconds, domains={"node": node}, inferences=inferences)
@@ -274,7 +274,8 @@ def _trial(
         for domain_name, domain in phase.domains.items():
             _check_domain(f"{name}, {domain_name}", domain, phase.seconds)
         missing = _outside(added.boundary, phase)
-        # The report's sum is complete within its boundary alone; what lies outside was left out.
+        # The exporter leaves out the domains outside the boundary; without a problem for them, the
+        # sum would pass for the whole node's.
         phases[name] = msgspec.structs.replace(phase, problems={**phase.problems, **missing})
     return Trial(
         uid=f"{SOURCE}:{uid}",

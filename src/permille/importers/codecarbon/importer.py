@@ -157,8 +157,8 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], s
 def _together(run: list[Line]) -> Line:
     """The tasks of a run as one row; a component missing in one of them is missing."""
     energy_kwh: dict[str, float | None] = {}
-    # Of every row, because a row names the GPU only if it saw one: by the first row alone, the
-    # energy of a GPU that shows up later would be left out without a word.
+    # Of all rows: a row has a GPU only if it logged one. With the components of the first alone, the
+    # energy of a GPU in a later one would be dropped silently.
     for part in dict.fromkeys(part for line in run for part in line.energy_kwh):
         values = [line.energy_kwh.get(part) for line in run]
         known = [value for value in values if value]
@@ -180,8 +180,8 @@ def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
     Raises:
         BadValue: no component has a figure, unless none is ``needed`` and the reason is known.
     """
-    # Of a GPU the tool logs what the driver reads or nothing; of the CPU a counter or the TDP, and
-    # the file does not say which; of memory always a rule of thumb.
+    # CodeCarbon logs a GPU only as its driver measures it, the CPU by a counter or by its TDP (the
+    # file does not say which), and memory always by a rule of thumb.
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
         ("ram", "dram:0", "dram", Provenance.ESTIMATED, RAM_ACCURACY),

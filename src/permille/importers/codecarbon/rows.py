@@ -106,7 +106,7 @@ def _by_run(
 
 
 def _with_task(before: list[Line], line: Line) -> list[Line]:
-    # One more than may be is kept, as the sign that there were too many.
+    # One more than the maximum is kept, which shows that there were too many.
     if len(before) <= MAX_TASKS:
         before.append(line)
     return before
@@ -121,7 +121,7 @@ def _with_total(before: list[Line], line: Line) -> list[Line]:
     alike = (line.project, line.machine) == (known.project, known.machine)
     if alike and (line.seconds, line.energy_kwh) == (known.seconds, known.energy_kwh):
         return [msgspec.structs.replace(known, twins=known.twins + 1)]
-    # Two runs under one id: which of them a further row would belong to is not known either.
+    # The id stands for two runs: a further row could belong to either.
     if known.fault is not None:
         return before
     kept, fault = line, None
@@ -212,7 +212,7 @@ def _doubts(
         power_w = not_negative(row, f"{part}_power")
         if not kwh:
             continue
-        # Without the PUE, which the tool applies to energies alone and not to its powers.
+        # Without the PUE: the tool applies it to energies but not to powers.
         energy_j = joules_from_kwh(kwh) / pue
         fault = power_fault("other" if shared else kinds[part], energy_j, seconds)
         if fault is None and power_w:

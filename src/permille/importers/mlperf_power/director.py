@@ -16,8 +16,8 @@ FILES = (CLIENT, SERVER, PTD_LOGS)
 MOST_SHIFT_S = 26 * 3600
 """No two time zones are further apart."""
 # PTDaemon's messages, as MLPerf's own checker looks for them (mlcommons/power-dev,
-# compliance/check.py). It allows the second while the ranges are found; here one anywhere is enough
-# to take the accuracy for worse.
+# compliance/check.py). The checker accepts the second during ranging; here, one anywhere in
+# the log makes the accuracy unconfirmed.
 _CHECKED = re.compile(r"Uncertainty checking for \S+ is activated")
 _ABOVE = re.compile(r"Uncertainty [\d.]+%, which is above [\d.]+% limit")
 _NAME = re.compile(r"[\w .+-]{1,60}")

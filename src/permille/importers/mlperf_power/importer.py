@@ -56,7 +56,7 @@ class MlperfPowerImporter:
         """One trial per run with a power log; the ranging runs before them are not counted."""
         runs, directors = _collected(source, tally)
         for folder, run in sorted(runs.items()):
-            # A submission has accuracy runs and systems without a meter beside those with one.
+            # Submissions also contain accuracy runs, and systems without a meter.
             if run.samples is None:
                 continue  # a run without power, as most are
             tally.rows += 1

@@ -92,7 +92,7 @@ _LENGTH_DATASETS = {
     "sst": "SST2",
     "xsum": "XSum",
 }
-# The files of lengths and scores shorten some names.
+# The files of lengths shorten these names.
 _LENGTH_MODELS = {
     "bigscience/bloomz-1b": "bigscience/bloomz-1b7",
     "bigscience/bloomz-7b": "bigscience/bloomz-7b1",
@@ -152,8 +152,8 @@ def model_name(logged: str) -> str:
 
 def paper_set(file: re.Match[str], model: str) -> bool:
     """Whether the published tables include the runs of ``model`` in a complete file."""
-    # The repository has more than twice the paper's 3,120 runs, and neither says which those are:
-    # with this choice, the published tables come out of the data (permille reproduce).
+    # The repository has twice as many runs as the paper (6,513 and 3,120) and does not mark the
+    # paper's. With this choice, permille reproduce gets the published tables.
     if _TASKS[file["task"]] in _IMAGES:
         return bool(file["resized"])
     if file["zero"]:

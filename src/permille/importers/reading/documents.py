@@ -39,8 +39,8 @@ def trials_each(
     named: str,
     trials_of: Callable[[dict[str, Any]], Sequence[Trial]],
 ) -> Iterator[Trial]:
-    """The trials of each JSON object with these ``keys``. A file that the user chose and that has
-    not them is reported as not ``named``; so is why an object is refused, with all its trials."""
+    """The trials of each JSON object with these ``keys``. A file that the user chose and that
+    lacks them is reported as not ``named``. An object is refused with all its trials."""
     for member in source.members(tally.leave_out):
         if not member.is_of(".json"):
             continue
@@ -69,7 +69,7 @@ def document(member: Member, tally: Tally) -> Any:
             return None
         parts.append(chunk)
     content = b"".join(parts)
-    # The encoding is not known yet; a web page or a Git LFS pointer shows itself in any.
+    # Before the encoding is known: web pages and Git LFS pointers begin with ASCII.
     fault = not_the_data(content[:_HEAD].decode("utf-8", "replace"), "JSON")
     if fault is None:
         try:

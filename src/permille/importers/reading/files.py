@@ -102,8 +102,8 @@ class Source:
         Raises:
             ImportDataError: it cannot be read to its end: damaged, truncated, too large.
         """
-        # One unreadable file of a folder costs that file; behind damage in an archive, the members
-        # can no longer be told apart.
+        # In a folder, an unreadable file costs only itself. In an archive, nothing after the damage
+        # can be located.
         if self.path.is_dir():
             yield from _folder(self.path, refuse)
             return
@@ -156,8 +156,8 @@ def _file(path: Path, refuse: Refuse) -> Iterator[Member]:
         inner = _unpacked(packed)
         if inner is None:
             if _is_tar(packed):
-                # No budget: what is not packed cannot grow, and beyond the end of a truncated one
-                # there is nothing to read, which tarfile then reports as what it is.
+                # No budget: what is not packed cannot grow. tarfile seeks past the end of a
+                # truncated one, and a budget would call that a bomb.
                 yield from _tar(_Bounded(packed, sys.maxsize), refuse)
             else:
                 yield Member(path.name, packed, chosen=True)
@@ -246,8 +246,8 @@ def _tar(stream: _Bounded, refuse: Refuse) -> Iterator[Member]:
                 raise ImportDataError(f"the archive has more than {MAX_MEMBERS} members: refused")
             if member.isdir():
                 continue
-            # The holes of a sparse member are read as zeros that no budget sees: they take no bytes
-            # of the stream below.
+            # The holes of a sparse member are returned as zeros without reading the stream below,
+            # where the budget is counted.
             reason = _refusal(member.name) or (
                 None
                 if member.isreg() and not member.issparse()

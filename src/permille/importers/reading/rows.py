@@ -107,7 +107,7 @@ _SEPARATOR_LINE = re.compile(r"\ufeff?sep=.\s*", re.IGNORECASE)
 
 def _header(line: str, required: Sequence[str]) -> _Header | None:
     """The line as a header; None if it does not have every required column."""
-    # Every line is asked: this is quicker than to split them all.
+    # Checked for every line, because it is quicker than splitting them all.
     if not all(name in line for name in required):
         return None
     for delimiter in _DELIMITERS:
@@ -143,7 +143,7 @@ def _fault(header: Sequence[str], required: Sequence[str]) -> str | None:
     missing = [name for name in required if name not in header]
     if missing:
         return f"no column {', '.join(missing)}"
-    # Columns without a name may be many, as a spreadsheet leaves them; nothing reads those.
+    # Spreadsheets may leave several columns without a name; nothing reads them.
     twice = [name for name, times in Counter(header).items() if name and times > 1]
     return f"two columns are called {twice[0][:40]!r}: unclear which one counts" if twice else None
 
