@@ -110,7 +110,7 @@ class MlEnergyImporter:
                     tally.leave_out(member.name, None, "no task with configurations in it")
                 continue
             if "model_id" in content:
-                # A model's part of the task files: if both were read, each figure would count twice.
+                # A model's part of the task files: reading both would count each figure twice.
                 if member.chosen:
                     tally.leave_out(member.name, None, _OF_A_MODEL)
                 continue

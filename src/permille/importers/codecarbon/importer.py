@@ -157,8 +157,8 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], s
 def _together(run: list[Line]) -> Line:
     """The tasks of a run as one row; a component missing in one of them is missing."""
     energy_kwh: dict[str, float | None] = {}
-    # Of all rows: a row has a GPU only if it logged one. With the components of the first alone, the
-    # energy of a GPU in a later one would be dropped silently.
+    # Of all rows: a row has a GPU only if it logged one. With the components of the first alone,
+    # the energy of a GPU in a later one would be dropped silently.
     for part in dict.fromkeys(part for line in run for part in line.energy_kwh):
         values = [line.energy_kwh.get(part) for line in run]
         known = [value for value in values if value]
