@@ -111,6 +111,11 @@ def test_what_a_folder_cannot_tell(folder: Path, task: Task, says: str) -> None:
         opened(folder, task)
 
 
+def test_columns_of_a_folder_that_has_none(folder: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no metadata\.jsonl .* could be named \(label\)"):
+        opened(folder, seeing, label="kind")
+
+
 # --- paths -------------------------------------------------------------------------------
 
 

@@ -46,14 +46,18 @@ def read(
             f"{folder} has no {' or '.join(_METADATA)}, "
             f"which {task.name} needs for {task.reference}"
         )
+    if spec.columns:
+        named = ", ".join(spec.columns)
+        raise DatasetError(
+            f"{folder} has no {' or '.join(_METADATA)}, whose columns could be named ({named}): the"
+            " classes are its folders"
+        )
     return _by_class(folder, spec, task, media[0])
 
 
 def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterator[Row]:
     """One row per image in the folder's tree; its class is the name of its parent folder."""
-    # The study file's columns are those of a metadata file, and here there is none.
-    plain = msgspec.structs.replace(spec, columns={})
-    plan = layout(plain, task, root=folder)
+    plan = layout(spec, task, root=folder)
     for number, path in enumerate(_files(folder), 1):
         if number > MAX_FILES:
             raise DatasetError(f"{folder} has more than {MAX_FILES:,} images; take a sample of it")

@@ -30,6 +30,7 @@ from permille.workload.samples import Dataset
 from permille.workload.specs import DatasetSpec, HubSource
 
 MOST_ROWS = 100_000
+# Fewer, because every row up to the last one drawn from is downloaded.
 MOST_MEDIA = 2_000
 _NOWHERE = Path(os.devnull)
 """The root of a row's paths: rows from the Hub must not name files of this machine."""
@@ -88,6 +89,7 @@ class _Reader:
                 for number, fields in enumerate(stream, 1):
                     named = {k: name_classes(fields[k], features[k]) for k in plan.used}
                     yield row(f"row {number}", number, _shaped(named, plan, self._source), plan)
+                    # That the split ends exactly here would take another row to know.
                     if number == most:
                         self.cut_at = most
                         return
@@ -162,6 +164,7 @@ def _by_sides(box: Any) -> Any:
 def _layout(spec: DatasetSpec, source: HubSource, task: Task) -> Layout:
     if not source.unscored or task.reference is None:
         return layout(spec, task, root=_NOWHERE)
+    # The study gave the task these texts without answers to score, so no such column is needed.
     plan = layout(spec, task, root=_NOWHERE)
     columns = {k: v for k, v in plan.columns.items() if k != task.reference}
     return msgspec.structs.replace(plan, columns=columns, reference=None)

@@ -130,7 +130,9 @@ def _row(line: str, header: _Header) -> dict[str, str] | str:
     """The texts of a line by column, or why it is no row."""
     fields = _split(line, header.delimiter)
     if fields is None:
-        return "not CSV: a stray or unclosed quote"
+        most = csv.field_size_limit()
+        longer = f", or a field of over {most:,} characters" if len(line) > most else ""
+        return f"not CSV: a stray or unclosed quote{longer}"
     if len(fields) == len(header.names):
         return dict(zip(header.names, fields, strict=True))
     reason = f"{len(fields)} fields where the header has {len(header.names)}"
