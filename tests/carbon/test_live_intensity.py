@@ -215,6 +215,7 @@ def test_a_wrong_token_is_refused(service: Service) -> None:
         b"\xff\xfe",
         b"[]",
         b"[" * 5000,
+        b'{"unknown":' + b"[" * 5000,
         {},
         {k: v for k, v in LATEST.items() if k != "datetime"},
         LATEST | {"carbonIntensity": "302"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from permille.carbon.settings import resolve
@@ -60,6 +61,12 @@ def test_a_region_without_a_published_figure_is_refused_by_name(region: str) -> 
     name = re.escape(grid_table().places[region].name)
     with pytest.raises(CarbonError, match=rf"published for {name} \({region}\).*--wue"):
         water_of(resolve(region))
+
+
+def test_a_live_zone_is_refused_by_name() -> None:
+    zone = msgspec.structs.replace(resolve(intensity=302.0), region="DE", name="DE", kind="live")
+    with pytest.raises(CarbonError, match=r"published for DE \(DE\).*--wue"):
+        water_of(zone)
 
 
 @pytest.mark.parametrize("settings", [resolve(), resolve(intensity=50.0)])

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from referencing import Registry, Resource
 
 from permille.analysis.boundaries import Bounded, within
+from permille.carbon.settings import resolve
 from permille.cli import dispatch
 from permille.errors import ImportDataError, UsageError
+from permille.exporters.boamps_hardware import place
 from permille.records.answers import Quality
 from permille.records.energy import Phase
 from permille.records.machine import Environment
@@ -170,6 +173,22 @@ def test_the_quality_is_the_width_of_the_interval(
     assert ("no quality" in capsys.readouterr().err) == (quality is None)
 
 
+@pytest.mark.parametrize(
+    ("zone", "country", "location"),
+    [
+        ("DE", "Germany", None),
+        ("FR-COR", "France", "Corsica"),
+        ("CA-QC", "Canada", "Québec"),
+        ("ZZ-NEW", None, None),
+    ],
+)
+def test_the_place_of_a_live_figure(zone: str, country: str | None, location: str | None) -> None:
+    live = {"region": zone, "name": zone, "kind": "live"}
+    environment = place(msgspec.structs.replace(resolve(intensity=302.0), **live)) or {}
+    assert environment.get("country") == country
+    assert environment.get("location") == location
+
+
 def test_a_hostile_name_is_one_string(tmp_path: Path) -> None:
     add(tmp_path / "permille.db", HOSTILE)
     report = export(tmp_path / "permille.db")
@@ -213,6 +232,17 @@ def test_gpus_are_named_as_their_meters_name_them(tmp_path: Path) -> None:
         {"componentType": "gpu", "nbComponent": 2, "componentName": "NVIDIA A"},
         {"componentType": "gpu", "nbComponent": 1, "componentName": "NVIDIA B"},
     ]
+
+
+def test_the_language_of_another_tool_is_not_known(store: Path, tmp_path: Path) -> None:
+    assert export(store)["software"] == {"language": "python", "version": "3.11.2"}
+    machine = Environment(fingerprint="wall", facts={"system": "a board"})
+    with Store(tmp_path / "others.db") as opened:
+        for repeat in range(2):
+            opened.add(
+                trial(uid=f"m{repeat}", repeat=repeat, source="mlperf-power", environment=machine)
+            )
+    assert "software" not in export(tmp_path / "others.db")
 
 
 def test_the_trials_notes_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -315,6 +345,12 @@ def negative(report: dict[str, Any]) -> None:
     report["permille"]["trials"][0]["phases"]["query"]["domains"]["cpu:0"]["accuracy_low"] = -1.0
 
 
+def fewer_than_none(report: dict[str, Any]) -> None:
+    queries = [one["phases"]["query"] for one in report["permille"]["trials"]]
+    queries[0]["inferences"] += 2 * queries[1]["inferences"]
+    queries[1]["inferences"] *= -1
+
+
 def no_query(report: dict[str, Any]) -> None:
     del report["permille"]["trials"][0]["phases"]["query"]
 
@@ -325,7 +361,8 @@ def no_query(report: dict[str, Any]) -> None:
         (other_energy, "powerConsumption is .* edited"),
         (other_requests, "nbRequest is 3004"),
         (negative, "a negative energy or uncertainty"),
-        (no_query, "a query in every trial"),
+        (no_query, "a query with inferences in every trial"),
+        (fewer_than_none, "a query with inferences in every trial"),
     ],
 )
 def test_an_edited_report_is_one_line(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import json_format
@@ -11,9 +13,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from permille.cli import dispatch
+from permille.records.machine import Environment
 from permille.store import Store
 from tests.otlp_collector import points
-from tests.records import trial
+from tests.records import cell, trial
 
 HOSTILE = 'evil"}]}\n\x1b[2J'
 
@@ -48,3 +51,35 @@ def test_each_figure_is_a_gauge_with_its_interval_at_its_last_trial(
     assert attributes["permille.boundary"] == "compute"
     assert attributes["permille.provenance"] == "measured"
     assert "permille.weights" not in attributes
+
+
+def test_the_time_of_a_figure_is_not_that_of_another_machine_or_backend(tmp_path: Path) -> None:
+    store, file = tmp_path / "permille.db", tmp_path / "energy.jsonl"
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    of_others: dict[str, Any] = {
+        "source": "another tool",
+        "environment": Environment(fingerprint="both"),
+    }
+    with Store(store) as opened:
+        for repeat in range(2):
+            for day, machine in enumerate(("near", "far")):
+                opened.add(
+                    trial(36.0 + repeat, repeat=repeat, uid=f"{machine}{repeat}",
+                          environment=Environment(fingerprint=machine),
+                          started=(first + timedelta(days=day)).isoformat())
+                )  # fmt: skip
+            for day, backend in ((8, "onnx"), (9, "llama")):
+                opened.add(
+                    trial(36.0 + repeat, repeat=repeat, uid=f"{backend}{repeat}",
+                          cell=cell(id=backend, backend=backend),
+                          started=(first + timedelta(days=day)).isoformat(), **of_others)
+                )  # fmt: skip
+    assert dispatch(["export", "otlp", str(file), "--store", str(store)]) == 0
+    message = json_format.Parse(file.read_text(), ExportMetricsServiceRequest())
+    days = [
+        (attributes["permille.fingerprint"], point.time_unix_nano)
+        for attributes, point in points(message)["permille.energy_per_1000"]
+    ]
+    expected = (("near", 0), ("far", 1), ("both", 8), ("both", 9))
+    ns = {day: int((first + timedelta(days=day)).timestamp()) * 10**9 for _, day in expected}
+    assert sorted(days) == sorted((machine, ns[day]) for machine, day in expected)

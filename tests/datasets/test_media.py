@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from permille import assets
-from permille.datasets import media
+from permille.datasets import local, media
 from permille.datasets.opening import open_dataset
 from permille.errors import DatasetError
 from permille.tasks.automatic_speech_recognition import task as listening
@@ -68,6 +69,15 @@ def test_a_folder_for_each_class(folder: Path) -> None:
     )
 
 
+def test_a_class_whose_folder_cannot_be_listed_is_no_smaller_dataset(folder: Path) -> None:
+    spec = DatasetSpec(name="d", path=str(folder))
+    rows = local.read(spec, seeing)
+    next(rows)  # of blue; red is still to be listed
+    shutil.rmtree(folder / "red")
+    with pytest.raises(DatasetError, match=r"red cannot be read: No such file"):
+        list(rows)
+
+
 def test_a_folder_that_is_moved_is_the_same_dataset(folder: Path, tmp_path: Path) -> None:
     before = opened(folder, seeing)
     moved = opened(folder.rename(tmp_path / "elsewhere"), seeing)
@@ -99,6 +109,11 @@ def test_metadata_says_what_is_in_a_flat_folder(tmp_path: Path, kind: str) -> No
 def test_what_a_folder_cannot_tell(folder: Path, task: Task, says: str) -> None:
     with pytest.raises(DatasetError, match=says):
         opened(folder, task)
+
+
+def test_columns_of_a_folder_that_has_none(folder: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no metadata\.jsonl .* could be named \(label\)"):
+        opened(folder, seeing, label="kind")
 
 
 # --- paths -------------------------------------------------------------------------------

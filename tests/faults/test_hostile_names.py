@@ -112,6 +112,7 @@ def test_a_model_card_holds_no_markup(permille: Permille, hostile: Path) -> None
     lines = [line for line in card.splitlines() if line.startswith("|")]
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 10 for line in lines)
     assert escaped("a|b") == "a\\|b"
+    assert escaped("www.evil.com v1.5") == r"www\.evil.com v1.5"
 
 
 def test_json_holds_every_name_letter_by_letter(permille: Permille, hostile: Path) -> None:

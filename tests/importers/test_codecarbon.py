@@ -124,6 +124,24 @@ def test_a_component_that_one_task_lacks_is_lacking_in_all(
     assert reason in query.problems["gpu"].reason
 
 
+def test_a_gpu_that_the_first_task_does_not_name_is_lacking_in_all(tmp_path: Path) -> None:
+    nameless = {"gpu_count": "", "gpu_model": ""}
+    without = nameless | {"task_name": "a", "gpu_energy": "0", "energy_consumed": "0.0005"}
+    tasks = (without, nameless | {"task_name": "b"})
+    (trial,), _ = read(written(tmp_path, file("2.8.3", *tasks, tasks=True)))
+    query = trial.phases["query"]
+    assert set(query.domains) == {"cpu:0", "dram:0"}
+    assert query.problems["gpu"].kind == "gpu"
+    assert not isinstance(within(query, "compute"), Bounded)
+
+
+def test_a_task_that_is_called_query_is_the_query_and_its_cell_says_so(tmp_path: Path) -> None:
+    tasks = ({"task_name": "query", "duration": "7"}, {"task_name": "other"})
+    (trial,), _ = read(written(tmp_path, file("2.8.3", *tasks, tasks=True)))
+    assert trial.phases["query"].seconds == 7.0
+    assert trial.cell.settings == {"query": "task query"}
+
+
 def test_a_runs_only_task_is_its_query(tmp_path: Path) -> None:
     path = written(tmp_path, file("3.3.2", {"task_name": "inference"}, tasks=True))
     (trial,), _ = read(path, Options(inferences=50))

@@ -91,7 +91,18 @@ def test_a_folder_in_order_without_following_links(tmp_path: Path) -> None:
     os.mkfifo(root / "pipe.csv")
     found, refused = read(root)
     assert found == {"a.csv": b"1", "b/2.csv": b"2"}
-    assert sorted(name for name, _ in refused) == ["link.csv", "pipe.csv"]
+    assert sorted(name for name, _ in refused) == ["folder", "link.csv", "pipe.csv"]
+
+
+def test_a_file_that_vanishes_meanwhile_is_named(tmp_path: Path) -> None:
+    for name in ("1.csv", "2.csv", "3.csv"):
+        (tmp_path / name).write_bytes(CONTENT)
+    refused: list[str] = []
+    names = []
+    for member in Source(tmp_path).members(lambda name, *_: refused.append(name)):
+        names.append(member.name)
+        (tmp_path / "2.csv").unlink(missing_ok=True)
+    assert (names, refused) == (["1.csv", "3.csv"], ["2.csv"])
 
 
 CLIMBING = ["../up.csv", "/etc/passwd", "a/../../b.csv", "C:/x.csv", "..\\up.csv"]
@@ -177,6 +188,15 @@ def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     for path in (tar(tmp_path / "a.tar", members), zipped(tmp_path / "a.zip", members)):
         with pytest.raises(ImportDataError, match="more than 3 members"):
             drain(path)
+
+
+def test_a_truncated_tar_is_no_bomb(tmp_path: Path) -> None:
+    path = tar(tmp_path / "a.tar", {f"{i}.csv": bytes(100_000) for i in range(3)})
+    whole = path.read_bytes()
+    for cut in (50_000, 150_000):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ImportDataError, match="unexpected end of data"):
+            list(Source(path).members(lambda *_: None))
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])

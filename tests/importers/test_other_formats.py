@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from permille import plugins
 from permille.analysis.boundaries import Bounded, within
 from permille.analysis.compare import compare
 from permille.analysis.summaries import summarise
-from permille.errors import CompareError
+from permille.errors import CompareError, ImportDataError
 from permille.importers import Importer, Options, Tally
+from permille.importers.reading.documents import MAX_NESTED
 from permille.importers.reading.files import Source
 from permille.records.energy import Boundary
 from permille.records.recording import Provenance
@@ -157,6 +159,24 @@ def test_other_documents_are_left_alone_or_named(tmp_path: Path) -> None:
     trials, tally = read("ml-energy", tmp_path)
     assert trials == []
     assert sorted(b.file for b in tally.bad) == ["broken.json", "deep.json", "unheard-of.json"]
+
+
+def test_a_models_file_is_no_second_measurement(tmp_path: Path) -> None:
+    of_model = {"model_id": "some/chat", "task": "gpqa", "configurations": [CHAT]}
+    path = saved(tmp_path / "some__chat__gpqa.json", of_model)
+    leaderboard(tmp_path, "gpqa", CHAT)
+    trials, tally = read("ml-energy", tmp_path)
+    assert (len(trials), tally.bad) == (1, [])
+    trials, tally = read("ml-energy", path)
+    assert trials == []
+    assert ["import the folder tasks" in bad.reason for bad in tally.bad] == [True]
+
+
+@pytest.mark.parametrize("configurations", [[None], [{}], {}, None])
+def test_no_configuration_goes_without_a_word(tmp_path: Path, configurations: Any) -> None:
+    path = saved(tmp_path / "gpqa.json", {"task": "gpqa", "configurations": configurations})
+    trials, tally = read("ml-energy", path)
+    assert (trials, tally.bad_count) == ([], 1)
 
 
 VERSION_2 = {"Model": "m", "GPU model": "A100", "Batch size": 4, "Energy per image (J)": 500.0}
@@ -320,6 +340,29 @@ def test_a_config_and_a_report_in_one_folder_are_the_same_benchmark(tmp_path: Pa
     assert len({t.uid for t in trials}) == 1
 
 
+def test_a_config_behind_its_report_in_an_archive_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "run.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("report", "config"):
+            file = saved(tmp_path / f"benchmark_{name}.json", BENCHMARK[name])
+            archive.add(file, f"run/{file.name}")
+    trials, tally = read("optimum-benchmark", path)
+    assert (len(trials), tally.files, tally.bad) == (1, 2, [])
+
+
+def test_what_comes_before_the_damage_of_an_archive_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "runs.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(saved(tmp_path / "benchmark.json", BENCHMARK), "benchmark.json")
+        archive.add(saved(tmp_path / "long.json", [0] * 100_000), "long.json")
+    path.write_bytes(path.read_bytes()[:50_000])
+    importer: Importer = plugins.load("importers", "optimum-benchmark")
+    trials = importer.trials(Source(path), Tally(), Options())
+    assert next(trials).source == "optimum-benchmark"
+    with pytest.raises(ImportDataError, match="to its end"):
+        next(trials)
+
+
 def test_a_generating_model_is_its_prefill_and_its_decoding(tmp_path: Path) -> None:
     both = {
         "prefill": part(0.1, {"cpu": 1e-6, "ram": 1e-6, "gpu": 3e-6}),
@@ -476,6 +519,17 @@ def test_a_file_that_is_no_json_is_one_line(
     trials, tally = read(name, path)
     assert trials == []
     assert [reason in bad.reason for bad in tally.bad] == [True]
+
+
+@pytest.mark.parametrize("nested", ['{"a": *}', "[*]"])
+def test_a_deep_document_is_one_line(tmp_path: Path, nested: str) -> None:
+    opened, _, closed = nested.partition("*")
+    path = tmp_path / "benchmark.json"
+    for depth, fits in ((MAX_NESTED - 1, True), (MAX_NESTED, False)):
+        deep = f"{opened * depth}1{closed * depth}"
+        path.write_text(f'{{"x": {deep}, {json.dumps(BENCHMARK)[1:]}')
+        trials, tally = read("optimum-benchmark", path)
+        assert (len(trials), tally.bad_count) == ((1, 0) if fits else (0, 1))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])

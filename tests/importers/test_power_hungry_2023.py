@@ -103,6 +103,15 @@ def test_the_papers_set_and_the_rest(small: Path) -> None:
     assert in_paper == {f"{STUDY}:{run}" for run in "abcfgj"}
 
 
+@pytest.mark.parametrize("params", ["1e300", "1.5", "-1", ""])
+def test_a_number_of_parameters_that_is_none_is_named(tmp_path: Path, params: str) -> None:
+    file = "./model_parameters.csv"
+    members = {file: f"model_name,num_parameters\ngpt2,{params}\n"}
+    trials, tally = read(archive(tmp_path / "raw.tar.xz", members))
+    assert trials == {}
+    assert [(bad.row, "num_parameters" in bad.reason) for bad in tally.bad] == [(2, True)]
+
+
 def test_the_folder_of_the_emissions_alone_tells_the_places_too(
     tmp_path: Path, small: Path
 ) -> None:

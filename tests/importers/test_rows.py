@@ -75,6 +75,13 @@ def test_a_line_without_end_costs_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "over 2000 characters" in tally.bad[0].reason
 
 
+def test_a_field_that_csv_does_not_take_is_named() -> None:
+    tally = Tally()
+    content = f"a,b\n1,{'x' * 200_000}\n1,2\n".encode()
+    assert [at for at, _ in rows.rows(member(content), tally, ("a",))] == [3]
+    assert "a field of over 131,072 characters" in tally.bad[0].reason
+
+
 def test_other_delimiters() -> None:
     content = file("3.3.2", {}).replace(",", ";")
     assert len(list(runs(member(content.encode()), Tally(), tasks=False))) == 1

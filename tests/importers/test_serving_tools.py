@@ -157,6 +157,27 @@ def test_aiperf_what_contradicts_itself_is_named(
     assert any(each in bad.reason for each in reason.split("|")), bad.reason
 
 
+def test_aiperf_since_it_subtracts_itself(tmp_path: Path) -> None:
+    delta = {"avg": 0.016595722, "unit": "MJ"}
+    newer = changed(AIPERF, f"{GPU}/nvidia_energy_consumption", delta)
+    (trial,), _ = read("aiperf", saved(tmp_path / "x.json", newer))
+    assert trial.phases["query"].domains.popitem()[1].energy_j == pytest.approx(16_595.722)
+    # A reading in place of a difference does not agree with the power.
+    whole = changed(AIPERF, f"{GPU}/nvidia_energy_consumption", delta | {"avg": 0.2378})
+    trials, tally = read("aiperf", saved(tmp_path / "y.json", whole))
+    assert trials == []
+    assert "a factor of" in tally.bad[0].reason
+
+
+def test_aiperf_no_gpu_takes_the_place_of_another(tmp_path: Path) -> None:
+    two = copy.deepcopy(AIPERF)
+    endpoints = two["telemetry_data"]["endpoints"]
+    endpoints["h" * 300 + "1"] = endpoints["h" * 300 + "2"] = endpoints.pop("localhost:9401")
+    trials, tally = read("aiperf", saved(tmp_path / "x.json", two))
+    assert trials == []
+    assert "two GPUs are called" in tally.bad[0].reason
+
+
 def test_aiperf_one_gpu_without_a_figure_leaves_the_sum_without_one(tmp_path: Path) -> None:
     two = copy.deepcopy(AIPERF)
     gpus = two["telemetry_data"]["endpoints"]["localhost:9401"]["gpus"]

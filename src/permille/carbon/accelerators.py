@@ -70,6 +70,7 @@ def embodied_of(device: str, lifespan_years: float) -> EmbodiedShare:
     Raises:
         CarbonError: its embodied carbon is not known here, or a lifespan out of range.
     """
+    # Only by the whole name: the PCIe and SXM forms of the A100 differ by 40 %.
     known = {name.casefold(): one for name, one in ACCELERATORS.items()}
     found = known.get(device.strip().casefold())
     if found is None:

@@ -60,5 +60,6 @@ def sci_g_per_1000(operational_g: float, embodied: float, inferences: int) -> fl
 
 
 def _check(holds: bool, what: str, value: float) -> None:
+    # An infinity would pass the comparisons.
     if not (holds and math.isfinite(value)):
         raise CarbonError(f"{what} is out of range: {value!r}")

@@ -33,6 +33,7 @@ LARGEST_RESPONSE = 1 << 20
 """Bytes. A day of hourly values is under 10 KB; 72 hours in steps of 5 minutes are under 300 KB."""
 
 _ZONE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,8}){0,3}")
+# Plain HTTP is accepted to this machine alone: anywhere else, the token could be read on the way.
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -103,6 +104,7 @@ class ElectricityMaps:
         """
         from urllib.parse import urlsplit
 
+        # A line break in it would end its header, and what follows would be a header of its own.
         if not re.fullmatch(r"[!-~]{1,200}", token):
             raise CarbonError(
                 f"{TOKEN_VARIABLE} is not a token: tokens are plain text without spaces"
@@ -139,7 +141,8 @@ class ElectricityMaps:
         content = self._get(f"/v3/carbon-intensity/{what}", zone)
         try:
             return msgspec.json.decode(content, type=answer)
-        except msgspec.DecodeError as error:
+        # RecursionError: the decoder also descends into keys that it skips.
+        except (msgspec.DecodeError, RecursionError) as error:
             raise CarbonError(
                 f"Electricity Maps' answer ({what} of {zone}) cannot be read: {error}"
             ) from error
@@ -157,8 +160,9 @@ class ElectricityMaps:
         try:
             with build_opener(_no_redirects()).open(request, timeout=self._timeout_s) as response:
                 return _bounded(response, time.monotonic() + self._timeout_s)
+        # Before OSError, because HTTPError is a subclass of it.
         except HTTPError as error:
-            with error:
+            with error:  # it holds the connection
                 raise CarbonError(_refusal(error.code, zone)) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
@@ -212,6 +216,7 @@ def _same_zone(requested: str, answered: str | None) -> None:
 
 def _live(zone: str, point: _Point) -> LivePoint:
     value = point.carbon_intensity
+    # 0 is a figure: a grid may emit nothing for an hour.
     if value is None:
         raise CarbonError(f"Electricity Maps has no figure of {zone} for this hour; use --region")
     if not (math.isfinite(value) and value >= 0):
@@ -260,6 +265,7 @@ def zone_of(text: str) -> str:
     try:
         place = find(text)
     except CarbonError:
+        # The service has more zones than the table, which has those that no other source covers.
         if _ZONE.fullmatch(text.strip().upper()):
             return text.strip().upper()
         raise

@@ -128,6 +128,7 @@ def _note(region: str | None, place: GridPlace, figure: Intensity) -> str:
     if figure.code != place.code:
         grid = table.places[figure.code]
         notes.append(f"the average grid of {table.full_name(grid)} ({grid.code}), where it lies")
+    # 25 codes of countries, CA and DE among them, are also those of US states.
     state = f"US-{place.alpha2}"
     if region is not None and region.strip().upper() == place.alpha2 and state in table.places:
         other = table.places[state]

@@ -93,6 +93,7 @@ def grid_table() -> GridTable:
         for line in _lines("places.csv")
     }
     intensities: dict[str, dict[int, Intensity]] = {}
+    # The order does not matter: electricity_maps.csv only has codes that intensity.csv lacks.
     for line in _lines("intensity.csv") + _lines("electricity_maps.csv"):
         year = int(line["year"])
         intensities.setdefault(line["code"], {})[year] = Intensity(

@@ -12,7 +12,6 @@ from functools import cache
 from importlib import resources
 
 from permille.carbon.settings import CarbonSettings
-from permille.carbon.table import grid_table
 from permille.errors import CarbonError
 from permille.records import Record
 
@@ -74,14 +73,14 @@ def water_of(carbon: CarbonSettings, wue_l_per_kwh: float | None = None) -> Wate
             covers="as given",
             source="given on the command line",
         )
+    # A water use belongs to a data centre; the assumed world average is not one.
     if carbon.assumed or carbon.region is None:
         raise CarbonError("--water needs --region with a cloud region, or --wue L_PER_KWH instead")
     found = water_table().get(carbon.region)
     if found is None:
-        name = grid_table().places[carbon.region].name
         raise CarbonError(
-            f"no water use is published for {name} ({carbon.region}): give --wue L_PER_KWH, or one"
-            " of the regions of AWS and Azure that docs/carbon.md lists"
+            f"no water use is published for {carbon.name} ({carbon.region}): give --wue L_PER_KWH,"
+            " or one of the regions of AWS and Azure that docs/carbon.md lists"
         )
     return found
 

@@ -46,13 +46,18 @@ def read(
             f"{folder} has no {' or '.join(_METADATA)}, "
             f"which {task.name} needs for {task.reference}"
         )
+    if spec.columns:
+        named = ", ".join(spec.columns)
+        raise DatasetError(
+            f"{folder} has no {' or '.join(_METADATA)}, whose columns could be named ({named}): the"
+            " classes are its folders"
+        )
     return _by_class(folder, spec, task, media[0])
 
 
 def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterator[Row]:
     """One row per image in the folder's tree; its class is the name of its parent folder."""
-    plain = msgspec.structs.replace(spec, columns={})
-    plan = layout(plain, task, root=folder)
+    plan = layout(spec, task, root=folder)
     for number, path in enumerate(_files(folder), 1):
         if number > MAX_FILES:
             raise DatasetError(f"{folder} has more than {MAX_FILES:,} images; take a sample of it")
@@ -60,6 +65,7 @@ def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterat
         name = path.relative_to(folder).as_posix().encode(errors="replace").decode()
         fields = {image: name, "id": name}
         if plan.reference is not None:
+            # An image outside the class folders has no class, so it becomes a bad row.
             fields[plan.reference] = path.parent.name if path.parent != folder else ""
         named = msgspec.structs.replace(plan, columns=plan.columns | {"id": "id"})
         yield row(name[:80], number, fields, named)
@@ -67,11 +73,13 @@ def _by_class(folder: Path, spec: DatasetSpec, task: Task, image: str) -> Iterat
 
 def _files(folder: Path) -> Iterator[Path]:
     """The images in a folder's tree, sorted by name; links to folders are not followed."""
-    try:
-        for root, folders, names in os.walk(folder):
-            folders.sort()
-            for name in sorted(names):
-                if Path(name).suffix.lower() in _SUFFIXES:
-                    yield Path(root, name)
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be read: {error.strerror or error}") from error
+
+    def unreadable(error: OSError) -> None:
+        raise DatasetError(f"{error.filename} cannot be read: {error.strerror or error}") from error
+
+    # Without onerror, os.walk leaves out what it cannot list: a class would be missing unseen.
+    for root, folders, names in os.walk(folder, onerror=unreadable):
+        folders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in _SUFFIXES:
+                yield Path(root, name)

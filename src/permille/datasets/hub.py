@@ -30,6 +30,7 @@ from permille.workload.samples import Dataset
 from permille.workload.specs import DatasetSpec, HubSource
 
 MOST_ROWS = 100_000
+# Fewer, because every row up to the last one drawn from is downloaded.
 MOST_MEDIA = 2_000
 _NOWHERE = Path(os.devnull)
 """The root of a row's paths: rows from the Hub must not name files of this machine."""
@@ -46,6 +47,7 @@ def open_dataset(
         DatasetError: the library is not installed, or the Hub has no such dataset, revision,
             configuration, split or column, or cannot be reached.
     """
+    # Not by importing it, which takes a second or more: the samples may be in the cache.
     if importlib.util.find_spec("datasets") is None:
         raise DatasetError(
             f"dataset {spec.name!r}: reading from the Hub needs the datasets library: "
@@ -87,6 +89,7 @@ class _Reader:
                 for number, fields in enumerate(stream, 1):
                     named = {k: name_classes(fields[k], features[k]) for k in plan.used}
                     yield row(f"row {number}", number, _shaped(named, plan, self._source), plan)
+                    # That the split ends exactly here would take another row to know.
                     if number == most:
                         self.cut_at = most
                         return
@@ -125,6 +128,7 @@ def name_classes(value: Any, feature: Any) -> Any:
     """``value`` with class names in place of class numbers. A number without a class (such as the
     Hub's -1 for a secret label) becomes None."""
     names = getattr(feature, "names", None)
+    # Models answer with class names; a number is only an index into this dataset's list.
     if names is not None and isinstance(value, int):
         return names[value] if 0 <= value < len(names) else None
     if isinstance(feature, dict) and isinstance(value, dict):
@@ -160,6 +164,7 @@ def _by_sides(box: Any) -> Any:
 def _layout(spec: DatasetSpec, source: HubSource, task: Task) -> Layout:
     if not source.unscored or task.reference is None:
         return layout(spec, task, root=_NOWHERE)
+    # The study gave the task these texts without answers to score, so no such column is needed.
     plan = layout(spec, task, root=_NOWHERE)
     columns = {k: v for k, v in plan.columns.items() if k != task.reference}
     return msgspec.structs.replace(plan, columns=columns, reference=None)
@@ -200,6 +205,7 @@ def _commit(source: HubSource) -> str:
                 f"dataset {source.repo} has not been read on this machine yet, and HF_HUB_OFFLINE "
                 'is set; unset it, or give a path = "…"'
             ) from error
+    # Not cached while there is a network: a branch can move, and a plan pins its current commit.
     commit = client.dataset_commit(source.repo, source.revision)
     _write(known, commit.encode("ascii"))
     return commit
@@ -221,6 +227,8 @@ def _kept(path: Path, name: str) -> Dataset | None:
     except (OSError, msgspec.DecodeError):
         return None
     files = (v for s in dataset.samples for v in s.inputs.values() if media.is_reference(v))
+    # Samples that were changed in the cache would be measured under the digest of the original
+    # ones.
     if rows.digest(dataset.samples) != dataset.digest or not all(
         Path(value["path"]).is_file() for value in files
     ):

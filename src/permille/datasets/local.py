@@ -76,6 +76,8 @@ def _read_jsonl(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
                 yield number, fields
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
+    # Only after the last row: JSON lines may leave keys out, so a column that the first rows lack
+    # may still come.
     if names and (absent := sorted(columns.used - names)) and not matched:
         raise missing(path, absent, sorted(names))
 
@@ -107,7 +109,7 @@ def _parse_json(line: bytes | None) -> Fields | None:
         value = json.loads(text)
     except UnicodeDecodeError:
         return "not UTF-8"
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # RecursionError: thousands of brackets
         return "not JSON"
     return value if isinstance(value, dict) else "not a JSON object"
 

@@ -58,6 +58,7 @@ def reference(text: str, root: Path, medium: Medium) -> dict[str, str]:
         path = (root / text).resolve()
         inside = path.is_relative_to(root.resolve())
         size = path.stat().st_size if inside and path.is_file() else None
+    # ValueError: a null character; RuntimeError: a loop of links (Path.resolve before Python 3.13).
     except (OSError, ValueError, RuntimeError) as error:
         raise BadMedium(f"{text[:60]!r} is not a path") from error
     if not inside:
@@ -94,6 +95,7 @@ def keep(content: bytes, medium: Medium) -> dict[str, str]:
 def _keep(content: bytes) -> dict[str, str]:
     sha256 = hashlib.sha256(content).hexdigest()
     folder = cache_folder() / "media"
+    # By its digest: an image that occurs in many datasets, or is drawn again, is stored once.
     path = folder / sha256
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

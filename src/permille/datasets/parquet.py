@@ -80,6 +80,8 @@ def _read(path: Path, columns: Layout) -> Iterator[tuple[int, Fields]]:
 
 @contextlib.contextmanager
 def _reader(path: Path, names: list[str]) -> Iterator[BinaryIO]:
+    # -P: with -m alone, Python searches the current folder for modules first, and a duckdb.py may
+    # lie there beside a stranger's dataset (docs.python.org, using/cmdline.html).
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "permille.datasets.parquet"],
         stdin=subprocess.PIPE,

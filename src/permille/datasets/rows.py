@@ -24,12 +24,12 @@ MAX_LABELS = 1_000
 
 
 class UnusableRow(Record):
-    """A skipped row: its position and the error. ``asked``: the row is fine, but its label is not
-    among those that the study file lists."""
+    """A skipped row: its position and the error. ``unlisted``: the row is fine, but its label is
+    not among those that the study file lists."""
 
     where: str
     why: str
-    asked: bool = False
+    unlisted: bool = False
 
 
 Row: TypeAlias = Sample | UnusableRow
@@ -41,7 +41,7 @@ class _Tally:
     def __init__(self) -> None:
         self.named: list[str] = []
         self.bad = 0
-        self.unasked = 0
+        self.unlisted = 0
         self.good_rows = 0
         self.labels: set[str] = set()
 
@@ -50,12 +50,13 @@ class _Tally:
         for row in rows:
             if isinstance(row, UnusableRow):
                 self.bad += 1
-                self.unasked += not row.asked
+                self.unlisted += row.unlisted
                 if len(self.named) < MAX_NAMED:
                     self.named.append(f"{row.where}: {row.why}")
                 continue
             if labelled and isinstance(row.reference, str):
                 self.labels.add(row.reference)
+                # Checked at once: with free text in a large file, the set would keep growing.
                 if len(self.labels) > MAX_LABELS:
                     raise DatasetError(
                         f"dataset {name!r} has more than {MAX_LABELS} distinct labels; "
@@ -89,6 +90,7 @@ def collect(
         why = f"; {tally.named[0]}" if tally.named else ""
         count = f"all {tally.bad} rows are unusable" if tally.bad else "it has no rows"
         raise DatasetError(f"dataset {name!r} cannot be used: {count}{why}")
+    # Equal ids have equal keys, so they are neighbours in this order.
     for (a, _), (b, twin) in itertools.pairwise(chosen):
         if a == b:
             raise DatasetError(f"dataset {name!r} has two rows with the id {twin.id!r}")
@@ -99,7 +101,7 @@ def collect(
         digest=digest(samples),
         skipped=tuple(tally.named),
         skipped_total=tally.bad,
-        unwanted_total=tally.bad - tally.unasked,
+        unwanted_total=tally.unlisted,
         usable_total=tally.good_rows,
         labels=tuple(sorted(tally.labels)),
     )

@@ -55,6 +55,7 @@ def layout(spec: DatasetSpec, task: Task, *, root: Path) -> Layout:
             f"the columns of {task.name} are: {', '.join((*known, 'id'))}"
         )
     reference = task.reference
+    # Such a task also runs without a reference: its column is only required if it is named.
     if getattr(task, "optional_reference", False) and reference not in spec.columns:
         reference = None
     used = (*task.inputs, *((reference,) if reference else ()))
@@ -92,7 +93,9 @@ def row(where: str, number: int, fields: Fields, plan: Layout) -> Row:
         if plan.reference is not None:
             reference = _value(fields, plan.reference, plan)
             if plan.labels and reference not in plan.labels:
-                return UnusableRow(where=where, why=f"unknown label {reference!r:.60}", asked=True)
+                return UnusableRow(
+                    where=where, why=f"unknown label {reference!r:.60}", unlisted=True
+                )
         inputs = {name: _value(fields, name, plan) for name in plan.inputs}
         if reference is not None and plan.reference and plan.kinds[plan.reference] == "tags":
             _check_tags(inputs, reference)
@@ -168,6 +171,7 @@ def _objects(fields: Mapping[str, Any], column: str) -> list[dict[str, Any]]:
         labels, boxes = value.get("label", value.get("category")), value.get("bbox")
         if not _is_list(labels) or not _is_list(boxes) or len(labels) != len(boxes):
             raise _Unusable(f"{column!r} does not have one label for each bbox")
+        # By object again: the datasets library turns a list of records into a record of lists.
         value = [{"label": n, "bbox": b} for n, b in zip(labels, boxes, strict=True)]
     if not _is_list(value) or not all(isinstance(thing, dict) for thing in value):
         raise _Unusable(f"{column!r} is not a list of objects with label and bbox")

@@ -42,6 +42,8 @@ def badge(results: Results) -> bytes:
 
 def _drawn(text: str, title: str, colour: str) -> bytes:
     left, right = _width("energy"), _width(text)
+    # The namespace is an attribute here: ElementTree would write a prefix for it (ns0:svg), which
+    # HTML does not understand for inline SVG.
     svg = Element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",

@@ -12,6 +12,7 @@ from permille.exporters.single import shown
 
 def counted_energy(row: ResultRow, results: Results) -> dict[str, Any]:
     """Which joules count, and the origin of the figure."""
+    # Only the facility's energy includes the PUE; in other boundaries it multiplies the carbon.
     of_facility = {"pue": results.carbon.pue} if row.boundary == "facility" else {}
     return {
         "boundary": row.boundary,
@@ -54,6 +55,8 @@ def identities(rows: Sequence[ResultRow], results: Results) -> list[dict[str, st
         UsageError: two rows have the same.
     """
     each = [identity(row, results) for row in rows]
+    # Formats that identify a figure by its labels alone would silently replace the first by the
+    # second.
     if len({tuple(labels.values()) for labels in each}) < len(each):
         raise UsageError("two figures have the same labels: choose one with --study or --model")
     return each

@@ -21,8 +21,9 @@ from permille.analysis.results import ResultRow, Results
 from permille.carbon.settings import CarbonSettings
 from permille.errors import UsageError
 from permille.exporters import Export, ExportRequest
-from permille.exporters.boamps_hardware import components, known, place, system
+from permille.exporters.boamps_hardware import components, known, place, software, system
 from permille.exporters.single import (
+    began,
     boundary_text,
     energy_text,
     finished_of,
@@ -116,6 +117,7 @@ def _run(trial: Trial, request: ExportRequest) -> _Run | None:
     if not isinstance(energy, Bounded) or not inferences:
         return None
     baseline = None if idle is None else within(idle, request.boundary)
+    # The calibration must cover the same domains as the measure.
     if not isinstance(baseline, Bounded) or set(baseline.domains) != set(energy.domains):
         baseline = None
     return _Run(trial, energy, inferences, baseline)
@@ -129,15 +131,16 @@ def _report(
         "task": _task(results, row, runs),
         "measures": [_measure(row, runs)],
         "system": system(facts),
-        "software": known(language="python", version=facts.get("python")),
+        "software": software(facts),
         "infrastructure": {
-            "infraType": "other",
+            "infraType": "other",  # required (report_schema.json), and not known
             "components": components(runs[-1].trial, runs[-1].energy.domains),
         },
         "environment": place(results.carbon),
         "quality": quality,
         ADDED: msgspec.to_builtins(_added(results, row, runs)),
     }
+    # The schema allows no null: an unknown part must be left out.
     body = {name: part for name, part in body.items() if part is not None}
     digest = json.dumps(body, sort_keys=True)
     header = {
@@ -151,6 +154,7 @@ def _report(
 
 
 def _task(results: Results, row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
+    # BoAmps only has a field for an accuracy; any other score would be read as one.
     score = row.quality
     accuracy = score.value if score is not None and score.metric == "accuracy" else None
     return known(
@@ -194,6 +198,7 @@ def _data(row: ResultRow, usage: str) -> dict[str, Any]:
 def _measure(row: ResultRow, runs: Sequence[_Run]) -> dict[str, Any]:
     """The sum over the trials: kWh and seconds."""
     idles = [(run.idle, run.trial.phases["idle"]) for run in runs if run.idle is not None]
+    # All or none: the measure is the sum over all trials, so a calibration of some is too small.
     calibrated = len(idles) == len(runs)
     idle_j = sum(idle.energy_j for idle, _ in idles)
     own = row.source == "permille"
@@ -223,14 +228,8 @@ def _meters(runs: Sequence[_Run], kind: DomainKind) -> str | None:
 
 def _began(runs: Sequence[_Run]) -> str | None:
     """When the first trial began (UTC); None if one does not know."""
-    times = []
-    for run in runs:
-        try:
-            moment = datetime.fromisoformat(run.trial.started)
-        except ValueError:
-            return None
-        times.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return min(times).astimezone(UTC).strftime(_TIME)
+    times = began(run.trial for run in runs)
+    return min(times).astimezone(UTC).strftime(_TIME) if times else None
 
 
 def _quality(row: ResultRow) -> BoampsQuality | None:

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from permille.carbon.lookup import find
 from permille.carbon.settings import CarbonSettings
 from permille.carbon.table import grid_table
+from permille.errors import CarbonError
 from permille.exporters.single import shown
 from permille.records.trial import Trial
 
@@ -20,13 +22,20 @@ def system(facts: dict[str, str]) -> dict[str, Any] | None:
     return None if name is None else {"os": shown(name)}
 
 
+def software(facts: dict[str, str]) -> dict[str, Any] | None:
+    """The programming language, where a tool of this language recorded its version: other tools'
+    logs may be of any."""
+    version = facts.get("python") or facts.get("python_version")
+    return None if version is None else {"language": "python", "version": shown(version)}
+
+
 def components(trial: Trial, counted: Sequence[str]) -> list[dict[str, Any]]:
-    """The processors, memory and devices whose domains are ``counted``. Their number is that of
-    these domains."""
+    """The processors and devices, in the number of their ``counted`` domains, and the memory."""
     facts, domains = trial.environment.facts, trial.phases["query"].domains
     processors = sum(domains[name].kind == "cpu" for name in counted)
     gpus = [name for name in counted if domains[name].kind == "gpu"]
     gib, processor = _number(facts.get("memory_gib")), facts.get("cpu")
+    # At least one, even if only accelerators count: every machine has a processor.
     cpu = known(
         componentType="cpu",
         nbComponent=max(1, processors),
@@ -62,7 +71,11 @@ def place(carbon: CarbonSettings) -> dict[str, Any] | None:
     if carbon.assumed or carbon.region is None:
         return None
     places = grid_table().places
-    chosen = places[carbon.region]
+    try:
+        # Not by the table's code alone: a live figure has the service's zone, such as DE.
+        chosen = find(carbon.region)
+    except CarbonError:
+        return None
     top = chosen
     while top.kind not in ("country", "world") and top.parent is not None:
         top = places[top.parent]

@@ -89,6 +89,7 @@ def _line(
     return {
         "timestamp": trial.started,
         "project_name": trial.cell.model,
+        # The importer knows a run by this, so that the same file imported twice counts once.
         "run_id": trial.uid,
         "experiment_id": trial.study,
         "duration": query.seconds,
@@ -106,6 +107,8 @@ def _line(
         "cpu_model": facts.get("cpu") or facts.get("cpu_model"),
         "gpu_model": facts.get("gpu_model"),
         "ram_total_size": facts.get("memory_gib") or facts.get("ram_total_size"),
+        # CodeCarbon's word for the energy of the machine and not of one process, which is what
+        # permille's meters read.
         "tracking_mode": "machine" if trial.source == "permille" else facts.get("tracking_mode"),
         "pue": carbon.pue,
         "inferences": query.inferences,

@@ -47,6 +47,7 @@ class Continuous:
         results = request.results()
         rows, notes = whole_rows(results)
         points = [point for row in rows for point in _points(row, results)]
+        # Bencher's format has names as keys, so the last of two figures would replace the first.
         for name, count in Counter(point.name for point in points).items():
             if count > 1:
                 raise UsageError(

@@ -153,6 +153,8 @@ def _properties(described: dict[str, Any]) -> Iterable[dict[str, str]]:
     for name, value in described.items():
         if value is not None:
             text = str(value).lower() if isinstance(value, bool) else str(value)
+            # Names of properties have a namespace, by CycloneDX's convention
+            # (github.com/CycloneDX/cyclonedx-property-taxonomy).
             yield {"name": f"permille:{name}", "value": text}
 
 

@@ -63,7 +63,7 @@ class EvalResultsFile:
             dataset_id=dataset,
             task_id=task,
             value=wh_from_kwh(kwh),
-            date=f"{days[1]}",
+            date=f"{days[1]}",  # the last day: its trials are part of the score
             source_url=None if request.link is None else checked_link(request.link),
             notes=(
                 f"Wh per 1,000 inferences of {named(row)}: {energy_text(row)}, 95 % interval"
@@ -91,6 +91,7 @@ def _benchmark(name: str | None) -> tuple[str, str]:
         validate_repo_id(dataset)
     except HFValidationError as error:
         raise UsageError(f"--benchmark {shown(name)!r} names no dataset: {_HOW}") from error
+    # validate_repo_id accepts a name without an owner, from the Hub's early days.
     if "/" not in dataset or not colon or not task or shown(task) != task:
         raise UsageError(f"--benchmark {shown(name)!r} is not complete: {_HOW}")
     return dataset, task

@@ -60,6 +60,7 @@ def label_of(request: ExportRequest) -> Label:
     results = request.results()
     row = only_row(results)
     days = measured_on(row, request.trials())
+    # A label is shown on its own, so everything that the figure depends on must be on it.
     missing = [] if row.quality else ["no quality (its task must score the answers)"]
     if results.carbon.assumed:
         missing.append("no grid (add --region or --intensity)")
@@ -148,7 +149,7 @@ def as_picture(label: Label) -> bytes:
 
 
 def _wrapped(text: str, characters: int) -> list[str]:
-    """At least one line."""
+    """At least one line. SVG does not break lines itself."""
     return textwrap.wrap(text, characters) or [""]
 
 

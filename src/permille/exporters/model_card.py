@@ -22,8 +22,9 @@ from permille.units import (
     format_seconds,
 )
 
-# Beyond CommonMark also what GitHub and the Hub read: @names, :emoji:, $mathematics$, bare links.
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@])")
+# Beyond CommonMark also what GitHub and the Hub read: @names, :emoji:, $mathematics$, bare links,
+# which need no scheme if they begin with "www." (GitHub Flavored Markdown, 6.9).
+_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&:$@]|(?<=www)\.)")
 
 
 def model_card(results: Results) -> str:
@@ -69,6 +70,7 @@ def _session_lines(results: Results) -> list[str]:
 def escaped(text: str) -> str:
     """Escape untrusted text for Markdown, so that it is shown literally: no markup, HTML or
     links."""
+    # Shortened before it is escaped: half an escape at the end would escape what follows.
     return _MARKS.sub(r"\\\1", plain(text, limit=200)).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from datetime import UTC, datetime
 
 from permille.analysis.results import ResultRow
 from permille.exporters import Export, ExportRequest, basis
-from permille.exporters.single import finished_of, whole_rows
+from permille.exporters.single import began, finished_of, whole_rows
 from permille.records.trial import Trial
 from permille.telemetry import MetricPoint, as_json_line, per_1000
 from permille.units import counted, joules_from_kwh
@@ -60,11 +59,6 @@ def _points(row: ResultRow, identity: dict[str, str], t_ns: int) -> list[MetricP
 def _last_ns(trials: Iterable[Trial]) -> int | None:
     """The latest start of the trials (ns since 1970); None if one is not known, or there are
     none."""
-    times = []
-    for trial in trials:
-        try:
-            moment = datetime.fromisoformat(trial.started)
-        except ValueError:
-            return None
-        times.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    times = began(trials)
+    # Whole seconds first: a float does not hold the nanoseconds since 1970.
     return int(max(times).timestamp()) * 1_000_000_000 if times else None

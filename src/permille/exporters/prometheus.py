@@ -41,6 +41,7 @@ def _text(rows: list[ResultRow], labels: list[dict[str, str]]) -> bytes:
     with extra("watch", "export prometheus"):
         from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+    # Not the default registry, which also has metrics of this process.
     registry = CollectorRegistry()
     for suffix, meaning in _PARTS.items():
         name = f"permille_energy_per_1000{suffix}_joules"

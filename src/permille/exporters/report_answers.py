@@ -106,6 +106,7 @@ def sections(measured: ReportFigure) -> list[Section]:
 
 def _sci(measured: ReportFigure) -> list[ClauseAnswer]:
     results, row = measured.results, measured.row
+    # SCI requires the intensity of the region where the software runs, not the world average.
     grid = None if results.carbon.assumed else grid_text(results)
     no_grid = "no grid was chosen (--region or --intensity)"
     operational = None if grid is None else mass_text(row.co2e_g_per_1000)
@@ -217,6 +218,7 @@ def _score(operational: Interval, embodied_g: float) -> str:
 
 def _ai_act(measured: ReportFigure) -> list[ClauseAnswer]:
     row, facts = measured.row, measured.facts
+    # The Act's own two words (Annex XI, Section 1, point 2(e)).
     known = "known" if row.provenance == "measured" else "estimated"
     batch = "" if row.batch_size is None else f", batches of {row.batch_size}"
     return [

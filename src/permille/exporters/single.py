@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
 
 from permille.analysis.estimates import Interval, estimate_of
@@ -62,6 +62,7 @@ def check_of_one_model(results: Results, what: str) -> None:
         raise UsageError(
             f"the selection has {len(models)} models, and {what} is of one: add --model"
         )
+    # These files are published with the model's own weights, so their figures must be of those.
     if any(row.weights is not None for row in results.rows):
         raise UsageError(
             f"{named(results.rows[0])} was measured with other weights than its own (replica):"
@@ -163,6 +164,19 @@ def finished_of(row: ResultRow, trials: Iterable[Trial]) -> Iterator[Trial]:
     return (trial for trial in trials if trial.status == "done" and _is_of(trial, row))
 
 
+def began(trials: Iterable[Trial]) -> list[datetime] | None:
+    """When each of the trials began; None if one has no valid time."""
+    times = []
+    for trial in trials:
+        try:
+            moment = datetime.fromisoformat(trial.started)
+        except ValueError:
+            return None
+        # CodeCarbon logs local times without their zone. As UTC they are right to within a day.
+        times.append(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return times
+
+
 def measured_on(row: ResultRow, trials: Iterable[Trial]) -> tuple[date, date] | None:
     """The first and the last day of the row's finished trials; None if one has no valid date."""
     days = []
@@ -196,9 +210,12 @@ def checked_link(link: str) -> str:
 
 def _is_of(trial: Trial, row: ResultRow) -> bool:
     cell = trial.cell
-    return (trial.study, cell.task, cell.dataset, cell.model, trial.source) == (
-        row.study, row.task, row.dataset, row.model, row.source,
-    )  # fmt: skip
+    of_trial = (trial.study, cell.task, cell.dataset, cell.model, cell.backend, trial.source)
+    of_row = (row.study, row.task, row.dataset, row.model, row.backend, row.source)
+    settings = (cell.settings.get("batch_size"), cell.settings.get("weights"))
+    # A row that pools machines (--pool) has the fingerprints of all of them, joined.
+    on_machine = trial.environment.fingerprint in row.fingerprint.split("+")
+    return on_machine and of_trial == of_row and settings == (row.batch_size, row.weights)
 
 
 def over_text(row: ResultRow) -> str:

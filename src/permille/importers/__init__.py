@@ -35,6 +35,7 @@ class Tally:
         self.rows = 0
         self.bad: list[BadRow] = []
         self.bad_count = 0
+        # The store may refuse a trial that the importer let through; the report then names its row.
         self.at: tuple[str, int | None] = ("", None)
 
     def place(self, file: str, row: int | None) -> None:
@@ -44,6 +45,7 @@ class Tally:
     def leave_out(self, file: str, row: int | None, reason: str) -> None:
         """Count a bad row or file, and record the first few by name."""
         self.bad_count += 1
+        # A file of a million bad rows must fill neither the memory nor the terminal.
         if len(self.bad) < NAMED:
             self.bad.append(BadRow(file=file, row=row, reason=reason))
 

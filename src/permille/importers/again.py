@@ -9,6 +9,7 @@ import msgspec
 
 from permille.records.energy import Phase, Refused
 from permille.records.trial import Trial
+from permille.units import kwh_from_joules
 
 KIND = "logged_as"
 """The fact that says what a run's rows are: only rows of one kind are totals of the same thing."""
@@ -42,6 +43,8 @@ def merged(known: Trial, new: Trial) -> Trial | Refused | None:
             reason=f"run {new.uid} is already known with other figures ({_total(known)}; here"
             f" {_total(new)}), and neither is a later total of the other; the known record stays"
         )
+    # A record that replaces the known one must have been imported with the same options: otherwise
+    # a later flush could move the run to another study or change its number of inferences.
     differs = [
         option
         for option, same in (
@@ -75,4 +78,4 @@ def _grown(was: Phase, now: Phase) -> bool:
 
 def _total(trial: Trial) -> str:
     seconds, energy_j = _figures(trial.phases["query"])
-    return f"{sum(energy_j.values()) / 3.6e6:.4g} kWh in {seconds:.4g} s"
+    return f"{kwh_from_joules(sum(energy_j.values())):.4g} kWh in {seconds:.4g} s"

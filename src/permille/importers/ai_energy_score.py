@@ -34,6 +34,7 @@ class AiEnergyScoreImporter:
         for member in source.members(tally.leave_out):
             if not member.is_of(".csv"):
                 continue
+            # A failed run's traceback is in error_message, with its line breaks.
             for at, row in rows(member, tally, REQUIRED, breaks_in_fields=True):
                 try:
                     tally.place(member.name, at)
@@ -52,6 +53,7 @@ def _trial(row: dict[str, str], options: Options) -> Trial:
         raise BadValue("model_name or task is missing")
     error = text(row, "error_message")
     answered = not_negative(row, "successful_prompts")
+    # A run that answered and then failed has a figure for what it answered; a note says so.
     failed = None if answered else error or "no prompt was answered"
     settings = {
         name: known for name in ("model_class", "reasoning_state") if (known := text(row, name))
@@ -134,6 +136,7 @@ def _inferences(row: dict[str, str], energy_wh: float) -> int:
     if answered > sent:
         raise BadValue(f"{answered} prompts of {sent} were answered")
     per_1000 = not_negative(row, "wh_per_1000_queries")
+    # Answered prompts first: they also count if the file has no Wh per 1,000 to decide by.
     for prompts in (answered, sent):
         if per_1000 is None or abs(energy_wh * 1000 / prompts - per_1000) <= _TOLERANCE * per_1000:
             return prompts

@@ -27,6 +27,7 @@ from permille.records.trial import Protocol, Trial
 
 SOURCE = "aiperf"
 
+# Each under its names, the newest first: since ai-dynamo/aiperf#976 they begin with the vendor.
 _ENERGY = ("nvidia_energy_consumption", "energy_consumption")
 _POWER = ("nvidia_power_usage", "gpu_power_usage", "amd_power")
 _JOULES = {"mJ": 1e-3, "J": 1.0, "kJ": 1e3, "MJ": 1e6}
@@ -68,14 +69,14 @@ class TelemetryEndpoint(msgspec.Struct, frozen=True):
 
 
 class GpuTelemetry(msgspec.Struct, frozen=True):
-    """What was read of the GPUs."""
+    """The readings of the GPUs."""
 
     summary: TelemetryPeriod
     endpoints: dict[str, TelemetryEndpoint]
 
 
 class BenchmarkedEndpoint(msgspec.Struct, frozen=True):
-    """The server that was asked."""
+    """The server under load."""
 
     model_names: Annotated[list[str], msgspec.Meta(min_length=1)]
 
@@ -187,6 +188,8 @@ def _query(telemetry: GpuTelemetry, inferences: int) -> Phase:
     for endpoint, machine in telemetry.endpoints.items():
         for key, gpu in machine.gpus.items():
             name = f"gpu:{endpoint}/{key}"[: build.MAX_NAME]
+            if name in domains or name in problems:
+                raise ValueError(f"two GPUs are called {name[:60]!r}")
             energy = _energy(gpu, seconds)
             if isinstance(energy, Problem):
                 problems[name] = energy
@@ -201,21 +204,30 @@ def _query(telemetry: GpuTelemetry, inferences: int) -> Phase:
 
 
 def _energy(gpu: TelemetryGpu, seconds: float) -> float | Problem:
-    """Joules by the GPU's counter, whose readings are totals since its driver was loaded. The mean
-    power must agree with them."""
+    """Joules by the GPU's counter. The mean power must agree with them."""
     counter = next((gpu.metrics[name] for name in _ENERGY if name in gpu.metrics), None)
     power = next((gpu.metrics[name] for name in _POWER if name in gpu.metrics), None)
-    if counter is None or counter.min is None or counter.max is None:
+    advance = None if counter is None else _advance(counter)
+    if counter is None or advance is None:
         return Problem(reason="no readings of an energy counter in the telemetry", kind="gpu")
     if counter.unit not in _JOULES:
         raise ValueError(f"energy in {counter.unit[:20]!r}, not in {', '.join(_JOULES)}")
-    energy_j = (counter.max - counter.min) * _JOULES[counter.unit]
+    energy_j = advance * _JOULES[counter.unit]
     fault = power_fault("gpu", energy_j, seconds)
     if fault is None and power is not None and power.avg and power.unit == "W":
         fault = disagreement(
             "energy (J)", energy_j, "mean power x the telemetry's period", power.avg * seconds
         )
     return energy_j if fault is None else Problem(reason=fault, kind="gpu")
+
+
+def _advance(counter: BenchmarkMetric) -> float | None:
+    """What the counter advanced by, in its unit; None if that is not known."""
+    if counter.min is not None and counter.max is not None:
+        return counter.max - counter.min  # the readings, totals since the driver was loaded
+    # Since ai-dynamo/aiperf#596 the tool subtracts: such a metric has no statistics but ``avg``,
+    # the difference from the last reading before the profiling.
+    return counter.avg if counter.min is None and counter.max is None else None
 
 
 def _counts(run: ProfileExport, done: float) -> dict[str, float]:

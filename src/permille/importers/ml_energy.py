@@ -60,7 +60,7 @@ _NOT_READ = (
     "{} of the ML.ENERGY leaderboard: only version 3 is supported (files with a task and its"
     " configurations); get those of the same model from https://ml.energy/leaderboard"
 )
-
+_OF_A_MODEL = "the file of one model, which repeats the files of tasks: import the folder tasks"
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
@@ -109,12 +109,16 @@ class MlEnergyImporter:
                 if member.chosen and content is not None:
                     tally.leave_out(member.name, None, "no task with configurations in it")
                 continue
+            if "model_id" in content:
+                # A model's part of the task files: reading both would count each figure twice.
+                if member.chosen:
+                    tally.leave_out(member.name, None, _OF_A_MODEL)
+                continue
             configurations = content.get("configurations")
-            for at, raw in enumerate(
-                configurations if isinstance(configurations, list) else [], start=1
-            ):
-                if not isinstance(raw, dict) or "model_id" not in raw:
-                    continue
+            if not isinstance(configurations, list):
+                tally.leave_out(member.name, None, "its configurations are not a list")
+                continue
+            for at, raw in enumerate(configurations, start=1):
                 tally.rows += 1
                 try:
                     tally.place(member.name, at)
@@ -139,6 +143,7 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
     it = msgspec.convert(raw, Configuration)
     energy_j, seconds, counts = _per_inference(it)
     power_j = _positive(it.avg_power_watts, "avg_power_watts") * seconds
+    # The file has energy, power and time, so each can be checked against the other two.
     fault = power_fault("gpu", energy_j, seconds) or disagreement(
         "energy per request, image or video (J)", energy_j, "avg_power_watts x its time", power_j
     )
@@ -168,6 +173,7 @@ def _trial(task: str, raw: dict[str, Any], options: Options) -> Trial:
         status="done",
         reason=None,
         started="",
+        # The file has the mean of one request, image or video, not how many were measured.
         protocol=Protocol(inferences=1, batch_size=batch_size, name=SOURCE),
         environment=build.environment({"gpu_model": it.gpu_model, "gpu_count": str(it.num_gpus)}),
         source=SOURCE,

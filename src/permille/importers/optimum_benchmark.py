@@ -6,12 +6,14 @@ and RAM energy are CodeCarbon's estimates, GPU energy is from NVML. Inputs are r
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 import msgspec
 
+from permille.errors import ImportDataError
 from permille.importers import Options, Tally
 from permille.importers import trials as build
 from permille.importers.codecarbon.importer import CPU_ACCURACY, GPU_ACCURACY, RAM_ACCURACY
@@ -27,6 +29,7 @@ from permille.units import joules_from_kwh
 SOURCE = "optimum-benchmark"
 _QUERIES = (("forward",), ("call",), ("prefill", "decode"))
 """The parts of one call, by kind of model."""
+_CONFIG = "benchmark_config.json"
 _MAX_CONFIGS = 10_000
 _TOLD_OR_IDLE = {
     "scenario": {
@@ -113,24 +116,24 @@ class OptimumBenchmarkImporter:
     name = SOURCE
 
     def trials(self, source: Source, tally: Tally, options: Options) -> Iterator[Trial]:
-        """One trial per report; a folder's config is read before its report."""
-        configs: dict[str, Any] = {}
+        """One trial per report. The source is read twice, first for the configs."""
+        configs = _configs(source)
         for member in source.members(tally.leave_out):
             path = PurePosixPath(member.name)
             if not member.is_of(".json"):
                 continue
             content = document(member, tally)
-            folder = str(path.parent)
-            if path.name == "benchmark_config.json" and len(configs) < _MAX_CONFIGS:
-                configs[folder] = content
+            if path.name == _CONFIG:
                 continue
             if not isinstance(content, dict):
                 continue
+            # The tool leaves CodeCarbon's output beside its report, as forward_codecarbon.json.
             if {"run_id", "energy_consumed"} <= content.keys():
                 tally.leave_out(member.name, None, _OF_ONE_PHASE)
                 continue
             report = content.get("report", content)
-            config = content.get("config", configs.get(folder))
+            # benchmark.json contains both; benchmark_report.json is the report alone.
+            config = content.get("config", configs.get(str(path.parent)))
             tally.rows += 1
             try:
                 if config is None:
@@ -144,6 +147,19 @@ class OptimumBenchmarkImporter:
 importer = OptimumBenchmarkImporter()
 
 
+def _configs(source: Source) -> dict[str, Any]:
+    """The configs by their folder. The members of an archive come in any order, so one may stand
+    behind its report."""
+    configs: dict[str, Any] = {}
+    # An archive that cannot be read to its end gives what it has; the second reading reports it.
+    with contextlib.suppress(ImportDataError):
+        for member in source.members(lambda *_: None):
+            path = PurePosixPath(member.name)
+            if path.name == _CONFIG and len(configs) < _MAX_CONFIGS:
+                configs[str(path.parent)] = document(member, Tally())
+    return configs
+
+
 def _trial(raw: Any, report: Any, options: Options) -> Trial:
     config = msgspec.convert(raw, _Config)
     if not isinstance(report, dict):
@@ -154,6 +170,7 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
     parts = _parts(report)
     backend = config.backend
     batch_size = config.scenario.input_shapes.batch_size
+    # On a CPU, no figure of a GPU is missing; on a GPU, a 0 is a reading that failed.
     has_gpu = backend.device.lower() not in ("cpu", build.UNKNOWN)
     for part in parts:
         _check_rates(part, batch_size)
@@ -164,6 +181,7 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
             phases = {"load": _phase([load], None, has_gpu=has_gpu), **phases}
     times = parts[0].latency
     latency = None
+    # The percentiles of a whole call do not follow from those of prefill and decode.
     if len(parts) == 1 and times is not None:
         latency = Latency(p50=times.p50, p95=times.p95, mean=times.mean, n=times.count)
     return Trial(
@@ -172,6 +190,7 @@ def _trial(raw: Any, report: Any, options: Options) -> Trial:
         cell=build.cell(
             SOURCE,
             task=backend.task,
+            # The tool generates random inputs of given shapes; there is no dataset.
             dataset="random inputs",
             model=backend.model,
             category="unknown",

@@ -14,6 +14,8 @@ from permille.records.recording import DomainKind, Provenance
 
 UNKNOWN = "unknown"
 """The task or dataset of a run if its file does not say."""
+# Ids on the Hub have at most 96 characters. What is much longer is no name, and the store and every
+# table would repeat it.
 MAX_NAME = 300
 
 GPU_ONLY = {
@@ -25,6 +27,7 @@ GPU_ONLY = {
 
 def digest(content: object) -> str:
     """A digest of ``content`` in 16 hex digits, independent of the order of its keys."""
+    # 64 bits: among a million runs, any two share a digest with a probability of 3e-8.
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 
@@ -68,6 +71,7 @@ def cell(
 def environment(facts: dict[str, str | None], beside: dict[str, str] | None = None) -> Environment:
     """The machine as described in the file; ``beside`` has facts that are not about the machine."""
     known = {name: value[:MAX_NAME] for name, value in facts.items() if value}
+    # ``beside`` is not part of the fingerprint: the grid factor of one machine may change.
     return Environment(fingerprint=digest(known)[:12], facts={**known, **(beside or {})})
 
 

@@ -98,7 +98,7 @@ def _check(run: ServedBenchmark) -> None:
         ValueError: they contradict each other.
     """
     if not run.completed:
-        return
+        return  # nothing to compare: its throughput is 0, as it should be
     if not run.request_throughput:
         raise ValueError(f"request_throughput is 0, but {run.completed} requests succeeded")
     computed = run.completed / run.duration
@@ -132,6 +132,8 @@ def _done(run: ServedBenchmark, raw: dict[str, Any], options: Options) -> Trial:
             model=run.model_id,
             category="general-purpose",
             backend=run.backend or run.endpoint_type or build.UNKNOWN,
+            # Without the Nones: an older version lacks the key where a newer one writes null, and
+            # both are the same load.
             settings={name: value for name, value in settings.items() if value is not None},
         ),
         repeat=0,

@@ -40,6 +40,8 @@ from permille.units import joules_from_kwh, kwh_from_joules
 
 _ROUNDING = 1e-6
 _MOST_NOTES = 20
+# The method is free text. The schema's own example is "wattmeter" (measure_schema.json); anything
+# else, such as "codecarbon", may be an estimate and is taken for one.
 _WATT_METERS = ("wattmeter", "watt meter", "watt-meter", "powermeter", "power meter")
 _UNSTATED_METER = QUALITIES["low"]
 """The accuracy of a wall meter of which the report does not state the quality."""
@@ -69,6 +71,7 @@ def _trials(content: dict[str, Any], options: Options) -> list[Trial]:
     if report.task.task_stage.strip().lower() != "inference":
         stage = report.task.task_stage[:40]
         raise ValueError(f"taskStage is {stage!r}: only reports of the stage inference are read")
+    # Without the header, whose date and id are new whenever the report is written again.
     digest = build.digest({key: part for key, part in content.items() if key != "header"})
     if report.permille is not None:
         return list(_again(report, report.permille, digest, options))
@@ -98,6 +101,7 @@ def _of_measure(report: BoampsReport, measure: BoampsMeasure, uid: str, options:
     query = _phase("measurement", measure.power_consumption, measure.measurement_duration,
                    at_wall=at_wall, accuracy=accuracy, inferences=inferences)  # fmt: skip
     phases = {"query": query}
+    # Both are needed: idle is subtracted as a power.
     idle_kwh = measure.power_calibration_measurement
     idle_s = measure.duration_calibration_measurement
     if idle_kwh and idle_s:
@@ -128,6 +132,7 @@ def _cell(report: BoampsReport, measure: BoampsMeasure, uid: str) -> Cell:
         SOURCE,
         task=_hub_task(report.task.task_family),
         dataset=build.UNKNOWN,
+        # A report without a model is a cell of its own: nothing shows that two are of the same.
         model=" + ".join(name for name in names if name) or f"{build.UNKNOWN} {uid}",
         category="unknown",
         backend=next((a.framework for a in algorithms if a.framework), build.UNKNOWN),
@@ -186,6 +191,8 @@ def _phase(
         SOURCE,
         provenance,
         accuracy,
+        # A wall meter covers the whole machine. A tool's sum may cover any part of it, so it claims
+        # no devices.
         covers=("cpu", "dram", "gpu", "other") if at_wall else (),
     )
     return Phase(seconds=seconds, domains={"node": node}, inferences=inferences)
@@ -267,6 +274,8 @@ def _trial(
         for domain_name, domain in phase.domains.items():
             _check_domain(f"{name}, {domain_name}", domain, phase.seconds)
         missing = _outside(added.boundary, phase)
+        # The exporter leaves out the domains outside the boundary; without a problem for them, the
+        # sum would pass for the whole node's.
         phases[name] = msgspec.structs.replace(phase, problems={**phase.problems, **missing})
     return Trial(
         uid=f"{SOURCE}:{uid}",
@@ -295,9 +304,11 @@ def _trial(
 
 def _check_sums(report: BoampsReport, added: BoampsAddition) -> None:
     queries = [trial.phases.get("query") for trial in added.trials]
-    if len(report.measures) != 1 or not queries or any(query is None for query in queries):
-        raise ValueError("permille: there must be one measure, and a query in every trial")
-    whole = [query for query in queries if query is not None]
+    whole = [query for query in queries if query is not None and (query.inferences or 0) > 0]
+    if len(report.measures) != 1 or not queries or len(whole) < len(queries):
+        raise ValueError(
+            "permille: there must be one measure, and a query with inferences in every trial"
+        )
     inferences = sum(query.inferences or 0 for query in whole)
     energy_j = sum(domain.energy_j for query in whole for domain in query.domains.values())
     (measure,) = report.measures

@@ -67,6 +67,7 @@ importer = CodeCarbonImporter()
 def _trial(run: list[Line], options: Options) -> Trial:
     first = run[0]
     notes = []
+    # The cell and the machine are taken from the first task alone.
     if any((line.project, line.machine) != (first.project, first.machine) for line in run):
         raise BadValue(f"the tasks of run {first.run_id} belong to two projects or machines")
     if first.task is None:
@@ -129,13 +130,15 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], s
     if len(run) == 1 and tasks[0] not in names:
         names = {tasks[0]: "query"}
         notes.append(f"the query is the run's only task, {_shown(tasks)}")
-    kind = next((f"task {task}" for task in tasks if names.get(task) == "query"), "all tasks")
+    kind = "all tasks"
     phases: dict[str, Phase] = {}
     for line, task in zip(run, tasks, strict=True):
         name = names.get(task, task[: build.MAX_NAME])
         if name in phases:
             raise BadValue(f"task {task!r} occurs twice in run {line.run_id}")
         of_query = name == "query"
+        # By the phase, not by the option: a task may itself be called "query".
+        kind = f"task {task}" if of_query else kind
         phases[name] = phase(line, options.inferences if of_query else None, needed=of_query)
     if "query" not in phases:
         if options.inferences is not None or LOAD_TASK in tasks:
@@ -154,7 +157,9 @@ def _task_phases(run: list[Line], options: Options) -> tuple[dict[str, Phase], s
 def _together(run: list[Line]) -> Line:
     """The tasks of a run as one row; a component missing in one of them is missing."""
     energy_kwh: dict[str, float | None] = {}
-    for part in run[0].energy_kwh:
+    # Of all rows: a row has a GPU only if it logged one. With the components of the first alone,
+    # the energy of a GPU in a later one would be dropped silently.
+    for part in dict.fromkeys(part for line in run for part in line.energy_kwh):
         values = [line.energy_kwh.get(part) for line in run]
         known = [value for value in values if value]
         lacking = None if None in values else 0.0  # nothing or 0 was logged
@@ -175,6 +180,8 @@ def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
     Raises:
         BadValue: no component has a figure, unless none is ``needed`` and the reason is known.
     """
+    # CodeCarbon logs a GPU only as its driver measures it, the CPU by a counter or by its TDP (the
+    # file does not say which), and memory always by a rule of thumb.
     known: tuple[tuple[str, str, DomainKind, Provenance, tuple[float, float]], ...] = (
         ("cpu", "cpu:0", "cpu", Provenance.ESTIMATED, CPU_ACCURACY),
         ("ram", "dram:0", "dram", Provenance.ESTIMATED, RAM_ACCURACY),
@@ -184,7 +191,7 @@ def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
     problems: dict[str, Problem] = {}
     for part, name, kind, provenance, accuracy in known:
         if part not in line.energy_kwh:
-            continue
+            continue  # the machine has none: nothing is missing
         kwh = line.energy_kwh[part]
         if part in line.doubts:
             problems[name] = Problem(reason=line.doubts[part], kind=kind)
@@ -193,6 +200,8 @@ def phase(line: Line, inferences: int | None, *, needed: bool = True) -> Phase:
         elif kwh == 0:
             problems[name] = Problem(reason="CodeCarbon logged 0: it was not metered", kind=kind)
         else:
+            # The tracker multiplies each reading by the PUE before it adds it to its component
+            # (mlco2/codecarbon, emissions_tracker.py: energy *= self._pue).
             joules = joules_from_kwh(kwh) / line.pue
             domains[name] = build.domain(joules, kind, SOURCE, provenance, accuracy)
     if not domains and (needed or not line.doubts):

@@ -106,6 +106,7 @@ def _by_run(
 
 
 def _with_task(before: list[Line], line: Line) -> list[Line]:
+    # One more than the maximum is kept, which shows that there were too many.
     if len(before) <= MAX_TASKS:
         before.append(line)
     return before
@@ -120,6 +121,7 @@ def _with_total(before: list[Line], line: Line) -> list[Line]:
     alike = (line.project, line.machine) == (known.project, known.machine)
     if alike and (line.seconds, line.energy_kwh) == (known.seconds, known.energy_kwh):
         return [msgspec.structs.replace(known, twins=known.twins + 1)]
+    # The id stands for two runs: a further row could belong to either.
     if known.fault is not None:
         return before
     kept, fault = line, None
@@ -180,6 +182,7 @@ def _line(at: int, row: dict[str, str]) -> Line:
         raise BadValue(fault)
     if not (number(row, "gpu_count") or text(row, "gpu_model") or energy_kwh["gpu"]):
         del energy_kwh["gpu"]  # the machine has no GPU, rather than a GPU that used nothing
+    # Task files and older releases have no such column; 1 is the setting's default.
     pue = number(row, "pue") or 1.0
     if pue < 1:
         raise BadValue(f"pue must be at least 1, not {pue:g}")
@@ -209,6 +212,7 @@ def _doubts(
         power_w = not_negative(row, f"{part}_power")
         if not kwh:
             continue
+        # Without the PUE: the tool applies it to energies but not to powers.
         energy_j = joules_from_kwh(kwh) / pue
         fault = power_fault("other" if shared else kinds[part], energy_j, seconds)
         if fault is None and power_w:

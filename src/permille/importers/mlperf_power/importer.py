@@ -29,6 +29,8 @@ which MLPerf requires (mlcommons/power-dev, compliance/check.py); where no log o
 run, as for any other wall meter."""
 COVERS: tuple[DomainKind, ...] = ("cpu", "dram", "gpu", "other")
 MOST_RUNS = 10_000
+# The command is run twice: first to find the ranges of volts and amperes that the meter is then set
+# to (mlcommons/power-dev, ptd_client_server/README.md). Only the second run counts.
 RANGING = "ranging"
 _TASKS = {
     "resnet": "image-classification",
@@ -54,6 +56,7 @@ class MlperfPowerImporter:
         """One trial per run with a power log; the ranging runs before them are not counted."""
         runs, directors = _collected(source, tally)
         for folder, run in sorted(runs.items()):
+            # Submissions also contain accuracy runs, and systems without a meter.
             if run.samples is None:
                 continue  # a run without power, as most are
             tally.rows += 1
@@ -212,6 +215,7 @@ def _metered(
     """
     if not begin_s < end_s:
         raise ValueError("power_end is not after power_begin")
+    # Neither log names its zone, so both readings are tried.
     same = spl.between(samples, begin_s, end_s)
     shift_s = beside.shift_s
     other: spl.Metered | Refused = Refused(reason="")
@@ -240,6 +244,7 @@ def _check(metered: spl.Metered, seconds: float, inferences: int, rate: float | 
 
 def _named(place: tuple[str, ...]) -> tuple[str | None, str | None]:
     """The system and the benchmark, where the folders are those of a submission."""
+    # …/<system>/<benchmark>/<scenario>/performance/run_1 (MLPerf's submission rules).
     if len(place) < 5 or place[-2] != "performance":
         return None, None
     return place[-5][: build.MAX_NAME], place[-4][: build.MAX_NAME]

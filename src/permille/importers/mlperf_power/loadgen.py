@@ -111,6 +111,7 @@ def samples(log: Mapping[str, Any], of_scenario: str) -> int:
 
 def rate(log: Mapping[str, Any]) -> float | None:
     """Samples per second as LoadGen logged them; None where its scenario has no such figure."""
+    # Offline logs the first and Server the second (mlcommons/inference, loadgen/results.cc).
     for key in ("result_samples_per_second", "result_completed_samples_per_sec"):
         if (value := _positive(log.get(key))) is not None:
             return value

@@ -27,7 +27,7 @@ MOST_TIME = 40
 MOST_SAMPLES = 5_000_000
 """The most samples of one import: two months."""
 MOST_GAP_S = 3.0
-"""The meter is asked once a second; a longer gap leaves too much to guess."""
+"""The meter is read once a second; a longer gap leaves too much to guess."""
 CLOCKS_S = 0.5
 """How far the clocks of LoadGen's machine and of the meter's may differ: more than this is refused
 by MLPerf's own checker (TIME_DELTA_TOLERANCE, mlcommons/power-dev, compliance/check.py)."""
@@ -82,6 +82,8 @@ def read(member: Member, tally: Tally, room: int) -> Samples:
             tally.rows += 1
             tally.leave_out(member.name, number, f"not a sample of PTDaemon: {error}")
             continue
+        # If the clock was set back, one time is in the log twice; and between() needs sorted times
+        # for its bisection.
         if samples.t_s and t_s <= samples.t_s[-1]:
             raise ValueError(f"line {number}: the time does not increase")
         if not math.isfinite(power_w) or power_w <= 0:
@@ -101,6 +103,8 @@ def between(samples: Samples, begin_s: float, end_s: float) -> Metered | Refused
     Each edge may cut a sample in two, and the clocks may differ: rectangular, of the longest step
     and :data:`CLOCKS_S` at the highest power.
     """
+    # Strictly between the two, and samples of 0 W or less left out, as MLPerf's submission checker
+    # does (mlcommons/inference, tools/submission).
     first, last = bisect_right(samples.t_s, begin_s), bisect_left(samples.t_s, end_s)
     inside_w = samples.power_w[first:last]
     if not inside_w:

@@ -90,6 +90,7 @@ def _trial(run: list[Line], study: Study) -> Trial:
         status="done",
         reason=None,
         started=first.started,
+        # The study ran 1,000 samples per dataset. What a run in no complete file did is unknown.
         protocol=Protocol(inferences=1000 if place else 0, name=STUDY),
         environment=build.environment(first.machine, codecarbon.logged_grid(run)),
         source=STUDY,
@@ -146,6 +147,7 @@ def _split_gpus(phase: Phase) -> Phase:
             "codecarbon",
             Provenance.MODELLED,
             (
+                # The true energy cannot be below 0.
                 min(1.0, (gpu.accuracy_low * gpu.energy_j + high * idle_j) / active_j),
                 (gpu.accuracy_high * gpu.energy_j + low * idle_j) / active_j,
             ),
@@ -156,6 +158,7 @@ def _split_gpus(phase: Phase) -> Phase:
             "codecarbon",
             Provenance.ESTIMATED,
             IDLE_ACCURACY,
+            # Left out of accelerator and compute, and counted in node.
             in_use=False,
         ),
     }

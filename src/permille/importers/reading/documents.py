@@ -14,6 +14,9 @@ from permille.importers.reading.foreign import not_the_data
 from permille.records.trial import Trial
 
 MAX_BYTES = 64 << 20
+MAX_NESTED = 100
+"""The most levels of a document. The tools' own have about ten, and what is made of a document (its
+digest, a cell's settings) is encoded again, below a few levels more than the parser met."""
 _CHUNK = 1 << 20
 _HEAD = 1000
 
@@ -36,8 +39,8 @@ def trials_each(
     named: str,
     trials_of: Callable[[dict[str, Any]], Sequence[Trial]],
 ) -> Iterator[Trial]:
-    """The trials of each JSON object with these ``keys``. A file that the user chose and that has
-    not them is reported as not ``named``; so is why an object is refused, with all its trials."""
+    """The trials of each JSON object with these ``keys``. A file that the user chose and that
+    lacks them is reported as not ``named``. An object is refused with all its trials."""
     for member in source.members(tally.leave_out):
         if not member.is_of(".json"):
             continue
@@ -66,14 +69,31 @@ def document(member: Member, tally: Tally) -> Any:
             return None
         parts.append(chunk)
     content = b"".join(parts)
+    # Before the encoding is known: web pages and Git LFS pointers begin with ASCII.
     fault = not_the_data(content[:_HEAD].decode("utf-8", "replace"), "JSON")
     if fault is None:
         try:
             # msgspec reads UTF-8 alone; JSON could be UTF-16 or UTF-32 (RFC 4627, 3).
-            return msgspec.json.decode(content.decode(json.detect_encoding(content)))
+            parsed = msgspec.json.decode(content.decode(json.detect_encoding(content)))
+            if not _is_nested_more(parsed):
+                return parsed
+            fault = f"nested more than {MAX_NESTED} levels deep"
         except UnicodeDecodeError as error:
             fault = f"not text in {error.encoding}: {error.reason} at byte {error.start}"
         except (msgspec.DecodeError, RecursionError) as error:
             fault = f"not JSON: {error}"
     tally.leave_out(member.name, None, fault)
     return None
+
+
+def _is_nested_more(content: Any) -> bool:
+    """Whether it has more than MAX_NESTED levels of objects and lists."""
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(MAX_NESTED):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)

@@ -12,6 +12,7 @@ import io
 import lzma
 import os
 import stat
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -24,10 +25,12 @@ from permille.errors import ImportDataError
 
 MAX_UNPACKED = 16 << 30
 """The most bytes that one archive may unpack to, over all members."""
+# A small file whose rows are all alike compresses by more than MAX_RATIO, and does no harm.
 FREE_BYTES = 64 << 20
 MAX_RATIO = 500
 """An archive may unpack to FREE_BYTES plus this many times its size. Text of one tool, with similar
 rows, compresses by a factor of 10 to 100; zeros by 1,000 to 1,000,000."""
+# tarfile and zipfile keep an entry of each member, so their number is memory.
 MAX_MEMBERS = 100_000
 MAX_READ = 4 << 20
 """The most bytes read at once; tar headers that claim more are refused."""
@@ -75,6 +78,8 @@ class _Named:
         self._inner = inner
         self._path = path
 
+    # A member is read while the importer runs, outside of the generator that opened it: the errors
+    # of its reads do not pass through members().
     def read(self, size: int = -1, /) -> bytes:
         with _readable(self._path):
             return self._inner.read(size)
@@ -87,6 +92,7 @@ class Source:
         self.path = path
         if not path.exists():
             raise ImportDataError(f"there is no file or folder {path}")
+        # Opening a pipe would wait for its writer, and it could not be read a second time.
         if not (path.is_file() or path.is_dir()):
             raise ImportDataError(f"{path} is a pipe or a device: save it as a file first")
 
@@ -96,6 +102,8 @@ class Source:
         Raises:
             ImportDataError: it cannot be read to its end: damaged, truncated, too large.
         """
+        # In a folder, an unreadable file costs only itself. In an archive, nothing after the damage
+        # can be located.
         if self.path.is_dir():
             yield from _folder(self.path, refuse)
             return
@@ -120,13 +128,16 @@ def _folder(root: Path, refuse: Refuse) -> Iterator[Member]:
     for folder, names, files in os.walk(root, onerror=unreadable, followlinks=False):
         # In place, so that os.walk goes on in this order on every file system.
         names.sort()
+        for name in names:
+            if Path(folder, name).is_symlink():
+                refuse(str(Path(folder, name).relative_to(root)), None, "a link: not followed")
         for name in sorted(files):
             path = Path(folder, name)
             shown = str(path.relative_to(root))
-            if not stat.S_ISREG(path.lstat().st_mode):
-                refuse(shown, None, "not a plain file (a link or a device): not followed")
-                continue
             try:
+                if not stat.S_ISREG(path.lstat().st_mode):
+                    refuse(shown, None, "not a plain file (a link or a device): not followed")
+                    continue
                 stream = path.open("rb")
             except OSError as error:
                 refuse(shown, None, str(error.strerror))
@@ -136,6 +147,7 @@ def _folder(root: Path, refuse: Refuse) -> Iterator[Member]:
 
 
 def _file(path: Path, refuse: Refuse) -> Iterator[Member]:
+    # By its content: a file that the user names may have any suffix, or none.
     if zipfile.is_zipfile(path):
         yield from _zip(path, refuse)
         return
@@ -144,14 +156,16 @@ def _file(path: Path, refuse: Refuse) -> Iterator[Member]:
         inner = _unpacked(packed)
         if inner is None:
             if _is_tar(packed):
-                yield from _tar(packed, size, refuse)
+                # No budget: what is not packed cannot grow. tarfile seeks past the end of a
+                # truncated one, and a budget would call that a bomb.
+                yield from _tar(_Bounded(packed, sys.maxsize), refuse)
             else:
                 yield Member(path.name, packed, chosen=True)
             return
         with inner:
             bounded = _Bounded(inner, _budget(size))
             if _is_tar(bounded):
-                yield from _tar(bounded, size, refuse)
+                yield from _tar(bounded, refuse)
             else:
                 unpacked = io.BufferedReader(cast(io.RawIOBase, bounded))
                 yield Member(path.stem, unpacked, chosen=True)
@@ -223,16 +237,17 @@ class _Bounded(io.RawIOBase):
             )
 
 
-def _tar(stream: IO[bytes] | _Bounded, size: int, refuse: Refuse) -> Iterator[Member]:
+def _tar(stream: _Bounded, refuse: Refuse) -> Iterator[Member]:
     """The members in order: a stream never seeks backwards."""
-    bounded = stream if isinstance(stream, _Bounded) else _Bounded(stream, size)
     # "r:", because plain "r" would decompress a second time, out of reach of the budget.
-    with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as archive:
+    with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as archive:
         for count, member in enumerate(archive):
             if count >= MAX_MEMBERS:
                 raise ImportDataError(f"the archive has more than {MAX_MEMBERS} members: refused")
             if member.isdir():
                 continue
+            # The holes of a sparse member are returned as zeros without reading the stream below,
+            # where the budget is counted.
             reason = _refusal(member.name) or (
                 None
                 if member.isreg() and not member.issparse()

@@ -18,6 +18,8 @@ from permille.importers.reading.foreign import not_the_data
 
 MAX_LINE = 1 << 20
 """The most characters in a line; a longer one is skipped and named."""
+# Error messages fill several lines of a field (AI Energy Score's error_message). Without a limit, a
+# stray quote would join the rest of the file into one row.
 MAX_LINES_OF_ROW = 100
 _CHUNK = 1 << 16
 _DELIMITERS = ",;\t"
@@ -65,7 +67,7 @@ def rows(
         if header is None:
             header = _header(line, required) or _any_header(line)
             if not wanted(header.names):
-                return
+                return  # and is not counted: CodeCarbon's files are read twice, once for each kind
             tally.files += 1
             fault = (
                 not_the_data(line, "CSV") or older(header.names) or _fault(header.names, required)
@@ -105,7 +107,7 @@ _SEPARATOR_LINE = re.compile(r"\ufeff?sep=.\s*", re.IGNORECASE)
 
 def _header(line: str, required: Sequence[str]) -> _Header | None:
     """The line as a header; None if it does not have every required column."""
-    # Every line is asked: this is quicker than to split them all.
+    # Checked for every line, because it is quicker than splitting them all.
     if not all(name in line for name in required):
         return None
     for delimiter in _DELIMITERS:
@@ -128,7 +130,9 @@ def _row(line: str, header: _Header) -> dict[str, str] | str:
     """The texts of a line by column, or why it is no row."""
     fields = _split(line, header.delimiter)
     if fields is None:
-        return "not CSV: a stray or unclosed quote"
+        most = csv.field_size_limit()
+        longer = f", or a field of over {most:,} characters" if len(line) > most else ""
+        return f"not CSV: a stray or unclosed quote{longer}"
     if len(fields) == len(header.names):
         return dict(zip(header.names, fields, strict=True))
     reason = f"{len(fields)} fields where the header has {len(header.names)}"
@@ -141,6 +145,7 @@ def _fault(header: Sequence[str], required: Sequence[str]) -> str | None:
     missing = [name for name in required if name not in header]
     if missing:
         return f"no column {', '.join(missing)}"
+    # Spreadsheets may leave several columns without a name; nothing reads them.
     twice = [name for name, times in Counter(header).items() if name and times > 1]
     return f"two columns are called {twice[0][:40]!r}: unclear which one counts" if twice else None
 
@@ -200,6 +205,7 @@ def _encoding(stream: Reader) -> tuple[str, io.BufferedReader[Any]]:
 def _as_windows(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError) or error.encoding != "utf-8":
         return codecs.backslashreplace_errors(error)  # type: ignore[return-value]
+    # Five bytes have no letter in Windows-1252 either; they are shown by their numbers, as \x81.
     undecoded = error.object[error.start : error.end]
     return undecoded.decode("cp1252", "backslashreplace"), error.end
 
@@ -238,6 +244,7 @@ def number(row: dict[str, str], column: str) -> float | None:
         BadValue: it is not a number, or infinite.
     """
     text = row.get(column, "").strip()
+    # Python writes None, pandas nothing, NaN or <NA>, and SQL's tools null.
     if text.lower() in ("", "nan", "none", "null", "<na>"):
         return None
     try:
