@@ -294,6 +294,7 @@ class Attempt:
             served="concurrency" in backend.settings.__struct_fields__,
             has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
             most_scored=samples if planned.harness is None else planned.harness.limit,
+            most_at_once=evidence.most_at_once(planned.model.settings),
         )
 
     def _expect(self, progress: Progress) -> float | None:
