@@ -6,6 +6,7 @@ import pytest
 
 from permille.errors import InferenceError, ModelError
 from permille.study.worker.failures import FAILED, FailureTally, answered, failed_note
+from permille.study.worker.queries import Calls, warm_up
 
 
 def failing(every: int) -> Any:
@@ -72,3 +73,16 @@ def test_the_note_has_the_share_and_the_servers_words() -> None:
     found = failed_note(3, 37, "engine died")
     assert found.startswith("3 of 40 inferences failed (7.5 %)")
     assert found.endswith("engine died")
+
+
+def test_a_warm_up_asks_a_request_that_always_fails_once_a_pass() -> None:
+    class Model:
+        def infer(self, request: Any) -> Any:
+            if request == "too long":
+                raise InferenceError("the prompt is longer than the context")
+            return request
+
+    model: Any = Model()
+    calls = Calls(model, ["short", "too long", "shorter"], batch_size=1)
+    calls.infer = FailureTally(model.infer, 2, 3).infer
+    assert warm_up(calls, 5).inferences == 5

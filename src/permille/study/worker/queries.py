@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -82,8 +83,11 @@ def warm_up(calls: Calls, most: int) -> Timings:
     timings = Timings()
     durations = timings.durations_ns
     began = time.monotonic()
-    while len(durations) < most and time.monotonic() - began < WARMUP_S:
-        request = calls.ask[len(durations) % len(calls.ask)]
+    # One after the other, whatever becomes of them: a request that always fails, asked again until
+    # it succeeds, would use up the failures that the study allows.
+    for request in itertools.cycle(calls.ask):
+        if len(durations) >= most or time.monotonic() - began >= WARMUP_S:
+            break
         t0 = time.monotonic_ns()
         # It has no duration; WARMUP_S ends the loop of a server that always fails.
         if calls.infer(request) is FAILED:
