@@ -325,4 +325,6 @@ def _believable(span: Span, before: Sequence[Span]) -> Span:
     edges = [span.t0_ns, *(t_ns for pause in span.pauses for t_ns in pause), span.t1_ns]
     if any(later < earlier for earlier, later in pairwise(edges)):
         raise ValueError(f"pauses of the span {span.name} out of order or outside of it")
+    if span.pauses and span.t0_ns == span.t1_ns:  # they are noted as a share of its time
+        raise ValueError(f"pauses of the span {span.name}, which takes no time")
     return span
