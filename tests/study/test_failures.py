@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from permille.errors import InferenceError, ModelError
+from permille.study.worker.failing import describe
 from permille.study.worker.failures import FAILED, FailureTally, answered, failed_note
 from permille.study.worker.queries import Calls, warm_up
 
@@ -86,3 +87,9 @@ def test_a_warm_up_asks_a_request_that_always_fails_once_a_pass() -> None:
     calls = Calls(model, ["short", "too long", "shorter"], batch_size=1)
     calls.infer = FailureTally(model.infer, 2, 3).infer
     assert warm_up(calls, 5).inferences == 5
+
+
+def test_the_reason_is_the_exception_not_a_note_on_it() -> None:
+    error = ModelError("no such word")
+    error.add_note("see the manual")
+    assert describe(error, None) == "ModelError: no such word"

@@ -41,7 +41,8 @@ class Assignment(Record):
 def most_at_once(settings: Mapping[str, Any]) -> int:
     """The most requests in flight to a server that a model with these settings uses."""
     # Only an open loop ends at its limit: a closed one has as many in flight as it has clients.
-    return max(MOST_IN_FLIGHT, settings.get("concurrency", 1))
+    clients: int = settings.get("concurrency", 1)
+    return max(MOST_IN_FLIGHT, clients)
 
 
 def contradiction(
