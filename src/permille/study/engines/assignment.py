@@ -174,6 +174,8 @@ class Assignments:
         self._lost[open.key] += 1
         if self._lost[open.key] >= MOST_LOST:
             self.abandoned += open.count
+            # Counted: another replica of the block, still being made, may be lost after this one.
+            open.wanted = dict.fromkeys(open.wanted, 0)
             if known:
                 self._open[kind].remove(open)
             return None
