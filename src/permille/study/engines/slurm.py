@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,8 @@ class _Wait:
             for share in self._shares
         }
         self._tally = RunTally()
+        self._failed: set[tuple[str, int]] = set()
+        """The repeats, by cell, whose trials this run counts as failed or invalid."""
         self._problems: list[str] = []
 
     def run(self) -> RunTally:
@@ -149,7 +151,8 @@ class _Wait:
             if (reason := self._failure(job)) is not None:
                 note(f"the job of {' on '.join(share.pair)} {reason}")
                 part = part_of(self._run.plan, share.pair)
-                self._tally.lost += _lost(_missing(self._run, repeats), part, self._run)
+                missing = _missing(self._run, repeats, self._failed)
+                self._tally.lost += _lost(missing, part, self._run)
         return self._tally
 
     def _jobs(self, missing: Mapping[str, int]) -> dict[Share, Any]:
@@ -282,14 +285,18 @@ class _Wait:
                     self._tally.add_cost(trial)
                     continue
                 self._tally.add(trial)
+                if trial.status != "done":
+                    self._failed.add((trial.cell.id, trial.repeat))
                 watch(trial)
                 if self._run.options.require:
                     require_measured(trial, self._run.options.require)
 
 
-def _missing(run: StudyRun, repeats: range) -> dict[str, int]:
-    """The repeats of each cell that no machine has finished."""
-    done: set[tuple[str, int]] = set()
+def _missing(
+    run: StudyRun, repeats: range, besides: Collection[tuple[str, int]] = ()
+) -> dict[str, int]:
+    """The repeats of each cell that no machine has finished, without those ``besides``."""
+    done = set(besides)
     for protocol in run.plan.by_protocol:
         for tried in run.store.tried(run.plan.name, protocol):
             if tried.status == "done":
