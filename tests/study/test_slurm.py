@@ -131,7 +131,26 @@ def test_a_job_that_is_stopped_at_its_time_limit_goes_on_when_it_is_started_agai
     assert len(objects) == 4  # 2 models × 2 repeats, none of them twice
 
 
-def test_what_failed_in_a_job_is_not_lost_with_it(study: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_job_that_does_not_end_at_its_time_limit_is_killed_and_started_again(
+    two_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ShareJob(shares_of(make(file.read(two_pairs)))[0], "file:///", [], str(tmp_path))
+    deaf = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True);"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{deaf} sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()  # TERM is ignored from now on
+        monkeypatch.setattr(job, "_process", process)
+        monkeypatch.setattr("permille.study.engines.share.END_S", 0.1)
+        job.checkpoint()
+        assert process.poll() == -signal.SIGKILL
+
+
+def test_what_failed_in_a_job_is_not_lost_with_it(
+    study: Callable[..., Path], tmp_path: Path
+) -> None:
     plan = make(file.read(study("quick", repeats=2)))
     (planned,) = plan.cells
     with Store(tmp_path / "s.db") as store:
