@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from permille.errors import EngineError
 from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.engines.driver import Driver
+from permille.study.engines.messages import digest_of
 from permille.study.engines.node_process import NodeCommand
 from permille.study.engines.protocol import NodeRests, RunOptions, StudyRun, Watch
 from permille.study.plan import file
@@ -108,6 +110,15 @@ def _drive(
 
 def _counts(trials: Sequence[Trial]) -> Counter[tuple[str, int]]:
     return Counter((t.cell.id, t.repeat) for t in trials if t.status == "done")
+
+
+@pytest.mark.parametrize("limit", [{"timeout_s": 61.0}, {"max_failures": 1}, {"memory_gib": 8.0}])
+def test_limits_that_let_other_trials_finish_are_another_plan(
+    study: Callable[..., Path], limit: dict[str, float]
+) -> None:
+    plan = make(file.read(study("quick")))
+    settings = msgspec.structs.replace(plan.settings, **limit)
+    assert digest_of(msgspec.structs.replace(plan, settings=settings)) != digest_of(plan)
 
 
 def test_three_nodes_make_each_trial_once_although_one_is_killed(

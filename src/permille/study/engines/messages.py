@@ -97,8 +97,11 @@ ToNode = HandOver | BlockOrder | Dismissal
 def digest_of(plan: Plan) -> str:
     """What must be equal for two machines to make the same trials: every cell with its protocol."""
     cells = sorted((p.cell.id, protocol_key(plan.protocol_of(p))) for p in plan.cells)
-    # With the timeout: a trial that is stopped on one machine would be a slow one on another.
-    content = (plan.name, cells, plan.settings.precision, plan.settings.timeout_s)
+    settings = plan.settings
+    # With the limits, which are in no protocol: a trial that is stopped, or fails, on one machine
+    # would be a finished one on another.
+    limits = (settings.timeout_s, settings.max_failures, settings.memory_gib)
+    content = (plan.name, cells, settings.precision, *limits)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]
 
 
