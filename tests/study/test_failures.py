@@ -65,7 +65,7 @@ def test_what_was_never_answered_is_left_out_and_said() -> None:
     samples: Any = ["s1", "s2", "s3"]
     answers, kept = answered(["a", FAILED, "c"], samples, notes)
     assert (list(answers), list[object](kept)) == (["a", "c"], ["s1", "s3"])
-    assert notes == ["1 samples were never answered and are not scored"]
+    assert notes == ["1 sample was never answered and not scored"]
     assert answered(["a", "b", "c"], samples, notes)[1] is samples
     assert len(notes) == 1
 

@@ -35,6 +35,7 @@ from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
 from permille.study.run.tally import RunTally
 from permille.study.run.trial_locks import Claims
+from permille.units import counted
 
 POLL_S = 5.0
 MOST_TIMEOUTS = 100
@@ -130,7 +131,7 @@ class _Wait:
         for bucket in self._buckets.values():
             kept += pull_into(self._run.store, bucket).new
         if kept:
-            note(f"{kept} trials of earlier jobs are in the store now")
+            note(f"fetched {counted(kept, 'trial')} of earlier jobs")
         repeats = range(most_repeats(self._run.plan.settings))
         missing = _missing(self._run, repeats)
         self._tally.kept = len(self._run.plan.cells) * len(repeats) - sum(missing.values())
@@ -163,8 +164,8 @@ class _Wait:
         if earlier is not None:
             if earlier.plan != digest_of(self._run.plan):
                 raise EngineError(
-                    f"jobs of another form of this study are running ({earlier.jobs[0]} and"
-                    f" {len(earlier.jobs) - 1} more); wait for them, or cancel them with scancel"
+                    "jobs of another form of this study are running, from"
+                    f" {earlier.jobs[0]} on; wait for them, or cancel them with scancel"
                 )
             self._run.listener.note(f"waiting for the jobs of an earlier run, {earlier.jobs[0]} …")
             return {
@@ -215,8 +216,8 @@ class _Wait:
         # As a whole: a file that a kill cut off would be refused as damaged.
         write_whole(self._folder / "submitted.json", msgspec.json.encode(record))
         self._run.listener.note(
-            f"{len(jobs)} jobs are submitted, {ids[0]} …; this command may be stopped: the same"
-            " command waits for them again"
+            f"submitted {counted(len(jobs), 'job')}, from {ids[0]} on; this command may be stopped:"
+            " the same command waits for them again"
         )
         return dict(zip(shares, jobs, strict=True))
 

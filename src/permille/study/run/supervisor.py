@@ -18,6 +18,7 @@ from permille.errors import TrialError
 from permille.processes import VARIABLE, end_marked, signal_name
 from permille.study.worker.failing import OURS
 from permille.study.worker.messages import Failure, Inbox, Job, Message
+from permille.units import counted
 
 TAIL_BYTES = 8192
 """The most bytes of a worker's output in memory."""
@@ -188,8 +189,8 @@ def _require_success(
     if left:
         names = ", ".join(sorted(set(left.values())))[:200]
         raise TrialError(
-            f"the worker left {len(left)} processes running ({names}): its work may not"
-            " have ended with it; they were killed",
+            f"the worker left {counted(len(left), 'process', 'processes')} running ({names}), now"
+            " killed: its work may not have ended with it",
             last,
         )
 

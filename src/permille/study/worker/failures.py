@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from permille.errors import InferenceError, ModelError
-from permille.units import format_number
+from permille.units import counted, format_number
 from permille.workload.samples import Sample
 
 FAILED: Any = object()
@@ -86,5 +86,6 @@ def answered(
     if not any(answer is FAILED for answer in answers):
         return answers, samples
     pairs = [pair for pair in zip(answers, samples, strict=True) if pair[0] is not FAILED]
-    notes.append(f"{len(samples) - len(pairs)} samples were never answered and are not scored")
+    unanswered = counted(len(samples) - len(pairs), "sample was", "samples were")
+    notes.append(f"{unanswered} never answered and not scored")
     return [answer for answer, _ in pairs], [sample for _, sample in pairs]

@@ -99,7 +99,7 @@ def score_of(report: Mapping[str, Any], task: HarnessTask, version: str) -> Harn
     counts, edition = report["n-samples"][name], report["versions"].get(name)
     task_version = f" (version {edition})" if isinstance(edition, Real) else ""
     note = (
-        f"quality: {name}{task_version} of lm-eval {version}, {report['n-shot'].get(name)} shots,"
+        f"quality: {name}{task_version} of lm-eval {version}, {report['n-shot'].get(name)}-shot,"
         f" {counts['effective']:,} of its {counts['original']:,} samples, which are not those of"
         " the measurement"
     )
