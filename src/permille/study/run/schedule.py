@@ -24,7 +24,7 @@ from permille.study.run.tally import RunTally
 
 DEFAULT_REPEATS = 10
 RETRIES = 2
-"""A failed or invalid repeat is retried by later runs, up to this number of tries."""
+"""Later runs retry a failed or invalid repeat this many times: it is tried three times in all."""
 
 SAME_FAILURES = 2
 """A model that failed this many times in a row for one reason is skipped for the rest of the
