@@ -18,7 +18,7 @@ from permille.study.plan.execution import executions
 from permille.study.plan.grid import Plan, make
 from permille.study.plan.models import Model, open_entry
 from permille.study.plan.ownership import why_not_own
-from permille.study.run.environment import describe
+from permille.study.run.environment import cpu_model, describe
 from permille.workload.requests import Text
 from tests.gguf_file import gguf
 
@@ -436,3 +436,20 @@ def test_threads_and_devices_that_a_variable_sets_are_another_machines(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert describe([]).fingerprint != before.fingerprint
     assert describe([]).facts["OMP_NUM_THREADS"] == "1"
+
+
+def _arm(part: str, name: str = "") -> str:
+    return f"{name}CPU implementer\t: 0x41\nCPU variant\t: 0x3\nCPU part\t: {part}\n"
+
+
+def test_processors_of_different_generations_are_different_kinds_of_machine() -> None:
+    assert (
+        cpu_model("model name\t: AMD EPYC 7763\nmodel name\t: AMD EPYC 7763\n") == "AMD EPYC 7763"
+    )
+    assert cpu_model(_arm("0xd0c") * 4) == "0x41/0xd0c"
+    assert cpu_model(_arm("0xd40") * 4) == "0x41/0xd40"
+    assert cpu_model(_arm("0xd0b") + _arm("0xd05")) == "0x41/0xd05, 0x41/0xd0b"
+    assert cpu_model(_arm("0xd03", "model name\t: ARMv7 Processor rev 4 (v7l)\n")) == (
+        "ARMv7 Processor rev 4 (v7l), 0x41/0xd03"
+    )
+    assert cpu_model("processor\t: 0\n") is None
