@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -408,6 +410,23 @@ def test_a_file_is_in_the_users_own_hand_where_nobody_else_can_write_it(tmp_path
     link.symlink_to(path)
     assert why_not_own(link) == "it is a link"
     assert why_not_own(folder / "gone.toml") is not None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to a group, which needs root")
+def test_a_file_that_a_group_may_write_is_in_ones_own_hand_if_nobody_else_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.toml"
+    path.touch()
+    path.chmod(0o664)
+    os.chown(path, -1, 12_345)
+    monkeypatch.setattr(os, "getegid", lambda: 12_345)  # the primary group of many, as in staff
+    assert why_not_own(path) == "it can be written by a group"
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    for members, reason in (([], None), ([user, "other"], "it can be written by a group")):
+        private = grp.struct_group((user, "x", 12_345, members))
+        monkeypatch.setattr(grp, "getgrgid", lambda id, group=private: group)
+        assert why_not_own(path) == reason
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away, which needs root")
