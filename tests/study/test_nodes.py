@@ -17,10 +17,12 @@ import msgspec
 import pytest
 
 from permille.errors import EngineError
+from permille.records.machine import Environment
 from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.engines.driver import Driver
-from permille.study.engines.messages import digest_of
+from permille.study.engines.fleet import NodeLost
+from permille.study.engines.messages import NodeHello, digest_of, packed
 from permille.study.engines.node_process import NodeCommand
 from permille.study.engines.protocol import NodeRests, RunOptions, StudyRun, Watch
 from permille.study.plan import file
@@ -28,6 +30,7 @@ from permille.study.plan.grid import make
 from permille.study.run.attempt import Turn
 from permille.study.run.schedule import NotRun, Schedule
 from permille.study.run.tally import RunTally
+from permille.version import __version__
 from tests.conftest import Permille
 from tests.faults.conftest import await_that, ours
 from tests.pipe_fleet import PipeFleet
@@ -324,6 +327,34 @@ def test_a_node_whose_plan_differs_is_refused_before_anything_is_measured(
         with pytest.raises(EngineError, match="makes another plan"):
             driver.run()
         assert list(store.trials()) == []
+
+
+def test_a_node_that_is_lost_while_it_hands_over_is_named(
+    study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = make(file.read(study("quick")))
+    hello = NodeHello(
+        version=__version__, environment=Environment(fingerprint="k", facts={}),
+        plan=digest_of(plan), kept=("a trial of an earlier run",),
+    )  # fmt: skip
+
+    class Fleet:
+        names = ("a",)
+        received: list[tuple[str, bytes | NodeLost]] = [
+            ("a", packed(hello)), ("a", NodeLost("its disk is full"))
+        ]  # fmt: skip
+
+        def send(self, node: str, message: bytes) -> None:
+            pass
+
+        def receive(self, timeout_s: float) -> Sequence[tuple[str, bytes | NodeLost]]:
+            return [self.received.pop(0)]
+
+    heard = Heard()
+    lost = pytest.raises(EngineError, match="every node was lost")
+    with Store(tmp_path / "s.db") as store, lost:
+        Driver(StudyRun(plan, store, RunOptions(), heard), Fleet()).run()
+    assert heard.notes == ["node a is lost: its disk is full"]
 
 
 def test_a_node_ends_at_once_when_the_process_that_started_it_is_killed(

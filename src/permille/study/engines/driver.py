@@ -115,7 +115,8 @@ class Driver:
             arrivals = self._home.take(_trials(messages))
             collected += sum(arrival.new for arrival in arrivals)
             waiting -= {node for node, message in messages if isinstance(message, BlockEnded)}
-            for node in lost:
+            for node, reason in lost.items():
+                self._run.listener.note(f"node {node} is lost: {reason}")
                 del self._kinds[node]
                 self._newcomers.unusable.add(node)
                 waiting.discard(node)

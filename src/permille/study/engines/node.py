@@ -3,7 +3,6 @@ own, and send each trial as it finishes."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import queue
@@ -90,9 +89,8 @@ def serve(
         node.greet()
         for order in _orders(orders):
             node.follow(order)
-    with contextlib.suppress(FileNotFoundError):
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 class _Node:

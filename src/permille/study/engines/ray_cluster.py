@@ -252,10 +252,9 @@ def _cluster(options: RunOptions) -> Iterator[RayCluster]:
         # Or Ray would print here what is printed on all nodes.
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0][:300]
         raise EngineError(
-            f"no Ray cluster at {address}: {first}; start one with `ray start --head`, or name it"
-            " with --address HOST:PORT"
+            f"no Ray cluster at {address}: {_reason(error)}; start one with `ray start --head`, or"
+            " name it with --address HOST:PORT"
         ) from error
     try:
         yield RayCluster(options)

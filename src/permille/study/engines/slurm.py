@@ -123,13 +123,16 @@ class _Wait:
         self._tally = RunTally()
         self._failed: set[tuple[str, int]] = set()
         """The repeats, by cell, whose trials this run counts as failed or invalid."""
-        self._problems: list[str] = []
+        # By its line: what is refused stays in the folder, and is refused again at every look.
+        self._problems: dict[str, None] = {}
 
     def run(self) -> RunTally:
         note = self._run.listener.note
         kept = 0
         for bucket in self._buckets.values():
-            kept += pull_into(self._run.store, bucket).new
+            pulled = pull_into(self._run.store, bucket)
+            kept += pulled.new
+            self._problems |= dict.fromkeys(pulled.problems)
         if kept:
             note(f"fetched {counted(kept, 'trial')} of earlier jobs")
         repeats = range(most_repeats(self._run.plan.settings))
@@ -146,7 +149,7 @@ class _Wait:
                     break
                 time.sleep(self._poll_s)
         (self._folder / "submitted.json").unlink(missing_ok=True)
-        for line in self._problems[:5]:
+        for line in list(self._problems)[:5]:
             note(f"refused: {line}")
         for share, job in jobs.items():
             if (reason := self._failure(job)) is not None:
@@ -280,7 +283,7 @@ class _Wait:
         for bucket in self._buckets.values():
             arrived: list[Trial] = []
             pulled = pull_into(self._run.store, bucket, arrived.append)
-            self._problems += pulled.problems
+            self._problems |= dict.fromkeys(pulled.problems)
             for trial in arrived:
                 if trial.source == REFERENCE_SOURCE:
                     self._tally.add_cost(trial)

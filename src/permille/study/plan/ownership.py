@@ -54,7 +54,7 @@ def _of_others(status: os.stat_result) -> str | None:
 
 def _is_private(group: int) -> bool:
     """Whether a group is the user's alone: it has the user's name, and no other member."""
-    # A primary group need not be: macOS has all users in staff, and other systems have them in users
+    # A primary group need not be: macOS has all users in staff, and other systems in users
     # (USERGROUPS_ENAB in login.defs(5)).
     try:
         found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
