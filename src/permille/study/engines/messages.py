@@ -20,6 +20,7 @@ from permille.store.cloud.body import MOST_BYTES
 from permille.store.rows import protocol_key
 from permille.study.plan.grid import Plan
 
+# The body of a trial, and room for the id and the reason beside it.
 MAX_FRAME = MOST_BYTES + 2**16
 """The most bytes in a message: one trial with its recording."""
 MOST_UIDS = 1_000_000
@@ -157,5 +158,6 @@ _TO_NODE: msgspec.msgpack.Decoder[ToNode] = msgspec.msgpack.Decoder(ToNode)
 def _read(body: bytes, decoder: msgspec.msgpack.Decoder[M]) -> M:
     try:
         return decoder.decode(body)
+    # Data that nest too deeply are a RecursionError of msgspec, not a DecodeError.
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error

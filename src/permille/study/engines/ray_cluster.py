@@ -78,6 +78,8 @@ class RayEngine:
             Claims(run.store.path) as claims,
             claims.on(f"nodes\0{run.plan.name}", wait=False) as ours,
         ):
+            # Two runs would deal the same blocks: they do not claim each one, as runs on one
+            # machine do.
             if not ours:
                 raise EngineError(
                     f"another run measures this study into {run.store.path} on a cluster; wait for"
@@ -98,6 +100,8 @@ class NodeActor:
     def __init__(self, words: Sequence[str], folder: str, key: str, per_gpu: bool) -> None:
         import ray
 
+        # Named to the node, which does not get the CUDA_VISIBLE_DEVICES that Ray sets in this
+        # process (initial_environment()).
         gpu = str(ray.get_gpu_ids()[0]) if per_gpu else None
         command = NodeCommand(words, folder, key, gpu)
         self._process = NodeProcess(command, initial_environment())

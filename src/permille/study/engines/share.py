@@ -39,6 +39,7 @@ def shares_of(plan: Plan) -> list[Share]:
     shares = []
     for number, dealt in enumerate(deal(keys, count, published()), 1):
         pair = dealt[0][:2]
+        # A digest, because a dataset may have a name that no folder can have.
         name = blake2b("\0".join((plan.name, *pair)).encode(), digest_size=8).hexdigest()
         part = digest_of(part_of(plan, pair))
         shares.append(Share(f"{number}/{count}", pair, name, part))

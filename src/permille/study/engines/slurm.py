@@ -38,6 +38,8 @@ from permille.study.run.trial_locks import Claims
 from permille.units import counted
 
 POLL_S = 5.0
+# By default, submitit gives up after the third time; a study may take many times a partition's
+# limit.
 MOST_TIMEOUTS = 100
 """How often a job that reaches its time limit is started again."""
 
@@ -99,6 +101,7 @@ class SlurmEngine:
         with (
             Claims(run.store.path) as claims,
             claims.on(f"nodes\0{run.plan.name}", wait=False) as ours,
+            # A token that no process has: not even a second Ctrl-C may end the jobs.
             Interrupts(os.urandom(16).hex()),
         ):
             if not ours:
@@ -148,6 +151,7 @@ class _Wait:
                 if ended:
                     break
                 time.sleep(self._poll_s)
+        # From here on, the next run submits what is missing instead of waiting for these jobs.
         (self._folder / "submitted.json").unlink(missing_ok=True)
         for line in list(self._problems)[:5]:
             note(f"refused: {line}")
@@ -272,6 +276,7 @@ class _Wait:
             submitit.core.utils.FailedJobError,
         ) as error:
             return f"was lost: {' '.join(str(error).split())[:300]}"
+        # 1: trials failed, which have arrived like all others.
         if code in (0, 1):
             return None
         # Slurm may kill a model that needs too much memory, but not the job that started it.
