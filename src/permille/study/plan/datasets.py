@@ -35,6 +35,8 @@ def open_datasets(
     Raises:
         PermilleError: the first dataset that cannot be used, on one line, and how to fix it.
     """
+    # With a single real model, replicas get its samples: a block compares models on the same
+    # inputs.
     only_replicas = bool(models) and all(model.replica for model in models)
     opened = []
     for given in entry.datasets:

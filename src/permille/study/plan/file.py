@@ -85,6 +85,7 @@ def parse(text: str, *, where: str, folder: Path) -> StudyFile:
             form = "[study]" if needed == "study" else f"[[{needed}]]"
             raise StudyError(f"{where}: there is no {form} table")
     study = _table(tree["study"], where, "[study]")
+    # Before typed(), whose message would not name the key that was probably meant.
     _known(study, Settings.__struct_fields__, where, "[study]")
     settings = typed(study, Settings, f"{where}: [study]")
     if not _NAME.fullmatch(settings.name):

@@ -159,6 +159,8 @@ class Attempt:
             self.spans.append(self._idle())
             # As late as possible: a file that is edited during the baseline is noticed, too.
             stamps.check(self.assigned.planned.stamps)
+            # After the baseline, whose marks prove nothing about the spans of the worker
+            # (evidence.py).
             self.began_ns = time.monotonic_ns()
             process.run(
                 self._job(),
@@ -292,6 +294,7 @@ class Attempt:
             inferences=self.assigned.protocol.inferences,
             least_query_s=self.assigned.least_query_s,
             served="concurrency" in backend.settings.__struct_fields__,
+            # Other systems have no such files: there, a worker is believed.
             has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
             most_scored=samples if planned.harness is None else planned.harness.limit,
             most_at_once=evidence.most_at_once(planned.model.settings),

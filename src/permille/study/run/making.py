@@ -175,6 +175,7 @@ class TrialMaker:
         assigned = Assigned(
             planned=reference_cell(),
             protocol=reference.PROTOCOL,
+            # By its block, because a session has at most one reference in each.
             repeat=position.block,
             round=0,
             position=position,

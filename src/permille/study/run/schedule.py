@@ -184,6 +184,8 @@ class Schedule:
             for (task, dataset), cells in blocks.groups(self._plan.cells).items():
                 if pairs is not None and (task, dataset) not in pairs:
                     continue
+                # Of all cells, also where only some are due: what is left of a block that was
+                # interrupted keeps the place that the balanced order gives it.
                 ordered = order(len(cells), repeat, f"{seed}/{task}/{dataset}")
                 due = tuple(cells[i] for i in ordered if self._to_make(cells[i], repeat))
                 if due:
@@ -207,6 +209,8 @@ class Schedule:
         self._version, before = version, self.ledger.tried()
         self.ledger = self._open_ledger()
         for key, times in self.ledger.tried().items():
+            # Whatever became of it: two runs at once would use up the retries of a failure between
+            # them.
             if times > before.get(key, 0):
                 self._tried_elsewhere.add(key)
 
@@ -237,6 +241,8 @@ class Schedule:
                 elsewhere = trial.environment.fingerprint != self._fingerprint(trial.cell.id)
                 ours = self._pool or not elsewhere
                 current = trial.round == self._rounds.get(trial.cell.id, 0)
+                # Rounds are counted for each kind of machine: --fresh here makes no trial from
+                # elsewhere an old one.
                 if ours and (current or elsewhere) and trial.protocol in plan.by_protocol:
                     ledger.count(trial)
         return ledger

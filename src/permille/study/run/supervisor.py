@@ -160,6 +160,7 @@ def _listen(
                 else:
                     tail += data
                     del tail[:-TAIL_BYTES]
+            # In this order: whatever the worker wrote before it ended is in the pipes by then.
             if process.poll() is not None and not _ready(selector):
                 break  # a child that it left running may keep the pipes open: do not wait for it
     while process.poll() is None:
@@ -219,6 +220,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
             process.wait(timeout=wait_s)
         except subprocess.TimeoutExpired:
             continue
+        # Only the leader has ended: a child that ignores TERM is killed in the next round.
         if not _group_alive(process.pid):
             break
     process.wait()

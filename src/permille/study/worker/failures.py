@@ -66,6 +66,8 @@ class FailureTally:
             self._tried += 1
             self._failed += 1
             self._first = self._first or error
+            # At every failure, not at the end: a server that is down would be sent all other
+            # requests, too.
             self.check()
 
 

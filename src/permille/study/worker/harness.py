@@ -87,12 +87,14 @@ def score_of(report: Mapping[str, Any], task: HarnessTask, version: str) -> Harn
             " higher_is_better in the task's metric_list"
         )
     error = results.get(f"{metric}_stderr,{filter_}")
+    # A sample is listed once for each filter of the task.
     samples = [one for one in report["samples"][name] if one.get("filter", filter_) == filter_]
     quality = _quality(
         _metric_name(metric, name, filter_, higher=higher),
         float(values[key]),
         float(error) if _is_number(error) else None,
         [one.get(metric) for one in samples],
+        # By content, so that two models are compared on equal samples: doc_id is a mere position.
         [str(one.get("doc_hash", one["doc_id"])) for one in samples],
     )
     others = {_other(k): float(v) for k, v in values.items() if k != key}

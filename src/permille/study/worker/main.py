@@ -42,6 +42,8 @@ class Spans:
     def around(self, name: str, work: Callable[[], Any], **attributes: Any) -> Any:
         """Run ``work`` in a span; returns its result. ``inferences`` is computed from the
         result."""
+        # The clock is read between the marks, so that each edge of the span lies between two
+        # readings.
         self._marker.mark_start()
         t0_ns = time.monotonic_ns()
         result = work()
@@ -51,6 +53,7 @@ class Spans:
         if isinstance(result, Timings):
             attributes["inferences"] = result.inferences
             pauses = tuple(result.pauses)
+            # Of all answers or of none, as under load (_under_load()).
             if result.outputs and not result.failed:
                 attributes |= request_times(result.outputs, t0_ns)
             if result.outputs is not None:

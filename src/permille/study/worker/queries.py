@@ -138,6 +138,8 @@ def query_served(calls: Calls, job: Job, model: Loaded) -> Timings:
     ):
         durations, answers = array("q"), list[Any]()
         run_pass(calls.infer, calls.ask, durations, answers)
+        # After each pass, although it is in the span: the texts of all passes would fill the
+        # memory.
         for duration_ns, answer in zip(durations, answers, strict=True):
             if answer is FAILED:
                 timings.failed += 1

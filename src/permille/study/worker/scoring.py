@@ -49,6 +49,8 @@ def scored(
     latency = msgspec.structs.replace(
         _latency(sorted(sample), every),
         n=len(durations),
+        # Of all of them: the runner takes their sum from it, to hold it against the span
+        # (evidence.py).
         mean=sum(durations) / len(durations) / 1e9,
     )
     if steady_start([d / 1e9 for d in evenly(sample, STEADY_OF, calls_per_pass=1)]) is None:
