@@ -127,13 +127,13 @@ class Driver:
                 waiting.discard(node)
         self._collected(collected, "the nodes' stores")
 
-    def _collected(self, count: int, whence: str) -> None:
-        """So many trials of an earlier run have come."""
+    def _collected(self, count: int, place: str) -> None:
+        """Note how many trials of an earlier run have come from a ``place``."""
         if count:
             # A trial knows its round (--fresh): the newest is the current one again.
             self._run.store.restore_rounds()
             finished = counted(count, "finished trial", "finished trials")
-            self._run.listener.note(f"{finished} of an earlier run came from {whence}")
+            self._run.listener.note(f"{finished} of an earlier run came from {place}")
 
     def _leave_out(self, kinds: Sequence[str]) -> None:
         """Measure nothing on the nodes of these kinds."""

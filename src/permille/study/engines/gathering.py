@@ -181,7 +181,7 @@ def hello_of(node: str, message: bytes) -> NodeHello:
     """A node's first message.
 
     Raises:
-        EngineError: it is no hello.
+        EngineError: it is not a hello.
     """
     try:
         hello = from_node(message)

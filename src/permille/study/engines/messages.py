@@ -115,7 +115,7 @@ def from_node(body: bytes) -> FromNode:
     """A node's message.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     return _read(body, _FROM_NODE)
 
@@ -124,7 +124,7 @@ def to_node(body: bytes) -> ToNode:
     """A message to a node.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     return _read(body, _TO_NODE)
 

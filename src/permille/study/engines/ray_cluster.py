@@ -271,7 +271,7 @@ def _reach(address: str) -> None:
 
     Raises:
         OSError: nobody answers there.
-        ValueError: it is no HOST:PORT.
+        ValueError: it is not HOST:PORT.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():

@@ -88,6 +88,8 @@ def _under(entry: ModelEntry, axis: LoadAxis, load: int | float) -> ModelEntry:
     base = entry.swept_from or entry.id
     others = entry.id.removeprefix(base)  # the labels of the lists, each after a comma
     old = f", {label_of(axis.key, entry.own.get(axis.key))}"
+    # In the place that the load has among the file's lists, so that the id is the one of a longer
+    # list.
     labels = others.replace(old, f", {label}", 1) if old in others else f"{others}, {label}"
     return msgspec.structs.replace(entry, id=base + labels, own=own, swept_from=base)
 

@@ -85,9 +85,9 @@ def cpu_model(cpuinfo: str) -> str | None:
             name = name or value
         elif key == "CPU implementer":
             implementer = value
-        # On Arm, the name is none (for 64-bit programs) or as good as none ("ARMv7 Processor rev
-        # 4"), see c_show() in the kernel's arch/arm64/kernel/cpuinfo.c: without the numbers,
-        # processors of different generations would be one kind of machine, and be pooled.
+        # On Arm, 64-bit programs see no name (c_show() in Linux' arch/arm64/kernel/cpuinfo.c), and
+        # others a vague one ("ARMv7 Processor rev 4"): without the numbers, processors of different
+        # generations would be one kind of machine, and be pooled.
         elif key == "CPU part":
             parts.add(f"{implementer}/{value}")
     return ", ".join([*([name] if name else []), *sorted(parts)]) or None

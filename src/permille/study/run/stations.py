@@ -62,7 +62,7 @@ class Recorders:
         """Check that each machine has more than an estimate.
 
         Raises:
-            MeterError: one has not.
+            MeterError: one does not.
         """
         if self.here is not None:
             self.here.require_measured()

@@ -25,7 +25,8 @@ from permille.workload.protocols import HarnessReady, Loaded
 from permille.workload.specs import HarnessTask
 
 BOOTSTRAPS = 1_000
-"""Resamples for the standard error of a metric that is no mean; lm-eval's default takes minutes."""
+"""Resamples for the standard error of a metric that is not a mean. lm-eval's default takes
+minutes."""
 _NO_FILTER = "none"
 _OF_100 = frozenset({"bleu", "chrf", "ter"})
 """Metrics that lm-eval gives from 0 to 100, unlike permille."""
@@ -42,7 +43,7 @@ def harness_score(model: Loaded, task: HarnessTask, *, seed: int, network: bool)
     """Run the task on the model.
 
     Raises:
-        ModelError: the task has no such metric, or its score is no number.
+        ModelError: the task has no such metric, or its score is not a number.
     """
     if not isinstance(model, HarnessReady):
         raise ModelError("this model cannot be scored by lm-eval")
@@ -94,7 +95,7 @@ def score_of(report: Mapping[str, Any], task: HarnessTask, version: str) -> Harn
         float(values[key]),
         float(error) if _is_number(error) else None,
         [one.get(metric) for one in samples],
-        # By content, so that two models are compared on equal samples: doc_id is a mere position.
+        # By content, so that two models are compared on equal samples: doc_id is only a position.
         [str(one.get("doc_hash", one["doc_id"])) for one in samples],
     )
     others = {_other(k): float(v) for k, v in values.items() if k != key}

@@ -95,7 +95,7 @@ def _must_answer(outputs: Sequence[Output]) -> None:
         ModelError: every answer is empty.
     """
     empty = Output()
-    # The tokens of the input are no answer.
+    # The tokens of the input are not an answer.
     if all(msgspec.structs.replace(output, tokens_in=None) == empty for output in outputs):
         raise ModelError(
             f"the model returned None for each of the {len(outputs)} samples:"
