@@ -120,6 +120,16 @@ def test_a_replica_is_not_swept_because_its_id_decides_what_is_built(tmp_path: P
         make(file.parse(text, where="study.toml", folder=tmp_path))
 
 
+def test_the_cells_of_a_study_are_counted_before_they_are_made(tmp_path: Path) -> None:
+    datasets = ", ".join(f'{{ path = "rows.jsonl", name = "d{number}" }}' for number in range(101))
+    keys = f"max_new_tokens = {list(range(1, 1_001))}"
+    text = STUDY.replace("KEYS", keys).partition("datasets")[0] + f"datasets = [{datasets}]"
+    study = file.parse(text, where="study.toml", folder=tmp_path)
+    for refused in (lambda: make(study), lambda: select(study, Selection(shard="1/2"))):
+        with pytest.raises(StudyError, match=r"study\.toml: the study has more than 100,000 cells"):
+            refused()
+
+
 def test_the_lists_of_a_file_make_a_bounded_number_of_models(tmp_path: Path) -> None:
     """Each table is within its own bound."""
     lists = "\n".join(f"{key} = {list(range(10))}" for key in ("seed", "top_k", "max_new_tokens"))
