@@ -43,7 +43,7 @@ class FailureTally:
         """The first error."""
         return str(self._first)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Check that no more have failed than allowed.
 
         Raises:
@@ -68,7 +68,7 @@ class FailureTally:
             self._first = self._first or error
             # At every failure, not at the end: a server that is down would be sent all other
             # requests, too.
-            self.check()
+            self._check()
 
 
 def failed_note(failed: int, succeeded: int, words: str) -> str:

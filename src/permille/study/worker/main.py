@@ -141,7 +141,6 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
         timings = spans.around("query", lambda: query_served(calls, job, model))
     else:
         timings = spans.around("query", lambda: query(calls, job))
-    tally.check()
     if timings.failed:
         notes.append(failed_note(timings.failed, timings.inferences, tally.words()))
     if job.harness is not None and job.scored:
