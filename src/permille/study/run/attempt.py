@@ -237,6 +237,7 @@ class Attempt:
         return [] if note is None else [note]
 
     def _hear(self, message: Message) -> None:
+        # Otherwise the model's code could add spans to a finished trial, or replace its result.
         if self.results:
             raise ValueError("a message after the result")
         if isinstance(message, SpanDone):

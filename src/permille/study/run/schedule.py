@@ -254,6 +254,8 @@ class Schedule:
         if not missing:
             return False
         if self.ledger.failures(planned.cell.id, repeat) > RETRIES:
+            # Before the other reason: what is given up stays so in later runs, whereas the next run
+            # tries again what is left out.
             self._tally.given_up += missing
             reason = self._last_reason(planned, repeat)
             self.skipped(NotRun(planned, repeat, "given-up", reason, missing))

@@ -61,6 +61,8 @@ def run(
     failures: list[Failure] = []
 
     def receive(message: Message) -> None:
+        # Not passed on: a model may still fail to close after its result, and nothing else may
+        # follow that.
         if isinstance(message, Failure):
             failures.append(message)
         else:

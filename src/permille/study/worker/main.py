@@ -118,6 +118,8 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     batch_size = job.protocol.batch_size
     calls = Calls(model, requests, batch_size)
     tally = FailureTally(model.infer, job.max_failures, job.protocol.inferences)
+    # Not for others: only a request to a server can fail alone, and in the process of the model the
+    # tally would be part of each measured call.
     if isinstance(model, Served):
         calls.infer = tally.infer
     notes = list(notes)
