@@ -110,6 +110,8 @@ def score_of(report: Mapping[str, Any], task: HarnessTask, version: str) -> Harn
 
 
 def _is_metric(key: str, value: object) -> bool:
+    # Among the results are the task's alias, which is a text, and the standard error of each
+    # metric, as "acc_stderr,none".
     return "," in key and "_stderr," not in key and _is_number(value)
 
 
