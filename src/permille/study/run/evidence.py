@@ -142,7 +142,7 @@ def _impossible(result: WorkerResult, most_scored: int | None) -> str | None:
 
 
 def _elsewhere(assignment: Assignment, device: str) -> str | None:
-    # A server may run on another machine, and names its device itself.
+    # A served model's device is only a phrase, and its server may run on another machine.
     if not assignment.served and not assignment.has_gpu and _GPU.search(device):
         return f"the device is {device[:60]!r}, and this machine has no GPU"
     return None
