@@ -24,10 +24,11 @@ import os, socket, sys, time
 from permille.records.answers import Latency, Quality
 from permille.records.cell import ModelFacts
 from permille.records.recording import Span
-from permille.study.worker.messages import SpanDone, write
+from permille.study.worker.messages import Progress, SpanDone, write
 from permille.study.worker.messages import WorkerResult as Result
 
-def forge(inferences=2, durations=None, marked=True, seconds=0.5, calls=None, times=1, **own):
+def forge(inferences=2, durations=None, marked=True, seconds=0.5, calls=None, times=1, before=(),
+          pauses=0, **own):
     "A whole trial that nobody made."
     t0 = time.monotonic_ns()
     time.sleep(seconds)
@@ -42,8 +43,11 @@ def forge(inferences=2, durations=None, marked=True, seconds=0.5, calls=None, ti
     whole = dict(facts=ModelFacts(), device="cpu", latency=latency, quality=None, counts={},
                  durations_ns=tuple(durations))
     with os.fdopen(int(sys.argv[1]), "wb") as out:
+        for message in before:
+            write(out, message)
         attributes = {"inferences": inferences}
-        write(out, SpanDone(span=Span(name="query", t0_ns=t0, t1_ns=t1, attributes=attributes)))
+        write(out, SpanDone(span=Span(name="query", t0_ns=t0, t1_ns=t1, attributes=attributes,
+                                      pauses=((t0, t1),) * pauses)))
         for _ in range(times):
             write(out, Result(**(whole | own)))
     os._exit(0)
@@ -53,6 +57,9 @@ def a_billion(text): forge(10**9, [0] * 100_000)
 def few_durations(text): forge(2000, [1000])
 def part_of_a_pass(text): forge(3)
 def too_short(text): forge(seconds=0.0)
+def pause_of_no_time(text): forge(seconds=0.0, pauses=1)
+def endless(text): forge(before=[Progress(stage="query", per_inference_s=float("inf"))])
+def escapes(text): forge(before=[Progress(stage="\x1b[2J")])
 def unmarked(text): forge(marked=False)
 def longer_than_the_span(text): forge(durations=[10**9] * 2)
 def on_a_gpu(text): forge(device="NVIDIA H100")
@@ -69,6 +76,9 @@ REFUSED = {
     "few_durations": "2,000 inferences take 2,000 calls",
     "part_of_a_pass": "not whole passes over 2 samples",
     "too_short": "it should make 2 inferences in",
+    "pause_of_no_time": "pauses of the span query, which takes no time",
+    "endless": "malformed message",
+    "escapes": "malformed message",
     "unmarked": "the meters were not read after the query span",
     "longer_than_the_span": "add up to 2 s",
     "on_a_gpu": "this machine has no GPU",

@@ -143,6 +143,18 @@ def test_a_block_with_replicas_that_takes_its_nodes_down_is_not_given_to_further
     assert work.abandoned == 4
 
 
+def test_a_replica_that_is_lost_after_its_block_was_given_up_counts_once() -> None:
+    names = [f"n{i}" for i in range(MOST_LOST + 1)]
+    work = Assignments(dict.fromkeys(names, "k"), {"k": iter(_blocks(1))}, replicas=2)
+    for node in names:
+        assert work.next(node) is not None
+        if node != names[0]:  # the first goes on
+            work.lost(node)
+    assert work.abandoned == 2
+    work.lost(names[0])
+    assert work.abandoned == 4
+
+
 def test_a_block_that_loses_its_node_again_and_again_is_abandoned() -> None:
     names = [f"n{i}" for i in range(MOST_LOST + 1)]
     work = Assignments(dict.fromkeys(names, "k"), {"k": iter(_blocks(1))})

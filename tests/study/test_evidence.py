@@ -7,7 +7,7 @@ import pytest
 from permille.records.answers import Latency, Quality
 from permille.records.cell import ModelFacts
 from permille.records.recording import RecorderStats, Recording, Series, Span
-from permille.study.run.evidence import Assignment, contradiction, unseen_gpu
+from permille.study.run.evidence import Assignment, contradiction, most_at_once, unseen_gpu
 from permille.study.worker.messages import WorkerResult
 from tests.records import domain
 
@@ -54,3 +54,24 @@ def test_a_quality_is_of_answers_that_there_can_be(
     )  # fmt: skip
     recording = Recording(series=(), events=(), stats=STATS, marks=(5, 2_000))
     assert contradiction(assignment, [span], result, recording) == expected
+
+
+@pytest.mark.parametrize(("clients", "fits"), [(1_000, True), (None, False)])
+def test_latencies_add_up_to_no_more_than_the_clients_could_wait_for(
+    clients: int | None, fits: bool
+) -> None:
+    """1,000 clients are never idle, and each waits 1 s for each of its 10 answers."""
+    settings = {} if clients is None else {"concurrency": clients}
+    assignment = Assignment(
+        began_ns=0, samples=1, batch_size=1, inferences=10_000, least_query_s=0.0, served=True,
+        has_gpu=False, most_scored=1, most_at_once=most_at_once(settings),
+    )  # fmt: skip
+    span = Span(name="query", t0_ns=10, t1_ns=10**10, attributes={"inferences": 10_000})
+    latency = Latency(p50=1.0, p95=1.0, mean=1.0, n=10_000)
+    result = WorkerResult(
+        facts=ModelFacts(), device="server", latency=latency, durations_ns=(10**9,) * 10_000,
+        quality=None, counts={},
+    )  # fmt: skip
+    recording = Recording(series=(), events=(), stats=STATS, marks=(5, 10**10))
+    problem = contradiction(assignment, [span], result, recording)
+    assert (problem is None) is fits, problem

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from permille.errors import InferenceError, ModelError
+from permille.study.worker.failing import describe
 from permille.study.worker.failures import FAILED, FailureTally, answered, failed_note
+from permille.study.worker.queries import Calls, warm_up
 
 
 def failing(every: int) -> Any:
@@ -22,9 +24,7 @@ def failing(every: int) -> Any:
 
 
 def tried(tally: FailureTally, times: int) -> list[Any]:
-    found = [tally.infer("x") for _ in range(times)]
-    tally.check()
-    return found
+    return [tally.infer("x") for _ in range(times)]
 
 
 def test_unless_a_study_allows_it_the_first_failure_is_raised_as_it_is() -> None:
@@ -63,7 +63,7 @@ def test_what_was_never_answered_is_left_out_and_said() -> None:
     samples: Any = ["s1", "s2", "s3"]
     answers, kept = answered(["a", FAILED, "c"], samples, notes)
     assert (list(answers), list[object](kept)) == (["a", "c"], ["s1", "s3"])
-    assert notes == ["1 samples were never answered and are not scored"]
+    assert notes == ["1 sample was never answered and not scored"]
     assert answered(["a", "b", "c"], samples, notes)[1] is samples
     assert len(notes) == 1
 
@@ -72,3 +72,22 @@ def test_the_note_has_the_share_and_the_servers_words() -> None:
     found = failed_note(3, 37, "engine died")
     assert found.startswith("3 of 40 inferences failed (7.5 %)")
     assert found.endswith("engine died")
+
+
+def test_a_warm_up_asks_a_request_that_always_fails_once_a_pass() -> None:
+    class Model:
+        def infer(self, request: Any) -> Any:
+            if request == "too long":
+                raise InferenceError("the prompt is longer than the context")
+            return request
+
+    model: Any = Model()
+    calls = Calls(model, ["short", "too long", "shorter"], batch_size=1)
+    calls.infer = FailureTally(model.infer, 2, 3).infer
+    assert warm_up(calls, 5).inferences == 5
+
+
+def test_the_reason_is_the_exception_not_a_note_on_it() -> None:
+    error = ModelError("no such word")
+    error.add_note("see the manual")
+    assert describe(error, None) == "ModelError: no such word"

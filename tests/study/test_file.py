@@ -74,6 +74,10 @@ WRONG = {
     "not a callable's form": (GOOD.replace("models:quick", "models"), "callable"),
     "the same id twice": (GOOD + GOOD[GOOD.index("[[models]]") : GOOD.index("[[tasks]]")], "twice"),
     "repeats and precision": (GOOD + "", ""),
+    "too few repeats for a precision": (
+        GOOD.replace("repeats = 2", "precision = 0.05\nmax_repeats = 2"),
+        "max_repeats: expected a whole number >= 3",
+    ),
     "no datasets": (GOOD.replace(GOOD[GOOD.index("datasets") :], ""), "has no datasets"),
     "nested too deeply": ("a = " + "[" * 40 + "]" * 40 + GOOD, "nested"),
     "a model that can do nothing": (

@@ -98,6 +98,7 @@ def test_the_search_begins_with_the_lowest_load_of_the_file(
         ("rate_per_s = 2.0", "rate_per_s = [1.0, 3.0]", 3.0),
         ("rate_per_s = 2", "rate_per_s = [1, 3]", 3.0),
         ("rate_per_s = 2", "rate_per_s = [1, 2.5]", 2.5),
+        ("rate_per_s = [0.5, 2]", "rate_per_s = [0.5, 2]", 2.0),
         (
             'reasoning = ["low"]\nconcurrency = [1]',
             'reasoning = ["low"]\nconcurrency = [1, 8]',

@@ -59,7 +59,7 @@ def test_the_first_metric_is_the_quality_with_the_score_of_each_sample() -> None
     assert found.standard_error == 0.25
     assert found.others["exact_match,strict"] == 0.5
     assert interval(found).low == pytest.approx(0.301, abs=0.001)  # Wilson's, of 3 of 4
-    assert "2 shots, 4 of its 9 samples" in score.note
+    assert "2-shot, 4 of its 9 samples" in score.note
     assert "version 1.0" in score.note
     assert compared(found, found).test == "mcnemar"
 

@@ -13,12 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from permille.errors import EngineError
+from permille.records.machine import Environment
 from permille.records.trial import Trial
 from permille.store import Store
 from permille.study.engines.driver import Driver
+from permille.study.engines.fleet import NodeLost
+from permille.study.engines.messages import NodeHello, digest_of, packed
 from permille.study.engines.node_process import NodeCommand
 from permille.study.engines.protocol import NodeRests, RunOptions, StudyRun, Watch
 from permille.study.plan import file
@@ -26,6 +30,7 @@ from permille.study.plan.grid import make
 from permille.study.run.attempt import Turn
 from permille.study.run.schedule import NotRun, Schedule
 from permille.study.run.tally import RunTally
+from permille.version import __version__
 from tests.conftest import Permille
 from tests.faults.conftest import await_that, ours
 from tests.pipe_fleet import PipeFleet
@@ -108,6 +113,15 @@ def _drive(
 
 def _counts(trials: Sequence[Trial]) -> Counter[tuple[str, int]]:
     return Counter((t.cell.id, t.repeat) for t in trials if t.status == "done")
+
+
+@pytest.mark.parametrize("limit", [{"timeout_s": 61.0}, {"max_failures": 1}, {"memory_gib": 8.0}])
+def test_limits_that_let_other_trials_finish_are_another_plan(
+    study: Callable[..., Path], limit: dict[str, float]
+) -> None:
+    plan = make(file.read(study("quick")))
+    settings = msgspec.structs.replace(plan.settings, **limit)
+    assert digest_of(msgspec.structs.replace(plan, settings=settings)) != digest_of(plan)
 
 
 def test_three_nodes_make_each_trial_once_although_one_is_killed(
@@ -313,6 +327,34 @@ def test_a_node_whose_plan_differs_is_refused_before_anything_is_measured(
         with pytest.raises(EngineError, match="makes another plan"):
             driver.run()
         assert list(store.trials()) == []
+
+
+def test_a_node_that_is_lost_while_it_hands_over_is_named(
+    study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = make(file.read(study("quick")))
+    hello = NodeHello(
+        version=__version__, environment=Environment(fingerprint="k", facts={}),
+        plan=digest_of(plan), kept=("a trial of an earlier run",),
+    )  # fmt: skip
+
+    class Fleet:
+        names = ("a",)
+        received: list[tuple[str, bytes | NodeLost]] = [
+            ("a", packed(hello)), ("a", NodeLost("its disk is full"))
+        ]  # fmt: skip
+
+        def send(self, node: str, message: bytes) -> None:
+            pass
+
+        def receive(self, timeout_s: float) -> Sequence[tuple[str, bytes | NodeLost]]:
+            return [self.received.pop(0)]
+
+    heard = Heard()
+    lost = pytest.raises(EngineError, match="every node was lost")
+    with Store(tmp_path / "s.db") as store, lost:
+        Driver(StudyRun(plan, store, RunOptions(), heard), Fleet()).run()
+    assert heard.notes == ["node a is lost: its disk is full"]
 
 
 def test_a_node_ends_at_once_when_the_process_that_started_it_is_killed(

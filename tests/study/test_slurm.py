@@ -22,7 +22,7 @@ from permille.store import Store
 from permille.store.cloud.bucket import Bucket
 from permille.study.engines.protocol import RunOptions, StudyRun
 from permille.study.engines.share import ShareJob, part_of, shares_of
-from permille.study.engines.slurm import SlurmEngine
+from permille.study.engines.slurm import SlurmEngine, _missing
 from permille.study.plan import file
 from permille.study.plan.grid import Plan, make
 from permille.study.run.tally import RunTally
@@ -129,6 +129,34 @@ def test_a_job_that_is_stopped_at_its_time_limit_goes_on_when_it_is_started_agai
     assert again.function() == 0  # type: ignore[attr-defined]
     objects = [one for listed in bucket.listed() for one in listed]
     assert len(objects) == 4  # 2 models × 2 repeats, none of them twice
+
+
+def test_a_job_that_does_not_end_at_its_time_limit_is_killed_and_started_again(
+    two_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ShareJob(shares_of(make(file.read(two_pairs)))[0], "file:///", [], str(tmp_path))
+    deaf = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True);"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{deaf} sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()  # TERM is ignored from now on
+        monkeypatch.setattr(job, "_process", process)
+        monkeypatch.setattr("permille.study.engines.share.END_S", 0.1)
+        job.checkpoint()
+        assert process.poll() == -signal.SIGKILL
+
+
+def test_what_failed_in_a_job_is_not_lost_with_it(
+    study: Callable[..., Path], tmp_path: Path
+) -> None:
+    plan = make(file.read(study("quick", repeats=2)))
+    (planned,) = plan.cells
+    with Store(tmp_path / "s.db") as store:
+        run = StudyRun(plan, store, RunOptions(), Heard())
+        assert _missing(run, range(2)) == {planned.cell.id: 2}
+        assert _missing(run, range(2), {(planned.cell.id, 0)}) == {planned.cell.id: 1}
 
 
 def test_a_job_that_plans_something_else_measures_nothing(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from permille.study.plan.execution import executions
 from permille.study.plan.grid import Plan, make
 from permille.study.plan.models import Model, open_entry
 from permille.study.plan.ownership import why_not_own
-from permille.study.run.environment import describe
+from permille.study.run.environment import cpu_model, describe
 from permille.workload.requests import Text
 from tests.gguf_file import gguf
 
@@ -410,6 +412,23 @@ def test_a_file_is_in_the_users_own_hand_where_nobody_else_can_write_it(tmp_path
     assert why_not_own(folder / "gone.toml") is not None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to a group, which needs root")
+def test_a_file_that_a_group_may_write_is_in_ones_own_hand_if_nobody_else_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.toml"
+    path.touch()
+    path.chmod(0o664)
+    os.chown(path, -1, 12_345)
+    monkeypatch.setattr(os, "getegid", lambda: 12_345)  # the primary group of many, as in staff
+    assert why_not_own(path) == "it can be written by a group"
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    for members, reason in (([], None), ([user, "other"], "it can be written by a group")):
+        private = grp.struct_group((user, "x", 12_345, members))
+        monkeypatch.setattr(grp, "getgrgid", lambda id, group=private: group)
+        assert why_not_own(path) == reason
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away, which needs root")
 def test_another_users_file_is_not_in_ones_own_hand(tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
@@ -436,3 +455,20 @@ def test_threads_and_devices_that_a_variable_sets_are_another_machines(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert describe([]).fingerprint != before.fingerprint
     assert describe([]).facts["OMP_NUM_THREADS"] == "1"
+
+
+def _arm(part: str, name: str = "") -> str:
+    return f"{name}CPU implementer\t: 0x41\nCPU variant\t: 0x3\nCPU part\t: {part}\n"
+
+
+def test_processors_of_different_generations_are_different_kinds_of_machine() -> None:
+    assert (
+        cpu_model("model name\t: AMD EPYC 7763\nmodel name\t: AMD EPYC 7763\n") == "AMD EPYC 7763"
+    )
+    assert cpu_model(_arm("0xd0c") * 4) == "0x41/0xd0c"
+    assert cpu_model(_arm("0xd40") * 4) == "0x41/0xd40"
+    assert cpu_model(_arm("0xd0b") + _arm("0xd05")) == "0x41/0xd05, 0x41/0xd0b"
+    assert cpu_model(_arm("0xd03", "model name\t: ARMv7 Processor rev 4 (v7l)\n")) == (
+        "ARMv7 Processor rev 4 (v7l), 0x41/0xd03"
+    )
+    assert cpu_model("processor\t: 0\n") is None

@@ -118,3 +118,24 @@ def test_a_replica_is_not_swept_because_its_id_decides_what_is_built(tmp_path: P
     text = text.replace('"served"', '"distilbert/distilbert-base-uncased"')
     with pytest.raises(PermilleError, match="a replica cannot be swept"):
         make(file.parse(text, where="study.toml", folder=tmp_path))
+
+
+def test_the_cells_of_a_study_are_counted_before_they_are_made(tmp_path: Path) -> None:
+    datasets = ", ".join(f'{{ path = "rows.jsonl", name = "d{number}" }}' for number in range(101))
+    keys = f"max_new_tokens = {list(range(1, 1_001))}"
+    text = STUDY.replace("KEYS", keys).partition("datasets")[0] + f"datasets = [{datasets}]"
+    study = file.parse(text, where="study.toml", folder=tmp_path)
+    for refused in (lambda: make(study), lambda: select(study, Selection(shard="1/2"))):
+        with pytest.raises(StudyError, match=r"study\.toml: the study has more than 100,000 cells"):
+            refused()
+
+
+def test_the_lists_of_a_file_make_a_bounded_number_of_models(tmp_path: Path) -> None:
+    """Each table is within its own bound."""
+    lists = "\n".join(f"{key} = {list(range(10))}" for key in ("seed", "top_k", "max_new_tokens"))
+    table = '[[models]]\nid = "{}"\nbackend = "endpoint"\ncategory = "general-purpose"\n' + lists
+    tables = "\n".join(table.format(number) for number in range(11))
+    head, _, rest = STUDY.partition("[[models]]")
+    tasks = rest[rest.index("[[tasks]]") :]
+    with pytest.raises(StudyError, match=r"study\.toml: its lists make more than 10,000 models"):
+        file.parse(f"{head}{tables}\n{tasks}", where="study.toml", folder=tmp_path)

@@ -88,8 +88,11 @@ def _close(
             say(f"not measured: {missing.meter}: {words}", "dim")
     if tally.energy_j is not None:
         share = 100 * tally.recorder_cpu_s / tally.wall_s if tally.wall_s else 0.0
+        # The sum of a part is no figure of the whole.
+        least = "at least " if tally.uncounted else ""
+        spent = format_energy_kwh(kwh_from_joules(tally.energy_j))
         say(
-            f"this benchmark itself used {format_energy_kwh(kwh_from_joules(tally.energy_j))}"
+            f"this benchmark itself used {least}{spent}"
             f" in {format_seconds(tally.wall_s)} (recorder: {share:.1f} % of one core)"
         )
     if tally.kept:

@@ -16,6 +16,8 @@ from permille.study.plan.published import Published
 from permille.study.plan.sharding import Key, Pair, deal
 from permille.study.run.blocks import Block
 
+# A model that takes its machine down would otherwise take down every node of the cluster, one after
+# the other.
 MOST_LOST = 3
 """A block whose node is lost this many times is not given to another."""
 
@@ -126,6 +128,8 @@ class Assignments:
         """The node's next block, or what is left of one; None if there is none now."""
         kind, machine = self._kinds[node], self._machines[node]
         for open in self._opened(kind):
+            # Not always the whole block: in a run that was interrupted, this machine may have made
+            # its replica of some cells, and a second one would say nothing about other machines.
             part = open.part_for(machine)
             if not part:
                 continue
@@ -148,6 +152,7 @@ class Assignments:
         ids = [planned.cell.id for planned in block.cells]
         made = self._made.get(kind)
         used = {id: set(made(id, block.repeat) if made else ()) for id in ids}
+        # At least 0: an earlier run may have been given more replicas than this one.
         wanted = {id: max(0, self._replicas - len(used[id])) for id in ids}
         return _Open(block, wanted, used)
 
@@ -166,6 +171,7 @@ class Assignments:
         """The node is gone; what was left of its block, if another of its kind is to make it."""
         kind = self._kinds.pop(node)
         flight = self._flying.pop(node, None)
+        # With all of its trials here, only the message that the block has ended is lost.
         if flight is None or not flight.left:
             return None
         open, left = flight.of, tuple(flight.left.values())
@@ -174,6 +180,8 @@ class Assignments:
         self._lost[open.key] += 1
         if self._lost[open.key] >= MOST_LOST:
             self.abandoned += open.count
+            # Counted: another replica of the block, still being made, may be lost after this one.
+            open.wanted = dict.fromkeys(open.wanted, 0)
             if known:
                 self._open[kind].remove(open)
             return None

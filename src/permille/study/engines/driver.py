@@ -84,6 +84,8 @@ class Driver:
                 replicas=self._replicas,
             )
             self._schedules[fingerprint] = schedule
+        # In this order: what an earlier run made on a node counts even if nothing more is measured
+        # there. And before start_over(), because it belongs to the round that --fresh ends.
         self._collect(hellos)
         self._leave_out(few)
         for schedule in self._schedules.values():
@@ -98,6 +100,8 @@ class Driver:
         """The node takes part."""
         self._hellos[node] = hello
         self._kinds[node] = hello.environment.fingerprint
+        # Only replicas need to tell machines apart: without them, a node that has no machine id can
+        # take part, too.
         machine = hello.machine if self._replicas > 1 else None
         self._machines[node] = machine or node
 
@@ -114,20 +118,22 @@ class Driver:
             lost, messages = self._receive()
             arrivals = self._home.take(_trials(messages))
             collected += sum(arrival.new for arrival in arrivals)
+            # A hand-over ends with the same message as a block.
             waiting -= {node for node, message in messages if isinstance(message, BlockEnded)}
-            for node in lost:
+            for node, reason in lost.items():
+                self._run.listener.note(f"node {node} is lost: {reason}")
                 del self._kinds[node]
                 self._newcomers.unusable.add(node)
                 waiting.discard(node)
         self._collected(collected, "the nodes' stores")
 
-    def _collected(self, count: int, whence: str) -> None:
-        """So many trials of an earlier run have come."""
+    def _collected(self, count: int, place: str) -> None:
+        """Note how many trials of an earlier run have come from a ``place``."""
         if count:
             # A trial knows its round (--fresh): the newest is the current one again.
             self._run.store.restore_rounds()
             finished = counted(count, "finished trial", "finished trials")
-            self._run.listener.note(f"{finished} of an earlier run came from {whence}")
+            self._run.listener.note(f"{finished} of an earlier run came from {place}")
 
     def _leave_out(self, kinds: Sequence[str]) -> None:
         """Measure nothing on the nodes of these kinds."""
@@ -185,6 +191,7 @@ class Driver:
                 schedule.skipped = watch
             self._watch = watch
             self._assign(work)
+            # A node that hands over has no block, but what it brings may be all that is missing.
             while work.busy or self._handing:
                 lost, messages = self._receive()
                 # First the trials: a block that has ended counts what has not arrived as abandoned.
@@ -192,6 +199,7 @@ class Driver:
                     self._note(arrival, work, watch)
                 for node, message in messages:
                     self._handle(node, message, work, watch)
+                # Last: what a node sent before it was lost has arrived, and need not be made again.
                 for node, reason in lost.items():
                     self._lose(node, reason, work)
                 self._admit(work)
@@ -203,6 +211,7 @@ class Driver:
                 " replicas of these blocks are incomplete; start more nodes, and run the same"
                 " command again"
             )
+        # Not before incomplete(), which adds what no node may make.
         self._tally.lost = work.abandoned
         if self._home.problems:
             return  # the nodes keep their stores: not everything has arrived
@@ -221,6 +230,7 @@ class Driver:
 
     def _assign(self, work: Assignments) -> None:
         for node in work.idle():
+            # It may just be sending the very repeats that it would be given.
             if node in self._handing:
                 continue
             block = work.next(node)
@@ -230,6 +240,7 @@ class Driver:
                 self._idle.add(node)
                 continue
             self._idle.discard(node)
+            # The run decides on rounds: the store of a node knows nothing of --fresh.
             rounds = self._schedules[self._kinds[node]].round_of
             cells = tuple((planned.cell.id, rounds(planned.cell.id)) for planned in block.cells)
             order = BlockOrder(
@@ -240,6 +251,7 @@ class Driver:
     def _note(self, arrival: Arrival, work: Assignments, watch: Watch) -> None:
         """A trial is in the store."""
         trial = arrival.trial
+        # Before the test below: a trial that the store has already need not be made again either.
         work.arrived(arrival.node, trial.cell.id)
         if not arrival.new:
             return

@@ -31,6 +31,8 @@ def gather(fleet: Fleet, plan: str, note: Callable[[str], None]) -> dict[str, No
     lost: dict[str, str] = {}
     remind_s = time.monotonic() + REMIND_S
     waiting = list(fleet.names)
+    # Without a time limit: a node that downloads models for hours looks like one that hangs. The
+    # reminders name it, so that the user can decide.
     while waiting:
         for node, message in fleet.receive(WAIT_S):
             if isinstance(message, NodeLost):
@@ -179,7 +181,7 @@ def hello_of(node: str, message: bytes) -> NodeHello:
     """A node's first message.
 
     Raises:
-        EngineError: it is no hello.
+        EngineError: it is not a hello.
     """
     try:
         hello = from_node(message)

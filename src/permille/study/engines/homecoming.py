@@ -85,6 +85,7 @@ class Homecoming:
                 known.add(trial.uid)
                 kept.append(content)
             arrivals.append(Arrival(node, trial, message.failure, new))
+        # What the store refused has not arrived, so its repeat counts as not made.
         if refused := self._keep(kept):
             arrivals = [one for one in arrivals if one.trial.uid not in refused]
         for arrival in arrivals:
@@ -127,6 +128,7 @@ class Homecoming:
         """Whether a repeat that is finished already, there or everywhere, was made again;
         ``taken``: the machines that have finished one in this batch."""
         schedule = self._schedule_of(trial)
+        # A failure is never surplus: each counts as a try of its repeat.
         if schedule is None or trial.status != "done":
             return False
         key = (schedule.environment.fingerprint, trial.cell.id, trial.repeat)

@@ -110,4 +110,6 @@ def _more(settings: Settings, point: PointCheck | None) -> Iterator[Settings]:
     repeats = 0 if point is None else point.summary.done
     while settings.precision and 0 < repeats < settings.max_repeats:
         repeats = min(2 * repeats, settings.max_repeats)
+        # By number alone: the precision is that of the energy, and could be reached before it is
+        # known whether the promise is kept.
         yield msgspec.structs.replace(settings, precision=None, repeats=repeats)

@@ -20,6 +20,7 @@ from permille.store.cloud.body import MOST_BYTES
 from permille.store.rows import protocol_key
 from permille.study.plan.grid import Plan
 
+# The body of a trial, and room for the id and the reason beside it.
 MAX_FRAME = MOST_BYTES + 2**16
 """The most bytes in a message: one trial with its recording."""
 MOST_UIDS = 1_000_000
@@ -97,8 +98,11 @@ ToNode = HandOver | BlockOrder | Dismissal
 def digest_of(plan: Plan) -> str:
     """What must be equal for two machines to make the same trials: every cell with its protocol."""
     cells = sorted((p.cell.id, protocol_key(plan.protocol_of(p))) for p in plan.cells)
-    # With the timeout: a trial that is stopped on one machine would be a slow one on another.
-    content = (plan.name, cells, plan.settings.precision, plan.settings.timeout_s)
+    settings = plan.settings
+    # With the limits, which are in no protocol: a trial that is stopped, or fails, on one machine
+    # would be a finished one on another.
+    limits = (settings.timeout_s, settings.max_failures, settings.memory_gib)
+    content = (plan.name, cells, settings.precision, *limits)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]
 
 
@@ -111,7 +115,7 @@ def from_node(body: bytes) -> FromNode:
     """A node's message.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     return _read(body, _FROM_NODE)
 
@@ -120,7 +124,7 @@ def to_node(body: bytes) -> ToNode:
     """A message to a node.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     return _read(body, _TO_NODE)
 
@@ -154,5 +158,6 @@ _TO_NODE: msgspec.msgpack.Decoder[ToNode] = msgspec.msgpack.Decoder(ToNode)
 def _read(body: bytes, decoder: msgspec.msgpack.Decoder[M]) -> M:
     try:
         return decoder.decode(body)
+    # Data that nest too deeply are a RecursionError of msgspec, not a DecodeError.
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error

@@ -67,6 +67,7 @@ class Newcomers:
         """What the node differs in from others of its kind."""
         kind = hello.environment.fingerprint
         alike = {n: h for n, h in members.items() if h.environment.fingerprint == kind}
+        # How the others differ from each other was noted when they came.
         known = notes(alike) if alike else []
         for text in notes({**alike, node: hello}):
             if text not in known:

@@ -3,7 +3,6 @@ own, and send each trial as it finishes."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import queue
@@ -90,9 +89,9 @@ def serve(
         node.greet()
         for order in _orders(orders):
             node.follow(order)
-    with contextlib.suppress(FileNotFoundError):
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    # SQLite keeps its log and the log's index beside the file: https://www.sqlite.org/wal.html
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 class _Node:
@@ -152,6 +151,8 @@ class _Node:
             if reference is not None:
                 self._send_trial(reference, None)
         finally:
+            # A server that stayed up would draw power and hold memory until this node is given
+            # another block.
             self._maker.end()
         self._send(BlockEnded())
 
@@ -161,6 +162,7 @@ class _Node:
             body = encode(Content(trial, self._store.raw(trial.uid), session))
         except ValueError as error:
             raise StoreError(f"trial {trial.uid} cannot be sent: {error}") from error
+        # A longer text would be refused by the run as a malformed message.
         short = None if failure is None else failure[:2_000]
         self._send(NodeTrial(uid=trial.uid, body=body, failure=short))
 
@@ -202,5 +204,6 @@ def _listen(stream: BinaryIO, inbox: queue.Queue[ToNode]) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             return
         inbox.put(order)
+        # The run closes the stream next, which must not be mistaken for its death.
         if isinstance(order, Dismissal):
             return

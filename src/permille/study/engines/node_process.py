@@ -50,6 +50,8 @@ class NodeProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            # A signal to the group of the process that starts it must not reach the node, which
+            # ends when its input does, after its worker and its recorder.
             start_new_session=True,
         )
 

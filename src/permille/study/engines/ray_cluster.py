@@ -78,6 +78,8 @@ class RayEngine:
             Claims(run.store.path) as claims,
             claims.on(f"nodes\0{run.plan.name}", wait=False) as ours,
         ):
+            # Two runs would deal the same blocks: they do not claim each one, as runs on one
+            # machine do.
             if not ours:
                 raise EngineError(
                     f"another run measures this study into {run.store.path} on a cluster; wait for"
@@ -98,6 +100,8 @@ class NodeActor:
     def __init__(self, words: Sequence[str], folder: str, key: str, per_gpu: bool) -> None:
         import ray
 
+        # Named to the node, which does not get the CUDA_VISIBLE_DEVICES that Ray sets in this
+        # process (initial_environment()).
         gpu = str(ray.get_gpu_ids()[0]) if per_gpu else None
         command = NodeCommand(words, folder, key, gpu)
         self._process = NodeProcess(command, initial_environment())
@@ -252,10 +256,9 @@ def _cluster(options: RunOptions) -> Iterator[RayCluster]:
         # Or Ray would print here what is printed on all nodes.
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0][:300]
         raise EngineError(
-            f"no Ray cluster at {address}: {first}; start one with `ray start --head`, or name it"
-            " with --address HOST:PORT"
+            f"no Ray cluster at {address}: {_reason(error)}; start one with `ray start --head`, or"
+            " name it with --address HOST:PORT"
         ) from error
     try:
         yield RayCluster(options)
@@ -268,7 +271,7 @@ def _reach(address: str) -> None:
 
     Raises:
         OSError: nobody answers there.
-        ValueError: it is no HOST:PORT.
+        ValueError: it is not HOST:PORT.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():

@@ -32,7 +32,8 @@ def chosen(
         raise EngineError("the Ray cluster has no node with a CPU that can be reserved")
     if machines is not None and len(usable) < machines:
         raise EngineError(
-            f"--machines {machines}: the Ray cluster has {len(usable)} nodes that can be reserved"
+            f"--machines {machines}: the Ray cluster has {counted(len(usable), 'node')} that can be"
+            " reserved"
         )
     hosts = [str(node["NodeManagerHostname"]) for node in usable]
     named: dict[str, Mapping[str, Any]] = {}

@@ -16,6 +16,8 @@ from permille.study.plan.grid import Plan
 from permille.study.plan.published import published
 from permille.study.plan.sharding import Pair, deal
 
+# Slurm kills a job 90 seconds after the signal that its time is up (submitit's signal_delay_s), and
+# the job must be queued again by then.
 END_S = 60.0
 """Seconds for an interrupted job to end its worker and its recorder."""
 
@@ -37,6 +39,7 @@ def shares_of(plan: Plan) -> list[Share]:
     shares = []
     for number, dealt in enumerate(deal(keys, count, published()), 1):
         pair = dealt[0][:2]
+        # A digest, because a dataset may have a name that no folder can have.
         name = blake2b("\0".join((plan.name, *pair)).encode(), digest_size=8).hexdigest()
         part = digest_of(part_of(plan, pair))
         shares.append(Share(f"{number}/{count}", pair, name, part))
@@ -75,7 +78,12 @@ class ShareJob:
 
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(END_S)
+            try:
+                self._process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                # Its finished trials are in the folder, and its worker ends with it (prctl(2)).
+                self._process.kill()
+                self._process.wait()
         # A new one: submitit pickles it, which a job with a process does not allow.
         again = ShareJob(self._share, self._url, self._words, self._folder)
         return submitit.helpers.DelayedSubmission(again)

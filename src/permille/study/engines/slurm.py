@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,11 @@ from permille.study.run.required import require_measured
 from permille.study.run.schedule import most_repeats
 from permille.study.run.tally import RunTally
 from permille.study.run.trial_locks import Claims
+from permille.units import counted
 
 POLL_S = 5.0
+# By default, submitit gives up after the third time; a study may take many times a partition's
+# limit.
 MOST_TIMEOUTS = 100
 """How often a job that reaches its time limit is started again."""
 
@@ -98,6 +101,7 @@ class SlurmEngine:
         with (
             Claims(run.store.path) as claims,
             claims.on(f"nodes\0{run.plan.name}", wait=False) as ours,
+            # A token that no process has: not even a second Ctrl-C may end the jobs.
             Interrupts(os.urandom(16).hex()),
         ):
             if not ours:
@@ -120,15 +124,20 @@ class _Wait:
             for share in self._shares
         }
         self._tally = RunTally()
-        self._problems: list[str] = []
+        self._failed: set[tuple[str, int]] = set()
+        """The repeats, by cell, whose trials this run counts as failed or invalid."""
+        # By its line: what is refused stays in the folder, and is refused again at every look.
+        self._problems: dict[str, None] = {}
 
     def run(self) -> RunTally:
         note = self._run.listener.note
         kept = 0
         for bucket in self._buckets.values():
-            kept += pull_into(self._run.store, bucket).new
+            pulled = pull_into(self._run.store, bucket)
+            kept += pulled.new
+            self._problems |= dict.fromkeys(pulled.problems)
         if kept:
-            note(f"{kept} trials of earlier jobs are in the store now")
+            note(f"fetched {counted(kept, 'trial')} of earlier jobs")
         repeats = range(most_repeats(self._run.plan.settings))
         missing = _missing(self._run, repeats)
         self._tally.kept = len(self._run.plan.cells) * len(repeats) - sum(missing.values())
@@ -142,14 +151,16 @@ class _Wait:
                 if ended:
                     break
                 time.sleep(self._poll_s)
+        # From here on, the next run submits what is missing instead of waiting for these jobs.
         (self._folder / "submitted.json").unlink(missing_ok=True)
-        for line in self._problems[:5]:
+        for line in list(self._problems)[:5]:
             note(f"refused: {line}")
         for share, job in jobs.items():
             if (reason := self._failure(job)) is not None:
                 note(f"the job of {' on '.join(share.pair)} {reason}")
                 part = part_of(self._run.plan, share.pair)
-                self._tally.lost += _lost(_missing(self._run, repeats), part, self._run)
+                missing = _missing(self._run, repeats, self._failed)
+                self._tally.lost += _lost(missing, part, self._run)
         return self._tally
 
     def _jobs(self, missing: Mapping[str, int]) -> dict[Share, Any]:
@@ -160,8 +171,8 @@ class _Wait:
         if earlier is not None:
             if earlier.plan != digest_of(self._run.plan):
                 raise EngineError(
-                    f"jobs of another form of this study are running ({earlier.jobs[0]} and"
-                    f" {len(earlier.jobs) - 1} more); wait for them, or cancel them with scancel"
+                    "jobs of another form of this study are running, from"
+                    f" {earlier.jobs[0]} on; wait for them, or cancel them with scancel"
                 )
             self._run.listener.note(f"waiting for the jobs of an earlier run, {earlier.jobs[0]} …")
             return {
@@ -212,8 +223,8 @@ class _Wait:
         # As a whole: a file that a kill cut off would be refused as damaged.
         write_whole(self._folder / "submitted.json", msgspec.json.encode(record))
         self._run.listener.note(
-            f"{len(jobs)} jobs are submitted, {ids[0]} …; this command may be stopped: the same"
-            " command waits for them again"
+            f"submitted {counted(len(jobs), 'job')}, from {ids[0]} on; this command may be stopped:"
+            " the same command waits for them again"
         )
         return dict(zip(shares, jobs, strict=True))
 
@@ -265,6 +276,7 @@ class _Wait:
             submitit.core.utils.FailedJobError,
         ) as error:
             return f"was lost: {' '.join(str(error).split())[:300]}"
+        # 1: trials failed, which have arrived like all others.
         if code in (0, 1):
             return None
         # Slurm may kill a model that needs too much memory, but not the job that started it.
@@ -276,20 +288,24 @@ class _Wait:
         for bucket in self._buckets.values():
             arrived: list[Trial] = []
             pulled = pull_into(self._run.store, bucket, arrived.append)
-            self._problems += pulled.problems
+            self._problems |= dict.fromkeys(pulled.problems)
             for trial in arrived:
                 if trial.source == REFERENCE_SOURCE:
                     self._tally.add_cost(trial)
                     continue
                 self._tally.add(trial)
+                if trial.status != "done":
+                    self._failed.add((trial.cell.id, trial.repeat))
                 watch(trial)
                 if self._run.options.require:
                     require_measured(trial, self._run.options.require)
 
 
-def _missing(run: StudyRun, repeats: range) -> dict[str, int]:
-    """The repeats of each cell that no machine has finished."""
-    done: set[tuple[str, int]] = set()
+def _missing(
+    run: StudyRun, repeats: range, besides: Collection[tuple[str, int]] = ()
+) -> dict[str, int]:
+    """The repeats of each cell that no machine has finished, without those ``besides``."""
+    done = set(besides)
     for protocol in run.plan.by_protocol:
         for tried in run.store.tried(run.plan.name, protocol):
             if tried.status == "done":

@@ -12,6 +12,7 @@ from permille.study.plan.entries import DatasetEntry, StudyFile, TaskEntry
 from permille.study.plan.models import Model
 from permille.study.plan.paths import resolve
 from permille.suggestions import nearest
+from permille.units import counted
 from permille.workload.protocols import Task
 from permille.workload.samples import Dataset
 from permille.workload.specs import DatasetSpec
@@ -34,6 +35,8 @@ def open_datasets(
     Raises:
         PermilleError: the first dataset that cannot be used, on one line, and how to fix it.
     """
+    # With a single real model, replicas get its samples: a block compares models on the same
+    # inputs.
     only_replicas = bool(models) and all(model.replica for model in models)
     opened = []
     for given in entry.datasets:
@@ -100,11 +103,12 @@ def notes_of(dataset: Dataset, inferences: int) -> list[str]:
         shown = "; ".join(dataset.skipped)
         more = dataset.skipped_total - len(dataset.skipped)
         also = f"; and {more} more" if more > 0 else ""
-        notes.append(f"{dataset.name}: {dataset.skipped_total} bad rows skipped: {shown}{also}")
+        skipped = counted(dataset.skipped_total, "bad row")
+        notes.append(f"{dataset.name}: {skipped} skipped: {shown}{also}")
     if 0 < len(dataset.samples) < inferences:
         passes = -(-inferences // len(dataset.samples))
         notes.append(
-            f"{dataset.name}: {len(dataset.samples)} samples for {inferences} inferences:"
-            f" {passes} passes, {passes * len(dataset.samples)} inferences"
+            f"{dataset.name}: {counted(len(dataset.samples), 'sample')} for {inferences}"
+            f" inferences: {passes} passes, {passes * len(dataset.samples)} inferences"
         )
     return notes

@@ -47,7 +47,8 @@ class Settings(Record, forbid_unknown_fields=True):
     precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """Instead of `repeats`: repeat until the spread of the trials leaves their mean within ± this
     share (95 %); the meter's own uncertainty is not part of it. Such as `0.05`."""
-    max_repeats: Annotated[int, msgspec.Meta(gt=1, le=10_000)] = 30
+    # At least stopping.FEWEST: the rule does not judge a spread by fewer repeats.
+    max_repeats: Annotated[int, msgspec.Meta(ge=3, le=10_000)] = 30
     """The most trials per cell under `precision`. Such as `50`."""
     rerun_precision: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """With `--sessions N`: begin no further session once a rerun of every model would be within

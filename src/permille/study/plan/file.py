@@ -32,6 +32,8 @@ from permille.workload.specs import HubSource
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
 MAX_ENTRIES = 10_000
+MAX_MODELS = 10_000
+"""The most models of all tables together: the entries of a few lists multiply."""
 MAX_DOTS = 200
 """The most dots in one line: tomllib takes quadratic time in the length of a dotted key."""
 
@@ -83,6 +85,7 @@ def parse(text: str, *, where: str, folder: Path) -> StudyFile:
             form = "[study]" if needed == "study" else f"[[{needed}]]"
             raise StudyError(f"{where}: there is no {form} table")
     study = _table(tree["study"], where, "[study]")
+    # Before typed(), whose message would not name the key that was probably meant.
     _known(study, Settings.__struct_fields__, where, "[study]")
     settings = typed(study, Settings, f"{where}: [study]")
     if not _NAME.fullmatch(settings.name):
@@ -157,6 +160,7 @@ def _tables(value: object, where: str, name: str) -> list[dict[str, Any]]:
 
 def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
     models: list[ModelEntry] = []
+    ids: set[str] = set()
     for i, table in enumerate(_tables(value, where, "models"), 1):
         at = f"[[models]] {i}"
         if isinstance(table.get("id"), str):
@@ -169,9 +173,12 @@ def _models(value: object, where: str) -> tuple[ModelEntry, ...]:
             raise StudyError(f"{where}: {at}: the id is empty, and every table would have no name")
         for label, settings in swept(own, f"{where}: {at}", whole=_lists_of(model.backend)):
             one = _of_sweep(model, label, settings)
-            if any(m.id == one.id for m in models):
+            if one.id in ids:
                 raise StudyError(f"{where}: {at}: the id occurs twice; ids must be unique")
+            ids.add(one.id)
             models.append(one)
+            if len(models) > MAX_MODELS:
+                raise StudyError(f"{where}: its lists make more than {MAX_MODELS:,} models")
     return tuple(models)
 
 

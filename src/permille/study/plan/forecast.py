@@ -14,12 +14,12 @@ from permille.study.plan.calibration import DATASET, MODEL, Calibration
 from permille.study.plan.cells import PlannedCell
 from permille.study.plan.grid import Plan
 from permille.study.plan.published import Published, published
+from permille.study.worker.queries import WARMUP_S
 from permille.units import kwh_from_joules
 
 A100_OPERATIONS_PER_S = 19.5e12
 """float32 without tensor cores, as in the study: NVIDIA A100 datasheet (2020)."""
 BYTES_PER_PARAM = {"float32": 4, "float16": 2, "bfloat16": 2}
-WARMUP_S = 30.0
 
 
 class Forecast(Record):
@@ -42,6 +42,7 @@ def forecast(plan: Plan, repeats: int, calibration: Calibration) -> Forecast:
             return Forecast(seconds=None, kwh=None)
         one_s = inference_s(planned, published_cell, calibration, reference)
         protocol = plan.protocol_of(planned)
+        # The time is looked at before each inference, so that the last one may exceed it.
         warmup_s = min(protocol.warmup_max * one_s, WARMUP_S + one_s)
         load_s = published_cell.params * calibration.load_s_per_param
         total_s += protocol.idle_s + load_s + warmup_s + protocol.inferences * one_s

@@ -17,7 +17,7 @@ from permille.study.plan.datasets import notes_of, open_datasets
 from permille.study.plan.entries import Settings, StudyFile, TaskEntry
 from permille.study.plan.harness import open_harness
 from permille.study.plan.models import Model, open_entry
-from permille.study.plan.selection import able
+from permille.study.plan.selection import able, check_number
 from permille.suggestions import nearest
 from permille.workload.protocols import Task
 from permille.workload.samples import Dataset
@@ -64,6 +64,7 @@ def make(
     Raises:
         PermilleError: the first error, on one line, and how to fix it.
     """
+    check_number(study)
     models = [
         open_entry(entry, study, allowed, fetch=fetch, modules=modules) for entry in study.models
     ]

@@ -65,7 +65,7 @@ def _check_name(name: str, folder: Path | None, at: str) -> None:
     tasks, groups = _names(folder)
     if name in groups:
         raise StudyError(
-            f"{at}: {name} is a group of tasks, whose scores are no one score; name one"
+            f"{at}: {name} is a group of tasks, which has no single score; name one of them"
         )
     if name not in tasks:
         where = "lm-eval has" if folder is None else f"{folder} has"

@@ -17,10 +17,11 @@ LoadKey = Literal["concurrency", "rate_per_s"]
 
 class LoadAxis(Record):
     """The setting of a server that is its load, and the value to begin with: the lowest in the
-    study file, or one client."""
+    study file, or one client. ``listed``: all values in the file."""
 
     key: LoadKey
     start: int | float
+    listed: tuple[int | float, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -29,6 +30,10 @@ class LoadAxis(Record):
 
     def written(self, load: float) -> int | float:
         """A load as the study file would have it: cells of equal loads must be equal."""
+        # 2 and 2.0 are two cells: of a list such as [0.5, 2], the search takes up the trials of 2.
+        for value in self.listed:
+            if value == load:
+                return value
         whole = self.whole or isinstance(self.start, int)
         return int(load) if whole and load == int(load) else load
 
@@ -58,7 +63,8 @@ def axis_of(study: StudyFile) -> LoadAxis:
         )
     rates = [value for e in study.models if (value := e.own.get("rate_per_s")) is not None]
     if rates:
-        return LoadAxis(key="rate_per_s", start=min(_numbers(rates, study, "rate_per_s")))
+        listed = tuple(_numbers(rates, study, "rate_per_s"))
+        return LoadAxis(key="rate_per_s", start=min(listed), listed=listed)
     clients = [value for e in study.models if (value := e.own.get("concurrency")) is not None]
     return LoadAxis(
         key="concurrency", start=min(_numbers(clients, study, "concurrency"), default=1)
@@ -82,6 +88,8 @@ def _under(entry: ModelEntry, axis: LoadAxis, load: int | float) -> ModelEntry:
     base = entry.swept_from or entry.id
     others = entry.id.removeprefix(base)  # the labels of the lists, each after a comma
     old = f", {label_of(axis.key, entry.own.get(axis.key))}"
+    # In the place that the load has among the file's lists, so that the id is the one of a longer
+    # list.
     labels = others.replace(old, f", {label}", 1) if old in others else f"{others}, {label}"
     return msgspec.structs.replace(entry, id=base + labels, own=own, swept_from=base)
 

@@ -253,6 +253,7 @@ def _paths(
     entry: ModelEntry, study: StudyFile, allowed: Sequence[Path], at: str
 ) -> dict[str, Path]:
     """The resolved paths among the settings."""
+    # A backend, which may be a plug-in, tells by the names of its settings which of them are paths.
     return {
         key: resolve(value, study.folder, allowed, f"{at} {key}")
         for key, value in entry.own.items()
@@ -312,6 +313,7 @@ def _facts(files: Mapping[str, Path], entry: ModelEntry, backend: Backend, at: s
     try:
         names = selection.choose(wanted, list(files)).names
     except ModelError:
+        # A file that the study names by itself may have any name.
         names = tuple(files) if len(files) == 1 else ()
     chosen = [files[name] for name in names]
     try:

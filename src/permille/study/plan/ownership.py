@@ -6,7 +6,9 @@ downloaded, except where a browser or downloader has marked the file.
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -45,9 +47,20 @@ def _of_others(status: os.stat_result) -> str | None:
         return "belongs to another user"
     if status.st_mode & stat.S_IWOTH:
         return "can be written by every user"
-    if status.st_mode & stat.S_IWGRP and status.st_gid not in (0, os.getegid()):
+    if status.st_mode & stat.S_IWGRP and status.st_gid != 0 and not _is_private(status.st_gid):
         return "can be written by a group"
     return None
+
+
+def _is_private(group: int) -> bool:
+    """Whether a group is the user's alone: it has the user's name, and no other member."""
+    # A primary group need not be: macOS has all users in staff, and other systems in users
+    # (USERGROUPS_ENAB in login.defs(5)).
+    try:
+        found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
+    except KeyError:  # without a name, as in some containers
+        return False
+    return found.gr_name == user.pw_name and set(found.gr_mem) <= {user.pw_name}
 
 
 def _has_mark(path: Path) -> bool:

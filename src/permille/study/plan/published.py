@@ -21,5 +21,6 @@ def published() -> dict[tuple[str, str, str], Published]:
         summary = cell.summary
         if summary.seconds is not None and summary.params is not None:
             key = (summary.cell.task, summary.cell.dataset, summary.cell.model)
+            # The tables are of 1,000 inferences.
             known[key] = Published(seconds=summary.seconds.mean / 1000, params=summary.params)
     return known

@@ -42,6 +42,7 @@ def apply(entry: ModelEntry, settings: Settings, keys: Sequence[str], at: str) -
     if settings.weights is None or entry.repo is None or "path" in own:
         return msgspec.structs.replace(entry, own=own)
     own.setdefault("architecture", entry.repo)
+    # Nothing is downloaded, so that these three have no meaning, and models.py would refuse them.
     return msgspec.structs.replace(entry, own=own, repo=None, revision=None, file=None)
 
 

@@ -9,13 +9,16 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from permille import plugins
-from permille.errors import UsageError
+from permille.errors import StudyError, UsageError
 from permille.records import Record
 from permille.study.plan.entries import ModelEntry, StudyFile
 from permille.study.plan.published import published
 from permille.study.plan.sharding import Key, deal
 from permille.suggestions import nearest
 from permille.units import counted
+
+MAX_CELLS = 100_000
+"""The most cells of a study; to check one takes about a millisecond."""
 
 
 class Selection(Record):
@@ -32,6 +35,7 @@ def select(study: StudyFile, chosen: Selection) -> StudyFile:
 
     Raises:
         UsageError: a name or pattern that matches nothing, an invalid shard, or an empty selection.
+        StudyError: the study has too many cells.
     """
     if chosen.tasks is not None:
         named = _matching(chosen.tasks, [entry.task for entry in study.tasks], "--tasks")
@@ -64,7 +68,12 @@ def _share(keys: Sequence[Key], first: int, count: int, where: str) -> list[Key]
 
 
 def grid(study: StudyFile) -> list[Key]:
-    """The cells, in the order of the plan: tasks × datasets × the models that can do the task."""
+    """The cells, in the order of the plan: tasks × datasets × the models that can do the task.
+
+    Raises:
+        StudyError: they are too many.
+    """
+    check_number(study)
     return [
         (entry.task, dataset.name, model.id)
         for entry in study.tasks
@@ -72,6 +81,24 @@ def grid(study: StudyFile) -> list[Key]:
         for model in study.models
         if able(model, entry.task)
     ]
+
+
+def check_number(study: StudyFile) -> None:
+    """Check that a study has no more than :data:`MAX_CELLS` cells.
+
+    Raises:
+        StudyError: it has more.
+    """
+    # Before any of them is made: a file of a megabyte can list thousands of models and thousands of
+    # datasets, whose product nobody could check or measure.
+    count = 0
+    for entry in study.tasks:
+        count += len(entry.datasets) * sum(able(model, entry.task) for model in study.models)
+        if count > MAX_CELLS:
+            raise StudyError(
+                f"{study.where}: the study has more than {MAX_CELLS:,} cells (tasks × datasets ×"
+                " models); divide it into several"
+            )
 
 
 def able(model: ModelEntry, task: str) -> bool:

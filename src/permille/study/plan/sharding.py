@@ -21,8 +21,8 @@ def deal(keys: Sequence[Key], shards: int, known: Mapping[Key, Published]) -> li
     """The cells of each shard, in their order. The costliest (task, dataset) goes first, each to
     the shard that has the least so far (Graham 1969); every machine deals alike.
 
-    ``known``: the published seconds; a cell that is none of the study's is taken for an average
-    one of those that are.
+    ``known``: the published seconds; a cell that is not in the study counts as an average one
+    of those that are.
     """
     costs = pair_costs(keys, known)
     loads = [0.0] * shards

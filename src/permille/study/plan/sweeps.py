@@ -18,7 +18,7 @@ def swept(
     own: Mapping[str, Any], at: str, *, whole: Collection[str] = ()
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The label and settings of each combination of values; one with an empty label if no setting
-    is a list. ``whole``: settings whose own value is a list, which is no sweep.
+    is a list. ``whole``: settings whose own value is a list, which is not a sweep.
 
     Raises:
         StudyError: a list is empty, repeats a value or has something else than single values, or

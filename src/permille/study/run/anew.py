@@ -31,6 +31,7 @@ def _difference(planned: PlannedCell, old: Trial) -> str:
     now, then = planned.facts.files, old.facts.files
     names = [name for name in sorted(now.keys() & then.keys()) if now[name] != then[name]]
     changes = [f"{_list(names)} changed"] if names else []
+    # A trial from before files were recorded has none, and all of them would seem new.
     if then and (new := sorted(now.keys() - then.keys())):
         changes.append(f"{_list(new)} added")
     if gone := sorted(then.keys() - now.keys()):

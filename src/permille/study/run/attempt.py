@@ -159,6 +159,8 @@ class Attempt:
             self.spans.append(self._idle())
             # As late as possible: a file that is edited during the baseline is noticed, too.
             stamps.check(self.assigned.planned.stamps)
+            # After the baseline, whose marks prove nothing about the spans of the worker
+            # (evidence.py).
             self.began_ns = time.monotonic_ns()
             process.run(
                 self._job(),
@@ -235,6 +237,7 @@ class Attempt:
         return [] if note is None else [note]
 
     def _hear(self, message: Message) -> None:
+        # Otherwise the model's code could add spans to a finished trial, or replace its result.
         if self.results:
             raise ValueError("a message after the result")
         if isinstance(message, SpanDone):
@@ -292,8 +295,10 @@ class Attempt:
             inferences=self.assigned.protocol.inferences,
             least_query_s=self.assigned.least_query_s,
             served="concurrency" in backend.settings.__struct_fields__,
+            # Other systems have no such files: there, a worker is believed.
             has_gpu=gpu_metered or any(map(os.path.exists, GPU_NODES)) or not LINUX,
             most_scored=samples if planned.harness is None else planned.harness.limit,
+            most_at_once=evidence.most_at_once(planned.model.settings),
         )
 
     def _expect(self, progress: Progress) -> float | None:
@@ -324,4 +329,6 @@ def _believable(span: Span, before: Sequence[Span]) -> Span:
     edges = [span.t0_ns, *(t_ns for pause in span.pauses for t_ns in pause), span.t1_ns]
     if any(later < earlier for earlier, later in pairwise(edges)):
         raise ValueError(f"pauses of the span {span.name} out of order or outside of it")
+    if span.pauses and span.t0_ns == span.t1_ns:  # they are noted as a share of its time
+        raise ValueError(f"pauses of the span {span.name}, which takes no time")
     return span

@@ -72,11 +72,25 @@ def _version(package: str) -> str | None:
 def _cpu_model() -> str:
     # platform.processor() is empty or no more than "x86_64" on many Linux systems.
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    known = cpu_model(cpuinfo.read_text(errors="replace")) if cpuinfo.exists() else None
+    return known or platform.processor() or "unknown"
+
+
+def cpu_model(cpuinfo: str) -> str | None:
+    """The processor by a /proc/cpuinfo, on Arm with the numbers of its implementer and part."""
+    name, implementer, parts = None, "", set[str]()
+    for line in cpuinfo.splitlines():
+        key, _, value = (text.strip() for text in line.partition(":"))
+        if key == "model name":
+            name = name or value
+        elif key == "CPU implementer":
+            implementer = value
+        # On Arm, 64-bit programs see no name (c_show() in Linux' arch/arm64/kernel/cpuinfo.c), and
+        # others a vague one ("ARMv7 Processor rev 4"): without the numbers, processors of different
+        # generations would be one kind of machine, and be pooled.
+        elif key == "CPU part":
+            parts.add(f"{implementer}/{value}")
+    return ", ".join([*([name] if name else []), *sorted(parts)]) or None
 
 
 def _memory_gib() -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from permille.records import Record
 from permille.records.recording import Recording, Span
@@ -22,9 +23,9 @@ _GPU = re.compile(r"cuda|nvidia|geforce|tesla|rocm|radeon|gpu|[ah]\d00", re.IGNO
 
 
 class Assignment(Record):
-    """The worker's task. ``served``: by a server, possibly with concurrent requests.
-    ``most_scored``: the most answers that its quality can be of; None: unknown, of lm-eval's own
-    samples."""
+    """The worker's task. ``served``: by a server, possibly with concurrent requests, of which
+    ``most_at_once`` can be in flight. ``most_scored``: the most answers that its quality can be of;
+    None: unknown, of lm-eval's own samples."""
 
     began_ns: int
     samples: int
@@ -34,6 +35,14 @@ class Assignment(Record):
     served: bool
     has_gpu: bool
     most_scored: int | None
+    most_at_once: int = 1
+
+
+def most_at_once(settings: Mapping[str, Any]) -> int:
+    """The most requests in flight to a server that a model with these settings uses."""
+    # Only an open loop ends at its limit: a closed one has as many in flight as it has clients.
+    clients: int = settings.get("concurrency", 1)
+    return max(MOST_IN_FLIGHT, clients)
 
 
 def contradiction(
@@ -76,7 +85,7 @@ def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> st
             f" at least, and reported {inferences:,} in {span_ns / 1e9:.4g} s"
         )
     if assignment.served:
-        return _miscounted_server(inferences, span_ns, result)
+        return _miscounted_server(inferences, span_ns, result, assignment.most_at_once)
     passes, more = divmod(inferences, assignment.samples)
     if more:
         return f"{inferences:,} inferences are not whole passes over {assignment.samples:,} samples"
@@ -100,13 +109,15 @@ def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> st
     return None
 
 
-def _miscounted_server(inferences: int, span_ns: int, result: WorkerResult) -> str | None:
+def _miscounted_server(
+    inferences: int, span_ns: int, result: WorkerResult, most_at_once: int
+) -> str | None:
     timed, kept = result.latency.n, len(result.durations_ns)
     if inferences > timed or kept < min(inferences, KEPT_DURATIONS):
         return f"{inferences:,} inferences were reported with {timed:,} latencies, {kept:,} kept"
     # A request that is in flight at an edge reaches beyond the span, by the longest one at most.
     longest_ns = max(result.durations_ns, default=0)
-    if sum(result.durations_ns) > MOST_IN_FLIGHT * (span_ns + longest_ns):
+    if sum(result.durations_ns) > most_at_once * (span_ns + longest_ns):
         return "the latencies add up to more than so many requests at once could take"
     return None
 
@@ -131,6 +142,7 @@ def _impossible(result: WorkerResult, most_scored: int | None) -> str | None:
 
 
 def _elsewhere(assignment: Assignment, device: str) -> str | None:
+    # A served model's device is only a phrase, and its server may run on another machine.
     if not assignment.served and not assignment.has_gpu and _GPU.search(device):
         return f"the device is {device[:60]!r}, and this machine has no GPU"
     return None

@@ -34,6 +34,8 @@ class Ledger:
         self._machines: dict[tuple[str, int], tuple[str, ...]] = {}
         self._failures: Counter[tuple[str, int]] = Counter()
         self._attempts: Counter[tuple[str, int]] = Counter()
+        # Filled by count(): the rows of tried trials have no energy, and reading the trials
+        # themselves would cost a large store seconds that only a study with a precision needs.
         self._values: defaultdict[str, list[float]] = defaultdict(list)
         for trial in tried:
             self.cells.add(trial.cell)
@@ -43,6 +45,8 @@ class Ledger:
                     self.elsewhere[trial.fingerprint] += 1
                 if here or pool:
                     self._finish(trial.cell, trial.repeat, trial.machine)
+            # What failed on another machine, for want of memory for example, may succeed on this
+            # one.
             elif here:
                 self._failures[trial.cell, trial.repeat] += 1
             if here:

@@ -74,6 +74,7 @@ def describe_state(
     """This machine now."""
     return MachineState(
         kernel=platform.release()[:_MOST_TEXT] or None,
+        # The entry of the first processor: the whole file has megabytes on a machine of many.
         microcode=_microcode(_text(root / "proc/cpuinfo", lines=40)),
         governor=_governor(root),
         turbo=_turbo(root),

@@ -87,6 +87,7 @@ class TrialMaker:
 
         self._stations: dict[str | None, Station] = {}
         if recorder is not None:
+            # First: a run that measures anything here has this machine's environment.
             self._stations[None] = station_here(recorder, store, bench, gpu)
         for url, agent in (agents or {}).items():
             self._stations[url] = station_there(agent, store, bench)
@@ -175,6 +176,7 @@ class TrialMaker:
         assigned = Assigned(
             planned=reference_cell(),
             protocol=reference.PROTOCOL,
+            # By its block, because a session has at most one reference in each.
             repeat=position.block,
             round=0,
             position=position,
@@ -182,6 +184,7 @@ class TrialMaker:
             beside_server=True,  # or a sweep's server would be started after each reference
         )
         trial, raw = Attempt(station.bench, assigned).make()
+        # The study's stopping rule does not apply to references.
         trial = msgspec.structs.replace(trial, source=REFERENCE_SOURCE, stopping=None)
         kept = keep(self._store, trial, raw)
         self._since_reference_s = 0.0

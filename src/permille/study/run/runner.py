@@ -109,6 +109,8 @@ class Runner:
         """Make the trials of one block; False if another run makes them just now."""
         protocol = protocol_key(self._plan.protocol)
         # No name has a null character, so different parts never make the same text.
+        # With the protocol: a run with another number of inferences makes other trials of the
+        # block, and need not be waited for.
         parts = (self._plan.name, block.task, block.dataset, protocol, str(block.repeat))
         with claims.on("\0".join(parts), wait=wait) as ours:
             if not ours:

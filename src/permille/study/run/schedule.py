@@ -24,7 +24,7 @@ from permille.study.run.tally import RunTally
 
 DEFAULT_REPEATS = 10
 RETRIES = 2
-"""A failed or invalid repeat is retried by later runs, up to this number of tries."""
+"""Later runs retry a failed or invalid repeat this many times: it is tried three times in all."""
 
 SAME_FAILURES = 2
 """A model that failed this many times in a row for one reason is skipped for the rest of the
@@ -184,6 +184,8 @@ class Schedule:
             for (task, dataset), cells in blocks.groups(self._plan.cells).items():
                 if pairs is not None and (task, dataset) not in pairs:
                     continue
+                # Of all cells, also where only some are due: what is left of a block that was
+                # interrupted keeps the place that the balanced order gives it.
                 ordered = order(len(cells), repeat, f"{seed}/{task}/{dataset}")
                 due = tuple(cells[i] for i in ordered if self._to_make(cells[i], repeat))
                 if due:
@@ -207,6 +209,8 @@ class Schedule:
         self._version, before = version, self.ledger.tried()
         self.ledger = self._open_ledger()
         for key, times in self.ledger.tried().items():
+            # Whatever became of it: two runs at once would use up the retries of a failure between
+            # them.
             if times > before.get(key, 0):
                 self._tried_elsewhere.add(key)
 
@@ -236,6 +240,8 @@ class Schedule:
                 elsewhere = trial.environment.fingerprint != self._fingerprint(trial.cell.id)
                 ours = self._pool or not elsewhere
                 current = trial.round == self._rounds.get(trial.cell.id, 0)
+                # Rounds are counted for each kind of machine: --fresh here makes no trial from
+                # elsewhere an old one.
                 if ours and (current or elsewhere) and trial.protocol in plan.by_protocol:
                     ledger.count(trial)
         return ledger
@@ -247,6 +253,8 @@ class Schedule:
         if not missing:
             return False
         if self.ledger.failures(planned.cell.id, repeat) > RETRIES:
+            # Before the other reason: what is given up stays so in later runs, whereas the next run
+            # tries again what is left out.
             self._tally.given_up += missing
             reason = self._last_reason(planned, repeat)
             self.skipped(NotRun(planned, repeat, "given-up", reason, missing))

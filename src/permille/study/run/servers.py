@@ -47,6 +47,7 @@ class SharedServers:
     def __init__(
         self, environment: Mapping[str, str], token: str, memory_gib: float | None
     ) -> None:
+        # Of its own: after each trial, everything with the token of workers is killed.
         self._token = token + SERVER
         self._launch = Launch(
             prefix=(

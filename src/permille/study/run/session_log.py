@@ -44,6 +44,7 @@ class SessionLog:
 
     def begin(self) -> None:
         """Begin a session, however short the pause before it is."""
+        # A session that would have begun by itself was not requested, and is as good as a rerun.
         going_on = self._continued(self._store.sessions()) is not None
         self._store.put_session(self._new(requested=going_on))
 
@@ -63,6 +64,8 @@ class SessionLog:
             # Another run on this store may begin it at the same moment: it is looked for again.
             session = self._store.session_or(self._new(requested=False), self._continued)
         if self._place is None or self._place.session != session.id:
+            # Counted in the store: another run (--shared) may begin a block of the same session at
+            # the same time.
             number = self._store.change_session(session.id, _one_block_more).blocks - 1
             self._place = Position(session.id, number, session.machine)
         return self._place
@@ -74,6 +77,8 @@ class SessionLog:
             place.session,
             lambda known: msgspec.structs.replace(
                 known,
+                # The clock may have been set back, and another run (--shared) may have ended a
+                # trial later.
                 ended=max(known.ended, now.isoformat(timespec="milliseconds")),
                 end_temperature_c=degrees,
             ),

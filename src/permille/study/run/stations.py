@@ -62,7 +62,7 @@ class Recorders:
         """Check that each machine has more than an estimate.
 
         Raises:
-            MeterError: one has not.
+            MeterError: one does not.
         """
         if self.here is not None:
             self.here.require_measured()
@@ -86,6 +86,7 @@ def recorders(plan: Plan, *, shared: bool) -> Iterator[Recorders]:
         agents = {}
         for url in meters_of(plan.cells):
             agents[url] = RemoteRecorder(url, token)
+            # At once, so that this agent is free again for others if the next cannot be reached.
             stack.callback(agents[url].stop)
         yield Recorders(token, here, agents)
 
@@ -117,6 +118,7 @@ def station_there(agent: RemoteRecorder, store: Store, bench: MakeBench) -> Stat
             store,
             lambda: agent.opened.state,
             ids=machine_state.Ids(opened.machine, opened.boot),
+            # What can be read here is the temperature of another machine.
             temperature_c=lambda: None,
         ),
         least_query_s=least_query_s(opened.domains, agent.edge_s()),

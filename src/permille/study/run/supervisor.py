@@ -18,6 +18,7 @@ from permille.errors import TrialError
 from permille.processes import VARIABLE, end_marked, signal_name
 from permille.study.worker.failing import OURS
 from permille.study.worker.messages import Failure, Inbox, Job, Message
+from permille.units import counted
 
 TAIL_BYTES = 8192
 """The most bytes of a worker's output in memory."""
@@ -60,6 +61,8 @@ def run(
     failures: list[Failure] = []
 
     def receive(message: Message) -> None:
+        # Not passed on: a model may still fail to close after its result, and nothing else may
+        # follow that.
         if isinstance(message, Failure):
             failures.append(message)
         else:
@@ -159,6 +162,7 @@ def _listen(
                 else:
                     tail += data
                     del tail[:-TAIL_BYTES]
+            # In this order: whatever the worker wrote before it ended is in the pipes by then.
             if process.poll() is not None and not _ready(selector):
                 break  # a child that it left running may keep the pipes open: do not wait for it
     while process.poll() is None:
@@ -188,8 +192,8 @@ def _require_success(
     if left:
         names = ", ".join(sorted(set(left.values())))[:200]
         raise TrialError(
-            f"the worker left {len(left)} processes running ({names}): its work may not"
-            " have ended with it; they were killed",
+            f"the worker left {counted(len(left), 'process', 'processes')} running ({names}), now"
+            " killed: its work may not have ended with it",
             last,
         )
 
@@ -218,6 +222,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
             process.wait(timeout=wait_s)
         except subprocess.TimeoutExpired:
             continue
+        # Only the leader has ended: a child that ignores TERM is killed in the next round.
         if not _group_alive(process.pid):
             break
     process.wait()

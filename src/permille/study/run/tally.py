@@ -13,7 +13,8 @@ from permille.records.trial import Trial
 class RunTally:
     """What a run did. ``kept`` trials were there already; ``elsewhere`` were made meanwhile by
     another run of the study; of ``disturbed`` ones other processes took too much; ``lost`` ones
-    were not made because no machine was left that could."""
+    were not made because no machine was left that could. ``energy_j`` lacks what the ``uncounted``
+    trials cost, of which no figure is known."""
 
     done: int = 0
     failed: int = 0
@@ -25,6 +26,7 @@ class RunTally:
     disturbed: int = 0
     lost: int = 0
     energy_j: float | None = None
+    uncounted: int = 0
     recorder_cpu_s: float = 0.0
     wall_s: float = 0.0
 
@@ -57,3 +59,5 @@ class RunTally:
         spent = within(whole, "node") if whole else None
         if isinstance(spent, Bounded):
             self.energy_j = (self.energy_j or 0.0) + spent.energy_j
+        else:
+            self.uncounted += 1

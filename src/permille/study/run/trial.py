@@ -211,6 +211,8 @@ def _facts(planned: PlannedCell, result: WorkerResult | None) -> ModelFacts:
     }
     if planned.params is not None:
         merged["params"] = planned.params
+    # Digests are the plan's if it has any: they were made before the worker ran, and a cell's id
+    # stands on them.
     return ModelFacts(**merged | {"files": read.files or reported.files})
 
 

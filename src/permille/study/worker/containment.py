@@ -25,7 +25,7 @@ ALLOWED = re.compile(
 )
 """Names of variables for workers: those that programs and accelerators need."""
 SECRET = re.compile(
-    # TOKENIZERS_PARALLELISM is no token.
+    # TOKENIZERS_PARALLELISM is not a token.
     r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PWD|CREDS?(_|$)|CREDENTIAL|APIKEY|KEYS?(_|$)|AUTH|BEARER"
     r"|COOKIE|DSN|CONN(ECTION)?_?STR|SIGNATURE|PRIVATE|WEBHOOK"
     r"|(^|_)(PASS|PAT|SAS|JWT|OTP|PIN|LOGIN)(_|$)"

@@ -14,7 +14,11 @@ OURS = "permille.errors."
 def describe(error: BaseException, folder: str | None) -> str:
     """``ValueError: no such word (models.py:12, in classify)``. ``folder`` contains the user's
     code; the location is the innermost frame in it."""
-    message = " ".join(traceback.format_exception_only(error)[-1].split()).removeprefix(OURS)
+    shown = traceback.TracebackException.from_exception(error, limit=0)
+    # Notes (add_note()) come after the message, and would be taken for it.
+    shown.__notes__ = None
+    # The last line: a SyntaxError is preceded by its source.
+    message = " ".join([*shown.format_exception_only()][-1].split()).removeprefix(OURS)
     if len(message) > LIMIT:
         message = message[:LIMIT] + "…"
     where = _place(error, folder) if folder else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from permille.errors import InferenceError, ModelError
-from permille.units import format_number
+from permille.units import counted, format_number
 from permille.workload.samples import Sample
 
 FAILED: Any = object()
@@ -43,7 +43,7 @@ class FailureTally:
         """The first error."""
         return str(self._first)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Check that no more have failed than allowed.
 
         Raises:
@@ -66,7 +66,9 @@ class FailureTally:
             self._tried += 1
             self._failed += 1
             self._first = self._first or error
-            self.check()
+            # At every failure, not at the end: a server that is down would be sent all other
+            # requests, too.
+            self._check()
 
 
 def failed_note(failed: int, succeeded: int, words: str) -> str:
@@ -86,5 +88,6 @@ def answered(
     if not any(answer is FAILED for answer in answers):
         return answers, samples
     pairs = [pair for pair in zip(answers, samples, strict=True) if pair[0] is not FAILED]
-    notes.append(f"{len(samples) - len(pairs)} samples were never answered and are not scored")
+    unanswered = counted(len(samples) - len(pairs), "sample was", "samples were")
+    notes.append(f"{unanswered} never answered and not scored")
     return [answer for answer, _ in pairs], [sample for _, sample in pairs]

@@ -25,7 +25,8 @@ from permille.workload.protocols import HarnessReady, Loaded
 from permille.workload.specs import HarnessTask
 
 BOOTSTRAPS = 1_000
-"""Resamples for the standard error of a metric that is no mean; lm-eval's default takes minutes."""
+"""Resamples for the standard error of a metric that is not a mean. lm-eval's default takes
+minutes."""
 _NO_FILTER = "none"
 _OF_100 = frozenset({"bleu", "chrf", "ter"})
 """Metrics that lm-eval gives from 0 to 100, unlike permille."""
@@ -42,7 +43,7 @@ def harness_score(model: Loaded, task: HarnessTask, *, seed: int, network: bool)
     """Run the task on the model.
 
     Raises:
-        ModelError: the task has no such metric, or its score is no number.
+        ModelError: the task has no such metric, or its score is not a number.
     """
     if not isinstance(model, HarnessReady):
         raise ModelError("this model cannot be scored by lm-eval")
@@ -87,19 +88,21 @@ def score_of(report: Mapping[str, Any], task: HarnessTask, version: str) -> Harn
             " higher_is_better in the task's metric_list"
         )
     error = results.get(f"{metric}_stderr,{filter_}")
+    # A sample is listed once for each filter of the task.
     samples = [one for one in report["samples"][name] if one.get("filter", filter_) == filter_]
     quality = _quality(
         _metric_name(metric, name, filter_, higher=higher),
         float(values[key]),
         float(error) if _is_number(error) else None,
         [one.get(metric) for one in samples],
+        # By content, so that two models are compared on equal samples: doc_id is only a position.
         [str(one.get("doc_hash", one["doc_id"])) for one in samples],
     )
     others = {_other(k): float(v) for k, v in values.items() if k != key}
     counts, edition = report["n-samples"][name], report["versions"].get(name)
     task_version = f" (version {edition})" if isinstance(edition, Real) else ""
     note = (
-        f"quality: {name}{task_version} of lm-eval {version}, {report['n-shot'].get(name)} shots,"
+        f"quality: {name}{task_version} of lm-eval {version}, {report['n-shot'].get(name)}-shot,"
         f" {counts['effective']:,} of its {counts['original']:,} samples, which are not those of"
         " the measurement"
     )
@@ -107,6 +110,8 @@ def score_of(report: Mapping[str, Any], task: HarnessTask, version: str) -> Harn
 
 
 def _is_metric(key: str, value: object) -> bool:
+    # Among the results are the task's alias, which is a text, and the standard error of each
+    # metric, as "acc_stderr,none".
     return "," in key and "_stderr," not in key and _is_number(value)
 
 

@@ -42,6 +42,8 @@ class Spans:
     def around(self, name: str, work: Callable[[], Any], **attributes: Any) -> Any:
         """Run ``work`` in a span; returns its result. ``inferences`` is computed from the
         result."""
+        # The clock is read between the marks, so that each edge of the span lies between two
+        # readings.
         self._marker.mark_start()
         t0_ns = time.monotonic_ns()
         result = work()
@@ -51,6 +53,7 @@ class Spans:
         if isinstance(result, Timings):
             attributes["inferences"] = result.inferences
             pauses = tuple(result.pauses)
+            # Of all answers or of none, as under load (_under_load()).
             if result.outputs and not result.failed:
                 attributes |= request_times(result.outputs, t0_ns)
             if result.outputs is not None:
@@ -115,6 +118,8 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
     batch_size = job.protocol.batch_size
     calls = Calls(model, requests, batch_size)
     tally = FailureTally(model.infer, job.max_failures, job.protocol.inferences)
+    # Not for others: only a request to a server can fail alone, and in the process of the model the
+    # tally would be part of each measured call.
     if isinstance(model, Served):
         calls.infer = tally.infer
     notes = list(notes)
@@ -138,7 +143,6 @@ def main(out: BinaryIO, marker: Marker, job: Job, notes: Sequence[str] = ()) -> 
         timings = spans.around("query", lambda: query_served(calls, job, model))
     else:
         timings = spans.around("query", lambda: query(calls, job))
-    tally.check()
     if timings.failed:
         notes.append(failed_note(timings.failed, timings.inferences, tally.words()))
     if job.harness is not None and job.scored:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, Literal
 
 import msgspec
 
@@ -64,8 +64,10 @@ class Job(Record):
 class Progress(Record, tag=True):
     """The worker's current stage; ``per_inference_s`` once it is known."""
 
-    stage: str
-    per_inference_s: float | None = None
+    # Both are shown at the terminal: other text could hold escape sequences, and a time that is
+    # infinite or no number cannot be rounded to seconds.
+    stage: Literal["load", "warmup", "query", "lm-eval"]
+    per_inference_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
 
 
 class SpanDone(Record, tag=True):

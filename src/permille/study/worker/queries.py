@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -82,8 +83,11 @@ def warm_up(calls: Calls, most: int) -> Timings:
     timings = Timings()
     durations = timings.durations_ns
     began = time.monotonic()
-    while len(durations) < most and time.monotonic() - began < WARMUP_S:
-        request = calls.ask[len(durations) % len(calls.ask)]
+    # One after the other, whatever becomes of them: a request that always fails, asked again until
+    # it succeeds, would use up the failures that the study allows.
+    for request in itertools.cycle(calls.ask):
+        if len(durations) >= most or time.monotonic() - began >= WARMUP_S:
+            break
         t0 = time.monotonic_ns()
         # It has no duration; WARMUP_S ends the loop of a server that always fails.
         if calls.infer(request) is FAILED:
@@ -134,6 +138,8 @@ def query_served(calls: Calls, job: Job, model: Loaded) -> Timings:
     ):
         durations, answers = array("q"), list[Any]()
         run_pass(calls.infer, calls.ask, durations, answers)
+        # After each pass, although it is in the span: the texts of all passes would fill the
+        # memory.
         for duration_ns, answer in zip(durations, answers, strict=True):
             if answer is FAILED:
                 timings.failed += 1

@@ -38,6 +38,7 @@ def _row(output: Output, t0_ns: int) -> tuple[int, int, int, int, int] | None:
         return None
     sent_ns = output.sent_ns - t0_ns
     last_s = first_s if output.last_token_s is None else output.last_token_s
+    # A token from the cache is not computed: it would make those that are look cheaper.
     new = max(0, tokens_in - (output.tokens_cached or 0))
     return sent_ns, sent_ns + int(first_s * 1e9), sent_ns + int(last_s * 1e9), new, tokens_out
 

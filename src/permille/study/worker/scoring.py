@@ -49,6 +49,8 @@ def scored(
     latency = msgspec.structs.replace(
         _latency(sorted(sample), every),
         n=len(durations),
+        # Of all of them: the runner takes their sum from it, to hold it against the span
+        # (evidence.py).
         mean=sum(durations) / len(durations) / 1e9,
     )
     if steady_start([d / 1e9 for d in evenly(sample, STEADY_OF, calls_per_pass=1)]) is None:
@@ -93,7 +95,7 @@ def _must_answer(outputs: Sequence[Output]) -> None:
         ModelError: every answer is empty.
     """
     empty = Output()
-    # The tokens of the input are no answer.
+    # The tokens of the input are not an answer.
     if all(msgspec.structs.replace(output, tokens_in=None) == empty for output in outputs):
         raise ModelError(
             f"the model returned None for each of the {len(outputs)} samples:"
