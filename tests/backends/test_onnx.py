@@ -121,6 +121,11 @@ def _pickle_head(folder: Path) -> dict[str, Any]:
     return {"path": str(folder), "head_path": str(folder / "head.json")}
 
 
+def _deep_head(folder: Path) -> dict[str, Any]:
+    (encoder(folder) / "head.json").write_text('{"unknown": ' + "[" * 100_000)
+    return {"path": str(folder), "head_path": str(folder / "head.json")}
+
+
 def _ragged_head(folder: Path) -> dict[str, Any]:
     encoder(folder, {"weights": [[1.0], [1.0, 2.0]]})
     return {"path": str(folder), "head_path": str(folder / "head.json")}
@@ -144,6 +149,7 @@ def _no_threads(folder: Path) -> dict[str, Any]:
         (_odd_config, "no usable id2label"),
         (_no_head, "head_path .*none.json': no such file"),
         (_pickle_head, "not a permille-head-1 file"),
+        (_deep_head, "not a permille-head-1 file"),
         (_ragged_head, "different lengths"),
         (_two_names, "the head in head_path has its own"),
         (_no_threads, "threads must be at least 1"),

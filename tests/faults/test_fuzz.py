@@ -90,6 +90,7 @@ def test_any_header_is_read_or_refused(
 @given(pieces=st.lists(st.binary(max_size=300), max_size=6), framed=st.booleans())
 @example(pieces=[b"\xff\xff\xff\xff"], framed=False)
 @example(pieces=[b"\x91" * 2000], framed=True)
+@example(pieces=[b"\x83\xa4type\xa8Progress\xa5stage\xa4load\xa1x" + b"\x91" * 5000], framed=True)
 @example(pieces=[struct.pack("!I", MAX_MESSAGE + 1)], framed=False)
 def test_any_words_of_a_worker_are_messages_or_refused(pieces: list[bytes], framed: bool) -> None:
     inbox = Inbox()

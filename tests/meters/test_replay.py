@@ -100,6 +100,7 @@ def test_no_file_or_no_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PERMILLE_REPLAY", str(tmp_path / "absent.json"))
     with pytest.raises(UsageError, match="is not a recording"):
         open_meter()
-    (tmp_path / "absent.json").write_text("{}")
-    with pytest.raises(UsageError, match="is not a recording"):
-        open_meter()
+    for content in ("{}", '{"unknown": ' + "[" * 100_000):
+        (tmp_path / "absent.json").write_text(content)
+        with pytest.raises(UsageError, match="is not a recording"):
+            open_meter()

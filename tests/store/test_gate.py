@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from permille.records.energy import Phase
 from permille.records.trial import Protocol
 from permille.store import Store, gate, writing
 from permille.store.repair import check
+from permille.store.rows import pack, read_raw
 from tests.records import cell, trial
 
 NUMBERS = st.one_of(
@@ -87,3 +89,9 @@ def test_trials_of_one_transaction_are_counted_whatever_their_number(
     assert check(path).problems == ()
     with Store(path, readonly=True) as store:
         assert [one.uid for one in store.trials()] == [one.uid for one in trials]
+
+
+def test_a_recording_of_endless_depth_is_damaged() -> None:
+    deep = zlib.compress(b"\x81\xa1x" + b"\x91" * 100_000)
+    with pytest.raises(ValueError, match="recursion"):
+        read_raw([("spans", pack(())), ("durations", pack(())), ("recording", deep)])

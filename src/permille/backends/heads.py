@@ -46,7 +46,7 @@ def read(path: Path) -> Head:
         head = msgspec.json.decode(path.read_bytes(), type=Head)
     except OSError as error:
         raise ModelError(f"head {path} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ModelError(f"head {path} is not a permille-head-1 file: {error}") from error
     rows = len(head.labels)
     if rows < 2 or len(set(head.labels)) < rows:

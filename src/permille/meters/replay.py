@@ -51,7 +51,7 @@ def load_recording(path: Path) -> Recording:
         raw = path.read_bytes()
         decode = msgspec.json.decode if path.suffix == ".json" else msgspec.msgpack.decode
         recording = decode(raw, type=Recording)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not a recording: {error}") from error
     for series in recording.series:
         problem = why_unplayable(series)

@@ -221,7 +221,7 @@ def read_raw(parts: Iterable[tuple[str, bytes]]) -> Raw:
             spans=decode(whole["spans"], type=tuple[Span, ...]),
             durations_ns=decode(whole["durations"], type=tuple[int, ...]),
         )
-    except (zlib.error, msgspec.DecodeError, KeyError) as error:
+    except (zlib.error, msgspec.DecodeError, RecursionError, KeyError) as error:
         raise ValueError(str(error)) from error
 
 

@@ -236,7 +236,7 @@ class _Wait:
             return None
         try:
             record = msgspec.json.decode(body, type=_Submitted)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise EngineError(f"{self._folder / 'submitted.json'} is damaged: {error}") from error
         return record if self._any_is_left(record.jobs) else None
 

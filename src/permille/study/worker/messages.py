@@ -138,7 +138,7 @@ class Inbox:
                 raise ValueError(f"more than {MOST_MESSAGES} messages")
             try:
                 messages.append(self._decoder.decode(bytes(self._buffer[_LENGTH.size : end])))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise ValueError(str(error)) from error
             del self._buffer[:end]
         return messages
