@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 from permille.carbon.table import GridPlace, GridTable, grid_table
@@ -61,7 +62,7 @@ def find(text: str) -> GridPlace:
     if len(codes) == 1:
         return table.places[next(iter(codes))]
     if codes:
-        raise CarbonError(f"{text!r} could be {_listed(table, codes, ' or ')}: use the code")
+        raise CarbonError(f"{text!r} could be {_listed(table, sorted(codes), ' or ')}: use the code")
     near = suggest(folded)
     hint = f"did you mean {_listed(table, near, ', ')}?" if near else "see: permille regions"
     raise CarbonError(f"no grid intensity for the region {text!r}; {hint}")
@@ -85,6 +86,5 @@ def _holds(key: str, folded: str) -> bool:
     )
 
 
-def _listed(table: GridTable, codes: frozenset[str] | list[str], joint: str) -> str:
-    ordered = sorted(codes) if isinstance(codes, frozenset) else codes
-    return joint.join(f"{code} ({table.full_name(table.places[code])})" for code in ordered)
+def _listed(table: GridTable, codes: Sequence[str], joint: str) -> str:
+    return joint.join(f"{code} ({table.full_name(table.places[code])})" for code in codes)
