@@ -62,7 +62,8 @@ def find(text: str) -> GridPlace:
     if len(codes) == 1:
         return table.places[next(iter(codes))]
     if codes:
-        raise CarbonError(f"{text!r} could be {_listed(table, sorted(codes), ' or ')}: use the code")
+        places = _listed(table, sorted(codes), " or ")
+        raise CarbonError(f"{text!r} could be {places}: use the code")
     near = suggest(folded)
     hint = f"did you mean {_listed(table, near, ', ')}?" if near else "see: permille regions"
     raise CarbonError(f"no grid intensity for the region {text!r}; {hint}")
