@@ -66,9 +66,11 @@ class SeriesBuilder:
             self._t_ns[-1] = max(least_ns, since_ns)
         self.add(reading)
 
-    def void(self, t_ns: int, reason: str) -> None:
-        """Void the time between the last reading and ``t_ns`` (the counter's origin changed)."""
-        self._say("invalid", self._t_ns[-1] if self._t_ns else t_ns, t_ns, reason)
+    def void(self, t_ns: int, reason: str, since_ns: int | None = None) -> None:
+        """Void the time up to ``t_ns``: from the last reading on, or from ``since_ns`` if that is
+        earlier."""
+        last_ns = self._t_ns[-1] if self._t_ns else t_ns
+        self._say("invalid", last_ns if since_ns is None else min(last_ns, since_ns), t_ns, reason)
 
     def series(self) -> Series:
         """The series since the last :meth:`begin`."""
