@@ -210,7 +210,9 @@ class AmdMeter:
 
     def _throttled(self, gpu: AmdGpu) -> bool:
         metrics = self._smi.amdsmi_get_gpu_metrics_info(gpu.handle)
-        return bool(_number(metrics.get("throttle_status")))
+        status = metrics.get("throttle_status")
+        # A truth value from amdsmi 6.3 on; before, a number with a bit for each cause.
+        return status is True or bool(_available(status))
 
 
 def _gpu(smi: Any, index: int, handle: Any) -> AmdGpu:
