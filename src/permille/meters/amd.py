@@ -21,6 +21,7 @@ from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
 from permille.records.recording import Domain, PowerSensor, Provenance
 
+# The counter steps every millisecond (MCDANIEL below).
 WATCH_S = 0.1
 PAUSE_S = 0.001
 HEADROOM = 2.0
@@ -115,6 +116,8 @@ class AmdGpu:
     def lag_ns(self) -> int:
         """How long before it is read lies the middle of what a reading describes."""
         sensor = self.domain.sensor
+        # Not sensor.lag_s: the GPU renews its power every millisecond, so a reading is not old when
+        # it is taken. period_s is how often permille reads it.
         return 0 if sensor is None else round(1e9 * sensor.window_s / 2)
 
 

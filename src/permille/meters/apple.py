@@ -34,6 +34,7 @@ class ApplePart(NamedTuple):
 
 
 PARTS = (
+    # The fields of single cores and clusters are left out: they are part of this total.
     ApplePart("cpu:0", "cpu", ("cpu_total_mj",), 500.0),
     ApplePart("dram:0", "dram", ("dram_mj",), 200.0),
     ApplePart("gpu:0", "gpu", ("gpu_mj", "gpu_sram_mj"), 500.0),
@@ -85,8 +86,8 @@ class AppleMeter:
         self._parts = [part for part in PARTS if _energy_j(first, part) is not None]
         self._lost: list[Unread] = []
         # Such a chip has two dies, with channels DIE_0_CPU Energy and DIE_1_CPU Energy in IOReport.
-        # zeus-apple-silicon 1.1.0 keeps the last of these (apple_energy.hpp, parse_sample), where it
-        # adds up those of the memory and of the Neural Engine.
+        # Of these zeus-apple-silicon 1.1.0 keeps the last (apple_energy.hpp, parse_sample), whereas
+        # it adds up those of the memory and of the Neural Engine.
         if chip.endswith("Ultra"):
             self._parts = [part for part in self._parts if part.kind != "cpu"]
             self._lost.append(_lost_processor())

@@ -54,6 +54,8 @@ def judge(
         others = sight.pids - pids - {os.getpid()}
         if sight.pids & pids:
             used.add(sight.domain)
+        # A driver may still list a process that has just ended. Ids of another namespace, which are
+        # not visible either, are dealt with below.
         strangers = sorted(pid for pid in others if running(pid))
         if strangers:
             shown = ", ".join(map(str, strangers[:4])) + (", …" if len(strangers) > 4 else "")

@@ -29,6 +29,8 @@ def gpu_states(alone: int | None = None) -> tuple[str | None, tuple[GpuState, ..
         count = _ask(pynvml, pynvml.nvmlDeviceGetCount) or 0
         return driver, tuple(_gpu(pynvml, index, f"gpu:{index}") for index in range(count))
     finally:
+        # NVML counts its initialisations, and shuts down after the last of them (NVML API
+        # reference, nvmlInit_v2): a meter that is open in this process can still use it.
         _ask(pynvml, pynvml.nvmlShutdown)
 
 
