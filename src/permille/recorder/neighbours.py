@@ -99,11 +99,14 @@ class CpuWatch:
 
     def _family(self) -> dict[int, ProcessTime]:
         if self._lists_children:
+            # From those known as well: while a child exits, the kernel's list may omit another one
+            # (proc_tid_children(5)).
             return self._walk(self._read([self._root, *self._known]), str(self._proc))
         everyone = self._read(int(name) for name in os.listdir(self._proc) if name.isdigit())
         children: dict[int, list[int]] = {}
         for pid, process in everyone.items():
             children.setdefault(process.parent, []).append(pid)
+        # Those known are roots as well: one whose parent ended is no longer below the root.
         roots = [pid for pid in (self._root, *self._known) if self._is_ours(pid, everyone)]
         pids = descendants(roots, lambda pid: children.get(pid, []))
         return {pid: everyone[pid] for pid in pids if pid in everyone}

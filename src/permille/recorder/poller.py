@@ -23,6 +23,7 @@ SUSPEND_NS = 100_000_000
 SETTLE_S = 0.002
 """A mark waits for the next step of counters with at most this tick."""
 LEAST_LOOKS = 3
+# The request that is under way and the next one: 2 s each at most (meters.wall.meter.TIMEOUT_S).
 SLOW_WAIT_S = 5.0
 """How long the end of a trial waits for a slow meter's next reading."""
 
@@ -76,6 +77,7 @@ class Poller:
         self.counters = {d.name: SeriesBuilder(d) for meter in meters for d in _readable(meter)}
         tightest = min((meter.max_interval_s for meter in meters), default=POLL_S)
         self.interval_s = max(SHORTEST_POLL_S, min(POLL_S, tightest))
+        # A counter that wraps soon is no reason to query a device on the network more often.
         self._slow = [SlowReader(m, max(self.interval_s, POLL_S)) for m in meters if m.slow]
         self._suspended, self._suspended_ns = suspended, suspended()
         self._awake_ns = time.monotonic_ns()
@@ -206,6 +208,7 @@ class Poller:
                 self._notice(now_ns, name, text)
 
     def _notice(self, now_ns: int, domain: str | None, text: str) -> None:
+        # A condition that lasts is observed every second, and noted once.
         if any(e.reason == text and e.domain == domain for e in self._events):
             return
         self._events.append(
@@ -235,12 +238,15 @@ class Poller:
         if self._cpu is not None:
             self._cpu.begin()
         self._events = [event for event in self._events if event.t1_ns >= t_ns]
+        # The next span has looks of its own, which can tell.
         self._maybe_used.clear()
         self._polls = self._missed = 0
         self._began = (time.process_time(), time.monotonic())
 
     def take(self) -> Recording:
         """Everything since ``begin``, up to a reading made now."""
+        # A slow meter is not read at marks, and a sensor's reading describes the past: without a
+        # later one, the last span would not be covered.
         self._await_slow(time.monotonic_ns())
         self._await_sensors()
         now_ns = self.poll()

@@ -109,6 +109,7 @@ class SeriesBuilder:
         if step_j < 0 and wrap_j is not None:
             step_j += wrap_j
         problem = self._implausible(step_j, t_ns)
+        # Only this step is void: the next one counts from the new value.
         if problem is not None:
             self.void(t_ns, problem)
         else:
