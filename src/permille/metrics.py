@@ -207,5 +207,6 @@ def unpack(packed: bytes) -> list[float]:
     except (zlib.error, ValueError):
         return []
     scores = unpacked.tolist()
+    # A stream that is cut off is decompressed without an error, but has no end.
     good = opened.eof and len(scores) <= MOST_SCORES and all(map(math.isfinite, scores))
     return scores if good else []

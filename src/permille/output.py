@@ -137,6 +137,7 @@ def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> Non
             # mkstemp's files are for their owner alone.
             part.chmod(_mode(path))
             part.replace(path)
+        # Ctrl-C, too: no half-written file is left beside the target.
         except BaseException:
             with contextlib.suppress(OSError):
                 part.unlink()
