@@ -61,6 +61,7 @@ class Finisher:
             complete = self._complete[kind] = self._way(answer)
         if complete is None:
             return answer
+        # A container that holds itself ends here, too.
         if depth > DEEPEST:
             raise ModelError(f"the answer's containers are more than {DEEPEST} levels deep")
         return complete(answer, depth)

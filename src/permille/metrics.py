@@ -57,6 +57,7 @@ METRICS: dict[str, Metric] = {
         _proportion("top5_accuracy"),
         _proportion("precision_at_1"),
         _proportion("exact_match"),
+        # As lm-eval calls its metrics; so are word_perplexity, byte_perplexity and bits_per_byte.
         _proportion("acc"),
         _proportion("acc_norm"),
         *(

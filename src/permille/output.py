@@ -166,6 +166,7 @@ def _may_be_replaced(path: Path, never: Path | None) -> None:
             f"cannot write {path}: it is a folder, a pipe or a device; name a file, or - for"
             " standard output"
         )
+    # By its content, because a hard link to a store has another name.
     with path.open("rb") as file:
         head = file.read(len(_DATABASE))
     beside = next((path.name[: -len(s)] for s in _OF_A_DATABASE if path.name.endswith(s)), None)

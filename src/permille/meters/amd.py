@@ -188,6 +188,7 @@ class AmdMeter:
             except self._smi.AmdSmiException as error:
                 sights.append(Sight(name, None, None))  # lost, not idle
                 notices.append((name, f"AMD SMI: {_one_line(error)}"))
+                # Another identity: if the GPU comes back, its counter may have started anew.
                 identity.append(f"? {gpu.uuid}")
         for one in self._lost:
             name = one.unread.domain.name

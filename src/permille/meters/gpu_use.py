@@ -25,7 +25,7 @@ def sees_every_process(namespace: Path = Path("/proc/self/ns/pid")) -> bool:
     try:
         return os.readlink(namespace) == _INITIAL_PID_NAMESPACE
     except OSError:
-        return False
+        return False  # not known: then what cannot be identified counts as in use
 
 
 def is_running(pid: int) -> bool:

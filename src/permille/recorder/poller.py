@@ -76,6 +76,7 @@ class Poller:
         self._meters = meters
         self.counters = {d.name: SeriesBuilder(d) for meter in meters for d in _readable(meter)}
         tightest = min((meter.max_interval_s for meter in meters), default=POLL_S)
+        # A counter that could wrap sooner than this loses nothing unnoticed: its series is void.
         self.interval_s = max(SHORTEST_POLL_S, min(POLL_S, tightest))
         # A counter that wraps soon is no reason to query a device on the network more often.
         self._slow = [SlowReader(m, max(self.interval_s, POLL_S)) for m in meters if m.slow]

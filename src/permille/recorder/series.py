@@ -145,6 +145,7 @@ class SeriesBuilder:
         since_s = (t_ns - self._t_ns[-1]) / 1e9
         # Also over a gap, to keep the total continuous; no span that touches the gap has a figure.
         self._total_j += (last + power_w) / 2 * since_s
+        # A meter that is renewed less often is not silent between its ticks.
         if since_s > max(LOST_POWER_S, 3 * (self.domain.tick_s or 0.0)):
             self.void(t_ns, f"{since_s:.3g} s without a reading of a meter that has no counter")
 

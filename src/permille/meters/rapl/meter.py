@@ -197,6 +197,7 @@ def _mirrors(
         if zone.kind == "dram" or (zone.kind == "cpu" and zone.die is None):
             continue
         before = leads.setdefault((zone.kind, zone.package), [])
+        # With the first of each group only: what mirrors it mirrors the others, too.
         for lead in before:
             one = is_mirror(seen[lead], seen[zone], counters[lead].range_uj / 1e6)
             if one is None:  # neither moved while they were watched

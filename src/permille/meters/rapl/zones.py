@@ -144,7 +144,8 @@ def without_mirrors(zones: Sequence[Zone], mirrored: Sequence[tuple[Zone, Zone]]
 
 def _order(folder: str) -> tuple[bool, str, list[int]]:
     prefix, *numbers = folder.split(":")
-    # intel-rapl before intel-rapl-mmio, so that the latter is recognised as a repetition.
+    # intel-rapl before intel-rapl-mmio, so that the latter is recognised as a repetition; and
+    # intel-rapl:10 after intel-rapl:2.
     return ("-mmio" in prefix, prefix, [int(n) for n in numbers])
 
 
