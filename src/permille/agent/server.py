@@ -104,7 +104,8 @@ class AgentApp:
                 await asyncio.sleep(WRONG_TOKEN_S)
                 raise _Rejected(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
         elif not _is_for_loopback(_only(headers, b"host")):
-            # The name of another site that resolves to 127.0.0.1 (DNS rebinding).
+            # The name of another site that resolves to 127.0.0.1 (DNS rebinding). With a token any
+            # name will do: the other site does not have it.
             raise _Rejected(HTTPStatus.MISDIRECTED_REQUEST, "without a token: only 127.0.0.1")
         # After the token: others must not use up the requests of the run.
         if not self._rate.allows():

@@ -132,6 +132,7 @@ class Poller:
         """
         done_ns = self.poll()
         for meter in self._fast:
+            # Of all its domains, because they are read together: a slow one would hold the mark up.
             if all(d.tick_s is not None and 0 < d.tick_s <= SETTLE_S for d in meter.domains):
                 self._settle(meter)
                 done_ns = time.monotonic_ns()
@@ -141,6 +142,7 @@ class Poller:
         waiting = {d.name: self.counters[d.name] for d in meter.domains}
         tick_ns = {d.name: round(1e9 * (d.tick_s or 0.0)) for d in meter.domains}
         before = {name: counter.shown for name, counter in waiting.items()}
+        # Within two ticks there is a step, unless the counter stands still.
         deadline_ns = time.monotonic_ns() + 2 * max(tick_ns.values())
         looks = 0
         # On a busy machine the time may be over before this process is scheduled.
