@@ -12,6 +12,7 @@ from permille.version import __version__
 
 TYPE_CHECKING = False  # like typing's, whose import would take longer than everything else here
 if TYPE_CHECKING:
+    # `as`: without it, a type checker does not take a name for exported (mypy, implicit_reexport).
     from permille.analysis.comparison import Comparison as Comparison
     from permille.analysis.spans import Result as Result
     from permille.api.decorator import MeasuredFunction as MeasuredFunction

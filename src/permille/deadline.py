@@ -47,6 +47,7 @@ class Connection:
             inner: socket.socket = self._http.sock
             self._socket = inner
             self._http.sock = _DeadlineSocket(inner, self)
+        # For sending: sendall has this time for all that it is given (docs.python.org, socket).
         self._socket.settimeout(self.left_s())
         self._http.request(method, target, body, dict(headers))
         return self._http.getresponse()

@@ -18,6 +18,7 @@ def extra(name: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        # A module of permille's own that cannot be imported is a bug, not a missing package.
         if error.name is not None and error.name.partition(".")[0] == __package__:
             raise
         raise UsageError(

@@ -61,6 +61,7 @@ class Finisher:
             complete = self._complete[kind] = self._way(answer)
         if complete is None:
             return answer
+        # A container that holds itself ends here, too.
         if depth > DEEPEST:
             raise ModelError(f"the answer's containers are more than {DEEPEST} levels deep")
         return complete(answer, depth)
@@ -74,6 +75,7 @@ class Finisher:
     def _way(self, answer: Any) -> Callable[[Any, int], Any] | None:
         """How to complete answers of this type; None if they are already complete."""
         kind = type(answer)
+        # Not their subclasses: a named tuple cannot be made from a list of its items.
         if kind in (list, tuple):
             return self._sequence
         if issubclass(kind, Mapping):
@@ -90,6 +92,7 @@ class Finisher:
             return lambda promise, depth: self.finish(self._run(_awaited(promise)), depth + 1)
         if hasattr(kind, "__aiter__"):
             return lambda items, depth: self._sequence(self._run(_gathered(items)), depth)
+        # Before the iterables: an array is an answer, not a promise of its items.
         if _is_module(kind, "numpy"):
             return self._numpy
         if issubclass(kind, str | bytes | bytearray | memoryview):
@@ -104,6 +107,7 @@ class Finisher:
         return _attributes_waited if hasattr(answer, "__dict__") else None
 
     def _sequence(self, answer: Any, depth: int) -> Any:
+        # Most answers: a copy would take time within the span.
         if set(map(type, answer)) <= _COMPLETE:
             return answer
         return type(answer)([self.finish(item, depth + 1) for item in answer])
@@ -147,6 +151,7 @@ def synchronise() -> None:
     """Wait for the CUDA work that PyTorch has queued, which may still run when the answer is
     returned. Costs two lookups if PyTorch is not loaded."""
     torch = sys.modules.get("torch")
+    # Only if it was used: synchronize() initialises CUDA, which puts an idle GPU into use.
     if torch is not None and (cuda := getattr(torch, "cuda", None)) and cuda.is_initialized():
         cuda.synchronize()
 

@@ -54,6 +54,8 @@ class Interrupts:
         if not self._seen:
             self._seen = True
             raise Interrupted(number)
+        # The recorder has no token in its environment, and a worker's daemon is no descendant any
+        # more: each of the two finds what the other does not.
         _end_children()
         end_marked(self._token)
         # Without cleaning up, which may be what hangs (docs.python.org, os._exit).

@@ -57,6 +57,7 @@ METRICS: dict[str, Metric] = {
         _proportion("top5_accuracy"),
         _proportion("precision_at_1"),
         _proportion("exact_match"),
+        # As lm-eval calls its metrics; so are word_perplexity, byte_perplexity and bits_per_byte.
         _proportion("acc"),
         _proportion("acc_norm"),
         *(
@@ -207,5 +208,6 @@ def unpack(packed: bytes) -> list[float]:
     except (zlib.error, ValueError):
         return []
     scores = unpacked.tolist()
+    # A stream that is cut off is decompressed without an error, but has no end.
     good = opened.eof and len(scores) <= MOST_SCORES and all(map(math.isfinite, scores))
     return scores if good else []

@@ -102,9 +102,13 @@ def check_writable(path: Path) -> None:
     Raises:
         UsageError: the path must not be overwritten, or cannot be written.
     """
-    _may_be_replaced(path, None)
-    folder = path.absolute().parent
-    if not folder.is_dir():
+    try:
+        _may_be_replaced(path, None)
+        folder = path.absolute().parent
+        is_there = folder.is_dir()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    if not is_there:
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"cannot write {path}: permission denied in {path.parent}")
@@ -119,8 +123,8 @@ def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> Non
     Raises:
         UsageError: the path must not be overwritten, or cannot be written.
     """
-    _may_be_replaced(path, never)
     try:
+        _may_be_replaced(path, never)
         # In the same folder, because rename(2) does not cross file systems.
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         part = Path(name)
@@ -133,6 +137,7 @@ def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> Non
             # mkstemp's files are for their owner alone.
             part.chmod(_mode(path))
             part.replace(path)
+        # Ctrl-C, too: no half-written file is left beside the target.
         except BaseException:
             with contextlib.suppress(OSError):
                 part.unlink()
@@ -142,6 +147,12 @@ def write_whole(path: Path, content: bytes, *, never: Path | None = None) -> Non
 
 
 def _may_be_replaced(path: Path, never: Path | None) -> None:
+    """Check what is at the path.
+
+    Raises:
+        UsageError: it must not be overwritten.
+        OSError: it cannot be examined.
+    """
     if path.is_symlink():
         raise UsageError(f"cannot write {path}: it is a link; name the file itself")
     if never is not None and path.resolve() in {
@@ -155,11 +166,9 @@ def _may_be_replaced(path: Path, never: Path | None) -> None:
             f"cannot write {path}: it is a folder, a pipe or a device; name a file, or - for"
             " standard output"
         )
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_DATABASE))
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    # By its content, because a hard link to a store has another name.
+    with path.open("rb") as file:
+        head = file.read(len(_DATABASE))
     beside = next((path.name[: -len(s)] for s in _OF_A_DATABASE if path.name.endswith(s)), None)
     if head == _DATABASE or (beside and path.with_name(beside).exists()):
         raise UsageError(f"cannot write {path}: it is a store, or another database")

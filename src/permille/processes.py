@@ -64,6 +64,7 @@ def end_marked(token: str, *, grace_s: float = 0.0) -> dict[int, str]:
     ended: dict[int, str] = {}
     for _ in range(_ROUNDS):
         running = marked(token)
+        # No grace for those that are found later: they were forked by one that had its own.
         while running and not ended and time.monotonic() < deadline:
             time.sleep(0.02)
             running = marked(token)

@@ -158,6 +158,7 @@ def format_seconds(seconds: float, digits: int = 3) -> str:
     """A duration for people: 45 µs, 7.2 ms, 1.5 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 60:
         return _scaled(seconds, _TIME, "s", digits)
+    # Rounded before it is divided: 119.6 s is 2 min 0 s, not 1 min 60 s.
     whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
@@ -180,6 +181,7 @@ def format_number(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     short = f"{value:.{digits}g}"
+    # From 1,000 on there are commas, which g does not write, and 999.96 is 1,000 to four digits.
     if "e" not in short and abs(value) < 999:  # most figures, in a third of the time
         return short
     exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 9.996 is 10.0

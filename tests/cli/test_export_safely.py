@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from permille.errors import UsageError
-from permille.output import write_whole
+from permille.output import check_writable, write_whole
 from permille.store import Store
 from tests.conftest import Permille
 from tests.records import trial
@@ -104,3 +104,11 @@ def test_what_cannot_be_written_whole_leaves_what_was_there(
         write_whole(out, b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert out.read_text() == "old"
+
+
+def test_a_path_that_cannot_be_examined_is_an_error_of_one_line(tmp_path: Path) -> None:
+    out = tmp_path / ("long" * 100)
+    with pytest.raises(UsageError, match=r"cannot write .*: File name too long"):
+        write_whole(out, b"new")
+    with pytest.raises(UsageError, match=r"cannot write .*: File name too long"):
+        check_writable(out)

@@ -123,9 +123,9 @@ def test_25_updates_are_enough_for_a_sensor_that_samples_in_part() -> None:
 
 def test_what_the_sensor_did_not_sample_is_in_the_edges() -> None:
     """Readings that differ by 4 J from one to the next, three quarters of them unseen: 40 updates
-    of 0.75 √(4² / 2) J each."""
+    of √(0.75 · 4² / 2) J each."""
     series, query = uneven(PART), span(4.0, 8.0)
-    unseen_j = 0.75 * math.sqrt(4**2 / 2 * 40)
+    unseen_j = math.sqrt(0.75 * 4**2 / 2 * 40)
     expected_j = math.hypot(only_edges_j(series, query), unseen_j)
     assert figure_of(span_energy(series, query)).edge_j == pytest.approx(expected_j)
 

@@ -184,10 +184,29 @@ def test_use_throttling_identity(smi: FakeSmi) -> None:
     seen = meter.observe(frozenset({77}))
     assert seen.used is not None
     assert "gpu:amd1" in seen.used
-    smi.gpus[1] |= {"throttle": 1, "driver": "6.9"}
+    smi.gpus[1] |= {"throttle": True, "driver": "6.9"}
     after = meter.observe(frozenset({77}))
     assert ("gpu:amd1", "throttled") in after.notices
     assert after.identity != seen.identity
+
+
+@pytest.mark.parametrize(
+    ("status", "throttled"),
+    [
+        (True, True),  # amdsmi from 6.3 on
+        (False, False),
+        ("N/A", False),
+        (1 << 16, True),  # before: the bits themselves, or the largest number
+        (0, False),
+        (2**32 - 1, False),
+    ],
+)
+def test_every_form_of_the_throttle_status_is_read(
+    smi: FakeSmi, status: object, throttled: bool
+) -> None:
+    smi.gpus[0]["throttle"] = status
+    notices = open_meter().observe(frozenset()).notices
+    assert (("gpu:amd0", "throttled") in notices) is throttled
 
 
 def test_unavailable(smi: FakeSmi) -> None:

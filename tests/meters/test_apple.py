@@ -43,6 +43,19 @@ def test_parts_of_the_chip() -> None:
     meter.close()
 
 
+def test_of_two_dies_the_processor_has_no_figure() -> None:
+    monitor = Monitor(cpu_total_mj=5_000, dram_mj=900, gpu_mj=700, ane_mj=0)
+    meter = AppleMeter(monitor, "Apple M2 Ultra")
+    readings = {r.domain: r for r in meter.read()}
+    assert readings.keys() == {domain.name for domain in meter.domains}
+    assert readings["cpu:0"].energy_j is None
+    assert "one of this chip's two dies" in (readings["cpu:0"].error or "")
+    assert (readings["dram:0"].energy_j, readings["gpu:0"].energy_j) == (0.9, 0.7)
+    assert {domain.provenance for domain in meter.domains} == {"modelled"}
+    whole = {r.domain: r.energy_j for r in AppleMeter(monitor, "Apple M2 Max").read()}
+    assert whole["cpu:0"] == 5.0
+
+
 def test_a_chip_that_is_not_known() -> None:
     with pytest.raises(MeterUnavailable, match="unknown"):
         AppleMeter(Monitor(cpu_total_mj=None))

@@ -114,6 +114,23 @@ def test_an_orphan_stays_the_runs_but_its_number_given_again_does_not(proc: Fake
     assert own_s(watch) == pytest.approx(1.8)
 
 
+def test_an_orphan_that_ended_keeps_what_it_used_whatever_others_used_meanwhile(
+    proc: FakeProc,
+) -> None:
+    proc.process(10, 1, own=100)
+    proc.process(11, 10, own=0)
+    proc.process(12, 11, own=40)
+    watch = CpuWatch(10, proc.root)
+    assert own_s(watch) == pytest.approx(1.4)
+    proc.end(11, 10)
+    proc.process(12, 1, own=50)
+    assert own_s(watch) == pytest.approx(1.5)
+    proc.end(12, 1)
+    proc.process(10, 1, own=190)
+    assert own_s(watch) == pytest.approx(2.4)
+    assert own_s(watch) == pytest.approx(2.4)
+
+
 def test_what_cannot_be_read_is_not_known(proc: FakeProc) -> None:
     (proc.root / "stat").write_text("garbage")
     watch = CpuWatch(10, proc.root)

@@ -30,6 +30,7 @@ class SteppingMeter:
         self.tick_ns = round(tick_s * 1e9)
         self.asked: list[frozenset[int]] = []
         self.reads = 0
+        self.observation = Observation()
         self._read = read or self.energy_j
 
     def energy_j(self, t_ns: int) -> float | None:
@@ -44,7 +45,7 @@ class SteppingMeter:
 
     def observe(self, pids: frozenset[int]) -> Observation:
         self.asked.append(pids)
-        return Observation()
+        return self.observation
 
     def close(self) -> None: ...
 
@@ -111,3 +112,60 @@ def test_processes_are_listed_only_for_a_meter_that_looks_at_them() -> None:
     both.watch(1)
     both.observe()
     assert 1 in curious.asked[0]
+
+
+def in_use(recorder: Poller) -> bool:
+    (series,) = recorder.take().series
+    return series.domain.in_use
+
+
+def test_a_device_counts_as_in_use_unless_every_look_could_tell_that_it_is_not() -> None:
+    gpu = SteppingMeter(0.1)
+    recorder = Poller([gpu])
+    unused, unknown = Observation(used=frozenset()), Observation()
+    for looks, expected in (
+        ([unused, unused], False),
+        ([unused, unknown], True),  # it may have come into use since the first
+        ([unknown, unused], True),
+        ([unknown], True),  # what an earlier trial's looks could tell does not count
+        ([unused], False),
+        ([], True),
+    ):
+        recorder.begin()
+        for gpu.observation in looks:
+            recorder.observe()
+        assert in_use(recorder) is expected, looks
+    # Of consecutive spans each is judged by its own looks.
+    for gpu.observation, expected in ((unknown, True), (unused, False)):
+        recorder.observe()
+        assert in_use(recorder) is expected
+        recorder.discard_before(time.monotonic_ns())
+
+
+def test_a_change_of_the_counters_origin_voids_the_time_since_the_look_before() -> None:
+    rapl = SteppingMeter(0.1)
+    recorder = Poller([rapl])
+    rapl.observation = Observation(identity="one boot")
+    recorder.observe()
+    seen_ns = time.monotonic_ns()
+    recorder.poll()  # the reset, taken for a wrap, may lie before this reading
+    recorder.poll()
+    rapl.observation = Observation(identity="another")
+    recorder.observe()
+    (event,) = recorder.take().events
+    assert (event.kind, event.domain) == ("invalid", "cpu:0")
+    assert event.t0_ns <= seen_ns < event.t1_ns
+    recorder.observe()
+    assert len(recorder.take().events) == 1
+
+
+def test_a_suspension_lies_anywhere_since_the_poll_before_however_long_ago_that_was() -> None:
+    asleep = [0]
+    recorder = Poller([SteppingMeter(0.1)], suspended=lambda: asleep[0])
+    recorder.poll()
+    polled_ns = time.monotonic_ns()
+    time.sleep(3 * recorder.interval_s)  # a busy machine
+    asleep[0] += 10**9
+    recorder.poll()
+    (event,) = recorder.take().events
+    assert event.t0_ns <= polled_ns < event.t1_ns

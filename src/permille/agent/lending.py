@@ -50,6 +50,7 @@ class Lending:
             self._used_s = time.monotonic()
             return self._carry_out(request, self._recorder)
         except PermilleError as error:
+            # What is recorded is incomplete now, and a part of a recording is never handed out.
             self.end()
             return Refusal(reason=str(error))
 
@@ -95,6 +96,7 @@ class Lending:
         if request.op == "begin":
             recorder.begin()
             self._began_s = time.monotonic()
+            # Only now: `begin` discards the processes of the workload, too.
             if self._pid is not None:
                 recorder.watch(self._pid)
         elif request.op == "mark":

@@ -100,10 +100,12 @@ class AgentApp:
             given = _only(headers, b"authorization")
             # In constant time, which tells nothing of the token (docs.python.org, hmac).
             if not hmac.compare_digest(given, self._expected):
+                # Slows guessing down, and nothing else: other requests are served meanwhile.
                 await asyncio.sleep(WRONG_TOKEN_S)
                 raise _Rejected(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
         elif not _is_for_loopback(_only(headers, b"host")):
-            # The name of another site that resolves to 127.0.0.1 (DNS rebinding).
+            # The name of another site that resolves to 127.0.0.1 (DNS rebinding). With a token any
+            # name will do: the other site does not have it.
             raise _Rejected(HTTPStatus.MISDIRECTED_REQUEST, "without a token: only 127.0.0.1")
         # After the token: others must not use up the requests of the run.
         if not self._rate.allows():
@@ -145,6 +147,7 @@ class AgentApp:
     async def _live(self, receive: Any, send: Any) -> None:
         """End abandoned leases as long as the server lives, and the last one with it."""
         loop = asyncio.get_running_loop()
+        # The server's start; the second message is its end (ASGI specification, lifespan).
         await receive()
         await send({"type": "lifespan.startup.complete"})
         async with _every(EXPIRE_S, self._recorders, self._lending):

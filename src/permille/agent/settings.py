@@ -65,6 +65,8 @@ def token_of(file: Path | None, environment: Mapping[str, str]) -> str | None:
         with file.open("rb") as opened:
             # Of the open file: the path could lead to another one by now.
             mode = os.fstat(opened.fileno()).st_mode
+            # A token of the greatest length, its newline, and one more byte: a longer token must be
+            # refused, not cut.
             content = opened.read(MOST_TOKEN + 2)
     except OSError as error:
         raise UsageError(f"--token-file {file}: {error.strerror}") from error

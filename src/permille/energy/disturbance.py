@@ -155,6 +155,7 @@ def refusal(phases: Mapping[str, Phase]) -> str | None:
         return (
             "--quiet-machine needs the CPU time of other processes, which is unknown for this trial"
         )
+    # There is a note: a disturbed span is above DISTURBING even without SLACK_S.
     return f"{notes(phases)[0]} (--quiet-machine)" if known else None
 
 

@@ -61,6 +61,7 @@ def power_trace(series: Series, points: int = 200) -> list[tuple[float, float]]:
     if len(series.t_ns) < 2:
         return []
     start, end = series.t_ns[0], series.t_ns[-1]
+    # No finer than the readings: between two of them the power is not known.
     steps = max(1, min(points, len(series.t_ns) - 1))
     edges = [start + (end - start) * i // steps for i in range(steps + 1)]
     levels = [energy_at(series, edge) for edge in edges]

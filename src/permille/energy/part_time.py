@@ -53,7 +53,10 @@ def uncertainty_j(steps_j: Sequence[float], sensor: PowerSensor) -> float:
     """Standard uncertainty (joules) of the sum of ``steps_j``, the energy of each update."""
     # From successive differences: a load that is off and then on is no spread of samples.
     squares = [(after - before) ** 2 for before, after in pairwise(steps_j)]
-    spread_j = (1 - sensor.sampled) * math.sqrt(statistics.fmean(squares) / 2 * len(steps_j))
+    # A variance times 1 - f, where f of the whole is sampled (Cochran, Sampling Techniques, 1977,
+    # theorem 2.2): what was not seen varies, too.
+    unseen = 1 - sensor.sampled
+    spread_j = math.sqrt(unseen * statistics.fmean(squares) / 2 * len(steps_j))
     # The greatest error of a beat is a half-width: rectangular, like an edge's (GUM 4.3.7).
     return math.hypot(spread_j, beat_j(steps_j) / math.sqrt(3))
 

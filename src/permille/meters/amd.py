@@ -21,6 +21,7 @@ from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
 from permille.records.recording import Domain, PowerSensor, Provenance
 
+# The counter steps every millisecond (MCDANIEL below).
 WATCH_S = 0.1
 PAUSE_S = 0.001
 HEADROOM = 2.0
@@ -115,6 +116,8 @@ class AmdGpu:
     def lag_ns(self) -> int:
         """How long before it is read lies the middle of what a reading describes."""
         sensor = self.domain.sensor
+        # Not sensor.lag_s: the GPU renews its power every millisecond, so a reading is not old when
+        # it is taken. period_s is how often permille reads it.
         return 0 if sensor is None else round(1e9 * sensor.window_s / 2)
 
 
@@ -185,6 +188,7 @@ class AmdMeter:
             except self._smi.AmdSmiException as error:
                 sights.append(Sight(name, None, None))  # lost, not idle
                 notices.append((name, f"AMD SMI: {_one_line(error)}"))
+                # Another identity: if the GPU comes back, its counter may have started anew.
                 identity.append(f"? {gpu.uuid}")
         for one in self._lost:
             name = one.unread.domain.name
@@ -210,7 +214,9 @@ class AmdMeter:
 
     def _throttled(self, gpu: AmdGpu) -> bool:
         metrics = self._smi.amdsmi_get_gpu_metrics_info(gpu.handle)
-        return bool(_number(metrics.get("throttle_status")))
+        status = metrics.get("throttle_status")
+        # A truth value from amdsmi 6.3 on; before, a number with a bit for each cause.
+        return status is True or bool(_available(status))
 
 
 def _gpu(smi: Any, index: int, handle: Any) -> AmdGpu:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import platform
+import subprocess
 import time
 from typing import Any, NamedTuple
 
 from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.dated import SLOW_LATE_NS, dated
 from permille.meters.ticks import measure_ticks
+from permille.meters.unread import Unread, unread
 from permille.records.recording import Domain, DomainKind, Provenance
 
 WATCH_S = 0.3
@@ -32,12 +34,19 @@ class ApplePart(NamedTuple):
 
 
 PARTS = (
+    # The fields of single cores and clusters are left out: they are part of this total.
     ApplePart("cpu:0", "cpu", ("cpu_total_mj",), 500.0),
     ApplePart("dram:0", "dram", ("dram_mj",), 200.0),
     ApplePart("gpu:0", "gpu", ("gpu_mj", "gpu_sram_mj"), 500.0),
     ApplePart("ane:0", "other", ("ane_mj",), 200.0),
 )
 """The highest plausible powers are well above the rating of a whole Mac Studio (480 W)."""
+
+_CHIP = ("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
+_ONE_DIE = (
+    "Apple silicon: zeus-apple-silicon reads the processor of one of this chip's two dies only;"
+    " measure the whole Mac at a plug (docs/meters.md)"
+)
 
 
 def open_meter() -> AppleMeter:
@@ -56,7 +65,7 @@ def open_meter() -> AppleMeter:
         ) from error
     try:
         monitor = zeus_apple_silicon.AppleEnergyMonitor()
-        return AppleMeter(monitor)
+        return AppleMeter(monitor, _chip())
     except RuntimeError as error:
         raise MeterUnavailable(f"Apple silicon: {error}") from error
 
@@ -69,22 +78,33 @@ class AppleMeter:
     looks_at_pids = False
     max_interval_s = math.inf
 
-    def __init__(self, monitor: Any) -> None:
+    def __init__(self, monitor: Any, chip: str = "") -> None:
         import msgspec
 
         self._monitor = monitor
         first = monitor.get_cumulative_energy()
         self._parts = [part for part in PARTS if _energy_j(first, part) is not None]
+        self._lost: list[Unread] = []
+        # Such a chip has two dies, with channels DIE_0_CPU Energy and DIE_1_CPU Energy in IOReport.
+        # Of these zeus-apple-silicon 1.1.0 keeps the last (apple_energy.hpp, parse_sample), whereas
+        # it adds up those of the memory and of the Neural Engine.
+        if chip.endswith("Ultra"):
+            self._parts = [part for part in self._parts if part.kind != "cpu"]
+            self._lost.append(_lost_processor())
         if not self._parts:
             raise MeterUnavailable("Apple silicon: this chip's counters are unknown")
-        ticks = measure_ticks(lambda: [r.energy_j for r in self.read()], WATCH_S, PAUSE_S)
-        self.domains = tuple(
+        ticks = measure_ticks(lambda: [r.energy_j for r in self._figures()], WATCH_S, PAUSE_S)
+        readable = [
             msgspec.structs.replace(_domain(part), tick_s=tick_s)
             for part, tick_s in zip(self._parts, ticks, strict=True)
-        )
+        ]
+        self.domains = (*readable, *(one.domain for one in self._lost))
 
     def read(self) -> list[Reading]:
         """Read every part in one call."""
+        return [*self._figures(), *(one.reading() for one in self._lost)]
+
+    def _figures(self) -> list[Reading]:
         try:
             t_ns, metrics = dated(self._monitor.get_cumulative_energy, SLOW_LATE_NS)
         except RuntimeError as error:
@@ -104,6 +124,24 @@ class AppleMeter:
 
     def close(self) -> None:
         """There is nothing to release."""
+
+
+def _chip() -> str:
+    """Such as ``Apple M2 Ultra``; empty if the system does not say."""
+    try:
+        asked = subprocess.run(_CHIP, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout.strip()
+
+
+def _lost_processor() -> Unread:
+    import msgspec
+
+    lost = unread("apple", "cpu:0", "cpu", _ONE_DIE)
+    # Nothing of this meter is measured: see the module.
+    modelled = msgspec.structs.replace(lost.domain, provenance=Provenance.MODELLED)
+    return lost._replace(domain=modelled)
 
 
 def _energy_j(metrics: Any, part: ApplePart) -> float | None:

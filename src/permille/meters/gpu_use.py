@@ -25,7 +25,7 @@ def sees_every_process(namespace: Path = Path("/proc/self/ns/pid")) -> bool:
     try:
         return os.readlink(namespace) == _INITIAL_PID_NAMESPACE
     except OSError:
-        return False
+        return False  # not known: then what cannot be identified counts as in use
 
 
 def is_running(pid: int) -> bool:
@@ -54,6 +54,8 @@ def judge(
         others = sight.pids - pids - {os.getpid()}
         if sight.pids & pids:
             used.add(sight.domain)
+        # A driver may still list a process that has just ended. Ids of another namespace, which are
+        # not visible either, are dealt with below.
         strangers = sorted(pid for pid in others if running(pid))
         if strangers:
             shown = ", ".join(map(str, strangers[:4])) + (", …" if len(strangers) > 4 else "")

@@ -198,6 +198,8 @@ class NvmlMeter:
     def _sight(self, name: str, handle: Any) -> Sight:
         nvml = self._nvml
         found: set[int] | None = None
+        # Both lists: a process that uses the GPU for graphics alone is not among the compute ones
+        # (NVML API reference), but its energy is in the figure, too.
         for kind in ("Compute", "Graphics"):
             for version in ("_v3", "_v2"):
                 ask = getattr(nvml, f"nvmlDeviceGet{kind}RunningProcesses{version}")
@@ -299,6 +301,8 @@ def _unavailable(error: Any) -> MeterUnavailable:
         ),
     }
     forbidden = code == pynvml.NVML_ERROR_NO_PERMISSION
+    # The library comes with the driver: where it is, a GPU is expected, and every figure says that
+    # its energy is missing.
     present = code != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
     remedy = remedies.get(code, "")
     return MeterUnavailable(f"NVML: {error}", remedy, forbidden=forbidden, present=present)

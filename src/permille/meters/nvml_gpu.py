@@ -63,6 +63,7 @@ def _source(nvml: Any, handle: Any) -> nvml_power.Source:
         return "counter"
     if available(nvml_power.instant_mw(nvml, handle)) is not None:
         return "instant"
+    # Not `optional`: if this fails too, its error is the reason that is shown.
     if available(nvml.nvmlDeviceGetPowerUsage(handle)) is None:
         raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
     return "power"
@@ -140,6 +141,7 @@ def available(value: int | None) -> float | None:
 def _text(nvml: Any, ask: Callable[..., Any], handle: Any) -> str | None:
     try:
         answer = optional(nvml, ask, handle)
+    # nvidia-ml-py decodes the driver's bytes as UTF-8, whatever they are.
     except UnicodeDecodeError:
         return None
     return None if answer is None else str(answer)
@@ -158,6 +160,7 @@ def optional(nvml: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
         nvml.NVMLError_FunctionNotFound,
         nvml.NVMLError_NoPermission,
         nvml.NVMLError_InvalidArgument,
+        # The driver is older than the structure that nvidia-ml-py passes to it.
         nvml.NVMLError_ArgumentVersionMismatch,
     ):
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from permille.meters.nvml import start_nvml
-from permille.meters.nvml_gpu import NOT_AVAILABLE
+from permille.meters.nvml_gpu import available
 from permille.records.machine import GpuState
 
 
@@ -29,6 +29,8 @@ def gpu_states(alone: int | None = None) -> tuple[str | None, tuple[GpuState, ..
         count = _ask(pynvml, pynvml.nvmlDeviceGetCount) or 0
         return driver, tuple(_gpu(pynvml, index, f"gpu:{index}") for index in range(count))
     finally:
+        # NVML counts its initialisations, and shuts down after the last of them (NVML API
+        # reference, nvmlInit_v2): a meter that is open in this process can still use it.
         _ask(pynvml, pynvml.nvmlShutdown)
 
 
@@ -36,7 +38,7 @@ def _gpu(nvml: Any, index: int, name: str) -> GpuState:
     handle = _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
     if handle is None:
         return GpuState(name=name)
-    limit_mw = _figure(_ask(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle))
+    limit_mw = available(_ask(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle))
     degrees = _ask(nvml, nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU)
     return GpuState(
         name=name,
@@ -44,17 +46,13 @@ def _gpu(nvml: Any, index: int, name: str) -> GpuState:
         clock_mhz=_clock(nvml, handle, nvml.NVML_CLOCK_SM),
         memory_clock_mhz=_clock(nvml, handle, nvml.NVML_CLOCK_MEM),
         power_limit_w=None if limit_mw is None else limit_mw / 1e3,
-        temperature_c=_figure(degrees),
+        temperature_c=available(degrees),
     )
 
 
 def _clock(nvml: Any, handle: Any, kind: int) -> int | None:
-    figure = _figure(_ask(nvml, nvml.nvmlDeviceGetClockInfo, handle, kind))
+    figure = available(_ask(nvml, nvml.nvmlDeviceGetClockInfo, handle, kind))
     return None if figure is None else int(figure)
-
-
-def _figure(answer: int | None) -> float | None:
-    return None if answer is None or answer in NOT_AVAILABLE else float(answer)
 
 
 def _text(answer: Any) -> str | None:

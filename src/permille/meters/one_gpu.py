@@ -40,6 +40,7 @@ def find_gpu(identifier: str) -> OneGpu:
     """
     import pynvml
 
+    # CUDA_VISIBLE_DEVICES names an instance like this (NVIDIA's MIG user guide).
     if identifier.startswith("MIG-"):
         raise MeterError(f"GPU {identifier[:60]} {_MIG}")
     try:

@@ -87,6 +87,7 @@ class ReplayMeter:
         self._series = recording.series
         self._clock_ns = clock_ns
         self._start_ns = clock_ns()
+        # One start for all series, so that they keep their distances in time.
         self._first_ns = min((series.t_ns[0] for series in recording.series), default=0)
         # No wrap_j: a recorded series is unwrapped, and would be taken for one that wraps again.
         self.domains = tuple(
@@ -118,6 +119,8 @@ class ReplayMeter:
 
 def energy_at(series: Series, t_ns: int) -> float | None:
     """Cumulative joules of ``series`` at ``t_ns`` by linear interpolation; None outside it."""
+    # Not the function of energy.levels: meters and energy are packages of one layer, which never
+    # import each other (pyproject.toml).
     times = series.t_ns
     if not times[0] <= t_ns <= times[-1]:
         return None

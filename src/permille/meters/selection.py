@@ -52,6 +52,7 @@ def open_all(wanted: Sequence[str] | None = None) -> OpenedMeters:
         UsageError: a name is unknown, or a meter is configured wrongly.
     """
     names = list(wanted) if wanted is not None else _named_in_environment()
+    # Each name once: a second opening would be refused, because the first provides its domains.
     chosen = _default_names() if names is None else list(dict.fromkeys(names))
     known = plugins.names("meters")
     for name in chosen:
@@ -117,6 +118,7 @@ def _open_one(name: str, meters: list[Meter], unavailable: list[Unavailable]) ->
             meter.close()
             unavailable.append(Unavailable(name, "everything that it could estimate is measured"))
             return
+    # The recorder has one series for each name, in which the readings of two meters would be mixed.
     taken = {domain.name: other.name for other in meters for domain in other.domains}
     for domain in meter.domains:
         if domain.name in taken:

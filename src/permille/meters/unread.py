@@ -31,6 +31,7 @@ def unread(meter: str, name: str, kind: DomainKind, reason: str) -> Unread:
         kind=kind,
         meter=meter,
         provenance=Provenance.MEASURED,
+        # Irrelevant: no figure is ever made of this domain.
         accuracy_low=0.0,
         accuracy_high=0.0,
         accuracy_source="cannot be read",

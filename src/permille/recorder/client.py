@@ -136,6 +136,8 @@ class Recorder:
         close."""
         ours, theirs = socket.socketpair()
         with ours:
+            # The recorder then has a copy, and this one is closed: otherwise a worker would wait
+            # for a recorder that has died.
             self._ask(wire.Request(op="attach"), wire.Marked, [ours.fileno()])
         return theirs.detach()
 
@@ -152,6 +154,7 @@ class Recorder:
 
     def restart(self) -> None:
         """Start a new process to replace one that died."""
+        # The lock is kept: no other run may begin in between.
         self._end()
         self._start()
 
@@ -227,6 +230,7 @@ class Recorder:
     def _death(self) -> str:
         """How the recorder ended, with the last line that it printed."""
         try:
+            # The channel is closed a moment before the process has ended.
             code: int | None = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             return "the recorder does not answer: a meter may block; see: permille meters"
@@ -239,6 +243,7 @@ class Recorder:
         # This is the request to end; a runner that is killed makes it too.
         self._control.close()
         try:
+            # One that does not answer does not end by itself either.
             self._process.wait(timeout=wait_s if self._fault is None else 0.0)
         except subprocess.TimeoutExpired:
             self._process.kill()

@@ -78,7 +78,8 @@ def _acquire(
             f"another permille is measuring on {what} (process {holder or 'unknown'});"
             f" wait for it, or allow concurrent runs with {remedy} (noted in the results)"
         )
-    # Several may share it: there is no one holder to name.
+    # Several may share it, so there is no one holder to name. Another user's file was opened for
+    # reading only.
     if os.access(path, os.W_OK) and not shared:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -54,7 +54,7 @@ class CpuWatch:
         self._proc = proc
         self._ticks_per_s = os.sysconf("SC_CLK_TCK")
         self._lists_children = (proc / f"{root}/task/{root}/children").exists()
-        self._known: dict[int, int] = {}  # process -> its start time
+        self._known: dict[int, ProcessTime] = {}  # as of the last observation
         self._ended_ticks = self._own_ticks = 0
         self._cpus = 0
         self._looks: list[tuple[int, float, float, float]] = []
@@ -88,7 +88,12 @@ class CpuWatch:
 
     def _own_s(self) -> float:
         family = self._family()
-        self._known = {pid: process.started for pid, process in family.items()}
+        for pid, before in self._known.items():
+            ended = pid not in family or family[pid].started != before.started
+            # An orphan: nobody in the run waits for it, so its time is in no other process's.
+            if ended and before.parent not in self._known:
+                self._ended_ticks += before.ticks
+        self._known = family
         ticks = self._ended_ticks + sum(process.ticks for process in family.values())
         if ticks < self._own_ticks:
             # A process ended without being waited for: its time still belongs to the run.
@@ -99,11 +104,14 @@ class CpuWatch:
 
     def _family(self) -> dict[int, ProcessTime]:
         if self._lists_children:
+            # From those known as well: while a child exits, the kernel's list may omit another one
+            # (proc_tid_children(5)).
             return self._walk(self._read([self._root, *self._known]), str(self._proc))
         everyone = self._read(int(name) for name in os.listdir(self._proc) if name.isdigit())
         children: dict[int, list[int]] = {}
         for pid, process in everyone.items():
             children.setdefault(process.parent, []).append(pid)
+        # Those known are roots as well: one whose parent ended is no longer below the root.
         roots = [pid for pid in (self._root, *self._known) if self._is_ours(pid, everyone)]
         pids = descendants(roots, lambda pid: children.get(pid, []))
         return {pid: everyone[pid] for pid in pids if pid in everyone}
@@ -117,7 +125,7 @@ class CpuWatch:
         """Whether this id still belongs to the same process: ids are reused."""
         if pid not in everyone:
             return False
-        return pid == self._root or self._known[pid] == everyone[pid].started
+        return pid == self._root or self._known[pid].started == everyone[pid].started
 
     def _read(self, pids: Iterable[int]) -> dict[int, ProcessTime]:
         processes = {}

@@ -23,6 +23,7 @@ SUSPEND_NS = 100_000_000
 SETTLE_S = 0.002
 """A mark waits for the next step of counters with at most this tick."""
 LEAST_LOOKS = 3
+# The request that is under way and the next one: 2 s each at most (meters.wall.meter.TIMEOUT_S).
 SLOW_WAIT_S = 5.0
 """How long the end of a trial waits for a slow meter's next reading."""
 
@@ -75,12 +76,17 @@ class Poller:
         self._meters = meters
         self.counters = {d.name: SeriesBuilder(d) for meter in meters for d in _readable(meter)}
         tightest = min((meter.max_interval_s for meter in meters), default=POLL_S)
+        # A counter that could wrap sooner than this loses nothing unnoticed: its series is void.
         self.interval_s = max(SHORTEST_POLL_S, min(POLL_S, tightest))
+        # A counter that wraps soon is no reason to query a device on the network more often.
         self._slow = [SlowReader(m, max(self.interval_s, POLL_S)) for m in meters if m.slow]
         self._suspended, self._suspended_ns = suspended, suspended()
+        self._awake_ns = time.monotonic_ns()
         self._identity: dict[str, str] = {}
+        self._observed_ns: dict[str, int] = {}
         self._used: set[str] = set()
         self._tells_use: set[str] = set()
+        self._maybe_used: set[str] = set()
         self._pids: set[int] = set()
         # Listing a workload's processes takes longer than all polls of one second.
         self._looks_at_pids = any(getattr(meter, "looks_at_pids", True) for meter in meters)
@@ -92,7 +98,6 @@ class Poller:
 
     def poll(self) -> int:
         """Read every meter; returns the time when that was done (ns)."""
-        before_ns = time.monotonic_ns()
         for meter in self._fast:
             for reading in meter.read():
                 self.counters[reading.domain].add(reading)
@@ -101,19 +106,23 @@ class Poller:
                 reading = reader.readings.popleft()
                 self.counters[reading.domain].add(reading)
         self._polls += 1
+        self._notice_suspension()
+        return time.monotonic_ns()
+
+    def _notice_suspension(self) -> None:
+        # It lies somewhere since the poll before this one, which may be long ago on a busy machine.
+        since_ns, self._awake_ns = self._awake_ns, time.monotonic_ns()
         suspended = self._suspended()
         if abs(suspended - self._suspended_ns) > SUSPEND_NS:
             self._suspended_ns = suspended
             self._events.append(
                 Event(
-                    # The suspension lies somewhere since the poll before this one.
-                    t0_ns=before_ns - round(self.interval_s * 1e9),
+                    t0_ns=since_ns,
                     t1_ns=time.monotonic_ns(),
                     kind="invalid",
                     reason="the machine was suspended, or its clock jumped",
                 )
             )
-        return time.monotonic_ns()
 
     def mark(self) -> int:
         """Read every meter now, and fast counters once more at their next step.
@@ -123,6 +132,7 @@ class Poller:
         """
         done_ns = self.poll()
         for meter in self._fast:
+            # Of all its domains, because they are read together: a slow one would hold the mark up.
             if all(d.tick_s is not None and 0 < d.tick_s <= SETTLE_S for d in meter.domains):
                 self._settle(meter)
                 done_ns = time.monotonic_ns()
@@ -132,6 +142,7 @@ class Poller:
         waiting = {d.name: self.counters[d.name] for d in meter.domains}
         tick_ns = {d.name: round(1e9 * (d.tick_s or 0.0)) for d in meter.domains}
         before = {name: counter.shown for name, counter in waiting.items()}
+        # Within two ticks there is a step, unless the counter stands still.
         deadline_ns = time.monotonic_ns() + 2 * max(tick_ns.values())
         looks = 0
         # On a busy machine the time may be over before this process is scheduled.
@@ -176,20 +187,31 @@ class Poller:
         now_ns = time.monotonic_ns()
         for meter in self._meters:
             observation = meter.observe(pids)
-            if observation.used is not None:
-                self._tells_use.update(d.name for d in meter.domains)
+            names = {domain.name for domain in meter.domains}
+            if observation.used is None:
+                # What an earlier look saw is no answer: a device may be in use since then.
+                self._maybe_used |= names
+            else:
+                self._tells_use |= names
                 self._used |= observation.used
+            # The origin may have changed right after the look before, and a reset since then may
+            # have been taken for a wrap.
+            since_ns = self._observed_ns.get(meter.name, now_ns)
+            self._observed_ns[meter.name] = now_ns
             before = self._identity.setdefault(meter.name, observation.identity)
             if observation.identity != before:
                 self._identity[meter.name] = observation.identity
                 for domain in _readable(meter):
                     self.counters[domain.name].void(
-                        now_ns, f"{meter.name}: the counters' origin changed (driver reloaded?)"
+                        now_ns,
+                        f"{meter.name}: the counters' origin changed (driver reloaded?)",
+                        since_ns,
                     )
             for name, text in observation.notices:
                 self._notice(now_ns, name, text)
 
     def _notice(self, now_ns: int, domain: str | None, text: str) -> None:
+        # A condition that lasts is observed every second, and noted once.
         if any(e.reason == text and e.domain == domain for e in self._events):
             return
         self._events.append(
@@ -205,6 +227,8 @@ class Poller:
         self.look_around()
         self._events.clear()
         self._used.clear()
+        self._tells_use.clear()
+        self._maybe_used.clear()
         self._pids.clear()
         self._polls = self._missed = 0
         self._began = (time.process_time(), time.monotonic())
@@ -217,11 +241,15 @@ class Poller:
         if self._cpu is not None:
             self._cpu.begin()
         self._events = [event for event in self._events if event.t1_ns >= t_ns]
+        # The next span has looks of its own, which can tell.
+        self._maybe_used.clear()
         self._polls = self._missed = 0
         self._began = (time.process_time(), time.monotonic())
 
     def take(self) -> Recording:
         """Everything since ``begin``, up to a reading made now."""
+        # A slow meter is not read at marks, and a sensor's reading describes the past: without a
+        # later one, the last span would not be covered.
         self._await_slow(time.monotonic_ns())
         self._await_sensors()
         now_ns = self.poll()
@@ -244,9 +272,9 @@ class Poller:
         )
 
     def _in_use(self, series: Series) -> Series:
-        """The series with the observed ``in_use``, if the domain's meter reports it."""
+        """The series with the observed ``in_use``, if the domain's meter could always tell it."""
         domain = series.domain
-        if domain.name not in self._tells_use:
+        if domain.name not in self._tells_use or domain.name in self._maybe_used:
             return series
         used = msgspec.structs.replace(domain, in_use=domain.name in self._used)
         return msgspec.structs.replace(series, domain=used)

@@ -66,9 +66,11 @@ class SeriesBuilder:
             self._t_ns[-1] = max(least_ns, since_ns)
         self.add(reading)
 
-    def void(self, t_ns: int, reason: str) -> None:
-        """Void the time between the last reading and ``t_ns`` (the counter's origin changed)."""
-        self._say("invalid", self._t_ns[-1] if self._t_ns else t_ns, t_ns, reason)
+    def void(self, t_ns: int, reason: str, since_ns: int | None = None) -> None:
+        """Void the time up to ``t_ns``: from the last reading on, or from ``since_ns`` if that is
+        earlier."""
+        last_ns = self._t_ns[-1] if self._t_ns else t_ns
+        self._say("invalid", last_ns if since_ns is None else min(last_ns, since_ns), t_ns, reason)
 
     def series(self) -> Series:
         """The series since the last :meth:`begin`."""
@@ -107,6 +109,7 @@ class SeriesBuilder:
         if step_j < 0 and wrap_j is not None:
             step_j += wrap_j
         problem = self._implausible(step_j, t_ns)
+        # Only this step is void: the next one counts from the new value.
         if problem is not None:
             self.void(t_ns, problem)
         else:
@@ -142,6 +145,7 @@ class SeriesBuilder:
         since_s = (t_ns - self._t_ns[-1]) / 1e9
         # Also over a gap, to keep the total continuous; no span that touches the gap has a figure.
         self._total_j += (last + power_w) / 2 * since_s
+        # A meter that is renewed less often is not silent between its ticks.
         if since_s > max(LOST_POWER_S, 3 * (self.domain.tick_s or 0.0)):
             self.void(t_ns, f"{since_s:.3g} s without a reading of a meter that has no counter")
 

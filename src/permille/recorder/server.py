@@ -132,6 +132,7 @@ def be_punctual() -> None:
         return
     try:
         least = os.sched_param(os.sched_get_priority_min(os.SCHED_FIFO))
+        # Reset on fork: processes that a meter starts are scheduled normally (sched(7)).
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, least)
     except OSError:
         return  # not permitted: the uncertainty of the edges then includes late marks

@@ -77,7 +77,8 @@ def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
     Raises:
         EOFError: the other side has gone.
     """
-    # Descriptors arrive with a message's first byte, so with its head.
+    # Descriptors arrive with a message's first byte, so with its head. The length needs no limit:
+    # both ends are permille's own, and what a worker sends never gets here.
     head, descriptors, _, _ = socket.recv_fds(channel, _LENGTH.size, 1)
     if not head:
         raise EOFError

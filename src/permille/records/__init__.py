@@ -25,6 +25,8 @@ class _RecordMeta(msgspec.StructMeta):
         return super().__new__(mcls, name, bases, namespace, **(plain | config))
 
 
+# A field's default may be {}: msgspec gives every record an empty dict of its own
+# (https://jcristharif.com/msgspec/structs.html#default-values).
 class Record(msgspec.Struct, metaclass=_RecordMeta):
     """Base of every record: immutable, with keyword-only arguments."""
 

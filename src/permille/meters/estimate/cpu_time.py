@@ -53,6 +53,7 @@ def parse_stat(text: str, ticks_per_s: int) -> tuple[Used, int]:
     for line in text.splitlines():
         if not line.startswith("cpu"):
             continue  # the line with interrupts has thousands of fields
+        # The name and the ten times of proc_stat(5), in case a later kernel adds more.
         name, *fields = line.split()[:11]
         if name == "cpu":
             total = [int(field) for field in fields]
@@ -71,6 +72,7 @@ def of_machine(stat: Path = STAT) -> CpuTime:
     Raises:
         OSError, ValueError: it cannot be read.
     """
+    # A path that was given is never replaced by another source.
     if not stat.exists() and stat == STAT:
         return _of_psutil()
     ticks_per_s = os.sysconf("SC_CLK_TCK")

@@ -114,6 +114,8 @@ class EstimateMeter:
                 said = f"CPU time cannot be read: {error}"
                 readings.append(Reading(domain.name, t_ns, error=said))
                 continue
+            # The two terms count from different times (busy_s from the boot), which does not
+            # matter: only differences become figures.
             energy_j = self._idle_w * elapsed_s + self._extra_w * used.busy_s
             readings.append(Reading(domain.name, t_ns, energy_j=energy_j))
         return readings

@@ -43,6 +43,8 @@ class EnergyCounter:
             raw = os.pread(self.descriptor, 64, 0)
         except OSError as error:
             self.close()
+            # ENODEV is what an open file of sysfs returns once its driver has gone (kernel,
+            # fs/kernfs/file.c).
             if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ESTALE):
                 return None, f"{self.path} has vanished"
             return None, f"{self.path} cannot be read: {error.strerror}"
@@ -72,6 +74,7 @@ def parse_counter(raw: bytes, range_uj: int) -> tuple[float | None, str | None]:
     if not text.isdigit():
         return None, f"the counter says {text[:32].decode('ascii', 'replace')!r}, not microjoules"
     value = int(text)
+    # Each wrap adds the range: if the counter goes beyond it, that is too little.
     if value > range_uj:
         return None, f"the counter says {value} uJ, above its range of {range_uj} uJ"
     return value / 1e6, None

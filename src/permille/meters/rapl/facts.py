@@ -45,12 +45,15 @@ def accuracy(kind: DomainKind, processor: Processor) -> tuple[float, str]:
 def max_power_w(kind: DomainKind, zone: Path) -> float:
     """The highest plausible power: HEADROOM times the highest limit, or a default."""
     limits_w = []
+    # Both files: the kernel states the TDP as the maximum of the long-term limit
+    # (intel_rapl_common.c, get_pl_prim), but the limit itself may be set higher.
     for pattern in ("constraint_*_max_power_uw", "constraint_*_power_limit_uw"):
         for path in zone.glob(pattern):
             try:
                 text = read_line(path)
             except OSError:
                 continue  # some limits exist but cannot be read (EOPNOTSUPP, ENODATA)
+            # 0 where no limit is set.
             if text.isdigit() and 0 < int(text) < 1e11:
                 limits_w.append(int(text) / 1e6)
     if not limits_w:

@@ -193,9 +193,11 @@ def _mirrors(
     pairs = []
     leads: dict[tuple[DomainKind, int | None], list[Zone]] = {}
     for zone in counters:
+        # The memory of a die that is dropped goes with it (without_mirrors).
         if zone.kind == "dram" or (zone.kind == "cpu" and zone.die is None):
             continue
         before = leads.setdefault((zone.kind, zone.package), [])
+        # With the first of each group only: what mirrors it mirrors the others, too.
         for lead in before:
             one = is_mirror(seen[lead], seen[zone], counters[lead].range_uj / 1e6)
             if one is None:  # neither moved while they were watched
@@ -234,6 +236,7 @@ def _domain(zone: Zone, range_uj: int, processor: Processor) -> Domain:
         resolution_j=max(1e-6, range_uj / 1e6 / 2**32),
         wrap_j=range_uj / 1e6,
         max_power_w=max_power_w(zone.kind, zone.path),
+        # Not the GPU: whether psys includes a discrete one depends on the manufacturer.
         covers=("cpu", "dram") if zone.kind == "node" else (),
         device="the platform (psys)" if zone.kind == "node" else processor.name or None,
     )
@@ -268,6 +271,8 @@ def _nothing(root: Path, dangling: Sequence[str]) -> MeterUnavailable:
     except NotADirectoryError:
         return MeterUnavailable(f"{root} is not a folder", "see PERMILLE_POWERCAP")
     except FileNotFoundError:
+        # Without its usual folder the kernel has no powercap, as in most virtual machines: the last
+        # message below is for them.
         if root != ROOT:
             return MeterUnavailable(f"no RAPL zones: there is no {root}", _WHERE)
     except OSError as error:

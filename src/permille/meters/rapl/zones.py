@@ -16,10 +16,12 @@ from typing import NamedTuple
 
 from permille.records.recording import DomainKind
 
+# AMD's zones are called intel-rapl too: one driver serves both (kernel, intel_rapl_msr.c).
 _FOLDER = re.compile(r"[a-z0-9-]*rapl[a-z0-9-]*(:\d+){0,2}")
 _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
 _PLATFORM = re.compile(r"psys(?:-(\d+))?")
 """The kernel names a second socket's platform zone ``psys-1`` (intel_rapl_common.c)."""
+# The levels of a real tree: control type, package, sub-zone; and one to spare.
 _DEPTH = 4
 _MOST = 4096  # the most zones: a real machine has fewer
 
@@ -89,6 +91,7 @@ def find_zones(root: Path) -> list[Zone]:
             zones.append(zone)
     taken = {zone.domain for zone in zones}
     for folder in sorted(names, key=_order):
+        # Without a parent: that package was left out as a repetition, and so is its memory.
         parent = packages.get(folder.rpartition(":")[0])
         if names[folder] == "dram" and parent is not None:
             domain = "dram:" + parent.domain.removeprefix("cpu:")
@@ -141,7 +144,8 @@ def without_mirrors(zones: Sequence[Zone], mirrored: Sequence[tuple[Zone, Zone]]
 
 def _order(folder: str) -> tuple[bool, str, list[int]]:
     prefix, *numbers = folder.split(":")
-    # intel-rapl before intel-rapl-mmio, so that the latter is recognised as a repetition.
+    # intel-rapl before intel-rapl-mmio, so that the latter is recognised as a repetition; and
+    # intel-rapl:10 after intel-rapl:2.
     return ("-mmio" in prefix, prefix, [int(n) for n in numbers])
 
 

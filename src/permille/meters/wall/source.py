@@ -105,6 +105,7 @@ def parse_source(text: str) -> WallSource:
     """
     parts, host, port = _split(text)
     kind, secure = _kind(parts.scheme)
+    # Blank values, too: an option without a value must not be ignored.
     options = dict(parse_qsl(parts.fragment, keep_blank_values=True))
     made = KINDS.get(kind)
     unit, path = _figure(made, options, parts.path)

@@ -88,6 +88,7 @@ def recording_of(answer: AgentAnswer, opened: Opened) -> Recording:
     domains = {domain.name: domain for domain in opened.domains}
     checks = [series.domain.name for series in recording.cross_checks]
     names = [series.domain.name for series in recording.series] + checks
+    # Each exactly once: a domain that is left out would be missing from every sum.
     if sorted(names) != sorted(domains):
         raise ValueError("the recording is not of the agent's domains")
     for series in (*recording.series, *recording.cross_checks):

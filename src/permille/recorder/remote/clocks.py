@@ -18,10 +18,10 @@ import msgspec
 
 from permille.records.recording import Event, Recording, Series
 
-DRIFT = 500e-6
-"""The most that two clocks may drift apart (seconds per second): above that of the quartz of two
-computers (at most 100 ppm each) while one is slewed; the kernel slews by at most 500 ppm
-(adjtimex(2)). What drifts more is refused."""
+DRIFT = 700e-6
+"""The most that two clocks may drift apart (seconds per second): by the quartz of two computers, at
+most 100 ppm each, and by 500 ppm while the kernel slews one of them (adjtimex(2)). What drifts more
+is refused."""
 
 
 class ClocksDiffer(ValueError):

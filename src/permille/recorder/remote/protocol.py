@@ -24,6 +24,7 @@ CONTENT_TYPE = "application/msgpack"
 MAX_REQUEST_BYTES = 1_024
 MAX_ANSWER_BYTES = 64 << 20
 """The size of a recording of hours; a larger one is refused by both sides."""
+# A run sends at least one request a second (remote.recorder.PROBE_S).
 LEASE_S = 30.0
 """Without a request for this long, the agent ends a run's lease."""
 TOKEN = "PERMILLE_AGENT_TOKEN"

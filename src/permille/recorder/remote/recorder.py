@@ -36,7 +36,7 @@ from permille.records.recording import Event, Recording
 from permille.units import format_seconds
 
 PROBE_S = 1.0
-"""Seconds between two exchanges of times: half of it times DRIFT is 0.25 ms of uncertainty."""
+"""Seconds between two exchanges of times: half of it times DRIFT is 0.35 ms of uncertainty."""
 _BURST = 8
 """Exchanges at once, of which the quickest counts most."""
 _MOST_EXCHANGES = 700_000
@@ -147,6 +147,7 @@ class RemoteRecorder:
         """
         if self._link.fault is None:
             return
+        # With the old lease: an agent that has not noticed the loss would refuse another run.
         link, opened = self._open(self._link.lease)
         if _identity(opened) != _identity(self.opened):
             link.close()
