@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from permille.errors import ModelError
+from permille.errors import ModelError, OverloadError
+from permille.study.worker import backlog
 from permille.study.worker.failures import FAILED
 from permille.study.worker.traffic import Load, _Run, drive
 from permille.workload.requests import Traffic
@@ -70,8 +71,8 @@ def run(infer: Any, traffic: Traffic, n: int = 30, inferences: int = 50) -> tupl
 @pytest.fixture
 def no_overload(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrivals that a busy machine held up come all at once, which is not what is tested."""
-    monkeypatch.setattr("permille.study.worker.traffic.OVERLOAD_SIGMAS", math.inf)
-    monkeypatch.setattr("permille.study.worker.traffic.MOST_IN_FLIGHT", math.inf)
+    for limit in ("OVERLOAD_SIGMAS", "STEADY_GROWTH", "MOST_IN_FLIGHT", "MOST_THREADS"):
+        monkeypatch.setattr(f"permille.study.worker.backlog.{limit}", math.inf)
 
 
 @pytest.mark.usefixtures("no_overload")
@@ -126,11 +127,17 @@ def test_an_error_does_not_wait_for_what_is_in_flight() -> None:
 
 
 def test_a_server_that_falls_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("permille.study.worker.traffic.MOST_IN_FLIGHT", 8)
-    with pytest.raises(
-        ModelError, match=r"cannot keep up with rate_per_s = 1000: .* requests are in flight"
-    ):
-        run(Counting(seconds=0.2), Traffic(rate_per_s=1000.0), inferences=100)
+    monkeypatch.setattr("permille.study.worker.backlog.MOST_IN_FLIGHT", 8)
+    # However late a busy machine sends them, there are more in flight in the end.
+    monkeypatch.setattr("permille.study.worker.backlog.MOST_THREADS", math.inf)
+    never = threading.Event()
+    try:
+        with pytest.raises(
+            OverloadError, match=r"cannot keep up with rate_per_s = 1000: .* requests are in flight"
+        ):
+            run(lambda _: never.wait(), Traffic(rate_per_s=1000.0), inferences=100)
+    finally:
+        never.set()
 
 
 class Serial(Counting):
@@ -155,7 +162,7 @@ def test_a_server_of_half_the_asked_rate_is_refused_with_its_figures() -> None:
         run(Serial(0.02), Traffic(rate_per_s=100.0), inferences=40)
 
 
-def backlog(arrivals: int, in_flight: int) -> bool:
+def verdict(arrivals: int, in_flight: int) -> bool:
     """What is made of so many arrivals, after which so many more are in flight."""
     steady = _Run(lambda request: request, ["r"], lambda answer: answer)
     steady.begin()
@@ -167,18 +174,18 @@ def backlog(arrivals: int, in_flight: int) -> bool:
 
 @pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 4), (100, 10), (500, 50), (0, 0)])
 def test_a_few_more_in_flight_are_chance(arrivals: int, in_flight: int) -> None:
-    assert backlog(arrivals, in_flight)
+    assert verdict(arrivals, in_flight)
 
 
 @pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 13), (100, 26), (1000, 80)])
 def test_more_in_flight_than_chance_allows_are_an_overload(arrivals: int, in_flight: int) -> None:
     with pytest.raises(ModelError, match=f"rose from 0 to {in_flight}"):
-        backlog(arrivals, in_flight)
+        verdict(arrivals, in_flight)
 
 
 @pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 8), (100, 20), (400, 45)])
 def test_what_may_be_either_is_watched_for_longer(arrivals: int, in_flight: int) -> None:
-    assert not backlog(arrivals, in_flight)
+    assert not verdict(arrivals, in_flight)
 
 
 class Numbered(Counting):

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from permille.records import Record
 from permille.records.recording import Recording, Span
+from permille.study.worker.backlog import MOST_THREADS
 from permille.study.worker.messages import KEPT_DURATIONS, WorkerResult
-from permille.study.worker.traffic import MOST_IN_FLIGHT
 
 LEAST_CALL_NS = 20
 """On any machine, a Python call and two clock readings take longer than this."""
@@ -77,6 +77,8 @@ def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> st
         )
     if assignment.served:
         return _miscounted_server(inferences, span_ns, result)
+    if result.schedule_lag is not None:
+        return "there is a schedule lag without random arrivals"
     passes, more = divmod(inferences, assignment.samples)
     if more:
         return f"{inferences:,} inferences are not whole passes over {assignment.samples:,} samples"
@@ -106,7 +108,10 @@ def _miscounted_server(inferences: int, span_ns: int, result: WorkerResult) -> s
         return f"{inferences:,} inferences were reported with {timed:,} latencies, {kept:,} kept"
     # A request that is in flight at an edge reaches beyond the span, by the longest one at most.
     longest_ns = max(result.durations_ns, default=0)
-    if sum(result.durations_ns) > MOST_IN_FLIGHT * (span_ns + longest_ns):
+    # Before it is sent, a request that is late is not in flight.
+    lag_ns = 0.0 if result.schedule_lag is None else result.schedule_lag.most * 1e9
+    in_flight_ns = sum(result.durations_ns) - kept * lag_ns
+    if in_flight_ns > MOST_THREADS * (span_ns + longest_ns):
         return "the latencies add up to more than so many requests at once could take"
     return None
 
@@ -120,6 +125,14 @@ def _impossible(result: WorkerResult, most_scored: int | None) -> str | None:
         return "a latency is negative or not a number"
     if not latency.p50 <= latency.p95 <= tail:
         return "the percentiles of the latency are out of order"
+    if (lag := result.schedule_lag) is not None:
+        # Each lag is a part of its latency. The tolerance is that of rounding.
+        parts = [(lag.p50, latency.p50), (lag.p95, latency.p95)]
+        if not (
+            0 <= lag.p50 <= lag.p95 <= lag.most < math.inf
+            and all(part <= whole + 1e-9 for part, whole in parts)
+        ):
+            return "the schedule lag is out of order, or longer than the latency, which includes it"
     n = 0 if quality is None or quality.n is None else quality.n
     if n < 0:
         return f"the quality is of {n:,} answers"
