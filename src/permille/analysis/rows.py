@@ -155,9 +155,10 @@ class CellRow(Record):
     ``inferences_per_s``: of successful inferences; ``tokens_per_s``: of output tokens; ``ttft_s``:
     to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is the share of
     the finished trials disturbed by other processes. ``schedule_lag_s``: how late permille itself
-    sent requests, which ``latency_s`` includes; null without random arrivals. ``meter``: the address of the agent whose
-    machine was measured, null if none was asked. ``fingerprint`` identifies the hardware and the
-    versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
+    sent requests, which ``latency_s`` includes; null without random arrivals. ``meter``: the
+    address of the agent whose machine was measured, null if none was asked. ``fingerprint``
+    identifies the hardware and the versions. ``problem`` says why there is no figure, ``reasons``
+    why trials failed.
     """
 
     study: str

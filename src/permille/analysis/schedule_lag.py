@@ -107,7 +107,10 @@ def distortion(
 
 def sent_late(lag: ScheduleLag) -> str:
     """Why a verdict that the lag may have decided is none."""
-    return f"{LATE} ({_figures(lag.p95, lag.most)}), which alone may decide it"
+    return (
+        f"{LATE} ({_figures(lag.p95, lag.most)}), which alone may decide it: run it again with"
+        " --fresh on a less busy machine"
+    )
 
 
 def _figures(p95_s: float, most_s: float) -> str:

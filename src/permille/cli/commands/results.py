@@ -267,7 +267,9 @@ def _disturbance_lines(rows: Sequence[ResultRow]) -> list[str]:
 
 def _late_lines(rows: Sequence[ResultRow]) -> list[str]:
     """In which rows permille itself sent requests late."""
-    return _first([f"{_where(r)}: {note}" for r in rows for note in r.notes if note.startswith(LATE)])
+    return _first(
+        [f"{_where(r)}: {note}" for r in rows for note in r.notes if note.startswith(LATE)]
+    )
 
 
 _MOST_DISTURBED = 5
