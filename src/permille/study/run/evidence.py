@@ -47,6 +47,7 @@ def contradiction(
         _unmarked(spans, assignment.began_ns, recording.marks)
         or _miscounted(assignment, query, result)
         or _impossible(result, assignment.most_scored)
+        or _impossible_lag(result)
         or _elsewhere(assignment, result.device)
     )
 
@@ -125,14 +126,6 @@ def _impossible(result: WorkerResult, most_scored: int | None) -> str | None:
         return "a latency is negative or not a number"
     if not latency.p50 <= latency.p95 <= tail:
         return "the percentiles of the latency are out of order"
-    if (lag := result.schedule_lag) is not None:
-        # Each lag is a part of its latency. The tolerance is that of rounding.
-        parts = [(lag.p50, latency.p50), (lag.p95, latency.p95)]
-        if not (
-            0 <= lag.p50 <= lag.p95 <= lag.most < math.inf
-            and all(part <= whole + 1e-9 for part, whole in parts)
-        ):
-            return "the schedule lag is out of order, or longer than the latency, which includes it"
     n = 0 if quality is None or quality.n is None else quality.n
     if n < 0:
         return f"the quality is of {n:,} answers"
@@ -140,6 +133,18 @@ def _impossible(result: WorkerResult, most_scored: int | None) -> str | None:
         return f"the quality is of {n:,} answers, and there are {most_scored:,} samples"
     if not all(math.isfinite(count) and count >= 0 for count in result.counts.values()):
         return "a count of what was processed is negative or not a number"
+    return None
+
+
+def _impossible_lag(result: WorkerResult) -> str | None:
+    """Each lag is a part of its latency."""
+    lag, latency = result.schedule_lag, result.latency
+    if lag is None:
+        return None
+    rounding_s = 1e-9
+    in_order = 0 <= lag.p50 <= lag.p95 <= lag.most < math.inf
+    if not in_order or lag.p50 > latency.p50 + rounding_s or lag.p95 > latency.p95 + rounding_s:
+        return "the schedule lag is out of order, or longer than the latency, which includes it"
     return None
 
 
