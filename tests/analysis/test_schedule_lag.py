@@ -147,7 +147,7 @@ def test_trials_have_one_sentence_together_and_the_mean_of_their_lags() -> None:
     assert another == "another"
     assert sentence.startswith(
         "permille itself sent requests late in 1 of 3 trials (95 % within 200 ms, at most 3 s): the"
-        " latency includes that"
+        " latency includes this delay; "
     )
     assert summary.schedule_lag is not None
     assert summary.schedule_lag.most == pytest.approx(1.5015)

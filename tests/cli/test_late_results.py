@@ -23,7 +23,7 @@ def stored(tmp_path: Path) -> Path:
 def test_results_have_one_line_and_the_lag(permille: Permille, stored: Path) -> None:
     printed = permille("results").out
     assert printed.count("sent requests late") == 1
-    assert f"m on reviews: {NOTE}: the latency includes that" in printed
+    assert f"m on reviews: {NOTE}: the latency includes this delay" in printed
     (row,) = permille("results", "--json").json["rows"]
     assert row["schedule_lag_s"] == pytest.approx({"p50": 0.0, "p95": 0.012, "most": 1.5})
     exported = permille("export", "csv", "-").out.splitlines()

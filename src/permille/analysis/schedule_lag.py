@@ -28,9 +28,8 @@ LATE = "permille itself sent requests late"
 """What a note about the lag begins with."""
 
 _CONSEQUENCE = (
-    "the latency includes that and what the requests then sent at once waited; run it with fewer"
-    " other processes on this machine, send the requests from another one (meter), or lower"
-    " rate_per_s"
+    "the latency includes this delay; run fewer other processes on the machine that sends the"
+    " requests, send them from another machine (meter), or lower rate_per_s"
 )
 
 

@@ -366,7 +366,7 @@ def _too_slow(rate_per_s: float, done: int, seconds: float) -> str:
 def _held_up(rate_per_s: float, lag_ns: int, sign: str) -> str:
     return (
         f"permille itself sent requests up to {format_seconds(lag_ns / 1e9)} after they were due"
-        f" at rate_per_s = {rate_per_s:g}, which may be why {sign}: run it again with fewer other"
-        " processes on the machine that sends them, send them from another machine (meter), or"
-        " lower rate_per_s"
+        f" at rate_per_s = {rate_per_s:g}, which may be why {sign}; run fewer other processes"
+        " on the machine that sends the requests, send them from another machine (meter), or lower"
+        " rate_per_s"
     )
