@@ -7,7 +7,7 @@ latency counts from when its request was due, or a slow server would delay what 
 
 What the lag may have done to a time is bounded by the longest one: had every request been sent on
 time, no answer would have come later than it did, and none sooner by more than that, since a queue
-only delays a request by as much as it was itself delayed.
+passes a delay on but does not add to it.
 """
 
 from __future__ import annotations

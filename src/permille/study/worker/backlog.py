@@ -6,8 +6,8 @@ them. If the window is too short to decide, it is extended.
 
 permille's own schedule lag makes a backlog too: after a stall it sends many requests at once, and
 answers that came meanwhile are still unread. Sent on time, each answer would have come sooner by
-the longest lag at most, because a queue only delays a request by as much as it was itself delayed.
-So at most the arrivals of so long a time are permille's own backlog, however often it stalled, and
+the longest lag at most, because a queue passes a delay on but does not add to it. So at most the
+arrivals of so long a time are permille's own backlog, however often it stalled, and
 growth beyond that is the server's. A stalled process therefore hides no slow server; it only makes
 the window longer.
 """
