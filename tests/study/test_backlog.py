@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from permille.study.worker import backlog
-from permille.study.worker.backlog import judge, judge_in_flight, own_backlog
+from permille.study.worker.backlog import judge, judge_in_flight, most_extended, own_backlog
 
 
 @pytest.mark.parametrize(
@@ -52,9 +51,15 @@ def test_more_in_flight_than_a_stall_explains_are_an_overload(
     assert judge_in_flight(in_flight, own=own) == verdict
 
 
-def test_the_own_backlog_is_of_whole_requests() -> None:
-    assert own_backlog(100.0, 500_000_000) == 50
-    assert own_backlog(4.0, 249_999_999) == 0
+def test_the_own_backlog_is_what_is_sent_late_and_what_is_read_late() -> None:
+    assert own_backlog(100.0, 500_000_000) == 100
+    assert own_backlog(4.0, 124_999_999) == 0
+
+
+def test_a_window_is_not_extended_forever() -> None:
+    assert most_extended(200, own=100) == 1200
+    assert most_extended(10, own=0) == 200
+    assert most_extended(200, own=10**6) == 4 * (200 + 1024)
 
 
 class Simulated:
@@ -99,7 +104,7 @@ def test_a_server_that_keeps_up_is_never_blamed_for_stalls(stall_s: float, every
     for seed in range(20):
         run = Simulated(rate=50, limit=75, stall_s=stall_s, every_s=every_s, seed=seed)
         assert run.verdicts[-1] == "steady"
-        assert run.arrivals <= backlog.MOST_EXTENSION * 200
+        assert run.arrivals <= most_extended(200, own=0)
 
 
 @pytest.mark.parametrize("stall_s", [0.0, 0.3, 2.0])
@@ -110,5 +115,4 @@ def test_a_server_that_is_too_slow_is_found_in_spite_of_stalls(
     for seed in range(20):
         run = Simulated(rate=50, limit=33, stall_s=stall_s, every_s=every_s, seed=seed)
         assert run.verdicts[-1] == "overload"
-        own = own_backlog(50, int(stall_s * 1e9))
-        assert run.arrivals <= backlog.MOST_EXTENSION * (200 + own)
+        assert run.arrivals <= most_extended(200, own=own_backlog(50, int(stall_s * 1e9)))

@@ -5,9 +5,10 @@ starts a client for every request that finds none idle, so none of the lag is th
 latency counts from when its request was due, or a slow server would delay what is to load it
 ("coordinated omission"); it includes the lag.
 
-What the lag may have done to a time is bounded by the longest one: had every request been sent on
-time, no answer would have come later than it did, and none sooner by more than that, since a queue
-passes a delay on but does not add to it.
+What the lag may have done to a time is bounded by the longest one: had permille been on time, no
+answer would have come later than it did, since a queue passes a delay on but does not add to it;
+and none sooner by more than twice the longest lag, since what delays the sending of a request also
+delays the reading of an answer.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from permille.units import format_seconds
 MATERIAL = 0.05
 """The share of the latency from which on its lag is noted, both at their 95th percentiles: as with
 the CPU time that others use (``disturbance.DISTURBING``), less changes no conclusion."""
+
+DELAYS = 2
+"""The delays of an answer that one lag bounds: of the sending of its request (or of those before
+it), and of its reading."""
 
 LATE = "permille itself sent requests late"
 """What a note about the lag begins with."""
@@ -95,13 +100,13 @@ def distortion(
     if lag is None:
         return Distortion(0.0, 0.0)
     time, _, percentile = name.partition("_")
+    most_s = DELAYS * lag.most
     if time == "ttft":
         # Its own lag, and not the longest one, which every answer behind a burst may have waited.
-        return Distortion(lag.most, lag.most if percentile == "p99" else lag.p95)
+        return Distortion(most_s, lag.most if percentile == "p99" else lag.p95)
     if time == "tpot":
-        each_s = lag.most / max(1.0, (output_tokens or 0.0) - 1)
-        return Distortion(each_s, 0.0)
-    return Distortion(lag.most, 0.0)
+        return Distortion(most_s / max(1.0, (output_tokens or 0.0) - 1), 0.0)
+    return Distortion(most_s, 0.0)
 
 
 def sent_late(lag: ScheduleLag) -> str:

@@ -5,17 +5,18 @@ Poisson process by the square root of their number. Behind a slow server it grow
 them. If the window is too short to decide, it is extended.
 
 permille's own schedule lag makes a backlog too: after a stall it sends many requests at once, and
-answers that came meanwhile are still unread. Sent on time, each answer would have come sooner by
-the longest lag at most, because a queue passes a delay on but does not add to it. So at most the
-arrivals of so long a time are permille's own backlog, however often it stalled, and
-growth beyond that is the server's. A stalled process therefore hides no slow server; it only makes
-the window longer.
+answers that came meanwhile are still unread. By how much later than without any lag an answer is
+read has a bound (``schedule_lag.DELAYS``), so that at most the arrivals of so long a time are
+permille's own backlog, however often it stalled. Growth beyond that is the server's. A stalled
+process therefore hides no slow server; it only makes the window longer.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Literal
+
+from permille.analysis.schedule_lag import DELAYS
 
 OVERLOAD_SIGMAS = 2.5
 """Growth of the backlog that is not chance, in square roots of the arrivals."""
@@ -26,8 +27,7 @@ MOST_IN_FLIGHT = 512
 MOST_THREADS = 2 * MOST_IN_FLIGHT
 """The most requests in flight, each with a thread of its own, whoever is to blame for them."""
 LEAST_EXTENDED, MOST_EXTENSION = 50, 4
-"""The window that permille's own lag extends ends in an error at this multiple of the arrivals (at
-least so many) and of its own backlog when it was complete but for that. A queue that a burst made
+"""How far permille's own lag extends a window, see :func:`most_extended`. A queue that a burst made
 is gone by then, unless the server is close to its limit; and a permille that is too slow for the
 rate never catches up."""
 
@@ -35,9 +35,14 @@ Verdict = Literal["steady", "overload", "held-up", "unclear"]
 """``held-up``: permille's own lag may be what the backlog has grown by; ``unclear``: chance may."""
 
 
+def arrivals_in(rate_per_s: float, time_ns: int) -> int:
+    """The requests that become due in a time, on average."""
+    return int(rate_per_s * time_ns / 1e9)
+
+
 def own_backlog(rate_per_s: float, lag_ns: int) -> int:
     """The requests of the backlog that permille's own lag explains, at most."""
-    return int(rate_per_s * lag_ns / 1e9)
+    return arrivals_in(rate_per_s, DELAYS * lag_ns)
 
 
 def judge(grown: int, arrivals: int, *, own: int) -> Verdict:
@@ -57,3 +62,10 @@ def judge_in_flight(in_flight: int, *, own: int) -> Verdict:
     if in_flight - own > MOST_IN_FLIGHT:
         return "overload"
     return "held-up" if in_flight > MOST_THREADS else "steady"
+
+
+def most_extended(arrivals: int, *, own: int) -> int:
+    """The arrivals at which a window ends in an error that was complete, but for permille's own
+    backlog, after so many."""
+    # A permille that is too slow for the rate has ever more of it.
+    return MOST_EXTENSION * (max(arrivals, LEAST_EXTENDED) + min(own, MOST_THREADS))

@@ -214,7 +214,7 @@ class _Run:
         # What is due and not taken is part of the backlog: after a stall, the answers that came
         # meanwhile may be read before the requests that were due meanwhile are sent.
         overdue_ns = 0 if self._next_due_ns is None else max(0, now_ns - self._next_due_ns)
-        untaken = backlog.own_backlog(rate_per_s, overdue_ns)
+        untaken = backlog.arrivals_in(rate_per_s, overdue_ns)
         self._note_unsent(now_ns)
         grown = self.in_flight + untaken - self._in_flight_before
         own = backlog.own_backlog(rate_per_s, self._lag_ns)
@@ -226,8 +226,8 @@ class _Run:
             raise OverloadError(f"{_too_slow(rate_per_s, done, seconds)}, and {rose}; {_SLOWER}")
         if verdict == "held-up":
             if self._held_up_at is None:
-                self._held_up_at = max(self._arrivals, backlog.LEAST_EXTENDED) + own
-            if self._arrivals > backlog.MOST_EXTENSION * self._held_up_at:
+                self._held_up_at = self._arrivals
+            if self._arrivals > backlog.most_extended(self._held_up_at, own=own):
                 raise ModelError(_held_up(rate_per_s, self._lag_ns, rose))
         return verdict == "steady"
 
