@@ -34,7 +34,7 @@ from permille.errors import CompareError
 from permille.explorer import answer_times, document
 from permille.explorer.cells import Shown
 from permille.metrics import scored
-from permille.records.answers import AnswerTimes
+from permille.records.answers import AnswerTimes, ScheduleLag
 from permille.records.energy import BOUNDARIES, Estimate, Phase, Refused
 from permille.records.machine import Environment
 from permille.records.recording import Provenance
@@ -165,6 +165,8 @@ def loaded() -> list[Trial]:
     found += sweep.load(128, 80.0, 0.2)[:1]
     found += sweep.load(256, 90.0, 0.2, protocol=Protocol(inferences=10))
     found += sweep.load(512, 150.5, 0.3, idle_j=None)
+    # Sent so late that it may decide: a broken promise, and one of a first token that is kept.
+    found += sweep.load(1024, 70.0, 0.6, schedule_lag=ScheduleLag(p50=0.0, p95=0.5, most=0.9))
     return found
 
 

@@ -20,7 +20,7 @@ from permille.analysis.rolled import CELLS, BoundaryReading
 from permille.analysis.study_cells import StudyCell, from_trials
 from permille.analysis.summaries import summarise
 from permille.errors import StoreError
-from permille.records.answers import EachInference, Latency, Quality
+from permille.records.answers import EachInference, Latency, Quality, ScheduleLag
 from permille.records.cell import ModelFacts
 from permille.records.energy import BOUNDARIES, Boundary
 from permille.records.machine import Environment
@@ -240,7 +240,7 @@ def test_a_damaged_roll_up_is_said_and_the_trials_are_read(tmp_path: Path, chang
         list(reader.cells(CELLS))
 
 
-GOLDEN = (15, "1d07039d48ae5b81")
+GOLDEN = (16, "1ae894a3da913133")
 
 
 def test_the_version_of_the_fold_goes_up_with_what_trials_come_to() -> None:
@@ -256,6 +256,7 @@ def test_the_version_of_the_fold_goes_up_with_what_trials_come_to() -> None:
             latency=Latency(p50=0.1 * i, p95=0.2, mean=0.1, n=9),
             quality=Quality(metric="accuracy", value=0.5 + i / 100, n=100, standard_error=0.05),
             each=EachInference(n=10, refused=1, p50_j=0.1, p95_j=0.2),
+            schedule_lag=ScheduleLag(p50=0.001, p95=0.01 * i, most=0.3) if i else None,
             notes=(f"note {i}",),
             stopping=Stopping(precision=0.1, max_repeats=9) if i % 2 else None,
         )

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import json
 import math
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from array import array
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from permille.errors import ModelError
+from permille.errors import ModelError, OverloadError
+from permille.study.worker import backlog
 from permille.study.worker.failures import FAILED
-from permille.study.worker.traffic import Load, _Run, drive
+from permille.study.worker.traffic import Load, _Clients, _Run, drive
 from permille.workload.requests import Traffic
 from tests.conftest import PATIENCE_S
 
@@ -70,8 +77,8 @@ def run(infer: Any, traffic: Traffic, n: int = 30, inferences: int = 50) -> tupl
 @pytest.fixture
 def no_overload(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrivals that a busy machine held up come all at once, which is not what is tested."""
-    monkeypatch.setattr("permille.study.worker.traffic.OVERLOAD_SIGMAS", math.inf)
-    monkeypatch.setattr("permille.study.worker.traffic.MOST_IN_FLIGHT", math.inf)
+    for limit in ("OVERLOAD_SIGMAS", "STEADY_GROWTH", "MOST_IN_FLIGHT", "MOST_THREADS"):
+        monkeypatch.setattr(f"permille.study.worker.backlog.{limit}", math.inf)
 
 
 @pytest.mark.usefixtures("no_overload")
@@ -126,11 +133,17 @@ def test_an_error_does_not_wait_for_what_is_in_flight() -> None:
 
 
 def test_a_server_that_falls_behind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("permille.study.worker.traffic.MOST_IN_FLIGHT", 8)
-    with pytest.raises(
-        ModelError, match=r"cannot keep up with rate_per_s = 1000: .* requests are in flight"
-    ):
-        run(Counting(seconds=0.2), Traffic(rate_per_s=1000.0), inferences=100)
+    monkeypatch.setattr("permille.study.worker.backlog.MOST_IN_FLIGHT", 8)
+    # However late a busy machine sends them, there are more in flight in the end.
+    monkeypatch.setattr("permille.study.worker.backlog.MOST_THREADS", math.inf)
+    never = threading.Event()
+    try:
+        with pytest.raises(
+            OverloadError, match=r"cannot keep up with rate_per_s = 1000: .* requests are in flight"
+        ):
+            run(lambda _: never.wait(), Traffic(rate_per_s=1000.0), inferences=100)
+    finally:
+        never.set()
 
 
 class Serial(Counting):
@@ -155,7 +168,7 @@ def test_a_server_of_half_the_asked_rate_is_refused_with_its_figures() -> None:
         run(Serial(0.02), Traffic(rate_per_s=100.0), inferences=40)
 
 
-def backlog(arrivals: int, in_flight: int) -> bool:
+def verdict(arrivals: int, in_flight: int) -> bool:
     """What is made of so many arrivals, after which so many more are in flight."""
     steady = _Run(lambda request: request, ["r"], lambda answer: answer)
     steady.begin()
@@ -167,18 +180,18 @@ def backlog(arrivals: int, in_flight: int) -> bool:
 
 @pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 4), (100, 10), (500, 50), (0, 0)])
 def test_a_few_more_in_flight_are_chance(arrivals: int, in_flight: int) -> None:
-    assert backlog(arrivals, in_flight)
+    assert verdict(arrivals, in_flight)
 
 
 @pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 13), (100, 26), (1000, 80)])
 def test_more_in_flight_than_chance_allows_are_an_overload(arrivals: int, in_flight: int) -> None:
     with pytest.raises(ModelError, match=f"rose from 0 to {in_flight}"):
-        backlog(arrivals, in_flight)
+        verdict(arrivals, in_flight)
 
 
 @pytest.mark.parametrize(("arrivals", "in_flight"), [(24, 8), (100, 20), (400, 45)])
 def test_what_may_be_either_is_watched_for_longer(arrivals: int, in_flight: int) -> None:
-    assert not backlog(arrivals, in_flight)
+    assert not verdict(arrivals, in_flight)
 
 
 class Numbered(Counting):
@@ -222,3 +235,168 @@ def test_a_request_that_always_fails_ends_no_run() -> None:
 def test_every_request_is_answered_once_even_if_there_are_more_than_inferences() -> None:
     load, _ = run(Counting(seconds=0.0005), Traffic(concurrency=2), n=80, inferences=5)
     assert len(load.answers) == 80
+
+
+# --- permille itself is held up ----------------------------------------------------------------
+
+
+class HeldUp:
+    """A fast server, and a permille that does not send the requests that become due from the start
+    of the window on for ``seconds``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.begun = False
+        submit = _Clients.submit
+
+        def late(clients: _Clients, work: Any) -> None:
+            if self.begun:
+                self.begun = False
+                time.sleep(seconds)
+            submit(clients, work)
+
+        monkeypatch.setattr(_Clients, "submit", late)
+
+    def __call__(self) -> None:
+        """The mark before the window."""
+        self.begun = True
+
+
+@pytest.mark.usefixtures("no_overload")
+def test_how_late_permille_sent_each_request_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    took_ns = array("q")
+
+    def infer(request: str) -> Any:
+        t0_ns = time.monotonic_ns()
+        answer = ("answer to", request)
+        took_ns.append(time.monotonic_ns() - t0_ns)
+        return answer
+
+    load = drive(
+        infer, ["r0", "r1"], Traffic(rate_per_s=200.0), inferences=100, least_s=0.0, seed=1,
+        mark=HeldUp(monkeypatch, 0.4), digest=lambda answer: answer[1],
+    )  # fmt: skip
+    assert len(load.lags_ns) == len(load.durations_ns) >= 100
+    # Each is part of its latency, of which the server had next to nothing.
+    assert all(
+        0 <= lag <= duration for lag, duration in zip(load.lags_ns, load.durations_ns, strict=True)
+    )
+    assert max(load.lags_ns) >= 0.3e9
+
+
+def test_a_closed_loop_has_no_schedule_lag() -> None:
+    load, _ = run(Counting(), Traffic(concurrency=4))
+    assert load.durations_ns
+    assert not load.lags_ns
+
+
+def held_up(*, arrivals: int, in_flight: int, lag_s: float) -> _Run:
+    """A window at 100 requests a second, with so many more in flight."""
+    steady = _Run(lambda request: request, ["r"], lambda answer: answer)
+    steady.begin()
+    steady._note_lag(int(lag_s * 1e9))
+    for _ in range(arrivals):
+        steady.take()
+    steady.in_flight = in_flight
+    return steady
+
+
+def test_a_burst_after_a_stall_is_waited_for_but_not_forever() -> None:
+    steady = held_up(arrivals=200, in_flight=60, lag_s=0.5)
+    assert not steady.keeps_up(100.0)
+    steady.in_flight = 20
+    assert steady.keeps_up(100.0)
+    steady = held_up(arrivals=200, in_flight=60, lag_s=0.5)
+    assert not steady.keeps_up(100.0)
+    for _ in range(1001):
+        steady.take()
+    steady.in_flight = 186
+    with pytest.raises(ModelError, match=r"^permille itself sent requests up to 500 ms after") as e:
+        steady.keeps_up(100.0)
+    assert not isinstance(e.value, OverloadError)
+    steady.in_flight = 187
+    with pytest.raises(OverloadError):
+        steady.keeps_up(100.0)
+
+
+def test_requests_that_are_due_and_not_sent_are_waited_for() -> None:
+    steady = held_up(arrivals=200, in_flight=0, lag_s=0.0)
+    assert steady.keeps_up(100.0)
+    # Its answers were read before what became due in the meantime was sent.
+    steady.sleep_until(time.monotonic_ns() - 10**9)
+    assert not steady.keeps_up(100.0)
+
+
+def test_a_request_that_no_client_has_begun_to_send_is_late() -> None:
+    steady = held_up(arrivals=200, in_flight=60, lag_s=0.0)
+    steady.sleep_until(time.monotonic_ns() - 10**9)
+    steady._next_due_ns = None
+    # A hundred arrivals late, it may be why all sixty are in flight.
+    assert not steady.keeps_up(100.0)
+
+
+def test_a_burst_of_permilles_own_is_an_error_but_no_overload(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backlog, "MOST_IN_FLIGHT", 4)
+    monkeypatch.setattr(backlog, "MOST_THREADS", 8)
+    steady = held_up(arrivals=0, in_flight=9, lag_s=0.05)
+    with pytest.raises(ModelError, match="9 requests are in flight; run fewer") as e:
+        steady.check_in_flight(100.0, time.monotonic_ns() - 1)
+    assert not isinstance(e.value, OverloadError)
+    steady = held_up(arrivals=0, in_flight=9, lag_s=0.02)
+    with pytest.raises(OverloadError):
+        steady.check_in_flight(100.0, time.monotonic_ns() - 1)
+
+
+LOADING = """
+import json, math, sys, urllib.request
+from permille.study.worker import backlog
+from permille.study.worker.traffic import drive
+from permille.workload.requests import Traffic
+
+backlog.STEADY_GROWTH = backlog.MOST_IN_FLIGHT = backlog.MOST_THREADS = math.inf
+
+def infer(url):
+    with urllib.request.urlopen(url) as answer:
+        return answer.read()
+
+load = drive(
+    infer, [sys.argv[1]], Traffic(rate_per_s=40.0), inferences=80, least_s=0.0, seed=1,
+    mark=lambda: print("mark", flush=True), digest=len,
+)
+print(json.dumps([list(load.lags_ns), list(load.durations_ns)]))
+"""
+
+
+class Ok(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP")
+def test_a_process_that_stood_still_says_how_long() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ok) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        command = [sys.executable, "-c", LOADING, f"http://127.0.0.1:{server.server_port}/"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "mark\n"
+            os.kill(child.pid, signal.SIGSTOP)
+            _, status = os.waitpid(child.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            time.sleep(1.0)
+            os.kill(child.pid, signal.SIGCONT)
+            out = child.stdout.read()
+        server.shutdown()
+    lags, durations = json.loads(out.removeprefix("mark\n"))
+    assert len(lags) == len(durations) >= 80
+    # One second but for what came before the first request that was due in it: of 40 a second, one
+    # is due in the first half but for one time in 10^8.
+    assert max(lags) >= 0.5e9
+    assert max(durations) >= max(lags)

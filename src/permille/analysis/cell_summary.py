@@ -22,7 +22,7 @@ from permille.analysis.rerun import (
 )
 from permille.analysis.stopping import by_rule, stopped_summary
 from permille.records import Record
-from permille.records.answers import Quality, TokenSplit
+from permille.records.answers import Quality, ScheduleLag, TokenSplit
 from permille.records.cell import Cell
 from permille.records.energy import Boundary, Estimate
 from permille.records.recording import Provenance
@@ -261,6 +261,7 @@ class Summary(Record):
     token_split: TokenSplit | None = None  # over the trials, with the meters' accuracy
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes
     overloaded: int = 0  # failed trials whose server could not keep up with the arrivals
+    schedule_lag: ScheduleLag | None = None  # the mean over the trials; None: no random arrivals
 
     def above_idle(self) -> Summary:
         """The same whose energy is that above idle, or the reason why there is none."""

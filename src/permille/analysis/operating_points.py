@@ -20,6 +20,7 @@ from permille.analysis.slo import Limit, LimitCheck, OperatingChoice, PointCheck
 from permille.carbon.footprint import energy_overhead
 from permille.carbon.settings import CarbonSettings
 from permille.records import JsonOutput, Record
+from permille.records.answers import ScheduleLag
 from permille.records.energy import Boundary
 from permille.records.recording import Provenance
 
@@ -57,7 +58,8 @@ class GoodputFigures(Record):
 
 class OperatingPoint(Record):
     """A server under one load. ``settings``: those in which the points differ. ``meets``: whether
-    it keeps the promise, null if that is not known."""
+    it keeps the promise, null if that is not known. ``notes``: what a reader of its figures should
+    know, as in ``permille results --json``."""
 
     model: str
     settings: dict[str, str]
@@ -75,6 +77,8 @@ class OperatingPoint(Record):
     provenance: Provenance | None
     problem: str | None
     reasons: tuple[str, ...]
+    schedule_lag_s: ScheduleLag | None
+    notes: tuple[str, ...]
 
 
 class SloOutput(JsonOutput):
@@ -199,6 +203,8 @@ def _point(
         provenance=figures.provenance,
         problem=figures.problem,
         reasons=figures.reasons,
+        schedule_lag_s=figures.schedule_lag_s,
+        notes=figures.notes,
     )
 
 

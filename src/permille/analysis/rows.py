@@ -10,7 +10,7 @@ from permille.analysis.estimates import Interval, SessionInterval, scaled
 from permille.analysis.quality import ShownQuality, shown_quality
 from permille.carbon.footprint import carbon_overhead, energy_overhead
 from permille.records import Record
-from permille.records.answers import TokenSplit
+from permille.records.answers import ScheduleLag, TokenSplit
 from permille.records.cell import CellCategory
 from permille.records.energy import Boundary, Estimate
 from permille.records.recording import Provenance
@@ -154,9 +154,11 @@ class CellRow(Record):
     embeddings, per ``embedded_token``, as far as they are counted. ``request_s``: of whole answers;
     ``inferences_per_s``: of successful inferences; ``tokens_per_s``: of output tokens; ``ttft_s``:
     to the first token; ``tpot_s``: per output token after the first. ``disturbed`` is the share of
-    the finished trials disturbed by other processes. ``meter``: the address of the agent whose
-    machine was measured, null if none was asked. ``fingerprint`` identifies the hardware and the
-    versions. ``problem`` says why there is no figure, ``reasons`` why trials failed.
+    the finished trials disturbed by other processes. ``schedule_lag_s``: how late permille itself
+    sent requests, which ``latency_s`` includes; null without random arrivals. ``meter``: the
+    address of the agent whose machine was measured, null if none was asked. ``fingerprint``
+    identifies the hardware and the versions. ``problem`` says why there is no figure, ``reasons``
+    why trials failed.
     """
 
     study: str
@@ -189,6 +191,7 @@ class CellRow(Record):
     inference_failures: FailedInferences | None
     trials: TrialCounts
     disturbed: float | None
+    schedule_lag_s: ScheduleLag | None
     machines: int
     provenance: Provenance | None
     meter: str | None
@@ -253,6 +256,7 @@ def row_fields(
         "inference_failures": _failed_inferences(summary),
         "trials": TrialCounts(done=summary.done, failed=summary.failed, invalid=summary.invalid),
         "disturbed": summary.disturbed,
+        "schedule_lag_s": summary.schedule_lag,
         "machines": _machines(summary),
         "provenance": summary.provenance,
         "meter": agent_of(summary),

@@ -2,7 +2,8 @@
 
 An operating point is one cell of a sweep: a server with its settings under one load. A promise is
 kept only where the whole interval is within the limit, and broken only where the whole interval is
-beyond it. In between, the trials cannot tell.
+beyond it. In between, the trials cannot tell; nor can they where permille itself sent requests so
+late (:mod:`.schedule_lag`) that this alone may have put the interval where it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from permille.analysis.comparable import place
 from permille.analysis.compare import ratio
 from permille.analysis.pareto import needs_less
 from permille.analysis.quality import wilson
+from permille.analysis.schedule_lag import Distortion, distortion, sent_late
 from permille.errors import CompareError
 from permille.records import Record
 from permille.records.energy import Estimate
@@ -185,10 +187,15 @@ def _check(summary: Summary, limit: Limit) -> LimitCheck:
     if figure is not None and figure.low is not None and figure.high is not None:
         # Before the reason: a percentile of few answers is too low if anything, so that what is
         # beyond the limit stays beyond.
-        if figure.low > limit.most:
+        if figure.low - promised.distortion.too_long_s > limit.most:
             return LimitCheck(limit=limit, figure=figure, keeps=False)
+        lag = promised.if_late
+        if figure.low > limit.most:
+            return LimitCheck(limit=limit, figure=figure, keeps=None, reason=lag)
         keeps = True if figure.high <= limit.most and reason is None else None
         reason = reason or (None if keeps else "the interval includes the limit, run more trials")
+        if keeps and figure.high + promised.distortion.too_short_s > limit.most:
+            keeps, reason = None, lag
     if summary.failed and keeps:
         # What a failed trial saw is in no figure: the others would look better than the server is.
         trials = counted(summary.failed, "trial")
@@ -205,23 +212,34 @@ def least_answers(name: str, *, arrivals: bool) -> int:
 
 class Promised(Record):
     """What a limit is about. ``reason``: why the figure does not settle a promise whatever the
-    limit, if it does not; with ``breaks``, why every promise is broken."""
+    limit, if it does not; with ``breaks``, why every promise is broken. ``distortion``: by how much
+    the figure may be wrong because permille itself sent requests late; ``if_late``: the reason, if
+    that decides."""
 
     figure: Estimate | None
     reason: str | None
     breaks: bool = False
+    distortion: Distortion = Distortion(0.0, 0.0)
+    if_late: str | None = None
 
 
 def figure_of(summary: Summary, name: str) -> Promised:
     """The figure that a limit of this name (one of :data:`NAMES`) is about."""
     if name == ERROR_RATE:
         figure, reason = _error_rate(summary)
-    elif is_overloaded(summary):
+        return Promised(figure=figure, reason=reason)
+    if is_overloaded(summary):
         overload = "the server could not keep up with the arrivals"
         return Promised(figure=None, reason=overload, breaks=True)
-    else:
-        figure, reason = _time(summary, name)
-    return Promised(figure=figure, reason=reason)
+    figure, reason = _time(summary, name)
+    lag, each = summary.schedule_lag, summary.tokens_each
+    tokens = None if each is None or each.output is None else each.output.value
+    return Promised(
+        figure=figure,
+        reason=reason,
+        distortion=distortion(lag, name, tokens),
+        if_late=None if lag is None else sent_late(lag),
+    )
 
 
 def _time(summary: Summary, name: str) -> tuple[Estimate | None, str | None]:

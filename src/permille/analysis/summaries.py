@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from permille.analysis import serving
+from permille.analysis import schedule_lag, serving
 from permille.analysis.cell_energy import MOST_BLOCKS, CellEnergy
 from permille.analysis.cell_summary import InferenceFailures, Summary, Sums
 from permille.analysis.comparable import pooled_by
@@ -102,6 +102,7 @@ def _shared(trials: Sequence[Trial]) -> Summary:
         token_split=serving.token_split(done),
         disturbed=disturbance.share_disturbed([t.phases for t in done]),
         overloaded=sum(map(overloaded, trials)),
+        schedule_lag=schedule_lag.mean_over(done),
         reasons=_reasons(trials),
         notes=_trial_notes(done),
         protocol=first.protocol,
@@ -208,11 +209,15 @@ def _failures(done: Sequence[Trial]) -> InferenceFailures | None:
 
 
 def _trial_notes(done: Sequence[Trial]) -> tuple[str, ...]:
-    """The trials' own notes. What others took of each trial is one sentence for all of them."""
+    """The trials' own notes. What others took of each trial is one sentence for all of them, and so
+    is how late permille sent requests."""
     notes: list[str] = []
     for trial in done:
         if trial.notes:
-            single = disturbance.notes(trial.phases)
+            single = {
+                *disturbance.notes(trial.phases),
+                *schedule_lag.notes(trial.schedule_lag, trial.latency),
+            }
             notes += [note for note in trial.notes if note not in single]
-    notes.append(disturbance.over_trials(done) or "")
+    notes += filter(None, (disturbance.over_trials(done), schedule_lag.over_trials(done)))
     return tuple(dict.fromkeys(notes))

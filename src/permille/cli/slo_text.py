@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from permille.analysis.answer import short, times_text
 from permille.analysis.evidence_words import estimate_text
 from permille.analysis.operating_points import promise_limit
+from permille.analysis.schedule_lag import LATE
 from permille.cli.commands.results import carbon_text
 from permille.cli.terminal import console
 from permille.escaping import plain
@@ -164,6 +165,7 @@ def _doubts(points: Sequence[OperatingPoint]) -> Iterator[str]:
                 if limit.reason:
                     why = f"{_what(limit.name)}: {limit.reason}"
                     undecided.setdefault(why, []).append(point.model)
+        yield from (f"{point.model}: {note}" for note in point.notes if note.startswith(LATE))
         failures = point.inference_failures
         if failures is not None and failures.failed:
             yield (

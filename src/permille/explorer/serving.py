@@ -119,6 +119,9 @@ def _limit(summary: Summary, name: str) -> PageLimit:
         "figure": _sent(promised.figure),
         "reason": promised.reason,
         "breaks": promised.breaks,
+        "too_long": promised.distortion.too_long_s,
+        "too_short": promised.distortion.too_short_s,
+        "if_late": promised.if_late,
     }
 
 

@@ -117,11 +117,16 @@ class PageEstimate(TypedDict):
 
 class PageLimit(TypedDict):
     """A figure that can be promised, and why it does not settle a promise, if it does not; with
-    ``breaks``, why it breaks every promise."""
+    ``breaks``, why it breaks every promise. ``too_long`` and ``too_short``: by how much it may be
+    so because permille itself sent requests late, and ``if_late``, the reason where that decides.
+    """
 
     figure: PageEstimate | None
     reason: str | None
     breaks: bool
+    too_long: float
+    too_short: float
+    if_late: str | None
 
 
 class PageTokenEnergy(TypedDict):

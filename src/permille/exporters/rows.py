@@ -25,8 +25,9 @@ TYPES: dict[str, type] = {
 def columns_of(results: Results) -> dict[str, list[Any]]:
     """A value per cell in each column, with the basis of the figures; missing values are None."""
     rows, carbon = results.rows, results.carbon
-    latency, split, failures = (
-        _each(rows, name) for name in ("latency_s", "token_split", "inference_failures")
+    latency, lag, split, failures = (
+        _each(rows, name)
+        for name in ("latency_s", "schedule_lag_s", "token_split", "inference_failures")
     )
     quality, trials = _each(rows, "quality"), _each(rows, "trials")
     return {
@@ -35,6 +36,7 @@ def columns_of(results: Results) -> dict[str, list[Any]]:
         **_market(results),
         "latency_p50_s": _each(latency, "p50"),
         "latency_p95_s": _each(latency, "p95"),
+        **{f"schedule_lag_{name}_s": _each(lag, name) for name in ("p50", "p95", "most")},
         **_with_ends(_serving(rows)),
         "token_split_method": _each(split, "method"),
         "token_split_problem": _each(split, "problem"),

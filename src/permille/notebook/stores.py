@@ -42,6 +42,8 @@ _TRIAL_TYPES: dict[str, type] = {
               for end in ("", "_low", "_high")),
             "latency_p50_s",
             "latency_p95_s",
+            "schedule_lag_p95_s",
+            "schedule_lag_most_s",
         ],
         float,
     ),
@@ -157,7 +159,7 @@ def _read(store: str | Path | None, study: str | None, read: Callable[[Store], l
 def _trial_row(trial: Trial, boundary: Boundary, pue: float) -> dict[str, Any]:
     """A trial with the columns of ``_TRIAL_TYPES``."""
     cell, query, score = trial.cell, trial.phases.get("query"), trial.quality
-    latency = trial.latency
+    latency, lag = trial.latency, trial.schedule_lag
     row: dict[str, Any] = dict.fromkeys(_TRIAL_TYPES)
     row |= {
         "trial": trial.uid,
@@ -168,6 +170,8 @@ def _trial_row(trial: Trial, boundary: Boundary, pue: float) -> dict[str, Any]:
         **{name: getattr(trial, name) for name in _OF_TRIAL},
         "latency_p50_s": latency and latency.p50,
         "latency_p95_s": latency and latency.p95,
+        "schedule_lag_p95_s": lag and lag.p95,
+        "schedule_lag_most_s": lag and lag.most,
         "metric": score and score.metric,
         "quality": score and score.value,
         "disturbed": disturbed(trial.phases),

@@ -27,6 +27,16 @@ class Latency(Record):
     output_token_p99: float | None = None
 
 
+class ScheduleLag(Record):
+    """How long after they were due permille itself began to send the answered requests of a query
+    span with random arrivals, in seconds. A latency counts from when its request was due, so it
+    includes its lag."""
+
+    p50: float
+    p95: float
+    most: float
+
+
 class RequestTimes(Record):
     """The streamed requests of a server around a query span, each at the same place of every list:
     when it was sent and when the first and the last token of its answer came (ns from the start of

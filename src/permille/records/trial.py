@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from permille.records import Record
-from permille.records.answers import EachInference, Latency, Quality, TokenSplit
+from permille.records.answers import EachInference, Latency, Quality, ScheduleLag, TokenSplit
 from permille.records.cell import Cell, ModelFacts
 from permille.records.energy import Phase
 from permille.records.machine import Environment
@@ -92,3 +92,4 @@ class Trial(Record):
     server: ServerUse | None = None  # None: the trial started its own server, or none
     machine: str | None = None  # that of its session; None where it is unknown
     failure_kind: FailureKind | None = None  # None: not failed, an import, or an older trial
+    schedule_lag: ScheduleLag | None = None  # None: no random arrivals, an import, an older trial

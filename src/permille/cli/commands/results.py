@@ -19,6 +19,7 @@ from permille.analysis.evidence_words import (
     over_sessions,
 )
 from permille.analysis.results import ResultRow, Results, result_rows
+from permille.analysis.schedule_lag import LATE
 from permille.carbon.settings import CarbonSettings
 from permille.cli.arguments import (
     add_impacts,
@@ -149,6 +150,7 @@ def footing(results: Results) -> list[str]:
     lines += _problem_lines(results.rows)
     lines += results.reference
     lines += _disturbance_lines(results.rows)
+    lines += _late_lines(results.rows)
     lines += _note_lines(results.rows)
     return lines
 
@@ -263,6 +265,13 @@ def _disturbance_lines(rows: Sequence[ResultRow]) -> list[str]:
     return [f"{where}: {note}" for where, note in found]
 
 
+def _late_lines(rows: Sequence[ResultRow]) -> list[str]:
+    """In which rows permille itself sent requests late."""
+    return _first(
+        [f"{_where(r)}: {note}" for r in rows for note in r.notes if note.startswith(LATE)]
+    )
+
+
 _MOST_DISTURBED = 5
 """Rows that are named with what others took of their trials."""
 
@@ -270,7 +279,8 @@ _MOST_DISTURBED = 5
 def _note_lines(rows: Sequence[ResultRow]) -> list[str]:
     # Notes that differ only in a number are printed once.
     notes = {re.sub(r"\d+", "", n): n for r in rows for n in r.notes}
-    notes = {key: n for key, n in notes.items() if not n.startswith(OVER_TRIALS)}
+    own = (OVER_TRIALS, LATE)
+    notes = {key: n for key, n in notes.items() if not n.startswith(own)}
     lines = [f"note: {note}" for note in list(notes.values())[:8]]
     if len(notes) > 8:
         lines.append(f"… and {len(notes) - 8} more notes in --json")

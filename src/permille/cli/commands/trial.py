@@ -186,6 +186,7 @@ def _lines(trial: Trial, raw: Raw | None, session: MachineSession | None) -> Ite
         yield from _phase(name, phase)
     for title, part in (
         ("latency (s)", trial.latency),
+        ("schedule lag (s)", trial.schedule_lag),
         ("single inferences", trial.each),
         ("input and output tokens (joules each)", trial.tokens),
         ("quality", trial.quality),

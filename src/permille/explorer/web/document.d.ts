@@ -96,11 +96,14 @@ export interface PageEstimate {
   value: number;
 }
 
-/** A figure that can be promised, and why it does not settle a promise, if it does not; with `breaks`, why it breaks every promise. */
+/** A figure that can be promised, and why it does not settle a promise, if it does not; with `breaks`, why it breaks every promise. `too_long` and `too_short`: by how much it may be so because permille itself sent requests late, and `if_late`, the reason where that decides. */
 export interface PageLimit {
   breaks: boolean;
   figure: PageEstimate | null;
+  if_late: string | null;
   reason: string | null;
+  too_long: number;
+  too_short: number;
 }
 
 /** Joules per output token, and per input or output token. */

@@ -3,7 +3,7 @@
 
 import { joules, ratio } from "./figures.js";
 
-/** @import { Cell, PageEstimate } from "./document" */
+/** @import { Cell, PageEstimate, PageLimit } from "./document" */
 /** @import { Estimate, Setting } from "./page" */
 
 /**
@@ -96,20 +96,34 @@ function check(cell, promise, setting) {
   return { cell, checks, meets };
 }
 
+/** @type {PageLimit} */
+const UNKNOWN = {
+  figure: null,
+  reason: null,
+  breaks: false,
+  too_long: 0,
+  too_short: 0,
+  if_late: null,
+};
+
 /**
  * @param {Cell} cell
  * @param {Limit} limit
  * @returns {Check}
  */
 function checkOf(cell, limit) {
-  const unknown = { figure: null, reason: null, breaks: false };
-  const { figure, reason, breaks } = cell.serving?.limits[limit.name] ?? unknown;
+  const promised = cell.serving?.limits[limit.name] ?? UNKNOWN;
+  const { figure, reason, breaks, if_late } = promised;
   if (breaks) return { limit, figure, keeps: false, reason };
   if (!figure || figure.low === null || figure.high === null)
     // eslint-disable-next-line no-restricted-syntax -- a key of the words
     return { limit, figure, keeps: null, reason: reason ?? "not recorded" };
-  if (figure.low > limit.most) return { limit, figure, keeps: false, reason: null };
+  if (figure.low - promised.too_long > limit.most)
+    return { limit, figure, keeps: false, reason: null };
+  if (figure.low > limit.most) return { limit, figure, keeps: null, reason: if_late };
   const keeps = figure.high <= limit.most && reason === null ? true : null;
+  if (keeps && figure.high + promised.too_short > limit.most)
+    return { limit, figure, keeps: null, reason: if_late };
   if (keeps && cell.failed)
     // eslint-disable-next-line no-restricted-syntax -- a key of the words
     return { limit, figure, keeps: null, reason: "a trial failed and is in no figure" };

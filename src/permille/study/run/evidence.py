@@ -14,8 +14,8 @@ from typing import Any
 
 from permille.records import Record
 from permille.records.recording import Recording, Span
+from permille.study.worker.backlog import MOST_THREADS
 from permille.study.worker.messages import KEPT_DURATIONS, WorkerResult
-from permille.study.worker.traffic import MOST_IN_FLIGHT
 
 LEAST_CALL_NS = 20
 """On any machine, a Python call and two clock readings take longer than this."""
@@ -42,7 +42,7 @@ def most_at_once(settings: Mapping[str, Any]) -> int:
     """The most requests in flight to a server that a model with these settings uses."""
     # Only an open loop ends at its limit: a closed one has as many in flight as it has clients.
     clients: int = settings.get("concurrency", 1)
-    return max(MOST_IN_FLIGHT, clients)
+    return max(MOST_THREADS, clients)
 
 
 def contradiction(
@@ -56,6 +56,7 @@ def contradiction(
         _unmarked(spans, assignment.began_ns, recording.marks)
         or _miscounted(assignment, query, result)
         or _impossible(result, assignment.most_scored)
+        or _impossible_lag(result)
         or _elsewhere(assignment, result.device)
     )
 
@@ -86,6 +87,8 @@ def _miscounted(assignment: Assignment, query: Span, result: WorkerResult) -> st
         )
     if assignment.served:
         return _miscounted_server(inferences, span_ns, result, assignment.most_at_once)
+    if result.schedule_lag is not None:
+        return "there is a schedule lag without random arrivals"
     passes, more = divmod(inferences, assignment.samples)
     if more:
         return f"{inferences:,} inferences are not whole passes over {assignment.samples:,} samples"
@@ -117,7 +120,10 @@ def _miscounted_server(
         return f"{inferences:,} inferences were reported with {timed:,} latencies, {kept:,} kept"
     # A request that is in flight at an edge reaches beyond the span, by the longest one at most.
     longest_ns = max(result.durations_ns, default=0)
-    if sum(result.durations_ns) > most_at_once * (span_ns + longest_ns):
+    # Before it is sent, a request that is late is not in flight.
+    lag_ns = 0.0 if result.schedule_lag is None else result.schedule_lag.most * 1e9
+    in_flight_ns = sum(result.durations_ns) - kept * lag_ns
+    if in_flight_ns > most_at_once * (span_ns + longest_ns):
         return "the latencies add up to more than so many requests at once could take"
     return None
 
@@ -138,6 +144,18 @@ def _impossible(result: WorkerResult, most_scored: int | None) -> str | None:
         return f"the quality is of {n:,} answers, and there are {most_scored:,} samples"
     if not all(math.isfinite(count) and count >= 0 for count in result.counts.values()):
         return "a count of what was processed is negative or not a number"
+    return None
+
+
+def _impossible_lag(result: WorkerResult) -> str | None:
+    """Each lag is a part of its latency."""
+    lag, latency = result.schedule_lag, result.latency
+    if lag is None:
+        return None
+    rounding_s = 1e-9
+    in_order = 0 <= lag.p50 <= lag.p95 <= lag.most < math.inf
+    if not in_order or lag.p50 > latency.p50 + rounding_s or lag.p95 > latency.p95 + rounding_s:
+        return "the schedule lag is out of order, or longer than the latency, which includes it"
     return None
 
 

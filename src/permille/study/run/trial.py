@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from permille.analysis import schedule_lag
 from permille.analysis.boundaries import unusable
 from permille.analysis.inferences import each_inference
 from permille.analysis.token_split import token_split
@@ -124,6 +125,7 @@ def make(
         round=round,
         last_lines=last_lines if failure else (),
         failure_kind=failure_kind if failure else None,
+        schedule_lag=result.schedule_lag if result else None,
     )
 
 
@@ -143,6 +145,8 @@ def _notes(
 ) -> tuple[str, ...]:
     """The distinct notes of the worker, the study and the recorder."""
     every = [*(result.notes if result else ()), *notes]
+    if result is not None:
+        every += schedule_lag.notes(result.schedule_lag, result.latency)
     if recording is not None:
         every += notices(recording)
         every += cross_check.notes(recording, spans)
@@ -182,6 +186,7 @@ def _unkeepable(trial: Trial, reason: str) -> Trial:
         quality=None,
         counts={},
         overhead=None,
+        schedule_lag=None,
     )
 
 

@@ -178,6 +178,7 @@ def _under_load(spans: Spans, job: Job, model: Loaded, calls: Calls, traffic: Tr
     )
     timings = Timings()
     timings.durations_ns, timings.inferences = load.durations_ns, len(load.durations_ns)
+    timings.lags_ns = load.lags_ns
     timings.answers, timings.outputs, timings.failed = load.answers, load.outputs, load.failed
     return timings
 

@@ -8,7 +8,7 @@ from typing import Annotated, BinaryIO, Literal
 import msgspec
 
 from permille.records import Record
-from permille.records.answers import Latency, Quality
+from permille.records.answers import Latency, Quality, ScheduleLag
 from permille.records.cell import ModelFacts
 from permille.records.recording import Span
 from permille.records.trial import FailureKind, Protocol
@@ -89,6 +89,7 @@ class WorkerResult(Record, tag=True):
         tuple[Annotated[str, msgspec.Meta(max_length=NOTE_LIMIT)], ...],
         msgspec.Meta(max_length=MOST_NOTES),
     ] = ()
+    schedule_lag: ScheduleLag | None = None
 
 
 class Failure(Record, tag=True):

@@ -25,12 +25,14 @@ WARMUP_S = 30.0
 class Timings:
     """One duration per call (ns), the total number of inferences, and each request's first answer.
     For a server also ``outputs``, the counts of each inference, and the number that ``failed``,
-    which nothing else here includes. ``pauses``: between calls, from when to when (ns)."""
+    which nothing else here includes. ``lags_ns``: with random arrivals, the schedule lag in each of
+    ``durations_ns``. ``pauses``: between calls, from when to when (ns)."""
 
     def __init__(self) -> None:
         self.pauses: list[tuple[int, int]] = []
         # Eight bytes per call; a list would have an object of 32 bytes for each as well.
         self.durations_ns = array("q")
+        self.lags_ns = array("q")
         self.inferences = 0
         self.answers: list[Any] = []
         self.outputs: list[Output] | None = None

@@ -9,7 +9,7 @@ import msgspec
 
 from permille.analysis.steady import steady_start
 from permille.errors import ModelError
-from permille.records.answers import Latency
+from permille.records.answers import Latency, ScheduleLag
 from permille.study.worker.failures import answered
 from permille.study.worker.messages import (
     KEPT_DURATIONS,
@@ -77,6 +77,7 @@ def scored(
         counts=counts,
         # The runner refuses a result with more notes, or longer ones (messages.py).
         notes=tuple(note[:NOTE_LIMIT] for note in notes[:MOST_NOTES]),
+        schedule_lag=_schedule_lag(timings),
     )
 
 
@@ -127,6 +128,19 @@ def _latency(ordered_ns: Sequence[int], outputs: Sequence[Output]) -> Latency:
         output_token_p50=_percentile(each, 0.50) if each else None,
         output_token_p95=_percentile(each, 0.95) if each else None,
         output_token_p99=_percentile(each, 0.99) if each else None,
+    )
+
+
+def _schedule_lag(timings: Timings) -> ScheduleLag | None:
+    if not timings.lags_ns:
+        return None
+    # The same calls as those of the latency: each lag is a part of its call's duration.
+    sample = evenly(timings.lags_ns, SUMMED_OF, calls_per_pass=len(timings.answers))
+    ordered_ns = sorted(sample)
+    return ScheduleLag(
+        p50=_percentile(ordered_ns, 0.50),
+        p95=_percentile(ordered_ns, 0.95),
+        most=max(timings.lags_ns) / 1e9,
     )
 
 

@@ -2,51 +2,50 @@
 
 Closed loop: ``concurrency`` clients, each with one request at a time. Open loop: arrivals of a
 Poisson process at ``rate_per_s``, which do not wait for answers; a latency then counts from the
-arrival, so that it includes waiting for a client.
+arrival ("coordinated omission" would leave out the wait of those that arrive while the server is
+slow). No request waits for a client, but permille itself may be held up, by a busy machine or by
+its own load: the time from when a request is due until a client begins to send it is its schedule
+lag, which the latency includes.
 
 The rule for the steady state is ML.ENERGY's (Chung et al., arXiv 2505.06371): it begins once there
 have been as many answers as requests in flight, and ends when the last request is sent, before the
 rest drain. Answers in between count; the others are scored, but not counted.
 
 A server that cannot keep up with an open loop has no steady state: requests pile up as long as they
-arrive. The growth of the requests in flight over the window distinguishes this from chance:
-arrivals of a Poisson process vary by the square root of their number, but the backlog of a slow
-server grows linearly with it. If the window is too short to decide, it is extended.
+arrive (:mod:`.backlog`).
 """
 
 from __future__ import annotations
 
-import math
 import queue
 import random
 import threading
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from permille.errors import OverloadError
+from permille.errors import ModelError, OverloadError
+from permille.study.worker import backlog
 from permille.study.worker.failures import FAILED
+from permille.units import format_seconds
 from permille.workload.requests import Traffic
 
 LEAST_RAMP = 10
 """The fewest answers before an open loop counts as steady."""
-MOST_IN_FLIGHT = 512
-"""With more waiting requests in an open loop, the server cannot keep up."""
-OVERLOAD_SIGMAS = 2.5
-"""Growth of the requests in flight that is not chance, in square roots of the arrivals."""
-STEADY_GROWTH, STEADY_SHARE = 4, 0.1
-"""A server keeps up with less growth than this many requests, or this share of the arrivals."""
 
 
 class Load:
     """The observations. ``durations_ns``, ``outputs`` (the results of ``digest``) and ``failed``
     are for the steady state, ``t0_ns`` to ``t1_ns``; ``around`` and ``failed_around`` for what came
-    before and after it. ``answers`` has each request's first answer, or FAILED if there is none."""
+    before and after it. ``lags_ns``: in an open loop, the schedule lag in each of ``durations_ns``.
+    ``answers`` has each request's first answer, or FAILED if there is none."""
 
     def __init__(self) -> None:
         self.durations_ns = array("q")
+        self.lags_ns = array("q")
         self.outputs: list[Any] = []
         self.failed = self.failed_around = 0
         self.around: list[Any] = []
@@ -70,7 +69,9 @@ def drive(
     ``digest`` extracts the part of every answer that is kept.
 
     Raises:
-        OverloadError: an open loop's server cannot keep up. Exceptions of ``infer`` propagate.
+        OverloadError: an open loop's server cannot keep up.
+        ModelError: permille itself was held up for so long that nothing is known of the server.
+            Exceptions of ``infer`` propagate.
     """
     run = _Run(infer, requests, digest)
     source = threading.Thread(
@@ -125,6 +126,12 @@ class _Run:
         self.first: dict[int, Any] = {}
         self.done = self.in_flight = 0
         self._in_flight_before = self._arrivals = 0
+        # When the next arrival is due, and when those were that no client has begun to send yet.
+        self._next_due_ns: int | None = None
+        self._unsent: deque[int] = deque()
+        # Of the whole run, and of the window.
+        self._longest_lag_ns = self._lag_ns = 0
+        self._held_up_at: int | None = None
 
     def take(self) -> int | None:
         """The number of the next request to send, or None if there are no more."""
@@ -137,9 +144,20 @@ class _Run:
             self._arrivals += 1
             return number
 
-    def ask(self, number: int, since_ns: int) -> None:
-        """Send one request and record its answer."""
-        answer = self._infer(self._requests[number])
+    def ask(self, number: int) -> None:
+        """Send one request of a closed loop and record its answer."""
+        since_ns = time.monotonic_ns()
+        self._record(number, self._infer(self._requests[number]), since_ns)
+
+    def ask_due(self, number: int, due_ns: int) -> None:
+        """Send one request of an open loop and record its answer."""
+        with self._changed:
+            self._unsent.popleft()  # the oldest, which is this one or began just before it
+            lag_ns = time.monotonic_ns() - due_ns
+            self._note_lag(lag_ns)
+        self._record(number, self._infer(self._requests[number]), due_ns, lag_ns)
+
+    def _record(self, number: int, answer: Any, since_ns: int, lag_ns: int | None = None) -> None:
         duration_ns = time.monotonic_ns() - since_ns
         output = FAILED if answer is FAILED else self._digest(answer)
         with self._changed:
@@ -153,6 +171,8 @@ class _Run:
             elif self._steady:
                 self.load.durations_ns.append(duration_ns)
                 self.load.outputs.append(output)
+                if lag_ns is not None:
+                    self.load.lags_ns.append(lag_ns)
             elif answer is FAILED:
                 self.load.failed_around += 1
             else:
@@ -179,7 +199,7 @@ class _Run:
         """Start counting answers."""
         with self._changed:
             self._steady = True
-            self._in_flight_before, self._arrivals = self.in_flight, 0
+            self._in_flight_before, self._arrivals, self._lag_ns = self.in_flight, 0, 0
             self.load.t0_ns = time.monotonic_ns()
 
     def keeps_up(self, rate_per_s: float) -> bool:
@@ -188,17 +208,55 @@ class _Run:
 
         Raises:
             OverloadError: it does not.
+            ModelError: permille itself is held up, and more arrivals do not settle it.
         """
-        grown = self.in_flight - self._in_flight_before
-        if grown > max(STEADY_GROWTH, OVERLOAD_SIGMAS * math.sqrt(self._arrivals)):
+        now_ns = time.monotonic_ns()
+        # What is due and not taken is part of the backlog: after a stall, the answers that came
+        # meanwhile may be read before the requests that were due meanwhile are sent.
+        overdue_ns = 0 if self._next_due_ns is None else max(0, now_ns - self._next_due_ns)
+        untaken = backlog.arrivals_in(rate_per_s, overdue_ns)
+        self._note_unsent(now_ns)
+        grown = self.in_flight + untaken - self._in_flight_before
+        own = backlog.own_backlog(rate_per_s, self._lag_ns)
+        verdict = backlog.judge(grown, self._arrivals, own=own)
+        rose = f"requests in flight rose from {self._in_flight_before} to {self.in_flight}"
+        if verdict == "overload":
             done = len(self.load.durations_ns) + self.load.failed
-            seconds = (time.monotonic_ns() - self.load.t0_ns) / 1e9
-            raise OverloadError(
-                _too_slow(rate_per_s, done, seconds)
-                + f", and requests in flight rose from {self._in_flight_before} to"
-                f" {self.in_flight}; lower rate_per_s"
-            )
-        return grown <= max(STEADY_GROWTH, STEADY_SHARE * self._arrivals)
+            seconds = (now_ns - self.load.t0_ns) / 1e9
+            raise OverloadError(f"{_too_slow(rate_per_s, done, seconds)}, and {rose}; {_SLOWER}")
+        if verdict == "held-up":
+            if self._held_up_at is None:
+                self._held_up_at = self._arrivals
+            if self._arrivals > backlog.most_extended(self._held_up_at, own=own):
+                raise ModelError(_held_up(rate_per_s, self._lag_ns, rose))
+        return verdict == "steady"
+
+    def check_in_flight(self, rate_per_s: float, began_ns: int) -> None:
+        """Check that the requests in flight are not too many.
+
+        Raises:
+            OverloadError: the server does not keep up with the arrivals since ``began_ns``.
+            ModelError: permille itself sent so many at once.
+        """
+        with self._changed:
+            now_ns, in_flight = time.monotonic_ns(), self.in_flight
+            self._note_unsent(now_ns)
+            own = backlog.own_backlog(rate_per_s, self._longest_lag_ns)
+        verdict = backlog.judge_in_flight(in_flight, own=own)
+        are = f"{in_flight} requests are in flight"
+        if verdict == "overload":
+            too_slow = _too_slow(rate_per_s, self.done, (now_ns - began_ns) / 1e9)
+            raise OverloadError(f"{too_slow}, and {are}; {_SLOWER}")
+        if verdict == "held-up":
+            raise ModelError(_held_up(rate_per_s, self._longest_lag_ns, are))
+
+    def _note_unsent(self, now_ns: int) -> None:
+        if self._unsent:
+            self._note_lag(now_ns - self._unsent[0])
+
+    def _note_lag(self, lag_ns: int) -> None:
+        self._lag_ns = max(self._lag_ns, lag_ns)
+        self._longest_lag_ns = max(self._longest_lag_ns, lag_ns)
 
     def end(self) -> None:
         """Stop counting answers."""
@@ -213,8 +271,12 @@ class _Run:
             self._changed.notify_all()
 
     def sleep_until(self, t_ns: int) -> bool:
-        """Returns False if the run has been stopped."""
+        """Wait for the arrival that is due at ``t_ns``; returns False if the run has been
+        stopped."""
         with self._changed:
+            # It stays until the next call: what follows it may be due already.
+            self._next_due_ns = t_ns
+            self._unsent.append(t_ns)
             while not self._stopped and (left := t_ns - time.monotonic_ns()) > 0:
                 self._changed.wait(left / 1e9)
             return not self._stopped
@@ -274,7 +336,7 @@ class _Clients:
 
 def _client(run: _Run) -> None:
     while (number := run.take()) is not None:
-        run.ask(number, time.monotonic_ns())
+        run.ask(number)
 
 
 def _arrivals(run: _Run, rate_per_s: float, seed: int, clients: _Clients) -> None:
@@ -287,17 +349,24 @@ def _arrivals(run: _Run, rate_per_s: float, seed: int, clients: _Clients) -> Non
         due_ns += int(chance.expovariate(rate_per_s) * 1e9)
         if not run.sleep_until(due_ns) or (number := run.take()) is None:
             return
-        if run.in_flight > MOST_IN_FLIGHT:
-            seconds = (time.monotonic_ns() - t0_ns) / 1e9
-            raise OverloadError(
-                _too_slow(rate_per_s, run.done, seconds)
-                + f", and {run.in_flight} requests are in flight; lower rate_per_s"
-            )
-        clients.submit(partial(run.guarded, partial(run.ask, number, due_ns)))
+        run.check_in_flight(rate_per_s, t0_ns)
+        clients.submit(partial(run.guarded, partial(run.ask_due, number, due_ns)))
+
+
+_SLOWER = "lower rate_per_s"
 
 
 def _too_slow(rate_per_s: float, done: int, seconds: float) -> str:
     return (
         f"the server cannot keep up with rate_per_s = {rate_per_s:g}: in {seconds:.3g} s it"
         f" answered {done} requests, {done / seconds:.3g} per second"
+    )
+
+
+def _held_up(rate_per_s: float, lag_ns: int, sign: str) -> str:
+    return (
+        f"permille itself sent requests up to {format_seconds(lag_ns / 1e9)} after they were due"
+        f" at rate_per_s = {rate_per_s:g}, which may be why {sign}; run fewer other processes"
+        " on the machine that sends the requests, send them from another machine (meter), or lower"
+        " rate_per_s"
     )
