@@ -204,10 +204,13 @@ def _from_store(
         return None, None
     seconds: dict[str, list[float]] = {}
     joules: dict[str, list[float]] = {}
+    # A cell's id is the same for any number of inferences, which is of the protocol: trials of 20
+    # would forecast those of 20,000.
+    protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
     with Store(args.store, readonly=True) as store:
         for trial in store.trials(study=plan.name, status="done"):
             whole = trial.phases.get("whole")
-            if whole:
+            if whole and trial.protocol == protocols.get(trial.cell.id):
                 seconds.setdefault(trial.cell.id, []).append(whole.seconds)
                 spent = within(whole, "node")
                 if isinstance(spent, Bounded):
