@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -71,10 +72,17 @@ _PROMPTS = ("inputs", "input_ids", "inputs_embeds", "input_features", "pixel_val
 
 def _inputs(inputs: Any) -> int:
     """How many inputs a pipeline was given: a chat, which is a list of messages, is one."""
-    if isinstance(inputs, list | tuple) and not _is_chat(inputs):
-        return len(inputs)
-    return 1
+    # Other datasets are streamed, but a pipeline makes a list of one whose items are chats.
+    several = isinstance(inputs, list | tuple) or _is_dataset(inputs)
+    return len(inputs) if several and not _is_chat(inputs) else 1
+
+
+def _is_dataset(inputs: Any) -> bool:
+    # Looked up and not imported: a pipeline that gets such a dataset has loaded torch.
+    data = sys.modules.get("torch.utils.data")
+    return data is not None and isinstance(inputs, data.Dataset)
 
 
 def _is_chat(inputs: Any) -> bool:
-    return all(isinstance(each, Mapping) and "role" in each for each in inputs) and bool(inputs)
+    # By the first message alone, as transformers decides it.
+    return len(inputs) > 0 and isinstance(inputs[0], Mapping) and "role" in inputs[0]
