@@ -16,6 +16,7 @@ from pathlib import Path
 
 from permille.cli import make_parser
 from permille.errors import EngineError, PermilleError
+from permille.escaping import plain
 from permille.interrupts import Interrupted
 
 
@@ -30,7 +31,7 @@ def main() -> int:
     except Interrupted as stop:
         return stop.code
     except PermilleError as error:
-        print(f"permille: {error}", file=sys.stderr, flush=True)
+        print(plain(f"permille: {error}"), file=sys.stderr, flush=True)
         return error.exit_code
 
 
