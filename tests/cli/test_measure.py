@@ -595,6 +595,16 @@ def test_processes_left_running_do_not_run_beside_the_next_run(
             os.kill(third, signal.SIGKILL)
 
 
+def test_what_prepare_left_running_is_not_of_the_command(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    found = permille("measure", "--json", "--prepare", str(daemon(tmp_path)), "--", "sleep", "0.5")
+    (pid,) = pids(tmp_path)
+    assert alive(pid), "a server, say, whose energy in the meantime is in the figure"
+    os.kill(pid, signal.SIGKILL)
+    assert not any("left running" in note for note in found.json["notes"])
+
+
 def test_a_command_that_waits_for_its_children_has_no_such_note(
     permille: Permille, powercap: Driver
 ) -> None:

@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import IO
 
@@ -110,11 +110,13 @@ def measure(
     idle_s: float,
     stdin: Path | None,
     stdout: IO[bytes] | None,
+    running: Set[int],
 ) -> Run:
     """Run ``command`` once, with a reading of every meter just before and just after.
 
-    ``token`` marks its processes. ``stdin`` is opened anew; with None the command inherits ours.
-    Processes that it leaves behind are not stopped here: see ``stop_marked``.
+    ``token`` marks its processes; those already ``running``, by their ids, are not its own.
+    ``stdin`` is opened anew; with None the command inherits ours. Processes that it leaves behind
+    are not stopped here: see ``stop_marked``.
 
     Raises:
         UsageError: the command cannot be started.
@@ -140,7 +142,7 @@ def measure(
         exit_code = process.wait()
         t1_ns = time.monotonic_ns()
         recording = recorder.take()
-        left = _left_running(token)
+        left = _left_running(token, running)
         undo.pop_all()
     command_span = Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns)
     phase = phases.phase(recording, command_span)
@@ -181,12 +183,12 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
         yield file
 
 
-def _left_running(token: str) -> tuple[str, ...]:
-    """Names of the processes that outlive the command."""
+def _left_running(token: str, before: Set[int]) -> tuple[str, ...]:
+    """Names of the processes that outlive the command, without those that were there ``before``."""
     deadline = time.monotonic() + LINGER_S
-    while left := marked(token):
+    while left := [name for pid, name in marked(token).items() if pid not in before]:
         if time.monotonic() >= deadline:
-            return tuple(sorted(left.values()))
+            return tuple(sorted(left))
         time.sleep(0.02)
     return ()
 

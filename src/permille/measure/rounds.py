@@ -19,7 +19,7 @@ from permille.errors import UsageError
 from permille.interrupts import Interrupted
 from permille.measure.command import GRACE_S, Run, measure
 from permille.measure.commands import CommandLine, substituted
-from permille.processes import VARIABLE, stop_marked
+from permille.processes import VARIABLE, marked, stop_marked
 from permille.recorder.client import Recorder
 from permille.records import Record
 
@@ -99,6 +99,7 @@ def rounds(
         command = commands[number]
         stop_marked(token, grace_s=GRACE_S)
         _aside("--prepare", protocol.prepare, command, token)
+        running = marked(token).keys() if protocol.prepare else frozenset()
         run = measure(
             recorder,
             command.words,
@@ -106,6 +107,7 @@ def rounds(
             idle_s=protocol.idle_s if counts else 0.0,
             stdin=protocol.stdin,
             stdout=stdout,
+            running=running,
         )
         _aside("--conclude", protocol.conclude, command, token)
         if counts:
