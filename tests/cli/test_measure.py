@@ -416,23 +416,6 @@ def test_three_commands_are_compared_with_the_first(
     assert row.split()[-1] == "reference", "it has no ratio, and two runs"
 
 
-def test_a_command_that_failed_is_neither_the_cheapest_nor_a_figure_in_the_table(
-    permille: Permille, powercap: Driver, tmp_path: Path
-) -> None:
-    table = tmp_path / "table.md"
-    found = permille(
-        "measure", "--json", "--reference", "cheapest", "--export-markdown", str(table), "--",
-        "sleep", "1", "---", "sleep", "0.6", "---", "sh", "-c", "sleep 0.3; exit 3", code=1,
-    ).json  # fmt: skip
-    assert found["reference"] == "sleep 0.6"
-    over = {ratio["a"]: ratio["ratio"]["value"] for ratio in found["ratios"]}
-    assert over["sleep 1"] > 1
-    assert over["sh -c 'sleep 0.3; exit 3'"] is None
-    works, _, fails = table.read_text().splitlines()[2:]
-    assert works.endswith("| measured |")
-    assert "measured, not valid: the command exited with 3" in fails
-
-
 def test_a_cleanup_that_fails_takes_no_result_away(permille: Permille, powercap: Driver) -> None:
     finished = permille("measure", "--json", "--cleanup", "exit 3", "--", "sleep", "0.5", code=1)
     assert finished.json["valid"] is True
