@@ -90,6 +90,8 @@ def input_file(name: str) -> Path:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
+            # Opened only to find out whether it can be, before anything is measured: each run opens
+            # it anew, and so reads it from its start.
             with path.open("rb"):
                 return path
     except OSError as error:
@@ -125,10 +127,13 @@ def measure(
     """
     recorder.begin()
     idle_span = _idle(idle_s)
+    # Opened before the reading: the span holds nothing but the command.
     with _opened(stdin) as source:
         until_fresh(recorder.mark)
         t0_ns = time.monotonic_ns()
         try:
+            # In our own process group: Ctrl-C in a terminal reaches the command too, as it would
+            # without permille (see _stop).
             process = subprocess.Popen(
                 command, stdin=source, stdout=stdout, env={**os.environ, VARIABLE: token}
             )
@@ -137,11 +142,16 @@ def measure(
                 f"cannot run {command[0]!r}: {error.strerror}{_hint(command)}"
             ) from error
     with contextlib.ExitStack() as undo:
+        # Only an error or a signal ends the command's processes. After a normal end, what it left
+        # running is noted and stays: a single command may start a daemon, as it could without
+        # permille.
         undo.push(lambda kind, error, trace: _stop(process, error, token))
         recorder.watch(process.pid)
         exit_code = process.wait()
         t1_ns = time.monotonic_ns()
+        # It has every meter read once more, which is to be after the end of the span.
         recording = recorder.take()
+        # Before the undoing is called off: a signal during these looks still ends what is left.
         left = _left_running(token, running)
         undo.pop_all()
     command_span = Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns)
@@ -200,10 +210,12 @@ def _stop(process: subprocess.Popen[bytes], error: BaseException | None, token: 
         # A terminal's Ctrl-C has reached the command too; a second might end it halfway.
         process.send_signal(number)
     try:
+        # Of what had Ctrl-C, TERM follows below, with the whole grace.
         process.wait(timeout=1.0 if number == signal.SIGINT else GRACE_S)
     except subprocess.TimeoutExpired:
         pass
     finally:
         stop_marked(token, grace_s=GRACE_S)
+        # By its id, too: a command that clears its environment (env -i) has no mark.
         process.kill()
         process.wait()

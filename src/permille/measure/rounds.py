@@ -98,6 +98,7 @@ def rounds(
     def once(number: int, *, counts: bool) -> None:
         command = commands[number]
         stop_marked(token, grace_s=GRACE_S)
+        # After the stop, which would end what it starts in the background, too.
         _aside("--prepare", protocol.prepare, command, token)
         running = marked(token).keys() if protocol.prepare else frozenset()
         run = measure(
@@ -123,6 +124,8 @@ def rounds(
                 if not _failed(all_runs[number], protocol):
                     before(number, round_number, all_runs)
                     once(number, counts=True)
+    # measure() has ended its own command by then; this is for what --setup, --prepare or --conclude
+    # was running.
     except Interrupted:
         stop_marked(token, grace_s=GRACE_S)
         raise
@@ -155,6 +158,8 @@ def _enough(number: int, protocol: RunProtocol, all_runs: Sequence[Sequence[Run]
         return number >= protocol.repeats
     if number < protocol.min_repeats:
         return False
+    # All go on until the shortest has had enough: a ratio pairs the runs of each round, so that
+    # further runs of one command alone would not count (analysis.commands.ratio).
     shortest_s = min(sum(run.phase.seconds for run in runs) for runs in going_on)
     return number >= protocol.max_repeats or shortest_s >= protocol.least_s
 
@@ -180,6 +185,7 @@ def _failure(option: str, line: str | None, command: CommandLine, token: str) ->
     text = substituted(line, command.parameters)
     done = subprocess.run(
         ["/bin/sh", "-c", text],
+        # What is on our standard input is for the command: a line that reads would take it away.
         stdin=subprocess.DEVNULL,
         # Standard output is the report's, which may be JSON.
         stdout=sys.stderr,
