@@ -55,6 +55,7 @@ def generate_with_spans(rec: Session, model: Any, *, name: str = "generate") -> 
     """
 
     def generate(*arguments: Any, **settings: Any) -> Any:
+        # generate() takes its prompts as its first argument, or by the name of their kind.
         given = [*arguments[:1], *(settings.get(key) for key in _PROMPTS)]
         prompts = next((each for each in given if each is not None), None)
         with rec.span(name) as span:
@@ -67,6 +68,7 @@ def generate_with_spans(rec: Session, model: Any, *, name: str = "generate") -> 
     return generate
 
 
+# Images come last: a model of images and text gets both, and a prompt may have several images.
 _PROMPTS = ("inputs", "input_ids", "inputs_embeds", "input_features", "pixel_values")
 
 
