@@ -131,16 +131,7 @@ def measure(
     with _opened(stdin) as source:
         until_fresh(recorder.mark)
         t0_ns = time.monotonic_ns()
-        try:
-            # In our own process group: Ctrl-C in a terminal reaches the command too, as it would
-            # without permille (see _stop).
-            process = subprocess.Popen(
-                command, stdin=source, stdout=stdout, env={**os.environ, VARIABLE: token}
-            )
-        except OSError as error:
-            raise UsageError(
-                f"cannot run {command[0]!r}: {error.strerror}{_hint(command)}"
-            ) from error
+        process = _started(command, source, stdout, token)
     with contextlib.ExitStack() as undo:
         # Only an error or a signal ends the command's processes. After a normal end, what it left
         # running is noted and stays: a single command may start a daemon, as it could without
@@ -178,6 +169,18 @@ def _idle(seconds: float) -> Span | None:
     t0_ns = time.monotonic_ns()
     time.sleep(seconds)
     return Span(name="idle", t0_ns=t0_ns, t1_ns=time.monotonic_ns())
+
+
+def _started(
+    command: Sequence[str], stdin: IO[bytes] | None, stdout: IO[bytes] | None, token: str
+) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, VARIABLE: token}
+    try:
+        # In our own process group: Ctrl-C in a terminal reaches the command too, as it would
+        # without permille (see _stop).
+        return subprocess.Popen(command, stdin=stdin, stdout=stdout, env=environment)
+    except OSError as error:
+        raise UsageError(f"cannot run {command[0]!r}: {error.strerror}{_hint(command)}") from error
 
 
 @contextlib.contextmanager
