@@ -84,6 +84,7 @@ class MeasuredFunction(Generic[P, R]):
             items = [item async for item in function(*args, **kwargs)]
             wait_for(items)
             answers.append(items)
+        # After the recording: what the caller does between two items is not the function's work.
         for item in items:
             yield item
 

@@ -223,6 +223,7 @@ def add_carbon(parser: argparse.ArgumentParser, *, market: bool = False) -> None
             type=intensity,
             help="gCO2e/kWh of your contracts: a figure next to the location-based one",
         )
+    # carbon_of reads it from the arguments of every command.
     parser.set_defaults(market_intensity=None)
     parser.add_argument("--pue", type=pue, default=None, help="power usage effectiveness")
 

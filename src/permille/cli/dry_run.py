@@ -152,8 +152,7 @@ def _fingerprint() -> str:
     try:
         return describe(d for meter in opened.meters for d in meter.domains).fingerprint
     finally:
-        for meter in opened.meters:
-            meter.close()
+        opened.close()
 
 
 def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace) -> Expected:
@@ -176,6 +175,8 @@ def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Name
 
     here = calibrate(_device(plan))
     rough = forecast(plan, repeats, here)
+    # The forecast is of every trial on one machine, whether finished or not; with replicas, more
+    # than that may be left.
     share = left / (len(plan.cells) * repeats)
     basis = (
         "rough, may be several times off: the published study's seconds on an A100, scaled by a"
@@ -216,6 +217,7 @@ def _from_store(
                 if isinstance(spent, Bounded):
                     joules.setdefault(trial.cell.id, []).append(spent.energy_j)
     ids = [planned.cell.id for planned in plan.cells]
+    # A sum without some of the cells would look like that of all.
     if any(i not in seconds for i in ids):
         return None, None
     all_s = sum(due[i] * sum(seconds[i]) / len(seconds[i]) for i in ids)

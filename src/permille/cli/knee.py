@@ -149,6 +149,7 @@ class _Search:
         return [
             summary.above_idle() if args.net else summary
             for summary in summarise(trials, args.boundary or "compute", pool=args.pool)
+            # The same server on another machine breaks the promise at another load.
             if args.pool or summary.fingerprint == fingerprint
         ]
 

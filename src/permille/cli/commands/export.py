@@ -144,6 +144,7 @@ class _Reading:
     def trials(self) -> Iterator[Trial]:
         with Store(self._args.store, readonly=True, damage=self.damage) as store:
             check_study(store, self._args)
+            # Any boundary will do: which cells are superseded depends on when they were measured.
             kept = current_groups(store.cells(BoundaryReading("node"), self._args.study))
             chosen = _chosen(self._args, kept, lambda one: one[1].cell)
             yield from store.of_groups(group for group, _ in chosen)

@@ -224,6 +224,7 @@ def _gate(
     output: GateOutput | None = None
 
     def before(number: int, round_number: int, runs: Sequence[Sequence[Run]]) -> None:
+        # Each batch numbers its rounds from 0, and the line of progress all of them together.
         progress.before(number, len(found[0]) + round_number, runs)
 
     for look, batch in enumerate(batches(args, found), 1):
@@ -251,6 +252,7 @@ def _gate(
         for all_runs, new in zip(found, made, strict=True):
             all_runs += new
         output = _judged(commands, found, confidence(args, look, found), args)
+        # Without a figure, more rounds would not help.
         told = output.verdict != "cannot-tell" or output.reason is not None
         if told or (ends_s is not None and time.monotonic() >= ends_s):
             break
