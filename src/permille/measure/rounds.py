@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from permille.balanced import order
-from permille.errors import UsageError
+from permille.errors import PermilleError, UsageError
 from permille.interrupts import Interrupted
 from permille.measure.command import GRACE_S, Run, measure
 from permille.measure.commands import CommandLine, substituted
@@ -27,6 +27,9 @@ LEAST_S = 3.0
 """Where the number of repeats is not given: seconds that each command is measured for, in all."""
 SEED = "permille measure"
 """The orders are the same each time: what was measured can be measured again."""
+_SETUP = ".setup"
+"""Follows the token of what ``--setup`` starts, which no run's leftovers are: a server that it puts
+in the background is there for every run, until ``--cleanup`` ends it."""
 
 
 class RunProtocol(Record):
@@ -116,7 +119,7 @@ def rounds(
 
     try:
         for number, command in enumerate(commands):
-            _aside("--setup", protocol.setup, command, token)
+            _aside("--setup", protocol.setup, command, token + _SETUP)
             for _ in range(protocol.warmup):
                 once(number, counts=False)
         for round_number, turns in enumerate(_orders(len(commands), protocol, all_runs)):
@@ -124,10 +127,11 @@ def rounds(
                 if not _failed(all_runs[number], protocol):
                     before(number, round_number, all_runs)
                     once(number, counts=True)
-    # measure() has ended its own command by then; this is for what --setup, --prepare or --conclude
-    # was running.
-    except Interrupted:
+    # measure() has ended its own command by then; this is for what the lines around it were running
+    # or have put into the background: after an error, no --cleanup follows.
+    except (Interrupted, PermilleError):
         stop_marked(token, grace_s=GRACE_S)
+        stop_marked(token + _SETUP, grace_s=GRACE_S)
         raise
     return all_runs
 
