@@ -50,3 +50,9 @@ def test_a_failed_commands_energy_is_not_a_figure_in_the_markdown_table() -> Non
     large, _, broken = markdown(found.commands, found).splitlines()[2:]
     assert large.endswith("| measured |")
     assert "measured, not valid: the command exited with 3" in broken
+
+
+def test_a_large_ratio_is_written_out_in_the_markdown_table() -> None:
+    _, found = measured(one_run(60_000.0), one_run(40.0), one_run(80.0))
+    large, *_ = markdown(found.commands, found).splitlines()[2:]
+    assert "| 1,500" in large

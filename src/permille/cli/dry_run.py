@@ -18,7 +18,13 @@ from permille.study.plan.grid import Plan
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
 from permille.study.run.schedule import most_repeats
-from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
+from permille.units import (
+    counted,
+    format_energy_kwh,
+    format_number,
+    format_seconds,
+    kwh_from_joules,
+)
 
 _MOST_LINES = 40
 """With more cells than this, the plan is listed by task."""
@@ -115,8 +121,8 @@ def _downloads(size: int | None) -> str:
     if not size:
         return "downloads: no models"
     return (
-        f"downloads: about {size / 1e9:.3g} GB of models (estimated at 4 bytes per parameter,"
-        " including what the cache already has), and the datasets"
+        f"downloads: about {format_number(size / 1e9)} GB of models (estimated at 4 bytes per"
+        " parameter, including what the cache already has), and the datasets"
     )
 
 
@@ -182,10 +188,11 @@ def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Name
         "rough, may be several times off: the published study's seconds on an A100, scaled by a"
         f" replica of {MODEL} timed on {here.device} here"
         f" ({format_seconds(here.inference_s)} per inference) and by this machine's"
-        f" {here.operations_per_s / 1e9:.3g} GFLOP/s and {here.bytes_per_s / 1e9:.3g} GB/s"
+        f" {format_number(here.operations_per_s / 1e9)} GFLOP/s and"
+        f" {format_number(here.bytes_per_s / 1e9)} GB/s"
     )
     if here.power_w is not None:
-        basis += f"; energy at the {here.power_w:.3g} W drawn meanwhile"
+        basis += f"; energy at the {format_number(here.power_w)} W drawn meanwhile"
     kwh = None if rough.kwh is None else rough.kwh * share
     seconds = None if rough.seconds is None else rough.seconds * share
     return Expected(seconds=seconds, kwh=kwh, basis=basis)

@@ -126,7 +126,7 @@ def markdown(commands: Sequence[MeasuredCommand], found: MeasuredCommands | None
         relative = ratios.get(name)
         lines.append(
             f"| {code(name)} | {estimate_text(c.energy_j, _joules)} | {_time(c)} | {len(c.runs)} |"
-            f" {'' if relative is None else estimate_text(relative, _factor)} |"
+            f" {'' if relative is None else estimate_text(relative, format_number)} |"
             f" {cell(_worth(c))} |"
         )
     return "\n".join(lines) + "\n"
@@ -172,7 +172,3 @@ def _time(command: MeasuredCommand) -> str:
             return format_seconds(command.seconds.value)  # of one run: no interval, and no error
         return estimate_text(command.seconds, format_seconds)
     return format_seconds(command.seconds)
-
-
-def _factor(value: float) -> str:
-    return f"{value:.3g}"
