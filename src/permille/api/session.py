@@ -193,6 +193,7 @@ class Session:
             error: BaseException | None,
             trace: types.TracebackType | None,
         ) -> None:
+            # By now, made is the list of _around: empty only if the span did not begin.
             raised = None if error is None else named(error)
             self._ended_spans += [EndedSpan(span=span, raised=raised) for span in made]
 

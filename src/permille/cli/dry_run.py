@@ -217,6 +217,8 @@ def _from_store(
     protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
     with Store(args.store, readonly=True) as store:
         for trial in store.trials(study=plan.name, status="done"):
+            # Not the query alone: the baseline, loading and warm-up of the trials to come take
+            # time, too.
             whole = trial.phases.get("whole")
             if whole and trial.protocol == protocols.get(trial.cell.id):
                 seconds.setdefault(trial.cell.id, []).append(whole.seconds)

@@ -85,6 +85,7 @@ def compared(
         commands=shown,
         reference=shown[base].name,
         ratios=ratios,
+        # It stays beside ratios for programs that read the output of two commands.
         ratio=over(0, 1).ratio if len(shown) == 2 else None,
         valid=all(c.valid for c in shown),
         reason=next((c.reason for c in shown if c.reason), None),

@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     export = exporter.export(request)
     for note in export.notes:
         print(plain(note), file=sys.stderr)
+    # Before the refusal below: damage may be why nothing matches.
     code = say_damage([*request.damage, *export.damage])
     if export.rows == 0:
         raise UsageError("no matching trials to export; see: permille results")
