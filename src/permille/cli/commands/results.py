@@ -34,6 +34,7 @@ from permille.cli.terminal import console, print_json, say_last
 from permille.collector import without_collector
 from permille.energy.disturbance import OVER_TRIALS
 from permille.escaping import plain
+from permille.suggestions import nearest
 from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_number
 
 EXAMPLES = """examples:
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     added = impacts_of(args, carbon)
     source = all_summaries_of(args, program=args.json)
     everything, boundary, damage = source.summaries, source.boundary, source.damage
+    tasks = {s.cell.task for s in everything}
     if args.task:
         everything = [s for s in everything if s.cell.task == args.task]
     summaries, older = comparable.split(everything)
@@ -95,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         print_json(results)
+    elif args.task and args.task not in tasks and tasks:
+        near = nearest(args.task, sorted(tasks))
+        print(plain(f"no results of the task {args.task!r}; {near}"))
     else:
         show(results, summaries, explain=args.explain)
     say_last(source.notice)
