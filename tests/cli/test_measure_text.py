@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from permille.carbon.settings import resolve
-from permille.cli.measure_text import markdown
+from permille.cli.measure_text import markdown, show
 from permille.measure.command import Run
 from permille.measure.commands import CommandLine
 from permille.measure.comparing import CHEAPEST, MeasuredCommands, compared
@@ -56,3 +56,13 @@ def test_a_large_ratio_is_written_out_in_the_markdown_table() -> None:
     _, found = measured(one_run(60_000.0), one_run(40.0), one_run(80.0))
     large, *_ = markdown(found.commands, found).splitlines()[2:]
     assert "| 1,500" in large
+
+
+def test_an_energy_that_is_shown_is_not_said_to_be_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (*_, broken), _ = measured(one_run(60.0), one_run(40.0), one_run(5.0, exit_code=3))
+    show(broken, explain=False)
+    _, verdict, energy, *_ = capsys.readouterr().out.splitlines()
+    assert verdict.startswith("  not valid: the command exited with 3")
+    assert energy.startswith("  energy   5 J")

@@ -33,10 +33,11 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
         out.print(Text(plain(text), style=style), soft_wrap=True)
 
     say(one.name if isinstance(one, ComparedCommand) else shlex.join(one.command), "bold")
-    if one.energy_j.value is None or not one.valid:
+    if one.energy_j.value is None:
         say(f"  no figure: {one.reason}", "red")
-        if one.energy_j.value is None:
-            return
+        return
+    if not one.valid:
+        say(f"  not valid: {one.reason}", "red")
     provenance = one.provenance
     say(f"  energy   {estimate_text(one.energy_j, _joules)}, {provenance} ({one.boundary}; 95 %)")
     if one.net_energy_j:
