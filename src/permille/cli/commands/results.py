@@ -147,6 +147,7 @@ def footing(results: Results) -> list[str]:
     lines += _superseded_lines(results)
     lines += _carbon_lines(results.rows)
     lines += _impact_lines(results)
+    # The note tells how permille estimates; other tools have their own ways.
     lines += estimated_notes(
         r.meter for r in results.rows if r.source == "permille" and r.provenance == "estimated"
     )
@@ -275,6 +276,7 @@ _MOST_DISTURBED = 5
 def _note_lines(rows: Sequence[ResultRow]) -> list[str]:
     # Notes that differ only in a number are printed once.
     notes = {re.sub(r"\d+", "", n): n for r in rows for n in r.notes}
+    # _disturbance_lines has these, with their rows.
     notes = {key: n for key, n in notes.items() if not n.startswith(OVER_TRIALS)}
     lines = [f"note: {note}" for note in list(notes.values())[:8]]
     if len(notes) > 8:
