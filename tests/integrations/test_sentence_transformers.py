@@ -36,14 +36,14 @@ def test_each_call_of_encode_is_a_span_with_its_sentences(machine: Driver, tmp_p
 
 
 class Five:
-    """What an encoder of the library's version 5 takes; its own rule is within ``encode``."""
+    """An encoder of version 5 of the library, whose rule for single inputs is within ``encode``."""
 
     def encode(self, sentences: Any) -> str:
         return "vectors"
 
 
 class Six(Five):
-    """The library's version 6 says itself what a single input is."""
+    """An encoder of version 6, which says itself what a single input is."""
 
     def is_singular_input(self, inputs: Any) -> bool:
         return isinstance(inputs, str | dict)

@@ -226,7 +226,7 @@ def _from_store(
                 if isinstance(spent, Bounded):
                     joules.setdefault(trial.cell.id, []).append(spent.energy_j)
     ids = [planned.cell.id for planned in plan.cells]
-    # A sum without some of the cells would look like that of all.
+    # A sum over some of the cells would look like the sum over all of them.
     if any(i not in seconds for i in ids):
         return None, None
     all_s = sum(due[i] * sum(seconds[i]) / len(seconds[i]) for i in ids)

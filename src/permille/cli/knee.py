@@ -50,7 +50,7 @@ def run_knee(args: argparse.Namespace) -> int:
     axis = axis_of(study)
     _check_can_tell(study, axis, promise)
     first = plan_of(under_loads(study, axis, [axis.start]), args, fetch=True)
-    # Once for all loads: the loads of a search have the same models and commands.
+    # Once is enough: every load of a search has the same models and commands.
     check_pickles(first, allowed=args.allow_pickle)
     check_commands(first, args)
     with measuring_store(args) as store:

@@ -34,7 +34,7 @@ def show_results(
     args: argparse.Namespace,
 ) -> None:
     """The table and the answer, or the table as JSON."""
-    # Standard output has had a line of JSON for each trial, and a table would be no such line.
+    # Standard output has one line of JSON for each trial, and nothing else.
     if args.json_lines:
         return
     boundary: Boundary = args.boundary or "compute"

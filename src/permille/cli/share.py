@@ -49,8 +49,8 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
     from permille.study.engines.protocol import StudyRun
 
     args = make_parser("run", run).parse(words, argparse.Namespace(command=[], words=words))
-    # The words are the whole run's: this job has a part of the study, a store of its own, and
-    # nobody who reads lines.
+    # The words are those of the whole run: this job has a part of the study and a store of its own,
+    # and nobody who reads lines of JSON.
     args.shard, args.store_url, args.json_lines = shard, url, False
     plan = planned(args, fetch=True)
     check_pickles(plan, allowed=args.allow_pickle)

@@ -36,7 +36,7 @@ def encode_with_spans(rec: Session, model: Any, *, name: str = "encode") -> Call
 
 def _is_single(model: Any, sentences: Any) -> bool:
     # Arrays and columns of sentences are batches, too, and a dictionary may be one input of several
-    # kinds (image and text). From version 6 on, the model itself says which it takes for one.
+    # kinds (image and text). Newer versions of the library say themselves what a single input is.
     if hasattr(model, "is_singular_input"):
         return bool(model.is_singular_input(sentences))
     return isinstance(sentences, str) or not hasattr(sentences, "__len__")

@@ -140,9 +140,9 @@ def measure(
         recorder.watch(process.pid)
         exit_code = process.wait()
         t1_ns = time.monotonic_ns()
-        # It has every meter read once more, which is to be after the end of the span.
+        # take() reads every meter once more, which belongs after the end of the span.
         recording = recorder.take()
-        # Before the undoing is called off: a signal during these looks still ends what is left.
+        # While the undoing is still armed: a signal during these looks ends what is left.
         left = _left_running(token, running)
         undo.pop_all()
     command_span = Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns)
@@ -213,12 +213,12 @@ def _stop(process: subprocess.Popen[bytes], error: BaseException | None, token: 
         # A terminal's Ctrl-C has reached the command too; a second might end it halfway.
         process.send_signal(number)
     try:
-        # Of what had Ctrl-C, TERM follows below, with the whole grace.
+        # After Ctrl-C the wait is short: TERM follows below, with the whole grace.
         process.wait(timeout=1.0 if number == signal.SIGINT else GRACE_S)
     except subprocess.TimeoutExpired:
         pass
     finally:
         stop_marked(token, grace_s=GRACE_S)
-        # By its id, too: a command that clears its environment (env -i) has no mark.
+        # Also by its id: a command that clears its environment (env -i) has no mark.
         process.kill()
         process.wait()

@@ -101,7 +101,7 @@ def rounds(
     def once(number: int, *, counts: bool) -> None:
         command = commands[number]
         stop_marked(token, grace_s=GRACE_S)
-        # After the stop, which would end what it starts in the background, too.
+        # After stop_marked, which would also end what --prepare starts in the background.
         _aside("--prepare", protocol.prepare, command, token)
         running = marked(token).keys() if protocol.prepare else frozenset()
         run = measure(
@@ -189,7 +189,7 @@ def _failure(option: str, line: str | None, command: CommandLine, token: str) ->
     text = substituted(line, command.parameters)
     done = subprocess.run(
         ["/bin/sh", "-c", text],
-        # What is on our standard input is for the command: a line that reads would take it away.
+        # Our standard input is for the command: a --prepare that reads would take it away.
         stdin=subprocess.DEVNULL,
         # Standard output is the report's, which may be JSON.
         stdout=sys.stderr,

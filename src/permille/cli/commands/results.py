@@ -147,7 +147,7 @@ def footing(results: Results) -> list[str]:
     lines += _superseded_lines(results)
     lines += _carbon_lines(results.rows)
     lines += _impact_lines(results)
-    # The note tells how permille estimates; other tools have their own ways.
+    # The note is about permille's own estimate; other tools estimate in other ways.
     lines += estimated_notes(
         r.meter for r in results.rows if r.source == "permille" and r.provenance == "estimated"
     )
