@@ -129,6 +129,21 @@ def test_a_forked_child_that_lives_on_does_not_keep_the_lock_or_the_recorder(
             pass
 
 
+def test_a_forked_child_that_leaves_a_measured_call_has_not_made_it(machine: Driver) -> None:
+    @permille.measured(inferences=1)
+    def forks() -> int:
+        return os.fork()
+
+    try:
+        child = forks()
+    except IndexError:  # raised in the child, which must not go on with the tests
+        os._exit(1)
+    if not child:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert forks.result.inferences == 1
+
+
 @contextmanager
 def child_ends(child: Any) -> Iterator[None]:
     try:

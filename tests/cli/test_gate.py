@@ -52,10 +52,10 @@ def test_it_goes_on_until_it_is_told(permille: Permille, powercap: Driver) -> No
 
 def test_no_round_begins_once_its_time_is_over(permille: Permille, powercap: Driver) -> None:
     """Each round takes a second at least, so that there is time for three. The next look would be
-    at four."""
+    at four. Whatever the verdict is: by chance, two looks may tell equal commands apart."""
     found = permille(
         "gate", "--rounds", "2", "--warmup", "0", "--max-increase", "0", "--until-told",
-        "--at-most", "3s", "--json", "--", "sleep", "0.5", "---", "sleep", "0.5", code=5,
+        "--at-most", "3s", "--json", "--", "sleep", "0.5", "---", "sleep", "0.5", code=None,
     ).json  # fmt: skip
     assert 1 <= found["blocks"] <= 3
 
@@ -86,6 +86,7 @@ def test_a_measurement_that_is_required_is_not_replaced_by_an_estimate(
         (["--max-increase", "lots", "--", "true", "---", "true"], "is not a share"),
         (["--max-increase", "5", "--", "true", "---", "true"], "'5': write 5% or a share below 1"),
         (["--at-most", "soon", "--", "true", "---", "true"], "is no time such as"),
+        (["--at-most", "9s", "--", "true", "---", "true"], "--at-most goes with --until-told"),
         (["--", "true", "---", "no-such-program"], "cannot run 'no-such-program'"),
         (["--", "true", "---", "./missing"], "cannot run './missing'"),
         (["--export-markdown", "no/x.md", "--", "true", "---", "true"], "there is no folder no"),

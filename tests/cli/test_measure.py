@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.conftest import PATIENCE_S, POWER_W, Permille
+from tests.faults.conftest import await_that
 from tests.nvml import FakeNvml
 from tests.powercap import Driver, FakePowercap
 
@@ -576,6 +577,37 @@ def test_processes_left_running_do_not_run_beside_the_next_run(
     finally:
         if alive(third):
             os.kill(third, signal.SIGKILL)
+
+
+def test_what_prepare_left_running_is_not_of_the_command(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    found = permille("measure", "--json", "--prepare", str(daemon(tmp_path)), "--", "sleep", "0.5")
+    (pid,) = pids(tmp_path)
+    assert alive(pid), "a server, say, whose energy in the meantime is in the figure"
+    os.kill(pid, signal.SIGKILL)
+    assert not any("left running" in note for note in found.json["notes"])
+
+
+def test_what_setup_started_is_there_for_every_run(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    hooks = ("--setup", str(daemon(tmp_path)), "--cleanup", "kill $(cat pids.txt)")
+    look = "sleep 0.3; grep State /proc/$(cat pids.txt)/status >> states.txt"
+    found = permille("measure", "--json", "-r", "2", *hooks, "--", "sh", "-c", look).json
+    assert (tmp_path / "states.txt").read_text().count("sleeping") == 2
+    assert not any("left running" in note for note in found["notes"])
+    (pid,) = pids(tmp_path)
+    await_that(lambda: not alive(pid))
+
+
+def test_what_setup_started_ends_where_no_cleanup_follows(
+    permille: Permille, powercap: Driver, tmp_path: Path
+) -> None:
+    hooks = ("--setup", str(daemon(tmp_path)), "--prepare", "exit 3")
+    permille("measure", *hooks, "--", "sleep", "0.3", code=2)
+    (pid,) = pids(tmp_path)
+    assert not alive(pid)
 
 
 def test_a_command_that_waits_for_its_children_has_no_such_note(

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from permille.cli.commands.meters import Accuracy, ShownDomain, ShownMeter, print_tables
+from permille.records.recording import Provenance
 from tests.powercap import FakePowercap
 
 
@@ -90,3 +92,21 @@ def test_a_wrong_variable_is_one_line(variable: str, value: str, hint: str) -> N
     assert done.stdout == ""
     assert hint in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_resolutions_are_written_with_the_units_of_all_figures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    domains = [
+        ShownDomain(
+            name=name, kind="node", provenance=Provenance.MEASURED, device=None, problem=None,
+            resolution_j=resolution_j, tick_s=tick_s,
+            accuracy=Accuracy(low=0.01, high=0.01, source="its maker"),
+        )
+        for name, resolution_j, tick_s in (("plug", 3600.0, 1.0), ("zone", 6.1e-5, None))
+    ]  # fmt: skip
+    meter = ShownMeter(meter="wall", available=True, used=True, reason=None, domains=tuple(domains))
+    print_tables([meter])
+    shown = capsys.readouterr().out
+    assert "3.6 kJ" in shown
+    assert "61 µJ" in shown

@@ -47,6 +47,14 @@ def test_a_study_that_is_not_there_is_named_with_what_was_meant(
     assert "no store at o.db" in permille("results", "--store", "o.db", "--study", "a", code=2).err
 
 
+def test_a_task_without_results_is_answered_with_what_was_meant(
+    permille: Permille, store: Path
+) -> None:
+    shown = permille("results", "--task", "text-clasification").out
+    assert "no results of the task 'text-clasification'; did you mean 'text-class" in shown
+    assert permille("results", "--task", "text-clasification", "--json").json["rows"] == []
+
+
 def test_an_option_given_twice_is_refused(permille: Permille, store: Path) -> None:
     finished = permille("results", "--store", "permille.db", "--store", "b.db", code=2)
     assert "argument --store: given more than once" in finished.err

@@ -182,6 +182,11 @@ def test_parity_from_given_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert "not counted" in printed(capsys, "parity", *numbers)
 
 
+def test_parity_writes_large_trainings_out(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = ("--training-kwh", "1287000", "--inference-kwh", "1e-4")
+    assert "1,287,000 " in printed(capsys, "parity", *numbers)
+
+
 def test_parity_of_a_model_of_a_store(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = said(capsys, "parity", "--from", small, "--model", "small", "--training-kwh", "1")[
         "rows"

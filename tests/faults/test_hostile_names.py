@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +146,18 @@ def test_what_a_worker_prints_does_not_reach_the_terminal(
     done = permille("run", str(path), code=1)
     assert "second line" in done.out
     assert not CONTROL.findall(done.out + done.err)
+
+
+@pytest.mark.parametrize("start", [["node", "key"], ["share", "1/2", "digest", "url"]])
+def test_what_ends_a_node_is_one_line_without_escapes(
+    environment: dict[str, str], tmp_path: Path, start: list[str]
+) -> None:
+    program, *words = start
+    line = [sys.executable, "-m", f"permille.cli.{program}", *words, "--", f"{ESCAPE}\nx.toml"]
+    ended = subprocess.run(
+        line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    (shown,) = ended.stderr.splitlines()
+    assert shown.startswith("permille: cannot read the study file")
+    assert not CONTROL.search(shown)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import permille
@@ -12,9 +14,10 @@ from tests.integrations.optional import needs
 from tests.powercap import Driver
 from tests.tiny_models import bert
 
-pytestmark = [pytest.mark.slow, pytest.mark.measuring, needs("sentence_transformers")]
+pytestmark = [pytest.mark.slow, pytest.mark.measuring]
 
 
+@needs("sentence_transformers")
 def test_each_call_of_encode_is_a_span_with_its_sentences(machine: Driver, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
@@ -30,3 +33,32 @@ def test_each_call_of_encode_is_a_span_with_its_sentences(machine: Driver, tmp_p
     assert vectors.shape[0] == 3
     assert one == pytest.approx(vectors[0], abs=1e-5)
     assert [span.phase.inferences for span in rec.measured("encode")] == [3, 1]
+
+
+class Five:
+    """An encoder of version 5 of the library, whose rule for single inputs is within ``encode``."""
+
+    def encode(self, sentences: Any) -> str:
+        return "vectors"
+
+
+class Six(Five):
+    """An encoder of version 6, which says itself what a single input is."""
+
+    def is_singular_input(self, inputs: Any) -> bool:
+        return isinstance(inputs, str | dict)
+
+
+@pytest.mark.parametrize("model", [Five(), Six()])
+def test_an_array_of_sentences_is_as_many_inferences(machine: Driver, model: Five) -> None:
+    with permille.record() as rec:
+        encode = encode_with_spans(rec, model)
+        encode(np.array(["a good film", "a bad film", "ada"]))
+        encode("a good film")
+    assert [span.phase.inferences for span in rec.measured("encode")] == [3, 1]
+
+
+def test_an_image_with_its_words_is_one_inference(machine: Driver) -> None:
+    with permille.record() as rec:
+        encode_with_spans(rec, Six())({"text": "a good film", "image": "film.png"})
+    assert [span.phase.inferences for span in rec.measured("encode")] == [1]

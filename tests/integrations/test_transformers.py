@@ -57,6 +57,20 @@ def test_a_chat_is_one_input(machine: Driver) -> None:
     assert [span.phase.inferences for span in spans] == [1, 3, None]
 
 
+def test_a_dataset_of_chats_is_as_many_inputs(machine: Driver) -> None:
+    from transformers.pipelines.pt_utils import KeyDataset
+
+    def answer(chats: Any) -> list[str]:  # transformers streams other datasets, and lists these
+        return ["hello" for _ in chats]
+
+    message = {"role": "user", "content": "hello"}
+    with permille.record() as rec:
+        chat = pipeline_with_spans(rec, answer)
+        chat(KeyDataset([{"messages": [message]}] * 3, "messages"))
+    (span,) = rec.measured("pipeline")
+    assert span.phase.inferences == 3
+
+
 def test_generate_is_a_span_with_its_prompts(machine: Driver) -> None:
     import torch
     import transformers

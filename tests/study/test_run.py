@@ -366,6 +366,17 @@ def test_a_dry_run_forecasts_only_what_is_not_there_yet(
     assert more["expected"]["seconds"] > 0
 
 
+def test_a_dry_run_forecasts_nothing_from_trials_of_another_length(
+    permille: Permille, powercap: Driver, study: Study
+) -> None:
+    path = str(study("quick"))
+    permille("run", path, "--json-lines")
+    longer = permille("run", path, "--dry-run", "--json", "--inferences", "20000").json
+    assert (longer["trials"], longer["finished"]) == (2, 0)
+    expected = longer["expected"]
+    assert (expected["seconds"], expected["kwh"]) == (None, None)
+
+
 def test_a_dry_run_with_a_precision_says_the_most_there_may_be(
     permille: Permille, powercap: Driver, study: Study
 ) -> None:

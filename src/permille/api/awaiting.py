@@ -16,6 +16,7 @@ async def in_thread(work: Callable[[], None]) -> None:
 
     done = asyncio.get_running_loop().run_in_executor(None, work)
     cancelled: asyncio.CancelledError | None = None
+    # A loop, because a task that waits may be cancelled more than once.
     while not done.done():
         try:
             # wait() leaves the work alone when this task is cancelled; to await it would cancel it.

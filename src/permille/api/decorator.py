@@ -84,6 +84,7 @@ class MeasuredFunction(Generic[P, R]):
             items = [item async for item in function(*args, **kwargs)]
             wait_for(items)
             answers.append(items)
+        # After the recording: what the caller does between two items is not the function's work.
         for item in items:
             yield item
 
@@ -101,10 +102,11 @@ class MeasuredFunction(Generic[P, R]):
         finally:
             with self._counting:
                 self._running -= 1
+            # Not in a forked child that leaves the call: the recording is its parent's.
             if session.ended:
                 self._keep(session)
         # After the recording has ended: counting the answer is no part of the call.
-        if self._inferences is not None and answers:
+        if self._inferences is not None and answers and session.ended:
             count = self._inferences
             n = count if isinstance(count, int) else count(answers[0])
             last = self._calls[-1]
@@ -145,6 +147,7 @@ class MeasuredFunction(Generic[P, R]):
         """Discard the calls so far from ``result``, for example those of a warm-up."""
         self._calls.clear()
         self._notes.clear()
+        # A call that is still running may have overlapped one of those that are forgotten.
         self._overlapped = self._running > 0
 
     def _keep(self, session: Session) -> None:

@@ -57,6 +57,8 @@ def _covered(spans: Sequence[Span]) -> Span:
         name=spans[0].name,
         t0_ns=min(span.t0_ns for span in spans),
         t1_ns=max(span.t1_ns for span in spans),
+        # A sum without the spans that have no number would be too small, and the energy of each
+        # inference too large.
         attributes={"inferences": sum(counts)} if len(counts) == len(spans) else {},
     )
 
@@ -64,6 +66,8 @@ def _covered(spans: Sequence[Span]) -> Span:
 def _phase(span: Span, recording: Recording | None, death: str | None) -> Phase:
     if recording is not None:
         return phases.phase(recording, span)
+    # Of the kind that every boundary counts (analysis.boundaries), so that this is the reason in
+    # each of them.
     problem = Problem(reason=death or "nothing was recorded", kind="cpu")
     n = span.attributes.get("inferences")
     return Phase(seconds=span.seconds, domains={}, problems={"meters": problem}, inferences=n)

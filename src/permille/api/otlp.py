@@ -32,6 +32,8 @@ def _domains(recording: Recording, to_wall_ns: int) -> list[MetricPoint]:
     read = [series for series in recording.series if len(series.t_ns) > 1]
     if not read:
         return []
+    # The meters' readings begin and end at different times. Over a longer period, some domain would
+    # have no reading at an edge, and so no figure.
     t0_ns = max(series.t_ns[0] for series in read)
     t1_ns = min(series.t_ns[-1] for series in read)
     if t1_ns <= t0_ns:

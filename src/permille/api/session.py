@@ -113,6 +113,8 @@ class Session:
         if self._require:
             self._recorder.require_measured()
         self._recorder.begin()
+        # Otherwise the CPU time of this process would count as a disturbance by others, and its
+        # GPUs as not in use.
         self._recorder.watch(os.getpid())
         self._marker = Marker(self._recorder.channel())
 
@@ -140,6 +142,7 @@ class Session:
         recorder, self._recorder, self._ended = self._recorder, None, True
         assert recorder is not None
         try:
+            # If the recorder has died, a mark has already found out how.
             if self._death is None:
                 self._recording = recorder.take()
         except RecorderError as died:
@@ -177,6 +180,7 @@ class Session:
             raise UsageError(
                 "a span must be inside the recording: with permille.record() as rec: …"
             )
+        # idle is the session's own span, of which the baseline is made.
         if not name or name == "idle":
             raise UsageError(f"a span needs a name other than {name!r}")
         open_span = OpenSpan()
@@ -189,6 +193,7 @@ class Session:
             error: BaseException | None,
             trace: types.TracebackType | None,
         ) -> None:
+            # By now, made is the list of _around: empty only if the span did not begin.
             raised = None if error is None else named(error)
             self._ended_spans += [EndedSpan(span=span, raised=raised) for span in made]
 
@@ -202,6 +207,7 @@ class Session:
         return f"<permille.Session, {self._state()}>"
 
     def _repr_html_(self) -> str:
+        # A notebook shows an object whenever it stands last in a cell, also during the recording.
         results = [*self.results.values()] if self._ended else []
         if not results:
             return as_html(Card(title=f"Recording, {self._state()}", lines=()))

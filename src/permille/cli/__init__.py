@@ -130,6 +130,7 @@ def dispatch(argv: list[str]) -> int:
         # Everything after -- is another program's command line: argparse must not parse it.
         cut = rest.index("--")
         rest, after = rest[:cut], rest[cut + 1 :]
+    # The words go on to the nodes of an engine, which make the same plan from them.
     args = parser.parse(rest, argparse.Namespace(command=after, words=rest))
     # What measures another program's command line reads no store.
     if getattr(args, "store_url", None) is not None and not after:
@@ -156,6 +157,7 @@ def main() -> NoReturn:
         print("permille: interrupted", file=sys.stderr)
         # As shells say that SIGINT (2) ended a program: 128 + 2.
         code = 130
+    # Any other OSError is a bug of ours, and keeps its traceback.
     except OSError as error:
         if not is_output_lost(error):
             raise

@@ -105,6 +105,7 @@ def duration(text: str) -> datetime.timedelta:
 
 def share(text: str) -> float:
     """A share such as 5% or 0.05, for argparse."""
+    # By a pattern: float() also takes nan, which is neither above nor below any limit.
     match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?)\s*(%?)", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share, such as 5% or 0.05")
@@ -189,6 +190,7 @@ def add_reading(
     see :func:`add_carbon`); and the ``study``, unless the command is about one anyway."""
     if study:
         parser.add_argument("--study", metavar="NAME", help="only this study")
+    # None and not compute: the shipped study has another default (cli.source).
     parser.add_argument("--boundary", choices=BOUNDARIES, default=None, help="which devices count")
     add_carbon(parser, market=market)
     parser.add_argument("--net", action="store_true", help="only the energy above idle")
@@ -223,6 +225,7 @@ def add_carbon(parser: argparse.ArgumentParser, *, market: bool = False) -> None
             type=intensity,
             help="gCO2e/kWh of your contracts: a figure next to the location-based one",
         )
+    # carbon_of reads it from the arguments of every command.
     parser.set_defaults(market_intensity=None)
     parser.add_argument("--pue", type=pue, default=None, help="power usage effectiveness")
 

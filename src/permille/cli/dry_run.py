@@ -18,7 +18,13 @@ from permille.study.plan.grid import Plan
 from permille.study.run.environment import describe
 from permille.study.run.ledger import Ledger
 from permille.study.run.schedule import most_repeats
-from permille.units import counted, format_energy_kwh, format_seconds, kwh_from_joules
+from permille.units import (
+    counted,
+    format_energy_kwh,
+    format_number,
+    format_seconds,
+    kwh_from_joules,
+)
 
 _MOST_LINES = 40
 """With more cells than this, the plan is listed by task."""
@@ -115,8 +121,8 @@ def _downloads(size: int | None) -> str:
     if not size:
         return "downloads: no models"
     return (
-        f"downloads: about {size / 1e9:.3g} GB of models (estimated at 4 bytes per parameter,"
-        " including what the cache already has), and the datasets"
+        f"downloads: about {format_number(size / 1e9)} GB of models (estimated at 4 bytes per"
+        " parameter, including what the cache already has), and the datasets"
     )
 
 
@@ -152,8 +158,7 @@ def _fingerprint() -> str:
     try:
         return describe(d for meter in opened.meters for d in meter.domains).fingerprint
     finally:
-        for meter in opened.meters:
-            meter.close()
+        opened.close()
 
 
 def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Namespace) -> Expected:
@@ -176,15 +181,18 @@ def _expected(plan: Plan, repeats: int, due: dict[str, int], args: argparse.Name
 
     here = calibrate(_device(plan))
     rough = forecast(plan, repeats, here)
+    # The forecast is of every trial on one machine, whether finished or not; with replicas, more
+    # than that may be left.
     share = left / (len(plan.cells) * repeats)
     basis = (
         "rough, may be several times off: the published study's seconds on an A100, scaled by a"
         f" replica of {MODEL} timed on {here.device} here"
         f" ({format_seconds(here.inference_s)} per inference) and by this machine's"
-        f" {here.operations_per_s / 1e9:.3g} GFLOP/s and {here.bytes_per_s / 1e9:.3g} GB/s"
+        f" {format_number(here.operations_per_s / 1e9)} GFLOP/s and"
+        f" {format_number(here.bytes_per_s / 1e9)} GB/s"
     )
     if here.power_w is not None:
-        basis += f"; energy at the {here.power_w:.3g} W drawn meanwhile"
+        basis += f"; energy at the {format_number(here.power_w)} W drawn meanwhile"
     kwh = None if rough.kwh is None else rough.kwh * share
     seconds = None if rough.seconds is None else rough.seconds * share
     return Expected(seconds=seconds, kwh=kwh, basis=basis)
@@ -204,15 +212,21 @@ def _from_store(
         return None, None
     seconds: dict[str, list[float]] = {}
     joules: dict[str, list[float]] = {}
+    # A cell's id is the same for any number of inferences, which is of the protocol: trials of 20
+    # would forecast those of 20,000.
+    protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
     with Store(args.store, readonly=True) as store:
         for trial in store.trials(study=plan.name, status="done"):
+            # Not the query alone: the baseline, loading and warm-up of the trials to come take
+            # time, too.
             whole = trial.phases.get("whole")
-            if whole:
+            if whole and trial.protocol == protocols.get(trial.cell.id):
                 seconds.setdefault(trial.cell.id, []).append(whole.seconds)
                 spent = within(whole, "node")
                 if isinstance(spent, Bounded):
                     joules.setdefault(trial.cell.id, []).append(spent.energy_j)
     ids = [planned.cell.id for planned in plan.cells]
+    # A sum over some of the cells would look like the sum over all of them.
     if any(i not in seconds for i in ids):
         return None, None
     all_s = sum(due[i] * sum(seconds[i]) / len(seconds[i]) for i in ids)

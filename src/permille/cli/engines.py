@@ -153,6 +153,7 @@ def _per_gpu(plan: Plan, args: argparse.Namespace) -> Plan:
 
 def _check_replicas(plan: Plan, args: argparse.Namespace) -> None:
     replicas = replicas_of(args)
+    # With --per gpu, a machine is as many nodes as it has GPUs.
     if args.machines is not None and args.machines < replicas and args.per != "gpu":
         raise UsageError(
             f"--replicas-of-block {replicas} needs {replicas} machines, and --machines is"

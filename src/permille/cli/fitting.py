@@ -30,6 +30,7 @@ def fitted(table: Table, width: int) -> list[Table | Text]:
         column.no_wrap = column.justify == "right"
     if _least(columns) <= width and width >= WIDE:
         return [table]
+    # Not the first column, which names the row.
     constant = [column for column in columns[1:] if _constant(column)] if width < WIDE else []
     kept = [column for column in columns if column not in constant]
     footer = [_labelled(_plain(column.header), _cells(column)[0]) for column in constant]

@@ -39,6 +39,7 @@ def batches(args: argparse.Namespace, found: Sequence[Sequence[Run]]) -> Iterato
     """The rounds before each look. ``found`` has the runs of each command so far."""
     total = args.rounds or DEFAULT_ROUNDS
     yield Batch(least=total, most=total)
+    # The caller has added the runs of the first batch to found by now.
     if args.rounds is None and not args.until_told and _time_left_s(found) > 0:
         yield Batch(least=2, most=MOST_ROUNDS - total, seconds=_time_left_s(found))
     # Each look costs some of the confidence (confidence_of): doubling keeps the looks few.

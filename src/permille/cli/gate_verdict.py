@@ -5,11 +5,14 @@ from __future__ import annotations
 from permille.analysis.answer import times_text
 from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.gate import Verdict
-from permille.escaping import plain
+from permille.cli.markdown import code
 from permille.records import JsonOutput
 from permille.records.energy import Boundary, Estimate
 from permille.records.recording import Provenance
 from permille.units import counted
+
+_LONGEST = 200
+"""The most characters of a command line or a reason on a summary page."""
 
 
 class GateOutput(JsonOutput):
@@ -33,25 +36,19 @@ class GateOutput(JsonOutput):
 
 
 def markdown(output: GateOutput) -> str:
-    """The verdict for a summary page. Names are in code, where Markdown means nothing."""
-
-    def code(text: str) -> str:
-        # Within code no ` can be escaped; a | must be (https://github.github.com/gfm/#example-200).
-        # chr, because {} could hold no backslash before Python 3.12 (PEP 701).
-        return f"`{plain(text, limit=200).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
-
+    """The verdict for a summary page."""
     estimate = estimate_of(output.ratio)
     verdict = output.verdict.replace("-", " ")
     rows = [
         ("verdict", f"**{verdict}**"),
         ("energy of head over base", "n/a" if estimate is None else times_text(estimate)),
         ("allowed", f"{1 + output.max_increase:.4g} times"),
-        ("base", code(output.base)),
-        ("head", code(output.head)),
+        ("base", code(output.base, _LONGEST)),
+        ("head", code(output.head, _LONGEST)),
         ("rounds", str(output.blocks)),
         ("boundary", output.boundary),
         ("provenance", output.provenance or "n/a"),
-        *([("reason", code(output.reason))] if output.reason else []),
+        *([("reason", code(output.reason, _LONGEST))] if output.reason else []),
     ]
     lines = ["| energy gate | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows)]
     return "\n".join(lines) + "\n"

@@ -50,6 +50,7 @@ def run_knee(args: argparse.Namespace) -> int:
     axis = axis_of(study)
     _check_can_tell(study, axis, promise)
     first = plan_of(under_loads(study, axis, [axis.start]), args, fetch=True)
+    # Once is enough: every load of a search has the same models and commands.
     check_pickles(first, allowed=args.allow_pickle)
     check_commands(first, args)
     with measuring_store(args) as store:
@@ -149,6 +150,7 @@ class _Search:
         return [
             summary.above_idle() if args.net else summary
             for summary in summarise(trials, args.boundary or "compute", pool=args.pool)
+            # The same server on another machine breaks the promise at another load.
             if args.pool or summary.fingerprint == fingerprint
         ]
 

@@ -9,6 +9,7 @@ from permille.analysis.budget import line
 from permille.analysis.estimates import Interval, estimate_of
 from permille.analysis.evidence_words import estimate_text
 from permille.cli.commands.results import carbon_text
+from permille.cli.markdown import cell, code
 from permille.cli.terminal import console
 from permille.escaping import plain
 from permille.measure.comparing import ComparedCommand, MeasuredCommands
@@ -32,10 +33,11 @@ def show(one: MeasuredCommand, *, explain: bool) -> None:
         out.print(Text(plain(text), style=style), soft_wrap=True)
 
     say(one.name if isinstance(one, ComparedCommand) else shlex.join(one.command), "bold")
-    if one.energy_j.value is None or not one.valid:
+    if one.energy_j.value is None:
         say(f"  no figure: {one.reason}", "red")
-        if one.energy_j.value is None:
-            return
+        return
+    if not one.valid:
+        say(f"  not valid: {one.reason}", "red")
     provenance = one.provenance
     say(f"  energy   {estimate_text(one.energy_j, _joules)}, {provenance} ({one.boundary}; 95 %)")
     if one.net_energy_j:
@@ -122,16 +124,21 @@ def markdown(commands: Sequence[MeasuredCommand], found: MeasuredCommands | None
     ]
     for c in commands:
         name = c.name if isinstance(c, ComparedCommand) else shlex.join(c.command)
-        # A | ends its cell within code, too (https://github.github.com/gfm/#example-200); within
-        # code no ` can be escaped.
-        shown = plain(name).replace("|", "\\|").replace("`", "'")
         relative = ratios.get(name)
         lines.append(
-            f"| `{shown}` | {estimate_text(c.energy_j, _joules)} | {_time(c)} | {len(c.runs)} |"
-            f" {'' if relative is None else estimate_text(relative, _factor)} |"
-            f" {c.provenance or c.reason} |"
+            f"| {code(name)} | {estimate_text(c.energy_j, _joules)} | {_time(c)} | {len(c.runs)} |"
+            f" {'' if relative is None else estimate_text(relative, format_number)} |"
+            f" {cell(_worth(c))} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _worth(command: MeasuredCommand) -> str:
+    """What the energy rests on, and why it does not hold if it does not: a command that failed at
+    once would pass for a cheap one."""
+    if command.provenance is None or command.valid:
+        return str(command.provenance or command.reason)
+    return f"{command.provenance}, not valid: {command.reason}"
 
 
 def csv_rows(commands: Sequence[MeasuredCommand]) -> list[dict[str, object]]:
@@ -166,7 +173,3 @@ def _time(command: MeasuredCommand) -> str:
             return format_seconds(command.seconds.value)  # of one run: no interval, and no error
         return estimate_text(command.seconds, format_seconds)
     return format_seconds(command.seconds)
-
-
-def _factor(value: float) -> str:
-    return f"{value:.3g}"

@@ -15,6 +15,7 @@ from typing import BinaryIO, NoReturn
 
 from permille.cli import make_parser
 from permille.errors import PermilleError
+from permille.escaping import plain
 
 
 def main() -> NoReturn:
@@ -28,7 +29,8 @@ def main() -> NoReturn:
     try:
         _serve(key, gpu[0] if gpu else None, words, out)
     except PermilleError as error:
-        print(f"permille: {error}", file=sys.stderr, flush=True)
+        # The run is told the last line that a node has printed (study/engines/node_process.py).
+        print(plain(f"permille: {error}"), file=sys.stderr, flush=True)
         code = error.exit_code
     except KeyboardInterrupt:
         print("permille: the run ended before this node's work did", file=sys.stderr, flush=True)

@@ -53,8 +53,12 @@ def fetch(command: str, args: argparse.Namespace) -> None:
     from permille.store.cloud.bucket import Bucket
     from permille.store.cloud.mirror import pull
 
+    # Only a run may begin a store: for a reading command, a folder that is not there is a typing
+    # error.
     bucket = Bucket(url, creates=command == "run")
     try:
+        # The permissions with which folders of a cache are to be created (XDG Base Directory
+        # Specification, specifications.freedesktop.org/basedir-spec/latest).
         args.store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StoreError(

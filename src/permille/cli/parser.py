@@ -45,6 +45,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: they are wrong; the message suggests a correction.
         """
+        # parse_args() would end with a list of the rest, without a suggestion.
         parsed, extra = self.parse_known_args(words, namespace)
         if not extra:
             return parsed
@@ -78,6 +79,7 @@ class Once(argparse._StoreAction):
         option_string: str | None = None,
     ) -> None:
         """Take the value."""
+        # A positional argument, which has no option string, cannot be given twice.
         if option_string is not None and isinstance(parser, Parser):
             if self.dest in parser.given:
                 raise argparse.ArgumentError(self, "given more than once; it takes one value")

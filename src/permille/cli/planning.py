@@ -158,6 +158,8 @@ def read(name: str, chosen: Selection | None = None, **changed: Any) -> StudyFil
         known = ", ".join(presets.names())
         raise UsageError(f"no study file and no preset {name!r}; presets: {known}")
     given = {key: value for key, value in changed.items() if value is not None}
+    # A study has either a number of repeats or a precision: the command line's takes the place of
+    # the file's other one.
     if "repeats" in given:
         given["precision"] = None
     if "precision" in given and given["precision"] is not None:

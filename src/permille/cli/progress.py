@@ -173,6 +173,8 @@ class View:
         if self._bar is None and not self._quiet:
             print(self._line(trial, machine), file=sys.stderr, flush=True)
         elif self._bar is not None and trial.status != "done":
+            # Through the bar's console, which prints above the bar; finished trials are in its
+            # counts.
             self._bar.console.print(plain(self._line(trial, machine)), markup=False)
 
     def _of_machines(self) -> Iterator[str]:

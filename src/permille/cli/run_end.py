@@ -34,9 +34,11 @@ def show_results(
     args: argparse.Namespace,
 ) -> None:
     """The table and the answer, or the table as JSON."""
+    # Standard output has one line of JSON for each trial, and nothing else.
     if args.json_lines:
         return
     boundary: Boundary = args.boundary or "compute"
+    # A cell's id does not depend on the protocol: earlier trials may have had fewer inferences.
     protocols = {planned.cell.id: plan.protocol_of(planned) for planned in plan.cells}
     trials = (t for t in store.trials(study=plan.name) if protocols.get(t.cell.id) == t.protocol)
     # In the study's order: the order in which a block measures its models is drawn.

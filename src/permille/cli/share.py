@@ -16,6 +16,7 @@ from pathlib import Path
 
 from permille.cli import make_parser
 from permille.errors import EngineError, PermilleError
+from permille.escaping import plain
 from permille.interrupts import Interrupted
 
 
@@ -30,7 +31,7 @@ def main() -> int:
     except Interrupted as stop:
         return stop.code
     except PermilleError as error:
-        print(f"permille: {error}", file=sys.stderr, flush=True)
+        print(plain(f"permille: {error}"), file=sys.stderr, flush=True)
         return error.exit_code
 
 
@@ -48,6 +49,8 @@ def _run(shard: str, digest: str, url: str, words: list[str]) -> int:
     from permille.study.engines.protocol import StudyRun
 
     args = make_parser("run", run).parse(words, argparse.Namespace(command=[], words=words))
+    # The words are those of the whole run: this job has a part of the study and a store of its own,
+    # and nobody who reads lines of JSON.
     args.shard, args.store_url, args.json_lines = shard, url, False
     plan = planned(args, fetch=True)
     check_pickles(plan, allowed=args.allow_pickle)

@@ -74,6 +74,8 @@ def verdict_text(point: PointCheck | None) -> str:
 
 def _cells(point: OperatingPoint) -> Iterator[str]:
     yield point.model
+    # A server that could not keep up with the arrivals has no finished trial, and breaks the
+    # promise all the same.
     has_verdict = point.trials.done or point.meets is False
     yield _KEEPS[point.meets] if has_verdict else "no figure"
     yield estimate_text(point.per_1000.kwh, format_energy_kwh)

@@ -74,7 +74,11 @@ def all_summaries_of(args: argparse.Namespace, *, program: bool) -> SourcedSumma
 
 
 def _from_store(args: argparse.Namespace) -> SourcedSummaries:
-    """The store's own figures; None if it is intact and does not contain the shipped study."""
+    """The store's own figures: none if it is intact and does not contain the shipped study.
+
+    Raises:
+        UsageError: there is no such study, and it is not the shipped one.
+    """
     default = PUBLISHED_BOUNDARY if args.study == NAME else "compute"
     boundary: Boundary = args.boundary or default
     damage: list[str] = []  # the store appends to it while it is read

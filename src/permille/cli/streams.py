@@ -28,6 +28,8 @@ def open_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free one, which is this
+    # Python starts without a stream whose descriptor is closed
+    # (docs.python.org/3/library/sys.html#sys.__stdin__).
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for life
     if sys.stdout is None:

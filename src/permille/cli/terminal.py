@@ -27,6 +27,7 @@ def console(*, stderr: bool = False) -> Console:
     from permille.cli.fitting import fitted
     from permille.cli.text_table import TextTable
 
+    # In a function, since rich is imported only by commands that print with it.
     class Ours(Console):
         def print(self, *objects: Any, **how: Any) -> None:
             """Fit tables to the terminal."""
@@ -59,6 +60,8 @@ def console(*, stderr: bool = False) -> Console:
 
 def say_last(notice: str | None) -> None:
     """Print an important notice on standard error, after all other output."""
+    # Standard output is buffered where it is no terminal: in a log of both streams, the notice
+    # would stand before what it is about.
     if notice:
         sys.stdout.flush()
         print(plain(notice), file=sys.stderr)
@@ -72,6 +75,8 @@ def print_json(output: Record) -> None:
 
 def print_json_line(line: bytes) -> None:
     """Print one line of JSON on stdout and flush."""
+    # A reader parses these lines: JSON's own escapes, and not those of the stream (\xe9 is no
+    # JSON).
     text = line.decode() if _speaks_utf8() else json.dumps(json.loads(line))
     print(text, flush=True)
 

@@ -43,6 +43,7 @@ class TextTable(NamedTuple):
         wide = cell_len(head)
         if wide + 2 > width:
             return None
+        # rich's SIMPLE_HEAD has an empty line above and below, and a space at either edge.
         empty = " " * (wide + 2)
         return [empty, f" {head} ", f" {'─' * wide} ", *(f" {row} " for row in rows), empty]
 
@@ -63,6 +64,7 @@ class TextTable(NamedTuple):
 def _aligned(texts: Sequence[str], *, right: bool) -> Iterator[str]:
     from rich.cells import cell_len
 
+    # cell_len looks at each character, and nearly all texts are ASCII.
     widths = [len(text) if text.isascii() else cell_len(text) for text in texts]
     widest = max(widths)
     for text, width in zip(texts, widths, strict=True):

@@ -74,6 +74,8 @@ def evaluate(
     with rec:
         for task, name in zip(tasks, names, strict=True):
             with _spans_around_calls(rec, lm, name):
+                # One task at a time, because lm-eval mixes the requests of several in its calls.
+                # The report is None on every rank of a distributed evaluation but the first.
                 reports.append(lm_eval.simple_evaluate(model=lm, tasks=[task], **settings) or {})
     return [
         ScoredTask(task=name, scores=report.get("results", {}), energy=rec[name])

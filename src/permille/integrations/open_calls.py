@@ -41,4 +41,6 @@ class OpenCalls:
         if inferences is not None:
             span.inferences = inferences
         kind = None if error is None else type(error)
+        # As at the end of a with block that raised it: the span keeps the error, and does not raise
+        # it in the library's thread.
         ending.__exit__(kind, error, None)

@@ -25,10 +25,18 @@ def encode_with_spans(rec: Session, model: Any, *, name: str = "encode") -> Call
     """
 
     def encode(sentences: Any, *arguments: Any, **settings: Any) -> Any:
-        number = len(sentences) if isinstance(sentences, list | tuple) else 1
+        number = 1 if _is_single(model, sentences) else len(sentences)
         with rec.span(name, inferences=number or None):
             vectors = model.encode(sentences, *arguments, **settings)
             wait_for(vectors)
         return vectors
 
     return encode
+
+
+def _is_single(model: Any, sentences: Any) -> bool:
+    # Arrays and columns of sentences are batches, too, and a dictionary may be one input of several
+    # kinds (image and text). Newer versions of the library say themselves what a single input is.
+    if hasattr(model, "is_singular_input"):
+        return bool(model.is_singular_input(sentences))
+    return isinstance(sentences, str) or not hasattr(sentences, "__len__")

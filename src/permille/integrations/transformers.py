@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -54,6 +55,7 @@ def generate_with_spans(rec: Session, model: Any, *, name: str = "generate") -> 
     """
 
     def generate(*arguments: Any, **settings: Any) -> Any:
+        # generate() takes its prompts as its first argument, or by the name of their kind.
         given = [*arguments[:1], *(settings.get(key) for key in _PROMPTS)]
         prompts = next((each for each in given if each is not None), None)
         with rec.span(name) as span:
@@ -66,15 +68,23 @@ def generate_with_spans(rec: Session, model: Any, *, name: str = "generate") -> 
     return generate
 
 
+# Images come last: a model of images and text gets both, and a prompt may have several images.
 _PROMPTS = ("inputs", "input_ids", "inputs_embeds", "input_features", "pixel_values")
 
 
 def _inputs(inputs: Any) -> int:
     """How many inputs a pipeline was given: a chat, which is a list of messages, is one."""
-    if isinstance(inputs, list | tuple) and not _is_chat(inputs):
-        return len(inputs)
-    return 1
+    # Other datasets are streamed, but a pipeline makes a list of one whose items are chats.
+    several = isinstance(inputs, list | tuple) or _is_dataset(inputs)
+    return len(inputs) if several and not _is_chat(inputs) else 1
+
+
+def _is_dataset(inputs: Any) -> bool:
+    # Looked up and not imported: a pipeline that gets such a dataset has loaded torch.
+    data = sys.modules.get("torch.utils.data")
+    return data is not None and isinstance(inputs, data.Dataset)
 
 
 def _is_chat(inputs: Any) -> bool:
-    return all(isinstance(each, Mapping) and "role" in each for each in inputs) and bool(inputs)
+    # By the first message alone, as transformers decides it.
+    return len(inputs) > 0 and isinstance(inputs[0], Mapping) and "role" in inputs[0]

@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import IO
 
@@ -90,6 +90,8 @@ def input_file(name: str) -> Path:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
+            # Opened only to find out whether it can be, before anything is measured: each run opens
+            # it anew, and so reads it from its start.
             with path.open("rb"):
                 return path
     except OSError as error:
@@ -110,11 +112,13 @@ def measure(
     idle_s: float,
     stdin: Path | None,
     stdout: IO[bytes] | None,
+    running: Set[int],
 ) -> Run:
     """Run ``command`` once, with a reading of every meter just before and just after.
 
-    ``token`` marks its processes. ``stdin`` is opened anew; with None the command inherits ours.
-    Processes that it leaves behind are not stopped here: see ``stop_marked``.
+    ``token`` marks its processes; those already ``running``, by their ids, are not its own.
+    ``stdin`` is opened anew; with None the command inherits ours. Processes that it leaves behind
+    are not stopped here: see ``stop_marked``.
 
     Raises:
         UsageError: the command cannot be started.
@@ -123,24 +127,23 @@ def measure(
     """
     recorder.begin()
     idle_span = _idle(idle_s)
+    # Opened before the reading: the span holds nothing but the command.
     with _opened(stdin) as source:
         until_fresh(recorder.mark)
         t0_ns = time.monotonic_ns()
-        try:
-            process = subprocess.Popen(
-                command, stdin=source, stdout=stdout, env={**os.environ, VARIABLE: token}
-            )
-        except OSError as error:
-            raise UsageError(
-                f"cannot run {command[0]!r}: {error.strerror}{_hint(command)}"
-            ) from error
+        process = _started(command, source, stdout, token)
     with contextlib.ExitStack() as undo:
+        # Only an error or a signal ends the command's processes. After a normal end, what it left
+        # running is noted and stays: a single command may start a daemon, as it could without
+        # permille.
         undo.push(lambda kind, error, trace: _stop(process, error, token))
         recorder.watch(process.pid)
         exit_code = process.wait()
         t1_ns = time.monotonic_ns()
+        # take() reads every meter once more, which belongs after the end of the span.
         recording = recorder.take()
-        left = _left_running(token)
+        # While the undoing is still armed: a signal during these looks ends what is left.
+        left = _left_running(token, running)
         undo.pop_all()
     command_span = Span(name="command", t0_ns=t0_ns, t1_ns=t1_ns)
     phase = phases.phase(recording, command_span)
@@ -168,6 +171,18 @@ def _idle(seconds: float) -> Span | None:
     return Span(name="idle", t0_ns=t0_ns, t1_ns=time.monotonic_ns())
 
 
+def _started(
+    command: Sequence[str], stdin: IO[bytes] | None, stdout: IO[bytes] | None, token: str
+) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, VARIABLE: token}
+    try:
+        # In our own process group: Ctrl-C in a terminal reaches the command too, as it would
+        # without permille (see _stop).
+        return subprocess.Popen(command, stdin=stdin, stdout=stdout, env=environment)
+    except OSError as error:
+        raise UsageError(f"cannot run {command[0]!r}: {error.strerror}{_hint(command)}") from error
+
+
 @contextlib.contextmanager
 def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
     if path is None:
@@ -181,12 +196,12 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
         yield file
 
 
-def _left_running(token: str) -> tuple[str, ...]:
-    """Names of the processes that outlive the command."""
+def _left_running(token: str, before: Set[int]) -> tuple[str, ...]:
+    """Names of the processes that outlive the command, without those that were there ``before``."""
     deadline = time.monotonic() + LINGER_S
-    while left := marked(token):
+    while left := [name for pid, name in marked(token).items() if pid not in before]:
         if time.monotonic() >= deadline:
-            return tuple(sorted(left.values()))
+            return tuple(sorted(left))
         time.sleep(0.02)
     return ()
 
@@ -198,10 +213,12 @@ def _stop(process: subprocess.Popen[bytes], error: BaseException | None, token: 
         # A terminal's Ctrl-C has reached the command too; a second might end it halfway.
         process.send_signal(number)
     try:
+        # After Ctrl-C the wait is short: TERM follows below, with the whole grace.
         process.wait(timeout=1.0 if number == signal.SIGINT else GRACE_S)
     except subprocess.TimeoutExpired:
         pass
     finally:
         stop_marked(token, grace_s=GRACE_S)
+        # Also by its id: a command that clears its environment (env -i) has no mark.
         process.kill()
         process.wait()

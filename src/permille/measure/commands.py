@@ -65,6 +65,7 @@ def expand(
     _check(lines, parameters, names)
     unique: dict[tuple[str, ...], CommandLine] = {}
     several: list[CommandLine] = []
+    # Counted before they are made: three lists of 1,000 values would be a billion commands.
     combinations = math.prod(len(values) for _, values in parameters)
     if combinations * len(lines) > MOST:
         raise UsageError(f"these parameters make more than {MOST} commands")
@@ -146,12 +147,15 @@ def scan(key: str, low: str, high: str, step: str | None) -> tuple[str, list[str
             f" second, and fewer than {MOST} steps between"
         )
     count = int((last - first) / by) + 1
+    # As :f, since str() of a Decimal may be 1E+3, which few programs take for a number.
     return key, [f"{first + by * i:f}" for i in range(count)]
 
 
 def _in_shell(words: tuple[str, ...], shell: str | None) -> tuple[str, ...]:
     if shell is None:
         return words
+    # A single word is a whole line for the shell, with its syntax; several are arguments, and must
+    # stay the same words behind the shell.
     return (*shlex.split(shell), "-c", words[0] if len(words) == 1 else shlex.join(words))
 
 

@@ -18,7 +18,7 @@ from permille.records.energy import Boundary
 from permille.suggestions import nearest
 
 CHEAPEST = "cheapest"
-"""In place of a name: the command that needs the least energy."""
+"""In place of a name: of the commands that have a figure, the one that needs the least energy."""
 
 
 class ComparedCommand(MeasuredCommand):
@@ -85,6 +85,7 @@ def compared(
         commands=shown,
         reference=shown[base].name,
         ratios=ratios,
+        # It stays beside ratios for programs that read the output of two commands.
         ratio=over(0, 1).ratio if len(shown) == 2 else None,
         valid=all(c.valid for c in shown),
         reason=next((c.reason for c in shown if c.reason), None),
@@ -110,5 +111,10 @@ def _reference(commands: Sequence[ComparedCommand], named: str | None) -> int:
         return 1 if len(commands) == 2 else 0
     if named in names:
         return names.index(named)
-    known = [(c.energy_j.value, i) for i, c in enumerate(commands) if c.energy_j.value is not None]
+    # A command that failed at once needs little energy, and nothing could be compared with it.
+    known = [
+        (c.energy_j.value, i)
+        for i, c in enumerate(commands)
+        if c.valid and c.energy_j.value is not None
+    ]
     return min(known)[1] if known else 0

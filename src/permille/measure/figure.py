@@ -175,6 +175,7 @@ def _notes(runs: Sequence[Run], figure: Figure, notes: Sequence[str]) -> tuple[s
     """What to know of the figure, each thing once."""
     spans = [spans_of(r.phase, r.idle) for r in runs]
     single = {note for one in spans for note in disturbance_notes(one)}
+    # Each run has a note about other processes; over_runs makes one sentence of them all.
     noticed = [note for r in runs for note in r.notices if note not in single]
     every = [*notes, *noticed, *over_runs(spans), *_left(runs), figure.note]
     return tuple(dict.fromkeys(note for note in every if note))
@@ -230,6 +231,8 @@ def require_measured(figures: Sequence[Figure | MeasuredCommand], boundary: Boun
         MeterError: one of them does.
     """
     for one in figures:
+        # Without a provenance there is no figure at all, which has a reason and an exit code of its
+        # own.
         if one.provenance not in (None, Provenance.MEASURED):
             weak = [n for n, d in one.domains.items() if d.provenance != "measured"]
             raise MeterError(

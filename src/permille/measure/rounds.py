@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import IO
 
 from permille.balanced import order
-from permille.errors import UsageError
+from permille.errors import PermilleError, UsageError
 from permille.interrupts import Interrupted
 from permille.measure.command import GRACE_S, Run, measure
 from permille.measure.commands import CommandLine, substituted
-from permille.processes import VARIABLE, stop_marked
+from permille.processes import VARIABLE, marked, stop_marked
 from permille.recorder.client import Recorder
 from permille.records import Record
 
@@ -27,6 +27,9 @@ LEAST_S = 3.0
 """Where the number of repeats is not given: seconds that each command is measured for, in all."""
 SEED = "permille measure"
 """The orders are the same each time: what was measured can be measured again."""
+_SETUP = ".setup"
+"""Follows the token of what ``--setup`` starts, which no run's leftovers are: a server that it puts
+in the background is there for every run, until ``--cleanup`` ends it."""
 
 
 class RunProtocol(Record):
@@ -98,7 +101,9 @@ def rounds(
     def once(number: int, *, counts: bool) -> None:
         command = commands[number]
         stop_marked(token, grace_s=GRACE_S)
+        # After stop_marked, which would also end what --prepare starts in the background.
         _aside("--prepare", protocol.prepare, command, token)
+        running = marked(token).keys() if protocol.prepare else frozenset()
         run = measure(
             recorder,
             command.words,
@@ -106,6 +111,7 @@ def rounds(
             idle_s=protocol.idle_s if counts else 0.0,
             stdin=protocol.stdin,
             stdout=stdout,
+            running=running,
         )
         _aside("--conclude", protocol.conclude, command, token)
         if counts:
@@ -113,7 +119,7 @@ def rounds(
 
     try:
         for number, command in enumerate(commands):
-            _aside("--setup", protocol.setup, command, token)
+            _aside("--setup", protocol.setup, command, token + _SETUP)
             for _ in range(protocol.warmup):
                 once(number, counts=False)
         for round_number, turns in enumerate(_orders(len(commands), protocol, all_runs)):
@@ -121,8 +127,11 @@ def rounds(
                 if not _failed(all_runs[number], protocol):
                     before(number, round_number, all_runs)
                     once(number, counts=True)
-    except Interrupted:
+    # measure() has ended its own command by then; this is for what the lines around it were running
+    # or have put into the background: after an error, no --cleanup follows.
+    except (Interrupted, PermilleError):
         stop_marked(token, grace_s=GRACE_S)
+        stop_marked(token + _SETUP, grace_s=GRACE_S)
         raise
     return all_runs
 
@@ -153,6 +162,8 @@ def _enough(number: int, protocol: RunProtocol, all_runs: Sequence[Sequence[Run]
         return number >= protocol.repeats
     if number < protocol.min_repeats:
         return False
+    # All go on until the shortest has had enough: a ratio pairs the runs of each round, so that
+    # further runs of one command alone would not count (analysis.commands.ratio).
     shortest_s = min(sum(run.phase.seconds for run in runs) for runs in going_on)
     return number >= protocol.max_repeats or shortest_s >= protocol.least_s
 
@@ -178,6 +189,7 @@ def _failure(option: str, line: str | None, command: CommandLine, token: str) ->
     text = substituted(line, command.parameters)
     done = subprocess.run(
         ["/bin/sh", "-c", text],
+        # Our standard input is for the command: a --prepare that reads would take it away.
         stdin=subprocess.DEVNULL,
         # Standard output is the report's, which may be JSON.
         stdout=sys.stderr,

@@ -41,6 +41,7 @@ def _checked(name: str, value: Any, kind: type) -> Any:
     """The value as its column's plain type: libraries refuse the enumerations that are strings."""
     if value is None:
         return None
+    # By type(): a bool is an int too, and must not become 1.0.
     if isinstance(value, kind) or (kind is float and type(value) is int):
         return kind(value)
     raise UsageError(f"the store is not as permille writes it: {name} is {plain(repr(value), 60)}")

@@ -28,6 +28,7 @@ def register(shell: Any) -> None:
         try:
             return run_cell(shell, line, cell)
         except PermilleError as error:
+            # IPython shows this exception as one line, and any other with a traceback.
             raise ShownInOneLine(str(error)) from error
 
     energy.__doc__ = run_cell.__doc__
@@ -68,6 +69,8 @@ def run_cell(shell: Any, line: str, cell: str) -> Any:
                 with session.span("cell", inferences=args.inferences):
                     value = execute()
     finally:
+        # Also if the cell raises: its energy up to that point is known, and the result says why it
+        # is not valid.
         _show(session, shell, args.output)
     return value
 
@@ -120,6 +123,7 @@ def _show(session: Session, shell: Any, name: str | None) -> None:
     """Display the result, and keep it in a variable."""
     from IPython.display import display
 
+    # The recorder did not start, or the first span did not begin.
     if not session.ended or "cell" not in session.results:
         return
     result: Result = session["cell"]

@@ -148,6 +148,8 @@ def _read(store: str | Path | None, study: str | None, read: Callable[[Store], l
             f"{named} is not a file; the command line reads object storage:"
             " permille export parquet FILE --store URL"
         )
+    # Without a list for its damage, a damaged store is an error: a frame could not say what it
+    # lacks.
     with Store(Path(named), readonly=True) as opened:
         items = read(opened)
         if not items:

@@ -77,6 +77,8 @@ class MeasuredBlock:
         """One of several repeats of the same work, each with the block's ``inferences``."""
         with self._session.span("repeat", inferences=self._inferences):
             yield
+        # Only a repeat that has ended counts: if the first one raises, the result is that of the
+        # whole block.
         self._repeats += 1
 
     @property
@@ -183,6 +185,7 @@ class Energy:
 
 def _enter(recording: contextlib.ExitStack, session: Session, *, required: bool) -> None:
     try:
+        # Around the start alone: a MeterError of the test's own code must not look like a skip.
         recording.enter_context(session)
     except MeterError as error:
         if not required:

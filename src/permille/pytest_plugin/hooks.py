@@ -67,8 +67,10 @@ def _refused(item: pytest.Item) -> str | None:
     """Why this test may not measure."""
     if (folder := _turns(item)) is None:
         return None
+    # getfixturevalue() in the test comes too late: its turn was taken beside other tests.
     if "energy" not in getattr(item, "fixturenames", ()):
         return "other tests run beside this one: request energy as an argument of the test"
+    # xdist can start workers by SSH, where the controller's folder is not.
     if not folder.is_dir():
         return "a worker on another machine cannot keep other tests away: run these without it"
     return None
@@ -101,6 +103,7 @@ def _as_json(test: str, block: MeasuredBlock) -> str:
 
 
 # Not wrapper=True: with a pluggy older than 1.2, loading this plug-in would stop the user's pytest.
+# First, so that the set-up of fixtures and the other plug-ins are within the turn.
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, None, None]:
     """On a worker of xdist, a test that measures waits until no other test runs."""
@@ -158,6 +161,8 @@ class Reports:
         try:
             write_whole(Path(path), content.encode())
         except UsageError as error:
+            # At this point pytest catches its own exit alone; any other exception ends it with a
+            # traceback.
             pytest.exit(f"--energy-json: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -54,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; return the exit code."""
     if args.action == "fetch":
+        # Standard output is for the JSON alone.
         out = sys.stderr if args.json else sys.stdout
         states = assets.fetch(args.group, lambda line: print(plain(line), file=out, flush=True))
     else:

@@ -107,6 +107,7 @@ def comparison_json(
     return ComparisonOutput(
         a=comparison.a,
         b=comparison.b,
+        # Every summary was read within the same one.
         boundary=comparison.cells[0].a.boundary,
         net=net,
         carbon=carbon,

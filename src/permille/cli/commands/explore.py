@@ -50,9 +50,11 @@ def _serve(store: Path, port: int | None, *, opens: bool) -> int:
         from permille.explorer.figures import Figures
         from permille.explorer.server import app
 
+        # Within the extra, because rendering the page imports its template engine.
         page.served()
     # A run may make the store later, but not its folder.
     if store.exists() or not store.parent.is_dir():
+        # With a list for its damage: a damaged store is served with what can be read of it.
         with Store(store, readonly=True, damage=[]):
             pass  # what is not a store is refused before anything is served
     figures = Figures(store)

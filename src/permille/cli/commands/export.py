@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     export = exporter.export(request)
     for note in export.notes:
         print(plain(note), file=sys.stderr)
+    # Before the refusal below: damage may be why nothing matches.
     code = say_damage([*request.damage, *export.damage])
     if export.rows == 0:
         raise UsageError("no matching trials to export; see: permille results")
@@ -144,6 +145,7 @@ class _Reading:
     def trials(self) -> Iterator[Trial]:
         with Store(self._args.store, readonly=True, damage=self.damage) as store:
             check_study(store, self._args)
+            # Any boundary will do: which cells are superseded depends on when they were measured.
             kept = current_groups(store.cells(BoundaryReading("node"), self._args.study))
             chosen = _chosen(self._args, kept, lambda one: one[1].cell)
             yield from store.of_groups(group for group, _ in chosen)

@@ -152,14 +152,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure both, and judge; or judge a study against its baseline."""
     if args.study_file is not None or args.against is not None:
         return _study(args)
-    # hyperfine's word, so that its command lines work here.
-    shell = "/bin/sh" if args.shell == "default" else args.shell
-    lines = split(args.command) if args.command else []
-    if len(lines) != 2:
-        raise UsageError("a gate compares two commands: permille gate -- ./old --- ./new")
-    commands = expand(lines, (), names=args.command_name, shell=shell)
-    for command in commands:
-        check(command.words, prepared=args.prepare is not None)
+    commands = _commands(args)
     if args.export_markdown is not None:
         check_writable(args.export_markdown)
     token = uuid.uuid4().hex
@@ -179,6 +172,26 @@ def run(args: argparse.Namespace) -> int:
     if args.export_markdown is not None:
         write_whole(args.export_markdown, markdown(output).encode())
     return 1 if output.reason else _CODES[output.verdict]
+
+
+def _commands(args: argparse.Namespace) -> list[CommandLine]:
+    """The two commands, which can be started.
+
+    Raises:
+        UsageError: they are not two, one cannot be started, or an option goes without another.
+    """
+    # hyperfine's word, so that its command lines work here.
+    shell = "/bin/sh" if args.shell == "default" else args.shell
+    lines = split(args.command) if args.command else []
+    if len(lines) != 2:
+        raise UsageError("a gate compares two commands: permille gate -- ./old --- ./new")
+    if args.at_most is not None and not args.until_told:
+        # Silently, a gate would take as long as its 12 rounds do.
+        raise UsageError("--at-most goes with --until-told, which is not given")
+    commands = expand(lines, (), names=args.command_name, shell=shell)
+    for command in commands:
+        check(command.words, prepared=args.prepare is not None)
+    return commands
 
 
 _FOR_COMMANDS: dict[str, object] = {
@@ -224,6 +237,7 @@ def _gate(
     output: GateOutput | None = None
 
     def before(number: int, round_number: int, runs: Sequence[Sequence[Run]]) -> None:
+        # Each batch numbers its rounds from 0, and the line of progress all of them together.
         progress.before(number, len(found[0]) + round_number, runs)
 
     for look, batch in enumerate(batches(args, found), 1):
@@ -251,6 +265,7 @@ def _gate(
         for all_runs, new in zip(found, made, strict=True):
             all_runs += new
         output = _judged(commands, found, confidence(args, look, found), args)
+        # Without a figure, more rounds would not help.
         told = output.verdict != "cannot-tell" or output.reason is not None
         if told or (ends_s is not None and time.monotonic() >= ends_s):
             break

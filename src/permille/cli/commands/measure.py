@@ -203,6 +203,7 @@ def run(args: argparse.Namespace) -> int:
             measured = rounds(
                 recorder, commands, protocol, token=token, stdout=stdout, before=progress.before
             )
+            # Within the context, so that a signal stops this, too.
             unclean = clean_up(commands, protocol, token=token)
             missing = notable(recorder.missing)
     except Interrupted as stop:
@@ -304,6 +305,7 @@ def _protocol(args: argparse.Namespace, commands: int) -> tuple[RunProtocol, lis
     if args.repeats is not None and bounds != (None, None):
         raise UsageError("--repeats fixes the number of runs: no --min-repeats, no --max-repeats")
     fixed = (args.repeats or 1) if bounds == (None, None) else None
+    # Where a bound that is given contradicts the default of the other, that default gives way.
     most = args.max_repeats or max(DEFAULT_MAX, args.min_repeats or 0)
     least = min(args.min_repeats or DEFAULT_MIN, most)
     if args.min_repeats and args.min_repeats > most:

@@ -13,6 +13,7 @@ from permille.meters import Meter
 from permille.meters.selection import Unavailable, open_all, try_open
 from permille.records import JsonOutput, Record
 from permille.records.recording import Domain, DomainKind, Provenance
+from permille.units import format_energy_j, format_seconds
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(Meters(meters=tuple(meters)))
     else:
-        _print_tables(meters)
+        print_tables(meters)
     return 0 if any(meter.used for meter in meters) else NOTHING
 
 
@@ -153,7 +154,8 @@ def _domain(domain: Domain, problem: str | None) -> ShownDomain:
     )
 
 
-def _print_tables(meters: list[ShownMeter]) -> None:
+def print_tables(meters: list[ShownMeter]) -> None:
+    """What can be measured, and what is missing, for people."""
     from rich.text import Text
 
     out = console()
@@ -188,8 +190,8 @@ def _domain_table(meters: list[ShownMeter]) -> Table:
                 domain.name,
                 domain.provenance,
                 "yes" if meter.used else "no",
-                _amount(domain.resolution_j, "J"),
-                _amount(domain.tick_s, "s"),
+                "-" if domain.resolution_j is None else format_energy_j(domain.resolution_j),
+                "-" if domain.tick_s is None else format_seconds(domain.tick_s),
                 _accuracy(domain.accuracy),
                 domain.device or "",
             )
@@ -214,13 +216,3 @@ def _accuracy(accuracy: Accuracy) -> str:
     if low == high:
         return f"±{low * 100:g} %"
     return f"-{low * 100:g}/+{high * 100:g} %"
-
-
-def _amount(value: float | None, unit: str) -> str:
-    """Three digits with an SI prefix; "-" if unknown."""
-    if value is None:
-        return "-"
-    for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "u")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value:.1g} {unit}"

@@ -14,6 +14,7 @@ from permille.cli.terminal import console, print_json
 from permille.errors import UsageError
 from permille.records import JsonOutput
 from permille.records.energy import BOUNDARIES, Boundary, Estimate
+from permille.units import format_number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -143,8 +144,8 @@ def _table(rows: list[ParityRow], per_day: float | None) -> Table:
         inferences = row.inferences
         cells: list[Text | str] = [
             Text(plain(row.model or "-")),
-            f"{row.training_kwh:,g}",
-            "not counted" if row.finetuning_kwh is None else f"{row.finetuning_kwh:,g}",
+            format_number(row.training_kwh, 6),
+            "not counted" if row.finetuning_kwh is None else format_number(row.finetuning_kwh, 6),
             f"{row.kwh_per_inference:.3g}",
             f"{inferences.value:,.0f}",
             "-"

@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = [args.table] if args.table else list(TABLES)
     keys = [name if name == "claims" else f"table{name}" for name in wanted]
     if args.json:
+        # The shape stays: the tables that were not asked for are null.
         every = {field for field in Reproduction.__struct_fields__ if field != "schema"}
         print_json(structs.replace(result, **dict.fromkeys(every - set(keys))))
         return 0

@@ -35,6 +35,7 @@ from permille.cli.terminal import console, print_json, say_last
 from permille.collector import without_collector
 from permille.energy.disturbance import OVER_TRIALS
 from permille.escaping import plain
+from permille.suggestions import nearest
 from permille.units import format_energy_j, format_energy_kwh, format_mass_g, format_number
 
 EXAMPLES = """examples:
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     added = impacts_of(args, carbon)
     source = all_summaries_of(args, program=args.json)
     everything, boundary, damage = source.summaries, source.boundary, source.damage
+    tasks = {s.cell.task for s in everything}
     if args.task:
         everything = [s for s in everything if s.cell.task == args.task]
     summaries, older = comparable.split(everything)
@@ -96,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         print_json(results)
+    elif args.task and args.task not in tasks and tasks:
+        near = nearest(args.task, sorted(tasks))
+        print(plain(f"no results of the task {args.task!r}; {near}"))
     else:
         show(results, summaries, explain=args.explain)
     say_last(source.notice)
@@ -143,6 +148,7 @@ def footing(results: Results) -> list[str]:
     lines += _superseded_lines(results)
     lines += _carbon_lines(results.rows)
     lines += _impact_lines(results)
+    # The note is about permille's own estimate; other tools estimate in other ways.
     lines += estimated_notes(
         r.meter for r in results.rows if r.source == "permille" and r.provenance == "estimated"
     )
@@ -279,6 +285,7 @@ _MOST_DISTURBED = 5
 def _note_lines(rows: Sequence[ResultRow]) -> list[str]:
     # Notes that differ only in a number are printed once.
     notes = {re.sub(r"\d+", "", n): n for r in rows for n in r.notes}
+    # These stand with their rows, in lines of their own.
     own = (OVER_TRIALS, LATE)
     notes = {key: n for key, n in notes.items() if not n.startswith(own)}
     lines = [f"note: {note}" for note in list(notes.values())[:8]]

@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         show(output)
     say_last(notice)
     damaged = say_damage(damage)
+    # The verdict first: a build decides by it, and damage is on standard error.
     return code_of(choice) or damaged
 
 

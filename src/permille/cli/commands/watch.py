@@ -132,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
         served_at=None if args.serve is None else address("--serve", args.serve),
         otlp=args.otlp,
         store=args.store,
+        # A collector that does not answer must not delay the next reading.
         wait_s=every_s / 2,
     )
     url = checked_url(args.metrics)
@@ -147,6 +148,7 @@ def run(args: argparse.Namespace) -> int:
             outlets.open(stack)
             problem = watcher.start()
             _introduce(scraper, str(url.hostname), problem)
+            # After the first scrape, which tells which server it is.
             outlets.begin(_head(url, scraper))
             _follow(watcher, outlets, every_s, args)
     if watcher.last is not None and not args.json_lines:

@@ -1,0 +1,68 @@
+"""Commands of which one failed: what is compared, and what the Markdown table says. Without
+measuring."""
+
+from __future__ import annotations
+
+import pytest
+
+from permille.carbon.settings import resolve
+from permille.cli.measure_text import markdown, show
+from permille.measure.command import Run
+from permille.measure.commands import CommandLine
+from permille.measure.comparing import CHEAPEST, MeasuredCommands, compared
+from permille.measure.figure import FigureRequest, MeasuredCommand, command_json
+from permille.records.energy import Phase
+from permille.records.recording import RecorderStats
+from tests.records import joules
+
+COMMANDS = [CommandLine(name=name, words=(name,)) for name in ("large", "small", "broken")]
+STATS = RecorderStats(cpu_s=0.01, wall_s=1.0, polls=10, missed=0, interval_s=0.1)
+
+
+def one_run(energy_j: float, exit_code: int = 0) -> Run:
+    phase = Phase(seconds=1.0, domains={"cpu:0": joules(energy_j)})
+    return Run(phase=phase, idle=None, exit_code=exit_code, notices=(), recorder=STATS)
+
+
+def measured(*runs: Run) -> tuple[list[MeasuredCommand], MeasuredCommands]:
+    question = FigureRequest(
+        boundary="compute", inferences=None, repeats=1, ignore_failure=False,
+        quiet_machine=False, carbon=resolve(),
+    )  # fmt: skip
+    each = [[run] for run in runs]
+    figures = [
+        command_json(command, one, question, ())
+        for command, one in zip(COMMANDS, each, strict=True)
+    ]
+    return figures, compared(COMMANDS, figures, each, "compute", CHEAPEST)
+
+
+def test_a_command_that_failed_is_not_the_cheapest() -> None:
+    _, found = measured(one_run(60.0), one_run(40.0), one_run(5.0, exit_code=3))
+    assert found.reference == "small"
+    over = {ratio.a: ratio.ratio.value for ratio in found.ratios}
+    assert over["large"] == pytest.approx(1.5)
+    assert over["broken"] is None
+
+
+def test_a_failed_commands_energy_is_not_a_figure_in_the_markdown_table() -> None:
+    _, found = measured(one_run(60.0), one_run(40.0), one_run(5.0, exit_code=3))
+    large, _, broken = markdown(found.commands, found).splitlines()[2:]
+    assert large.endswith("| measured |")
+    assert "measured, not valid: the command exited with 3" in broken
+
+
+def test_a_large_ratio_is_written_out_in_the_markdown_table() -> None:
+    _, found = measured(one_run(60_000.0), one_run(40.0), one_run(80.0))
+    large, *_ = markdown(found.commands, found).splitlines()[2:]
+    assert "| 1,500" in large
+
+
+def test_an_energy_that_is_shown_is_not_said_to_be_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (*_, broken), _ = measured(one_run(60.0), one_run(40.0), one_run(5.0, exit_code=3))
+    show(broken, explain=False)
+    _, verdict, energy, *_ = capsys.readouterr().out.splitlines()
+    assert verdict.startswith("  not valid: the command exited with 3")
+    assert energy.startswith("  energy   5 J")
