@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,15 @@ def test_a_pickle_is_refused_unless_it_is_allowed(classifier: Path, tmp_path: Pa
         backend.check(spec(tmp_path), "text-classification")
     allowed = spec(tmp_path, allow_pickle=True)
     assert ask(allowed, "text-classification", Text(text="this is bad")).label == "bad"
+
+
+def test_safetensors_come_before_a_pickle_that_is_allowed(classifier: Path, tmp_path: Path) -> None:
+    shutil.copytree(classifier, tmp_path, dirs_exist_ok=True)
+    for pickled in (None, b"not even a pickle"):
+        if pickled is not None:
+            (tmp_path / "pytorch_model.bin").write_bytes(pickled)
+        allowed = spec(tmp_path, allow_pickle=True)
+        assert ask(allowed, "text-classification", Text(text="this is bad")).label == "bad"
 
 
 def test_damaged_weights_are_one_line(classifier: Path, tmp_path: Path) -> None:

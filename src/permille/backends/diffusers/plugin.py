@@ -160,7 +160,9 @@ def open_pipeline(spec: ModelSpec, settings: Settings) -> Any:
         return DiffusionPipeline.from_pretrained(
             settings.path,
             dtype=getattr(torch, settings.dtype),
-            use_safetensors=not settings.allow_pickle,
+            # None prefers safetensors. With False, diffusers reads only pickles, and would fail on
+            # every part of the pipeline that has none.
+            use_safetensors=None if settings.allow_pickle else True,
             local_files_only=True,
             trust_remote_code=False,
         )

@@ -36,7 +36,9 @@ def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> 
         model, info = kind.from_pretrained(
             folder,
             dtype=settings.dtype or "auto",
-            use_safetensors=not settings.allow_pickle,
+            # None prefers safetensors. With False, transformers reads only pickles: it would fail
+            # on a folder without one, and ignore safetensors of the same weights.
+            use_safetensors=None if settings.allow_pickle else True,
             # Without it, transformers only warns of missing weights, and draws them at random.
             output_loading_info=True,
             **local,
