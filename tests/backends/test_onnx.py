@@ -57,6 +57,16 @@ def test_a_classifier_names_its_greatest_logit(tmp_path: Path) -> None:
     model.close()
 
 
+def test_the_size_includes_weights_in_separate_files(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(classifier(tmp_path) / "model.onnx")
+    outside = {"location": "weights.bin", "size_threshold": 0, "save_as_external_data": True}
+    onnx.save_model(model, tmp_path / "model.onnx", **outside)
+    loaded = backend.load(spec(path=str(tmp_path)), TASK)
+    files = [tmp_path / "model.onnx", tmp_path / "weights.bin"]
+    assert loaded.facts.size_bytes == sum(file.stat().st_size for file in files)
+
+
 def test_tokens_are_counted_and_cut_at_max_length(tmp_path: Path) -> None:
     settings = {"path": str(classifier(tmp_path) / "model.onnx"), "max_length": 3}
     model = backend.load(spec(**settings), TASK)

@@ -128,6 +128,15 @@ def test_a_trained_classifier_is_right(classifier: Path) -> None:
     assert loaded.facts.size_bytes == (classifier / "model.safetensors").stat().st_size
 
 
+def test_the_size_is_that_of_the_weights_that_are_loaded(classifier: Path, tmp_path: Path) -> None:
+    shutil.copytree(classifier, tmp_path, dirs_exist_ok=True)
+    weights = tmp_path / "model.safetensors"
+    for copy in ("consolidated.safetensors", "model.fp16.safetensors"):
+        shutil.copy(weights, tmp_path / copy)
+    loaded = backend.load(spec(tmp_path), "text-classification")
+    assert loaded.facts.size_bytes == weights.stat().st_size
+
+
 def test_a_text_is_cut_at_its_length(classifier: Path) -> None:
     asked = spec(classifier, max_length=8)
     output = ask(asked, "text-classification", Text(text="very " * 100))

@@ -103,11 +103,7 @@ class LlamaBackend:
     def stands_on(self, model: ModelSpec) -> StandsOn:
         """The other parts of a model in several files; the study file names the first."""
         file = Path(str(model.settings["path"]))
-        part = _PART.fullmatch(file.name)
-        if part is None:
-            return StandsOn()
-        parts = sorted(file.parent.glob(f"{glob.escape(part[1])}-*-of-{part[2]}.gguf"))
-        return StandsOn(files={p.name: p for p in parts})
+        return StandsOn(files={p.name: p for p in _parts(file) if p != file})
 
     def load(self, model: ModelSpec, task: str) -> _Llama:
         """The model in memory.
@@ -119,12 +115,20 @@ class LlamaBackend:
         return _Llama(model.id, msgspec.convert(model.settings, Settings))
 
 
+def _parts(file: Path) -> list[Path]:
+    """The files of a model, of which the study file names the only or the first one."""
+    part = _PART.fullmatch(file.name)
+    if part is None:
+        return [file]
+    return sorted(file.parent.glob(f"{glob.escape(part[1])}-*-of-{part[2]}.gguf"))
+
+
 class _Llama:
     """A loaded model."""
 
     def __init__(self, model_id: str, settings: Settings) -> None:
         self._id = model_id
-        self._size_bytes = files.existing(model_id, "path", settings.path).stat().st_size
+        self._parts = _parts(files.existing(model_id, "path", settings.path))
         self.device = _device(model_id, settings)
         self._key = secrets.token_hex(16)
         self._server = _start(model_id, settings, self._key)
@@ -134,7 +138,8 @@ class _Llama:
     def facts(self) -> ModelFacts:
         """Facts as llama.cpp reads them from the file."""
         meta = self._ask_http("GET", "/v1/models")["data"][0]["meta"]
-        return ModelFacts(params=int(meta["n_params"]), size_bytes=self._size_bytes)
+        size = sum(part.stat().st_size for part in self._parts)
+        return ModelFacts(params=int(meta["n_params"]), size_bytes=size)
 
     def infer(self, request: Any) -> Any:
         """Answer one prompt."""

@@ -62,15 +62,20 @@ def choose(wanted: Wanted, names: Sequence[str]) -> Chosen:
 
 def _transformers(wanted: Wanted, names: list[str]) -> Chosen:
     top = [name for name in names if "/" not in name]
-    weights = [n for n in top if re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", n)]
-    # Before any others: Mistral's repositories have the same weights in consolidated.safetensors.
-    if "model.safetensors" in top:
-        weights = ["model.safetensors"]
-    weights = weights or [n for n in top if n.endswith(".safetensors")]
+    weights = transformers_weights(top)
     if not weights:
         weights = _pickles(wanted, [n for n in top if n.startswith("pytorch_model")], top)
     code = [n for n in names if n.endswith(".py")] if wanted.remote_code else []
     return Chosen(names=(*weights, *_readers(top), *code))
+
+
+def transformers_weights(names: Sequence[str]) -> list[str]:
+    """Of the files in a folder, the safetensors that transformers loads."""
+    if "model.safetensors" in names:
+        return ["model.safetensors"]
+    # Before any others: Mistral's repositories have the same weights in consolidated.safetensors.
+    shards = [n for n in names if re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", n)]
+    return shards or [n for n in names if n.endswith(".safetensors")]
 
 
 def _diffusers(wanted: Wanted, names: list[str]) -> Chosen:

@@ -28,7 +28,6 @@ class Classifier:
         self,
         model_id: str,
         model: TextModel,
-        file: Path,
         labels: tuple[str, ...],
         head_path: str | None,
     ) -> None:
@@ -38,7 +37,11 @@ class Classifier:
             self._output = _logits(model_id, model.outputs, labels)
         else:
             self._output = _embeddings(model_id, model.outputs, self._head[0].shape[1])
-        self.facts = ModelFacts(size_bytes=file.stat().st_size)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The bytes of the model."""
+        return self._model.session.facts
 
     def infer(self, request: Any) -> Any:
         """Classify one text; returns (the class's number, the number of tokens)."""

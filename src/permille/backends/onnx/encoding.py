@@ -24,8 +24,12 @@ class Encoder:
 
     def __init__(self, model_id: str, model: TextModel, file: Path, classes: tuple[str, ...]):
         self.id, self.model, self.classes = model_id, model, classes
-        self.facts = ModelFacts(size_bytes=file.stat().st_size)
         self.prepare(files.folder_of(file))
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The bytes of the model."""
+        return self.model.session.facts
 
     def prepare(self, folder: Path) -> None:
         """Find the session's outputs and the model's files that the task needs."""

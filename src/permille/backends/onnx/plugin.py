@@ -147,7 +147,7 @@ class OnnxBackend:
             pairs=task == "question-answering",
         )
         if task == "text-classification":
-            return Classifier(model.id, text, file, labels, settings.head_path)
+            return Classifier(model.id, text, labels, settings.head_path)
         return ENCODERS[task](model.id, text, file, labels)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from permille.errors import ModelError
+from permille.records.cell import ModelFacts
+from permille.weights.onnx import external
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +26,7 @@ class OnnxSession:
         import onnxruntime
         import onnxruntime.capi.onnxruntime_pybind11_state as ort
 
-        self._id = model_id
+        self._id, self._file = model_id, file
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors are raised
         if threads is not None:
@@ -46,6 +48,12 @@ class OnnxSession:
             ) from error
         self.inputs = {i.name: list(i.shape) for i in self._session.get_inputs()}
         self.outputs = {o.name: list(o.shape) for o in self._session.get_outputs()}
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The bytes of the model, with the weights that it stores in separate files."""
+        files = [self._file, *(self._file.parent / name for name in external(self._file))]
+        return ModelFacts(size_bytes=sum(file.stat().st_size for file in files if file.is_file()))
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Run the model; returns the named outputs, in that order.

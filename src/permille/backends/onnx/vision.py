@@ -41,7 +41,11 @@ class OnnxVision:
         self._input, self._masked = self._declared()
         self._last = layout(self._session.inputs[self._input]) == "channels last"
         self._outputs = self._named()
-        self.facts = ModelFacts(size_bytes=file.stat().st_size)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The bytes of the model."""
+        return self._session.facts
 
     def infer(self, request: Any) -> Any:
         """Decode, prepare and run one image; returns (its pixels, the model's outputs)."""

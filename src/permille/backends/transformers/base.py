@@ -1,7 +1,7 @@
 """Shared by every model of backend transformers: device, batches and facts.
 
-A runner turns a list of requests of one kind into raw answers (``run``, in the measured span), and
-these into outputs (``outputs``, after it). ``Runner`` does the rest.
+A modality turns a list of requests of one kind into raw answers (``run``, in the measured span),
+and these into outputs (``outputs``, after it). ``TorchModel`` does the rest.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from permille.backends.transformers.opened import OpenedModel
 from permille.errors import ModelError
+from permille.hub.selection import transformers_weights
 from permille.records.cell import ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.specs import ModelSpec
@@ -42,7 +43,9 @@ class TorchModel:
     def facts(self) -> ModelFacts:
         """Parameters are counted in memory, bytes on disk."""
         folder = self._opened.folder
-        weights = [*Path(folder).glob("*.safetensors")] if folder else []
+        # Only what was loaded: a folder may have the same weights twice, in another precision.
+        there = {file.name: file for file in Path(folder).glob("*.safetensors")} if folder else {}
+        weights = [there[name] for name in transformers_weights(sorted(there))]
         return ModelFacts(
             params=self._params,
             architecture=type(self.model).__name__,
