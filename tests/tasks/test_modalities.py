@@ -219,6 +219,19 @@ def test_the_nearest_other_vector_has_the_same_class() -> None:
     assert quality.value == pytest.approx(3 / 5)
 
 
+def test_a_vector_of_zeros_is_like_no_other() -> None:
+    assert precision_at_1([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]], ["a", "a", "a"]) == 0
+    vectors = [[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]]
+    assert precision_at_1(vectors, ["a", "a", "a", "a"]) == pytest.approx(2 / 4)
+
+
+def test_the_first_vector_of_a_text_counts() -> None:
+    asked = [sample("a", 1), sample("a", 2), sample("b", 3), sample("a", 1)]
+    vectors = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.0, 1.0]]
+    quality = score("feature-extraction", [Output(data=v) for v in vectors], asked)
+    assert (quality.n, quality.value) == (3, pytest.approx(2 / 3))
+
+
 def test_perplexity_is_by_token_over_all_texts() -> None:
     known = [
         Likelihood(log_likelihood=-3 * math.log(2), tokens=3, utf8_bytes=6),
