@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from permille.datasets.media import MAX_PIXELS
 from permille.errors import ModelError
 from permille.records import Record
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BICUBIC, _BILINEAR = 3, 2
+_BILINEAR = 2
 _MOST_EDGE = 4_096
 _UNKNOWN = ("do_thumbnail", "do_align_long_axis", "do_split_image", "do_image_splitting")
 
@@ -48,7 +49,8 @@ def from_config(config: dict[str, Any], where: str) -> Preparation:
         raise ModelError(f"{where}: {unknown[0]} is not supported")
     try:
         made = _described(config)
-    except (KeyError, TypeError, ValueError) as error:
+    # Also a division by a crop_pct of 0, and Infinity, which JSON does not have but Python reads.
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ModelError(f"{where}: no usable {error}") from error
     edges = [*(made.size or ()), *(made.crop or ()), made.shortest or 1, made.longest or 1]
     if not all(1 <= edge <= _MOST_EDGE for edge in edges) or 0.0 in (made.std or ()):
@@ -88,11 +90,21 @@ def _by_crop_share(
 
 
 def prepare(image: Any, how: Preparation) -> NDArray[np.float32]:
-    """A PIL image in RGB as 3 x height x width."""
+    """A PIL image in RGB as 3 x height x width.
+
+    Raises:
+        ModelError: the resized image would have too many pixels.
+    """
     import numpy as np
 
     target = how.size or _edges(image.height, image.width, how)
     if target is not None and target != (image.height, image.width):
+        # Of a line one pixel high, the longer edge grows as much as the shorter: to many GB.
+        if target[0] * target[1] > MAX_PIXELS:
+            raise ModelError(
+                f"an image of {image.width}×{image.height} pixels would be resized to"
+                f" {target[1]}×{target[0]}, too many"
+            )
         image = image.resize((target[1], target[0]), resample=how.resample)
     values = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
     if how.crop is not None:
