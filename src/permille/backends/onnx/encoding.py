@@ -63,8 +63,14 @@ class Tagger(Encoder):
     asks = Words
 
     def prepare(self, folder: Path) -> None:
-        """Check the width of the logits."""
+        """Check the width of the logits; prepare the tokenizer for separate words."""
+        from tokenizers.pre_tokenizers import ByteLevel
+
         super().prepare(folder)
+        kind = (model_config.read(folder / "config.json") or {}).get("model_type")
+        splitting = self.model.tokenizer.pre_tokenizer
+        if kind in model_config.BYTE_LEVEL and isinstance(splitting, ByteLevel):
+            splitting.add_prefix_space = True
         width = self.model.outputs["logits"][-1]
         if isinstance(width, int) and width != len(self.classes):
             raise ModelError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from permille.backends import model_config
 from permille.backends.transformers.heads import auto_class
 from permille.backends.transformers.opened import OpenedModel
 from permille.errors import ModelError
@@ -66,7 +67,7 @@ def _open_processor(folder: str, config: Any, task: str, local: dict[str, Any]) 
             transformers.AutoTokenizer.from_pretrained(folder, **local),
         )
     reader = getattr(transformers, _PROCESSORS.get(task, "AutoTokenizer"))
-    if task == "token-classification" and config.model_type in _BYTE_LEVEL:
+    if task == "token-classification" and config.model_type in model_config.BYTE_LEVEL:
         return reader.from_pretrained(folder, add_prefix_space=True, **local)
     return reader.from_pretrained(folder, **local)
 
@@ -81,9 +82,6 @@ class ImageAndText:
         """Images as the model's inputs."""
         return self.image_processor(images=images, return_tensors=return_tensors)
 
-
-_BYTE_LEVEL = ("roberta", "longformer", "gpt2", "bloom", "deberta", "bart")
-"""Architectures whose tokenizers need a blank before each of several separate words."""
 
 _PROCESSORS = {
     "image-classification": "AutoImageProcessor",
