@@ -27,7 +27,7 @@ import msgspec
 
 from permille.backends import files
 from permille.backends.diffusers.settings import Settings
-from permille.backends.torch_device import find_device
+from permille.backends.torch_device import find_device, synchronise
 from permille.errors import ModelError
 from permille.records import Record
 from permille.records.cell import Category, ModelFacts
@@ -240,12 +240,7 @@ class Drawing:
             except (ValueError, TypeError) as error:
                 message = " ".join(str(error).split())[:300]
                 raise ModelError(f"model {self._id!r}: {message}") from error
-        # Work on a GPU is only queued when the call returns:
-        # https://pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution
-        if self._device.type == "cuda":
-            self._torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            self._torch.mps.synchronize()
+        synchronise(self._device)
         return [(prompt, image.size) for prompt, image in zip(prompts, images, strict=True)]
 
     def read(self, raw: Any) -> Output:

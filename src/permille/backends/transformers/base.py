@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from permille.backends.torch_device import synchronise
 from permille.backends.transformers.opened import OpenedModel
 from permille.errors import ModelError
 from permille.hub.selection import transformers_weights
@@ -69,12 +70,7 @@ class TorchModel:
         """Run a batch; the device has finished when this returns."""
         with self.torch.inference_mode():
             raw = self.run(requests)
-        # Work on a GPU is only queued when the call returns:
-        # https://pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution
-        if self._device.type == "cuda":
-            self.torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            self.torch.mps.synchronize()
+        synchronise(self._device)
         return raw
 
     def read(self, raw: Any) -> Output:
