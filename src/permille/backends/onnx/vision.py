@@ -57,11 +57,11 @@ class OnnxVision:
             )
         picture = image(request.content)
         values = prepare(picture, self._how)[None]
-        if self._last:
-            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
         feed = {self._input: values}
         if self._masked is not None:
             feed[self._masked] = np.ones((1, *values.shape[2:]), dtype=np.int64)
+        if self._last:
+            feed[self._input] = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
         outputs = [value[0] for value in self._session.run(self._outputs, feed)]
         if self._task == "image-classification":
             return picture.size, int(outputs[0].argmax())
