@@ -20,8 +20,8 @@ _MAX_ITEMS = 10_000_000
 _MAX_TENSORS = 1_000_000
 _MAX_HEADER_BYTES = 256 << 20
 _MAX_READS = 6_000_000
-"""The most bytes in a header, which take some seconds to read. The largest vocabularies have half a
-million words."""
+"""The most reads of a header, which take some seconds. The largest vocabularies have half a million
+words, of two reads each."""
 
 
 def read(path: Path) -> Header:

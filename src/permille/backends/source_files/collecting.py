@@ -3,7 +3,7 @@
 This is a module with the modules that it imports, as far as they belong to the project: they are in
 the study's folder, or anywhere outside Python's standard library and installed packages. Imports by
 a name computed at run time, and files that the code opens, cannot be detected; the former are
-reported (:attr:`Source.unseen`).
+reported (:attr:`ModuleSource.unseen`).
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def imports_of(module: Module) -> Iterator[tuple[str, int]]:
             for alias in node.names:
                 if alias.name != "*":
                     yield f"{base}.{alias.name}", node.lineno
-    if module.is_package:  # imported by "from package import *
+    if module.is_package:  # imported by "from package import *"
         for node in module.tree.body:
             if isinstance(node, ast.Assign) and "__all__" in _targets(node.targets):
                 for text in _texts(node.value):

@@ -128,3 +128,10 @@ class TorchModel:
 def lengths(inputs: Any) -> list[int]:
     """The number of tokens of each text of a batch, without padding."""
     return [int(n) for n in inputs["attention_mask"].sum(dim=1).tolist()]
+
+
+def longest_input(tokenizer: Any) -> int:
+    """The most tokens that a tokenizer gives of a text; 512 if it has no limit."""
+    own = int(tokenizer.model_max_length)
+    # Without a limit it is VERY_LARGE_INTEGER, 10^30 (transformers' tokenization_utils_base.py).
+    return own if own < 1_000_000 else 512

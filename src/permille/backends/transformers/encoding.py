@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from permille.backends.spans import best_span
-from permille.backends.transformers.base import TorchModel, lengths
+from permille.backends.transformers.base import TorchModel, lengths, longest_input
 from permille.errors import ModelError
 from permille.workload.outputs import Output
 from permille.workload.requests import Masked, Question, Text, Words
@@ -22,8 +22,7 @@ class Encoding(TorchModel):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        own = self.processor.model_max_length  # without a limit it is an absurdly large number
-        self._max_length = self.settings.max_length or (own if own < 1_000_000 else 512)
+        self._max_length = self.settings.max_length or longest_input(self.processor)
 
     def run(self, requests: Sequence[Any]) -> Any:
         """Run one forward pass over all of them."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from permille.backends.choosing import next_step
-from permille.backends.transformers.base import TorchModel, lengths
+from permille.backends.transformers.base import TorchModel, lengths, longest_input
 from permille.errors import ModelError
 from permille.extras import extra
 from permille.workload.outputs import Likelihood, Output
@@ -31,8 +31,7 @@ class Generation(TorchModel):
         # https://huggingface.co/docs/transformers/llm_tutorial#wrong-padding-side
         if not self._two_part:
             tokenizer.padding_side = "left"
-        own = tokenizer.model_max_length  # without a limit it is an absurdly large number
-        self._max_length = self.settings.max_length or (own if own < 1_000_000 else 512)
+        self._max_length = self.settings.max_length or longest_input(tokenizer)
 
     def run(self, requests: Sequence[Any]) -> Any:
         """Prompts, conversations or choices."""
