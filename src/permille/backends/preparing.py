@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _BILINEAR = 2
 _MOST_EDGE = 4_096
 _UNKNOWN = ("do_thumbnail", "do_align_long_axis", "do_split_image", "do_image_splitting")
+_OWN_STEPS = ("EfficientNet", "Levit", "Perceiver")
+"""Processors that do more than their configurations say: EfficientNet's divides by the deviations
+twice, LeViT's enlarges the image before the crop, Perceiver's crops before it resizes."""
+_SQUARE = ("Beit", "DeiT")
+"""Processors for which a size that is one number is a square, even if they crop."""
 
 
 class Preparation(Record):
@@ -45,8 +50,9 @@ def from_config(config: dict[str, Any], where: str) -> Preparation:
         ModelError: it requests an unsupported step, or has invalid numbers.
     """
     unknown = [key for key in _UNKNOWN if config.get(key)]
-    if unknown:
-        raise ModelError(f"{where}: {unknown[0]} is not supported")
+    if unknown or _kind(config).startswith(_OWN_STEPS):
+        what = (unknown or [_kind(config)])[0]
+        raise ModelError(f"{where}: {what} is not supported; try backend transformers")
     try:
         made = _described(config)
     # Also a division by a crop_pct of 0, and Infinity, which JSON does not have but Python reads.
@@ -63,7 +69,9 @@ def _described(config: dict[str, Any]) -> Preparation:
     crop = _pair(config["crop_size"]) if config.get("do_center_crop") else None
     if shortest is not None and config.get("crop_pct") is not None:
         size, shortest, crop = _by_crop_share(shortest, float(config["crop_pct"]), crop)
-    normalise = config.get("do_normalize", True) and "image_mean" in config
+    # MobileViT's models get no normalisation, but newer files of theirs have an image_mean.
+    usual = not _kind(config).startswith("MobileViT")
+    normalise = config.get("do_normalize", usual) and "image_mean" in config
     rescale = config.get("do_rescale", True)
     return Preparation(
         size=size,
@@ -150,7 +158,10 @@ def _size(config: dict[str, Any]) -> tuple[tuple[int, int] | None, int | None, i
     if isinstance(size, dict) and "shortest_edge" in size:
         longest = size.get("longest_edge")
         return None, int(size["shortest_edge"]), None if longest is None else int(longest)
-    if isinstance(size, int) and (config.get("max_size") or config.get("do_center_crop")):
+    # Older files have one number, whose meaning is decided by the class that reads it: the edge of
+    # a square, or the shortest edge where something then limits or crops the image.
+    further = config.get("max_size") or config.get("do_center_crop") or config.get("crop_pct")
+    if isinstance(size, int) and further and not _kind(config).startswith(_SQUARE):
         longest = config.get("max_size")
         return None, size, None if longest is None else int(longest)
     return _pair(size), None, None
