@@ -166,6 +166,7 @@ class _Llama:
 
     def close(self) -> None:
         """Stop llama.cpp."""
+        # xllamacpp stops llama.cpp's threads, and its port, when the object is freed.
         del self._server
 
     def _choose(self, request: Choice) -> Output:
@@ -178,7 +179,10 @@ class _Llama:
         while len(left) > 1:
             step = next_step({choice: words[choice] for choice in left})
             by_token, tokens = self._next_token(request.prompt, step)
+            # Every step counts its whole prompt, because without the cache it is evaluated again.
             evaluated += tokens
+            # Of the first step only: the probabilities of a later one are those after the tokens
+            # that some choices share, so they cannot be compared with the others'.
             if not probabilities:
                 probabilities = {
                     choice: by_token[token]
@@ -192,6 +196,9 @@ class _Llama:
         """Token -> its probability in this step, and the number of evaluated tokens."""
         candidates = list(step.branches)
         answer = self._complete(
+            # llama.cpp takes texts and tokens in one list as one prompt. As text, the choices'
+            # first tokens could merge with the end of the prompt
+            # (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md).
             [prompt, *step.tokens],
             max_tokens=1,
             # Only the temperature, at 1: other samplers would remove choices, or change the ratios
@@ -199,6 +206,8 @@ class _Llama:
             temperature=1.0,
             samplers=["temperature"],
             logit_bias=[[token, _BIAS] for token in candidates],
+            # After the bias, so that the candidates are the most probable tokens and all of them
+            # are listed. Which one is drawn does not matter.
             n_probs=len(candidates),
             post_sampling_probs=True,
             seed=0,
@@ -230,6 +239,7 @@ class _Llama:
     def _whole(self, answer: Any) -> Any:
         if "error" in answer:
             message = str(answer["error"].get("message", answer["error"]))[:300]
+            # llama.cpp's message says "context size" if a prompt is longer than the context.
             hint = "; raise context" if "context" in message else ""
             raise ModelError(f"model {self._id!r}: llama.cpp: {message}{hint}")
         return answer

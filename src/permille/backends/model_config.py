@@ -41,6 +41,8 @@ def mask_token(folder: Path) -> str | None:
     """The mask token, from the tokenizer's files."""
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         mask = (read(folder / name) or {}).get("mask_token")
+        # A token with rules of its own is a table (RoBERTa's takes the blank before it), others are
+        # a text.
         if isinstance(mask, dict):
             mask = mask.get("content")
         if isinstance(mask, str) and mask:

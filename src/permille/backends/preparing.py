@@ -79,6 +79,7 @@ def _described(config: dict[str, Any]) -> Preparation:
         longest=longest,
         multiple=16 if _kind(config).startswith("Yolos") else 1,
         crop=crop,
+        # The number of a filter in such a file is Pillow's own (Image.Resampling).
         resample=int(config.get("resample", _BILINEAR)),
         scale=float(config.get("rescale_factor", 1 / 255)) if rescale else 1.0,
         mean=_three(config["image_mean"]) if normalise else None,
@@ -136,6 +137,8 @@ def _edges(height: int, width: int, how: Preparation) -> tuple[int, int] | None:
     exact = float(shortest)
     if longest is not None and long / short * shortest > longest:
         exact = longest * short / long
+    # Rounded as transformers' get_size_with_aspect_ratio() does: an image that is one pixel longer
+    # is another input.
     edge = round(exact)
     other = long if edge == short else int(exact * long / short)
     edge, other = (max(1, value - value % multiple) for value in (edge, other))
@@ -147,6 +150,7 @@ def _centre(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.
     import numpy as np
 
     grow = [max(0, height - values.shape[1]), max(0, width - values.shape[2])]
+    # The odd pixel goes before the image, as in transformers' center_crop().
     pads = [(0, 0), *((-(-g // 2), g - -(-g // 2)) for g in grow)]
     values = np.pad(values, pads)
     top, left = (values.shape[1] - height) // 2, (values.shape[2] - width) // 2

@@ -28,6 +28,7 @@ def find_device(model_id: str, name: str) -> Any:
     }
     if not there.get(device.type, False):
         raise ModelError(f"model {model_id!r}: this torch sees no device {name!r}")
+    # With its number: "cuda" alone is torch's current device, and the trial records the name.
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 

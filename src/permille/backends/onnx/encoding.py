@@ -106,6 +106,7 @@ class Filler(Encoder):
         super().prepare(folder)
         tokenizer = self.model.tokenizer
         named = model_config.mask_token(folder)
+        # BERT's and RoBERTa's, for a folder without the tokenizer's configuration.
         known = [
             m for m in (named, "[MASK]", "<mask>") if m and tokenizer.token_to_id(m) is not None
         ]

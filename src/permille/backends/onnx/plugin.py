@@ -118,6 +118,8 @@ class OnnxBackend:
         folder = files.folder_of(file)
         beside = [folder / name for name in _BESIDE]
         beside += [file.parent / name for name in weights_onnx.external(file)]
+        # By convention, files of weights are named after the model, such as model.onnx_data
+        # (https://onnx.ai/onnx/repo-docs/ExternalData.html).
         beside += sorted(file.parent.glob(f"{glob.escape(file.name)}?*"))
         return StandsOn(files={p.name: p for p in beside if p.is_file() and p != file})
 

@@ -32,6 +32,7 @@ class OnnxSession:
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
+        # onnxruntime's exceptions have no class in common but Exception.
         self._failures = (
             *(ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.Fail),
             *(ort.NoSuchFile, ort.NotImplemented, ort.RuntimeException),

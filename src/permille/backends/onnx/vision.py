@@ -59,6 +59,7 @@ class OnnxVision:
         values = prepare(picture, self._how)[None]
         feed = {self._input: values}
         if self._masked is not None:
+            # All of it: a mask marks the padding of a batch, and one image has none.
             feed[self._masked] = np.ones((1, *values.shape[2:]), dtype=np.int64)
         if self._last:
             feed[self._input] = np.ascontiguousarray(values.transpose(0, 2, 3, 1))

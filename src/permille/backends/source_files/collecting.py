@@ -97,6 +97,7 @@ class _Search:
         """Add a module and its parent packages; return whether it belongs to the project."""
         parts = name.split(".")
         own = False
+        # Importing a.b.c runs the __init__ of a and of a.b first.
         for count in range(1, len(parts) + 1):
             own = self._add_one(".".join(parts[:count]))
         return own

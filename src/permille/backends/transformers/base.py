@@ -88,6 +88,7 @@ class TorchModel:
     def to_device(self, inputs: Any) -> Any:
         """Move inputs to the model's device, and images and sound to its precision."""
         moved = inputs.to(self._device)
+        # Processors give float32, which a model in float16 or bfloat16 refuses.
         for name in ("pixel_values", "input_features", "input_values"):
             if name in moved:
                 moved[name] = moved[name].to(self.model.dtype)

@@ -86,6 +86,8 @@ class Encoding(TorchModel):
             first_token: dict[int, int] = {}
             for place, word in enumerate(inputs.word_ids(row)):
                 if word is not None:
+                    # Taggers are trained on the first token of each word, as BERT's authors did
+                    # (Devlin et al., 2019, section 5.3).
                     first_token.setdefault(word, place)
             places.append(
                 [first_token.get(word) for word in range(max(first_token, default=-1) + 1)]
@@ -108,6 +110,7 @@ class Encoding(TorchModel):
                 f"model {self.id!r}: the masked word is beyond the {self._max_length} tokens "
                 "that it reads; max_length is too small"
             )
+        # As integers: torch's argmax() takes no booleans.
         logits = self.model(**inputs).logits[self.torch.arange(len(texts)), holes.int().argmax(1)]
         return "guesses", inputs, logits.topk(_GUESSES, dim=-1).indices
 
@@ -132,6 +135,7 @@ class Encoding(TorchModel):
         answers = []
         for row, request in enumerate(requests):
             start, end = (
+                # numpy has no bfloat16.
                 logits[row].float().cpu().numpy()
                 for logits in (result.start_logits, result.end_logits)
             )

@@ -61,6 +61,7 @@ def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> 
 def _open_processor(folder: str, config: Any, task: str, local: dict[str, Any]) -> Any:
     import transformers
 
+    # AutoProcessor has none for a combination of two separate models.
     if task == "image-to-text" and config.model_type == "vision-encoder-decoder":
         return ImageAndText(
             transformers.AutoImageProcessor.from_pretrained(folder, **local),

@@ -91,6 +91,7 @@ class Generation(TorchModel):
             min_new_tokens=self.forced_tokens,
             do_sample=False,
             num_beams=1,
+            # Given, because generate() would log a warning for a model without one.
             pad_token_id=self._pad(),
         )
         # A decoder repeats the prompt, an encoder-decoder its one start token.
@@ -126,6 +127,7 @@ class Generation(TorchModel):
         count = len(tokens)
         while count and tokens[count - 1] == pad:
             count -= 1
+        # Where the end token also pads (see __init__), the first of these is the answer's own.
         ended_by_pad = pad == end and count < len(tokens)
         return tokens[: count + ended_by_pad]
 
@@ -138,6 +140,7 @@ class Generation(TorchModel):
         torch = self.torch
         real = inputs["attention_mask"][row].bool()
         ids = inputs["input_ids"][row][real][None]
+        # The first token has none before it, and so no probability.
         if ids.shape[1] < 2:
             return None
         with torch.inference_mode():
@@ -167,6 +170,8 @@ class Generation(TorchModel):
         """Logits of the token after the prompt and ``tokens``."""
         torch = self.torch
         if self._two_part:
+            # An encoder-decoder begins its answer with this token, which generate() would add by
+            # itself.
             start = self.model.generation_config.decoder_start_token_id
             begun = torch.tensor([[start, *tokens]], device=self._device)
             return self.model(**inputs, decoder_input_ids=begun).logits[0, -1]

@@ -45,6 +45,7 @@ def build(spec: ModelSpec, task: str, settings: Settings, device: Any) -> Opened
     config = configuration(described)
     kind = getattr(transformers, auto_class(spec, config, task))
     try:
+        # Made where it will run: a large model may not fit into the machine's own memory.
         with quietly(), torch.device(device):
             torch.manual_seed(SEED)
             dtype = getattr(torch, settings.dtype or "float32")

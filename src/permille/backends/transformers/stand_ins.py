@@ -35,6 +35,7 @@ def tokenizer(config: Any, kind: Kind, prompt: str = "") -> Any:
         tokenizer_object=made,
         bos_token="[BOS]",
         eos_token="[EOS]",
+        # An id has one name: where the configuration pads with the end token, that token pads here.
         pad_token="[PAD]" if special["[PAD]"] != special["[EOS]"] else "[EOS]",
         unk_token="[UNK]",
         cls_token="[BOS]",
