@@ -92,8 +92,10 @@ def _onnx(wanted: Wanted, names: list[str]) -> Chosen:
     models = [name for name in names if name.endswith(".onnx")]
     usual = next((n for n in ("model.onnx", "onnx/model.onnx") if n in models), None)
     model = _one(wanted, models, "ONNX model", usual)
+    # A model above 2 GiB, protobuf's limit, has its weights beside it, in model.onnx_data.
     data = [n for n in names if n.startswith(model) and n != model]
     folder = model.rpartition("/")[0]
+    # In repositories with onnx/model.onnx, the configuration is at the top.
     beside = [n for n in names if n.rpartition("/")[0] in ("", folder)]
     return Chosen(names=(model, *data, *_readers(beside)), main=model)
 

@@ -67,6 +67,8 @@ class ObjectDetection:
                 f" objects are {', '.join(labels[:10])}; say which is which:"
                 f' labels = {{ "{labels[0]}" = "{min(answered)}", … }}'
             )
+        # No standard error: average precision ranks the boxes of all images together, so that it is
+        # no mean over the images.
         at_all, at_50 = mean_average_precision(truths, detected)
         return Quality(metric="map", value=at_all, n=len(pairs), others={"map_50": at_50})
 

@@ -40,6 +40,7 @@ class TextClassification:
             ModelError: no ``{text}`` in the prompt, labels that are not the dataset's, two
                 labels with one word, or fewer than two labels.
         """
+        # With one label, every model is always right.
         if len(dataset.labels) < 2:
             raise ModelError(
                 f"dataset {dataset.name!r} has {len(dataset.labels)} distinct labels; "

@@ -72,6 +72,8 @@ class TokenClassification:
             )
         from seqeval.metrics import f1_score, precision_score, recall_score
 
+        # In seqeval's default mode, which is conlleval's: the strict one rejects an I- without its
+        # B-.
         value = float(f1_score(truths, answers, zero_division=0))
         return scored(
             "entity_f1",
