@@ -91,7 +91,7 @@ class Generation(TorchModel):
             min_new_tokens=self.forced_tokens,
             do_sample=False,
             num_beams=1,
-            # Given, because generate() would log a warning for a model without one.
+            # The one that _trimmed() removes: a generation_config.json may name another.
             pad_token_id=self._pad(),
         )
         # A decoder repeats the prompt, an encoder-decoder its one start token.
