@@ -168,6 +168,15 @@ def test_objects_by_other_names_are_said_and_mapped() -> None:
         score("object-detection", [Output(text="cat")], asked)
 
 
+@pytest.mark.parametrize(
+    "name", ["token-classification", "image-classification", "object-detection"]
+)
+def test_two_labels_with_one_word_are_refused(name: str) -> None:
+    task(name).check(model(labels={"a": "x", "b": "y"}), DATASET)
+    with pytest.raises(ModelError, match="labels gives two labels the same word"):
+        task(name).check(model(labels={"a": "x", "b": "x"}), DATASET)
+
+
 def test_a_captions_best_reference_counts() -> None:
     asked = [sample(["nothing alike", "a cat sat down"]), sample(["x"], 2)]
     quality = score("image-to-text", [Output(text="a cat sat"), Output(text="")], asked)
