@@ -147,7 +147,11 @@ class Generation(TorchModel):
             # In float32: bfloat16 has three digits, too few for a sum over a long text.
             logits = self.model(input_ids=ids).logits[0, :-1].float()
         log_p = torch.log_softmax(logits, dim=-1).gather(1, ids[0, 1:, None]).sum()
-        text = self.processor.decode(ids[0, 1:], skip_special_tokens=True)
+        # Unchanged, although a tokenizer may ask for the clean-up that was made for WordPiece: it
+        # takes out blanks before punctuation, whose bytes the model has predicted as well.
+        text = self.processor.decode(
+            ids[0, 1:], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         return Likelihood(
             log_likelihood=float(log_p), tokens=ids.shape[1] - 1,
             utf8_bytes=max(1, len(text.encode())),
