@@ -17,7 +17,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 """A full commit hash: a revision that cannot move."""
 _READERS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 """Configurations, vocabularies, tokenizers, templates."""
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})(\.\w+)")
 _PART = re.compile(r"(?:model|diffusion_pytorch_model)(?:-\d{5}-of-\d{5})?\.safetensors")
 """The weights of a part of a pipeline, excluding variants such as model.fp16.safetensors."""
@@ -132,6 +132,8 @@ def _pickles(wanted: Wanted, allowed: list[str], names: list[str]) -> list[str]:
     if not pickled:
         raise ModelError(f"{_at(wanted)} has no *.safetensors; {_list(names)}")
     if not wanted.allow_pickle or not allowed:
+        # A bot of the Hub converts models, and leaves the result on a pull request for their owners
+        # (https://huggingface.co/spaces/safetensors/convert).
         raise ModelError(
             f"{_at(wanted)} has {pickled[0]}, a pickle, which can run code, and no safetensors; "
             "many repositories have them on the revision refs/pr/N of a pull request"
