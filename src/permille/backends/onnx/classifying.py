@@ -34,7 +34,8 @@ class Classifier:
         self._id, self._model, self.labels = model_id, model, labels
         self._head = _load_head(head_path)
         if self._head is None:
-            self._output = _logits(model_id, model.outputs, labels)
+            hint = "; give head_path for an encoder"
+            self._output = model.session.logits(labels, hint)
         else:
             self._output = _embeddings(model_id, model.outputs, self._head[0].shape[1])
 
@@ -87,21 +88,3 @@ def _embeddings(model_id: str, outputs: Mapping[str, list[Any]], width: int) -> 
             f"no embeddings of {width}, which its head needs"
         )
     return fitting[0]
-
-
-def _logits(model_id: str, outputs: Mapping[str, list[Any]], labels: tuple[str, ...]) -> str:
-    """The output with the logits: batch x classes."""
-    flat = [name for name, shape in outputs.items() if len(shape) == 2]
-    if not flat:
-        raise ModelError(
-            f"model {model_id!r} outputs {shapes(outputs)}, which are not logits of classes; "
-            "give head_path for an encoder"
-        )
-    name = "logits" if "logits" in flat else flat[0]
-    width = outputs[name][1]
-    if isinstance(width, int) and width != len(labels):
-        raise ModelError(
-            f"model {model_id!r} has {width} classes, but {len(labels)} are named: "
-            f"{', '.join(labels[:10])}"
-        )
-    return name

@@ -80,6 +80,28 @@ class OnnxSession:
                 f"model {self._id!r} outputs {shapes(self.outputs)}, but no {' or '.join(lacking)}"
             )
 
+    def logits(self, classes: Sequence[str], hint: str = "") -> str:
+        """The output with the logits: batch x classes.
+
+        Raises:
+            ModelError: there is none (with ``hint``), or it has another number of classes.
+        """
+        flat = [name for name, shape in self.outputs.items() if len(shape) == 2]
+        if not flat:
+            raise ModelError(
+                f"model {self._id!r} outputs {shapes(self.outputs)}, which are not logits of"
+                f" classes{hint}"
+            )
+        # By its place, if not by its name: torch.onnx.export() numbers outputs that nobody named.
+        name = "logits" if "logits" in flat else flat[0]
+        width = self.outputs[name][1]
+        if isinstance(width, int) and width != len(classes):
+            raise ModelError(
+                f"model {self._id!r} has {width} classes, but {len(classes)} are named: "
+                f"{', '.join(classes[:10])}"
+            )
+        return name
+
 
 def shapes(values: Mapping[str, Sequence[Any]]) -> str:
     """Names and shapes, for a message."""

@@ -97,23 +97,10 @@ class OnnxVision:
         return images[0], masks[0] if masks else None
 
     def _named(self) -> list[str]:
-        outputs = self._session.outputs
         if self._task == "object-detection":
             self._session.needed("logits", "pred_boxes")
             return ["logits", "pred_boxes"]
-        flat = [name for name, shape in outputs.items() if len(shape) == 2]
-        if not flat:
-            raise ModelError(
-                f"model {self._id!r} outputs {shapes(outputs)}, which are not logits of classes"
-            )
-        name = "logits" if "logits" in flat else flat[0]
-        width = outputs[name][1]
-        if isinstance(width, int) and width != len(self._classes):
-            raise ModelError(
-                f"model {self._id!r} has {width} classes, but {len(self._classes)} are named: "
-                f"{', '.join(self._classes[:10])}"
-            )
-        return [name]
+        return [self._session.logits(self._classes)]
 
     def _things(self, outputs: list[Any], width: int, height: int) -> list[dict[str, Any]]:
         import numpy as np

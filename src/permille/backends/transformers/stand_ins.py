@@ -47,6 +47,7 @@ def tokenizer(config: Any, kind: Kind, prompt: str = "") -> Any:
 
 def longest(config: Any, kind: Kind) -> int:
     """The longest input in tokens. Position tables of RoBERTa models have two more entries."""
+    # LED's name, the usual one, and GPT-2's.
     for name in ("max_encoder_position_embeddings", "max_position_embeddings", "n_positions"):
         length = getattr(config, name, None)
         if isinstance(length, int) and length > 0:
