@@ -54,10 +54,15 @@ def _int(name: str, value: int) -> bytes:
 
 
 def write(
-    folder: Path, table: Sequence[Sequence[float]], *, pooled: bool, input_name: str = "input_ids"
+    folder: Path,
+    table: Sequence[Sequence[float]],
+    *,
+    pooled: bool,
+    input_name: str = "input_ids",
+    output_name: str = "last_hidden_state",
 ) -> Path:
     """``model.onnx`` in ``folder``: row ``i`` of ``table`` for token ``i``; with ``pooled``, their
-    mean over the tokens as ``logits`` (batch x width), else ``last_hidden_state``."""
+    mean over the tokens as ``logits`` (batch x width), else ``output_name``."""
     values = np.array(table)
     width = values.shape[1]
     nodes = [_node("Gather", ["table", input_name], "rows", _int("axis", 0))]
@@ -66,8 +71,8 @@ def write(
         nodes.append(_node("ReduceMean", ["rows"], "logits", axes))
         out = _value("logits", _FLOAT, ["batch", width])
     else:
-        nodes.append(_node("Identity", ["rows"], "last_hidden_state"))
-        out = _value("last_hidden_state", _FLOAT, ["batch", "tokens", width])
+        nodes.append(_node("Identity", ["rows"], output_name))
+        out = _value(output_name, _FLOAT, ["batch", "tokens", width])
     graph = b"".join(_field(1, node) for node in nodes)
     graph += _field(2, "tiny") + _field(5, _tensor("table", values))
     graph += _field(11, _value(input_name, _INT64, ["batch", "tokens"])) + _field(12, out)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 torch = later("torch", "torch")
 later("diffusers", "diffusers")
+safetensors_torch = later("safetensors.torch", "torch")
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,17 @@ def test_a_size_that_the_pipeline_refuses_is_one_line(pipeline: Path) -> None:
     with pytest.raises(ModelError, match="divisible by 8") as caught:
         model.infer(Draw(prompt="film"))
     assert "\n" not in str(caught.value)
+
+
+def test_an_allowed_pickle_is_read_only_where_there_are_no_safetensors(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pipeline, tmp_path, dirs_exist_ok=True)
+    one = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(safetensors_torch.load_file(one), one.with_suffix(".bin"))
+    one.unlink()
+    model: Any = backend.load(spec(tmp_path, allow_pickle=True), "text-to-image")
+    assert model.read(model.infer(Draw(prompt="film"))).counted["images"] == 1.0
 
 
 # --- refused -----------------------------------------------------------------------------

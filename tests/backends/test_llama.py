@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from permille import assets
-from permille.backends.llama import _Llama, backend
+from permille.backends import llama
+from permille.backends.llama import LlamaBackend, _Llama, backend
 from permille.errors import ModelError
 from permille.workload.outputs import Output
 from permille.workload.requests import Chat, Choice, Generate, Text
@@ -47,6 +48,22 @@ def model() -> Iterator[_Llama]:
 
 def choose(model: _Llama, prompt: str, choices: tuple[str, ...]) -> Output:
     return model.read(model.infer(Choice(prompt=prompt, choices=choices)))
+
+
+def test_the_size_is_that_of_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """llama.cpp is not started: a real model in several parts has gigabytes."""
+    monkeypatch.setattr(llama, "_start", lambda *_: None)
+    models = {"data": [{"meta": {"n_params": 7}}]}
+    monkeypatch.setattr(_Llama, "_ask_http", lambda *_: models)
+    for number, name in enumerate(("m-00001-of-00002", "m-00002-of-00002", "m-00001-of-00003"), 1):
+        (tmp_path / f"{name}.gguf").write_bytes(b"GGUF" * number)
+    first = spec(tmp_path / "m-00001-of-00002.gguf")
+    assert backend.load(first, TASK).facts.size_bytes == 4 + 8
+    assert LlamaBackend().stands_on(first).files.keys() == {"m-00002-of-00002.gguf"}
+    alone = tmp_path / "alone.gguf"
+    alone.write_bytes(b"GGUF")
+    assert backend.load(spec(alone), TASK).facts.size_bytes == 4
+    assert not LlamaBackend().stands_on(spec(alone)).files
 
 
 @quickstart_assets.needed

@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from permille.backends.onnx.plugin import backend
 from permille.errors import ModelError
+from permille.workload.outputs import Output
 from permille.workload.protocols import Loaded
-from permille.workload.requests import Choice, Text
+from permille.workload.requests import Choice, Text, Words
 from permille.workload.specs import ModelSpec
 from tests import tiny_onnx
 
@@ -55,6 +59,28 @@ def test_a_classifier_names_its_greatest_logit(tmp_path: Path) -> None:
     assert model.device == "cpu"
     assert model.facts.size_bytes == (tmp_path / "model.onnx").stat().st_size
     model.close()
+
+
+@pytest.mark.parametrize(("kind", "tags"), [("roberta", ["B", "B"]), ("modernbert", ["O", "O"])])
+def test_separate_words_get_their_blanks(tmp_path: Path, kind: str, tags: list[str]) -> None:
+    tiny_onnx.write(tmp_path, [[1, 0]] * 2 + [[0, 1]] * 2, pooled=False, output_name="logits")
+    tokenizer = Tokenizer(BPE({"a": 0, "Ġ": 1, "Ġa": 2, "b": 3}, [("Ġ", "a")]))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    config = {"model_type": kind, "id2label": {"0": "O", "1": "B"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = backend.load(spec(path=str(tmp_path)), "token-classification")
+    assert model.read(model.infer(Words(words=("a", "a")))) == Output(data=tags, tokens_in=2)
+
+
+def test_the_size_includes_weights_in_separate_files(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(classifier(tmp_path) / "model.onnx")
+    outside = {"location": "weights.bin", "size_threshold": 0, "save_as_external_data": True}
+    onnx.save_model(model, tmp_path / "model.onnx", **outside)
+    loaded = backend.load(spec(path=str(tmp_path)), TASK)
+    files = [tmp_path / "model.onnx", tmp_path / "weights.bin"]
+    assert loaded.facts.size_bytes == sum(file.stat().st_size for file in files)
 
 
 def test_tokens_are_counted_and_cut_at_max_length(tmp_path: Path) -> None:

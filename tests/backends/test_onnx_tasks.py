@@ -153,6 +153,37 @@ def test_objects(both: Any, tmp_path: Path, make: Any, names: Any) -> None:
         assert one["bbox"] == pytest.approx(other["bbox"], abs=0.01)
 
 
+def test_a_mask_has_the_images_sides_wherever_its_channels_are(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    def declared(name: str, kind: int, *shape: int) -> Any:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    tiny.image_processor(tmp_path, size={"height": 4, "width": 6})
+    config = {"model_type": "detr", "id2label": {"0": "cat", "1": "dog"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    inputs = [declared("image", TensorProto.FLOAT, 1, 4, 6, 3)]
+    inputs.append(declared("pixel_mask", TensorProto.INT64, 1, 4, 6))
+    shapes = {"logits": (1, 1, 3), "pred_boxes": (1, 1, 4)}
+    values = {"logits": [0.0, 9.0, 0.0], "pred_boxes": [0.5, 0.5, 1.0, 1.0]}
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [f"of_{name}"], [name]) for name in shapes],
+        "tiny",
+        inputs,
+        [declared(name, TensorProto.FLOAT, *shape) for name, shape in shapes.items()],
+        [helper.make_tensor(f"of_{n}", TensorProto.FLOAT, s, values[n]) for n, s in shapes.items()],
+    )
+    opset = [helper.make_opsetid("", 13)]
+    save(helper.make_model(graph, ir_version=8, opset_imports=opset), tmp_path / "model.onnx")
+    spec = ModelSpec(
+        id="m", backend="onnx", category="task-specific", settings={"path": str(tmp_path)}
+    )
+    model = backend.load(spec, "object-detection")
+    file = tiny.noise(tmp_path / "x.png")
+    (thing,) = model.read(model.infer(Picture(content=file.read_bytes()))).data
+    assert thing["label"] == "dog"
+
+
 # --- refused -----------------------------------------------------------------------------
 
 

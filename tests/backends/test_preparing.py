@@ -33,6 +33,16 @@ def image(width: int, height: int) -> Any:
         ("YolosImageProcessor", {"size": {"shortest_edge": 48, "longest_edge": 300}, **MEAN}),
         ("ConvNextImageProcessor", {"size": {"shortest_edge": 32}, "crop_pct": 0.875,
                                     "resample": 3, **MEAN}),
+        ("CLIPImageProcessor", {"size": 32, "do_center_crop": True, "crop_size": 24,
+                                "resample": 3, **MEAN}),
+        ("DeiTImageProcessor", {"size": 32, "do_center_crop": True, "crop_size": 24,
+                                "resample": 3, **MEAN}),
+        ("BeitImageProcessor", {"size": 32, "do_center_crop": True, "crop_size": 24,
+                                "resample": 3, **MEAN}),
+        ("DetrImageProcessor", {"size": 48, "max_size": 64, **MEAN}),
+        ("ConvNextImageProcessor", {"size": 32, "crop_pct": 0.875, "resample": 3, **MEAN}),
+        ("MobileViTImageProcessor", {"size": 32, "do_center_crop": True, "crop_size": 24,
+                                     "do_flip_channel_order": True, "resample": 3, **MEAN}),
         ("MobileViTImageProcessor", {"size": {"shortest_edge": 32}, "do_normalize": False,
                                      "do_center_crop": True, "do_flip_channel_order": True,
                                      "resample": 3,
@@ -55,6 +65,13 @@ def test_nothing_asked_nothing_done() -> None:
     assert made.max() > 1
 
 
+def test_a_line_is_not_enlarged_to_gigabytes() -> None:
+    line = Image.new("RGB", (400_000, 1))
+    how = from_config({"size": {"shortest_edge": 224}, **MEAN}, "x")
+    with pytest.raises(ModelError, match=r"400000×1 pixels would be resized to 89600000×224, too"):
+        prepare(line, how)
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
@@ -63,6 +80,9 @@ def test_nothing_asked_nothing_done() -> None:
         ({"size": 32, "image_mean": [0.5], "image_std": [0.5]}, "three channels"),
         ({"size": 32, "image_mean": [0, 0, 0], "image_std": [0, 1, 1]}, "image_std is 0"),
         ({"size": 32, "do_image_splitting": True}, "do_image_splitting is not supported"),
+        ({"size": 32, "image_processor_type": "LevitImageProcessor"}, "LevitImageProcessor is not"),
+        ({"size": {"shortest_edge": 32}, "crop_pct": 0}, "no usable"),
+        ({"size": {"shortest_edge": float("inf")}}, "no usable"),
     ],
 )
 def test_what_is_not_done_here_is_said(config: dict[str, Any], says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_a_trained_classifier_is_right(classifier: Path) -> None:
     assert loaded.facts.size_bytes == (classifier / "model.safetensors").stat().st_size
 
 
+def test_the_size_is_that_of_the_weights_that_are_loaded(classifier: Path, tmp_path: Path) -> None:
+    shutil.copytree(classifier, tmp_path, dirs_exist_ok=True)
+    weights = tmp_path / "model.safetensors"
+    for copy in ("consolidated.safetensors", "model.fp16.safetensors"):
+        shutil.copy(weights, tmp_path / copy)
+    loaded = backend.load(spec(tmp_path), "text-classification")
+    assert loaded.facts.size_bytes == weights.stat().st_size
+
+
 def test_a_text_is_cut_at_its_length(classifier: Path) -> None:
     asked = spec(classifier, max_length=8)
     output = ask(asked, "text-classification", Text(text="very " * 100))
@@ -248,6 +258,15 @@ def test_a_pickle_is_refused_unless_it_is_allowed(classifier: Path, tmp_path: Pa
         backend.check(spec(tmp_path), "text-classification")
     allowed = spec(tmp_path, allow_pickle=True)
     assert ask(allowed, "text-classification", Text(text="this is bad")).label == "bad"
+
+
+def test_safetensors_come_before_a_pickle_that_is_allowed(classifier: Path, tmp_path: Path) -> None:
+    shutil.copytree(classifier, tmp_path, dirs_exist_ok=True)
+    for pickled in (None, b"not even a pickle"):
+        if pickled is not None:
+            (tmp_path / "pytorch_model.bin").write_bytes(pickled)
+        allowed = spec(tmp_path, allow_pickle=True)
+        assert ask(allowed, "text-classification", Text(text="this is bad")).label == "bad"
 
 
 def test_damaged_weights_are_one_line(classifier: Path, tmp_path: Path) -> None:

@@ -235,9 +235,10 @@ def test_a_prompts_likelihood_is_that_of_its_tokens(tmp_path: Path) -> None:
     )  # fmt: skip
     direct = transformers.GPT2LMHeadModel(config).eval()
     direct.save_pretrained(tmp_path)
-    output = ask(
-        load(tmp_path, "text-generation"), Generate(prompt="a good film", max_new_tokens=1)
-    )
+    model: Any = load(tmp_path, "text-generation")
+    model.processor.clean_up_tokenization_spaces = True
+    model.processor.clean_up_tokenization = lambda text: text.replace(" ", "")
+    output = ask(model, Generate(prompt="a good film", max_new_tokens=1))
     tokens = torch.tensor([tiny.ids(("a", "good", "film"))])
     with torch.inference_mode():
         loss = float(direct(tokens, labels=tokens).loss)

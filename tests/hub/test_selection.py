@@ -46,6 +46,14 @@ def test_the_parts_of_a_pipeline_without_their_variants() -> None:
         chosen("diffusers", ["unet/config.json"])
 
 
+def test_weights_of_other_frameworks_are_not_called_pickles() -> None:
+    others = ["flax_model.msgpack", "tf_model.h5"]
+    with pytest.raises(ModelError, match=r"no \*\.safetensors; available: flax_model.*, tf_model"):
+        chosen("transformers", others)
+    with pytest.raises(ModelError, match=r"has pytorch_model\.bin, a pickle"):
+        chosen("transformers", [*others, "pytorch_model.bin"])
+
+
 def test_onnx_with_its_data_and_its_config_above() -> None:
     wanted = {"onnx/model.onnx", "onnx/model.onnx_data", "config.json", "tokenizer.json"}
     assert chosen("onnx", [*wanted, "onnx/model_fp16.onnx", "model.safetensors"]) == wanted

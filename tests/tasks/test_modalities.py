@@ -168,6 +168,15 @@ def test_objects_by_other_names_are_said_and_mapped() -> None:
         score("object-detection", [Output(text="cat")], asked)
 
 
+@pytest.mark.parametrize(
+    "name", ["token-classification", "image-classification", "object-detection"]
+)
+def test_two_labels_with_one_word_are_refused(name: str) -> None:
+    task(name).check(model(labels={"a": "x", "b": "y"}), DATASET)
+    with pytest.raises(ModelError, match="labels gives two labels the same word"):
+        task(name).check(model(labels={"a": "x", "b": "x"}), DATASET)
+
+
 def test_a_captions_best_reference_counts() -> None:
     asked = [sample(["nothing alike", "a cat sat down"]), sample(["x"], 2)]
     quality = score("image-to-text", [Output(text="a cat sat"), Output(text="")], asked)
@@ -217,6 +226,19 @@ def test_the_nearest_other_vector_has_the_same_class() -> None:
     quality = score("feature-extraction", [Output(data=v) for v in vectors], asked)
     assert (quality.metric, quality.n) == ("precision_at_1", 5)
     assert quality.value == pytest.approx(3 / 5)
+
+
+def test_a_vector_of_zeros_is_like_no_other() -> None:
+    assert precision_at_1([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]], ["a", "a", "a"]) == 0
+    vectors = [[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]]
+    assert precision_at_1(vectors, ["a", "a", "a", "a"]) == pytest.approx(2 / 4)
+
+
+def test_the_first_vector_of_a_text_counts() -> None:
+    asked = [sample("a", 1), sample("a", 2), sample("b", 3), sample("a", 1)]
+    vectors = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.0, 1.0]]
+    quality = score("feature-extraction", [Output(data=v) for v in vectors], asked)
+    assert (quality.n, quality.value) == (3, pytest.approx(2 / 3))
 
 
 def test_perplexity_is_by_token_over_all_texts() -> None:

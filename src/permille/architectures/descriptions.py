@@ -116,6 +116,8 @@ def _resolved(entry: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Merge ``second`` over ``first``, tables recursively. The result shares nothing with
     either."""
+    # Copied, because the tree is kept: a caller that changed its table would change those of all
+    # models that are like it.
     merged = {key: _merged(value, {}) if isinstance(value, dict) else value
               for key, value in first.items()}  # fmt: skip
     for key, value in second.items():

@@ -132,6 +132,7 @@ def fetch(group: str, say: Callable[[str], None] = lambda line: None) -> list[St
         return states(group)
     try:
         root.mkdir(parents=True, exist_ok=True)
+        # In the cache, not in /tmp: a rename cannot leave a file system (EXDEV in rename(2)).
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as scratch:
             _fetch_into(Path(scratch), wanted, say)
     except OSError as error:
@@ -216,6 +217,7 @@ def _fetch_into(scratch: Path, wanted: list[Asset], say: Callable[[str], None]) 
 def _install(asset: Asset, fresh: Path) -> None:
     """Move a finished folder into place with one rename."""
     final = _folder(asset)
+    # A rename replaces an empty folder only (rename(2)); a good one may belong to another fetch.
     if final.exists() and not verify(asset.name):
         shutil.rmtree(final)
     try:

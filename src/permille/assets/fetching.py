@@ -72,6 +72,8 @@ def extract(archive: Path, member: ArchivedFile, target: Path) -> None:
                 digest = _copy(source, target, member.size)
         else:
             with tarfile.open(archive, "r:gz") as sdist:
+                # None for a folder. A link is followed within the archive only, and the hash is
+                # checked after.
                 opened = sdist.extractfile(member.source)
                 if opened is None:
                     raise KeyError(member.source)

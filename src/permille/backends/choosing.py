@@ -52,5 +52,6 @@ def named(text: str, choices: Sequence[str]) -> str | None:
     first = [c for c, word in words.items() if re.match(rf"{re.escape(word)}(?!\w)", answer)]
     if first:
         return max(first, key=lambda choice: len(words[choice]))
+    # Only if it is the only one: "neither good nor bad" names two labels, and means none.
     inside = [c for c, w in words.items() if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", answer)]
     return inside[0] if len(inside) == 1 else None

@@ -19,6 +19,8 @@ def existing(model_id: str, key: str, path: str | Path) -> Path:
             raise ModelError(f"model {model_id!r}: {key} {str(file)!r}: no such file")
         if not file.is_file():
             raise ModelError(f"model {model_id!r}: {key} {str(file)!r} is not a file")
+        # Opened, because os.access() may permit what opening then refuses, on network file systems
+        # for example (https://docs.python.org/3/library/os.html#os.access).
         with file.open("rb"):
             return file
     except OSError as error:

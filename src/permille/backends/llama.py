@@ -103,11 +103,7 @@ class LlamaBackend:
     def stands_on(self, model: ModelSpec) -> StandsOn:
         """The other parts of a model in several files; the study file names the first."""
         file = Path(str(model.settings["path"]))
-        part = _PART.fullmatch(file.name)
-        if part is None:
-            return StandsOn()
-        parts = sorted(file.parent.glob(f"{glob.escape(part[1])}-*-of-{part[2]}.gguf"))
-        return StandsOn(files={p.name: p for p in parts})
+        return StandsOn(files={p.name: p for p in _parts(file) if p != file})
 
     def load(self, model: ModelSpec, task: str) -> _Llama:
         """The model in memory.
@@ -119,12 +115,20 @@ class LlamaBackend:
         return _Llama(model.id, msgspec.convert(model.settings, Settings))
 
 
+def _parts(file: Path) -> list[Path]:
+    """The files of a model, of which the study file names the only or the first one."""
+    part = _PART.fullmatch(file.name)
+    if part is None:
+        return [file]
+    return sorted(file.parent.glob(f"{glob.escape(part[1])}-*-of-{part[2]}.gguf"))
+
+
 class _Llama:
     """A loaded model."""
 
     def __init__(self, model_id: str, settings: Settings) -> None:
         self._id = model_id
-        self._size_bytes = files.existing(model_id, "path", settings.path).stat().st_size
+        self._parts = _parts(files.existing(model_id, "path", settings.path))
         self.device = _device(model_id, settings)
         self._key = secrets.token_hex(16)
         self._server = _start(model_id, settings, self._key)
@@ -134,7 +138,8 @@ class _Llama:
     def facts(self) -> ModelFacts:
         """Facts as llama.cpp reads them from the file."""
         meta = self._ask_http("GET", "/v1/models")["data"][0]["meta"]
-        return ModelFacts(params=int(meta["n_params"]), size_bytes=self._size_bytes)
+        size = sum(part.stat().st_size for part in self._parts)
+        return ModelFacts(params=int(meta["n_params"]), size_bytes=size)
 
     def infer(self, request: Any) -> Any:
         """Answer one prompt."""
@@ -161,6 +166,7 @@ class _Llama:
 
     def close(self) -> None:
         """Stop llama.cpp."""
+        # xllamacpp stops llama.cpp's threads, and its port, when the object is freed.
         del self._server
 
     def _choose(self, request: Choice) -> Output:
@@ -173,7 +179,10 @@ class _Llama:
         while len(left) > 1:
             step = next_step({choice: words[choice] for choice in left})
             by_token, tokens = self._next_token(request.prompt, step)
+            # Every step counts its whole prompt, because without the cache it is evaluated again.
             evaluated += tokens
+            # Of the first step only: the probabilities of a later one are those after the tokens
+            # that some choices share, so they cannot be compared with the others'.
             if not probabilities:
                 probabilities = {
                     choice: by_token[token]
@@ -187,6 +196,9 @@ class _Llama:
         """Token -> its probability in this step, and the number of evaluated tokens."""
         candidates = list(step.branches)
         answer = self._complete(
+            # llama.cpp takes texts and tokens in one list as one prompt. As text, the choices'
+            # first tokens could merge with the end of the prompt
+            # (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md).
             [prompt, *step.tokens],
             max_tokens=1,
             # Only the temperature, at 1: other samplers would remove choices, or change the ratios
@@ -194,6 +206,8 @@ class _Llama:
             temperature=1.0,
             samplers=["temperature"],
             logit_bias=[[token, _BIAS] for token in candidates],
+            # After the bias, so that the candidates are the most probable tokens and all of them
+            # are listed. Which one is drawn does not matter.
             n_probs=len(candidates),
             post_sampling_probs=True,
             seed=0,
@@ -225,6 +239,7 @@ class _Llama:
     def _whole(self, answer: Any) -> Any:
         if "error" in answer:
             message = str(answer["error"].get("message", answer["error"]))[:300]
+            # llama.cpp's message says "context size" if a prompt is longer than the context.
             hint = "; raise context" if "context" in message else ""
             raise ModelError(f"model {self._id!r}: llama.cpp: {message}{hint}")
         return answer

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 _MAX_BYTES = 16 << 20
+BYTE_LEVEL = ("roberta", "longformer", "gpt2", "bloom", "deberta", "bart")
+"""Architectures whose tokenizers have other tokens for a word after a blank than for one without.
+Words that come separately each need a blank, or their tokens are not those of a text
+(``add_prefix_space`` in https://huggingface.co/docs/transformers/model_doc/roberta)."""
 
 
 def read(file: Path) -> dict[str, Any] | None:
@@ -37,6 +41,8 @@ def mask_token(folder: Path) -> str | None:
     """The mask token, from the tokenizer's files."""
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         mask = (read(folder / name) or {}).get("mask_token")
+        # A token with rules of its own is a table (RoBERTa's takes the blank before it), others are
+        # a text.
         if isinstance(mask, dict):
             mask = mask.get("content")
         if isinstance(mask, str) and mask:

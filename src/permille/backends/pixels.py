@@ -27,6 +27,8 @@ def image(content: bytes) -> Any:
             # By the header, before decoding: a few kB may become many GB (a decompression bomb).
             if opened.width * opened.height > MAX_PIXELS:
                 raise ModelError(f"an image of {opened.width}×{opened.height} pixels, too many")
+            # As transformers' load_image() does: without it, a phone's upright photo lies on its
+            # side.
             turned = ImageOps.exif_transpose(opened)
             return (turned or opened).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -45,6 +47,7 @@ def waveform(content: bytes, rate: int) -> NDArray[np.float32]:
 
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
+            # By the header: silence takes so few bytes that a small FLAC file may hold days.
             if file.frames > MAX_SECONDS * file.samplerate:
                 raise ModelError(f"a recording of over {MAX_SECONDS:g} s")
             own = int(file.samplerate)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from permille.datasets.media import MAX_PIXELS
 from permille.errors import ModelError
 from permille.records import Record
 
@@ -15,9 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BICUBIC, _BILINEAR = 3, 2
+_BILINEAR = 2
 _MOST_EDGE = 4_096
 _UNKNOWN = ("do_thumbnail", "do_align_long_axis", "do_split_image", "do_image_splitting")
+_OWN_STEPS = ("EfficientNet", "Levit", "Perceiver")
+"""Processors that do more than their configurations say: EfficientNet's divides by the deviations
+twice, LeViT's enlarges the image before the crop, Perceiver's crops before it resizes."""
+_SQUARE = ("Beit", "DeiT")
+"""Processors for which a size that is one number is a square, even if they crop."""
 
 
 class Preparation(Record):
@@ -44,11 +50,13 @@ def from_config(config: dict[str, Any], where: str) -> Preparation:
         ModelError: it requests an unsupported step, or has invalid numbers.
     """
     unknown = [key for key in _UNKNOWN if config.get(key)]
-    if unknown:
-        raise ModelError(f"{where}: {unknown[0]} is not supported")
+    if unknown or _kind(config).startswith(_OWN_STEPS):
+        what = (unknown or [_kind(config)])[0]
+        raise ModelError(f"{where}: {what} is not supported; try backend transformers")
     try:
         made = _described(config)
-    except (KeyError, TypeError, ValueError) as error:
+    # Also a division by a crop_pct of 0, and Infinity, which JSON does not have but Python reads.
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ModelError(f"{where}: no usable {error}") from error
     edges = [*(made.size or ()), *(made.crop or ()), made.shortest or 1, made.longest or 1]
     if not all(1 <= edge <= _MOST_EDGE for edge in edges) or 0.0 in (made.std or ()):
@@ -61,7 +69,9 @@ def _described(config: dict[str, Any]) -> Preparation:
     crop = _pair(config["crop_size"]) if config.get("do_center_crop") else None
     if shortest is not None and config.get("crop_pct") is not None:
         size, shortest, crop = _by_crop_share(shortest, float(config["crop_pct"]), crop)
-    normalise = config.get("do_normalize", True) and "image_mean" in config
+    # MobileViT's models get no normalisation, but newer files of theirs have an image_mean.
+    usual = not _kind(config).startswith("MobileViT")
+    normalise = config.get("do_normalize", usual) and "image_mean" in config
     rescale = config.get("do_rescale", True)
     return Preparation(
         size=size,
@@ -69,6 +79,7 @@ def _described(config: dict[str, Any]) -> Preparation:
         longest=longest,
         multiple=16 if _kind(config).startswith("Yolos") else 1,
         crop=crop,
+        # The number of a filter in such a file is Pillow's own (Image.Resampling).
         resample=int(config.get("resample", _BILINEAR)),
         scale=float(config.get("rescale_factor", 1 / 255)) if rescale else 1.0,
         mean=_three(config["image_mean"]) if normalise else None,
@@ -88,11 +99,21 @@ def _by_crop_share(
 
 
 def prepare(image: Any, how: Preparation) -> NDArray[np.float32]:
-    """A PIL image in RGB as 3 x height x width."""
+    """A PIL image in RGB as 3 x height x width.
+
+    Raises:
+        ModelError: the resized image would have too many pixels.
+    """
     import numpy as np
 
     target = how.size or _edges(image.height, image.width, how)
     if target is not None and target != (image.height, image.width):
+        # Of a line one pixel high, the longer edge grows as much as the shorter: to many GB.
+        if target[0] * target[1] > MAX_PIXELS:
+            raise ModelError(
+                f"an image of {image.width}×{image.height} pixels would be resized to"
+                f" {target[1]}×{target[0]}, too many"
+            )
         image = image.resize((target[1], target[0]), resample=how.resample)
     values = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
     if how.crop is not None:
@@ -116,6 +137,8 @@ def _edges(height: int, width: int, how: Preparation) -> tuple[int, int] | None:
     exact = float(shortest)
     if longest is not None and long / short * shortest > longest:
         exact = longest * short / long
+    # Rounded as transformers' get_size_with_aspect_ratio() does: an image that is one pixel longer
+    # is another input.
     edge = round(exact)
     other = long if edge == short else int(exact * long / short)
     edge, other = (max(1, value - value % multiple) for value in (edge, other))
@@ -127,6 +150,7 @@ def _centre(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.
     import numpy as np
 
     grow = [max(0, height - values.shape[1]), max(0, width - values.shape[2])]
+    # The odd pixel goes before the image, as in transformers' center_crop().
     pads = [(0, 0), *((-(-g // 2), g - -(-g // 2)) for g in grow)]
     values = np.pad(values, pads)
     top, left = (values.shape[1] - height) // 2, (values.shape[2] - width) // 2
@@ -138,7 +162,10 @@ def _size(config: dict[str, Any]) -> tuple[tuple[int, int] | None, int | None, i
     if isinstance(size, dict) and "shortest_edge" in size:
         longest = size.get("longest_edge")
         return None, int(size["shortest_edge"]), None if longest is None else int(longest)
-    if isinstance(size, int) and (config.get("max_size") or config.get("do_center_crop")):
+    # Older files have one number, whose meaning is decided by the class that reads it: the edge of
+    # a square, or the shortest edge where something then limits or crops the image.
+    further = config.get("max_size") or config.get("do_center_crop") or config.get("crop_pct")
+    if isinstance(size, int) and further and not _kind(config).startswith(_SQUARE):
         longest = config.get("max_size")
         return None, size, None if longest is None else int(longest)
     return _pair(size), None, None

@@ -50,13 +50,16 @@ def _words(command: str) -> Iterator[str]:
 
 def _files(text: str, before: str, folder: Path) -> Iterator[Path]:
     if before == "-m" and all(part.isidentifier() for part in text.split(".")):
+        # python -m runs a package's __main__, after its __init__.
         yield from _source([text, f"{text}.__main__"], folder)
         return
     path = folder / text
     try:
+        # A log changes with every run, and the cell's id would change with it.
         if not text or text.endswith(_WRITTEN) or "log" in before.lower():
             return
         if path.is_dir():
+            # Only a model's folder: a command may also name one to write to, or a home.
             if any(next(path.glob(kind), None) for kind in _MODELS):
                 yield from (p for p in sorted(path.rglob("*")) if p.is_file())
             return

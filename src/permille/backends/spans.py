@@ -18,6 +18,7 @@ def best_span(start: NDArray[Any], end: NDArray[Any], inside: NDArray[Any]) -> t
 
     start = np.where(inside, start, -np.inf)
     end = np.where(inside, end, -np.inf)
+    # Start and end together: the best start alone may have no end after it that is near enough.
     sums = start[:, None] + end[None, :]
     ones = np.ones(sums.shape, dtype=bool)
     allowed = np.triu(ones) & np.tril(ones, ANSWER_TOKENS - 1)

@@ -44,6 +44,8 @@ def fetch(wanted: Wanted) -> Fetched:
             folder, there = _in_cache(wanted)
             chosen = _choose_cached(wanted, there)
         else:
+            # Asked for first, because which files are needed depends on which there are: without
+            # the list, a repository's other formats would be downloaded too.
             info = hub.HfApi().model_info(wanted.repo, revision=wanted.revision, timeout=TIMEOUT_S)
             chosen = choose(wanted, [file.rfilename for file in info.siblings or ()])
             folder = Path(
@@ -55,6 +57,8 @@ def fetch(wanted: Wanted) -> Fetched:
                 )
             )
             if folder.name != info.sha:
+                # The files were chosen by the list of another commit than the one that was
+                # downloaded.
                 raise ModelError(f"{at} moved to another commit during the download; run again")
     return _fetched(folder, chosen)
 
@@ -146,6 +150,7 @@ def one_line(kind: type[PermilleError], at: str, what: Kind) -> Iterator[None]:
         raise kind(
             f'{at} is not an id on the Hub (owner/name); for a local {what}, give its path = "…"'
         ) from error
+    # Online, the client raises this too if a request failed and the cache has no copy.
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         if not is_offline():
             raise kind(_unreachable(at, error)) from error

@@ -17,7 +17,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 """A full commit hash: a revision that cannot move."""
 _READERS = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 """Configurations, vocabularies, tokenizers, templates."""
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})(\.\w+)")
 _PART = re.compile(r"(?:model|diffusion_pytorch_model)(?:-\d{5}-of-\d{5})?\.safetensors")
 """The weights of a part of a pipeline, excluding variants such as model.fp16.safetensors."""
@@ -62,15 +62,20 @@ def choose(wanted: Wanted, names: Sequence[str]) -> Chosen:
 
 def _transformers(wanted: Wanted, names: list[str]) -> Chosen:
     top = [name for name in names if "/" not in name]
-    weights = [n for n in top if re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", n)]
-    # Before any others: Mistral's repositories have the same weights in consolidated.safetensors.
-    if "model.safetensors" in top:
-        weights = ["model.safetensors"]
-    weights = weights or [n for n in top if n.endswith(".safetensors")]
+    weights = transformers_weights(top)
     if not weights:
         weights = _pickles(wanted, [n for n in top if n.startswith("pytorch_model")], top)
     code = [n for n in names if n.endswith(".py")] if wanted.remote_code else []
     return Chosen(names=(*weights, *_readers(top), *code))
+
+
+def transformers_weights(names: Sequence[str]) -> list[str]:
+    """Of the files in a folder, the safetensors that transformers loads."""
+    if "model.safetensors" in names:
+        return ["model.safetensors"]
+    # Before any others: Mistral's repositories have the same weights in consolidated.safetensors.
+    shards = [n for n in names if re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", n)]
+    return shards or [n for n in names if n.endswith(".safetensors")]
 
 
 def _diffusers(wanted: Wanted, names: list[str]) -> Chosen:
@@ -87,8 +92,10 @@ def _onnx(wanted: Wanted, names: list[str]) -> Chosen:
     models = [name for name in names if name.endswith(".onnx")]
     usual = next((n for n in ("model.onnx", "onnx/model.onnx") if n in models), None)
     model = _one(wanted, models, "ONNX model", usual)
+    # A model above 2 GiB, protobuf's limit, has its weights beside it, in model.onnx_data.
     data = [n for n in names if n.startswith(model) and n != model]
     folder = model.rpartition("/")[0]
+    # In repositories with onnx/model.onnx, the configuration is at the top.
     beside = [n for n in names if n.rpartition("/")[0] in ("", folder)]
     return Chosen(names=(model, *data, *_readers(beside)), main=model)
 
@@ -125,6 +132,8 @@ def _pickles(wanted: Wanted, allowed: list[str], names: list[str]) -> list[str]:
     if not pickled:
         raise ModelError(f"{_at(wanted)} has no *.safetensors; {_list(names)}")
     if not wanted.allow_pickle or not allowed:
+        # A bot of the Hub converts models, and leaves the result on a pull request for their owners
+        # (https://huggingface.co/spaces/safetensors/convert).
         raise ModelError(
             f"{_at(wanted)} has {pickled[0]}, a pickle, which can run code, and no safetensors; "
             "many repositories have them on the revision refs/pr/N of a pull request"

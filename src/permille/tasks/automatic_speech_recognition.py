@@ -45,6 +45,8 @@ class AutomaticSpeechRecognition(Generating):
         import jiwer
 
         pairs, blank = answered(outputs, samples)
+        # Without the recordings of which nothing is left (silence, a mere "..."): a rate over no
+        # words has no value.
         transcripts = {
             name: (plain(answer), plain(reference))
             for name, (answer, reference) in zip(distinct(samples), pairs, strict=True)

@@ -50,10 +50,12 @@ class FeatureExtraction:
                 f"model {model.id!r} answers vectors of {sorted(lengths)} numbers, "
                 "not embeddings of one length"
             )
-        first = {s.id: (o.data, s.reference) for o, s in zip(outputs, samples, strict=True)}
+        first: dict[str, tuple[list[float], str | None]] = {}
+        for output, sample in zip(outputs, samples, strict=True):
+            first.setdefault(sample.id, (output.data, sample.reference))
         if len(first) < 2 or any(label is None for _, label in first.values()):
             return None
-        right = _nearest_alike([v for v, _ in first.values()], [c for _, c in first.values()])
+        right = _nearest_alike([v for v, _ in first.values()], [str(c) for _, c in first.values()])
         return scored("precision_at_1", [float(r) for r in right], first)
 
     def counts(self, outputs: Sequence[Output]) -> dict[str, float]:
@@ -72,15 +74,20 @@ def _nearest_alike(vectors: Sequence[Sequence[float]], labels: Sequence[str]) ->
     import numpy as np
 
     matrix = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    # A vector of zeros stays one, and is like no other.
-    matrix /= np.where(lengths > 0, lengths, 1)
+    lengths = np.linalg.norm(matrix, axis=1)
+    pointing = lengths > 0
+    matrix /= np.where(pointing, lengths, 1)[:, None]
     right = []
     # Row by row: the likenesses of 20,000 texts would take 1.6 GB at once.
     for number, vector in enumerate(matrix):
         likeness = matrix @ vector
         likeness[number] = -np.inf
-        right.append(labels[int(likeness.argmax())] == labels[number])
+        # A vector of zeros has no direction: it is like no other, and no other is like it. Without
+        # this, it would be nearest to the first text, and right whenever that has its class.
+        likeness[~pointing] = -np.inf
+        nearest = int(likeness.argmax())
+        alike = bool(pointing[number] and likeness[nearest] > -np.inf)
+        right.append(alike and labels[nearest] == labels[number])
     return right
 
 

@@ -48,6 +48,7 @@ class FillMask:
         """Top-1 accuracy with its standard error, and top-5 accuracy in ``others``."""
         ranks: dict[str, int | None] = {}
         for output, sample in zip(outputs, samples, strict=True):
+            # Without case: an uncased model has only words in lower case.
             word = split(sample)[1].casefold()
             guesses = [str(guess).strip().casefold() for guess in output.data or ()]
             ranks.setdefault(sample.id, guesses.index(word) if word in guesses else None)

@@ -31,6 +31,7 @@ class Generating:
     kinds: Mapping[str, Kind] = {"text": "text"}
     tokens: int = 64
     libraries: tuple[str, ...] = ()
+    # As it is written in a study file, where a line break in quotes is \n.
     example: str = "{text}"
     needs_prompt: bool = True
 

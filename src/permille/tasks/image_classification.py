@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from permille.records.answers import Quality
-from permille.tasks.labelling import label_quality
+from permille.tasks.labelling import check_words, label_quality
 from permille.tasks.picturing import media_counts, picture
 from permille.workload.outputs import Output
 from permille.workload.protocols import Kind, Task
@@ -23,7 +23,12 @@ class ImageClassification:
     kinds: Mapping[str, Kind] = {"image": "image", "label": "label"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Any model fits: it may know a thousand classes in addition to the dataset's."""
+        """Any model fits: it may know a thousand classes in addition to the dataset's.
+
+        Raises:
+            ModelError: the study file gives two labels the same word.
+        """
+        check_words(model)
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Picture:
         """The encoded image."""

@@ -42,6 +42,7 @@ class ImageToText(Generating):
 
         pairs, blank = answered(outputs, samples)
         scorer = RougeScorer(["rougeL"], use_stemmer=True)
+        # Any of the captions that people wrote is as right as the others.
         best = [
             max((scorer.score(c, answer)["rougeL"].fmeasure for c in captions), default=0.0)
             for answer, captions in pairs

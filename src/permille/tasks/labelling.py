@@ -24,7 +24,7 @@ def label_quality(
         ModelError: the model's labels are not the dataset's, so that its accuracy would be 0 only
             because of their names.
     """
-    meaning = {word: label for label, word in words_of(model).items()}
+    meaning = meaning_of(model)
     answers: dict[str, tuple[str, str | None]] = {}
     for output, sample in zip(outputs, samples, strict=True):
         raw = output.label
@@ -67,6 +67,22 @@ def macro_f1(pairs: Sequence[tuple[str, str | None]]) -> float:
 def words_of(model: ModelSpec) -> Mapping[str, str]:
     """The dataset's label -> the model's word for it, if the study file maps them."""
     return model.settings.get("labels") or {}
+
+
+def meaning_of(model: ModelSpec) -> dict[str, str]:
+    """The model's word -> the dataset's label, if the study file maps them."""
+    return {word: label for label, word in words_of(model).items()}
+
+
+def check_words(model: ModelSpec) -> None:
+    """Check that no two labels have the same word, of which only one could ever be right.
+
+    Raises:
+        ModelError: two have.
+    """
+    words = words_of(model)
+    if len(set(words.values())) < len(words):
+        raise ModelError(f"model {model.id!r}: labels gives two labels the same word")
 
 
 def _check_names(pairs: Sequence[tuple[str, str | None]], model: ModelSpec) -> None:

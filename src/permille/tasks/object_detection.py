@@ -14,6 +14,7 @@ from typing import Any
 
 from permille.errors import ModelError
 from permille.records.answers import Quality
+from permille.tasks.labelling import check_words, meaning_of
 from permille.tasks.picturing import media_counts, picture
 from permille.tasks.prompting import check_installed
 from permille.workload.outputs import Output
@@ -32,11 +33,12 @@ class ObjectDetection:
     kinds: Mapping[str, Kind] = {"image": "image", "objects": "objects"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Check that the scorer is installed.
+        """Check that the scorer is installed, and each label has its own word.
 
         Raises:
-            ModelError: it is not.
+            ModelError: one of these does not hold.
         """
+        check_words(model)
         check_installed(self.name, ("pycocotools",))
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Picture:
@@ -67,6 +69,8 @@ class ObjectDetection:
                 f" objects are {', '.join(labels[:10])}; say which is which:"
                 f' labels = {{ "{labels[0]}" = "{min(answered)}", … }}'
             )
+        # No standard error: average precision ranks the boxes of all images together, so that it is
+        # no mean over the images.
         at_all, at_50 = mean_average_precision(truths, detected)
         return Quality(metric="map", value=at_all, n=len(pairs), others={"map_50": at_50})
 
@@ -138,8 +142,7 @@ def _area(thing: Mapping[str, Any]) -> float:
 
 
 def _named(output: Output, model: ModelSpec) -> list[dict[str, Any]]:
-    words = model.settings.get("labels") or {}
-    meaning = {theirs: ours for ours, theirs in words.items()}
+    meaning = meaning_of(model)
     if not isinstance(output.data, list | tuple):
         raise ModelError(f"model {model.id!r} did not answer with a list of objects")
     return [dict(thing) | {"label": meaning.get(thing["label"], thing["label"])}

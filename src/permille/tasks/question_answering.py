@@ -60,6 +60,7 @@ class QuestionAnswering(Generating):
 
 def words(text: str) -> list[str]:
     """The words of an answer, as SQuAD compares them."""
+    # Punctuation first, as in SQuAD's script: the "a" of "rock-a-bye" is no article.
     plain = text.lower().translate(str.maketrans("", "", string.punctuation))
     return re.sub(r"\b(a|an|the)\b", " ", plain).split()
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from permille.errors import ModelError
 from permille.records.answers import Quality
-from permille.tasks.labelling import label_quality, listed, words_of
+from permille.tasks.labelling import check_words, label_quality, listed, words_of
 from permille.tasks.prompting import token_counts
 from permille.workload.outputs import Output
 from permille.workload.protocols import Kind, Task
@@ -40,6 +40,7 @@ class TextClassification:
             ModelError: no ``{text}`` in the prompt, labels that are not the dataset's, two
                 labels with one word, or fewer than two labels.
         """
+        # With one label, every model is always right.
         if len(dataset.labels) < 2:
             raise ModelError(
                 f"dataset {dataset.name!r} has {len(dataset.labels)} distinct labels; "
@@ -51,8 +52,7 @@ class TextClassification:
                 f"model {model.id!r}: labels maps {listed(words)}, but dataset "
                 f"{dataset.name!r} has {listed(dataset.labels)}; map each of its labels"
             )
-        if len(set(words.values())) < len(words):
-            raise ModelError(f"model {model.id!r}: labels gives two labels the same word")
+        check_words(model)
         if model.category == "general-purpose" and PLACEHOLDER not in (model.prompt or ""):
             raise ModelError(
                 f"model {model.id!r} is general-purpose: it needs a prompt with {PLACEHOLDER} in "

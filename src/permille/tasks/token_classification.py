@@ -13,6 +13,7 @@ from permille.errors import ModelError
 from permille.metrics import pseudo_values, ratios_without, scored
 from permille.records.answers import Quality
 from permille.tasks.generating import distinct
+from permille.tasks.labelling import check_words, meaning_of
 from permille.tasks.prompting import check_installed, token_counts
 from permille.workload.outputs import Output
 from permille.workload.protocols import Kind, Task
@@ -30,11 +31,12 @@ class TokenClassification:
     kinds: Mapping[str, Kind] = {"tokens": "words", "tags": "tags"}
 
     def check(self, model: ModelSpec, dataset: Dataset) -> None:
-        """Check that the scorer is installed.
+        """Check that the scorer is installed, and each tag has its own word.
 
         Raises:
-            ModelError: it is not.
+            ModelError: one of these does not hold.
         """
+        check_words(model)
         check_installed(self.name, ("seqeval",))
 
     def request(self, sample: Sample, model: ModelSpec, dataset: Dataset) -> Words:
@@ -72,6 +74,8 @@ class TokenClassification:
             )
         from seqeval.metrics import f1_score, precision_score, recall_score
 
+        # In seqeval's default mode, which is conlleval's: the strict one rejects an I- without its
+        # B-.
         value = float(f1_score(truths, answers, zero_division=0))
         return scored(
             "entity_f1",
@@ -93,8 +97,7 @@ class TokenClassification:
 def _tags(output: Output, sample: Sample, model: ModelSpec) -> list[str]:
     """An answer's tags, mapped to the dataset's. Words without a tag (None), or beyond the model's
     longest input, are outside any entity."""
-    words = model.settings.get("labels") or {}
-    meaning = {theirs: ours for ours, theirs in words.items()}
+    meaning = meaning_of(model)
     answered = output.data
     wanted = len(sample.reference)
     if not isinstance(answered, list | tuple) or len(answered) > wanted:

@@ -34,6 +34,7 @@ class Translation(Generating):
         pairs, blank = answered(outputs, samples)
         if not pairs:
             return None
+        # sacreBLEU takes lists of references, each as long as the answers; here there is one.
         answers, references = [a for a, _ in pairs], [[r for _, r in pairs]]
         value = sacrebleu.corpus_bleu(answers, references).score / 100
         return scored(

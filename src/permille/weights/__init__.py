@@ -19,6 +19,7 @@ MAX_CONFIG_BYTES = 16 << 20
 
 T = TypeVar("T")
 
+# Names of the same number in the configurations of Mixtral, Qwen, DeepSeek and ERNIE.
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 _USED = ("num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_top_k", "top_k_experts")
 
@@ -97,6 +98,8 @@ def _active(tensors: Iterable[Tensor], experts: int | None, used: int | None) ->
     total = chosen = 0
     for tensor in tensors:
         total += tensor.numbers
+        # Shared experts are used for every token, and have other names: mlp.shared_experts
+        # (DeepSeek), mlp.shared_expert (Qwen), ffn_up_shexp (llama.cpp).
         # Hub: model.layers.0.mlp.experts.3.w1 or …experts.gate_up_proj; llama.cpp: ffn_up_exps.
         if ".experts." in tensor.name or "_exps" in tensor.name:
             chosen += tensor.numbers

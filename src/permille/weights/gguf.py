@@ -14,14 +14,13 @@ from permille.weights.header import Header, UnreadableWeightsError, tensor
 _MAGIC = b"GGUF"
 _SIZES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
-_MAX_NAME = 1 << 16
 _MAX_STRING = 16 << 20
 _MAX_ITEMS = 10_000_000
 _MAX_TENSORS = 1_000_000
 _MAX_HEADER_BYTES = 256 << 20
 _MAX_READS = 6_000_000
-"""The most bytes in a header, which take some seconds to read. The largest vocabularies have half a
-million words."""
+"""The most reads of a header, which take some seconds. The largest vocabularies have half a million
+words, of two reads each."""
 
 
 def read(path: Path) -> Header:
@@ -67,6 +66,7 @@ class _Bounded:
 
 def _read(stream: BinaryIO) -> Header:
     version, tensors, pairs = _take(stream, "IQQ")
+    # Version 1 has lengths of 32 bits; the version of a big-endian file reads as a huge number.
     if version not in (2, 3) or tensors > _MAX_TENSORS or pairs > _MAX_TENSORS:
         raise ValueError("an unsupported version")
     facts: dict[str, Any] = {}

@@ -23,7 +23,8 @@ _MOST_FIELDS = 2_000_000
 fewer."""
 _MOST_DIMS = 64
 _NOT_WEIGHTS = {6, 7, 8, 9, 12, 13}
-"""int32, int64, string, bool, uint32, uint64: shapes, indices and biases of integers."""
+"""int32, int64, string, bool, uint32, uint64: shapes, indices and biases of integers. Numbers of
+eight bits are not among them, because quantised weights are such."""
 _PACKED = {b"MatMulNBits", b"MatMulBnb4", b"GatherBlockQuantized", b"QMoE"}
 """Operators of onnxruntime whose weights have several numbers per byte."""
 _SCALES = ("_scale", "_zero_point", "_scales", "_zp")
@@ -58,6 +59,7 @@ def external(path: Path) -> list[str]:
 def _opened(path: Path, look: Callable[[_Bytes, _Budget], _T]) -> _T:
     try:
         with path.open("rb") as stream:
+            # Mapped, because the weights may be 2 GB in the middle of the file, and are skipped.
             # The map is closed with its last slice, which an exception may keep alive for a while.
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         return look(memoryview(mapped), _Budget())
@@ -130,6 +132,8 @@ def _tensor(content: _Bytes, budget: _Budget) -> Tensor | None:
     kind, name = 0, ""
     for field, value in _fields(content, budget):
         if field == _DIMS:
+            # A repeated number may be packed or not, and a parser must accept both
+            # (https://protobuf.dev/programming-guides/encoding/#packed).
             dims += [value] if isinstance(value, int) else _varints(value)
             if len(dims) > _MOST_DIMS:
                 raise ValueError(f"a tensor of more than {_MOST_DIMS} dimensions")

@@ -35,9 +35,11 @@ def read(path: Path) -> Header:
     """
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
+        # The shortest header is an empty object, {}.
         if not 2 <= length <= MAX_HEADER_BYTES:
             raise UnreadableWeightsError(f"{path} is not a safetensors file")
         try:
+            # Entry by entry, because __metadata__ has another shape than the tensors.
             header = msgspec.json.decode(stream.read(length), type=dict[str, msgspec.Raw])
             header.pop("__metadata__", None)
             entries = {n: msgspec.json.decode(raw, type=_Entry) for n, raw in header.items()}

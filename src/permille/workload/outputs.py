@@ -36,6 +36,8 @@ class Output(Record):
     first_token_s: float | None = None
     last_token_s: float | None = None
     sent_ns: int | None = None
+    # Not shared by all objects, as it would be in a plain class: msgspec gives each an empty
+    # container of its own (https://jcristharif.com/msgspec/structs.html#default-values).
     counted: dict[str, float] = {}
     likelihood: Likelihood | None = None
     data: Any = None
@@ -46,4 +48,6 @@ class Output(Record):
         token, whose tokens have no time between them."""
         if self.first_token_s is None or self.last_token_s is None or (self.tokens_out or 0) < 2:
             return None
+        # Without the first token, as vLLM's benchmark and others define it ("excl. 1st token"): the
+        # time to the first one is that of the queue and the prompt.
         return (self.last_token_s - self.first_token_s) / ((self.tokens_out or 0) - 1)

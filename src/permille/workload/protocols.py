@@ -39,6 +39,8 @@ class Loaded(Protocol):
         ...
 
 
+# isinstance() only checks that the names exist, not their types: any loaded model with ``traffic``
+# is Served (https://docs.python.org/3/library/typing.html#typing.runtime_checkable).
 @runtime_checkable
 class Served(Protocol):
     """Optional capability of a loaded model: ``infer`` may be called from several threads, and the

@@ -54,6 +54,8 @@ class ModelSpec(Record):
     backend: str
     category: Category
     prompt: str | None = None
+    # A table, not the backend's own type: only the backend, which may be a plug-in, can decode that
+    # in the worker, where this arrives as MessagePack.
     settings: dict[str, Any] = {}
     code: dict[str, SourceFile] = {}
 

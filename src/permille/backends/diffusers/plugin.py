@@ -27,7 +27,7 @@ import msgspec
 
 from permille.backends import files
 from permille.backends.diffusers.settings import Settings
-from permille.backends.torch_device import find_device
+from permille.backends.torch_device import find_device, synchronise
 from permille.errors import ModelError
 from permille.records import Record
 from permille.records.cell import Category, ModelFacts
@@ -109,6 +109,8 @@ def check_pipeline(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
         raise ModelError(f"model {model_id!r}: {index} is not JSON: {error}") from error
     if not isinstance(parts, dict) or not isinstance(parts.get("_class_name"), str):
         raise ModelError(f"model {model_id!r}: {index} does not name a diffusers pipeline")
+    # diffusers imports whatever library model_index.json names for a part, even without
+    # trust_remote_code, and importing a module runs it.
     for name, part in parts.items():
         if not name.startswith("_") and isinstance(part, list) and not _known(part[:1]):
             raise ModelError(
@@ -117,6 +119,8 @@ def check_pipeline(model_id: str, folder: Path, *, allow_pickle: bool) -> None:
             )
     if not allow_pickle and not any(weights_in(folder)):
         raise ModelError(f"model {model_id!r}: no *.safetensors in the folders of {folder}")
+    # The only pickles that diffusers and transformers read of a part: pytorch_model.bin,
+    # diffusion_pytorch_model.bin, and their shards.
     for pickled in sorted(folder.glob("*/*.bin")):
         if not allow_pickle and not any(pickled.parent.glob("*.safetensors")):
             raise ModelError(
@@ -155,12 +159,16 @@ def open_pipeline(spec: ModelSpec, settings: Settings) -> Any:
     from diffusers.utils import logging
     from safetensors import SafetensorError
 
+    # A progress bar would be drawn within the measured load.
     logging.disable_progress_bar()
     try:
         return DiffusionPipeline.from_pretrained(
             settings.path,
             dtype=getattr(torch, settings.dtype),
-            use_safetensors=not settings.allow_pickle,
+            # None prefers safetensors. With False, diffusers reads only pickles, and would fail on
+            # every part of the pipeline that has none.
+            use_safetensors=None if settings.allow_pickle else True,
+            # A part that is missing is an error, never a download within the measured load.
             local_files_only=True,
             trust_remote_code=False,
         )
@@ -194,6 +202,7 @@ class Drawing:
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self._pipeline = pipeline.to(device)
+        # A progress bar would be drawn at every step, within the measured span.
         self._pipeline.set_progress_bar_config(disable=True)
         given = {
             "num_inference_steps": settings.steps,
@@ -229,21 +238,20 @@ class Drawing:
                 f"backend diffusers does not support a {type(requests[0]).__name__} request"
             )
         prompts = [request.prompt for request in requests]
-        # On the CPU: a GPU draws other numbers, and so do different GPUs
+        # On the CPU: a GPU draws other numbers, and so do different GPUs. One for each prompt: its
+        # image would otherwise depend on its place in the batch
         # (https://huggingface.co/docs/diffusers/en/using-diffusers/reusing_seeds).
         noise = [self._torch.Generator("cpu").manual_seed(_SEED) for _ in prompts]
         with self._torch.inference_mode():
             try:
                 images = self._pipeline(prompts, generator=noise, **self._given).images
+            # Pipelines check their arguments only when called: sides must be divisible by 8.
             except (ValueError, TypeError) as error:
                 message = " ".join(str(error).split())[:300]
                 raise ModelError(f"model {self._id!r}: {message}") from error
-        # Work on a GPU is only queued when the call returns:
-        # https://pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution
-        if self._device.type == "cuda":
-            self._torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            self._torch.mps.synchronize()
+        synchronise(self._device)
+        # Without the pixels, which nothing scores: the answers of a span are kept until it has
+        # ended, and 1,000 images of 1024 x 1024 are 3 GB.
         return [(prompt, image.size) for prompt, image in zip(prompts, images, strict=True)]
 
     def read(self, raw: Any) -> Output:

@@ -63,6 +63,7 @@ def build(spec: ModelSpec, settings: Settings, device: Any) -> Any:
             )
     if "safety_checker" in inspect.signature(kind).parameters:
         made.setdefault("safety_checker", None)
+        # Stated, because diffusers warns of a checker that is required and absent.
         made["requires_safety_checker"] = described.safety_checker
     return kind(**made)
 

@@ -7,10 +7,9 @@
 
 A server on another machine is measured by ``permille agent`` there (``meter``). Without, it is
 refused unless ``remote = true``, and the device then says that the server's energy is not included.
-Token counts are those in
-the server's ``usage``. Decoding is greedy (temperature 0). Most servers cache prompts and answer
-repeated ones from the cache; ``extra`` is added to every request, to disable that where the server
-supports it: ``extra = { cache_prompt = false }`` for llama.cpp.
+Token counts are those in the server's ``usage``. Decoding is greedy (temperature 0). Most servers
+cache prompts and answer repeated ones from the cache; ``extra`` is added to every request, to
+disable that where the server supports it: ``extra = { cache_prompt = false }`` for llama.cpp.
 
 A choice among labels is generated and then read from the text, because this API returns words and
 not logits. An answer with no label, or with more than one, is unreadable.

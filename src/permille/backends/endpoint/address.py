@@ -146,6 +146,8 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def _address(host: str) -> _Address | None:
     """The host as an IP address, or None if it is a name."""
     try:
+        # Without the zone of a link-local address (fe80::1%eth0): with one, it equals no other
+        # address.
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         try:  # old short forms such as 127.1, which connect() accepts too
@@ -174,5 +176,6 @@ def _ip(text: str) -> _Address | None:
 
 def _own_names() -> frozenset[str]:
     name = socket.gethostname().rstrip(".").lower()
+    # Also the name that multicast DNS gives this machine (RFC 6762, section 3).
     short = name.partition(".")[0]
     return frozenset({name, short, f"{short}.local"} - {"", ".local"})

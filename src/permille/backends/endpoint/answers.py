@@ -29,7 +29,7 @@ _REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 # Not if it is empty: a template that switches reasoning off leaves <think></think>.
 _THINKS = re.compile(r"\s*<think(?:ing)?>\s*(?!</)\S")
 """Reasoning at the start of an answer, of a server that does not take it out of the text."""
-_MOST_WORDS = 300
+_MOST_CHARACTERS = 300
 
 
 class Answer:
@@ -105,6 +105,7 @@ class Answer:
         )
 
     def _choice(self, choice: dict[str, Any], place: int) -> bool:
+        # The pieces of several choices come interleaved, and only their index tells them apart.
         number = count(choice.get("index"))
         number = place if number is None else number
         self._choices.add(number)
@@ -157,7 +158,9 @@ def check_no_error(at: str, event: dict[str, Any]) -> None:
     Raises:
         InferenceError: it is; with the server's message.
     """
+    # Checked whatever the status: a stream that fails has begun with 200.
     error = event.get("error")
+    # vLLM's errors were flat until 0.10.1 (https://github.com/vllm-project/vllm/pull/22099).
     if not error and (event.get("object") == "error" or event.get("type") == "error"):
         error = event
     if not error and event.get("detail") and "choices" not in event and "data" not in event:
@@ -173,7 +176,7 @@ def error_words(error: Any) -> str:
     text = (
         detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False, default=str)
     )
-    return " ".join(text.split())[:_MOST_WORDS]
+    return " ".join(text.split())[:_MOST_CHARACTERS]
 
 
 def embedding(at: str, body: dict[str, Any]) -> Output:
@@ -230,6 +233,7 @@ def _content_of(part: dict[str, Any]) -> tuple[str | None, str | None]:
     content = _content(part.get("content"))
     text = content or _string(part.get("refusal")) or _calls(part)
     aside = next((found for key in _REASONING if (found := _content(part.get(key)))), None)
+    # An empty content is an answer, unlike a missing one: a model may end at once.
     return text if text is not None else content, aside
 
 

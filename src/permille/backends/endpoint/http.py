@@ -58,6 +58,7 @@ class Client:
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._timeout_s = timeout_s
+        # One for each thread, because a connection of http.client serves one request at a time.
         self._kept = threading.local()
         self._open: set[Connection] = set()
 
@@ -82,6 +83,7 @@ class Client:
         Raises:
             InferenceError: see :meth:`get`; also the errors of ``read``.
         """
+        # json escapes a lone surrogate, which a text may have; msgspec refuses to encode it.
         return self._exchange("POST", path, json.dumps(body).encode(), read, timeout_s)
 
     def whole(self, body: Body) -> dict[str, Any]:
@@ -154,6 +156,8 @@ class Client:
             kept.deadline_s, t0_s = deadline_s, time.monotonic()
             try:
                 return kept, kept.send(method, target, body, self._headers)
+            # A POST may only be repeated if that does no harm (RFC 9110, section 9.2.2); an
+            # inference changes nothing at the server.
             except _HUNG_UP:
                 if time.monotonic() - t0_s > _CLOSING_S:
                     raise
@@ -191,6 +195,7 @@ class Client:
 
 def _drain(connection: Connection, response: http.client.HTTPResponse) -> bool:
     """Read the rest of a body; returns whether the connection can be reused."""
+    # A stream's reader stops at [DONE], before the last chunk of the body has been read.
     connection.deadline_s = min(connection.deadline_s, time.monotonic() + _DRAIN_S)
     try:
         rest = response.read1(_PIECE_BYTES)

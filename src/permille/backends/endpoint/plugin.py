@@ -82,6 +82,7 @@ class EndpointBackend:
     def stands_on(self, model: ModelSpec) -> StandsOn:
         """The files that the server's command names."""
         serve = model.settings.get("serve")
+        # The server is started in this folder, so that its command's paths are relative to it.
         return serve_files.named_in(serve, Path.cwd()) if serve else StandsOn()
 
     def executes(self, model: ModelSpec) -> tuple[Execution, ...]:
@@ -146,6 +147,7 @@ def _start(model_id: str, settings: Settings, launch: Launch | None = None) -> S
     Raises:
         ModelError: something does, or it cannot be started.
     """
+    # Otherwise the new server could not open its port, and the old one would be measured instead.
     if address.is_listening(urlsplit(settings.url)):
         raise ModelError(
             f"model {model_id!r}: a server already answers at {settings.url}; stop it, "
@@ -165,6 +167,7 @@ class _Endpoint:
         self._task = task
         self._name = settings.model or model_id
         self._body = {"model": self._name, **settings.extra}
+        # From the environment: a key in the settings would be stored with each trial, and shown.
         key = os.environ.get(settings.key_env) if settings.key_env else None
         self._client = Client(model_id, settings.url, key, settings.timeout_s)
         self.device = (
@@ -173,6 +176,8 @@ class _Endpoint:
             else "server"
         )
         many = settings.concurrency > 1 or settings.rate_per_s is not None
+        # One client that waits for each answer is measured like any other model: inference by
+        # inference.
         self.traffic = (
             Traffic(concurrency=settings.concurrency, rate_per_s=settings.rate_per_s)
             if many
@@ -260,6 +265,7 @@ class _Endpoint:
             text = Generate(prompt="Hello", max_new_tokens=1)
             path, body = self._question(chat if self._task == "chat" else text)
             body = {"temperature": 0, **body, **self._body}
+        # As bytes, because it may be a stream, if extra asks for one.
         content = self._client.post(
             path, body, lambda came: b"".join(came.pieces), timeout_s=timeout_s
         )
@@ -290,6 +296,7 @@ class _Endpoint:
         return "/completions", {"prompt": prompt, "max_tokens": most}
 
     def _answer(self, came: Body, body: dict[str, Any], t0_ns: int) -> Output:
+        # The newer name of OpenAI's API counts if extra has it; max_tokens is deprecated there.
         requested = answers.count(body.get("max_completion_tokens") or body.get("max_tokens"))
         answer = answers.Answer(self._client.at, requested)
         # A server that cannot stream, or has only an error to report, answers with one object.
@@ -309,6 +316,8 @@ class _Endpoint:
                     f" {answers.error_words(_object_or_text(event.data))}"
                 )
             for data in self._objects(event.data):
+                # OpenAI's first event has only the role, its last only the usage: neither is a
+                # token.
                 if not answer.add(data):
                     continue
                 now_s = (time.monotonic_ns() - t0_ns) / 1e9

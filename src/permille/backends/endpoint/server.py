@@ -77,6 +77,7 @@ class StartedServer:
         self._log.close()
 
     def _last_line(self) -> str:
+        # Only after its end: the server writes at the position of this same open file (fork(2)).
         self._log.seek(max(0, self._log.seek(0, 2) - 4096))
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1][:300] if lines else "it printed nothing"

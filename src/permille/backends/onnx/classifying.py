@@ -28,17 +28,21 @@ class Classifier:
         self,
         model_id: str,
         model: TextModel,
-        file: Path,
         labels: tuple[str, ...],
         head_path: str | None,
     ) -> None:
         self._id, self._model, self.labels = model_id, model, labels
         self._head = _load_head(head_path)
         if self._head is None:
-            self._output = _logits(model_id, model.outputs, labels)
+            hint = "; give head_path for an encoder"
+            self._output = model.session.logits(labels, hint)
         else:
             self._output = _embeddings(model_id, model.outputs, self._head[0].shape[1])
-        self.facts = ModelFacts(size_bytes=file.stat().st_size)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The bytes of the model."""
+        return self._model.session.facts
 
     def infer(self, request: Any) -> Any:
         """Classify one text; returns (the class's number, the number of tokens)."""
@@ -84,21 +88,3 @@ def _embeddings(model_id: str, outputs: Mapping[str, list[Any]], width: int) -> 
             f"no embeddings of {width}, which its head needs"
         )
     return fitting[0]
-
-
-def _logits(model_id: str, outputs: Mapping[str, list[Any]], labels: tuple[str, ...]) -> str:
-    """The output with the logits: batch x classes."""
-    flat = [name for name, shape in outputs.items() if len(shape) == 2]
-    if not flat:
-        raise ModelError(
-            f"model {model_id!r} outputs {shapes(outputs)}, which are not logits of classes; "
-            "give head_path for an encoder"
-        )
-    name = "logits" if "logits" in flat else flat[0]
-    width = outputs[name][1]
-    if isinstance(width, int) and width != len(labels):
-        raise ModelError(
-            f"model {model_id!r} has {width} classes, but {len(labels)} are named: "
-            f"{', '.join(labels[:10])}"
-        )
-    return name

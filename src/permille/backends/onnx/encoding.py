@@ -24,8 +24,12 @@ class Encoder:
 
     def __init__(self, model_id: str, model: TextModel, file: Path, classes: tuple[str, ...]):
         self.id, self.model, self.classes = model_id, model, classes
-        self.facts = ModelFacts(size_bytes=file.stat().st_size)
         self.prepare(files.folder_of(file))
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The bytes of the model."""
+        return self.model.session.facts
 
     def prepare(self, folder: Path) -> None:
         """Find the session's outputs and the model's files that the task needs."""
@@ -59,8 +63,14 @@ class Tagger(Encoder):
     asks = Words
 
     def prepare(self, folder: Path) -> None:
-        """Check the width of the logits."""
+        """Check the width of the logits; prepare the tokenizer for separate words."""
+        from tokenizers.pre_tokenizers import ByteLevel
+
         super().prepare(folder)
+        kind = (model_config.read(folder / "config.json") or {}).get("model_type")
+        splitting = self.model.tokenizer.pre_tokenizer
+        if kind in model_config.BYTE_LEVEL and isinstance(splitting, ByteLevel):
+            splitting.add_prefix_space = True
         width = self.model.outputs["logits"][-1]
         if isinstance(width, int) and width != len(self.classes):
             raise ModelError(
@@ -96,6 +106,7 @@ class Filler(Encoder):
         super().prepare(folder)
         tokenizer = self.model.tokenizer
         named = model_config.mask_token(folder)
+        # BERT's and RoBERTa's, for a folder without the tokenizer's configuration.
         known = [
             m for m in (named, "[MASK]", "<mask>") if m and tokenizer.token_to_id(m) is not None
         ]

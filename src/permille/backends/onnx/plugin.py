@@ -118,6 +118,8 @@ class OnnxBackend:
         folder = files.folder_of(file)
         beside = [folder / name for name in _BESIDE]
         beside += [file.parent / name for name in weights_onnx.external(file)]
+        # By convention, files of weights are named after the model, such as model.onnx_data
+        # (https://onnx.ai/onnx/repo-docs/ExternalData.html).
         beside += sorted(file.parent.glob(f"{glob.escape(file.name)}?*"))
         return StandsOn(files={p.name: p for p in beside if p.is_file() and p != file})
 
@@ -147,7 +149,7 @@ class OnnxBackend:
             pairs=task == "question-answering",
         )
         if task == "text-classification":
-            return Classifier(model.id, text, file, labels, settings.head_path)
+            return Classifier(model.id, text, labels, settings.head_path)
         return ENCODERS[task](model.id, text, file, labels)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from permille.errors import ModelError
+from permille.records.cell import ModelFacts
+from permille.weights.onnx import external
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,12 +26,13 @@ class OnnxSession:
         import onnxruntime
         import onnxruntime.capi.onnxruntime_pybind11_state as ort
 
-        self._id = model_id
+        self._id, self._file = model_id, file
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors are raised
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
+        # onnxruntime's exceptions have no class in common but Exception.
         self._failures = (
             *(ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.Fail),
             *(ort.NoSuchFile, ort.NotImplemented, ort.RuntimeException),
@@ -46,6 +49,12 @@ class OnnxSession:
             ) from error
         self.inputs = {i.name: list(i.shape) for i in self._session.get_inputs()}
         self.outputs = {o.name: list(o.shape) for o in self._session.get_outputs()}
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The bytes of the model, with the weights that it stores in separate files."""
+        files = [self._file, *(self._file.parent / name for name in external(self._file))]
+        return ModelFacts(size_bytes=sum(file.stat().st_size for file in files if file.is_file()))
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Run the model; returns the named outputs, in that order.
@@ -70,6 +79,28 @@ class OnnxSession:
             raise ModelError(
                 f"model {self._id!r} outputs {shapes(self.outputs)}, but no {' or '.join(lacking)}"
             )
+
+    def logits(self, classes: Sequence[str], hint: str = "") -> str:
+        """The output with the logits: batch x classes.
+
+        Raises:
+            ModelError: there is none (with ``hint``), or it has another number of classes.
+        """
+        flat = [name for name, shape in self.outputs.items() if len(shape) == 2]
+        if not flat:
+            raise ModelError(
+                f"model {self._id!r} outputs {shapes(self.outputs)}, which are not logits of"
+                f" classes{hint}"
+            )
+        # By its place, if not by its name: torch.onnx.export() numbers outputs that nobody named.
+        name = "logits" if "logits" in flat else flat[0]
+        width = self.outputs[name][1]
+        if isinstance(width, int) and width != len(classes):
+            raise ModelError(
+                f"model {self._id!r} has {width} classes, but {len(classes)} are named: "
+                f"{', '.join(classes[:10])}"
+            )
+        return name
 
 
 def shapes(values: Mapping[str, Sequence[Any]]) -> str:

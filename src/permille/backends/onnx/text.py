@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _DEFAULT_MAX_LENGTH = 512
+"""The number of positions of BERT and most of its descendants, which cannot read a longer text."""
 
 
 class TextModel:

@@ -41,7 +41,11 @@ class OnnxVision:
         self._input, self._masked = self._declared()
         self._last = layout(self._session.inputs[self._input]) == "channels last"
         self._outputs = self._named()
-        self.facts = ModelFacts(size_bytes=file.stat().st_size)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The bytes of the model."""
+        return self._session.facts
 
     def infer(self, request: Any) -> Any:
         """Decode, prepare and run one image; returns (its pixels, the model's outputs)."""
@@ -53,11 +57,12 @@ class OnnxVision:
             )
         picture = image(request.content)
         values = prepare(picture, self._how)[None]
-        if self._last:
-            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
         feed = {self._input: values}
         if self._masked is not None:
+            # All of it: a mask marks the padding of a batch, and one image has none.
             feed[self._masked] = np.ones((1, *values.shape[2:]), dtype=np.int64)
+        if self._last:
+            feed[self._input] = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
         outputs = [value[0] for value in self._session.run(self._outputs, feed)]
         if self._task == "image-classification":
             return picture.size, int(outputs[0].argmax())
@@ -92,23 +97,10 @@ class OnnxVision:
         return images[0], masks[0] if masks else None
 
     def _named(self) -> list[str]:
-        outputs = self._session.outputs
         if self._task == "object-detection":
             self._session.needed("logits", "pred_boxes")
             return ["logits", "pred_boxes"]
-        flat = [name for name, shape in outputs.items() if len(shape) == 2]
-        if not flat:
-            raise ModelError(
-                f"model {self._id!r} outputs {shapes(outputs)}, which are not logits of classes"
-            )
-        name = "logits" if "logits" in flat else flat[0]
-        width = outputs[name][1]
-        if isinstance(width, int) and width != len(self._classes):
-            raise ModelError(
-                f"model {self._id!r} has {width} classes, but {len(self._classes)} are named: "
-                f"{', '.join(self._classes[:10])}"
-            )
-        return [name]
+        return [self._session.logits(self._classes)]
 
     def _things(self, outputs: list[Any], width: int, height: int) -> list[dict[str, Any]]:
         import numpy as np

@@ -51,6 +51,7 @@ class LoadedCallable:
             ModelError: the first answer has the wrong type for the task.
         """
         answer = self._finisher.finish(self._call(request))
+        # What a callable queued on a GPU by itself is not in its answer, and must be done as well.
         synchronise()
         # At the first answer: a wrong type should not show only after all of them are measured.
         if not self._readable:

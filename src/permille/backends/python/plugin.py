@@ -82,6 +82,7 @@ class PythonBackend:
         for name in (name for name in foreign if name not in collected.modules):
             spec = installed(name)
             if spec and spec.origin and Path(spec.origin).is_file():
+                # Not parsed, as what it imports is not the project's: it counts by its bytes.
                 files[name] = Path(spec.origin)
         return StandsOn(
             files=files,
@@ -105,6 +106,8 @@ class PythonBackend:
         targets_of(model)
         settings = msgspec.convert(model.settings, Settings)
         if settings.python_path and settings.python_path not in sys.path:
+            # First, so that the project's own module is imported, not an installed one of the same
+            # name.
             sys.path.insert(0, settings.python_path)
         # Before the callable is imported, so that what it imports is of the planned source, too.
         planned.install(model.code)

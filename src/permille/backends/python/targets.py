@@ -34,6 +34,7 @@ def targets_of(model: ModelSpec) -> dict[str, str]:
         parts = module.split(".")
         if not (function.isidentifier() and all(part.isidentifier() for part in parts)):
             raise ModelError(f"{at} is not of the form module:function")
+        # It is called with the dataset's texts: os.system would run each of them as a command.
         if parts[0] in sys.stdlib_module_names:
             raise ModelError(
                 f"{at}: {parts[0]} is in Python's standard library, which a study must not call;"

@@ -3,7 +3,7 @@
 This is a module with the modules that it imports, as far as they belong to the project: they are in
 the study's folder, or anywhere outside Python's standard library and installed packages. Imports by
 a name computed at run time, and files that the code opens, cannot be detected; the former are
-reported (:attr:`Source.unseen`).
+reported (:attr:`ModuleSource.unseen`).
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ class _Search:
         """Add a module and its parent packages; return whether it belongs to the project."""
         parts = name.split(".")
         own = False
+        # Importing a.b.c runs the __init__ of a and of a.b first.
         for count in range(1, len(parts) + 1):
             own = self._add_one(".".join(parts[:count]))
         return own

@@ -19,6 +19,9 @@ def locate(name: str, roots: Iterable[Path]) -> tuple[Path, bool] | None:
     for root in roots:
         folder = root.joinpath(*above)
         package = folder / last
+        # A package comes before a module of its name, as in Python's own search. A source file
+        # comes before a compiled one, unlike there: the worker then imports this source
+        # (``planned``).
         for file in (package / f"__init__{suffix}" for suffix in (".py", *_COMPILED)):
             if file.is_file():
                 return file, True

@@ -45,6 +45,7 @@ def parse(name: str, path: Path, *, is_package: bool) -> Module:
         raise ModelError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB, too large for source")
     try:
         with warnings.catch_warnings():
+            # Such as a SyntaxWarning of an invalid escape, in code that is not ours.
             warnings.simplefilter("ignore")
             tree = ast.parse(content, filename=str(path))
             # Only the compiler finds some errors, such as "return" outside a function.
@@ -80,7 +81,7 @@ def imports_of(module: Module) -> Iterator[tuple[str, int]]:
             for alias in node.names:
                 if alias.name != "*":
                     yield f"{base}.{alias.name}", node.lineno
-    if module.is_package:  # imported by "from package import *
+    if module.is_package:  # imported by "from package import *"
         for node in module.tree.body:
             if isinstance(node, ast.Assign) and "__all__" in _targets(node.targets):
                 for text in _texts(node.value):
@@ -134,6 +135,8 @@ def path_changes(module: Module, roots: Sequence[Path]) -> list[Path]:
     """Folders that the source adds to ``sys.path``; its own folder if it names none."""
     changes = []
     for node in path_statements(module.tree):
+        # A computed folder is usually the file's own or the one above (dirname of __file__, once or
+        # twice).
         folders = [module.path.parent, module.path.parent.parent]
         for text in _texts(node):
             folders += [base / text for base in (module.path.parent, *roots)]
@@ -160,6 +163,7 @@ def _names(tree: ast.Module) -> tuple[dict[str, int], bool]:
     names: dict[str, int] = {}
     surely = not any(True for _ in calls_of(tree, _DEFINERS))
     for node in ast.walk(tree):
+        # A function may bind these at the top level, if it is called.
         if isinstance(node, ast.Global):
             names |= dict.fromkeys(node.names, node.lineno)
     for node in _top_level(tree):

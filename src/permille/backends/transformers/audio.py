@@ -36,6 +36,8 @@ class Audio(TorchModel):
         inputs = self.to_device(
             self.processor(waves, sampling_rate=self._rate, return_tensors="pt", **self._padding())
         )
+        # CTC: the most likely label of each frame; the processor merges equal neighbours and
+        # blanks.
         if not self.model.can_generate():
             return seconds, self.model(**inputs).logits.argmax(dim=-1)
         return seconds, self.write(inputs, requests[0].max_new_tokens)

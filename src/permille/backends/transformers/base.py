@@ -1,7 +1,7 @@
 """Shared by every model of backend transformers: device, batches and facts.
 
-A runner turns a list of requests of one kind into raw answers (``run``, in the measured span), and
-these into outputs (``outputs``, after it). ``Runner`` does the rest.
+A modality turns a list of requests of one kind into raw answers (``run``, in the measured span),
+and these into outputs (``outputs``, after it). ``TorchModel`` does the rest.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from permille.backends.torch_device import synchronise
 from permille.backends.transformers.opened import OpenedModel
 from permille.errors import ModelError
+from permille.hub.selection import transformers_weights
 from permille.records.cell import ModelFacts
 from permille.workload.outputs import Output
 from permille.workload.specs import ModelSpec
@@ -42,7 +44,9 @@ class TorchModel:
     def facts(self) -> ModelFacts:
         """Parameters are counted in memory, bytes on disk."""
         folder = self._opened.folder
-        weights = [*Path(folder).glob("*.safetensors")] if folder else []
+        # Only what was loaded: a folder may have the same weights twice, in another precision.
+        there = {file.name: file for file in Path(folder).glob("*.safetensors")} if folder else {}
+        weights = [there[name] for name in transformers_weights(sorted(there))]
         return ModelFacts(
             params=self._params,
             architecture=type(self.model).__name__,
@@ -66,12 +70,7 @@ class TorchModel:
         """Run a batch; the device has finished when this returns."""
         with self.torch.inference_mode():
             raw = self.run(requests)
-        # Work on a GPU is only queued when the call returns:
-        # https://pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution
-        if self._device.type == "cuda":
-            self.torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            self.torch.mps.synchronize()
+        synchronise(self._device)
         return raw
 
     def read(self, raw: Any) -> Output:
@@ -89,6 +88,7 @@ class TorchModel:
     def to_device(self, inputs: Any) -> Any:
         """Move inputs to the model's device, and images and sound to its precision."""
         moved = inputs.to(self._device)
+        # Processors give float32, which a model in float16 or bfloat16 refuses.
         for name in ("pixel_values", "input_features", "input_values"):
             if name in moved:
                 moved[name] = moved[name].to(self.model.dtype)
@@ -129,3 +129,10 @@ class TorchModel:
 def lengths(inputs: Any) -> list[int]:
     """The number of tokens of each text of a batch, without padding."""
     return [int(n) for n in inputs["attention_mask"].sum(dim=1).tolist()]
+
+
+def longest_input(tokenizer: Any) -> int:
+    """The most tokens that a tokenizer gives of a text; 512 if it has no limit."""
+    own = int(tokenizer.model_max_length)
+    # Without a limit it is VERY_LARGE_INTEGER, 10^30 (transformers' tokenization_utils_base.py).
+    return own if own < 1_000_000 else 512

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from permille.backends.spans import best_span
-from permille.backends.transformers.base import TorchModel, lengths
+from permille.backends.transformers.base import TorchModel, lengths, longest_input
 from permille.errors import ModelError
 from permille.workload.outputs import Output
 from permille.workload.requests import Masked, Question, Text, Words
@@ -22,8 +22,7 @@ class Encoding(TorchModel):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        own = self.processor.model_max_length  # without a limit it is an absurdly large number
-        self._max_length = self.settings.max_length or (own if own < 1_000_000 else 512)
+        self._max_length = self.settings.max_length or longest_input(self.processor)
 
     def run(self, requests: Sequence[Any]) -> Any:
         """Run one forward pass over all of them."""
@@ -87,6 +86,8 @@ class Encoding(TorchModel):
             first_token: dict[int, int] = {}
             for place, word in enumerate(inputs.word_ids(row)):
                 if word is not None:
+                    # Taggers are trained on the first token of each word, as BERT's authors did
+                    # (Devlin et al., 2019, section 5.3).
                     first_token.setdefault(word, place)
             places.append(
                 [first_token.get(word) for word in range(max(first_token, default=-1) + 1)]
@@ -109,6 +110,7 @@ class Encoding(TorchModel):
                 f"model {self.id!r}: the masked word is beyond the {self._max_length} tokens "
                 "that it reads; max_length is too small"
             )
+        # As integers: torch's argmax() takes no booleans.
         logits = self.model(**inputs).logits[self.torch.arange(len(texts)), holes.int().argmax(1)]
         return "guesses", inputs, logits.topk(_GUESSES, dim=-1).indices
 
@@ -133,6 +135,7 @@ class Encoding(TorchModel):
         answers = []
         for row, request in enumerate(requests):
             start, end = (
+                # numpy has no bfloat16.
                 logits[row].float().cpu().numpy()
                 for logits in (result.start_logits, result.end_logits)
             )

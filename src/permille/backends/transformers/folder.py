@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from permille.backends import model_config
 from permille.backends.transformers.heads import auto_class
 from permille.backends.transformers.opened import OpenedModel
 from permille.errors import ModelError
@@ -36,7 +37,9 @@ def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> 
         model, info = kind.from_pretrained(
             folder,
             dtype=settings.dtype or "auto",
-            use_safetensors=not settings.allow_pickle,
+            # None prefers safetensors. With False, transformers reads only pickles: it would fail
+            # on a folder without one, and ignore safetensors of the same weights.
+            use_safetensors=None if settings.allow_pickle else True,
             # Without it, transformers only warns of missing weights, and draws them at random.
             output_loading_info=True,
             **local,
@@ -58,13 +61,14 @@ def open_folder(spec: ModelSpec, task: str, settings: Settings, device: Any) -> 
 def _open_processor(folder: str, config: Any, task: str, local: dict[str, Any]) -> Any:
     import transformers
 
+    # AutoProcessor has none for a combination of two separate models.
     if task == "image-to-text" and config.model_type == "vision-encoder-decoder":
         return ImageAndText(
             transformers.AutoImageProcessor.from_pretrained(folder, **local),
             transformers.AutoTokenizer.from_pretrained(folder, **local),
         )
     reader = getattr(transformers, _PROCESSORS.get(task, "AutoTokenizer"))
-    if task == "token-classification" and config.model_type in _BYTE_LEVEL:
+    if task == "token-classification" and config.model_type in model_config.BYTE_LEVEL:
         return reader.from_pretrained(folder, add_prefix_space=True, **local)
     return reader.from_pretrained(folder, **local)
 
@@ -79,9 +83,6 @@ class ImageAndText:
         """Images as the model's inputs."""
         return self.image_processor(images=images, return_tensors=return_tensors)
 
-
-_BYTE_LEVEL = ("roberta", "longformer", "gpt2", "bloom", "deberta", "bart")
-"""Architectures whose tokenizers need a blank before each of several separate words."""
 
 _PROCESSORS = {
     "image-classification": "AutoImageProcessor",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from permille.backends.choosing import next_step
-from permille.backends.transformers.base import TorchModel, lengths
+from permille.backends.transformers.base import TorchModel, lengths, longest_input
 from permille.errors import ModelError
 from permille.extras import extra
 from permille.workload.outputs import Likelihood, Output
@@ -31,8 +31,7 @@ class Generation(TorchModel):
         # https://huggingface.co/docs/transformers/llm_tutorial#wrong-padding-side
         if not self._two_part:
             tokenizer.padding_side = "left"
-        own = tokenizer.model_max_length  # without a limit it is an absurdly large number
-        self._max_length = self.settings.max_length or (own if own < 1_000_000 else 512)
+        self._max_length = self.settings.max_length or longest_input(tokenizer)
 
     def run(self, requests: Sequence[Any]) -> Any:
         """Prompts, conversations or choices."""
@@ -92,6 +91,7 @@ class Generation(TorchModel):
             min_new_tokens=self.forced_tokens,
             do_sample=False,
             num_beams=1,
+            # The one that _trimmed() removes: a generation_config.json may name another.
             pad_token_id=self._pad(),
         )
         # A decoder repeats the prompt, an encoder-decoder its one start token.
@@ -127,6 +127,7 @@ class Generation(TorchModel):
         count = len(tokens)
         while count and tokens[count - 1] == pad:
             count -= 1
+        # Where the end token also pads (see __init__), the first of these is the answer's own.
         ended_by_pad = pad == end and count < len(tokens)
         return tokens[: count + ended_by_pad]
 
@@ -139,13 +140,18 @@ class Generation(TorchModel):
         torch = self.torch
         real = inputs["attention_mask"][row].bool()
         ids = inputs["input_ids"][row][real][None]
+        # The first token has none before it, and so no probability.
         if ids.shape[1] < 2:
             return None
         with torch.inference_mode():
             # In float32: bfloat16 has three digits, too few for a sum over a long text.
             logits = self.model(input_ids=ids).logits[0, :-1].float()
         log_p = torch.log_softmax(logits, dim=-1).gather(1, ids[0, 1:, None]).sum()
-        text = self.processor.decode(ids[0, 1:], skip_special_tokens=True)
+        # Unchanged, although a tokenizer may ask for the clean-up that was made for WordPiece: it
+        # takes out blanks before punctuation, whose bytes the model has predicted as well.
+        text = self.processor.decode(
+            ids[0, 1:], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         return Likelihood(
             log_likelihood=float(log_p), tokens=ids.shape[1] - 1,
             utf8_bytes=max(1, len(text.encode())),
@@ -168,6 +174,8 @@ class Generation(TorchModel):
         """Logits of the token after the prompt and ``tokens``."""
         torch = self.torch
         if self._two_part:
+            # An encoder-decoder begins its answer with this token, which generate() would add by
+            # itself.
             start = self.model.generation_config.decoder_start_token_id
             begun = torch.tensor([[start, *tokens]], device=self._device)
             return self.model(**inputs, decoder_input_ids=begun).logits[0, -1]

@@ -21,6 +21,8 @@ def auto_class(spec: ModelSpec, config: Any, task: str) -> str:
     if task in _HEADS:
         return _HEADS[task]
     if task == "automatic-speech-recognition":
+        # Whisper's configuration has decoder_layers, a SpeechEncoderDecoder's a decoder;
+        # Wav2Vec2's, whose frames are labelled, has neither.
         generates = hasattr(config, "decoder_layers") or hasattr(config, "decoder")
         return "AutoModelForSpeechSeq2Seq" if generates else "AutoModelForCTC"
     if spec.category == "task-specific" and task == "text-classification":

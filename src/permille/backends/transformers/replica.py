@@ -45,6 +45,7 @@ def build(spec: ModelSpec, task: str, settings: Settings, device: Any) -> Opened
     config = configuration(described)
     kind = getattr(transformers, auto_class(spec, config, task))
     try:
+        # Made where it will run: a large model may not fit into the machine's own memory.
         with quietly(), torch.device(device):
             torch.manual_seed(SEED)
             dtype = getattr(torch, settings.dtype or "float32")
@@ -101,6 +102,7 @@ def processor(described: Description, config: Any, task: str, prompt: str = "") 
     images = described.images and standins.image_processor(described.images)
     if images is not None and task != "image-to-text":
         return images
+    # The part that reads or writes text has the vocabulary.
     inner = getattr(config, "text_config", None) or getattr(config, "decoder", None) or config
     if getattr(inner, "is_encoder_decoder", False):
         shape: standins.Kind = "encoder-decoder"
@@ -116,6 +118,7 @@ def _decodes(config: Any) -> bool:
     """Whether the architecture has only a decoder."""
     import transformers
 
+    # Encoders such as BERT are in both lists, because they can be made decoders (is_decoder).
     masked = type(config) in transformers.AutoModelForMaskedLM._model_mapping
     return not masked and type(config) in transformers.AutoModelForCausalLM._model_mapping
 

@@ -35,6 +35,7 @@ def tokenizer(config: Any, kind: Kind, prompt: str = "") -> Any:
         tokenizer_object=made,
         bos_token="[BOS]",
         eos_token="[EOS]",
+        # An id has one name: where the configuration pads with the end token, that token pads here.
         pad_token="[PAD]" if special["[PAD]"] != special["[EOS]"] else "[EOS]",
         unk_token="[UNK]",
         cls_token="[BOS]",
@@ -46,6 +47,7 @@ def tokenizer(config: Any, kind: Kind, prompt: str = "") -> Any:
 
 def longest(config: Any, kind: Kind) -> int:
     """The longest input in tokens. Position tables of RoBERTa models have two more entries."""
+    # LED's name, the usual one, and GPT-2's.
     for name in ("max_encoder_position_embeddings", "max_position_embeddings", "n_positions"):
         length = getattr(config, name, None)
         if isinstance(length, int) and length > 0:
