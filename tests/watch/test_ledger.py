@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from permille.carbon.settings import resolve
 from permille.records.energy import Phase, Problem
 from permille.watch.exporter import WatchCounters
@@ -97,6 +99,13 @@ def test_no_figure_per_nothing_and_none_per_what_is_not_counted() -> None:
     assert uncounted.total.idle_share == 0.5
     assert uncounted.total.j_per_token is not None
     assert uncounted.total.j_per_token.value == 1.0  # the idle time is part of the cost
+
+
+def test_a_part_of_a_request_is_divided_by_as_it_is_counted() -> None:
+    (line,) = lines(step(36.0, served(0.4, 10)))
+    assert line.requests == 0.4
+    assert line.wh_per_1000 is not None
+    assert line.wh_per_1000.value == pytest.approx(25.0)  # 0.01 Wh
 
 
 def test_two_models_at_work_share_an_energy_that_is_neither_s() -> None:

@@ -196,6 +196,14 @@ def test_a_restart_is_noticed(before: Scrape, now: Scrape, reason: str) -> None:
     assert reason in str(restarted(before, now))
 
 
+def test_the_series_that_is_named_is_one_that_lost_counts() -> None:
+    never: SeriesKey = ("input_tokens", "a", ())
+    before = Scrape(counters={never: 0.0, **reading(5).counters}, running=0)
+    gone = str(restarted(before, reading(None)))
+    assert gone.startswith("output tokens of a is no longer counted")
+    assert restarted(before, reading(5)) is None
+
+
 def test_idle_needs_no_work_at_either_end() -> None:
     assert between(reading(5), reading(5)).idle is True
     assert between(reading(5), reading(6)).idle is False

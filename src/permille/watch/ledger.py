@@ -204,7 +204,9 @@ class WatchLedger:
             return _PerUnit()
         wh = grams = token_j = None
         if counts.requests:
-            requests = round(counts.requests)
+            # Not rounded: of half a request, which a server's own metric may count, none would be
+            # left to divide by.
+            requests = counts.requests
             wh = scaled(energy, lambda j: per_1000(wh_from_kwh(kwh_from_joules(j)), requests))
             grams = scaled(energy, lambda j: per_1000(self._grams(j), requests))
         if counts.output_tokens:

@@ -40,9 +40,11 @@ def restarted(before: Scrape, now: Scrape) -> str | None:
     """Why the counts between two readings are unknown, or None."""
     if before.started != now.started:
         return "the server was started again"
-    lost = before.counters.keys() - now.counters.keys()
-    if any(before.counters[key] > 0 for key in lost):
-        return f"{_name(next(iter(sorted(lost))))} is no longer counted: the server was restarted"
+    # A series that was still at 0 loses no counts when it goes.
+    missing = before.counters.keys() - now.counters.keys()
+    lost = sorted(key for key in missing if before.counters[key] > 0)
+    if lost:
+        return f"{_name(lost[0])} is no longer counted: the server was restarted"
     for key, value in before.counters.items():
         if now.counters.get(key, 0.0) < value:
             return f"{_name(key)} went back: the server was restarted, or its counters were reset"
