@@ -105,6 +105,12 @@ def test_it_opens_with_the_shipped_study() -> None:
         assert first[f"{boundary}_net_mean"] is None
 
 
+def test_a_stores_name_that_is_not_utf_8_can_be_sent() -> None:
+    name = b"caf\xe9 \xf0\x9f\x90\x8d.db".decode("utf-8", "surrogateescape")
+    found = document.encode(document.document([], store=name))
+    assert json.loads(found.encode())["store"] == name
+
+
 def test_shipped_and_stored_cells_stand_apart(store: Path) -> None:
     shown = cells.shipped() + cells.of_store(store)
     found = document.document(shown, store="figures.db")
