@@ -12,6 +12,8 @@ import { say } from "./say.js";
  */
 
 export const JOULES_PER_KWH = 3.6e6;
+/** Of a year, as permille.units counts one. */
+export const DAYS = 365;
 export const BOUNDARIES = /** @type {const} */ (["accelerator", "compute", "node", "facility"]);
 /** @type {readonly Metered[]} */
 export const METERED = ["accelerator", "compute", "node"];
@@ -563,6 +565,21 @@ export function answers(app) {
     const [general, specific] = pair.map((id) => app.byId.get(id));
     return general && specific ? [{ general, specific }] : [];
   });
+}
+
+/**
+ * The mean power of a trace within a span, in watts; null where no stretch lies within it.
+ * @param {number[][]} points of each stretch of the trace, its begin in seconds and its mean
+ * @param {number} from
+ * @param {number} to
+ */
+export function meanPower(points, from, to) {
+  // power_trace makes stretches of one length, and the page is not sent where the last one ends.
+  const length = points.length > 1 ? points[1][0] - points[0][0] : Infinity;
+  // A stretch that reaches into another span has that one's power, too: of a short span, such as
+  // the idle one, it could be half of all there is.
+  const inside = points.filter(([begin]) => begin >= from && begin + length <= to);
+  return inside.length ? meanOf(inside.map(([, watts]) => watts)) : null;
 }
 
 /**

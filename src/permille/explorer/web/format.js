@@ -181,6 +181,19 @@ export function amount(text) {
 }
 
 /**
+ * The number from `least` to `most` that a text of the address is; null where it is none.
+ * @param {string} text
+ * @param {number} least
+ * @param {number} most
+ */
+export function numberIn(text, least, most) {
+  // To Number, a text of spaces is 0 (ECMA-262, StringToNumber).
+  if (text.trim() === "") return null;
+  const value = Number(text);
+  return value >= least && value <= most ? value : null;
+}
+
+/**
  * @param {number | null | undefined} share
  * @param {number} [digits]
  */

@@ -9,7 +9,7 @@ import { english, say, spoken, word } from "./say.js";
 import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren, unfold } from "./dom.js";
 import * as figures from "./figures.js";
-import { amount, number } from "./format.js";
+import { amount, number, numberIn } from "./format.js";
 import { live } from "./live.js";
 import { keepingOpen, wordsOf } from "./place.js";
 import { asked, figuresOfPage, newest } from "./source.js";
@@ -344,7 +344,7 @@ export class App {
   /** @returns {Setting} */
   resolve() {
     const s = this.state;
-    const pue = figuresIn(s.pue, 1, 10) ?? 1;
+    const pue = numberIn(s.pue, 1, 10) ?? 1;
     const boundary = figures.BOUNDARIES.find((b) => b === s.boundary) ?? "compute";
     const grid = this.grid();
     return {
@@ -360,7 +360,7 @@ export class App {
   /** @returns {GridChoice} */
   grid() {
     const { intensity, region, year } = this.state;
-    const given = figuresIn(intensity, 0, 1e5);
+    const given = numberIn(intensity, 0, 1e5);
     if (given !== null)
       return {
         intensity: given,
@@ -593,17 +593,6 @@ export class App {
     this.main.removeAttribute("aria-busy");
     this.main.dataset.drawn = String(this.drawn);
   }
-}
-
-/**
- * @param {string} text
- * @param {number} least
- * @param {number} most
- */
-function figuresIn(text, least, most) {
-  if (text === "") return null;
-  const value = Number(text);
-  return Number.isFinite(value) && value >= least && value <= most ? value : null;
 }
 
 /**

@@ -1,6 +1,6 @@
 // What is taken out of the page: rows as the server gives them, CSV, Parquet, a chart's data.
 
-import { grams, joules, JOULES_PER_KWH, kwh, provenance } from "./figures.js";
+import { grams, joules, JOULES_PER_KWH, kwh, overhead, provenance } from "./figures.js";
 import { parquet } from "./parquet.js";
 
 /** @import { Cell } from "./document" */
@@ -108,7 +108,6 @@ export function asParquet(records, fields) {
  * @param {Setting} setting
  */
 export function chartRows(cells, setting) {
-  const overhead = setting.boundary === "facility" ? setting.pue : 1;
   return cells.map((c) => {
     const found = joules(c, setting.boundary, setting.net);
     const sd = found?.ratioSd ?? null;
@@ -116,7 +115,7 @@ export function chartRows(cells, setting) {
       id: c.id,
       ...record(c, setting),
       n: found?.ratioN ?? null,
-      kwh_per_1000_sd: sd === null ? null : (sd * overhead) / JOULES_PER_KWH,
+      kwh_per_1000_sd: sd === null ? null : (sd * overhead(setting)) / JOULES_PER_KWH,
       quality_n: c.quality_n,
       quality_error: c.quality_error,
       quality_low: c.quality_low,

@@ -89,12 +89,16 @@ export const OFFERED = /** @type {const} */ ([
 
 const fields = /** @type {Field[]} */ (Object.keys(DEFAULTS).filter((field) => field !== "m"));
 
+/** The most models that are compared: as many as Compare has colours. */
+export const MOST_COMPARED = 6;
+
+// As permille.explorer.rows.LONGEST: the server refuses a longer value.
 const LONGEST = 300;
 
 /** @returns {State} */
 export function read() {
   const asked = askedOf();
-  const state = { ...DEFAULTS, m: [...new Set(asked.getAll("m"))].slice(0, 6) };
+  const state = { ...DEFAULTS, m: [...new Set(asked.getAll("m"))].slice(0, MOST_COMPARED) };
   for (const field of fields) {
     state[field] = (asked.get(field) ?? DEFAULTS[field]).slice(0, 10_000);
   }
@@ -143,6 +147,12 @@ export function rowsQuery(state, setting) {
   if (state.region !== grid.place?.code) asked.region = "";
   return query(asked, [...FILTERS, "boundary", "net", "region", "year", "intensity", "pue"]);
 }
+
+/**
+ * The requests a day, of What if and Break-even.
+ * @param {State} state
+ */
+export const perDay = (state) => Math.min(1e12, Math.max(1, Number(state.day) || 1e6));
 
 /** Safari refuses over 100 changes of the address in 30 seconds, and each takes milliseconds. */
 const PAUSE_MS = 400;

@@ -2,7 +2,7 @@
 // year has none.
 
 import { h, name, replaceChildren, table } from "../dom.js";
-import { grams } from "../figures.js";
+import { DAYS, grams } from "../figures.js";
 import { mass, NONE, number } from "../format.js";
 import { term } from "../glossary.js";
 import { english, say, spoken, word } from "../say.js";
@@ -12,7 +12,6 @@ import { choice } from "./choice.js";
 /** @import { App } from "../main.js" */
 /** @import { Column, Estimate } from "../page" */
 
-const DAYS = 365; // of a year, as permille.units counts one
 /** @type {[kind: string, title: string][]} */
 const KINDS = [
   ["country", say`Countries`],

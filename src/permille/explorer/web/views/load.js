@@ -1,16 +1,17 @@
 // Load: energy over the load on a server, and the load that a promise and a budget pick.
 
-import { chart, decades, drawing, entry, Plot } from "../chart.js";
+import { chart, drawing, entry, Plot } from "../chart.js";
 import { combobox } from "../combobox.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { bounded, kwh, perToken, reach, shown } from "../figures.js";
-import { ends, figure, joule, NONE, number, percent, seconds, times } from "../format.js";
+import { ends, figure, joule, NONE, number, numberIn, percent, seconds, times } from "../format.js";
 import { labelled, term } from "../glossary.js";
 import { goodput } from "../goodput.js";
 import { choose, fastestWithin } from "../operating.js";
 import { english, say, word } from "../say.js";
 import { groupBy, sourceName, taskOn } from "../shared.js";
 import { asked as fetched } from "../source.js";
+import { decades } from "../ticks.js";
 import { choice } from "./choice.js";
 import { extent } from "./size.js";
 
@@ -61,6 +62,8 @@ const VERDICTS = {
   null: [say`cannot tell`, "var(--c2)", "square"],
 };
 
+/** The most seconds, or energy, that the address may ask for: an axis needs an end. */
+const MOST = 1e18;
 /** The shares of failed requests that are offered, in percent; any other may be in the address. */
 const ERRORS = ["0.1", "0.5", "1", "2", "5", "10"];
 
@@ -251,8 +254,8 @@ const rounded = (value) => Number(value.toPrecision(2));
  * @param {number[]} values
  */
 function amountOf(text, values) {
-  const given = Number(text);
-  if (given > 0 && Number.isFinite(given)) return given;
+  const given = numberIn(text, 0, MOST);
+  if (given) return given;
   const [low, high] = range(values);
   return rounded(Math.sqrt(low * high));
 }

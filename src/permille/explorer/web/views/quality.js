@@ -1,6 +1,6 @@
 // Quality against cost, one small chart for each task, dataset and study: never across.
 
-import { chart, decades, drawing, Plot } from "../chart.js";
+import { chart, drawing, Plot } from "../chart.js";
 import { MANY, points as dots } from "../cloud.js";
 import { clean, folded, h, name, table } from "../dom.js";
 import {
@@ -26,6 +26,7 @@ import {
   taskOn,
   words,
 } from "../shared.js";
+import { decades } from "../ticks.js";
 import { span } from "./size.js";
 
 /** @import { App } from "../main.js" */

@@ -3,7 +3,7 @@
 import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
-import { JOULES_PER_KWH } from "../figures.js";
+import { JOULES_PER_KWH, meanPower } from "../figures.js";
 import { term } from "../glossary.js";
 import { english, say, word } from "../say.js";
 import { REPLICA, taskOn } from "../shared.js";
@@ -284,10 +284,8 @@ function trace(app, run) {
           (s) =>
             series
               .map((p) => {
-                const inside = p.points.filter(([t]) => t >= s.from_s && t < s.to_s);
-                const sum = inside.reduce((total, [, w]) => total + w, 0);
-                const mean = inside.length ? `${number(sum / inside.length)} W` : NONE;
-                return `${clean(p.domain, 30)} ${mean}`;
+                const mean = meanPower(p.points, s.from_s, s.to_s);
+                return `${clean(p.domain, 30)} ${mean === null ? NONE : `${number(mean)} W`}`;
               })
               .join(say`, `),
         ],

@@ -1,6 +1,6 @@
 // Size: parameters against energy or carbon, both logarithmic.
 
-import { chart, COLOURS, decades, drawing, entry, Plot } from "../chart.js";
+import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { MANY, points as dots } from "../cloud.js";
 import { h, name, own, table } from "../dom.js";
 import { bounded, reach } from "../figures.js";
@@ -18,6 +18,7 @@ import {
   unitTitle,
   words,
 } from "../shared.js";
+import { decades } from "../ticks.js";
 import { empty } from "./overview.js";
 
 /** @import { App } from "../main.js" */
