@@ -95,8 +95,8 @@ def encode(found: shapes.Document | shapes.Details | dict[str, Any]) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        # A store's name that is not UTF-8 has lone surrogates (PEP 383), which can be encoded for no
-        # file and no answer; JSON has an escape for each (RFC 8259, 7).
+        # A store's name that is not UTF-8 has lone surrogates (PEP 383), which cannot be encoded,
+        # for a file or for an answer; JSON has an escape for each (RFC 8259, 7).
         text = content.decode("utf-8", "surrogatepass")
         return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
