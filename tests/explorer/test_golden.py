@@ -39,6 +39,7 @@ from permille.records.energy import BOUNDARIES, Estimate, Phase, Refused
 from permille.records.machine import Environment
 from permille.records.recording import Provenance
 from permille.records.trial import Protocol, Stopping, Trial
+from permille.tabular import as_csv
 from permille.units import format_energy_kwh
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
@@ -325,8 +326,8 @@ def test_the_pages_functions_give_the_command_lines_figures(
 
 
 def in_node(script: str) -> Any:
-    """What a script finds with the page's modules ``figures``, ``format`` and ``ticks``."""
-    names = ["figures", "format", "ticks"]
+    """What a script finds with these of the page's modules."""
+    names = ["figures", "format", "records", "ticks"]
     modules = "".join(f'import * as {n} from "{WEB.as_uri()}/{n}.js";' for n in names)
     # Bounded memory: ticks that never end are an error here, not a machine that swaps.
     command = [str(NODE), "--max-old-space-size=64", "--input-type=module", "--eval"]
@@ -348,6 +349,14 @@ def test_what_the_address_asks_for_gives_every_axis_an_end() -> None:
         ".map((text) => format.numberIn(text, 0, 1e18))"
     )
     assert numbers == [None] * 7 + [0, 2.5]
+
+
+@needs_node
+def test_the_pages_csv_is_as_safe_as_the_servers() -> None:
+    signs = ["=", "+", "-", "@", "\uff1d", "\ufe62", "\uff0d", "\uff20", "\u2212", "a=", "", "1"]
+    before = ["", " ", "\u00a0", "\u200b", "\ufeff", "\x00", "\t", "\r", "\n", "\u202e \u3000"]
+    rows = [{"a": f"{b}{sign}cmd", "b": 'of "two", words'} for b in before for sign in signs]
+    assert in_node(f"records.csv({json.dumps(rows)})") == as_csv(rows)
 
 
 @needs_node

@@ -66,12 +66,24 @@ export function csv(records) {
   const safe = (value) => {
     if (value === null || value === undefined) return "";
     if (typeof value !== "string") return String(value);
-    const plain = /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value;
+    const plain = isFormula(value) ? `'${value}` : value;
     return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
   };
   return [Object.keys(records[0]), ...records.map(Object.values)]
     .map((row) => row.map(safe).join(",") + "\r\n")
     .join("");
+}
+
+/**
+ * As permille.escaping.inert.
+ * @param {string} text
+ */
+function isFormula(text) {
+  if (/^[\t\r\n]/.test(text)) return true;
+  // Some spreadsheets look behind spaces and characters that are not seen, and take a full-width
+  // sign for a plain one.
+  const first = /[^\p{C}\p{Z}]/u.exec(text)?.[0].normalize("NFKC")[0];
+  return first !== undefined && "=+-@".includes(first);
 }
 
 const LONG = ["params", "done", "failed", "invalid", "year"];
