@@ -61,6 +61,8 @@ class WatchCounters:
         from prometheus_client.core import CounterMetricFamily as Family
 
         with self._lock:
+            # prometheus_client adds _total to the name of a counter. A series begins with its first
+            # event, not at 0: a domain without a meter must not read as one without energy.
             energy = Family(
                 "permille_energy_joules",
                 "Energy of a domain, as far as it is known.",

@@ -20,6 +20,7 @@ MAX_BYTES = 64 << 10
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
+# Unknown keys are refused: a misspelt one would be a quantity that is unknown without a word.
 class ServerKind(Record, forbid_unknown_fields=True):
     """The names of a server's metrics. ``model`` is the label that names the model; ``except_`` has
     the values of labels of requests that did not end well; ``running`` are gauges of requests in

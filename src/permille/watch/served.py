@@ -38,6 +38,7 @@ class ServedWork(Record):
 
 def restarted(before: Scrape, now: Scrape) -> str | None:
     """Why the counts between two readings are unknown, or None."""
+    # Also where only one of the readings has it: another process may have answered.
     if before.started != now.started:
         return "the server was started again"
     # A series that was still at 0 loses no counts when it goes.
@@ -45,6 +46,8 @@ def restarted(before: Scrape, now: Scrape) -> str | None:
     lost = sorted(key for key in missing if before.counters[key] > 0)
     if lost:
         return f"{_name(lost[0])} is no longer counted: the server was restarted"
+    # Series by series: in a sum, what one engine went on to count could hide that another began
+    # anew.
     for key, value in before.counters.items():
         if now.counters.get(key, 0.0) < value:
             return f"{_name(key)} went back: the server was restarted, or its counters were reset"

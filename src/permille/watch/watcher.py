@@ -39,6 +39,8 @@ class Watcher:
     ) -> None:
         self._recorder, self._scraper, self._pid = recorder, scraper, pid
         self._ledger = WatchLedger(boundary, carbon)
+        # Both: a store keeps the step, whose joules any boundary and carbon can be applied to
+        # later.
         self.last: tuple[WatchStep, WatchLine] | None = None
         self._before: Scrape | None = None
 
@@ -48,6 +50,8 @@ class Watcher:
         if self._pid is not None:
             self._recorder.watch(self._pid)
         self._recorder.mark()
+        # As in look(), the energy's edge comes before the counts: both ends of a stretch are then
+        # off by one scrape in the same direction, and not by two.
         self._t0_ns = time.monotonic_ns()
         self._cpu_s = time.process_time()
         try:
@@ -129,6 +133,7 @@ class Watcher:
         return phases.phase(recording, span)
 
     def _own_cpu(self, recording: Recording, seconds: float) -> float:
+        # The recorder begins to count anew at each cut.
         used_s = time.process_time() - self._cpu_s + recording.stats.cpu_s
         self._cpu_s = time.process_time()
         return used_s / seconds
