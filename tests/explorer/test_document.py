@@ -16,8 +16,9 @@ from numpy.polynomial.chebyshev import chebval
 
 from permille.analysis.student import LOG_SERIES, student_t
 from permille.analysis.study_cells import METERED
+from permille.errors import UsageError
 from permille.explorer import cells, columns, document, run_shapes, runs, shapes
-from permille.explorer.page import escape_json
+from permille.explorer.page import asset, escape_json
 from permille.records.energy import BOUNDARIES
 from permille.store import Store
 
@@ -162,6 +163,15 @@ def test_the_pages_types_are_those_of_the_shapes(monkeypatch: pytest.MonkeyPatch
     script = importlib.import_module("build_page_types")
     current = script.TARGET.read_text(encoding="utf-8")
     assert current == script.declarations(), "run: python scripts/build_page_types.py"
+
+
+def test_the_script_itself_does_not_change_how_its_element_ends() -> None:
+    try:
+        script = asset("explorer.js")
+    except UsageError as error:
+        pytest.skip(str(error))
+    assert "<!--" not in script
+    assert "</script" not in script.lower()
 
 
 @given(st.text())

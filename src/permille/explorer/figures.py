@@ -144,6 +144,7 @@ def _stamp(store: Path | None) -> object:
     if store is None:
         return None
     stamps: list[tuple[int, int, int] | None] = []
+    # Not -shm, to which readers write as well (https://www.sqlite.org/wal.html).
     for path in (store, store.with_name(store.name + "-wal")):
         try:
             about = path.stat()
