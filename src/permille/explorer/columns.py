@@ -302,8 +302,8 @@ class _Made:
         """The columns."""
         rows = []
         for each in sums:
-            # By identity, because to compare figures takes longer than to make them; the cells keep
-            # them alive, so that no other can have the same id.
+            # By identity: the roll-up has the figures of boundaries with the same domains once. The
+            # cells keep them alive, so that no other can get the same id.
             row = self._known.get(id(each))
             if row is None:
                 row = self._known[id(each)] = self._made(each)

@@ -149,6 +149,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
     credits: credits ?? [],
     drawn(width) {
       const { svg, under } = rendered(width ?? drawn);
+      // In the document, out of sight: outside it, an element has no computed style to be kept.
       const aside = h("div", { class: "canvas aside" }, svg);
       stage.append(aside);
       return { svg, under: under?.canvas.toDataURL() ?? null, done: () => aside.remove() };
@@ -195,6 +196,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
   }
 
   function redraw(width = Math.round(stage.clientWidth)) {
+    // The observer also tells of the height, which changes with every drawing; a view that is not
+    // shown has no width yet.
     if (!width || width === drawn) return;
     drawn = width;
     const { svg, under } = rendered(width);
@@ -334,6 +337,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
   if (describe) {
     let asked = false;
     stage.addEventListener("pointermove", (event) => {
+      // Once a frame: a mouse may tell of its moves many times in one, and each looks at every
+      // point.
       if (asked) return;
       asked = true;
       requestAnimationFrame(() => {
@@ -351,6 +356,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
       if (event.target instanceof Element && event.target.closest("a")) return;
       const index = nearest(event);
       // A mouse has shown the name already: its click opens. A finger's first tap shows the name.
+      // detail is 0 for a click that no pointer made (UI Events, click): it asks for the name
+      // first.
       if (index >= 0 && index === at && event.detail && by !== "touch" && follow(index)) return;
       show(index);
     });

@@ -262,6 +262,7 @@ export function useIntervals({ student_t, rerun_caution }) {
  * @param {number} df
  */
 export function studentT(df) {
+  // All df, from 1 to infinity, become the interval from 1 to -1, on which a Chebyshev series is.
   const u = 2 / df - 1;
   let after = 0,
     next = 0;
@@ -293,6 +294,7 @@ function rerunHalf(units, means) {
   const squares = several.reduce((sum, group) => sum + (group.length - 1) * sdOf(group) ** 2, 0);
   const rest = df ? (squares / df) * (1 - meanOf(means.map((group) => 1 / group.length))) : 0;
   const total = among + rest;
+  // Means that are all alike have no degrees of freedom: 0 / 0.
   if (!total) return 0;
   // The degrees of freedom of two variances together, by Welch and Satterthwaite (GUM, G.4.1).
   const freedom = total ** 2 / (among ** 2 / (units.length - 1) + (rest ? rest ** 2 / df : 0));
@@ -349,6 +351,7 @@ function plainRatio(a, b) {
     return { value, low: null, high: null };
   const ua = (a.ratioSd / a.ratioMean) ** 2 / a.ratioN,
     ub = (b.ratioSd / b.ratioMean) ** 2 / b.ratioN;
+  // Likewise of two models whose trials are all alike.
   if (ua + ub === 0) return { value, low: value, high: value };
   const share = ua / (ua + ub);
   const df = 1 / (share ** 2 / (a.ratioN - 1) + (1 - share) ** 2 / (b.ratioN - 1));
@@ -457,6 +460,7 @@ export function ratio(x, y, setting) {
     b = joules(y, setting.boundary, setting.net);
   if (!a || !b || a.ratioMean <= 0 || b.ratioMean <= 0) return null;
   const plain = plainRatio(a, b);
+  // Single runs have no interval: one of the meters alone would read as theirs.
   if (plain.low === null || plain.high === null) return plain;
   const [low, high] = systematic(x, y, a, b, setting);
   const edges = Math.hypot(a.edge, b.edge);

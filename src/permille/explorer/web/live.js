@@ -65,6 +65,7 @@ function follow(app, line) {
     // A status is read out whenever it is set.
     if (line.textContent !== words) line.textContent = words;
     asking = false;
+    // After the answer, not at an interval: a slow server is never asked twice at once.
     later(Math.max(PAUSE_MS, SHARE * (performance.now() - began)));
   }
 
@@ -86,6 +87,7 @@ function follow(app, line) {
   /** @param {number} ms */
   function later(ms) {
     clearTimeout(waiting);
+    // A page in a tab that nobody sees asks for nothing: visibilitychange begins again.
     if (!document.hidden) waiting = setTimeout(ask, ms);
   }
   document.addEventListener("visibilitychange", () => later(0));
@@ -144,6 +146,7 @@ function hands(main) {
     ...["pointerdown", "pointerup", "pointercancel", "keydown", "input", "change", "focusout"],
     ...["wheel", "touchmove"],
   ])
+    // In the capture phase: a handler below may stop an event from bubbling.
     addEventListener(type, touched, { capture: true, passive: true });
   return () =>
     down ||

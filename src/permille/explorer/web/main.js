@@ -172,6 +172,8 @@ export class App {
         this.nav,
         live(this),
         languageSwitch((other) => {
+          // Both: in a file, a new hash alone loads nothing, and modules keep the words that they
+          // have made.
           push(this.href({ lang: other }));
           location.reload();
         }),
@@ -268,6 +270,7 @@ export class App {
       event.shiftKey
     )
       return;
+    // A slider's address may still wait to be written: the link is compared with it and follows it.
     settle();
     const to = new URL(link.href),
       here = new URL(location.href);
@@ -434,6 +437,8 @@ export class App {
   sift() {
     const s = this.state,
       boundary = this.setting.boundary;
+    // Of all filters only the provenance is by boundary; without it, another boundary leaves the
+    // same.
     const key = JSON.stringify([s.provenance ? boundary : "", ...FILTERS.map((f) => s[f])]);
     if (this.sifted?.key === key) return this.sifted;
     const tests = this.tests(boundary).filter(([field]) => s[field] !== "");
@@ -582,6 +587,7 @@ export class App {
    * @param {View} draw
    */
   draw(view, draw) {
+    // Details of another view that have the same words are not the ones that a person opened.
     const again = view === this.main.dataset.view;
     this.drawn += 1;
     this.awaited = [];
@@ -591,6 +597,7 @@ export class App {
     if (again) keepingOpen(this.main, change);
     else change();
     this.main.removeAttribute("aria-busy");
+    // For tests and screenshots, which wait for it.
     this.main.dataset.drawn = String(this.drawn);
   }
 }
@@ -603,6 +610,7 @@ export class App {
 export function start(views, parts) {
   figuresOfPage().then(
     (found) => {
+      // For tests, which read and change the state.
       Object.assign(window, { permille: new App(found, views, parts) });
     },
     (error) => {

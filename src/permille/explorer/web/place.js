@@ -27,7 +27,7 @@ const withName = (main, name) =>
   [...main.querySelectorAll(NAMED)].find((each) => nameOf(each) === name);
 
 /**
- * What an element says, but for its numbers.
+ * What an element says, but for its numbers, which change with every setting and every trial.
  * @param {Element | null} element
  */
 export const wordsOf = (element) => element?.textContent?.replace(/[\d,]+/g, "");

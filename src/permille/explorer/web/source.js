@@ -19,6 +19,7 @@ const TRIES = 5;
  */
 export async function asked(path) {
   const answer = await fetch(path);
+  // A refusal has its reason in the same form.
   const data = await answer.json();
   if (!answer.ok) throw new Error(data.error);
   return { data, tag: answer.headers.get("etag") };

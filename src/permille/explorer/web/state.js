@@ -100,6 +100,7 @@ export function read() {
   const asked = askedOf();
   const state = { ...DEFAULTS, m: [...new Set(asked.getAll("m"))].slice(0, MOST_COMPARED) };
   for (const field of fields) {
+    // An address is foreign and may be of any length; what it says is worded in several places.
     state[field] = (asked.get(field) ?? DEFAULTS[field]).slice(0, 10_000);
   }
   return state;

@@ -28,6 +28,7 @@ export function decades(low, high, most) {
   if (fine.length < 3) return even(low, high, Math.min(6, Math.max(3, most)));
   if (fine.length <= most) return fine;
   if (whole.length >= 2 && whole.length <= most) return whole;
+  // Within one decade there are no powers of ten to fall back on.
   if (whole.length < 2) return fine.filter((_, i) => i % Math.ceil(fine.length / most) === 0);
   const thinned = inside([1], Math.ceil(whole.length / most));
   return thinned.length < 2 ? [whole[0], whole[whole.length - 1]] : thinned;

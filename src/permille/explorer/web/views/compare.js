@@ -243,6 +243,7 @@ function results(app, models, all) {
             [say`Cells`, (r) => number(r.list.length), { number: true }],
           ],
           [
+            // By machine, too: a mean over two machines would be of neither.
             ...groupBy(good, (r) =>
               JSON.stringify([r.model, sourceKey(r.a), r.a.fingerprint]),
             ).values(),

@@ -52,6 +52,7 @@ export function gridMatrix(app, chosen, perDay) {
     box,
   );
   function open() {
+    // Made when it is opened: hundreds of places, each in every year, are not what most came for.
     if (!element.open || grids) return;
     grids = gridsOf(app, chosen);
     replaceChildren(box, [choices(app, grids), map(app, chosen, grids), listing]);

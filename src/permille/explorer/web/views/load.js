@@ -173,6 +173,7 @@ const ASKED = new WeakMap();
  * @param {Cell[]} cells
  */
 async function timesOf(app, cells) {
+  // After new trials, app.cells is another list: their times are asked for anew.
   const known = ASKED.get(app.cells) ?? new Map();
   ASKED.set(app.cells, known);
   for (const { id } of cells)
@@ -357,6 +358,7 @@ function slider(app, fill, field, label, asked, cells) {
       input.dispatchEvent(new Event("input"));
     },
   });
+  // After min and max: a browser clamps a value to those that a range has when it is set.
   input.value = String(Math.log10(asked[field]));
   return h(
     "div",

@@ -99,6 +99,7 @@ function one(app, points, setting, total) {
   const x = span(points),
     values = points.flatMap((p) => [p.quality, p.from ?? p.quality, p.to ?? p.quality]);
   const share = points.every((p) => p.cell.in_percent);
+  // Where all have one quality, the axis still needs two ends.
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;
   const y = [Math.min(...values) - pad, Math.max(...values) + pad];
   const title = taskOn({ task, dataset });

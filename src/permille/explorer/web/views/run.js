@@ -215,6 +215,7 @@ function trace(app, run) {
         }),
       ),
       spans
+        // A span of fewer pixels has no room for its name; the table below has it.
         .filter((s) => (s.to_s - s.from_s) / end > 40 / width)
         .map((s) =>
           Plot.text([s], {
@@ -238,6 +239,7 @@ function trace(app, run) {
         y: "w",
         r: 3,
         fill: "colour",
+        // Not to be seen: what a pointer and the arrow keys find along the lines.
         fillOpacity: 0,
         stroke: "none",
       }),

@@ -209,6 +209,7 @@ function palette(points, by) {
           .map(([k]) => k);
   /** @type {readonly string[]} */
   const categories = CATEGORIES;
+  // The third colour is that of OTHERS, so that no group may have it.
   const order = by === "category" ? COLOURS : COLOURS.filter((_, i) => i !== 2);
   const colours = new Map(
     named.map((k, i) => [k, by === "category" ? COLOURS[categories.indexOf(k)] : order[i]]),
@@ -231,6 +232,7 @@ function palette(points, by) {
 export function extent(values, room = 1.25) {
   let low = Infinity,
     high = -Infinity;
+  // Not Math.min(...values): what is spread has to fit on the stack.
   for (const v of values) {
     if (v < low) low = v;
     if (v > high) high = v;

@@ -96,6 +96,7 @@ function ordinary(cells, setting) {
     .filter((c) => c.place === cells[0].place)
     .map((c) => ({ c, each: kwh(c, setting)?.value ?? 0 }))
     .sort((a, b) => a.each - b.each);
+  // A cell that there is, and not a mean of two.
   return alike[Math.floor((alike.length - 1) / 2)].c;
 }
 
