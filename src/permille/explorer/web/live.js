@@ -5,7 +5,7 @@ import { clean, h } from "./dom.js";
 import { number } from "./format.js";
 import { remember } from "./place.js";
 import { say } from "./say.js";
-import { newest } from "./source.js";
+import { answerTo, newest, NoAnswer } from "./source.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Found } from "./source.js" */
@@ -58,7 +58,7 @@ function follow(app, line) {
     asking = true;
     const began = performance.now();
     const words = await look().catch((error) =>
-      error instanceof TypeError
+      error instanceof NoAnswer
         ? say`The server does not answer.`
         : say`Nothing new: ${error.message}`,
     );
@@ -71,7 +71,7 @@ function follow(app, line) {
 
   /** What the line says. The figures are never older than the revision asked for before them. */
   async function look() {
-    const now = await (await fetch("/revision")).text();
+    const now = await (await answerTo("/revision")).text();
     if (now === revision || busy()) return news;
     const found = await newest(app.detailed !== null);
     if (found.tag !== app.tag) {
