@@ -181,6 +181,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
   function rendered(width) {
     const made = draw(width);
     if (made instanceof SVGSVGElement) {
+      // The arrow keys and the table say what is drawn: hundreds of labelled points are noise to a
+      // screen reader.
       made.setAttribute("aria-hidden", "true");
       return { svg: made, under: null };
     }

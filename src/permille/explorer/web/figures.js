@@ -413,6 +413,7 @@ function coefficients(x, y, boundary) {
     const [, jb, lb, hb, wb, , cb] = b[i];
     const low = Math.max(la, lb),
       high = Math.max(ha, hb);
+    // A constant error may be all of its part, on both sides alike.
     const constant = ca || cb ? [[Math.min(1, ca / ta), Math.min(1, cb / tb), 1, 1]] : [];
     if (wa === null || wb === null) return [...constant, [ja / ta, jb / tb, low, high]];
     return [

@@ -59,6 +59,7 @@ const DAMAGE_SHOWN = 5;
  * @param {Document} data
  */
 function damageOf({ damage, store }) {
+  // A file is made by reading its store several times, each of which reports the same.
   const lines = [...new Set(damage)];
   if (!lines.length) return null;
   const more = lines.length - DAMAGE_SHOWN;
@@ -94,6 +95,7 @@ function placeOf(at) {
   if (!at || !part || at === part) return null;
   const words = wordsOf(at);
   return (main) => {
+    // Most of what is drawn has no id: its words tell it from the rest.
     const alike = [...part.querySelectorAll("a, button, summary")].find(
       (each) => each.localName === at.localName && wordsOf(each) === words,
     );

@@ -110,6 +110,7 @@ function checkOf(cell, limit) {
     return { limit, figure, keeps: null, reason: reason ?? "not recorded" };
   if (figure.low > limit.most) return { limit, figure, keeps: false, reason: null };
   const keeps = figure.high <= limit.most && reason === null ? true : null;
+  // A trial that failed may have been the one that would have broken the promise.
   if (keeps && cell.failed)
     // eslint-disable-next-line no-restricted-syntax -- a key of the words
     return { limit, figure, keeps: null, reason: "a trial failed and is in no figure" };

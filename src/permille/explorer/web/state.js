@@ -193,6 +193,7 @@ export function forget() {
 
 /** @param {string} address */
 export function push(address) {
+  // First: written later, a slider's address would take the place of the new one.
   settle();
   history.pushState(null, "", address);
 }

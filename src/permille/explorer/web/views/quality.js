@@ -129,6 +129,7 @@ function one(app, points, setting, total) {
       Plot.line([...best], {
         x: "value",
         y: "quality",
+        // In steps: a straight line between two models would promise others that do not exist.
         curve: "step-after",
         stroke: "var(--soft)",
         strokeWidth: 1.5,

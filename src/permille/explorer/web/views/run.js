@@ -184,6 +184,7 @@ function trace(app, run) {
   );
   const most = Math.max(...points.map((p) => p.w)),
     end = Math.max(...points.map((p) => p.s), ...run.spans.map((s) => s.to_s));
+  // What ended before the first reading has no place on the axis.
   const spans = run.spans.filter((s) => s.to_s > 0);
   const draw = drawing(points, (width) => ({
     height: 340,

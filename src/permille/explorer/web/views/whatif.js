@@ -66,6 +66,7 @@ export function whatIf(app) {
     .slice(0, MOST)
     .map(({ c }) => c);
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
+  // It stays, with what a person has opened in it, while a slider draws the results anew.
   const everywhere = gridMatrix(app, chosen, () => perDay(app.state));
   const fill = () => {
     keepingOpen(results, () => replaceChildren(results, answers(app, cells, chosen, dearest)));
