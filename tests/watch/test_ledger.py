@@ -8,7 +8,8 @@ from permille.carbon.settings import resolve
 from permille.records.energy import Phase, Problem
 from permille.watch.exporter import WatchCounters
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep, joined
-from permille.watch.served import ServedCounts, ServedWork
+from permille.watch.scrape import Scrape, SeriesKey
+from permille.watch.served import ServedCounts, ServedWork, between
 from tests.records import ESTIMATED, MEASURED, joules
 
 CARBON = resolve(intensity=360.0)
@@ -137,6 +138,25 @@ def test_joined_phases_lack_what_one_of_them_lacks() -> None:
         ]
     ).domains["a"]
     assert (weak.edge_j, weak.accuracy_low, weak.provenance) == (5.0, 0.025, ESTIMATED)
+
+
+def test_what_is_counted_without_a_model_is_served_beside_the_models() -> None:
+    counted: dict[SeriesKey, float] = {
+        ("requests", "a", ()): 2.0,
+        ("output_tokens", "", ()): 70.0,
+    }
+    nothing = Scrape(counters=dict.fromkeys(counted, 0.0), running=0)
+    counters = WatchCounters("compute")
+    counters.add(
+        step(1.0, between(nothing, Scrape(counters=counted, running=0))), frozenset({"cpu:0"})
+    )
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in counters.collect()
+        for sample in family.samples
+    }
+    assert samples["permille_requests_total", "a"] == 2.0
+    assert samples["permille_tokens_total", "", "output"] == 70.0
 
 
 def test_the_served_counters_hold_the_boundary_s_domains_alone() -> None:

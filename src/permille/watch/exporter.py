@@ -46,8 +46,7 @@ class WatchCounters:
                 self._restarts += step.lost
                 self._failures += not step.lost
             else:
-                models = step.served.models or {"": step.served.counts}
-                for model, counts in models.items():
+                for model, counts in step.served.by_model().items():
                     if counts.requests is not None:
                         self._requests[model] += counts.requests
                     if counts.input_tokens is not None:

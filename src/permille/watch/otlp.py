@@ -132,7 +132,7 @@ class OtlpExport:
             return
         # As in https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, whose own metric
         # of tokens is a histogram of single requests, which a server's counters cannot give.
-        for model, counts in (served.models or {"": served.counts}).items():
+        for model, counts in served.by_model().items():
             named = {"gen_ai.request.model": model} if model else {}
             if counts.requests is not None:
                 self._requests.add(counts.requests, named)

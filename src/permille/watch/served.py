@@ -29,11 +29,18 @@ class ServedCounts(Record):
 
 class ServedWork(Record):
     """The counts of all models, of each model that the server names, and whether there was nothing
-    to do (None: unknown)."""
+    to do (None: unknown). ``unnamed``: what it counts without naming a model, beside those."""
 
     counts: ServedCounts
     models: dict[str, ServedCounts]
     idle: bool | None
+    unnamed: ServedCounts | None = None
+
+    def by_model(self) -> dict[str, ServedCounts]:
+        """All that was counted, by model, under :data:`NAMELESS` where none is named."""
+        if not self.models:
+            return {NAMELESS: self.counts}
+        return self.models | ({} if self.unnamed is None else {NAMELESS: self.unnamed})
 
 
 def restarted(before: Scrape, now: Scrape) -> str | None:
@@ -64,10 +71,12 @@ def between(before: Scrape, now: Scrape) -> ServedWork:
         of_model[role] = of_model.get(role, 0.0) + done
     models = {model: ServedCounts(**counts) for model, counts in roles.items()}
     total = _total(models.values())
+    unnamed = models.pop(NAMELESS, None)
     return ServedWork(
         counts=total,
-        models={name: counts for name, counts in models.items() if name != NAMELESS},
+        models=models,
         idle=_idle(total, before, now),
+        unnamed=unnamed if models else None,
     )
 
 
