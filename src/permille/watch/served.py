@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from permille.records import Record
+from permille.watch.kinds import ServerKind
 from permille.watch.scrape import Scrape, SeriesKey
 
 NAMELESS = ""
@@ -77,6 +78,17 @@ def between(before: Scrape, now: Scrape) -> ServedWork:
         models=models,
         idle=_idle(total, before, now),
         unnamed=unnamed if models else None,
+    )
+
+
+def doubt(kind: ServerKind, work: ServedWork) -> str | None:
+    """Why the number of requests may be too high, or None."""
+    asked = [name for name, counts in work.models.items() if counts.requests]
+    if not kind.counts_steps or len(asked) < 2:
+        return None
+    return (
+        f"{len(asked)} models counted requests: if one of them is an ensemble, its requests are"
+        " counted for each of its models too; leave those out with except in a --mapping file"
     )
 
 

@@ -15,7 +15,7 @@ from permille.records.energy import Boundary, Phase
 from permille.records.recording import Recording, Span
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep
 from permille.watch.scrape import Scrape, ScrapeFailed, Scraper
-from permille.watch.served import ServedWork, between, restarted
+from permille.watch.served import ServedWork, between, doubt, restarted
 
 LEAST_EVERY_S = 1.0
 """The shortest time between two lines."""
@@ -116,7 +116,8 @@ class Watcher:
     def _served(
         self, now: Scrape | None, problem: str | None
     ) -> tuple[ServedWork | None, bool, str | None]:
-        """(The counts since the last reading; whether they are lost for good; why)."""
+        """(The counts since the last reading; whether they are lost for good; why, or what makes
+        them doubtful)."""
         if now is None:
             return None, False, problem
         before, self._before = self._before, now
@@ -125,7 +126,8 @@ class Watcher:
         why = restarted(before, now)
         if why is not None:
             return None, True, f"{why}: the counts since the last reading are unknown"
-        return between(before, now), False, None
+        work, kind = between(before, now), self._scraper.kind
+        return work, False, None if kind is None else doubt(kind, work)
 
     def _phase(self, recording: Recording, span: Span) -> Phase:
         if self._pid is None:
