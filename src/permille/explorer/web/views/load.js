@@ -459,6 +459,8 @@ function promiseWords(picked, asked) {
  * @returns {Child}
  */
 function budgetWords(fast, asked) {
+  // Without a time no load is the fastest, though each may be within the budget.
+  if (!asked.limit) return null;
   const budget = say`${asked.form(asked.budget)} ${asked.per}`;
   if (!fast) return say`No load is within the budget of ${budget} with its whole interval.`;
   return [
