@@ -12,6 +12,7 @@ from typing import Any
 
 from permille.errors import UsageError
 
+# As build.js names the parts: esbuild's [hash] is eight characters of base 32.
 _SERVED = re.compile(r"(?:modules|part-[A-Z0-9]{8})\.js|explorer\.css")
 """What a browser may ask for: the script in parts, and the style."""
 
