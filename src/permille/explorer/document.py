@@ -130,7 +130,7 @@ def _ranked(
     return ranks, answers
 
 
-# One front for each: the PUE and the grid multiply all of them alike, and change no order.
+# One front for each: the PUE and the grid multiply all energies alike, and change no order.
 _RANKED = {
     f"{boundary}_net" if net else boundary: (boundary, net)
     for boundary in METERED
