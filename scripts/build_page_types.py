@@ -47,6 +47,7 @@ def declarations() -> str:
     found: list[Shape] = []
     for module in (shapes, run_shapes):
         for shape in vars(module).values():
+            # What a module imports is written where it is defined, or with the records.
             if inspect.isclass(shape) and shape.__module__ == module.__name__:
                 known = types.type_info(shape)
                 assert isinstance(known, types.TypedDictType)

@@ -43,6 +43,7 @@ def commands() -> str:
 
 
 def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
+    # argparse has no public list of a parser's arguments; --help reads _actions, too.
     if parser.description:
         yield f"{_sentence(parser.description)}\n"
     yield f"```text\n{_usage(parser)}\n```\n"
@@ -202,6 +203,7 @@ def _keys(title: str, record: type[msgspec.Struct], without: tuple[str, ...] = (
             raise SystemExit(
                 f"{record.__module__}.{record.__name__}.{field.name}: no text below it"
             )
+        # By convention, the text below a field ends with its example.
         meaning, _, example = notes[field.name].partition(" Such as ")
         if not example:
             raise SystemExit(f"{record.__module__}.{record.__name__}.{field.name}: no example")

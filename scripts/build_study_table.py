@@ -44,6 +44,7 @@ def main() -> None:
         first = next(store.trials(study=NAME))
     if archive is None:
         raise SystemExit(f"{args.store} does not hold the whole archive")
+    # By task, dataset and model, so that a new import changes only the lines whose figures changed.
     cells = sorted(study.cells, key=lambda c: msgspec.structs.astuple(c.summary.cell)[1:4])
     rows = [to_row(cell) for cell in cells]
     table = io.StringIO(newline="")

@@ -37,6 +37,7 @@ fi
 summary=$RUNNER_TEMP/permille-gate.md
 rm -f "$summary"
 code=0
+# A verdict is an exit code, too, at which set -e would end before anything is said.
 "$PERMILLE" gate --until-told --rounds "${ROUNDS:-4}" --at-most "$AT_MOST" \
   --max-increase "$MAX_INCREASE" --command-name "base: $COMMAND" --command-name "head: $COMMAND" \
   --export-markdown "$summary" \

@@ -75,6 +75,8 @@ def mutmut(*arguments: str) -> str:
 
 def outcomes(functions: list[str]) -> dict[str, str]:
     """Each mutant that was tried, and what became of it."""
+    # mutmut goes on where it stopped: results of another state of the tests would count as this
+    # one's.
     shutil.rmtree(COPY, ignore_errors=True)
     subprocess.run([MUTMUT, "run", *functions], cwd=ROOT, check=True)
     pairs = (line.strip().split(": ") for line in mutmut("results", "--all", "True").splitlines())

@@ -122,6 +122,8 @@ def shoot(page: Page, view: str, target: Path) -> None:
         page.locator("#w-grids").evaluate("e => scrollTo(0, e.offsetTop)")
         page.screenshot(path=target)
         return
+    # A chart is drawn after its view, when its width is known. Polled by evaluate: the page's
+    # policy refuses the text that wait_for_function evaluates.
     empty = "document.querySelectorAll('main .canvas:empty').length"
     while page.evaluate(empty):
         time.sleep(0.05)

@@ -16,8 +16,9 @@ from numpy.polynomial.chebyshev import chebval
 
 from permille.analysis.student import LOG_SERIES, student_t
 from permille.analysis.study_cells import METERED
+from permille.errors import UsageError
 from permille.explorer import cells, columns, document, run_shapes, runs, shapes
-from permille.explorer.page import escape_json
+from permille.explorer.page import asset, escape_json
 from permille.records.energy import BOUNDARIES
 from permille.store import Store
 
@@ -105,6 +106,12 @@ def test_it_opens_with_the_shipped_study() -> None:
         assert first[f"{boundary}_net_mean"] is None
 
 
+def test_a_stores_name_that_is_not_utf_8_can_be_sent() -> None:
+    name = b"caf\xe9 \xf0\x9f\x90\x8d.db".decode("utf-8", "surrogateescape")
+    found = document.encode(document.document([], store=name))
+    assert json.loads(found.encode())["store"] == name
+
+
 def test_shipped_and_stored_cells_stand_apart(store: Path) -> None:
     shown = cells.shipped() + cells.of_store(store)
     found = document.document(shown, store="figures.db")
@@ -156,6 +163,15 @@ def test_the_pages_types_are_those_of_the_shapes(monkeypatch: pytest.MonkeyPatch
     script = importlib.import_module("build_page_types")
     current = script.TARGET.read_text(encoding="utf-8")
     assert current == script.declarations(), "run: python scripts/build_page_types.py"
+
+
+def test_the_script_itself_does_not_change_how_its_element_ends() -> None:
+    try:
+        script = asset("explorer.js")
+    except UsageError as error:
+        pytest.skip(str(error))
+    assert "<!--" not in script
+    assert "</script" not in script.lower()
 
 
 @given(st.text())

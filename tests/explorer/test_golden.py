@@ -39,6 +39,7 @@ from permille.records.energy import BOUNDARIES, Estimate, Phase, Refused
 from permille.records.machine import Environment
 from permille.records.recording import Provenance
 from permille.records.trial import Protocol, Stopping, Trial
+from permille.tabular import as_csv
 from permille.units import format_energy_kwh
 from tests.conftest import PATIENCE_S
 from tests.explorer import sweep
@@ -324,6 +325,50 @@ def test_the_pages_functions_give_the_command_lines_figures(
             same(figure, as_dict(of_said) if of_said else {"value": None})
         if said_good.per_s is None:
             assert good["reason"] == said_good.reason
+
+
+def in_node(script: str) -> Any:
+    """What a script finds with these of the page's modules."""
+    names = ["figures", "format", "records", "ticks"]
+    modules = "".join(f'import * as {n} from "{WEB.as_uri()}/{n}.js";' for n in names)
+    # Bounded memory: ticks that never end are an error here, not a machine that swaps.
+    command = [str(NODE), "--max-old-space-size=64", "--input-type=module", "--eval"]
+    command.append(f"{modules} process.stdout.write(JSON.stringify({script}));")
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@needs_node
+def test_what_the_address_asks_for_gives_every_axis_an_end() -> None:
+    ticks = in_node(
+        "[[1, Infinity], [0, 10], [-1, 1], [1, NaN], [0.5, 20]]"
+        ".map(([low, high]) => ticks.decades(low, high, 9))"
+    )
+    assert ticks == [[], [], [], [], [0.5, 1, 2, 5, 10, 20]]
+    numbers = in_node(
+        '[" ", "", "Infinity", "1e400", "1e308", "-1", "x", "0", "2.5"]'
+        ".map((text) => format.numberIn(text, 0, 1e18))"
+    )
+    assert numbers == [None] * 7 + [0, 2.5]
+
+
+@needs_node
+def test_the_pages_csv_is_as_safe_as_the_servers() -> None:
+    signs = ["=", "+", "-", "@", "\uff1d", "\ufe62", "\uff0d", "\uff20", "\u2212", "a=", "", "1"]
+    before = ["", " ", "\u00a0", "\u200b", "\ufeff", "\x00", "\t", "\r", "\n", "\u202e \u3000"]
+    rows = [{"a": f"{b}{sign}cmd", "b": 'of "two", words'} for b in before for sign in signs]
+    assert in_node(f"records.csv({json.dumps(rows)})") == as_csv(rows)
+
+
+@needs_node
+def test_the_power_of_a_span_is_of_the_stretches_within_it() -> None:
+    trace = [[0, 10.0], [2, 10.0], [4, 30.0], [6, 90.0], [8, 90.0]]
+    spans = [(0, 5), (5, 10), (6, 8), (6.5, 7.5), (5.5, 9)]
+    means = in_node(
+        f"{json.dumps(spans)}.map(([from, to]) => figures.meanPower({trace}, from, to))"
+    )
+    assert means == [10.0, 90.0, 90.0, None, 90.0]
 
 
 def _check_choice(

@@ -246,3 +246,19 @@ def test_a_server_that_stopped_is_named(browser: Browser, kept: Path) -> None:
     until(lambda: news(tab) == "The server does not answer.")
     assert tab.page.locator("main h1").count() == 1
     tab.page.close()
+
+
+def test_a_fault_of_the_page_is_not_taken_for_a_silent_server(live: Tab, kept: Path) -> None:
+    live.go("view=table")
+    # Kept, because the line says it until the page asks the server again.
+    live.page.evaluate(
+        """void (
+            permille.render = () => null.drawn,
+            window.lines = [],
+            new MutationObserver(([{ target }]) => lines.push(target.textContent)).observe(
+                document.querySelector(".live"), { childList: true })
+        )"""
+    )
+    add(kept)
+    until(lambda: live.page.evaluate("lines.length") > 0)
+    assert live.page.evaluate("lines[0]").startswith("Nothing new: ")

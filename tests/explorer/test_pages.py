@@ -540,6 +540,8 @@ def test_a_chart_is_taken_away_with_all_it_rests_on(file_tab: Tab) -> None:
     file_tab.page.click("button:text('Cite')")
     until(lambda: "doi = {10.1145/3630106.3658542}" in file_tab.page.locator(".out").inner_text())
     assert "Luccioni, S., Jernite, Y., & Strubell, E. (2024)" in file_tab.text()
+    # TeX takes an & in any other field for the end of a column.
+    assert "url = {figures.html#" in file_tab.page.locator(".out").inner_text()
     file_tab.page.click("button:text('Link')")
     until(lambda: file_tab.url in file_tab.page.locator(".out").inner_text())
     assert file_tab.said == []

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
+from permille.explorer import static_file
+from permille.store import Store
 from tests.conftest import Permille
 from tests.explorer import sweep
 from tests.explorer.conftest import SCREEN, Tab, lent, serving, until
@@ -176,6 +179,20 @@ def test_a_server_is_found_by_words(page: Tab) -> None:
     until(lambda: "requests per second" in page.text())
     assert page.page.evaluate("document.activeElement.id") == "l-sweep"
     assert page.said == []
+
+
+def test_without_times_no_load_is_said_to_be_over_the_budget(
+    file_page: Page, built: None, tmp_path: Path
+) -> None:
+    found = [one for at in (1, 2) for one in sweep.load(at, 100.0, 0.1)]
+    with Store(tmp_path / "untimed.db") as store:
+        store.add_many((replace(one, latency=None), None) for one in found)
+    file = tmp_path / "untimed.html"
+    file.write_bytes(static_file.page(tmp_path / "untimed.db").content)
+    page = Tab(file_page, file.as_uri())
+    page.go("view=load")
+    until(lambda: "No answer of this sweep was timed" in page.text())
+    assert "within the budget" not in page.text()
 
 
 def test_without_a_server_the_view_says_how_to_get_one(file_tab: Tab) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from permille.carbon.settings import resolve
 from permille.records.energy import Phase, Problem
 from permille.watch.exporter import WatchCounters
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep, joined
-from permille.watch.served import ServedCounts, ServedWork
+from permille.watch.scrape import Scrape, SeriesKey
+from permille.watch.served import ServedCounts, ServedWork, between
 from tests.records import ESTIMATED, MEASURED, joules
 
 CARBON = resolve(intensity=360.0)
@@ -99,6 +102,13 @@ def test_no_figure_per_nothing_and_none_per_what_is_not_counted() -> None:
     assert uncounted.total.j_per_token.value == 1.0  # the idle time is part of the cost
 
 
+def test_a_part_of_a_request_is_divided_by_as_it_is_counted() -> None:
+    (line,) = lines(step(36.0, served(0.4, 10)))
+    assert line.requests == 0.4
+    assert line.wh_per_1000 is not None
+    assert line.wh_per_1000.value == pytest.approx(25.0)  # 0.01 Wh
+
+
 def test_two_models_at_work_share_an_energy_that_is_neither_s() -> None:
     one, none = ServedCounts(output_tokens=100.0), ServedCounts(output_tokens=0.0)
     both = ServedWork(counts=one, models={"a": one, "b": one}, idle=False)
@@ -128,6 +138,25 @@ def test_joined_phases_lack_what_one_of_them_lacks() -> None:
         ]
     ).domains["a"]
     assert (weak.edge_j, weak.accuracy_low, weak.provenance) == (5.0, 0.025, ESTIMATED)
+
+
+def test_what_is_counted_without_a_model_is_served_beside_the_models() -> None:
+    counted: dict[SeriesKey, float] = {
+        ("requests", "a", ()): 2.0,
+        ("output_tokens", "", ()): 70.0,
+    }
+    nothing = Scrape(counters=dict.fromkeys(counted, 0.0), running=0)
+    counters = WatchCounters("compute")
+    counters.add(
+        step(1.0, between(nothing, Scrape(counters=counted, running=0))), frozenset({"cpu:0"})
+    )
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in counters.collect()
+        for sample in family.samples
+    }
+    assert samples["permille_requests_total", "a"] == 2.0
+    assert samples["permille_tokens_total", "", "output"] == 70.0
 
 
 def test_the_served_counters_hold_the_boundary_s_domains_alone() -> None:

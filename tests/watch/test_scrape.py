@@ -9,7 +9,7 @@ import pytest
 from permille.errors import UsageError
 from permille.watch.kinds import kinds, mapping, recognise
 from permille.watch.scrape import Scrape, ScrapeFailed, Scraper, SeriesKey, checked_url
-from permille.watch.served import ServedCounts, between, restarted
+from permille.watch.served import ServedCounts, ServedWork, between, doubt, restarted
 from tests.watch.metrics_server import serving
 
 VLLM = """
@@ -194,6 +194,24 @@ def test_counters_that_go_on_are_one_process() -> None:
 )
 def test_a_restart_is_noticed(before: Scrape, now: Scrape, reason: str) -> None:
     assert reason in str(restarted(before, now))
+
+
+def test_requests_that_an_ensemble_s_models_may_share_are_in_doubt() -> None:
+    triton, vllm = kinds()["triton"], kinds()["vllm"]
+    one = ServedCounts(requests=5.0)
+    several = ServedWork(counts=one, models={"ensemble": one, "step": one}, idle=False)
+    assert "2 models counted requests" in str(doubt(triton, several))
+    assert doubt(vllm, several) is None
+    alone = ServedWork(counts=one, models={"a": one, "b": ServedCounts(requests=0.0)}, idle=False)
+    assert doubt(triton, alone) is None
+
+
+def test_the_series_that_is_named_is_one_that_lost_counts() -> None:
+    never: SeriesKey = ("input_tokens", "a", ())
+    before = Scrape(counters={never: 0.0, **reading(5).counters}, running=0)
+    gone = str(restarted(before, reading(None)))
+    assert gone.startswith("output tokens of a is no longer counted")
+    assert restarted(before, reading(5)) is None
 
 
 def test_idle_needs_no_work_at_either_end() -> None:

@@ -145,6 +145,27 @@ def test_counts_failures_and_restarts(
     assert restarted["total"]["left_out_s"] >= restarted["seconds"]
 
 
+def triton(page: MetricsPage, requests: int) -> None:
+    page.text = "".join(
+        f'nv_inference_request_success{{model="{model}"}} {requests}\n' for model in ("all", "step")
+    )
+
+
+@pytest.mark.measuring
+def test_requests_that_may_be_counted_twice_are_labelled(
+    environment: dict[str, str], powercap: Driver, tmp_path: Path
+) -> None:
+    with serving() as page:
+        triton(page, 3)
+        with watching(page.url, environment, tmp_path) as process:
+            idle = next_line(process)
+            triton(page, 4)
+            line = until(process, lambda line: line["requests"])
+    assert line["requests"] == 2
+    assert not any("counted requests" in note for note in idle["notes"])
+    assert "2 models counted requests" in line["notes"][0]
+
+
 @pytest.mark.measuring
 def test_a_server_that_comes_later_and_the_text_for_a_terminal(
     permille: Permille, powercap: Driver

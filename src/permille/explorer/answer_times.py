@@ -27,6 +27,7 @@ def answer_times(store: Store, group: Group) -> PageAnswerTimes:
         StoreError: one is damaged.
     """
     timed = []
+    # All of them, and not the newest only: permille slo has its goodput over all.
     for trial in store.of_group(group):
         if trial.status == "done":
             raw = store.raw(trial.uid)

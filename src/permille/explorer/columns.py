@@ -223,6 +223,7 @@ def _components(cells: Sequence[StudyCell]) -> Named:
 def _parts(cells: Iterable[StudyCell]) -> list[list[list[Any]]]:
     """The parts of each cell's widest boundary: domain, joules, accuracy below and above, joules
     proportional to time, whether it is split, joules of a constant error."""
+    # Flat, because _rounded is fast for many numbers at once.
     widest = [_of_widest(cell) for cell in cells]
     figures = [
         figure
@@ -301,6 +302,8 @@ class _Made:
         """The columns."""
         rows = []
         for each in sums:
+            # By identity: the roll-up has the figures of boundaries with the same domains once. The
+            # cells keep them alive, so that no other can get the same id.
             row = self._known.get(id(each))
             if row is None:
                 row = self._known[id(each)] = self._made(each)

@@ -6,6 +6,7 @@ The page applies carbon, PUE, boundary and volume, with the formulas of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,7 +91,17 @@ def details(cells: Sequence[Shown]) -> shapes.Details:
 
 def encode(found: shapes.Document | shapes.Details | dict[str, Any]) -> str:
     """The document as JSON. NaN is refused: it is not JSON."""
-    return compact_json(found).decode("utf-8", "surrogatepass")
+    content = compact_json(found)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        # A store's name that is not UTF-8 has lone surrogates (PEP 383), which cannot be encoded,
+        # for a file or for an answer; JSON has an escape for each (RFC 8259, 7).
+        text = content.decode("utf-8", "surrogatepass")
+        return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 # --- ranks -----------------------------------------------------------------------------------
@@ -119,6 +130,7 @@ def _ranked(
     return ranks, answers
 
 
+# One front for each: the PUE and the grid multiply all energies alike, and change no order.
 _RANKED = {
     f"{boundary}_net" if net else boundary: (boundary, net)
     for boundary in METERED

@@ -27,6 +27,7 @@ class FiguresState:
             shown, store=store.name if store else None, store_exists=not awaited, damage=damage
         )
         self.document = document.encode(found)
+        # Of what is sent and not of the file: a page stays as it is when a write changed no figure.
         self.tag = hashlib.sha256(self.document.encode()).hexdigest()[:16]
         self._lock = threading.Lock()
         self._rows: Rows | None = None
@@ -144,6 +145,7 @@ def _stamp(store: Path | None) -> object:
     if store is None:
         return None
     stamps: list[tuple[int, int, int] | None] = []
+    # Not -shm, to which readers write as well (https://www.sqlite.org/wal.html).
     for path in (store, store.with_name(store.name + "-wal")):
         try:
             about = path.stat()

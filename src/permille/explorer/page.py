@@ -12,6 +12,7 @@ from typing import Any
 
 from permille.errors import UsageError
 
+# As build.js names the parts: esbuild's [hash] is eight characters of base 32.
 _SERVED = re.compile(r"(?:modules|part-[A-Z0-9]{8})\.js|explorer\.css")
 """What a browser may ask for: the script in parts, and the style."""
 
@@ -55,12 +56,16 @@ def served() -> str:
 
 def self_contained(document: str) -> str:
     """The self-contained page; it makes no requests."""
+    # In a text, esbuild escapes </script but not <!--, which the page's sources must not hold
+    # (https://github.com/evanw/esbuild/issues/4494).
     script, style = asset("explorer.js"), asset("explorer.css")
     page = _template().render(
         inline=True,
         script=_raw(script),
         style=_raw(style),
         document=_raw(escape_json(document)),
+        # Only what has these digests runs, so that the template must not put a space around it.
+        # Without frame-ancestors, which has no effect in a meta element (CSP3, 3.3).
         policy=(
             f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}';"
             " img-src data: blob:; base-uri 'none'; form-action 'none'"

@@ -245,6 +245,8 @@ def _select(query: RowQuery) -> tuple[str, list[Any]]:
         "pue": carbon.pue,
     }
     kinds = ("VARCHAR", "BOOLEAN", "VARCHAR", "BIGINT", "DOUBLE", "VARCHAR", "DOUBLE")
+    # With types: of a parameter that is None alone, DuckDB makes a column of the type NULL, which
+    # the Parquet file would have where no region is chosen.
     constants = [f"?::{kind} AS {name}" for name, kind in zip(settings, kinds, strict=True)]
     values += settings.values()
     clauses = ["boundary = ?", "net = ?"]

@@ -45,6 +45,8 @@ def run(store: Store, uid: str) -> PageRun | None:
 
 def _detailed(trial: Trial, raw: Raw | None) -> PageRun:
     recording = raw.recording if raw else None
+    # Series begin with their first reading, up to a poll after one another; the page has one time
+    # for all of them and for the spans.
     starts = [s.t_ns[0] for s in recording.series if s.t_ns] if recording else []
     start = min(starts, default=0)
     return {
@@ -77,6 +79,8 @@ def _detailed(trial: Trial, raw: Raw | None) -> PageRun:
                 "domain": series.domain.name,
                 "provenance": series.domain.provenance,
                 "points": [
+                    # Finer than any meter's tick and accuracy, and short: a file may have 60 such
+                    # traces.
                     [round((series.t_ns[0] - start) / 1e9 + t, 4), float(f"{watts:.5g}")]
                     for t, watts in power_trace(series, POINTS)
                 ],

@@ -77,6 +77,8 @@ class Guard:
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
+                # In place of a route's own: of two policies both hold, and two fields of
+                # Cache-Control are read as one list (RFC 9110, 5.3).
                 headers = [h for h in message["headers"] if h[0].decode("latin-1") not in HEADERS]
                 headers += [(k.encode(), v.encode()) for k, v in HEADERS.items()]
                 message = {**message, "headers": headers}
@@ -102,6 +104,7 @@ class Guard:
         if (
             # What a page cannot set itself (https://w3c.github.io/webappsec-fetch-metadata/).
             sent.get("sec-fetch-site") in ("cross-site", "same-site")
+            # A link on another site navigates; so does a frame, which frame-ancestors refuses.
             and sent.get("sec-fetch-mode") != "navigate"
         ):
             return 403, "another site's request"
@@ -146,6 +149,7 @@ def _index(request: Request) -> Response:
 
 def _static(request: Request) -> Response:
     name = request.path_params["name"]
+    # By a list of what was built: no text of a request becomes a part of a path.
     if name not in page.served_assets():
         return PlainTextResponse("no such file\n", status_code=404)
     kind = "text/css" if name.endswith(".css") else "text/javascript"

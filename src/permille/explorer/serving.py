@@ -146,6 +146,8 @@ def load_of(summary: Summary) -> PageLoad | None:
     if name == cell.model:
         # Tables that were written one by one may name the server's model.
         name = str(cell.settings.get("model") or cell.model)
+    # Beside a rate, a number of clients is a setting like any other: sweeps that differ in it are
+    # two.
     loads = (*RATES, *CLIENTS) if rate is None else RATES
     others = {key: value for key, value in cell.settings.items() if key not in loads}
     sweep = json.dumps([comparable.place(summary), name, by, others], sort_keys=True, default=str)

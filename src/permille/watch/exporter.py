@@ -46,8 +46,7 @@ class WatchCounters:
                 self._restarts += step.lost
                 self._failures += not step.lost
             else:
-                models = step.served.models or {"": step.served.counts}
-                for model, counts in models.items():
+                for model, counts in step.served.by_model().items():
                     if counts.requests is not None:
                         self._requests[model] += counts.requests
                     if counts.input_tokens is not None:
@@ -61,6 +60,8 @@ class WatchCounters:
         from prometheus_client.core import CounterMetricFamily as Family
 
         with self._lock:
+            # prometheus_client adds _total to the name of a counter. A series begins with its first
+            # event, not at 0: a domain without a meter must not read as one without energy.
             energy = Family(
                 "permille_energy_joules",
                 "Energy of a domain, as far as it is known.",

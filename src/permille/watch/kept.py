@@ -20,6 +20,7 @@ from permille.store import Store, StoredWindow
 from permille.version import __version__
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep
 
+# At the default of one step in ten seconds, somewhat more than a day.
 MOST_WAITING = 10_000
 """Steps that wait until the store can be written again; later ones are lost."""
 _HEAD = 0
@@ -91,6 +92,7 @@ def kept_watches(
                     head = msgspec.json.decode(row.body, type=WatchHead)
                 else:
                     steps.append((row.number, msgspec.json.decode(row.body, type=WatchStep)))
+            # RecursionError: msgspec's, of a body that is nested too deeply.
             except (msgspec.DecodeError, RecursionError) as error:
                 say(f"window {row.number} of watch {id} cannot be read: {error}")
         lines, missing = _replayed(id, steps, WatchLedger(boundary, carbon))

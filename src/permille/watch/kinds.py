@@ -20,10 +20,12 @@ MAX_BYTES = 64 << 10
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
+# Unknown keys are refused: a misspelt one would be a quantity that is unknown without a word.
 class ServerKind(Record, forbid_unknown_fields=True):
     """The names of a server's metrics. ``model`` is the label that names the model; ``except_`` has
     the values of labels of requests that did not end well; ``running`` are gauges of requests in
-    work or waiting. A quantity without a name is unknown."""
+    work or waiting. A quantity without a name is unknown. ``counts_steps``: a request that is
+    answered by several models in turn may be counted for each of them."""
 
     recognised_by: Name
     requests: Name | None = None
@@ -32,6 +34,7 @@ class ServerKind(Record, forbid_unknown_fields=True):
     output_tokens: Name | None = None
     running: tuple[Name, ...] = ()
     model: Name | None = None
+    counts_steps: bool = False
     counted: str = "at a time that the server's kind does not state"
     source: str = ""
 

@@ -132,6 +132,8 @@ class WatchLedger:
         served = step.served
         counts = ServedCounts() if served is None else served.counts
         per = _PerUnit()
+        # After a failed reading the stretch stays open: its counts come with the next reading, and
+        # the energy that they took must come with them.
         if served is not None or step.lost:
             self._open = None
         if served is not None:
@@ -172,6 +174,7 @@ class WatchLedger:
             self._left_out_s += stretch.seconds
             return
         known = self._known
+        # Joined at once: a watch may last for months, and must not hold every stretch of them.
         self._known = stretch if known is None else joined([known, stretch])
         counts = self._counts
         self._counts = served.counts if counts is None else counts.plus(served.counts)
@@ -204,7 +207,9 @@ class WatchLedger:
             return _PerUnit()
         wh = grams = token_j = None
         if counts.requests:
-            requests = round(counts.requests)
+            # Not rounded: of half a request, which a server's own metric may count, none would be
+            # left to divide by.
+            requests = counts.requests
             wh = scaled(energy, lambda j: per_1000(wh_from_kwh(kwh_from_joules(j)), requests))
             grams = scaled(energy, lambda j: per_1000(self._grams(j), requests))
         if counts.output_tokens:
@@ -252,11 +257,13 @@ def _joined(parts: Sequence[DomainEnergy]) -> DomainEnergy:
         edge_j=math.hypot(*(part.edge_j for part in parts)),
         accuracy_low=_mean(weights, [part.accuracy_low for part in parts]),
         accuracy_high=_mean(weights, [part.accuracy_high for part in parts]),
+        # The weakest: a part that was only estimated makes the sum an estimate.
         provenance=max((part.provenance for part in parts), key=lambda p: p.weakness),
         kind=last.kind,
         meter=last.meter,
         covers=last.covers,
         in_use=any(part.in_use for part in parts),
+        # A sensor's constant error has the same sign in every phase, so it does not average out.
         offset_j=math.fsum(part.offset_j for part in parts),
     )
 

@@ -62,7 +62,11 @@ class OtlpExport:
         logging.getLogger("opentelemetry").propagate = False
         self._url, self._failing = url, False
         self._success = MetricExportResult.SUCCESS
+        # Its own limit is ten seconds, the whole of a period at the usual --every: looks would be
+        # late.
         self._sender = OTLPMetricExporter(endpoint=url, timeout=min(wait_s, MOST_WAIT_S))
+        # Its sums are cumulative unless told otherwise: a later export makes up for one that
+        # failed.
         self._reader = InMemoryMetricReader()
         about = {
             "service.name": "permille",
@@ -126,7 +130,9 @@ class OtlpExport:
         served = step.served
         if served is None:
             return
-        for model, counts in (served.models or {"": served.counts}).items():
+        # As in https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, whose own metric
+        # of tokens is a histogram of single requests, which a server's counters cannot give.
+        for model, counts in served.by_model().items():
             named = {"gen_ai.request.model": model} if model else {}
             if counts.requests is not None:
                 self._requests.add(counts.requests, named)

@@ -70,9 +70,13 @@ class WatchOutlets:
 
     def add(self, step: WatchStep) -> Iterator[str]:
         """Count, keep and send a step. Gives what people should know about that."""
+        # None of them where one has no figure: what is served adds up to the boundary's energy, and
+        # a part of it would look like a cheaper server.
         bounded = within(step.phase, self._boundary)
         domains = bounded.domains if isinstance(bounded, Bounded) else ()
         self._counters.add(step, frozenset(domains))
+        # The store first: a collector that does not answer takes seconds, in which the step could
+        # be lost.
         for outlet in (self._keeper, self._otlp):
             remark = None if outlet is None else outlet.add(step)
             if remark is not None:

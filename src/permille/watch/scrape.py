@@ -128,6 +128,8 @@ class Scraper:
             model = sample.labels.get(kind.model or "", "")
             labels = tuple(sorted(sample.labels.items()))
             counters[role, model, labels] = sample.value
+        # Not counts of 0: it may be another server, or one whose series begin with their first
+        # event.
         if not counters and not running:
             raise ScrapeFailed(f"none of {', '.join(roles)} in the answer")
         return Scrape(
@@ -140,6 +142,8 @@ class Scraper:
         if len(lines) > MAX_SERIES:
             raise ScrapeFailed(f"more than {MAX_SERIES} series")
         try:
+            # Without TYPE lines: told that TGI's tgi_request_success is a counter, the parser would
+            # name its samples tgi_request_success_total.
             return [s for family in self._parse("\n".join(lines)) for s in family.samples]
         except ValueError as error:
             raise ScrapeFailed(f"not in Prometheus' text format: {error}") from error

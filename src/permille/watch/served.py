@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from permille.records import Record
+from permille.watch.kinds import ServerKind
 from permille.watch.scrape import Scrape, SeriesKey
 
 NAMELESS = ""
@@ -29,20 +30,32 @@ class ServedCounts(Record):
 
 class ServedWork(Record):
     """The counts of all models, of each model that the server names, and whether there was nothing
-    to do (None: unknown)."""
+    to do (None: unknown). ``unnamed``: what it counts without naming a model, beside those."""
 
     counts: ServedCounts
     models: dict[str, ServedCounts]
     idle: bool | None
+    unnamed: ServedCounts | None = None
+
+    def by_model(self) -> dict[str, ServedCounts]:
+        """All that was counted, by model, under :data:`NAMELESS` where none is named."""
+        if not self.models:
+            return {NAMELESS: self.counts}
+        return self.models | ({} if self.unnamed is None else {NAMELESS: self.unnamed})
 
 
 def restarted(before: Scrape, now: Scrape) -> str | None:
     """Why the counts between two readings are unknown, or None."""
+    # Also where only one of the readings has it: another process may have answered.
     if before.started != now.started:
         return "the server was started again"
-    lost = before.counters.keys() - now.counters.keys()
-    if any(before.counters[key] > 0 for key in lost):
-        return f"{_name(next(iter(sorted(lost))))} is no longer counted: the server was restarted"
+    # A series that was still at 0 loses no counts when it goes.
+    missing = before.counters.keys() - now.counters.keys()
+    lost = sorted(key for key in missing if before.counters[key] > 0)
+    if lost:
+        return f"{_name(lost[0])} is no longer counted: the server was restarted"
+    # Series by series: in a sum, what one engine went on to count could hide that another began
+    # anew.
     for key, value in before.counters.items():
         if now.counters.get(key, 0.0) < value:
             return f"{_name(key)} went back: the server was restarted, or its counters were reset"
@@ -59,10 +72,23 @@ def between(before: Scrape, now: Scrape) -> ServedWork:
         of_model[role] = of_model.get(role, 0.0) + done
     models = {model: ServedCounts(**counts) for model, counts in roles.items()}
     total = _total(models.values())
+    unnamed = models.pop(NAMELESS, None)
     return ServedWork(
         counts=total,
-        models={name: counts for name, counts in models.items() if name != NAMELESS},
+        models=models,
         idle=_idle(total, before, now),
+        unnamed=unnamed if models else None,
+    )
+
+
+def doubt(kind: ServerKind, work: ServedWork) -> str | None:
+    """Why the number of requests may be too high, or None."""
+    asked = [name for name, counts in work.models.items() if counts.requests]
+    if not kind.counts_steps or len(asked) < 2:
+        return None
+    return (
+        f"{len(asked)} models counted requests: if one of them is an ensemble, its requests are"
+        " counted for each of its models too; leave those out with except in a --mapping file"
     )
 
 

@@ -15,7 +15,7 @@ from permille.records.energy import Boundary, Phase
 from permille.records.recording import Recording, Span
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep
 from permille.watch.scrape import Scrape, ScrapeFailed, Scraper
-from permille.watch.served import ServedWork, between, restarted
+from permille.watch.served import ServedWork, between, doubt, restarted
 
 LEAST_EVERY_S = 1.0
 """The shortest time between two lines."""
@@ -39,6 +39,8 @@ class Watcher:
     ) -> None:
         self._recorder, self._scraper, self._pid = recorder, scraper, pid
         self._ledger = WatchLedger(boundary, carbon)
+        # Both: a store keeps the step, whose joules any boundary and carbon can be applied to
+        # later.
         self.last: tuple[WatchStep, WatchLine] | None = None
         self._before: Scrape | None = None
 
@@ -48,6 +50,8 @@ class Watcher:
         if self._pid is not None:
             self._recorder.watch(self._pid)
         self._recorder.mark()
+        # As in look(), the energy's edge comes before the counts: both ends of a stretch are then
+        # off by one scrape in the same direction, and not by two.
         self._t0_ns = time.monotonic_ns()
         self._cpu_s = time.process_time()
         try:
@@ -112,7 +116,8 @@ class Watcher:
     def _served(
         self, now: Scrape | None, problem: str | None
     ) -> tuple[ServedWork | None, bool, str | None]:
-        """(The counts since the last reading; whether they are lost for good; why)."""
+        """(The counts since the last reading; whether they are lost for good; why, or what makes
+        them doubtful)."""
         if now is None:
             return None, False, problem
         before, self._before = self._before, now
@@ -121,7 +126,8 @@ class Watcher:
         why = restarted(before, now)
         if why is not None:
             return None, True, f"{why}: the counts since the last reading are unknown"
-        return between(before, now), False, None
+        work, kind = between(before, now), self._scraper.kind
+        return work, False, None if kind is None else doubt(kind, work)
 
     def _phase(self, recording: Recording, span: Span) -> Phase:
         if self._pid is None:
@@ -129,6 +135,7 @@ class Watcher:
         return phases.phase(recording, span)
 
     def _own_cpu(self, recording: Recording, seconds: float) -> float:
+        # The recorder begins to count anew at each cut.
         used_s = time.process_time() - self._cpu_s + recording.stats.cpu_s
         self._cpu_s = time.process_time()
         return used_s / seconds

@@ -56,6 +56,8 @@ const lean = {
       const instead =
         LEAN.find(([what]) => what.test(to))?.[1] ??
         (GEO.test(to) && D3.test(from) ? "lean/d3.js" : undefined);
+      // Otherwise esbuild keeps a stand-in that nothing uses, for what it might do when it is
+      // loaded (https://esbuild.github.io/plugins/#on-resolve-results).
       return instead ? { path: here(instead), sideEffects: false } : found;
     });
   },
@@ -74,7 +76,8 @@ const common = /** @type {const} */ ({
 });
 /** @type {import("esbuild").BuildOptions} */
 const script = { ...common, plugins: [lean] };
-// In a file, everything is in one script.
+// In a file, everything is in one script: a page that was opened from a disk may import no modules,
+// because file addresses are never of one origin (MDN, Using modules on the web).
 const { metafile } = await build({
   ...script,
   entryPoints: [here("whole.js")],
@@ -93,4 +96,5 @@ await build({
   splitting: true,
 });
 await build({ ...common, entryPoints: [here("style.css")], outfile: `${out}/explorer.css` });
+// Of the whole script: its packages are those of every part.
 writeFileSync(meta, JSON.stringify(metafile));

@@ -19,6 +19,7 @@ export function bySession(cell, setting) {
   const sessions = new Map();
   const blocks = joules(cell, setting.boundary, setting.net)?.blocks ?? [];
   for (const [session, , log, machine] of blocks) {
+    // Two machines may have named a session alike.
     const key = JSON.stringify([machine, session]);
     const found = sessions.get(key) ?? { machine, session, values: [] };
     found.values.push((Math.exp(log) * overhead(setting)) / JOULES_PER_KWH);

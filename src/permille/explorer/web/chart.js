@@ -149,6 +149,7 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
     credits: credits ?? [],
     drawn(width) {
       const { svg, under } = rendered(width ?? drawn);
+      // In the document, out of sight: outside it, an element has no computed style to be kept.
       const aside = h("div", { class: "canvas aside" }, svg);
       stage.append(aside);
       return { svg, under: under?.canvas.toDataURL() ?? null, done: () => aside.remove() };
@@ -180,6 +181,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
   function rendered(width) {
     const made = draw(width);
     if (made instanceof SVGSVGElement) {
+      // The arrow keys and the table say what is drawn: hundreds of labelled points are noise to a
+      // screen reader.
       made.setAttribute("aria-hidden", "true");
       return { svg: made, under: null };
     }
@@ -195,6 +198,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
   }
 
   function redraw(width = Math.round(stage.clientWidth)) {
+    // The observer also tells of the height, which changes with every drawing; a view that is not
+    // shown has no width yet.
     if (!width || width === drawn) return;
     drawn = width;
     const { svg, under } = rendered(width);
@@ -334,6 +339,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
   if (describe) {
     let asked = false;
     stage.addEventListener("pointermove", (event) => {
+      // Once a frame: a mouse may tell of its moves many times in one, and each looks at every
+      // point.
       if (asked) return;
       asked = true;
       requestAnimationFrame(() => {
@@ -351,6 +358,8 @@ export function chart(app, title, { file, draw, data, describe, open, legend, cr
       if (event.target instanceof Element && event.target.closest("a")) return;
       const index = nearest(event);
       // A mouse has shown the name already: its click opens. A finger's first tap shows the name.
+      // detail is 0 for a click that no pointer made (UI Events, click): it asks for the name
+      // first.
       if (index >= 0 && index === at && event.detail && by !== "touch" && follow(index)) return;
       show(index);
     });
@@ -411,50 +420,3 @@ export const tall = (rows, each, extra) => Math.min(HIGHEST, rows * each + extra
  * @param {string} text_
  */
 export const room = (text_) => text_.length + (text_.match(/[\u2e80-\uffef]/g)?.length ?? 0);
-
-/**
- * Ticks of a logarithmic axis: 1, 2 and 5 of each decade where there is room for them, else powers
- * of ten, thinned; even steps where the axis holds less than that.
- * @param {number} low
- * @param {number} high
- * @param {number} most
- */
-export function decades(low, high, most) {
-  const from = Math.floor(Math.log10(low)),
-    to = Math.ceil(Math.log10(high));
-  /**
-   * @param {number[]} steps
-   * @param {number} every
-   */
-  const inside = (steps, every) => {
-    /** @type {number[]} */
-    const ticks = [];
-    for (let e = from; e <= to; e += every) ticks.push(...steps.map((s) => s * 10 ** e));
-    // 10 ** e is rounded: a tick at the very end may lie just outside.
-    return ticks.filter((t) => t >= low * 0.999 && t <= high * 1.001);
-  };
-  const whole = inside([1], 1),
-    fine = inside([1, 2, 5], 1);
-  if (fine.length < 3) return even(low, high, Math.min(6, Math.max(3, most)));
-  if (fine.length <= most) return fine;
-  if (whole.length >= 2 && whole.length <= most) return whole;
-  if (whole.length < 2) return fine.filter((_, i) => i % Math.ceil(fine.length / most) === 0);
-  const thinned = inside([1], Math.ceil(whole.length / most));
-  return thinned.length < 2 ? [whole[0], whole[whole.length - 1]] : thinned;
-}
-
-/**
- * At most so many multiples of 1, 2 or 5 times a power of ten.
- * @param {number} low
- * @param {number} high
- * @param {number} most
- */
-function even(low, high, most) {
-  const power = 10 ** Math.floor(Math.log10((high - low) / most));
-  const step = [1, 2, 5, 10].map((s) => s * power).find((s) => (high - low) / s <= most);
-  /** @type {number[]} */
-  const ticks = [];
-  if (!step) return ticks;
-  for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push(k * step);
-  return ticks;
-}

@@ -125,7 +125,8 @@ export function bibtex(app) {
   const software =
     `@software{permille,\n  title = {permille: energy and carbon of 1,000 inferences, with their ` +
     `uncertainty},\n  author = {{The permille maintainers}},\n  version = {${version}},\n` +
-    `  year = {${year}},\n  note = {Accessed ${today()}: ${texSafe(viewLink(app))}}\n}`;
+    // Not in a note, where TeX would stop at the & of an address: url is taken as it is (biblatex).
+    `  year = {${year}},\n  url = {${texSafe(viewLink(app))}},\n  urldate = {${today()}}\n}`;
   return [origins(app).shipped ? PAPER.bibtex : "", software].filter(Boolean).join("\n\n");
 }
 

@@ -201,6 +201,7 @@ function layout({ data, look }, { x, y, width, height }, sharp) {
     }
     return number;
   }
+  // Whole pixels of the screen: a stamp is copied to its place, not drawn there.
   const corner = (/** @type {number} */ centre) => Math.round((centre - HALF) * sharp);
   return {
     width: Math.floor(width * sharp),
@@ -267,6 +268,7 @@ export function paint(cloud, scales, { width, height }, drawn) {
   if (drawn !== pictures.of) Object.assign(pictures, { of: drawn, before: pictures.now, now: [] });
   const [toX, toY] = /** @type {const} */ (["x", "y"]).map((name) => scales.scale(name)?.apply);
   if (!toX || !toY) throw new Error("a cloud of points needs both scales");
+  // Positions are kept for the pointer, which finds no elements here.
   const { data, look } = cloud;
   const x = Float64Array.from(data, (d) => toX(look.x(d))),
     y = Float64Array.from(data, (d) => toY(look.y(d)));

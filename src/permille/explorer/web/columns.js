@@ -44,6 +44,7 @@ function addColumns(prototype, columns) {
   const readers = new Map();
   for (const [name, column] of Object.entries(columns)) {
     const read = reader(/** @type {Packed | unknown[]} */ (column), readers);
+    // In the order of the document, where a column stands behind the one that it is the same as.
     readers.set(name, read);
     Object.defineProperty(prototype, name, {
       enumerable: true,

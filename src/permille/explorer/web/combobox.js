@@ -11,7 +11,10 @@ import { say } from "./say.js";
 /** How many options a list has at once: nobody reads on, and thousands would take their time. */
 const LISTED = 200;
 
-/** @param {string} text */
+/**
+ * In small letters and without accents: São Paulo is found as sao, too.
+ * @param {string} text
+ */
 const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 
 /** @param {string} text */
@@ -54,6 +57,8 @@ export function combobox(id, label, options, change, placeholder = "") {
   /** @type {Option[]} */
   let listed = [];
   let active = -1;
+  // The focus stays in the field, which names the option at hand (aria-activedescendant): typing
+  // goes on while the arrow keys move (https://www.w3.org/WAI/ARIA/apg/patterns/combobox/).
   const list = h("ul", { id: `${id}-list`, role: "listbox", "aria-label": label });
   const more = h("p", { class: "note", role: "status" });
   const popup = h("div", { class: "popup", hidden: true }, list, more);
@@ -98,6 +103,7 @@ export function combobox(id, label, options, change, placeholder = "") {
         ? say`… and ${left} more: type a word of it`
         : "";
     popup.hidden = false;
+    // In the right half of a window, a list that begins at the field's left edge would leave it.
     popup.classList.toggle("left", input.getBoundingClientRect().left > innerWidth / 2);
     input.setAttribute("aria-expanded", "true");
     // What is typed picks the first; a list that is merely opened stands at what is chosen.
@@ -184,6 +190,7 @@ export function combobox(id, label, options, change, placeholder = "") {
     value = next;
     text = clean(words, 90);
     input.dataset.value = next;
+    // New trials may draw the page anew while a person types.
     if (!isOpen()) input.value = text;
   }
 

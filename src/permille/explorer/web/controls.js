@@ -197,6 +197,7 @@ export function controls(app) {
           max: "2.5",
           step: "0.01",
           oninput: (e) =>
+            // An address says only what differs from what is assumed.
             app.set({ pue: Number(e.target.value) === 1 ? "" : e.target.value }, { replace: true }),
         })),
       ),
@@ -281,6 +282,7 @@ export function controls(app) {
     fields.unit.value = setting.unit;
     fields.boundary.value = setting.boundary;
     fields.net.value = setting.net ? "1" : "";
+    // The world stands first in the list as what is assumed, with an empty value.
     const place = app.places.has(s.region) && s.region !== "WORLD" ? s.region : "";
     combos.region.show(place, place ? grid.name : WORLD);
     const years = grid.years.join();
@@ -297,6 +299,7 @@ export function controls(app) {
     fields.pue.value = String(setting.pue);
     pueNumber.textContent = number(setting.pue);
     for (const name of TYPED) {
+      // What is being typed is ahead of the state, which takes it after a pause.
       if (document.activeElement !== fields[name]) fields[name].value = s[name];
     }
     // What if is asked with the settings: they are in sight when it opens.

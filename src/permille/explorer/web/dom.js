@@ -185,4 +185,5 @@ export function download(content, type, file) {
  * @returns {Child}
  */
 export const site = (address, text) =>
+  // An address comes with the data: javascript: would run when it is followed.
   /^https:\/\//.test(address) ? h("a", { href: address, rel: "noreferrer" }, text) : text;

@@ -12,6 +12,8 @@ import { say } from "./say.js";
  */
 
 export const JOULES_PER_KWH = 3.6e6;
+/** Of a year, as permille.units counts one. */
+export const DAYS = 365;
 export const BOUNDARIES = /** @type {const} */ (["accelerator", "compute", "node", "facility"]);
 /** @type {readonly Metered[]} */
 export const METERED = ["accelerator", "compute", "node"];
@@ -260,6 +262,7 @@ export function useIntervals({ student_t, rerun_caution }) {
  * @param {number} df
  */
 export function studentT(df) {
+  // All df, from 1 to infinity, become the interval from 1 to -1, on which a Chebyshev series is.
   const u = 2 / df - 1;
   let after = 0,
     next = 0;
@@ -291,6 +294,7 @@ function rerunHalf(units, means) {
   const squares = several.reduce((sum, group) => sum + (group.length - 1) * sdOf(group) ** 2, 0);
   const rest = df ? (squares / df) * (1 - meanOf(means.map((group) => 1 / group.length))) : 0;
   const total = among + rest;
+  // Means that are all alike have no degrees of freedom: 0 / 0.
   if (!total) return 0;
   // The degrees of freedom of two variances together, by Welch and Satterthwaite (GUM, G.4.1).
   const freedom = total ** 2 / (among ** 2 / (units.length - 1) + (rest ? rest ** 2 / df : 0));
@@ -347,6 +351,7 @@ function plainRatio(a, b) {
     return { value, low: null, high: null };
   const ua = (a.ratioSd / a.ratioMean) ** 2 / a.ratioN,
     ub = (b.ratioSd / b.ratioMean) ** 2 / b.ratioN;
+  // Likewise of two models whose trials are all alike.
   if (ua + ub === 0) return { value, low: value, high: value };
   const share = ua / (ua + ub);
   const df = 1 / (share ** 2 / (a.ratioN - 1) + (1 - share) ** 2 / (b.ratioN - 1));
@@ -408,6 +413,7 @@ function coefficients(x, y, boundary) {
     const [, jb, lb, hb, wb, , cb] = b[i];
     const low = Math.max(la, lb),
       high = Math.max(ha, hb);
+    // A constant error may be all of its part, on both sides alike.
     const constant = ca || cb ? [[Math.min(1, ca / ta), Math.min(1, cb / tb), 1, 1]] : [];
     if (wa === null || wb === null) return [...constant, [ja / ta, jb / tb, low, high]];
     return [
@@ -465,6 +471,7 @@ export function ratio(x, y, setting) {
     b = joules(y, setting.boundary, setting.net);
   if (!a || !b || a.ratioMean <= 0 || b.ratioMean <= 0) return null;
   const plain = plainRatio(a, b);
+  // Single runs have no interval: one of the meters alone would read as theirs.
   if (plain.low === null || plain.high === null) return plain;
   const [low, high] = systematic(x, y, a, b, setting);
   const edges = Math.hypot(a.edge, b.edge);
@@ -593,6 +600,21 @@ export function answers(app) {
     const [general, specific] = pair.map((id) => app.byId.get(id));
     return general && specific ? [{ general, specific }] : [];
   });
+}
+
+/**
+ * The mean power of a trace within a span, in watts; null where no stretch lies within it.
+ * @param {number[][]} points of each stretch of the trace, its begin in seconds and its mean
+ * @param {number} from
+ * @param {number} to
+ */
+export function meanPower(points, from, to) {
+  // power_trace makes stretches of one length, and the page is not sent where the last one ends.
+  const length = points.length > 1 ? points[1][0] - points[0][0] : Infinity;
+  // A stretch that reaches into another span has that one's power, too: of a short span, such as
+  // the idle one, it could be half of all there is.
+  const inside = points.filter(([begin]) => begin >= from && begin + length <= to);
+  return inside.length ? meanOf(inside.map(([, watts]) => watts)) : null;
 }
 
 /**

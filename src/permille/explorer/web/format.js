@@ -108,6 +108,7 @@ export const joule = (joules, digits = 3) => scaled(joules, JOULES, "J", digits)
 export function seconds(value, digits = 3) {
   if (value === null || value === undefined) return NONE;
   if (value < 60) return scaled(value, TIME, "s", digits);
+  // Rounded before it is parted: 119.7 s are 2 min 0 s, and not 1 min 60 s.
   const whole = Math.round(value);
   if (whole < 3600) return say`${Math.floor(whole / 60)} min ${whole % 60} s`;
   return say`${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
@@ -171,6 +172,7 @@ const SUFFIX = { "": 1, k: 1e3, m: 1e6, b: 1e9, g: 1e9, t: 1e12, 万: 1e4, 亿: 
  * @param {string} text
  */
 export function amount(text) {
+  // A comma parts thousands or is refused: 1,5 would be read as 15.
   const match = /^(\d+|\d{1,3}(?:,\d{3})+)(\.\d+)?(e\+?\d{1,2})?\s?([kmbgt万亿]?)$/i.exec(
     text.trim(),
   );
@@ -178,6 +180,19 @@ export function amount(text) {
   const [, whole, part = "", exponent = "", suffix] = match;
   const value = Number(whole.replaceAll(",", "") + part + exponent) * SUFFIX[suffix.toLowerCase()];
   return value <= 1e18 ? value : null;
+}
+
+/**
+ * The number from `least` to `most` that a text of the address is; null where it is none.
+ * @param {string} text
+ * @param {number} least
+ * @param {number} most
+ */
+export function numberIn(text, least, most) {
+  // To Number, a text of spaces is 0 (ECMA-262, StringToNumber).
+  if (text.trim() === "") return null;
+  const value = Number(text);
+  return value >= least && value <= most ? value : null;
 }
 
 /**

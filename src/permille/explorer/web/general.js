@@ -58,6 +58,7 @@ function sides(cells) {
  */
 export function generalRatios(cells, setting) {
   return sides(cells).flatMap(({ list, generals, specifics }) => {
+    // The energy above idle may be below 0, where it has no ratio.
     /** @param {Cell[]} side */
     const of = (side) => side.map((c) => kwh(c, setting)?.value ?? 0).filter((value) => value > 0);
     const general = of(generals),

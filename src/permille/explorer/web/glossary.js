@@ -59,6 +59,7 @@ export function labelled(field, label, id) {
  * @param {DOMRect} at where the word is
  */
 function stand(popup, at) {
+  // By hand: an open popover is in the top layer, and is not laid out by what holds it.
   const { offsetWidth: width, offsetHeight: height } = popup;
   const left = Math.max(GAP, Math.min(at.left, innerWidth - width - GAP));
   const below = at.bottom + GAP;
@@ -82,9 +83,11 @@ function byPointer(button, popup) {
     }, HOVER_MS);
   };
   for (const part of [button, popup]) {
+    // A finger's tap enters and leaves as well, and would hide what its click shows.
     part.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && soon(true));
     part.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && soon(false));
   }
+  // A click has the last word: a hover that still waits would undo it.
   button.addEventListener("click", () => clearTimeout(waits));
 }
 

@@ -39,6 +39,7 @@ export function goodput({ reasons, trials }, time, within) {
  */
 function shareWithin({ limits_s, counts }, within) {
   const reached = limits_s.filter((limit) => limit <= within).length;
+  // Of the answers that were kept: a long trial keeps a sample, which stands for all.
   return reached ? counts[reached - 1] / counts[counts.length - 1] : 0;
 }
 

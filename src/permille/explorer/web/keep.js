@@ -69,6 +69,7 @@ export function keepMenu(app, chart) {
       "CSV",
       say`its data`,
       async () => {
+        // The number of runs and their deviation are among what is loaded with ratios.
         await app.details();
         save(csv(chart.data()), "text/csv", "csv");
       },
@@ -85,6 +86,7 @@ export function keepMenu(app, chart) {
       () => {
         const drawings = EMBEDDED.map(picture);
         save(oneChart(title, drawings), "text/html", "html");
+        // Until the frame tells its height (RESIZE), it must hold the highest of the drawings.
         const height = Math.max(...drawings.map((d) => d.height));
         offer(frameCode(`${file}.html`, title, height), say`Beside the file, in your page`);
       },

@@ -15,6 +15,7 @@ const LANGUAGES = { en: "English", zh: "中文" };
 
 export function chosen() {
   const wanted = [asked().get("lang"), kept(KEPT), ...navigator.languages];
+  // zh-Hans-CN is Chinese, too.
   const known = wanted.map((each) => (each ?? "").toLowerCase().split("-")[0]);
   return known.find((each) => own(LANGUAGES, each)) ?? "en";
 }

@@ -5,7 +5,7 @@ import { clean, h } from "./dom.js";
 import { number } from "./format.js";
 import { remember } from "./place.js";
 import { say } from "./say.js";
-import { newest } from "./source.js";
+import { answerTo, newest, NoAnswer } from "./source.js";
 
 /** @import { App } from "./main.js" */
 /** @import { Found } from "./source.js" */
@@ -58,19 +58,20 @@ function follow(app, line) {
     asking = true;
     const began = performance.now();
     const words = await look().catch((error) =>
-      error instanceof TypeError
+      error instanceof NoAnswer
         ? say`The server does not answer.`
         : say`Nothing new: ${error.message}`,
     );
     // A status is read out whenever it is set.
     if (line.textContent !== words) line.textContent = words;
     asking = false;
+    // After the answer, not at an interval: a slow server is never asked twice at once.
     later(Math.max(PAUSE_MS, SHARE * (performance.now() - began)));
   }
 
   /** What the line says. The figures are never older than the revision asked for before them. */
   async function look() {
-    const now = await (await fetch("/revision")).text();
+    const now = await (await answerTo("/revision")).text();
     if (now === revision || busy()) return news;
     const found = await newest(app.detailed !== null);
     if (found.tag !== app.tag) {
@@ -86,6 +87,7 @@ function follow(app, line) {
   /** @param {number} ms */
   function later(ms) {
     clearTimeout(waiting);
+    // A page in a tab that nobody sees asks for nothing: visibilitychange begins again.
     if (!document.hidden) waiting = setTimeout(ask, ms);
   }
   document.addEventListener("visibilitychange", () => later(0));
@@ -144,6 +146,7 @@ function hands(main) {
     ...["pointerdown", "pointerup", "pointercancel", "keydown", "input", "change", "focusout"],
     ...["wheel", "touchmove"],
   ])
+    // In the capture phase: a handler below may stop an event from bubbling.
     addEventListener(type, touched, { capture: true, passive: true });
   return () =>
     down ||

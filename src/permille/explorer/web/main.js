@@ -9,7 +9,7 @@ import { english, say, spoken, word } from "./say.js";
 import { themeSwitch } from "./theme.js";
 import { clean, h, name, own, replaceChildren, unfold } from "./dom.js";
 import * as figures from "./figures.js";
-import { amount, number } from "./format.js";
+import { amount, number, numberIn } from "./format.js";
 import { live } from "./live.js";
 import { keepingOpen, wordsOf } from "./place.js";
 import { asked, figuresOfPage, newest } from "./source.js";
@@ -59,6 +59,7 @@ const DAMAGE_SHOWN = 5;
  * @param {Document} data
  */
 function damageOf({ damage, store }) {
+  // A file is made by reading its store several times, each of which reports the same.
   const lines = [...new Set(damage)];
   if (!lines.length) return null;
   const more = lines.length - DAMAGE_SHOWN;
@@ -94,6 +95,7 @@ function placeOf(at) {
   if (!at || !part || at === part) return null;
   const words = wordsOf(at);
   return (main) => {
+    // Most of what is drawn has no id: its words tell it from the rest.
     const alike = [...part.querySelectorAll("a, button, summary")].find(
       (each) => each.localName === at.localName && wordsOf(each) === words,
     );
@@ -172,6 +174,8 @@ export class App {
         this.nav,
         live(this),
         languageSwitch((other) => {
+          // Both: in a file, a new hash alone loads nothing, and modules keep the words that they
+          // have made.
           push(this.href({ lang: other }));
           location.reload();
         }),
@@ -268,6 +272,7 @@ export class App {
       event.shiftKey
     )
       return;
+    // A slider's address may still wait to be written: the link is compared with it and follows it.
     settle();
     const to = new URL(link.href),
       here = new URL(location.href);
@@ -344,7 +349,7 @@ export class App {
   /** @returns {Setting} */
   resolve() {
     const s = this.state;
-    const pue = figuresIn(s.pue, 1, 10) ?? 1;
+    const pue = numberIn(s.pue, 1, 10) ?? 1;
     const boundary = figures.BOUNDARIES.find((b) => b === s.boundary) ?? "compute";
     const grid = this.grid();
     return {
@@ -360,7 +365,7 @@ export class App {
   /** @returns {GridChoice} */
   grid() {
     const { intensity, region, year } = this.state;
-    const given = figuresIn(intensity, 0, 1e5);
+    const given = numberIn(intensity, 0, 1e5);
     if (given !== null)
       return {
         intensity: given,
@@ -434,6 +439,8 @@ export class App {
   sift() {
     const s = this.state,
       boundary = this.setting.boundary;
+    // Of all filters only the provenance is by boundary; without it, another boundary leaves the
+    // same.
     const key = JSON.stringify([s.provenance ? boundary : "", ...FILTERS.map((f) => s[f])]);
     if (this.sifted?.key === key) return this.sifted;
     const tests = this.tests(boundary).filter(([field]) => s[field] !== "");
@@ -582,6 +589,7 @@ export class App {
    * @param {View} draw
    */
   draw(view, draw) {
+    // Details of another view that have the same words are not the ones that a person opened.
     const again = view === this.main.dataset.view;
     this.drawn += 1;
     this.awaited = [];
@@ -591,19 +599,9 @@ export class App {
     if (again) keepingOpen(this.main, change);
     else change();
     this.main.removeAttribute("aria-busy");
+    // For tests and screenshots, which wait for it.
     this.main.dataset.drawn = String(this.drawn);
   }
-}
-
-/**
- * @param {string} text
- * @param {number} least
- * @param {number} most
- */
-function figuresIn(text, least, most) {
-  if (text === "") return null;
-  const value = Number(text);
-  return Number.isFinite(value) && value >= least && value <= most ? value : null;
 }
 
 /**
@@ -614,6 +612,7 @@ function figuresIn(text, least, most) {
 export function start(views, parts) {
   figuresOfPage().then(
     (found) => {
+      // For tests, which read and change the state.
       Object.assign(window, { permille: new App(found, views, parts) });
     },
     (error) => {

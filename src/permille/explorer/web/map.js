@@ -203,6 +203,8 @@ function drawn(data, list, width) {
     // As Plot binds it, by which chart.js finds the datum.
     marks.append(Object.assign(mark, { __data__: i, centre }));
   });
+  // Each border once, over all countries: as the outlines of two, half of it would lie on a
+  // neighbour.
   const borders = mesh(shapes, shapes.objects.countries);
   svg.append(pattern(hatch), marks, line(path(borders) ?? ""));
   return svg;

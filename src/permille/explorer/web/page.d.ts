@@ -27,7 +27,7 @@ export interface Ratio extends Estimate {
 export interface Joules extends Estimate {
   n: number | null;
   spread: number | null;
-  /** (session, block, logarithm of the joules) of each trial; null where ratios do not pair. */
+  /** (session, block, logarithm of the joules, machine) of each trial; null where ratios do not pair. */
   blocks: [string, number, number, string][] | null;
   ratioN: number;
   ratioMean: number;

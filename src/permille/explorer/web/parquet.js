@@ -30,6 +30,8 @@ export function parquet(columns, rows) {
   let at = MAGIC.length;
   const chunks = columns.map(([name, kind, values]) => {
     const page = joined([
+      // In a data page of version 1 the levels come first; a value that is missing has no more than
+      // its level.
       levels(values),
       plain(
         kind,
@@ -161,6 +163,7 @@ function struct(fields) {
   const out = [];
   let last = 0;
   for (const [id, type, value] of fields) {
+    // Thrift's short form of a field's header, whose number is at most 15 above that of the last.
     out.push(((id - last) << 4) | type, ...encoded(type, value));
     last = id;
   }

@@ -27,7 +27,7 @@ const withName = (main, name) =>
   [...main.querySelectorAll(NAMED)].find((each) => nameOf(each) === name);
 
 /**
- * What an element says, but for its numbers.
+ * What an element says, but for its numbers, which change with every setting and every trial.
  * @param {Element | null} element
  */
 export const wordsOf = (element) => element?.textContent?.replace(/[\d,]+/g, "");
@@ -64,6 +64,7 @@ export function remember(main) {
     for (const { name, left, top } of scrolled) withName(main, name)?.scrollTo(left, top);
     // Where what had the focus is not there yet, it is on the view as a whole.
     const now = document.activeElement ?? document.body;
+    // Not where a person has moved on to something else meanwhile.
     if (focused !== null && (now === document.body || now === main)) {
       const again = withName(main, focused);
       if (again instanceof HTMLElement) again.focus({ preventScroll: true });

@@ -1,6 +1,6 @@
 // What is taken out of the page: rows as the server gives them, CSV, Parquet, a chart's data.
 
-import { grams, joules, JOULES_PER_KWH, kwh, provenance } from "./figures.js";
+import { grams, joules, JOULES_PER_KWH, kwh, overhead, provenance } from "./figures.js";
 import { parquet } from "./parquet.js";
 
 /** @import { Cell } from "./document" */
@@ -66,12 +66,24 @@ export function csv(records) {
   const safe = (value) => {
     if (value === null || value === undefined) return "";
     if (typeof value !== "string") return String(value);
-    const plain = /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value;
+    const plain = isFormula(value) ? `'${value}` : value;
     return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
   };
   return [Object.keys(records[0]), ...records.map(Object.values)]
     .map((row) => row.map(safe).join(",") + "\r\n")
     .join("");
+}
+
+/**
+ * As permille.escaping.inert.
+ * @param {string} text
+ */
+function isFormula(text) {
+  if (/^[\t\r\n]/.test(text)) return true;
+  // Some spreadsheets look behind spaces and characters that are not seen, and take a full-width
+  // sign for a plain one.
+  const first = /[^\p{C}\p{Z}]/u.exec(text)?.[0].normalize("NFKC")[0];
+  return first !== undefined && "=+-@".includes(first);
 }
 
 const LONG = ["params", "done", "failed", "invalid", "year"];
@@ -108,7 +120,6 @@ export function asParquet(records, fields) {
  * @param {Setting} setting
  */
 export function chartRows(cells, setting) {
-  const overhead = setting.boundary === "facility" ? setting.pue : 1;
   return cells.map((c) => {
     const found = joules(c, setting.boundary, setting.net);
     const sd = found?.ratioSd ?? null;
@@ -116,7 +127,7 @@ export function chartRows(cells, setting) {
       id: c.id,
       ...record(c, setting),
       n: found?.ratioN ?? null,
-      kwh_per_1000_sd: sd === null ? null : (sd * overhead) / JOULES_PER_KWH,
+      kwh_per_1000_sd: sd === null ? null : (sd * overhead(setting)) / JOULES_PER_KWH,
       quality_n: c.quality_n,
       quality_error: c.quality_error,
       quality_low: c.quality_low,

@@ -67,6 +67,7 @@ export const keyOf = (texts) =>
  */
 function formOf(texts) {
   const key = keyOf(texts);
+  // One digit: no sentence has more than ten values.
   const parts = (own(messages.sentences, key) ?? key).split(/\{(\d)\}/);
   return parts.map((part, i) => (i % 2 ? Number(part) : part));
 }

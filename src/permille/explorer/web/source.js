@@ -13,12 +13,23 @@
 
 const TRIES = 5;
 
+/** The server gave no answer. */
+export class NoAnswer extends Error {}
+
+/** @param {string} path */
+export const answerTo = (path) =>
+  fetch(path).catch((error) => {
+    // What fetch rejects with is a TypeError, as is many a fault of the page itself.
+    throw new NoAnswer(error.message);
+  });
+
 /**
  * What the server answers, and the state of the store that it is of.
  * @param {string} path
  */
 export async function asked(path) {
-  const answer = await fetch(path);
+  const answer = await answerTo(path);
+  // A refusal has its reason in the same form.
   const data = await answer.json();
   if (!answer.ok) throw new Error(data.error);
   return { data, tag: answer.headers.get("etag") };

@@ -89,6 +89,7 @@ function plainCopy(svg) {
     to = [copy, ...copy.querySelectorAll("*")];
   from.forEach((element, i) => {
     const look = getComputedStyle(element);
+    // A class means nothing without the style sheet; in another page, it might mean something else.
     to[i].removeAttribute("class");
     to[i].removeAttribute("style");
     for (const property of KEPT) {
@@ -187,6 +188,7 @@ export async function png({ source, width, height }) {
 
 /** Tells the page around the frame how high the chart is; it reads nothing of that page. */
 const RESIZE =
+  // To any page: a file cannot know which one it is framed by, and a height is no secret.
   "const say=()=>parent.postMessage({permilleHeight:document.body.scrollHeight},'*');" +
   "new ResizeObserver(say).observe(document.body)";
 
@@ -208,6 +210,8 @@ export function oneChart(title, drawings) {
   return (
     `<!doctype html>\n<html lang="${spoken()}">\n<head>\n` +
     '<meta charset="utf-8">\n' +
+    // Inline alone, and nothing from elsewhere: foreign text is within the SVG, escaped by the
+    // serializer.
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; ' +
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n" +
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n' +

@@ -89,13 +89,18 @@ export const OFFERED = /** @type {const} */ ([
 
 const fields = /** @type {Field[]} */ (Object.keys(DEFAULTS).filter((field) => field !== "m"));
 
+/** The most models that are compared: as many as Compare has colours. */
+export const MOST_COMPARED = 6;
+
+// As permille.explorer.rows.LONGEST: the server refuses a longer value.
 const LONGEST = 300;
 
 /** @returns {State} */
 export function read() {
   const asked = askedOf();
-  const state = { ...DEFAULTS, m: [...new Set(asked.getAll("m"))].slice(0, 6) };
+  const state = { ...DEFAULTS, m: [...new Set(asked.getAll("m"))].slice(0, MOST_COMPARED) };
   for (const field of fields) {
+    // An address is foreign and may be of any length; what it says is worded in several places.
     state[field] = (asked.get(field) ?? DEFAULTS[field]).slice(0, 10_000);
   }
   return state;
@@ -144,6 +149,12 @@ export function rowsQuery(state, setting) {
   return query(asked, [...FILTERS, "boundary", "net", "region", "year", "intensity", "pue"]);
 }
 
+/**
+ * The requests a day, of What if and Break-even.
+ * @param {State} state
+ */
+export const perDay = (state) => Math.min(1e12, Math.max(1, Number(state.day) || 1e6));
+
 /** Safari refuses over 100 changes of the address in 30 seconds, and each takes milliseconds. */
 const PAUSE_MS = 400;
 let written = -Infinity;
@@ -182,6 +193,7 @@ export function forget() {
 
 /** @param {string} address */
 export function push(address) {
+  // First: written later, a slider's address would take the place of the new one.
   settle();
   history.pushState(null, "", address);
 }

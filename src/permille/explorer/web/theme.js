@@ -10,6 +10,7 @@ const KEPT = "permille-theme";
 /** @param {typeof THEMES[number]} theme */
 function use(theme) {
   const { dataset } = document.documentElement;
+  // Without the attribute, the style sheet's own media query decides, also when the system changes.
   if (theme === "system") delete dataset.theme;
   else dataset.theme = theme;
   keep(KEPT, theme);

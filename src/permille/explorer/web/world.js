@@ -53,6 +53,7 @@ function countries(topology, codes) {
   /** @type {Map<string, Country>} */
   const found = new Map();
   for (const { id, type, arcs, properties } of topology.objects.countries.geometries) {
+    // Shapes are numbered as in ISO 3166-1, grids have its three letters.
     const whole = codes.get(id ?? "") ?? BY_NAME[properties.name] ?? null;
     for (const rings of type === "Polygon" ? [arcs] : arcs) {
       const shape = feature(topology, { type: "Polygon", arcs: rings, properties });

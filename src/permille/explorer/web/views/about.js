@@ -147,14 +147,16 @@ export function about(app) {
         h(
           "li",
           {},
-          say`Intervals are 95 %: Student's t over the runs and the meters' stated uncertainty,
-            combined by root sum of squares. With one run there is none: n/a.`,
+          say`Intervals are 95 %: Student's t over the runs, or over the sessions or machines where
+            there are several, and the meters' stated uncertainty, combined by root sum of squares.
+            With one run there is none: n/a.`,
         ),
         h(
           "li",
           {},
-          say`Ratios: Welch's interval of the logarithms of two means; a meter's accuracy that
-            both sides share cancels. Over several cells, the geometric mean.`,
+          say`Ratios: Student's t over the differences of logarithms within blocks or, without
+            blocks, Welch's interval of the logarithms of two means; a meter's accuracy that both
+            sides share cancels. Over several cells, the geometric mean.`,
         ),
         h(
           "li",

@@ -1,6 +1,6 @@
 // Where the energy goes, and what the study's numbers rest on: the audit as pictures.
 
-import { chart, decades, drawing, entry, Plot, room, tall } from "../chart.js";
+import { chart, drawing, entry, Plot, room, tall } from "../chart.js";
 import { clean, h, name, table } from "../dom.js";
 import { energy, NONE, number, percent } from "../format.js";
 import { BOUNDARIES, bounded, meanJoules } from "../figures.js";
@@ -8,6 +8,7 @@ import { DEFINITION } from "../general.js";
 import { english, say, word } from "../say.js";
 import { groupBy, sourceKey, sourceLabel, sourceName } from "../shared.js";
 import { FILTERS } from "../state.js";
+import { decades } from "../ticks.js";
 import { extent } from "./size.js";
 
 /** @import { Audit, Cell, GeneralToSpecific, PageStudy, TaskEnergy } from "../document" */

@@ -1,12 +1,22 @@
 // Break-even: after how many inferences use has cost as much energy as training.
 
-import { chart, COLOURS, decades, drawing, entry, Plot } from "../chart.js";
+import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { combobox } from "../combobox.js";
 import { h, name, table } from "../dom.js";
-import { energy, great, NONE, number } from "../format.js";
-import { joules, JOULES_PER_KWH, kwh, meanOfCells, times as scaled } from "../figures.js";
+import { energy, great, NONE, number, numberIn } from "../format.js";
+import {
+  DAYS,
+  joules,
+  JOULES_PER_KWH,
+  kwh,
+  meanOfCells,
+  overhead,
+  times as scaled,
+} from "../figures.js";
 import { say, spoken, word } from "../say.js";
 import { cellOption, groupBy, sourceKey, sourceLabel, sourceName, taskOn } from "../shared.js";
+import { perDay } from "../state.js";
+import { decades } from "../ticks.js";
 
 /** @import { Cell, PageStudy, ParityRow } from "../document" */
 /** @import { App } from "../main.js" */
@@ -28,6 +38,9 @@ import { cellOption, groupBy, sourceKey, sourceLabel, sourceName, taskOn } from 
  * @property {number | null} [node] break-even within the whole node
  */
 
+/** The most that a training may have taken: a break-even without an end has no axis. */
+const MOST_KWH = 1e18;
+
 /** @param {App} app */
 export function breakEven(app) {
   const setting = { ...app.setting, net: false };
@@ -36,7 +49,7 @@ export function breakEven(app) {
   const stated = app.studies.flatMap((s) => ofStudy(app, s, setting));
   /** @type {(Use & ReturnType<typeof parity>)[]} */
   const rows = [...stated, ...(own ? [own] : [])].map((r) => ({ ...r, ...parity(r) }));
-  const day = Math.min(1e12, Math.max(1, Number(app.state.day) || 1e6));
+  const day = perDay(app.state);
   return [
     h("h1", {}, say`When use outweighs training`),
     h(
@@ -175,8 +188,7 @@ function ofStudy(app, study, setting) {
 function perInference(cells, setting) {
   const found = cells.flatMap((c) => joules(c, setting.boundary, false) ?? []);
   if (!found.length || found.length < cells.length) return null;
-  const overhead = setting.boundary === "facility" ? setting.pue : 1;
-  const mean = scaled(meanOfCells(found), overhead / JOULES_PER_KWH / 1000);
+  const mean = scaled(meanOfCells(found), overhead(setting) / JOULES_PER_KWH / 1000);
   return mean.value > 0 ? mean : null;
 }
 
@@ -197,7 +209,7 @@ export function inferences(count) {
 
 /** @param {number} count */
 function days(count) {
-  return count >= 730 ? say`${number(count / 365)} years` : say`${number(count)} days`;
+  return count >= 2 * DAYS ? say`${number(count / DAYS)} years` : say`${number(count)} days`;
 }
 
 /**
@@ -206,10 +218,10 @@ function days(count) {
  * @returns {Use | null}
  */
 function ownRow(app, setting) {
-  const training = Number(app.state.training),
+  const training = numberIn(app.state.training, 0, MOST_KWH),
     cell = app.selection().find((c) => c.id === app.state.cell);
   const each = cell && perInference([cell], setting);
-  if (!(training > 0) || !each) return null;
+  if (!training || !each) return null;
   const inNode = perInference([cell], { ...setting, boundary: "node" });
   return {
     model: cell.model,

@@ -1,6 +1,6 @@
 // Two to six models side by side: ratios with intervals, on the same data, machine and study.
 
-import { chart, decades, drawing, entry, Plot, tall } from "../chart.js";
+import { chart, drawing, entry, Plot, tall } from "../chart.js";
 import { combobox } from "../combobox.js";
 import { clean, h, name, table } from "../dom.js";
 import {
@@ -40,6 +40,8 @@ import {
   taskOn,
   within,
 } from "../shared.js";
+import { MOST_COMPARED } from "../state.js";
+import { decades } from "../ticks.js";
 import { timeEach } from "./table.js";
 
 /** @import { Cell } from "../document" */
@@ -48,7 +50,6 @@ import { timeEach } from "./table.js";
 
 const COLOURS = ["var(--c0)", "var(--c1)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c7)"];
 const SHAPES = ["circle", "diamond", "square", "triangle", "circle", "diamond"];
-const MOST = 6;
 
 /**
  * @typedef {{ model: string; a: Cell; b: Cell; where: string }} Shared
@@ -59,7 +60,9 @@ const MOST = 6;
 export function compare(app) {
   const all = app.selection();
   const models = [...new Set(all.map((c) => c.model))].sort();
-  const chosen = app.state.m.filter((m) => app.cells.some((c) => c.model === m)).slice(0, MOST);
+  const chosen = app.state.m
+    .filter((m) => app.cells.some((c) => c.model === m))
+    .slice(0, MOST_COMPARED);
   const suggestion = suggested(app, all);
   const shownModels = chosen.length ? chosen : suggestion;
   return [
@@ -80,7 +83,7 @@ export function compare(app) {
     h(
       "div",
       { class: "fields ask" },
-      Array.from({ length: Math.min(MOST, Math.max(2, shownModels.length + 1)) }, (_, i) =>
+      Array.from({ length: Math.min(MOST_COMPARED, Math.max(2, shownModels.length + 1)) }, (_, i) =>
         slot(app, i, shownModels, models),
       ),
     ),
@@ -240,6 +243,7 @@ function results(app, models, all) {
             [say`Cells`, (r) => number(r.list.length), { number: true }],
           ],
           [
+            // By machine, too: a mean over two machines would be of neither.
             ...groupBy(good, (r) =>
               JSON.stringify([r.model, sourceKey(r.a), r.a.fingerprint]),
             ).values(),

@@ -2,7 +2,7 @@
 // year has none.
 
 import { h, name, replaceChildren, table } from "../dom.js";
-import { grams } from "../figures.js";
+import { DAYS, grams } from "../figures.js";
 import { mass, NONE, number } from "../format.js";
 import { term } from "../glossary.js";
 import { english, say, spoken, word } from "../say.js";
@@ -12,7 +12,6 @@ import { choice } from "./choice.js";
 /** @import { App } from "../main.js" */
 /** @import { Column, Estimate } from "../page" */
 
-const DAYS = 365; // of a year, as permille.units counts one
 /** @type {[kind: string, title: string][]} */
 const KINDS = [
   ["country", say`Countries`],
@@ -53,6 +52,7 @@ export function gridMatrix(app, chosen, perDay) {
     box,
   );
   function open() {
+    // Made when it is opened: hundreds of places, each in every year, are not what most came for.
     if (!element.open || grids) return;
     grids = gridsOf(app, chosen);
     replaceChildren(box, [choices(app, grids), map(app, chosen, grids), listing]);

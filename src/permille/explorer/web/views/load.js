@@ -1,16 +1,17 @@
 // Load: energy over the load on a server, and the load that a promise and a budget pick.
 
-import { chart, decades, drawing, entry, Plot } from "../chart.js";
+import { chart, drawing, entry, Plot } from "../chart.js";
 import { combobox } from "../combobox.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { bounded, kwh, perToken, reach, shown } from "../figures.js";
-import { ends, figure, joule, NONE, number, percent, seconds, times } from "../format.js";
+import { ends, figure, joule, NONE, number, numberIn, percent, seconds, times } from "../format.js";
 import { labelled, term } from "../glossary.js";
 import { goodput } from "../goodput.js";
 import { choose, fastestWithin } from "../operating.js";
 import { english, say, word } from "../say.js";
 import { groupBy, sourceName, taskOn } from "../shared.js";
 import { asked as fetched } from "../source.js";
+import { decades } from "../ticks.js";
 import { choice } from "./choice.js";
 import { extent } from "./size.js";
 
@@ -61,6 +62,8 @@ const VERDICTS = {
   null: [say`cannot tell`, "var(--c2)", "square"],
 };
 
+/** The most seconds, or energy, that the address may ask for: an axis needs an end. */
+const MOST = 1e18;
 /** The shares of failed requests that are offered, in percent; any other may be in the address. */
 const ERRORS = ["0.1", "0.5", "1", "2", "5", "10"];
 
@@ -170,6 +173,7 @@ const ASKED = new WeakMap();
  * @param {Cell[]} cells
  */
 async function timesOf(app, cells) {
+  // After new trials, app.cells is another list: their times are asked for anew.
   const known = ASKED.get(app.cells) ?? new Map();
   ASKED.set(app.cells, known);
   for (const { id } of cells)
@@ -251,8 +255,8 @@ const rounded = (value) => Number(value.toPrecision(2));
  * @param {number[]} values
  */
 function amountOf(text, values) {
-  const given = Number(text);
-  if (given > 0 && Number.isFinite(given)) return given;
+  const given = numberIn(text, 0, MOST);
+  if (given) return given;
   const [low, high] = range(values);
   return rounded(Math.sqrt(low * high));
 }
@@ -354,6 +358,7 @@ function slider(app, fill, field, label, asked, cells) {
       input.dispatchEvent(new Event("input"));
     },
   });
+  // After min and max: a browser clamps a value to those that a range has when it is set.
   input.value = String(Math.log10(asked[field]));
   return h(
     "div",
@@ -454,6 +459,8 @@ function promiseWords(picked, asked) {
  * @returns {Child}
  */
 function budgetWords(fast, asked) {
+  // Without a time no load is the fastest, though each may be within the budget.
+  if (!asked.limit) return null;
   const budget = say`${asked.form(asked.budget)} ${asked.per}`;
   if (!fast) return say`No load is within the budget of ${budget} with its whole interval.`;
   return [

@@ -1,6 +1,6 @@
 // Energy per 1,000 inferences by task: every cell a point, quartiles and medians, on a log axis.
 
-import { chart, decades, drawing, Plot, room, tall } from "../chart.js";
+import { chart, drawing, Plot, room, tall } from "../chart.js";
 import { points as dots } from "../cloud.js";
 import { clean, h, name, table } from "../dom.js";
 import { figure, number } from "../format.js";
@@ -27,6 +27,7 @@ import {
   unitTitle,
   words,
 } from "../shared.js";
+import { decades } from "../ticks.js";
 
 /** @import { Cell } from "../document" */
 /** @import { App } from "../main.js" */

@@ -1,6 +1,6 @@
 // Quality against cost, one small chart for each task, dataset and study: never across.
 
-import { chart, decades, drawing, Plot } from "../chart.js";
+import { chart, drawing, Plot } from "../chart.js";
 import { MANY, points as dots } from "../cloud.js";
 import { clean, folded, h, name, table } from "../dom.js";
 import {
@@ -26,6 +26,7 @@ import {
   taskOn,
   words,
 } from "../shared.js";
+import { decades } from "../ticks.js";
 import { span } from "./size.js";
 
 /** @import { App } from "../main.js" */
@@ -98,6 +99,7 @@ function one(app, points, setting, total) {
   const x = span(points),
     values = points.flatMap((p) => [p.quality, p.from ?? p.quality, p.to ?? p.quality]);
   const share = points.every((p) => p.cell.in_percent);
+  // Where all have one quality, the axis still needs two ends.
   const pad = (Math.max(...values) - Math.min(...values)) * 0.12 || 0.05;
   const y = [Math.min(...values) - pad, Math.max(...values) + pad];
   const title = taskOn({ task, dataset });
@@ -127,6 +129,7 @@ function one(app, points, setting, total) {
       Plot.line([...best], {
         x: "value",
         y: "quality",
+        // In steps: a straight line between two models would promise others that do not exist.
         curve: "step-after",
         stroke: "var(--soft)",
         strokeWidth: 1.5,

@@ -3,7 +3,7 @@
 import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { energy, NONE, number, percent, seconds } from "../format.js";
-import { JOULES_PER_KWH } from "../figures.js";
+import { JOULES_PER_KWH, meanPower } from "../figures.js";
 import { term } from "../glossary.js";
 import { english, say, word } from "../say.js";
 import { REPLICA, taskOn } from "../shared.js";
@@ -184,6 +184,7 @@ function trace(app, run) {
   );
   const most = Math.max(...points.map((p) => p.w)),
     end = Math.max(...points.map((p) => p.s), ...run.spans.map((s) => s.to_s));
+  // What ended before the first reading has no place on the axis.
   const spans = run.spans.filter((s) => s.to_s > 0);
   const draw = drawing(points, (width) => ({
     height: 340,
@@ -215,6 +216,7 @@ function trace(app, run) {
         }),
       ),
       spans
+        // A span of fewer pixels has no room for its name; the table below has it.
         .filter((s) => (s.to_s - s.from_s) / end > 40 / width)
         .map((s) =>
           Plot.text([s], {
@@ -238,6 +240,7 @@ function trace(app, run) {
         y: "w",
         r: 3,
         fill: "colour",
+        // Not to be seen: what a pointer and the arrow keys find along the lines.
         fillOpacity: 0,
         stroke: "none",
       }),
@@ -284,10 +287,8 @@ function trace(app, run) {
           (s) =>
             series
               .map((p) => {
-                const inside = p.points.filter(([t]) => t >= s.from_s && t < s.to_s);
-                const sum = inside.reduce((total, [, w]) => total + w, 0);
-                const mean = inside.length ? `${number(sum / inside.length)} W` : NONE;
-                return `${clean(p.domain, 30)} ${mean}`;
+                const mean = meanPower(p.points, s.from_s, s.to_s);
+                return `${clean(p.domain, 30)} ${mean === null ? NONE : `${number(mean)} W`}`;
               })
               .join(say`, `),
         ],

@@ -1,6 +1,6 @@
 // Size: parameters against energy or carbon, both logarithmic.
 
-import { chart, COLOURS, decades, drawing, entry, Plot } from "../chart.js";
+import { chart, COLOURS, drawing, entry, Plot } from "../chart.js";
 import { MANY, points as dots } from "../cloud.js";
 import { h, name, own, table } from "../dom.js";
 import { bounded, reach } from "../figures.js";
@@ -18,6 +18,7 @@ import {
   unitTitle,
   words,
 } from "../shared.js";
+import { decades } from "../ticks.js";
 import { empty } from "./overview.js";
 
 /** @import { App } from "../main.js" */
@@ -208,6 +209,7 @@ function palette(points, by) {
           .map(([k]) => k);
   /** @type {readonly string[]} */
   const categories = CATEGORIES;
+  // The third colour is that of OTHERS, so that no group may have it.
   const order = by === "category" ? COLOURS : COLOURS.filter((_, i) => i !== 2);
   const colours = new Map(
     named.map((k, i) => [k, by === "category" ? COLOURS[categories.indexOf(k)] : order[i]]),
@@ -230,6 +232,7 @@ function palette(points, by) {
 export function extent(values, room = 1.25) {
   let low = Infinity,
     high = -Infinity;
+  // Not Math.min(...values): what is spread has to fit on the stack.
   for (const v of values) {
     if (v < low) low = v;
     if (v > high) high = v;

@@ -5,7 +5,7 @@ import { figure, interval, NONE, number, params, qualityInterval, seconds } from
 import { grams, kwh, provenance } from "../figures.js";
 import { asParquet, csv, record } from "../records.js";
 import { english, say, word } from "../say.js";
-import { rowsQuery } from "../state.js";
+import { MOST_COMPARED, rowsQuery } from "../state.js";
 import { provenanceWord, replica, sourceName } from "../shared.js";
 
 /** @import { Cell } from "../document" */
@@ -308,7 +308,7 @@ export function picker(app, cell) {
     type: "checkbox",
     id: `pick-${cell.id}`,
     checked: picked,
-    disabled: !picked && m.length >= 6,
+    disabled: !picked && m.length >= MOST_COMPARED,
     "aria-label": say`compare ${cell.model.slice(0, 80)}`,
     onchange: () => app.set({ m: picked ? m.filter((x) => x !== cell.model) : [...m, cell.model] }),
   });

@@ -5,20 +5,19 @@ import { gridWords } from "../cite.js";
 import { combobox } from "../combobox.js";
 import { clean, folded, h, name, replaceChildren, table } from "../dom.js";
 import { ends, energy, interval, mass, NONE, number } from "../format.js";
-import { grams, kwh } from "../figures.js";
+import { DAYS, grams, kwh } from "../figures.js";
 import { term } from "../glossary.js";
 import { say, word } from "../say.js";
 import { gridMatrix } from "./grids.js";
 import { keepingOpen } from "../place.js";
 import { cellOption, replica, sourceKey, sourceName, taskOn } from "../shared.js";
+import { perDay } from "../state.js";
 import { empty } from "./overview.js";
 
 /** @import { Cell, PageSource } from "../document" */
 /** @import { App } from "../main.js" */
 /** @import { Column, Estimate, Setting, Unit } from "../page" */
-/** @import { State } from "../state.js" */
 
-const DAYS = 365; // of a year, as permille.units counts one
 const SIDE_BY_SIDE = [
   "WORLD",
   "SWE",
@@ -67,7 +66,8 @@ export function whatIf(app) {
     .slice(0, MOST)
     .map(({ c }) => c);
   // While a slider is dragged it must not be drawn anew: only what follows from it is.
-  const everywhere = gridMatrix(app, chosen, () => perDayOf(app.state));
+  // It stays, with what a person has opened in it, while a slider draws the results anew.
+  const everywhere = gridMatrix(app, chosen, () => perDay(app.state));
   const fill = () => {
     keepingOpen(results, () => replaceChildren(results, answers(app, cells, chosen, dearest)));
     everywhere.update();
@@ -97,11 +97,9 @@ function ordinary(cells, setting) {
     .filter((c) => c.place === cells[0].place)
     .map((c) => ({ c, each: kwh(c, setting)?.value ?? 0 }))
     .sort((a, b) => a.each - b.each);
+  // A cell that there is, and not a mean of two.
   return alike[Math.floor((alike.length - 1) / 2)].c;
 }
-
-/** @param {State} state */
-const perDayOf = (state) => Math.min(1e12, Math.max(1, Number(state.day) || 1e6));
 
 /**
  * @param {App} app
@@ -111,9 +109,9 @@ const perDayOf = (state) => Math.min(1e12, Math.max(1, Number(state.day) || 1e6)
  */
 function answers(app, cells, chosen, dearest) {
   const setting = app.setting,
-    day = perDayOf(app.state);
-  const perDay = times(kwh(chosen, setting), day / 1000),
-    perDayGrams = times(grams(chosen, setting), day / 1000);
+    day = perDay(app.state);
+  const kwhDay = times(kwh(chosen, setting), day / 1000),
+    gramsDay = times(grams(chosen, setting), day / 1000);
   return [
     h(
       "p",
@@ -127,10 +125,10 @@ function answers(app, cells, chosen, dearest) {
     h(
       "div",
       { class: "cards" },
-      card(say`A day`, say`A day`, perDay, perDayGrams),
-      card(say`A year`, say`A year`, times(perDay, DAYS), times(perDayGrams, DAYS)),
+      card(say`A day`, say`A day`, kwhDay, gramsDay),
+      card(say`A year`, say`A year`, times(kwhDay, DAYS), times(gramsDay, DAYS)),
     ),
-    equivalents(app, perDay, perDayGrams),
+    equivalents(app, kwhDay, gramsDay),
     grids(app, chosen, day),
     others(app, cells, chosen, day),
     every(app, dearest, cells.length, day),
@@ -178,7 +176,7 @@ function modelChoice(app, cells, chosen) {
  * @param {() => void} fill
  */
 function volume(app, fill) {
-  const day = perDayOf(app.state);
+  const day = perDay(app.state);
   /**
    * @param {string | number} value
    * @param {HTMLInputElement} other
