@@ -122,12 +122,9 @@ function checkOf(cell, limit) {
     return { limit, figure, keeps: false, reason: null };
   if (figure.low > limit.most) return { limit, figure, keeps: null, reason: if_late };
   const keeps = figure.high <= limit.most && reason === null ? true : null;
-<<<<<<< HEAD
   if (keeps && figure.high + promised.too_short > limit.most)
     return { limit, figure, keeps: null, reason: if_late };
-=======
   // A trial that failed may have been the one that would have broken the promise.
->>>>>>> why7
   if (keeps && cell.failed)
     // eslint-disable-next-line no-restricted-syntax -- a key of the words
     return { limit, figure, keeps: null, reason: "a trial failed and is in no figure" };
