@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from permille.carbon.settings import resolve
+from permille.cli.watch_text import total_text
 from permille.records.energy import Phase, Problem
 from permille.watch.exporter import WatchCounters
 from permille.watch.ledger import WatchLedger, WatchLine, WatchStep, joined
@@ -49,6 +51,17 @@ def test_figures_per_request_and_per_token() -> None:
     assert line.j_per_token.value == 0.5
     assert (line.requests_per_s, line.tokens_per_s) == (50.0, 720.0)
     assert line.models["m"].j_per_token == line.j_per_token
+
+
+def test_requests_in_doubt_are_labelled_in_the_line_and_from_then_on_in_the_total() -> None:
+    doubtful = msgspec.structs.replace(served(5, 50), doubt="some may be\ncounted twice")
+    before, during, after = lines(
+        step(10.0, served(5, 50)), step(10.0, doubtful), step(10.0, served(5, 50))
+    )
+    assert (before.notes, before.total.notes) == ((), ())
+    assert during.notes == during.total.notes == ("some may be\ncounted twice",)
+    assert (after.notes, after.total.notes) == ((), during.notes)
+    assert total_text(after.total).splitlines()[-1] == "some may be counted twice"
 
 
 def test_after_a_failed_reading_the_counts_go_with_the_energy_of_the_whole_time() -> None:

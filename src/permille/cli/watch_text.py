@@ -47,6 +47,7 @@ def total_text(total: WatchTotal) -> str:
     if total.left_out_s:
         seconds = counted(round(total.left_out_s), "second")
         lines.append(f"{seconds} left out, whose energy or counts are unknown")
+    lines += map(plain, total.notes)
     return "\n".join(lines)
 
 

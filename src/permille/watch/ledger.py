@@ -8,7 +8,7 @@ is in no total of such figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from permille.analysis.commands import Figure, figure
 from permille.analysis.estimates import Interval, scaled
@@ -47,7 +47,8 @@ class WatchedDomain(Record):
 
 class WatchTotal(Record):
     """From the start on: the stretches of which both energy and counts are known, ``seconds`` long;
-    ``left_out_s`` are the others. ``idle_share`` is of ``seconds``, null if unknown."""
+    ``left_out_s`` are the others. ``idle_share`` is of ``seconds``, null if unknown. ``notes``: why
+    a figure may be too low."""
 
     seconds: float
     left_out_s: float
@@ -58,6 +59,7 @@ class WatchTotal(Record):
     co2e_g_per_1000: Interval | None
     j_per_token: Interval | None
     idle_share: float | None
+    notes: tuple[str, ...]
 
 
 class WatchLine(JsonOutput):
@@ -123,6 +125,7 @@ class WatchLedger:
         self._counts: ServedCounts | None = None
         self._left_out_s = self._idle_s = 0.0
         self._idle_known = True
+        self._doubt: str | None = None
 
     def add(self, step: WatchStep) -> WatchLine:
         """The line of one step."""
@@ -160,7 +163,7 @@ class WatchLedger:
             j_per_token=per.j_per_token,
             domains=_domains(step.phase),
             models={} if served is None else _models(served, per),
-            notes=(*step.notes, *([energy.reason] if energy.reason else [])),
+            notes=tuple(_notes(step, energy)),
             own_cpu=step.own_cpu,
             total=self._total(),
         )
@@ -178,6 +181,7 @@ class WatchLedger:
         self._known = stretch if known is None else joined([known, stretch])
         counts = self._counts
         self._counts = served.counts if counts is None else counts.plus(served.counts)
+        self._doubt = served.doubt or self._doubt
         if served.idle is None:
             self._idle_known = False
         elif served.idle:
@@ -199,6 +203,7 @@ class WatchLedger:
             co2e_g_per_1000=per.co2e_g_per_1000,
             j_per_token=per.j_per_token,
             idle_share=self._idle_s / seconds if seconds and self._idle_known else None,
+            notes=() if self._doubt is None else (self._doubt,),
         )
 
     def _per_unit(self, energy: Estimate | None, counts: ServedCounts) -> _PerUnit:
@@ -223,6 +228,14 @@ class WatchLedger:
 
     def _grams(self, energy_j: float) -> float:
         return footprint(kwh_from_joules(energy_j), self._carbon, self._boundary).location_g
+
+
+def _notes(step: WatchStep, energy: Figure) -> Iterator[str]:
+    if step.served is not None and step.served.doubt is not None:
+        yield step.served.doubt
+    yield from step.notes
+    if energy.reason:
+        yield energy.reason
 
 
 def joined(phases: Sequence[Phase]) -> Phase:

@@ -30,12 +30,14 @@ class ServedCounts(Record):
 
 class ServedWork(Record):
     """The counts of all models, of each model that the server names, and whether there was nothing
-    to do (None: unknown). ``unnamed``: what it counts without naming a model, beside those."""
+    to do (None: unknown). ``unnamed``: what it counts without naming a model, beside those.
+    ``doubt``: why the number of requests may be too high (see :func:`doubt`)."""
 
     counts: ServedCounts
     models: dict[str, ServedCounts]
     idle: bool | None
     unnamed: ServedCounts | None = None
+    doubt: str | None = None
 
     def by_model(self) -> dict[str, ServedCounts]:
         """All that was counted, by model, under :data:`NAMELESS` where none is named."""

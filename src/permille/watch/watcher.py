@@ -7,6 +7,8 @@ import math
 import time
 from collections.abc import Iterator
 
+import msgspec
+
 from permille.carbon.settings import CarbonSettings
 from permille.energy import phases
 from permille.recorder.client import Recorder
@@ -116,8 +118,7 @@ class Watcher:
     def _served(
         self, now: Scrape | None, problem: str | None
     ) -> tuple[ServedWork | None, bool, str | None]:
-        """(The counts since the last reading; whether they are lost for good; why, or what makes
-        them doubtful)."""
+        """(The counts since the last reading; whether they are lost for good; why)."""
         if now is None:
             return None, False, problem
         before, self._before = self._before, now
@@ -127,7 +128,9 @@ class Watcher:
         if why is not None:
             return None, True, f"{why}: the counts since the last reading are unknown"
         work, kind = between(before, now), self._scraper.kind
-        return work, False, None if kind is None else doubt(kind, work)
+        if kind is not None:
+            work = msgspec.structs.replace(work, doubt=doubt(kind, work))
+        return work, False, None
 
     def _phase(self, recording: Recording, span: Span) -> Phase:
         if self._pid is None:
