@@ -45,6 +45,7 @@ def stored(source: StoreReader, damage: list[str]) -> Iterator[StoredTrial]:
     if source.path.stat().st_size < AHEAD_FROM_BYTES:
         yield from source.stored()
         return
+    # -P, and nothing on stderr: see rolling.py.
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "permille.store.ahead", str(source.path)],
         stdin=subprocess.DEVNULL,

@@ -164,6 +164,7 @@ def _copied(path: Path) -> OpenedStore:
     with contextlib.ExitStack() as undo:
         undo.callback(folder.cleanup)
         try:
+            # As a writer: the copy may be of an older schema, which is migrated in it.
             db, budget = _writer(snapshot(path, Path(folder.name)))
         except OSError as error:
             raise StoreError(

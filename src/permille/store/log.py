@@ -86,6 +86,8 @@ def _problem(header: bytes, log: Path) -> str | None:
             fits = list(computed) == recorded[2:]
             if ours != fits:
                 return _broken(name, number)
+            # SQLite begins the log anew with other salts, and overwrites it from the start: what is
+            # left of the older log follows the newest frames.
             if not fits:  # from an older log in the same file, or a flipped bit in both
                 broken = number
             checksum = computed

@@ -66,6 +66,7 @@ def folded(
         return
     for some in _at_once(groups):
         parts = [
+            # Dealt in turn: cells of one study, which come one after another, are much alike.
             _Part(path=str(reader.path), fold=target, groups=tuple(some[first::processes]))
             for first in range(min(processes, len(some)))
         ]
@@ -98,11 +99,12 @@ def _folded_by_processes(parts: Sequence[_Part]) -> Iterator[tuple[Group, bytes]
 @contextlib.contextmanager
 def _process(part: _Part, answers: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """A process that folds, and has ended afterwards."""
+    # -P: of a module in the current folder that is called like one of ours, nothing is imported.
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "permille.store.rolling"],
         stdin=subprocess.PIPE,
         stdout=answers,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # what is damaged is reported by its readers
     )
     try:
         assert process.stdin is not None
@@ -145,7 +147,7 @@ def batches(items: Iterator[tuple[Group, bytes]]) -> Iterator[list[tuple[Group, 
 
 
 def _cores() -> int:
-    """The cores that this process may use."""
+    """The cores that this process may use, which a container or a batch job may limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -22,6 +22,8 @@ from permille.store.seals import DamageError, added, seal, total
 CHUNK = 500
 """The number of trials read by one statement, so that a reader never blocks a checkpoint for
 long."""
+# A uid alone is that long. Without this limit, one damaged number would have a scan go through all
+# numbers up to it.
 _LEAST_ROW_BYTES = 32
 _SELECT = f"SELECT {', '.join(KEYS)}, body, seal FROM trial"
 _BY_CELL = (
@@ -53,7 +55,7 @@ class SealedRows:
             self._damage.append(line)
 
     def decoded(self, row: Row) -> Iterator[Trial]:
-        """The row's trial, or None if it cannot be read, which is reported."""
+        """The row's trial; nothing if it cannot be read, which is reported."""
         try:
             trial = read_trial(row.body)
         except ValueError as error:

@@ -76,6 +76,7 @@ def take_in(db: sqlite3.Connection, session: MachineSession) -> str | None:
     known = get(db, session.id)
     if known is not None and _beginning(known) != _beginning(session):
         return f"session {session.id} is there already, with other content"
+    # Both only grow while a session goes on: the greater of two copies is the later one.
     if known is None or (known.ended, known.blocks) < (session.ended, session.blocks):
         try:
             put(db, session)

@@ -31,6 +31,8 @@ def snapshot(
     """
     require_plain(path)
     parts = [path, log_of(path)]
+    # The file and its log are one after the other: a checkpoint between the two would move trials
+    # from the log, which is copied too late, into the file, which was copied too early.
     for _ in range(3):
         before = [_state(part) for part in parts]
         for part in parts:

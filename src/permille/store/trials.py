@@ -355,6 +355,7 @@ class Store(StoreReader):
 
     def _roll_up(self) -> None:
         fold, target = rolling.folding(self._fold)
+        # Earlier rounds are only read trial by trial, by what asks for all of them.
         stale = [
             kept.group
             for kept in rollup.newest_rounds(self._rows.groups())

@@ -99,6 +99,8 @@ class Inserts:
         self._rows.append(rollup.Inserted(row.group, number, row.seal))
         self._parts += [part[-1] for part in parts]
         if len(self._rows) == _AT_ONCE:
+            # Not from the start: a run, which writes a trial at a time, keeps a small cache beside
+            # the work that it measures.
             self._db.execute(f"PRAGMA cache_size = -{MANY_CACHE_KB}")
             self.finish()
         return 1

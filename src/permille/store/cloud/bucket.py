@@ -116,6 +116,7 @@ class Bucket:
         """
         with self._errors_explained("write to"):
             try:
+                # In one piece: an upload in several cannot be refused where the object exists.
                 self._api.put(
                     self._store, f"{_FOLDER}/{uid}", body, mode="create", use_multipart=False
                 )
@@ -163,5 +164,6 @@ class Bucket:
         # A list of a bucket that is not there is no NotFoundError: only S3's code tells.
         if isinstance(error, self._errors.NotFoundError) or "NoSuchBucket" in str(error):
             return "not found; check the name of the bucket"
+        # obstore appends the whole of its error in Rust's notation.
         message = " ".join(str(error).partition("\n\nDebug")[0].split())
         return f"{message[:_MOST_REASON]}; once that is fixed, run the same command again"
