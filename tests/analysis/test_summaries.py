@@ -271,3 +271,12 @@ def test_all_boundaries_together_are_as_each_alone(
     assert list(together) == boundaries
     for boundary in boundaries:
         assert together[boundary] == one(summarise(alone, boundary))
+
+
+@pytest.mark.parametrize("meter", ["rapl", "estimate"])
+def test_an_idle_span_without_a_duration_is_no_baseline(meter: str) -> None:
+    query = Phase(seconds=10.0, domains={"cpu:0": joules(36.0, meter=meter)}, inferences=1000)
+    idle = Phase(seconds=0.0, domains={"cpu:0": joules(0.0, meter=meter)})
+    (found,) = summarise([trial(phases={"idle": idle, "query": query})], "compute")
+    assert found.energy is not None
+    assert found.net is None

@@ -151,7 +151,7 @@ def test_a_query_that_others_disturbed_is_not_regressed() -> None:
     found = token_split(msgspec.structs.replace(recording, cpu=busy), query)
     assert found is not None
     assert found.output_j is None
-    assert "others used 25% of the CPU time" in (found.problem or "")
+    assert "others used 25 % of the CPU time" in (found.problem or "")
 
 
 def test_too_short_a_query_says_how_long_it_takes() -> None:

@@ -15,9 +15,10 @@ from tests.conftest import Permille
 from tests.records import trial
 
 
-def noisy(model: str, repeat: int, others: float) -> Trial:
+def noisy(model: str, repeat: int, others: float, steal: float = 0.0) -> Trial:
     quiet = trial(36.0 + repeat, model=model, repeat=repeat, uid=f"{model}-{repeat}")
-    taken = Disturbance(others=others, steal=0.0, disturbed=others > disturbance.DISTURBING)
+    disturbed = max(others, steal) > disturbance.DISTURBING
+    taken = Disturbance(others=others, steal=steal, disturbed=disturbed)
     query = msgspec.structs.replace(quiet.phases["query"], disturbance=taken)
     phases = {"query": query}
     return msgspec.structs.replace(quiet, phases=phases, notes=tuple(disturbance.notes(phases)))
@@ -47,3 +48,14 @@ def test_many_cells_have_one_line_together(permille: Permille, tmp_path: Path) -
     printed = permille("results").out
     assert printed.count("other processes") == 1
     assert "other processes disturbed trials of 7 rows" in printed
+
+
+@pytest.mark.parametrize("models", [1, 7])
+def test_steal_alone_is_the_hypervisors(permille: Permille, tmp_path: Path, models: int) -> None:
+    with Store(tmp_path / "permille.db") as store:
+        for model in range(models):
+            for repeat in range(2):
+                store.add(noisy(f"m{model}", repeat, 0.0, steal=0.4))
+    printed = permille("results").out
+    assert printed.count("the hypervisor (steal) disturbed") == 1
+    assert "other processes" not in printed

@@ -119,7 +119,19 @@ def test_many_trials_are_one_sentence_with_the_worst() -> None:
     assert disturbance.over_trials([]) is None
     sentence = disturbance.over_trials([quiet, noisy, stolen])
     assert sentence is not None
-    assert "disturbed 2 of 3 trials, with up to 50 % of the CPU time" in sentence
+    assert sentence.startswith(
+        "other processes and the hypervisor (steal) disturbed 2 of 3 trials, with up to 50 % of"
+        " the CPU time"
+    )
+
+
+def test_what_the_hypervisor_took_is_not_other_processes() -> None:
+    stolen, noisy = {"query": phase(0.01, steal=0.5)}, {"query": phase(0.4)}
+    assert disturbance.over_runs([stolen, stolen]) == [
+        "the hypervisor (steal) disturbed 2 of 2 runs, with up to 50 % of the CPU time"
+    ]
+    for runs in ([stolen, stolen], [noisy, noisy], [stolen, noisy]):
+        assert disturbance.over_runs(runs)[0].startswith(disturbance.OVER_TRIALS)
 
 
 def test_a_single_run_keeps_its_own_words_and_many_are_one_sentence() -> None:

@@ -312,7 +312,7 @@ def test_an_edge_is_as_uncertain_as_the_window_that_a_reading_averages_over() ->
 def test_a_sensor_that_samples_a_part_of_the_time_needs_enough_updates() -> None:
     sensor = PowerSensor(window_s=0.025, period_s=0.1, sampled=0.25)
     series = sensed(constant(60.0, 20.0), sensor)
-    assert "samples 25% of the time" in reason_of(span_energy(series, span(5.0, 7.0)))
+    assert "samples 25 % of the time" in reason_of(span_energy(series, span(5.0, 7.0)))
     assert figure_of(span_energy(series, span(5.0, 9.0))).energy_j == pytest.approx(240.0)
 
 

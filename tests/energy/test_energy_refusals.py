@@ -117,7 +117,7 @@ def test_25_updates_are_enough_for_a_sensor_that_samples_in_part() -> None:
     series = constant(60.0, 20.0, sensor=PART)
     assert figure_of(span_energy(series, span(5.0, 7.5)))
     assert reason_of(span_energy(series, span(5.0, 7.499))) == (
-        "too short for rapl: its sensor samples 25% of the time, every 0.1 s; 2.5 s is enough"
+        "too short for rapl: its sensor samples 25 % of the time, every 0.1 s; 2.5 s is enough"
     )
 
 

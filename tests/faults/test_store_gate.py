@@ -15,13 +15,14 @@ import pytest
 from permille.errors import StoreError
 from permille.records.answers import Latency, Quality
 from permille.records.cell import ModelFacts
-from permille.records.trial import Protocol, Trial
+from permille.records.trial import Protocol, Stopping, Trial
 from permille.store import Raw, Store, refusal
 from permille.store.rows import columns_of
 from permille.store.schema import create
 from permille.study.run.trial import keep
 from tests.conftest import Permille
 from tests.faults.conftest import MakeStudy
+from tests.older import rewrite
 from tests.powercap import Driver
 from tests.records import cell, joules, trial
 
@@ -133,6 +134,43 @@ def test_a_poisoned_trial_of_an_older_store_is_named_and_hides_no_other(
     assert "small-1-2.0" in page.err
     assert "small-1-2.0" in permille("store", "check", code=1).out
     permille("store", "repair", code=1)
+    assert permille("results", "--json").json["rows"][0]["trials"]["done"] == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (_energy(-5.0), "phases.query.c.energy_j is -5, below 0"),
+        (
+            trial(stopping=Stopping(precision=1.5, max_repeats=9)),
+            "stopping.precision is 1.5, not between 0 and 1",
+        ),
+    ],
+)
+def test_a_figure_of_a_stored_trial_that_cannot_be_is_one_line_and_hides_no_other(
+    permille: Permille, tmp_path: Path, bad: Trial, reason: str
+) -> None:
+    path = tmp_path / "permille.db"
+    good, replaced = trial(1.0, model="other"), trial(2.0)
+    with Store(path) as store:
+        store.add_many([(good, None), (replaced, None)])
+    rewrite(path, 2, msgspec.structs.replace(bad, uid=replaced.uid))
+    found = permille("results", "--json", code=1)
+    assert [row["model"] for row in found.json["rows"]] == ["other"]
+    assert f"trial {replaced.uid}: {reason}" in found.json["damage"][0]
+    assert "Traceback" not in found.err
+    assert reason in permille("store", "check", code=1).out
+    permille("store", "repair", code=1)
+    assert len(permille("results", "--json").json["rows"]) == 1
+
+
+def test_fewer_repeats_than_the_rule_needs_end_no_reader(
+    permille: Permille, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "permille.db") as store:
+        for repeat in range(2):
+            rule = Stopping(precision=0.1, max_repeats=1)
+            store.add(trial(1.0 + repeat, repeat=repeat, stopping=rule))
     assert permille("results", "--json").json["rows"][0]["trials"]["done"] == 2
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from permille.errors import RecorderError
 from permille.meters.one_gpu import HOST
-from permille.recorder.lock import acquire
+from permille.recorder.lock import acquire, lock_path
 from tests.nvml import FakeNvml
 
 PROGRAM = """
@@ -94,6 +94,27 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _release(descriptors: tuple[int, ...]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
+
+
+def _stated_process() -> str:
+    with pytest.raises(RecorderError) as refused:
+        acquire("--shared")
+    return str(refused.value).partition("(process ")[2].partition(")")[0]
+
+
+def test_the_process_of_an_earlier_holder_is_not_named(locks: None) -> None:
+    held = acquire("--shared")
+    assert _stated_process() == str(os.getpid())
+    # As another user's run leaves the file, which it may not write to.
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    lock_path().write_text(f"{ended.pid}\n")
+    assert _stated_process() == "unknown"
+    # The id of a process that has started since.
+    lock_path().write_text(f"{os.getpid()}\n")
+    os.utime(lock_path(), (1.0, 1.0))
+    assert _stated_process() == "unknown"
+    _release(held)
 
 
 def test_gpus_are_measured_beside_each_other_but_not_beside_the_whole_machine(locks: None) -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from permille.records.answers import Latency
+from permille.records.answers import EachInference, Latency, Quality, ScheduleLag, TokenSplit
 from permille.records.cell import ModelFacts
-from permille.records.energy import Phase
-from permille.records.trial import Protocol
+from permille.records.energy import Disturbance, Phase
+from permille.records.trial import Protocol, Stopping
 from permille.store import Store, gate, writing
 from permille.store.repair import check
 from permille.store.rows import pack, read_raw
@@ -68,6 +68,45 @@ def test_the_quick_look_for_figures_below_their_minimum_finds_whatever_the_thoro
     refused = gate.refusal(one)
     assert refused == expected
     assert (refused is None) == (whole[5] >= 1 and min(*whole, *part) >= 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["energy_j", "edge_j", "accuracy_low", "accuracy_high", "time_j", "own_j", "offset_j"]
+)
+def test_a_negative_figure_of_a_domain_is_refused(name: str) -> None:
+    query = trial().phases["query"]
+    domain = msgspec.structs.replace(query.domains["cpu:0"], **{name: -0.5})
+    one = trial(phases={"query": msgspec.structs.replace(query, domains={"cpu:0": domain})})
+    assert gate.refusal(one) == f"phases.query.cpu:0.{name} is -0.5, below 0"
+
+
+def test_negative_answers_are_refused_and_a_negative_score_is_not() -> None:
+    latency = Latency(p50=1.0, p95=1.0, mean=1.0, n=1)
+    disturbed = Disturbance(others=0.0, steal=-0.5, disturbed=False)
+    senseless = {
+        "latency.first_token_p99": trial(
+            latency=msgspec.structs.replace(latency, first_token_p99=-0.5)
+        ),
+        "each.p50_j": trial(each=EachInference(n=1, refused=0, p50_j=-0.5, p95_j=1.0)),
+        "schedule_lag.most": trial(schedule_lag=ScheduleLag(p50=0.0, p95=0.0, most=-0.5)),
+        "quality.standard_error": trial(
+            quality=Quality(metric="a", value=0.5, n=2, standard_error=-0.5)
+        ),
+        "tokens.accuracy_low": trial(tokens=TokenSplit(accuracy_low=-0.5)),
+        "phases.query.steal": trial(
+            phases={"query": Phase(seconds=1.0, domains={}, disturbance=disturbed)}
+        ),
+    }
+    for name, one in senseless.items():
+        assert gate.refusal(one) == f"{name} is -0.5, below 0"
+    assert gate.refusal(trial(quality=Quality(metric="spearmanr", value=-0.5, n=2))) is None
+
+
+@pytest.mark.parametrize("precision", [-0.1, 0.0, 1.0])
+def test_a_precision_that_no_interval_can_have_is_refused(precision: float) -> None:
+    one = trial(stopping=Stopping(precision=precision, max_repeats=2))
+    assert gate.refusal(one) == f"stopping.precision is {precision:g}, not between 0 and 1"
+    assert gate.refusal(trial(stopping=Stopping(precision=0.1, max_repeats=2))) is None
 
 
 def test_trials_of_one_transaction_are_counted_whatever_their_number(

@@ -24,10 +24,9 @@ from permille.records.trial import Trial
 from permille.store import Group, Raw, Store, ahead, rollup
 from permille.store.merge import Merged, merge
 from permille.store.repair import check
-from permille.store.rows import Row
 from permille.store.schema import create
-from permille.store.seals import grow, seal
 from tests.conftest import Permille
+from tests.older import rewrite
 from tests.records import trial
 
 RAW = Raw(spans=(Span(name="query", t0_ns=0, t1_ns=10),), durations_ns=(4, 5))
@@ -84,16 +83,7 @@ def test_one_uid_with_other_content_is_named_and_refused(tmp_path: Path) -> None
 def test_what_this_version_would_not_store_is_refused(tmp_path: Path) -> None:
     good, senseless = trial(1.0), trial(2.0, repeat=1)
     source = _store(tmp_path / "1.db", [good, senseless])
-    body = msgspec.json.encode(msgspec.structs.replace(senseless, counts={"tokens_out": -1.0}))
-    with closing(sqlite3.connect(source)) as db, db:
-        # As a version without this rule would have stored it.
-        row = Row._make(
-            db.execute(f"SELECT {', '.join(Row._fields)} FROM trial WHERE id = 2").fetchone()
-        )
-        new = seal(tuple(row[:-2]), body)
-        db.execute("UPDATE trial SET body = ?, seal = ? WHERE id = 2", (body, new))
-        grow(db, "trial", 0, [new, -row.seal])
-        rollup.exchange(db, row, row._replace(body=body, seal=new))
+    rewrite(source, 2, msgspec.structs.replace(senseless, counts={"tokens_out": -1.0}))
     found = merge(tmp_path / "all.db", [source])
     assert (found.new, found.refused) == (1, 1)
     assert "counts.tokens_out is -1, below 0" in found.problems[0]

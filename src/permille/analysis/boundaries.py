@@ -210,7 +210,7 @@ def above_idle(
 
     The baseline's edges count more, the shorter it is compared with the measured span.
     """
-    if idle is None:
+    if idle is None or not idle.seconds:
         return None
     baseline = within(idle, boundary)
     # A meter of the node that reads less than its parts in one of the two spans is left out there:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from permille.analysis.boundaries import within
+from permille.analysis.percentiles import percentile
 from permille.energy import phases
 from permille.records.answers import EachInference
 from permille.records.energy import Boundary, Refused
@@ -57,6 +58,6 @@ def each_inference(
     return EachInference(
         n=len(joules),
         refused=refused,
-        p50_j=joules[len(joules) // 2] if joules else None,
-        p95_j=joules[min(len(joules) - 1, int(0.95 * len(joules)))] if joules else None,
+        p50_j=percentile(joules, 0.50) if joules else None,
+        p95_j=percentile(joules, 0.95) if joules else None,
     )

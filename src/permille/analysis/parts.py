@@ -85,7 +85,7 @@ def _time_j(name: str, query: Phase, idle: Phase | None) -> float | None:
     known = query.domains[name].time_j
     if known is not None:
         return known
-    if idle is None or name not in idle.domains:
+    if idle is None or not idle.seconds or name not in idle.domains:
         return None
     idle_power_w = idle.domains[name].energy_j / idle.seconds
     return min(query.domains[name].energy_j, idle_power_w * query.seconds)

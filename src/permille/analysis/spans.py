@@ -65,7 +65,6 @@ def overlapping(spans: Sequence[Span]) -> list[list[int]]:
             groups[-1].append(i)
         else:
             groups.append([i])
-            end_ns = 0
         end_ns = max(end_ns, spans[i].t1_ns)
     return groups
 

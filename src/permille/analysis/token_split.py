@@ -200,8 +200,8 @@ def _by_windows(recording: Recording, query: Span, times: RequestTimes) -> Token
         # Their work fills the gaps between ours, so that the windows look alike.
         share = max(others.others, others.steal)
         return TokenSplit(
-            problem=f"others used {share:.0%} of the CPU time during the query, too much for a"
-            " regression"
+            problem=f"others used {100 * share:.0f} % of the CPU time during the query, too much"
+            " for a regression"
         )
     span_ns = query.t1_ns - query.t0_ns
     least_s = WINDOW_POLLS * recording.stats.interval_s

@@ -115,7 +115,7 @@ def notes(phases: Mapping[str, Phase]) -> list[str]:
 
 
 def over_trials(trials: Sequence[Trial]) -> str | None:
-    """One sentence for all the trials that others disturbed, or None; begins with
+    """One sentence for all the trials that others disturbed, or None; begins with one of
     :data:`OVER_TRIALS`."""
     sentence = _over([trial.phases for trial in trials], "trials")
     return sentence and f"{sentence}; --quiet-machine makes such trials invalid"
@@ -133,19 +133,26 @@ def _over(runs: Sequence[Mapping[str, Phase]], noun: str) -> str | None:
     flagged = [phases for phases in runs if disturbed(phases)]
     if not flagged:
         return None
-    worst = max(
-        max(found.others, found.steal)
+    found = [
+        phase.disturbance
         for phases in flagged
         for phase in _judged(phases).values()
-        if (found := phase.disturbance) is not None and found.disturbed
-    )
+        if phase.disturbance is not None and phase.disturbance.disturbed
+    ]
+    worst = max(max(one.others, one.steal) for one in found)
+    stolen = any(one.steal >= DISTURBING for one in found)
+    used = any(one.others >= DISTURBING for one in found)
+    subject = OVER_TRIALS[0 if not stolen else 2 if used else 1]
     return (
-        f"{OVER_TRIALS} {len(flagged)} of {len(runs)} {noun}, with up to {worst:.0%} of the CPU"
-        " time"
+        f"{subject} {len(flagged)} of {len(runs)} {noun}, with up to {worst:.0%} of the CPU time"
     ).replace("%", " %")
 
 
-OVER_TRIALS = "other processes disturbed"
+OVER_TRIALS = (
+    "other processes disturbed",
+    "the hypervisor (steal) disturbed",
+    "other processes and the hypervisor (steal) disturbed",
+)
 
 
 def refusal(phases: Mapping[str, Phase]) -> str | None:

@@ -109,8 +109,9 @@ def _too_few_updates(domain: Domain, span: Span) -> str | None:
     if sensor is None or span.seconds >= least_s:
         return None
     return (
-        f"too short for {domain.meter}: its sensor samples {sensor.sampled:.0%} of the time, every"
-        f" {sensor.period_s:.2g} s; {least_s:.2g} s is enough"
+        f"too short for {domain.meter}: its sensor samples"
+        f" {100 * sensor.sampled:.0f} % of the time, every {sensor.period_s:.2g} s; {least_s:.2g} s"
+        " is enough"
     )
 
 

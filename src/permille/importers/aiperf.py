@@ -29,7 +29,7 @@ SOURCE = "aiperf"
 
 # Each under its names, the newest first: since ai-dynamo/aiperf#976 they begin with the vendor.
 _ENERGY = ("nvidia_energy_consumption", "energy_consumption")
-_POWER = ("nvidia_power_usage", "gpu_power_usage", "amd_power")
+_POWER = ("nvidia_power_usage", "gpu_power_usage")
 _JOULES = {"mJ": 1e-3, "J": 1.0, "kJ": 1e3, "MJ": 1e6}
 
 Number = Annotated[float, msgspec.Meta(ge=0, le=1e15)]

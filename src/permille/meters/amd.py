@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from permille.meters import MeterUnavailable, Observation, Reading
 from permille.meters.dated import SLOW_LATE_NS, dated
+from permille.meters.gpu_limit import MOST_LIMIT_W, max_power_w
 from permille.meters.gpu_use import Sight, judge, sees_every_process
 from permille.meters.ticks import measure_ticks
 from permille.meters.unread import Unread, unread
@@ -24,10 +25,6 @@ from permille.records.recording import Domain, PowerSensor, Provenance
 # The counter steps every millisecond (MCDANIEL below).
 WATCH_S = 0.1
 PAUSE_S = 0.001
-HEADROOM = 2.0
-DEFAULT_MAX_POWER_W = 1500.0
-MOST_LIMIT_W = 10_000.0
-"""No GPU has a higher limit: a higher value means that there is none."""
 NOT_AVAILABLE = (2**16 - 1, 2**32 - 1, 2**64 - 1)
 COUNTER_ACCURACY = 0.10
 COUNTER_SOURCE = "energy counter: AMD publishes no bound; taken as ±10 %"
@@ -280,10 +277,9 @@ def _max_power_w(smi: Any, handle: Any) -> float:
     except smi.AmdSmiLibraryException:
         cap = None
     if not cap:
-        return DEFAULT_MAX_POWER_W
+        return max_power_w(0.0)
     # Microwatts, but watts in some versions: no GPU draws 10 kW, none is capped at 10 mW.
-    limit_w = cap / 1e6 if cap > MOST_LIMIT_W else cap
-    return HEADROOM * limit_w if limit_w <= MOST_LIMIT_W else DEFAULT_MAX_POWER_W
+    return max_power_w(cap / 1e6 if cap > MOST_LIMIT_W else cap)
 
 
 def _available(value: Any) -> float | None:

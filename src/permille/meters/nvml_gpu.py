@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from permille.meters import nvml_power
+from permille.meters.gpu_limit import max_power_w
 from permille.records.recording import Domain, Provenance
 
-HEADROOM = 2.0
-"""The highest plausible power relative to the GPU's limit: transients of milliseconds reach it."""
-DEFAULT_MAX_POWER_W = 1500.0
-"""Used if the limit is unknown. The largest GPUs sold are rated at 1400 W (2025)."""
-
-MOST_LIMIT_W = 10_000.0
-"""No GPU has a higher limit: a higher value means that there is none."""
 NOT_AVAILABLE = (2**32 - 1, 2**64 - 1)
 
 COUNTER_SOURCE = f"energy counter: {nvml_power.GAIN_SOURCE}"
@@ -129,7 +123,7 @@ def _max_power_w(nvml: Any, handle: Any) -> float:
     stated_mw = [available(mw) for mw in (limits_mw[1] if limits_mw else None, enforced_mw)]
     # The greatest that can be set: the enforced one may be raised while a run goes on.
     limit_w = max((mw for mw in stated_mw if mw is not None), default=0.0) / 1e3
-    return HEADROOM * limit_w if 0 < limit_w <= MOST_LIMIT_W else DEFAULT_MAX_POWER_W
+    return max_power_w(limit_w)
 
 
 def available(value: int | None) -> float | None:

@@ -15,6 +15,8 @@ FAKE_NODE = "PERMILLE_FAKE_NODE"
 """Makes processes of one machine stand for a node of their own, with its own lock and id. Only for
 tests: what such nodes measure at the same time is disturbed by the others."""
 _AGAIN_S = 0.2
+_CLOCKS_S = 1.0
+"""By how much the start of a process, in whole ticks since the boot, may be off."""
 
 
 def fake_node() -> str | None:
@@ -72,7 +74,7 @@ def _acquire(
     while not (locked := _try_lock(descriptor, shared=shared)) and time.monotonic() < deadline:
         time.sleep(_AGAIN_S)
     if not locked:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        holder = _holder(descriptor)
         os.close(descriptor)
         raise RecorderError(
             f"another permille is measuring on {what} (process {holder or 'unknown'});"
@@ -84,6 +86,23 @@ def _acquire(
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _holder(descriptor: int) -> int | None:
+    """The process that wrote its id into the lock file; None if it has ended: then the lock belongs
+    to a process that may not write there (another user's), or that shares it."""
+    import psutil
+
+    written = os.pread(descriptor, 20, 0).strip()
+    if not written.isdigit():
+        return None
+    pid = int(written)
+    try:
+        started_s = psutil.Process(pid).create_time()
+    except (psutil.Error, ValueError, OverflowError):
+        return None
+    # The kernel gives the id of a process that has ended to a later one.
+    return pid if started_s <= os.fstat(descriptor).st_mtime + _CLOCKS_S else None
 
 
 def _try_lock(descriptor: int, *, shared: bool) -> bool:

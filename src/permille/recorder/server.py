@@ -174,5 +174,4 @@ def main(descriptor: int, token: str, gpu: str | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
     sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -8,6 +8,7 @@ import re
 import msgspec
 
 from permille.records import Record
+from permille.records.energy import Phase
 from permille.records.machine import MachineSession
 from permille.records.trial import Trial
 from permille.store.rows import Raw, pack, read_raw, read_session, read_trial
@@ -21,6 +22,8 @@ _SIGN = re.compile(rb"-(?<=[:,\[]-)")
 """A minus before a number; looking back is 20 times as fast as beginning at what is before it."""
 _ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _EXPONENT = re.compile(rb"0e\+?00")
+_ACCURACIES = ("accuracy_low", "accuracy_high")
+_OF_DOMAIN = ("energy_j", "edge_j", *_ACCURACIES, "time_j", "own_j", "offset_j")
 
 
 def refusal(trial: Trial) -> str | None:
@@ -56,9 +59,13 @@ def refusal_of_body(trial: Trial, body: bytes) -> str | None:
     """Why a trial that was read from this body cannot be stored, or None."""
     # JSON has no numbers that are not finite. If no number in it looks large, or has a sign, there
     # is none to be looked for, which would take most of a write.
-    return (_unbounded(trial) if _maybe_large(body) else None) or (
-        _senseless(trial) if _maybe_senseless(trial, body) else None
-    )
+    return (_unbounded(trial) if _maybe_large(body) else None) or senseless_in_body(trial, body)
+
+
+def senseless_in_body(trial: Trial, body: bytes) -> str | None:
+    """The part of :func:`refusal_of_body` that every reader can afford, as it takes a quarter of
+    the time of decoding: why no figure can be computed of a trial read from this body, or None."""
+    return _senseless(trial) if _maybe_senseless(trial, body) else None
 
 
 def _maybe_large(body: bytes) -> bool:
@@ -126,13 +133,19 @@ def _unbounded(record: Record) -> str | None:
 
 
 def _maybe_senseless(trial: Trial, body: bytes) -> bool:
-    """Whether :func:`_senseless` may find something: of figures that must be 1 or more, or where
-    there is a sign before a number."""
-    return bool(_SIGN.search(body)) or trial.protocol.batch_size < 1 or trial.server is not None
+    """Whether :func:`_senseless` may find something: of figures that must be 1 or more, of a
+    precision, or where there is a sign before a number."""
+    return (
+        bool(_SIGN.search(body))
+        or trial.protocol.batch_size < 1
+        or (trial.server is not None and min(trial.server.start, trial.server.trial) < 1)
+        or _imprecise(trial) is not None
+    )
 
 
 def _senseless(trial: Trial) -> str | None:
-    """The first count or duration below its minimum."""
+    """The first count, duration or energy below its minimum, or a precision that is none. Energies
+    above idle, which may be negative, are not stored."""
     protocol, facts = trial.protocol, trial.facts
     least: list[tuple[str, float | None, float]] = [
         ("repeat", trial.repeat, 0),
@@ -145,15 +158,45 @@ def _senseless(trial: Trial) -> str | None:
         ("facts.params", facts.params, 0),
         ("facts.active_params", facts.active_params, 0),
         ("facts.size_bytes", facts.size_bytes, 0),
-        *((f"phases.{name}.seconds", phase.seconds, 0) for name, phase in trial.phases.items()),
-        *((f"phases.{n}.inferences", phase.inferences, 0) for n, phase in trial.phases.items()),
         *((f"counts.{name}", count, 0) for name, count in trial.counts.items()),
     ]
+    for name, phase in trial.phases.items():
+        least += _least_of_phase(f"phases.{name}", phase)
     if trial.server is not None:
         least += [("server.start", trial.server.start, 1), ("server.trial", trial.server.trial, 1)]
-    if trial.latency is not None:
-        least += [(f"latency.{n}", getattr(trial.latency, n), 0) for n in ("p50", "p95", "mean")]
+    for name, record in (
+        ("latency", trial.latency),
+        ("each", trial.each),
+        ("schedule_lag", trial.schedule_lag),
+    ):
+        if record is not None:
+            least += [(f"{name}.{n}", getattr(record, n), 0) for n in record.__struct_fields__]
+    if trial.quality is not None:
+        least.append(("quality.standard_error", trial.quality.standard_error, 0))
+    if trial.tokens is not None:
+        least += [(f"tokens.{n}", getattr(trial.tokens, n), 0) for n in _ACCURACIES]
     for name, value, bound in least:
         if value is not None and value < bound:
             return f"{name} is {value:g}, below {bound:g}"
-    return None
+    return _imprecise(trial)
+
+
+def _least_of_phase(where: str, phase: Phase) -> list[tuple[str, float | None, float]]:
+    """The figures of a phase, with their minimum."""
+    least: list[tuple[str, float | None, float]] = [
+        (f"{where}.seconds", phase.seconds, 0),
+        (f"{where}.inferences", phase.inferences, 0),
+    ]
+    for name, domain in phase.domains.items():
+        least += [(f"{where}.{name}.{n}", getattr(domain, n), 0) for n in _OF_DOMAIN]
+    if phase.disturbance is not None:
+        others, steal = phase.disturbance.others, phase.disturbance.steal
+        least += [(f"{where}.others", others, 0), (f"{where}.steal", steal, 0)]
+    return least
+
+
+def _imprecise(trial: Trial) -> str | None:
+    """A precision of its stopping rule that no interval can have."""
+    if trial.stopping is None or 0 < trial.stopping.precision < 1:
+        return None
+    return f"stopping.precision is {trial.stopping.precision:g}, not between 0 and 1"

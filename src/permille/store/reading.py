@@ -94,7 +94,7 @@ class StoreReader:
             ]
             for row in self._rows.rows_of(chosen, matching):
                 if status is None or row.status == status:
-                    yield from self._rows.decoded(row)
+                    yield from self._rows.usable(row)
 
     def by_cell(self, study: str | None = None) -> Iterator[list[Trial]]:
         """The newest round of one cell's trials at a time, for one study or all, in order of first
@@ -110,7 +110,7 @@ class StoreReader:
                     cells.setdefault((one.group.study, one.group.cell), []).append(one.group)
             for groups in cells.values():
                 rows = self._rows.rows_of_cell(groups)
-                trials = [trial for row in rows for trial in self._rows.decoded(row)]
+                trials = [trial for row in rows for trial in self._rows.usable(row)]
                 if trials:
                     yield trials
 
@@ -172,7 +172,7 @@ class StoreReader:
             rows = self._rows.rows_of_cell([group])
             if newest is not None:
                 rows = rows[max(0, len(rows) - newest) :]
-            return [trial for row in rows for trial in self._rows.decoded(row)]
+            return [trial for row in rows for trial in self._rows.usable(row)]
 
     def of_groups(self, groups: Iterable[Group]) -> Iterator[Trial]:
         """The trials of several groups in the order they came, as they are read.
@@ -182,7 +182,7 @@ class StoreReader:
         """
         with self._guard("read"):
             for row in self._rows.rows_of(list(groups), {}):
-                yield from self._rows.decoded(row)
+                yield from self._rows.usable(row)
 
     def trial(self, uid: str) -> Trial | None:
         """The trial of that uid, or None.
@@ -192,7 +192,7 @@ class StoreReader:
         """
         with self._guard("read"):
             row = self._rows.row(uid)
-            return None if row is None else next(iter(self._rows.decoded(row)), None)
+            return None if row is None else next(iter(self._rows.usable(row)), None)
 
     def uids(self, prefix: str, *, most: int) -> list[str]:
         """At most ``most`` uids that start with ``prefix``; only the exact one if it exists. The

@@ -15,6 +15,7 @@ from permille.records.trial import Trial
 from permille.store import rollup
 from permille.store.connecting import Budget
 from permille.store.failures import damaged, is_corrupt
+from permille.store.gate import senseless_in_body
 from permille.store.rollup import Kept
 from permille.store.rows import KEYS, Group, Raw, Row, read_machine, read_raw, read_trial
 from permille.store.seals import DamageError, added, seal, total
@@ -62,6 +63,16 @@ class SealedRows:
             self.say(f"trial {row.uid}: {error}")
             return
         yield trial
+
+    def usable(self, row: Row) -> Iterator[Trial]:
+        """The row's trial like :meth:`decoded`, unless it has an impossible figure (a negative
+        energy), which is reported: older versions stored it, and no result can be computed."""
+        for trial in self.decoded(row):
+            reason = senseless_in_body(trial, row.body)
+            if reason is None:
+                yield trial
+            else:
+                self.say(f"trial {row.uid}: {reason}")
 
     def machine(self, row: Row) -> str | None:
         """The row's machine; None if it is unknown, or cannot be read, which is reported."""

@@ -265,9 +265,9 @@ def _disturbance_lines(rows: Sequence[ResultRow]) -> list[str]:
     """What others took of each row's trials; of many rows, a line for all."""
     found = [(_where(r), note) for r in rows for note in r.notes if note.startswith(OVER_TRIALS)]
     if len(found) > _MOST_DISTURBED:
-        return [
-            f"{OVER_TRIALS} trials of {len(found)} rows; --json has the share of each (disturbed)"
-        ]
+        subjects = [one for one in OVER_TRIALS if any(note.startswith(one) for _, note in found)]
+        subject = subjects[0] if len(subjects) == 1 else OVER_TRIALS[-1]
+        return [f"{subject} trials of {len(found)} rows; --json has the share of each (disturbed)"]
     return [f"{where}: {note}" for where, note in found]
 
 
@@ -286,7 +286,7 @@ def _note_lines(rows: Sequence[ResultRow]) -> list[str]:
     # Notes that differ only in a number are printed once.
     notes = {re.sub(r"\d+", "", n): n for r in rows for n in r.notes}
     # These stand with their rows, in lines of their own.
-    own = (OVER_TRIALS, LATE)
+    own = (*OVER_TRIALS, LATE)
     notes = {key: n for key, n in notes.items() if not n.startswith(own)}
     lines = [f"note: {note}" for note in list(notes.values())[:8]]
     if len(notes) > 8:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from permille.analysis.percentiles import percentile
 from permille.analysis.steady import steady_start
 from permille.errors import ModelError
 from permille.records.answers import Latency, ScheduleLag
@@ -150,11 +151,8 @@ def _ordered_ns(seconds: Iterable[float | None]) -> list[int]:
 
 
 def _percentile(ordered_ns: Sequence[int], share: float) -> float:
-    """Linear between the closest ranks, in seconds (Hyndman and Fan's type 7)."""
-    at = share * (len(ordered_ns) - 1)
-    low = int(at)
-    high = min(low + 1, len(ordered_ns) - 1)
-    return (ordered_ns[low] + (at - low) * (ordered_ns[high] - ordered_ns[low])) / 1e9
+    """In seconds."""
+    return percentile(ordered_ns, share) / 1e9
 
 
 def reasoning_notes(counts: Mapping[str, float], setting: object) -> list[str]:
