@@ -81,8 +81,8 @@ def _close(
     if tally.disturbed:
         made = counted(tally.made, "trial")
         say(
-            f"other processes disturbed {tally.disturbed} of this run's {made} (over 5 % of the"
-            " CPU time): --quiet-machine makes such trials invalid"
+            f"other processes or the hypervisor disturbed {tally.disturbed} of this run's {made}"
+            " (over 5 % of the CPU time): --quiet-machine makes such trials invalid"
         )
     for missing in notable(outcome.missing):
         if missing.remedy:

@@ -239,5 +239,5 @@ def trials_text(row: ResultRow) -> str:
     words = [f"{counts.done} finished"]
     words += [f"{counts.failed} failed"] if counts.failed else []
     words += [f"{counts.invalid} invalid"] if counts.invalid else []
-    words += [f"{row.disturbed:.0%} disturbed by other processes"] if row.disturbed else []
+    words += [f"{row.disturbed:.0%} disturbed by others"] if row.disturbed else []
     return ", ".join(words)
