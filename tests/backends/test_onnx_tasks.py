@@ -105,6 +105,11 @@ def test_a_word_left_out(both: Any) -> None:
     ours, theirs = answers(models, Masked(before="a ", after=" film"))
     assert ours == theirs
     assert ours.data[0] == "good"
+    # The text itself contains the mask token.
+    for before, after in (("[MASK] good ", ""), ("a ", " [MASK]")):
+        ours, theirs = answers(models, Masked(before=before, after=after))
+        assert ours == theirs
+        assert ours.data[0] == ("good" if after else "film")
 
 
 def test_a_span(both: Any) -> None:
@@ -117,6 +122,9 @@ def test_a_span(both: Any) -> None:
         assert ours == theirs
         assert ours.text
         assert ours.text in context
+    for model in models:
+        with pytest.raises(ModelError, match="a question leaves no room for its context in the"):
+            model.infer(Question(question="film " * 600, context="a good film"))
 
 
 def test_a_vector(both: Any) -> None:

@@ -79,6 +79,37 @@ def test_a_mask_that_is_cut_off_is_an_error(made: Any) -> None:
         model.infer(Masked(before="a good film ", after=""))
 
 
+def test_a_mask_of_the_text_itself_is_not_the_one_that_is_filled(made: Any) -> None:
+    model = load(made("masked"), "fill-mask", batch_size=2)
+    requests = [
+        Masked(before="a ", after=" film [MASK]"), Masked(before="[MASK] good ", after=""),
+    ]  # fmt: skip
+    inputs = model.processor(
+        ["a [MASK] film [MASK]", "[MASK] good [MASK]"], return_tensors="pt", padding=True
+    )
+    with torch.inference_mode():
+        logits = model.model(**inputs).logits
+    wanted = [logits[row, place].topk(5).indices.tolist() for row, place in ((0, 2), (1, 3))]
+    _, _, tokens = model.infer_batch(requests)
+    assert tokens.tolist() == wanted
+    with pytest.raises(ModelError, match="is beyond the 4 tokens"):
+        load(made("masked"), "fill-mask", max_length=4).infer(
+            Masked(before="[MASK] good film ", after="")
+        )
+
+
+def test_a_slow_tokenizer_has_one_mask_only(made: Any, tmp_path: Path) -> None:
+    model = load(made("masked"), "fill-mask")
+    names = {"[UNK]": "<unk>", "[PAD]": "<pad>", "[CLS]": "<cls>", "[SEP]": "<eos>"}
+    words = [{**names, "[MASK]": "<mask>"}.get(word, word) for word in tiny.WORDS]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    model.processor = transformers.EsmTokenizer(str(tmp_path / "vocab.txt"))
+    assert not model.processor.is_fast
+    assert ask(model, Masked(before="a ", after=" film")).data[0] == "good"
+    with pytest.raises(ModelError, match="contains the mask token <mask> itself"):
+        model.infer(Masked(before="<mask> ", after=" film"))
+
+
 # --- images ------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import struct
 import zlib
@@ -16,7 +17,7 @@ import pytest
 from permille import assets
 from permille.datasets import local, media
 from permille.datasets.opening import open_dataset
-from permille.errors import DatasetError
+from permille.errors import DatasetError, UsageError
 from permille.tasks.automatic_speech_recognition import task as listening
 from permille.tasks.feature_extraction import task as embedding
 from permille.tasks.image_classification import task as seeing
@@ -48,6 +49,23 @@ def folder(tmp_path: Path) -> Path:
     for name, rgb in (("red/1", (255, 0, 0)), ("red/2", (200, 0, 0)), ("blue/1", (0, 0, 255))):
         tiny.picture(root / f"{name}.png", rgb)
     return root
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERMILLE_CACHE", str(tmp_path / "cache"))
+    content = tiny.noise(tmp_path / "x.png").read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A write beyond the limit also sends a signal, which Python ignores.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
+    try:
+        with pytest.raises(UsageError, match="cannot write"):
+            media.keep(content, "image")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not list((tmp_path / "cache" / "media").iterdir())
+    assert Path(media.keep(content, "image")["path"]).read_bytes() == content
 
 
 # --- folders -----------------------------------------------------------------------------

@@ -143,6 +143,7 @@ def test_the_last_lines_that_it_printed_are_kept_and_bounded(
 
 TELLS = """
 import json, os, socket
+OFFLINE = os.environ.get("HF_HUB_OFFLINE") == "1"
 
 def tells(text):
     with socket.socket() as server:
@@ -157,7 +158,8 @@ def tells(text):
         outside = type(error).__name__ + str(error.errno)
     with open(os.path.join(os.path.dirname(__file__), "told.json"), "w") as file:
         names = [name for _, name in socket.if_nameindex()]
-        json.dump({"loopback": loopback, "outside": outside, "interfaces": names,
+        json.dump({"hub_is_offline": OFFLINE, "loopback": loopback,
+                   "outside": outside, "interfaces": names,
                    "environment": dict(os.environ), "uid": os.getuid(),
                    "oom": open("/proc/self/oom_score_adj").read().strip()}, file)
     return good(text)
@@ -182,6 +184,8 @@ def test_a_worker_has_loopback_and_no_other_network(
     assert told["oom"] == "1000"
     (trial,) = kept(tmp_path)
     assert not any("network" in note for note in trial.notes)
+    # From the start: huggingface_hub is imported before the model is called.
+    assert told["hub_is_offline"] is True
 
 
 @pytest.mark.parametrize("at", ["more", "model"])

@@ -29,6 +29,8 @@ def test_shards_are_taken_whole_or_not_at_all() -> None:
         chosen("transformers", [shards[0], index])
     parts = [f"m-q4-0000{i}-of-00002.gguf" for i in (1, 2)]
     assert chosen("gguf", parts) == set(parts)
+    smaller = [f"m-q4-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+    assert chosen("gguf", [*parts, *smaller], file=parts[0]) == set(parts)
 
 
 def test_the_parts_of_a_pipeline_without_their_variants() -> None:

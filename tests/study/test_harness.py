@@ -260,7 +260,7 @@ class TestWithTheLibrary:
         )  # fmt: skip
         model = plugins.load("backends", "transformers").load(spec, "text-generation")
         task = HarnessTask(task="parity", limit=3, include_path=str(study / "harness"))
-        score = harness_score(model, task, seed=-5, network=True)
+        score = harness_score(model, task, seed=-5)
         quality, shown = score.quality, interval(score.quality)
         assert (quality.metric, quality.n) == ("acc (lm-eval parity)", 3)
         assert len(unpack(quality.scores)) == 3

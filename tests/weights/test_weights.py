@@ -115,6 +115,23 @@ def test_damaged_files_are_said_to_be(tmp_path: Path, name: str, content: bytes)
         weights.read([file], file.suffix)
 
 
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (b"GGUF\x01\0\0\0", "of version 1; versions 2 and 3 are supported"),
+        (b"GGUF\x04\0\0\0", "of version 4; versions 2 and 3 are supported"),
+        (b"GGUF\0\0\0\x03", "is a big-endian GGUF file"),
+    ],
+)
+def test_gguf_of_an_unsupported_version_is_not_called_damaged(
+    tmp_path: Path, head: bytes, message: str
+) -> None:
+    file = tmp_path / "m.gguf"
+    file.write_bytes(head + bytes(16))
+    with pytest.raises(weights.UnreadableWeightsError, match=message):
+        weights.read([file], file.suffix)
+
+
 @quickstart_assets.needed
 @pytest.mark.parametrize(
     ("asset", "file"),

@@ -1,4 +1,5 @@
-"""Encoded images to pixels and encoded recordings to samples, with the bounds of datasets.media."""
+"""Encoded images to pixels and encoded recordings to samples, with the bounds of datasets.media;
+which boxes in an image count."""
 
 from __future__ import annotations
 
@@ -12,6 +13,9 @@ from permille.errors import ModelError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+LEAST_SCORE = 0.05
+"""Boxes below this score are left out, as in COCO's evaluations, which limits their number."""
 
 
 def image(content: bytes) -> Any:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from permille.datasets.values import Layout, layout, missing, row
 from permille.errors import DatasetError
 from permille.hub import client
 from permille.hub.selection import COMMIT
+from permille.output import write_whole
 from permille.workload.protocols import Task
 from permille.workload.samples import Dataset
 from permille.workload.specs import DatasetSpec, HubSource
@@ -241,8 +241,5 @@ def _keep(path: Path, dataset: Dataset) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)
+    write_whole(path, content)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 from permille.assets import cache_folder
 from permille.errors import DatasetError
+from permille.output import write_whole
 
 Medium = Literal["image", "audio"]
 
@@ -99,10 +98,7 @@ def _keep(content: bytes) -> dict[str, str]:
     path = folder / sha256
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        # Under another name first: a process that reads the final one never sees a part of it.
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(content)
-        os.replace(file.name, path)
+        write_whole(path, content)
     return {"path": str(path), "sha256": sha256}
 
 

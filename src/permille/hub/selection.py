@@ -108,7 +108,8 @@ def _gguf(wanted: Wanted, names: list[str]) -> Chosen:
     shard = _SHARD.fullmatch(model)
     if shard is None:
         return Chosen(names=(model,), main=model)
-    parts = [n for n in models if (m := _SHARD.fullmatch(n)) and m[1] == shard[1]]
+    # Of the same number of parts: a repository may have the same model split in two ways.
+    parts = [n for n in models if (m := _SHARD.fullmatch(n)) and m.group(1, 2) == shard.group(1, 2)]
     return Chosen(names=tuple(parts), main=model)
 
 

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 from permille.weights.header import Header, UnreadableWeightsError, tensor
 
 _MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+"""Version 1 has lengths of 32 bits."""
 _SIZES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _MAX_STRING = 16 << 20
@@ -34,9 +36,18 @@ def read(path: Path) -> Header:
         if stream.read(4) != _MAGIC:
             raise UnreadableWeightsError(f"{path} is not a GGUF file")
         try:
-            return _read(_Bounded(stream))  # type: ignore[arg-type]
+            bounded: Any = _Bounded(stream)
+            (version,) = _take(bounded, "I")
+            if version in _VERSIONS:
+                return _read(bounded)
         except (struct.error, ValueError, KeyError, UnicodeDecodeError) as error:
             raise UnreadableWeightsError(f"{path}: its GGUF header is damaged") from error
+    # A big-endian file's version, read as little-endian.
+    if version in {number << 24 for number in _VERSIONS}:
+        raise UnreadableWeightsError(f"{path} is a big-endian GGUF file, which is not supported")
+    raise UnreadableWeightsError(
+        f"{path} is a GGUF file of version {version}; versions 2 and 3 are supported"
+    )
 
 
 class _Bounded:
@@ -65,10 +76,9 @@ class _Bounded:
 
 
 def _read(stream: BinaryIO) -> Header:
-    version, tensors, pairs = _take(stream, "IQQ")
-    # Version 1 has lengths of 32 bits; the version of a big-endian file reads as a huge number.
-    if version not in (2, 3) or tensors > _MAX_TENSORS or pairs > _MAX_TENSORS:
-        raise ValueError("an unsupported version")
+    tensors, pairs = _take(stream, "QQ")
+    if tensors > _MAX_TENSORS or pairs > _MAX_TENSORS:
+        raise ValueError("more tensors or values than a model has")
     facts: dict[str, Any] = {}
     for _ in range(pairs):
         name = _string(stream)

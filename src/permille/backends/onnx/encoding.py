@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from permille.backends import files, model_config
+from permille.backends.masks import mask_place
 from permille.backends.onnx.text import TextModel, embedding
-from permille.backends.spans import best_span
+from permille.backends.spans import best_span, fitting_question
 from permille.errors import ModelError
 from permille.records.cell import ModelFacts
 from permille.workload.outputs import Output
@@ -108,23 +109,26 @@ class Filler(Encoder):
         named = model_config.mask_token(folder)
         # BERT's and RoBERTa's, for a folder without the tokenizer's configuration.
         known = [
-            m for m in (named, "[MASK]", "<mask>") if m and tokenizer.token_to_id(m) is not None
+            (mask, number)
+            for mask in (named, "[MASK]", "<mask>")
+            if mask and (number := tokenizer.token_to_id(mask)) is not None
         ]
         if not known:
             raise ModelError(f"model {self.id!r}: its tokenizer has no mask token")
-        self._mask, self._number = known[0], tokenizer.token_to_id(known[0])
+        self._mask, self._number = known[0]
 
     def answer(self, request: Masked) -> Any:
         """Run a masked text; returns the numbers of the most likely tokens."""
         encoding = self.model.tokenizer.encode(f"{request.before}{self._mask}{request.after}")
-        if self._number not in encoding.ids:
+        last = len(request.before) + len(self._mask) - 1
+        place = mask_place(encoding.ids, encoding.offsets, self._number, last)
+        if place is None:
             raise ModelError(
                 f"model {self.id!r}: the masked word is beyond the {len(encoding.ids)} tokens "
                 "that it reads; max_length is too small"
             )
         (logits,) = self.model.evaluate(encoding, "logits")
-        at = encoding.ids.index(self._number)
-        return (-logits[at]).argsort()[:_GUESSES].tolist(), len(encoding.ids)
+        return (-logits[place]).argsort()[:_GUESSES].tolist(), len(encoding.ids)
 
     def read(self, raw: Any) -> Output:
         """The tokens as words."""
@@ -147,7 +151,8 @@ class Answerer(Encoder):
         """Answer a question with the text of a span."""
         import numpy as np
 
-        encoding = self.model.tokenizer.encode(request.question, request.context)
+        with fitting_question(self.id, self.model.max_length):
+            encoding = self.model.tokenizer.encode(request.question, request.context)
         start, end = self.model.evaluate(encoding, "start_logits", "end_logits")
         # Neither special tokens nor the question: their offsets are not those of the context.
         inside = np.array([part == 1 for part in encoding.sequence_ids])

@@ -36,7 +36,9 @@ class TextModel:
         max_length: int | None = None,
         pairs: bool = False,
     ) -> None:
-        self.tokenizer = _open_tokenizer(model_id, tokenizer, max_length, pairs=pairs)
+        self.tokenizer, self.max_length = _open_tokenizer(
+            model_id, tokenizer, max_length, pairs=pairs
+        )
         self.session = OnnxSession(model_id, model, threads)
         self._inputs = _declared_inputs(model_id, self.session)
         self.outputs = self.session.outputs
@@ -80,7 +82,10 @@ def embedding(values: NDArray[np.float32], mask: list[int]) -> NDArray[np.float3
     return values / np.float32(length) if length > 0 else values
 
 
-def _open_tokenizer(model_id: str, file: Path, max_length: int | None, *, pairs: bool) -> Tokenizer:
+def _open_tokenizer(
+    model_id: str, file: Path, max_length: int | None, *, pairs: bool
+) -> tuple[Tokenizer, int]:
+    """The tokenizer, and the most tokens that it gives of a text."""
     from tokenizers import Tokenizer
 
     try:
@@ -89,13 +94,14 @@ def _open_tokenizer(model_id: str, file: Path, max_length: int | None, *, pairs:
         if type(error) is not Exception:  # tokenizers raises no narrower type than this
             raise
         raise ModelError(f"model {model_id!r}: {file} is not a tokenizer: {error}") from error
-    own = tokenizer.truncation["max_length"] if tokenizer.truncation else _DEFAULT_MAX_LENGTH
+    own: int = tokenizer.truncation["max_length"] if tokenizer.truncation else _DEFAULT_MAX_LENGTH
     # The question stays whole: without it, there is nothing to answer.
     strategy = "only_second" if pairs else "longest_first"
-    tokenizer.enable_truncation(max_length or own, strategy=strategy)
+    most = max_length or own
+    tokenizer.enable_truncation(most, strategy=strategy)
     # With the tokenizer's own padding to a fixed length, every text would cost the same.
     tokenizer.no_padding()
-    return tokenizer
+    return tokenizer, most
 
 
 def _declared_inputs(model_id: str, session: OnnxSession) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from permille.backends import files, model_config
 from permille.backends.onnx.session import OnnxSession, shapes
-from permille.backends.pixels import image
+from permille.backends.pixels import LEAST_SCORE, image
 from permille.backends.preparing import Preparation, from_config, layout, prepare
 from permille.errors import ModelError
 from permille.records.cell import ModelFacts
@@ -17,8 +17,6 @@ from permille.workload.requests import Picture
 _CONFIG = "preprocessor_config.json"
 _SOFTMAX = ("detr", "yolos", "table-transformer")
 """Architectures whose detections are one softmax over the classes and "no object"."""
-_LEAST_SCORE = 0.05
-"""Boxes below this score are left out, as with backend transformers."""
 
 
 class OnnxVision:
@@ -113,7 +111,7 @@ class OnnxVision:
         labels, scores = shares.argmax(axis=-1), shares.max(axis=-1)
         things = []
         for label, score, (x, y, w, h) in zip(labels, scores, boxes.astype(float), strict=True):
-            if score > _LEAST_SCORE and label < len(self._classes):
+            if score > LEAST_SCORE and label < len(self._classes):
                 box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
                 things.append({"label": self._classes[label], "score": float(score), "bbox": box})
         return things

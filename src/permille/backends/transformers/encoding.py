@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from permille.backends.spans import best_span
+from permille.backends.masks import mask_place
+from permille.backends.spans import best_span, fitting_question
 from permille.backends.transformers.base import TorchModel, lengths, longest_input
 from permille.errors import ModelError
 from permille.workload.outputs import Output
@@ -104,30 +105,46 @@ class Encoding(TorchModel):
         mask = self.processor.mask_token
         texts = [f"{request.before}{mask}{request.after}" for request in requests]
         inputs = self._encode(texts)
-        holes = inputs["input_ids"] == self.processor.mask_token_id
-        if not bool(holes.any(dim=1).all()):
+        places = [self._hole(inputs, row, request) for row, request in enumerate(requests)]
+        logits = self.model(**inputs).logits[self.torch.arange(len(texts)), places]
+        return "guesses", inputs, logits.topk(_GUESSES, dim=-1).indices
+
+    def _hole(self, inputs: Any, row: int, request: Masked) -> int:
+        """The position of the mask's token."""
+        tokens, mask = inputs["input_ids"][row].tolist(), self.processor.mask_token
+        if inputs.encodings is not None:
+            offsets = inputs.encodings[row].offsets
+            last = len(request.before) + len(mask) - 1
+        elif mask in request.before or mask in request.after:
+            raise ModelError(
+                f"model {self.id!r}: a text contains the mask token {mask} itself, and this "
+                "tokenizer does not say where its tokens are in the text; leave the text out"
+            )
+        else:
+            offsets, last = [(0, 1)] * len(tokens), 0  # the only mask is the right one
+        place = mask_place(tokens, offsets, self.processor.mask_token_id, last)
+        if place is None:
             raise ModelError(
                 f"model {self.id!r}: the masked word is beyond the {self._max_length} tokens "
                 "that it reads; max_length is too small"
             )
-        # As integers: torch's argmax() takes no booleans.
-        logits = self.model(**inputs).logits[self.torch.arange(len(texts)), holes.int().argmax(1)]
-        return "guesses", inputs, logits.topk(_GUESSES, dim=-1).indices
+        return place
 
     def _spans(self, requests: Sequence[Question]) -> Any:
         """The best span of each context: the largest sum of its start and end logits."""
         import numpy as np
 
-        encoded = self.processor(
-            [request.question for request in requests],
-            [request.context for request in requests],
-            return_tensors="pt",
-            truncation="only_second",
-            max_length=self._max_length,
-            padding=len(requests) > 1,
-            return_offsets_mapping=True,
-            return_attention_mask=True,
-        )
+        with fitting_question(self.id, self._max_length):
+            encoded = self.processor(
+                [request.question for request in requests],
+                [request.context for request in requests],
+                return_tensors="pt",
+                truncation="only_second",
+                max_length=self._max_length,
+                padding=len(requests) > 1,
+                return_offsets_mapping=True,
+                return_attention_mask=True,
+            )
         places = encoded.pop("offset_mapping").tolist()
         parts = [encoded.sequence_ids(row) for row in range(len(requests))]
         inputs = encoded.to(self._device)

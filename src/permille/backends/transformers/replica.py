@@ -71,22 +71,6 @@ def configuration(described: Description) -> Any:
         return transformers.AutoConfig.for_model(described.model_type, **described.config)
 
 
-def skeleton(described: Description) -> Any:
-    """The bare model (no head) without values, for counting parameters.
-
-    A combination of a separate encoder and decoder has no bare form, so the whole is used.
-    """
-    import torch
-    import transformers
-
-    config = configuration(described)
-    bare = transformers.AutoModel
-    if described.model_type == "vision-encoder-decoder":
-        bare = transformers.AutoModelForImageTextToText
-    with quietly(), torch.device("meta"):
-        return bare.from_config(config)
-
-
 def fill_zeros(model: Any, scale: float) -> None:
     """Fill all-zero matrices with random values of this standard deviation."""
     import torch

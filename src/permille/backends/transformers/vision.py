@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from permille.backends.pixels import image
+from permille.backends.pixels import LEAST_SCORE, image
 from permille.backends.transformers.base import TorchModel
 from permille.errors import ModelError
 from permille.workload.outputs import Output
 from permille.workload.requests import Picture
-
-_LEAST_SCORE = 0.05
-"""Boxes below this score are dropped, as in COCO's evaluations, which limits their number."""
 
 
 class TorchVision(TorchModel):
@@ -51,7 +48,7 @@ class TorchVision(TorchModel):
                     for v, c in zip(value, counted, strict=True)]  # fmt: skip
         if self.task == "object-detection":
             detections = self.processor.post_process_object_detection(
-                value, threshold=_LEAST_SCORE, target_sizes=sizes
+                value, threshold=LEAST_SCORE, target_sizes=sizes
             )
             return [Output(data=self._things(f), counted=c)
                     for f, c in zip(detections, counted, strict=True)]  # fmt: skip

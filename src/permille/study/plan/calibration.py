@@ -62,6 +62,7 @@ def calibrate(device: str) -> Calibration:
 def _work(device: str) -> Calibration:
     import torch
 
+    from permille.backends.torch_device import synchronise
     from permille.backends.transformers.plugin import backend
 
     spec = ModelSpec(
@@ -83,8 +84,16 @@ def _work(device: str) -> Calibration:
     square = torch.randn(_SIDE, _SIDE, device=place)
     source = torch.randn(_COPIED // 4, device=place)
     target = torch.empty_like(source)
-    product_s = _typical(lambda: _finished(torch, place, square @ square))
-    copy_s = _typical(lambda: _finished(torch, place, target.copy_(source)))
+
+    def multiply() -> None:
+        torch.matmul(square, square)
+        synchronise(place)
+
+    def copy() -> None:
+        target.copy_(source)
+        synchronise(place)
+
+    product_s, copy_s = _typical(multiply), _typical(copy)
     return Calibration(
         device=device,
         inference_s=inference_s,
@@ -108,13 +117,3 @@ def _typical(work: Callable[[], Any]) -> float:
         work()
         durations.append(time.monotonic() - t0)
     return statistics.median(durations)
-
-
-def _finished(torch: Any, device: Any, result: Any) -> Any:
-    # A call on a GPU returns once the work is queued; without this, only the queueing is timed:
-    # https://pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-    return result

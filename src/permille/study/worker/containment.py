@@ -66,6 +66,8 @@ _CAPABILITIES = {
 }
 """Capabilities that let a root process rejoin the machine's network: entering another process's
 namespace (setns), another process, the kernel or its devices. See capabilities(7)."""
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+"""What makes the Hub's libraries use only their caches."""
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
@@ -95,6 +97,9 @@ def contain(*, network: bool, memory_gib: float | None, parent: int) -> tuple[st
     """
     notes = []
     if not network:
+        # Here, because the libraries read these as they are imported. Without them, each file is
+        # looked for on the Hub before the cache.
+        os.environ |= _OFFLINE
         reason = cut_network()
         if reason is None:
             reason = _stay_cut()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -39,7 +38,7 @@ class HarnessScore(Record):
     note: str
 
 
-def harness_score(model: Loaded, task: HarnessTask, *, seed: int, network: bool) -> HarnessScore:
+def harness_score(model: Loaded, task: HarnessTask, *, seed: int) -> HarnessScore:
     """Run the task on the model.
 
     Raises:
@@ -47,8 +46,6 @@ def harness_score(model: Loaded, task: HarnessTask, *, seed: int, network: bool)
     """
     if not isinstance(model, HarnessReady):
         raise ModelError("this model cannot be scored by lm-eval")
-    if not network:  # data must be in the cache: without this, each file is asked for first
-        os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     import lm_eval
     from lm_eval.tasks import TaskManager
 

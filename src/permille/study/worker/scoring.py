@@ -66,7 +66,7 @@ def scored(
     elif job.scored:
         from permille.study.worker.harness import harness_score  # loads lm-eval
 
-        score = harness_score(model, job.harness, seed=job.protocol.seed, network=job.network)
+        score = harness_score(model, job.harness, seed=job.protocol.seed)
         quality = score.quality
         notes.append(score.note)
     return WorkerResult(
