@@ -45,6 +45,7 @@
     "DRAM", "LED", "(?:cpu|dram|gpu):0", "BibTeX", "APA", "PNG", "SVG", "CSV", "JSON", "Parquet", "iframe",
     "tau", "sha256", "HC3", "p50", "p95", "p99", "lm", "Uptime Institute", "Apache License",
     "package\\.json", "concurrency", "permille", "PATH",
+    "--fresh", "rate_per_s", "meter",
     "https?://\\S+", "doi\\.org/\\S+", "[a-z]+\\.(?:html|csv|json|parquet)",
     "power-hungry-2023", "Natural Earth",
   ].join("|") + ")(?![A-Za-z])", "g");

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from permille.records.answers import AnswerTimes, Latency, TokenSplit
+from permille.records.answers import AnswerTimes, Latency, ScheduleLag, TokenSplit
 from permille.records.energy import Estimate
 from permille.records.recording import Span
 from permille.records.trial import Protocol, Trial
@@ -18,6 +18,8 @@ MODEL = "SmolLM2"
 OTHER = "Qwen2.5"
 POINTS = [(1, 300.0, 0.1), (2, 240.0, 0.2), (4, 190.0, 0.5), (8, 150.0, 1.2), (16, 120.0, 3.0)]
 """Clients, joules of 1,000 requests, seconds to the first token (p95)."""
+LATE = ScheduleLag(p50=0.0, p95=0.01, most=0.9)
+"""How late requests were sent to the other server at its highest rate."""
 
 
 def load(
@@ -96,8 +98,9 @@ def recorded(one: Trial) -> Raw | None:
 
 
 def write(path: Path) -> Path:
-    """The trials as a store, and those of another server, by its rate."""
-    other = [one for rate in (2, 4) for one in load(rate, 90.0, 0.4, server=OTHER, by="rate_per_s")]
+    """The trials as a store, and those of another server, by its rate, once sent late."""
+    other = load(2, 90.0, 0.4, server=OTHER, by="rate_per_s")
+    other += load(4, 90.0, 0.4, server=OTHER, by="rate_per_s", schedule_lag=LATE)
     with Store(path) as opened:
         for one in trials() + other:
             opened.add(one, recorded(one))

@@ -29,13 +29,13 @@ SHARES = {
     "wall": {"CPU": "30 %", "DRAM": "10 %", "rest of the machine": "60 %"},
     "laptop": {"CPU": "75 %", "other components": "25 %"},
     "server": {"CPU": "25 %", "GPUs in use": "75 %"},
-    # Of all: what each machine has of it, over the energy of all three.
+    # Of all: what each machine has of it, over the energy of all three, with or without its meter.
     "mixed": {
-        "GPUs in use": "34.6 %",
+        "GPUs in use": "34.6 % (metered in 1 of 3 cells)",
         "CPU": "34.6 %",
-        "DRAM": "3.85 %",
-        "other components": "3.85 %",
-        "rest of the machine": "23.1 %",
+        "DRAM": "3.85 % (metered in 1 of 3 cells)",
+        "other components": "3.85 % (metered in 1 of 3 cells)",
+        "rest of the machine": "23.1 % (metered in 1 of 3 cells)",
     },
 }
 ROWS = """() => [...document.querySelectorAll("main table")]

@@ -21,6 +21,7 @@ from permille.explorer import cells, columns, document, run_shapes, runs, shapes
 from permille.explorer.page import asset, escape_json
 from permille.records.energy import BOUNDARIES
 from permille.store import Store
+from tests.records import trial
 
 COEFFICIENTS = LOG_SERIES
 VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text()
@@ -155,6 +156,18 @@ def test_a_run_has_the_shape_that_the_page_is_checked_against(store: Path) -> No
         detailed = [runs.run(opened, uid) for uid in ("small-3", "half-0", "broken-0")]
     for run in detailed:
         assert same(json.loads(json.dumps(run)), run_shapes.PageRun)
+
+
+@pytest.mark.parametrize(
+    ("study", "is_named"),
+    [("quickstart", True), ("_v1.2-b", True), ("-x", False), ("--help", False), ("a;b", False)],
+)
+def test_only_a_name_that_is_no_option_is_in_the_command_to_paste(
+    study: str, is_named: bool
+) -> None:
+    words = runs.again(msgspec.structs.replace(trial(), study=study, source="permille"))
+    assert words.startswith(f"permille run {study} ") == is_named
+    assert is_named or study not in words
 
 
 def test_the_pages_types_are_those_of_the_shapes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from permille.analysis import evidence_words
+from permille.analysis import evidence_words, schedule_lag
 from permille.analysis.audit import METHOD
 from permille.analysis.boundaries import METERED_ONLY
 from permille.carbon.equivalents import equivalents
@@ -86,6 +86,19 @@ def test_what_comes_with_the_figures_has_a_word_for_every_value_that_is_known() 
     assert words["equivalent"] == {each.name for each in everyday}
     assert words["unit"] == {each.unit for each in everyday}
     assert words["factor"] == {each.factor for each in everyday}
+
+
+def test_what_is_said_of_late_requests_is_translated_with_its_figures() -> None:
+    late = sweep.load(4, 90.0, 0.4, schedule_lag=sweep.LATE)
+    one, words = late[0], CHINESE["words"]
+    assert one.schedule_lag is not None
+    lag = ("10 ms", "900 ms")
+    of_a_trial = schedule_lag.notes(one.schedule_lag, one.latency)
+    assert set(of_a_trial) <= {key.format(*lag) for key in words["note"] if "{2}" not in key}
+    of_all = schedule_lag.over_trials(late)
+    assert of_all in {key.format("3", "3", *lag) for key in words["note"]}
+    verdict = schedule_lag.sent_late(one.schedule_lag)
+    assert verdict in {key.format(*lag) for key in words["problem"]}
 
 
 def test_every_place_has_its_name_but_for_cloud_regions_and_companies_grids() -> None:
@@ -198,6 +211,18 @@ def test_the_figures_of_a_server_are_in_chinese(swept: Tab, state: str) -> None:
     drawn(swept, state)
     assert unsaid(swept) == []
     assert HAN.search(swept.text())
+
+
+@pytest.mark.slow
+def test_late_requests_are_in_chinese_with_their_figures(swept: Tab) -> None:
+    drawn(swept, "view=load")
+    which = "permille.cells.find(c => c.serving?.load?.by === 'rate_per_s').serving.load.sweep"
+    place = f"view=load&sweep={swept.page.evaluate(which)}&limit=latency_p95&within=0.5"
+    for state in (place, f"view=model&model={sweep.OTHER}, rate_per_s = 4"):
+        drawn(swept, state)
+        assert re.search("95% 不超过 10 ms.最多 900 ms", swept.text())
+        assert "sent requests late" not in swept.text()
+        assert unsaid(swept) == []
 
 
 @pytest.mark.slow

@@ -941,3 +941,22 @@ def test_five_steps_lead_from_a_request_to_a_million_a_day(browser: Browser, fil
     tab.go()
     assert not tab.page.evaluate("document.querySelector('.path').open")
     context.close()
+
+
+def test_a_view_that_cannot_be_loaded_is_not_busy_and_can_be_opened_again(
+    browser: Browser, served: Any
+) -> None:
+    context = browser.new_context()
+    tab = Tab(context.new_page(), served.address).go()
+    page, main = tab.page, tab.page.locator("main")
+    page.route("**/details.json", lambda route: route.fulfill(status=500, body="Out of order\n"))
+    page.locator("nav a", has_text="Where it goes").click()
+    reason = "This view cannot be loaded: the server answered 500: Out of order"
+    until(lambda: page.locator("[role=alert]", has_text=reason).count() == 1)
+    assert main.get_attribute("aria-busy") is None
+    page.unroute("**/details.json")
+    page.locator("nav a", has_text="Overview").click()
+    page.locator("nav a", has_text="Where it goes").click()
+    until(lambda: page.locator("h1").inner_text() == "Where the energy goes")
+    assert reason not in tab.text()
+    context.close()

@@ -58,6 +58,7 @@ def test_the_table_reaches_no_file() -> None:
     [
         ({"boundary": "moon"}, UsageError),
         ({"least": "many"}, UsageError),
+        ({"least": "1.01e18"}, UsageError),
         ({"pue": "-1"}, UsageError),
         ({"pue": "0.9"}, CarbonError),
         ({"region": "Atlantis"}, CarbonError),
@@ -67,3 +68,7 @@ def test_the_table_reaches_no_file() -> None:
 def test_what_means_nothing_is_refused(asked: dict[str, str], error: type[Exception]) -> None:
     with pytest.raises(error):
         question(asked)
+
+
+def test_the_most_parameters_of_a_study_file_and_of_the_page_are_taken() -> None:
+    assert question({"least": "1e18"}).least_params == 1e18

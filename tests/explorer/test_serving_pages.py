@@ -118,6 +118,25 @@ def test_the_goodput_is_that_of_slo_for_the_limit_of_the_slider(
     assert tab.said == []
 
 
+def test_a_goodput_that_late_requests_may_have_changed_says_so(page: Tab) -> None:
+    page.go("view=load")
+    which = "permille.cells.find(c => c.serving?.load?.by === 'rate_per_s').serving.load.sweep"
+    late = "permille itself sent requests late"
+    goodput = {}
+    for limit in ("ttft_p95&within=0.2", "latency_p95&within=0.5", "latency_p95&within=10"):
+        page.go(f"view=load&sweep={page.page.evaluate(which)}&limit={limit}")
+        listed = page.page.locator("table", has_text="Goodput per second")
+        until(lambda: listed.count() and "…" not in listed.inner_text())  # noqa: B023
+        lines = [line.split("\t") for line in listed.inner_text().splitlines()]
+        goodput[limit] = {line[0]: line[-1] for line in lines if "requests per second" in line[0]}
+    first, whole, far = goodput.values()
+    assert first["4 requests per second"].endswith(f"; may be too low or too high: {late}")
+    assert whole["4 requests per second"].endswith(f"; may be too low: {late}")
+    assert far["4 requests per second"].endswith("of the requests")
+    assert all(lines["2 requests per second"].endswith("of the requests") for lines in (first, far))
+    assert page.said == []
+
+
 def test_a_share_of_errors_is_part_of_the_promise(
     page: Tab, permille: Permille, swept: Path
 ) -> None:

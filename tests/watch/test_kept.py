@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from permille.carbon.settings import resolve
-from permille.errors import StoreError
+from permille.errors import StoreError, UsageError
 from permille.records.energy import Boundary
 from permille.store import Store, StoredWindow
 from permille.store.merge import merge
 from permille.store.repair import check, repair
 from permille.store.schema import SCHEMA_VERSION, create
 from permille.watch.kept import KeptWatch, WatchHead, WatchKeeper, kept_watches
+from permille.watch.outlets import store_file
 from tests.conftest import Permille
 from tests.records import trial
 from tests.watch.test_ledger import CARBON, lines, served, step
@@ -168,3 +169,14 @@ def test_a_store_of_the_schema_before_takes_one(tmp_path: Path) -> None:
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     db.close()
     assert len(watches(path)[0]) == 1
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/a.db", "gs://b/a.db", "https://host/a.db"])
+def test_an_address_is_no_file(address: str) -> None:
+    with pytest.raises(UsageError, match="keeps its windows in a file"):
+        store_file(Path(address))
+
+
+@pytest.mark.parametrize("path", ["a.db", "/runs/at 10:/a.db", "runs/s3:/a.db"])
+def test_a_folder_whose_name_ends_in_a_colon_is_no_address(path: str) -> None:
+    assert store_file(Path(path)) == Path(path)

@@ -131,7 +131,8 @@ def again(trial: Trial) -> str:
     if trial.source != "permille":
         return f"imported from {trial.source}: import the same file again with permille import"
     # A name is foreign, and the command is there to be pasted into a shell.
-    if re.fullmatch(r"[A-Za-z0-9._-]+", trial.study):
+    # One that begins with a hyphen would be an option.
+    if re.fullmatch(r"[A-Za-z0-9._][A-Za-z0-9._-]*", trial.study):
         return (
             f"permille run {trial.study}   (a preset; for a study file of that name, its path),"
             " on the same machine and versions"

@@ -4,6 +4,7 @@ collector, a store."""
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,13 +84,17 @@ class WatchOutlets:
                 yield remark
 
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How an address begins (RFC 3986); a single letter is a drive of Windows."""
+
+
 def store_file(path: Path) -> Path:
     """The path of a watch's store.
 
     Raises:
         UsageError: it is an address of object storage.
     """
-    # A Path has one slash where an address has two.
-    if "://" in str(path) or ":/" in str(path):
+    # A Path has one slash where an address has two; a later part may end in a colon.
+    if _ADDRESS.match(path.as_posix()):
         raise UsageError(f"permille watch keeps its windows in a file; --store {path} is none")
     return path

@@ -2,7 +2,7 @@
 
 import { meanOf, sdOf, studentT } from "./figures.js";
 
-/** @import { PageAnswerTimes, PageSteps } from "./document" */
+/** @import { PageAnswerTimes, PageLimit, PageSteps } from "./document" */
 
 /** @typedef {{ value: number; low: number | null; high: number | null }} Bounded */
 /**
@@ -31,6 +31,26 @@ export function goodput({ reasons, trials }, time, within) {
   const tried = trials.reduce((sum, trial) => sum + trial.tried, 0);
   const alone = wilson(good.reduce((sum, count) => sum + count, 0) / tried, tried);
   return { perS, share: noNarrower(share, alone), reason: null };
+}
+
+/**
+ * Which way the goodput may be wrong because permille itself sent requests late: whether answers
+ * are so close to the limit that they could be on its other side; null if none is.
+ * @param {PageAnswerTimes} timed
+ * @param {string} time
+ * @param {number} within
+ * @param {PageLimit | undefined} promised
+ * @returns {"low" | "high" | "both" | null}
+ */
+export function doubtOf({ trials }, time, within, promised) {
+  if (!promised) return null;
+  /** @param {number} limit */
+  const differs = (limit) =>
+    trials.some((t) => shareWithin(t.within[time], limit) !== shareWithin(t.within[time], within));
+  const low = differs(within + promised.too_long);
+  const high = differs(within - promised.too_short);
+  if (low && high) return "both";
+  return low ? "low" : high ? "high" : null;
 }
 
 /**

@@ -326,6 +326,11 @@ export class App {
     );
   }
 
+  /** The key of the view that the state asks for. */
+  get view() {
+    return own(this.views, this.state.view) ? this.state.view : "overview";
+  }
+
   /** The view and its filters, for the window's title. */
   get title() {
     const { view, model } = this.state;
@@ -396,7 +401,11 @@ export class App {
    * @returns {Promise<void>}
    */
   details() {
-    this.detailed ??= this.loadDetails();
+    // What failed is asked for again when a view that needs it is opened again.
+    this.detailed ??= this.loadDetails().catch((error) => {
+      this.detailed = null;
+      throw error;
+    });
     return this.detailed;
   }
 
@@ -528,7 +537,7 @@ export class App {
   /** @param {{ follow?: boolean }} [options] whether only factors have changed */
   render({ follow = false } = {}) {
     const person = placeOf(document.activeElement);
-    const view = own(this.views, this.state.view) ? this.state.view : "overview";
+    const view = this.view;
     this.nav.replaceChildren(
       h(
         "ul",
@@ -579,6 +588,9 @@ export class App {
         this.render();
       },
       (error) => {
+        // Another view may be loading or drawn by now.
+        if (this.view !== view) return;
+        this.main.removeAttribute("aria-busy");
         replaceChildren(this.refused, say`This view cannot be loaded: ${english(error.message)}`);
       },
     );

@@ -90,7 +90,31 @@ export const word = (kind, value, otherwise = value) =>
  * @returns {Child}
  */
 export function english(text, kind = "") {
-  const translated = word(kind, text, "");
+  const translated = word(kind, text, "") || withValues(kind, text);
   if (translated) return translated;
   return language === "en" ? text : h("span", { lang: "en" }, text);
+}
+
+/**
+ * The translation of a sentence that has values in it, by the one of its kind that has {0}, {1}, …
+ * in their places; "" where there is none.
+ * @param {string} kind
+ * @param {string} text
+ */
+function withValues(kind, text) {
+  for (const [sentence, translation] of Object.entries(own(messages.words, kind) ?? {})) {
+    const values = sentence.includes("{0}") && valuesIn(sentence, text);
+    if (values) return translation.replace(/\{(\d)\}/g, (_, i) => values[Number(i)]);
+  }
+  return "";
+}
+
+/**
+ * @param {string} sentence
+ * @param {string} text
+ */
+function valuesIn(sentence, text) {
+  const fixed = sentence.split(/\{\d\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  // A value is short, so that foreign text takes no long search.
+  return new RegExp(`^${fixed.join("(.{1,40}?)")}$`).exec(text)?.slice(1) ?? null;
 }

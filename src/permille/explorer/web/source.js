@@ -1,5 +1,7 @@
 // Where the figures are from: the file that the page is, or its server.
 
+import { clean } from "./dom.js";
+
 /** @import { Details, Document } from "./document" */
 
 /**
@@ -29,10 +31,20 @@ export const answerTo = (path) =>
  */
 export async function asked(path) {
   const answer = await answerTo(path);
-  // A refusal has its reason in the same form.
-  const data = await answer.json();
-  if (!answer.ok) throw new Error(data.error);
-  return { data, tag: answer.headers.get("etag") };
+  if (!answer.ok) throw new Error(await refusal(answer));
+  return { data: await answer.json(), tag: answer.headers.get("etag") };
+}
+
+/**
+ * Why the server gives no figures: the reason it sends as JSON, else its status and plain text.
+ * @param {Response} answer
+ * @returns {Promise<string>}
+ */
+export async function refusal(answer) {
+  if (answer.headers.get("content-type")?.startsWith("application/json"))
+    return (await answer.json()).error;
+  // eslint-disable-next-line no-restricted-syntax -- errors are in English
+  return `the server answered ${answer.status}: ${clean((await answer.text()).trim(), 200)}`;
 }
 
 /** @returns {Promise<Found>} */

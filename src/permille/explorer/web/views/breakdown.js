@@ -19,8 +19,9 @@ import { extent } from "./size.js";
  * @typedef {[key: string, label: string, colour: string]} Part
  * @typedef {{ key: string; words: string; task: string; list: Cell[]; of: Bar[];
  *   total: number }} Group
+ * `metered`: the number of cells that have the part.
  * @typedef {{ label: string; colour: string; task: string; key: string; share: number | null;
- *   from: number; to: number }} Bar
+ *   metered: number; from: number; to: number }} Bar
  * @typedef {TaskEnergy & { kwh: number | null }} Task
  * @typedef {TaskEnergy & { kwh: number }} DrawnTask
  */
@@ -82,7 +83,7 @@ function group(list) {
   const task = list[0].task;
   const key = `${task} · ${sourceLabel(list[0])}`;
   const words = `${word("task", task)} · ${sourceName(list[0])}`;
-  // A part's joules over the whole's, each counted by its runs.
+  // A part's joules over those of all cells, each counted by its runs, as permille audit has it.
   const total = list.reduce((sum, c) => sum + runsOf(c) * (meanJoules(c, "node", false) ?? 0), 0);
   let end = 0;
   const of = PARTS.map(([k, label, colour]) => {
@@ -92,10 +93,21 @@ function group(list) {
       : null;
     const from = end;
     end += share ?? 0;
-    return { label, colour, task, key, share, from, to: end };
+    return { label, colour, task, key, share, metered: having.length, from, to: end };
   });
   return { key, words, task, list, of, total };
 }
+
+/**
+ * A part's share, and in how many of the cells it is metered if not in all.
+ * @param {Group} of
+ * @param {Bar | undefined} part
+ */
+const shareWords = ({ list }, part) =>
+  part && part.share !== null && part.metered < list.length
+    ? say`${percent(part.share)} (metered in ${number(part.metered)} of ${number(list.length)}
+        cells)`
+    : percent(part?.share);
 
 /**
  * What parts are that have no meter of their own kind, where there are such.
@@ -202,12 +214,18 @@ function shares(app, cells) {
           component: b.label,
           share_of_node: b.share,
           cells: groupOf(b).list.length,
+          cells_metered: b.metered,
         })),
-      describe: (p) => [word("part", p.label), percent(p.share), groupOf(p).words.slice(0, 120)],
+      describe: (p) => [
+        word("part", p.label),
+        shareWords(groupOf(p), p),
+        groupOf(p).words.slice(0, 120),
+      ],
       legend: parts.map(([, l, c]) => entry(word("part", l), c, "square")),
       note: [
-        say`A component that a cell has no meter of is left out, not taken for 0. Provenance
-          differs by component: see About.`,
+        say`A component that no cell of a bar has a meter of is left out. If only some of the cells
+          have one, the component counts as 0 in the others: the table says how many have one.
+          Provenance differs by component: see About.`,
         unusual(parts.map(([k]) => k)),
       ],
     }),
@@ -219,7 +237,11 @@ function shares(app, cells) {
           ([, l]) =>
             /** @type {Column<Group>} */ ([
               word("part", l),
-              (g) => percent(g.of.find((p) => p.label === l)?.share),
+              (g) =>
+                shareWords(
+                  g,
+                  g.of.find((p) => p.label === l),
+                ),
               { number: true },
             ]),
         ),

@@ -6,7 +6,7 @@ import { clean, h, name, own, replaceChildren, table } from "../dom.js";
 import { bounded, kwh, perToken, reach, shown } from "../figures.js";
 import { ends, figure, joule, NONE, number, numberIn, percent, seconds, times } from "../format.js";
 import { labelled, term } from "../glossary.js";
-import { goodput } from "../goodput.js";
+import { doubtOf, goodput } from "../goodput.js";
 import { choose, fastestWithin } from "../operating.js";
 import { english, say, word } from "../say.js";
 import { groupBy, sourceName, taskOn } from "../shared.js";
@@ -60,6 +60,16 @@ const VERDICTS = {
   true: [say`promise kept`, "var(--c0)", "circle"],
   false: [say`promise broken`, "var(--c1)", "diamond"],
   null: [say`cannot tell`, "var(--c2)", "square"],
+};
+
+/**
+ * What late requests may have done to a goodput.
+ * @type {{ [doubt: string]: string }}
+ */
+const LATE = {
+  low: say`may be too low: permille itself sent requests late`,
+  high: say`may be too high: permille itself sent requests late`,
+  both: say`may be too low or too high: permille itself sent requests late`,
 };
 
 /** The most seconds, or energy, that the address may ask for: an axis needs an end. */
@@ -721,7 +731,9 @@ function goodputColumn(asked, timed) {
     if (!of) return say`${NONE}: the answers' times are not in this file`;
     const { perS, share, reason } = goodput(of, time, asked.within);
     if (reason) return say`${NONE}: ${english(clean(reason, 120), "problem")}`;
-    return say`${withEnds(perS, number)}; ${withEnds(share, percent)} of the requests`;
+    const figures = say`${withEnds(perS, number)}; ${withEnds(share, percent)} of the requests`;
+    const doubt = LATE[String(doubtOf(of, time, asked.within, cell.serving?.limits[asked.limit]))];
+    return doubt ? say`${figures}; ${doubt}` : figures;
   };
   return [say`Goodput per second, within ${seconds(asked.within)}`, words, { number: true }];
 }
@@ -730,5 +742,5 @@ function goodputColumn(asked, timed) {
 function promiseOf(point) {
   const reason = point.checks.find((c) => c.reason)?.reason;
   const words = VERDICTS[String(point.meets)][0];
-  return reason && !point.meets ? say`${words}: ${english(clean(reason, 120), "problem")}` : words;
+  return reason && !point.meets ? say`${words}: ${english(clean(reason, 300), "problem")}` : words;
 }

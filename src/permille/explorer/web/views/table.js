@@ -5,6 +5,7 @@ import { figure, interval, NONE, number, params, qualityInterval, seconds } from
 import { grams, kwh, provenance } from "../figures.js";
 import { asParquet, csv, record } from "../records.js";
 import { english, say, word } from "../say.js";
+import { refusal } from "../source.js";
 import { MOST_COMPARED, rowsQuery } from "../state.js";
 import { provenanceWord, replica, sourceName } from "../shared.js";
 
@@ -354,7 +355,7 @@ async function save(app, link) {
   app.refused.textContent = "";
   try {
     const answer = await fetch(href);
-    if (!answer.ok) throw new Error((await answer.json()).error);
+    if (!answer.ok) throw new Error(await refusal(answer));
     download(await answer.arrayBuffer(), answer.headers.get("content-type") ?? "", file);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
