@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Any
 
 from tests.conftest import PATIENCE_S
 
-STARTS = 10
-"""How often a cluster is tried to be started: Ray gives each node 30 s for it, in its own code
-(``ray._private.node``), which is too little beside other work."""
+STARTS = 3
+"""How often a cluster is tried to be started."""
+SLOWER = 20
+"""Ray gives each node 30 s to start, in ``ray._private.node`` and ``ray.cluster_utils``, which is too
+little beside other work. To these two modules alone, time passes more slowly."""
 
 
 class RayNodes:
@@ -68,6 +71,23 @@ def ray_nodes(
         short.cleanup()
 
 
+def _slow_clock() -> None:
+    import ray._private.node
+    import ray.cluster_utils
+
+    class SlowTime:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(time, name)
+
+        def monotonic(self) -> float:
+            return time.monotonic() / SLOWER
+
+        time = monotonic  # both only tell how much time has passed
+
+    for module in (ray._private.node, ray.cluster_utils):
+        module.time = SlowTime()
+
+
 def _started(node: Callable[[str], dict[str, Any]], names: Sequence[str]) -> tuple[Any, Any]:
     """A cluster with these nodes, and the nodes by their names."""
     from ray.cluster_utils import Cluster
@@ -98,6 +118,7 @@ def main(folder: Path, gpus: int, names: list[str]) -> None:
             },
         }  # fmt: skip
 
+    _slow_clock()
     cluster, nodes = _started(node, names)
     print(cluster.address, flush=True)
     for line in sys.stdin:

@@ -261,7 +261,7 @@ class Summary(Record):
     token_split: TokenSplit | None = None  # over the trials, with the meters' accuracy
     disturbed: float | None = None  # the share of the finished trials disturbed by other processes
     overloaded: int = 0  # failed trials whose server could not keep up with the arrivals
-    schedule_lag: ScheduleLag | None = None  # the mean over the trials; None: no random arrivals
+    schedule_lag: ScheduleLag | None = None  # over the trials; None: no random arrivals
 
     def above_idle(self) -> Summary:
         """The same whose energy is that above idle, or the reason why there is none."""

@@ -74,16 +74,16 @@ def over_trials(done: Sequence[Trial]) -> str | None:
     return f"{LATE} in {len(lags)} of {len(done)} trials ({worst}): {_CONSEQUENCE}"
 
 
-def mean_over(done: Sequence[Trial]) -> ScheduleLag | None:
-    """The mean over the trials that recorded it, as of the percentiles of the latency; None if none
-    did."""
+def over_all(done: Sequence[Trial]) -> ScheduleLag | None:
+    """The mean over the trials that recorded it, as of the percentiles of the latency, and the
+    longest lag of any of them; None if none did."""
     lags = [trial.schedule_lag for trial in done if trial.schedule_lag is not None]
     if not lags:
         return None
-    p50, p95, most = (
-        math.fsum(getattr(lag, name) for lag in lags) / len(lags) for name in ("p50", "p95", "most")
+    p50, p95 = (
+        math.fsum(getattr(lag, name) for lag in lags) / len(lags) for name in ("p50", "p95")
     )
-    return ScheduleLag(p50=p50, p95=p95, most=most)
+    return ScheduleLag(p50=p50, p95=p95, most=max(lag.most for lag in lags))
 
 
 def distortion(

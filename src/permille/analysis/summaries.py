@@ -102,7 +102,7 @@ def _shared(trials: Sequence[Trial]) -> Summary:
         token_split=serving.token_split(done),
         disturbed=disturbance.share_disturbed([t.phases for t in done]),
         overloaded=sum(map(overloaded, trials)),
-        schedule_lag=schedule_lag.mean_over(done),
+        schedule_lag=schedule_lag.over_all(done),
         reasons=_reasons(trials),
         notes=_trial_notes(done),
         protocol=first.protocol,
