@@ -214,12 +214,7 @@ def _from_store(
     this machine or, of a cell that has none, from those of others. None if a cell has neither."""
     if not args.store.exists():
         return None
-    of_here, of_others = _Finished(), _Finished()
-    protocols = plan.protocols  # trials of 20 inferences would forecast those of 20,000
-    with Store(args.store, readonly=True) as store:
-        for trial in store.trials(study=plan.name, status="done"):
-            if trial.protocol == protocols.get(trial.cell.id):
-                (of_here if trial.environment.fingerprint == here else of_others).add(trial)
+    of_here, of_others = _finished(plan, args, here)
     ids = [planned.cell.id for planned in plan.cells]
     source = {i: of_here if i in of_here.seconds else of_others for i in ids}
     # A sum over some of the cells would look like the sum over all of them.
@@ -234,6 +229,17 @@ def _from_store(
         kwh = kwh_from_joules(sum(due[i] * fmean(source[i].joules[i]) for i in ids))
     seconds = sum(due[i] * fmean(source[i].seconds[i]) for i in ids)
     return Expected(seconds=seconds, kwh=kwh, basis=basis)
+
+
+def _finished(plan: Plan, args: argparse.Namespace, here: str) -> tuple[_Finished, _Finished]:
+    """The finished trials of this machine, and those of others."""
+    of_here, of_others = _Finished(), _Finished()
+    protocols = plan.protocols  # trials of 20 inferences would forecast those of 20,000
+    with Store(args.store, readonly=True) as store:
+        for trial in store.trials(study=plan.name, status="done"):
+            if trial.protocol == protocols.get(trial.cell.id):
+                (of_here if trial.environment.fingerprint == here else of_others).add(trial)
+    return of_here, of_others
 
 
 class _Finished:
